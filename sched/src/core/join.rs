@@ -1,0 +1,173 @@
+//! The end of a fiber, seen by whoever waits for it.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use parking_lot::Mutex;
+
+use super::local;
+use crate::fiber::FiberCell;
+use crate::fiber::unwind::is_cancel;
+
+/// The right to wait for a fiber and to take what it returned.
+///
+/// Dropping the handle detaches the fiber: it goes on, and its result is lost.
+pub struct JoinHandle<T> {
+    packet: Rc<Packet<T>>,
+    fiber: Rc<FiberCell>,
+}
+
+/// Where a fiber leaves its result: a value, or what it unwound with.
+pub(crate) type Packet<T> = RefCell<Option<Result<T, Box<dyn Any + Send>>>>;
+
+/// Why [`JoinHandle::join`] has no value to return.
+pub struct JoinError {
+    kind: Kind,
+}
+
+enum Kind {
+    /// The lock is never contended: it makes the error `Sync`, which boxed errors have to be.
+    Panic(Mutex<Box<dyn Any + Send>>),
+    Cancelled,
+    Unwinding,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(packet: Rc<Packet<T>>, fiber: Rc<FiberCell>) -> Self {
+        Self { packet, fiber }
+    }
+
+    /// Waits for the fiber to end and returns what it returned.
+    ///
+    /// A yield point, unless the fiber has ended already.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if the fiber panicked or was cancelled, or if the caller is itself unwinding
+    /// and therefore may not wait.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     assert_eq!(sched::spawn(|| 6 * 7).join().unwrap(), 42);
+    ///     let error = sched::spawn(|| -> u32 { std::panic::resume_unwind(Box::new("no")) })
+    ///         .join()
+    ///         .unwrap_err();
+    ///     assert!(error.is_panic());
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn join(self) -> Result<T, JoinError> {
+        loop {
+            if self.fiber.over.get() {
+                return match self.packet.take() {
+                    Some(outcome) => outcome.map_err(JoinError::from_payload),
+                    // It never began, or was given up: either way it was cancelled.
+                    None => Err(JoinError { kind: Kind::Cancelled }),
+                };
+            }
+            let waited = local::with(|shard| {
+                self.fiber.joiner.set(Some(shard.current()));
+                shard.park()
+            });
+            if waited.is_err() {
+                return Err(JoinError { kind: Kind::Unwinding });
+            }
+        }
+    }
+
+    /// Whether the fiber has ended, so that [`join`](Self::join) would not wait.
+    pub fn is_finished(&self) -> bool {
+        self.fiber.over.get()
+    }
+
+    /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
+    ///
+    /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
+    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at each
+    /// yield point, and is given up after a few times: it never runs again and its stack is lost.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let fiber = sched::spawn(|| sched::sleep(std::time::Duration::MAX));
+    ///     sched::yield_now();
+    ///     fiber.cancel();
+    ///     assert!(fiber.join().unwrap_err().is_cancelled());
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn cancel(&self) {
+        if !self.is_finished() {
+            local::with(|shard| shard.cancel(&self.fiber));
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
+    }
+}
+
+impl JoinError {
+    fn from_payload(payload: Box<dyn Any + Send>) -> Self {
+        let kind =
+            if is_cancel(&*payload) { Kind::Cancelled } else { Kind::Panic(Mutex::new(payload)) };
+        Self { kind }
+    }
+
+    /// The fiber panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.kind, Kind::Panic(_))
+    }
+
+    /// The fiber was cancelled, by [`JoinHandle::cancel`] or because its shard ended.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.kind, Kind::Cancelled)
+    }
+
+    /// The panic's payload, for [`std::panic::resume_unwind`].
+    ///
+    /// # Errors
+    ///
+    /// The error itself if the fiber did not panic.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.kind {
+            Kind::Panic(payload) => Ok(payload.into_inner()),
+            kind => Err(Self { kind }),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Panic(payload) => {
+                let payload = payload.lock();
+                let message = payload
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+                match message {
+                    Some(message) => write!(f, "the fiber panicked: {message}"),
+                    None => f.write_str("the fiber panicked"),
+                }
+            }
+            Kind::Cancelled => f.write_str("the fiber was cancelled"),
+            Kind::Unwinding => f.write_str("the joining fiber is unwinding and may not wait"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}

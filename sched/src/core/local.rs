@@ -1,0 +1,66 @@
+//! The shard of the running thread.
+
+use std::cell::Cell;
+use std::ptr;
+
+use super::shard::Shard;
+
+thread_local! {
+    static CURRENT: Cell<*const Shard> = const { Cell::new(ptr::null()) };
+}
+
+/// Makes `shard` the thread's own until the guard is dropped.
+///
+/// # Panics
+///
+/// If the thread has one already.
+pub(super) fn enter(shard: &Shard) -> Entered<'_> {
+    CURRENT.with(|current| {
+        assert!(current.get().is_null(), "straightline: `run` called inside `run`");
+        current.set(ptr::from_ref(shard));
+    });
+    Entered { _shard: shard }
+}
+
+/// Calls `body` with the thread's shard.
+///
+/// # Panics
+///
+/// If the thread has none: a blocking call of this crate was made outside [`run`](super::run).
+#[inline]
+pub(super) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
+    match current() {
+        Some(shard) => body(shard),
+        None => panic!(
+            "straightline: a blocking call outside of a fiber; make it inside `straightline::run` \
+             or a request handler"
+        ),
+    }
+}
+
+/// As [`with`], for code that also runs where there is no shard.
+#[inline]
+pub(super) fn try_with<R>(body: impl FnOnce(&Shard) -> R) -> Option<R> {
+    current().map(body)
+}
+
+/// The lifetime is a lie that only this file may tell: `with` shortens it to its closure's run.
+#[inline]
+fn current() -> Option<&'static Shard> {
+    let shard = CURRENT.get();
+    // SAFETY: the pointer is null or was set by `enter` from a reference whose guard has not been
+    // dropped yet, because dropping it sets null. The shard does not move while it is borrowed by
+    // the guard, and thread-locals are seen by their own thread alone. A fiber that holds the
+    // reference while it is parked ends (or is given up for good) before the guard is dropped.
+    unsafe { shard.as_ref() }
+}
+
+pub(super) struct Entered<'s> {
+    _shard: &'s Shard,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        CURRENT.set(ptr::null());
+    }
+}

@@ -1,0 +1,305 @@
+//! Giving the thread back, and being woken.
+//!
+//! Every blocking call ends in [`Shard::park`]. Its contract is std's: it may return early, so
+//! whoever waits for something looks again in a loop. A wake-up of a fiber that has not parked yet
+//! is kept: the fiber is then in the run queue, and its park lasts until its turn comes.
+//!
+//! The rules of unwinding are kept here, in `yield_point`:
+//! - a cancelled fiber raises, before it parks and after;
+//! - a fiber that unwinds neither parks nor raises: the call returns at once (std counts panics per
+//!   thread, so another fiber that ran meanwhile would believe that it panicked itself);
+//! - a fiber that swallows its cancels is given up after [`RAISES_MAX`] of them.
+//!
+//! Because nothing parks while it unwinds, `std::thread::panicking()` at a yield point speaks of
+//! the running fiber alone.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::local;
+use super::mailbox::{Mailbox, Message};
+use super::shard::Shard;
+use crate::fiber::{FiberCell, FiberKey, Suspend, unwind};
+
+/// A handle to a fiber, for waking it from anywhere.
+///
+/// Like [`std::thread::Thread`], and got in the same way: with [`current`].
+#[derive(Clone)]
+pub struct Fiber {
+    shard_id: u64,
+    key: FiberKey,
+    mailbox: Arc<Mailbox>,
+}
+
+/// The calling fiber may not wait: it is unwinding.
+#[derive(Debug)]
+pub(crate) struct Unwinding;
+
+impl Fiber {
+    /// Ends the fiber's current or next [`park`], or any other wait of it, which then looks again
+    /// at what it waits for. Works from every thread; does nothing if the fiber has ended.
+    ///
+    /// Not a yield point.
+    pub fn unpark(&self) {
+        let here = local::try_with(|shard| {
+            let here = shard.id == self.shard_id;
+            if here {
+                shard.wake_key(self.key);
+            }
+            here
+        });
+        if here != Some(true) {
+            // A closed mailbox means that the fiber has ended, which is no error here.
+            let _ = self.mailbox.send(Message::Wake(self.key));
+        }
+    }
+}
+
+impl fmt::Debug for Fiber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fiber")
+            .field("shard", &self.shard_id)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle to the calling fiber.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let me = sched::current();
+///     sched::spawn(move || me.unpark());
+///     sched::park();
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn current() -> Fiber {
+    local::with(|shard| Fiber {
+        shard_id: shard.id,
+        key: shard.current().key,
+        mailbox: Arc::clone(&shard.mailbox),
+    })
+}
+
+/// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
+///
+/// A yield point. As with [`std::thread::park`] it may also return for no reason: call it in a
+/// loop that checks what it waits for. Returns at once in a fiber that unwinds.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let (ready, me) = (Rc::new(Cell::new(false)), sched::current());
+///     sched::spawn({
+///         let ready = Rc::clone(&ready);
+///         move || {
+///             ready.set(true);
+///             me.unpark();
+///         }
+///     });
+///     while !ready.get() {
+///         sched::park();
+///     }
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn park() {
+    // An unwinding fiber does not wait, which the contract allows.
+    let _ = local::with(Shard::park);
+}
+
+/// As [`park`], but for at most `timeout`.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let start = Instant::now();
+///     while start.elapsed() < Duration::from_millis(5) {
+///         sched::park_timeout(Duration::from_millis(5));
+///     }
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn park_timeout(timeout: Duration) {
+    let _ = local::with(|shard| {
+        let _timer = shard.set_timer(timeout);
+        shard.park()
+    });
+}
+
+/// Lets every other ready fiber run once.
+///
+/// A yield point. Returns at once in a fiber that unwinds.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let other = sched::spawn(|| "has run");
+///     sched::yield_now();
+///     assert_eq!(other.join().unwrap(), "has run");
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn yield_now() {
+    wake_later();
+    park();
+}
+
+/// Puts the calling fiber into the run queue, so that its next wait lasts only until the other
+/// ready fibers have run. An episode that has more to do before it rests calls this and ends.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let mut left = 3;
+///     let fiber = sched::spawn_episodes(move || {
+///         left -= 1;
+///         if left == 0 {
+///             return ControlFlow::Break(());
+///         }
+///         sched::wake_later();
+///         ControlFlow::Continue(())
+///     });
+///     fiber.join().unwrap();
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn wake_later() {
+    local::with(|shard| shard.wake(shard.current()));
+}
+
+/// Counts one operation that succeeded without waiting; every [`BUDGET`]-th yields.
+///
+/// Sockets and channels call it so that a peer that always has something ready cannot keep the
+/// thread. A loop of your own that computes for long may call it too.
+///
+/// A yield point.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     for _ in 0..1_000 {
+///         sched::checkpoint(); // other fibers run in between
+///     }
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn checkpoint() {
+    let spent = local::with(|shard| match shard.budget.get() {
+        0 => true,
+        left => {
+            shard.budget.set(left - 1);
+            false
+        }
+    });
+    if spent {
+        yield_now();
+    }
+}
+
+impl Shard {
+    /// Suspends the running fiber until it is woken. May return early.
+    pub(crate) fn park(&self) -> Result<(), Unwinding> {
+        let fiber = self.current();
+        self.yield_point(&fiber)?;
+        // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
+        unsafe { fiber.switch.suspend(Suspend::Parked) };
+        self.yield_point(&fiber)
+    }
+
+    /// Whether the running fiber may wait: not if it unwinds; raises if it is cancelled.
+    fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+        if std::thread::panicking() {
+            return Err(Unwinding);
+        }
+        if !fiber.cancelled.get() {
+            return Ok(());
+        }
+        fiber.raises.set(fiber.raises.get() + 1);
+        if fiber.raises.get() > RAISES_MAX {
+            self.abandoned.set(self.abandoned.get() + 1);
+            // SAFETY: as in `park`: this is the fiber's own coroutine.
+            unsafe { fiber.switch.suspend(Suspend::Abandoned) };
+            unreachable!("an abandoned fiber was resumed");
+        }
+        unwind::raise()
+    }
+
+    /// The fiber that runs now.
+    ///
+    /// # Panics
+    ///
+    /// Between two fibers, where only the scheduler's own code runs.
+    pub(crate) fn current(&self) -> Rc<FiberCell> {
+        match &*self.current.borrow() {
+            Some(fiber) => Rc::clone(fiber),
+            None => panic!("straightline: a blocking call outside of a fiber"),
+        }
+    }
+
+    /// Puts a fiber into the run queue, once.
+    pub(crate) fn wake(&self, fiber: Rc<FiberCell>) {
+        if !fiber.queued.replace(true) {
+            self.ready.borrow_mut().push_back(fiber);
+        }
+    }
+
+    pub(crate) fn wake_key(&self, key: FiberKey) {
+        let fiber = self.fibers.borrow().get(key).cloned();
+        if let Some(fiber) = fiber {
+            self.wake(fiber);
+        }
+    }
+
+    /// Every further yield point of the fiber raises.
+    pub(crate) fn cancel(&self, fiber: &Rc<FiberCell>) {
+        fiber.cancelled.set(true);
+        self.wake(Rc::clone(fiber));
+    }
+}
+
+impl From<Unwinding> for io::Error {
+    fn from(_: Unwinding) -> Self {
+        Self::other("the fiber is unwinding and may not wait")
+    }
+}
+
+/// How many operations may succeed in a row before the fiber yields. Arbitrary: at about 1 µs an
+/// operation it keeps the others waiting for a tenth of a millisecond.
+pub(crate) const BUDGET: u32 = 128;
+
+/// How often a cancel is raised in one fiber. Two or three levels of `catch_unwind` are plausible
+/// in honest code; a loop around one is not, and would spin for ever.
+const RAISES_MAX: u32 = 16;

@@ -1,0 +1,332 @@
+//! One thread's scheduler: the run queue, the turn, the end.
+//!
+//! **The turn.** Run every fiber that is ready now, once; look into the mailbox; ask the driver
+//! what became ready, waiting until the next timer if nothing can run; read the clock once; wake
+//! whose timer is due. While fibers keep the run queue busy the driver is asked only every few
+//! turns.
+//!
+//! **The end.** `run` returns when its root fiber has. Whatever else is alive is cancelled then,
+//! and run until it has unwound: the table of fibers is the one owner of them all, and it is empty
+//! before the shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it
+//! by force, and spin for ever on one that catches the unwind in a loop.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use corosensei::CoroutineResult;
+use slotmap::SlotMap;
+
+use super::local;
+use super::mailbox::{Mailbox, Message};
+use super::park::BUDGET;
+use super::source::{SourceKey, SourceState};
+use super::spawn::episode_on;
+use super::timer::Timers;
+use crate::driver::Driver;
+use crate::fiber::stack::StackPool;
+use crate::fiber::{Body, FiberCell, FiberCoroutine, FiberKey, Suspend, unwind};
+
+/// What a shard is made with.
+///
+/// ```
+/// use straightline_sched::{self as sched, Config};
+///
+/// let config = Config { stack_bytes: 64 * 1024, ..Config::default() };
+/// assert_eq!(sched::run_with(config, || "done")?, "done");
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The size of a fiber's stack in bytes, rounded up to pages; at least 32 KiB. Default:
+    /// 256 KiB. Only the pages that a fiber touches are resident, so a generous size costs address
+    /// space and nothing else.
+    pub stack_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { stack_bytes: 256 * 1024 }
+    }
+}
+
+pub(crate) struct Shard {
+    /// Tells the shards of a process apart, one after the other on the same thread included.
+    pub(crate) id: u64,
+    pub(crate) driver: Driver,
+    /// The turn's reading of the clock.
+    pub(crate) now: Cell<Instant>,
+    /// Every fiber that is not over: the owner.
+    pub(crate) fibers: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
+    /// Each fiber stands here at most once, see [`FiberCell::queued`].
+    pub(crate) ready: RefCell<VecDeque<Rc<FiberCell>>>,
+    pub(crate) current: RefCell<Option<Rc<FiberCell>>>,
+    /// What the running fiber may still do without waiting before it yields.
+    pub(crate) budget: Cell<u32>,
+    pub(crate) timers: RefCell<Timers<Rc<FiberCell>>>,
+    pub(crate) sources: RefCell<SlotMap<SourceKey, SourceState>>,
+    pub(crate) stacks: RefCell<StackPool>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Messages whose fiber found no stack; oldest first.
+    deferred: RefCell<VecDeque<Message>>,
+    /// Turns since the driver was asked, while the run queue stays busy.
+    busy_turns: Cell<u32>,
+    /// A fiber or a message waits for a stack: look again soon, whatever the timers say.
+    starved: Cell<bool>,
+    /// Fibers given up because they swallowed their cancels.
+    pub(crate) abandoned: Cell<u64>,
+}
+
+/// Runs `root` as the first fiber of a new shard on this thread, and returns what it returns.
+///
+/// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
+/// panics, so does `run`, after the same clean-up.
+///
+/// # Errors
+///
+/// When the operating system refuses the readiness mechanism or the first stack.
+///
+/// # Panics
+///
+/// When `root` does, inside of another `run` on the same thread, and when waiting for events fails,
+/// which is a broken descriptor table.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// let sum = sched::run(|| {
+///     let fibers: Vec<_> = (1..=3).map(|n| sched::spawn(move || n * n)).collect();
+///     fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum::<u32>()
+/// })?;
+/// assert_eq!(sum, 14);
+/// # std::io::Result::Ok(())
+/// ```
+pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
+    run_with(Config::default(), root)
+}
+
+/// As [`run`], with a [`Config`] of its own.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
+    let shard = Shard::new(&config)?;
+    let entered = local::enter(&shard);
+    unwind::warm_up();
+    let root = shard.spawn(root)?;
+    loop {
+        shard.run_ready();
+        if root.is_finished() {
+            break;
+        }
+        shard.look_outside();
+    }
+    shard.cancel_all();
+    let outcome = root.join();
+    drop(entered);
+    match outcome {
+        Ok(value) => Ok(value),
+        Err(error) => match error.into_panic() {
+            Ok(payload) => std::panic::resume_unwind(payload),
+            Err(error) => Err(io::Error::other(error)),
+        },
+    }
+}
+
+/// The shard's clock: read once a turn, so it may lag behind by the turn's length.
+///
+/// Good for stamps and for what is checked often; an [`Instant::now`] of your own is exact.
+///
+/// # Panics
+///
+/// Outside of [`run`].
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| assert!(sched::now() <= std::time::Instant::now()))?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn now() -> Instant {
+    local::with(|shard| shard.now.get())
+}
+
+impl Shard {
+    fn new(config: &Config) -> io::Result<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let driver = Driver::new()?;
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        Ok(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            now: Cell::new(driver.now()),
+            driver,
+            fibers: RefCell::default(),
+            ready: RefCell::default(),
+            current: RefCell::default(),
+            budget: Cell::new(BUDGET),
+            timers: RefCell::default(),
+            sources: RefCell::default(),
+            stacks: RefCell::new(StackPool::new(config.stack_bytes)),
+            mailbox,
+            deferred: RefCell::default(),
+            busy_turns: Cell::new(0),
+            starved: Cell::new(false),
+            abandoned: Cell::new(0),
+        })
+    }
+
+    /// The second half of a turn: messages, events, the clock, timers.
+    fn look_outside(&self) {
+        self.read_mail(self.mailbox.take());
+        if !self.ready.borrow().is_empty() && self.busy_turns.get() < BUSY_TURNS_MAX {
+            self.busy_turns.set(self.busy_turns.get() + 1);
+            return;
+        }
+        self.busy_turns.set(0);
+        let waited = self.driver.wait(self.timeout(), |readiness| self.on_readiness(readiness));
+        if let Err(error) = waited {
+            panic!("straightline: waiting for events failed: {error}");
+        }
+        self.now.set(self.driver.now());
+        loop {
+            let due = self.timers.borrow_mut().pop_due(self.now.get());
+            let Some(fiber) = due else { break };
+            self.wake(fiber);
+        }
+    }
+
+    /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
+    fn run_ready(&self) {
+        let count = self.ready.borrow().len();
+        for _ in 0..count {
+            let fiber = self.ready.borrow_mut().pop_front();
+            let Some(fiber) = fiber else { break };
+            fiber.queued.set(false);
+            self.resume(fiber);
+        }
+    }
+
+    fn resume(&self, fiber: Rc<FiberCell>) {
+        let coroutine = match fiber.take_body() {
+            Body::Stackful(coroutine) => coroutine,
+            Body::Resting(episode) => {
+                let stack = self.stacks.borrow_mut().take();
+                match stack {
+                    Ok(stack) => episode_on(stack, episode),
+                    Err(_) => {
+                        fiber.body.replace(Body::Resting(episode));
+                        self.starved.set(true);
+                        self.wake(fiber);
+                        return;
+                    }
+                }
+            }
+            Body::Taken => return, // over: a wake-up came late
+        };
+        self.budget.set(BUDGET);
+        self.current.replace(Some(fiber));
+        self.switch_to(coroutine);
+    }
+
+    /// Runs the current fiber until it suspends or ends, and files it accordingly.
+    fn switch_to(&self, mut coroutine: FiberCoroutine) {
+        let result = coroutine.resume(());
+        let Some(fiber) = self.current.take() else {
+            unreachable!("the running fiber is not the current one");
+        };
+        match result {
+            CoroutineResult::Yield(Suspend::Parked) => {
+                fiber.body.replace(Body::Stackful(coroutine));
+            }
+            CoroutineResult::Yield(Suspend::Abandoned) => {
+                // Its frames stay as they are for ever, and so does the memory they point into.
+                std::mem::forget(coroutine);
+                self.finish(&fiber);
+            }
+            CoroutineResult::Return(rest) => {
+                self.stacks.borrow_mut().give(coroutine.into_stack());
+                match rest {
+                    Some(episode) => {
+                        fiber.body.replace(Body::Resting(episode));
+                    }
+                    None => self.finish(&fiber),
+                }
+            }
+        }
+    }
+
+    fn finish(&self, fiber: &Rc<FiberCell>) {
+        fiber.over.set(true);
+        self.fibers.borrow_mut().remove(fiber.key);
+        if let Some(joiner) = fiber.joiner.take() {
+            self.wake(joiner);
+        }
+    }
+
+    fn read_mail(&self, messages: Vec<Message>) {
+        let mut deferred = self.deferred.borrow_mut();
+        if messages.is_empty() && deferred.is_empty() {
+            return;
+        }
+        deferred.extend(messages);
+        while let Some(message) = deferred.pop_front() {
+            match message {
+                Message::Wake(key) => self.wake_key(key),
+                Message::Spawn(body) => {
+                    // A refused spawn would drop the closure: make sure of a stack before.
+                    if self.stacks.borrow_mut().reserve().is_err() {
+                        deferred.push_front(Message::Spawn(body));
+                        self.starved.set(true);
+                        return;
+                    }
+                    let spawned = self.spawn(body);
+                    debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
+                }
+            }
+        }
+    }
+
+    /// How long the driver may wait.
+    fn timeout(&self) -> Option<Duration> {
+        if self.starved.take() {
+            return Some(STARVED_WAIT);
+        }
+        if !self.ready.borrow().is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let at = self.timers.borrow().next_at()?;
+        Some(at.saturating_duration_since(self.driver.now()))
+    }
+
+    /// Ends every fiber that is left.
+    fn cancel_all(&self) {
+        drop(self.mailbox.close());
+        self.deferred.take();
+        loop {
+            let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
+            if left.is_empty() {
+                break;
+            }
+            left.iter().for_each(|fiber| self.cancel(fiber));
+            self.run_ready();
+        }
+        debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));
+        debug_assert_eq!(self.timers.borrow().len(), 0, "a timer outlived its fiber");
+    }
+}
+
+/// Turns in a row that may go by without asking the driver. Arbitrary: each runs every ready fiber
+/// once, so an event waits for about this many operations of each.
+const BUSY_TURNS_MAX: u32 = 16;
+
+/// How long to wait for a stack before looking again, if nothing else happens.
+const STARVED_WAIT: Duration = Duration::from_millis(10);

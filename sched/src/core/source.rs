@@ -1,0 +1,281 @@
+//! Waiting for a descriptor.
+//!
+//! A [`Source`] owns what it waits for, and is registered with the driver at its first wait, for
+//! the directions that were ever waited for. Events are edges: an edge that finds nobody waiting is
+//! kept as a flag, and the next wait for that direction returns at once.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use slotmap::{Key, KeyData, new_key_type};
+
+use super::local;
+use super::shard::Shard;
+use crate::driver::{Interest, Interests, Readiness};
+use crate::fiber::FiberCell;
+
+new_key_type! {
+    /// A source's place in its shard's table, and the key of its events. It carries a generation,
+    /// so an event of a closed descriptor never reaches the next owner of its number.
+    pub(crate) struct SourceKey;
+}
+
+/// A descriptor whose readiness fibers can wait for.
+///
+/// The descriptor should be non-blocking: try an operation first, and wait only when it would have
+/// blocked. A source belongs to the thread that first waits on it.
+///
+/// ```
+/// use std::io::{ErrorKind, Read, Write};
+/// use std::os::unix::net::UnixStream;
+/// use straightline_sched::{self as sched, Interest, Source};
+///
+/// sched::run(|| {
+///     let (mut near, far) = UnixStream::pair()?;
+///     far.set_nonblocking(true)?;
+///     let reader = sched::spawn(move || {
+///         let source = Source::new(far);
+///         let mut byte = [0];
+///         loop {
+///             match source.inner().read(&mut byte) {
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+///                     source.wait(Interest::Read)?;
+///                 }
+///                 result => return result.map(|_| byte[0]),
+///             }
+///         }
+///     });
+///     sched::yield_now(); // the reader waits
+///     near.write_all(b"!")?;
+///     assert_eq!(reader.join().unwrap()?, b'!');
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Source<T: AsFd> {
+    inner: Option<T>,
+    registration: Cell<Option<Registration>>,
+}
+
+#[derive(Clone, Copy)]
+struct Registration {
+    shard_id: u64,
+    key: SourceKey,
+}
+
+/// What a shard knows of one registered descriptor.
+pub(crate) struct SourceState {
+    registered: Interests,
+    read: Side,
+    write: Side,
+    read_closed: bool,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Side {
+    /// An edge came that nobody was waiting for.
+    ready: bool,
+    /// Who waits; a second waiter for the same direction is rare.
+    waiter: Option<Rc<FiberCell>>,
+    more: Vec<Rc<FiberCell>>,
+}
+
+impl<T: AsFd> Source<T> {
+    /// Wraps a descriptor; nothing is registered yet.
+    pub fn new(inner: T) -> Self {
+        Self { inner: Some(inner), registration: Cell::new(None) }
+    }
+
+    /// What the source waits for.
+    ///
+    /// # Panics
+    ///
+    /// Never: only [`into_inner`](Self::into_inner), which consumes the source, takes it away.
+    pub fn inner(&self) -> &T {
+        self.inner.as_ref().expect("present until into_inner")
+    }
+
+    /// Gives the descriptor back; the driver forgets it.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    pub fn into_inner(mut self) -> T {
+        self.deregister();
+        self.inner.take().expect("present until into_inner")
+    }
+
+    /// Waits until something changed in that direction since the last wait, or until the fiber is
+    /// woken for another reason: look again after it.
+    ///
+    /// A yield point, unless the change came already.
+    ///
+    /// # Errors
+    ///
+    /// When the driver cannot register the descriptor, or the calling fiber is unwinding.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn wait(&self, interest: Interest) -> io::Result<()> {
+        if self.arm(interest)? {
+            local::with(Shard::park)?;
+        }
+        Ok(())
+    }
+
+    /// Has the calling fiber woken at the next change in that direction, without waiting for it.
+    ///
+    /// Returns false when the change has come already, and nothing is to be waited for. This is
+    /// the half of [`wait`](Self::wait) that an episode calls before it rests.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// When the driver cannot register the descriptor.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::ops::ControlFlow;
+    /// use std::os::unix::net::UnixStream;
+    /// use straightline_sched::{self as sched, Interest, Source};
+    ///
+    /// sched::run(|| {
+    ///     let (mut near, far) = UnixStream::pair()?;
+    ///     let source = Source::new(far);
+    ///     let mut waited = false;
+    ///     let fiber = sched::spawn_episodes(move || {
+    ///         if waited || !source.arm(Interest::Read).unwrap_or(false) {
+    ///             return ControlFlow::Break(()); // there is something to read
+    ///         }
+    ///         waited = true;
+    ///         ControlFlow::Continue(())
+    ///     });
+    ///     near.write_all(b"!")?;
+    ///     fiber.join().unwrap();
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn arm(&self, interest: Interest) -> io::Result<bool> {
+        local::with(|shard| {
+            let key = self.register(shard, interest)?;
+            let mut sources = shard.sources.borrow_mut();
+            Ok(sources[key].arm(interest, || shard.current()))
+        })
+    }
+
+    /// Registers the descriptor for one more direction, unless it is already.
+    fn register(&self, shard: &Shard, interest: Interest) -> io::Result<SourceKey> {
+        let fd = self.inner().as_fd();
+        let known = self.registration.get().filter(|known| known.shard_id == shard.id);
+        let Some(Registration { key, .. }) = known else {
+            let registered = Interests::NONE.with(interest);
+            let key = shard.sources.borrow_mut().insert(SourceState::new(registered));
+            if let Err(error) = shard.driver.add(fd, key.data().as_ffi(), registered) {
+                shard.sources.borrow_mut().remove(key);
+                return Err(error);
+            }
+            self.registration.set(Some(Registration { shard_id: shard.id, key }));
+            return Ok(key);
+        };
+        let registered = shard.sources.borrow()[key].registered;
+        let wanted = registered.with(interest);
+        if wanted != registered {
+            shard.driver.modify(fd, key.data().as_ffi(), wanted)?;
+            shard.sources.borrow_mut()[key].registered = wanted;
+        }
+        Ok(key)
+    }
+
+    fn deregister(&self) {
+        let Some(Registration { shard_id, key }) = self.registration.take() else { return };
+        local::try_with(|shard| {
+            if shard.id == shard_id {
+                shard.sources.borrow_mut().remove(key);
+                // It fails only if the descriptor was closed behind our back, and then the driver
+                // has forgotten it already.
+                let _ = shard.driver.remove(self.inner().as_fd());
+            }
+        });
+    }
+}
+
+impl<T: AsFd> Drop for Source<T> {
+    /// Before the descriptor is closed, so that its number cannot belong to somebody else yet.
+    fn drop(&mut self) {
+        if self.inner.is_some() {
+            self.deregister();
+        }
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.inner).finish()
+    }
+}
+
+impl SourceState {
+    fn new(registered: Interests) -> Self {
+        Self { registered, read: Side::default(), write: Side::default(), read_closed: false }
+    }
+
+    fn arm(&mut self, interest: Interest, fiber: impl FnOnce() -> Rc<FiberCell>) -> bool {
+        let side = match interest {
+            Interest::Read if self.read_closed => return false,
+            Interest::Read => &mut self.read,
+            Interest::Write => &mut self.write,
+        };
+        if std::mem::take(&mut side.ready) {
+            return false;
+        }
+        side.add(fiber());
+        true
+    }
+}
+
+impl Side {
+    fn add(&mut self, fiber: Rc<FiberCell>) {
+        match &self.waiter {
+            None => self.waiter = Some(fiber),
+            Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
+            Some(_) if self.more.iter().any(|waiter| Rc::ptr_eq(waiter, &fiber)) => {}
+            Some(_) => self.more.push(fiber),
+        }
+    }
+
+    fn edge(&mut self, shard: &Shard) {
+        self.ready = self.waiter.is_none();
+        if let Some(waiter) = self.waiter.take() {
+            shard.wake(waiter);
+        }
+        self.more.drain(..).for_each(|waiter| shard.wake(waiter));
+    }
+}
+
+impl Shard {
+    /// Hands an edge to whoever waits for it.
+    pub(super) fn on_readiness(&self, readiness: Readiness) {
+        let key = SourceKey::from(KeyData::from_ffi(readiness.key));
+        let mut sources = self.sources.borrow_mut();
+        // An event of a source that was dropped in this very turn has nobody to go to.
+        let Some(source) = sources.get_mut(key) else { return };
+        source.read_closed |= readiness.read_closed;
+        if readiness.readable {
+            source.read.edge(self);
+        }
+        if readiness.writable {
+            source.write.edge(self);
+        }
+    }
+}

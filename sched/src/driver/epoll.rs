@@ -1,0 +1,139 @@
+//! The Linux driver: epoll and an eventfd, spoken to directly.
+//!
+//! A wait is one system call, whatever its timeout. The eventfd is edge-triggered as well, so its
+//! counter need not be read to fall silent: a wake-up from another thread costs its sender one
+//! write and the shard nothing.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
+
+pub(crate) struct Driver {
+    epoll: OwnedFd,
+    waker: Waker,
+    events: RefCell<Vec<Event>>,
+}
+
+/// Ends the current or the next wait of its driver, from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    shared: Arc<WakerShared>,
+}
+
+#[derive(Debug)]
+struct WakerShared {
+    eventfd: OwnedFd,
+    /// Rung, and not yet seen by the driver: further rings can be saved.
+    rung: AtomicBool,
+}
+
+impl Driver {
+    pub(crate) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let key = EventData::new_u64(WAKER_KEY);
+        epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
+        let shared = Arc::new(WakerShared { eventfd, rung: AtomicBool::new(false) });
+        let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
+        Ok(Self { epoll, waker: Waker { shared }, events })
+    }
+
+    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        mut on_event: impl FnMut(Readiness),
+    ) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+            // A signal handler ran: nothing is ready, and the caller looks again.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in &*events {
+            let (key, flags) = (event.data.u64(), event.flags);
+            if key == WAKER_KEY {
+                // Before the caller looks into its mailbox: a later ring is then not lost.
+                self.waker.shared.rung.store(false, Ordering::SeqCst);
+                continue;
+            }
+            on_event(Readiness {
+                key,
+                readable: flags.intersects(EventFlags::IN | CLOSED | EventFlags::RDHUP),
+                writable: flags.intersects(EventFlags::OUT | CLOSED),
+                read_closed: flags.intersects(EventFlags::RDHUP | CLOSED),
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        epoll::add(&self.epoll, descriptor, EventData::new_u64(key), flags(interests))?;
+        Ok(())
+    }
+
+    pub(crate) fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        epoll::modify(&self.epoll, descriptor, EventData::new_u64(key), flags(interests))?;
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        epoll::delete(&self.epoll, descriptor)?;
+        Ok(())
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    #[allow(clippy::unused_self)] // time belongs to the driver: a simulated one has its own
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        if self.shared.rung.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // It fails only when the counter is full, and then the descriptor is readable anyway.
+        let _ = rustix::io::write(&self.shared.eventfd, &1_u64.to_ne_bytes());
+    }
+}
+
+fn flags(interests: Interests) -> EventFlags {
+    let mut flags = EventFlags::ET;
+    if interests.read {
+        flags |= EventFlags::IN | EventFlags::RDHUP;
+    }
+    if interests.write {
+        flags |= EventFlags::OUT;
+    }
+    flags
+}
+
+/// Both directions are over, or the descriptor failed: whoever waits must look.
+const CLOSED: EventFlags = EventFlags::HUP.union(EventFlags::ERR);

@@ -1,0 +1,110 @@
+//! The driver for systems without epoll: the `polling` crate (kqueue), edge-triggered.
+
+use std::cell::RefCell;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use polling::{Event, Events, PollMode, Poller};
+
+use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
+
+// A key must fit `polling`'s, which is a pointer wide.
+const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "needs 64-bit pointers");
+
+pub(crate) struct Driver {
+    poller: Arc<Poller>,
+    events: RefCell<Events>,
+}
+
+/// Ends the current or the next wait of its driver, from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    poller: Arc<Poller>,
+}
+
+impl Driver {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poller = Arc::new(Poller::new()?);
+        if !poller.supports_edge() {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this system's readiness mechanism has no edge-triggered mode",
+            ));
+        }
+        let capacity = NonZeroUsize::new(EVENTS_MAX).unwrap_or(NonZeroUsize::MIN);
+        Ok(Self { poller, events: RefCell::new(Events::with_capacity(capacity)) })
+    }
+
+    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        mut on_event: impl FnMut(Readiness),
+    ) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        self.poller.wait(&mut events, timeout)?;
+        for event in events.iter() {
+            let closed = event.is_interrupt() || event.is_err().unwrap_or(false);
+            on_event(Readiness {
+                key: event.key as u64,
+                readable: event.readable || closed,
+                writable: event.writable || closed,
+                read_closed: closed,
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        let event = event(key, interests);
+        // SAFETY: the descriptor is open (it is borrowed), and a `Source` removes its registration
+        // before it lets go of the descriptor.
+        unsafe {
+            self.poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Edge)
+        }
+    }
+
+    pub(crate) fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        self.poller.modify_with_mode(descriptor, event(key, interests), PollMode::Edge)
+    }
+
+    pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.poller.delete(descriptor)
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        Waker { poller: Arc::clone(&self.poller) }
+    }
+
+    #[allow(clippy::unused_self)] // time belongs to the driver: a simulated one has its own
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        // It fails only when the poller is gone, and then nobody waits.
+        let _ = self.poller.notify();
+    }
+}
+
+fn event(key: u64, interests: Interests) -> Event {
+    debug_assert_ne!(key, WAKER_KEY);
+    #[allow(clippy::cast_possible_truncation)] // asserted above: both are 64 bits wide
+    Event::new(key as usize, interests.read, interests.write)
+}

@@ -1,0 +1,89 @@
+//! A fiber: a stackful coroutine and what the scheduler keeps about it.
+//!
+//! A fiber lives in one of two ways. A *plain* fiber has a stack from its spawn to its end. An
+//! *episodic* one is a closure that the scheduler keeps and runs on a pooled stack each time the
+//! fiber is woken; between two episodes it holds no stack at all, which is what makes ten thousand
+//! idle connections cheap. While an episode runs there is no difference between the two.
+//!
+//! This folder holds the machine-level half (the switch, the stacks, the unwinding) and knows no
+//! queue, no clock and no descriptor; `core` decides who runs.
+
+pub(crate) mod stack;
+mod switch;
+pub(crate) mod unwind;
+
+use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use corosensei::Coroutine;
+use corosensei::stack::DefaultStack;
+use slotmap::new_key_type;
+
+pub(crate) use switch::Switch;
+
+new_key_type! {
+    /// A fiber's place in its shard's table; never reused for another fiber.
+    pub(crate) struct FiberKey;
+}
+
+/// Why a fiber gave the thread back before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspend {
+    /// To be resumed when somebody wakes it.
+    Parked,
+    /// Never to be resumed: it swallowed one cancel after the other.
+    Abandoned,
+}
+
+/// What an episodic fiber runs at each wake-up.
+pub(crate) type Episodes = Box<dyn FnMut() -> ControlFlow<()>>;
+
+/// A plain fiber returns `None`; an episodic one its closure, unless it is over.
+pub(crate) type FiberCoroutine = Coroutine<(), Suspend, Option<Episodes>, DefaultStack>;
+
+/// What the scheduler resumes.
+pub(crate) enum Body {
+    /// In the middle of its work, or about to begin it.
+    Stackful(FiberCoroutine),
+    /// Between two episodes.
+    Resting(Episodes),
+    /// Running now, or over.
+    Taken,
+}
+
+/// One fiber, shared by the shard's table and by everybody who may wake it.
+pub(crate) struct FiberCell {
+    pub(crate) key: FiberKey,
+    pub(crate) body: RefCell<Body>,
+    pub(crate) switch: Switch,
+    /// In the run queue: a second wake-up before it runs changes nothing.
+    pub(crate) queued: Cell<bool>,
+    /// Sticky: every yield point of a cancelled fiber raises.
+    pub(crate) cancelled: Cell<bool>,
+    /// How often a cancel was raised in it; more than once means that it swallows them.
+    pub(crate) raises: Cell<u32>,
+    /// Ended or given up: it is in no table and will never run again.
+    pub(crate) over: Cell<bool>,
+    /// Who waits for the end.
+    pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
+}
+
+impl FiberCell {
+    pub(crate) fn new(key: FiberKey) -> Self {
+        Self {
+            key,
+            body: RefCell::new(Body::Taken),
+            switch: Switch::default(),
+            queued: Cell::new(false),
+            cancelled: Cell::new(false),
+            raises: Cell::new(0),
+            over: Cell::new(false),
+            joiner: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn take_body(&self) -> Body {
+        self.body.replace(Body::Taken)
+    }
+}

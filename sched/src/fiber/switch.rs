@@ -1,0 +1,44 @@
+//! The way from a fiber back to its scheduler.
+//!
+//! corosensei hands the coroutine a reference to its `Yielder`; blocking calls happen deep below
+//! that frame, in code that knows nothing of it. So the fiber notes where its yielder is when it
+//! begins to run, and suspends through that note.
+
+use std::cell::Cell;
+use std::ptr;
+
+use super::Suspend;
+
+pub(crate) type Yielder = corosensei::Yielder<(), Suspend>;
+
+/// Where the running coroutine of a fiber suspends itself; null before it first ran.
+pub(crate) struct Switch {
+    yielder: Cell<*const Yielder>,
+}
+
+impl Switch {
+    /// Called by the coroutine, first thing on its own stack.
+    pub(crate) fn enter(&self, yielder: &Yielder) {
+        self.yielder.set(ptr::from_ref(yielder));
+    }
+
+    /// Gives the thread back to whoever resumed this fiber.
+    ///
+    /// # Safety
+    ///
+    /// The caller runs on the coroutine that last called [`Switch::enter`] on this switch.
+    pub(crate) unsafe fn suspend(&self, why: Suspend) {
+        let yielder = self.yielder.get();
+        assert!(!yielder.is_null(), "a fiber suspends before it entered its stack");
+        // SAFETY: the yielder lives in the root frame of the coroutine that entered, and the
+        // caller promises to be running on it: the frame is there, and only this thread sees it.
+        let yielder = unsafe { &*yielder };
+        yielder.suspend(why);
+    }
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self { yielder: Cell::new(ptr::null()) }
+    }
+}
