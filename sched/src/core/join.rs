@@ -8,6 +8,7 @@ use std::rc::Rc;
 use parking_lot::Mutex;
 
 use super::local;
+use super::park::Fiber;
 use crate::fiber::FiberCell;
 use crate::fiber::unwind::is_cancel;
 
@@ -77,6 +78,15 @@ impl<T> JoinHandle<T> {
                 return Err(JoinError { kind: Kind::Unwinding });
             }
         }
+    }
+
+    /// A handle to the fiber itself, for waking it.
+    ///
+    /// # Panics
+    ///
+    /// On another thread than the fiber's, where a `JoinHandle` cannot be anyway.
+    pub fn fiber(&self) -> Fiber {
+        local::with(|shard| shard.handle_to(&self.fiber))
     }
 
     /// Whether the fiber has ended, so that [`join`](Self::join) would not wait.

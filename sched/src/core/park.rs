@@ -84,11 +84,7 @@ impl fmt::Debug for Fiber {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn current() -> Fiber {
-    local::with(|shard| Fiber {
-        shard_id: shard.id,
-        key: shard.current().key,
-        mailbox: Arc::clone(&shard.mailbox),
-    })
+    local::with(|shard| shard.handle_to(&shard.current()))
 }
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
@@ -255,6 +251,10 @@ impl Shard {
             unreachable!("an abandoned fiber was resumed");
         }
         unwind::raise()
+    }
+
+    pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
+        Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
     }
 
     /// The fiber that runs now.

@@ -1,0 +1,263 @@
+//! The loop that all blocking calls are: try, and wait when it would block.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+
+use straightline_sched::{Interest, Source, checkpoint};
+
+/// A non-blocking stream and what is known about its readiness.
+#[derive(Debug)]
+pub(crate) struct Io<S: AsFd> {
+    source: Source<S>,
+    /// The last read proved that nothing is left: wait before the next one.
+    drained: Cell<bool>,
+    /// A read that returns less than asked for proves that, too.
+    short_read_drains: bool,
+}
+
+impl<S: AsFd> Io<S> {
+    pub(crate) fn new(stream: S, short_read_drains: bool) -> Self {
+        Self { source: Source::new(stream), drained: Cell::new(false), short_read_drains }
+    }
+
+    pub(crate) fn inner(&self) -> &S {
+        self.source.inner()
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.source.into_inner()
+    }
+
+    /// Reads at most `asked` bytes with `read`; `WouldBlock` when nothing is there.
+    pub(crate) fn try_read(
+        &self,
+        asked: usize,
+        read: impl FnOnce(&S) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if self.drained.get() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let result = read(self.source.inner());
+        match &result {
+            // An end of stream (0 of some) stays readable, and an empty read proves nothing.
+            Ok(count) => self.drained.set(self.short_read_drains && (1..asked).contains(count)),
+            Err(error) => self.drained.set(error.kind() == ErrorKind::WouldBlock),
+        }
+        result
+    }
+
+    /// Waits until a read may succeed, or the fiber is woken for another reason.
+    pub(crate) fn wait_readable(&self) -> io::Result<()> {
+        self.source.wait(Interest::Read)?;
+        self.drained.set(false);
+        Ok(())
+    }
+
+    /// Has the fiber woken when a read may succeed; false if one may already.
+    pub(crate) fn arm_readable(&self) -> io::Result<bool> {
+        let armed = self.source.arm(Interest::Read)?;
+        self.drained.set(false);
+        Ok(armed)
+    }
+
+    /// Waits until a write may succeed, or the fiber is woken for another reason.
+    pub(crate) fn wait_writable(&self) -> io::Result<()> {
+        self.source.wait(Interest::Write)
+    }
+
+    /// Reads with `read` and waits as long as it would block.
+    pub(crate) fn read(
+        &self,
+        asked: usize,
+        mut read: impl FnMut(&S) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match self.try_read(asked, &mut read) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_readable()?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    checkpoint();
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Writes with `write` and waits as long as it would block.
+    pub(crate) fn write(
+        &self,
+        mut write: impl FnMut(&S) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match write(self.source.inner()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_writable()?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    checkpoint();
+                    return result;
+                }
+            }
+        }
+    }
+}
+
+/// Accepts with `accept` and waits as long as nobody is there.
+pub(crate) fn accept<L: AsFd, T>(
+    listener: &Source<L>,
+    accept: impl Fn() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => listener.wait(Interest::Read)?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => {
+                checkpoint();
+                return result;
+            }
+        }
+    }
+}
+
+/// std's traits for a stream type with an `io` field, for values and for shared references.
+macro_rules! impl_stream {
+    ($stream:ty) => {
+        impl std::io::Read for &$stream {
+            /// A yield point.
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.io.read(buffer.len(), |mut stream| stream.read(buffer))
+            }
+
+            /// A yield point.
+            fn read_vectored(
+                &mut self,
+                buffers: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<usize> {
+                let asked = buffers.iter().map(|buffer| buffer.len()).sum();
+                self.io.read(asked, |mut stream| stream.read_vectored(buffers))
+            }
+        }
+
+        impl std::io::Write for &$stream {
+            /// A yield point.
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.io.write(|mut stream| stream.write(bytes))
+            }
+
+            /// A yield point.
+            fn write_vectored(
+                &mut self,
+                buffers: &[std::io::IoSlice<'_>],
+            ) -> std::io::Result<usize> {
+                self.io.write(|mut stream| stream.write_vectored(buffers))
+            }
+
+            /// Does nothing: there is no buffer here.
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        impl std::io::Read for $stream {
+            /// A yield point.
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                (&*self).read(buffer)
+            }
+
+            /// A yield point.
+            fn read_vectored(
+                &mut self,
+                buffers: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<usize> {
+                (&*self).read_vectored(buffers)
+            }
+        }
+
+        impl std::io::Write for $stream {
+            /// A yield point.
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                (&*self).write(bytes)
+            }
+
+            /// A yield point.
+            fn write_vectored(
+                &mut self,
+                buffers: &[std::io::IoSlice<'_>],
+            ) -> std::io::Result<usize> {
+                (&*self).write_vectored(buffers)
+            }
+
+            /// Does nothing: there is no buffer here.
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        impl $stream {
+            /// Reads what is there, without waiting.
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
+            /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
+            pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                use std::io::Read;
+                self.io.try_read(buffer.len(), |mut stream| stream.read(buffer))
+            }
+
+            /// Waits until a read is likely to succeed, or the fiber is woken for another reason.
+            ///
+            /// A yield point. Call it after a read that would have blocked.
+            ///
+            /// # Errors
+            ///
+            /// When the system cannot watch the descriptor, or the fiber is unwinding.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a fiber.
+            pub fn wait_readable(&self) -> std::io::Result<()> {
+                self.io.wait_readable()
+            }
+
+            /// Has the calling fiber woken when there is something to read, without waiting for
+            /// it; false if there may be something already. For fibers that rest between episodes
+            /// (`straightline_sched::spawn_episodes`).
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// When the system cannot watch the descriptor.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a fiber.
+            pub fn arm_readable(&self) -> std::io::Result<bool> {
+                self.io.arm_readable()
+            }
+
+            /// Shuts down one or both directions, as [`std::net::TcpStream::shutdown`].
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// As std's.
+            pub fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
+                self.io.inner().shutdown(how)
+            }
+        }
+
+        impl std::os::fd::AsFd for $stream {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.io.inner().as_fd()
+            }
+        }
+    };
+}
+pub(crate) use impl_stream;

@@ -1,0 +1,46 @@
+//! std::net's types on straightline's fibers.
+//!
+//! The names and the manners are those of [`std::net`] and [`std::os::unix::net`]: what waits there
+//! waits here too, but it is the fiber that waits and not the thread. Streams implement
+//! [`Read`](std::io::Read) and [`Write`](std::io::Write), also for shared references, so anything
+//! generic over those traits runs on a fiber as it is.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use straightline_net::{TcpListener, TcpStream};
+//! use straightline_sched as sched;
+//!
+//! sched::run(|| {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let address = listener.local_addr()?;
+//!     let echo = sched::spawn(move || {
+//!         let (stream, _peer) = listener.accept()?;
+//!         std::io::copy(&mut &stream, &mut &stream)
+//!     });
+//!     let mut client = TcpStream::connect(address)?;
+//!     client.write_all(b"straight")?;
+//!     client.shutdown(std::net::Shutdown::Write)?;
+//!     let mut answer = String::new();
+//!     client.read_to_string(&mut answer)?;
+//!     assert_eq!(answer, "straight");
+//!     assert_eq!(echo.join().unwrap()?, 8);
+//!     std::io::Result::Ok(())
+//! })??;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! A listener or stream can be made on any thread, but belongs to the thread whose fiber first
+//! waits on it, and blocking calls panic outside of a fiber. To hand one to another shard take the
+//! standard library's type out of it (`into_std`) and wrap that on the other side.
+//!
+//! Addresses are given as [`SocketAddr`](std::net::SocketAddr)s or literals: names are not
+//! resolved, because that blocks the thread.
+
+#![forbid(unsafe_code)]
+
+mod io;
+mod tcp;
+mod unix;
+
+pub use tcp::{IntoAddr, ListenOptions, TcpListener, TcpStream};
+pub use unix::{UnixListener, UnixStream};

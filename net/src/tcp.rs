@@ -1,0 +1,386 @@
+//! TCP.
+
+use std::fmt;
+use std::io;
+use std::net::{self, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use straightline_sched::{Interest, SHORT_READ_DRAINS, Source};
+
+use crate::io::{Io, accept, impl_stream};
+
+/// A TCP server socket, as [`std::net::TcpListener`].
+#[derive(Debug)]
+pub struct TcpListener {
+    source: Source<net::TcpListener>,
+}
+
+/// A TCP connection, as [`std::net::TcpStream`].
+///
+/// Dropping it closes the connection.
+pub struct TcpStream {
+    io: Io<net::TcpStream>,
+}
+
+/// How to open a listener, where the defaults of [`TcpListener::bind`] do not do.
+///
+/// ```
+/// use straightline_net::ListenOptions;
+///
+/// let address = "127.0.0.1:0".parse().unwrap();
+/// let shards = ListenOptions::new().backlog(1024).bind_group(address, 2)?;
+/// assert_eq!(shards[0].local_addr()?, shards[1].local_addr()?);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    backlog: i32,
+    nodelay: bool,
+}
+
+impl TcpListener {
+    /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`;
+    /// names are not resolved.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the text is not an address; otherwise what the system said, with the
+    /// address in the message.
+    pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
+        let address = address.into_addr()?;
+        Self::from_std(ListenOptions::new().bind(address)?)
+    }
+
+    /// Wraps a listener of the standard library, from whatever source.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { source: Source::new(listener) })
+    }
+
+    /// The standard library's listener, still non-blocking.
+    pub fn into_std(self) -> net::TcpListener {
+        self.source.into_inner()
+    }
+
+    /// Waits for a connection.
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system said: `ConnectionAborted` concerns that connection alone; `EMFILE` and
+    /// `ENFILE` mean that descriptors ran out, and repeat until some are closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        accept(&self.source, || self.try_accept())
+    }
+
+    /// Accepts a connection that is there, without waiting.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
+    /// Otherwise as [`accept`](Self::accept).
+    pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = accept_nonblocking(self.source.inner())?;
+        Ok((TcpStream::wrap(stream), peer))
+    }
+
+    /// Waits until somebody is likely to be there, or the fiber is woken for another reason.
+    ///
+    /// A yield point. Call it after an accept that would have blocked.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot watch the descriptor, or the fiber is unwinding.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn wait_readable(&self) -> io::Result<()> {
+        self.source.wait(Interest::Read)
+    }
+
+    /// The address that is listened on, with the real port.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.source.inner().local_addr()
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.inner().as_fd()
+    }
+}
+
+impl TcpStream {
+    /// Opens a connection. Names are not resolved, see [`TcpListener::bind`].
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the text is not an address; otherwise what the system said.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn connect(address: impl IntoAddr) -> io::Result<Self> {
+        let address = address.into_addr()?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        let begun = socket.connect(&address.into());
+        let stream = Self::wrap(socket.into());
+        match begun {
+            Ok(()) => return Ok(stream),
+            Err(error) if is_in_progress(&error) => {}
+            Err(error) => return Err(error),
+        }
+        loop {
+            stream.io.wait_writable()?;
+            if let Some(error) = stream.io.inner().take_error()? {
+                return Err(error);
+            }
+            // The wait may end early; a socket that has no peer yet is still connecting.
+            match stream.io.inner().peer_addr() {
+                Ok(_) => return Ok(stream),
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Wraps a stream of the standard library.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_std(stream: net::TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self::wrap(stream))
+    }
+
+    /// The standard library's stream, still non-blocking.
+    pub fn into_std(self) -> net::TcpStream {
+        self.io.into_inner()
+    }
+
+    fn wrap(stream: net::TcpStream) -> Self {
+        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.inner().peer_addr()
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.inner().local_addr()
+    }
+
+    /// Whether small writes leave at once (`TCP_NODELAY`); streams that a listener of this crate
+    /// accepted do.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.io.inner().set_nodelay(nodelay)
+    }
+}
+
+impl_stream!(TcpStream);
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.inner().fmt(f)
+    }
+}
+
+impl ListenOptions {
+    /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted.
+    pub fn new() -> Self {
+        Self { backlog: 4096, nodelay: true }
+    }
+
+    /// How many connections the kernel keeps for the listener to accept, at most; the system's own
+    /// limit (`net.core.somaxconn`) applies too.
+    pub fn backlog(mut self, connections: i32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Whether small writes on accepted connections leave at once. The option is set once, on the
+    /// listener: accepted sockets inherit it.
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// Opens one listener, non-blocking. It can go to any thread, where
+    /// [`TcpListener::from_std`] wraps it.
+    ///
+    /// # Errors
+    ///
+    /// What the system said, with the address in the message.
+    pub fn bind(&self, address: SocketAddr) -> io::Result<net::TcpListener> {
+        let socket = self.open(address, |_| Ok(()))?;
+        Ok(socket.into())
+    }
+
+    /// Opens `count` listeners on one address, one for each shard; with port 0 they share the port
+    /// that the first one got.
+    ///
+    /// On Linux the kernel spreads the connections over them (`SO_REUSEPORT`); elsewhere they are
+    /// one socket shared. An address that anybody else listens on is an error all the same.
+    ///
+    /// # Errors
+    ///
+    /// What the system said, with the address in the message.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0.
+    pub fn bind_group(
+        &self,
+        address: SocketAddr,
+        count: usize,
+    ) -> io::Result<Vec<net::TcpListener>> {
+        assert!(count > 0, "a group of no listeners");
+        let mut group = Vec::with_capacity(count);
+        if cfg!(target_os = "linux") {
+            // Among SO_REUSEPORT sockets of one user there is no "address in use". So the first
+            // one binds without it, which fails if anybody listens there, and joins the group
+            // between bind and listen.
+            let first = self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
+            group.push(net::TcpListener::from(first));
+            let address = group[0].local_addr()?;
+            for _ in 1..count {
+                group.push(self.open(address, |socket| socket.set_reuse_port(true))?.into());
+            }
+        } else {
+            group.push(self.bind(address)?);
+            for _ in 1..count {
+                group.push(group[0].try_clone()?);
+            }
+        }
+        Ok(group)
+    }
+
+    fn open(
+        &self,
+        address: SocketAddr,
+        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<Socket> {
+        self.open_with(address, before_bind, |_| Ok(()))
+    }
+
+    fn open_with(
+        &self,
+        address: SocketAddr,
+        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
+        after_bind: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<Socket> {
+        let open = || {
+            let domain = Domain::for_address(address);
+            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_nonblocking(true)?;
+            // A restarted server must not wait for the last one's connections in TIME-WAIT.
+            socket.set_reuse_address(true)?;
+            if address.is_ipv6() {
+                // Each family is bound by name; "[::]" then means the same on every system.
+                socket.set_only_v6(true)?;
+            }
+            SockRef::from(&socket).set_tcp_nodelay(self.nodelay)?;
+            before_bind(&socket)?;
+            socket.bind(&address.into())?;
+            after_bind(&socket)?;
+            socket.listen(self.backlog)?;
+            Ok(socket)
+        };
+        open().map_err(|error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        })
+    }
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What [`TcpListener::bind`] and [`TcpStream::connect`] take: an address, never a name.
+pub trait IntoAddr {
+    /// The address.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is not one.
+    fn into_addr(self) -> io::Result<SocketAddr>;
+}
+
+impl IntoAddr for SocketAddr {
+    fn into_addr(self) -> io::Result<SocketAddr> {
+        Ok(self)
+    }
+}
+
+impl IntoAddr for &str {
+    fn into_addr(self) -> io::Result<SocketAddr> {
+        self.parse().map_err(|_| {
+            let message = format!("{self:?} is not an IP address with a port");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })
+    }
+}
+
+/// One system call for a stream that is non-blocking already.
+#[cfg(target_os = "linux")]
+fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (stream, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    let stream = net::TcpStream::from(stream);
+    match peer {
+        Some(peer) => Ok((stream, peer)),
+        None => stream.peer_addr().map(|peer| (stream, peer)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, peer))
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}

@@ -1,0 +1,208 @@
+//! Unix domain sockets.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{self, SocketAddr};
+use std::path::Path;
+
+use straightline_sched::{Interest, Source};
+
+use crate::io::{Io, accept, impl_stream};
+
+/// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
+#[derive(Debug)]
+pub struct UnixListener {
+    source: Source<net::UnixListener>,
+}
+
+/// A Unix domain connection, as [`std::os::unix::net::UnixStream`].
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use straightline_net::UnixStream;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let (mut near, mut far) = UnixStream::pair()?;
+///     let reader = sched::spawn(move || {
+///         let mut text = String::new();
+///         far.read_to_string(&mut text).map(|_| text)
+///     });
+///     near.write_all(b"line")?;
+///     drop(near);
+///     assert_eq!(reader.join().unwrap()?, "line");
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct UnixStream {
+    io: Io<net::UnixStream>,
+}
+
+impl UnixListener {
+    /// Opens a listener at `path`, which must not exist.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::from_std(net::UnixListener::bind(path)?)
+    }
+
+    /// Wraps a listener of the standard library, from whatever source.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { source: Source::new(listener) })
+    }
+
+    /// The standard library's listener, still non-blocking.
+    pub fn into_std(self) -> net::UnixListener {
+        self.source.into_inner()
+    }
+
+    /// Waits for a connection.
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system said, see [`TcpListener::accept`](crate::TcpListener::accept).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        accept(&self.source, || self.try_accept())
+    }
+
+    /// Accepts a connection that is there, without waiting; see
+    /// [`TcpListener::try_accept`](crate::TcpListener::try_accept).
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nobody is there; otherwise as [`accept`](Self::accept).
+    pub fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let (stream, peer) = self.source.inner().accept()?;
+        Ok((UnixStream::from_std(stream)?, peer))
+    }
+
+    /// Waits until somebody is likely to be there; see
+    /// [`TcpListener::wait_readable`](crate::TcpListener::wait_readable).
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot watch the descriptor, or the fiber is unwinding.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn wait_readable(&self) -> io::Result<()> {
+        self.source.wait(Interest::Read)
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.source.inner().local_addr()
+    }
+}
+
+impl AsFd for UnixListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.inner().as_fd()
+    }
+}
+
+impl UnixStream {
+    /// Connects to the listener at `path`.
+    ///
+    /// A yield point when the listener's backlog is full.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber, when it has to wait.
+    pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        let address = socket2::SockAddr::unix(path)?;
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        loop {
+            match socket.connect(&address) {
+                Ok(()) => return Self::from_std(socket.into()),
+                // A full backlog reports no readiness, so there is nothing to wait for but time.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    straightline_sched::sleep(BACKLOG_RETRY);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Two streams connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) = net::UnixStream::pair()?;
+        Ok((Self::from_std(one)?, Self::from_std(other)?))
+    }
+
+    /// Wraps a stream of the standard library.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        // A short read proves nothing here: the kernel also stops where descriptors were passed.
+        Ok(Self { io: Io::new(stream, false) })
+    }
+
+    /// The standard library's stream, still non-blocking.
+    pub fn into_std(self) -> net::UnixStream {
+        self.io.into_inner()
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.inner().peer_addr()
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.inner().local_addr()
+    }
+}
+
+impl_stream!(UnixStream);
+
+impl fmt::Debug for UnixStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.inner().fmt(f)
+    }
+}
+
+/// How long a connect waits for room in the listener's backlog before it tries again. Arbitrary.
+const BACKLOG_RETRY: std::time::Duration = std::time::Duration::from_millis(1);
