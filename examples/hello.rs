@@ -1,0 +1,45 @@
+//! The smallest server: `cargo run --release --example hello`, then `curl localhost:8080`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode};
+
+/// Says hello on fibers.
+#[derive(Parser)]
+struct Args {
+    /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: Address,
+    /// Threads to serve on [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<std::num::NonZeroUsize>,
+}
+
+fn hello(request: &mut Request) -> impl IntoResponse {
+    match (request.path(), request.method()) {
+        ("/", &Method::GET | &Method::HEAD) => Ok("Hello, World!\n"),
+        ("/", _) => Err(Response::method_not_allowed(&[Method::GET, Method::HEAD])),
+        _ => Err(StatusCode::NOT_FOUND.into_response()),
+    }
+}
+
+fn serve(args: Args) -> std::io::Result<()> {
+    let mut server = Server::builder().bind(args.listen).stop_on_signals();
+    if let Some(workers) = args.workers {
+        server = server.workers(workers.get());
+    }
+    let server = server.build(hello)?;
+    println!("listening on http://{}", server.local_addrs()[0]);
+    server.run()
+}
+
+fn main() -> ExitCode {
+    match serve(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hello: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

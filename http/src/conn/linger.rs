@@ -1,0 +1,53 @@
+//! Closing while the client may still be sending.
+//!
+//! Closing a socket with unread bytes in it resets the connection, and a reset makes the client's
+//! kernel throw away the response that was on its way. So the write side is closed first, and what
+//! still comes is read and dropped, for a bounded time and up to a bounded number of bytes
+//! (RFC 9112 section 9.6).
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use straightline_sched::park_timeout;
+
+use super::transport::Transport;
+
+/// Ends the connection so that the client sees what was written.
+///
+/// A yield point.
+pub(crate) fn linger(transport: &dyn Transport) {
+    if transport.shutdown_write().is_err() {
+        return; // the client is gone: nothing is on its way
+    }
+    let deadline = Instant::now() + LINGER_TIME;
+    let mut scratch = [0; 1024];
+    let mut dropped = 0;
+    while dropped < LINGER_BYTES_MAX {
+        match transport.try_read(&mut scratch) {
+            Ok(0) => return,
+            Ok(count) => {
+                dropped += count;
+                straightline_sched::checkpoint();
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return;
+                }
+                match transport.arm_readable() {
+                    Ok(true) => park_timeout(left),
+                    Ok(false) => {}
+                    Err(_) => return,
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// How long a client has to read its last response and close. Arbitrary: a slow round trip or two.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// What is dropped at most. Arbitrary: about what a client's kernel has in flight.
+const LINGER_BYTES_MAX: usize = 256 * 1024;

@@ -1,0 +1,277 @@
+//! The straight line itself.
+
+use std::any::Any;
+use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+use http::{Method, StatusCode};
+use slog::{debug, error};
+use straightline_sched::{checkpoint, is_cancel};
+
+use super::linger::linger;
+use super::transport::{Link, read};
+use super::wire::{Buffers, Output};
+use crate::proto::{self, Head, Refusal};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response, is_bodyless};
+use crate::server::{Registered, ShardState};
+
+/// A handler, as the connection sees it.
+pub(crate) type Service = dyn Fn(&mut Request) -> Response;
+
+/// A connection's state: all that lasts while it rests.
+pub(crate) struct Connection {
+    link: Rc<Link>,
+    shard: Rc<ShardState>,
+    registered: Registered,
+}
+
+/// How a stretch of serving ends.
+enum End {
+    /// Idle: nothing buffered, and the fiber is woken when something comes.
+    Rest,
+    /// Over; everything that was to be said is written.
+    Close,
+    /// Over, but the client may still be sending: see [`linger`].
+    Linger,
+}
+
+/// What comes next on the connection.
+enum Next {
+    Head(Head),
+    End(End),
+}
+
+impl Connection {
+    pub(crate) fn new(link: Rc<Link>, shard: Rc<ShardState>, registered: Registered) -> Self {
+        Self { link, shard, registered }
+    }
+
+    /// Serves until the connection rests or is over: one episode of its fiber.
+    pub(crate) fn episode(&self) -> ControlFlow<()> {
+        match self.serve() {
+            Ok(End::Rest) => return ControlFlow::Continue(()),
+            Ok(End::Close) => {}
+            Ok(End::Linger) => linger(&self.link.transport),
+            Err(error) => {
+                self.shard.counters.aborted.bump();
+                debug!(
+                    self.shard.logger, "connection failed";
+                    "peer" => %self.link.peer, "error" => %error
+                );
+            }
+        }
+        ControlFlow::Break(())
+    }
+
+    fn serve(&self) -> io::Result<End> {
+        let mut buffers = self.shard.buffers.take();
+        let end = loop {
+            let head = match self.next(&mut buffers)? {
+                Next::Head(head) => head,
+                Next::End(end) => break end,
+            };
+            let request = Request::new(head, buffers, Rc::clone(&self.link));
+            let (end, after) = self.exchange(request)?;
+            buffers = after;
+            if let Some(end) = end {
+                break end;
+            }
+            checkpoint();
+        };
+        self.shard.buffers.give(buffers);
+        Ok(end)
+    }
+
+    /// Waits for the next request head. What was answered is written before anything is read.
+    fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
+        let transport = &self.link.transport;
+        let limits = &self.shard.limits;
+        loop {
+            let Buffers { input, output, parser, fields } = buffers;
+            if !input.is_empty() {
+                match parser.parse(input.unread(), limits, fields) {
+                    Ok(Some(head)) => return Ok(Next::Head(head)),
+                    Ok(None) => {}
+                    Err(refusal) => return self.refuse(refusal, buffers),
+                }
+            }
+            output.flush(transport)?;
+            match input.fill(transport, limits.head_bytes) {
+                Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                Err(_) if !input.is_empty() => transport.wait_readable()?,
+                Err(_) if self.shard.draining.get() => return Ok(Next::End(End::Close)),
+                Err(_) => {
+                    if transport.arm_readable()? {
+                        return Ok(Next::End(End::Rest));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One request and its response. Returns how to end if the connection does not go on, and the
+    /// buffers, from which the request is consumed.
+    fn exchange(&self, mut request: Request) -> io::Result<(Option<End>, Box<Buffers>)> {
+        self.shard.counters.requests.bump();
+        let service = &*self.shard.service;
+        let response = match catch_unwind(AssertUnwindSafe(|| service(&mut request))) {
+            Ok(response) => self.checked(response),
+            Err(payload) => self.panicked(&request, payload),
+        };
+
+        // What the handler left unread, in the buffer and beyond it.
+        let (skipped, remaining) = (request.buffered().len(), request.remaining);
+        let unread = remaining - skipped as u64;
+        let Request { head, mut buffers, buffered_read, expect_continue, .. } = request;
+        // A client that was not told to continue may or may not send its body: no way to go on.
+        let settles = unread == 0 || (!expect_continue && unread <= SKIP_BYTES_MAX);
+        let keep_alive =
+            head.keep_alive && settles && !response.close && !self.shard.draining.get();
+        self.respond(&head, &response, keep_alive, &mut buffers.output)?;
+        buffers.input.consume(head.end + buffered_read + skipped);
+        if keep_alive {
+            if unread > 0 {
+                self.skip(unread, &mut buffers.output)?;
+            }
+            return Ok((None, buffers));
+        }
+        buffers.output.flush(&self.link.transport)?;
+        // A client that pipelines may have sent more; it learns from the close that it is lost.
+        let pipelined = buffers.input.unread().len();
+        buffers.input.consume(pipelined);
+        let end = if unread == 0 && pipelined == 0 { End::Close } else { End::Linger };
+        Ok((Some(end), buffers))
+    }
+
+    /// Encodes a response; a large body is written at once, a small one waits for company.
+    fn respond(
+        &self,
+        head: &Head,
+        response: &Response,
+        keep_alive: bool,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        let connection = match (keep_alive, head.minor) {
+            (false, _) => proto::Connection::Close,
+            (true, 0) => proto::Connection::KeepAlive,
+            (true, _) => proto::Connection::Default,
+        };
+        let body = if is_bodyless(response.status) { &[][..] } else { response.body.bytes() };
+        let length = (!is_bodyless(response.status)).then_some(body.len() as u64);
+        self.shard.encoder().encode(
+            &mut output.bytes,
+            response.status,
+            response.content_type,
+            &response.fields,
+            length,
+            connection,
+        );
+        if head.method == Method::HEAD {
+            return Ok(());
+        }
+        if body.len() > COPY_BYTES_MAX {
+            return output.flush_with(body, &self.link.transport);
+        }
+        output.bytes.extend_from_slice(body);
+        if output.bytes.len() > OUTPUT_BYTES_MAX {
+            output.flush(&self.link.transport)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what a handler left of its request's body, and drops it.
+    #[cold]
+    fn skip(&self, mut unread: u64, output: &mut Output) -> io::Result<()> {
+        // The client may wait for its response before it sends the rest.
+        output.flush(&self.link.transport)?;
+        let mut scratch = [0; 1024];
+        while unread > 0 {
+            let most = usize::try_from(unread).map_or(scratch.len(), |n| n.min(scratch.len()));
+            let count = read(&self.link.transport, &mut scratch[..most])?;
+            if count == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            unread -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// Answers a request that is not served, and ends the connection.
+    #[cold]
+    fn refuse(&self, refusal: Refusal, buffers: &mut Buffers) -> io::Result<Next> {
+        self.shard.counters.refused.bump();
+        debug!(
+            self.shard.logger, "request refused";
+            "peer" => %self.link.peer, "reason" => %refusal, "status" => refusal.kind.status().as_u16()
+        );
+        let text = format!("{}\n", refusal.kind.text());
+        let response = (refusal.kind.status(), text).into_response();
+        self.shard.encoder().encode(
+            &mut buffers.output.bytes,
+            response.status,
+            response.content_type,
+            &[],
+            Some(response.body.bytes().len() as u64),
+            proto::Connection::Close,
+        );
+        buffers.output.bytes.extend_from_slice(response.body.bytes());
+        buffers.output.flush(&self.link.transport)?;
+        Ok(Next::End(End::Linger))
+    }
+
+    /// A handler's response, unless its status is none that a handler may give.
+    fn checked(&self, response: Response) -> Response {
+        if !response.status.is_informational() {
+            return response;
+        }
+        error!(
+            self.shard.logger, "a handler returned an interim status";
+            "status" => response.status.as_u16()
+        );
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+
+    #[cold]
+    fn panicked(&self, request: &Request, payload: Box<dyn Any + Send>) -> Response {
+        if is_cancel(&*payload) {
+            resume_unwind(payload);
+        }
+        self.shard.counters.panicked.bump();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(no message)");
+        error!(
+            self.shard.logger, "a handler panicked";
+            "peer" => %self.link.peer, "method" => %request.method(), "target" => request.target(),
+            "message" => message
+        );
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shard.counters.closed.bump();
+        self.registered.leave(&self.shard);
+    }
+}
+
+/// A body up to this size is copied behind its head, so that several responses leave in one write;
+/// a larger one is written from where it is. Arbitrary: copying 16 KiB costs about a system call.
+const COPY_BYTES_MAX: usize = 16 * 1024;
+
+/// Pipelined responses leave when they come to this much, at the latest.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of an unread request body is skipped to keep a connection. Arbitrary: up to here,
+/// reading costs less than a new connection.
+const SKIP_BYTES_MAX: u64 = 64 * 1024;

@@ -1,0 +1,80 @@
+//! What a connection runs over: plain sockets today, whatever has these few calls tomorrow.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
+
+use straightline_net::{TcpStream, UnixStream};
+use straightline_sched::checkpoint;
+
+use crate::server::Peer;
+
+/// A connection's two fixed points: the stream and who is at its other end.
+pub(crate) struct Link<T: ?Sized = dyn Transport> {
+    pub(crate) peer: Peer,
+    pub(crate) transport: T,
+}
+
+/// A byte stream with a fiber's way of waiting.
+pub(crate) trait Transport: 'static {
+    /// Reads what is there; `WouldBlock` when nothing is.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Waits until a read is likely to succeed; may return early.
+    fn wait_readable(&self) -> io::Result<()>;
+    /// Has the fiber woken when a read is likely to succeed; false if one is now.
+    fn arm_readable(&self) -> io::Result<bool>;
+    /// Writes some of it, waiting until that is possible.
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes all of it, waiting as long as it takes.
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Tells the peer that nothing more will be written.
+    fn shutdown_write(&self) -> io::Result<()>;
+}
+
+/// Reads at least one byte, waiting for it; 0 is the end of the stream.
+///
+/// A yield point.
+pub(crate) fn read(transport: &dyn Transport, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match transport.try_read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => transport.wait_readable()?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => {
+                checkpoint();
+                return result;
+            }
+        }
+    }
+}
+
+macro_rules! transport {
+    ($stream:ty) => {
+        impl Transport for $stream {
+            fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.try_read(buffer)
+            }
+
+            fn wait_readable(&self) -> io::Result<()> {
+                self.wait_readable()
+            }
+
+            fn arm_readable(&self) -> io::Result<bool> {
+                self.arm_readable()
+            }
+
+            fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                (&mut &*self).write_vectored(slices)
+            }
+
+            fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+                (&mut &*self).write_all(bytes)
+            }
+
+            fn shutdown_write(&self) -> io::Result<()> {
+                self.shutdown(Shutdown::Write)
+            }
+        }
+    };
+}
+
+transport!(TcpStream);
+transport!(UnixStream);

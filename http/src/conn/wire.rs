@@ -1,0 +1,149 @@
+//! The buffers between a connection and its transport, and the shard's pool of them.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::transport::Transport;
+use crate::proto::{Field, HeadParser};
+
+/// What a connection needs while it works on a request, and gives back when it rests.
+pub(crate) struct Buffers {
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+    pub(crate) parser: HeadParser,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// Bytes that were read and not yet consumed: `bytes[start..end]`.
+pub(crate) struct Input {
+    /// `start <= end <= bytes.len()`; `start == 0` whenever `start == end`.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+/// Responses that were encoded and not yet written.
+#[derive(Default)]
+pub(crate) struct Output {
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The free buffers of a shard.
+#[derive(Default)]
+pub(crate) struct BufferPool {
+    free: RefCell<Vec<Box<Buffers>>>,
+}
+
+impl BufferPool {
+    pub(crate) fn take(&self) -> Box<Buffers> {
+        self.free.borrow_mut().pop().unwrap_or_else(|| {
+            Box::new(Buffers {
+                input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0 },
+                output: Output::default(),
+                parser: HeadParser::default(),
+                fields: Vec::new(),
+            })
+        })
+    }
+
+    /// Takes empty buffers back; those that grew, and those beyond the bound, are freed.
+    pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
+        debug_assert!(buffers.input.is_empty() && buffers.output.bytes.is_empty());
+        let mut free = self.free.borrow_mut();
+        if free.len() < FREE_BUFFERS_MAX && buffers.input.bytes.len() == INPUT_BYTES {
+            if buffers.output.bytes.capacity() > OUTPUT_KEPT_BYTES {
+                buffers.output.bytes = Vec::new();
+            }
+            free.push(buffers);
+        }
+    }
+}
+
+impl Input {
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.end, "consumed more than was read");
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Reads once into the free space, which is made if there is none: at most `bytes_max` unread.
+    pub(crate) fn fill(
+        &mut self,
+        transport: &dyn Transport,
+        bytes_max: usize,
+    ) -> io::Result<usize> {
+        if self.end == self.bytes.len() {
+            self.make_room(bytes_max);
+        }
+        let count = transport.try_read(&mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    fn make_room(&mut self, bytes_max: usize) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        } else {
+            // One byte more than a head may have, so that reading never stops without a refusal.
+            let grown = (self.bytes.len() * 2).min(bytes_max + 1);
+            debug_assert!(grown > self.bytes.len(), "a full buffer without a refusal");
+            self.bytes.resize(grown.max(self.bytes.len() + 1), 0);
+        }
+    }
+}
+
+impl Output {
+    /// Writes everything out, waiting as long as it takes.
+    ///
+    /// A yield point.
+    pub(crate) fn flush(&mut self, transport: &dyn Transport) -> io::Result<()> {
+        if !self.bytes.is_empty() {
+            transport.write_all(&self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes everything out and then `body`, together and without copying it.
+    ///
+    /// A yield point.
+    pub(crate) fn flush_with(
+        &mut self,
+        body: &[u8],
+        transport: &dyn Transport,
+    ) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&self.bytes), IoSlice::new(body)];
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            match transport.write_vectored(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut rest, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// A read buffer's first size: room for nearly every head, or for many small ones.
+const INPUT_BYTES: usize = 8 * 1024;
+
+/// Free buffers that a shard keeps. Arbitrary: as many as connections work at the same time on a
+/// busy shard; with an output of usual size each they come to less than 2 MiB.
+const FREE_BUFFERS_MAX: usize = 128;
+
+/// A larger output buffer is freed when its connection rests.
+const OUTPUT_KEPT_BYTES: usize = 64 * 1024;

@@ -1,0 +1,142 @@
+//! Which bytes may stand where, and how far a run of them goes.
+
+/// A method or header name: `token` of RFC 9110 section 5.6.2.
+const TOKEN: u8 = 1;
+/// A header value: visible ASCII, space, tab and `obs-text` (RFC 9110 section 5.5).
+const VALUE: u8 = 2;
+/// A request target. All visible ASCII but those bytes that every URL library encodes (`"`, `<`,
+/// `>`) and `#`, which starts a fragment and never goes on the wire. RFC 3986 would also refuse
+/// `[ ] \ ^ { | }` and the backtick; browsers send them as they are.
+const TARGET: u8 = 4;
+/// A registered name or IPv4 address in a `Host`, percent-encoded bytes included (RFC 3986
+/// section 3.2.2).
+const HOST: u8 = 8;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation)] // below 256
+        let c = byte as u8;
+        let mut class = 0;
+        let alphanumeric = c.is_ascii_alphanumeric();
+        if alphanumeric || is_in(c, b"!#$%&'*+-.^_`|~") {
+            class |= TOKEN;
+        }
+        if c == b'\t' || (c >= b' ' && c != 0x7f) {
+            class |= VALUE;
+        }
+        if c.is_ascii_graphic() && !is_in(c, b"\"<>#") {
+            class |= TARGET;
+        }
+        if alphanumeric || is_in(c, b"-._~%!$&'()*+,;=") {
+            class |= HOST;
+        }
+        classes[byte] = class;
+        byte += 1;
+    }
+    classes
+}
+
+const fn is_in(byte: u8, set: &[u8]) -> bool {
+    let mut i = 0;
+    while i < set.len() {
+        if set[i] == byte {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// The first position from `from` on that holds no token byte; the length if all do.
+#[inline]
+pub(super) fn token_end(bytes: &[u8], from: usize) -> usize {
+    run_end(bytes, from, TOKEN)
+}
+
+/// The first position from `from` on that may not stand in a request target.
+#[inline]
+pub(super) fn target_end(bytes: &[u8], from: usize) -> usize {
+    run_end(bytes, from, TARGET)
+}
+
+/// The first position from `from` on that may not stand in a header value: its CR, in good heads.
+#[inline]
+pub(super) fn value_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    // Eight at a time, as long as none of them can be a control byte.
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        if has_control(u64::from_le_bytes(*chunk)) {
+            break;
+        }
+        at += 8;
+    }
+    run_end(bytes, at, VALUE)
+}
+
+/// Whether each byte may stand in a `Host`'s name.
+pub(super) fn is_host(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| CLASSES[usize::from(byte)] & HOST != 0)
+}
+
+#[inline]
+fn run_end(bytes: &[u8], from: usize, class: u8) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    match rest.iter().position(|&byte| CLASSES[usize::from(byte)] & class == 0) {
+        Some(length) => from + length,
+        None => bytes.len(),
+    }
+}
+
+/// Whether any of eight bytes is below 0x20 or is 0x7f; the tab counts, the caller looks closer.
+///
+/// For each byte without its high bit, `x - 0x20` borrows iff x < 0x20, and `x + 1` reaches the
+/// high bit iff x == 0x7f; bytes with the high bit set (`obs-text`) are masked out.
+#[inline]
+fn has_control(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let low = word & !HIGH;
+    // No borrow crosses from one byte to the next: the high bit is set before subtracting.
+    let below_space = !((low | HIGH) - ONES * 0x20) & HIGH;
+    let delete = (low + ONES) & HIGH;
+    (below_space | delete) & !word != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    quickcheck! {
+        fn a_word_has_a_control_byte_iff_one_of_its_bytes_is(word: u64) -> bool {
+            let bytes = word.to_le_bytes();
+            has_control(word) == bytes.iter().any(|&byte| byte < 0x20 || byte == 0x7f)
+        }
+
+        fn a_value_ends_at_its_first_control_byte(bytes: Vec<u8>, from: usize) -> bool {
+            let from = if bytes.is_empty() { 0 } else { from % bytes.len() };
+            let expected = bytes[from..]
+                .iter()
+                .position(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f)
+                .map_or(bytes.len(), |length| from + length);
+            value_end(&bytes, from) == expected
+        }
+    }
+
+    #[test]
+    fn every_byte_alone_is_classified_in_each_position_of_a_word() {
+        for byte in 0..=255_u8 {
+            for position in 0..8 {
+                let mut bytes = [b'a'; 8];
+                bytes[position] = byte;
+                let control = byte < 0x20 || byte == 0x7f;
+                assert_eq!(has_control(u64::from_le_bytes(bytes)), control, "{byte} {position}");
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The response head.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+/// What the head says about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// Nothing: the version's default holds.
+    Default,
+    /// `keep-alive`, which an HTTP/1.0 client has to be told.
+    KeepAlive,
+    /// `close`
+    Close,
+}
+
+/// Writes response heads with a date that its owner keeps current.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    /// `HTTP/1.1 200 OK` and the date line: the beginning of nearly every response.
+    ok_and_date: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder for one second: `date` is an IMF-fixdate (RFC 9110 section 5.6.7).
+    pub(crate) fn new(date: &str) -> Self {
+        let ok_and_date = [OK.as_bytes(), b"Date: ", date.as_bytes(), b"\r\n"].concat();
+        Self { ok_and_date }
+    }
+
+    /// Appends a whole head to `out`.
+    ///
+    /// `content_length` is absent where RFC 9110 section 8.6 forbids it (1xx, 204).
+    pub(crate) fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        content_type: Option<&str>,
+        fields: &[(HeaderName, HeaderValue)],
+        content_length: Option<u64>,
+        connection: Connection,
+    ) {
+        out.reserve(HEAD_BYTES_USUAL);
+        if status == StatusCode::OK {
+            out.extend_from_slice(&self.ok_and_date);
+        } else {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(status.as_str().as_bytes());
+            out.push(b' ');
+            // The reason may be empty; the space before it may not be left out.
+            out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(&self.ok_and_date[OK.len()..]);
+        }
+        if let Some(content_type) = content_type {
+            out.extend_from_slice(b"Content-Type: ");
+            out.extend_from_slice(content_type.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        for (name, value) in fields {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        match connection {
+            Connection::Default => {}
+            Connection::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            Connection::Close => out.extend_from_slice(b"Connection: close\r\n"),
+        }
+        match content_length {
+            Some(length) => {
+                out.extend_from_slice(b"Content-Length: ");
+                put_decimal(out, length);
+                out.extend_from_slice(b"\r\n\r\n");
+            }
+            None => out.extend_from_slice(b"\r\n"),
+        }
+    }
+}
+
+/// Appends the interim response that lets a client send its body (RFC 9110 section 15.2.1).
+pub(crate) fn encode_continue(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+fn put_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        #[allow(clippy::cast_possible_truncation)] // below 10
+        let digit = (number % 10) as u8;
+        digits[at] = b'0' + digit;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+/// Room that is reserved at once, so that the appends of a usual head find it.
+const HEAD_BYTES_USUAL: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(status: u16, length: Option<u64>, connection: Connection) -> String {
+        let mut out = Vec::new();
+        let fields = [(http::header::ETAG, HeaderValue::from_static("\"1\""))];
+        let status = StatusCode::from_u16(status).unwrap();
+        Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT")
+            .encode(&mut out, status, Some("text/plain"), &fields, length, connection);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_head_is_written_in_full() {
+        assert_eq!(
+            encoded(200, Some(0), Connection::Default),
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: text/plain\r\netag: \"1\"\r\nContent-Length: 0\r\n\r\n"
+        );
+        assert_eq!(
+            encoded(404, Some(u64::MAX), Connection::Close),
+            "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: text/plain\r\netag: \"1\"\r\nConnection: close\r\n\
+             Content-Length: 18446744073709551615\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_unknown_status_keeps_the_space_before_its_empty_reason() {
+        assert!(encoded(299, None, Connection::Default).starts_with("HTTP/1.1 299 \r\nDate: "));
+    }
+}

@@ -1,0 +1,150 @@
+//! What the header fields say about the connection and about where the body ends.
+//!
+//! The rules of RFC 9112 section 6, on the strict side throughout: where two parties could read a
+//! length differently, the request is refused.
+
+use super::chars::is_host;
+use super::limits::Limits;
+use super::refusal::RefusalKind;
+
+/// Collected field by field while the head is parsed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Framing {
+    host_seen: bool,
+    content_length: Option<u64>,
+    transfer_encoding: bool,
+    pub(super) expect_continue: bool,
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+}
+
+impl Framing {
+    /// Takes note of a field, if it is one that matters here.
+    #[inline]
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), RefusalKind> {
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
+            6 if name.eq_ignore_ascii_case(b"expect") => self.expect(value),
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.connection(value);
+                Ok(())
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.transfer_encoding = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The body's length, once all fields are known.
+    #[inline]
+    pub(super) fn body_bytes(&self, minor: u8, limits: &Limits) -> Result<u64, RefusalKind> {
+        if minor > 0 && !self.host_seen {
+            return Err(RefusalKind::HostMissing);
+        }
+        if self.transfer_encoding {
+            return Err(match (self.content_length, minor) {
+                (Some(_), _) => RefusalKind::FramingConflict,
+                (None, 0) => RefusalKind::TransferEncodingIn10,
+                (None, _) => RefusalKind::TransferEncoding,
+            });
+        }
+        let length = self.content_length.unwrap_or(0);
+        if length > limits.body_bytes {
+            return Err(RefusalKind::BodyBytes);
+        }
+        Ok(length)
+    }
+
+    fn host(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
+        if self.host_seen {
+            return Err(RefusalKind::HostDuplicate);
+        }
+        self.host_seen = true;
+        if is_authority(value) { Ok(()) } else { Err(RefusalKind::Host) }
+    }
+
+    fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(RefusalKind::Expectation);
+        }
+        self.expect_continue = true;
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    fn length(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
+        if self.content_length.is_some() {
+            return Err(RefusalKind::ContentLengthDuplicate);
+        }
+        if value.is_empty() {
+            return Err(RefusalKind::ContentLength);
+        }
+        let mut length = 0_u64;
+        for &byte in value {
+            let digit = match byte {
+                b'0'..=b'9' => u64::from(byte - b'0'),
+                _ => return Err(RefusalKind::ContentLength),
+            };
+            length = length
+                .checked_mul(10)
+                .and_then(|length| length.checked_add(digit))
+                .ok_or(RefusalKind::ContentLength)?;
+        }
+        self.content_length = Some(length);
+        Ok(())
+    }
+}
+
+/// `uri-host [ ":" port ]` of RFC 9110 section 7.2; the host may not be empty.
+pub(super) fn is_authority(value: &[u8]) -> bool {
+    let (host_is_good, rest) = match value.strip_prefix(b"[") {
+        // An IP literal; its inside is for whoever resolves it.
+        Some(literal) => {
+            let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
+            let inside = &literal[..end];
+            let good = !inside.is_empty()
+                && inside.iter().all(|&byte| byte == b':' || is_host(&[byte]));
+            (good, &literal[end + 1..])
+        }
+        None => {
+            let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
+            (end > 0 && is_host(&value[..end]), &value[end..])
+        }
+    };
+    let port_is_good = match rest.split_first() {
+        None => true,
+        Some((b':', port)) => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        Some(_) => false,
+    };
+    host_is_good && port_is_good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_a_host_and_maybe_a_port() {
+        let good: [&[u8]; 7] =
+            [b"a", b"example.com", b"127.0.0.1:80", b"[::1]", b"[::1]:8080", b"a:", b"x_y:65535"];
+        let bad: [&[u8]; 11] = [
+            b"", b":80", b"a b", b"a:8x", b"a:123456", b"[::1", b"[]", b"[::1]x", b"a/b", b"a@b",
+            b"\x80",
+        ];
+        for value in good {
+            assert!(is_authority(value), "{}", value.escape_ascii());
+        }
+        for value in bad {
+            assert!(!is_authority(value), "{}", value.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,254 @@
+use quickcheck::{Arbitrary, Gen, quickcheck};
+
+use super::super::fields::Headers;
+use super::*;
+
+fn parse(bytes: &[u8]) -> Result<Option<Head>, RefusalKind> {
+    parse_with(bytes, &Limits::default()).map(|parsed| parsed.map(|(head, _)| head))
+}
+
+fn parse_with(
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Option<(Head, Vec<Field>)>, RefusalKind> {
+    let mut fields = Vec::new();
+    let head = HeadParser::default().parse(bytes, limits, &mut fields);
+    head.map(|head| head.map(|head| (head, fields))).map_err(|refusal| refusal.kind)
+}
+
+/// A request with one header line more than it must have.
+fn with_field(line: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")
+}
+
+#[test]
+fn a_head_is_read_in_full() {
+    let bytes = b"POST /a?b=c HTTP/1.1\r\nHost: example.com:80\r\nX-Odd:  \t two words \t\r\n\
+        Content-Length: 12\r\nExpect: 100-continue\r\nEmpty:\r\n\r\nbody";
+    let (head, fields) = parse_with(bytes, &Limits::default()).unwrap().unwrap();
+    assert_eq!(head.method, Method::POST);
+    assert_eq!(&bytes[head.target.0 as usize..head.target.1 as usize], b"/a?b=c");
+    assert_eq!((head.minor, head.keep_alive, head.expect_continue), (1, true, true));
+    assert_eq!(head.body_bytes, 12);
+    assert_eq!(&bytes[head.end..], b"body");
+    let headers = Headers::new(bytes, &fields);
+    assert_eq!(headers.get("x-ODD"), Some("two words"));
+    assert_eq!(headers.get("empty"), Some(""));
+    assert_eq!(headers.get("absent"), None);
+    assert_eq!(headers.len(), 5);
+}
+
+#[test]
+fn malformed_heads_are_refused_with_their_reason() {
+    use RefusalKind as K;
+    let cases: &[(&str, RefusalKind)] = &[
+        ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", K::Method),
+        ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", K::Method),
+        ("\x16\x03\x01\x02", K::Method),
+        ("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", K::Method),
+        ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", K::LineEnd),
+        ("GET / HTTP/1.1\nHost: a\r\n\r\n", K::LineEnd),
+        ("GET / http/1.1\r\nHost: a\r\n\r\n", K::VersionSyntax),
+        ("GET / HTTP/11\r\nHost: a\r\n\r\n", K::VersionSyntax),
+        ("GET /\r\n\r\n", K::Target),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", K::Version),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", K::Version),
+        ("GET / HTTP/0.9\r\nHost: a\r\n\r\n", K::Version),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", K::VersionSyntax),
+        ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("GET a HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", K::Connect),
+        ("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", K::EmptyLines),
+        ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", K::Method),
+        ("GET / HTTP/1.1\r\n\r\n", K::HostMissing),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", K::HostDuplicate),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", K::Host),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", K::Host),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\nx", K::FieldName),
+    ];
+    for (bytes, kind) in cases {
+        assert_eq!(parse(bytes.as_bytes()).unwrap_err(), *kind, "{bytes:?}");
+    }
+    let lines: &[(&str, RefusalKind)] = &[
+        ("A : b", K::FieldName),
+        (": b", K::FieldName),
+        (" folded", K::FieldName),
+        ("A", K::FieldName),
+        ("A(): b", K::FieldName),
+        ("A: b\nC: d", K::LineEnd),
+        ("A: b\rC: d", K::LineEnd),
+        ("A: b\0", K::FieldValue),
+        ("A: \x7f", K::FieldValue),
+        ("A: \x1b[31m and some more text", K::FieldValue),
+        ("Content-Length: +1", K::ContentLength),
+        ("Content-Length: -1", K::ContentLength),
+        ("Content-Length:", K::ContentLength),
+        ("Content-Length: 1,1", K::ContentLength),
+        ("Content-Length: 0x1", K::ContentLength),
+        ("Content-Length: 18446744073709551616", K::ContentLength),
+        ("Content-Length: 18446744073709551615", K::BodyBytes),
+        ("Content-Length: 1\r\nContent-Length: 1", K::ContentLengthDuplicate),
+        ("Content-Length: 1\r\ncontent-length: 2", K::ContentLengthDuplicate),
+        ("Transfer-Encoding: chunked", K::TransferEncoding),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 1", K::FramingConflict),
+        ("Expect: more", K::Expectation),
+    ];
+    for (line, kind) in lines {
+        assert_eq!(parse(with_field(line).as_bytes()).unwrap_err(), *kind, "{line:?}");
+    }
+    let old = "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(parse(old.as_bytes()).unwrap_err(), K::TransferEncodingIn10);
+}
+
+#[test]
+fn unusual_but_good_heads_are_served() {
+    let cases = [
+        "GET / HTTP/1.0\r\n\r\n",
+        "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.9\r\nHost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a:80/x HTTP/1.1\r\nHost: b\r\n\r\n",
+        "GET HTTP://a?q HTTP/1.1\r\nHost: b\r\n\r\n",
+        "GET /%00|[]^{}`\\ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1]:80\r\n!#$%&'*+-.^_`|~: \u{e9}\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\n\r\n",
+    ];
+    for bytes in cases {
+        assert!(matches!(parse(bytes.as_bytes()), Ok(Some(_))), "{bytes:?}");
+    }
+}
+
+#[test]
+fn keep_alive_follows_the_version_and_the_connection_field() {
+    let keeps = |version: &str, connection: &str| {
+        let bytes = format!("GET / HTTP/{version}\r\nHost: a\r\nConnection: {connection}\r\n\r\n");
+        parse(bytes.as_bytes()).unwrap().unwrap().keep_alive
+    };
+    assert!(keeps("1.1", "Upgrade"));
+    assert!(keeps("1.1", "keep-alive"));
+    assert!(!keeps("1.1", "Close"));
+    assert!(!keeps("1.1", "keep-alive, close"));
+    assert!(!keeps("1.0", "Upgrade"));
+    assert!(keeps("1.0", "foo , Keep-Alive"));
+}
+
+#[test]
+fn each_limit_bites_one_byte_or_line_beyond_it() {
+    let request_line = "GET /12345 HTTP/1.1";
+    let field = "X-Field: 1234567890";
+    let head = format!("{request_line}\r\nHost: a\r\n{field}\r\n\r\n");
+    let base = Limits::default();
+    let with = |change: &dyn Fn(&mut Limits, usize), at: usize| {
+        let mut limits = base.clone();
+        change(&mut limits, at);
+        parse_with(head.as_bytes(), &limits).map(|parsed| parsed.is_some())
+    };
+    type Change = fn(&mut Limits, usize);
+    let cases: [(Change, usize, RefusalKind); 4] = [
+        (|l, n| l.request_line_bytes = n, request_line.len(), RefusalKind::RequestLineBytes),
+        (|l, n| l.field_line_bytes = n, field.len(), RefusalKind::FieldLineBytes),
+        (|l, n| l.head_bytes = n, head.len(), RefusalKind::HeadBytes),
+        (|l, n| l.fields = n, 2, RefusalKind::Fields),
+    ];
+    for (change, exact, kind) in cases {
+        assert_eq!(with(&change, exact + 1), Ok(true), "{kind:?}");
+        assert_eq!(with(&change, exact), Ok(true), "{kind:?}");
+        assert_eq!(with(&change, exact - 1), Err(kind));
+    }
+    let body = with_field("Content-Length: 10");
+    let with_body = |bytes: u64| {
+        let limits = Limits { body_bytes: bytes, ..base.clone() };
+        parse_with(body.as_bytes(), &limits).map(|parsed| parsed.is_some())
+    };
+    assert_eq!(with_body(11), Ok(true));
+    assert_eq!(with_body(10), Ok(true));
+    assert_eq!(with_body(9), Err(RefusalKind::BodyBytes));
+}
+
+#[test]
+fn a_line_that_never_ends_is_refused_at_its_limit() {
+    let limits = Limits { request_line_bytes: 64, field_line_bytes: 32, ..Limits::default() };
+    let endless = [b"GET /".to_vec(), vec![b'a'; 60]].concat();
+    assert_eq!(parse_with(&endless[..64], &limits).map(|parsed| parsed.is_some()), Ok(false));
+    assert_eq!(parse_with(&endless, &limits).unwrap_err(), RefusalKind::RequestLineBytes);
+    let endless = [b"GET / HTTP/1.1\r\nA: ".to_vec(), vec![b'a'; 30]].concat();
+    let at_limit = &endless[..endless.len() - 1];
+    assert_eq!(parse_with(at_limit, &limits).map(|parsed| parsed.is_some()), Ok(false));
+    assert_eq!(parse_with(&endless, &limits).unwrap_err(), RefusalKind::FieldLineBytes);
+}
+
+/// A request that is good most of the time, and how to cut it up.
+#[derive(Clone, Debug)]
+struct Cut {
+    bytes: Vec<u8>,
+    pieces: Vec<u8>,
+}
+
+impl Arbitrary for Cut {
+    fn arbitrary(g: &mut Gen) -> Self {
+        let methods = ["GET", "POST", "OPTIONS", "X-LONG-METHOD-NAME"];
+        let targets = ["/", "/a/b?c=d", "http://a/b", "*"];
+        let lines = [
+            "Host: a", "Content-Length: 5", "X: y", "Connection: close", "Cookie: a=b; c=d",
+            "Accept:\t*/*  ", "Bad name: x", "Transfer-Encoding: chunked",
+        ];
+        let mut text = format!(
+            "{} {} HTTP/1.{}\r\n",
+            g.choose(&methods).unwrap(),
+            g.choose(&targets).unwrap(),
+            u8::arbitrary(g) % 2
+        );
+        for _ in 0..usize::arbitrary(g) % 6 {
+            text.push_str(g.choose(&lines).unwrap());
+            text.push_str("\r\n");
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        if u8::arbitrary(g) % 4 == 0 {
+            let at = usize::arbitrary(g) % bytes.len();
+            bytes[at] = u8::arbitrary(g);
+        }
+        // Whatever was broken above, there is a line end behind it.
+        bytes.extend_from_slice(b"\r\n\r\n");
+        Self { bytes, pieces: Vec::arbitrary(g) }
+    }
+}
+
+quickcheck! {
+    fn any_split_parses_the_same(cut: Cut) -> bool {
+        let limits = Limits::default();
+        let whole = parse_with(&cut.bytes, &limits);
+        let (mut parser, mut fields) = (HeadParser::default(), Vec::new());
+        let mut pieces = cut.pieces.iter().cycle();
+        let mut have = 0;
+        let split = loop {
+            match parser.parse(&cut.bytes[..have], &limits, &mut fields) {
+                Ok(None) if have < cut.bytes.len() => {
+                    let piece = pieces.next().map_or(1, |&piece| usize::from(piece) % 9 + 1);
+                    have = (have + piece).min(cut.bytes.len());
+                }
+                result => break result,
+            }
+        };
+        match (whole, split) {
+            (Ok(Some((whole, whole_fields))), Ok(Some(split))) => {
+                format!("{whole:?}") == format!("{split:?}") && whole_fields == fields
+            }
+            (Ok(None), Ok(None)) => true,
+            (Err(whole), Err(split)) => whole == split.kind,
+            _ => false,
+        }
+    }
+
+    fn no_bytes_make_it_panic(bytes: Vec<u8>) -> bool {
+        let _ = parse(&bytes);
+        true
+    }
+}

@@ -1,0 +1,38 @@
+//! How much of everything a request may have.
+
+/// The limits on what a client sends; beyond one, the request is refused and the connection closed.
+///
+/// ```
+/// use straightline::Limits;
+///
+/// let limits = Limits { body_bytes: 16 * 1024 * 1024, ..Limits::default() };
+/// assert_eq!(limits.fields, 100);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the request line, without its line end; more is 414. Default 8,192: RFC 9112
+    /// section 3 asks for at least 8,000.
+    pub request_line_bytes: usize,
+    /// Bytes of one header line, without its line end; more is 431. Default 8,192: room for the
+    /// largest cookies that browsers keep (4,096 bytes each), two of them in a line.
+    pub field_line_bytes: usize,
+    /// Bytes of the whole request head, line ends included; more is 431. Default 32,768: what the
+    /// largest common proxies let through. A connection's read buffer grows up to this.
+    pub head_bytes: usize,
+    /// Header lines; more is 431. Default 100, which is what Apache allows.
+    pub fields: usize,
+    /// Bytes of a request's body; more is 413. Default 2 MiB: forms and JSON, not uploads.
+    pub body_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line_bytes: 8 * 1024,
+            field_line_bytes: 8 * 1024,
+            head_bytes: 32 * 1024,
+            fields: 100,
+            body_bytes: 2 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! HTTP/1.1 as pure functions: bytes in, meaning out, and the other way.
+//!
+//! Nothing in here knows a scheduler, a socket or a clock, so all of it is tested and fuzzed as it
+//! is. `head` parses, `fields` is the view of what was parsed, `refusal` names every reason to say
+//! no, `encode` writes.
+
+mod chars;
+mod encode;
+mod fields;
+mod framing;
+mod head;
+mod limits;
+mod refusal;
+
+pub(crate) use encode::{Connection, Encoder, encode_continue};
+pub(crate) use fields::Field;
+pub use fields::Headers;
+pub(crate) use head::{Head, HeadParser};
+pub use limits::Limits;
+pub use refusal::{Refusal, RefusalKind};

@@ -1,0 +1,106 @@
+//! Every reason to refuse a request, with its status.
+
+use std::fmt;
+
+use http::StatusCode;
+
+/// A request that is not served: what is wrong with it, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub kind: RefusalKind,
+    /// The byte of the request head, counted from 0, where it was noticed.
+    pub offset: usize,
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])+ $name:ident => $status:ident, $text:literal;)+) => {
+        /// What is wrong with a refused request.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum RefusalKind {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl RefusalKind {
+            /// The status that the client is answered with.
+            pub fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)+
+                }
+            }
+
+            /// One line for the client and for the log.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// Not a method token followed by one space. Usually TLS or another protocol on this port.
+    Method => BAD_REQUEST, "malformed method";
+    /// A byte that no request target may hold, or a target in none of the forms that its method
+    /// allows (RFC 9112 section 3.2).
+    Target => BAD_REQUEST, "malformed request target";
+    /// Something else than `HTTP/` digit `.` digit at the end of the request line.
+    VersionSyntax => BAD_REQUEST, "malformed HTTP version";
+    /// A version that is not 1.x.
+    Version => HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are served here";
+    /// More empty lines before the request than a sloppy client leaves.
+    EmptyLines => BAD_REQUEST, "too many empty lines before the request";
+    /// A line that does not end with CR LF, or a CR elsewhere.
+    LineEnd => BAD_REQUEST, "malformed line end";
+    /// A header name that is not a token, or is not followed by its colon at once; a folded line.
+    FieldName => BAD_REQUEST, "malformed header name";
+    /// A control byte in a header value.
+    FieldValue => BAD_REQUEST, "malformed header value";
+    /// HTTP/1.1 without `Host`.
+    HostMissing => BAD_REQUEST, "missing Host header";
+    /// More than one `Host`.
+    HostDuplicate => BAD_REQUEST, "more than one Host header";
+    /// A `Host` that is not a host with an optional port.
+    Host => BAD_REQUEST, "malformed Host header";
+    /// A `Content-Length` that is not a plain number.
+    ContentLength => BAD_REQUEST, "malformed Content-Length header";
+    /// More than one `Content-Length`, equal ones included: who counts differently reads another
+    /// request.
+    ContentLengthDuplicate => BAD_REQUEST, "more than one Content-Length header";
+    /// Both `Content-Length` and `Transfer-Encoding`: request smuggling's favourite.
+    FramingConflict => BAD_REQUEST, "both Content-Length and Transfer-Encoding";
+    /// `Transfer-Encoding` in HTTP/1.0, which does not know it.
+    TransferEncodingIn10 => BAD_REQUEST, "Transfer-Encoding in HTTP/1.0";
+    /// A transfer coding that is not implemented; at present that is every one.
+    TransferEncoding => NOT_IMPLEMENTED, "transfer codings are not implemented";
+    /// CONNECT, which is not implemented.
+    Connect => NOT_IMPLEMENTED, "CONNECT is not implemented";
+    /// An `Expect` other than `100-continue`.
+    Expectation => EXPECTATION_FAILED, "unknown expectation";
+    /// [`Limits::request_line_bytes`](super::Limits::request_line_bytes).
+    RequestLineBytes => URI_TOO_LONG, "request line too long";
+    /// [`Limits::field_line_bytes`](super::Limits::field_line_bytes).
+    FieldLineBytes => REQUEST_HEADER_FIELDS_TOO_LARGE, "header line too long";
+    /// [`Limits::head_bytes`](super::Limits::head_bytes).
+    HeadBytes => REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long";
+    /// [`Limits::fields`](super::Limits::fields).
+    Fields => REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header lines";
+    /// [`Limits::body_bytes`](super::Limits::body_bytes).
+    BodyBytes => PAYLOAD_TOO_LARGE, "request body too large";
+}
+
+impl RefusalKind {
+    pub(crate) fn at(self, offset: usize) -> Refusal {
+        Refusal { kind: self, offset }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (byte {})", self.kind.text(), self.offset)
+    }
+}
+
+impl std::error::Error for Refusal {}

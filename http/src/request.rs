@@ -1,0 +1,222 @@
+//! What a handler is given.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::mem;
+use std::rc::Rc;
+use std::str;
+
+use http::{Method, Version};
+
+use crate::conn::{Buffers, Link, read};
+use crate::proto::{Head, Headers, encode_continue};
+use crate::server::Peer;
+
+/// A request: its head, as a view into the connection's buffer, and its body, as a reader.
+///
+/// ```
+/// use std::io::Read;
+/// use straightline::{Request, StatusCode};
+///
+/// fn shout(request: &mut Request) -> Result<String, StatusCode> {
+///     let mut text = String::new();
+///     match request.body().read_to_string(&mut text) {
+///         Ok(_) => Ok(text.to_uppercase()),
+///         Err(_) => Err(StatusCode::BAD_REQUEST),
+///     }
+/// }
+/// ```
+pub struct Request {
+    pub(crate) head: Head,
+    /// The head's bytes are the first unread ones, and the body follows them.
+    pub(crate) buffers: Box<Buffers>,
+    pub(crate) link: Rc<Link>,
+    /// How much of the body's part in the buffer was read.
+    pub(crate) buffered_read: usize,
+    /// How much of the body was not read.
+    pub(crate) remaining: u64,
+    /// The client waits for "100 Continue".
+    pub(crate) expect_continue: bool,
+}
+
+impl Request {
+    pub(crate) fn new(head: Head, buffers: Box<Buffers>, link: Rc<Link>) -> Self {
+        let (remaining, expect_continue) = (head.body_bytes, head.expect_continue);
+        Self { head, buffers, link, buffered_read: 0, remaining, expect_continue }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The request target as the client sent it: usually path and query, `*` for a server-wide
+    /// OPTIONS, a whole URL from clients that take this server for a proxy.
+    pub fn target(&self) -> &str {
+        self.text(self.head.target)
+    }
+
+    /// The path, still percent-encoded; it begins with `/` unless the target is `*`.
+    ///
+    /// ```
+    /// # use straightline::Request;
+    /// fn is_api(request: &Request) -> bool {
+    ///     request.path().starts_with("/api/")
+    /// }
+    /// ```
+    pub fn path(&self) -> &str {
+        let path_and_query = self.path_and_query();
+        match path_and_query.split_once('?') {
+            Some(("", _)) => "/",
+            Some((path, _)) => path,
+            None => path_and_query,
+        }
+    }
+
+    /// The query, still percent-encoded and without its `?`; `None` if there is no `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.path_and_query().split_once('?').map(|(_, query)| query)
+    }
+
+    /// HTTP/1.0 or HTTP/1.1.
+    pub fn version(&self) -> Version {
+        if self.head.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::new(self.buffers.input.unread(), &self.buffers.fields)
+    }
+
+    /// Who sent it, as the socket says.
+    pub fn peer(&self) -> &Peer {
+        &self.link.peer
+    }
+
+    /// The body; empty if the request has none.
+    pub fn body(&mut self) -> Body<'_> {
+        Body { request: self }
+    }
+
+    /// What of the body is in the buffer and was not read yet.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        let body = &self.buffers.input.unread()[self.head.end..];
+        let length = usize::try_from(self.head.body_bytes).map_or(body.len(), |n| n.min(body.len()));
+        &body[self.buffered_read..length]
+    }
+
+    fn path_and_query(&self) -> &str {
+        match self.text(self.head.path) {
+            "" => "/", // an absolute target without a path
+            path => path,
+        }
+    }
+
+    fn text(&self, (start, end): (u32, u32)) -> &str {
+        let bytes = &self.buffers.input.unread()[start as usize..end as usize];
+        // The parser let only visible ASCII into the target.
+        str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("target", &self.target())
+            .field("version", &self.version())
+            .field("headers", &self.headers())
+            .field("remaining", &self.remaining)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request's body, read straight from the connection.
+///
+/// Nothing is buffered that the handler does not ask for: a client that sends more than is read is
+/// held back by TCP. A client that waits with `Expect: 100-continue` is told to go on by the first
+/// read. What a handler leaves unread is skipped up to a bound, beyond which the connection closes.
+///
+/// A read is a yield point. It returns `UnexpectedEof` if the client ends the connection before
+/// the body's announced length.
+pub struct Body<'r> {
+    request: &'r mut Request,
+}
+
+impl Body<'_> {
+    /// How many bytes are still to be read.
+    pub fn remaining(&self) -> u64 {
+        self.request.remaining
+    }
+
+    /// Reads all that remains. Its length is bounded by
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes).
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the client goes away; otherwise what the socket said.
+    ///
+    /// ```
+    /// # use straightline::{Request, StatusCode};
+    /// fn echo(request: &mut Request) -> Result<Vec<u8>, StatusCode> {
+    ///     request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)
+    /// }
+    /// ```
+    pub fn read_to_vec(&mut self) -> io::Result<Vec<u8>> {
+        // Announced is not sent: a large vector is only made when its bytes come.
+        let announced = usize::try_from(self.remaining()).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(announced.min(RESERVE_MAX));
+        self.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Read for Body<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Request { remaining, .. } = *self.request;
+        if remaining == 0 || buffer.is_empty() {
+            return Ok(0);
+        }
+        let mut buffered = self.request.buffered();
+        let count = if buffered.is_empty() {
+            let most = usize::try_from(remaining).map_or(buffer.len(), |n| n.min(buffer.len()));
+            self.request.read_wire(&mut buffer[..most])?
+        } else {
+            let count = buffered.read(buffer)?;
+            self.request.buffered_read += count;
+            count
+        };
+        self.request.remaining -= count as u64;
+        Ok(count)
+    }
+}
+
+impl Request {
+    /// Reads what is not in the buffer, after everything that the client may be waiting for has
+    /// been written: responses to what it asked before, and the word to go on.
+    fn read_wire(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let output = &mut self.buffers.output;
+        if mem::take(&mut self.expect_continue) {
+            encode_continue(&mut output.bytes);
+        }
+        output.flush(&self.link.transport)?;
+        match read(&self.link.transport, buffer)? {
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the client ended the connection in the middle of its request body",
+            )),
+            count => Ok(count),
+        }
+    }
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
+/// How much [`Body::read_to_vec`] reserves on the client's word alone. Arbitrary.
+const RESERVE_MAX: usize = 64 * 1024;

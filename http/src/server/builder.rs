@@ -1,0 +1,256 @@
+//! From a description to bound sockets.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use slog::{Discard, Logger, o};
+use straightline_net::ListenOptions;
+
+use super::accept::Listener;
+use super::address::{Address, IntoAddress};
+use super::running::{Server, Shared};
+use super::signals::StopSignals;
+use crate::proto::Limits;
+use crate::request::Request;
+use crate::response::IntoResponse;
+
+/// A server in the making; got from [`Server::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline::{Limits, Request, Server};
+///
+/// let server = Server::builder()
+///     .bind("127.0.0.1:0")
+///     .workers(2)
+///     .limits(Limits { body_bytes: 1024, ..Limits::default() })
+///     .drain_timeout(Duration::from_secs(5))
+///     .build(|request: &mut Request| format!("you asked for {}\n", request.path()))?;
+/// println!("listening on http://{}", server.local_addrs()[0]);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    addresses: Vec<io::Result<Address>>,
+    config: Config,
+    stop_on_signals: bool,
+}
+
+/// What every shard is told.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) workers: Option<NonZeroUsize>,
+    pub(super) limits: Limits,
+    pub(super) drain_timeout: Duration,
+    pub(super) stack_bytes: usize,
+    pub(super) logger: Logger,
+}
+
+/// A function from a request to a response: what [`Builder::build`] takes.
+///
+/// There is nothing to implement: every such function and closure is a handler. The trait only lets
+/// the returned type mention the request's lifetime, as the one of an
+/// `fn(&mut Request) -> impl IntoResponse` does.
+pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
+    /// What the function returns.
+    type Response: IntoResponse;
+}
+
+impl<'r, H, R> Handler<'r> for H
+where
+    H: Fn(&'r mut Request) -> R,
+    R: IntoResponse,
+{
+    type Response = R;
+}
+
+/// Makes a shard's handler, on the shard's thread.
+pub(super) type ServiceFactory = dyn Fn() -> Rc<crate::conn::Service> + Send + Sync;
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            addresses: Vec::new(),
+            config: Config {
+                workers: None,
+                limits: Limits::default(),
+                drain_timeout: Duration::from_secs(30),
+                stack_bytes: straightline_sched::Config::default().stack_bytes,
+                logger: Logger::root(Discard, o!()),
+            },
+            stop_on_signals: false,
+        }
+    }
+
+    /// Adds an address to listen on: a [`SocketAddr`](std::net::SocketAddr), an [`Address`], a path
+    /// or the text of one. A faulty one is reported by [`build`](Self::build).
+    ///
+    /// The file of a Unix socket that nobody listens on any more is replaced, and removed at the
+    /// end.
+    pub fn bind(mut self, address: impl IntoAddress) -> Self {
+        self.addresses.push(address.into_address());
+        self
+    }
+
+    /// How many shards, which are threads, serve. Default: one per core.
+    ///
+    /// # Panics
+    ///
+    /// If `workers` is 0.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = Some(NonZeroUsize::new(workers).expect("at least one worker"));
+        self
+    }
+
+    /// How much of everything a request may have.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// How long a stop waits for requests in flight before it cuts them. Default: 30 seconds, what
+    /// process managers usually grant.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// The stack of each fiber, in bytes. Default: 256 KiB. Only touched pages are resident.
+    pub fn stack_bytes(mut self, bytes: usize) -> Self {
+        self.config.stack_bytes = bytes;
+        self
+    }
+
+    /// Where faults are told: handler panics and accept failures as errors, refused requests and
+    /// broken connections at debug level. Default: nowhere; they are counted all the same.
+    pub fn logger(mut self, logger: Logger) -> Self {
+        self.config.logger = logger;
+        self
+    }
+
+    /// Stops the server at SIGTERM or SIGINT; the second one does not wait for the drain.
+    pub fn stop_on_signals(mut self) -> Self {
+        self.stop_on_signals = true;
+        self
+    }
+
+    /// Opens the sockets. From now on clients can connect, and wait to be served by
+    /// [`Server::run`].
+    ///
+    /// All shards share `handler`. For one with a state of its own per shard, which need not be
+    /// `Send`, see [`build_with`](Self::build_with).
+    ///
+    /// # Errors
+    ///
+    /// A faulty address, or none; an address in use; whatever else the system says to a bind, with
+    /// the address in the message.
+    pub fn build<H>(self, handler: H) -> io::Result<Server>
+    where
+        H: for<'r> Handler<'r> + Send + Sync + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.build_shards(Arc::new(move || {
+            let handler = Arc::clone(&handler);
+            Rc::new(move |request: &mut Request| (*handler)(request).into_response())
+        }))
+    }
+
+    /// As [`build`](Self::build), with a handler made by each shard for itself: what the handler
+    /// holds (an `Rc<RefCell<…>>`, a connection pool) never leaves the thread.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build_with(|| {
+    ///     let served = Cell::new(0); // neither Sync nor locked
+    ///     move |_request: &mut Request| {
+    ///         served.set(served.get() + 1);
+    ///         format!("number {} of this shard\n", served.get())
+    ///     }
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_with<H>(
+        self,
+        make_handler: impl Fn() -> H + Send + Sync + 'static,
+    ) -> io::Result<Server>
+    where
+        H: for<'r> Handler<'r> + 'static,
+    {
+        self.build_shards(Arc::new(move || {
+            let handler = make_handler();
+            Rc::new(move |request: &mut Request| handler(request).into_response())
+        }))
+    }
+
+    fn build_shards(self, factory: Arc<ServiceFactory>) -> io::Result<Server> {
+        let workers = match self.config.workers {
+            Some(workers) => workers.get(),
+            None => available_parallelism()?.get(),
+        };
+        if self.addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
+        }
+        let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut local = Vec::new();
+        for address in self.addresses {
+            let (address, group) = open(&address?, workers)?;
+            local.push(address);
+            for (shard, listener) in shards.iter_mut().zip(group) {
+                shard.push(listener);
+            }
+        }
+        let shared = Shared::new(self.config, factory, local, workers);
+        let signals = self.stop_on_signals.then(|| StopSignals::install(&shared)).transpose()?;
+        Ok(Server::new(shared, shards, signals))
+    }
+}
+
+/// Opens one address for each shard; returns it with the real port.
+fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)> {
+    match address {
+        Address::Tcp(address) => {
+            let group = ListenOptions::new().bind_group(*address, count)?;
+            let local = group[0].local_addr()?;
+            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect()))
+        }
+        Address::Unix(path) => {
+            let listener = open_unix(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?;
+            let mut group = Vec::with_capacity(count);
+            for _ in 1..count {
+                group.push(Listener::Unix(listener.try_clone()?));
+            }
+            group.push(Listener::Unix(listener));
+            Ok((address.clone(), group))
+        }
+    }
+}
+
+/// A crashed server leaves its socket file behind; one that still answers is in use.
+fn open_unix(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            match UnixStream::connect(path) {
+                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?;
+                    UnixListener::bind(path)
+                }
+                _ => Err(error),
+            }
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,226 @@
+//! A server that listens, and the handle that stops it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+use straightline_sched::Fiber;
+
+use super::accept::Listener;
+use super::address::Address;
+use super::builder::{Builder, Config, ServiceFactory};
+use super::counters::{Counters, ShardCounters};
+use super::shard;
+use super::signals::StopSignals;
+
+/// A server whose sockets are open.
+///
+/// ```
+/// use straightline::{Request, Server};
+///
+/// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "hi\n")?;
+/// let handle = server.handle();
+/// handle.stop(); // usually from elsewhere, while it runs
+/// server.run()?;
+/// assert_eq!(handle.counters().accepted, 0);
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Server {
+    shared: Arc<Shared>,
+    /// One group of listeners for each shard.
+    shards: Vec<Vec<Listener>>,
+    _signals: Option<StopSignals>,
+}
+
+/// A way to a server from any thread: stops it, reads its counters.
+#[derive(Clone)]
+pub struct ServerHandle {
+    shared: Arc<Shared>,
+}
+
+/// What the shards, the handles and the signals have in common.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) factory: Arc<ServiceFactory>,
+    local: Vec<Address>,
+    /// One for each shard.
+    pub(super) counters: Vec<ShardCounters>,
+    /// A [`Phase`]; it only grows.
+    phase: AtomicU8,
+    /// The root fiber of each shard that runs, to be woken when the phase changes.
+    roots: Mutex<Vec<Fiber>>,
+}
+
+/// How far a server's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Serving,
+    /// Nobody new; what is in flight is finished.
+    Draining,
+    /// What is in flight is cut.
+    Cutting,
+}
+
+impl Server {
+    /// Describes a server.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        shards: Vec<Vec<Listener>>,
+        signals: Option<StopSignals>,
+    ) -> Self {
+        Self { shared, shards, _signals: signals }
+    }
+
+    /// What it listens on, in the order of the binds and with the real ports.
+    pub fn local_addrs(&self) -> &[Address] {
+        &self.shared.local
+    }
+
+    /// A handle that stops it.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Serves until it is stopped, and then until what is in flight is done: each shard on a thread
+    /// of its own, while the calling one waits.
+    ///
+    /// # Errors
+    ///
+    /// When a shard cannot be started. The others are stopped then.
+    ///
+    /// # Panics
+    ///
+    /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
+    /// was closed behind its back. The others are stopped first.
+    pub fn run(self) -> io::Result<()> {
+        let Self { shared, shards, _signals } = self;
+        let mut threads = Vec::with_capacity(shards.len());
+        let mut result = Ok(());
+        for (index, listeners) in shards.into_iter().enumerate() {
+            let shard_of = Arc::clone(&shared);
+            let thread = thread::Builder::new()
+                .name(format!("straightline-{index}"))
+                .spawn(move || {
+                    // However this shard ends, it does not end alone.
+                    let _stop = StopOnDrop(&shard_of);
+                    shard::run(&shard_of, index, listeners)
+                });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    shared.stop();
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let mut panic = None;
+        for thread in threads {
+            match thread.join() {
+                Ok(ended) => result = result.and(ended),
+                Err(payload) => panic = Some(payload),
+            }
+        }
+        for address in &shared.local {
+            if let Address::Unix(path) = address {
+                // Somebody else may have removed it already.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        match panic {
+            Some(payload) => std::panic::resume_unwind(payload),
+            None => result,
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("local_addrs", &self.shared.local)
+            .field("workers", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerHandle {
+    /// Begins the end: nobody new is accepted, idle connections close, requests in flight are
+    /// finished and answered with `Connection: close`, for up to the drain timeout. A second call
+    /// cuts what is left at once. [`Server::run`] returns when all is done.
+    ///
+    /// Returns at once; works from any thread, handlers included.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// What the server has seen so far.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.shared.counters.iter().for_each(|counters| counters.add_to(&mut sum));
+        sum
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("local_addrs", &self.shared.local)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Config,
+        factory: Arc<ServiceFactory>,
+        local: Vec<Address>,
+        workers: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            factory,
+            local,
+            counters: (0..workers).map(|_| ShardCounters::default()).collect(),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            roots: Mutex::default(),
+        })
+    }
+
+    /// One phase further; the last one stays.
+    pub(super) fn stop(&self) {
+        let next = |phase: u8| Some((phase + 1).min(Phase::Cutting as u8));
+        let _ = self.phase.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        self.roots.lock().iter().for_each(Fiber::unpark);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Cutting,
+        }
+    }
+
+    /// Has the calling fiber woken at every change of the phase from now on.
+    pub(super) fn watch_phase(&self) {
+        self.roots.lock().push(straightline_sched::current());
+    }
+}
+
+struct StopOnDrop<'s>(&'s Shared);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.0.phase() == Phase::Serving {
+            self.0.stop();
+        }
+    }
+}

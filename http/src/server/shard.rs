@@ -1,0 +1,169 @@
+//! One shard of a server: its state, and its life from the first accept to the last close.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use slog::{Logger, info};
+use slotmap::{SlotMap, new_key_type};
+use straightline_sched::{self as sched, Fiber};
+
+use super::accept::{Listener, accept_loop};
+use super::counters::ShardCounters;
+use super::running::{Phase, Shared};
+use crate::conn::{BufferPool, Service};
+use crate::proto::{Encoder, Limits};
+
+new_key_type! { struct ConnectionKey; }
+
+/// What the connections of a shard share.
+pub(crate) struct ShardState {
+    pub(crate) service: Rc<Service>,
+    pub(crate) limits: Limits,
+    pub(crate) logger: Logger,
+    pub(crate) counters: CountersOf,
+    pub(crate) buffers: BufferPool,
+    /// No connection goes on after the response it is at.
+    pub(crate) draining: Cell<bool>,
+    /// Every open connection; its fiber once it has one.
+    connections: RefCell<SlotMap<ConnectionKey, Option<Fiber>>>,
+    /// Woken when the last connection leaves a draining shard.
+    root: Fiber,
+    encoder: RefCell<Encoder>,
+    /// When the encoder's date is out of date.
+    encoder_until: Cell<Instant>,
+}
+
+/// This shard's counters among those of all.
+pub(crate) struct CountersOf {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+/// A connection's place among those that a drain waits for.
+pub(crate) struct Registered(ConnectionKey);
+
+/// Serves `listeners` on the calling thread until the server is stopped and drained.
+pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
+    let config = sched::Config { stack_bytes: shared.config.stack_bytes };
+    let shared = Arc::clone(shared);
+    sched::run_with(config, move || serve(&shared, index, listeners))?
+}
+
+/// The root fiber.
+fn serve(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
+    let state = Rc::new(ShardState::new(shared, index));
+    shared.watch_phase();
+    let mut acceptors = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let (state, shared) = (Rc::clone(&state), Arc::clone(shared));
+        acceptors.push(sched::try_spawn(move || accept_loop(listener, &state, &shared))?);
+    }
+    while shared.phase() == Phase::Serving {
+        sched::park();
+    }
+
+    // Who is in the backlog already is served; who comes later is told so by the closed port.
+    for acceptor in acceptors {
+        acceptor.fiber().unpark();
+        let _ = acceptor.join(); // its faults are counted and logged by itself
+    }
+    state.draining.set(true);
+    state.wake_connections();
+    let deadline = Instant::now() + shared.config.drain_timeout;
+    while !state.connections.borrow().is_empty() && shared.phase() == Phase::Draining {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        sched::park_timeout(left);
+    }
+    let cut = state.connections.borrow().len();
+    (0..cut).for_each(|_| state.counters.cut.bump());
+    info!(state.logger, "shard drained"; "shard" => index, "cut" => cut);
+    Ok(())
+    // The end of the root fiber cancels what is left.
+}
+
+impl ShardState {
+    fn new(shared: &Arc<Shared>, index: usize) -> Self {
+        Self {
+            service: (shared.factory)(),
+            limits: shared.config.limits.clone(),
+            logger: shared.config.logger.clone(),
+            counters: CountersOf { shared: Arc::clone(shared), index },
+            buffers: BufferPool::default(),
+            draining: Cell::new(false),
+            connections: RefCell::default(),
+            root: sched::current(),
+            encoder: RefCell::new(Encoder::new("")),
+            encoder_until: Cell::new(sched::now()),
+        }
+    }
+
+    /// The encoder, with the date of this second.
+    pub(crate) fn encoder(&self) -> Ref<'_, Encoder> {
+        let now = sched::now();
+        if now >= self.encoder_until.get() {
+            let date = SystemTime::now();
+            *self.encoder.borrow_mut() = Encoder::new(&httpdate::fmt_http_date(date));
+            let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+            let left = Duration::from_secs(1) - Duration::from_nanos(past_second.into());
+            self.encoder_until.set(now + left);
+        }
+        self.encoder.borrow()
+    }
+
+    pub(super) fn register(&self) -> Registered {
+        Registered(self.connections.borrow_mut().insert(None))
+    }
+
+    pub(super) fn set_fiber(&self, key: ConnectionKeyOf, fiber: Fiber) {
+        if let Some(place) = self.connections.borrow_mut().get_mut(key.0) {
+            *place = Some(fiber);
+        }
+    }
+
+    fn wake_connections(&self) {
+        self.connections.borrow().values().flatten().for_each(Fiber::unpark);
+    }
+}
+
+/// Names a registered connection without being its registration.
+#[derive(Clone, Copy)]
+pub(super) struct ConnectionKeyOf(ConnectionKey);
+
+impl Registered {
+    pub(super) fn key(&self) -> ConnectionKeyOf {
+        ConnectionKeyOf(self.0)
+    }
+
+    /// The connection is over.
+    pub(crate) fn leave(&self, state: &ShardState) {
+        let mut connections = state.connections.borrow_mut();
+        connections.remove(self.0);
+        if connections.is_empty() && state.draining.get() {
+            state.root.unpark();
+        }
+    }
+}
+
+impl std::ops::Deref for CountersOf {
+    type Target = ShardCounters;
+
+    fn deref(&self) -> &ShardCounters {
+        &self.shared.counters[self.index]
+    }
+}
+
+impl fmt::Debug for ShardState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardState")
+            .field("connections", &self.connections.borrow().len())
+            .field("draining", &self.draining.get())
+            .finish_non_exhaustive()
+    }
+}
