@@ -27,8 +27,7 @@ use crate::server::Peer;
 /// }
 /// ```
 pub struct Request {
-    pub(crate) head: Head,
-    /// The head's bytes are the first unread ones, and the body follows them.
+    /// The parsed head, and its bytes as the first unread ones; the body follows them.
     pub(crate) buffers: Box<Buffers>,
     pub(crate) link: Rc<Link>,
     /// How much of the body's part in the buffer was read.
@@ -40,20 +39,20 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(head: Head, buffers: Box<Buffers>, link: Rc<Link>) -> Self {
-        let (remaining, expect_continue) = (head.body_bytes, head.expect_continue);
-        Self { head, buffers, link, buffered_read: 0, remaining, expect_continue }
+    pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
+        let (remaining, expect_continue) = (buffers.head.body_bytes, buffers.head.expect_continue);
+        Self { buffers, link, buffered_read: 0, remaining, expect_continue }
     }
 
     /// The method.
     pub fn method(&self) -> &Method {
-        &self.head.method
+        &self.head().method
     }
 
     /// The request target as the client sent it: usually path and query, `*` for a server-wide
     /// OPTIONS, a whole URL from clients that take this server for a proxy.
     pub fn target(&self) -> &str {
-        self.text(self.head.target)
+        self.text(self.head().target)
     }
 
     /// The path, still percent-encoded; it begins with `/` unless the target is `*`.
@@ -65,27 +64,26 @@ impl Request {
     /// }
     /// ```
     pub fn path(&self) -> &str {
-        let path_and_query = self.path_and_query();
-        match path_and_query.split_once('?') {
-            Some(("", _)) => "/",
-            Some((path, _)) => path,
-            None => path_and_query,
+        match self.text(self.head().path) {
+            "" => "/", // an absolute target without a path
+            path => path,
         }
     }
 
     /// The query, still percent-encoded and without its `?`; `None` if there is no `?`.
     pub fn query(&self) -> Option<&str> {
-        self.path_and_query().split_once('?').map(|(_, query)| query)
+        let (start, end) = (self.head().path.1, self.head().target.1);
+        (start < end).then(|| self.text((start + 1, end)))
     }
 
     /// HTTP/1.0 or HTTP/1.1.
     pub fn version(&self) -> Version {
-        if self.head.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+        if self.head().minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
     }
 
     /// The header fields.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(self.buffers.input.unread(), &self.buffers.fields)
+        Headers::new(self.buffers.input.unread(), &self.head().fields)
     }
 
     /// Who sent it, as the socket says.
@@ -98,18 +96,15 @@ impl Request {
         Body { request: self }
     }
 
-    /// What of the body is in the buffer and was not read yet.
-    pub(crate) fn buffered(&self) -> &[u8] {
-        let body = &self.buffers.input.unread()[self.head.end..];
-        let length = usize::try_from(self.head.body_bytes).map_or(body.len(), |n| n.min(body.len()));
-        &body[self.buffered_read..length]
+    fn head(&self) -> &Head {
+        &self.buffers.head
     }
 
-    fn path_and_query(&self) -> &str {
-        match self.text(self.head.path) {
-            "" => "/", // an absolute target without a path
-            path => path,
-        }
+    /// What of the body is in the buffer and was not read yet.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        let body = &self.buffers.input.unread()[self.head().end..];
+        let length = usize::try_from(self.head().body_bytes).map_or(body.len(), |n| n.min(body.len()));
+        &body[self.buffered_read..length]
     }
 
     fn text(&self, (start, end): (u32, u32)) -> &str {

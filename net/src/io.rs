@@ -1,9 +1,10 @@
 //! The loop that all blocking calls are: try, and wait when it would block.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::AsFd;
 
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use straightline_sched::{Interest, Source, checkpoint};
 
 /// A non-blocking stream and what is known about its readiness.
@@ -121,13 +122,40 @@ pub(crate) fn accept<L: AsFd, T>(
     }
 }
 
+// The system calls are made directly: through libc each of them would also switch the thread's
+// asynchronous cancellation on and off, which costs as much as the call's own preparations.
+
+pub(crate) fn recv(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(stream, bytes, NO_SIGNAL)?)
+}
+
+pub(crate) fn send_vectored(stream: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut control = SendAncillaryBuffer::default();
+    Ok(rustix::net::sendmsg(stream, buffers, &mut control, NO_SIGNAL)?)
+}
+
+/// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
+/// On systems without the flag std has set the corresponding socket option.
+const NO_SIGNAL: SendFlags = {
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    let flags = SendFlags::NOSIGNAL;
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    let flags = SendFlags::empty();
+    flags
+};
+
 /// std's traits for a stream type with an `io` field, for values and for shared references.
 macro_rules! impl_stream {
     ($stream:ty) => {
         impl std::io::Read for &$stream {
             /// A yield point.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.read(buffer.len(), |mut stream| stream.read(buffer))
+                self.io.read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
 
             /// A yield point.
@@ -136,14 +164,14 @@ macro_rules! impl_stream {
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let asked = buffers.iter().map(|buffer| buffer.len()).sum();
-                self.io.read(asked, |mut stream| stream.read_vectored(buffers))
+                self.io.read(asked, |stream| Ok(rustix::io::readv(stream, buffers)?))
             }
         }
 
         impl std::io::Write for &$stream {
             /// A yield point.
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.io.write(|mut stream| stream.write(bytes))
+                self.io.write(|stream| crate::io::send(stream, bytes))
             }
 
             /// A yield point.
@@ -151,7 +179,7 @@ macro_rules! impl_stream {
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
             ) -> std::io::Result<usize> {
-                self.io.write(|mut stream| stream.write_vectored(buffers))
+                self.io.write(|stream| crate::io::send_vectored(stream, buffers))
             }
 
             /// Does nothing: there is no buffer here.
@@ -205,8 +233,7 @@ macro_rules! impl_stream {
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
             /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                use std::io::Read;
-                self.io.try_read(buffer.len(), |mut stream| stream.read(buffer))
+                self.io.try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
 
             /// Waits until a read is likely to succeed, or the fiber is woken for another reason.

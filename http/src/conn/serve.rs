@@ -40,7 +40,8 @@ enum End {
 
 /// What comes next on the connection.
 enum Next {
-    Head(Head),
+    /// A request, whose head is in the buffers.
+    Request,
     End(End),
 }
 
@@ -69,11 +70,10 @@ impl Connection {
     fn serve(&self) -> io::Result<End> {
         let mut buffers = self.shard.buffers.take();
         let end = loop {
-            let head = match self.next(&mut buffers)? {
-                Next::Head(head) => head,
-                Next::End(end) => break end,
-            };
-            let request = Request::new(head, buffers, Rc::clone(&self.link));
+            if let Next::End(end) = self.next(&mut buffers)? {
+                break end;
+            }
+            let request = Request::new(buffers, Rc::clone(&self.link));
             let (end, after) = self.exchange(request)?;
             buffers = after;
             if let Some(end) = end {
@@ -90,11 +90,11 @@ impl Connection {
         let transport = &self.link.transport;
         let limits = &self.shard.limits;
         loop {
-            let Buffers { input, output, parser, fields } = buffers;
+            let Buffers { input, output, parser, head } = buffers;
             if !input.is_empty() {
-                match parser.parse(input.unread(), limits, fields) {
-                    Ok(Some(head)) => return Ok(Next::Head(head)),
-                    Ok(None) => {}
+                match parser.parse(input.unread(), limits, head) {
+                    Ok(true) => return Ok(Next::Request),
+                    Ok(false) => {}
                     Err(refusal) => return self.refuse(refusal, buffers),
                 }
             }
@@ -129,23 +129,24 @@ impl Connection {
         // What the handler left unread, in the buffer and beyond it.
         let (skipped, remaining) = (request.buffered().len(), request.remaining);
         let unread = remaining - skipped as u64;
-        let Request { head, mut buffers, buffered_read, expect_continue, .. } = request;
+        let Request { mut buffers, buffered_read, expect_continue, .. } = request;
+        let Buffers { input, output, head, .. } = &mut *buffers;
         // A client that was not told to continue may or may not send its body: no way to go on.
         let settles = unread == 0 || (!expect_continue && unread <= SKIP_BYTES_MAX);
         let keep_alive =
             head.keep_alive && settles && !response.close && !self.shard.draining.get();
-        self.respond(&head, &response, keep_alive, &mut buffers.output)?;
-        buffers.input.consume(head.end + buffered_read + skipped);
+        self.respond(head, &response, keep_alive, output)?;
+        input.consume(head.end + buffered_read + skipped);
         if keep_alive {
             if unread > 0 {
-                self.skip(unread, &mut buffers.output)?;
+                self.skip(unread, output)?;
             }
             return Ok((None, buffers));
         }
-        buffers.output.flush(&self.link.transport)?;
+        output.flush(&self.link.transport)?;
         // A client that pipelines may have sent more; it learns from the close that it is lost.
-        let pipelined = buffers.input.unread().len();
-        buffers.input.consume(pipelined);
+        let pipelined = input.unread().len();
+        input.consume(pipelined);
         let end = if unread == 0 && pipelined == 0 { End::Close } else { End::Linger };
         Ok((Some(end), buffers))
     }

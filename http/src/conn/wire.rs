@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::transport::Transport;
-use crate::proto::{Field, HeadParser};
+use crate::proto::{Head, HeadParser};
 
 /// What a connection needs while it works on a request, and gives back when it rests.
 pub(crate) struct Buffers {
     pub(crate) input: Input,
     pub(crate) output: Output,
     pub(crate) parser: HeadParser,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) head: Head,
 }
 
 /// Bytes that were read and not yet consumed: `bytes[start..end]`.
@@ -41,7 +41,7 @@ impl BufferPool {
                 input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0 },
                 output: Output::default(),
                 parser: HeadParser::default(),
-                fields: Vec::new(),
+                head: Head::default(),
             })
         })
     }

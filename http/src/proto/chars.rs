@@ -11,6 +11,8 @@ const TARGET: u8 = 4;
 /// A registered name or IPv4 address in a `Host`, percent-encoded bytes included (RFC 3986
 /// section 3.2.2).
 const HOST: u8 = 8;
+/// A request target up to its query.
+const PATH: u8 = 16;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -30,6 +32,9 @@ const fn classes() -> [u8; 256] {
         }
         if c.is_ascii_graphic() && !is_in(c, b"\"<>#") {
             class |= TARGET;
+            if c != b'?' {
+                class |= PATH;
+            }
         }
         if alphanumeric || is_in(c, b"-._~%!$&'()*+,;=") {
             class |= HOST;
@@ -63,47 +68,64 @@ pub(super) fn target_end(bytes: &[u8], from: usize) -> usize {
     run_end(bytes, from, TARGET)
 }
 
+/// The first position from `from` on that may not stand in the path of a request target: its `?`,
+/// or the target's end.
+#[inline]
+pub(super) fn path_end(bytes: &[u8], from: usize) -> usize {
+    run_end(bytes, from, PATH)
+}
+
+/// The first position that may not stand in the name of a `Host`.
+#[inline]
+pub(super) fn host_end(bytes: &[u8]) -> usize {
+    run_end(bytes, 0, HOST)
+}
+
 /// The first position from `from` on that may not stand in a header value: its CR, in good heads.
 #[inline]
 pub(super) fn value_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    // Eight at a time, as long as none of them can be a control byte.
+    // Eight at a time, and straight to the first control byte among them.
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        if has_control(u64::from_le_bytes(*chunk)) {
-            break;
+        let controls = controls(u64::from_le_bytes(*chunk));
+        if controls == 0 {
+            at += 8;
+            continue;
         }
-        at += 8;
+        at += controls.trailing_zeros() as usize / 8;
+        if bytes[at] != b'\t' {
+            return at;
+        }
+        at += 1;
     }
     run_end(bytes, at, VALUE)
 }
 
-/// Whether each byte may stand in a `Host`'s name.
-pub(super) fn is_host(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| CLASSES[usize::from(byte)] & HOST != 0)
-}
-
 #[inline]
 fn run_end(bytes: &[u8], from: usize, class: u8) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
-    match rest.iter().position(|&byte| CLASSES[usize::from(byte)] & class == 0) {
-        Some(length) => from + length,
-        None => bytes.len(),
+    let mut at = from;
+    while let Some(&byte) = bytes.get(at)
+        && CLASSES[usize::from(byte)] & class != 0
+    {
+        at += 1;
     }
+    at
 }
 
-/// Whether any of eight bytes is below 0x20 or is 0x7f; the tab counts, the caller looks closer.
+/// The high bit of each of eight bytes that is below 0x20 or is 0x7f. The tab is among them: the
+/// caller looks closer.
 ///
 /// For each byte without its high bit, `x - 0x20` borrows iff x < 0x20, and `x + 1` reaches the
 /// high bit iff x == 0x7f; bytes with the high bit set (`obs-text`) are masked out.
 #[inline]
-fn has_control(word: u64) -> bool {
+fn controls(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let low = word & !HIGH;
     // No borrow crosses from one byte to the next: the high bit is set before subtracting.
     let below_space = !((low | HIGH) - ONES * 0x20) & HIGH;
     let delete = (low + ONES) & HIGH;
-    (below_space | delete) & !word != 0
+    (below_space | delete) & !word
 }
 
 #[cfg(test)]
@@ -113,9 +135,12 @@ mod tests {
     use super::*;
 
     quickcheck! {
-        fn a_word_has_a_control_byte_iff_one_of_its_bytes_is(word: u64) -> bool {
+        fn a_words_control_bytes_are_found(word: u64) -> bool {
             let bytes = word.to_le_bytes();
-            has_control(word) == bytes.iter().any(|&byte| byte < 0x20 || byte == 0x7f)
+            let controls = controls(word).to_le_bytes();
+            bytes.iter().zip(controls).all(|(&byte, control)| {
+                control == if byte < 0x20 || byte == 0x7f { 0x80 } else { 0 }
+            })
         }
 
         fn a_value_ends_at_its_first_control_byte(bytes: Vec<u8>, from: usize) -> bool {
@@ -134,8 +159,9 @@ mod tests {
             for position in 0..8 {
                 let mut bytes = [b'a'; 8];
                 bytes[position] = byte;
-                let control = byte < 0x20 || byte == 0x7f;
-                assert_eq!(has_control(u64::from_le_bytes(bytes)), control, "{byte} {position}");
+                let expected =
+                    if byte < 0x20 || byte == 0x7f { 0x80 << (8 * position) } else { 0_u64 };
+                assert_eq!(controls(u64::from_le_bytes(bytes)), expected, "{byte} {position}");
             }
         }
     }

@@ -19,11 +19,11 @@ impl Field {
 }
 
 #[allow(clippy::cast_possible_truncation)] // the parser refuses heads of 4 GiB and more
-fn span(range: Range<usize>) -> (u32, u32) {
+pub(super) fn span(range: Range<usize>) -> (u32, u32) {
     (range.start as u32, range.end as u32)
 }
 
-pub(crate) fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
+fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &head[start as usize..end as usize]
 }
 

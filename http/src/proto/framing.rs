@@ -3,7 +3,7 @@
 //! The rules of RFC 9112 section 6, on the strict side throughout: where two parties could read a
 //! length differently, the request is refused.
 
-use super::chars::is_host;
+use super::chars::host_end;
 use super::limits::Limits;
 use super::refusal::RefusalKind;
 
@@ -107,17 +107,15 @@ impl Framing {
 /// `uri-host [ ":" port ]` of RFC 9110 section 7.2; the host may not be empty.
 pub(super) fn is_authority(value: &[u8]) -> bool {
     let (host_is_good, rest) = match value.strip_prefix(b"[") {
+        None => {
+            let end = host_end(value);
+            (end > 0, &value[end..])
+        }
         // An IP literal; its inside is for whoever resolves it.
         Some(literal) => {
             let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
-            let inside = &literal[..end];
-            let good = !inside.is_empty()
-                && inside.iter().all(|&byte| byte == b':' || is_host(&[byte]));
-            (good, &literal[end + 1..])
-        }
-        None => {
-            let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
-            (end > 0 && is_host(&value[..end]), &value[end..])
+            let mut parts = literal[..end].split(|&byte| byte == b':');
+            (end > 0 && parts.all(|part| host_end(part) == part.len()), &literal[end + 1..])
         }
     };
     let port_is_good = match rest.split_first() {

@@ -17,20 +17,22 @@
 
 use http::Method;
 
-use super::chars::{target_end, token_end, value_end};
-use super::fields::Field;
+use super::chars::{path_end, target_end, token_end, value_end};
+use super::fields::{Field, span};
 use super::framing::{Framing, is_authority};
 use super::limits::Limits;
 use super::refusal::{Refusal, RefusalKind};
 
-/// A parsed request head; offsets count from its first byte.
-#[derive(Clone, Debug)]
+/// A parsed request head; offsets count from its first byte. It is filled in place and used again
+/// for the next request.
+#[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) method: Method,
     /// The request target as it stands on the request line.
     pub(crate) target: (u32, u32),
-    /// The path and query in it; empty for an absolute target without a path.
+    /// The path in it; empty for an absolute target without one.
     pub(crate) path: (u32, u32),
+    pub(crate) fields: Vec<Field>,
     /// 0 or 1; a higher minor version is served as 1.
     pub(crate) minor: u8,
     pub(crate) keep_alive: bool,
@@ -43,36 +45,20 @@ pub(crate) struct Head {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
-    /// `line <= searched`
+    /// `line <= searched`, unless a line was parsed since the last search.
     line: usize,
     searched: usize,
+    /// The request line is parsed, and `line` is a header line or the head's end.
+    in_fields: bool,
     empty_lines: u8,
-    /// Present once the request line is parsed.
-    start: Option<RequestLine>,
     framing: Framing,
 }
 
-#[derive(Debug)]
-struct RequestLine {
-    method: Method,
-    target: (u32, u32),
-    path: (u32, u32),
-    minor: u8,
-}
-
-/// What a line is, when there is enough of it to tell.
-enum Line<T> {
-    /// `next` is where the following line begins.
-    Whole { value: T, next: usize },
-    /// The bytes end in it.
-    Partial,
-}
-
 impl HeadParser {
-    /// Parses what has come of a head so far; `None` asks for more.
+    /// Parses what has come of a head so far; true when it is complete.
     ///
-    /// `bytes` holds the same bytes as at the last call and perhaps more behind them. `fields` is
-    /// filled on the way. After `Some` or an error the parser is as good as new.
+    /// `bytes` holds the same bytes as at the last call and perhaps more behind them. `head` is
+    /// filled on the way. After true or an error the parser is as good as new.
     ///
     /// # Errors
     ///
@@ -81,13 +67,10 @@ impl HeadParser {
         &mut self,
         bytes: &[u8],
         limits: &Limits,
-        fields: &mut Vec<Field>,
-    ) -> Result<Option<Head>, Refusal> {
-        if self.line == 0 {
-            fields.clear();
-        }
-        let result = self.advance(bytes, limits, fields);
-        if !matches!(result, Ok(None)) {
+        head: &mut Head,
+    ) -> Result<bool, Refusal> {
+        let result = self.advance(bytes, limits, head);
+        if !matches!(result, Ok(false)) {
             *self = Self::default();
         }
         result
@@ -97,73 +80,83 @@ impl HeadParser {
         &mut self,
         bytes: &[u8],
         limits: &Limits,
-        fields: &mut Vec<Field>,
-    ) -> Result<Option<Head>, Refusal> {
+        head: &mut Head,
+    ) -> Result<bool, Refusal> {
         if self.searched > self.line
             && memchr::memchr(b'\n', &bytes[self.searched..]).is_none()
         {
             return self.wait_for_more(bytes, limits);
         }
-        if self.start.is_none() {
-            match self.request_line(bytes, limits)? {
-                Line::Whole { value, next } => {
-                    self.start = Some(value);
-                    self.line = next;
-                }
-                Line::Partial => return self.wait_for_more(bytes, limits),
-            }
+        if !self.in_fields {
+            let Some(next) = self.request_line(bytes, limits, head)? else {
+                return self.wait_for_more(bytes, limits);
+            };
+            head.fields.clear();
+            (self.line, self.in_fields) = (next, true);
         }
         loop {
-            if bytes[self.line..].starts_with(b"\r\n") {
-                let end = self.line + 2;
-                check_head(end, limits)?;
-                return self.finish(end, limits).map(Some);
-            }
-            match field_line(bytes, self.line)? {
-                Line::Whole { value: field, next } => {
-                    let line_bytes = next - 2 - self.line;
-                    if line_bytes > limits.field_line_bytes {
-                        return Err(RefusalKind::FieldLineBytes.at(self.line));
-                    }
-                    check_head(next, limits)?;
-                    if fields.len() >= limits.fields {
-                        return Err(RefusalKind::Fields.at(self.line));
-                    }
-                    let (name, value) = field;
-                    self.framing
-                        .note(&bytes[name.0..name.1], &bytes[value.0..value.1])
-                        .map_err(|kind| kind.at(value.0))?;
-                    fields.push(Field::new(name.0..name.1, value.0..value.1));
-                    self.line = next;
+            let line = self.line;
+            let name_end = token_end(bytes, line);
+            if name_end == line || bytes.get(name_end) != Some(&b':') {
+                if !is_fields_end(bytes, line, name_end)? {
+                    return self.wait_for_more(bytes, limits);
                 }
-                Line::Partial => return self.wait_for_more(bytes, limits),
+                return self.finish(line + 2, limits, head).map(|()| true);
             }
+            let mut value = name_end + 1;
+            while let Some(b' ' | b'\t') = bytes.get(value) {
+                value += 1;
+            }
+            let line_end = value_end(bytes, value);
+            if !is_line_end(bytes, line_end)? {
+                return self.wait_for_more(bytes, limits);
+            }
+            if line_end - line > limits.field_line_bytes {
+                return Err(RefusalKind::FieldLineBytes.at(line));
+            }
+            if head.fields.len() >= limits.fields {
+                return Err(RefusalKind::Fields.at(line));
+            }
+            let mut value_end = line_end;
+            while value_end > value && matches!(bytes[value_end - 1], b' ' | b'\t') {
+                value_end -= 1;
+            }
+            if let Err(kind) = self.framing.note(&bytes[line..name_end], &bytes[value..value_end])
+            {
+                return Err(kind.at(value));
+            }
+            head.fields.push(Field::new(line..name_end, value..value_end));
+            self.line = line_end + 2;
         }
     }
 
     /// Notes how far the search went; refuses a line that is too long already.
-    fn wait_for_more(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Refusal> {
+    #[cold]
+    fn wait_for_more(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
         self.searched = bytes.len();
         // A CR at the end may be half of the line end, which does not count.
         let line = &bytes[self.line..];
         let line_bytes = line.len() - usize::from(line.ends_with(b"\r"));
-        let (limit, kind) = match self.start {
-            None => (limits.request_line_bytes, RefusalKind::RequestLineBytes),
-            Some(_) => (limits.field_line_bytes, RefusalKind::FieldLineBytes),
+        let (limit, kind) = if self.in_fields {
+            (limits.field_line_bytes, RefusalKind::FieldLineBytes)
+        } else {
+            (limits.request_line_bytes, RefusalKind::RequestLineBytes)
         };
         if line_bytes > limit {
             return Err(kind.at(self.line));
         }
         // The head is longer than what is there by at least one byte.
         check_head(bytes.len() + 1, limits)?;
-        Ok(None)
+        Ok(false)
     }
 
+    /// Parses the request line and returns where the next one begins, if it is complete.
     fn request_line(
         &mut self,
         bytes: &[u8],
         limits: &Limits,
-    ) -> Result<Line<RequestLine>, Refusal> {
+        head: &mut Head,
+    ) -> Result<Option<usize>, Refusal> {
         // RFC 9112 section 2.2: at least one empty line before a request is to be ignored.
         while bytes[self.line..].starts_with(b"\r\n") {
             if self.empty_lines == EMPTY_LINES_MAX {
@@ -172,92 +165,102 @@ impl HeadParser {
             self.empty_lines += 1;
             self.line += 2;
         }
-        if matches!(bytes[self.line..], [] | [b'\r']) {
-            return Ok(Line::Partial);
-        }
-        let method_end = token_end(bytes, self.line);
-        match bytes.get(method_end) {
-            None => return Ok(Line::Partial),
-            Some(b' ') if method_end > self.line => {}
-            Some(_) => return Err(RefusalKind::Method.at(method_end)),
-        }
+        let line = self.line;
+        let method_end = if bytes[line..].starts_with(b"GET ") {
+            head.method = Method::GET;
+            line + 3
+        } else {
+            match method(bytes, line)? {
+                Some((method, end)) => {
+                    head.method = method;
+                    end
+                }
+                None => return Ok(None),
+            }
+        };
         let target = method_end + 1;
-        let target_end = target_end(bytes, target);
+        let query = path_end(bytes, target);
+        let target_end =
+            if bytes.get(query) == Some(&b'?') { target_end(bytes, query) } else { query };
         match bytes.get(target_end) {
-            None => return Ok(Line::Partial),
+            None => return Ok(None),
             Some(b' ') if target_end > target => {}
             Some(_) => return Err(RefusalKind::Target.at(target_end)),
         }
         let Some(version) = bytes[target_end + 1..].first_chunk::<10>() else {
-            return partial_version(&bytes[target_end + 1..], target_end + 1);
+            check_partial_version(&bytes[target_end + 1..], target_end + 1)?;
+            return Ok(None);
         };
-        let minor = version_minor(version, target_end + 1)?;
-        let next = target_end + 11;
-        if next - 2 - self.line > limits.request_line_bytes {
-            return Err(RefusalKind::RequestLineBytes.at(self.line));
+        head.minor =
+            if version == VERSION_1_1 { 1 } else { version_minor(version, target_end + 1)? };
+        let line_end = target_end + 9;
+        if line_end - line > limits.request_line_bytes {
+            return Err(RefusalKind::RequestLineBytes.at(line));
         }
-        check_head(next, limits)?;
-        let method = Method::from_bytes(&bytes[self.line..method_end])
-            .map_err(|_| RefusalKind::Method.at(self.line))?;
-        if method == Method::CONNECT {
-            return Err(RefusalKind::Connect.at(self.line));
-        }
-        let path = path_of(&method, &bytes[target..target_end])
-            .ok_or(RefusalKind::Target.at(target))?;
-        let field = Field::new(target..target_end, target + path..target_end);
-        let (target, path) = (field.name, field.value);
-        Ok(Line::Whole { value: RequestLine { method, target, path, minor }, next })
+        check_head(line_end + 2, limits)?;
+        let path = if bytes[target] == b'/' {
+            target
+        } else {
+            let path = path_of(&head.method, &bytes[target..target_end]);
+            target + path.ok_or(RefusalKind::Target.at(target))?
+        };
+        head.target = span(target..target_end);
+        head.path = span(path..query);
+        Ok(Some(line_end + 2))
     }
 
-    fn finish(&mut self, end: usize, limits: &Limits) -> Result<Head, Refusal> {
-        let Some(RequestLine { method, target, path, minor }) = self.start.take() else {
-            unreachable!("the head ended before its request line");
-        };
+    fn finish(&mut self, end: usize, limits: &Limits, head: &mut Head) -> Result<(), Refusal> {
+        check_head(end, limits)?;
         let framing = &self.framing;
-        let body_bytes = framing.body_bytes(minor, limits).map_err(|kind| kind.at(end))?;
-        let keep_alive = !framing.close && (minor > 0 || framing.keep_alive);
+        head.body_bytes = framing.body_bytes(head.minor, limits).map_err(|kind| kind.at(end))?;
+        head.keep_alive = !framing.close && (head.minor > 0 || framing.keep_alive);
         // RFC 9110 section 10.1.1: from a 1.0 client the expectation is to be ignored.
-        let expect_continue = framing.expect_continue && minor > 0 && body_bytes > 0;
-        Ok(Head { method, target, path, minor, keep_alive, expect_continue, body_bytes, end })
+        head.expect_continue = framing.expect_continue && head.minor > 0 && head.body_bytes > 0;
+        head.end = end;
+        Ok(())
     }
 }
 
-/// A header line from `start` on: the spans of its name and of its trimmed value.
-type FieldSpans = ((usize, usize), (usize, usize));
+/// The method that begins at `line`, and where it ends; `None` if the bytes end in it.
+fn method(bytes: &[u8], line: usize) -> Result<Option<(Method, usize)>, Refusal> {
+    let end = token_end(bytes, line);
+    match bytes.get(end) {
+        None => return Ok(None),
+        Some(b' ') if end > line => {}
+        // The first half of an empty line.
+        Some(b'\r') if end == line && end + 1 == bytes.len() => return Ok(None),
+        Some(_) => return Err(RefusalKind::Method.at(end)),
+    }
+    let method =
+        Method::from_bytes(&bytes[line..end]).map_err(|_| RefusalKind::Method.at(line))?;
+    if method == Method::CONNECT {
+        return Err(RefusalKind::Connect.at(line));
+    }
+    Ok(Some((method, end)))
+}
 
+/// Whether the head ends with the line that is no header line; false if more must come to tell.
+fn is_fields_end(bytes: &[u8], line: usize, name_end: usize) -> Result<bool, Refusal> {
+    match &bytes[line..] {
+        [b'\r', b'\n', ..] => Ok(true),
+        [] | [b'\r'] => Ok(false),
+        _ if name_end == bytes.len() => Ok(false),
+        _ => Err(RefusalKind::FieldName.at(name_end)),
+    }
+}
+
+/// Whether a header line ends there; false if more must come to tell.
 #[inline]
-fn field_line(bytes: &[u8], start: usize) -> Result<Line<FieldSpans>, Refusal> {
-    let name_end = token_end(bytes, start);
-    match bytes.get(name_end) {
-        None => return Ok(Line::Partial),
-        Some(b':') if name_end > start => {}
-        // The first byte of a line that is about to end the head.
-        Some(b'\r') if name_end == start && name_end + 1 == bytes.len() => {
-            return Ok(Line::Partial);
-        }
-        Some(_) => return Err(RefusalKind::FieldName.at(name_end)),
+fn is_line_end(bytes: &[u8], at: usize) -> Result<bool, Refusal> {
+    match bytes.get(at..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => Ok(true),
+        [] | [b'\r'] => Ok(false),
+        [b'\r' | b'\n', ..] => Err(RefusalKind::LineEnd.at(at)),
+        _ => Err(RefusalKind::FieldValue.at(at)),
     }
-    let mut value_start = name_end + 1;
-    while matches!(bytes.get(value_start), Some(b' ' | b'\t')) {
-        value_start += 1;
-    }
-    let line_end = value_end(bytes, value_start);
-    match bytes.get(line_end..) {
-        None | Some([] | [b'\r']) => return Ok(Line::Partial),
-        Some([b'\r', b'\n', ..]) => {}
-        Some([b'\r' | b'\n', ..]) => return Err(RefusalKind::LineEnd.at(line_end)),
-        Some(_) => return Err(RefusalKind::FieldValue.at(line_end)),
-    }
-    let mut value_end = line_end;
-    while value_end > value_start && matches!(bytes[value_end - 1], b' ' | b'\t') {
-        value_end -= 1;
-    }
-    let spans = ((start, name_end), (value_start, value_end));
-    Ok(Line::Whole { value: spans, next: line_end + 2 })
 }
 
 /// The minor version of `HTTP/1.x` CR LF.
-#[inline]
 fn version_minor(version: &[u8; 10], at: usize) -> Result<u8, Refusal> {
     match *version {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n']
@@ -279,21 +282,16 @@ fn version_minor(version: &[u8; 10], at: usize) -> Result<u8, Refusal> {
 }
 
 /// Fewer bytes than a version has: good so far, or wrong already.
-fn partial_version(bytes: &[u8], at: usize) -> Result<Line<RequestLine>, Refusal> {
-    let template = b"HTTP/1.1\r\n";
-    let good = bytes.iter().zip(template).all(|(byte, expected)| {
+fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
+    let good = bytes.iter().zip(VERSION_1_1).all(|(byte, expected)| {
         byte == expected || (expected.is_ascii_digit() && byte.is_ascii_digit())
     });
-    if good { Ok(Line::Partial) } else { Err(RefusalKind::VersionSyntax.at(at)) }
+    if good { Ok(()) } else { Err(RefusalKind::VersionSyntax.at(at)) }
 }
 
 /// Where the path begins in a request target, if the target has a form that the method allows
-/// (RFC 9112 section 3.2). CONNECT's authority form is refused before.
-#[inline]
+/// (RFC 9112 section 3.2). The origin form has been dealt with, and CONNECT is refused before.
 fn path_of(method: &Method, target: &[u8]) -> Option<usize> {
-    if target[0] == b'/' {
-        return Some(0);
-    }
     if target == b"*" {
         return (method == Method::OPTIONS).then_some(0);
     }
@@ -314,6 +312,8 @@ fn check_head(head_bytes: usize, limits: &Limits) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+const VERSION_1_1: &[u8; 10] = b"HTTP/1.1\r\n";
 
 /// Empty lines that are skipped before a request. Arbitrary: clients that send an extra CR LF after
 /// a body send one.

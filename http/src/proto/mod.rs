@@ -13,7 +13,6 @@ mod limits;
 mod refusal;
 
 pub(crate) use encode::{Connection, Encoder, encode_continue};
-pub(crate) use fields::Field;
 pub use fields::Headers;
 pub(crate) use head::{Head, HeadParser};
 pub use limits::Limits;

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use slotmap::{Key, KeyData, new_key_type};
+use slotmap::{Key, KeyData, SlotMap, new_key_type};
 
 use super::local;
 use super::shard::Shard;
@@ -168,33 +168,42 @@ impl<T: AsFd> Source<T> {
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
         local::with(|shard| {
-            let key = self.register(shard, interest)?;
+            let known = self.registration.get().filter(|known| known.shard_id == shard.id);
             let mut sources = shard.sources.borrow_mut();
-            Ok(sources[key].arm(interest, || shard.current()))
+            let state = match known {
+                Some(Registration { key, .. }) => {
+                    let state = &mut sources[key];
+                    let wanted = state.registered.with(interest);
+                    if wanted != state.registered {
+                        let fd = self.inner().as_fd();
+                        shard.driver.modify(fd, key.data().as_ffi(), wanted)?;
+                        state.registered = wanted;
+                    }
+                    state
+                }
+                None => self.register(shard, &mut sources, interest)?,
+            };
+            Ok(state.arm(interest, || shard.current()))
         })
     }
 
-    /// Registers the descriptor for one more direction, unless it is already.
-    fn register(&self, shard: &Shard, interest: Interest) -> io::Result<SourceKey> {
-        let fd = self.inner().as_fd();
-        let known = self.registration.get().filter(|known| known.shard_id == shard.id);
-        let Some(Registration { key, .. }) = known else {
-            let registered = Interests::NONE.with(interest);
-            let key = shard.sources.borrow_mut().insert(SourceState::new(registered));
-            if let Err(error) = shard.driver.add(fd, key.data().as_ffi(), registered) {
-                shard.sources.borrow_mut().remove(key);
-                return Err(error);
-            }
-            self.registration.set(Some(Registration { shard_id: shard.id, key }));
-            return Ok(key);
-        };
-        let registered = shard.sources.borrow()[key].registered;
-        let wanted = registered.with(interest);
-        if wanted != registered {
-            shard.driver.modify(fd, key.data().as_ffi(), wanted)?;
-            shard.sources.borrow_mut()[key].registered = wanted;
+    /// The first wait on this shard.
+    fn register<'t>(
+        &self,
+        shard: &Shard,
+        sources: &'t mut SlotMap<SourceKey, SourceState>,
+        interest: Interest,
+    ) -> io::Result<&'t mut SourceState> {
+        let registered = Interests::NONE.with(interest);
+        let key = sources.insert(SourceState::new(registered));
+        if let Err(error) =
+            shard.driver.add(self.inner().as_fd(), key.data().as_ffi(), registered)
+        {
+            sources.remove(key);
+            return Err(error);
         }
-        Ok(key)
+        self.registration.set(Some(Registration { shard_id: shard.id, key }));
+        Ok(&mut sources[key])
     }
 
     fn deregister(&self) {
@@ -259,7 +268,9 @@ impl Side {
         if let Some(waiter) = self.waiter.take() {
             shard.wake(waiter);
         }
-        self.more.drain(..).for_each(|waiter| shard.wake(waiter));
+        while let Some(waiter) = self.more.pop() {
+            shard.wake(waiter);
+        }
     }
 }
 
