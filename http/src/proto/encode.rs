@@ -16,45 +16,45 @@ pub(crate) enum Connection {
 /// Writes response heads with a date that its owner keeps current.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    /// `HTTP/1.1 200 OK` and the date line: the beginning of nearly every response.
+    /// `HTTP/1.1 200 OK` and the date line.
     ok_and_date: Vec<u8>,
+    /// The same and the content type of the last such response, which is often the next one's.
+    usual: Vec<u8>,
+    usual_type: &'static str,
 }
 
 impl Encoder {
     /// An encoder for one second: `date` is an IMF-fixdate (RFC 9110 section 5.6.7).
     pub(crate) fn new(date: &str) -> Self {
         let ok_and_date = [OK.as_bytes(), b"Date: ", date.as_bytes(), b"\r\n"].concat();
-        Self { ok_and_date }
+        Self { ok_and_date, usual: Vec::new(), usual_type: "" }
     }
 
     /// Appends a whole head to `out`.
     ///
     /// `content_length` is absent where RFC 9110 section 8.6 forbids it (1xx, 204).
     pub(crate) fn encode(
-        &self,
+        &mut self,
         out: &mut Vec<u8>,
         status: StatusCode,
-        content_type: Option<&str>,
+        content_type: Option<&'static str>,
         fields: &[(HeaderName, HeaderValue)],
         content_length: Option<u64>,
         connection: Connection,
     ) {
         out.reserve(HEAD_BYTES_USUAL);
-        if status == StatusCode::OK {
-            out.extend_from_slice(&self.ok_and_date);
-        } else {
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend_from_slice(status.as_str().as_bytes());
-            out.push(b' ');
-            // The reason may be empty; the space before it may not be left out.
-            out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-            out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(&self.ok_and_date[OK.len()..]);
-        }
-        if let Some(content_type) = content_type {
-            out.extend_from_slice(b"Content-Type: ");
-            out.extend_from_slice(content_type.as_bytes());
-            out.extend_from_slice(b"\r\n");
+        match content_type {
+            Some(content_type) if status == StatusCode::OK => {
+                // The same constant is at the same place: no need to compare the text.
+                if !std::ptr::eq(content_type, self.usual_type) {
+                    self.usual.clear();
+                    self.usual.extend_from_slice(&self.ok_and_date);
+                    put_content_type(&mut self.usual, content_type);
+                    self.usual_type = content_type;
+                }
+                out.extend_from_slice(&self.usual);
+            }
+            _ => self.encode_unusual(out, status, content_type),
         }
         for (name, value) in fields {
             out.extend_from_slice(name.as_str().as_bytes());
@@ -76,6 +76,29 @@ impl Encoder {
             None => out.extend_from_slice(b"\r\n"),
         }
     }
+
+    fn encode_unusual(&self, out: &mut Vec<u8>, status: StatusCode, content_type: Option<&str>) {
+        if status == StatusCode::OK {
+            out.extend_from_slice(&self.ok_and_date);
+        } else {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(status.as_str().as_bytes());
+            out.push(b' ');
+            // The reason may be empty; the space before it may not be left out.
+            out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(&self.ok_and_date[OK.len()..]);
+        }
+        if let Some(content_type) = content_type {
+            put_content_type(out, content_type);
+        }
+    }
+}
+
+fn put_content_type(out: &mut Vec<u8>, content_type: &str) {
+    out.extend_from_slice(b"Content-Type: ");
+    out.extend_from_slice(content_type.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the interim response that lets a client send its body (RFC 9110 section 15.2.1).
@@ -130,6 +153,21 @@ mod tests {
              Content-Type: text/plain\r\netag: \"1\"\r\nConnection: close\r\n\
              Content-Length: 18446744073709551615\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn each_response_has_its_own_content_type() {
+        let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
+        for content_type in ["text/plain", "text/plain", "application/json", "text/plain"] {
+            let mut out = Vec::new();
+            let (status, connection) = (StatusCode::OK, Connection::Default);
+            encoder.encode(&mut out, status, Some(content_type), &[], Some(1), connection);
+            let expected = format!(
+                "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                 Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"
+            );
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 
     #[test]

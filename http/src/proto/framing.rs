@@ -105,25 +105,32 @@ impl Framing {
 }
 
 /// `uri-host [ ":" port ]` of RFC 9110 section 7.2; the host may not be empty.
+#[inline]
 pub(super) fn is_authority(value: &[u8]) -> bool {
-    let (host_is_good, rest) = match value.strip_prefix(b"[") {
-        None => {
-            let end = host_end(value);
-            (end > 0, &value[end..])
-        }
-        // An IP literal; its inside is for whoever resolves it.
-        Some(literal) => {
-            let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
-            let mut parts = literal[..end].split(|&byte| byte == b':');
-            (end > 0 && parts.all(|part| host_end(part) == part.len()), &literal[end + 1..])
-        }
-    };
-    let port_is_good = match rest.split_first() {
-        None => true,
-        Some((b':', port)) => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
-        Some(_) => false,
-    };
-    host_is_good && port_is_good
+    let end = host_end(value);
+    if end == 0 {
+        return is_literal_authority(value);
+    }
+    is_port(&value[end..])
+}
+
+/// The same with an IP literal in brackets, whose inside is for whoever resolves it.
+#[cold]
+fn is_literal_authority(value: &[u8]) -> bool {
+    let Some(literal) = value.strip_prefix(b"[") else { return false };
+    let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
+    let mut parts = literal[..end].split(|&byte| byte == b':');
+    end > 0 && parts.all(|part| host_end(part) == part.len()) && is_port(&literal[end + 1..])
+}
+
+/// Nothing, or a colon and at most five digits.
+#[inline]
+fn is_port(rest: &[u8]) -> bool {
+    match rest {
+        [] => true,
+        [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

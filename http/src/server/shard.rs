@@ -1,6 +1,6 @@
 //! One shard of a server: its state, and its life from the first accept to the last close.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -105,16 +105,21 @@ impl ShardState {
     }
 
     /// The encoder, with the date of this second.
-    pub(crate) fn encoder(&self) -> Ref<'_, Encoder> {
+    pub(crate) fn encoder(&self) -> RefMut<'_, Encoder> {
         let now = sched::now();
         if now >= self.encoder_until.get() {
-            let date = SystemTime::now();
-            *self.encoder.borrow_mut() = Encoder::new(&httpdate::fmt_http_date(date));
-            let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-            let left = Duration::from_secs(1) - Duration::from_nanos(past_second.into());
-            self.encoder_until.set(now + left);
+            self.renew_encoder(now);
         }
-        self.encoder.borrow()
+        self.encoder.borrow_mut()
+    }
+
+    #[cold]
+    fn renew_encoder(&self, now: Instant) {
+        let date = SystemTime::now();
+        self.encoder.replace(Encoder::new(&httpdate::fmt_http_date(date)));
+        let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+        let left = Duration::from_secs(1) - Duration::from_nanos(past_second.into());
+        self.encoder_until.set(now + left);
     }
 
     pub(super) fn register(&self) -> Registered {
