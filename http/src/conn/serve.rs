@@ -52,11 +52,19 @@ impl Connection {
 
     /// Serves until the connection rests or is over: one episode of its fiber.
     pub(crate) fn episode(&self) -> ControlFlow<()> {
-        match self.serve() {
-            Ok(End::Rest) => return ControlFlow::Continue(()),
-            Ok(End::Close) => {}
-            Ok(End::Linger) => linger(&self.link.transport),
-            Err(error) => {
+        // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
+        match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+            Ok(Ok(End::Rest)) => return ControlFlow::Continue(()),
+            Ok(Ok(End::Close)) => {}
+            Ok(Ok(End::Linger)) => linger(&self.link.transport),
+            Err(payload) => {
+                if !is_cancel(&*payload) {
+                    self.shard.counters.aborted.bump();
+                    error!(self.shard.logger, "a connection panicked"; "peer" => %self.link.peer);
+                }
+                resume_unwind(payload);
+            }
+            Ok(Err(error)) => {
                 self.shard.counters.aborted.bump();
                 debug!(
                     self.shard.logger, "connection failed";
@@ -145,9 +153,7 @@ impl Connection {
         }
         output.flush(&self.link.transport)?;
         // A client that pipelines may have sent more; it learns from the close that it is lost.
-        let pipelined = input.unread().len();
-        input.consume(pipelined);
-        let end = if unread == 0 && pipelined == 0 { End::Close } else { End::Linger };
+        let end = if unread == 0 && input.is_empty() { End::Close } else { End::Linger };
         Ok((Some(end), buffers))
     }
 

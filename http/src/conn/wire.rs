@@ -46,14 +46,16 @@ impl BufferPool {
         })
     }
 
-    /// Takes empty buffers back; those that grew, and those beyond the bound, are freed.
+    /// Takes buffers back, with whatever nobody will ask for any more. Those that grew, and those
+    /// beyond the bound, are freed.
     pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
-        debug_assert!(buffers.input.is_empty() && buffers.output.bytes.is_empty());
+        debug_assert!(buffers.output.bytes.is_empty(), "a response that was never written");
         let mut free = self.free.borrow_mut();
         if free.len() < FREE_BUFFERS_MAX && buffers.input.bytes.len() == INPUT_BYTES {
             if buffers.output.bytes.capacity() > OUTPUT_KEPT_BYTES {
                 buffers.output.bytes = Vec::new();
             }
+            (buffers.input.start, buffers.input.end) = (0, 0);
             free.push(buffers);
         }
     }

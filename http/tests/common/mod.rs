@@ -1,0 +1,168 @@
+//! A server on the loopback and a client that speaks raw bytes.
+#![allow(dead_code, missing_docs)] // each test file uses its part of it
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use straightline::{Builder, Counters, Handler, Server, ServerHandle};
+
+/// A running server; dropping it stops it and checks that nothing was left open.
+pub struct Running {
+    pub address: SocketAddr,
+    pub handle: ServerHandle,
+    thread: Option<thread::JoinHandle<std::io::Result<()>>>,
+}
+
+pub fn serve<H>(handler: H) -> Running
+where
+    H: for<'r> Handler<'r> + Send + Sync + 'static,
+{
+    serve_with(|builder| builder, handler)
+}
+
+pub fn serve_with<H>(configure: impl FnOnce(Builder) -> Builder, handler: H) -> Running
+where
+    H: for<'r> Handler<'r> + Send + Sync + 'static,
+{
+    let builder = configure(Server::builder().bind("127.0.0.1:0").workers(1));
+    let server = builder.build(handler).expect("a free port");
+    let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
+    let handle = server.handle();
+    let thread = Some(thread::spawn(move || server.run()));
+    Running { address, handle, thread }
+}
+
+impl Running {
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Waits for the end that somebody else has asked for.
+    pub fn join(mut self) -> Counters {
+        self.end()
+    }
+
+    fn end(&mut self) -> Counters {
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server does not panic").expect("the server runs");
+        }
+        let counters = self.handle.counters();
+        assert_eq!(counters.accepted, counters.closed, "{counters:?}");
+        counters
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some() && !thread::panicking() {
+            self.handle.stop();
+            self.end();
+        }
+    }
+}
+
+pub struct Client {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a text")
+    }
+
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (field, value) = line.split_once(": ")?;
+            field.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        // A test that fails should say so and not hang.
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        Self { stream, buffer: Vec::new() }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).expect("the server reads");
+        self
+    }
+
+    pub fn finish(&mut self) -> &mut Self {
+        self.stream.shutdown(Shutdown::Write).expect("an open stream");
+        self
+    }
+
+    /// The next response; `has_body` is false after HEAD.
+    pub fn receive_with(&mut self, has_body: bool) -> Answer {
+        let end = loop {
+            match self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                Some(end) => break end,
+                None => assert!(self.fill(), "EOF in a head: {:?}", self.buffer.escape_ascii()),
+            }
+        };
+        let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("text");
+        let status = head[9..12].parse().expect("a status");
+        let mut answer = Answer { status, head, body: Vec::new() };
+        let length = answer.field("content-length").map_or(0, |text| text.parse().expect("digits"));
+        if has_body {
+            while self.buffer.len() < length {
+                assert!(self.fill(), "EOF in a body");
+            }
+            answer.body = self.buffer.drain(..length).collect();
+        }
+        answer
+    }
+
+    pub fn receive(&mut self) -> Answer {
+        self.receive_with(true)
+    }
+
+    pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+        self.send(bytes).receive()
+    }
+
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))
+    }
+
+    /// Whether the server has closed the connection in good order, with nothing more to read.
+    pub fn is_at_end(&mut self) -> bool {
+        self.buffer.is_empty() && !self.fill()
+    }
+
+    /// Waits until the connection is over, one way or the other.
+    pub fn wait_for_end(&mut self) {
+        let mut scratch = [0; 1024];
+        loop {
+            match self.stream.read(&mut scratch) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    assert_ne!(error.kind(), ErrorKind::WouldBlock, "still open");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn fill(&mut self) -> bool {
+        let mut chunk = [0; 64 * 1024];
+        let count = self.stream.read(&mut chunk).expect("the server answers or closes");
+        self.buffer.extend_from_slice(&chunk[..count]);
+        count > 0
+    }
+}

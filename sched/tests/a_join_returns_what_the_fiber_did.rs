@@ -1,0 +1,137 @@
+//! A join returns what the fiber returned, whenever and however late the fiber ended.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use straightline_sched as sched;
+
+#[test]
+fn a_join_waits_for_the_value() {
+    let value = sched::run(|| {
+        let fiber = sched::spawn(|| {
+            sched::sleep(Duration::from_millis(1));
+            String::from("value")
+        });
+        fiber.join().unwrap()
+    });
+    assert_eq!(value.unwrap(), "value");
+}
+
+#[test]
+fn a_join_of_a_finished_fiber_lets_nobody_else_run() {
+    sched::run(|| {
+        let early = sched::spawn(|| 1);
+        sched::yield_now();
+        assert!(early.is_finished());
+        let bystander_ran = Rc::new(Cell::new(false));
+        sched::spawn({
+            let bystander_ran = Rc::clone(&bystander_ran);
+            move || bystander_ran.set(true)
+        });
+        assert_eq!(early.join().unwrap(), 1);
+        assert!(!bystander_ran.get());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_fiber_without_handle_goes_on() {
+    sched::run(|| {
+        let done = Rc::new(Cell::new(false));
+        drop(sched::spawn({
+            let done = Rc::clone(&done);
+            move || {
+                sched::yield_now();
+                done.set(true);
+            }
+        }));
+        while !done.get() {
+            sched::yield_now();
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_result_that_nobody_joins_is_dropped() {
+    sched::run(|| {
+        let result = Rc::new(());
+        let watch = Rc::downgrade(&result);
+        drop(sched::spawn(move || result));
+        assert!(watch.upgrade().is_some());
+        sched::yield_now();
+        assert!(watch.upgrade().is_none());
+    })
+    .unwrap();
+}
+
+#[test]
+fn joins_in_any_order_find_every_value() {
+    sched::run(|| {
+        let fibers: Vec<_> = (0..1_000_u32)
+            .map(|number| {
+                sched::spawn(move || {
+                    (0..number % 7).for_each(|_| sched::yield_now());
+                    number
+                })
+            })
+            .collect();
+        for (fiber, number) in fibers.into_iter().zip(0..).rev() {
+            assert_eq!(fiber.join().unwrap(), number);
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn fibers_join_the_fibers_that_they_spawned() {
+    fn leaves(depth: u32) -> u32 {
+        if depth == 0 {
+            return 1;
+        }
+        let left = sched::spawn(move || leaves(depth - 1));
+        let right = sched::spawn(move || leaves(depth - 1));
+        left.join().expect("left ends") + right.join().expect("right ends")
+    }
+    assert_eq!(sched::run(|| leaves(8)).unwrap(), 256);
+}
+
+#[test]
+fn a_joiner_that_is_woken_early_waits_on() {
+    sched::run(|| {
+        let me = sched::current();
+        let slow = sched::spawn(move || {
+            for _ in 0..10 {
+                me.unpark();
+                sched::yield_now();
+            }
+            "late"
+        });
+        assert_eq!(slow.join().unwrap(), "late");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_fiber_whose_joiner_is_cancelled_goes_on() {
+    sched::run(|| {
+        let done = Rc::new(Cell::new(false));
+        let worker = sched::spawn({
+            let done = Rc::clone(&done);
+            move || {
+                (0..5).for_each(|_| sched::yield_now());
+                done.set(true);
+            }
+        });
+        let joiner = sched::spawn(move || worker.join());
+        sched::yield_now();
+        joiner.cancel();
+        assert!(joiner.join().unwrap_err().is_cancelled());
+        assert!(!done.get());
+        while !done.get() {
+            sched::yield_now();
+        }
+    })
+    .unwrap();
+}
