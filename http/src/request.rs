@@ -41,7 +41,13 @@ pub struct Request {
 impl Request {
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
         let (remaining, expect_continue) = (buffers.head.body_bytes, buffers.head.expect_continue);
-        Self { buffers, link, buffered_read: 0, remaining, expect_continue }
+        Self {
+            buffers,
+            link,
+            buffered_read: 0,
+            remaining,
+            expect_continue,
+        }
     }
 
     /// The method.
@@ -78,7 +84,11 @@ impl Request {
 
     /// HTTP/1.0 or HTTP/1.1.
     pub fn version(&self) -> Version {
-        if self.head().minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+        if self.head().minor == 0 {
+            Version::HTTP_10
+        } else {
+            Version::HTTP_11
+        }
     }
 
     /// The header fields.
@@ -103,7 +113,8 @@ impl Request {
     /// What of the body is in the buffer and was not read yet.
     pub(crate) fn buffered(&self) -> &[u8] {
         let body = &self.buffers.input.unread()[self.head().end..];
-        let length = usize::try_from(self.head().body_bytes).map_or(body.len(), |n| n.min(body.len()));
+        let length =
+            usize::try_from(self.head().body_bytes).map_or(body.len(), |n| n.min(body.len()));
         &body[self.buffered_read..length]
     }
 
@@ -209,7 +220,9 @@ impl Request {
 
 impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("remaining", &self.remaining()).finish_non_exhaustive()
+        f.debug_struct("Body")
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
     }
 }
 

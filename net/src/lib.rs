@@ -1,4 +1,4 @@
-//! std::net's types on straightline's fibers.
+//! The types of [`std::net`], on straightline's fibers.
 //!
 //! The names and the manners are those of [`std::net`] and [`std::os::unix::net`]: what waits there
 //! waits here too, but it is the fiber that waits and not the thread. Streams implement

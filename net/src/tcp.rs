@@ -61,7 +61,9 @@ impl TcpListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(listener) })
+        Ok(Self {
+            source: Source::new(listener),
+        })
     }
 
     /// The standard library's listener, still non-blocking.
@@ -143,7 +145,11 @@ impl TcpStream {
     /// Outside of a fiber.
     pub fn connect(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         socket.set_nonblocking(true)?;
         let begun = socket.connect(&address.into());
         let stream = Self::wrap(socket.into());
@@ -182,7 +188,9 @@ impl TcpStream {
     }
 
     fn wrap(stream: net::TcpStream) -> Self {
-        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
+        Self {
+            io: Io::new(stream, SHORT_READ_DRAINS),
+        }
     }
 
     /// The address of the other end.
@@ -225,7 +233,10 @@ impl fmt::Debug for TcpStream {
 impl ListenOptions {
     /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted.
     pub fn new() -> Self {
-        Self { backlog: 4096, nodelay: true }
+        Self {
+            backlog: 4096,
+            nodelay: true,
+        }
     }
 
     /// How many connections the kernel keeps for the listener to accept, at most; the system's own
@@ -277,11 +288,15 @@ impl ListenOptions {
             // Among SO_REUSEPORT sockets of one user there is no "address in use". So the first
             // one binds without it, which fails if anybody listens there, and joins the group
             // between bind and listen.
-            let first = self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
+            let first =
+                self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
             group.push(net::TcpListener::from(first));
             let address = group[0].local_addr()?;
             for _ in 1..count {
-                group.push(self.open(address, |socket| socket.set_reuse_port(true))?.into());
+                group.push(
+                    self.open(address, |socket| socket.set_reuse_port(true))?
+                        .into(),
+                );
             }
         } else {
             group.push(self.bind(address)?);

@@ -28,8 +28,11 @@ quickcheck! {
 
 fn execute(programs: &[Program]) -> Vec<Step> {
     let log = Rc::new(RefCell::new(Vec::new()));
-    let fibers: Vec<_> =
-        programs.iter().enumerate().map(|(name, program)| start(name, program, &log)).collect();
+    let fibers: Vec<_> = programs
+        .iter()
+        .enumerate()
+        .map(|(name, program)| start(name, program, &log))
+        .collect();
     for fiber in fibers {
         fiber.join().expect("no fiber panics");
     }
@@ -102,7 +105,12 @@ struct Modelled<'p> {
 
 impl<'p> Modelled<'p> {
     fn new((name, program): (usize, &'p Program)) -> Self {
-        Self { name, program, step: 0, yields_left: 0 }
+        Self {
+            name,
+            program,
+            step: 0,
+            yields_left: 0,
+        }
     }
 
     /// Runs until the next yield; false at the end.
@@ -112,7 +120,9 @@ impl<'p> Modelled<'p> {
                 self.yields_left -= 1;
                 return true;
             }
-            let Some(yields) = self.program.get(self.step) else { return false };
+            let Some(yields) = self.program.get(self.step) else {
+                return false;
+            };
             log.push((self.name, self.step));
             self.step += 1;
             self.yields_left = yields % YIELDS_MAX;

@@ -47,7 +47,11 @@ enum Next {
 
 impl Connection {
     pub(crate) fn new(link: Rc<Link>, shard: Rc<ShardState>, registered: Registered) -> Self {
-        Self { link, shard, registered }
+        Self {
+            link,
+            shard,
+            registered,
+        }
     }
 
     /// Serves until the connection rests or is over: one episode of its fiber.
@@ -98,7 +102,12 @@ impl Connection {
         let transport = &self.link.transport;
         let limits = &self.shard.limits;
         loop {
-            let Buffers { input, output, parser, head } = buffers;
+            let Buffers {
+                input,
+                output,
+                parser,
+                head,
+            } = buffers;
             if !input.is_empty() {
                 match parser.parse(input.unread(), limits, head) {
                     Ok(true) => return Ok(Next::Request),
@@ -137,8 +146,18 @@ impl Connection {
         // What the handler left unread, in the buffer and beyond it.
         let (skipped, remaining) = (request.buffered().len(), request.remaining);
         let unread = remaining - skipped as u64;
-        let Request { mut buffers, buffered_read, expect_continue, .. } = request;
-        let Buffers { input, output, head, .. } = &mut *buffers;
+        let Request {
+            mut buffers,
+            buffered_read,
+            expect_continue,
+            ..
+        } = request;
+        let Buffers {
+            input,
+            output,
+            head,
+            ..
+        } = &mut *buffers;
         // A client that was not told to continue may or may not send its body: no way to go on.
         let settles = unread == 0 || (!expect_continue && unread <= SKIP_BYTES_MAX);
         let keep_alive =
@@ -153,7 +172,11 @@ impl Connection {
         }
         output.flush(&self.link.transport)?;
         // A client that pipelines may have sent more; it learns from the close that it is lost.
-        let end = if unread == 0 && input.is_empty() { End::Close } else { End::Linger };
+        let end = if unread == 0 && input.is_empty() {
+            End::Close
+        } else {
+            End::Linger
+        };
         Ok((Some(end), buffers))
     }
 
@@ -170,7 +193,11 @@ impl Connection {
             (true, 0) => proto::Connection::KeepAlive,
             (true, _) => proto::Connection::Default,
         };
-        let body = if is_bodyless(response.status) { &[][..] } else { response.body.bytes() };
+        let body = if is_bodyless(response.status) {
+            &[][..]
+        } else {
+            response.body.bytes()
+        };
         let length = (!is_bodyless(response.status)).then_some(body.len() as u64);
         self.shard.encoder().encode(
             &mut output.bytes,
@@ -228,7 +255,10 @@ impl Connection {
             Some(response.body.bytes().len() as u64),
             proto::Connection::Close,
         );
-        buffers.output.bytes.extend_from_slice(response.body.bytes());
+        buffers
+            .output
+            .bytes
+            .extend_from_slice(response.body.bytes());
         buffers.output.flush(&self.link.transport)?;
         Ok(Next::End(End::Linger))
     }

@@ -31,6 +31,7 @@ pub(crate) struct Output {
 /// The free buffers of a shard.
 #[derive(Default)]
 pub(crate) struct BufferPool {
+    #[allow(clippy::vec_box)] // they are handed around whole, and are large
     free: RefCell<Vec<Box<Buffers>>>,
 }
 
@@ -38,7 +39,11 @@ impl BufferPool {
     pub(crate) fn take(&self) -> Box<Buffers> {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
             Box::new(Buffers {
-                input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0 },
+                input: Input {
+                    bytes: vec![0; INPUT_BYTES],
+                    start: 0,
+                    end: 0,
+                },
                 output: Output::default(),
                 parser: HeadParser::default(),
                 head: Head::default(),
@@ -49,7 +54,10 @@ impl BufferPool {
     /// Takes buffers back, with whatever nobody will ask for any more. Those that grew, and those
     /// beyond the bound, are freed.
     pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
-        debug_assert!(buffers.output.bytes.is_empty(), "a response that was never written");
+        debug_assert!(
+            buffers.output.bytes.is_empty(),
+            "a response that was never written"
+        );
         let mut free = self.free.borrow_mut();
         if free.len() < FREE_BUFFERS_MAX && buffers.input.bytes.len() == INPUT_BYTES {
             if buffers.output.bytes.capacity() > OUTPUT_KEPT_BYTES {
@@ -120,11 +128,7 @@ impl Output {
     /// Writes everything out and then `body`, together and without copying it.
     ///
     /// A yield point.
-    pub(crate) fn flush_with(
-        &mut self,
-        body: &[u8],
-        transport: &dyn Transport,
-    ) -> io::Result<()> {
+    pub(crate) fn flush_with(&mut self, body: &[u8], transport: &dyn Transport) -> io::Result<()> {
         let mut slices = [IoSlice::new(&self.bytes), IoSlice::new(body)];
         let mut rest = &mut slices[..];
         while !rest.is_empty() {

@@ -9,6 +9,7 @@ use super::refusal::RefusalKind;
 
 /// Collected field by field while the head is parsed.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a header field seen or not, and no state
 pub(super) struct Framing {
     host_seen: bool,
     content_length: Option<u64>,
@@ -63,7 +64,11 @@ impl Framing {
             return Err(RefusalKind::HostDuplicate);
         }
         self.host_seen = true;
-        if is_authority(value) { Ok(()) } else { Err(RefusalKind::Host) }
+        if is_authority(value) {
+            Ok(())
+        } else {
+            Err(RefusalKind::Host)
+        }
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
@@ -117,8 +122,12 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
 /// The same with an IP literal in brackets, whose inside is for whoever resolves it.
 #[cold]
 fn is_literal_authority(value: &[u8]) -> bool {
-    let Some(literal) = value.strip_prefix(b"[") else { return false };
-    let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
+    let Some(literal) = value.strip_prefix(b"[") else {
+        return false;
+    };
+    let Some(end) = literal.iter().position(|&byte| byte == b']') else {
+        return false;
+    };
     let mut parts = literal[..end].split(|&byte| byte == b':');
     end > 0 && parts.all(|part| host_end(part) == part.len()) && is_port(&literal[end + 1..])
 }
@@ -139,10 +148,26 @@ mod tests {
 
     #[test]
     fn an_authority_is_a_host_and_maybe_a_port() {
-        let good: [&[u8]; 7] =
-            [b"a", b"example.com", b"127.0.0.1:80", b"[::1]", b"[::1]:8080", b"a:", b"x_y:65535"];
+        let good: [&[u8]; 7] = [
+            b"a",
+            b"example.com",
+            b"127.0.0.1:80",
+            b"[::1]",
+            b"[::1]:8080",
+            b"a:",
+            b"x_y:65535",
+        ];
         let bad: [&[u8]; 11] = [
-            b"", b":80", b"a b", b"a:8x", b"a:123456", b"[::1", b"[]", b"[::1]x", b"a/b", b"a@b",
+            b"",
+            b":80",
+            b"a b",
+            b"a:8x",
+            b"a:123456",
+            b"[::1",
+            b"[]",
+            b"[::1]x",
+            b"a/b",
+            b"a@b",
             b"\x80",
         ];
         for value in good {

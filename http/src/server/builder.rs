@@ -200,7 +200,10 @@ impl Builder {
             None => available_parallelism()?.get(),
         };
         if self.addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no address to listen on",
+            ));
         }
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut local = Vec::new();
@@ -212,7 +215,10 @@ impl Builder {
             }
         }
         let shared = Shared::new(self.config, factory, local, workers);
-        let signals = self.stop_on_signals.then(|| StopSignals::install(&shared)).transpose()?;
+        let signals = self
+            .stop_on_signals
+            .then(|| StopSignals::install(&shared))
+            .transpose()?;
         Ok(Server::new(shared, shards, signals))
     }
 }
@@ -223,7 +229,10 @@ fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)>
         Address::Tcp(address) => {
             let group = ListenOptions::new().bind_group(*address, count)?;
             let local = group[0].local_addr()?;
-            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect()))
+            Ok((
+                Address::Tcp(local),
+                group.into_iter().map(Listener::Tcp).collect(),
+            ))
         }
         Address::Unix(path) => {
             let listener = open_unix(path).map_err(|error| {
@@ -242,15 +251,13 @@ fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)>
 /// A crashed server leaves its socket file behind; one that still answers is in use.
 fn open_unix(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            match UnixStream::connect(path) {
-                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
-                    std::fs::remove_file(path)?;
-                    UnixListener::bind(path)
-                }
-                _ => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match UnixStream::connect(path) {
+            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+                UnixListener::bind(path)
             }
-        }
+            _ => Err(error),
+        },
         result => result,
     }
 }

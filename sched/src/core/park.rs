@@ -254,7 +254,11 @@ impl Shard {
     }
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
-        Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
+        Fiber {
+            shard_id: self.id,
+            key: fiber.key,
+            mailbox: Arc::clone(&self.mailbox),
+        }
     }
 
     /// The fiber that runs now.

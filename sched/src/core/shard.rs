@@ -13,6 +13,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +30,7 @@ use super::spawn::episode_on;
 use super::timer::Timers;
 use crate::driver::Driver;
 use crate::fiber::stack::StackPool;
-use crate::fiber::{Body, FiberCell, FiberCoroutine, FiberKey, Suspend, unwind};
+use crate::fiber::{Body, FiberCell, FiberKey, Suspend, unwind};
 
 /// What a shard is made with.
 ///
@@ -50,7 +51,9 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { stack_bytes: 256 * 1024 }
+        Self {
+            stack_bytes: 256 * 1024,
+        }
     }
 }
 
@@ -75,6 +78,8 @@ pub(crate) struct Shard {
     deferred: RefCell<VecDeque<Message>>,
     /// Turns since the driver was asked, while the run queue stays busy.
     busy_turns: Cell<u32>,
+    /// No fiber has run since the last look outside.
+    idle_turn: Cell<bool>,
     /// A fiber or a message waits for a stack: look again soon, whatever the timers say.
     starved: Cell<bool>,
     /// Fibers given up because they swallowed their cancels.
@@ -118,6 +123,7 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 /// # Panics
 ///
 /// As [`run`].
+#[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     let shard = Shard::new(&config)?;
     let entered = local::enter(&shard);
@@ -179,6 +185,7 @@ impl Shard {
             mailbox,
             deferred: RefCell::default(),
             busy_turns: Cell::new(0),
+            idle_turn: Cell::new(true),
             starved: Cell::new(false),
             abandoned: Cell::new(0),
         })
@@ -187,12 +194,15 @@ impl Shard {
     /// The second half of a turn: messages, events, the clock, timers.
     fn look_outside(&self) {
         self.read_mail(self.mailbox.take());
-        if !self.ready.borrow().is_empty() && self.busy_turns.get() < BUSY_TURNS_MAX {
+        let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
+        if busy && self.busy_turns.get() < BUSY_TURNS_MAX {
             self.busy_turns.set(self.busy_turns.get() + 1);
             return;
         }
         self.busy_turns.set(0);
-        let waited = self.driver.wait(self.timeout(), |readiness| self.on_readiness(readiness));
+        let waited = self
+            .driver
+            .wait(self.timeout(busy), |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
@@ -215,53 +225,47 @@ impl Shard {
         }
     }
 
+    /// Runs a fiber until it suspends or ends, and files it accordingly.
     fn resume(&self, fiber: Rc<FiberCell>) {
-        let coroutine = match fiber.take_body() {
-            Body::Stackful(coroutine) => coroutine,
-            Body::Resting(episode) => {
-                let stack = self.stacks.borrow_mut().take();
-                match stack {
-                    Ok(stack) => episode_on(stack, episode),
-                    Err(_) => {
-                        fiber.body.replace(Body::Resting(episode));
-                        self.starved.set(true);
-                        self.wake(fiber);
-                        return;
-                    }
-                }
-            }
-            Body::Taken => return, // over: a wake-up came late
-        };
-        self.budget.set(BUDGET);
-        self.current.replace(Some(fiber));
-        self.switch_to(coroutine);
-    }
-
-    /// Runs the current fiber until it suspends or ends, and files it accordingly.
-    fn switch_to(&self, mut coroutine: FiberCoroutine) {
-        let result = coroutine.resume(());
-        let Some(fiber) = self.current.take() else {
-            unreachable!("the running fiber is not the current one");
-        };
-        match result {
-            CoroutineResult::Yield(Suspend::Parked) => {
-                fiber.body.replace(Body::Stackful(coroutine));
-            }
-            CoroutineResult::Yield(Suspend::Abandoned) => {
-                // Its frames stay as they are for ever, and so does the memory they point into.
-                std::mem::forget(coroutine);
-                self.finish(&fiber);
-            }
-            CoroutineResult::Return(rest) => {
-                self.stacks.borrow_mut().give(coroutine.into_stack());
-                match rest {
-                    Some(episode) => {
-                        fiber.body.replace(Body::Resting(episode));
-                    }
-                    None => self.finish(&fiber),
-                }
+        let mut body = fiber.body.borrow_mut();
+        if let Body::Resting(_) = &*body {
+            let Ok(stack) = self.stacks.borrow_mut().take() else {
+                drop(body);
+                self.starved.set(true);
+                self.wake(fiber);
+                return;
+            };
+            if let Body::Resting(episode) = mem::replace(&mut *body, Body::Over) {
+                *body = Body::Stackful(episode_on(stack, episode));
             }
         }
+        let Body::Stackful(coroutine) = &mut *body else {
+            return; // over: a wake-up came late
+        };
+        self.idle_turn.set(false);
+        self.budget.set(BUDGET);
+        self.current.replace(Some(Rc::clone(&fiber)));
+        let result = coroutine.resume(());
+        self.current.replace(None);
+        if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
+            return;
+        }
+        let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::Over) else {
+            unreachable!("the body changed while it ran");
+        };
+        match result {
+            CoroutineResult::Return(rest) => {
+                self.stacks.borrow_mut().give(coroutine.into_stack());
+                if let Some(episode) = rest {
+                    *body = Body::Resting(episode);
+                    return;
+                }
+            }
+            // Abandoned: its frames stay as they are for ever, and so does what they point into.
+            CoroutineResult::Yield(_) => mem::forget(coroutine),
+        }
+        drop(body);
+        self.finish(&fiber);
     }
 
     fn finish(&self, fiber: &Rc<FiberCell>) {
@@ -296,7 +300,10 @@ impl Shard {
     }
 
     /// How long the driver may wait.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self, busy: bool) -> Option<Duration> {
+        if busy {
+            return Some(Duration::ZERO);
+        }
         if self.starved.take() {
             return Some(STARVED_WAIT);
         }
@@ -316,7 +323,9 @@ impl Shard {
             if left.is_empty() {
                 break;
             }
-            left.iter().for_each(|fiber| self.cancel(fiber));
+            for fiber in &left {
+                self.cancel(fiber);
+            }
             self.run_ready();
         }
         debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));

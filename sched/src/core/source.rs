@@ -87,7 +87,10 @@ struct Side {
 impl<T: AsFd> Source<T> {
     /// Wraps a descriptor; nothing is registered yet.
     pub fn new(inner: T) -> Self {
-        Self { inner: Some(inner), registration: Cell::new(None) }
+        Self {
+            inner: Some(inner),
+            registration: Cell::new(None),
+        }
     }
 
     /// What the source waits for.
@@ -168,7 +171,10 @@ impl<T: AsFd> Source<T> {
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
         local::with(|shard| {
-            let known = self.registration.get().filter(|known| known.shard_id == shard.id);
+            let known = self
+                .registration
+                .get()
+                .filter(|known| known.shard_id == shard.id);
             let mut sources = shard.sources.borrow_mut();
             let state = match known {
                 Some(Registration { key, .. }) => {
@@ -196,18 +202,24 @@ impl<T: AsFd> Source<T> {
     ) -> io::Result<&'t mut SourceState> {
         let registered = Interests::NONE.with(interest);
         let key = sources.insert(SourceState::new(registered));
-        if let Err(error) =
-            shard.driver.add(self.inner().as_fd(), key.data().as_ffi(), registered)
+        if let Err(error) = shard
+            .driver
+            .add(self.inner().as_fd(), key.data().as_ffi(), registered)
         {
             sources.remove(key);
             return Err(error);
         }
-        self.registration.set(Some(Registration { shard_id: shard.id, key }));
+        self.registration.set(Some(Registration {
+            shard_id: shard.id,
+            key,
+        }));
         Ok(&mut sources[key])
     }
 
     fn deregister(&self) {
-        let Some(Registration { shard_id, key }) = self.registration.take() else { return };
+        let Some(Registration { shard_id, key }) = self.registration.take() else {
+            return;
+        };
         local::try_with(|shard| {
             if shard.id == shard_id {
                 shard.sources.borrow_mut().remove(key);
@@ -236,7 +248,12 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
 
 impl SourceState {
     fn new(registered: Interests) -> Self {
-        Self { registered, read: Side::default(), write: Side::default(), read_closed: false }
+        Self {
+            registered,
+            read: Side::default(),
+            write: Side::default(),
+            read_closed: false,
+        }
     }
 
     fn arm(&mut self, interest: Interest, fiber: impl FnOnce() -> Rc<FiberCell>) -> bool {
@@ -280,7 +297,9 @@ impl Shard {
         let key = SourceKey::from(KeyData::from_ffi(readiness.key));
         let mut sources = self.sources.borrow_mut();
         // An event of a source that was dropped in this very turn has nobody to go to.
-        let Some(source) = sources.get_mut(key) else { return };
+        let Some(source) = sources.get_mut(key) else {
+            return;
+        };
         source.read_closed |= readiness.read_closed;
         if readiness.readable {
             source.read.edge(self);

@@ -48,8 +48,8 @@ pub(crate) enum Body {
     Stackful(FiberCoroutine),
     /// Between two episodes.
     Resting(Episodes),
-    /// Running now, or over.
-    Taken,
+    /// Never to run again.
+    Over,
 }
 
 /// One fiber, shared by the shard's table and by everybody who may wake it.
@@ -73,7 +73,7 @@ impl FiberCell {
     pub(crate) fn new(key: FiberKey) -> Self {
         Self {
             key,
-            body: RefCell::new(Body::Taken),
+            body: RefCell::new(Body::Over),
             switch: Switch::default(),
             queued: Cell::new(false),
             cancelled: Cell::new(false),
@@ -81,9 +81,5 @@ impl FiberCell {
             over: Cell::new(false),
             joiner: Cell::new(None),
         }
-    }
-
-    pub(crate) fn take_body(&self) -> Body {
-        self.body.replace(Body::Taken)
     }
 }

@@ -1,0 +1,45 @@
+//! A cancel is no panic: the panic hook does not hear of it.
+//!
+//! The hook belongs to the process, so this is a single test in a file of its own.
+
+use std::panic::{self, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use straightline_sched as sched;
+
+static HOOK_CALLS: AtomicU32 = AtomicU32::new(0);
+
+#[test]
+fn the_panic_hook_hears_of_panics_alone() {
+    panic::set_hook(Box::new(|_| {
+        HOOK_CALLS.fetch_add(1, Ordering::Relaxed);
+    }));
+
+    sched::run(|| {
+        let cancelled = sched::spawn(|| sched::sleep(Duration::MAX));
+        let given_up = sched::spawn(|| {
+            loop {
+                let _ = catch_unwind(sched::park);
+            }
+        });
+        sched::yield_now();
+        cancelled.cancel();
+        given_up.cancel();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        assert!(given_up.join().unwrap_err().is_cancelled());
+        // What is left is cancelled by the end.
+        (0..10).for_each(|_| drop(sched::spawn(sched::park)));
+        drop(sched::spawn(|| sched::sleep(Duration::MAX)));
+        sched::yield_now();
+    })
+    .unwrap();
+    assert_eq!(HOOK_CALLS.load(Ordering::Relaxed), 0);
+
+    sched::run(|| {
+        let panicked = sched::spawn(|| panic!("broken"));
+        assert!(panicked.join().unwrap_err().is_panic());
+    })
+    .unwrap();
+    assert_eq!(HOOK_CALLS.load(Ordering::Relaxed), 1);
+}
