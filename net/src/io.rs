@@ -160,7 +160,7 @@ const NO_SIGNAL: SendFlags = {
     flags
 };
 
-/// The traits of `std::io` for a stream type with an `io` field, for values and for shared references.
+/// The traits of `std::io` for a stream type with an `io` field, by value and by reference.
 macro_rules! impl_stream {
     ($stream:ty) => {
         impl std::io::Read for &$stream {

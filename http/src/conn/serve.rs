@@ -243,7 +243,8 @@ impl Connection {
         self.shard.counters.refused.bump();
         debug!(
             self.shard.logger, "request refused";
-            "peer" => %self.link.peer, "reason" => %refusal, "status" => refusal.kind.status().as_u16()
+            "peer" => %self.link.peer, "reason" => %refusal,
+            "status" => refusal.kind.status().as_u16()
         );
         let text = format!("{}\n", refusal.kind.text());
         let response = (refusal.kind.status(), text).into_response();

@@ -1,0 +1,134 @@
+//! One shard a thread at a time: one after the other, side by side on threads, never nested.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use straightline_sched as sched;
+
+#[test]
+fn a_thread_may_run_one_shard_after_the_other() {
+    for round in 0..100 {
+        let value = sched::run(move || sched::spawn(move || round).join().unwrap());
+        assert_eq!(value.unwrap(), round);
+    }
+}
+
+#[test]
+fn a_run_inside_of_run_panics_and_the_outer_one_goes_on() {
+    sched::run(|| {
+        let nested = sched::spawn(|| sched::run(|| ()));
+        let error = nested.join().unwrap_err();
+        assert!(error.to_string().contains("`run` called inside `run`"), "{error}");
+        sched::sleep(Duration::from_millis(1));
+        assert_eq!(sched::spawn(|| "fine").join().unwrap(), "fine");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_blocking_call_outside_of_run_says_so() {
+    let calls: [(&str, fn()); 10] = [
+        ("park", sched::park),
+        ("park_timeout", || sched::park_timeout(Duration::ZERO)),
+        ("sleep", || sched::sleep(Duration::ZERO)),
+        ("yield_now", sched::yield_now),
+        ("checkpoint", sched::checkpoint),
+        ("wake_later", sched::wake_later),
+        ("spawn", || drop(sched::spawn(|| ()))),
+        ("current", || drop(sched::current())),
+        ("Handle::current", || drop(sched::Handle::current())),
+        ("now", || assert!(sched::now().elapsed() < Duration::MAX)),
+    ];
+    for (name, call) in calls {
+        let payload = catch_unwind(call).unwrap_err();
+        let message = payload.downcast_ref::<&str>().unwrap();
+        assert!(message.contains("outside of a fiber"), "{name}: {message}");
+    }
+    // The thread is none the worse for it.
+    assert_eq!(sched::run(|| sched::spawn(|| 5).join().unwrap()).unwrap(), 5);
+}
+
+#[test]
+fn a_thread_started_by_a_fiber_is_outside_of_run() {
+    sched::run(|| {
+        let result = thread::spawn(sched::park).join();
+        assert!(result.is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_thread_whose_root_panicked_may_run_again() {
+    for _ in 0..3 {
+        let root = || -> u32 { panic!("broken") };
+        assert!(catch_unwind(AssertUnwindSafe(|| sched::run(root))).is_err());
+    }
+    assert_eq!(sched::run(|| 5).unwrap(), 5);
+}
+
+#[test]
+fn shards_on_several_threads_do_not_meet() {
+    let shard = |number: u32| {
+        move || {
+            sched::run(move || {
+                let fibers: Vec<_> = (0..100)
+                    .map(|index| {
+                        sched::spawn(move || {
+                            sched::sleep(Duration::from_millis(u64::from(index % 5)));
+                            assert_eq!(thread::current().name(), Some(&*number.to_string()));
+                            number * index
+                        })
+                    })
+                    .collect();
+                fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum::<u32>()
+            })
+        }
+    };
+    let threads: Vec<_> = (0..4)
+        .map(|number| thread::Builder::new().name(number.to_string()).spawn(shard(number)).unwrap())
+        .collect();
+    for (number, thread) in (0..).zip(threads) {
+        assert_eq!(thread.join().unwrap().unwrap(), number * 4_950);
+    }
+}
+
+#[test]
+fn shards_can_play_ping_pong() {
+    const ROUNDS: u32 = 200;
+
+    /// Counts a stroke and plays the ball back, until enough have been counted.
+    fn strike(from: sched::Handle, to: sched::Handle, strokes: Arc<AtomicU32>, done: sched::Fiber) {
+        if strokes.fetch_add(1, Ordering::Relaxed) + 1 == ROUNDS {
+            done.unpark();
+            return;
+        }
+        let sent = to.clone().spawn(move || strike(to, from, strokes, done));
+        assert!(sent.is_ok(), "the other shard is still there");
+    }
+
+    sched::run(|| {
+        let here = sched::Handle::current();
+        let done = sched::current();
+        let strokes = Arc::new(AtomicU32::new(0));
+        let other = thread::spawn({
+            let strokes = Arc::clone(&strokes);
+            move || {
+                sched::run(move || {
+                    let there = sched::Handle::current();
+                    strike(there, here, Arc::clone(&strokes), done);
+                    while strokes.load(Ordering::Relaxed) < ROUNDS {
+                        sched::sleep(Duration::from_millis(1));
+                    }
+                })
+            }
+        });
+        while strokes.load(Ordering::Relaxed) < ROUNDS {
+            sched::park();
+        }
+        other.join().unwrap().unwrap();
+    })
+    .unwrap();
+}

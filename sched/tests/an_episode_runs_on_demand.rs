@@ -1,0 +1,194 @@
+//! An episodic fiber runs once for each wake-up, keeps its state in between, and ends as others do.
+
+use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow::{Break, Continue};
+use std::rc::Rc;
+use std::time::Duration;
+
+use straightline_sched::{self as sched, JoinHandle};
+
+/// A fiber that counts its episodes and rests after each.
+fn counting() -> (JoinHandle<()>, Rc<Cell<u32>>) {
+    let episodes = Rc::new(Cell::new(0));
+    let fiber = sched::spawn_episodes({
+        let episodes = Rc::clone(&episodes);
+        move || {
+            episodes.set(episodes.get() + 1);
+            Continue(())
+        }
+    });
+    (fiber, episodes)
+}
+
+#[test]
+fn the_first_episode_needs_no_wakeup_and_each_other_needs_one() {
+    sched::run(|| {
+        let (fiber, episodes) = counting();
+        assert_eq!(episodes.get(), 0);
+        for expected in 1..10 {
+            (0..3).for_each(|_| sched::yield_now());
+            assert_eq!(episodes.get(), expected);
+            fiber.fiber().unpark();
+            fiber.fiber().unpark(); // two at once are one
+        }
+        assert!(!fiber.is_finished());
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_the_closure_holds_lasts_until_the_end() {
+    sched::run(|| {
+        let held = Rc::new(RefCell::new(Vec::new()));
+        let fiber = sched::spawn_episodes({
+            let (held, mut number) = (Rc::clone(&held), 0);
+            move || {
+                number += 1;
+                held.borrow_mut().push(number);
+                sched::wake_later();
+                if number < 5 { Continue(()) } else { Break(()) }
+            }
+        });
+        fiber.join().unwrap();
+        assert_eq!(*held.borrow(), [1, 2, 3, 4, 5]);
+        sched::yield_now();
+        assert_eq!(Rc::strong_count(&held), 1);
+        assert_eq!(held.borrow().len(), 5, "nothing runs after the end");
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_episode_may_block() {
+    sched::run(|| {
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let fiber = sched::spawn_episodes({
+            let (log, mut number) = (Rc::clone(&log), 0);
+            move || {
+                number += 1;
+                log.borrow_mut().push(("begins", number));
+                sched::yield_now();
+                sched::sleep(Duration::from_millis(1));
+                assert_eq!(sched::spawn(|| 5).join().unwrap(), 5);
+                log.borrow_mut().push(("ends", number));
+                sched::wake_later();
+                if number < 2 { Continue(()) } else { Break(()) }
+            }
+        });
+        fiber.join().unwrap();
+        assert_eq!(*log.borrow(), [("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2)]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_wakeup_during_an_episode_is_for_the_next() {
+    sched::run(|| {
+        let (fiber, episodes) = counting();
+        sched::current().unpark();
+        let other = sched::spawn_episodes({
+            let fiber = fiber.fiber();
+            move || {
+                fiber.unpark();
+                Break(())
+            }
+        });
+        other.join().unwrap();
+        (0..3).for_each(|_| sched::yield_now());
+        assert_eq!(episodes.get(), 2);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_panic_in_an_episode_is_the_joiners_error() {
+    sched::run(|| {
+        let mut number = 0;
+        let fiber = sched::spawn_episodes(move || {
+            number += 1;
+            assert!(number < 3, "three");
+            sched::wake_later();
+            Continue(())
+        });
+        let error = fiber.join().unwrap_err();
+        assert_eq!(error.to_string(), "the fiber panicked: three");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_fiber_cancelled_before_its_first_episode_never_has_one() {
+    sched::run(|| {
+        let (fiber, episodes) = counting();
+        fiber.cancel();
+        assert!(fiber.join().unwrap_err().is_cancelled());
+        assert_eq!(episodes.get(), 0);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_fiber_cancelled_within_an_episode_unwinds() {
+    sched::run(|| {
+        let held = Rc::new(());
+        let fiber = sched::spawn_episodes({
+            let held = Rc::clone(&held);
+            move || {
+                let _used = Rc::clone(&held);
+                sched::park();
+                Continue(())
+            }
+        });
+        sched::yield_now();
+        assert_eq!(Rc::strong_count(&held), 3);
+        fiber.cancel();
+        assert!(fiber.join().unwrap_err().is_cancelled());
+        assert_eq!(Rc::strong_count(&held), 1);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_resting_fiber_that_is_cancelled_drops_its_closure_on_a_fiber() {
+    struct Asks(Rc<Cell<bool>>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            drop(sched::current()); // panics outside of a fiber
+            self.0.set(true);
+        }
+    }
+    sched::run(|| {
+        let dropped = Rc::new(Cell::new(false));
+        let asks = Asks(Rc::clone(&dropped));
+        let fiber = sched::spawn_episodes(move || {
+            let _ = &asks;
+            Continue(())
+        });
+        sched::yield_now();
+        fiber.cancel();
+        assert!(!dropped.get());
+        assert!(fiber.join().unwrap_err().is_cancelled());
+        assert!(dropped.get());
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_destructors_of_a_resting_fiber_may_block() {
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            sched::yield_now();
+            sched::sleep(Duration::from_secs(3_600));
+        }
+    }
+    sched::run(|| {
+        let dropped_together = (Waits, Waits);
+        drop(sched::spawn_episodes(move || {
+            let _ = &dropped_together;
+            Continue(())
+        }));
+        sched::yield_now();
+    })
+    .unwrap();
+}

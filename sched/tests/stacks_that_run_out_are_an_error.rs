@@ -1,0 +1,74 @@
+//! When the process has no room for another stack, a spawn fails and nothing that runs suffers.
+//!
+//! A single test, because the stacks of a process are counted together.
+
+#![cfg(target_os = "linux")]
+
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use straightline_sched as sched;
+
+#[test]
+fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
+    let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    if maps.trim().parse().unwrap_or(usize::MAX) > 100_000 {
+        eprintln!("skipped: this kernel has room for too many stacks to use them all up");
+        return;
+    }
+    sched::run(|| {
+        let episodes = Rc::new(Cell::new(0));
+        let resting = sched::spawn_episodes({
+            let episodes = Rc::clone(&episodes);
+            move || {
+                episodes.set(episodes.get() + 1);
+                ControlFlow::Continue(())
+            }
+        });
+        sched::yield_now();
+
+        let held = Rc::new(());
+        let mut fibers = Vec::new();
+        let error = loop {
+            let held = Rc::clone(&held);
+            let spawned = sched::try_spawn(move || {
+                sched::park();
+                drop(held);
+            });
+            match spawned {
+                Ok(fiber) => fibers.push(fiber),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+        assert!(fibers.len() > 10_000);
+        assert_eq!(Rc::strong_count(&held), 1 + fibers.len(), "the refused one was dropped");
+
+        // Neither a message nor a resting fiber gets a stack now, and both wait for one.
+        let arrived = Arc::new(AtomicBool::new(false));
+        let sent = sched::Handle::current().spawn({
+            let arrived = Arc::clone(&arrived);
+            move || arrived.store(true, Ordering::Relaxed)
+        });
+        sent.unwrap();
+        resting.fiber().unpark();
+        (0..50).for_each(|_| sched::yield_now());
+        assert!(!arrived.load(Ordering::Relaxed));
+        assert_eq!(episodes.get(), 1);
+
+        fibers.iter().for_each(|fiber| fiber.fiber().unpark());
+        for fiber in fibers {
+            fiber.join().unwrap();
+        }
+        assert_eq!(Rc::strong_count(&held), 1);
+        while !arrived.load(Ordering::Relaxed) || episodes.get() < 2 {
+            sched::yield_now();
+        }
+        assert_eq!(sched::spawn(|| 5).join().unwrap(), 5);
+    })
+    .unwrap();
+}
