@@ -273,3 +273,23 @@ fn faulty_descriptions_are_clear_errors() {
         "{taken}"
     );
 }
+
+#[test]
+fn an_answer_does_not_wait_for_a_later_handler_that_blocks() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = serve(move |request: &mut Request| {
+        if request.path() == "/blocks" {
+            tell.send(straightline::sched::current()).unwrap();
+            straightline::sched::park();
+        }
+        request.path().to_string()
+    });
+    let mut client = server.client();
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send([request("/1"), request("/2"), request("/blocks"), request("/3")].concat());
+    assert_eq!(client.receive().text(), "/1");
+    assert_eq!(client.receive().text(), "/2");
+    told.recv().unwrap().unpark();
+    assert_eq!(client.receive().text(), "/blocks");
+    assert_eq!(client.receive().text(), "/3");
+}

@@ -46,7 +46,11 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         };
         assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
         assert!(fibers.len() > 10_000);
-        assert_eq!(Rc::strong_count(&held), 1 + fibers.len(), "the refused one was dropped");
+        assert_eq!(
+            Rc::strong_count(&held),
+            1 + fibers.len(),
+            "the refused one was dropped"
+        );
 
         // Neither a message nor a resting fiber gets a stack now, and both wait for one.
         let arrived = Arc::new(AtomicBool::new(false));
@@ -60,15 +64,28 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         assert!(!arrived.load(Ordering::Relaxed));
         assert_eq!(episodes.get(), 1);
 
+        // Behind the message that waits for a stack comes the wake-up that will free one.
+        let first = fibers.swap_remove(0);
+        let woken = first.fiber();
+        std::thread::spawn(move || woken.unpark()).join().unwrap();
+        (0..50).for_each(|_| sched::yield_now());
+        let overtook = first.is_finished();
+
         fibers.iter().for_each(|fiber| fiber.fiber().unpark());
         for fiber in fibers {
             fiber.join().unwrap();
         }
+        first.fiber().unpark();
+        first.join().unwrap();
         assert_eq!(Rc::strong_count(&held), 1);
         while !arrived.load(Ordering::Relaxed) || episodes.get() < 2 {
             sched::yield_now();
         }
         assert_eq!(sched::spawn(|| 5).join().unwrap(), 5);
+        assert!(
+            overtook,
+            "a wake-up waited for a stack that only it could free"
+        );
     })
     .unwrap();
 }

@@ -1,0 +1,106 @@
+//! A change of a descriptor whose waiter went away is there for the next one who waits.
+
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use straightline_sched::{self as sched, Interest, JoinError, Source};
+
+/// Joins a fiber that runs `body`, but cancels it first if it hangs.
+fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result<T, JoinError> {
+    let me = sched::current();
+    let fiber = sched::spawn(move || {
+        let result = body();
+        me.unpark();
+        result
+    });
+    sched::park_timeout(HANGS_AFTER);
+    fiber.cancel();
+    fiber.join()
+}
+
+fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a pair of sockets");
+    (Rc::new(Source::new(near)), far)
+}
+
+/// Lets the shard take in the events that are there.
+fn take_in_events() {
+    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
+}
+
+#[test]
+fn a_change_after_the_waiter_was_cancelled_is_for_the_next() {
+    sched::run(|| {
+        let (source, mut far) = source_and_far_end();
+        let waiter = sched::spawn({
+            let source = Rc::clone(&source);
+            move || source.wait(Interest::Read)
+        });
+        sched::yield_now();
+        waiter.cancel();
+        assert!(waiter.join().unwrap_err().is_cancelled());
+        far.write_all(b"!").unwrap();
+        take_in_events();
+        unless_it_hangs(move || source.wait(Interest::Read))
+            .unwrap()
+            .unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_change_after_the_waiter_was_woken_early_is_for_its_next_wait() {
+    sched::run(|| {
+        let (source, mut far) = source_and_far_end();
+        source.arm(Interest::Read).unwrap();
+        sched::current().unpark();
+        sched::park(); // woken, but not by the descriptor
+        far.write_all(b"!").unwrap();
+        take_in_events();
+        unless_it_hangs(move || source.wait(Interest::Read))
+            .unwrap()
+            .unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_change_that_woke_a_fiber_which_was_cancelled_then_is_for_the_next() {
+    sched::run(|| {
+        let (source, mut far) = source_and_far_end();
+        let canceller = sched::spawn_episodes({
+            let (source, waiter) = (Rc::clone(&source), Cell::new(None));
+            move || match waiter.take() {
+                None => {
+                    // The change wakes first this fiber and then the waiter, in the same turn.
+                    source.arm(Interest::Read).unwrap();
+                    let source = Rc::clone(&source);
+                    waiter.set(Some(sched::spawn(move || source.wait(Interest::Read))));
+                    ControlFlow::Continue(())
+                }
+                Some(waiter) => {
+                    waiter.cancel();
+                    assert!(waiter.join().unwrap_err().is_cancelled());
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        take_in_events();
+        far.write_all(b"!").unwrap();
+        canceller.join().unwrap();
+        // Whoever looks first finds the byte; a wait is for what comes after it.
+        assert_eq!(source.inner().read(&mut [0; 8]).unwrap(), 1);
+        far.write_all(b"?").unwrap();
+        unless_it_hangs(move || source.wait(Interest::Read))
+            .unwrap()
+            .unwrap();
+    })
+    .unwrap();
+}
+
+/// Far longer than any of this takes.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
