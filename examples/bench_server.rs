@@ -25,18 +25,14 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
     Ok(match (request.path(), request.method()) {
         ("/plaintext", &Method::GET | &Method::HEAD) => "Hello, World!".into_response(),
         ("/json", &Method::GET | &Method::HEAD) => {
-            let json = serde_json::to_vec(&Message {
-                message: "Hello, World!",
-            })
-            .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+            let json = serde_json::to_vec(&Message { message: "Hello, World!" })
+                .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
             json.into_response().content_type("application/json")
         }
         ("/big", &Method::GET | &Method::HEAD) => big.clone().into_response(),
-        ("/echo", &Method::POST) => request
-            .body()
-            .read_to_vec()
-            .map_err(|_| StatusCode::BAD_REQUEST)?
-            .into_response(),
+        ("/echo", &Method::POST) => {
+            request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)?.into_response()
+        }
         ("/echo", _) => Response::method_not_allowed(&[Method::POST]),
         ("/plaintext" | "/json" | "/big", _) => {
             Response::method_not_allowed(&[Method::GET, Method::HEAD])

@@ -10,18 +10,12 @@ const SERVERS: [&str; 2] = ["hello", "bench_server"];
 /// Cargo builds the examples beside the tests: `target/PROFILE/examples`.
 fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
-    let profile = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("target/PROFILE/deps");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
     profile.join("examples").join(name)
 }
 
 fn output(name: &str, args: &[&str]) -> Output {
-    Command::new(binary(name))
-        .args(args)
-        .output()
-        .expect("the example is built")
+    Command::new(binary(name)).args(args).output().expect("the example is built")
 }
 
 /// A sample server that runs; killed when the test fails.
@@ -41,25 +35,17 @@ impl Server {
             .expect("the example is built");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("a line of text");
+        BufReader::new(stdout).read_line(&mut line).expect("a line of text");
         Self { child, line }
     }
 
     fn address(&self) -> &str {
-        self.line
-            .trim_end()
-            .strip_prefix("listening on http://")
-            .expect("the promised line")
+        self.line.trim_end().strip_prefix("listening on http://").expect("the promised line")
     }
 
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .expect("kill runs");
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
         assert!(status.success());
     }
 }
@@ -87,10 +73,7 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
             let mut server = Server::start(name, &["--workers", "2"]);
             let address = server.address().to_string();
             assert!(!address.ends_with(":0"), "{name}: the real port");
-            assert!(
-                get(&address, "/nowhere").starts_with("HTTP/1.1 404 "),
-                "{name}"
-            );
+            assert!(get(&address, "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
             let idle = TcpStream::connect(&address).expect("it listens");
             server.signal(signal);
             let status = server.child.wait().expect("it ends");
@@ -109,13 +92,7 @@ fn hello_says_hello() {
 #[test]
 fn the_measured_answers_are_what_the_harness_expects() {
     let server = Server::start("bench_server", &["--workers", "1"]);
-    let body = |path| {
-        get(server.address(), path)
-            .split_once("\r\n\r\n")
-            .unwrap()
-            .1
-            .to_string()
-    };
+    let body = |path| get(server.address(), path).split_once("\r\n\r\n").unwrap().1.to_string();
     assert_eq!(body("/plaintext"), "Hello, World!");
     assert_eq!(body("/json"), "{\"message\":\"Hello, World!\"}");
     assert_eq!(body("/big").len(), 1 << 20);
@@ -127,10 +104,7 @@ fn help_explains_itself() {
         let output = output(name, &["--help"]);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success());
-        assert!(
-            text.contains("--listen") && text.contains("--workers"),
-            "{name}: {text}"
-        );
+        assert!(text.contains("--listen") && text.contains("--workers"), "{name}: {text}");
         assert!(text.contains("127.0.0.1:8080"), "{name}: {text}");
     }
 }
@@ -140,20 +114,13 @@ fn faults_are_told_on_stderr_with_a_failure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for name in SERVERS {
-        let faults: [&[&str]; 4] = [
-            &["--nonsense"],
-            &["--listen", "nowhere"],
-            &["--workers", "0"],
-            &["--listen", &taken],
-        ];
+        let faults: [&[&str]; 4] =
+            [&["--nonsense"], &["--listen", "nowhere"], &["--workers", "0"], &["--listen", &taken]];
         for args in faults {
             let output = output(name, args);
             let text = String::from_utf8(output.stderr).unwrap();
             assert!(!output.status.success(), "{name} {args:?}");
-            assert!(
-                output.stdout.is_empty() && !text.contains("panicked"),
-                "{name}: {text}"
-            );
+            assert!(output.stdout.is_empty() && !text.contains("panicked"), "{name}: {text}");
             let first = text.lines().next().expect("a line on stderr");
             let about = args.last().expect("an argument");
             assert!(first.contains(about), "{name} {args:?}: {first}");

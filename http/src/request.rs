@@ -41,13 +41,7 @@ pub struct Request {
 impl Request {
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
         let (remaining, expect_continue) = (buffers.head.body_bytes, buffers.head.expect_continue);
-        Self {
-            buffers,
-            link,
-            buffered_read: 0,
-            remaining,
-            expect_continue,
-        }
+        Self { buffers, link, buffered_read: 0, remaining, expect_continue }
     }
 
     /// The method.
@@ -84,11 +78,7 @@ impl Request {
 
     /// HTTP/1.0 or HTTP/1.1.
     pub fn version(&self) -> Version {
-        if self.head().minor == 0 {
-            Version::HTTP_10
-        } else {
-            Version::HTTP_11
-        }
+        if self.head().minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
     }
 
     /// The header fields.
@@ -203,11 +193,10 @@ impl Request {
     /// Reads what is not in the buffer, after everything that the client may be waiting for has
     /// been written: responses to what it asked before, and the word to go on.
     fn read_wire(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let output = &mut self.buffers.output;
         if mem::take(&mut self.expect_continue) {
-            encode_continue(&mut output.bytes);
+            encode_continue(&mut self.link.output());
         }
-        output.flush(&self.link.transport)?;
+        self.link.flush()?;
         match read(&self.link.transport, buffer)? {
             0 => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -220,9 +209,7 @@ impl Request {
 
 impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("remaining", &self.remaining())
-            .finish_non_exhaustive()
+        f.debug_struct("Body").field("remaining", &self.remaining()).finish_non_exhaustive()
     }
 }
 

@@ -88,20 +88,14 @@ impl Response {
     /// Never: a method is a token, and tokens are good header values.
     pub fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        StatusCode::METHOD_NOT_ALLOWED
-            .into_response()
-            .header(header::ALLOW, names.join(", "))
+        StatusCode::METHOD_NOT_ALLOWED.into_response().header(header::ALLOW, names.join(", "))
     }
 
     /// Replaces the body. Text and bytes bring their content type along if there is none yet.
     pub fn body(mut self, body: impl IntoResponse) -> Self {
         let other = body.into_response();
         self.body = other.body;
-        if !self
-            .fields
-            .iter()
-            .any(|(name, _)| *name == header::CONTENT_TYPE)
-        {
+        if !self.fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE) {
             self.content_type = self.content_type.or(other.content_type);
         }
         self
@@ -135,16 +129,9 @@ impl Response {
         V: TryInto<HeaderValue>,
         V::Error: fmt::Display,
     {
-        let own = [
-            header::CONNECTION,
-            header::CONTENT_LENGTH,
-            header::DATE,
-            header::TRANSFER_ENCODING,
-        ];
-        assert!(
-            !own.contains(&name),
-            "the connection writes `{name}` itself"
-        );
+        let own =
+            [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
+        assert!(!own.contains(&name), "the connection writes `{name}` itself");
         if name == header::CONTENT_TYPE {
             self.content_type = None;
         }
@@ -167,11 +154,7 @@ impl Response {
     }
 
     fn with_body(content_type: &'static str, body: Payload) -> Self {
-        Self {
-            content_type: Some(content_type),
-            body,
-            ..Self::new(StatusCode::OK)
-        }
+        Self { content_type: Some(content_type), body, ..Self::new(StatusCode::OK) }
     }
 }
 
@@ -237,10 +220,9 @@ impl IntoResponse for StatusCode {
     /// The status, and its reason as one line of text where a body is allowed.
     fn into_response(self) -> Response {
         match self.canonical_reason() {
-            Some(reason) if !(self.is_informational() || is_bodyless(self)) => Response {
-                status: self,
-                ..format!("{reason}\n").into_response()
-            },
+            Some(reason) if !(self.is_informational() || is_bodyless(self)) => {
+                Response { status: self, ..format!("{reason}\n").into_response() }
+            }
             _ => Response::new(self),
         }
     }
@@ -248,10 +230,7 @@ impl IntoResponse for StatusCode {
 
 impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
     fn into_response(self) -> Response {
-        Response {
-            status: self.0,
-            ..self.1.into_response()
-        }
+        Response { status: self.0, ..self.1.into_response() }
     }
 }
 

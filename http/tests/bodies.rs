@@ -9,17 +9,11 @@ use common::{serve, serve_with};
 use straightline::{Limits, Request, StatusCode};
 
 fn echo(request: &mut Request) -> Result<Vec<u8>, StatusCode> {
-    request
-        .body()
-        .read_to_vec()
-        .map_err(|_| StatusCode::BAD_REQUEST)
+    request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)
 }
 
 fn post(path: &str, body: &str) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 #[test]
@@ -41,15 +35,8 @@ fn a_body_comes_back_whole_however_it_is_sent() {
 fn pipelined_bodies_do_not_run_into_each_other() {
     let server = serve(echo);
     let mut client = server.client();
-    let bodies: Vec<String> = (0..100)
-        .map(|n| "GET / HTTP/1.1\r\n".repeat(n % 7))
-        .collect();
-    client.send(
-        bodies
-            .iter()
-            .map(|body| post("/", body))
-            .collect::<String>(),
-    );
+    let bodies: Vec<String> = (0..100).map(|n| "GET / HTTP/1.1\r\n".repeat(n % 7)).collect();
+    client.send(bodies.iter().map(|body| post("/", body)).collect::<String>());
     for body in &bodies {
         assert_eq!(client.receive().text(), body);
     }
@@ -78,11 +65,7 @@ fn a_small_unread_body_is_skipped() {
     let mut client = server.client();
     for size in [1, 1_000, 60_000] {
         let answer = client.ask(post("/", &"x".repeat(size)));
-        assert_eq!(
-            (answer.text(), answer.field("connection")),
-            ("unread", None),
-            "{size} bytes"
-        );
+        assert_eq!((answer.text(), answer.field("connection")), ("unread", None), "{size} bytes");
     }
     assert_eq!(server.handle.counters().accepted, 1);
 }
@@ -95,10 +78,7 @@ fn a_large_unread_body_ends_the_connection_and_the_answer_arrives() {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
         client.send(head).send(vec![b'x'; 150_000]);
         let answer = client.receive();
-        assert_eq!(
-            (answer.text(), answer.field("connection")),
-            ("unread", Some("close"))
-        );
+        assert_eq!((answer.text(), answer.field("connection")), ("unread", Some("close")));
         assert!(client.is_at_end());
     }
 }
@@ -121,10 +101,7 @@ fn a_client_that_waits_for_100_continue_gets_the_answer_of_a_handler_that_does_n
     let mut client = server.client();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     let answer = client.ask(head);
-    assert_eq!(
-        (answer.status, answer.field("connection")),
-        (403, Some("close"))
-    );
+    assert_eq!((answer.status, answer.field("connection")), (403, Some("close")));
     assert!(client.is_at_end());
 }
 
@@ -147,19 +124,14 @@ fn a_client_that_vanishes_in_mid_body_is_an_error_to_the_handler() {
         StatusCode::BAD_REQUEST
     });
     let mut client = server.client();
-    client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-        .finish();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf").finish();
     assert_eq!(told.recv().unwrap(), ErrorKind::UnexpectedEof);
     client.wait_for_end();
 }
 
 #[test]
 fn the_body_limit_is_exact() {
-    let limits = Limits {
-        body_bytes: 10,
-        ..Limits::default()
-    };
+    let limits = Limits { body_bytes: 10, ..Limits::default() };
     let server = serve_with(|builder| builder.limits(limits), echo);
     assert_eq!(server.client().ask(post("/", "123456789")).status, 200);
     assert_eq!(server.client().ask(post("/", "1234567890")).status, 200);

@@ -12,16 +12,8 @@ fn unreachable(_: &mut Request) -> &'static str {
 /// The status, after which the connection must end in good order.
 fn refusal(mut client: Client, bytes: &[u8]) -> u16 {
     let answer = client.ask(bytes);
-    assert_eq!(
-        answer.field("connection"),
-        Some("close"),
-        "{}",
-        bytes.escape_ascii()
-    );
-    assert!(
-        answer.text().ends_with('\n') && answer.text().len() > 5,
-        "{answer:?}"
-    );
+    assert_eq!(answer.field("connection"), Some("close"), "{}", bytes.escape_ascii());
+    assert!(answer.text().ends_with('\n') && answer.text().len() > 5, "{answer:?}");
     assert!(client.is_at_end());
     answer.status
 }
@@ -36,32 +28,16 @@ fn each_fault_has_its_status() {
         ("GET / HTTP/1.1\nHost: a\n\n", 400),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: x\r\n\r\n",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
-            413,
-        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: x\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 413),
         ("POST / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n", 417),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            501,
-        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
         ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
     ];
     for (bytes, status) in cases {
-        assert_eq!(
-            refusal(server.client(), bytes.as_bytes()),
-            *status,
-            "{bytes:?}"
-        );
+        assert_eq!(refusal(server.client(), bytes.as_bytes()), *status, "{bytes:?}");
     }
     assert_eq!(server.handle.counters().refused, cases.len() as u64);
     assert_eq!(server.handle.counters().requests, 0);
@@ -87,11 +63,7 @@ fn each_limit_has_its_status() {
         (head("Content-Length: 11\r\n"), 413),
     ];
     for (bytes, status) in cases {
-        assert_eq!(
-            refusal(server.client(), bytes.as_bytes()),
-            status,
-            "{bytes:?}"
-        );
+        assert_eq!(refusal(server.client(), bytes.as_bytes()), status, "{bytes:?}");
     }
 }
 
@@ -99,9 +71,7 @@ fn each_limit_has_its_status() {
 fn heads_larger_than_the_first_buffer_are_served() {
     let server = serve(|request: &mut Request| request.headers().len().to_string());
     let mut client = server.client();
-    let lines: String = (0..7)
-        .map(|n| format!("X-{n}: {}\r\n", "v".repeat(4000)))
-        .collect();
+    let lines: String = (0..7).map(|n| format!("X-{n}: {}\r\n", "v".repeat(4000))).collect();
     for _ in 0..3 {
         let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"));
         assert_eq!((answer.status, answer.text()), (200, "8"));

@@ -14,11 +14,7 @@ fn hello(request: &mut Request) -> impl IntoResponse {
         ("/", &Method::GET | &Method::HEAD) => Ok("Hello, World!\n".to_string()),
         ("/", _) => Err(Response::method_not_allowed(&[Method::GET, Method::HEAD])),
         ("/query", _) => Ok(format!("{:?}", request.query())),
-        ("/echo-header", _) => Ok(request
-            .headers()
-            .get("X-Echo")
-            .unwrap_or("none")
-            .to_string()),
+        ("/echo-header", _) => Ok(request.headers().get("X-Echo").unwrap_or("none").to_string()),
         ("/empty", _) => Err(Response::new(StatusCode::NO_CONTENT)),
         ("/tagged", _) => Err(Response::new(StatusCode::OK).header(header::ETAG, "\"1\"")),
         ("/closing", _) => Err("bye".into_response().close()),
@@ -34,10 +30,7 @@ fn a_connection_serves_one_request_after_the_other() {
     for _ in 0..100 {
         let answer = client.get("/");
         assert_eq!((answer.status, answer.text()), (200, "Hello, World!\n"));
-        assert_eq!(
-            answer.field("content-type"),
-            Some("text/plain; charset=utf-8")
-        );
+        assert_eq!(answer.field("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(answer.field("connection"), None);
     }
     assert_eq!(server.handle.counters().requests, 100);
@@ -48,9 +41,8 @@ fn a_connection_serves_one_request_after_the_other() {
 fn pipelined_requests_are_answered_in_order() {
     let server = serve(|request: &mut Request| request.path().to_string());
     let mut client = server.client();
-    let requests: String = (0..500)
-        .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
-        .collect();
+    let requests: String =
+        (0..500).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
     client.send(requests);
     for n in 0..500 {
         assert_eq!(client.receive().text(), format!("/{n}"));
@@ -72,13 +64,8 @@ fn a_head_may_arrive_byte_by_byte() {
 fn head_is_answered_like_get_without_the_body() {
     let server = serve(hello);
     let mut client = server.client();
-    let head = client
-        .send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .receive_with(false);
-    assert_eq!(
-        (head.status, head.field("content-length")),
-        (200, Some("14"))
-    );
+    let head = client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").receive_with(false);
+    assert_eq!((head.status, head.field("content-length")), (200, Some("14")));
     let get = client.get("/");
     assert_eq!(get.text(), "Hello, World!\n");
     let without_date = |head: &str| head.lines().filter(|l| !l.starts_with("Date")).count();
@@ -88,12 +75,7 @@ fn head_is_answered_like_get_without_the_body() {
 #[test]
 fn every_response_carries_a_date() {
     let server = serve(hello);
-    let date = server
-        .client()
-        .get("/")
-        .field("date")
-        .map(str::to_string)
-        .unwrap();
+    let date = server.client().get("/").field("date").map(str::to_string).unwrap();
     let date = httpdate::parse_http_date(&date).unwrap();
     let age = std::time::SystemTime::now().duration_since(date).unwrap();
     assert!(age.as_secs() < 60, "{age:?}");
@@ -105,10 +87,7 @@ fn handlers_choose_status_fields_and_close() {
     let mut client = server.client();
     assert_eq!(client.get("/nowhere").status, 404);
     let refused = client.ask("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(
-        (refused.status, refused.field("allow")),
-        (405, Some("GET, HEAD"))
-    );
+    assert_eq!((refused.status, refused.field("allow")), (405, Some("GET, HEAD")));
     let empty = client.get("/empty");
     assert_eq!((empty.status, empty.field("content-length")), (204, None));
     assert_eq!(client.get("/tagged").field("etag"), Some("\"1\""));
@@ -126,15 +105,9 @@ fn handlers_choose_status_fields_and_close() {
 fn the_client_decides_whether_a_connection_goes_on() {
     let server = serve(hello);
     let cases = [
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            Some("close"),
-        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", Some("close")),
         ("GET / HTTP/1.0\r\n\r\n", Some("close")),
-        (
-            "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-            Some("keep-alive"),
-        ),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", Some("keep-alive")),
     ];
     for (request, connection) in cases {
         let mut client = server.client();
@@ -173,19 +146,13 @@ fn a_client_that_gives_up_in_mid_head_is_counted() {
     drop((client, idle));
     let handle = server.handle.clone();
     drop(server);
-    assert_eq!(
-        (handle.counters().aborted, handle.counters().closed),
-        (1, 2)
-    );
+    assert_eq!((handle.counters().aborted, handle.counters().closed), (1, 2));
 }
 
 #[test]
 fn large_responses_arrive_whole_and_in_order() {
     let server = serve(|request: &mut Request| {
-        let bytes: usize = request
-            .query()
-            .and_then(|query| query.parse().ok())
-            .unwrap_or(0);
+        let bytes: usize = request.query().and_then(|query| query.parse().ok()).unwrap_or(0);
         vec![b'x'; bytes]
     });
     let mut client = server.client();
@@ -203,9 +170,7 @@ fn a_server_listens_on_several_addresses_with_several_workers() {
     let path = std::env::temp_dir().join(format!("straightline-{}.sock", std::process::id()));
     let unix = format!("unix:{}", path.display());
     let configure = |builder: straightline::Builder| builder.bind(unix.clone()).workers(3);
-    let server = serve_with(configure, |request: &mut Request| {
-        request.peer().to_string()
-    });
+    let server = serve_with(configure, |request: &mut Request| request.peer().to_string());
     for _ in 0..20 {
         assert!(server.client().get("/").text().starts_with("127.0.0.1:"));
         let mut stream = UnixStream::connect(&path).unwrap();
@@ -221,10 +186,7 @@ fn a_server_listens_on_several_addresses_with_several_workers() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = Server::builder().bind(unix.clone()).build(hello).unwrap();
     assert_eq!(first.local_addrs(), [unix.parse::<Address>().unwrap()]);
-    let second = Server::builder()
-        .bind(unix.clone())
-        .build(hello)
-        .unwrap_err();
+    let second = Server::builder().bind(unix.clone()).build(hello).unwrap_err();
     assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
     assert!(second.to_string().contains(&unix), "{second}");
     first.handle().stop();
@@ -263,15 +225,9 @@ fn faulty_descriptions_are_clear_errors() {
     let nonsense = Server::builder().bind("nonsense").build(hello).unwrap_err();
     assert!(nonsense.to_string().contains("\"nonsense\""), "{nonsense}");
     let server = serve(hello);
-    let taken = Server::builder()
-        .bind(server.address)
-        .build(hello)
-        .unwrap_err();
+    let taken = Server::builder().bind(server.address).build(hello).unwrap_err();
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
-    assert!(
-        taken.to_string().contains(&server.address.to_string()),
-        "{taken}"
-    );
+    assert!(taken.to_string().contains(&server.address.to_string()), "{taken}");
 }
 
 #[test]

@@ -19,10 +19,7 @@ fn idle_connections_are_closed_at_once() {
     server.handle.stop();
     assert!(clients.iter_mut().all(common::Client::is_at_end));
     let counters = server.join();
-    assert_eq!(
-        (counters.closed, counters.cut, counters.aborted),
-        (50, 0, 0)
-    );
+    assert_eq!((counters.closed, counters.cut, counters.aborted), (50, 0, 0));
 }
 
 #[test]
@@ -41,10 +38,7 @@ fn a_request_in_flight_is_answered_and_told_that_the_connection_ends() {
     while TcpStream::connect(server.address).is_ok() {}
     handler.unpark();
     let answer = client.receive();
-    assert_eq!(
-        (answer.text(), answer.field("connection")),
-        ("finished", Some("close"))
-    );
+    assert_eq!((answer.text(), answer.field("connection")), ("finished", Some("close")));
     assert!(client.is_at_end());
     assert_eq!(server.join().cut, 0);
 }
@@ -59,10 +53,7 @@ fn a_head_that_had_begun_to_arrive_is_still_served() {
     assert_eq!(server.client().get("/").text(), "finished");
     server.handle.stop();
     let answer = client.ask("st: a\r\n\r\n");
-    assert_eq!(
-        (answer.text(), answer.field("connection")),
-        ("finished", Some("close"))
-    );
+    assert_eq!((answer.text(), answer.field("connection")), ("finished", Some("close")));
     assert_eq!(server.join().cut, 0);
 }
 

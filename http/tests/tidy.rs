@@ -22,20 +22,13 @@ const LINE_COLUMNS_MAX: usize = 100;
 const FILE_LINES_MAX: usize = 600;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
 fn files_under(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() && name != "target" && !name.starts_with('.') {
             files_under(&path, ending, found);
         } else if name.ends_with(ending) {
@@ -50,19 +43,11 @@ fn files(ending: &str) -> Vec<(String, String)> {
     files_under(&root(), ending, &mut found);
     assert!(!found.is_empty());
     let relative = |path: &PathBuf| {
-        path.strip_prefix(root())
-            .expect("below the root")
-            .to_string_lossy()
-            .into_owned()
+        path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned()
     };
     found
         .iter()
-        .map(|path| {
-            (
-                relative(path),
-                fs::read_to_string(path).expect("UTF-8 text"),
-            )
-        })
+        .map(|path| (relative(path), fs::read_to_string(path).expect("UTF-8 text")))
         .collect()
 }
 
@@ -71,10 +56,7 @@ fn arrows_point_down() {
     let crates = ["straightline_sched", "straightline_net", "straightline_tls"];
     for (layer, below) in LAYERS {
         let sources = format!("{layer}/src/");
-        for (path, text) in files(".rs")
-            .iter()
-            .filter(|(path, _)| path.starts_with(&sources))
-        {
+        for (path, text) in files(".rs").iter().filter(|(path, _)| path.starts_with(&sources)) {
             for name in crates.iter().filter(|name| !below.contains(name)) {
                 let named = text
                     .lines()
@@ -88,19 +70,11 @@ fn arrows_point_down() {
 
 #[test]
 fn the_protocol_core_knows_no_scheduler_no_socket_and_no_clock() {
-    let core: Vec<_> = files(".rs")
-        .into_iter()
-        .filter(|(path, _)| path.starts_with("http/src/proto/"))
-        .collect();
+    let core: Vec<_> =
+        files(".rs").into_iter().filter(|(path, _)| path.starts_with("http/src/proto/")).collect();
     assert!(!core.is_empty());
     for (path, text) in core {
-        for name in [
-            "straightline_",
-            "std::net",
-            "std::time",
-            "std::thread",
-            "crate::conn",
-        ] {
+        for name in ["straightline_", "std::net", "std::time", "std::thread", "crate::conn"] {
             assert!(!text.contains(name), "{path} names {name}");
         }
     }
@@ -125,11 +99,7 @@ fn files_and_lines_are_short() {
         assert!(lines <= FILE_LINES_MAX, "{path} has {lines} lines");
         for (number, line) in text.lines().enumerate() {
             let columns = line.chars().count();
-            assert!(
-                columns <= LINE_COLUMNS_MAX,
-                "{path}:{} has {columns} columns",
-                number + 1
-            );
+            assert!(columns <= LINE_COLUMNS_MAX, "{path}:{} has {columns} columns", number + 1);
         }
     }
 }

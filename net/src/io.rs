@@ -19,11 +19,7 @@ pub(crate) struct Io<S: AsFd> {
 
 impl<S: AsFd> Io<S> {
     pub(crate) fn new(stream: S, short_read_drains: bool) -> Self {
-        Self {
-            source: Source::new(stream),
-            drained: Cell::new(false),
-            short_read_drains,
-        }
+        Self { source: Source::new(stream), drained: Cell::new(false), short_read_drains }
     }
 
     pub(crate) fn inner(&self) -> &S {
@@ -46,9 +42,7 @@ impl<S: AsFd> Io<S> {
         let result = read(self.source.inner());
         match &result {
             // An end of stream (0 of some) stays readable, and an empty read proves nothing.
-            Ok(count) => self
-                .drained
-                .set(self.short_read_drains && (1..asked).contains(count)),
+            Ok(count) => self.drained.set(self.short_read_drains && (1..asked).contains(count)),
             Err(error) => self.drained.set(error.kind() == ErrorKind::WouldBlock),
         }
         result
@@ -142,12 +136,7 @@ pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 
 pub(crate) fn send_vectored(stream: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut control = SendAncillaryBuffer::default();
-    Ok(rustix::net::sendmsg(
-        stream,
-        buffers,
-        &mut control,
-        NO_SIGNAL,
-    )?)
+    Ok(rustix::net::sendmsg(stream, buffers, &mut control, NO_SIGNAL)?)
 }
 
 /// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
@@ -166,8 +155,7 @@ macro_rules! impl_stream {
         impl std::io::Read for &$stream {
             /// A yield point.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io
-                    .read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+                self.io.read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
 
             /// A yield point.
@@ -176,8 +164,7 @@ macro_rules! impl_stream {
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let asked = buffers.iter().map(|buffer| buffer.len()).sum();
-                self.io
-                    .read(asked, |stream| Ok(rustix::io::readv(stream, buffers)?))
+                self.io.read(asked, |stream| Ok(rustix::io::readv(stream, buffers)?))
             }
         }
 
@@ -192,8 +179,7 @@ macro_rules! impl_stream {
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
             ) -> std::io::Result<usize> {
-                self.io
-                    .write(|stream| crate::io::send_vectored(stream, buffers))
+                self.io.write(|stream| crate::io::send_vectored(stream, buffers))
             }
 
             /// Does nothing: there is no buffer here.
@@ -247,8 +233,7 @@ macro_rules! impl_stream {
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
             /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io
-                    .try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+                self.io.try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
 
             /// Waits until a read is likely to succeed, or the fiber is woken for another reason.

@@ -61,9 +61,7 @@ impl TcpListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self {
-            source: Source::new(listener),
-        })
+        Ok(Self { source: Source::new(listener) })
     }
 
     /// The standard library's listener, still non-blocking.
@@ -145,11 +143,7 @@ impl TcpStream {
     /// Outside of a fiber.
     pub fn connect(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         let begun = socket.connect(&address.into());
         let stream = Self::wrap(socket.into());
@@ -188,9 +182,7 @@ impl TcpStream {
     }
 
     fn wrap(stream: net::TcpStream) -> Self {
-        Self {
-            io: Io::new(stream, SHORT_READ_DRAINS),
-        }
+        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
     }
 
     /// The address of the other end.
@@ -233,10 +225,7 @@ impl fmt::Debug for TcpStream {
 impl ListenOptions {
     /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted.
     pub fn new() -> Self {
-        Self {
-            backlog: 4096,
-            nodelay: true,
-        }
+        Self { backlog: 4096, nodelay: true }
     }
 
     /// How many connections the kernel keeps for the listener to accept, at most; the system's own
@@ -293,10 +282,7 @@ impl ListenOptions {
             group.push(net::TcpListener::from(first));
             let address = group[0].local_addr()?;
             for _ in 1..count {
-                group.push(
-                    self.open(address, |socket| socket.set_reuse_port(true))?
-                        .into(),
-                );
+                group.push(self.open(address, |socket| socket.set_reuse_port(true))?.into());
             }
         } else {
             group.push(self.bind(address)?);

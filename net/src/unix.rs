@@ -59,9 +59,7 @@ impl UnixListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self {
-            source: Source::new(listener),
-        })
+        Ok(Self { source: Source::new(listener) })
     }
 
     /// The standard library's listener, still non-blocking.
@@ -171,9 +169,7 @@ impl UnixStream {
     pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         // A short read proves nothing here: the kernel also stops where descriptors were passed.
-        Ok(Self {
-            io: Io::new(stream, false),
-        })
+        Ok(Self { io: Io::new(stream, false) })
     }
 
     /// The standard library's stream, still non-blocking.

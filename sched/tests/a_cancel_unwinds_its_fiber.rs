@@ -32,10 +32,7 @@ fn destructors_run_from_the_inside_out() {
         sched::yield_now();
         assert!(notes.borrow().is_empty());
         fiber.cancel();
-        assert!(
-            notes.borrow().is_empty(),
-            "a cancel does not run anything by itself"
-        );
+        assert!(notes.borrow().is_empty(), "a cancel does not run anything by itself");
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert_eq!(*notes.borrow(), ["inner", "middle", "outer"]);
     })

@@ -45,9 +45,7 @@ fn a_change_after_the_waiter_was_cancelled_is_for_the_next() {
         assert!(waiter.join().unwrap_err().is_cancelled());
         far.write_all(b"!").unwrap();
         take_in_events();
-        unless_it_hangs(move || source.wait(Interest::Read))
-            .unwrap()
-            .unwrap();
+        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
@@ -61,9 +59,7 @@ fn a_change_after_the_waiter_was_woken_early_is_for_its_next_wait() {
         sched::park(); // woken, but not by the descriptor
         far.write_all(b"!").unwrap();
         take_in_events();
-        unless_it_hangs(move || source.wait(Interest::Read))
-            .unwrap()
-            .unwrap();
+        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
@@ -95,9 +91,7 @@ fn a_change_that_woke_a_fiber_which_was_cancelled_then_is_for_the_next() {
         // Whoever looks first finds the byte; a wait is for what comes after it.
         assert_eq!(source.inner().read(&mut [0; 8]).unwrap(), 1);
         far.write_all(b"?").unwrap();
-        unless_it_hangs(move || source.wait(Interest::Read))
-            .unwrap()
-            .unwrap();
+        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }

@@ -77,11 +77,7 @@ fn joins_in_any_order_find_every_value() {
                 })
             })
             .collect();
-        let values: Vec<_> = fibers
-            .into_iter()
-            .rev()
-            .map(|fiber| fiber.join().unwrap())
-            .collect();
+        let values: Vec<_> = fibers.into_iter().rev().map(|fiber| fiber.join().unwrap()).collect();
         assert!(values.into_iter().eq((0..1_000).rev()));
     })
     .unwrap();

@@ -26,14 +26,9 @@ fn the_error_carries_the_payload() {
         let payload = error.into_panic().unwrap();
         assert_eq!(payload.downcast_ref(), Some(&42_u64));
         let number = 7;
-        let error = sched::spawn(move || panic!("number {number}"))
-            .join()
-            .unwrap_err();
+        let error = sched::spawn(move || panic!("number {number}")).join().unwrap_err();
         let payload = error.into_panic().unwrap();
-        assert_eq!(
-            payload.downcast_ref::<String>().map(String::as_str),
-            Some("number 7")
-        );
+        assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some("number 7"));
     })
     .unwrap();
 }

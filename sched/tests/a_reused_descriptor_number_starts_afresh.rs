@@ -29,16 +29,8 @@ fn the_next_owner_of_a_number_is_woken_by_its_own_events_alone() {
         drop(source);
 
         let (one, other) = nonblocking_pair();
-        let (near, mut far) = if one.as_raw_fd() == number {
-            (one, other)
-        } else {
-            (other, one)
-        };
-        assert_eq!(
-            near.as_raw_fd(),
-            number,
-            "the lowest free number is taken first"
-        );
+        let (near, mut far) = if one.as_raw_fd() == number { (one, other) } else { (other, one) };
+        assert_eq!(near.as_raw_fd(), number, "the lowest free number is taken first");
         let wakes = Rc::new(Cell::new(0));
         let reader = sched::spawn({
             let wakes = Rc::clone(&wakes);

@@ -21,10 +21,7 @@ fn a_run_inside_of_run_panics_and_the_outer_one_goes_on() {
     sched::run(|| {
         let nested = sched::spawn(|| sched::run(|| ()));
         let error = nested.join().unwrap_err();
-        assert!(
-            error.to_string().contains("`run` called inside `run`"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("`run` called inside `run`"), "{error}");
         sched::sleep(Duration::from_millis(1));
         assert_eq!(sched::spawn(|| "fine").join().unwrap(), "fine");
     })
@@ -51,10 +48,7 @@ fn a_blocking_call_outside_of_run_says_so() {
         assert!(message.contains("outside of a fiber"), "{name}: {message}");
     }
     // The thread is none the worse for it.
-    assert_eq!(
-        sched::run(|| sched::spawn(|| 5).join().unwrap()).unwrap(),
-        5
-    );
+    assert_eq!(sched::run(|| sched::spawn(|| 5).join().unwrap()).unwrap(), 5);
 }
 
 #[test]
@@ -89,20 +83,12 @@ fn shards_on_several_threads_do_not_meet() {
                         })
                     })
                     .collect();
-                fibers
-                    .into_iter()
-                    .map(|fiber| fiber.join().unwrap())
-                    .sum::<u32>()
+                fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum::<u32>()
             })
         }
     };
     let threads: Vec<_> = (0..4)
-        .map(|number| {
-            thread::Builder::new()
-                .name(number.to_string())
-                .spawn(shard(number))
-                .unwrap()
-        })
+        .map(|number| thread::Builder::new().name(number.to_string()).spawn(shard(number)).unwrap())
         .collect();
     for (number, thread) in (0..).zip(threads) {
         assert_eq!(thread.join().unwrap().unwrap(), number * 4_950);

@@ -9,13 +9,8 @@ use straightline_sched::{self as sched, Interest, Source};
 /// Waits for one message and reads it.
 fn receive(source: &Source<UnixStream>) -> u8 {
     let mut byte = [0];
-    source
-        .wait(Interest::Read)
-        .expect("a socket can be waited for");
-    source
-        .inner()
-        .read_exact(&mut byte)
-        .expect("woken, so there is a byte");
+    source.wait(Interest::Read).expect("a socket can be waited for");
+    source.inner().read_exact(&mut byte).expect("woken, so there is a byte");
     byte[0]
 }
 

@@ -21,9 +21,7 @@ fn read(source: &Source<UnixStream>, buffer: &mut [u8]) -> usize {
     loop {
         match source.inner().read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                source
-                    .wait(Interest::Read)
-                    .expect("a socket can be waited for");
+                source.wait(Interest::Read).expect("a socket can be waited for");
             }
             result => return result.expect("a working socket"),
         }
@@ -34,9 +32,7 @@ fn write_all(source: &Source<UnixStream>, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match source.inner().write(bytes) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                source
-                    .wait(Interest::Write)
-                    .expect("a socket can be waited for");
+                source.wait(Interest::Write).expect("a socket can be waited for");
             }
             result => bytes = &bytes[result.expect("a working socket")..],
         }
@@ -98,16 +94,11 @@ fn a_reader_and_a_writer_share_a_source() {
         let writer = Rc::clone(&source);
         let reader = sched::spawn(move || {
             let mut buffer = vec![0; 10_000];
-            std::iter::repeat_with(|| read(&source, &mut buffer))
-                .take_while(|n| *n > 0)
-                .sum()
+            std::iter::repeat_with(|| read(&source, &mut buffer)).take_while(|n| *n > 0).sum()
         });
         let writer = sched::spawn(move || {
             write_all(&writer, &vec![7; BYTES]);
-            writer
-                .inner()
-                .shutdown(Shutdown::Write)
-                .expect("it is connected");
+            writer.inner().shutdown(Shutdown::Write).expect("it is connected");
             BYTES
         });
         [reader, writer]

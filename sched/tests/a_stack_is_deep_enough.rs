@@ -33,13 +33,9 @@ fn the_default_stack_takes_a_deep_recursion() {
 #[test]
 fn fibers_that_wait_deep_down_keep_their_frames() {
     sched::run(|| {
-        let fibers: Vec<_> = (0..100)
-            .map(|_| sched::spawn(|| use_stack(100 * 1024, sched::yield_now)))
-            .collect();
-        let depths: Vec<_> = fibers
-            .into_iter()
-            .map(|fiber| fiber.join().unwrap())
-            .collect();
+        let fibers: Vec<_> =
+            (0..100).map(|_| sched::spawn(|| use_stack(100 * 1024, sched::yield_now))).collect();
+        let depths: Vec<_> = fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect();
         assert!(depths.iter().all(|depth| *depth == depths[0]));
     })
     .unwrap();
@@ -67,14 +63,9 @@ fn the_smallest_stack_takes_a_caught_panic() {
 
 #[test]
 fn a_larger_stack_can_be_asked_for() {
-    sched::run_with(
-        Config {
-            stack_bytes: 4 << 20,
-        },
-        || {
-            let fiber = sched::spawn(|| use_stack(3 << 20, sched::yield_now));
-            assert!(fiber.join().unwrap() > 10);
-        },
-    )
+    sched::run_with(Config { stack_bytes: 4 << 20 }, || {
+        let fiber = sched::spawn(|| use_stack(3 << 20, sched::yield_now));
+        assert!(fiber.join().unwrap() > 10);
+    })
     .unwrap();
 }

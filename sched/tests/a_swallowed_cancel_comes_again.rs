@@ -69,15 +69,8 @@ fn is_given_up(wait: impl Fn() + 'static) {
     assert!((1..1_000).contains(&catches.get()));
     let catches_before = catches.get();
     (0..3).for_each(|_| sched::yield_now());
-    assert_eq!(
-        catches.get(),
-        catches_before,
-        "a fiber that was given up runs no more"
-    );
-    assert_eq!(
-        sched::spawn(|| "fine").join().expect("others go on"),
-        "fine"
-    );
+    assert_eq!(catches.get(), catches_before, "a fiber that was given up runs no more");
+    assert_eq!(sched::spawn(|| "fine").join().expect("others go on"), "fine");
 }
 
 #[test]

@@ -76,10 +76,7 @@ fn an_episode_may_block() {
             }
         });
         fiber.join().unwrap();
-        assert_eq!(
-            *log.borrow(),
-            [("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2)]
-        );
+        assert_eq!(*log.borrow(), [("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2)]);
     })
     .unwrap();
 }

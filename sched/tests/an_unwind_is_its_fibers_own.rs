@@ -41,12 +41,7 @@ fn while_others_unwind(watch: impl Fn()) {
             watch();
         });
         assert!(panics.join().expect_err("it panics").is_panic());
-        assert!(
-            cancelled
-                .join()
-                .expect_err("it was cancelled")
-                .is_cancelled()
-        );
+        assert!(cancelled.join().expect_err("it was cancelled").is_cancelled());
     }
 }
 

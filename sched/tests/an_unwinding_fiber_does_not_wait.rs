@@ -70,9 +70,7 @@ fn checkpoints_in_a_destructor_return_at_once() {
 fn a_join_in_a_destructor_is_an_error_at_once() {
     sched::run(|| {
         returns_at_once(|| {
-            let error = sched::spawn(sched::park)
-                .join()
-                .expect_err("it may not wait");
+            let error = sched::spawn(sched::park).join().expect_err("it may not wait");
             assert!(!error.is_panic());
             assert!(!error.is_cancelled());
             assert!(error.into_panic().is_err());

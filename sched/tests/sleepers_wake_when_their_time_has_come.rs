@@ -88,10 +88,7 @@ fn a_cancelled_sleep_leaves_the_others_their_times() {
             cancelled.cancel();
         }
         // Those that were to wake at once may have done so before the cancel.
-        let slept = sleepers
-            .into_iter()
-            .filter_map(|sleeper| sleeper.join().ok())
-            .count();
+        let slept = sleepers.into_iter().filter_map(|sleeper| sleeper.join().ok()).count();
         assert!(slept >= 15);
     })
     .unwrap();

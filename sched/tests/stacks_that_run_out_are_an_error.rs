@@ -46,11 +46,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         };
         assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
         assert!(fibers.len() > 10_000);
-        assert_eq!(
-            Rc::strong_count(&held),
-            1 + fibers.len(),
-            "the refused one was dropped"
-        );
+        assert_eq!(Rc::strong_count(&held), 1 + fibers.len(), "the refused one was dropped");
 
         // Neither a message nor a resting fiber gets a stack now, and both wait for one.
         let arrived = Arc::new(AtomicBool::new(false));
@@ -82,10 +78,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
             sched::yield_now();
         }
         assert_eq!(sched::spawn(|| 5).join().unwrap(), 5);
-        assert!(
-            overtook,
-            "a wake-up waited for a stack that only it could free"
-        );
+        assert!(overtook, "a wake-up waited for a stack that only it could free");
     })
     .unwrap();
 }

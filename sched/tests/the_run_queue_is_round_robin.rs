@@ -28,11 +28,8 @@ quickcheck! {
 
 fn execute(programs: &[Program]) -> Vec<Step> {
     let log = Rc::new(RefCell::new(Vec::new()));
-    let fibers: Vec<_> = programs
-        .iter()
-        .enumerate()
-        .map(|(name, program)| start(name, program, &log))
-        .collect();
+    let fibers: Vec<_> =
+        programs.iter().enumerate().map(|(name, program)| start(name, program, &log)).collect();
     for fiber in fibers {
         fiber.join().expect("no fiber panics");
     }
@@ -105,12 +102,7 @@ struct Modelled<'p> {
 
 impl<'p> Modelled<'p> {
     fn new((name, program): (usize, &'p Program)) -> Self {
-        Self {
-            name,
-            program,
-            step: 0,
-            yields_left: 0,
-        }
+        Self { name, program, step: 0, yields_left: 0 }
     }
 
     /// Runs until the next yield; false at the end.

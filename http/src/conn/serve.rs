@@ -2,17 +2,19 @@
 
 use std::any::Any;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use http::{Method, StatusCode};
 use slog::{debug, error};
-use straightline_sched::{checkpoint, is_cancel};
+use straightline_sched::{before_park, checkpoint, is_cancel};
 
+use super::buffers::Buffers;
 use super::linger::linger;
-use super::transport::{Link, read};
-use super::wire::{Buffers, Output};
+use super::link::Link;
+use super::transport::read;
 use crate::proto::{self, Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, is_bodyless};
@@ -24,6 +26,8 @@ pub(crate) type Service = dyn Fn(&mut Request) -> Response;
 /// A connection's state: all that lasts while it rests.
 pub(crate) struct Connection {
     link: Rc<Link>,
+    /// Flushes the link: see [`before_park`].
+    flush: Rc<dyn Fn()>,
     shard: Rc<ShardState>,
     registered: Registered,
 }
@@ -47,11 +51,9 @@ enum Next {
 
 impl Connection {
     pub(crate) fn new(link: Rc<Link>, shard: Rc<ShardState>, registered: Registered) -> Self {
-        Self {
-            link,
-            shard,
-            registered,
-        }
+        let output = Rc::clone(&link);
+        let flush = Rc::new(move || output.flush_before_park());
+        Self { link, flush, shard, registered }
     }
 
     /// Serves until the connection rests or is over: one episode of its fiber.
@@ -81,6 +83,7 @@ impl Connection {
 
     fn serve(&self) -> io::Result<End> {
         let mut buffers = self.shard.buffers.take();
+        mem::swap(&mut buffers.output, &mut *self.link.output());
         let end = loop {
             if let Next::End(end) = self.next(&mut buffers)? {
                 break end;
@@ -93,6 +96,7 @@ impl Connection {
             }
             checkpoint();
         };
+        mem::swap(&mut buffers.output, &mut *self.link.output());
         self.shard.buffers.give(buffers);
         Ok(end)
     }
@@ -102,20 +106,15 @@ impl Connection {
         let transport = &self.link.transport;
         let limits = &self.shard.limits;
         loop {
-            let Buffers {
-                input,
-                output,
-                parser,
-                head,
-            } = buffers;
+            let Buffers { input, parser, head, .. } = buffers;
             if !input.is_empty() {
                 match parser.parse(input.unread(), limits, head) {
                     Ok(true) => return Ok(Next::Request),
                     Ok(false) => {}
-                    Err(refusal) => return self.refuse(refusal, buffers),
+                    Err(refusal) => return self.refuse(refusal),
                 }
             }
-            output.flush(transport)?;
+            self.link.flush()?;
             match input.fill(transport, limits.head_bytes) {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -138,7 +137,12 @@ impl Connection {
     fn exchange(&self, mut request: Request) -> io::Result<(Option<End>, Box<Buffers>)> {
         self.shard.counters.requests.bump();
         let service = &*self.shard.service;
-        let response = match catch_unwind(AssertUnwindSafe(|| service(&mut request))) {
+        // Earlier responses that wait to be written must not wait for this handler.
+        let has_output = !self.link.output().is_empty();
+        let flush = has_output.then(|| before_park(Rc::clone(&self.flush)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| service(&mut request)));
+        drop(flush);
+        let response = match outcome {
             Ok(response) => self.checked(response),
             Err(payload) => self.panicked(&request, payload),
         };
@@ -146,61 +150,38 @@ impl Connection {
         // What the handler left unread, in the buffer and beyond it.
         let (skipped, remaining) = (request.buffered().len(), request.remaining);
         let unread = remaining - skipped as u64;
-        let Request {
-            mut buffers,
-            buffered_read,
-            expect_continue,
-            ..
-        } = request;
-        let Buffers {
-            input,
-            output,
-            head,
-            ..
-        } = &mut *buffers;
+        let Request { mut buffers, buffered_read, expect_continue, .. } = request;
+        let Buffers { input, head, .. } = &mut *buffers;
         // A client that was not told to continue may or may not send its body: no way to go on.
         let settles = unread == 0 || (!expect_continue && unread <= SKIP_BYTES_MAX);
         let keep_alive =
             head.keep_alive && settles && !response.close && !self.shard.draining.get();
-        self.respond(head, &response, keep_alive, output)?;
+        self.respond(head, &response, keep_alive)?;
         input.consume(head.end + buffered_read + skipped);
         if keep_alive {
             if unread > 0 {
-                self.skip(unread, output)?;
+                self.skip(unread)?;
             }
             return Ok((None, buffers));
         }
-        output.flush(&self.link.transport)?;
+        self.link.flush()?;
         // A client that pipelines may have sent more; it learns from the close that it is lost.
-        let end = if unread == 0 && input.is_empty() {
-            End::Close
-        } else {
-            End::Linger
-        };
+        let end = if unread == 0 && input.is_empty() { End::Close } else { End::Linger };
         Ok((Some(end), buffers))
     }
 
     /// Encodes a response; a large body is written at once, a small one waits for company.
-    fn respond(
-        &self,
-        head: &Head,
-        response: &Response,
-        keep_alive: bool,
-        output: &mut Output,
-    ) -> io::Result<()> {
+    fn respond(&self, head: &Head, response: &Response, keep_alive: bool) -> io::Result<()> {
         let connection = match (keep_alive, head.minor) {
             (false, _) => proto::Connection::Close,
             (true, 0) => proto::Connection::KeepAlive,
             (true, _) => proto::Connection::Default,
         };
-        let body = if is_bodyless(response.status) {
-            &[][..]
-        } else {
-            response.body.bytes()
-        };
+        let body = if is_bodyless(response.status) { &[][..] } else { response.body.bytes() };
         let length = (!is_bodyless(response.status)).then_some(body.len() as u64);
+        let mut output = self.link.output();
         self.shard.encoder().encode(
-            &mut output.bytes,
+            &mut output,
             response.status,
             response.content_type,
             &response.fields,
@@ -211,20 +192,22 @@ impl Connection {
             return Ok(());
         }
         if body.len() > COPY_BYTES_MAX {
-            return output.flush_with(body, &self.link.transport);
+            drop(output);
+            return self.link.flush_with(body);
         }
-        output.bytes.extend_from_slice(body);
-        if output.bytes.len() > OUTPUT_BYTES_MAX {
-            output.flush(&self.link.transport)?;
+        output.extend_from_slice(body);
+        if output.len() > OUTPUT_BYTES_MAX {
+            drop(output);
+            self.link.flush()?;
         }
         Ok(())
     }
 
     /// Reads what a handler left of its request's body, and drops it.
     #[cold]
-    fn skip(&self, mut unread: u64, output: &mut Output) -> io::Result<()> {
+    fn skip(&self, mut unread: u64) -> io::Result<()> {
         // The client may wait for its response before it sends the rest.
-        output.flush(&self.link.transport)?;
+        self.link.flush()?;
         let mut scratch = [0; 1024];
         while unread > 0 {
             let most = usize::try_from(unread).map_or(scratch.len(), |n| n.min(scratch.len()));
@@ -239,7 +222,7 @@ impl Connection {
 
     /// Answers a request that is not served, and ends the connection.
     #[cold]
-    fn refuse(&self, refusal: Refusal, buffers: &mut Buffers) -> io::Result<Next> {
+    fn refuse(&self, refusal: Refusal) -> io::Result<Next> {
         self.shard.counters.refused.bump();
         debug!(
             self.shard.logger, "request refused";
@@ -248,19 +231,18 @@ impl Connection {
         );
         let text = format!("{}\n", refusal.kind.text());
         let response = (refusal.kind.status(), text).into_response();
+        let mut output = self.link.output();
         self.shard.encoder().encode(
-            &mut buffers.output.bytes,
+            &mut output,
             response.status,
             response.content_type,
             &[],
             Some(response.body.bytes().len() as u64),
             proto::Connection::Close,
         );
-        buffers
-            .output
-            .bytes
-            .extend_from_slice(response.body.bytes());
-        buffers.output.flush(&self.link.transport)?;
+        output.extend_from_slice(response.body.bytes());
+        drop(output);
+        self.link.flush()?;
         Ok(Next::End(End::Linger))
     }
 

@@ -6,14 +6,6 @@ use std::net::Shutdown;
 use straightline_net::{TcpStream, UnixStream};
 use straightline_sched::checkpoint;
 
-use crate::server::Peer;
-
-/// A connection's two fixed points: the stream and who is at its other end.
-pub(crate) struct Link<T: ?Sized = dyn Transport> {
-    pub(crate) peer: Peer,
-    pub(crate) transport: T,
-}
-
 /// A byte stream with a fiber's way of waiting.
 pub(crate) trait Transport: 'static {
     /// Reads what is there; `WouldBlock` when nothing is.

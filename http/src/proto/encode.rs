@@ -27,11 +27,7 @@ impl Encoder {
     /// An encoder for one second: `date` is an IMF-fixdate (RFC 9110 section 5.6.7).
     pub(crate) fn new(date: &str) -> Self {
         let ok_and_date = [OK.as_bytes(), b"Date: ", date.as_bytes(), b"\r\n"].concat();
-        Self {
-            ok_and_date,
-            usual: Vec::new(),
-            usual_type: "",
-        }
+        Self { ok_and_date, usual: Vec::new(), usual_type: "" }
     }
 
     /// Appends a whole head to `out`.
@@ -171,14 +167,7 @@ mod tests {
         for content_type in ["text/plain", "text/plain", "application/json", "text/plain"] {
             let mut out = Vec::new();
             let (status, connection) = (StatusCode::OK, Connection::Default);
-            encoder.encode(
-                &mut out,
-                status,
-                Some(content_type),
-                &[],
-                Some(1),
-                connection,
-            );
+            encoder.encode(&mut out, status, Some(content_type), &[], Some(1), connection);
             let expected = format!(
                 "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"

@@ -14,10 +14,7 @@ pub(crate) struct Field {
 impl Field {
     /// A head is limited to far less than 4 GiB, so that offsets fit.
     pub(crate) fn new(name: Range<usize>, value: Range<usize>) -> Self {
-        Self {
-            name: span(name),
-            value: span(value),
-        }
+        Self { name: span(name), value: span(value) }
     }
 }
 
@@ -93,10 +90,7 @@ impl<'c> Headers<'c> {
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(
-                self.iter()
-                    .map(|(name, value)| (name, String::from_utf8_lossy(value))),
-            )
+            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
             .finish()
     }
 }

@@ -64,11 +64,7 @@ impl Framing {
             return Err(RefusalKind::HostDuplicate);
         }
         self.host_seen = true;
-        if is_authority(value) {
-            Ok(())
-        } else {
-            Err(RefusalKind::Host)
-        }
+        if is_authority(value) { Ok(()) } else { Err(RefusalKind::Host) }
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
@@ -148,15 +144,8 @@ mod tests {
 
     #[test]
     fn an_authority_is_a_host_and_maybe_a_port() {
-        let good: [&[u8]; 7] = [
-            b"a",
-            b"example.com",
-            b"127.0.0.1:80",
-            b"[::1]",
-            b"[::1]:8080",
-            b"a:",
-            b"x_y:65535",
-        ];
+        let good: [&[u8]; 7] =
+            [b"a", b"example.com", b"127.0.0.1:80", b"[::1]", b"[::1]:8080", b"a:", b"x_y:65535"];
         let bad: [&[u8]; 11] = [
             b"",
             b":80",

@@ -114,14 +114,10 @@ impl HeadParser {
             while value_end > value && matches!(bytes[value_end - 1], b' ' | b'\t') {
                 value_end -= 1;
             }
-            if let Err(kind) = self
-                .framing
-                .note(&bytes[line..name_end], &bytes[value..value_end])
-            {
+            if let Err(kind) = self.framing.note(&bytes[line..name_end], &bytes[value..value_end]) {
                 return Err(kind.at(value));
             }
-            head.fields
-                .push(Field::new(line..name_end, value..value_end));
+            head.fields.push(Field::new(line..name_end, value..value_end));
             self.line = line_end + 2;
         }
     }
@@ -176,11 +172,8 @@ impl HeadParser {
         };
         let target = method_end + 1;
         let query = path_end(bytes, target);
-        let target_end = if bytes.get(query) == Some(&b'?') {
-            target_end(bytes, query)
-        } else {
-            query
-        };
+        let target_end =
+            if bytes.get(query) == Some(&b'?') { target_end(bytes, query) } else { query };
         match bytes.get(target_end) {
             None => return Ok(None),
             Some(b' ') if target_end > target => {}
@@ -190,11 +183,8 @@ impl HeadParser {
             check_partial_version(&bytes[target_end + 1..], target_end + 1)?;
             return Ok(None);
         };
-        head.minor = if version == VERSION_1_1 {
-            1
-        } else {
-            version_minor(version, target_end + 1)?
-        };
+        head.minor =
+            if version == VERSION_1_1 { 1 } else { version_minor(version, target_end + 1)? };
         let line_end = target_end + 9;
         if line_end - line > limits.request_line_bytes {
             return Err(RefusalKind::RequestLineBytes.at(line));
@@ -214,9 +204,7 @@ impl HeadParser {
     fn finish(&mut self, end: usize, limits: &Limits, head: &mut Head) -> Result<(), Refusal> {
         check_head(end, limits)?;
         let framing = &self.framing;
-        head.body_bytes = framing
-            .body_bytes(head.minor, limits)
-            .map_err(|kind| kind.at(end))?;
+        head.body_bytes = framing.body_bytes(head.minor, limits).map_err(|kind| kind.at(end))?;
         head.keep_alive = !framing.close && (head.minor > 0 || framing.keep_alive);
         // RFC 9110 section 10.1.1: from a 1.0 client the expectation is to be ignored.
         head.expect_continue = framing.expect_continue && head.minor > 0 && head.body_bytes > 0;
@@ -266,22 +254,15 @@ fn is_line_end(bytes: &[u8], at: usize) -> Result<bool, Refusal> {
 /// The minor version of `HTTP/1.x` CR LF.
 fn version_minor(version: &[u8; 10], at: usize) -> Result<u8, Refusal> {
     match *version {
-        [
-            b'H',
-            b'T',
-            b'T',
-            b'P',
-            b'/',
-            major,
-            b'.',
-            minor,
-            b'\r',
-            b'\n',
-        ] if major.is_ascii_digit() && minor.is_ascii_digit() => match (major, minor) {
-            (b'1', b'0') => Ok(0),
-            (b'1', _) => Ok(1),
-            _ => Err(RefusalKind::Version.at(at)),
-        },
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n']
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            match (major, minor) {
+                (b'1', b'0') => Ok(0),
+                (b'1', _) => Ok(1),
+                _ => Err(RefusalKind::Version.at(at)),
+            }
+        }
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, ..]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
@@ -296,11 +277,7 @@ fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
     let good = bytes.iter().zip(VERSION_1_1).all(|(byte, expected)| {
         byte == expected || (expected.is_ascii_digit() && byte.is_ascii_digit())
     });
-    if good {
-        Ok(())
-    } else {
-        Err(RefusalKind::VersionSyntax.at(at))
-    }
+    if good { Ok(()) } else { Err(RefusalKind::VersionSyntax.at(at)) }
 }
 
 /// Where the path begins in a request target, if the target has a form that the method allows
@@ -310,17 +287,12 @@ fn path_of(method: &Method, target: &[u8]) -> Option<usize> {
         return (method == Method::OPTIONS).then_some(0);
     }
     // absolute-form; only the schemes that a server of this kind can be asked for.
-    let authority = [&b"http://"[..], b"https://"]
-        .into_iter()
-        .find_map(|scheme| {
-            let found = target.get(..scheme.len())?;
-            found.eq_ignore_ascii_case(scheme).then_some(scheme.len())
-        })?;
+    let authority = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let found = target.get(..scheme.len())?;
+        found.eq_ignore_ascii_case(scheme).then_some(scheme.len())
+    })?;
     let rest = &target[authority..];
-    let length = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(rest.len());
+    let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     is_authority(&rest[..length]).then_some(authority + length)
 }
 

@@ -25,19 +25,11 @@ pub(super) enum Listener {
 pub(super) fn accept_loop(listener: Listener, state: &Rc<ShardState>, shared: &Shared) {
     let result = match listener {
         Listener::Tcp(listener) => TcpListener::from_std(listener).and_then(|listener| {
-            let accept = || {
-                listener
-                    .try_accept()
-                    .map(|(stream, peer)| (stream, Peer::Tcp(peer)))
-            };
+            let accept = || listener.try_accept().map(|(stream, peer)| (stream, Peer::Tcp(peer)));
             accept_from(accept, || listener.wait_readable(), state, shared)
         }),
         Listener::Unix(listener) => UnixListener::from_std(listener).and_then(|listener| {
-            let accept = || {
-                listener
-                    .try_accept()
-                    .map(|(stream, _)| (stream, Peer::Unix))
-            };
+            let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
             accept_from(accept, || listener.wait_readable(), state, shared)
         }),
     };
@@ -91,10 +83,7 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.counters.accepted.bump();
     let registered = state.register();
     let key = registered.key();
-    let link = Rc::new(Link {
-        peer,
-        transport: stream,
-    });
+    let link = Rc::new(Link::new(peer, stream));
     let connection = Connection::new(link, Rc::clone(state), registered);
     let fiber = spawn_episodes(move || connection.episode());
     state.set_fiber(key, fiber.fiber());

@@ -200,10 +200,7 @@ impl Builder {
             None => available_parallelism()?.get(),
         };
         if self.addresses.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "no address to listen on",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
         }
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut local = Vec::new();
@@ -215,10 +212,7 @@ impl Builder {
             }
         }
         let shared = Shared::new(self.config, factory, local, workers);
-        let signals = self
-            .stop_on_signals
-            .then(|| StopSignals::install(&shared))
-            .transpose()?;
+        let signals = self.stop_on_signals.then(|| StopSignals::install(&shared)).transpose()?;
         Ok(Server::new(shared, shards, signals))
     }
 }
@@ -229,10 +223,7 @@ fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)>
         Address::Tcp(address) => {
             let group = ListenOptions::new().bind_group(*address, count)?;
             let local = group[0].local_addr()?;
-            Ok((
-                Address::Tcp(local),
-                group.into_iter().map(Listener::Tcp).collect(),
-            ))
+            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect()))
         }
         Address::Unix(path) => {
             let listener = open_unix(path).map_err(|error| {

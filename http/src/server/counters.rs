@@ -12,8 +12,7 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     /// Adds one. Only the shard that owns the counter may call it.
     pub(crate) fn bump(&self) {
-        self.0
-            .store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 }
 

@@ -76,11 +76,7 @@ impl Server {
         shards: Vec<Vec<Listener>>,
         signals: Option<StopSignals>,
     ) -> Self {
-        Self {
-            shared,
-            shards,
-            _signals: signals,
-        }
+        Self { shared, shards, _signals: signals }
     }
 
     /// What it listens on, in the order of the binds and with the real ports.
@@ -90,9 +86,7 @@ impl Server {
 
     /// A handle that stops it.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle {
-            shared: Arc::clone(&self.shared),
-        }
+        ServerHandle { shared: Arc::clone(&self.shared) }
     }
 
     /// Serves until it is stopped, and then until what is in flight is done: each shard on a thread
@@ -107,18 +101,13 @@ impl Server {
     /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<()> {
-        let Self {
-            shared,
-            shards,
-            _signals,
-        } = self;
+        let Self { shared, shards, _signals } = self;
         let mut threads = Vec::with_capacity(shards.len());
         let mut result = Ok(());
         for (index, listeners) in shards.into_iter().enumerate() {
             let shard_of = Arc::clone(&shared);
-            let thread = thread::Builder::new()
-                .name(format!("straightline-{index}"))
-                .spawn(move || {
+            let thread =
+                thread::Builder::new().name(format!("straightline-{index}")).spawn(move || {
                     // However this shard ends, it does not end alone.
                     let _stop = StopOnDrop(&shard_of);
                     shard::run(&shard_of, index, listeners)
@@ -174,10 +163,7 @@ impl ServerHandle {
     /// What the server has seen so far.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        self.shared
-            .counters
-            .iter()
-            .for_each(|counters| counters.add_to(&mut sum));
+        self.shared.counters.iter().for_each(|counters| counters.add_to(&mut sum));
         sum
     }
 }
@@ -210,9 +196,7 @@ impl Shared {
     /// One phase further; the last one stays.
     pub(super) fn stop(&self) {
         let next = |phase: u8| Some((phase + 1).min(Phase::Cutting as u8));
-        let _ = self
-            .phase
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        let _ = self.phase.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
         self.roots.lock().iter().for_each(Fiber::unpark);
     }
 

@@ -48,9 +48,7 @@ pub(crate) struct Registered(ConnectionKey);
 
 /// Serves `listeners` on the calling thread until the server is stopped and drained.
 pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
-    let config = sched::Config {
-        stack_bytes: shared.config.stack_bytes,
-    };
+    let config = sched::Config { stack_bytes: shared.config.stack_bytes };
     let shared = Arc::clone(shared);
     sched::run_with(config, move || serve(&shared, index, listeners))?
 }
@@ -98,10 +96,7 @@ impl ShardState {
             service: (shared.factory)(),
             limits: shared.config.limits.clone(),
             logger: shared.config.logger.clone(),
-            counters: CountersOf {
-                shared: Arc::clone(shared),
-                index,
-            },
+            counters: CountersOf { shared: Arc::clone(shared), index },
             buffers: BufferPool::default(),
             draining: Cell::new(false),
             connections: RefCell::default(),
@@ -123,11 +118,8 @@ impl ShardState {
     #[cold]
     fn renew_encoder(&self, now: Instant) {
         let date = SystemTime::now();
-        self.encoder
-            .replace(Encoder::new(&httpdate::fmt_http_date(date)));
-        let past_second = date
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.subsec_nanos());
+        self.encoder.replace(Encoder::new(&httpdate::fmt_http_date(date)));
+        let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
         let left = Duration::from_nanos(u64::from(1_000_000_000 - past_second));
         self.encoder_until.set(now + left);
     }
@@ -143,11 +135,7 @@ impl ShardState {
     }
 
     fn wake_connections(&self) {
-        self.connections
-            .borrow()
-            .values()
-            .flatten()
-            .for_each(Fiber::unpark);
+        self.connections.borrow().values().flatten().for_each(Fiber::unpark);
     }
 }
 

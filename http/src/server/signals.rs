@@ -21,17 +21,13 @@ impl StopSignals {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let handle = signals.handle();
         let shared = Arc::clone(shared);
-        let thread = thread::Builder::new()
-            .name("straightline-signals".into())
-            .spawn(move || {
+        let thread =
+            thread::Builder::new().name("straightline-signals".into()).spawn(move || {
                 for _ in signals.forever() {
                     shared.stop();
                 }
             })?;
-        Ok(Self {
-            handle,
-            thread: Some(thread),
-        })
+        Ok(Self { handle, thread: Some(thread) })
     }
 }
 

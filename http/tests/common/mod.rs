@@ -31,11 +31,7 @@ where
     let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
     let handle = server.handle();
     let thread = Some(thread::spawn(move || server.run()));
-    Running {
-        address,
-        handle,
-        thread,
-    }
+    Running { address, handle, thread }
 }
 
 impl Running {
@@ -50,10 +46,7 @@ impl Running {
 
     fn end(&mut self) -> Counters {
         if let Some(thread) = self.thread.take() {
-            thread
-                .join()
-                .expect("the server does not panic")
-                .expect("the server runs");
+            thread.join().expect("the server does not panic").expect("the server runs");
         }
         let counters = self.handle.counters();
         assert_eq!(counters.accepted, counters.closed, "{counters:?}");
@@ -99,55 +92,32 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         // A test that fails should say so and not hang.
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .expect("a timeout");
-        Self {
-            stream,
-            buffer: Vec::new(),
-        }
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        Self { stream, buffer: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.stream
-            .write_all(bytes.as_ref())
-            .expect("the server reads");
+        self.stream.write_all(bytes.as_ref()).expect("the server reads");
         self
     }
 
     pub fn finish(&mut self) -> &mut Self {
-        self.stream
-            .shutdown(Shutdown::Write)
-            .expect("an open stream");
+        self.stream.shutdown(Shutdown::Write).expect("an open stream");
         self
     }
 
     /// The next response; `has_body` is false after HEAD.
     pub fn receive_with(&mut self, has_body: bool) -> Answer {
         let end = loop {
-            match self
-                .buffer
-                .windows(4)
-                .position(|window| window == b"\r\n\r\n")
-            {
+            match self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 Some(end) => break end,
-                None => assert!(
-                    self.fill(),
-                    "EOF in a head: {:?}",
-                    self.buffer.escape_ascii()
-                ),
+                None => assert!(self.fill(), "EOF in a head: {:?}", self.buffer.escape_ascii()),
             }
         };
         let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("text");
         let status = head[9..12].parse().expect("a status");
-        let mut answer = Answer {
-            status,
-            head,
-            body: Vec::new(),
-        };
-        let length = answer
-            .field("content-length")
-            .map_or(0, |text| text.parse().expect("digits"));
+        let mut answer = Answer { status, head, body: Vec::new() };
+        let length = answer.field("content-length").map_or(0, |text| text.parse().expect("digits"));
         if has_body {
             while self.buffer.len() < length {
                 assert!(self.fill(), "EOF in a body");
@@ -191,10 +161,7 @@ impl Client {
 
     fn fill(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
-        let count = self
-            .stream
-            .read(&mut chunk)
-            .expect("the server answers or closes");
+        let count = self.stream.read(&mut chunk).expect("the server answers or closes");
         self.buffer.extend_from_slice(&chunk[..count]);
         count > 0
     }

@@ -67,9 +67,7 @@ impl<T> JoinHandle<T> {
                 return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
                     // It never began, or was given up: either way it was cancelled.
-                    None => Err(JoinError {
-                        kind: Kind::Cancelled,
-                    }),
+                    None => Err(JoinError { kind: Kind::Cancelled }),
                 };
             }
             let waited = local::with(|shard| {
@@ -77,9 +75,7 @@ impl<T> JoinHandle<T> {
                 shard.park()
             });
             if waited.is_err() {
-                return Err(JoinError {
-                    kind: Kind::Unwinding,
-                });
+                return Err(JoinError { kind: Kind::Unwinding });
             }
         }
     }
@@ -124,19 +120,14 @@ impl<T> JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("finished", &self.is_finished())
-            .finish()
+        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
     }
 }
 
 impl JoinError {
     fn from_payload(payload: Box<dyn Any + Send>) -> Self {
-        let kind = if is_cancel(&*payload) {
-            Kind::Cancelled
-        } else {
-            Kind::Panic(Mutex::new(payload))
-        };
+        let kind =
+            if is_cancel(&*payload) { Kind::Cancelled } else { Kind::Panic(Mutex::new(payload)) };
         Self { kind }
     }
 

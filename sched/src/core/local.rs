@@ -16,10 +16,7 @@ thread_local! {
 /// If the thread has one already.
 pub(super) fn enter(shard: &Shard) -> Entered<'_> {
     CURRENT.with(|current| {
-        assert!(
-            current.get().is_null(),
-            "straightline: `run` called inside `run`"
-        );
+        assert!(current.get().is_null(), "straightline: `run` called inside `run`");
         current.set(ptr::from_ref(shard));
     });
     Entered { _shard: shard }

@@ -60,9 +60,7 @@ impl Handle {
     ///
     /// Outside of [`run`](crate::run).
     pub fn current() -> Self {
-        local::with(|shard| Self {
-            mailbox: Arc::clone(&shard.mailbox),
-        })
+        local::with(|shard| Self { mailbox: Arc::clone(&shard.mailbox) })
     }
 
     /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.
@@ -93,11 +91,7 @@ impl std::error::Error for Closed {}
 
 impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Self {
-        Self {
-            state: Mutex::default(),
-            pending: AtomicBool::new(false),
-            waker,
-        }
+        Self { state: Mutex::default(), pending: AtomicBool::new(false), waker }
     }
 
     pub(crate) fn send(&self, message: Message) -> Result<(), Closed> {

@@ -16,7 +16,9 @@ mod timer;
 
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
-pub use park::{Fiber, checkpoint, current, park, park_timeout, wake_later, yield_now};
+pub use park::{
+    BeforePark, Fiber, before_park, checkpoint, current, park, park_timeout, wake_later, yield_now,
+};
 pub use shard::{Config, now, run, run_with};
 pub use source::Source;
 pub use spawn::{spawn, spawn_episodes, try_spawn};

@@ -225,11 +225,69 @@ pub fn checkpoint() {
     }
 }
 
+/// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped:
+/// for what must not be kept back while the fiber waits, such as output that is collected.
+///
+/// The hook runs on the fiber, and may wait itself. There is one at a time: a second call replaces
+/// the first's.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let flushed = Rc::new(Cell::new(0));
+///     let count = Rc::clone(&flushed);
+///     let guard = sched::before_park(Rc::new(move || count.set(count.get() + 1)));
+///     assert_eq!(flushed.get(), 0);
+///     sched::yield_now();
+///     sched::yield_now();
+///     assert_eq!(flushed.get(), 1);
+///     drop(guard);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
+    let fiber = local::with(Shard::current);
+    fiber.before_park.set(Some(hook));
+    BeforePark { fiber }
+}
+
+/// Takes the hook of [`before_park`] back when it is dropped.
+#[must_use = "the hook is taken back when this is dropped"]
+pub struct BeforePark {
+    fiber: Rc<FiberCell>,
+}
+
+impl Drop for BeforePark {
+    fn drop(&mut self) {
+        self.fiber.before_park.set(None);
+    }
+}
+
+impl fmt::Debug for BeforePark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BeforePark").finish_non_exhaustive()
+    }
+}
+
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self) -> Result<(), Unwinding> {
         let fiber = self.current();
         self.yield_point(&fiber)?;
+        if let Some(hook) = fiber.before_park.take() {
+            // The hook may wait for something of its own, and so take the wake-up that this wait
+            // is for: return early, and let the caller look again.
+            hook();
+            return self.yield_point(&fiber);
+        }
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         self.yield_point(&fiber)
@@ -254,11 +312,7 @@ impl Shard {
     }
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
-        Fiber {
-            shard_id: self.id,
-            key: fiber.key,
-            mailbox: Arc::clone(&self.mailbox),
-        }
+        Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
     }
 
     /// The fiber that runs now.

@@ -51,9 +51,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            stack_bytes: 256 * 1024,
-        }
+        Self { stack_bytes: 256 * 1024 }
     }
 }
 
@@ -200,9 +198,7 @@ impl Shard {
             return;
         }
         self.busy_turns.set(0);
-        let waited = self
-            .driver
-            .wait(self.timeout(busy), |readiness| self.on_readiness(readiness));
+        let waited = self.driver.wait(self.timeout(busy), |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }

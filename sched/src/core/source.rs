@@ -87,10 +87,7 @@ struct Side {
 impl<T: AsFd> Source<T> {
     /// Wraps a descriptor; nothing is registered yet.
     pub fn new(inner: T) -> Self {
-        Self {
-            inner: Some(inner),
-            registration: Cell::new(None),
-        }
+        Self { inner: Some(inner), registration: Cell::new(None) }
     }
 
     /// What the source waits for.
@@ -171,10 +168,7 @@ impl<T: AsFd> Source<T> {
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
         local::with(|shard| {
-            let known = self
-                .registration
-                .get()
-                .filter(|known| known.shard_id == shard.id);
+            let known = self.registration.get().filter(|known| known.shard_id == shard.id);
             let mut sources = shard.sources.borrow_mut();
             let state = match known {
                 Some(Registration { key, .. }) => {
@@ -202,17 +196,12 @@ impl<T: AsFd> Source<T> {
     ) -> io::Result<&'t mut SourceState> {
         let registered = Interests::NONE.with(interest);
         let key = sources.insert(SourceState::new(registered));
-        if let Err(error) = shard
-            .driver
-            .add(self.inner().as_fd(), key.data().as_ffi(), registered)
+        if let Err(error) = shard.driver.add(self.inner().as_fd(), key.data().as_ffi(), registered)
         {
             sources.remove(key);
             return Err(error);
         }
-        self.registration.set(Some(Registration {
-            shard_id: shard.id,
-            key,
-        }));
+        self.registration.set(Some(Registration { shard_id: shard.id, key }));
         Ok(&mut sources[key])
     }
 
@@ -248,12 +237,7 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
 
 impl SourceState {
     fn new(registered: Interests) -> Self {
-        Self {
-            registered,
-            read: Side::default(),
-            write: Side::default(),
-            read_closed: false,
-        }
+        Self { registered, read: Side::default(), write: Side::default(), read_closed: false }
     }
 
     fn arm(&mut self, interest: Interest, fiber: impl FnOnce() -> Rc<FiberCell>) -> bool {

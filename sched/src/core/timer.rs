@@ -45,10 +45,7 @@ impl<T> Timers<T> {
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            arrivals: 0,
-        }
+        Self { entries: BTreeMap::new(), arrivals: 0 }
     }
 }
 
@@ -72,11 +69,7 @@ impl Shard {
         let now = self.driver.now();
         let at = now.checked_add(timeout).unwrap_or(now + FAR_FUTURE);
         let key = self.timers.borrow_mut().insert(at, self.current());
-        TimerGuard {
-            timers: &self.timers,
-            key,
-            at,
-        }
+        TimerGuard { timers: &self.timers, key, at }
     }
 }
 

@@ -43,16 +43,9 @@ impl Driver {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let key = EventData::new_u64(WAKER_KEY);
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
-        let shared = Arc::new(WakerShared {
-            eventfd,
-            rung: AtomicBool::new(false),
-        });
+        let shared = Arc::new(WakerShared { eventfd, rung: AtomicBool::new(false) });
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
-        Ok(Self {
-            epoll,
-            waker: Waker { shared },
-            events,
-        })
+        Ok(Self { epoll, waker: Waker { shared }, events })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
@@ -92,12 +85,7 @@ impl Driver {
         key: u64,
         interests: Interests,
     ) -> io::Result<()> {
-        epoll::add(
-            &self.epoll,
-            descriptor,
-            EventData::new_u64(key),
-            flags(interests),
-        )?;
+        epoll::add(&self.epoll, descriptor, EventData::new_u64(key), flags(interests))?;
         Ok(())
     }
 
@@ -107,12 +95,7 @@ impl Driver {
         key: u64,
         interests: Interests,
     ) -> io::Result<()> {
-        epoll::modify(
-            &self.epoll,
-            descriptor,
-            EventData::new_u64(key),
-            flags(interests),
-        )?;
+        epoll::modify(&self.epoll, descriptor, EventData::new_u64(key), flags(interests))?;
         Ok(())
     }
 

@@ -64,18 +64,12 @@ pub(crate) struct Readiness {
 }
 
 impl Interests {
-    pub(crate) const NONE: Self = Self {
-        read: false,
-        write: false,
-    };
+    pub(crate) const NONE: Self = Self { read: false, write: false };
 
     pub(crate) fn with(self, interest: Interest) -> Self {
         match interest {
             Interest::Read => Self { read: true, ..self },
-            Interest::Write => Self {
-                write: true,
-                ..self
-            },
+            Interest::Write => Self { write: true, ..self },
         }
     }
 }

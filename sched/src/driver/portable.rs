@@ -12,10 +12,7 @@ use polling::{Event, Events, PollMode, Poller};
 use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
 
 // A key must fit `polling`'s, which is a pointer wide.
-const _: () = assert!(
-    size_of::<usize>() == size_of::<u64>(),
-    "needs 64-bit pointers"
-);
+const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "needs 64-bit pointers");
 
 pub(crate) struct Driver {
     poller: Arc<Poller>,
@@ -38,10 +35,7 @@ impl Driver {
             ));
         }
         let capacity = NonZeroUsize::new(EVENTS_MAX).unwrap_or(NonZeroUsize::MIN);
-        Ok(Self {
-            poller,
-            events: RefCell::new(Events::with_capacity(capacity)),
-        })
+        Ok(Self { poller, events: RefCell::new(Events::with_capacity(capacity)) })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
@@ -74,10 +68,7 @@ impl Driver {
         let event = event(key, interests);
         // SAFETY: the descriptor is open (it is borrowed), and a `Source` removes its registration
         // before it lets go of the descriptor.
-        unsafe {
-            self.poller
-                .add_with_mode(descriptor.as_raw_fd(), event, PollMode::Edge)
-        }
+        unsafe { self.poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Edge) }
     }
 
     pub(crate) fn modify(
@@ -86,8 +77,7 @@ impl Driver {
         key: u64,
         interests: Interests,
     ) -> io::Result<()> {
-        self.poller
-            .modify_with_mode(descriptor, event(key, interests), PollMode::Edge)
+        self.poller.modify_with_mode(descriptor, event(key, interests), PollMode::Edge)
     }
 
     pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
@@ -95,9 +85,7 @@ impl Driver {
     }
 
     pub(crate) fn waker(&self) -> Waker {
-        Waker {
-            poller: Arc::clone(&self.poller),
-        }
+        Waker { poller: Arc::clone(&self.poller) }
     }
 
     #[allow(clippy::unused_self)] // time belongs to the driver: a simulated one has its own

@@ -63,6 +63,8 @@ pub(crate) struct FiberCell {
     pub(crate) cancelled: Cell<bool>,
     /// How often a cancel was raised in it; more than once means that it swallows them.
     pub(crate) raises: Cell<u32>,
+    /// What to do before it next waits.
+    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
     /// Ended or given up: it is in no table and will never run again.
     pub(crate) over: Cell<bool>,
     /// Who waits for the end.
@@ -78,6 +80,7 @@ impl FiberCell {
             queued: Cell::new(false),
             cancelled: Cell::new(false),
             raises: Cell::new(0),
+            before_park: Cell::new(None),
             over: Cell::new(false),
             joiner: Cell::new(None),
         }

@@ -23,10 +23,7 @@ pub(crate) struct StackPool {
 
 impl StackPool {
     pub(crate) fn new(stack_bytes: usize) -> Self {
-        Self {
-            stack_bytes: stack_bytes.max(STACK_BYTES_MIN),
-            free: Vec::new(),
-        }
+        Self { stack_bytes: stack_bytes.max(STACK_BYTES_MIN), free: Vec::new() }
     }
 
     /// A stack, from the pool if there is one.
@@ -133,9 +130,7 @@ mod tests {
     #[test]
     fn the_pool_keeps_no_more_than_its_bound() {
         let mut pool = StackPool::new(STACK_BYTES_MIN);
-        let stacks: Vec<_> = (0..=FREE_STACKS_MAX)
-            .map(|_| pool.take().unwrap())
-            .collect();
+        let stacks: Vec<_> = (0..=FREE_STACKS_MAX).map(|_| pool.take().unwrap()).collect();
         stacks.into_iter().for_each(|stack| pool.give(stack));
         assert_eq!(pool.free.len(), FREE_STACKS_MAX);
     }

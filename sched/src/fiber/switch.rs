@@ -29,10 +29,7 @@ impl Switch {
     /// The caller runs on the coroutine that last called [`Switch::enter`] on this switch.
     pub(crate) unsafe fn suspend(&self, why: Suspend) {
         let yielder = self.yielder.get();
-        assert!(
-            !yielder.is_null(),
-            "a fiber suspends before it entered its stack"
-        );
+        assert!(!yielder.is_null(), "a fiber suspends before it entered its stack");
         // SAFETY: the yielder lives in the root frame of the coroutine that entered, and the
         // caller promises to be running on it: the frame is there, and only this thread sees it.
         let yielder = unsafe { &*yielder };
@@ -42,8 +39,6 @@ impl Switch {
 
 impl Default for Switch {
     fn default() -> Self {
-        Self {
-            yielder: Cell::new(ptr::null()),
-        }
+        Self { yielder: Cell::new(ptr::null()) }
     }
 }

@@ -31,14 +31,8 @@ fn a_head_is_read_in_full() {
         Content-Length: 12\r\nExpect: 100-continue\r\nEmpty:\r\n\r\nbody";
     let head = parse(bytes).unwrap().unwrap();
     assert_eq!(head.method, Method::POST);
-    assert_eq!(
-        &bytes[head.target.0 as usize..head.target.1 as usize],
-        b"/a?b=c"
-    );
-    assert_eq!(
-        (head.minor, head.keep_alive, head.expect_continue),
-        (1, true, true)
-    );
+    assert_eq!(&bytes[head.target.0 as usize..head.target.1 as usize], b"/a?b=c");
+    assert_eq!((head.minor, head.keep_alive, head.expect_continue), (1, true, true));
     assert_eq!(head.body_bytes, 12);
     assert_eq!(&bytes[head.end..], b"body");
     let headers = Headers::new(bytes, &head.fields);
@@ -74,16 +68,10 @@ fn malformed_heads_are_refused_with_their_reason() {
         ("GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
         ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", K::Target),
         ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", K::Connect),
-        (
-            "\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            K::EmptyLines,
-        ),
+        ("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", K::EmptyLines),
         ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", K::Method),
         ("GET / HTTP/1.1\r\n\r\n", K::HostMissing),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
-            K::HostDuplicate,
-        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", K::HostDuplicate),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", K::Host),
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", K::Host),
         ("GET / HTTP/1.1\r\nHost: a\r\n\nx", K::FieldName),
@@ -109,27 +97,14 @@ fn malformed_heads_are_refused_with_their_reason() {
         ("Content-Length: 0x1", K::ContentLength),
         ("Content-Length: 18446744073709551616", K::ContentLength),
         ("Content-Length: 18446744073709551615", K::BodyBytes),
-        (
-            "Content-Length: 1\r\nContent-Length: 1",
-            K::ContentLengthDuplicate,
-        ),
-        (
-            "Content-Length: 1\r\ncontent-length: 2",
-            K::ContentLengthDuplicate,
-        ),
+        ("Content-Length: 1\r\nContent-Length: 1", K::ContentLengthDuplicate),
+        ("Content-Length: 1\r\ncontent-length: 2", K::ContentLengthDuplicate),
         ("Transfer-Encoding: chunked", K::TransferEncoding),
-        (
-            "Transfer-Encoding: chunked\r\nContent-Length: 1",
-            K::FramingConflict,
-        ),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 1", K::FramingConflict),
         ("Expect: more", K::Expectation),
     ];
     for (line, kind) in lines {
-        assert_eq!(
-            parse(with_field(line).as_bytes()).unwrap_err(),
-            *kind,
-            "{line:?}"
-        );
+        assert_eq!(parse(with_field(line).as_bytes()).unwrap_err(), *kind, "{line:?}");
     }
     let old = "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(parse(old.as_bytes()).unwrap_err(), K::TransferEncodingIn10);
@@ -180,16 +155,8 @@ fn each_limit_bites_one_byte_or_line_beyond_it() {
         parse_with(head.as_bytes(), &limits).map(|parsed| parsed.is_some())
     };
     let cases: [(Change, usize, RefusalKind); 4] = [
-        (
-            |l, n| l.request_line_bytes = n,
-            request_line.len(),
-            RefusalKind::RequestLineBytes,
-        ),
-        (
-            |l, n| l.field_line_bytes = n,
-            field.len(),
-            RefusalKind::FieldLineBytes,
-        ),
+        (|l, n| l.request_line_bytes = n, request_line.len(), RefusalKind::RequestLineBytes),
+        (|l, n| l.field_line_bytes = n, field.len(), RefusalKind::FieldLineBytes),
         (|l, n| l.head_bytes = n, head.len(), RefusalKind::HeadBytes),
         (|l, n| l.fields = n, 2, RefusalKind::Fields),
     ];
@@ -200,10 +167,7 @@ fn each_limit_bites_one_byte_or_line_beyond_it() {
     }
     let body = with_field("Content-Length: 10");
     let with_body = |bytes: u64| {
-        let limits = Limits {
-            body_bytes: bytes,
-            ..base.clone()
-        };
+        let limits = Limits { body_bytes: bytes, ..base.clone() };
         parse_with(body.as_bytes(), &limits).map(|parsed| parsed.is_some())
     };
     assert_eq!(with_body(11), Ok(true));
@@ -213,30 +177,14 @@ fn each_limit_bites_one_byte_or_line_beyond_it() {
 
 #[test]
 fn a_line_that_never_ends_is_refused_at_its_limit() {
-    let limits = Limits {
-        request_line_bytes: 64,
-        field_line_bytes: 32,
-        ..Limits::default()
-    };
+    let limits = Limits { request_line_bytes: 64, field_line_bytes: 32, ..Limits::default() };
     let endless = [b"GET /".to_vec(), vec![b'a'; 60]].concat();
-    assert_eq!(
-        parse_with(&endless[..64], &limits).map(|parsed| parsed.is_some()),
-        Ok(false)
-    );
-    assert_eq!(
-        parse_with(&endless, &limits).unwrap_err(),
-        RefusalKind::RequestLineBytes
-    );
+    assert_eq!(parse_with(&endless[..64], &limits).map(|parsed| parsed.is_some()), Ok(false));
+    assert_eq!(parse_with(&endless, &limits).unwrap_err(), RefusalKind::RequestLineBytes);
     let endless = [b"GET / HTTP/1.1\r\nA: ".to_vec(), vec![b'a'; 30]].concat();
     let at_limit = &endless[..endless.len() - 1];
-    assert_eq!(
-        parse_with(at_limit, &limits).map(|parsed| parsed.is_some()),
-        Ok(false)
-    );
-    assert_eq!(
-        parse_with(&endless, &limits).unwrap_err(),
-        RefusalKind::FieldLineBytes
-    );
+    assert_eq!(parse_with(at_limit, &limits).map(|parsed| parsed.is_some()), Ok(false));
+    assert_eq!(parse_with(&endless, &limits).unwrap_err(), RefusalKind::FieldLineBytes);
 }
 
 /// A request that is good most of the time, and how to cut it up.
@@ -278,10 +226,7 @@ impl Arbitrary for Cut {
         }
         // Whatever was broken above, there is a line end behind it.
         bytes.extend_from_slice(b"\r\n\r\n");
-        Self {
-            bytes,
-            pieces: Vec::arbitrary(g),
-        }
+        Self { bytes, pieces: Vec::arbitrary(g) }
     }
 }
 

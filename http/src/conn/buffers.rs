@@ -1,7 +1,7 @@
-//! The buffers between a connection and its transport, and the shard's pool of them.
+//! A connection's buffers, and the shard's pool of them.
 
 use std::cell::RefCell;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io;
 
 use super::transport::Transport;
 use crate::proto::{Head, HeadParser};
@@ -9,7 +9,8 @@ use crate::proto::{Head, HeadParser};
 /// What a connection needs while it works on a request, and gives back when it rests.
 pub(crate) struct Buffers {
     pub(crate) input: Input,
-    pub(crate) output: Output,
+    /// The output's memory; the link has it while the connection works.
+    pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
     pub(crate) head: Head,
 }
@@ -20,12 +21,6 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-}
-
-/// Responses that were encoded and not yet written.
-#[derive(Default)]
-pub(crate) struct Output {
-    pub(crate) bytes: Vec<u8>,
 }
 
 /// The free buffers of a shard.
@@ -39,12 +34,8 @@ impl BufferPool {
     pub(crate) fn take(&self) -> Box<Buffers> {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
             Box::new(Buffers {
-                input: Input {
-                    bytes: vec![0; INPUT_BYTES],
-                    start: 0,
-                    end: 0,
-                },
-                output: Output::default(),
+                input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0 },
+                output: Vec::new(),
                 parser: HeadParser::default(),
                 head: Head::default(),
             })
@@ -54,14 +45,11 @@ impl BufferPool {
     /// Takes buffers back, with whatever nobody will ask for any more. Those that grew, and those
     /// beyond the bound, are freed.
     pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
-        debug_assert!(
-            buffers.output.bytes.is_empty(),
-            "a response that was never written"
-        );
+        debug_assert!(buffers.output.is_empty(), "a response that was never written");
         let mut free = self.free.borrow_mut();
         if free.len() < FREE_BUFFERS_MAX && buffers.input.bytes.len() == INPUT_BYTES {
-            if buffers.output.bytes.capacity() > OUTPUT_KEPT_BYTES {
-                buffers.output.bytes = Vec::new();
+            if buffers.output.capacity() > OUTPUT_KEPT_BYTES {
+                buffers.output = Vec::new();
             }
             (buffers.input.start, buffers.input.end) = (0, 0);
             free.push(buffers);
@@ -110,37 +98,6 @@ impl Input {
             debug_assert!(grown > self.bytes.len(), "a full buffer without a refusal");
             self.bytes.resize(grown.max(self.bytes.len() + 1), 0);
         }
-    }
-}
-
-impl Output {
-    /// Writes everything out, waiting as long as it takes.
-    ///
-    /// A yield point.
-    pub(crate) fn flush(&mut self, transport: &dyn Transport) -> io::Result<()> {
-        if !self.bytes.is_empty() {
-            transport.write_all(&self.bytes)?;
-            self.bytes.clear();
-        }
-        Ok(())
-    }
-
-    /// Writes everything out and then `body`, together and without copying it.
-    ///
-    /// A yield point.
-    pub(crate) fn flush_with(&mut self, body: &[u8], transport: &dyn Transport) -> io::Result<()> {
-        let mut slices = [IoSlice::new(&self.bytes), IoSlice::new(body)];
-        let mut rest = &mut slices[..];
-        while !rest.is_empty() {
-            match transport.write_vectored(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => IoSlice::advance_slices(&mut rest, count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.bytes.clear();
-        Ok(())
     }
 }
 

@@ -1,0 +1,67 @@
+//! The way to the client: who it is, the stream, and what waits to be written to it.
+
+use std::cell::{RefCell, RefMut};
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::transport::Transport;
+use crate::server::Peer;
+
+/// What a connection and the request at hand both hold on to.
+pub(crate) struct Link<T: ?Sized = dyn Transport> {
+    pub(crate) peer: Peer,
+    /// Responses that were encoded and not yet written. Borrowed while it is being written.
+    output: RefCell<Vec<u8>>,
+    pub(crate) transport: T,
+}
+
+impl<T: Transport> Link<T> {
+    pub(crate) fn new(peer: Peer, transport: T) -> Self {
+        Self { peer, output: RefCell::default(), transport }
+    }
+}
+
+impl Link {
+    pub(crate) fn output(&self) -> RefMut<'_, Vec<u8>> {
+        self.output.borrow_mut()
+    }
+
+    /// Writes everything out, waiting as long as it takes.
+    ///
+    /// A yield point.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let mut output = self.output.borrow_mut();
+        if !output.is_empty() {
+            self.transport.write_all(&output)?;
+            output.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes everything out and then `body`, together and without copying it.
+    ///
+    /// A yield point.
+    pub(crate) fn flush_with(&self, body: &[u8]) -> io::Result<()> {
+        let mut output = self.output.borrow_mut();
+        let mut slices = [IoSlice::new(&output), IoSlice::new(body)];
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            match self.transport.write_vectored(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut rest, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        output.clear();
+        Ok(())
+    }
+
+    /// What happens when a handler waits: its predecessors' responses leave. An error shows again
+    /// at the next write.
+    pub(crate) fn flush_before_park(&self) {
+        let is_being_written = self.output.try_borrow_mut().is_err();
+        if !is_being_written {
+            let _ = self.flush();
+        }
+    }
+}
