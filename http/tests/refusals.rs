@@ -100,3 +100,12 @@ fn a_client_that_is_still_sending_sees_its_refusal() {
         assert!(client.is_at_end());
     }
 }
+
+#[test]
+fn a_refused_head_request_gets_no_body() {
+    let server = serve(unreachable);
+    let mut client = server.client();
+    let answer = client.send("HEAD / HTTP/1.1\r\n\r\n").receive_with(false);
+    assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
+    assert!(client.is_at_end());
+}

@@ -1,4 +1,4 @@
-//! A change of a descriptor whose waiter went away is there for the next one who waits.
+//! A change of a descriptor that nobody waits for, or not any more, is kept for the next who does.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -30,6 +30,26 @@ fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
 /// Lets the shard take in the events that are there.
 fn take_in_events() {
     (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
+}
+
+#[test]
+fn a_change_that_nobody_waits_for_is_kept() {
+    sched::run(|| {
+        let (source, mut far) = source_and_far_end();
+        assert!(source.arm(Interest::Read).unwrap());
+        far.write_all(b"!").unwrap();
+        sched::park(); // until the change has come
+        source.inner().read_exact(&mut [0]).unwrap();
+        far.write_all(b"!").unwrap();
+        take_in_events();
+        let waited = Rc::clone(&source);
+        unless_it_hangs(move || waited.wait(Interest::Read)).unwrap().unwrap();
+        source.inner().read_exact(&mut [0]).unwrap();
+        far.write_all(b"!").unwrap();
+        take_in_events();
+        assert!(!source.arm(Interest::Read).unwrap());
+    })
+    .unwrap();
 }
 
 #[test]

@@ -141,8 +141,8 @@ fn a_message_that_comes_too_late_to_run_may_block_in_its_destructor() {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         sched::run(move || {
             sched::spawn(move || {
-                let _held = held;
                 sched::park();
+                drop(held);
             });
             sched::yield_now();
             sched::Handle::current().spawn(move || drop(sleeps))

@@ -1,6 +1,6 @@
 //! One connection, as a straight line: read a head, run the handler, write the response, again.
 //!
-//! `serve` is that line. `transport` is what it runs over, `link` that and what waits to be written,
+//! `serve` is that line. `transport` is what it runs over, `link` that and what waits to be sent,
 //! `buffers` the memory for both ways, `linger` the careful end. A connection between two requests
 //! with nothing buffered holds neither a stack nor a buffer: its line ends there, and readiness
 //! starts it again.

@@ -111,7 +111,7 @@ impl Connection {
                 match parser.parse(input.unread(), limits, head) {
                     Ok(true) => return Ok(Next::Request),
                     Ok(false) => {}
-                    Err(refusal) => return self.refuse(refusal),
+                    Err(refusal) => return self.refuse(refusal, head.method == Method::HEAD),
                 }
             }
             self.link.flush()?;
@@ -119,15 +119,19 @@ impl Connection {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-                Err(_) if !input.is_empty() => transport.wait_readable()?,
-                Err(_) if self.shard.draining.get() => return Ok(Next::End(End::Close)),
-                Err(_) => {
-                    if transport.arm_readable()? {
-                        return Ok(Next::End(End::Rest));
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock if !input.is_empty() => transport.wait_readable()?,
+                    ErrorKind::WouldBlock if self.shard.draining.get() => {
+                        return Ok(Next::End(End::Close));
                     }
-                }
+                    ErrorKind::WouldBlock => {
+                        if transport.arm_readable()? {
+                            return Ok(Next::End(End::Rest));
+                        }
+                    }
+                    ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
             }
         }
     }
@@ -222,7 +226,7 @@ impl Connection {
 
     /// Answers a request that is not served, and ends the connection.
     #[cold]
-    fn refuse(&self, refusal: Refusal) -> io::Result<Next> {
+    fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<Next> {
         self.shard.counters.refused.bump();
         debug!(
             self.shard.logger, "request refused";
@@ -240,7 +244,9 @@ impl Connection {
             Some(response.body.bytes().len() as u64),
             proto::Connection::Close,
         );
-        output.extend_from_slice(response.body.bytes());
+        if !is_head {
+            output.extend_from_slice(response.body.bytes());
+        }
         drop(output);
         self.link.flush()?;
         Ok(Next::End(End::Linger))

@@ -22,9 +22,14 @@ pub(super) struct Framing {
 impl Framing {
     /// Takes note of a field, if it is one that matters here.
     #[inline]
-    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), RefusalKind> {
+    pub(super) fn note(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        known_host: &mut KnownHost,
+    ) -> Result<(), RefusalKind> {
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, known_host),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect(value),
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 self.connection(value);
@@ -59,12 +64,19 @@ impl Framing {
         Ok(length)
     }
 
-    fn host(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
+    fn host(&mut self, value: &[u8], known: &mut KnownHost) -> Result<(), RefusalKind> {
         if self.host_seen {
             return Err(RefusalKind::HostDuplicate);
         }
         self.host_seen = true;
-        if is_authority(value) { Ok(()) } else { Err(RefusalKind::Host) }
+        if known.is(value) {
+            return Ok(());
+        }
+        if !is_authority(value) {
+            return Err(RefusalKind::Host);
+        }
+        known.set(value);
+        Ok(())
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
@@ -104,6 +116,27 @@ impl Framing {
         Ok(())
     }
 }
+
+/// The last `Host` that was found good: nearly always the next request's as well.
+#[derive(Debug, Default)]
+pub(super) struct KnownHost(Vec<u8>);
+
+impl KnownHost {
+    #[inline]
+    fn is(&self, value: &[u8]) -> bool {
+        !value.is_empty() && self.0 == value
+    }
+
+    fn set(&mut self, value: &[u8]) {
+        if value.len() <= KNOWN_HOST_BYTES_MAX {
+            self.0.clear();
+            self.0.extend_from_slice(value);
+        }
+    }
+}
+
+/// Longer hosts are checked each time. Arbitrary: as long as most names are.
+const KNOWN_HOST_BYTES_MAX: usize = 64;
 
 /// `uri-host [ ":" port ]` of RFC 9110 section 7.2; the host may not be empty.
 #[inline]

@@ -19,7 +19,7 @@ use http::Method;
 
 use super::chars::{path_end, target_end, token_end, value_end};
 use super::fields::{Field, span};
-use super::framing::{Framing, is_authority};
+use super::framing::{Framing, KnownHost, is_authority};
 use super::limits::Limits;
 use super::refusal::{Refusal, RefusalKind};
 
@@ -45,6 +45,13 @@ pub(crate) struct Head {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
+    progress: Progress,
+    known_host: KnownHost,
+}
+
+/// How far a head is parsed.
+#[derive(Debug, Default)]
+struct Progress {
     /// `line <= searched`, unless a line was parsed since the last search.
     line: usize,
     searched: usize,
@@ -69,14 +76,22 @@ impl HeadParser {
         limits: &Limits,
         head: &mut Head,
     ) -> Result<bool, Refusal> {
-        let result = self.advance(bytes, limits, head);
+        let result = self.progress.advance(bytes, limits, head, &mut self.known_host);
         if !matches!(result, Ok(false)) {
-            *self = Self::default();
+            self.progress = Progress::default();
         }
         result
     }
+}
 
-    fn advance(&mut self, bytes: &[u8], limits: &Limits, head: &mut Head) -> Result<bool, Refusal> {
+impl Progress {
+    fn advance(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        head: &mut Head,
+        known_host: &mut KnownHost,
+    ) -> Result<bool, Refusal> {
         if self.searched > self.line && memchr::memchr(b'\n', &bytes[self.searched..]).is_none() {
             return self.wait_for_more(bytes, limits);
         }
@@ -114,7 +129,8 @@ impl HeadParser {
             while value_end > value && matches!(bytes[value_end - 1], b' ' | b'\t') {
                 value_end -= 1;
             }
-            if let Err(kind) = self.framing.note(&bytes[line..name_end], &bytes[value..value_end]) {
+            let (name, trimmed) = (&bytes[line..name_end], &bytes[value..value_end]);
+            if let Err(kind) = self.framing.note(name, trimmed, known_host) {
                 return Err(kind.at(value));
             }
             head.fields.push(Field::new(line..name_end, value..value_end));
@@ -158,8 +174,9 @@ impl HeadParser {
             self.line += 2;
         }
         let line = self.line;
+        // Until it is known: whoever refuses the request asks whether it was a HEAD.
+        head.method = Method::GET;
         let method_end = if bytes[line..].starts_with(b"GET ") {
-            head.method = Method::GET;
             line + 3
         } else {
             match method(bytes, line)? {

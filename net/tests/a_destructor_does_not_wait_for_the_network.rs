@@ -1,0 +1,100 @@
+//! While a fiber unwinds, the network's blocking calls return: they do what needs no waiting.
+
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use straightline_net::{TcpListener, TcpStream, UnixStream};
+use straightline_sched as sched;
+
+/// Calls something when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// What `call` returns in a destructor of a fiber that panics.
+fn in_a_destructor<T: 'static>(mut call: impl FnMut() -> T + 'static) -> T {
+    let (tell, told) = mpsc::channel();
+    let fiber = sched::spawn(move || {
+        let _guard = OnDrop(move || drop(tell.send(call())));
+        panic!("broken");
+    });
+    assert!(fiber.join().expect_err("it panics").is_panic());
+    told.recv().expect("the destructor has run")
+}
+
+#[test]
+fn a_read_that_would_wait_is_an_error() {
+    sched::run(|| {
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        far.write_all(b"!").unwrap();
+        let (first, second): (io::Result<_>, io::Result<_>) =
+            in_a_destructor(move || (near.read(&mut [0; 8]), near.read(&mut [0; 8])));
+        assert_eq!(first.unwrap(), 1);
+        assert!(second.is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_accept_that_would_wait_is_an_error() {
+    sched::run(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(in_a_destructor(move || listener.accept().map(drop)).is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_farewell_that_fits_is_sent() {
+    sched::run(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        in_a_destructor(move || client.write_all(b"farewell")).unwrap();
+        let mut received = String::new();
+        server.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "farewell");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_write_that_does_not_fit_is_an_error() {
+    sched::run(|| {
+        let (mut near, _far) = UnixStream::pair().unwrap();
+        assert!(in_a_destructor(move || near.write_all(&vec![0; 64 << 20])).is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_connect_to_a_full_unix_listener_is_an_error() {
+    let name = format!("straightline-full-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let address = socket2::SockAddr::unix(&path).unwrap();
+    let listener =
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let first = std::os::unix::net::UnixStream::connect(&path).unwrap(); // all that it takes
+
+    // On a thread of its own: a loop that never waits could not be cancelled.
+    let (tell, told) = mpsc::channel();
+    let to = path.clone();
+    thread::spawn(move || {
+        let result = sched::run(move || in_a_destructor(move || UnixStream::connect(&to).is_err()));
+        tell.send(result.unwrap())
+    });
+    let returned = told.recv_timeout(Duration::from_secs(5)); // far longer than this takes
+    // Ends the loop if there is one.
+    drop((first, OwnedFd::from(listener)));
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(returned, Ok(true));
+}
