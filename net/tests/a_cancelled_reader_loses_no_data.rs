@@ -81,6 +81,35 @@ fn the_next_reader_of_a_unix_stream_gets_what_came_since() {
 }
 
 #[test]
+fn the_next_reader_gets_what_the_cancelled_one_was_woken_for() {
+    sched::run(|| {
+        let (mut client, server) = tcp_pair();
+        let (mut signal, mut signalled) = tcp_pair();
+        let server = Rc::new(server);
+        let reader = sched::spawn({
+            let server = Rc::clone(&server);
+            move || (&*server).read(&mut [0; 8])
+        });
+        let canceller = sched::spawn(move || {
+            signalled.read_exact(&mut [0]).unwrap();
+            reader.cancel();
+            reader.join().map(drop)
+        });
+        take_in_events();
+        // Both come in one turn, and the canceller's first.
+        signal.write_all(b"!").unwrap();
+        client.write_all(b"late").unwrap();
+        assert!(canceller.join().unwrap().unwrap_err().is_cancelled());
+        let received = unless_it_hangs(move || {
+            let mut buffer = [0; 4];
+            (&*server).read_exact(&mut buffer).map(|()| buffer)
+        });
+        assert_eq!(&received.unwrap().unwrap(), b"late");
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_reader_that_was_there_already_is_not_disturbed() {
     sched::run(|| {
         let (mut client, server) = tcp_pair();

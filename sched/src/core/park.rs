@@ -195,7 +195,7 @@ pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
 }
 
-/// Counts one operation that succeeded without waiting; every [`BUDGET`]-th yields.
+/// Counts one operation that succeeded without waiting; every 128th of a turn yields.
 ///
 /// Sockets and channels call it so that a peer that always has something ready cannot keep the
 /// thread. A loop of your own that computes for long may call it too.

@@ -27,7 +27,7 @@ pub(crate) use portable::{Driver, Waker};
 
 /// Whether a read of a TCP stream that returned less than asked for proves that nothing is left.
 ///
-/// Only where events also report the peer's end of stream, see [`Readiness::read_closed`].
+/// Only where events also report the end of stream: one that came with the last bytes is no edge.
 pub const SHORT_READ_DRAINS: bool =
     cfg!(all(target_os = "linux", not(straightline_portable_driver)));
 
