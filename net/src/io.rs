@@ -36,16 +36,30 @@ impl<S: AsFd> Io<S> {
         asked: usize,
         read: impl FnOnce(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if self.drained.get() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
         let result = read(self.source.inner());
-        match &result {
+        let drained = match &result {
             // An end of stream (0 of some) stays readable, and an empty read proves nothing.
-            Ok(count) => self.drained.set(self.short_read_drains && (1..asked).contains(count)),
-            Err(error) => self.drained.set(error.kind() == ErrorKind::WouldBlock),
-        }
+            Ok(count) => {
+                self.short_read_drains
+                    && (1..asked).contains(count)
+                    && self.source.clear(Interest::Read)
+            }
+            Err(error) => {
+                let would_block = error.kind() == ErrorKind::WouldBlock;
+                if would_block {
+                    self.source.clear(Interest::Read);
+                }
+                would_block
+            }
+        };
+        self.drained.set(drained);
         result
+    }
+
+    /// The last read proved that nothing is left, so that the next one would block, unless
+    /// something came meanwhile.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained.get()
     }
 
     /// Waits until a read may succeed, or the fiber is woken for another reason.
@@ -74,6 +88,9 @@ impl<S: AsFd> Io<S> {
         mut read: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
+            if self.is_drained() {
+                self.wait_readable()?;
+            }
             match self.try_read(asked, &mut read) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_readable()?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -234,6 +251,14 @@ macro_rules! impl_stream {
             /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+            }
+
+            /// Whether the last read proved that nothing is left. To try again before waiting is
+            /// then hardly worth the system call.
+            ///
+            /// Not a yield point.
+            pub fn is_drained(&self) -> bool {
+                self.io.is_drained()
             }
 
             /// Waits until a read is likely to succeed, or the fiber is woken for another reason.

@@ -144,6 +144,10 @@ impl UnixStream {
                 Ok(()) => return Self::from_std(socket.into()),
                 // A full backlog reports no readiness, so there is nothing to wait for but time.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // A fiber that unwinds does not wait.
+                    if std::thread::panicking() {
+                        return Err(error);
+                    }
                     straightline_sched::sleep(BACKLOG_RETRY);
                 }
                 Err(error) => return Err(error),

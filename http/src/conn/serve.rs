@@ -115,15 +115,21 @@ impl Connection {
                 }
             }
             self.link.flush()?;
-            match input.fill(transport, limits.head_bytes) {
+            let draining = self.shard.draining.get();
+            // A read that would block is saved, but not the one before the end: a request may just
+            // have come.
+            let read = if transport.is_drained() && !draining {
+                Err(ErrorKind::WouldBlock.into())
+            } else {
+                input.fill(transport, limits.head_bytes)
+            };
+            match read {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => transport.wait_readable()?,
-                    ErrorKind::WouldBlock if self.shard.draining.get() => {
-                        return Ok(Next::End(End::Close));
-                    }
+                    ErrorKind::WouldBlock if draining => return Ok(Next::End(End::Close)),
                     ErrorKind::WouldBlock => {
                         if transport.arm_readable()? {
                             return Ok(Next::End(End::Rest));

@@ -10,6 +10,8 @@ use straightline_sched::checkpoint;
 pub(crate) trait Transport: 'static {
     /// Reads what is there; `WouldBlock` when nothing is.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// The last read proved that nothing is left: to try again before waiting is hardly worth it.
+    fn is_drained(&self) -> bool;
     /// Waits until a read is likely to succeed; may return early.
     fn wait_readable(&self) -> io::Result<()>;
     /// Has the fiber woken when a read is likely to succeed; false if one is now.
@@ -27,6 +29,9 @@ pub(crate) trait Transport: 'static {
 /// A yield point.
 pub(crate) fn read(transport: &dyn Transport, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
+        if transport.is_drained() {
+            transport.wait_readable()?;
+        }
         match transport.try_read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => transport.wait_readable()?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -43,6 +48,10 @@ macro_rules! transport {
         impl Transport for $stream {
             fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.try_read(buffer)
+            }
+
+            fn is_drained(&self) -> bool {
+                self.is_drained()
             }
 
             fn wait_readable(&self) -> io::Result<()> {

@@ -72,8 +72,8 @@ pub(crate) struct Shard {
     pub(crate) sources: RefCell<SlotMap<SourceKey, SourceState>>,
     pub(crate) stacks: RefCell<StackPool>,
     pub(crate) mailbox: Arc<Mailbox>,
-    /// Messages whose fiber found no stack; oldest first.
-    deferred: RefCell<VecDeque<Message>>,
+    /// What other threads sent and found no stack yet; oldest first.
+    deferred: RefCell<VecDeque<Box<dyn FnOnce() + Send>>>,
     /// Turns since the driver was asked, while the run queue stays busy.
     busy_turns: Cell<u32>,
     /// No fiber has run since the last look outside.
@@ -258,7 +258,11 @@ impl Shard {
                 }
             }
             // Abandoned: its frames stay as they are for ever, and so does what they point into.
-            CoroutineResult::Yield(_) => mem::forget(coroutine),
+            // Their timer guards never run.
+            CoroutineResult::Yield(_) => {
+                mem::forget(coroutine);
+                self.timers.borrow_mut().remove_where(|waiter| Rc::ptr_eq(waiter, &fiber));
+            }
         }
         drop(body);
         self.finish(&fiber);
@@ -274,23 +278,21 @@ impl Shard {
 
     fn read_mail(&self, messages: Vec<Message>) {
         let mut deferred = self.deferred.borrow_mut();
-        if messages.is_empty() && deferred.is_empty() {
-            return;
-        }
-        deferred.extend(messages);
-        while let Some(message) = deferred.pop_front() {
+        for message in messages {
             match message {
                 Message::Wake(key) => self.wake_key(key),
-                Message::Spawn(body) => {
-                    // A refused spawn would drop the closure: make sure of a stack before.
-                    if self.stacks.borrow_mut().reserve().is_err() {
-                        deferred.push_front(Message::Spawn(body));
-                        self.starved.set(true);
-                        return;
-                    }
-                    let spawned = self.spawn(body);
-                    debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
-                }
+                Message::Spawn(body) => deferred.push_back(body),
+            }
+        }
+        while !deferred.is_empty() {
+            // A refused spawn would drop the closure: make sure of a stack before.
+            if self.stacks.borrow_mut().reserve().is_err() {
+                self.starved.set(true);
+                return;
+            }
+            if let Some(body) = deferred.pop_front() {
+                let spawned = self.spawn(body);
+                debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
             }
         }
     }
@@ -312,8 +314,17 @@ impl Shard {
 
     /// Ends every fiber that is left.
     fn cancel_all(&self) {
-        drop(self.mailbox.close());
-        self.deferred.take();
+        let unread = self.mailbox.close().into_iter().filter_map(|message| match message {
+            Message::Spawn(body) => Some(body),
+            Message::Wake(_) => None,
+        });
+        // What never began is dropped on a fiber, where its destructors may do what they like.
+        for body in self.deferred.take().into_iter().chain(unread) {
+            if let Ok(fiber) = self.spawn(body) {
+                fiber.cancel();
+                self.run_ready();
+            }
+        }
         loop {
             let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
             if left.is_empty() {

@@ -1,12 +1,15 @@
 //! Waiting for a descriptor.
 //!
 //! A [`Source`] owns what it waits for, and is registered with the driver at its first wait, for
-//! the directions that were ever waited for. Events are edges: an edge that finds nobody waiting is
-//! kept as a flag, and the next wait for that direction returns at once.
+//! the directions that were ever waited for. Events are edges. Each is kept as a flag, and wakes who
+//! waits; the flag goes when somebody who saw it is about to look (his wait returned), or has looked
+//! (he called [`Source::clear`]). A waiter that is cancelled has not looked, so the flag stays for
+//! the next one.
 
 use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -58,6 +61,8 @@ new_key_type! {
 pub struct Source<T: AsFd> {
     inner: Option<T>,
     registration: Cell<Option<Registration>>,
+    /// Neither `Send` nor `Sync`: it is registered with one thread's driver.
+    of_one_thread: PhantomData<*const ()>,
 }
 
 #[derive(Clone, Copy)]
@@ -72,12 +77,13 @@ pub(crate) struct SourceState {
     read: Side,
     write: Side,
     read_closed: bool,
+    urgent: bool,
 }
 
 /// One direction.
 #[derive(Default)]
 struct Side {
-    /// An edge came that nobody was waiting for.
+    /// An edge came that nobody has looked at.
     ready: bool,
     /// Who waits; a second waiter for the same direction is rare.
     waiter: Option<Rc<FiberCell>>,
@@ -87,7 +93,7 @@ struct Side {
 impl<T: AsFd> Source<T> {
     /// Wraps a descriptor; nothing is registered yet.
     pub fn new(inner: T) -> Self {
-        Self { inner: Some(inner), registration: Cell::new(None) }
+        Self { inner: Some(inner), registration: Cell::new(None), of_one_thread: PhantomData }
     }
 
     /// What the source waits for.
@@ -122,10 +128,41 @@ impl<T: AsFd> Source<T> {
     ///
     /// Outside of a fiber.
     pub fn wait(&self, interest: Interest) -> io::Result<()> {
-        if self.arm(interest)? {
-            local::with(Shard::park)?;
+        if !self.arm(interest)? {
+            return Ok(());
         }
-        Ok(())
+        local::with(|shard| {
+            // Also when the park ends by unwinding: who does not wait must not be woken.
+            let waiting = Waiting { source: self, shard, interest };
+            shard.park()?;
+            drop(waiting);
+            self.clear(interest);
+            Ok(())
+        })
+    }
+
+    /// Forgets that something changed in that direction, because an operation has just found out
+    /// how things are: it would have blocked, or came back short.
+    ///
+    /// Returns whether a read that came back short proves that nothing is left: not when the peer
+    /// sent urgent data, before which reads stop.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn clear(&self, interest: Interest) -> bool {
+        local::with(|shard| {
+            let Some(known) = self.registration.get() else { return true };
+            match shard.sources.borrow_mut().get_mut(known.key) {
+                Some(state) if known.shard_id == shard.id => {
+                    state.side(interest).ready = false;
+                    !state.urgent
+                }
+                _ => true,
+            }
+        })
     }
 
     /// Has the calling fiber woken at the next change in that direction, without waiting for it.
@@ -235,17 +272,40 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
     }
 }
 
+/// A fiber in the list of those that wait, for as long as it does.
+struct Waiting<'s, T: AsFd> {
+    source: &'s Source<T>,
+    shard: &'s Shard,
+    interest: Interest,
+}
+
+impl<T: AsFd> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let Some(known) = self.source.registration.get() else { return };
+        if let Some(state) = self.shard.sources.borrow_mut().get_mut(known.key) {
+            state.side(self.interest).remove(&self.shard.current());
+        }
+    }
+}
+
 impl SourceState {
     fn new(registered: Interests) -> Self {
-        Self { registered, read: Side::default(), write: Side::default(), read_closed: false }
+        let (read, write) = (Side::default(), Side::default());
+        Self { registered, read, write, read_closed: false, urgent: false }
+    }
+
+    fn side(&mut self, interest: Interest) -> &mut Side {
+        match interest {
+            Interest::Read => &mut self.read,
+            Interest::Write => &mut self.write,
+        }
     }
 
     fn arm(&mut self, interest: Interest, fiber: impl FnOnce() -> Rc<FiberCell>) -> bool {
-        let side = match interest {
-            Interest::Read if self.read_closed => return false,
-            Interest::Read => &mut self.read,
-            Interest::Write => &mut self.write,
-        };
+        if interest == Interest::Read && self.read_closed {
+            return false;
+        }
+        let side = self.side(interest);
         if std::mem::take(&mut side.ready) {
             return false;
         }
@@ -264,8 +324,13 @@ impl Side {
         }
     }
 
+    fn remove(&mut self, fiber: &Rc<FiberCell>) {
+        self.waiter.take_if(|waiter| Rc::ptr_eq(waiter, fiber));
+        self.more.retain(|waiter| !Rc::ptr_eq(waiter, fiber));
+    }
+
     fn edge(&mut self, shard: &Shard) {
-        self.ready = self.waiter.is_none();
+        self.ready = true;
         if let Some(waiter) = self.waiter.take() {
             shard.wake(waiter);
         }
@@ -285,6 +350,7 @@ impl Shard {
             return;
         };
         source.read_closed |= readiness.read_closed;
+        source.urgent |= readiness.urgent;
         if readiness.readable {
             source.read.edge(self);
         }

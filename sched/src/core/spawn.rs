@@ -157,9 +157,14 @@ impl Shard {
 
 /// One episode of a resting fiber, ready to be resumed.
 pub(super) fn episode_on(stack: DefaultStack, mut episode: Episodes) -> FiberCoroutine {
-    on_stack(stack, move |fiber| match episode() {
-        ControlFlow::Continue(()) if !fiber.cancelled.get() => Some(episode),
-        _ => None,
+    on_stack(stack, move |fiber| {
+        if fiber.cancelled.get() {
+            return None;
+        }
+        match episode() {
+            ControlFlow::Continue(()) if !fiber.cancelled.get() => Some(episode),
+            _ => None,
+        }
     })
 }
 

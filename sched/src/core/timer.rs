@@ -28,6 +28,11 @@ impl<T> Timers<T> {
         self.entries.remove(&key);
     }
 
+    /// Removes every entry whose value is such; takes time in proportion to all of them.
+    pub(crate) fn remove_where(&mut self, is_such: impl Fn(&T) -> bool) {
+        self.entries.retain(|_, value| !is_such(value));
+    }
+
     /// The next entry that is due at `now`, earliest first.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<T> {
         let entry = self.entries.first_entry()?;

@@ -71,9 +71,11 @@ impl Driver {
             }
             on_event(Readiness {
                 key,
-                readable: flags.intersects(EventFlags::IN | CLOSED | EventFlags::RDHUP),
+                readable: flags
+                    .intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | CLOSED),
                 writable: flags.intersects(EventFlags::OUT | CLOSED),
                 read_closed: flags.intersects(EventFlags::RDHUP | CLOSED),
+                urgent: flags.contains(EventFlags::PRI),
             });
         }
         Ok(())
@@ -127,7 +129,7 @@ impl Waker {
 fn flags(interests: Interests) -> EventFlags {
     let mut flags = EventFlags::ET;
     if interests.read {
-        flags |= EventFlags::IN | EventFlags::RDHUP;
+        flags |= EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI;
     }
     if interests.write {
         flags |= EventFlags::OUT;

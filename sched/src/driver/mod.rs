@@ -61,6 +61,8 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// The peer will send no more; this never becomes false again.
     pub(crate) read_closed: bool,
+    /// TCP urgent data came: from now on a read may come back short before it.
+    pub(crate) urgent: bool,
 }
 
 impl Interests {

@@ -54,6 +54,7 @@ impl Driver {
                 readable: event.readable || closed,
                 writable: event.writable || closed,
                 read_closed: closed,
+                urgent: false, // short reads prove nothing here anyway
             });
         }
         Ok(())

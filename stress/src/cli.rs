@@ -1,0 +1,171 @@
+//! The command line.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+
+use crate::bench::{self, Plan};
+use crate::cpu::Pinning;
+use crate::load::Mode;
+use crate::report;
+use crate::serve::{self, Kind};
+
+/// Measures the server beside its peers.
+///
+/// Every server is a process of its own with one thread. They run side by side and are loaded in
+/// turn, round by round; the figures to compare are the ratios, which are made within a round.
+#[derive(Parser)]
+#[command(name = "stress", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Loads the servers in turn and prints one table a mode
+    ///
+    /// Exits with 1 if a server answered nothing, or anything wrong.
+    Bench(BenchArgs),
+    /// Is one of the servers; `bench` starts these
+    #[command(hide = true)]
+    Serve(ServeArgs),
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// How often each server is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long each time
+    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    seconds: Duration,
+    /// Connections at a time
+    #[arg(long, value_name = "C", default_value = "64")]
+    #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
+    connections: u16,
+    /// The servers, separated by commas [default: all]
+    #[arg(long, value_name = "SERVERS", value_delimiter = ',')]
+    only: Vec<Kind>,
+    /// The modes, separated by commas [default: all]
+    #[arg(long, value_name = "MODES", value_delimiter = ',')]
+    mode: Vec<Mode>,
+    /// Where to write the raw rounds
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// One round of 0.3 s: shows that everything works, and nothing else
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    server: Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    let result = match cli.command {
+        Command::Bench(args) => measure(args),
+        Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("stress: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the benchmark; false if a server failed in it.
+fn measure(args: BenchArgs) -> io::Result<bool> {
+    // A path that cannot be written is better known now than after the last round.
+    let create = |path: PathBuf| {
+        File::create(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+        })
+    };
+    let json = args.json.map(create).transpose()?;
+    let plan = Plan {
+        servers: chosen(args.only),
+        modes: chosen(args.mode),
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        connections: args.connections,
+        pinning: Pinning::choose()?,
+    };
+    let conditions = report::conditions(&plan)?;
+    println!("{conditions}");
+    let mut rounds = Vec::new();
+    for &mode in &plan.modes {
+        let of_mode = bench::run(&plan, mode)?;
+        println!("\n{}", report::table(&plan, mode, &of_mode));
+        rounds.extend(of_mode);
+    }
+    if let Some(file) = json {
+        report::write_json(file, &conditions, &rounds)?;
+    }
+    Ok(rounds.iter().all(|round| round.requests > 0 && round.errors == 0))
+}
+
+/// Prints help as clap means it, and a mistake as one line.
+fn explain(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print!("{error}");
+        return ExitCode::SUCCESS;
+    }
+    let text = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "what to do? see --help".to_owned(),
+        _ => error.to_string(),
+    };
+    // The first paragraph says what is wrong; after it come hints and usage.
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let line = lines.join(" ");
+    eprintln!("stress: {}", line.strip_prefix("error: ").unwrap_or(&line));
+    ExitCode::from(2)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a number from 0.1 to 600".to_owned()),
+    }
+}
+
+/// Each of `named` once, or all if none is.
+fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
+    if named.is_empty() {
+        return T::value_variants().to_vec();
+    }
+    let mut once = Vec::with_capacity(named.len());
+    for item in named {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
+}
+
+/// A `--quick` round. Arbitrary: long enough for thousands of requests, short enough for a CI job.
+const QUICK_TIME: Duration = Duration::from_millis(300);
+
+/// Arbitrary, as the bound on the seconds is: together they bound the run, to days at worst.
+const ROUNDS_MAX: i64 = 100;
+
+/// Arbitrary: as many descriptors as most systems grant.
+const CONNECTIONS_MAX: i64 = 10_000;
