@@ -1,10 +1,10 @@
 //! Waiting for a descriptor.
 //!
 //! A [`Source`] owns what it waits for, and is registered with the driver at its first wait, for
-//! the directions that were ever waited for. Events are edges. Each is kept as a flag, and wakes who
-//! waits; the flag goes when somebody who saw it is about to look (his wait returned), or has looked
-//! (he called [`Source::clear`]). A waiter that is cancelled has not looked, so the flag stays for
-//! the next one.
+//! the directions that were ever waited for. Events are edges. Each is kept as a flag, and wakes
+//! who waits; the flag goes when somebody who saw it is about to look (his wait returned), or has
+//! looked (he called [`Source::clear`]). A waiter that is cancelled has not looked, so the flag
+//! stays for the next one.
 
 use std::cell::Cell;
 use std::fmt;

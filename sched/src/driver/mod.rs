@@ -55,6 +55,7 @@ pub(crate) struct Interests {
 
 /// One edge: what a descriptor became ready for.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // the flags of an event, in any combination
 pub(crate) struct Readiness {
     pub(crate) key: u64,
     pub(crate) readable: bool,
