@@ -39,15 +39,16 @@ pub struct Fiber {
 pub(crate) struct Unwinding;
 
 impl Fiber {
-    /// Ends the fiber's current or next [`park`], or any other wait of it, which then looks again
-    /// at what it waits for. Works from every thread; does nothing if the fiber has ended.
+    /// Ends the fiber's current or next [`park`]. Any other wait of it looks again at what it waits
+    /// for, and a resting fiber runs an episode. Works from every thread; does nothing if the fiber
+    /// has ended.
     ///
     /// Not a yield point.
     pub fn unpark(&self) {
         let here = local::try_with(|shard| {
             let here = shard.id == self.shard_id;
             if here {
-                shard.wake_key(self.key);
+                shard.unpark_key(self.key);
             }
             here
         });
@@ -116,8 +117,10 @@ pub fn current() -> Fiber {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn park() {
-    // An unwinding fiber does not wait, which the contract allows.
-    let _ = local::with(Shard::park);
+    local::with(|shard| {
+        // An unwinding fiber does not wait, which the contract allows.
+        let _ = shard.park_unless_unparked();
+    });
 }
 
 /// As [`park`], but for at most `timeout`.
@@ -135,9 +138,9 @@ pub fn park() {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn park_timeout(timeout: Duration) {
-    let _ = local::with(|shard| {
+    local::with(|shard| {
         let _timer = shard.set_timer(timeout);
-        shard.park()
+        let _ = shard.park_unless_unparked();
     });
 }
 
@@ -160,8 +163,11 @@ pub fn park_timeout(timeout: Duration) {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn yield_now() {
-    wake_later();
-    park();
+    local::with(|shard| {
+        shard.wake(shard.current());
+        // An unwinding fiber does not wait.
+        let _ = shard.park();
+    });
 }
 
 /// Puts the calling fiber into the run queue, so that its next wait lasts only until the other
@@ -293,6 +299,18 @@ impl Shard {
         self.yield_point(&fiber)
     }
 
+    /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
+    /// if another wait took the wake-up, it is not lost.
+    fn park_unless_unparked(&self) -> Result<(), Unwinding> {
+        let fiber = self.current();
+        if fiber.unparked.get() {
+            self.wake(Rc::clone(&fiber));
+        }
+        self.park()?;
+        fiber.unparked.set(false);
+        Ok(())
+    }
+
     /// Whether the running fiber may wait: not if it unwinds; raises if it is cancelled.
     fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
         if std::thread::panicking() {
@@ -334,9 +352,11 @@ impl Shard {
         }
     }
 
-    pub(crate) fn wake_key(&self, key: FiberKey) {
+    /// Unparks a fiber, if it is still there.
+    pub(crate) fn unpark_key(&self, key: FiberKey) {
         let fiber = self.fibers.borrow().get(key).cloned();
         if let Some(fiber) = fiber {
+            fiber.unparked.set(true);
             self.wake(fiber);
         }
     }

@@ -280,7 +280,7 @@ impl Shard {
         let mut deferred = self.deferred.borrow_mut();
         for message in messages {
             match message {
-                Message::Wake(key) => self.wake_key(key),
+                Message::Wake(key) => self.unpark_key(key),
                 Message::Spawn(body) => deferred.push_back(body),
             }
         }

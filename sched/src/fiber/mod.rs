@@ -59,6 +59,8 @@ pub(crate) struct FiberCell {
     pub(crate) switch: Switch,
     /// In the run queue: a second wake-up before it runs changes nothing.
     pub(crate) queued: Cell<bool>,
+    /// `unpark` was called and no `park` has returned for it yet.
+    pub(crate) unparked: Cell<bool>,
     /// Sticky: every yield point of a cancelled fiber raises.
     pub(crate) cancelled: Cell<bool>,
     /// How often a cancel was raised in it; more than once means that it swallows them.
@@ -78,6 +80,7 @@ impl FiberCell {
             body: RefCell::new(Body::Over),
             switch: Switch::default(),
             queued: Cell::new(false),
+            unparked: Cell::new(false),
             cancelled: Cell::new(false),
             raises: Cell::new(0),
             before_park: Cell::new(None),
