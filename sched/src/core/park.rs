@@ -170,7 +170,7 @@ pub fn yield_now() {
     });
 }
 
-/// Puts the calling fiber into the run queue, so that its next wait lasts only until the other
+/// Puts the calling fiber into the run queue, so that its next wait ends early, after the other
 /// ready fibers have run. An episode that has more to do before it rests calls this and ends.
 ///
 /// Not a yield point.
