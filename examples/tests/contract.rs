@@ -7,7 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 const SERVERS: [&str; 2] = ["hello", "bench_server"];
 
-/// Cargo builds the examples beside the tests: `target/PROFILE/examples`.
+/// `cargo test` builds the examples beside the tests, in `target/PROFILE/examples`; when it is told
+/// which targets to test, `cargo build --examples` has to come first.
 fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
