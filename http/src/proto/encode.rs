@@ -20,14 +20,14 @@ pub(crate) struct Encoder {
     ok_and_date: Vec<u8>,
     /// The same and the content type of the last such response, which is often the next one's.
     usual: Vec<u8>,
-    usual_type: &'static str,
+    usual_type: Option<&'static str>,
 }
 
 impl Encoder {
     /// An encoder for one second: `date` is an IMF-fixdate (RFC 9110 section 5.6.7).
     pub(crate) fn new(date: &str) -> Self {
         let ok_and_date = [OK.as_bytes(), b"Date: ", date.as_bytes(), b"\r\n"].concat();
-        Self { ok_and_date, usual: Vec::new(), usual_type: "" }
+        Self { ok_and_date, usual: Vec::new(), usual_type: None }
     }
 
     /// Appends a whole head to `out`.
@@ -46,11 +46,11 @@ impl Encoder {
         match content_type {
             Some(content_type) if status == StatusCode::OK => {
                 // The same constant is at the same place: no need to compare the text.
-                if !std::ptr::eq(content_type, self.usual_type) {
+                if !self.usual_type.is_some_and(|usual| std::ptr::eq(usual, content_type)) {
                     self.usual.clear();
                     self.usual.extend_from_slice(&self.ok_and_date);
                     put_content_type(&mut self.usual, content_type);
-                    self.usual_type = content_type;
+                    self.usual_type = Some(content_type);
                 }
                 out.extend_from_slice(&self.usual);
             }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn each_response_has_its_own_content_type() {
         let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
-        for content_type in ["text/plain", "text/plain", "application/json", "text/plain"] {
+        for content_type in ["", "text/plain", "text/plain", "application/json", "text/plain"] {
             let mut out = Vec::new();
             let (status, connection) = (StatusCode::OK, Connection::Default);
             encoder.encode(&mut out, status, Some(content_type), &[], Some(1), connection);
