@@ -287,16 +287,16 @@ impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self) -> Result<(), Unwinding> {
         let fiber = self.current();
-        self.yield_point(&fiber)?;
+        yield_point(&fiber)?;
         if let Some(hook) = fiber.before_park.take() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
             // is for: return early, and let the caller look again.
             hook();
-            return self.yield_point(&fiber);
+            return yield_point(&fiber);
         }
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
-        self.yield_point(&fiber)
+        yield_point(&fiber)
     }
 
     /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
@@ -309,24 +309,6 @@ impl Shard {
         self.park()?;
         fiber.unparked.set(false);
         Ok(())
-    }
-
-    /// Whether the running fiber may wait: not if it unwinds; raises if it is cancelled.
-    fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
-        if std::thread::panicking() {
-            return Err(Unwinding);
-        }
-        if !fiber.cancelled.get() {
-            return Ok(());
-        }
-        fiber.raises.set(fiber.raises.get() + 1);
-        if fiber.raises.get() > RAISES_MAX {
-            self.abandoned.set(self.abandoned.get() + 1);
-            // SAFETY: as in `park`: this is the fiber's own coroutine.
-            unsafe { fiber.switch.suspend(Suspend::Abandoned) };
-            unreachable!("an abandoned fiber was resumed");
-        }
-        unwind::raise()
     }
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
@@ -366,6 +348,23 @@ impl Shard {
         fiber.cancelled.set(true);
         self.wake(Rc::clone(fiber));
     }
+}
+
+/// Whether the running fiber may wait: not if it unwinds; raises if it is cancelled.
+fn yield_point(fiber: &FiberCell) -> Result<(), Unwinding> {
+    if std::thread::panicking() {
+        return Err(Unwinding);
+    }
+    if !fiber.cancelled.get() {
+        return Ok(());
+    }
+    fiber.raises.set(fiber.raises.get() + 1);
+    if fiber.raises.get() > RAISES_MAX {
+        // SAFETY: only `Shard::park` calls this, with the running fiber, so this is its coroutine.
+        unsafe { fiber.switch.suspend(Suspend::Abandoned) };
+        unreachable!("an abandoned fiber was resumed");
+    }
+    unwind::raise()
 }
 
 impl From<Unwinding> for io::Error {

@@ -80,8 +80,6 @@ pub(crate) struct Shard {
     idle_turn: Cell<bool>,
     /// A fiber or a message waits for a stack: look again soon, whatever the timers say.
     starved: Cell<bool>,
-    /// Fibers given up because they swallowed their cancels.
-    pub(crate) abandoned: Cell<u64>,
 }
 
 /// Runs `root` as the first fiber of a new shard on this thread, and returns what it returns.
@@ -185,7 +183,6 @@ impl Shard {
             busy_turns: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
-            abandoned: Cell::new(0),
         })
     }
 

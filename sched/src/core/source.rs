@@ -248,7 +248,8 @@ impl<T: AsFd> Source<T> {
         };
         local::try_with(|shard| {
             if shard.id == shard_id {
-                shard.sources.borrow_mut().remove(key);
+                // Dropped at the end, when the table is not borrowed any more.
+                let _state = shard.sources.borrow_mut().remove(key);
                 // It fails only if the descriptor was closed behind our back, and then the driver
                 // has forgotten it already.
                 let _ = shard.driver.remove(self.inner().as_fd());
