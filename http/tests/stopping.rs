@@ -135,3 +135,14 @@ fn a_port_can_be_served_again_and_again() {
         running.join().unwrap().unwrap();
     }
 }
+
+#[test]
+fn a_drain_may_take_as_long_as_it_likes() {
+    let configure = |builder: straightline::Builder| builder.drain_timeout(Duration::MAX);
+    let server = serve_with(configure, |_: &mut Request| "served");
+    let mut client = server.client();
+    assert_eq!(client.get("/").text(), "served");
+    server.handle.stop();
+    assert!(client.is_at_end());
+    assert_eq!(server.join().cut, 0);
+}

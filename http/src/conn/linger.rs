@@ -6,9 +6,9 @@
 //! (RFC 9112 section 9.6).
 
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use straightline_sched::park_timeout;
+use straightline_sched::{checkpoint, now, park_timeout};
 
 use super::transport::Transport;
 
@@ -19,7 +19,7 @@ pub(crate) fn linger(transport: &dyn Transport) {
     if transport.shutdown_write().is_err() {
         return; // the client is gone: nothing is on its way
     }
-    let deadline = Instant::now() + LINGER_TIME;
+    let deadline = now() + LINGER_TIME;
     let mut scratch = [0; 1024];
     let mut dropped = 0;
     while dropped < LINGER_BYTES_MAX {
@@ -27,10 +27,10 @@ pub(crate) fn linger(transport: &dyn Transport) {
             Ok(0) => return,
             Ok(count) => {
                 dropped += count;
-                straightline_sched::checkpoint();
+                checkpoint();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = deadline.saturating_duration_since(now());
                 if left.is_zero() {
                     return;
                 }

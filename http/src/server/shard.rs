@@ -75,9 +75,10 @@ fn serve(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Re
     }
     state.draining.set(true);
     state.wake_connections();
-    let deadline = Instant::now() + shared.config.drain_timeout;
+    let deadline = sched::now().checked_add(shared.config.drain_timeout);
     while !state.connections.borrow().is_empty() && shared.phase() == Phase::Draining {
-        let left = deadline.saturating_duration_since(Instant::now());
+        // A timeout beyond the clock's range is none.
+        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::now()));
         if left.is_zero() {
             break;
         }
