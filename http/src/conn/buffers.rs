@@ -94,7 +94,7 @@ impl Input {
             (self.start, self.end) = (0, self.end - self.start);
         } else {
             // One byte more than a head may have, so that reading never stops without a refusal.
-            let grown = (self.bytes.len() * 2).min(bytes_max + 1);
+            let grown = (self.bytes.len() * 2).min(bytes_max.saturating_add(1));
             debug_assert!(grown > self.bytes.len(), "a full buffer without a refusal");
             self.bytes.resize(grown.max(self.bytes.len() + 1), 0);
         }

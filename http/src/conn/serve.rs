@@ -198,9 +198,7 @@ impl Connection {
             length,
             connection,
         );
-        if head.method == Method::HEAD {
-            return Ok(());
-        }
+        let body = if head.method == Method::HEAD { &[] } else { body };
         if body.len() > COPY_BYTES_MAX {
             drop(output);
             return self.link.flush_with(body);
