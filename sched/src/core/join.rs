@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 
 use super::local;
 use super::park::Fiber;
-use crate::fiber::FiberCell;
 use crate::fiber::unwind::is_cancel;
+use crate::fiber::{FiberCell, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
@@ -72,7 +72,7 @@ impl<T> JoinHandle<T> {
             }
             let waited = local::with(|shard| {
                 self.fiber.joiner.set(Some(shard.current()));
-                shard.park()
+                shard.park(Wait::End(self.fiber.key))
             });
             if waited.is_err() {
                 return Err(JoinError { kind: Kind::Unwinding });

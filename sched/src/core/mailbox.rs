@@ -50,6 +50,7 @@ struct State {
 
 pub(crate) enum Message {
     Spawn(Box<dyn FnOnce() + Send>),
+    Unpark(FiberKey),
     Wake(FiberKey),
 }
 

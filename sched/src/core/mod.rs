@@ -17,8 +17,10 @@ mod timer;
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
 pub use park::{
-    BeforePark, Fiber, before_park, checkpoint, current, park, park_timeout, wake_later, yield_now,
+    BeforePark, Fiber, Unwinding, before_park, checkpoint, current, park, park_timeout, wake_later,
+    yield_now,
 };
+pub(crate) use park::{try_current, try_park};
 pub use shard::{Config, now, run, run_with};
 pub use source::Source;
 pub use spawn::{spawn, spawn_episodes, try_spawn};

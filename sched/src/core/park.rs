@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
-use crate::fiber::{FiberCell, FiberKey, Suspend, unwind};
+use crate::fiber::{FiberCell, FiberKey, Suspend, Wait, unwind};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -34,9 +34,12 @@ pub struct Fiber {
     mailbox: Arc<Mailbox>,
 }
 
-/// The calling fiber may not wait: it is unwinding.
-#[derive(Debug)]
-pub(crate) struct Unwinding;
+/// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed its
+/// deadline, and a destructor has made a blocking call.
+///
+/// Code that is no destructor never sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwinding;
 
 impl Fiber {
     /// Ends the fiber's current or next [`park`]. Any other wait of it looks again at what it waits
@@ -45,17 +48,30 @@ impl Fiber {
     ///
     /// Not a yield point.
     pub fn unpark(&self) {
-        let here = local::try_with(|shard| {
-            let here = shard.id == self.shard_id;
-            if here {
-                shard.unpark_key(self.key);
-            }
-            here
-        });
-        if here != Some(true) {
+        if !self.on_its_shard(|shard| shard.unpark_key(self.key)) {
             // A closed mailbox means that the fiber has ended, which is no error here.
+            let _ = self.mailbox.send(Message::Unpark(self.key));
+        }
+    }
+
+    /// Ends the fiber's current wait, or its next one if it has not begun; a [`park`] too, which
+    /// may return early, but not the one after it. From every thread.
+    pub(crate) fn wake(&self) {
+        if !self.on_its_shard(|shard| shard.wake_key(self.key)) {
             let _ = self.mailbox.send(Message::Wake(self.key));
         }
+    }
+
+    /// Calls `act` if the caller is on the fiber's own thread; returns whether it is.
+    fn on_its_shard(&self, act: impl FnOnce(&Shard)) -> bool {
+        local::try_with(|shard| {
+            let here = shard.id == self.shard_id;
+            if here {
+                act(shard);
+            }
+            here
+        })
+        .unwrap_or(false)
     }
 }
 
@@ -86,6 +102,16 @@ impl fmt::Debug for Fiber {
 /// ```
 pub fn current() -> Fiber {
     local::with(|shard| shard.handle_to(&shard.current()))
+}
+
+/// As [`current`]; `None` where no fiber runs.
+pub(crate) fn try_current() -> Option<Fiber> {
+    local::try_with(|shard| shard.try_current().map(|fiber| shard.handle_to(&fiber))).flatten()
+}
+
+/// Suspends the calling fiber until it is woken; `None` where no fiber runs.
+pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|_| shard.park(wait))).flatten()
 }
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
@@ -166,7 +192,7 @@ pub fn yield_now() {
     local::with(|shard| {
         shard.wake(shard.current());
         // An unwinding fiber does not wait.
-        let _ = shard.park();
+        let _ = shard.park(Wait::Turn);
     });
 }
 
@@ -285,7 +311,7 @@ impl fmt::Debug for BeforePark {
 
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
-    pub(crate) fn park(&self) -> Result<(), Unwinding> {
+    pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
         let fiber = self.current();
         yield_point(&fiber)?;
         if let Some(hook) = fiber.before_park.take() {
@@ -294,8 +320,11 @@ impl Shard {
             hook();
             return yield_point(&fiber);
         }
+        fiber.wait.set(wait);
+        fiber.since.set(self.now.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
+        fiber.wait.set(Wait::Nothing);
         yield_point(&fiber)
     }
 
@@ -306,7 +335,7 @@ impl Shard {
         if fiber.unparked.get() {
             self.wake(Rc::clone(&fiber));
         }
-        self.park()?;
+        self.park(Wait::Unpark)?;
         fiber.unparked.set(false);
         Ok(())
     }
@@ -321,16 +350,28 @@ impl Shard {
     ///
     /// Between two fibers, where only the scheduler's own code runs.
     pub(crate) fn current(&self) -> Rc<FiberCell> {
-        match &*self.current.borrow() {
-            Some(fiber) => Rc::clone(fiber),
+        match self.try_current() {
+            Some(fiber) => fiber,
             None => panic!("straightline: a blocking call outside of a fiber"),
         }
+    }
+
+    pub(crate) fn try_current(&self) -> Option<Rc<FiberCell>> {
+        self.current.borrow().clone()
     }
 
     /// Puts a fiber into the run queue, once.
     pub(crate) fn wake(&self, fiber: Rc<FiberCell>) {
         if !fiber.queued.replace(true) {
             self.ready.borrow_mut().push_back(fiber);
+        }
+    }
+
+    /// Wakes a fiber, if it is still there.
+    pub(crate) fn wake_key(&self, key: FiberKey) {
+        let fiber = self.fibers.borrow().get(key).cloned();
+        if let Some(fiber) = fiber {
+            self.wake(fiber);
         }
     }
 
@@ -369,9 +410,17 @@ fn yield_point(fiber: &FiberCell) -> Result<(), Unwinding> {
 
 impl From<Unwinding> for io::Error {
     fn from(_: Unwinding) -> Self {
-        Self::other("the fiber is unwinding and may not wait")
+        Self::other(Unwinding)
     }
 }
+
+impl fmt::Display for Unwinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the fiber is unwinding and may not wait")
+    }
+}
+
+impl std::error::Error for Unwinding {}
 
 /// How many operations may succeed in a row before the fiber yields. Arbitrary: at about 1 µs an
 /// operation it keeps the others waiting for a tenth of a millisecond.

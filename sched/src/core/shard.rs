@@ -277,7 +277,8 @@ impl Shard {
         let mut deferred = self.deferred.borrow_mut();
         for message in messages {
             match message {
-                Message::Wake(key) => self.unpark_key(key),
+                Message::Unpark(key) => self.unpark_key(key),
+                Message::Wake(key) => self.wake_key(key),
                 Message::Spawn(body) => deferred.push_back(body),
             }
         }
@@ -313,7 +314,7 @@ impl Shard {
     fn cancel_all(&self) {
         let unread = self.mailbox.close().into_iter().filter_map(|message| match message {
             Message::Spawn(body) => Some(body),
-            Message::Wake(_) => None,
+            Message::Unpark(_) | Message::Wake(_) => None,
         });
         // What never began is dropped on a fiber, where its destructors may do what they like.
         for body in self.deferred.take().into_iter().chain(unread) {

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
@@ -18,7 +18,7 @@ use slotmap::{Key, KeyData, SlotMap, new_key_type};
 use super::local;
 use super::shard::Shard;
 use crate::driver::{Interest, Interests, Readiness};
-use crate::fiber::FiberCell;
+use crate::fiber::{FiberCell, Wait};
 
 new_key_type! {
     /// A source's place in its shard's table, and the key of its events. It carries a generation,
@@ -134,7 +134,7 @@ impl<T: AsFd> Source<T> {
         local::with(|shard| {
             // Also when the park ends by unwinding: who does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            shard.park()?;
+            shard.park(self.wait_for(interest))?;
             drop(waiting);
             self.clear(interest);
             Ok(())
@@ -222,6 +222,14 @@ impl<T: AsFd> Source<T> {
             };
             Ok(state.arm(interest, || shard.current()))
         })
+    }
+
+    fn wait_for(&self, interest: Interest) -> Wait {
+        let number = self.inner().as_fd().as_raw_fd();
+        match interest {
+            Interest::Read => Wait::Readable(number),
+            Interest::Write => Wait::Writable(number),
+        }
     }
 
     /// The first wait on this shard.

@@ -8,11 +8,10 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use corosensei::stack::DefaultStack;
-
 use super::join::{JoinHandle, Packet};
 use super::local;
 use super::shard::Shard;
+use crate::fiber::stack::FiberStack;
 use crate::fiber::{Body, Episodes, FiberCell, FiberCoroutine};
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -146,7 +145,7 @@ impl Shard {
     /// Enters a fiber into the table and the run queue.
     fn enroll(&self, body: Body) -> Rc<FiberCell> {
         let mut fibers = self.fibers.borrow_mut();
-        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key)));
+        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, self.now.get())));
         let fiber = Rc::clone(&fibers[key]);
         drop(fibers);
         fiber.body.replace(body);
@@ -156,7 +155,7 @@ impl Shard {
 }
 
 /// One episode of a resting fiber, ready to be resumed.
-pub(super) fn episode_on(stack: DefaultStack, mut episode: Episodes) -> FiberCoroutine {
+pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCoroutine {
     on_stack(stack, move |fiber| {
         if fiber.cancelled.get() {
             return None;
@@ -173,7 +172,7 @@ pub(super) fn episode_on(stack: DefaultStack, mut episode: Episodes) -> FiberCor
 /// Nothing unwinds out of it: not a panic of an episode, and not one of a destructor that runs
 /// after the body (of a result that nobody joins, of a closure that never began).
 fn on_stack(
-    stack: DefaultStack,
+    stack: FiberStack,
     body: impl FnOnce(&FiberCell) -> Option<Episodes> + 'static,
 ) -> FiberCoroutine {
     FiberCoroutine::with_stack(stack, move |yielder, ()| {

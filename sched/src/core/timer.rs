@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::local;
 use super::shard::Shard;
-use crate::fiber::FiberCell;
+use crate::fiber::{FiberCell, Wait};
 
 /// Who is to be woken when. Equal times are told apart by order of arrival.
 pub(crate) struct Timers<T> {
@@ -101,7 +101,7 @@ pub fn sleep(duration: Duration) {
     local::with(|shard| {
         let timer = shard.set_timer(duration);
         while shard.now.get() < timer.at {
-            if shard.park().is_err() {
+            if shard.park(Wait::Time).is_err() {
                 return;
             }
         }

@@ -11,16 +11,19 @@
 pub(crate) mod stack;
 mod switch;
 pub(crate) mod unwind;
+mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::time::Instant;
 
 use corosensei::Coroutine;
-use corosensei::stack::DefaultStack;
 use slotmap::new_key_type;
 
+use stack::FiberStack;
 pub(crate) use switch::Switch;
+pub(crate) use wait::Wait;
 
 new_key_type! {
     /// A fiber's place in its shard's table; never reused for another fiber.
@@ -40,7 +43,7 @@ pub(crate) enum Suspend {
 pub(crate) type Episodes = Box<dyn FnMut() -> ControlFlow<()>>;
 
 /// A plain fiber returns `None`; an episodic one its closure, unless it is over.
-pub(crate) type FiberCoroutine = Coroutine<(), Suspend, Option<Episodes>, DefaultStack>;
+pub(crate) type FiberCoroutine = Coroutine<(), Suspend, Option<Episodes>, FiberStack>;
 
 /// What the scheduler resumes.
 pub(crate) enum Body {
@@ -59,6 +62,9 @@ pub(crate) struct FiberCell {
     pub(crate) switch: Switch,
     /// In the run queue: a second wake-up before it runs changes nothing.
     pub(crate) queued: Cell<bool>,
+    /// What it waits for, since the turn that began then.
+    pub(crate) wait: Cell<Wait>,
+    pub(crate) since: Cell<Instant>,
     /// `unpark` was called and no `park` has returned for it yet.
     pub(crate) unparked: Cell<bool>,
     /// Sticky: every yield point of a cancelled fiber raises.
@@ -74,12 +80,14 @@ pub(crate) struct FiberCell {
 }
 
 impl FiberCell {
-    pub(crate) fn new(key: FiberKey) -> Self {
+    pub(crate) fn new(key: FiberKey, now: Instant) -> Self {
         Self {
             key,
             body: RefCell::new(Body::Over),
             switch: Switch::default(),
             queued: Cell::new(false),
+            wait: Cell::new(Wait::Nothing),
+            since: Cell::new(now),
             unparked: Cell::new(false),
             cancelled: Cell::new(false),
             raises: Cell::new(0),

@@ -15,10 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corosensei::stack::DefaultStack;
 
+/// What a fiber runs on.
+pub(crate) type FiberStack = DefaultStack;
+
 /// A shard's free stacks, all of one size.
 pub(crate) struct StackPool {
     stack_bytes: usize,
-    free: Vec<DefaultStack>,
+    free: Vec<FiberStack>,
 }
 
 impl StackPool {
@@ -31,7 +34,7 @@ impl StackPool {
     /// # Errors
     ///
     /// `QuotaExceeded` at the process's limit of stacks; otherwise what `mmap` said.
-    pub(crate) fn take(&mut self) -> io::Result<DefaultStack> {
+    pub(crate) fn take(&mut self) -> io::Result<FiberStack> {
         match self.free.pop() {
             Some(stack) => Ok(stack),
             None => map(self.stack_bytes),
@@ -46,7 +49,7 @@ impl StackPool {
         Ok(())
     }
 
-    pub(crate) fn give(&mut self, stack: DefaultStack) {
+    pub(crate) fn give(&mut self, stack: FiberStack) {
         if self.free.len() < FREE_STACKS_MAX {
             self.free.push(stack);
         } else {
@@ -61,7 +64,7 @@ impl Drop for StackPool {
     }
 }
 
-fn map(stack_bytes: usize) -> io::Result<DefaultStack> {
+fn map(stack_bytes: usize) -> io::Result<FiberStack> {
     let limit = stacks_max();
     if MAPPED.fetch_add(1, Ordering::Relaxed) >= limit {
         MAPPED.fetch_sub(1, Ordering::Relaxed);
@@ -75,7 +78,7 @@ fn map(stack_bytes: usize) -> io::Result<DefaultStack> {
     })
 }
 
-fn unmap(stack: DefaultStack) {
+fn unmap(stack: FiberStack) {
     drop(stack);
     MAPPED.fetch_sub(1, Ordering::Relaxed);
 }

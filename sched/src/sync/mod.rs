@@ -1,0 +1,3 @@
+//! What fibers share, wait for and send each other.
+
+mod waiter;
