@@ -41,9 +41,11 @@ mod fiber;
 pub mod sync;
 
 pub use crate::core::{
-    BeforePark, Closed, Config, Fiber, Handle, JoinError, JoinHandle, Source, Unwinding,
-    before_park, checkpoint, current, now, park, park_timeout, run, run_with, sleep, spawn,
-    spawn_episodes, try_spawn, wake_later, yield_now,
+    BeforePark, Builder, Closed, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal,
+    FiberState, Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, Stats, TryScope,
+    Unwinding, before_park, checkpoint, current, deadline, inspect, inspect_with_backtraces, now,
+    park, park_timeout, remaining, run, run_with, scope, sleep, spawn, spawn_episodes, stats,
+    try_scope, uncancellable, wake_later, yield_now,
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::unwind::is_cancel;

@@ -35,7 +35,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         let mut fibers = Vec::new();
         let error = loop {
             let held = Rc::clone(&held);
-            let spawned = sched::try_spawn(move || {
+            let spawned = sched::Builder::new().spawn(move || {
                 sched::park();
                 drop(held);
             });

@@ -48,7 +48,8 @@ pub(crate) struct Registered(ConnectionKey);
 
 /// Serves `listeners` on the calling thread until the server is stopped and drained.
 pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
-    let config = sched::Config { stack_bytes: shared.config.stack_bytes };
+    let config =
+        sched::Config { stack_bytes: shared.config.stack_bytes, ..sched::Config::default() };
     let shared = Arc::clone(shared);
     sched::run_with(config, move || serve(&shared, index, listeners))?
 }
@@ -60,7 +61,7 @@ fn serve(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Re
     let mut acceptors = Vec::with_capacity(listeners.len());
     for listener in listeners {
         let (state, shared) = (Rc::clone(&state), Arc::clone(shared));
-        acceptors.push(sched::try_spawn(move || {
+        acceptors.push(sched::Builder::new().name("acceptor").spawn(move || {
             accept_loop(listener, &state, &shared);
         })?);
     }

@@ -3,14 +3,16 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 use parking_lot::Mutex;
 
 use super::local;
 use super::park::Fiber;
-use crate::fiber::unwind::is_cancel;
-use crate::fiber::{FiberCell, Wait};
+use super::shard::Shard;
+use crate::fiber::unwind::{self, Reason};
+use crate::fiber::{Birth, Family, FiberCell, FiberKey, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
@@ -21,7 +23,13 @@ pub struct JoinHandle<T> {
 }
 
 /// Where a fiber leaves its result: a value, or what it unwound with.
-pub(crate) type Packet<T> = RefCell<Option<Result<T, Box<dyn Any + Send>>>>;
+pub(crate) struct Packet<T> {
+    outcome: RefCell<Option<Outcome<T>>>,
+    /// The scope that hears of a panic which nobody took.
+    family: Option<Rc<Family>>,
+}
+
+type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// Why [`JoinHandle::join`] has no value to return.
 pub struct JoinError {
@@ -32,6 +40,7 @@ enum Kind {
     /// The lock is never contended: it makes the error `Sync`, which boxed errors have to be.
     Panic(Mutex<Box<dyn Any + Send>>),
     Cancelled,
+    Expired,
     Unwinding,
 }
 
@@ -40,14 +49,33 @@ impl<T> JoinHandle<T> {
         Self { packet, fiber }
     }
 
+    /// The handle of a fiber that was cancelled before there was one.
+    pub(super) fn never_begun(shard: &Shard, spawned_at: &'static Location<'static>) -> Self {
+        let birth = Birth { spawned_at, name: None, family: None };
+        let fiber = FiberCell::new(FiberKey::default(), birth, shard.now.get());
+        fiber.over.set(true);
+        Self::new(Rc::new(Packet::new(None)), Rc::new(fiber))
+    }
+
     /// Waits for the fiber to end and returns what it returned.
+    ///
+    /// # Blocking
     ///
     /// A yield point, unless the fiber has ended already.
     ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline of the caller ends the wait by unwinding; the fiber that is waited
+    /// for goes on.
+    ///
     /// # Errors
     ///
-    /// [`JoinError`] if the fiber panicked or was cancelled, or if the caller is itself unwinding
-    /// and therefore may not wait.
+    /// [`JoinError`] if the fiber panicked, was cancelled or passed a deadline that it inherited,
+    /// or if the caller is itself unwinding and therefore may not wait.
+    ///
+    /// # Panics
+    ///
+    /// Where waiting could never end: the fiber waits, through others or directly, for the caller.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -64,7 +92,7 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> Result<T, JoinError> {
         loop {
             if self.fiber.over.get() {
-                return match self.packet.take() {
+                return match self.packet.outcome.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
                     // It never began, or was given up: either way it was cancelled.
                     None => Err(JoinError { kind: Kind::Cancelled }),
@@ -118,6 +146,28 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl<T> Packet<T> {
+    pub(super) fn new(family: Option<Rc<Family>>) -> Self {
+        Self { outcome: RefCell::new(None), family }
+    }
+
+    pub(super) fn fill(&self, outcome: Outcome<T>) {
+        self.outcome.replace(Some(outcome));
+    }
+}
+
+impl<T> Drop for Packet<T> {
+    fn drop(&mut self) {
+        let (Some(family), Some(Err(payload))) = (&self.family, self.outcome.take()) else {
+            return;
+        };
+        if unwind::reason(&*payload).is_none() {
+            let first = family.panic.take().unwrap_or(payload);
+            family.panic.set(Some(first));
+        }
+    }
+}
+
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
@@ -126,8 +176,11 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 impl JoinError {
     fn from_payload(payload: Box<dyn Any + Send>) -> Self {
-        let kind =
-            if is_cancel(&*payload) { Kind::Cancelled } else { Kind::Panic(Mutex::new(payload)) };
+        let kind = match unwind::reason(&*payload) {
+            Some(Reason::Cancelled) => Kind::Cancelled,
+            Some(Reason::Expired(_)) => Kind::Expired,
+            None => Kind::Panic(Mutex::new(payload)),
+        };
         Self { kind }
     }
 
@@ -139,6 +192,11 @@ impl JoinError {
     /// The fiber was cancelled, by [`JoinHandle::cancel`] or because its shard ended.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.kind, Kind::Cancelled)
+    }
+
+    /// The fiber passed the deadline that it inherited from its scope.
+    pub fn is_deadline_exceeded(&self) -> bool {
+        matches!(self.kind, Kind::Expired)
     }
 
     /// The panic's payload, for [`std::panic::resume_unwind`].
@@ -168,6 +226,7 @@ impl fmt::Display for JoinError {
                     None => f.write_str("the fiber panicked"),
                 }
             }
+            Kind::Expired => f.write_str("the fiber passed its deadline"),
             Kind::Cancelled => f.write_str("the fiber was cancelled"),
             Kind::Unwinding => f.write_str("the joining fiber is unwinding and may not wait"),
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::counters::{Counters, Stats};
 use super::local;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
@@ -29,6 +30,7 @@ use crate::fiber::FiberKey;
 #[derive(Clone)]
 pub struct Handle {
     mailbox: Arc<Mailbox>,
+    counters: Arc<Counters>,
 }
 
 /// The shard has ended: nothing can be sent to it any more.
@@ -45,6 +47,8 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct State {
     messages: Vec<Message>,
+    /// No new fibers: the shard is ending those that it has.
+    ending: bool,
     closed: bool,
 }
 
@@ -61,7 +65,17 @@ impl Handle {
     ///
     /// Outside of [`run`](crate::run).
     pub fn current() -> Self {
-        local::with(|shard| Self { mailbox: Arc::clone(&shard.mailbox) })
+        local::with(|shard| Self {
+            mailbox: Arc::clone(&shard.mailbox),
+            counters: Arc::clone(&shard.counters),
+        })
+    }
+
+    /// The shard's counters; the gauges among them as they were in its last turn.
+    ///
+    /// Not a yield point.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
     }
 
     /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.
@@ -97,7 +111,8 @@ impl Mailbox {
 
     pub(crate) fn send(&self, message: Message) -> Result<(), Closed> {
         let mut state = self.state.lock();
-        if state.closed {
+        let is_refused = state.ending && matches!(message, Message::Spawn(_));
+        if state.closed || is_refused {
             // The message is dropped after the lock is released: it may run a destructor.
             drop(state);
             return Err(Closed);
@@ -119,10 +134,20 @@ impl Mailbox {
         std::mem::take(&mut self.state.lock().messages)
     }
 
-    /// From now on every send fails; what had come before is returned.
-    pub(crate) fn close(&self) -> Vec<Message> {
+    /// From now on no fiber can be sent; what had come before is returned.
+    pub(crate) fn close_to_spawns(&self) -> Vec<Message> {
         let mut state = self.state.lock();
-        state.closed = true;
+        state.ending = true;
         std::mem::take(&mut state.messages)
+    }
+
+    /// From now on every send fails.
+    pub(crate) fn close(&self) {
+        let messages = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.messages)
+        };
+        debug_assert!(!messages.iter().any(|message| matches!(message, Message::Spawn(_))));
     }
 }

@@ -5,23 +5,35 @@
 //! `mailbox` (what other threads may ask for). Nothing in a shard is shared with another thread
 //! but its mailbox, so there is no lock and no atomic on the way of a request.
 
+mod before_park;
+mod counters;
+mod deadline;
+mod end;
+mod fiber_local;
+mod inspect;
 mod join;
 mod local;
 mod mailbox;
 mod park;
+mod report;
+mod scope;
 mod shard;
 mod source;
 mod spawn;
 mod timer;
 
+pub use before_park::{BeforePark, before_park};
+pub use counters::{Stats, stats};
+pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
+pub use fiber_local::FiberLocal;
+pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
-pub use park::{
-    BeforePark, Fiber, Unwinding, before_park, checkpoint, current, park, park_timeout, wake_later,
-    yield_now,
-};
+pub use park::{Fiber, Unwinding, checkpoint, current, park, park_timeout, wake_later, yield_now};
 pub(crate) use park::{try_current, try_park};
+pub use report::{Report, Reporter};
+pub use scope::{Scope, TryScope, scope, try_scope};
 pub use shard::{Config, now, run, run_with};
 pub use source::Source;
-pub use spawn::{spawn, spawn_episodes, try_spawn};
+pub use spawn::{Builder, spawn, spawn_episodes};
 pub use timer::sleep;

@@ -5,10 +5,11 @@
 //! is kept: the fiber is then in the run queue, and its park lasts until its turn comes.
 //!
 //! The rules of unwinding are kept here, in `yield_point`:
-//! - a cancelled fiber raises, before it parks and after;
+//! - a fiber that is cancelled, or past its deadline, raises, before it parks and after;
 //! - a fiber that unwinds neither parks nor raises: the call returns at once (std counts panics per
 //!   thread, so another fiber that ran meanwhile would believe that it panicked itself);
-//! - a fiber that swallows its cancels is given up after [`RAISES_MAX`] of them.
+//! - a fiber that swallows its unwinds gets them again; after [`RAISES_MAX`] of them its calls fail
+//!   at once without parking, and after [`FAILURES_MAX`] such failures it is given up.
 //!
 //! Because nothing parks while it unwinds, `std::thread::panicking()` at a yield point speaks of
 //! the running fiber alone.
@@ -22,7 +23,8 @@ use std::time::Duration;
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
-use crate::fiber::{FiberCell, FiberKey, Suspend, Wait, unwind};
+use crate::fiber::unwind::{self, Reason};
+use crate::fiber::{FiberCell, FiberKey, Suspend, Wait};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -145,7 +147,7 @@ pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
 pub fn park() {
     local::with(|shard| {
         // An unwinding fiber does not wait, which the contract allows.
-        let _ = shard.park_unless_unparked();
+        let _ = shard.park_unless_unparked(|| shard.park(Wait::Unpark));
     });
 }
 
@@ -165,8 +167,8 @@ pub fn park() {
 /// ```
 pub fn park_timeout(timeout: Duration) {
     local::with(|shard| {
-        let _timer = shard.set_timer(timeout);
-        let _ = shard.park_unless_unparked();
+        let at = shard.after(timeout);
+        let _ = shard.park_unless_unparked(|| shard.park_until(Wait::Unpark, at));
     });
 }
 
@@ -227,12 +229,20 @@ pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
 }
 
-/// Counts one operation that succeeded without waiting; every 128th of a turn yields.
+/// For loops that compute for long: yields if the fiber has had the thread for its share.
 ///
-/// Sockets and channels call it so that a peer that always has something ready cannot keep the
-/// thread. A loop of your own that computes for long may call it too.
+/// That is after 128 calls, or when the turn has lasted for a millisecond, which is looked at every
+/// 16 calls. A call that does not yield takes 2 ns. Sockets and channels call it too, for each
+/// operation that succeeded without waiting, so that a peer that always has something ready cannot
+/// keep the thread.
+///
+/// # Blocking
 ///
 /// A yield point.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised when it yields.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -245,97 +255,53 @@ pub fn wake_later() {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn checkpoint() {
-    let spent = local::with(|shard| match shard.budget.get() {
-        0 => true,
-        left => {
+    local::with(|shard| {
+        let left = shard.budget.get();
+        let spent = left == 0
+            || left % CLOCK_EVERY == 0
+                && shard.driver.now().saturating_duration_since(shard.now.get()) > SLICE_MAX;
+        if !spent {
             shard.budget.set(left - 1);
-            false
+            return;
         }
+        // The turn's clock is what a deadline is compared with.
+        shard.now.set(shard.driver.now());
+        shard.wake(shard.current());
+        // An unwinding fiber does not wait.
+        let _ = shard.park(Wait::Turn);
     });
-    if spent {
-        yield_now();
-    }
-}
-
-/// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped:
-/// for what must not be kept back while the fiber waits, such as output that is collected.
-///
-/// The hook runs on the fiber, and may wait itself. There is one at a time: a second call replaces
-/// the first's.
-///
-/// Not a yield point.
-///
-/// # Panics
-///
-/// Outside of a fiber.
-///
-/// ```
-/// use std::{cell::Cell, rc::Rc};
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     let flushed = Rc::new(Cell::new(0));
-///     let count = Rc::clone(&flushed);
-///     let guard = sched::before_park(Rc::new(move || count.set(count.get() + 1)));
-///     assert_eq!(flushed.get(), 0);
-///     sched::yield_now();
-///     sched::yield_now();
-///     assert_eq!(flushed.get(), 1);
-///     drop(guard);
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
-    let fiber = local::with(Shard::current);
-    fiber.before_park.set(Some(hook));
-    BeforePark { fiber }
-}
-
-/// Takes the hook of [`before_park`] back when it is dropped.
-#[must_use = "the hook is taken back when this is dropped"]
-pub struct BeforePark {
-    fiber: Rc<FiberCell>,
-}
-
-impl Drop for BeforePark {
-    fn drop(&mut self) {
-        self.fiber.before_park.set(None);
-    }
-}
-
-impl fmt::Debug for BeforePark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BeforePark").finish_non_exhaustive()
-    }
 }
 
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
         let fiber = self.current();
-        yield_point(&fiber)?;
+        self.yield_point(&fiber)?;
         if let Some(hook) = fiber.before_park.take() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
             // is for: return early, and let the caller look again.
             hook();
-            return yield_point(&fiber);
+            return self.yield_point(&fiber);
         }
         fiber.wait.set(wait);
         fiber.since.set(self.now.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         fiber.wait.set(Wait::Nothing);
-        yield_point(&fiber)
+        self.yield_point(&fiber)
     }
 
     /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
     /// if another wait took the wake-up, it is not lost.
-    fn park_unless_unparked(&self) -> Result<(), Unwinding> {
+    fn park_unless_unparked(
+        &self,
+        park: impl FnOnce() -> Result<(), Unwinding>,
+    ) -> Result<(), Unwinding> {
         let fiber = self.current();
         if fiber.unparked.get() {
             self.wake(Rc::clone(&fiber));
         }
-        self.park(Wait::Unpark)?;
+        park()?;
         fiber.unparked.set(false);
         Ok(())
     }
@@ -391,21 +357,38 @@ impl Shard {
     }
 }
 
-/// Whether the running fiber may wait: not if it unwinds; raises if it is cancelled.
-fn yield_point(fiber: &FiberCell) -> Result<(), Unwinding> {
-    if std::thread::panicking() {
-        return Err(Unwinding);
+impl Shard {
+    /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
+    fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+        if std::thread::panicking() {
+            return Err(Unwinding);
+        }
+        let reason = if fiber.cancelled.get() && fiber.masked.get() == 0 {
+            Reason::Cancelled
+        } else {
+            match fiber.deadline.get() {
+                Some(deadline) if deadline.at <= self.now.get() => Reason::Expired(deadline.frame),
+                _ => return Ok(()),
+            }
+        };
+        self.raise(fiber, reason)
     }
-    if !fiber.cancelled.get() {
-        return Ok(());
-    }
-    fiber.raises.set(fiber.raises.get() + 1);
-    if fiber.raises.get() > RAISES_MAX {
-        // SAFETY: only `Shard::park` calls this, with the running fiber, so this is its coroutine.
+
+    #[cold]
+    fn raise(&self, fiber: &FiberCell, reason: Reason) -> Result<(), Unwinding> {
+        let raises = fiber.raises.get() + 1;
+        fiber.raises.set(raises);
+        if raises <= RAISES_MAX {
+            unwind::raise(reason);
+        }
+        if raises <= RAISES_MAX + FAILURES_MAX {
+            return Err(Unwinding);
+        }
+        self.before_give_up(fiber);
+        // SAFETY: only `Shard::park` comes here, with the running fiber, so this is its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Abandoned) };
         unreachable!("an abandoned fiber was resumed");
     }
-    unwind::raise()
 }
 
 impl From<Unwinding> for io::Error {
@@ -426,6 +409,17 @@ impl std::error::Error for Unwinding {}
 /// operation it keeps the others waiting for a tenth of a millisecond.
 pub(crate) const BUDGET: u32 = 128;
 
-/// How often a cancel is raised in one fiber. Two or three levels of `catch_unwind` are plausible
-/// in honest code; a loop around one is not, and would spin for ever.
-const RAISES_MAX: u32 = 16;
+/// How often one cancel, or one deadline, is raised. Two or three levels of `catch_unwind` are
+/// plausible in honest code; a loop around one is not.
+const RAISES_MAX: u32 = 4;
+
+/// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
+/// does not would spin for ever.
+const FAILURES_MAX: u32 = 64;
+
+/// Every so many operations without a wait the clock is looked at.
+const CLOCK_EVERY: u32 = 16;
+
+/// How long a turn may last before a fiber that calls `checkpoint` lets the others in. Arbitrary:
+/// below what a client notices, far above the 30 ns of a look at the clock.
+const SLICE_MAX: Duration = Duration::from_millis(1);

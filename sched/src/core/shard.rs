@@ -22,15 +22,17 @@ use std::time::{Duration, Instant};
 use corosensei::CoroutineResult;
 use slotmap::SlotMap;
 
+use super::counters::Counters;
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::park::BUDGET;
+use super::report::Reporter;
 use super::source::{SourceKey, SourceState};
-use super::spawn::episode_on;
-use super::timer::Timers;
+use super::spawn::{Builder, episode_on};
+use super::timer::Alarms;
 use crate::driver::Driver;
-use crate::fiber::stack::StackPool;
-use crate::fiber::{Body, FiberCell, FiberKey, Suspend, unwind};
+use crate::fiber::stack::{FiberStack, StackPool};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Wait, unwind};
 
 /// What a shard is made with.
 ///
@@ -47,11 +49,13 @@ pub struct Config {
     /// 256 KiB. Only the pages that a fiber touches are resident, so a generous size costs address
     /// space and nothing else.
     pub stack_bytes: usize,
+    /// Who hears of fibers that misbehave. Default: standard error.
+    pub reporter: Reporter,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { stack_bytes: 256 * 1024 }
+        Self { stack_bytes: 256 * 1024, reporter: Reporter::default() }
     }
 }
 
@@ -68,12 +72,18 @@ pub(crate) struct Shard {
     pub(crate) current: RefCell<Option<Rc<FiberCell>>>,
     /// What the running fiber may still do without waiting before it yields.
     pub(crate) budget: Cell<u32>,
-    pub(crate) timers: RefCell<Timers<Rc<FiberCell>>>,
+    pub(crate) timers: RefCell<Alarms>,
+    /// How many `deadline` calls were made; names them.
+    pub(crate) frames: Cell<u64>,
     pub(crate) sources: RefCell<SlotMap<SourceKey, SourceState>>,
     pub(crate) stacks: RefCell<StackPool>,
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) reporter: Reporter,
+    /// No fiber begins any more.
+    pub(crate) ending: Cell<bool>,
     /// What other threads sent and found no stack yet; oldest first.
-    deferred: RefCell<VecDeque<Box<dyn FnOnce() + Send>>>,
+    pub(super) deferred: RefCell<VecDeque<Box<dyn FnOnce() + Send>>>,
     /// Turns since the driver was asked, while the run queue stays busy.
     busy_turns: Cell<u32>,
     /// No fiber has run since the last look outside.
@@ -124,15 +134,15 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
     let shard = Shard::new(&config)?;
     let entered = local::enter(&shard);
     unwind::warm_up();
-    let root = shard.spawn(root)?;
+    let root = shard.spawn(Builder::new().name("root"), None, root)?;
     loop {
         shard.run_ready();
         if root.is_finished() {
             break;
         }
-        shard.look_outside();
+        shard.look_outside(None);
     }
-    shard.cancel_all();
+    shard.end();
     let outcome = root.join();
     drop(entered);
     match outcome {
@@ -176,9 +186,13 @@ impl Shard {
             current: RefCell::default(),
             budget: Cell::new(BUDGET),
             timers: RefCell::default(),
+            frames: Cell::new(0),
             sources: RefCell::default(),
             stacks: RefCell::new(StackPool::new(config.stack_bytes)),
             mailbox,
+            counters: Arc::default(),
+            reporter: config.reporter.clone(),
+            ending: Cell::new(false),
             deferred: RefCell::default(),
             busy_turns: Cell::new(0),
             idle_turn: Cell::new(true),
@@ -187,7 +201,9 @@ impl Shard {
     }
 
     /// The second half of a turn: messages, events, the clock, timers.
-    fn look_outside(&self) {
+    ///
+    /// It does not wait past `until`.
+    pub(super) fn look_outside(&self, until: Option<Instant>) {
         self.read_mail(self.mailbox.take());
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
         if busy && self.busy_turns.get() < BUSY_TURNS_MAX {
@@ -195,20 +211,34 @@ impl Shard {
             return;
         }
         self.busy_turns.set(0);
-        let waited = self.driver.wait(self.timeout(busy), |readiness| self.on_readiness(readiness));
+        let waited =
+            self.driver.wait(self.timeout(busy, until), |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
         self.now.set(self.driver.now());
-        loop {
-            let due = self.timers.borrow_mut().pop_due(self.now.get());
-            let Some(fiber) = due else { break };
-            self.wake(fiber);
-        }
+        self.ring_alarms();
+        self.counters.turns.add(1);
+        self.publish_gauges();
+    }
+
+    pub(super) fn publish_gauges(&self) {
+        let counters = &self.counters;
+        counters.fibers_now.set(self.fibers.borrow().len() as u64);
+        counters.ready_now.set(self.ready.borrow().len() as u64);
+        counters.alarms_now.set(self.timers.borrow().len() as u64);
+        counters.sources_now.set(self.sources.borrow().len() as u64);
+    }
+
+    /// A stack of that size, the shard's own where `None`.
+    pub(super) fn take_stack(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
+        let mut stacks = self.stacks.borrow_mut();
+        let stack_bytes = stack_bytes.unwrap_or(stacks.default_bytes());
+        stacks.take(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
     }
 
     /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
-    fn run_ready(&self) {
+    pub(super) fn run_ready(&self) {
         let count = self.ready.borrow().len();
         for _ in 0..count {
             let fiber = self.ready.borrow_mut().pop_front();
@@ -222,7 +252,7 @@ impl Shard {
     fn resume(&self, fiber: Rc<FiberCell>) {
         let mut body = fiber.body.borrow_mut();
         if let Body::Resting(_) = &*body {
-            let Ok(stack) = self.stacks.borrow_mut().take() else {
+            let Ok(stack) = self.take_stack(None) else {
                 drop(body);
                 self.starved.set(true);
                 self.wake(fiber);
@@ -238,7 +268,8 @@ impl Shard {
         self.idle_turn.set(false);
         self.budget.set(BUDGET);
         self.current.replace(Some(Rc::clone(&fiber)));
-        let result = coroutine.resume(());
+        self.counters.resumed.add(1);
+        let result = coroutine.resume(Resume::Run);
         self.current.replace(None);
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
             return;
@@ -254,34 +285,36 @@ impl Shard {
                     return;
                 }
             }
-            // Abandoned: its frames stay as they are for ever, and so does what they point into.
-            // Their timer guards never run.
-            CoroutineResult::Yield(_) => {
-                mem::forget(coroutine);
-                self.timers.borrow_mut().remove_where(|waiter| Rc::ptr_eq(waiter, &fiber));
-            }
+            CoroutineResult::Yield(_) => Self::forget_body(Body::Stackful(coroutine)),
         }
         drop(body);
         self.finish(&fiber);
     }
 
-    fn finish(&self, fiber: &Rc<FiberCell>) {
+    /// Files a fiber that will never run again.
+    pub(super) fn finish(&self, fiber: &Rc<FiberCell>) {
         fiber.over.set(true);
+        fiber.wait.set(Wait::Nothing);
+        self.counters.ended.add(1);
+        self.clear_alarm(fiber);
         self.fibers.borrow_mut().remove(fiber.key);
+        if let Some(family) = &fiber.birth.family {
+            family.children.borrow_mut().remove(&fiber.key);
+            if family.children.borrow().is_empty() || family.has_panic() {
+                self.wake(Rc::clone(&family.parent));
+            }
+        }
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
         }
     }
 
     fn read_mail(&self, messages: Vec<Message>) {
-        let mut deferred = self.deferred.borrow_mut();
+        self.counters.messages.add(messages.len() as u64);
         for message in messages {
-            match message {
-                Message::Unpark(key) => self.unpark_key(key),
-                Message::Wake(key) => self.wake_key(key),
-                Message::Spawn(body) => deferred.push_back(body),
-            }
+            self.read_message(message);
         }
+        let mut deferred = self.deferred.borrow_mut();
         while !deferred.is_empty() {
             // A refused spawn would drop the closure: make sure of a stack before.
             if self.stacks.borrow_mut().reserve().is_err() {
@@ -289,14 +322,22 @@ impl Shard {
                 return;
             }
             if let Some(body) = deferred.pop_front() {
-                let spawned = self.spawn(body);
+                let spawned = self.spawn(Builder::new(), None, body);
                 debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
             }
         }
     }
 
+    pub(super) fn read_message(&self, message: Message) {
+        match message {
+            Message::Unpark(key) => self.unpark_key(key),
+            Message::Wake(key) => self.wake_key(key),
+            Message::Spawn(body) => self.deferred.borrow_mut().push_back(body),
+        }
+    }
+
     /// How long the driver may wait.
-    fn timeout(&self, busy: bool) -> Option<Duration> {
+    fn timeout(&self, busy: bool, until: Option<Instant>) -> Option<Duration> {
         if busy {
             return Some(Duration::ZERO);
         }
@@ -306,35 +347,9 @@ impl Shard {
         if !self.ready.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
-        let at = self.timers.borrow().next_at()?;
+        let next = self.timers.borrow().next_at();
+        let at = next.into_iter().chain(until).min()?;
         Some(at.saturating_duration_since(self.driver.now()))
-    }
-
-    /// Ends every fiber that is left.
-    fn cancel_all(&self) {
-        let unread = self.mailbox.close().into_iter().filter_map(|message| match message {
-            Message::Spawn(body) => Some(body),
-            Message::Unpark(_) | Message::Wake(_) => None,
-        });
-        // What never began is dropped on a fiber, where its destructors may do what they like.
-        for body in self.deferred.take().into_iter().chain(unread) {
-            if let Ok(fiber) = self.spawn(body) {
-                fiber.cancel();
-                self.run_ready();
-            }
-        }
-        loop {
-            let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
-            if left.is_empty() {
-                break;
-            }
-            for fiber in &left {
-                self.cancel(fiber);
-            }
-            self.run_ready();
-        }
-        debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));
-        debug_assert_eq!(self.timers.borrow().len(), 0, "a timer outlived its fiber");
     }
 }
 

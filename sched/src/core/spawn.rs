@@ -5,22 +5,27 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 use super::join::{JoinHandle, Packet};
 use super::local;
 use super::shard::Shard;
 use crate::fiber::stack::FiberStack;
-use crate::fiber::{Body, Episodes, FiberCell, FiberCoroutine};
+use crate::fiber::{
+    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Resume, Yielder,
+};
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
+///
+/// The fiber outlives its caller, and inherits no deadline; for what belongs to the caller's work
+/// there is [`scope`](crate::scope).
 ///
 /// Not a yield point.
 ///
 /// # Panics
 ///
-/// Outside of a fiber, and when no stack can be had; [`try_spawn`] returns that as an error.
+/// Outside of a fiber, and when no stack can be had; [`Builder::spawn`] returns that as an error.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -36,40 +41,76 @@ use crate::fiber::{Body, Episodes, FiberCell, FiberCoroutine};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    match try_spawn(body) {
+    match Builder::new().spawn(body) {
         Ok(handle) => handle,
         Err(error) => panic!("straightline: cannot spawn a fiber: {error}"),
     }
 }
 
-/// As [`spawn`], but a missing stack is an error.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::QuotaExceeded`] when the process has as many stacks as its memory map allows;
-/// otherwise what `mmap` said. `body` is dropped.
-///
-/// # Panics
-///
-/// Outside of a fiber.
+/// How to start a fiber, where [`spawn`] does not do; as [`std::thread::Builder`].
 ///
 /// ```
-/// use straightline_sched as sched;
+/// use straightline_sched::{self as sched, Builder};
 ///
 /// sched::run(|| {
-///     match sched::try_spawn(|| "served") {
-///         Ok(fiber) => assert_eq!(fiber.join().unwrap(), "served"),
+///     let deep = Builder::new().name("parser").stack_bytes(1024 * 1024);
+///     match deep.spawn(|| "parsed") {
+///         Ok(fiber) => assert_eq!(fiber.join().unwrap(), "parsed"),
 ///         Err(error) => eprintln!("refused: {error}"),
 ///     }
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn try_spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> io::Result<JoinHandle<T>> {
-    local::with(|shard| {
-        shard.current(); // panics outside of a fiber
-        shard.spawn(body)
-    })
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `spawn`"]
+pub struct Builder {
+    name: Option<Rc<str>>,
+    stack_bytes: Option<usize>,
+}
+
+impl Builder {
+    /// A fiber with the shard's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the fiber is called wherever fibers are listed or reported.
+    pub fn name(mut self, name: impl Into<Rc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The size of its stack in bytes, rounded up to the next power of two; at least 32 KiB. The
+    /// shard's [`Config::stack_bytes`](crate::Config::stack_bytes) otherwise.
+    pub fn stack_bytes(mut self, stack_bytes: usize) -> Self {
+        self.stack_bytes = Some(stack_bytes);
+        self
+    }
+
+    /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::QuotaExceeded`] when the process has as many stacks as its memory map
+    /// allows; otherwise what the system said. `body` is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    #[track_caller]
+    pub fn spawn<T: 'static>(
+        self,
+        body: impl FnOnce() -> T + 'static,
+    ) -> io::Result<JoinHandle<T>> {
+        local::with(|shard| {
+            let parent = shard.current(); // panics outside of a fiber
+            shard.spawn(self, Some(&parent), body)
+        })
+    }
 }
 
 /// Runs `episode` as a fiber that holds a stack only while it runs.
@@ -105,8 +146,9 @@ pub fn try_spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> io::Result<J
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) -> JoinHandle<()> {
-    let packet: Rc<Packet<()>> = Rc::default();
+    let packet = Rc::new(Packet::new(None));
     let result = Rc::clone(&packet);
     let episodes = move || {
         let outcome = match catch_unwind(AssertUnwindSafe(&mut episode)) {
@@ -114,41 +156,102 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
             Ok(ControlFlow::Break(())) => Ok(()),
             Err(payload) => Err(payload),
         };
-        result.replace(Some(outcome));
+        result.fill(outcome);
         ControlFlow::Break(())
     };
+    let spawned_at = Location::caller();
     local::with(|shard| {
-        shard.current(); // panics outside of a fiber
-        JoinHandle::new(packet, shard.enroll(Body::Resting(Box::new(episodes))))
+        let parent = shard.current(); // panics outside of a fiber
+        let birth = Birth { spawned_at, name: None, family: None };
+        let fiber = shard.enroll(birth, Some(&parent), Body::Resting(Box::new(episodes)));
+        JoinHandle::new(packet, fiber)
     })
 }
 
 impl Shard {
+    #[track_caller]
     pub(super) fn spawn<T: 'static>(
         &self,
+        builder: Builder,
+        parent: Option<&FiberCell>,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
-        let stack = self.stacks.borrow_mut().take()?;
-        let packet: Rc<Packet<T>> = Rc::default();
+        // SAFETY: the body borrows nothing that ends.
+        unsafe { self.spawn_unchecked(builder, parent, None, body) }
+    }
+
+    /// Starts a fiber of a scope.
+    #[track_caller]
+    pub(super) fn spawn_child<'scope, T: 'scope>(
+        &self,
+        builder: Builder,
+        family: &Rc<Family>,
+        body: impl FnOnce() -> T + 'scope,
+    ) -> io::Result<JoinHandle<T>> {
+        let parent = self.current();
+        if std::thread::panicking() || family.cancelled.get() {
+            // Dropped here: who unwinds could not wait for a fiber to do it.
+            drop(body);
+            return Ok(JoinHandle::never_begun(self, Location::caller()));
+        }
+        // SAFETY: the family's scope does not end before this child is over, and what the body
+        // borrows outlives the scope; see the module `scope`.
+        unsafe { self.spawn_unchecked(builder, Some(&parent), Some(family), body) }
+    }
+
+    /// Starts a fiber whose body may borrow.
+    ///
+    /// # Safety
+    ///
+    /// What `body` and its result borrow must stay valid until the fiber is over.
+    #[track_caller]
+    unsafe fn spawn_unchecked<T>(
+        &self,
+        builder: Builder,
+        parent: Option<&FiberCell>,
+        family: Option<&Rc<Family>>,
+        body: impl FnOnce() -> T,
+    ) -> io::Result<JoinHandle<T>> {
+        let stack = self.take_stack(builder.stack_bytes)?;
+        let packet = Rc::new(Packet::new(family.cloned()));
         let result = Rc::clone(&packet);
-        let fiber = self.enroll(Body::Stackful(on_stack(stack, move |fiber| {
-            if fiber.cancelled.get() {
-                return None;
+        let main = move |fiber: &FiberCell| {
+            if !fiber.cancelled.get() {
+                result.fill(catch_unwind(AssertUnwindSafe(body)));
             }
-            let outcome = catch_unwind(AssertUnwindSafe(body));
-            result.replace(Some(outcome));
             None
-        })));
+        };
+        // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
+        // fiber is over, and never after.
+        let coroutine = unsafe { on_stack(stack, main) };
+        let spawned_at = Location::caller();
+        let birth = Birth { spawned_at, name: builder.name, family: family.cloned() };
+        let fiber = self.enroll(birth, parent, Body::Stackful(coroutine));
         Ok(JoinHandle::new(packet, fiber))
     }
 
     /// Enters a fiber into the table and the run queue.
-    fn enroll(&self, body: Body) -> Rc<FiberCell> {
+    fn enroll(&self, birth: Birth, parent: Option<&FiberCell>, body: Body) -> Rc<FiberCell> {
         let mut fibers = self.fibers.borrow_mut();
-        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, self.now.get())));
+        let now = self.now.get();
+        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
         let fiber = Rc::clone(&fibers[key]);
         drop(fibers);
+        self.counters.spawned.add(1);
         fiber.body.replace(body);
+        if let Some(parent) = parent {
+            fiber.inherit_locals(parent);
+            let deadline = parent.deadline.get().filter(|_| fiber.birth.family.is_some());
+            if let Some(Deadline { at, .. }) = deadline {
+                fiber.deadline.set(Some(Deadline { at, frame: Frame::ROOT }));
+                self.set_alarm(&fiber, at);
+            }
+        }
+        if let Some(family) = &fiber.birth.family {
+            family.children.borrow_mut().insert(key, Rc::clone(&fiber));
+        }
+        // In a shard that ends, nothing begins any more.
+        fiber.cancelled.set(self.ending.get());
         self.wake(Rc::clone(&fiber));
         fiber
     }
@@ -156,7 +259,7 @@ impl Shard {
 
 /// One episode of a resting fiber, ready to be resumed.
 pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCoroutine {
-    on_stack(stack, move |fiber| {
+    let main = move |fiber: &FiberCell| {
         if fiber.cancelled.get() {
             return None;
         }
@@ -164,20 +267,33 @@ pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCorou
             ControlFlow::Continue(()) if !fiber.cancelled.get() => Some(episode),
             _ => None,
         }
-    })
+    };
+    // SAFETY: an episode borrows nothing that ends.
+    unsafe { on_stack(stack, main) }
 }
 
 /// A coroutine that notes its way back to the scheduler, then runs `body`.
 ///
 /// Nothing unwinds out of it: not a panic of an episode, and not one of a destructor that runs
 /// after the body (of a result that nobody joins, of a closure that never began).
-fn on_stack(
+///
+/// # Safety
+///
+/// What `body` borrows must stay valid until the coroutine has ended, or for as long as it might
+/// be resumed.
+unsafe fn on_stack(
     stack: FiberStack,
-    body: impl FnOnce(&FiberCell) -> Option<Episodes> + 'static,
+    body: impl FnOnce(&FiberCell) -> Option<Episodes>,
 ) -> FiberCoroutine {
-    FiberCoroutine::with_stack(stack, move |yielder, ()| {
+    let main = move |yielder: &Yielder, _: Resume| {
         let fiber = local::with(Shard::current);
         fiber.switch.enter(yielder);
-        catch_unwind(AssertUnwindSafe(|| body(&fiber))).unwrap_or(None)
-    })
+        let rest = catch_unwind(AssertUnwindSafe(|| body(&fiber))).unwrap_or(None);
+        if rest.is_none() {
+            fiber.drop_locals();
+        }
+        rest
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { FiberCoroutine::with_stack_unchecked(stack, main) }
 }

@@ -1,46 +1,45 @@
-//! Sleeping: fibers ordered by the time they asked to be woken at.
+//! Time: when a fiber has to be woken that nothing else wakes.
+//!
+//! Each fiber stands in the queue at most once, with its *alarm*: the earlier of the end of its
+//! timed wait and its deadline. The alarm is lazy. Taking a deadline away, or setting a later one,
+//! leaves it where it is: when it goes off too early it is set anew. So a request that sets and
+//! clears a deadline, as nearly all do, costs a comparison and not a change of the queue; the queue
+//! changes once per deadline's length and connection.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::local;
+use super::park::Unwinding;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Wait};
+use crate::fiber::{FiberCell, FiberKey, Wait};
 
-/// Who is to be woken when. Equal times are told apart by order of arrival.
-pub(crate) struct Timers<T> {
-    entries: BTreeMap<TimerKey, T>,
-    arrivals: u64,
+/// Who is to be woken when, earliest first.
+pub(crate) struct Timers<K> {
+    entries: BTreeSet<(Instant, K)>,
 }
 
-pub(crate) type TimerKey = (Instant, u64);
-
-impl<T> Timers<T> {
-    pub(crate) fn insert(&mut self, at: Instant, value: T) -> TimerKey {
-        let key = (at, self.arrivals);
-        self.arrivals += 1;
-        self.entries.insert(key, value);
-        key
+impl<K: Ord + Copy> Timers<K> {
+    pub(crate) fn insert(&mut self, at: Instant, key: K) {
+        self.entries.insert((at, key));
     }
 
-    pub(crate) fn remove(&mut self, key: TimerKey) {
-        self.entries.remove(&key);
-    }
-
-    /// Removes every entry whose value is such; takes time in proportion to all of them.
-    pub(crate) fn remove_where(&mut self, is_such: impl Fn(&T) -> bool) {
-        self.entries.retain(|_, value| !is_such(value));
+    pub(crate) fn remove(&mut self, at: Instant, key: K) {
+        self.entries.remove(&(at, key));
     }
 
     /// The next entry that is due at `now`, earliest first.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<T> {
-        let entry = self.entries.first_entry()?;
-        (entry.key().0 <= now).then(|| entry.remove())
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
+        let first = self.entries.first()?;
+        if first.0 > now {
+            return None;
+        }
+        self.entries.pop_first().map(|(_, key)| key)
     }
 
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.entries.first_key_value().map(|(key, _)| key.0)
+        self.entries.first().map(|entry| entry.0)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,39 +47,87 @@ impl<T> Timers<T> {
     }
 }
 
-impl<T> Default for Timers<T> {
+impl<K: Ord + Copy> Default for Timers<K> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), arrivals: 0 }
-    }
-}
-
-/// Removes its timer, also when the wait ends by unwinding.
-pub(crate) struct TimerGuard<'s> {
-    timers: &'s std::cell::RefCell<Timers<Rc<FiberCell>>>,
-    key: TimerKey,
-    pub(crate) at: Instant,
-}
-
-impl Drop for TimerGuard<'_> {
-    fn drop(&mut self) {
-        self.timers.borrow_mut().remove(self.key);
+        Self { entries: BTreeSet::new() }
     }
 }
 
 impl Shard {
-    /// Wakes the running fiber when `timeout` has passed, unless the guard is dropped before.
-    pub(crate) fn set_timer(&self, timeout: Duration) -> TimerGuard<'_> {
-        // The clock is read anew: the turn's reading may be older than the fiber's last work.
+    /// Has the fiber's alarm go off at `at` or before.
+    pub(super) fn set_alarm(&self, fiber: &Rc<FiberCell>, at: Instant) {
+        let mut timers = self.timers.borrow_mut();
+        match fiber.alarm.get() {
+            Some(set) if set <= at => return,
+            Some(set) => timers.remove(set, fiber.key),
+            None => {}
+        }
+        timers.insert(at, fiber.key);
+        fiber.alarm.set(Some(at));
+    }
+
+    /// Takes the fiber out of the queue.
+    pub(super) fn clear_alarm(&self, fiber: &FiberCell) {
+        if let Some(at) = fiber.alarm.take() {
+            self.timers.borrow_mut().remove(at, fiber.key);
+        }
+    }
+
+    /// Wakes everybody whose time has come.
+    pub(super) fn ring_alarms(&self) {
+        let now = self.now.get();
+        loop {
+            let due = self.timers.borrow_mut().pop_due(now);
+            let Some(key) = due else { return };
+            let fiber = self.fibers.borrow().get(key).cloned();
+            let Some(fiber) = fiber else { continue };
+            fiber.alarm.set(None);
+            let wake_at = fiber.wake_at.get();
+            let deadline = fiber.deadline.get().map(|deadline| deadline.at);
+            if wake_at.is_some_and(|at| at <= now) {
+                fiber.wake_at.set(None);
+            }
+            if [wake_at, deadline].into_iter().flatten().any(|at| at <= now) {
+                self.wake(Rc::clone(&fiber));
+            }
+            let next = [wake_at, deadline].into_iter().flatten().filter(|at| *at > now).min();
+            if let Some(next) = next {
+                self.set_alarm(&fiber, next);
+            }
+        }
+    }
+
+    /// As [`park`](Self::park), but at most until `at`.
+    pub(crate) fn park_until(&self, wait: Wait, at: Instant) -> Result<(), Unwinding> {
+        let fiber = self.current();
+        fiber.wake_at.set(Some(at));
+        self.set_alarm(&fiber, at);
+        // If this unwinds, the time stays set, and ends some later wait early, which is allowed.
+        let parked = self.park(wait);
+        fiber.wake_at.set(None);
+        parked
+    }
+
+    /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older
+    /// than the fiber's last work.
+    pub(crate) fn after(&self, timeout: Duration) -> Instant {
         let now = self.driver.now();
-        let at = now.checked_add(timeout).unwrap_or(now + FAR_FUTURE);
-        let key = self.timers.borrow_mut().insert(at, self.current());
-        TimerGuard { timers: &self.timers, key, at }
+        now.checked_add(timeout).unwrap_or(now + FAR_FUTURE)
     }
 }
 
+/// The shard's queue of alarms.
+pub(crate) type Alarms = Timers<FiberKey>;
+
 /// Waits for at least `duration`; other fibers run meanwhile.
 ///
+/// # Blocking
+///
 /// A yield point. Returns at once in a fiber that unwinds.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline ends the sleep by unwinding.
 ///
 /// # Panics
 ///
@@ -99,9 +146,10 @@ impl Shard {
 /// ```
 pub fn sleep(duration: Duration) {
     local::with(|shard| {
-        let timer = shard.set_timer(duration);
-        while shard.now.get() < timer.at {
-            if shard.park(Wait::Time).is_err() {
+        let at = shard.after(duration);
+        // At least once, so that it is a yield point for a duration of zero too.
+        loop {
+            if shard.park_until(Wait::Time, at).is_err() || shard.now.get() >= at {
                 return;
             }
         }
@@ -109,7 +157,7 @@ pub fn sleep(duration: Duration) {
 }
 
 /// What a duration beyond the clock's range means. Arbitrary; nobody waits it out.
-const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
+pub(super) const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
 
 #[cfg(test)]
 mod tests {
@@ -127,8 +175,8 @@ mod tests {
             for (number, (kind, ms)) in (0_u64..).zip(operations) {
                 match kind % 4 {
                     0 | 1 => {
-                        let key = timers.insert(at(ms), number);
-                        model.push((key.0, number));
+                        timers.insert(at(ms), number);
+                        model.push((at(ms), number));
                         model.sort_unstable();
                     }
                     2 => {
@@ -142,11 +190,9 @@ mod tests {
                         }
                     }
                     _ => {
-                        let keys: Vec<_> = timers.entries.keys().copied().collect();
-                        if !keys.is_empty() {
-                            let index = usize::from(ms) % keys.len();
-                            timers.remove(keys[index]);
-                            model.remove(index);
+                        if !model.is_empty() {
+                            let (at, key) = model.remove(usize::from(ms) % model.len());
+                            timers.remove(at, key);
                         }
                     }
                 }

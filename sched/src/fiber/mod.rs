@@ -13,8 +13,11 @@ mod switch;
 pub(crate) mod unwind;
 mod wait;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -22,7 +25,8 @@ use corosensei::Coroutine;
 use slotmap::new_key_type;
 
 use stack::FiberStack;
-pub(crate) use switch::Switch;
+pub(crate) use switch::{Switch, Yielder, take_dump};
+pub(crate) use unwind::Frame;
 pub(crate) use wait::Wait;
 
 new_key_type! {
@@ -39,11 +43,20 @@ pub(crate) enum Suspend {
     Abandoned,
 }
 
+/// Why a fiber gets the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// To go on.
+    Run,
+    /// To note where it stands, and to give the thread back at once.
+    Dump,
+}
+
 /// What an episodic fiber runs at each wake-up.
 pub(crate) type Episodes = Box<dyn FnMut() -> ControlFlow<()>>;
 
 /// A plain fiber returns `None`; an episodic one its closure, unless it is over.
-pub(crate) type FiberCoroutine = Coroutine<(), Suspend, Option<Episodes>, FiberStack>;
+pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Episodes>, FiberStack>;
 
 /// What the scheduler resumes.
 pub(crate) enum Body {
@@ -58,42 +71,107 @@ pub(crate) enum Body {
 /// One fiber, shared by the shard's table and by everybody who may wake it.
 pub(crate) struct FiberCell {
     pub(crate) key: FiberKey,
+    pub(crate) birth: Birth,
     pub(crate) body: RefCell<Body>,
     pub(crate) switch: Switch,
-    /// In the run queue: a second wake-up before it runs changes nothing.
-    pub(crate) queued: Cell<bool>,
     /// What it waits for, since the turn that began then.
     pub(crate) wait: Cell<Wait>,
     pub(crate) since: Cell<Instant>,
+    /// In the run queue: a second wake-up before it runs changes nothing.
+    pub(crate) queued: Cell<bool>,
     /// `unpark` was called and no `park` has returned for it yet.
     pub(crate) unparked: Cell<bool>,
-    /// Sticky: every yield point of a cancelled fiber raises.
+    /// Sticky: every yield point of a cancelled fiber raises, unless it is masked.
     pub(crate) cancelled: Cell<bool>,
-    /// How often a cancel was raised in it; more than once means that it swallows them.
-    pub(crate) raises: Cell<u32>,
-    /// What to do before it next waits.
-    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
     /// Ended or given up: it is in no table and will never run again.
     pub(crate) over: Cell<bool>,
+    /// How many `uncancellable` sections it is in.
+    pub(crate) masked: Cell<u32>,
+    /// How often one and the same cancel was raised in it: more than once means that it swallows
+    /// them.
+    pub(crate) raises: Cell<u32>,
+    /// The nearest deadline: whichever encloses the running code and comes first.
+    pub(crate) deadline: Cell<Option<Deadline>>,
+    /// When a timed wait ends; the deadline may end it before.
+    pub(crate) wake_at: Cell<Option<Instant>>,
+    /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
+    /// the alarm is then set anew when it goes off. Never later than `wake_at` and `deadline`.
+    pub(crate) alarm: Cell<Option<Instant>>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
+    /// What to do before it next waits.
+    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
+    /// Its own values of fiber-locals.
+    pub(crate) locals: RefCell<Option<Box<Vec<Local>>>>,
+}
+
+/// What is known of a fiber when it is made.
+pub(crate) struct Birth {
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) name: Option<Rc<str>>,
+    /// The scope that waits for it.
+    pub(crate) family: Option<Rc<Family>>,
+}
+
+/// The fibers of one scope.
+pub(crate) struct Family {
+    /// Whose frame they may borrow from: it does not leave the scope while there are children.
+    pub(crate) parent: Rc<FiberCell>,
+    /// Those that are not over.
+    pub(crate) children: RefCell<HashMap<FiberKey, Rc<FiberCell>>>,
+    /// What one of them panicked with that nobody joins.
+    pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
+    /// Further children never begin.
+    pub(crate) cancelled: Cell<bool>,
+}
+
+impl Family {
+    pub(crate) fn has_panic(&self) -> bool {
+        let panic = self.panic.take();
+        let has = panic.is_some();
+        self.panic.set(panic);
+        has
+    }
+}
+
+/// One fiber's value of one fiber-local.
+pub(crate) struct Local {
+    /// Where the key is, which is what tells it from others.
+    pub(crate) key: usize,
+    pub(crate) value: Rc<dyn Any>,
+    /// Makes the value that a new child begins with; `None` if it begins afresh.
+    pub(crate) inherit: Option<fn(&dyn Any) -> Rc<dyn Any>>,
+}
+
+/// A point in time after which a fiber's yield points raise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    /// Which `deadline` call catches the unwind; [`Frame::ROOT`] if a parent's does.
+    pub(crate) frame: Frame,
 }
 
 impl FiberCell {
-    pub(crate) fn new(key: FiberKey, now: Instant) -> Self {
+    pub(crate) fn new(key: FiberKey, birth: Birth, now: Instant) -> Self {
         Self {
             key,
+            birth,
             body: RefCell::new(Body::Over),
             switch: Switch::default(),
-            queued: Cell::new(false),
             wait: Cell::new(Wait::Nothing),
             since: Cell::new(now),
+            queued: Cell::new(false),
             unparked: Cell::new(false),
             cancelled: Cell::new(false),
-            raises: Cell::new(0),
-            before_park: Cell::new(None),
             over: Cell::new(false),
+            masked: Cell::new(0),
+            raises: Cell::new(0),
+            deadline: Cell::new(None),
+            wake_at: Cell::new(None),
+            alarm: Cell::new(None),
             joiner: Cell::new(None),
+            before_park: Cell::new(None),
+            locals: RefCell::new(None),
         }
     }
 }

@@ -29,12 +29,17 @@ impl StackPool {
         Self { stack_bytes: stack_bytes.max(STACK_BYTES_MIN), free: Vec::new() }
     }
 
+    /// The size of a stack when none is asked for.
+    pub(crate) fn default_bytes(&self) -> usize {
+        self.stack_bytes
+    }
+
     /// A stack, from the pool if there is one.
     ///
     /// # Errors
     ///
     /// `QuotaExceeded` at the process's limit of stacks; otherwise what `mmap` said.
-    pub(crate) fn take(&mut self) -> io::Result<FiberStack> {
+    pub(crate) fn take(&mut self, _stack_bytes: usize) -> io::Result<FiberStack> {
         match self.free.pop() {
             Some(stack) => Ok(stack),
             None => map(self.stack_bytes),
@@ -121,11 +126,12 @@ mod tests {
     fn the_pool_hands_out_the_stack_that_was_given_last() {
         use corosensei::stack::Stack;
         let mut pool = StackPool::new(STACK_BYTES_MIN);
-        let (first, second) = (pool.take().unwrap(), pool.take().unwrap());
+        let (first, second) =
+            (pool.take(STACK_BYTES_MIN).unwrap(), pool.take(STACK_BYTES_MIN).unwrap());
         let base = second.base();
         pool.give(first);
         pool.give(second);
-        let again = pool.take().unwrap();
+        let again = pool.take(STACK_BYTES_MIN).unwrap();
         assert_eq!(again.base(), base);
         pool.give(again);
     }
@@ -133,7 +139,8 @@ mod tests {
     #[test]
     fn the_pool_keeps_no_more_than_its_bound() {
         let mut pool = StackPool::new(STACK_BYTES_MIN);
-        let stacks: Vec<_> = (0..=FREE_STACKS_MAX).map(|_| pool.take().unwrap()).collect();
+        let stacks: Vec<_> =
+            (0..=FREE_STACKS_MAX).map(|_| pool.take(STACK_BYTES_MIN).unwrap()).collect();
         stacks.into_iter().for_each(|stack| pool.give(stack));
         assert_eq!(pool.free.len(), FREE_STACKS_MAX);
     }

@@ -3,13 +3,17 @@
 //! corosensei hands the coroutine a reference to its `Yielder`; blocking calls happen deep below
 //! that frame, in code that knows nothing of it. So the fiber notes where its yielder is when it
 //! begins to run, and suspends through that note.
+//!
+//! A suspended fiber can be asked where it stands: it is resumed with [`Resume::Dump`], captures
+//! its own backtrace, and suspends again. No other code of it runs.
 
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::ptr;
 
-use super::Suspend;
+use super::{Resume, Suspend};
 
-pub(crate) type Yielder = corosensei::Yielder<(), Suspend>;
+pub(crate) type Yielder = corosensei::Yielder<Resume, Suspend>;
 
 /// Where the running coroutine of a fiber suspends itself; null before it first ran.
 pub(crate) struct Switch {
@@ -33,7 +37,9 @@ impl Switch {
         // SAFETY: the yielder lives in the root frame of the coroutine that entered, and the
         // caller promises to be running on it: the frame is there, and only this thread sees it.
         let yielder = unsafe { &*yielder };
-        yielder.suspend(why);
+        while yielder.suspend(why) == Resume::Dump {
+            dump();
+        }
     }
 }
 
@@ -41,4 +47,18 @@ impl Default for Switch {
     fn default() -> Self {
         Self { yielder: Cell::new(ptr::null()) }
     }
+}
+
+/// What the last resume with [`Resume::Dump`] on this thread captured.
+pub(crate) fn take_dump() -> Option<Backtrace> {
+    DUMP.take()
+}
+
+#[cold]
+fn dump() {
+    DUMP.set(Some(Backtrace::force_capture()));
+}
+
+thread_local! {
+    static DUMP: Cell<Option<Backtrace>> = const { Cell::new(None) };
 }

@@ -19,6 +19,8 @@ pub(crate) enum Wait {
     Writable(i32),
     /// The end of another fiber of the shard.
     End(FiberKey),
+    /// The end of its scope's fibers.
+    Children,
     /// Something that another fiber or thread does; the text names the call, `Mutex::lock`.
     Call(&'static str),
 }

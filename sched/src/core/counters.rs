@@ -1,0 +1,121 @@
+//! What a shard counts: written by its own thread alone, readable from every other.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that one thread adds to: a plain load and store, no locked instruction.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    /// By the shard's thread only.
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    /// By the shard's thread only.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Defines the counters once: as the shard writes them and as a reader gets them.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Count,)*
+        }
+
+        /// What a shard has done and what it holds, at one moment.
+        ///
+        /// The names without a hint of time count from the shard's start; those that say so are
+        /// gauges, set once a turn. The numbers are read one after the other, so they may be a
+        /// moment apart.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> Stats {
+                Stats { $($name: self.$name.read(),)* }
+            }
+        }
+
+        impl Stats {
+            /// The numbers with their names, for whatever collects metrics.
+            ///
+            /// ```
+            /// use straightline_sched as sched;
+            ///
+            /// sched::run(|| {
+            ///     for (name, value) in sched::stats().iter() {
+            ///         println!("straightline_sched_{name} {value}");
+            ///     }
+            /// })?;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Fibers started.
+    spawned,
+    /// Fibers that ended, in whatever way.
+    ended,
+    /// Fibers that were given up because they swallowed their cancels; their stacks are lost.
+    given_up,
+    /// Refusals for want of a stack, fibers that wait for one included.
+    stacks_refused,
+    /// Calls of `deadline` that returned `DeadlineExceeded`.
+    deadlines_exceeded,
+    /// Times that a fiber was given the thread.
+    resumed,
+    /// Turns of the scheduler that looked outside.
+    turns,
+    /// Messages from other threads.
+    messages,
+    /// Gauge: fibers alive.
+    fibers_now,
+    /// Gauge: fibers in the run queue.
+    ready_now,
+    /// Gauge: alarms set.
+    alarms_now,
+    /// Gauge: descriptors that are watched.
+    sources_now,
+}
+
+/// The counters of the shard that the calling fiber runs on. [`Handle::stats`](crate::Handle::stats)
+/// reads them from elsewhere.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of [`run`](crate::run).
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     sched::spawn(|| ()).join().unwrap();
+///     let stats = sched::stats();
+///     assert_eq!((stats.spawned, stats.ended), (2, 1)); // this fiber is one of them
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn stats() -> Stats {
+    super::local::with(|shard| {
+        shard.publish_gauges();
+        shard.counters.read()
+    })
+}

@@ -1,0 +1,220 @@
+//! Deadlines: how long a piece of work may take, waits included.
+//!
+//! A fiber carries one deadline: the nearest of those that enclose the running code, and the call
+//! that set it. [`deadline`] puts its own there if it comes first and the former one back when its
+//! body is done, so nothing is searched when a yield point asks. The unwind that a passed deadline
+//! raises carries the call that is to catch it; those in between pass it on.
+//!
+//! [`uncancellable`] takes the fiber's deadline away for its body's time and masks cancels; what is
+//! set inside of the body holds as ever.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::local;
+use super::shard::Shard;
+use super::timer::FAR_FUTURE;
+use crate::fiber::unwind::{self, Reason};
+use crate::fiber::{Deadline, FiberCell, Frame};
+
+/// The work was not done in time, and has unwound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadlineExceeded;
+
+/// Runs `body`, which has `duration` to finish.
+///
+/// When the time is over, `body` unwinds at its next yield point: a wait that it is in ends at
+/// once, its destructors run, and `deadline` returns the error. A body that returns has done its
+/// work, however late, and its value is returned.
+///
+/// Deadlines nest, and the nearest one counts: an inner call cannot extend an outer one. Children
+/// of a [`scope`](crate::scope) inherit it; fibers of [`spawn`](crate::spawn) do not.
+///
+/// # Blocking
+///
+/// Not a yield point itself.
+///
+/// # Cancellation
+///
+/// A cancel of the fiber, or the end of an outer deadline, passes through.
+///
+/// # Errors
+///
+/// [`DeadlineExceeded`] when `body` was unwound because this deadline had passed.
+///
+/// # Panics
+///
+/// When `body` does, and outside of a fiber.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let slow = sched::deadline(Duration::from_millis(5), || {
+///         sched::sleep(Duration::from_secs(3_600));
+///         "never"
+///     });
+///     assert_eq!(slow, Err(sched::DeadlineExceeded));
+///     assert_eq!(sched::deadline(Duration::from_secs(10), || "in time"), Ok("in time"));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
+    local::with(|shard| {
+        // Read anew: the turn's reading may be older than the work that this fiber did before.
+        let now = shard.driver.now();
+        let at = now.checked_add(duration).unwrap_or(now + FAR_FUTURE);
+        shard.with_deadline(at, body)
+    })
+}
+
+/// How much time the nearest deadline leaves; zero when it has passed, `None` without one.
+///
+/// For what wants a timeout of its own, such as an outgoing request. Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     assert_eq!(sched::remaining(), None);
+///     sched::deadline(Duration::from_secs(5), || {
+///         assert!(sched::remaining().unwrap() <= Duration::from_secs(5));
+///     })
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn remaining() -> Option<Duration> {
+    local::with(|shard| {
+        let deadline = shard.current().deadline.get()?;
+        Some(deadline.at.saturating_duration_since(shard.driver.now()))
+    })
+}
+
+/// Runs `body` without being cancelled and without the deadlines around it: for a section that must
+/// be done whole once it has begun, such as a commit.
+///
+/// A cancel that comes meanwhile, or a deadline that passes, is raised at the first yield point
+/// after the section. Not at its very end: what `body` returns is never lost, and the caller can
+/// note it before it next waits. Deadlines set inside of `body` hold as ever; give the waits in
+/// there one, because the end of a shard also waits for the section (for ten seconds, then the
+/// fiber is given up).
+///
+/// # Blocking
+///
+/// Not a yield point itself.
+///
+/// # Panics
+///
+/// When `body` does, and outside of a fiber.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let fiber = sched::spawn(|| {
+///         sched::uncancellable(|| {
+///             sched::sleep(Duration::from_millis(2)); // a commit under way
+///             "committed"
+///         })
+///     });
+///     sched::yield_now();
+///     fiber.cancel();
+///     assert_eq!(fiber.join().unwrap(), "committed");
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
+    local::with(|shard| {
+        let fiber = shard.current();
+        let _masked = Masked::enter(shard, fiber);
+        body()
+    })
+}
+
+/// A fiber that is neither cancelled nor past an outer deadline until this is dropped.
+pub(super) struct Masked<'s> {
+    shard: &'s Shard,
+    fiber: Rc<FiberCell>,
+    outer: Option<Deadline>,
+}
+
+impl<'s> Masked<'s> {
+    pub(super) fn enter(shard: &'s Shard, fiber: Rc<FiberCell>) -> Self {
+        fiber.masked.set(fiber.masked.get() + 1);
+        let outer = fiber.deadline.take();
+        Self { shard, fiber, outer }
+    }
+}
+
+impl Drop for Masked<'_> {
+    fn drop(&mut self) {
+        self.fiber.masked.set(self.fiber.masked.get() - 1);
+        self.shard.set_deadline(&self.fiber, self.outer);
+    }
+}
+
+impl Shard {
+    pub(super) fn with_deadline<T>(
+        &self,
+        at: Instant,
+        body: impl FnOnce() -> T,
+    ) -> Result<T, DeadlineExceeded> {
+        let fiber = self.current();
+        let outer = fiber.deadline.get();
+        if outer.is_some_and(|outer| outer.at <= at) {
+            return Ok(body());
+        }
+        let frame = self.next_frame();
+        self.set_deadline(&fiber, Some(Deadline { at, frame }));
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        self.set_deadline(&fiber, outer);
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(payload) if unwind::reason(&*payload) == Some(Reason::Expired(frame)) => {
+                // It was not swallowed, so it does not count as that.
+                fiber.raises.set(0);
+                self.counters.deadlines_exceeded.add(1);
+                Err(DeadlineExceeded)
+            }
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Replaces the fiber's deadline, and has it woken in time.
+    fn set_deadline(&self, fiber: &Rc<FiberCell>, deadline: Option<Deadline>) {
+        fiber.deadline.set(deadline);
+        if let Some(deadline) = deadline {
+            self.set_alarm(fiber, deadline.at);
+        }
+    }
+
+    fn next_frame(&self) -> Frame {
+        let frame = self.frames.get() + 1;
+        self.frames.set(frame);
+        Frame(frame)
+    }
+}
+
+impl fmt::Display for DeadlineExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline has passed")
+    }
+}
+
+impl std::error::Error for DeadlineExceeded {}
+
+impl From<DeadlineExceeded> for io::Error {
+    fn from(error: DeadlineExceeded) -> Self {
+        Self::new(io::ErrorKind::TimedOut, error)
+    }
+}

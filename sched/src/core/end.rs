@@ -1,0 +1,99 @@
+//! The end of a fiber that does not end by itself, and of a whole shard.
+
+use std::mem;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::inspect::FiberInfo;
+use super::mailbox::Message;
+use super::report::Report;
+use super::shard::Shard;
+use super::spawn::Builder;
+use crate::fiber::{Body, FiberCell};
+
+impl Shard {
+    /// Ends every fiber that is left: each is cancelled, and has the time of [`END_GRACE`] to leave
+    /// an `uncancellable` section.
+    pub(super) fn end(&self) {
+        self.ending.set(true);
+        let unread =
+            self.mailbox.close_to_spawns().into_iter().filter_map(|message| match message {
+                Message::Spawn(body) => Some(body),
+                message => {
+                    self.read_message(message);
+                    None
+                }
+            });
+        let unread: Vec<_> = unread.collect();
+        // What never began is dropped on a fiber, where its destructors may do what they like.
+        for body in self.deferred.take().into_iter().chain(unread) {
+            if self.spawn(Builder::new(), None, body).is_ok() {
+                self.run_ready();
+            }
+        }
+        let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
+        for fiber in left {
+            self.cancel(&fiber);
+        }
+        let give_up_at = self.driver.now() + END_GRACE;
+        loop {
+            self.run_ready();
+            if self.fibers.borrow().is_empty() {
+                break;
+            }
+            if self.driver.now() >= give_up_at {
+                self.give_up_all();
+                break;
+            }
+            self.look_outside(Some(give_up_at));
+        }
+        self.mailbox.close();
+        debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));
+        debug_assert_eq!(self.timers.borrow().len(), 0, "an alarm outlived its fiber");
+    }
+
+    /// The running fiber swallowed one unwind after the other, and will never run again. What its
+    /// scopes' fibers borrow stays where it is, but nobody waits for them any more.
+    pub(super) fn before_give_up(&self, fiber: &FiberCell) {
+        self.counters.given_up.add(1);
+        self.report(&Report::GivenUp(FiberInfo::of(self, fiber)));
+        let fibers = self.fibers.borrow();
+        let children = fibers.values().filter(|child| match &child.birth.family {
+            Some(family) => std::ptr::eq(Rc::as_ptr(&family.parent), fiber),
+            None => false,
+        });
+        for child in children {
+            self.cancel(child);
+        }
+    }
+
+    /// Leaves a fiber's frames as they are for ever, and what they point into.
+    pub(super) fn forget_body(body: Body) {
+        mem::forget(body);
+    }
+
+    fn give_up_all(&self) {
+        let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
+        for fiber in left {
+            self.before_give_up(&fiber);
+            Self::forget_body(fiber.body.replace(Body::Over));
+            self.finish(&fiber);
+        }
+    }
+}
+
+impl Drop for Shard {
+    /// Only if the shard itself panicked are there fibers left. Their frames may borrow from each
+    /// other, so they are not unwound in whatever order, but left as they are.
+    fn drop(&mut self) {
+        for (_, fiber) in self.fibers.borrow_mut().drain() {
+            if let Ok(mut body) = fiber.body.try_borrow_mut() {
+                Self::forget_body(mem::replace(&mut *body, Body::Over));
+            }
+        }
+    }
+}
+
+/// How long the end of a shard waits for `uncancellable` sections. Arbitrary: longer than a commit,
+/// shorter than what a service manager waits before it kills.
+const END_GRACE: Duration = Duration::from_secs(10);

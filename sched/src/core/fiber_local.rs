@@ -1,0 +1,164 @@
+//! Fiber-locals: a value for each fiber, as `thread_local!` has one for each thread.
+//!
+//! A thread-local works on fibers too, but is shared by all fibers of the thread. What belongs to
+//! one request (its logger, its trace id) is a fiber-local; with `inherited` the fibers that the
+//! request starts begin with a clone of it.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use super::local;
+use super::shard::Shard;
+use crate::fiber::{FiberCell, Local};
+
+/// Declares fiber-locals, as [`std::thread_local!`] declares thread-locals.
+///
+/// The value is made at the fiber's first use of it and dropped on the fiber when it ends. With
+/// `inherited` before the name, a new fiber begins with a clone of its parent's value, if the
+/// parent had used it.
+///
+/// ```
+/// use std::cell::{Cell, RefCell};
+/// use straightline_sched::{self as sched, fiber_local};
+///
+/// fiber_local! {
+///     static CALLS: Cell<u32> = Cell::new(0);
+///     static inherited USER: RefCell<String> = RefCell::new("nobody".into());
+/// }
+///
+/// sched::run(|| {
+///     CALLS.with(|calls| calls.set(1));
+///     USER.with(|user| user.replace("ann".into()));
+///     let child = sched::spawn(|| (CALLS.with(Cell::get), USER.with(|user| user.borrow().clone())));
+///     assert_eq!(child.join().unwrap(), (0, "ann".to_string()));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[macro_export]
+macro_rules! fiber_local {
+    () => {};
+    ($(#[$meta:meta])* $visibility:vis static inherited $name:ident : $type:ty = $init:expr
+        $(; $($rest:tt)*)?) => {
+        $(#[$meta])*
+        $visibility static $name: $crate::FiberLocal<$type> =
+            $crate::FiberLocal::inherited(|| $init);
+        $($crate::fiber_local!($($rest)*);)?
+    };
+    ($(#[$meta:meta])* $visibility:vis static $name:ident : $type:ty = $init:expr
+        $(; $($rest:tt)*)?) => {
+        $(#[$meta])*
+        $visibility static $name: $crate::FiberLocal<$type> = $crate::FiberLocal::new(|| $init);
+        $($crate::fiber_local!($($rest)*);)?
+    };
+}
+
+/// The key of a fiber-local; declared by [`fiber_local!`].
+pub struct FiberLocal<T: 'static> {
+    init: fn() -> T,
+    inherit: Option<fn(&dyn Any) -> Rc<dyn Any>>,
+}
+
+impl<T: 'static> FiberLocal<T> {
+    /// For [`fiber_local!`]: a key is told from others by where it is, so it must be a `static`.
+    #[doc(hidden)]
+    pub const fn new(init: fn() -> T) -> Self {
+        Self { init, inherit: None }
+    }
+
+    /// Calls `body` with the fiber's value, which is made first if this is its first use.
+    ///
+    /// Not a yield point, unless `body` or the initial value's expression is.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn with<R>(&'static self, body: impl FnOnce(&T) -> R) -> R {
+        let fiber = local::with(Shard::current);
+        let value = self.get(&fiber).unwrap_or_else(|| {
+            // No borrow is held: the expression may use other fiber-locals, or wait.
+            let value: Rc<dyn Any> = Rc::new((self.init)());
+            fiber.put_local(Local {
+                key: self.key(),
+                value: Rc::clone(&value),
+                inherit: self.inherit,
+            });
+            value
+        });
+        match value.downcast_ref() {
+            Some(value) => body(value),
+            None => unreachable!("a fiber-local of another type at the same address"),
+        }
+    }
+
+    fn get(&'static self, fiber: &FiberCell) -> Option<Rc<dyn Any>> {
+        let locals = fiber.locals.borrow();
+        let found = locals.as_ref()?.iter().find(|local| local.key == self.key())?;
+        Some(Rc::clone(&found.value))
+    }
+
+    fn key(&'static self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl<T: Clone + 'static> FiberLocal<T> {
+    /// For [`fiber_local!`].
+    #[doc(hidden)]
+    pub const fn inherited(init: fn() -> T) -> Self {
+        Self { init, inherit: Some(clone_of::<T>) }
+    }
+}
+
+impl<T> fmt::Debug for FiberLocal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FiberLocal").field("inherited", &self.inherit.is_some()).finish()
+    }
+}
+
+fn clone_of<T: Clone + 'static>(value: &dyn Any) -> Rc<dyn Any> {
+    match value.downcast_ref::<T>() {
+        Some(value) => Rc::new(value.clone()),
+        None => unreachable!("the value was stored with its own type's function"),
+    }
+}
+
+impl FiberCell {
+    /// Sets a value; the one that was there is dropped at the end.
+    fn put_local(&self, local: Local) {
+        let mut locals = self.locals.borrow_mut();
+        let locals = locals.get_or_insert_default();
+        locals.push(local);
+    }
+
+    /// Gives a new fiber what its parent hands down.
+    pub(super) fn inherit_locals(&self, parent: &FiberCell) {
+        // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
+        let handed_down: Vec<_> = match &*parent.locals.borrow() {
+            None => return,
+            Some(locals) => locals
+                .iter()
+                .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
+                .collect(),
+        };
+        for (key, value, inherit) in handed_down {
+            self.put_local(Local { key, value: inherit(&*value), inherit: Some(inherit) });
+        }
+    }
+
+    /// At the fiber's end, on its own stack: the values' destructors may wait.
+    pub(super) fn drop_locals(&self) {
+        // A destructor may use a fiber-local again, and so make a new value: a few rounds.
+        for _ in 0..LOCALS_ROUNDS_MAX {
+            let Some(locals) = self.locals.take() else { return };
+            for local in locals.into_iter().rev() {
+                // One destructor's panic is not the others'.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
+            }
+        }
+    }
+}
+
+/// As glibc does with thread-specific data; what is left then is dropped with the fiber's record.
+const LOCALS_ROUNDS_MAX: u32 = 4;

@@ -1,0 +1,241 @@
+//! Seeing inside: which fibers there are, what each waits for, and where it stands.
+
+use std::backtrace::Backtrace;
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use slotmap::Key;
+
+use super::local;
+use super::shard::Shard;
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump};
+
+/// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
+/// there is one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FiberInfo {
+    /// Tells it from all other fibers that its shard has or had.
+    pub id: u64,
+    /// What [`Builder::name`](crate::Builder::name) called it.
+    pub name: Option<String>,
+    /// The call that started it.
+    pub spawned_at: &'static Location<'static>,
+    /// What it is doing.
+    pub state: FiberState,
+    /// For how long, by the shard's clock. Zero for one that runs or is ready.
+    pub since: Duration,
+    /// The time that its nearest deadline leaves; zero when that has passed.
+    pub deadline_in: Option<Duration>,
+    /// It is to end at its next yield point.
+    pub is_cancelled: bool,
+    /// Where it is parked, if that was asked for and it is. Symbols are resolved when it is
+    /// printed, which takes long the first time: print it where nobody waits.
+    pub backtrace: Option<Backtrace>,
+}
+
+/// What a fiber is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FiberState {
+    /// It is the one that asks.
+    Running,
+    /// It has work, and its turn comes.
+    Ready,
+    /// It is parked; the text says what for: `sleep`, `to read from descriptor 7`, `Mutex::lock`.
+    Waiting(String),
+    /// It rests between two episodes, without a stack; see
+    /// [`spawn_episodes`](crate::spawn_episodes).
+    Resting,
+}
+
+/// Lists every fiber of the calling fiber's shard, in no particular order.
+///
+/// Not a yield point. Takes about 0.2 µs a fiber.
+///
+/// # Panics
+///
+/// Outside of [`run`](crate::run).
+///
+/// ```
+/// use straightline_sched::{self as sched, Builder, FiberState};
+///
+/// sched::run(|| {
+///     Builder::new().name("idler").spawn(sched::park)?;
+///     sched::yield_now();
+///     for fiber in sched::inspect() {
+///         if fiber.name.as_deref() == Some("idler") {
+///             assert_eq!(fiber.state, FiberState::Waiting("unpark".into()));
+///             println!("{fiber}");
+///         }
+///     }
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn inspect() -> Vec<FiberInfo> {
+    local::with(Shard::inspect)
+}
+
+/// As [`inspect`], with the backtraces of at most `backtraces_max` parked fibers.
+///
+/// Not a yield point. Each backtrace takes about 15 µs, during which no other fiber runs, and
+/// 8 KiB of the parked fiber's stack.
+///
+/// # Panics
+///
+/// Outside of [`run`](crate::run).
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// fn waits_here() {
+///     sched::park();
+/// }
+///
+/// sched::run(|| {
+///     sched::spawn(waits_here);
+///     sched::yield_now();
+///     let fibers = sched::inspect_with_backtraces(100);
+///     assert!(fibers.iter().any(|fiber| fiber.to_string().contains("waits_here")));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
+    local::with(|shard| shard.inspect_with_backtraces(backtraces_max))
+}
+
+impl FiberInfo {
+    pub(super) fn of(shard: &Shard, fiber: &FiberCell) -> Self {
+        let (now, wait) = (shard.driver.now(), fiber.wait.get());
+        let is_resting =
+            fiber.body.try_borrow().is_ok_and(|body| matches!(*body, Body::Resting(_)));
+        let state = if shard.try_current().is_some_and(|it| it.key == fiber.key) {
+            FiberState::Running
+        } else if fiber.queued.get() || wait == Wait::Nothing && !is_resting {
+            FiberState::Ready
+        } else if is_resting {
+            FiberState::Resting
+        } else {
+            FiberState::Waiting(shard.describe(wait))
+        };
+        let since = match state {
+            FiberState::Waiting(_) => now.saturating_duration_since(fiber.since.get()),
+            _ => Duration::ZERO,
+        };
+        let deadline = fiber.deadline.get();
+        Self {
+            id: id(fiber.key),
+            name: fiber.birth.name.as_deref().map(Into::into),
+            spawned_at: fiber.birth.spawned_at,
+            state,
+            since,
+            deadline_in: deadline.map(|deadline| deadline.at.saturating_duration_since(now)),
+            is_cancelled: fiber.cancelled.get(),
+            backtrace: None,
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn inspect(&self) -> Vec<FiberInfo> {
+        self.fibers.borrow().values().map(|fiber| FiberInfo::of(self, fiber)).collect()
+    }
+
+    pub(super) fn inspect_with_backtraces(&self, backtraces_max: usize) -> Vec<FiberInfo> {
+        let fibers: Vec<_> = self.fibers.borrow().values().cloned().collect();
+        let mut left = backtraces_max;
+        let list = fibers.iter().map(|fiber| {
+            let mut info = FiberInfo::of(self, fiber);
+            if left > 0 {
+                info.backtrace = self.backtrace(fiber);
+                left -= usize::from(info.backtrace.is_some());
+            }
+            info
+        });
+        list.collect()
+    }
+
+    /// Where a suspended fiber stands; `None` for one that runs, rests or has not begun.
+    fn backtrace(&self, fiber: &Rc<FiberCell>) -> Option<Backtrace> {
+        if fiber.wait.get() == Wait::Nothing {
+            return None;
+        }
+        let mut body = fiber.body.try_borrow_mut().ok()?;
+        let Body::Stackful(coroutine) = &mut *body else { return None };
+        let asking = self.current.replace(Some(Rc::clone(fiber)));
+        coroutine.resume(Resume::Dump);
+        self.current.replace(asking);
+        take_dump()
+    }
+
+    fn describe(&self, wait: Wait) -> String {
+        match wait {
+            Wait::Nothing => "nothing".into(),
+            Wait::Turn => "its turn".into(),
+            Wait::Unpark => "unpark".into(),
+            Wait::Time => "sleep".into(),
+            Wait::Readable(number) => format!("to read from descriptor {number}"),
+            Wait::Writable(number) => format!("to write to descriptor {number}"),
+            Wait::End(key) => match self.fibers.borrow().get(key) {
+                Some(fiber) => format!("the end of {}", Label(fiber)),
+                None => "the end of a fiber that has ended".into(),
+            },
+            Wait::Children => "the fibers of its scope".into(),
+            Wait::Call(call) => call.into(),
+        }
+    }
+}
+
+/// A fiber's name, or its number, and where it was started.
+pub(super) struct Label<'f>(pub(super) &'f FiberCell);
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let birth = &self.0.birth;
+        write_label(f, birth.name.as_deref(), id(self.0.key), birth.spawned_at)
+    }
+}
+
+impl fmt::Display for FiberInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_label(f, self.name.as_deref(), self.id, self.spawned_at)?;
+        match &self.state {
+            FiberState::Running => f.write_str(": running")?,
+            FiberState::Ready => f.write_str(": ready")?,
+            FiberState::Resting => f.write_str(": resting")?,
+            FiberState::Waiting(what) => {
+                write!(f, ": waiting for {:.1} s: {what}", self.since.as_secs_f64())?;
+            }
+        }
+        if let Some(left) = self.deadline_in {
+            write!(f, ", deadline in {:.1} s", left.as_secs_f64())?;
+        }
+        if self.is_cancelled {
+            f.write_str(", cancelled")?;
+        }
+        if let Some(backtrace) = &self.backtrace {
+            write!(f, "\n{backtrace}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_label(
+    f: &mut fmt::Formatter<'_>,
+    name: Option<&str>,
+    id: u64,
+    spawned_at: &Location<'_>,
+) -> fmt::Result {
+    match name {
+        Some(name) => write!(f, "fiber `{name}`")?,
+        None => write!(f, "fiber {id:#x}")?,
+    }
+    write!(f, " (spawned at {spawned_at})")
+}
+
+fn id(key: FiberKey) -> u64 {
+    key.data().as_ffi()
+}

@@ -1,0 +1,86 @@
+//! What a shard has to say of a fiber that misbehaves, and to whom.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::inspect::FiberInfo;
+use super::shard::Shard;
+
+/// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Report {
+    /// A fiber swallowed its cancels, or stayed in an `uncancellable` section past the end of its
+    /// shard: it never runs again, and its stack and all that it holds are lost.
+    GivenUp(FiberInfo),
+}
+
+/// Where reports go.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use straightline_sched::{self as sched, Config, Reporter};
+///
+/// let reports = Arc::new(Mutex::new(Vec::new()));
+/// let reporter = Reporter::new({
+///     let reports = Arc::clone(&reports);
+///     move |report| reports.lock().unwrap().push(report.to_string())
+/// });
+/// sched::run_with(Config { reporter, ..Config::default() }, || {
+///     let stubborn = sched::spawn(|| loop {
+///         let _ = std::panic::catch_unwind(sched::park);
+///     });
+///     sched::yield_now();
+///     stubborn.cancel();
+///     let _ = stubborn.join();
+/// })?;
+/// assert!(reports.lock().unwrap()[0].contains("was given up"));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Reporter {
+    report: Arc<dyn Fn(&Report) + Send + Sync>,
+}
+
+impl Reporter {
+    /// Has `report` called with each report. It may be called from any thread, also from one that
+    /// watches the shards; it must not wait.
+    pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        Self { report: Arc::new(report) }
+    }
+
+    pub(crate) fn report(&self, report: &Report) {
+        (self.report)(report);
+    }
+}
+
+impl Default for Reporter {
+    /// Writes to standard error.
+    fn default() -> Self {
+        Self::new(|report| eprintln!("straightline: {report}"))
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GivenUp(fiber) => write!(
+                f,
+                "{fiber} was given up: it went on after it had been cancelled; pass on what \
+                 `catch_unwind` returns when `is_cancel` says so"
+            ),
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn report(&self, report: &Report) {
+        self.reporter.report(report);
+    }
+}

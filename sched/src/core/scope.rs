@@ -1,0 +1,324 @@
+//! Scopes: fibers that end before the call that started them returns, and so may borrow from it.
+//!
+//! **Why the borrow is sound.** What a child borrows lives in frames above the call of [`scope`],
+//! and that call neither returns nor unwinds before every child is over:
+//! - its waiting is the code after the body, not a destructor, so nobody can `mem::forget` it away;
+//! - the body runs under `catch_unwind`: a panic, a cancel, a deadline that passes, a `?` or
+//!   `return` in the closure all come to the same place;
+//! - the last wait is masked: no cancel and no deadline raises out of it. It ends because the
+//!   children have been cancelled by then and nothing else runs on this stack;
+//! - a child that has begun is over when its body has returned or unwound, and its closure, its
+//!   result (unless somebody holds the handle, whose type then keeps the borrow) and its
+//!   fiber-locals have been dropped, all on its own stack; or when it was given up for swallowing
+//!   its cancels, and then none of its code ever runs again;
+//! - a child that has not begun when it is cancelled drops its closure on its stack first;
+//! - when the parent itself is given up, its frames stay where they are for ever, its stack is not
+//!   reused, and its children are cancelled;
+//! - while the caller unwinds, waiting is impossible, so [`Scope::spawn`] then drops the closure at
+//!   once: there is nothing to wait for.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+use super::deadline::Masked;
+use super::join::JoinHandle;
+use super::local;
+use super::shard::Shard;
+use super::spawn::Builder;
+use crate::fiber::{Family, Wait};
+
+/// Where the fibers of a [`scope`] are started.
+pub struct Scope<'scope, 'env: 'scope> {
+    family: Rc<Family>,
+    /// Invariant in both lifetimes, as in [`std::thread::Scope`]: neither may be shrunk or grown.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// Where the fibers of a [`try_scope`] are started.
+pub struct TryScope<'scope, 'env: 'scope, E> {
+    scope: Scope<'scope, 'env>,
+    error: RefCell<Option<E>>,
+}
+
+/// Runs `body`, which may start fibers that borrow from around the call; returns when all of them
+/// are over.
+///
+/// The fibers inherit the caller's deadline. If `body` panics, is cancelled or passes its deadline,
+/// they are cancelled, and the unwind goes on when they have ended. The same happens while the
+/// scope waits for them after `body` has returned.
+///
+/// # Blocking
+///
+/// A yield point while fibers of the scope are alive.
+///
+/// # Cancellation
+///
+/// Cancels the fibers, waits until they have unwound, then unwinds.
+///
+/// # Panics
+///
+/// With the panic of `body`; otherwise with that of a fiber that nobody joined, after the others
+/// have been cancelled and have ended. Outside of a fiber.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let text = String::from("borrowed, not moved");
+///     let mut bytes = 0;
+///     let words = sched::scope(|s| {
+///         s.spawn(|| bytes = text.len());
+///         s.spawn(|| text.split(' ').count()).join().unwrap()
+///     });
+///     assert_eq!((words, bytes), (3, 19));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
+    local::with(|shard| {
+        let scope = Scope::new(shard);
+        shard.run_scope(&scope.family, || body(&scope), |_| false)
+    })
+}
+
+/// As [`scope`], for work that can fail: the first error cancels the other fibers and is returned.
+///
+/// It is an error that `body` returns, or one that a fiber of [`TryScope::spawn`] does. The errors
+/// that come after it are dropped. `body` itself is not interrupted by a fiber's error.
+///
+/// # Blocking
+///
+/// As [`scope`].
+///
+/// # Cancellation
+///
+/// As [`scope`].
+///
+/// # Errors
+///
+/// The first one.
+///
+/// # Panics
+///
+/// As [`scope`].
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let outcome = sched::try_scope(|s| {
+///         s.spawn(|| Ok(sched::sleep(Duration::from_secs(3_600)))); // is cancelled
+///         s.spawn(|| Err("no such user"));
+///         Ok(())
+///     });
+///     assert_eq!(outcome, Err("no such user"));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn try_scope<'env, T, E>(
+    body: impl for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
+) -> Result<T, E> {
+    local::with(|shard| {
+        let scope = TryScope { scope: Scope::new(shard), error: RefCell::new(None) };
+        let outcome = shard.run_scope(&scope.scope.family, || body(&scope), Result::is_err);
+        match scope.error.take() {
+            Some(error) => Err(error),
+            None => outcome,
+        }
+    })
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    fn new(shard: &Shard) -> Self {
+        let family = Rc::new(Family {
+            parent: shard.current(),
+            children: RefCell::new(HashMap::new()),
+            panic: Cell::new(None),
+            cancelled: Cell::new(false),
+        });
+        Self { family, scope: PhantomData, env: PhantomData }
+    }
+
+    /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
+    ///
+    /// Not a yield point. In a caller that unwinds, and after [`cancel`](Self::cancel), the fiber
+    /// never begins and counts as cancelled.
+    ///
+    /// # Panics
+    ///
+    /// When no stack can be had; [`Builder::spawn_scoped`] returns that as an error.
+    #[track_caller]
+    pub fn spawn<T: 'scope>(&'scope self, body: impl FnOnce() -> T + 'scope) -> JoinHandle<T> {
+        match Builder::new().spawn_scoped(self, body) {
+            Ok(handle) => handle,
+            Err(error) => panic!("straightline: cannot spawn a fiber: {error}"),
+        }
+    }
+
+    /// Cancels every fiber of the scope, also those that are spawned from now on.
+    ///
+    /// Not a yield point; the scope's end waits for theirs.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, sync::mpsc};
+    ///
+    /// sched::run(|| {
+    ///     let first = sched::scope(|s| {
+    ///         let (sender, answers) = mpsc::unbounded();
+    ///         for server in ["a", "b", "c"] {
+    ///             let sender = sender.clone();
+    ///             s.spawn(move || sender.send(server)); // asks the server, say
+    ///         }
+    ///         let first = answers.recv().unwrap();
+    ///         s.cancel(); // the others need not go on
+    ///         first
+    ///     });
+    ///     assert_eq!(first, "a");
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn cancel(&self) {
+        local::with(|shard| shard.cancel_family(&self.family));
+    }
+
+    pub(super) fn family(&self) -> &Rc<Family> {
+        &self.family
+    }
+}
+
+impl<'scope, 'env, E> TryScope<'scope, 'env, E> {
+    /// Runs `body` as a fiber of the scope. Its error is the scope's, if it is the first.
+    ///
+    /// Not a yield point. What it returns beside the error reaches the scope through a channel or
+    /// through what it borrows.
+    ///
+    /// # Panics
+    ///
+    /// When no stack can be had.
+    #[track_caller]
+    pub fn spawn(&'scope self, body: impl FnOnce() -> Result<(), E> + 'scope)
+    where
+        E: 'scope,
+    {
+        self.scope.spawn(move || {
+            if let Err(error) = body() {
+                self.error.borrow_mut().get_or_insert(error);
+                self.scope.cancel();
+            }
+        });
+    }
+
+    /// Cancels every fiber of the scope, as [`Scope::cancel`].
+    pub fn cancel(&self) {
+        self.scope.cancel();
+    }
+}
+
+impl Shard {
+    /// Runs a scope's body, and returns or unwinds when all of its children are over.
+    fn run_scope<T>(
+        &self,
+        family: &Rc<Family>,
+        body: impl FnOnce() -> T,
+        is_failure: impl FnOnce(&T) -> bool,
+    ) -> T {
+        // One catch for the body and the wait after it: both may raise, and then the children are
+        // cancelled.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let value = body();
+            if is_failure(&value) {
+                self.cancel_family(family);
+            }
+            self.wait_for_children(family);
+            value
+        }));
+        if !family.children.borrow().is_empty() {
+            self.cancel_family(family);
+            let masked = Masked::enter(self, self.current());
+            self.wait_for_children(family);
+            drop(masked);
+        }
+        let value = match outcome {
+            Ok(value) => value,
+            Err(payload) => resume_unwind(payload),
+        };
+        if let Some(payload) = family.panic.take() {
+            drop(value);
+            resume_unwind(payload);
+        }
+        value
+    }
+
+    fn wait_for_children(&self, family: &Family) {
+        while !family.children.borrow().is_empty() {
+            if family.has_panic() {
+                self.cancel_family(family);
+            }
+            if self.park(Wait::Children).is_err() {
+                // Only while the fiber unwinds: then nothing was spawned, see `Scope::spawn`. Or
+                // it has swallowed its cancels: the masked wait that follows does not fail.
+                return;
+            }
+        }
+    }
+
+    pub(super) fn cancel_family(&self, family: &Family) {
+        family.cancelled.set(true);
+        // Waking a child does not run it, so the borrow is short.
+        for child in family.children.borrow().values() {
+            self.cancel(child);
+        }
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let children = self.family.children.borrow().len();
+        f.debug_struct("Scope").field("children", &children).finish_non_exhaustive()
+    }
+}
+
+impl<E> fmt::Debug for TryScope<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.scope.fmt(f)
+    }
+}
+
+impl Builder {
+    /// As [`Builder::spawn`], for a fiber of a [`scope`], which may borrow.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::spawn`].
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, Builder};
+    ///
+    /// sched::run(|| {
+    ///     let text = String::from("borrowed");
+    ///     sched::scope(|s| {
+    ///         let fiber = Builder::new().name("reader").spawn_scoped(s, || text.len())?;
+    ///         assert_eq!(fiber.join().unwrap(), 8);
+    ///         std::io::Result::Ok(())
+    ///     })
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_scoped<'scope, T: 'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        body: impl FnOnce() -> T + 'scope,
+    ) -> io::Result<JoinHandle<T>> {
+        local::with(|shard| shard.spawn_child(self, scope.family(), body))
+    }
+}
