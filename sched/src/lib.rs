@@ -39,6 +39,7 @@ mod core;
 mod driver;
 mod fiber;
 pub mod sync;
+mod watch;
 
 pub use crate::core::{
     BeforePark, Builder, Closed, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal,
@@ -49,3 +50,4 @@ pub use crate::core::{
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::unwind::is_cancel;
+pub use crate::watch::{Stall, StallCause};

@@ -78,12 +78,12 @@ counters! {
     stacks_refused,
     /// Calls of `deadline` that returned `DeadlineExceeded`.
     deadlines_exceeded,
-    /// Times that a fiber was given the thread.
-    resumed,
     /// Turns of the scheduler that looked outside.
     turns,
     /// Messages from other threads.
     messages,
+    /// Gauge: times that a fiber was given the thread.
+    resumed,
     /// Gauge: fibers alive.
     fibers_now,
     /// Gauge: fibers in the run queue.

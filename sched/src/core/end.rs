@@ -27,7 +27,7 @@ impl Shard {
         let unread: Vec<_> = unread.collect();
         // What never began is dropped on a fiber, where its destructors may do what they like.
         for body in self.deferred.take().into_iter().chain(unread) {
-            if self.spawn(Builder::new(), None, body).is_ok() {
+            if self.spawn_sent(body).is_ok() {
                 self.run_ready();
             }
         }

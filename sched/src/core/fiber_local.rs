@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::local;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Local};
+use crate::fiber::{FiberCell, Inherit, Local};
 
 /// Declares fiber-locals, as [`std::thread_local!`] declares thread-locals.
 ///
@@ -57,7 +57,7 @@ macro_rules! fiber_local {
 /// The key of a fiber-local; declared by [`fiber_local!`].
 pub struct FiberLocal<T: 'static> {
     init: fn() -> T,
-    inherit: Option<fn(&dyn Any) -> Rc<dyn Any>>,
+    inherit: Option<Inherit>,
 }
 
 impl<T: 'static> FiberLocal<T> {
@@ -113,7 +113,9 @@ impl<T: Clone + 'static> FiberLocal<T> {
 
 impl<T> fmt::Debug for FiberLocal<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FiberLocal").field("inherited", &self.inherit.is_some()).finish()
+        f.debug_struct("FiberLocal")
+            .field("inherited", &self.inherit.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,12 +4,16 @@
 //! lock and the driver's waker rung; the shard empties the box once a turn.
 
 use std::fmt;
-use std::sync::Arc;
+use std::io;
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::counters::{Counters, Stats};
+use super::inspect::FiberInfo;
 use super::local;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
@@ -53,9 +57,17 @@ struct State {
 }
 
 pub(crate) enum Message {
-    Spawn(Box<dyn FnOnce() + Send>),
+    Spawn(Sent),
     Unpark(FiberKey),
     Wake(FiberKey),
+    /// List the fibers, with so many backtraces.
+    Inspect(usize, mpsc::Sender<Vec<FiberInfo>>),
+}
+
+/// A fiber that another thread wants to be run.
+pub(crate) struct Sent {
+    pub(crate) body: Box<dyn FnOnce() + Send>,
+    pub(crate) spawned_at: &'static Location<'static>,
 }
 
 impl Handle {
@@ -85,8 +97,56 @@ impl Handle {
     /// # Errors
     ///
     /// [`Closed`] if the shard has ended; `body` is then dropped here.
+    #[track_caller]
     pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), Closed> {
-        self.mailbox.send(Message::Spawn(Box::new(body)))
+        let spawned_at = Location::caller();
+        self.mailbox.send(Message::Spawn(Sent { body: Box::new(body), spawned_at }))
+    }
+}
+
+impl Handle {
+    /// Lists every fiber of the shard, with the backtraces of at most `backtraces_max` parked ones.
+    /// For a thread of its own, such as one that waits for a signal: a fiber uses
+    /// [`inspect`](crate::inspect).
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread until the shard has answered, which it does between two fibers'
+    /// turns.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] if it has not after `timeout`, because a fiber keeps its thread;
+    /// [`io::ErrorKind::NotConnected`] if the shard has ended.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let (shard, me) = (sched::Handle::current(), sched::current());
+    ///     let asker = std::thread::spawn(move || {
+    ///         let fibers = shard.inspect(10, Duration::from_secs(10));
+    ///         me.unpark();
+    ///         fibers.map(|fibers| fibers.len())
+    ///     });
+    ///     sched::park();
+    ///     assert_eq!(asker.join().unwrap()?, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(&self, backtraces_max: usize, timeout: Duration) -> io::Result<Vec<FiberInfo>> {
+        let (sender, answer) = mpsc::channel();
+        let closed = |_| io::Error::new(io::ErrorKind::NotConnected, Closed);
+        self.mailbox.send(Message::Inspect(backtraces_max, sender)).map_err(closed)?;
+        answer.recv_timeout(timeout).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Disconnected => closed(Closed),
+            mpsc::RecvTimeoutError::Timeout => io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the shard does not answer: a fiber keeps its thread",
+            ),
+        })
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::inspect::FiberInfo;
+use super::local::describe_running;
 use super::shard::Shard;
+use crate::watch::{Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub enum Report {
     /// A fiber swallowed its cancels, or stayed in an `uncancellable` section past the end of its
     /// shard: it never runs again, and its stack and all that it holds are lost.
     GivenUp(FiberInfo),
+    /// A fiber kept its thread for longer than [`Config::stall_limit`](crate::Config).
+    Stalled(Stall),
 }
 
 /// Where reports go.
@@ -75,11 +80,21 @@ impl fmt::Display for Report {
                 "{fiber} was given up: it went on after it had been cancelled; pass on what \
                  `catch_unwind` returns when `is_cancel` says so"
             ),
+            Self::Stalled(stall) => stall.fmt(f),
         }
     }
 }
 
 impl Shard {
+    /// Has the monitor look at this shard, if a limit is set.
+    pub(super) fn watch(&self, limit: Option<Duration>) {
+        let Some(limit) = limit else { return };
+        let reporter = self.reporter.clone();
+        watch(Arc::downgrade(&self.pulse), limit, describe_running, move |stall| {
+            reporter.report(&Report::Stalled(stall));
+        });
+    }
+
     pub(super) fn report(&self, report: &Report) {
         self.reporter.report(report);
     }

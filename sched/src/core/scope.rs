@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use super::deadline::Masked;
@@ -36,8 +36,8 @@ use crate::fiber::{Family, Wait};
 pub struct Scope<'scope, 'env: 'scope> {
     family: Rc<Family>,
     /// Invariant in both lifetimes, as in [`std::thread::Scope`]: neither may be shrunk or grown.
-    scope: PhantomData<&'scope mut &'scope ()>,
-    env: PhantomData<&'env mut &'env ()>,
+    of_scope: PhantomData<&'scope mut &'scope ()>,
+    of_env: PhantomData<&'env mut &'env ()>,
 }
 
 /// Where the fibers of a [`try_scope`] are started.
@@ -143,7 +143,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             panic: Cell::new(None),
             cancelled: Cell::new(false),
         });
-        Self { family, scope: PhantomData, env: PhantomData }
+        Self { family, of_scope: PhantomData, of_env: PhantomData }
     }
 
     /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
@@ -319,6 +319,7 @@ impl Builder {
         scope: &'scope Scope<'scope, '_>,
         body: impl FnOnce() -> T + 'scope,
     ) -> io::Result<JoinHandle<T>> {
-        local::with(|shard| shard.spawn_child(self, scope.family(), body))
+        let spawned_at = Location::caller();
+        local::with(|shard| shard.spawn_child(self, spawned_at, scope.family(), body))
     }
 }

@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,7 @@ use slotmap::SlotMap;
 
 use super::counters::Counters;
 use super::local;
-use super::mailbox::{Mailbox, Message};
+use super::mailbox::{Mailbox, Message, Sent};
 use super::park::BUDGET;
 use super::report::Reporter;
 use super::source::{SourceKey, SourceState};
@@ -33,6 +34,7 @@ use super::timer::Alarms;
 use crate::driver::Driver;
 use crate::fiber::stack::{FiberStack, StackPool};
 use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Wait, unwind};
+use crate::watch::Pulse;
 
 /// What a shard is made with.
 ///
@@ -49,13 +51,20 @@ pub struct Config {
     /// 256 KiB. Only the pages that a fiber touches are resident, so a generous size costs address
     /// space and nothing else.
     pub stack_bytes: usize,
+    /// How long a fiber may keep the thread before that is reported, with the place where it
+    /// stands. Default: one second. `None`: nobody watches.
+    pub stall_limit: Option<Duration>,
     /// Who hears of fibers that misbehave. Default: standard error.
     pub reporter: Reporter,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { stack_bytes: 256 * 1024, reporter: Reporter::default() }
+        Self {
+            stack_bytes: 256 * 1024,
+            stall_limit: Some(Duration::from_secs(1)),
+            reporter: Reporter::default(),
+        }
     }
 }
 
@@ -79,11 +88,12 @@ pub(crate) struct Shard {
     pub(crate) stacks: RefCell<StackPool>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) reporter: Reporter,
     /// No fiber begins any more.
     pub(crate) ending: Cell<bool>,
     /// What other threads sent and found no stack yet; oldest first.
-    pub(super) deferred: RefCell<VecDeque<Box<dyn FnOnce() + Send>>>,
+    pub(super) deferred: RefCell<VecDeque<Sent>>,
     /// Turns since the driver was asked, while the run queue stays busy.
     busy_turns: Cell<u32>,
     /// No fiber has run since the last look outside.
@@ -116,6 +126,7 @@ pub(crate) struct Shard {
 /// assert_eq!(sum, 14);
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     run_with(Config::default(), root)
 }
@@ -129,12 +140,14 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 /// # Panics
 ///
 /// As [`run`].
+#[track_caller]
 #[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     let shard = Shard::new(&config)?;
     let entered = local::enter(&shard);
     unwind::warm_up();
-    let root = shard.spawn(Builder::new().name("root"), None, root)?;
+    shard.watch(config.stall_limit);
+    let root = shard.spawn(Builder::new().name("root"), Location::caller(), None, root)?;
     loop {
         shard.run_ready();
         if root.is_finished() {
@@ -191,6 +204,7 @@ impl Shard {
             stacks: RefCell::new(StackPool::new(config.stack_bytes)),
             mailbox,
             counters: Arc::default(),
+            pulse: Arc::default(),
             reporter: config.reporter.clone(),
             ending: Cell::new(false),
             deferred: RefCell::default(),
@@ -224,6 +238,7 @@ impl Shard {
 
     pub(super) fn publish_gauges(&self) {
         let counters = &self.counters;
+        counters.resumed.set(self.pulse.resumes());
         counters.fibers_now.set(self.fibers.borrow().len() as u64);
         counters.ready_now.set(self.ready.borrow().len() as u64);
         counters.alarms_now.set(self.timers.borrow().len() as u64);
@@ -268,8 +283,9 @@ impl Shard {
         self.idle_turn.set(false);
         self.budget.set(BUDGET);
         self.current.replace(Some(Rc::clone(&fiber)));
-        self.counters.resumed.add(1);
+        self.pulse.beat();
         let result = coroutine.resume(Resume::Run);
+        self.pulse.beat();
         self.current.replace(None);
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
             return;
@@ -322,7 +338,7 @@ impl Shard {
                 return;
             }
             if let Some(body) = deferred.pop_front() {
-                let spawned = self.spawn(Builder::new(), None, body);
+                let spawned = self.spawn_sent(body);
                 debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
             }
         }
@@ -332,7 +348,11 @@ impl Shard {
         match message {
             Message::Unpark(key) => self.unpark_key(key),
             Message::Wake(key) => self.wake_key(key),
-            Message::Spawn(body) => self.deferred.borrow_mut().push_back(body),
+            // Who asked may be gone by now.
+            Message::Inspect(backtraces_max, answer) => {
+                let _ = answer.send(self.inspect_with_backtraces(backtraces_max));
+            }
+            Message::Spawn(sent) => self.deferred.borrow_mut().push_back(sent),
         }
     }
 

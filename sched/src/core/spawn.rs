@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::join::{JoinHandle, Packet};
 use super::local;
+use super::mailbox::Sent;
 use super::shard::Shard;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
@@ -106,9 +107,10 @@ impl Builder {
         self,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
+        let spawned_at = Location::caller();
         local::with(|shard| {
             let parent = shard.current(); // panics outside of a fiber
-            shard.spawn(self, Some(&parent), body)
+            shard.spawn(self, spawned_at, Some(&parent), body)
         })
     }
 }
@@ -169,22 +171,27 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
 }
 
 impl Shard {
-    #[track_caller]
     pub(super) fn spawn<T: 'static>(
         &self,
         builder: Builder,
+        spawned_at: &'static Location<'static>,
         parent: Option<&FiberCell>,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
         // SAFETY: the body borrows nothing that ends.
-        unsafe { self.spawn_unchecked(builder, parent, None, body) }
+        unsafe { self.spawn_unchecked(builder, spawned_at, parent, None, body) }
+    }
+
+    /// Starts a fiber that another thread sent.
+    pub(super) fn spawn_sent(&self, sent: Sent) -> io::Result<JoinHandle<()>> {
+        self.spawn(Builder::new(), sent.spawned_at, None, sent.body)
     }
 
     /// Starts a fiber of a scope.
-    #[track_caller]
     pub(super) fn spawn_child<'scope, T: 'scope>(
         &self,
         builder: Builder,
+        spawned_at: &'static Location<'static>,
         family: &Rc<Family>,
         body: impl FnOnce() -> T + 'scope,
     ) -> io::Result<JoinHandle<T>> {
@@ -192,11 +199,11 @@ impl Shard {
         if std::thread::panicking() || family.cancelled.get() {
             // Dropped here: who unwinds could not wait for a fiber to do it.
             drop(body);
-            return Ok(JoinHandle::never_begun(self, Location::caller()));
+            return Ok(JoinHandle::never_begun(self, spawned_at));
         }
         // SAFETY: the family's scope does not end before this child is over, and what the body
         // borrows outlives the scope; see the module `scope`.
-        unsafe { self.spawn_unchecked(builder, Some(&parent), Some(family), body) }
+        unsafe { self.spawn_unchecked(builder, spawned_at, Some(&parent), Some(family), body) }
     }
 
     /// Starts a fiber whose body may borrow.
@@ -204,10 +211,10 @@ impl Shard {
     /// # Safety
     ///
     /// What `body` and its result borrow must stay valid until the fiber is over.
-    #[track_caller]
     unsafe fn spawn_unchecked<T>(
         &self,
         builder: Builder,
+        spawned_at: &'static Location<'static>,
         parent: Option<&FiberCell>,
         family: Option<&Rc<Family>>,
         body: impl FnOnce() -> T,
@@ -224,7 +231,6 @@ impl Shard {
         // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
         // fiber is over, and never after.
         let coroutine = unsafe { on_stack(stack, main) };
-        let spawned_at = Location::caller();
         let birth = Birth { spawned_at, name: builder.name, family: family.cloned() };
         let fiber = self.enroll(birth, parent, Body::Stackful(coroutine));
         Ok(JoinHandle::new(packet, fiber))

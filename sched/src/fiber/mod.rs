@@ -140,8 +140,11 @@ pub(crate) struct Local {
     pub(crate) key: usize,
     pub(crate) value: Rc<dyn Any>,
     /// Makes the value that a new child begins with; `None` if it begins afresh.
-    pub(crate) inherit: Option<fn(&dyn Any) -> Rc<dyn Any>>,
+    pub(crate) inherit: Option<Inherit>,
 }
+
+/// Makes a child's value of its parent's.
+pub(crate) type Inherit = fn(&dyn Any) -> Rc<dyn Any>;
 
 /// A point in time after which a fiber's yield points raise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

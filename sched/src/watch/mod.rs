@@ -1,0 +1,50 @@
+//! Watching shards from outside: who keeps the thread and does not give it back.
+//!
+//! Nothing interrupts a fiber, so one that computes, or blocks in a foreign call, keeps its whole
+//! shard. The shard cannot tell; a monitor thread can. `pulse` is what the two share, `stall` the
+//! monitor; `linux` and `elsewhere` are how it learns where the stuck thread stands.
+
+mod pulse;
+mod stall;
+
+#[cfg(not(target_os = "linux"))]
+#[path = "elsewhere.rs"]
+mod os;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod os;
+
+use std::panic::Location;
+use std::sync::Weak;
+use std::time::Duration;
+
+pub(crate) use pulse::Pulse;
+pub use stall::{Stall, StallCause};
+
+/// What a signal handler may learn of the fiber that runs on its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running<'a> {
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) name: Option<&'a str>,
+}
+
+/// Calls the function that it is given with the running fiber, if there is one. It must be safe to
+/// call in a signal handler.
+pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));
+
+/// Watches the calling thread's shard until its pulse is dropped: `report` is called, on the
+/// monitor's thread, for each fiber that runs for longer than `limit`.
+pub(crate) fn watch(
+    pulse: Weak<Pulse>,
+    limit: Duration,
+    describe: Describe,
+    report: impl Fn(Stall) + Send + 'static,
+) {
+    os::set_describe(describe);
+    stall::watch(stall::Watched {
+        pulse,
+        thread: os::this_thread(),
+        limit,
+        report: Box::new(report),
+    });
+}

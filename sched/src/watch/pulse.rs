@@ -1,0 +1,27 @@
+//! A shard's sign of life.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Written by the shard's thread at each switch, read by the monitor.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// Grows at each switch into a fiber and out of it: odd while a fiber runs.
+    beats: AtomicU64,
+}
+
+impl Pulse {
+    /// By the shard's thread only: a plain load and store.
+    #[inline]
+    pub(crate) fn beat(&self) {
+        self.beats.store(self.beats.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// How often a fiber was given the thread.
+    pub(crate) fn resumes(&self) -> u64 {
+        self.beats().div_ceil(2)
+    }
+}

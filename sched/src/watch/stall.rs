@@ -1,0 +1,223 @@
+//! The monitor: one thread per process, for as long as there are shards to watch.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Weak;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::os;
+use super::pulse::Pulse;
+
+/// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
+///
+/// `Display` tells it in a line, followed by the backtrace.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stall {
+    /// The fiber's name, if it has one; the first 64 bytes.
+    pub name: Option<String>,
+    /// The call that started the fiber.
+    pub spawned_at: Option<&'static Location<'static>>,
+    /// For how long it had kept the thread when it was found.
+    pub held_for: Duration,
+    /// What the thread does.
+    pub cause: StallCause,
+    /// Where the thread stands, innermost call first; empty if it could not be found out.
+    pub backtrace: String,
+}
+
+/// What a thread does that does not give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StallCause {
+    /// It computes.
+    Computes,
+    /// It waits for a lock that is none of this crate's, perhaps one of `std::sync` that another
+    /// fiber of the same thread holds across a wait: then it waits for ever.
+    ForeignLock,
+    /// It waits in another system call, of that number where it is known.
+    SystemCall(Option<i64>),
+    /// The system does not tell.
+    Unknown,
+}
+
+/// A stuck thread's fiber and the return addresses of its stack.
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) spawned_at: Option<&'static Location<'static>>,
+    pub(super) name: Option<String>,
+    pub(super) frames: Vec<usize>,
+}
+
+/// What the monitor needs to know of a shard.
+pub(super) struct Watched {
+    pub(super) pulse: Weak<Pulse>,
+    /// The shard's thread, by the system's number.
+    pub(super) thread: i32,
+    pub(super) limit: Duration,
+    pub(super) report: Box<dyn Fn(Stall) + Send>,
+}
+
+/// Watches a shard until its pulse is dropped.
+pub(super) fn watch(watched: Watched) {
+    let mut monitor = MONITOR.lock();
+    monitor.arrived.push(watched);
+    if !monitor.running {
+        // Without the thread there is no watching, and everything else goes on.
+        let spawned = thread::Builder::new().name("straightline-watch".into()).spawn(run);
+        monitor.running = spawned.is_ok();
+    }
+}
+
+#[derive(Default)]
+struct Monitor {
+    running: bool,
+    /// Shards that the thread has not taken over yet.
+    arrived: Vec<Watched>,
+}
+
+static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { running: false, arrived: Vec::new() });
+
+/// A shard as the monitor last saw it.
+struct Seen {
+    watched: Watched,
+    beats: u64,
+    since: Instant,
+    reported: bool,
+}
+
+fn run() {
+    let mut shards: Vec<Seen> = Vec::new();
+    let mut empty_rounds = 0;
+    loop {
+        {
+            let mut monitor = MONITOR.lock();
+            let now = Instant::now();
+            shards.extend(monitor.arrived.drain(..).map(|watched| Seen {
+                watched,
+                beats: 0,
+                since: now,
+                reported: false,
+            }));
+            empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
+            if empty_rounds > EMPTY_ROUNDS_MAX {
+                monitor.running = false;
+                return;
+            }
+        }
+        let shortest = shards.iter().map(|seen| seen.watched.limit).min().unwrap_or(ROUND_MAX);
+        thread::sleep((shortest / 4).clamp(ROUND_MIN, ROUND_MAX));
+        shards.retain_mut(look);
+    }
+}
+
+/// Looks at one shard; false if it is gone.
+fn look(seen: &mut Seen) -> bool {
+    let Some(pulse) = seen.watched.pulse.upgrade() else { return false };
+    let (beats, now) = (pulse.beats(), Instant::now());
+    if beats != seen.beats || beats % 2 == 0 {
+        (seen.beats, seen.since, seen.reported) = (beats, now, false);
+        return true;
+    }
+    let held_for = now - seen.since;
+    if held_for < seen.watched.limit || seen.reported {
+        return true;
+    }
+    seen.reported = true;
+    let cause = os::cause(seen.watched.thread);
+    let sample = os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten();
+    if pulse.beats() != beats {
+        return true; // it moved while it was being looked at: the sample is of something else
+    }
+    // What the report runs must not keep the shard's pulse alive.
+    drop(pulse);
+    let stall = match sample {
+        Some(sample) => Stall {
+            name: sample.name,
+            spawned_at: sample.spawned_at,
+            held_for,
+            cause,
+            backtrace: resolve(&sample.frames),
+        },
+        None => Stall { name: None, spawned_at: None, held_for, cause, backtrace: String::new() },
+    };
+    (seen.watched.report)(stall);
+    true
+}
+
+/// The return addresses as text, one call a line, without the signal's own frames.
+fn resolve(frames: &[usize]) -> String {
+    use fmt::Write;
+    let mut text = String::new();
+    let mut number = 0;
+    for frame in frames {
+        let ip = std::ptr::without_provenance_mut(*frame);
+        backtrace::resolve(ip, |symbol| {
+            let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
+            if OWN_FRAMES.iter().any(|own| name.contains(own)) {
+                return;
+            }
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{number:4}: {name}");
+            if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
+                let _ = write!(text, "\n             at {}:{line}", file.display());
+            }
+            text.push('\n');
+            number += 1;
+        });
+    }
+    text
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, self.spawned_at) {
+            (Some(name), Some(at)) => write!(f, "fiber `{name}` (spawned at {at})")?,
+            (None, Some(at)) => write!(f, "the fiber spawned at {at}")?,
+            _ => f.write_str("a fiber")?,
+        }
+        let seconds = self.held_for.as_secs_f64();
+        write!(f, " has kept its thread for {seconds:.1} s and {}", self.cause)?;
+        if !self.backtrace.is_empty() {
+            write!(f, "\n{}", self.backtrace.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for StallCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Computes => f.write_str(
+                "computes: no other fiber runs meanwhile; call `checkpoint` in its loops, or \
+                 `offload` the work",
+            ),
+            Self::ForeignLock => f.write_str(
+                "waits for a lock that is not a fiber's, perhaps one of std::sync that another \
+                 fiber of the same thread holds across a wait: use straightline's Mutex",
+            ),
+            Self::SystemCall(Some(number)) => {
+                write!(f, "blocks the thread in system call {number}: `offload` it")
+            }
+            Self::Unknown => f.write_str("computes, or blocks the thread in the system"),
+            Self::SystemCall(None) => f.write_str("blocks the thread in the system: `offload` it"),
+        }
+    }
+}
+
+/// Frames of the signal's delivery and of its handler.
+const OWN_FRAMES: [&str; 4] =
+    ["straightline_sched::watch", "signal_hook_registry", "backtrace::backtrace", "__restore_rt"];
+
+/// A look takes some 100 ns a shard; but nobody needs more of them than this.
+const ROUND_MIN: Duration = Duration::from_millis(5);
+const ROUND_MAX: Duration = Duration::from_millis(250);
+
+/// How long the thread stays for shards to come: tests and programs that run one after the other.
+const EMPTY_ROUNDS_MAX: u32 = 8;
+
+/// A thread in an uninterruptible wait does not run its handler.
+const SAMPLE_TIMEOUT: Duration = Duration::from_millis(100);

@@ -1,0 +1,105 @@
+//! A fiber that keeps its thread is reported by name, with what it does and where it stands.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use straightline_sched::{self as sched, Builder, Config, Report, Reporter, Stall, StallCause};
+
+/// A configuration that watches closely, and where its first report of a stall goes.
+fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiver<Stall>) {
+    let (sender, stalls) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let slot = Mutex::new(());
+    let reporter = Reporter::new(move |report| {
+        let _slot = slot.lock().unwrap();
+        if let Report::Stalled(stall) = report {
+            let copy = Stall::clone(stall);
+            let _ = sender.lock().unwrap().send(copy);
+            on_stall();
+        }
+    });
+    let stall_limit = Some(Duration::from_millis(50));
+    (Config { stall_limit, reporter, ..Config::default() }, stalls)
+}
+
+#[inline(never)]
+fn computes_until(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn one_that_computes() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (config, stalls) = watched({
+        let stop = Arc::clone(&stop);
+        move || stop.store(true, Ordering::Relaxed)
+    });
+    sched::run_with(config, move || {
+        let fiber = Builder::new().name("number cruncher").spawn(move || computes_until(&stop));
+        fiber.unwrap().join().unwrap();
+    })
+    .unwrap();
+    let stall = stalls.recv().unwrap();
+    assert_eq!(stall.name.as_deref(), Some("number cruncher"));
+    assert!(stall.spawned_at.unwrap().file().ends_with("a_stall_names_its_fiber.rs"));
+    assert!(stall.held_for >= Duration::from_millis(50));
+    if cfg!(target_os = "linux") {
+        assert_eq!(stall.cause, StallCause::Computes);
+        assert!(stall.backtrace.contains("computes_until"), "{}", stall.backtrace);
+    }
+    assert!(stall.to_string().contains("fiber `number cruncher` (spawned at"), "{stall}");
+}
+
+#[test]
+fn one_that_waits_for_a_foreign_lock() {
+    let lock = Arc::new(Mutex::new(()));
+    let (release, released) = mpsc::channel();
+    let (config, stalls) = watched({
+        let release = Mutex::new(release);
+        move || {
+            let _ = release.lock().unwrap().send(());
+        }
+    });
+    let (locked, is_locked) = mpsc::channel();
+    let holder = std::thread::spawn({
+        let lock = Arc::clone(&lock);
+        move || {
+            let _guard = lock.lock().unwrap();
+            locked.send(()).unwrap();
+            released.recv().unwrap();
+        }
+    });
+    is_locked.recv().unwrap();
+    sched::run_with(config, move || {
+        let fiber = Builder::new().name("locker").spawn(move || drop(lock.lock()));
+        fiber.unwrap().join().unwrap();
+    })
+    .unwrap();
+    holder.join().unwrap();
+    let stall = stalls.recv().unwrap();
+    assert_eq!(stall.name.as_deref(), Some("locker"));
+    if cfg!(target_os = "linux") {
+        assert_eq!(stall.cause, StallCause::ForeignLock);
+        assert!(stall.to_string().contains("std::sync"), "{stall}");
+    }
+}
+
+#[test]
+fn one_that_gives_way_is_not_reported() {
+    let (config, stalls) = watched(|| ());
+    sched::run_with(config, || {
+        let end = sched::deadline(Duration::from_millis(300), || {
+            loop {
+                sched::checkpoint();
+            }
+        });
+        assert!(end.is_err());
+        // A shard that waits is not stuck either.
+        sched::sleep(Duration::from_millis(200));
+    })
+    .unwrap();
+    assert!(stalls.try_recv().is_err());
+}
