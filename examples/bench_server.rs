@@ -42,7 +42,7 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals();
+    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_sigquit();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }

@@ -25,7 +25,7 @@ fn hello(request: &mut Request) -> impl IntoResponse {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals();
+    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_sigquit();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }

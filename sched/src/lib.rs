@@ -49,5 +49,6 @@ pub use crate::core::{
     try_scope, uncancellable, wake_later, yield_now,
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
+pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::unwind::is_cancel;
 pub use crate::watch::{Stall, StallCause};

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use slog::{Discard, Logger, o};
+use slog::{Discard, Logger, error, o};
 use straightline_net::ListenOptions;
+use straightline_sched::Reporter;
 
 use super::accept::Listener;
 use super::address::{Address, IntoAddress};
 use super::running::{Server, Shared};
-use super::signals::StopSignals;
+use super::signals::SignalThread;
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;
@@ -40,6 +41,7 @@ pub struct Builder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
     stop_on_signals: bool,
+    inspect_on_sigquit: bool,
 }
 
 /// What every shard is told.
@@ -50,6 +52,7 @@ pub(super) struct Config {
     pub(super) drain_timeout: Duration,
     pub(super) stack_bytes: usize,
     pub(super) logger: Logger,
+    pub(super) reporter: Reporter,
 }
 
 /// A function from a request to a response: what [`Builder::build`] takes.
@@ -83,8 +86,10 @@ impl Builder {
                 drain_timeout: Duration::from_secs(30),
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
                 logger: Logger::root(Discard, o!()),
+                reporter: Reporter::default(),
             },
             stop_on_signals: false,
+            inspect_on_sigquit: false,
         }
     }
 
@@ -129,7 +134,12 @@ impl Builder {
 
     /// Where faults are told: handler panics and accept failures as errors, refused requests and
     /// broken connections at debug level. Default: nowhere; they are counted all the same.
+    ///
+    /// Fibers that misbehave ([`sched::Report`](straightline_sched::Report)) are told there as
+    /// errors too; by default on standard error.
     pub fn logger(mut self, logger: Logger) -> Self {
+        let errors = logger.clone();
+        self.config.reporter = Reporter::new(move |report| error!(errors, "{report}"));
         self.config.logger = logger;
         self
     }
@@ -137,6 +147,13 @@ impl Builder {
     /// Stops the server at SIGTERM or SIGINT; the second one does not wait for the drain.
     pub fn stop_on_signals(mut self) -> Self {
         self.stop_on_signals = true;
+        self
+    }
+
+    /// Lists every fiber on standard error at SIGQUIT (`kill -QUIT`, Ctrl-\\ in a terminal), with the
+    /// backtraces of up to 64 of each shard; the server goes on.
+    pub fn inspect_on_sigquit(mut self) -> Self {
+        self.inspect_on_sigquit = true;
         self
     }
 
@@ -212,7 +229,8 @@ impl Builder {
             }
         }
         let shared = Shared::new(self.config, factory, local, workers);
-        let signals = self.stop_on_signals.then(|| StopSignals::install(&shared)).transpose()?;
+        let signals =
+            SignalThread::install(&shared, self.stop_on_signals, self.inspect_on_sigquit)?;
         Ok(Server::new(shared, shards, signals))
     }
 }

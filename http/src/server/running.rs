@@ -5,16 +5,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use straightline_sched::Fiber;
+use straightline_sched::{self as sched, Fiber, FiberInfo};
 
 use super::accept::Listener;
 use super::address::Address;
 use super::builder::{Builder, Config, ServiceFactory};
 use super::counters::{Counters, ShardCounters};
 use super::shard;
-use super::signals::StopSignals;
+use super::signals::SignalThread;
 
 /// A server whose sockets are open.
 ///
@@ -32,7 +33,7 @@ pub struct Server {
     shared: Arc<Shared>,
     /// One group of listeners for each shard.
     shards: Vec<Vec<Listener>>,
-    _signals: Option<StopSignals>,
+    _signals: Option<SignalThread>,
 }
 
 /// A way to a server from any thread: stops it, reads its counters.
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     phase: AtomicU8,
     /// The root fiber of each shard that runs, to be woken when the phase changes.
     roots: Mutex<Vec<Fiber>>,
+    /// The shards themselves, in the order of their indices once they run.
+    running: Mutex<Vec<(usize, sched::Handle)>>,
 }
 
 /// How far a server's end has come.
@@ -74,7 +77,7 @@ impl Server {
     pub(super) fn new(
         shared: Arc<Shared>,
         shards: Vec<Vec<Listener>>,
-        signals: Option<StopSignals>,
+        signals: Option<SignalThread>,
     ) -> Self {
         Self { shared, shards, _signals: signals }
     }
@@ -160,6 +163,38 @@ impl ServerHandle {
         self.shared.stop();
     }
 
+    /// Lists the fibers of every shard, each with the backtraces of at most `backtraces_max` parked
+    /// ones. The error of a shard is that it does not answer in `timeout`, or does not run.
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread until all shards have answered, so it is not for a handler: that
+    /// one can list its own shard with [`sched::inspect`](straightline_sched::inspect).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "")?;
+    /// let handle = server.handle();
+    /// let serving = std::thread::spawn(|| server.run());
+    /// for shard in handle.inspect(10, Duration::from_secs(1)) {
+    ///     for fiber in shard? {
+    ///         println!("{fiber}");
+    ///     }
+    /// }
+    /// handle.stop();
+    /// serving.join().unwrap()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(
+        &self,
+        backtraces_max: usize,
+        timeout: Duration,
+    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+        self.shared.inspect(backtraces_max, timeout)
+    }
+
     /// What the server has seen so far.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
@@ -190,6 +225,7 @@ impl Shared {
             counters: (0..workers).map(|_| ShardCounters::default()).collect(),
             phase: AtomicU8::new(Phase::Serving as u8),
             roots: Mutex::default(),
+            running: Mutex::default(),
         })
     }
 
@@ -209,8 +245,21 @@ impl Shared {
     }
 
     /// Has the calling fiber woken at every change of the phase from now on.
-    pub(super) fn watch_phase(&self) {
-        self.roots.lock().push(straightline_sched::current());
+    pub(super) fn watch_phase(&self, index: usize) {
+        self.roots.lock().push(sched::current());
+        self.running.lock().push((index, sched::Handle::current()));
+    }
+
+    /// What each shard answers, in the order of their indices.
+    pub(super) fn inspect(
+        &self,
+        backtraces_max: usize,
+        timeout: Duration,
+    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+        // Not under the lock: an answer may take its time.
+        let mut shards = self.running.lock().clone();
+        shards.sort_by_key(|(index, _)| *index);
+        shards.iter().map(|(_, shard)| shard.inspect(backtraces_max, timeout)).collect()
     }
 }
 

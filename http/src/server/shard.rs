@@ -48,8 +48,9 @@ pub(crate) struct Registered(ConnectionKey);
 
 /// Serves `listeners` on the calling thread until the server is stopped and drained.
 pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
-    let config =
-        sched::Config { stack_bytes: shared.config.stack_bytes, ..sched::Config::default() };
+    let reporter = shared.config.reporter.clone();
+    let stack_bytes = shared.config.stack_bytes;
+    let config = sched::Config { stack_bytes, reporter, ..sched::Config::default() };
     let shared = Arc::clone(shared);
     sched::run_with(config, move || serve(&shared, index, listeners))?
 }
@@ -57,7 +58,7 @@ pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) 
 /// The root fiber.
 fn serve(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
     let state = Rc::new(ShardState::new(shared, index));
-    shared.watch_phase();
+    shared.watch_phase(index);
     let mut acceptors = Vec::with_capacity(listeners.len());
     for listener in listeners {
         let (state, shared) = (Rc::clone(&state), Arc::clone(shared));

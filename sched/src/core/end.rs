@@ -8,7 +8,6 @@ use super::inspect::FiberInfo;
 use super::mailbox::Message;
 use super::report::Report;
 use super::shard::Shard;
-use super::spawn::Builder;
 use crate::fiber::{Body, FiberCell};
 
 impl Shard {

@@ -1,6 +1,5 @@
 //! Seeing inside: which fibers there are, what each waits for, and where it stands.
 
-use std::backtrace::Backtrace;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use slotmap::Key;
 
 use super::local;
 use super::shard::Shard;
+use crate::fiber::backtrace::Backtrace;
 use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump};
 
 /// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
@@ -31,8 +31,7 @@ pub struct FiberInfo {
     pub deadline_in: Option<Duration>,
     /// It is to end at its next yield point.
     pub is_cancelled: bool,
-    /// Where it is parked, if that was asked for and it is. Symbols are resolved when it is
-    /// printed, which takes long the first time: print it where nobody waits.
+    /// Where it is parked, if that was asked for and it is.
     pub backtrace: Option<Backtrace>,
 }
 

@@ -137,6 +137,13 @@ impl Handle {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn inspect(&self, backtraces_max: usize, timeout: Duration) -> io::Result<Vec<FiberInfo>> {
+        let here = local::try_with(|shard| {
+            let is_mine = Arc::ptr_eq(&shard.mailbox, &self.mailbox);
+            is_mine.then(|| shard.inspect_with_backtraces(backtraces_max))
+        });
+        if let Some(fibers) = here.flatten() {
+            return Ok(fibers);
+        }
         let (sender, answer) = mpsc::channel();
         let closed = |_| io::Error::new(io::ErrorKind::NotConnected, Closed);
         self.mailbox.send(Message::Inspect(backtraces_max, sender)).map_err(closed)?;

@@ -8,6 +8,7 @@
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding) and knows no
 //! queue, no clock and no descriptor; `core` decides who runs.
 
+pub(crate) mod backtrace;
 pub(crate) mod stack;
 mod switch;
 pub(crate) mod unwind;

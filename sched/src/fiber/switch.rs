@@ -7,10 +7,10 @@
 //! A suspended fiber can be asked where it stands: it is resumed with [`Resume::Dump`], captures
 //! its own backtrace, and suspends again. No other code of it runs.
 
-use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::ptr;
 
+use super::backtrace::Backtrace;
 use super::{Resume, Suspend};
 
 pub(crate) type Yielder = corosensei::Yielder<Resume, Suspend>;
@@ -56,7 +56,7 @@ pub(crate) fn take_dump() -> Option<Backtrace> {
 
 #[cold]
 fn dump() {
-    DUMP.set(Some(Backtrace::force_capture()));
+    DUMP.set(Some(Backtrace::capture()));
 }
 
 thread_local! {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::os;
 use super::pulse::Pulse;
+use crate::fiber::backtrace::Backtrace;
 
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
 ///
@@ -26,7 +27,7 @@ pub struct Stall {
     /// What the thread does.
     pub cause: StallCause,
     /// Where the thread stands, innermost call first; empty if it could not be found out.
-    pub backtrace: String,
+    pub backtrace: Backtrace,
 }
 
 /// What a thread does that does not give way.
@@ -140,36 +141,14 @@ fn look(seen: &mut Seen) -> bool {
             spawned_at: sample.spawned_at,
             held_for,
             cause,
-            backtrace: resolve(&sample.frames),
+            backtrace: Backtrace::new(sample.frames),
         },
-        None => Stall { name: None, spawned_at: None, held_for, cause, backtrace: String::new() },
+        None => {
+            Stall { name: None, spawned_at: None, held_for, cause, backtrace: Backtrace::default() }
+        }
     };
     (seen.watched.report)(stall);
     true
-}
-
-/// The return addresses as text, one call a line, without the signal's own frames.
-fn resolve(frames: &[usize]) -> String {
-    use fmt::Write;
-    let mut text = String::new();
-    let mut number = 0;
-    for frame in frames {
-        let ip = std::ptr::without_provenance_mut(*frame);
-        backtrace::resolve(ip, |symbol| {
-            let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
-            if OWN_FRAMES.iter().any(|own| name.contains(own)) {
-                return;
-            }
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{number:4}: {name}");
-            if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
-                let _ = write!(text, "\n             at {}:{line}", file.display());
-            }
-            text.push('\n');
-            number += 1;
-        });
-    }
-    text
 }
 
 impl fmt::Display for Stall {
@@ -182,7 +161,7 @@ impl fmt::Display for Stall {
         let seconds = self.held_for.as_secs_f64();
         write!(f, " has kept its thread for {seconds:.1} s and {}", self.cause)?;
         if !self.backtrace.is_empty() {
-            write!(f, "\n{}", self.backtrace.trim_end())?;
+            write!(f, "\n{}", self.backtrace)?;
         }
         Ok(())
     }
@@ -207,10 +186,6 @@ impl fmt::Display for StallCause {
         }
     }
 }
-
-/// Frames of the signal's delivery and of its handler.
-const OWN_FRAMES: [&str; 4] =
-    ["straightline_sched::watch", "signal_hook_registry", "backtrace::backtrace", "__restore_rt"];
 
 /// A look takes some 100 ns a shard; but nobody needs more of them than this.
 const ROUND_MIN: Duration = Duration::from_millis(5);

@@ -1,0 +1,89 @@
+//! Where a fiber stands: return addresses, and what they are called.
+
+use std::ffi::c_void;
+use std::fmt;
+use std::ptr;
+
+/// The calls that a fiber is in, innermost first.
+///
+/// Taken as bare addresses, which is cheap. `Display` resolves them to names and lines, which is
+/// not (0.2 s the first time, when it reads the program's debug information): print it where nobody
+/// waits. What every fiber's stack begins and ends with, the scheduler's own calls, is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backtrace {
+    addresses: Vec<usize>,
+}
+
+impl Backtrace {
+    pub(crate) fn new(addresses: Vec<usize>) -> Self {
+        Self { addresses }
+    }
+
+    /// Of the calling code.
+    pub(super) fn capture() -> Self {
+        let mut addresses = Vec::with_capacity(FRAMES_EXPECTED);
+        backtrace::trace(|frame| {
+            let address: *mut c_void = frame.ip();
+            addresses.push(address.addr());
+            addresses.len() < FRAMES_MAX
+        });
+        Self { addresses }
+    }
+
+    /// Whether nothing could be found out.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+}
+
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut result, mut number, mut at_root) = (Ok(()), 0, false);
+        for address in &self.addresses {
+            backtrace::resolve(ptr::without_provenance_mut(*address), |symbol| {
+                let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
+                at_root |= ROOT_FRAMES.iter().any(|root| name.contains(root));
+                if at_root || OWN_FRAMES.iter().any(|own| name.contains(own)) {
+                    return;
+                }
+                let separator = if number == 0 { "" } else { "\n" };
+                result = result.and_then(|()| write!(f, "{separator}{number:4}: {name}"));
+                if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
+                    let file = file.display();
+                    result = result.and_then(|()| write!(f, "\n             at {file}:{line}"));
+                }
+                number += 1;
+            });
+            if at_root {
+                break;
+            }
+        }
+        result
+    }
+}
+
+/// Where a fiber's own calls end.
+const ROOT_FRAMES: [&str; 2] = ["coroutine_func", "stack_init_trampoline"];
+
+/// The switch, the taking of a backtrace, and the wrappers around a closure.
+const OWN_FRAMES: [&str; 14] = [
+    "straightline_sched::fiber::",
+    "straightline_sched::core::park::",
+    "straightline_sched::core::local::",
+    "straightline_sched::core::spawn::",
+    "straightline_sched::core::shard::Shard>::park",
+    "straightline_sched::watch::",
+    "signal_hook_registry",
+    "backtrace::backtrace::",
+    "__restore_rt",
+    "__rust_try",
+    "panic::catch_unwind",
+    "panicking::catch_unwind",
+    "panic::unwind_safe::AssertUnwindSafe",
+    "core::ops::function::FnOnce",
+];
+
+/// Enough for a handler in a framework; more are allocated for.
+const FRAMES_EXPECTED: usize = 48;
+/// Of a runaway recursion the innermost calls tell enough.
+const FRAMES_MAX: usize = 256;
