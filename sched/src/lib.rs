@@ -38,6 +38,8 @@
 mod core;
 mod driver;
 mod fiber;
+#[cfg(feature = "slog")]
+mod log;
 pub mod sync;
 mod watch;
 
@@ -51,4 +53,6 @@ pub use crate::core::{
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::unwind::is_cancel;
+#[cfg(feature = "slog")]
+pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::watch::{Stall, StallCause};

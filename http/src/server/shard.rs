@@ -48,6 +48,7 @@ pub(crate) struct Registered(ConnectionKey);
 
 /// Serves `listeners` on the calling thread until the server is stopped and drained.
 pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
+    sched::set_thread_logger(shared.config.logger.clone());
     let reporter = shared.config.reporter.clone();
     let stack_bytes = shared.config.stack_bytes;
     let config = sched::Config { stack_bytes, reporter, ..sched::Config::default() };

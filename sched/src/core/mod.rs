@@ -30,7 +30,7 @@ pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
 pub use park::{Fiber, Unwinding, checkpoint, current, park, park_timeout, wake_later, yield_now};
-pub(crate) use park::{try_current, try_park};
+pub(crate) use park::{is_on_fiber, try_current, try_park};
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub use shard::{Config, now, run, run_with};

@@ -106,6 +106,12 @@ pub fn current() -> Fiber {
     local::with(|shard| shard.handle_to(&shard.current()))
 }
 
+/// Whether a fiber runs on the calling thread.
+#[cfg_attr(not(feature = "slog"), allow(dead_code))]
+pub(crate) fn is_on_fiber() -> bool {
+    local::try_with(|shard| shard.current.borrow().is_some()).unwrap_or(false)
+}
+
 /// As [`current`]; `None` where no fiber runs.
 pub(crate) fn try_current() -> Option<Fiber> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.handle_to(&fiber))).flatten()
