@@ -37,6 +37,7 @@ mod proto;
 mod request;
 mod response;
 mod server;
+mod signal;
 
 pub use straightline_net as net;
 pub use straightline_sched as sched;
@@ -49,3 +50,4 @@ pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::{Body, Request};
 pub use response::{IntoResponse, Response};
 pub use server::{Address, Builder, Counters, Handler, IntoAddress, Peer, Server, ServerHandle};
+pub use signal::StopSignal;

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use crate::bench::{self, Plan};
 use crate::cpu::Pinning;
 use crate::load::Mode;
+use crate::micro;
 use crate::report;
 use crate::serve::{self, Kind};
 
@@ -32,6 +33,8 @@ enum Command {
     ///
     /// Exits with 1 if a server answered nothing, or anything wrong.
     Bench(BenchArgs),
+    /// Measures single operations of the scheduler beside may, tokio and threads
+    Micro(MicroArgs),
     /// Is one of the servers; `bench` starts these
     #[command(hide = true)]
     Serve(ServeArgs),
@@ -65,6 +68,21 @@ struct BenchArgs {
 }
 
 #[derive(Args)]
+struct MicroArgs {
+    /// How often each operation is measured
+    #[arg(long, value_name = "N", default_value = "15")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How much of it at a time, in multiples of some ten milliseconds for the slowest peer
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u64).range(1..=100))]
+    scale: u64,
+    /// One small round: shows that everything works, and nothing else
+    #[arg(long, conflicts_with_all = ["rounds", "scale"])]
+    quick: bool,
+}
+
+#[derive(Args)]
 struct ServeArgs {
     server: Kind,
     /// The CPU to stay on
@@ -79,6 +97,8 @@ pub(crate) fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Bench(args) => measure(args),
+        Command::Micro(args) if args.quick => micro::run(1, 1),
+        Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
     };
     match result {

@@ -4,7 +4,7 @@
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` tells
 //! what came of it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -18,6 +18,8 @@ mod cpu;
 mod histogram;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod micro;
 #[cfg(target_os = "linux")]
 mod reply;
 #[cfg(target_os = "linux")]

@@ -99,7 +99,7 @@ fn figure(value: f64, decimals: usize) -> String {
 }
 
 /// The middle of the values, or the mean of the middle two; NaN if there are none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => f64::NAN,

@@ -188,6 +188,42 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         local::with(|shard| shard.cancel_family(&self.family));
     }
 
+    /// Waits until every fiber that the scope has so far is over: what the scope's end does anyway,
+    /// for a body that wants to go on afterwards.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, while there are any.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding; within the scope the fibers go on.
+    ///
+    /// # Panics
+    ///
+    /// On another fiber than the scope's own: a fiber of the scope would wait for itself.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     sched::scope(|s| {
+    ///         s.spawn(sched::park); // does not end by itself
+    ///         assert!(sched::deadline(Duration::from_millis(2), || s.join_all()).is_err());
+    ///         s.cancel();
+    ///     });
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn join_all(&self) {
+        local::with(|shard| {
+            let is_own = Rc::ptr_eq(&shard.current(), &self.family.parent);
+            assert!(is_own, "straightline: join_all on another fiber than the scope's own");
+            shard.wait_for_children(&self.family);
+        });
+    }
+
     pub(super) fn family(&self) -> &Rc<Family> {
         &self.family
     }

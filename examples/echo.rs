@@ -1,0 +1,55 @@
+//! TCP echo: `cargo run --release --example echo`, then `nc localhost 8080`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use straightline::net::TcpListener;
+use straightline::{StopSignal, sched};
+
+/// Sends back what it is sent.
+#[derive(Parser)]
+struct Args {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+fn serve(listen: SocketAddr) -> io::Result<()> {
+    let (listener, stop) = (TcpListener::bind(listen)?, StopSignal::install()?);
+    println!("listening on tcp://{}", listener.local_addr()?);
+    sched::scope(|clients| {
+        let acceptor = clients.spawn(|| {
+            loop {
+                match listener.accept() {
+                    Ok((client, _)) => {
+                        drop(clients.spawn(move || io::copy(&mut &client, &mut &client)))
+                    }
+                    Err(error) => {
+                        eprintln!("echo: {error}"); // out of descriptors, say: let some be closed
+                        sched::sleep(Duration::from_millis(100));
+                    }
+                }
+            }
+        });
+        stop.wait()?;
+        acceptor.cancel();
+        // Those who are there get a second to say goodbye.
+        let _ = sched::deadline(Duration::from_secs(1), || clients.join_all());
+        clients.cancel();
+        Ok(())
+    })
+}
+
+fn main() -> ExitCode {
+    let listen = Args::parse().listen;
+    match sched::run(move || serve(listen)).flatten() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

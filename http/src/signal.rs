@@ -1,0 +1,83 @@
+//! Waiting for the process to be told to stop, on a fiber.
+//!
+//! A [`Server`](crate::Server) has this built in; this is for programs with a loop of their own.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream as StdStream;
+
+use signal_hook::SigId;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::{pipe, unregister};
+use straightline_net::UnixStream;
+
+/// SIGTERM and SIGINT, as something to wait for. While it lives they do not end the process.
+///
+/// ```
+/// use straightline::{StopSignal, sched};
+///
+/// sched::run(|| {
+///     let stop = StopSignal::install()?;
+///     let server = sched::spawn(sched::park); // a loop that accepts, say
+/// #   rustix_kill_self();
+///     stop.wait()?;
+///     server.cancel();
+///     std::io::Result::Ok(())
+/// })??;
+/// # fn rustix_kill_self() {
+/// #     let me = std::process::id().to_string();
+/// #     std::process::Command::new("kill").args(["-TERM", &me]).status().unwrap();
+/// # }
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct StopSignal {
+    /// One byte arrives for each signal.
+    signals: UnixStream,
+    registered: [SigId; 2],
+}
+
+impl StopSignal {
+    /// Takes the signals over.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the pair of sockets or the handlers.
+    pub fn install() -> io::Result<Self> {
+        let (signals, sender) = StdStream::pair()?;
+        let registered =
+            [pipe::register(SIGTERM, sender.try_clone()?)?, pipe::register(SIGINT, sender)?];
+        Ok(Self { signals: UnixStream::from_std(signals)?, registered })
+    }
+
+    /// Waits for one of the signals; for the next one at each call.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding; a signal that comes later is kept for the
+    /// next call.
+    ///
+    /// # Errors
+    ///
+    /// When the fiber is unwinding and may not wait.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn wait(&self) -> io::Result<()> {
+        (&self.signals).read_exact(&mut [0])
+    }
+}
+
+impl Drop for StopSignal {
+    fn drop(&mut self) {
+        for id in self.registered {
+            unregister(id);
+        }
+    }
+}
