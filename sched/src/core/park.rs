@@ -264,7 +264,7 @@ pub fn checkpoint() {
     local::with(|shard| {
         let left = shard.budget.get();
         let spent = left == 0
-            || left % CLOCK_EVERY == 0
+            || left % CLOCK_EVERY == 1
                 && shard.driver.now().saturating_duration_since(shard.now.get()) > SLICE_MAX;
         if !spent {
             shard.budget.set(left - 1);
