@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::local;
 use super::park::Fiber;
+use super::shard::Shard;
 use crate::fiber::unwind::is_cancel;
 use crate::fiber::{FiberCell, Wait};
 
@@ -92,6 +93,23 @@ impl<T> JoinHandle<T> {
     /// Whether the fiber has ended, so that [`join`](Self::join) would not wait.
     pub fn is_finished(&self) -> bool {
         self.fiber.over.get()
+    }
+
+    /// Has the calling fiber woken at the end; returns false if that has come.
+    pub(crate) fn watch_end(&self) -> bool {
+        if !self.is_finished() {
+            let mut watchers = self.fiber.watchers.take();
+            watchers.push(local::with(Shard::current));
+            self.fiber.watchers.set(watchers);
+        }
+        !self.is_finished()
+    }
+
+    /// Takes back a [`watch_end`](Self::watch_end) that returned true.
+    pub(crate) fn unwatch_end(&self) {
+        let (mut watchers, me) = (self.fiber.watchers.take(), local::with(Shard::current));
+        watchers.retain(|watcher| !Rc::ptr_eq(watcher, &me));
+        self.fiber.watchers.set(watchers);
     }
 
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.

@@ -20,7 +20,10 @@ pub use park::{
     BeforePark, Fiber, Unwinding, before_park, checkpoint, current, park, park_timeout, wake_later,
     yield_now,
 };
-pub(crate) use park::{try_current, try_park};
+pub(crate) use park::{
+    current_id, try_checkpoint, try_current, try_park, try_park_timeout, try_yield_point,
+};
+pub(crate) use shard::clock;
 pub use shard::{Config, now, run, run_with};
 pub use source::Source;
 pub use spawn::{spawn, spawn_episodes, try_spawn};

@@ -62,6 +62,11 @@ impl Fiber {
         }
     }
 
+    /// What tells the fiber from all others of the process.
+    pub(crate) fn id(&self) -> (u64, FiberKey) {
+        (self.shard_id, self.key)
+    }
+
     /// Calls `act` if the caller is on the fiber's own thread; returns whether it is.
     fn on_its_shard(&self, act: impl FnOnce(&Shard)) -> bool {
         local::try_with(|shard| {
@@ -112,6 +117,36 @@ pub(crate) fn try_current() -> Option<Fiber> {
 /// Suspends the calling fiber until it is woken; `None` where no fiber runs.
 pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|_| shard.park(wait))).flatten()
+}
+
+/// As [`try_park`], but for at most `timeout`.
+pub(crate) fn try_park_timeout(timeout: Duration, wait: Wait) -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| {
+        shard.try_current().map(|_| {
+            let _timer = shard.set_timer(timeout);
+            shard.park(wait)
+        })
+    })
+    .flatten()
+}
+
+/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end.
+/// `None` where no fiber runs.
+pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|fiber| yield_point(&fiber))).flatten()
+}
+
+/// As [`checkpoint`]; does nothing where no fiber runs.
+pub(crate) fn try_checkpoint() {
+    if current_id().is_some() {
+        checkpoint();
+    }
+}
+
+/// What tells the calling fiber from all others of the process; `None` where no fiber runs.
+pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
+    local::try_with(|shard| shard.current.borrow().as_ref().map(|fiber| (shard.id, fiber.key)))
+        .flatten()
 }
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
@@ -401,7 +436,7 @@ fn yield_point(fiber: &FiberCell) -> Result<(), Unwinding> {
     }
     fiber.raises.set(fiber.raises.get() + 1);
     if fiber.raises.get() > RAISES_MAX {
-        // SAFETY: only `Shard::park` calls this, with the running fiber, so this is its coroutine.
+        // SAFETY: the callers pass the running fiber, so this is its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Abandoned) };
         unreachable!("an abandoned fiber was resumed");
     }

@@ -162,6 +162,11 @@ pub fn now() -> Instant {
     local::with(|shard| shard.now.get())
 }
 
+/// The time now, as the shard's driver tells it; the system's where there is no shard.
+pub(crate) fn clock() -> Instant {
+    local::try_with(|shard| shard.driver.now()).unwrap_or_else(Instant::now)
+}
+
 impl Shard {
     fn new(config: &Config) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -271,6 +276,7 @@ impl Shard {
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
         }
+        fiber.watchers.take().into_iter().for_each(|watcher| self.wake(watcher));
     }
 
     fn read_mail(&self, messages: Vec<Message>) {

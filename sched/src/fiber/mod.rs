@@ -77,6 +77,8 @@ pub(crate) struct FiberCell {
     pub(crate) over: Cell<bool>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
+    /// Who waits for the end among other things.
+    pub(crate) watchers: Cell<Vec<Rc<FiberCell>>>,
 }
 
 impl FiberCell {
@@ -94,6 +96,7 @@ impl FiberCell {
             before_park: Cell::new(None),
             over: Cell::new(false),
             joiner: Cell::new(None),
+            watchers: Cell::default(),
         }
     }
 }
