@@ -122,6 +122,25 @@ impl<T> JoinHandle<T> {
         self.fiber.over.get()
     }
 
+    /// Has the calling fiber woken at the end; returns false if that has come.
+    pub(crate) fn watch_end(&self) -> bool {
+        if !self.is_finished() {
+            let mut watchers = self.fiber.watchers.take().unwrap_or_default();
+            watchers.push(local::with(Shard::current));
+            self.fiber.watchers.set(Some(watchers));
+        }
+        !self.is_finished()
+    }
+
+    /// Takes back a [`watch_end`](Self::watch_end) that returned true.
+    pub(crate) fn unwatch_end(&self) {
+        if let Some(mut watchers) = self.fiber.watchers.take() {
+            let me = local::with(Shard::current);
+            watchers.retain(|watcher| !Rc::ptr_eq(watcher, &me));
+            self.fiber.watchers.set(Some(watchers));
+        }
+    }
+
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet

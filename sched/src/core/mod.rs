@@ -30,9 +30,12 @@ pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
 pub use park::{Fiber, Unwinding, checkpoint, current, park, park_timeout, wake_later, yield_now};
-pub(crate) use park::{is_on_fiber, try_current, try_park};
+pub(crate) use park::{
+    current_id, try_checkpoint, try_current, try_park, try_park_until, try_yield_point,
+};
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
+pub(crate) use shard::clock;
 pub use shard::{Config, now, run, run_with};
 pub use source::Source;
 pub use spawn::{Builder, spawn, spawn_episodes};

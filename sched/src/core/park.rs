@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::local;
 use super::mailbox::{Mailbox, Message};
@@ -64,6 +64,11 @@ impl Fiber {
         }
     }
 
+    /// What tells the fiber from all others of the process.
+    pub(crate) fn id(&self) -> (u64, FiberKey) {
+        (self.shard_id, self.key)
+    }
+
     /// Calls `act` if the caller is on the fiber's own thread; returns whether it is.
     fn on_its_shard(&self, act: impl FnOnce(&Shard)) -> bool {
         local::try_with(|shard| {
@@ -106,12 +111,6 @@ pub fn current() -> Fiber {
     local::with(|shard| shard.handle_to(&shard.current()))
 }
 
-/// Whether a fiber runs on the calling thread.
-#[cfg_attr(not(feature = "slog"), allow(dead_code))]
-pub(crate) fn is_on_fiber() -> bool {
-    local::try_with(|shard| shard.current.borrow().is_some()).unwrap_or(false)
-}
-
 /// As [`current`]; `None` where no fiber runs.
 pub(crate) fn try_current() -> Option<Fiber> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.handle_to(&fiber))).flatten()
@@ -120,6 +119,30 @@ pub(crate) fn try_current() -> Option<Fiber> {
 /// Suspends the calling fiber until it is woken; `None` where no fiber runs.
 pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|_| shard.park(wait))).flatten()
+}
+
+/// As [`try_park`], but at most until `at`.
+pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|_| shard.park_until(wait, at))).flatten()
+}
+
+/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end.
+/// `None` where no fiber runs.
+pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
+}
+
+/// As [`checkpoint`]; does nothing where no fiber runs.
+pub(crate) fn try_checkpoint() {
+    if current_id().is_some() {
+        checkpoint();
+    }
+}
+
+/// What tells the calling fiber from all others of the process; `None` where no fiber runs.
+pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
+    local::try_with(|shard| shard.current.borrow().as_ref().map(|fiber| (shard.id, fiber.key)))
+        .flatten()
 }
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
@@ -391,7 +414,7 @@ impl Shard {
             return Err(Unwinding);
         }
         self.before_give_up(fiber);
-        // SAFETY: only `Shard::park` comes here, with the running fiber, so this is its coroutine.
+        // SAFETY: the callers of `yield_point` pass the running fiber, so this is its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Abandoned) };
         unreachable!("an abandoned fiber was resumed");
     }

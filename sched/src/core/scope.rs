@@ -36,8 +36,7 @@ use crate::fiber::{Family, Wait};
 pub struct Scope<'scope, 'env: 'scope> {
     family: Rc<Family>,
     /// Invariant in both lifetimes, as in [`std::thread::Scope`]: neither may be shrunk or grown.
-    of_scope: PhantomData<&'scope mut &'scope ()>,
-    of_env: PhantomData<&'env mut &'env ()>,
+    invariant: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
 /// Where the fibers of a [`try_scope`] are started.
@@ -135,7 +134,7 @@ pub fn try_scope<'env, T, E>(
     })
 }
 
-impl<'scope, 'env> Scope<'scope, 'env> {
+impl<'scope> Scope<'scope, '_> {
     fn new(shard: &Shard) -> Self {
         let family = Rc::new(Family {
             parent: shard.current(),
@@ -143,7 +142,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             panic: Cell::new(None),
             cancelled: Cell::new(false),
         });
-        Self { family, of_scope: PhantomData, of_env: PhantomData }
+        Self { family, invariant: PhantomData }
     }
 
     /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
@@ -229,7 +228,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     }
 }
 
-impl<'scope, 'env, E> TryScope<'scope, 'env, E> {
+impl<'scope, E> TryScope<'scope, '_, E> {
     /// Runs `body` as a fiber of the scope. Its error is the scope's, if it is the first.
     ///
     /// Not a yield point. What it returns beside the error reaches the scope through a channel or

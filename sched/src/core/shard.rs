@@ -185,6 +185,11 @@ pub fn now() -> Instant {
     local::with(|shard| shard.now.get())
 }
 
+/// The time now, as the shard's driver tells it; the system's where there is no shard.
+pub(crate) fn clock() -> Instant {
+    local::try_with(|shard| shard.driver.now()).unwrap_or_else(Instant::now)
+}
+
 impl Shard {
     fn new(config: &Config) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -322,6 +327,9 @@ impl Shard {
         }
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
+        }
+        for watcher in fiber.watchers.take().into_iter().flat_map(|watchers| *watchers) {
+            self.wake(watcher);
         }
     }
 

@@ -224,6 +224,18 @@ impl<T: AsFd> Source<T> {
         })
     }
 
+    /// Takes back an [`arm`](Self::arm) that returned true. A change that came in between counts as
+    /// not looked at, even if another fiber has looked.
+    pub(crate) fn disarm(&self, interest: Interest) {
+        let Some(known) = self.registration.get() else { return };
+        local::with(|shard| {
+            if let Some(state) = shard.sources.borrow_mut().get_mut(known.key) {
+                let side = state.side(interest);
+                side.ready |= !side.remove(&shard.current());
+            }
+        });
+    }
+
     fn wait_for(&self, interest: Interest) -> Wait {
         let number = self.inner().as_fd().as_raw_fd();
         match interest {
@@ -333,9 +345,12 @@ impl Side {
         }
     }
 
-    fn remove(&mut self, fiber: &Rc<FiberCell>) {
-        self.waiter.take_if(|waiter| Rc::ptr_eq(waiter, fiber));
+    /// Returns whether the fiber still waited.
+    fn remove(&mut self, fiber: &Rc<FiberCell>) -> bool {
+        let count = self.more.len();
         self.more.retain(|waiter| !Rc::ptr_eq(waiter, fiber));
+        let first = self.waiter.take_if(|waiter| Rc::ptr_eq(waiter, fiber));
+        first.is_some() || self.more.len() < count
     }
 
     fn edge(&mut self, shard: &Shard) {

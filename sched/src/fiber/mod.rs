@@ -100,11 +100,16 @@ pub(crate) struct FiberCell {
     pub(crate) alarm: Cell<Option<Instant>>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
+    /// Who waits for the end among other things.
+    pub(crate) watchers: Cell<Option<Box<Watchers>>>,
     /// What to do before it next waits.
     pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
     /// Its own values of fiber-locals.
-    pub(crate) locals: RefCell<Option<Box<Vec<Local>>>>,
+    pub(crate) locals: RefCell<Option<Box<Locals>>>,
 }
+
+/// Fibers that wait for the end of another one among other things. Few have any.
+pub(crate) type Watchers = Vec<Rc<FiberCell>>;
 
 /// What is known of a fiber when it is made.
 pub(crate) struct Birth {
@@ -144,6 +149,9 @@ pub(crate) struct Local {
     pub(crate) inherit: Option<Inherit>,
 }
 
+/// Few fibers have any.
+pub(crate) type Locals = Vec<Local>;
+
 /// Makes a child's value of its parent's.
 pub(crate) type Inherit = fn(&dyn Any) -> Rc<dyn Any>;
 
@@ -174,6 +182,7 @@ impl FiberCell {
             wake_at: Cell::new(None),
             alarm: Cell::new(None),
             joiner: Cell::new(None),
+            watchers: Cell::default(),
             before_park: Cell::new(None),
             locals: RefCell::new(None),
         }

@@ -46,3 +46,38 @@ pub(crate) fn wait(call: &'static str) -> Result<(), Unwinding> {
         }
     }
 }
+
+/// What [`wait`] would do first, raising included: asked before the caller stands in a line, so
+/// that a fiber that is given up for swallowing its cancels stands in none.
+pub(super) fn may_wait() -> Result<(), Unwinding> {
+    match core::try_yield_point() {
+        Some(may) => may,
+        None if thread::panicking() => Err(Unwinding),
+        None => Ok(()),
+    }
+}
+
+/// Those to wake once the lock is released; room for one without an allocation.
+#[derive(Default)]
+#[must_use = "those in it sleep on until `wake_all` is called"]
+pub(super) struct Wakes {
+    first: Option<Waiter>,
+    more: Vec<Waiter>,
+}
+
+impl Wakes {
+    pub(super) fn push(&mut self, waiter: Waiter) {
+        if self.first.is_none() {
+            self.first = Some(waiter);
+        } else {
+            self.more.push(waiter);
+        }
+    }
+
+    /// In the order of their coming.
+    pub(super) fn wake_all(self) {
+        for waiter in self.first.into_iter().chain(self.more) {
+            waiter.wake();
+        }
+    }
+}
