@@ -48,7 +48,8 @@ pub(crate) struct Registered(ConnectionKey);
 
 /// Serves `listeners` on the calling thread until the server is stopped and drained.
 pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
-    let config = sched::Config { stack_bytes: shared.config.stack_bytes };
+    let config =
+        sched::Config { stack_bytes: shared.config.stack_bytes, ..sched::Config::default() };
     let shared = Arc::clone(shared);
     sched::run_with(config, move || serve(&shared, index, listeners))?
 }

@@ -4,6 +4,7 @@
 //! lock and the driver's waker rung; the shard empties the box once a turn.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,7 +50,8 @@ struct State {
 }
 
 pub(crate) enum Message {
-    Spawn(Box<dyn FnOnce() + Send>),
+    /// What to run, and who asked for it.
+    Spawn(Box<dyn FnOnce() + Send>, &'static Location<'static>),
     Unpark(FiberKey),
     Wake(FiberKey),
 }
@@ -71,8 +73,9 @@ impl Handle {
     /// # Errors
     ///
     /// [`Closed`] if the shard has ended; `body` is then dropped here.
+    #[track_caller]
     pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), Closed> {
-        self.mailbox.send(Message::Spawn(Box::new(body)))
+        self.mailbox.send(Message::Spawn(Box::new(body), Location::caller()))
     }
 }
 

@@ -5,6 +5,7 @@
 //! `mailbox` (what other threads may ask for). Nothing in a shard is shared with another thread
 //! but its mailbox, so there is no lock and no atomic on the way of a request.
 
+mod census;
 mod join;
 mod local;
 mod mailbox;
@@ -14,6 +15,7 @@ mod source;
 mod spawn;
 mod timer;
 
+pub use census::stack_census;
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
 pub use park::{

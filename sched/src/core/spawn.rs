@@ -5,7 +5,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 use super::join::{JoinHandle, Packet};
@@ -36,6 +36,7 @@ use crate::fiber::{Body, Episodes, FiberCell, FiberCoroutine};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     match try_spawn(body) {
         Ok(handle) => handle,
@@ -65,10 +66,12 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn try_spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> io::Result<JoinHandle<T>> {
+    let spawned_at = Location::caller();
     local::with(|shard| {
         shard.current(); // panics outside of a fiber
-        shard.spawn(body)
+        shard.spawn(body, spawned_at)
     })
 }
 
@@ -105,7 +108,9 @@ pub fn try_spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> io::Result<J
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) -> JoinHandle<()> {
+    let spawned_at = Location::caller();
     let packet: Rc<Packet<()>> = Rc::default();
     let result = Rc::clone(&packet);
     let episodes = move || {
@@ -119,7 +124,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     };
     local::with(|shard| {
         shard.current(); // panics outside of a fiber
-        JoinHandle::new(packet, shard.enroll(Body::Resting(Box::new(episodes))))
+        JoinHandle::new(packet, shard.enroll(Body::Resting(Box::new(episodes)), spawned_at))
     })
 }
 
@@ -127,25 +132,30 @@ impl Shard {
     pub(super) fn spawn<T: 'static>(
         &self,
         body: impl FnOnce() -> T + 'static,
+        spawned_at: &'static Location<'static>,
     ) -> io::Result<JoinHandle<T>> {
-        let stack = self.stacks.borrow_mut().take()?;
+        let stack = self.take_stack()?;
+        let bounds = stack.bounds();
         let packet: Rc<Packet<T>> = Rc::default();
         let result = Rc::clone(&packet);
-        let fiber = self.enroll(Body::Stackful(on_stack(stack, move |fiber| {
+        let body = Body::Stackful(on_stack(stack, move |fiber| {
             if fiber.cancelled.get() {
                 return None;
             }
             let outcome = catch_unwind(AssertUnwindSafe(body));
             result.replace(Some(outcome));
             None
-        })));
+        }));
+        let fiber = self.enroll(body, spawned_at);
+        fiber.stack.set(bounds);
         Ok(JoinHandle::new(packet, fiber))
     }
 
     /// Enters a fiber into the table and the run queue.
-    fn enroll(&self, body: Body) -> Rc<FiberCell> {
+    fn enroll(&self, body: Body, spawned_at: &'static Location<'static>) -> Rc<FiberCell> {
         let mut fibers = self.fibers.borrow_mut();
-        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, self.now.get())));
+        let now = self.now.get();
+        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, now, spawned_at)));
         let fiber = Rc::clone(&fibers[key]);
         drop(fibers);
         fiber.body.replace(body);

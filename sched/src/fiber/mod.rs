@@ -8,6 +8,11 @@
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding) and knows no
 //! queue, no clock and no descriptor; `core` decides who runs.
 
+pub(crate) mod census;
+mod memory;
+pub(crate) mod overflow;
+mod quota;
+mod slab;
 pub(crate) mod stack;
 mod switch;
 pub(crate) mod unwind;
@@ -15,13 +20,14 @@ mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
 
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
-use stack::FiberStack;
+use stack::{FiberStack, StackBounds};
 pub(crate) use switch::Switch;
 pub(crate) use wait::Wait;
 
@@ -58,6 +64,10 @@ pub(crate) enum Body {
 /// One fiber, shared by the shard's table and by everybody who may wake it.
 pub(crate) struct FiberCell {
     pub(crate) key: FiberKey,
+    /// The call that made it.
+    pub(crate) spawned_at: &'static Location<'static>,
+    /// The stack that it has, or had last.
+    pub(crate) stack: Cell<StackBounds>,
     pub(crate) body: RefCell<Body>,
     pub(crate) switch: Switch,
     /// In the run queue: a second wake-up before it runs changes nothing.
@@ -80,9 +90,11 @@ pub(crate) struct FiberCell {
 }
 
 impl FiberCell {
-    pub(crate) fn new(key: FiberKey, now: Instant) -> Self {
+    pub(crate) fn new(key: FiberKey, now: Instant, spawned_at: &'static Location<'static>) -> Self {
         Self {
             key,
+            spawned_at,
+            stack: Cell::default(),
             body: RefCell::new(Body::Over),
             switch: Switch::default(),
             queued: Cell::new(false),
