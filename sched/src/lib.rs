@@ -47,11 +47,12 @@ pub use crate::core::{
     BeforePark, Builder, Closed, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal,
     FiberState, Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, Stats, TryScope,
     Unwinding, before_park, checkpoint, current, deadline, inspect, inspect_with_backtraces, now,
-    park, park_timeout, remaining, run, run_with, scope, sleep, spawn, spawn_episodes, stats,
-    try_scope, uncancellable, wake_later, yield_now,
+    park, park_timeout, remaining, run, run_with, scope, sleep, spawn, spawn_episodes,
+    stack_census, stats, try_scope, uncancellable, wake_later, yield_now,
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::backtrace::Backtrace;
+pub use crate::fiber::census::StackUse;
 pub use crate::fiber::unwind::is_cancel;
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};

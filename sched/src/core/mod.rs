@@ -20,6 +20,7 @@ mod scope;
 mod shard;
 mod source;
 mod spawn;
+mod stacks;
 mod timer;
 
 pub use before_park::{BeforePark, before_park};
@@ -39,4 +40,5 @@ pub(crate) use shard::clock;
 pub use shard::{Config, now, run, run_with};
 pub use source::Source;
 pub use spawn::{Builder, spawn, spawn_episodes};
+pub use stacks::stack_census;
 pub use timer::sleep;

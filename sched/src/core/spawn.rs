@@ -220,6 +220,7 @@ impl Shard {
         body: impl FnOnce() -> T,
     ) -> io::Result<JoinHandle<T>> {
         let stack = self.take_stack(builder.stack_bytes)?;
+        let bounds = stack.bounds();
         let packet = Rc::new(Packet::new(family.cloned()));
         let result = Rc::clone(&packet);
         let main = move |fiber: &FiberCell| {
@@ -233,6 +234,7 @@ impl Shard {
         let coroutine = unsafe { on_stack(stack, main) };
         let birth = Birth { spawned_at, name: builder.name, family: family.cloned() };
         let fiber = self.enroll(birth, parent, Body::Stackful(coroutine));
+        fiber.stack.set(bounds);
         Ok(JoinHandle::new(packet, fiber))
     }
 

@@ -9,6 +9,11 @@
 //! queue, no clock and no descriptor; `core` decides who runs.
 
 pub(crate) mod backtrace;
+pub(crate) mod census;
+mod memory;
+pub(crate) mod overflow;
+mod quota;
+mod slab;
 pub(crate) mod stack;
 mod switch;
 pub(crate) mod unwind;
@@ -25,7 +30,7 @@ use std::time::Instant;
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
-use stack::FiberStack;
+use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
 pub(crate) use unwind::Frame;
 pub(crate) use wait::Wait;
@@ -73,6 +78,8 @@ pub(crate) enum Body {
 pub(crate) struct FiberCell {
     pub(crate) key: FiberKey,
     pub(crate) birth: Birth,
+    /// The stack that it has, or had last.
+    pub(crate) stack: Cell<StackBounds>,
     pub(crate) body: RefCell<Body>,
     pub(crate) switch: Switch,
     /// What it waits for, since the turn that began then.
@@ -168,6 +175,7 @@ impl FiberCell {
         Self {
             key,
             birth,
+            stack: Cell::default(),
             body: RefCell::new(Body::Over),
             switch: Switch::default(),
             wait: Cell::new(Wait::Nothing),
