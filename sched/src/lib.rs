@@ -35,11 +35,14 @@
 //! this reason or because it panicked, blocking calls in its destructors return at once instead of
 //! waiting. This needs `panic = "unwind"`, the default.
 
+mod block_on;
 mod core;
 mod driver;
 mod fiber;
+mod offload;
 pub mod sync;
 
+pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Closed, Config, Fiber, Handle, JoinError, JoinHandle, Source, Unwinding,
     before_park, checkpoint, current, now, park, park_timeout, run, run_with, sleep, spawn,
@@ -47,3 +50,4 @@ pub use crate::core::{
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::unwind::is_cancel;
+pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};

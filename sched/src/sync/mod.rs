@@ -1,3 +1,3 @@
 //! What fibers share, wait for and send each other.
 
-mod waiter;
+pub(crate) mod waiter;
