@@ -45,8 +45,8 @@ pub mod sync;
 pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Closed, Config, Fiber, Handle, JoinError, JoinHandle, Source, Unwinding,
-    before_park, checkpoint, current, now, park, park_timeout, run, run_with, sleep, spawn,
-    spawn_episodes, try_spawn, wake_later, yield_now,
+    before_park, checkpoint, current, now, park, park_timeout, poll_checkpoint, run, run_with,
+    sleep, spawn, spawn_episodes, try_spawn, wait_for_armed, wake_later, yield_now,
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::unwind::is_cancel;

@@ -17,11 +17,11 @@ mod timer;
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
 pub use park::{
-    BeforePark, Fiber, Unwinding, before_park, checkpoint, current, park, park_timeout, wake_later,
-    yield_now,
+    BeforePark, Fiber, Unwinding, before_park, checkpoint, current, park, park_timeout,
+    poll_checkpoint, wake_later, yield_now,
 };
 pub(crate) use park::{try_current, try_park};
 pub use shard::{Config, now, run, run_with};
-pub use source::Source;
+pub use source::{Source, wait_for_armed};
 pub use spawn::{spawn, spawn_episodes, try_spawn};
 pub use timer::sleep;

@@ -17,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::local;
@@ -245,16 +246,50 @@ pub fn wake_later() {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn checkpoint() {
-    let spent = local::with(|shard| match shard.budget.get() {
+    if is_budget_spent() {
+        yield_now();
+    }
+}
+
+/// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
+/// itself. A poll must not wait on its own: others may need what its caller holds.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// On a thread that runs no shard.
+///
+/// ```
+/// use std::future::poll_fn;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     sched::block_on(async {
+///         for _ in 0..1_000 {
+///             poll_fn(sched::poll_checkpoint).await; // other fibers run in between
+///         }
+///     })
+/// })?.unwrap();
+/// # std::io::Result::Ok(())
+/// ```
+pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
+    if is_budget_spent() {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
+
+/// Counts one operation against the turn's budget, and returns whether there was none left.
+fn is_budget_spent() -> bool {
+    local::with(|shard| match shard.budget.get() {
         0 => true,
         left => {
             shard.budget.set(left - 1);
             false
         }
-    });
-    if spent {
-        yield_now();
-    }
+    })
 }
 
 /// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped:

@@ -72,7 +72,11 @@ impl Shard {
     pub(crate) fn set_timer(&self, timeout: Duration) -> TimerGuard<'_> {
         // The clock is read anew: the turn's reading may be older than the fiber's last work.
         let now = self.driver.now();
-        let at = now.checked_add(timeout).unwrap_or(now + FAR_FUTURE);
+        self.set_timer_at(now.checked_add(timeout).unwrap_or(now + FAR_FUTURE))
+    }
+
+    /// As [`set_timer`](Self::set_timer), by the clock.
+    pub(crate) fn set_timer_at(&self, at: Instant) -> TimerGuard<'_> {
         let key = self.timers.borrow_mut().insert(at, self.current());
         TimerGuard { timers: &self.timers, key, at }
     }
