@@ -366,7 +366,11 @@ impl<T: AsFd> Source<T> {
         sources: &'t mut SlotMap<SourceKey, SourceState>,
         interest: Interest,
     ) -> io::Result<&'t mut SourceState> {
-        let registered = Interests::NONE.with(interest);
+        let mut registered = Interests::NONE.with(interest);
+        if interest == Interest::Write {
+            // Who has connected or written will read: that saves the second registration.
+            registered = registered.with(Interest::Read);
+        }
         let key = sources.insert(SourceState::new(registered));
         if let Err(error) = shard.driver.add(self.inner().as_fd(), key.data().as_ffi(), registered)
         {
