@@ -70,7 +70,7 @@ fn resident_bytes() -> io::Result<u64> {
 fn main() -> ExitCode {
     let args = Args::parse();
     let config = Config { stack_bytes: args.stack_bytes, ..Config::default() };
-    match sched::run_with(config, move || park_and_wake(args.fibers)).flatten() {
+    match sched::run_with(config, move || park_and_wake(args.fibers)).and_then(|served| served) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("million: {error}");

@@ -5,8 +5,9 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
-use straightline_net::{ListenOptions, TcpListener, TcpStream, UnixStream};
+use straightline_net::{ListenOptions, TcpListener, TcpStream, UdpSocket, UnixStream};
 use straightline_sched::{self as sched, JoinHandle};
 
 fn open_descriptors() -> usize {
@@ -37,6 +38,18 @@ fn every_kind_of_wait_closes_its_descriptors() {
             let own = TcpListener::from_std(shared.try_clone().unwrap()).unwrap();
             cancel_while_it_waits(sched::spawn(move || own.accept().unwrap()));
             cancel_while_it_waits(sched::spawn(move || TcpStream::connect(full_address)));
+            // Several attempts at once, of which none will be decided.
+            cancel_while_it_waits(sched::spawn(move || {
+                TcpStream::connect(&[full_address; 3][..]).unwrap()
+            }));
+            cancel_while_it_waits(sched::spawn(|| {
+                UdpSocket::bind("127.0.0.1:0").unwrap().recv(&mut [0]).unwrap()
+            }));
+            cancel_while_it_waits(sched::spawn(|| {
+                let (mut near, _far) = UnixStream::pair().unwrap();
+                near.set_read_timeout(Some(Duration::from_secs(3_600))).unwrap();
+                near.read(&mut [0]).unwrap()
+            }));
             cancel_while_it_waits(sched::spawn(|| {
                 let (mut near, _far) = UnixStream::pair().unwrap();
                 near.read(&mut [0]).unwrap()

@@ -19,6 +19,7 @@ mod report;
 mod scope;
 mod shard;
 mod source;
+mod source_state;
 mod spawn;
 mod stacks;
 mod timer;
@@ -30,7 +31,10 @@ pub use fiber_local::FiberLocal;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
 pub use mailbox::{Closed, Handle};
-pub use park::{Fiber, Unwinding, checkpoint, current, park, park_timeout, wake_later, yield_now};
+pub use park::{
+    Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,
+    yield_now,
+};
 pub(crate) use park::{
     current_id, try_checkpoint, try_current, try_park, try_park_until, try_yield_point,
 };
@@ -38,7 +42,7 @@ pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::clock;
 pub use shard::{Config, now, run, run_with};
-pub use source::Source;
+pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
 pub use stacks::stack_census;
 pub use timer::sleep;

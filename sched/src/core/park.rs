@@ -18,6 +18,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::local;
@@ -285,22 +286,43 @@ pub fn wake_later() {
 /// ```
 pub fn checkpoint() {
     local::with(|shard| {
-        let left = shard.budget.get();
-        let spent = left == 0
-            || left % CLOCK_EVERY == 1
-                && shard.driver.now().saturating_duration_since(shard.now.get()) > SLICE_MAX;
-        if !spent {
-            shard.budget.set(left - 1);
-            return;
+        if shard.is_share_spent() {
+            shard.wake(shard.current());
+            // An unwinding fiber does not wait.
+            let _ = shard.park(Wait::Turn);
         }
-        // The turn's clock is what a deadline is compared with.
-        shard.now.set(shard.driver.now());
-        shard.wake(shard.current());
-        // An unwinding fiber does not wait.
-        let _ = shard.park(Wait::Turn);
     });
 }
 
+/// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
+/// itself. A poll must not wait on its own: others may need what its caller holds.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// On a thread that runs no shard.
+///
+/// ```
+/// use std::future::poll_fn;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     sched::block_on(async {
+///         for _ in 0..1_000 {
+///             poll_fn(sched::poll_checkpoint).await; // other fibers run in between
+///         }
+///     })
+/// })?.unwrap();
+/// # std::io::Result::Ok(())
+/// ```
+pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
+    if local::with(Shard::is_share_spent) {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
@@ -337,6 +359,21 @@ impl Shard {
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
         Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
+    }
+
+    /// Counts one operation, and returns whether the fiber has had the thread for its share.
+    fn is_share_spent(&self) -> bool {
+        let left = self.budget.get();
+        let spent = left == 0
+            || left % CLOCK_EVERY == 1
+                && self.driver.now().saturating_duration_since(self.now.get()) > SLICE_MAX;
+        if spent {
+            // The turn's clock is what a deadline is compared with.
+            self.now.set(self.driver.now());
+        } else {
+            self.budget.set(left - 1);
+        }
+        spent
     }
 
     /// The fiber that runs now.

@@ -28,7 +28,7 @@ use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
 use super::park::BUDGET;
 use super::report::Reporter;
-use super::source::{SourceKey, SourceState};
+use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
 use super::timer::Alarms;
 use crate::driver::Driver;

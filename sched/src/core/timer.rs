@@ -108,6 +108,14 @@ impl Shard {
         parked
     }
 
+    /// As [`park_until`](Self::park_until), or without a limit.
+    pub(crate) fn park_at_most(&self, wait: Wait, at: Option<Instant>) -> Result<(), Unwinding> {
+        match at {
+            None => self.park(wait),
+            Some(at) => self.park_until(wait, at),
+        }
+    }
+
     /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older
     /// than the fiber's last work.
     pub(crate) fn after(&self, timeout: Duration) -> Instant {

@@ -59,7 +59,7 @@ mod rwlock;
 mod select;
 mod semaphore;
 mod wait_group;
-mod waiter;
+pub(crate) mod waiter;
 mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
