@@ -133,11 +133,17 @@ pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
 }
 
-/// As [`checkpoint`]; does nothing where no fiber runs.
-pub(crate) fn try_checkpoint() {
-    if current_id().is_some() {
-        checkpoint();
-    }
+/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber runs.
+pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| {
+        let fiber = shard.try_current()?;
+        if !shard.is_share_spent() {
+            return Some(shard.yield_point(&fiber));
+        }
+        shard.wake(fiber);
+        Some(shard.park(Wait::Turn))
+    })
+    .flatten()
 }
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.

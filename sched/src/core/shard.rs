@@ -105,8 +105,8 @@ pub(crate) struct Shard {
     pub(super) census: RefCell<Census>,
     /// When the stacks may be trimmed again.
     pub(super) trim_at: Cell<Instant>,
-    /// Turns since the driver was asked, while the run queue stays busy.
-    busy_turns: Cell<u32>,
+    /// The pulse when the driver and the mailbox were last asked.
+    looked_at: Cell<u64>,
     /// No fiber has run since the last look outside.
     idle_turn: Cell<bool>,
     /// A fiber or a message waits for a stack: look again soon, whatever the timers say.
@@ -228,7 +228,7 @@ impl Shard {
             deferred: RefCell::default(),
             census: RefCell::default(),
             trim_at: Cell::new(driver_now),
-            busy_turns: Cell::new(0),
+            looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
         })
@@ -238,13 +238,13 @@ impl Shard {
     ///
     /// It does not wait past `until`.
     pub(super) fn look_outside(&self, until: Option<Instant>) {
-        self.read_mail(self.mailbox.take());
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
-        if busy && self.busy_turns.get() < BUSY_TURNS_MAX {
-            self.busy_turns.set(self.busy_turns.get() + 1);
+        let beats = self.pulse.beats();
+        if busy && beats - self.looked_at.get() < BEATS_MAX {
             return;
         }
-        self.busy_turns.set(0);
+        self.looked_at.set(beats);
+        self.read_mail(self.mailbox.take());
         let timeout = self.trim_stacks(self.timeout(busy, until));
         let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
@@ -390,9 +390,9 @@ impl Shard {
     }
 }
 
-/// Turns in a row that may go by without asking the driver. Arbitrary: each runs every ready fiber
-/// once, so an event waits for about this many operations of each.
-const BUSY_TURNS_MAX: u32 = 16;
+/// For how long a busy run queue may keep the shard from looking outside: 128 fibers' turns, at two
+/// beats each. Arbitrary: at about 1 µs a turn an event waits for a tenth of a millisecond.
+const BEATS_MAX: u64 = 256;
 
 /// How long to wait for a stack before looking again, if nothing else happens.
 const STARVED_WAIT: Duration = Duration::from_millis(10);

@@ -93,6 +93,11 @@ impl Line {
 
     /// How the wait has ended; `None` while it goes on. Forgets a call.
     fn claim(&mut self, ticket: u64) -> Option<End> {
+        // Who was called first nearly always runs first.
+        if self.called.front() == Some(&ticket) {
+            self.called.pop_front();
+            return Some(End::Called);
+        }
         if let Ok(position) = self.called.binary_search(&ticket) {
             self.called.remove(position);
             return Some(End::Called);
@@ -133,13 +138,25 @@ impl<'s, S> Place<'s, S> {
 
     /// Waits until the caller is called or dismissed, and takes what it was called for.
     pub(super) fn wait(self, call: &'static str) -> Result<End, Unwinding> {
+        self.wait_then(call, |_, end| end)
+    }
+
+    /// As [`wait`](Self::wait); `take` runs under the lock, in the moment of the claim.
+    pub(super) fn wait_then<R>(
+        self,
+        call: &'static str,
+        take: impl FnOnce(&mut S, End) -> R,
+    ) -> Result<R, Unwinding> {
         loop {
-            let end = (self.rules.line)(&mut self.state.lock()).claim(self.ticket);
-            if let Some(end) = end {
-                mem::forget(self); // it stands in no queue any more, and owns nothing
-                return Ok(end);
-            }
+            // Who was called since it joined is woken already, so this returns at once.
             wait(call)?;
+            let mut state = self.state.lock();
+            if let Some(end) = (self.rules.line)(&mut state).claim(self.ticket) {
+                let taken = take(&mut state, end);
+                drop(state);
+                mem::forget(self); // it stands in no queue any more, and owns nothing
+                return Ok(taken);
+            }
         }
     }
 

@@ -19,9 +19,8 @@ use parking_lot::Mutex;
 pub use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 
 use super::line::{End, Line, Place, Rules};
-use super::waiter::{Wakes, may_wait};
+use super::waiter::{Wakes, checkpoint_and_may_wait};
 use super::watch::{Watch, Watcher, Watchers};
-use crate::core::try_checkpoint;
 
 /// A channel with room for `bound` messages: who sends more waits.
 ///
@@ -116,14 +115,14 @@ impl<T> Sender<T> {
     /// The value, if the receiver is gone; also if the channel is full and the caller unwinds, and
     /// so may not wait.
     pub fn send(&self, mut value: T) -> Result<(), SendError<T>> {
-        try_checkpoint();
+        let may_wait = checkpoint_and_may_wait();
         loop {
             value = match self.try_send(value) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Disconnected(value)) => return Err(SendError(value)),
                 Err(TrySendError::Full(value)) => value,
             };
-            if may_wait().is_err() {
+            if may_wait.is_err() {
                 return Err(SendError(value));
             }
             let state = self.shared.lock();
@@ -208,21 +207,25 @@ impl<T> Receiver<T> {
     /// [`RecvError`] if all senders are gone and nothing is left; also if nothing is there and the
     /// caller unwinds, and so may not wait.
     pub fn recv(&self) -> Result<T, RecvError> {
-        try_checkpoint();
-        loop {
-            match self.try_recv() {
-                Ok(value) => return Ok(value),
-                Err(TryRecvError::Disconnected) => return Err(RecvError),
-                Err(TryRecvError::Empty) => {}
+        let may_wait = checkpoint_and_may_wait();
+        let mut wakes = Wakes::default();
+        let mut state = self.shared.lock();
+        // Who was called may find nothing: a `try_recv` on another fiber can be faster.
+        let result = loop {
+            if let Some(result) = state.take(&mut wakes) {
+                drop(state);
+                break result;
             }
-            may_wait().map_err(|_| RecvError)?;
-            let state = self.shared.lock();
-            if state.is_ready() {
-                continue;
-            }
+            may_wait.map_err(|_| RecvError)?;
             let place = Place::join(&self.shared, state, State::RECEIVING, 1);
-            place.wait("Receiver::recv").map_err(|_| RecvError)?;
-        }
+            let taken = place.wait_then("Receiver::recv", |state, _| state.take(&mut wakes));
+            if let Some(result) = taken.map_err(|_| RecvError)? {
+                break result;
+            }
+            state = self.shared.lock();
+        };
+        wakes.wake_all();
+        result.map_err(|_| RecvError)
     }
 
     /// Takes the oldest message out of the channel if there is one.
@@ -245,17 +248,9 @@ impl<T> Receiver<T> {
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut wakes = Wakes::default();
-        let mut state = self.shared.lock();
-        let Some(value) = state.queue.pop_front() else {
-            return Err(match state.senders {
-                0 => TryRecvError::Disconnected,
-                _ => TryRecvError::Empty,
-            });
-        };
-        state.promise(&mut wakes);
-        drop(state);
+        let taken = self.shared.lock().take(&mut wakes);
         wakes.wake_all();
-        Ok(value)
+        taken.unwrap_or(Err(TryRecvError::Empty))
     }
 
     /// Receives until all senders are gone.
@@ -278,6 +273,15 @@ impl<T> State<T> {
     /// Whether a sender that comes now need not wait.
     fn has_room(&self) -> bool {
         self.queue.len() + self.promised < self.bound && self.sending.is_empty()
+    }
+
+    /// The oldest message, or that there will be none; `None` if one may come later.
+    fn take(&mut self, wakes: &mut Wakes) -> Option<Result<T, TryRecvError>> {
+        if let Some(value) = self.queue.pop_front() {
+            self.promise(wakes);
+            return Some(Ok(value));
+        }
+        (self.senders == 0).then_some(Err(TryRecvError::Disconnected))
     }
 
     /// Whether a receiver that comes now need not wait.

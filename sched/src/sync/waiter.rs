@@ -57,6 +57,16 @@ pub(super) fn may_wait() -> Result<(), Unwinding> {
     }
 }
 
+/// A [`checkpoint`](crate::checkpoint), and then [`may_wait`]: what an operation that may succeed
+/// without waiting begins with. It raises before anything is taken.
+pub(super) fn checkpoint_and_may_wait() -> Result<(), Unwinding> {
+    match core::try_checkpoint() {
+        Some(may) => may,
+        None if thread::panicking() => Err(Unwinding),
+        None => Ok(()),
+    }
+}
+
 /// Those to wake once the lock is released; room for one without an allocation.
 #[derive(Default)]
 #[must_use = "those in it sleep on until `wake_all` is called"]
@@ -76,8 +86,11 @@ impl Wakes {
 
     /// In the order of their coming.
     pub(super) fn wake_all(self) {
-        for waiter in self.first.into_iter().chain(self.more) {
-            waiter.wake();
+        if let Some(first) = self.first {
+            first.wake();
+        }
+        if !self.more.is_empty() {
+            self.more.iter().for_each(Waiter::wake);
         }
     }
 }
