@@ -92,7 +92,7 @@ fn several_receivers_share_one_socket() {
             .map(|_| {
                 let server = Rc::clone(&server);
                 sched::spawn(move || {
-                    (0..25).for_each(|_| assert_eq!(server.recv(&mut [0]).unwrap(), 1))
+                    (0..25).for_each(|_| assert_eq!(server.recv(&mut [0]).unwrap(), 1));
                 })
             })
             .collect();
