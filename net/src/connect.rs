@@ -170,7 +170,8 @@ mod tests {
                 all.iter().filter(|address| address.is_ipv6() == six).copied().collect()
             };
             let fewer = of(&addresses, true).len().min(of(&addresses, false).len());
-            let changes = result.windows(2).take_while(|pair| pair[0].is_ipv6() != pair[1].is_ipv6());
+            let differ = |pair: &&[SocketAddr]| pair[0].is_ipv6() != pair[1].is_ipv6();
+            let changes = result.windows(2).take_while(differ);
             [true, false].into_iter().all(|six| of(&result, six) == of(&addresses, six))
                 && result.first() == addresses.first()
                 && (fewer == 0 || changes.count() >= 2 * fewer - 1)

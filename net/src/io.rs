@@ -3,9 +3,13 @@
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::AsFd;
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use straightline_sched::poll_checkpoint;
 use straightline_sched::{Interest, Source, checkpoint};
 
 /// A non-blocking stream and what is known about its readiness.
@@ -157,6 +161,53 @@ impl<S: AsFd> Io<S> {
             }
         }
     }
+}
+
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+impl<S: AsFd> Io<S> {
+    /// The poll of a future that reads; the timeout does not apply.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        asked: usize,
+        mut read: impl FnMut(&S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_checkpoint(cx));
+        loop {
+            if self.is_drained() {
+                ready!(self.source.poll_ready(Interest::Read, cx))?;
+                self.drained.set(false);
+            }
+            match self.try_read(asked, &mut read) {
+                // One that would block leaves the stream drained, and so waits.
+                Err(error) if is_transient(&error) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// The poll of a future that writes; the timeout does not apply.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_checkpoint(cx));
+        loop {
+            match write(self.source.inner()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.source.poll_ready(Interest::Write, cx))?;
+                }
+                Err(error) if is_transient(&error) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// A timeout that a setter was given, if it is one: as in std, zero is not.

@@ -36,11 +36,16 @@
 //! Names are resolved by the system's resolver, which blocks, and so runs on other threads
 //! ([`lookup_host`]); an address never leaves the fiber.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+pub mod compat;
 mod connect;
+pub mod inherit;
 mod io;
 mod lookup;
+#[allow(unsafe_code)]
+mod raw_fd;
 mod tcp;
 mod udp;
 mod unix;

@@ -37,7 +37,7 @@ pub struct UnixListener {
 /// # std::io::Result::Ok(())
 /// ```
 pub struct UnixStream {
-    io: Io<net::UnixStream>,
+    pub(crate) io: Io<net::UnixStream>,
 }
 
 impl UnixListener {
