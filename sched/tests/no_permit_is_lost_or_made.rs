@@ -44,7 +44,7 @@ quickcheck! {
                     return false;
                 }
             }
-            settle();
+            real.fibers.iter().for_each(|_| settle());
             let free = real.semaphore.available_permits();
             let front = real.pending().first().map(|fiber| fiber.need);
             let fits = real.out() + free == real.total && front.is_none_or(|need| need > free);
