@@ -24,7 +24,7 @@ fn the_next_receiver_gets_what_a_woken_one_did_not_take() {
         settle();
         sender.send("kept").unwrap(); // wakes the first
         fibers[0].cancel();
-        let mut ends = fibers.into_iter().map(|fiber| fiber.join());
+        let mut ends = fibers.into_iter().map(sched::JoinHandle::join);
         assert!(ends.next().unwrap().unwrap_err().is_cancelled());
         assert_eq!(ends.next().unwrap().unwrap(), Ok("kept"));
     });

@@ -26,7 +26,7 @@ quickcheck! {
                 real.apply(operation);
                 settle();
                 model.apply(operation);
-                *real.received.borrow() == model.received && *real.sent.borrow() == model.sent
+                *real.taken.borrow() == model.taken && *real.sent.borrow() == model.sent
             })
         })
     }
@@ -51,7 +51,7 @@ quickcheck! {
             real.fibers.iter().for_each(|fiber| fiber.1.cancel());
             settle();
             let left: Vec<_> = real.receiver.try_iter().map(|message| message.value).collect();
-            let mut all: Vec<_> = real.received.take().into_iter().map(|(_, value)| value).collect();
+            let mut all: Vec<_> = real.taken.take().into_iter().map(|(_, value)| value).collect();
             all.extend(&left);
             all == *real.sent.borrow()
                 && (sending == 0 || left.len() == bound)
@@ -74,8 +74,8 @@ struct Real {
     census: Census,
     /// What `send` said it sent, in that order.
     sent: Rc<RefCell<Vec<usize>>>,
-    /// Which fiber received which message, in that order.
-    received: Rc<RefCell<Vec<(usize, usize)>>>,
+    /// Which fiber took which message, in that order.
+    taken: Rc<RefCell<Vec<(usize, usize)>>>,
 }
 
 impl Real {
@@ -87,7 +87,7 @@ impl Real {
             fibers: Vec::new(),
             census: Census::default(),
             sent: Rc::default(),
-            received: Rc::default(),
+            taken: Rc::default(),
         }
     }
 
@@ -99,16 +99,16 @@ impl Real {
                 let (sender, sent) = (self.sender.clone(), Rc::clone(&self.sent));
                 let message = self.census.count(number);
                 let fiber = sched::spawn(move || {
-                    sender.send(message).map_err(|_| "the receiver is there").unwrap();
+                    sender.send(message).map_err(|_| ()).expect("the receiver is there");
                     sent.borrow_mut().push(number);
                 });
                 self.fibers.push((Kind::Sends, fiber));
             }
             1 => {
-                let (receiver, received) = (Rc::clone(&self.receiver), Rc::clone(&self.received));
+                let (receiver, taken) = (Rc::clone(&self.receiver), Rc::clone(&self.taken));
                 let fiber = sched::spawn(move || {
                     let message = receiver.recv().expect("a sender is there");
-                    received.borrow_mut().push((number, message.value));
+                    taken.borrow_mut().push((number, message.value));
                 });
                 self.fibers.push((Kind::Receives, fiber));
             }
@@ -132,14 +132,14 @@ struct Model {
     sending: VecDeque<usize>,
     receiving: VecDeque<usize>,
     sent: Vec<usize>,
-    received: Vec<(usize, usize)>,
+    taken: Vec<(usize, usize)>,
 }
 
 impl Model {
     fn new(bound: usize) -> Self {
         let (queue, sending, receiving) = Default::default();
-        let (sent, received) = Default::default();
-        Self { bound, fibers: 0, queue, sending, receiving, sent, received }
+        let (sent, taken) = Default::default();
+        Self { bound, fibers: 0, queue, sending, receiving, sent, taken }
     }
 
     fn apply(&mut self, (kind, pick): Operation) {
@@ -164,7 +164,7 @@ impl Model {
                 return;
             }
             let receiver = self.receiving.pop_front().expect("somebody receives");
-            self.received.push((receiver, self.queue.pop_front().expect("a message is there")));
+            self.taken.push((receiver, self.queue.pop_front().expect("a message is there")));
         }
     }
 }
@@ -175,10 +175,10 @@ fn what_was_sent_is_received_before_the_end() {
         let (sender, receiver) = mpsc::channel(2);
         let fiber = sched::spawn(move || (0..10).try_for_each(|number| sender.send(number)));
         settle();
-        let mut received: Vec<_> = receiver.iter().take(3).collect();
-        received.extend(receiver.try_iter());
-        received.extend(&receiver);
-        assert!(received.into_iter().eq(0..10));
+        let mut taken: Vec<_> = receiver.iter().take(3).collect();
+        taken.extend(receiver.try_iter());
+        taken.extend(&receiver);
+        assert!(taken.into_iter().eq(0..10));
         assert_eq!(receiver.recv(), Err(RecvError));
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
         fiber.join().unwrap().unwrap();

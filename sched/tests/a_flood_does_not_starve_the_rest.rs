@@ -25,7 +25,7 @@ fn lets_others_run(operation: impl Fn() + 'static) -> bool {
         operation();
     }
     let let_run = ran.get();
-    other.join().unwrap();
+    other.join().expect("it does not panic");
     let_run
 }
 

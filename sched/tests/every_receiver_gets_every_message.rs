@@ -150,8 +150,8 @@ fn fibers_that_share_a_receiver_share_its_messages() {
             .collect();
         settle();
         (0..3).for_each(|message| assert_eq!(sender.send(message), Ok(1)));
-        let mut received: Vec<_> = fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect();
-        received.sort_unstable();
-        assert_eq!(received, [0, 1, 2]);
+        let mut messages: Vec<_> = fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect();
+        messages.sort_unstable();
+        assert_eq!(messages, [0, 1, 2]);
     });
 }

@@ -115,10 +115,10 @@ impl Real {
             let (semaphore, holders) = (Rc::clone(&self.semaphore), Rc::clone(&self.holders));
             let release = Rc::clone(&release);
             move || {
-                let _permit = semaphore.acquire(need).unwrap();
+                let _permit = semaphore.acquire(need).expect("it may wait");
                 holders.borrow_mut().push((name, need));
                 let _held = Held(holders, name);
-                release.wait().unwrap();
+                release.wait().expect("it may wait");
             }
         });
         self.fibers.push(Asking { name, need, handle, release });
