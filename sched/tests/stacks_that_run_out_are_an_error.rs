@@ -53,7 +53,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         });
         sent.unwrap();
         resting.fiber().unpark();
-        (0..50).for_each(|_| sched::yield_now());
+        (0..500).for_each(|_| sched::yield_now());
         assert!(!arrived.load(Ordering::Relaxed));
         assert_eq!(episodes.get(), 1);
 
@@ -61,7 +61,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         let first = fibers.swap_remove(0);
         let woken = first.fiber();
         std::thread::spawn(move || woken.unpark()).join().unwrap();
-        (0..50).for_each(|_| sched::yield_now());
+        (0..500).for_each(|_| sched::yield_now());
         let overtook = first.is_finished();
 
         fibers.iter().for_each(|fiber| fiber.fiber().unpark());
