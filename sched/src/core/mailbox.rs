@@ -50,10 +50,15 @@ struct State {
 }
 
 pub(crate) enum Message {
-    /// What to run, and who asked for it.
-    Spawn(Box<dyn FnOnce() + Send>, &'static Location<'static>),
+    Spawn(Sent),
     Unpark(FiberKey),
     Wake(FiberKey),
+}
+
+/// What another thread wants run.
+pub(crate) struct Sent {
+    pub(super) body: Box<dyn FnOnce() + Send>,
+    pub(super) spawned_at: &'static Location<'static>,
 }
 
 impl Handle {
@@ -75,7 +80,8 @@ impl Handle {
     /// [`Closed`] if the shard has ended; `body` is then dropped here.
     #[track_caller]
     pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), Closed> {
-        self.mailbox.send(Message::Spawn(Box::new(body), Location::caller()))
+        let sent = Sent { body: Box::new(body), spawned_at: Location::caller() };
+        self.mailbox.send(Message::Spawn(sent))
     }
 }
 

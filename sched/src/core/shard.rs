@@ -24,7 +24,7 @@ use corosensei::CoroutineResult;
 use slotmap::SlotMap;
 
 use super::local;
-use super::mailbox::{Mailbox, Message};
+use super::mailbox::{Mailbox, Message, Sent};
 use super::park::BUDGET;
 use super::source::{SourceKey, SourceState};
 use super::spawn::episode_on;
@@ -80,7 +80,7 @@ pub(crate) struct Shard {
     pub(crate) stacks: RefCell<StackPool>,
     pub(crate) mailbox: Arc<Mailbox>,
     /// What other threads sent and found no stack yet; oldest first.
-    deferred: RefCell<VecDeque<(Box<dyn FnOnce() + Send>, &'static Location<'static>)>>,
+    deferred: RefCell<VecDeque<Sent>>,
     /// What ended fibers used of their stacks, if that is asked for.
     pub(super) census: RefCell<Census>,
     /// When the stacks may be trimmed again.
@@ -100,7 +100,7 @@ pub(crate) struct Shard {
 ///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism or the first stack.
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals.
 ///
 /// # Panics
 ///
@@ -312,7 +312,7 @@ impl Shard {
             match message {
                 Message::Unpark(key) => self.unpark_key(key),
                 Message::Wake(key) => self.wake_key(key),
-                Message::Spawn(body, from) => deferred.push_back((body, from)),
+                Message::Spawn(sent) => deferred.push_back(sent),
             }
         }
         while !deferred.is_empty() {
@@ -325,8 +325,8 @@ impl Shard {
                 self.starved.set(true);
                 return;
             }
-            if let Some((body, from)) = deferred.pop_front() {
-                let spawned = self.spawn(body, from);
+            if let Some(sent) = deferred.pop_front() {
+                let spawned = self.spawn(sent.body, sent.spawned_at);
                 debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
             }
         }
@@ -347,20 +347,20 @@ impl Shard {
         Some(at.saturating_duration_since(self.driver.now()))
     }
 
-    /// Gives back memory of stacks that are not used, if the shard is about to wait; returns how
-    /// long it may then wait, which is less while there is more to give back.
+    /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
+    /// and then; returns how long it may then wait, which is less while there is more to give back.
     fn trim_stacks(&self, timeout: Option<Duration>) -> Option<Duration> {
         let mut stacks = self.stacks.borrow_mut();
-        if timeout == Some(Duration::ZERO) || !stacks.wants_trim() {
+        if !stacks.wants_trim() {
             return timeout;
         }
-        let now = self.now.get();
-        if now >= self.trim_at.get() {
+        let (now, busy) = (self.now.get(), timeout == Some(Duration::ZERO));
+        if now >= self.trim_at.get() + if busy { TRIM_DELAY_BUSY } else { Duration::ZERO } {
             self.trim_at.set(now + TRIM_INTERVAL);
             stacks.trim();
-            if !stacks.wants_trim() {
-                return timeout;
-            }
+        }
+        if busy || !stacks.wants_trim() {
+            return timeout;
         }
         let left = self.trim_at.get().saturating_duration_since(now);
         Some(timeout.map_or(left, |timeout| timeout.min(left)))
@@ -369,12 +369,12 @@ impl Shard {
     /// Ends every fiber that is left.
     fn cancel_all(&self) {
         let unread = self.mailbox.close().into_iter().filter_map(|message| match message {
-            Message::Spawn(body, from) => Some((body, from)),
+            Message::Spawn(sent) => Some(sent),
             Message::Unpark(_) | Message::Wake(_) => None,
         });
         // What never began is dropped on a fiber, where its destructors may do what they like.
-        for (body, from) in self.deferred.take().into_iter().chain(unread) {
-            if let Ok(fiber) = self.spawn(body, from) {
+        for sent in self.deferred.take().into_iter().chain(unread) {
+            if let Ok(fiber) = self.spawn(sent.body, sent.spawned_at) {
                 fiber.cancel();
                 self.run_ready();
             }
@@ -404,3 +404,6 @@ const STARVED_WAIT: Duration = Duration::from_millis(10);
 /// How often stacks are trimmed at most. Arbitrary: a trim takes up to a millisecond, and a spike's
 /// memory comes back within a second or two.
 const TRIM_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How much longer a shard without a pause puts it off: a thousandth of its time, at most.
+const TRIM_DELAY_BUSY: Duration = Duration::from_millis(900);

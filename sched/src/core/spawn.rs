@@ -48,8 +48,8 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::QuotaExceeded`] when the process has as many stacks as its memory map allows;
-/// otherwise what `mmap` said. `body` is dropped.
+/// [`io::ErrorKind::QuotaExceeded`] when the process's stacks take as much address space, or as
+/// many mappings, as they may; otherwise what the system said. `body` is dropped.
 ///
 /// # Panics
 ///

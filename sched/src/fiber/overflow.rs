@@ -147,7 +147,7 @@ fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
 fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let stack = fiber.stack.get();
     let end = stack.base - stack.bytes;
-    if !(end - stack.guard_bytes..end).contains(&address) {
+    if !(end - guard_bytes()..end).contains(&address) {
         return;
     }
     let (mut line, at) = (Line::new(), fiber.spawned_at);
@@ -161,9 +161,9 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
             let _ = line.write_str("an unnamed fiber");
         }
     }
-    let _ = write!(
+    let _ = writeln!(
         line,
-        " (spawned at {}:{}:{}) overflowed its stack of {} KiB; give it more with `stack_bytes`\n",
+        " (spawned at {}:{}:{}) overflowed its stack of {} KiB; give it more with `stack_bytes`",
         at.file(),
         at.line(),
         at.column(),

@@ -34,14 +34,12 @@ pub(crate) struct FiberStack {
     class: u8,
 }
 
-/// The addresses of a stack, for whoever has to recognise one.
+/// Where a stack lies, for whoever has to recognise an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StackBounds {
     /// The end: a stack grows down from here.
     pub(crate) base: usize,
     pub(crate) bytes: usize,
-    /// Below the stack.
-    pub(crate) guard_bytes: usize,
 }
 
 /// A shard's stacks.
@@ -93,8 +91,7 @@ impl FiberStack {
     }
 
     pub(crate) fn bounds(&self) -> StackBounds {
-        let (base, guard_bytes) = (self.base.get(), guard_bytes());
-        StackBounds { base, bytes: self.bytes(), guard_bytes }
+        StackBounds { base: self.base.get(), bytes: self.bytes() }
     }
 
     pub(super) fn base_address(&self) -> usize {
