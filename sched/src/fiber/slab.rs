@@ -2,8 +2,8 @@
 //!
 //! A *chunk* is one mapping; it is cut into slots, each a guard at the low end and a stack above
 //! it. The first chunk is small and each further one as large as all before, so that a million
-//! stacks are some twenty chunks; a large mapping that the system refuses is asked for again at half
-//! the size.
+//! stacks are some twenty chunks; a large mapping that the system refuses is asked for again at
+//! half the size.
 //!
 //! A slot is *fresh* until it is first handed out, which is when its guard is put in; *held* while
 //! it is somebody's [`FiberStack`], in use or waiting in the pool's hot list with its pages; and

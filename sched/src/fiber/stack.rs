@@ -14,8 +14,8 @@
 //!   from the others what lies below the topmost pages, which every fiber needs. Then it unmaps
 //!   chunks that nobody uses. Each call does little, so that an event need not wait for it.
 //!
-//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and what
-//! it then has when it comes back is what its fiber used.
+//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and
+//! what it then has when it comes back is what its fiber used.
 
 use std::io;
 use std::num::NonZeroUsize;
