@@ -10,9 +10,9 @@ use straightline_sched as sched;
 
 /// What `/proc` says, in KiB.
 fn status(field: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-    line.trim_start_matches(':').trim_end_matches("kB").trim().parse().unwrap()
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
+    line.trim_start_matches(':').trim_end_matches("kB").trim().parse().expect("a number")
 }
 
 /// Fibers that all wait at the same time, and have ended when this returns.
@@ -22,7 +22,7 @@ fn spike() -> (usize, usize) {
     let peak = (status("VmRSS"), status("VmPTE"));
     fibers.iter().for_each(|fiber| fiber.fiber().unpark());
     for fiber in fibers {
-        fiber.join().unwrap();
+        fiber.join().expect("it was woken");
     }
     peak
 }

@@ -120,7 +120,7 @@ pub(crate) struct Shard {
 ///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism or the first stack.
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals.
 ///
 /// # Panics
 ///

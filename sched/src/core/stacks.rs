@@ -68,20 +68,20 @@ impl Shard {
         }
     }
 
-    /// Gives back memory of stacks that are not used, if the shard is about to wait; returns how
-    /// long it may then wait, which is less while there is more to give back.
+    /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
+    /// and then; returns how long it may then wait, which is less while there is more to give back.
     pub(super) fn trim_stacks(&self, timeout: Option<Duration>) -> Option<Duration> {
         let mut stacks = self.stacks.borrow_mut();
-        if timeout == Some(Duration::ZERO) || !stacks.wants_trim() {
+        if !stacks.wants_trim() {
             return timeout;
         }
-        let now = self.now.get();
-        if now >= self.trim_at.get() {
+        let (now, busy) = (self.now.get(), timeout == Some(Duration::ZERO));
+        if now >= self.trim_at.get() + if busy { TRIM_DELAY_BUSY } else { Duration::ZERO } {
             self.trim_at.set(now + TRIM_INTERVAL);
             stacks.trim();
-            if !stacks.wants_trim() {
-                return timeout;
-            }
+        }
+        if busy || !stacks.wants_trim() {
+            return timeout;
         }
         let left = self.trim_at.get().saturating_duration_since(now);
         Some(timeout.map_or(left, |timeout| timeout.min(left)))
@@ -91,3 +91,6 @@ impl Shard {
 /// How often stacks are trimmed at most. Arbitrary: a trim takes up to a millisecond, and a spike's
 /// memory comes back within a second or two.
 const TRIM_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How much longer a shard without a pause puts it off: a thousandth of its time, at most.
+const TRIM_DELAY_BUSY: Duration = Duration::from_millis(900);

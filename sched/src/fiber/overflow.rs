@@ -152,7 +152,7 @@ fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
 fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let stack = fiber.stack.get();
     let end = stack.base - stack.bytes;
-    if !(end - stack.guard_bytes..end).contains(&address) {
+    if !(end - guard_bytes()..end).contains(&address) {
         return;
     }
     let (mut line, at) = (Line::new(), fiber.birth.spawned_at);

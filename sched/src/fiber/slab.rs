@@ -1,8 +1,9 @@
 //! Stacks of one size, cut from large mappings.
 //!
 //! A *chunk* is one mapping; it is cut into slots, each a guard at the low end and a stack above
-//! it. The first chunk is small and each further one as large as all before, so that a million stacks
-//! are some twenty chunks; a large mapping that the system refuses is asked for again at half the size.
+//! it. The first chunk is small and each further one as large as all before, so that a million
+//! stacks are some twenty chunks; a large mapping that the system refuses is asked for again at
+//! half the size.
 //!
 //! A slot is *fresh* until it is first handed out, which is when its guard is put in; *held* while
 //! it is somebody's [`FiberStack`], in use or waiting in the pool's hot list with its pages; and
@@ -125,17 +126,17 @@ impl Slab {
         lowest.map_or(0, |lowest| range.end - lowest)
     }
 
-    /// Unmaps a chunk that was not used since the sweep before, if there is one.
+    /// Unmaps a chunk that was not used since the sweep before, or several small ones.
     pub(super) fn sweep(&mut self) {
-        let mut unmapped = false;
+        let mut slots_unmapped = 0;
         for index in 0..self.chunks.len() {
             let Some(chunk) = self.chunks[index].as_mut().filter(|chunk| chunk.held == 0) else {
                 continue;
             };
             if !chunk.unused {
                 chunk.unused = true;
-            } else if !unmapped {
-                unmapped = true;
+            } else if slots_unmapped == 0 || slots_unmapped + chunk.slots <= SWEPT_SLOTS {
+                slots_unmapped += chunk.slots;
                 self.unmap(index);
             }
         }
@@ -343,6 +344,9 @@ const GUARD_BYTES_MIN: usize = 16 * 1024;
 /// is a mapping or two anyway, or where the process may have its memory locked, which makes a chunk
 /// resident as a whole. Arbitrary: a small program's fibers fit, and its page tables are few.
 const CHUNK_BYTES_FIRST: usize = 4 << 20;
+
+/// Unmapping so many takes about a millisecond if each has a mapping for its guard.
+const SWEPT_SLOTS: usize = 1024;
 
 /// Unless a single stack is larger. Arbitrary: 32 TiB are then 8,192 mappings.
 const CHUNK_BYTES_MAX: usize = 4 << 30;

@@ -14,8 +14,8 @@
 //!   from the others what lies below the topmost pages, which every fiber needs. Then it unmaps
 //!   chunks that nobody uses. Each call does little, so that an event need not wait for it.
 //!
-//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and what
-//! it then has when it comes back is what its fiber used.
+//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and
+//! what it then has when it comes back is what its fiber used.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -34,14 +34,12 @@ pub(crate) struct FiberStack {
     class: u8,
 }
 
-/// The addresses of a stack, for whoever has to recognise one.
+/// Where a stack lies, for whoever has to recognise an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StackBounds {
     /// The end: a stack grows down from here.
     pub(crate) base: usize,
     pub(crate) bytes: usize,
-    /// Below the stack.
-    pub(crate) guard_bytes: usize,
 }
 
 /// A shard's stacks.
@@ -93,8 +91,7 @@ impl FiberStack {
     }
 
     pub(crate) fn bounds(&self) -> StackBounds {
-        let (base, guard_bytes) = (self.base.get(), guard_bytes());
-        StackBounds { base, bytes: self.bytes(), guard_bytes }
+        StackBounds { base: self.base.get(), bytes: self.bytes() }
     }
 
     pub(super) fn base_address(&self) -> usize {
