@@ -1,24 +1,14 @@
 //! A change of a descriptor that nobody waits for, or not any more, is kept for the next who does.
 
+mod common;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, Interest, JoinError, Source};
-
-/// Joins a fiber that runs `body`, but cancels it first if it hangs.
-fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result<T, JoinError> {
-    let me = sched::current();
-    let fiber = sched::spawn(move || {
-        let result = body();
-        me.unpark();
-        result
-    });
-    sched::park_timeout(HANGS_AFTER);
-    fiber.cancel();
-    fiber.join()
-}
+use common::unless_it_hangs;
+use straightline_sched::{self as sched, Interest, Source};
 
 fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
     let (near, far) = UnixStream::pair().expect("a pair of sockets");
@@ -105,6 +95,3 @@ fn a_change_that_woke_a_fiber_which_was_cancelled_then_is_for_the_next() {
     })
     .unwrap();
 }
-
-/// Far longer than any of this takes.
-const HANGS_AFTER: Duration = Duration::from_secs(5);
