@@ -5,8 +5,8 @@
 //! - its waiting is the code after the body, not a destructor, so nobody can `mem::forget` it away;
 //! - the body runs under `catch_unwind`: a panic, a cancel, a deadline that passes, a `?` or
 //!   `return` in the closure all come to the same place;
-//! - the last wait is masked: no cancel and no deadline raises out of it. It ends because the
-//!   children have been cancelled by then and nothing else runs on this stack;
+//! - the last wait is masked: no cancel and no deadline raises out of it, and no hook of
+//!   `before_park` is called in it. It ends because the children have been cancelled by then;
 //! - a child that has begun is over when its body has returned or unwound, and its closure, its
 //!   result (unless somebody holds the handle, whose type then keeps the borrow) and its
 //!   fiber-locals have been dropped, all on its own stack; or when it was given up for swallowing
@@ -277,9 +277,13 @@ impl Shard {
         }));
         if !family.children.borrow().is_empty() {
             self.cancel_family(family);
-            let masked = Masked::enter(self, self.current());
+            let fiber = self.current();
+            // It might panic, and nothing may end this wait before the children do.
+            let hook = fiber.before_park.take();
+            let masked = Masked::enter(self, Rc::clone(&fiber));
             self.wait_for_children(family);
             drop(masked);
+            fiber.before_park.set(hook);
         }
         let value = match outcome {
             Ok(value) => value,
