@@ -13,7 +13,8 @@
 //!   its cancels, and then none of its code ever runs again;
 //! - a child that has not begun when it is cancelled drops its closure on its stack first;
 //! - when the parent itself is given up, its frames stay where they are for ever, its stack is not
-//!   reused, and its children are cancelled;
+//!   reused, and its children are cancelled. They may borrow what it borrowed, so a scope that the
+//!   parent belongs to waits for them too;
 //! - while the caller unwinds, waiting is impossible, so [`Scope::spawn`] then drops the closure at
 //!   once: there is nothing to wait for.
 
@@ -30,7 +31,7 @@ use super::join::JoinHandle;
 use super::local;
 use super::shard::Shard;
 use super::spawn::Builder;
-use crate::fiber::{Family, Wait};
+use crate::fiber::{Family, FiberCell, Wait};
 
 /// Where the fibers of a [`scope`] are started.
 pub struct Scope<'scope, 'env: 'scope> {
@@ -306,6 +307,23 @@ impl Shard {
                 // it has swallowed its cancels: the masked wait that follows does not fail.
                 return;
             }
+        }
+    }
+
+    /// Lets the scope of a fiber that is over go on. What a scope lent to a fiber, that fiber may
+    /// have lent on to the fibers of its own scopes: if it was given up, the scope waits for them.
+    pub(super) fn leave_family(&self, fiber: &FiberCell) {
+        let Some(family) = &fiber.birth.family else { return };
+        if fiber.children.get() > 0 {
+            return; // the last of them comes here again
+        }
+        family.children.borrow_mut().remove(&fiber.key);
+        let parent = &family.parent;
+        parent.children.update(|count| count - 1);
+        if parent.over.get() {
+            self.leave_family(parent);
+        } else if family.children.borrow().is_empty() || family.has_panic() {
+            self.wake(Rc::clone(parent));
         }
     }
 

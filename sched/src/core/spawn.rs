@@ -255,6 +255,7 @@ impl Shard {
         }
         if let Some(family) = &fiber.birth.family {
             family.children.borrow_mut().insert(key, Rc::clone(&fiber));
+            family.parent.children.update(|count| count + 1);
         }
         // In a shard that ends, nothing begins any more.
         fiber.cancelled.set(self.ending.get());

@@ -98,6 +98,9 @@ pub(crate) struct FiberCell {
     /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
     /// the alarm is then set anew when it goes off. Never later than `wake_at` and `deadline`.
     pub(crate) alarm: Cell<Option<Instant>>,
+    /// How many fibers of its scopes are not over. At its own end there are some only if it was
+    /// given up.
+    pub(crate) children: Cell<usize>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
     /// What to do before it next waits.
@@ -118,7 +121,7 @@ pub(crate) struct Birth {
 pub(crate) struct Family {
     /// Whose frame they may borrow from: it does not leave the scope while there are children.
     pub(crate) parent: Rc<FiberCell>,
-    /// Those that are not over.
+    /// Those that are not over, or were given up and have children themselves.
     pub(crate) children: RefCell<HashMap<FiberKey, Rc<FiberCell>>>,
     /// What one of them panicked with that nobody joins.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
@@ -173,6 +176,7 @@ impl FiberCell {
             deadline: Cell::new(None),
             wake_at: Cell::new(None),
             alarm: Cell::new(None),
+            children: Cell::new(0),
             joiner: Cell::new(None),
             before_park: Cell::new(None),
             locals: RefCell::new(None),
