@@ -134,19 +134,19 @@ impl FiberCell {
         locals.push(local);
     }
 
-    /// Gives a new fiber what its parent hands down.
-    pub(super) fn inherit_locals(&self, parent: &FiberCell) {
+    /// What a new fiber begins with that this one starts.
+    pub(super) fn handed_down(&self) -> Option<Box<Vec<Local>>> {
         // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
-        let handed_down: Vec<_> = match &*parent.locals.borrow() {
-            None => return,
-            Some(locals) => locals
-                .iter()
-                .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
-                .collect(),
-        };
-        for (key, value, inherit) in handed_down {
-            self.put_local(Local { key, value: inherit(&*value), inherit: Some(inherit) });
-        }
+        let inherited: Vec<_> = (self.locals.borrow().as_ref()?.iter())
+            .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
+            .collect();
+        let clones = inherited.into_iter().map(|(key, value, inherit)| Local {
+            key,
+            value: inherit(&*value),
+            inherit: Some(inherit),
+        });
+        let clones: Vec<_> = clones.collect();
+        (!clones.is_empty()).then(|| Box::new(clones))
     }
 
     /// At the fiber's end, on its own stack: the values' destructors may wait.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use straightline_sched::{self as sched, JoinError};
 
 /// Runs `body` on a shard of its own. A body that hangs is cancelled, and fails.
-pub fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
+pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
     let result = sched::run(|| unless_it_hangs(body)).expect("a shard can be made");
     result.unwrap_or_else(|error| match error.into_panic() {
         Ok(payload) => resume_unwind(payload),
@@ -17,7 +17,9 @@ pub fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
 }
 
 /// Joins a fiber that runs `body`, but cancels it first if it hangs.
-pub fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result<T, JoinError> {
+pub(crate) fn unless_it_hangs<T: 'static>(
+    body: impl FnOnce() -> T + 'static,
+) -> Result<T, JoinError> {
     let me = sched::current();
     let fiber = sched::spawn(move || {
         let _ended = OnDrop(|| me.unpark());
@@ -29,7 +31,7 @@ pub fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result
 }
 
 /// Calls something when it is dropped.
-pub struct OnDrop<F: FnMut()>(pub F);
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
@@ -38,7 +40,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 /// Lets every other fiber run that many times.
-pub fn turns(count: u32) {
+pub(crate) fn turns(count: u32) {
     (0..count).for_each(|_| sched::yield_now());
 }
 
