@@ -260,7 +260,7 @@ impl Shard {
         fiber.cancelled.set(self.ending.get());
         if let Some(family) = &fiber.birth.family {
             if let Some(Deadline { at, .. }) = parent.and_then(|parent| parent.deadline.get()) {
-                fiber.deadline.set(Some(Deadline { at, frame: Frame::ROOT }));
+                fiber.deadline.set(Some(Deadline::new(at, Frame::ROOT)));
                 self.set_alarm(&fiber, at);
             }
             family.children.borrow_mut().insert(key, Rc::clone(&fiber));

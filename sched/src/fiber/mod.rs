@@ -88,8 +88,7 @@ pub(crate) struct FiberCell {
     pub(crate) over: Cell<bool>,
     /// How many `uncancellable` sections it is in.
     pub(crate) masked: Cell<u32>,
-    /// How often one and the same cancel was raised in it: more than once means that it swallows
-    /// them.
+    /// How often its cancel was raised: more than once means that it swallows it.
     pub(crate) raises: Cell<u32>,
     /// The nearest deadline: whichever encloses the running code and comes first.
     pub(crate) deadline: Cell<Option<Deadline>>,
@@ -156,6 +155,14 @@ pub(crate) struct Deadline {
     pub(crate) at: Instant,
     /// Which `deadline` call catches the unwind; [`Frame::ROOT`] if a parent's does.
     pub(crate) frame: Frame,
+    /// How often its end was raised: more than once means that it is swallowed.
+    pub(crate) raises: u32,
+}
+
+impl Deadline {
+    pub(crate) fn new(at: Instant, frame: Frame) -> Self {
+        Self { at, frame, raises: 0 }
+    }
 }
 
 impl FiberCell {
