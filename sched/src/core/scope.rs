@@ -128,10 +128,12 @@ pub fn try_scope<'env, T, E>(
 ) -> Result<T, E> {
     local::with(|shard| {
         let scope = TryScope { scope: Scope::new(shard), error: RefCell::new(None) };
-        let outcome = shard.run_scope(&scope.scope.family, || body(&scope), Result::is_err);
-        match scope.error.take() {
-            Some(error) => Err(error),
-            None => outcome,
+        let body = || body(&scope).map_err(|error| scope.note(error)).ok();
+        let value = shard.run_scope(&scope.scope.family, body, Option::is_none);
+        match (scope.error.take(), value) {
+            (Some(error), _) => Err(error),
+            (None, Some(value)) => Ok(value),
+            (None, None) => unreachable!("the body's error was noted"),
         }
     })
 }
@@ -246,10 +248,22 @@ impl<'scope, 'env, E> TryScope<'scope, 'env, E> {
     {
         self.scope.spawn(move || {
             if let Err(error) = body() {
-                self.error.borrow_mut().get_or_insert(error);
+                self.note(error);
                 self.scope.cancel();
             }
         });
+    }
+
+    /// Keeps the error if it is the first.
+    fn note(&self, error: E) {
+        let mut first = self.error.borrow_mut();
+        if first.is_none() {
+            *first = Some(error);
+        } else {
+            // Its destructor may wait, and another error may come meanwhile.
+            drop(first);
+            drop(error);
+        }
     }
 
     /// Cancels every fiber of the scope, as [`Scope::cancel`].
