@@ -164,6 +164,10 @@ impl<T> Drop for Packet<T> {
         if unwind::reason(&*payload).is_none() {
             let first = family.panic.take().unwrap_or(payload);
             family.panic.set(Some(first));
+            // The scope may wait for its other fibers already, and is to cancel them.
+            if !family.children.borrow().is_empty() {
+                local::try_with(|shard| shard.wake(Rc::clone(&family.parent)));
+            }
         }
     }
 }
