@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -159,8 +160,10 @@ impl FiberCell {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
             }
         }
+        // With the fiber's record they would be dropped on whatever stack that is.
+        mem::forget(self.locals.take());
     }
 }
 
-/// As glibc does with thread-specific data; what is left then is dropped with the fiber's record.
+/// As glibc does with thread-specific data; what is left then is leaked, as there.
 const LOCALS_ROUNDS_MAX: u32 = 4;
