@@ -75,7 +75,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     ///
-    /// Where waiting could never end: the fiber waits, through others or directly, for the caller.
+    /// Where waiting could never end: the fiber joins the caller, through others or directly, and
+    /// none of them has a deadline. In a fiber that unwinds the wait is an error as always.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -99,7 +100,12 @@ impl<T> JoinHandle<T> {
                 };
             }
             let waited = local::with(|shard| {
-                self.fiber.joiner.set(Some(shard.current()));
+                let joiner = shard.current();
+                assert!(
+                    !shard.is_circle(&joiner, &self.fiber),
+                    "straightline: a join that could never end: the fiber joins the caller"
+                );
+                self.fiber.joiner.set(Some(joiner));
                 shard.park(Wait::End(self.fiber.key))
             });
             if waited.is_err() {
@@ -142,6 +148,27 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         if !self.is_finished() {
             local::with(|shard| shard.cancel(&self.fiber));
+        }
+    }
+}
+
+impl Shard {
+    /// Whether `target` joins `joiner`, through others or directly, and nothing will end that.
+    fn is_circle(&self, joiner: &FiberCell, target: &FiberCell) -> bool {
+        let ends_otherwise =
+            |fiber: &FiberCell| fiber.cancelled.get() || fiber.deadline.get().is_some();
+        let mut key = target.key;
+        loop {
+            // There are no other circles: whoever closed them found them here.
+            let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
+            if ends_otherwise(&fiber) {
+                return false;
+            }
+            match fiber.wait.get() {
+                _ if fiber.key == joiner.key => return !std::thread::panicking(),
+                Wait::End(next) => key = next,
+                _ => return false,
+            }
         }
     }
 }
