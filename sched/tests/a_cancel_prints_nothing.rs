@@ -1,4 +1,4 @@
-//! A cancel is no panic: the panic hook does not hear of it.
+//! A cancel is not a panic to the hook, nor is the end of a deadline: neither prints anything.
 //!
 //! The hook belongs to the process, so this is a single test in a file of its own.
 
@@ -28,6 +28,13 @@ fn the_panic_hook_hears_of_panics_alone() {
         given_up.cancel();
         assert!(cancelled.join().unwrap_err().is_cancelled());
         assert!(given_up.join().unwrap_err().is_cancelled());
+        let late = sched::deadline(Duration::ZERO, || {
+            sched::scope(|s| {
+                (0..3).for_each(|_| drop(s.spawn(sched::park)));
+                sched::sleep(Duration::MAX);
+            });
+        });
+        assert!(late.is_err());
         // What is left is cancelled by the end.
         (0..10).for_each(|_| drop(sched::spawn(sched::park)));
         drop(sched::spawn(|| sched::sleep(Duration::MAX)));

@@ -1,24 +1,14 @@
 //! A change of a descriptor that nobody waits for, or not any more, is kept for the next who does.
 
+mod common;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, Interest, JoinError, Source};
-
-/// Joins a fiber that runs `body`, but cancels it first if it hangs.
-fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result<T, JoinError> {
-    let me = sched::current();
-    let fiber = sched::spawn(move || {
-        let result = body();
-        me.unpark();
-        result
-    });
-    sched::park_timeout(HANGS_AFTER);
-    fiber.cancel();
-    fiber.join()
-}
+use common::joined_unless_it_hangs;
+use straightline_sched::{self as sched, Interest, Source};
 
 fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
     let (near, far) = UnixStream::pair().expect("a pair of sockets");
@@ -41,7 +31,7 @@ fn a_change_that_nobody_waits_for_is_kept() {
         far.write_all(b"!").unwrap();
         take_in_events();
         let waited = Rc::clone(&source);
-        unless_it_hangs(move || waited.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || waited.wait(Interest::Read)).unwrap().unwrap();
         source.inner().read_exact(&mut [0]).unwrap();
         far.write_all(b"!").unwrap();
         take_in_events();
@@ -63,7 +53,7 @@ fn a_change_after_the_waiter_was_cancelled_is_for_the_next() {
         assert!(waiter.join().unwrap_err().is_cancelled());
         far.write_all(b"!").unwrap();
         take_in_events();
-        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
@@ -77,7 +67,7 @@ fn a_change_after_the_waiter_was_woken_early_is_for_its_next_wait() {
         sched::park(); // woken, but not by the descriptor
         far.write_all(b"!").unwrap();
         take_in_events();
-        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
@@ -101,10 +91,7 @@ fn a_change_that_woke_a_fiber_which_was_cancelled_then_is_for_the_next() {
         far_signal.write_all(b"!").unwrap();
         far.write_all(b"!").unwrap();
         assert!(canceller.join().unwrap().unwrap_err().is_cancelled());
-        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
-
-/// Far longer than any of this takes.
-const HANGS_AFTER: Duration = Duration::from_secs(5);

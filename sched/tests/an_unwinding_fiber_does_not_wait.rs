@@ -1,20 +1,14 @@
 //! A blocking call in a destructor returns at once while its fiber unwinds, and never aborts.
 
+mod common;
+
 use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::OnDrop;
 use straightline_sched::{self as sched, Interest, Source};
-
-/// Calls something when it is dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
 
 /// What runs between the begin and the end of `call` in a destructor: nothing may.
 fn returns_at_once(call: impl Fn() + Clone + 'static) {

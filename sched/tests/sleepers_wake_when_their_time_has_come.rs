@@ -61,6 +61,31 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
     .unwrap();
 }
 
+/// Its alarm is still set for a deadline that was met.
+#[test]
+fn a_sleeper_that_had_an_earlier_deadline_does_not_overtake() {
+    sched::run(|| {
+        let woken = Rc::new(RefCell::new(Vec::new()));
+        let sleeps = |name, ms| {
+            let woken = Rc::clone(&woken);
+            sched::spawn(move || {
+                sched::deadline(Duration::from_millis(15) / ms, || ()).unwrap();
+                sched::sleep(Duration::from_millis(10 * u64::from(ms)));
+                woken.borrow_mut().push(name);
+            })
+        };
+        let fibers = [sleeps("first", 1), sleeps("second", 3), sleeps("third", 5)];
+        sched::yield_now();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(60) {}
+        for fiber in fibers {
+            fiber.join().unwrap();
+        }
+        assert_eq!(*woken.borrow(), ["first", "second", "third"]);
+    })
+    .unwrap();
+}
+
 #[test]
 fn a_sleep_of_nothing_ends() {
     sched::run(|| (0..100).for_each(|_| sched::sleep(Duration::ZERO))).unwrap();

@@ -175,14 +175,12 @@ impl Shard {
             return Ok(body());
         }
         let frame = self.next_frame();
-        self.set_deadline(&fiber, Some(Deadline { at, frame }));
+        self.set_deadline(&fiber, Some(Deadline::new(at, frame)));
         let outcome = catch_unwind(AssertUnwindSafe(body));
         self.set_deadline(&fiber, outer);
         match outcome {
             Ok(value) => Ok(value),
             Err(payload) if unwind::reason(&*payload) == Some(Reason::Expired(frame)) => {
-                // It was not swallowed, so it does not count as that.
-                fiber.raises.set(0);
                 self.counters.deadlines_exceeded.add(1);
                 Err(DeadlineExceeded)
             }

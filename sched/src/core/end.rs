@@ -52,17 +52,17 @@ impl Shard {
     }
 
     /// The running fiber swallowed one unwind after the other, and will never run again. What its
-    /// scopes' fibers borrow stays where it is, but nobody waits for them any more.
+    /// scopes' fibers borrow from it stays where it is; they are cancelled.
     pub(super) fn before_give_up(&self, fiber: &FiberCell) {
         self.counters.given_up.add(1);
         self.report(&Report::GivenUp(FiberInfo::of(self, fiber)));
-        let fibers = self.fibers.borrow();
-        let children = fibers.values().filter(|child| match &child.birth.family {
-            Some(family) => std::ptr::eq(Rc::as_ptr(&family.parent), fiber),
-            None => false,
-        });
-        for child in children {
-            self.cancel(child);
+        for child in self.fibers.borrow().values() {
+            if let Some(family) = &child.birth.family
+                && std::ptr::eq(Rc::as_ptr(&family.parent), fiber)
+            {
+                family.cancelled.set(true);
+                self.cancel(child);
+            }
         }
     }
 

@@ -6,12 +6,13 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::local;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Inherit, Local};
+use crate::fiber::{FiberCell, Inherit, Local, Locals};
 
 /// Declares fiber-locals, as [`std::thread_local!`] declares thread-locals.
 ///
@@ -134,19 +135,19 @@ impl FiberCell {
         locals.push(local);
     }
 
-    /// Gives a new fiber what its parent hands down.
-    pub(super) fn inherit_locals(&self, parent: &FiberCell) {
+    /// What a new fiber begins with that this one starts.
+    pub(super) fn handed_down(&self) -> Option<Box<Locals>> {
         // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
-        let handed_down: Vec<_> = match &*parent.locals.borrow() {
-            None => return,
-            Some(locals) => locals
-                .iter()
-                .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
-                .collect(),
-        };
-        for (key, value, inherit) in handed_down {
-            self.put_local(Local { key, value: inherit(&*value), inherit: Some(inherit) });
-        }
+        let inherited: Vec<_> = (self.locals.borrow().as_ref()?.iter())
+            .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
+            .collect();
+        let clones = inherited.into_iter().map(|(key, value, inherit)| Local {
+            key,
+            value: inherit(&*value),
+            inherit: Some(inherit),
+        });
+        let clones: Vec<_> = clones.collect();
+        (!clones.is_empty()).then(|| Box::new(clones))
     }
 
     /// At the fiber's end, on its own stack: the values' destructors may wait.
@@ -159,8 +160,10 @@ impl FiberCell {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
             }
         }
+        // With the fiber's record they would be dropped on whatever stack that is.
+        mem::forget(self.locals.take());
     }
 }
 
-/// As glibc does with thread-specific data; what is left then is dropped with the fiber's record.
+/// As glibc does with thread-specific data; what is left then is leaked, as there.
 const LOCALS_ROUNDS_MAX: u32 = 4;

@@ -75,7 +75,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     ///
-    /// Where waiting could never end: the fiber waits, through others or directly, for the caller.
+    /// Where waiting could never end: the fiber joins the caller, through others or directly, and
+    /// none of them has a deadline. In a fiber that unwinds the wait is an error as always.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -99,7 +100,12 @@ impl<T> JoinHandle<T> {
                 };
             }
             let waited = local::with(|shard| {
-                self.fiber.joiner.set(Some(shard.current()));
+                let joiner = shard.current();
+                assert!(
+                    !shard.is_circle(&joiner, &self.fiber),
+                    "straightline: a join that could never end: the fiber joins the caller"
+                );
+                self.fiber.joiner.set(Some(joiner));
                 shard.park(Wait::End(self.fiber.key))
             });
             if waited.is_err() {
@@ -165,6 +171,27 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl Shard {
+    /// Whether `target` joins `joiner`, through others or directly, and nothing will end that.
+    fn is_circle(&self, joiner: &FiberCell, target: &FiberCell) -> bool {
+        let ends_otherwise =
+            |fiber: &FiberCell| fiber.cancelled.get() || fiber.deadline.get().is_some();
+        let mut key = target.key;
+        loop {
+            // There are no other circles: whoever closed them found them here.
+            let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
+            if ends_otherwise(&fiber) {
+                return false;
+            }
+            match fiber.wait.get() {
+                _ if fiber.key == joiner.key => return !std::thread::panicking(),
+                Wait::End(next) => key = next,
+                _ => return false,
+            }
+        }
+    }
+}
+
 impl<T> Packet<T> {
     pub(super) fn new(family: Option<Rc<Family>>) -> Self {
         Self { outcome: RefCell::new(None), family }
@@ -183,6 +210,10 @@ impl<T> Drop for Packet<T> {
         if unwind::reason(&*payload).is_none() {
             let first = family.panic.take().unwrap_or(payload);
             family.panic.set(Some(first));
+            // The scope may wait for its other fibers already, and is to cancel them.
+            if !family.children.borrow().is_empty() {
+                local::try_with(|shard| shard.wake(Rc::clone(&family.parent)));
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{FiberCell, FiberKey, Suspend, Wait};
+use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Wait};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -435,21 +435,24 @@ impl Shard {
         if std::thread::panicking() {
             return Err(Unwinding);
         }
-        let reason = if fiber.cancelled.get() && fiber.masked.get() == 0 {
-            Reason::Cancelled
-        } else {
-            match fiber.deadline.get() {
-                Some(deadline) if deadline.at <= self.now.get() => Reason::Expired(deadline.frame),
-                _ => return Ok(()),
+        if fiber.cancelled.get() && fiber.masked.get() == 0 {
+            let raises = fiber.raises.get() + 1;
+            fiber.raises.set(raises);
+            return self.raise(fiber, Reason::Cancelled, raises);
+        }
+        match fiber.deadline.get() {
+            Some(Deadline { at, frame, raises }) if at <= self.now.get() => {
+                let raises = raises + 1;
+                fiber.deadline.set(Some(Deadline { at, frame, raises }));
+                self.raise(fiber, Reason::Expired(frame), raises)
             }
-        };
-        self.raise(fiber, reason)
+            _ => Ok(()),
+        }
     }
 
+    /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
     #[cold]
-    fn raise(&self, fiber: &FiberCell, reason: Reason) -> Result<(), Unwinding> {
-        let raises = fiber.raises.get() + 1;
-        fiber.raises.set(raises);
+    fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u32) -> Result<(), Unwinding> {
         if raises <= RAISES_MAX {
             unwind::raise(reason);
         }

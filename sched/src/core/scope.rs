@@ -5,15 +5,16 @@
 //! - its waiting is the code after the body, not a destructor, so nobody can `mem::forget` it away;
 //! - the body runs under `catch_unwind`: a panic, a cancel, a deadline that passes, a `?` or
 //!   `return` in the closure all come to the same place;
-//! - the last wait is masked: no cancel and no deadline raises out of it. It ends because the
-//!   children have been cancelled by then and nothing else runs on this stack;
+//! - the last wait is masked: no cancel and no deadline raises out of it, and no hook of
+//!   `before_park` is called in it. It ends because the children have been cancelled by then;
 //! - a child that has begun is over when its body has returned or unwound, and its closure, its
 //!   result (unless somebody holds the handle, whose type then keeps the borrow) and its
 //!   fiber-locals have been dropped, all on its own stack; or when it was given up for swallowing
 //!   its cancels, and then none of its code ever runs again;
 //! - a child that has not begun when it is cancelled drops its closure on its stack first;
 //! - when the parent itself is given up, its frames stay where they are for ever, its stack is not
-//!   reused, and its children are cancelled;
+//!   reused, and its children are cancelled. They may borrow what it borrowed, so a scope that the
+//!   parent belongs to waits for them too;
 //! - while the caller unwinds, waiting is impossible, so [`Scope::spawn`] then drops the closure at
 //!   once: there is nothing to wait for.
 
@@ -30,7 +31,7 @@ use super::join::JoinHandle;
 use super::local;
 use super::shard::Shard;
 use super::spawn::Builder;
-use crate::fiber::{Family, Wait};
+use crate::fiber::{Family, FiberCell, Wait};
 
 /// Where the fibers of a [`scope`] are started.
 pub struct Scope<'scope, 'env: 'scope> {
@@ -126,10 +127,12 @@ pub fn try_scope<'env, T, E>(
 ) -> Result<T, E> {
     local::with(|shard| {
         let scope = TryScope { scope: Scope::new(shard), error: RefCell::new(None) };
-        let outcome = shard.run_scope(&scope.scope.family, || body(&scope), Result::is_err);
-        match scope.error.take() {
-            Some(error) => Err(error),
-            None => outcome,
+        let body = || body(&scope).map_err(|error| scope.note(error)).ok();
+        let value = shard.run_scope(&scope.scope.family, body, Option::is_none);
+        match (scope.error.take(), value) {
+            (Some(error), _) => Err(error),
+            (None, Some(value)) => Ok(value),
+            (None, None) => unreachable!("the body's error was noted"),
         }
     })
 }
@@ -244,10 +247,22 @@ impl<'scope, E> TryScope<'scope, '_, E> {
     {
         self.scope.spawn(move || {
             if let Err(error) = body() {
-                self.error.borrow_mut().get_or_insert(error);
+                self.note(error);
                 self.scope.cancel();
             }
         });
+    }
+
+    /// Keeps the error if it is the first.
+    fn note(&self, error: E) {
+        let mut first = self.error.borrow_mut();
+        if first.is_none() {
+            *first = Some(error);
+        } else {
+            // Its destructor may wait, and another error may come meanwhile.
+            drop(first);
+            drop(error);
+        }
     }
 
     /// Cancels every fiber of the scope, as [`Scope::cancel`].
@@ -276,9 +291,13 @@ impl Shard {
         }));
         if !family.children.borrow().is_empty() {
             self.cancel_family(family);
-            let masked = Masked::enter(self, self.current());
+            let fiber = self.current();
+            // It might panic, and nothing may end this wait before the children do.
+            let hook = fiber.before_park.take();
+            let masked = Masked::enter(self, Rc::clone(&fiber));
             self.wait_for_children(family);
             drop(masked);
+            fiber.before_park.set(hook);
         }
         let value = match outcome {
             Ok(value) => value,
@@ -301,6 +320,23 @@ impl Shard {
                 // it has swallowed its cancels: the masked wait that follows does not fail.
                 return;
             }
+        }
+    }
+
+    /// Lets the scope of a fiber that is over go on. What a scope lent to a fiber, that fiber may
+    /// have lent on to the fibers of its own scopes: if it was given up, the scope waits for them.
+    pub(super) fn leave_family(&self, fiber: &FiberCell) {
+        let Some(family) = &fiber.birth.family else { return };
+        if fiber.children.get() > 0 {
+            return; // the last of them comes here again
+        }
+        family.children.borrow_mut().remove(&fiber.key);
+        let parent = &family.parent;
+        parent.children.update(|count| count - 1);
+        if parent.over.get() {
+            self.leave_family(parent);
+        } else if family.children.borrow().is_empty() || family.has_panic() {
+            self.wake(Rc::clone(parent));
         }
     }
 

@@ -328,12 +328,7 @@ impl Shard {
         self.counters.ended.add(1);
         self.clear_alarm(fiber);
         self.fibers.borrow_mut().remove(fiber.key);
-        if let Some(family) = &fiber.birth.family {
-            family.children.borrow_mut().remove(&fiber.key);
-            if family.children.borrow().is_empty() || family.has_panic() {
-                self.wake(Rc::clone(&family.parent));
-            }
-        }
+        self.leave_family(fiber);
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
         }

@@ -14,7 +14,8 @@ use super::mailbox::Sent;
 use super::shard::Shard;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Resume, Yielder,
+    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Locals, Resume,
+    Yielder,
 };
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -165,7 +166,8 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
         let birth = Birth { spawned_at, name: None, family: None };
-        let fiber = shard.enroll(birth, Some(&parent), Body::Resting(Box::new(episodes)));
+        let locals = parent.handed_down();
+        let fiber = shard.enroll(birth, Some(&parent), locals, Body::Resting(Box::new(episodes)));
         JoinHandle::new(packet, fiber)
     })
 }
@@ -219,6 +221,8 @@ impl Shard {
         family: Option<&Rc<Family>>,
         body: impl FnOnce() -> T,
     ) -> io::Result<JoinHandle<T>> {
+        // First of all: a `clone` that panics leaves nothing behind.
+        let locals = parent.and_then(FiberCell::handed_down);
         let stack = self.take_stack(builder.stack_bytes)?;
         let bounds = stack.bounds();
         let packet = Rc::new(Packet::new(family.cloned()));
@@ -233,13 +237,19 @@ impl Shard {
         // fiber is over, and never after.
         let coroutine = unsafe { on_stack(stack, main) };
         let birth = Birth { spawned_at, name: builder.name, family: family.cloned() };
-        let fiber = self.enroll(birth, parent, Body::Stackful(coroutine));
+        let fiber = self.enroll(birth, parent, locals, Body::Stackful(coroutine));
         fiber.stack.set(bounds);
         Ok(JoinHandle::new(packet, fiber))
     }
 
-    /// Enters a fiber into the table and the run queue.
-    fn enroll(&self, birth: Birth, parent: Option<&FiberCell>, body: Body) -> Rc<FiberCell> {
+    /// Enters a fiber into the table and the run queue. No code of the user runs in between.
+    fn enroll(
+        &self,
+        birth: Birth,
+        parent: Option<&FiberCell>,
+        locals: Option<Box<Locals>>,
+        body: Body,
+    ) -> Rc<FiberCell> {
         let mut fibers = self.fibers.borrow_mut();
         let now = self.now.get();
         let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
@@ -247,19 +257,21 @@ impl Shard {
         drop(fibers);
         self.counters.spawned.add(1);
         fiber.body.replace(body);
-        if let Some(parent) = parent {
-            fiber.inherit_locals(parent);
-            let deadline = parent.deadline.get().filter(|_| fiber.birth.family.is_some());
-            if let Some(Deadline { at, .. }) = deadline {
-                fiber.deadline.set(Some(Deadline { at, frame: Frame::ROOT }));
-                self.set_alarm(&fiber, at);
-            }
-        }
-        if let Some(family) = &fiber.birth.family {
-            family.children.borrow_mut().insert(key, Rc::clone(&fiber));
-        }
+        fiber.locals.replace(locals);
         // In a shard that ends, nothing begins any more.
         fiber.cancelled.set(self.ending.get());
+        if let Some(family) = &fiber.birth.family {
+            if let Some(Deadline { at, .. }) = parent.and_then(|parent| parent.deadline.get()) {
+                fiber.deadline.set(Some(Deadline::new(at, Frame::ROOT)));
+                self.set_alarm(&fiber, at);
+            }
+            family.children.borrow_mut().insert(key, Rc::clone(&fiber));
+            family.parent.children.update(|count| count + 1);
+            // A `clone` that waited may have let the scope be cancelled meanwhile.
+            if family.cancelled.get() {
+                fiber.cancelled.set(true);
+            }
+        }
         self.wake(Rc::clone(&fiber));
         fiber
     }

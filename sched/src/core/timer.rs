@@ -30,12 +30,12 @@ impl<K: Ord + Copy> Timers<K> {
     }
 
     /// The next entry that is due at `now`, earliest first.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, K)> {
         let first = self.entries.first()?;
         if first.0 > now {
             return None;
         }
-        self.entries.pop_first().map(|(_, key)| key)
+        self.entries.pop_first()
     }
 
     pub(crate) fn next_at(&self) -> Option<Instant> {
@@ -73,25 +73,26 @@ impl Shard {
         }
     }
 
-    /// Wakes everybody whose time has come.
+    /// Wakes everybody whose time has come, in the order of their times.
     pub(super) fn ring_alarms(&self) {
         let now = self.now.get();
         loop {
             let due = self.timers.borrow_mut().pop_due(now);
-            let Some(key) = due else { return };
+            let Some((alarm, key)) = due else { return };
             let fiber = self.fibers.borrow().get(key).cloned();
             let Some(fiber) = fiber else { continue };
             fiber.alarm.set(None);
             let wake_at = fiber.wake_at.get();
             let deadline = fiber.deadline.get().map(|deadline| deadline.at);
-            if wake_at.is_some_and(|at| at <= now) {
-                fiber.wake_at.set(None);
-            }
-            if [wake_at, deadline].into_iter().flatten().any(|at| at <= now) {
+            let times = [wake_at, deadline].into_iter().flatten();
+            if times.clone().any(|at| at <= alarm) {
+                if wake_at.is_some_and(|at| at <= alarm) {
+                    fiber.wake_at.set(None);
+                }
                 self.wake(Rc::clone(&fiber));
             }
-            let next = [wake_at, deadline].into_iter().flatten().filter(|at| *at > now).min();
-            if let Some(next) = next {
+            // Its turn among the others comes again, perhaps in this very loop.
+            if let Some(next) = times.filter(|at| *at > alarm).min() {
                 self.set_alarm(&fiber, next);
             }
         }
@@ -193,7 +194,7 @@ mod tests {
                         if expected.is_some() {
                             model.remove(0);
                         }
-                        if due != expected.map(|entry| entry.1) {
+                        if due != expected {
                             return false;
                         }
                     }

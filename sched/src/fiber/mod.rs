@@ -95,8 +95,7 @@ pub(crate) struct FiberCell {
     pub(crate) over: Cell<bool>,
     /// How many `uncancellable` sections it is in.
     pub(crate) masked: Cell<u32>,
-    /// How often one and the same cancel was raised in it: more than once means that it swallows
-    /// them.
+    /// How often its cancel was raised: more than once means that it swallows it.
     pub(crate) raises: Cell<u32>,
     /// The nearest deadline: whichever encloses the running code and comes first.
     pub(crate) deadline: Cell<Option<Deadline>>,
@@ -105,6 +104,9 @@ pub(crate) struct FiberCell {
     /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
     /// the alarm is then set anew when it goes off. Never later than `wake_at` and `deadline`.
     pub(crate) alarm: Cell<Option<Instant>>,
+    /// How many fibers of its scopes are not over. At its own end there are some only if it was
+    /// given up.
+    pub(crate) children: Cell<usize>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
     /// Who waits for the end among other things.
@@ -130,7 +132,7 @@ pub(crate) struct Birth {
 pub(crate) struct Family {
     /// Whose frame they may borrow from: it does not leave the scope while there are children.
     pub(crate) parent: Rc<FiberCell>,
-    /// Those that are not over.
+    /// Those that are not over, or were given up and have children themselves.
     pub(crate) children: RefCell<HashMap<FiberKey, Rc<FiberCell>>>,
     /// What one of them panicked with that nobody joins.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
@@ -168,6 +170,14 @@ pub(crate) struct Deadline {
     pub(crate) at: Instant,
     /// Which `deadline` call catches the unwind; [`Frame::ROOT`] if a parent's does.
     pub(crate) frame: Frame,
+    /// How often its end was raised: more than once means that it is swallowed.
+    pub(crate) raises: u32,
+}
+
+impl Deadline {
+    pub(crate) fn new(at: Instant, frame: Frame) -> Self {
+        Self { at, frame, raises: 0 }
+    }
 }
 
 impl FiberCell {
@@ -189,6 +199,7 @@ impl FiberCell {
             deadline: Cell::new(None),
             wake_at: Cell::new(None),
             alarm: Cell::new(None),
+            children: Cell::new(0),
             joiner: Cell::new(None),
             watchers: Cell::default(),
             before_park: Cell::new(None),

@@ -1,4 +1,4 @@
-//! What the tests of the synchronisation types share.
+//! What the tests share.
 
 // Each test file is a program of its own, and none uses all of it.
 #![allow(dead_code)]
@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use straightline_sched as sched;
+use straightline_sched::{self as sched, JoinError};
 
 /// Runs `body` on a thread of its own, and gives up on it if it hangs.
 pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
@@ -69,6 +69,43 @@ impl<T> Drop for Counted<T> {
     fn drop(&mut self) {
         self.census.alive.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// Runs `body` on a shard of its own. A body that hangs is cancelled, and fails.
+pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
+    let result = sched::run(|| joined_unless_it_hangs(body)).expect("a shard can be made");
+    result.unwrap_or_else(|error| match error.into_panic() {
+        Ok(payload) => resume_unwind(payload),
+        Err(error) => panic!("it hangs, or has unwound: {error}"),
+    })
+}
+
+/// Joins a fiber that runs `body`, but cancels it first if it hangs.
+pub(crate) fn joined_unless_it_hangs<T: 'static>(
+    body: impl FnOnce() -> T + 'static,
+) -> Result<T, JoinError> {
+    let me = sched::current();
+    let fiber = sched::spawn(move || {
+        let _ended = OnDrop(|| me.unpark());
+        body()
+    });
+    sched::park_timeout(HANGS_AFTER);
+    fiber.cancel();
+    fiber.join()
+}
+
+/// Calls something when it is dropped.
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Lets every other fiber run that many times.
+pub(crate) fn turns(count: u32) {
+    (0..count).for_each(|_| sched::yield_now());
 }
 
 /// Far longer than any of it takes.
