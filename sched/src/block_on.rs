@@ -77,11 +77,11 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Unwinding> {
             // It was raised during the poll. What came of it may be consumed already, and to poll
             // again right away would shut out the other fibers: wait for the caller's next turn.
             signal.caller.wake();
-            wait("block_on")?;
+            wait(&"block_on")?;
             continue;
         }
         loop {
-            wait("block_on")?;
+            wait(&"block_on")?;
             if signal.is_raised() {
                 break;
             }

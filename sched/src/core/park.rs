@@ -341,7 +341,7 @@ impl Shard {
             return self.yield_point(&fiber);
         }
         fiber.wait.set(wait);
-        fiber.since.set(self.now.get());
+        fiber.since.set(self.tick.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         fiber.wait.set(Wait::Nothing);
@@ -375,7 +375,7 @@ impl Shard {
                 && self.driver.now().saturating_duration_since(self.now.get()) > SLICE_MAX;
         if spent {
             // The turn's clock is what a deadline is compared with.
-            self.now.set(self.driver.now());
+            self.set_now(self.driver.now());
         } else {
             self.budget.set(left - 1);
         }
@@ -440,19 +440,18 @@ impl Shard {
             fiber.raises.set(raises);
             return self.raise(fiber, Reason::Cancelled, raises);
         }
-        match fiber.deadline.get() {
-            Some(Deadline { at, frame, raises }) if at <= self.now.get() => {
-                let raises = raises + 1;
-                fiber.deadline.set(Some(Deadline { at, frame, raises }));
-                self.raise(fiber, Reason::Expired(frame), raises)
-            }
-            _ => Ok(()),
+        let deadline = fiber.deadline.get();
+        if deadline.at > self.tick.get() {
+            return Ok(());
         }
+        let raises = deadline.raises + 1;
+        fiber.deadline.set(Deadline { raises, ..deadline });
+        self.raise(fiber, Reason::Expired(deadline.frame), raises)
     }
 
     /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
     #[cold]
-    fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u32) -> Result<(), Unwinding> {
+    fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
         if raises <= RAISES_MAX {
             unwind::raise(reason);
         }
@@ -486,11 +485,11 @@ pub(crate) const BUDGET: u32 = 128;
 
 /// How often one cancel, or one deadline, is raised. Two or three levels of `catch_unwind` are
 /// plausible in honest code; a loop around one is not.
-const RAISES_MAX: u32 = 4;
+const RAISES_MAX: u16 = 4;
 
 /// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
 /// does not would spin for ever.
-const FAILURES_MAX: u32 = 64;
+const FAILURES_MAX: u16 = 64;
 
 /// Every so many operations without a wait the clock is looked at.
 const CLOCK_EVERY: u32 = 16;

@@ -89,7 +89,7 @@ impl fmt::Display for Report {
 fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
     tell_running(|fiber| {
         let birth = &fiber.birth;
-        tell(Running { spawned_at: birth.spawned_at, name: birth.name.as_deref() });
+        tell(Running { spawned_at: birth.spawned_at, name: fiber.name() });
     });
 }
 

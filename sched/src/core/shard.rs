@@ -35,7 +35,7 @@ use crate::driver::Driver;
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Wait, unwind};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind};
 use crate::watch::Pulse;
 
 /// What a shard is made with.
@@ -81,6 +81,9 @@ pub(crate) struct Shard {
     pub(crate) driver: Driver,
     /// The turn's reading of the clock.
     pub(crate) now: Cell<Instant>,
+    /// The same, since `started_at`.
+    pub(crate) tick: Cell<Tick>,
+    pub(crate) started_at: Instant,
     /// Every fiber that is not over: the owner.
     pub(crate) fibers: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
     /// Each fiber stands here at most once, see [`FiberCell::queued`].
@@ -90,7 +93,7 @@ pub(crate) struct Shard {
     pub(crate) budget: Cell<u32>,
     pub(crate) timers: RefCell<Alarms>,
     /// How many `deadline` calls were made; names them.
-    pub(crate) frames: Cell<u64>,
+    pub(crate) frames: Cell<u32>,
     pub(crate) sources: RefCell<SlotMap<SourceKey, SourceState>>,
     pub(crate) stacks: RefCell<StackPool>,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -211,6 +214,8 @@ impl Shard {
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             now: Cell::new(driver_now),
+            tick: Cell::new(Tick::of(driver_now, driver_now)),
+            started_at: driver_now,
             driver,
             fibers: RefCell::default(),
             ready: RefCell::default(),
@@ -250,7 +255,7 @@ impl Shard {
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
-        self.now.set(self.driver.now());
+        self.set_now(self.driver.now());
         self.ring_alarms();
         self.counters.turns.add(1);
         self.publish_gauges();
@@ -332,7 +337,7 @@ impl Shard {
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
         }
-        for watcher in fiber.watchers.take().into_iter().flat_map(|watchers| *watchers) {
+        for watcher in fiber.rare().into_iter().flat_map(|rare| rare.watchers.take()) {
             self.wake(watcher);
         }
     }
@@ -379,7 +384,7 @@ impl Shard {
         if !self.ready.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = self.timers.borrow().next_at();
+        let next = self.timers.borrow().next_at().map(|at| at.instant(self.started_at));
         let at = next.into_iter().chain(until).min()?;
         Some(at.saturating_duration_since(self.driver.now()))
     }

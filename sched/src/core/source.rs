@@ -456,5 +456,5 @@ impl<T: AsFd> Drop for Waiting<'_, T> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {
-    local::with(|shard| Ok(shard.park_at_most(Wait::Call("wait_for_armed"), at)?))
+    local::with(|shard| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at)?))
 }

@@ -151,14 +151,14 @@ fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
 /// Says so if `address` lies in the guard of the fiber's stack.
 fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let stack = fiber.stack.get();
-    let end = stack.base - stack.bytes;
+    let end = stack.base() - stack.bytes();
     if !(end - guard_bytes()..end).contains(&address) {
         return;
     }
     let (mut line, at) = (Line::new(), fiber.birth.spawned_at);
     // A line that is too long loses its end, which is all that can go wrong.
     let _ = line.write_str("\nstraightline: ");
-    match &fiber.birth.name {
+    match fiber.name() {
         Some(name) => {
             let _ = write!(line, "fiber `{name}`");
         }
@@ -172,7 +172,7 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
         at.file(),
         at.line(),
         at.column(),
-        stack.bytes / 1024,
+        stack.bytes() / 1024,
     );
     let bytes = line.written();
     // SAFETY: the bytes are there to be read, that many.

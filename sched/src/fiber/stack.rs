@@ -35,12 +35,24 @@ pub(crate) struct FiberStack {
 }
 
 /// Where a stack lies, for whoever has to recognise an address.
+///
+/// In one word: the base is a multiple of the page, so the size's logarithm fits below.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StackBounds {
+pub(crate) struct StackBounds(usize);
+
+impl StackBounds {
     /// The end: a stack grows down from here.
-    pub(crate) base: usize,
-    pub(crate) bytes: usize,
+    pub(crate) fn base(self) -> usize {
+        self.0 & !SIZE_BITS
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        1 << (self.0 & SIZE_BITS)
+    }
 }
+
+/// Fewer than those of the smallest page.
+const SIZE_BITS: usize = 0xff;
 
 /// A shard's stacks.
 pub(crate) struct StackPool {
@@ -91,7 +103,7 @@ impl FiberStack {
     }
 
     pub(crate) fn bounds(&self) -> StackBounds {
-        StackBounds { base: self.base.get(), bytes: self.bytes() }
+        StackBounds(self.base.get() | usize::from(self.class))
     }
 
     pub(super) fn base_address(&self) -> usize {

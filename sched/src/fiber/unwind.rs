@@ -18,7 +18,7 @@ pub(crate) enum Reason {
 
 /// One call of `deadline`, told apart from all others of its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Frame(pub(crate) u64);
+pub(crate) struct Frame(pub(crate) u32);
 
 impl Frame {
     /// No frame of the fiber itself: the deadline was inherited.

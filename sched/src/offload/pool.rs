@@ -193,7 +193,7 @@ impl OffloadPool {
             if let Some(outcome) = slot.take() {
                 return outcome;
             }
-            wait("offload")?;
+            wait(&"offload")?;
         }
     }
 

@@ -76,7 +76,7 @@ impl Barrier {
                 continue; // the others came meanwhile
             }
             state.arrived += 1;
-            Place::join(&self.state, state, RULES, 1).wait("Barrier::wait")?;
+            Place::join(&self.state, state, RULES, 1).wait(&"Barrier::wait")?;
             return Ok(BarrierWaitResult { leader: false });
         }
     }

@@ -184,7 +184,7 @@ impl<T: Clone> Receiver<T> {
                 continue;
             }
             let place = Place::join(&self.shared, state, State::RULES, 1);
-            place.wait("Receiver::recv").map_err(|_| RecvError::Closed)?;
+            place.wait(&"Receiver::recv").map_err(|_| RecvError::Closed)?;
         }
     }
 

@@ -70,7 +70,7 @@ impl Condvar {
         // In the line before the lock is free: whoever takes it finds the caller there.
         let place = Place::join(&self.line, self.line.lock(), RULES, 1);
         guard.release();
-        place.wait_unclaimed("Condvar::wait")?;
+        place.wait_unclaimed(&"Condvar::wait")?;
         guard.retake()?;
         place.claim();
         Ok(())

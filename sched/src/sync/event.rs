@@ -69,7 +69,7 @@ impl Event {
         if state.set {
             return Ok(());
         }
-        Place::join(&self.state, state, RULES, 1).wait("Event::wait")?;
+        Place::join(&self.state, state, RULES, 1).wait(&"Event::wait")?;
         Ok(())
     }
 

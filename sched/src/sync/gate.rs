@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::line::{End, Line, Place, Rules};
 use super::owner::Owner;
 use super::waiter::{Wakes, may_wait};
+use crate::fiber::CallName;
 
 pub(super) struct Gate {
     state: Mutex<State>,
@@ -52,7 +53,7 @@ impl Gate {
     }
 
     /// Takes `need` permits. A yield point if it has to wait.
-    pub(super) fn acquire(&self, need: usize, call: &'static str) -> Result<(), Refused> {
+    pub(super) fn acquire(&self, need: usize, call: CallName) -> Result<(), Refused> {
         if self.try_acquire(need) {
             return Ok(());
         }

@@ -25,6 +25,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::owner::Owner;
 use super::waiter::{Waiter, Wakes, wait};
 use crate::core::Unwinding;
+use crate::fiber::CallName;
 
 pub(super) struct Line {
     waiting: VecDeque<Entry>,
@@ -137,14 +138,14 @@ impl<'s, S> Place<'s, S> {
     }
 
     /// Waits until the caller is called or dismissed, and takes what it was called for.
-    pub(super) fn wait(self, call: &'static str) -> Result<End, Unwinding> {
+    pub(super) fn wait(self, call: CallName) -> Result<End, Unwinding> {
         self.wait_then(call, |_, end| end)
     }
 
     /// As [`wait`](Self::wait); `take` runs under the lock, in the moment of the claim.
     pub(super) fn wait_then<R>(
         self,
-        call: &'static str,
+        call: CallName,
         take: impl FnOnce(&mut S, End) -> R,
     ) -> Result<R, Unwinding> {
         loop {
@@ -162,7 +163,7 @@ impl<'s, S> Place<'s, S> {
 
     /// As [`wait`](Self::wait), but a call stays unclaimed: if the caller unwinds before it
     /// [`claim`](Self::claim)s, the call is passed on.
-    pub(super) fn wait_unclaimed(&self, call: &'static str) -> Result<(), Unwinding> {
+    pub(super) fn wait_unclaimed(&self, call: CallName) -> Result<(), Unwinding> {
         while (self.rules.line)(&mut self.state.lock()).position(self.ticket).is_some() {
             wait(call)?;
         }

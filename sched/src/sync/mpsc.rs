@@ -130,7 +130,7 @@ impl<T> Sender<T> {
                 continue; // things changed meanwhile
             }
             let place = Place::join(&self.shared, state, State::SENDING, 1);
-            return match place.wait("Sender::send") {
+            return match place.wait(&"Sender::send") {
                 Ok(End::Called) => self.fulfil(value),
                 Ok(End::Dismissed) | Err(_) => Err(SendError(value)),
             };
@@ -218,7 +218,7 @@ impl<T> Receiver<T> {
             }
             may_wait.map_err(|_| RecvError)?;
             let place = Place::join(&self.shared, state, State::RECEIVING, 1);
-            let taken = place.wait_then("Receiver::recv", |state, _| state.take(&mut wakes));
+            let taken = place.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
             if let Some(result) = taken.map_err(|_| RecvError)? {
                 break result;
             }

@@ -115,7 +115,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     fn enter(&self) -> Result<(), Unwinding> {
-        match self.gate.acquire(1, "Mutex::lock") {
+        match self.gate.acquire(1, &"Mutex::lock") {
             Ok(()) => Ok(()),
             Err(Refused::Held) => owner::deadlock("Mutex"),
             Err(Refused::Unwinding | Refused::Closed) => Err(Unwinding),

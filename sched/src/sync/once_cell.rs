@@ -156,7 +156,7 @@ impl<T> OnceCell<T> {
 
     /// Waits until nobody else makes the value.
     fn make(&self) -> Result<Making<'_>, Unwinding> {
-        match self.gate.acquire(1, "OnceCell::get_or_init") {
+        match self.gate.acquire(1, &"OnceCell::get_or_init") {
             Ok(()) => Ok(Making { gate: &self.gate }),
             Err(Refused::Held) => owner::deadlock("OnceCell's initialiser"),
             Err(Refused::Unwinding | Refused::Closed) => Err(Unwinding),

@@ -103,7 +103,7 @@ impl<T> Receiver<T> {
                 continue;
             }
             let place = Place::join(&self.shared, state, State::RULES, 1);
-            place.wait("Receiver::recv").map_err(|_| RecvError)?;
+            place.wait(&"Receiver::recv").map_err(|_| RecvError)?;
         }
     }
 

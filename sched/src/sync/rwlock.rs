@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 use super::gate::{Gate, Refused};
 use super::owner;
 use crate::core::Unwinding;
+use crate::fiber::CallName;
 
 /// Lets in many readers at a time, or one writer, in the order of their coming.
 ///
@@ -89,7 +90,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// When the fiber is the writer itself and would wait for ever.
     pub fn read(&self) -> Result<RwLockReadGuard<'_, T>, Unwinding> {
-        self.enter(1, "RwLock::read")?;
+        self.enter(1, &"RwLock::read")?;
         Ok(self.read_guard())
     }
 
@@ -118,7 +119,7 @@ impl<T: ?Sized> RwLock<T> {
     /// When the fiber is the writer already and would wait for ever. A fiber that holds a reader's
     /// guard is not recognized: it waits for itself.
     pub fn write(&self) -> Result<RwLockWriteGuard<'_, T>, Unwinding> {
-        self.enter(READERS_MAX, "RwLock::write")?;
+        self.enter(READERS_MAX, &"RwLock::write")?;
         Ok(self.write_guard())
     }
 
@@ -142,7 +143,7 @@ impl<T: ?Sized> RwLock<T> {
         self.data.get_mut()
     }
 
-    fn enter(&self, need: usize, call: &'static str) -> Result<(), Unwinding> {
+    fn enter(&self, need: usize, call: CallName) -> Result<(), Unwinding> {
         match self.gate.acquire(need, call) {
             Ok(()) => Ok(()),
             Err(Refused::Held) => owner::deadlock("RwLock"),

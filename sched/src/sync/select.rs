@@ -12,7 +12,7 @@ use super::watch::{Watch, Watcher};
 use super::{Event, broadcast, mpsc, oneshot};
 use crate::core::{self, JoinHandle, Source, Unwinding, try_checkpoint};
 use crate::driver::Interest;
-use crate::fiber::Wait;
+use crate::fiber::{CallName, Wait};
 
 /// Something that [`select`] can wait for.
 ///
@@ -92,7 +92,7 @@ pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
             return Ok(index);
         }
         may_wait()?;
-        wait_until(things.iter().filter_map(|thing| thing.due()).min(), "select")?;
+        wait_until(things.iter().filter_map(|thing| thing.due()).min(), &"select")?;
         watching.end();
     }
 }
@@ -249,7 +249,7 @@ fn watch_source<T: AsFd>(source: &Source<T>, interest: Interest) -> bool {
 }
 
 /// As [`wait`], but not longer than until `due`.
-fn wait_until(due: Option<Instant>, call: &'static str) -> Result<(), Unwinding> {
+fn wait_until(due: Option<Instant>, call: CallName) -> Result<(), Unwinding> {
     let Some(due) = due else { return wait(call) };
     match core::try_park_until(due, Wait::Call(call)) {
         Some(parked) => parked,

@@ -79,7 +79,7 @@ impl Semaphore {
     /// [`AcquireError::Closed`] after [`close`](Self::close), also if the caller waits already;
     /// [`AcquireError::Unwinding`] if it would have to wait and unwinds.
     pub fn acquire(&self, count: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
-        match self.gate.acquire(count, "Semaphore::acquire") {
+        match self.gate.acquire(count, &"Semaphore::acquire") {
             Ok(()) => Ok(SemaphorePermit { semaphore: self, count }),
             Err(Refused::Closed) => Err(AcquireError::Closed),
             Err(Refused::Unwinding | Refused::Held) => Err(AcquireError::Unwinding),

@@ -76,7 +76,7 @@ impl WaitGroup {
         if state.members == 0 {
             return Ok(());
         }
-        Place::join(&shared, state, RULES, 1).wait("WaitGroup::wait")?;
+        Place::join(&shared, state, RULES, 1).wait(&"WaitGroup::wait")?;
         Ok(())
     }
 }

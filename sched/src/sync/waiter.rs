@@ -6,7 +6,7 @@
 use std::thread::{self, Thread};
 
 use crate::core::{self, Fiber, Unwinding};
-use crate::fiber::Wait;
+use crate::fiber::{CallName, Wait};
 
 /// The caller as somebody else sees it who is to wake it.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl Waiter {
 /// Waits until somebody wakes the caller's [`Waiter`]. May return early: look again in a loop.
 ///
 /// It raises when the fiber is cancelled or past its deadline.
-pub(crate) fn wait(call: &'static str) -> Result<(), Unwinding> {
+pub(crate) fn wait(call: CallName) -> Result<(), Unwinding> {
     match core::try_park(Wait::Call(call)) {
         Some(parked) => parked,
         None if thread::panicking() => Err(Unwinding),
