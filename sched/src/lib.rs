@@ -38,6 +38,7 @@
 mod core;
 mod driver;
 mod fiber;
+mod primitives;
 pub mod sync;
 
 pub use crate::core::{

@@ -1,14 +1,12 @@
 //! What other threads may ask of a shard: run a new fiber, wake one.
 //!
-//! This is the only door into a shard from outside its thread. A message is pushed under a short
-//! lock and the driver's waker rung; the shard empties the box once a turn.
+//! This is the only door into a shard from outside its thread. A message is put into the letterbox
+//! and the driver's waker rung; the shard empties the box once a turn.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
+use super::letterbox::Letterbox;
 use super::local;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
@@ -36,16 +34,8 @@ pub struct Handle {
 pub struct Closed;
 
 pub(crate) struct Mailbox {
-    state: Mutex<State>,
-    /// There may be messages: saves the shard the lock in most turns.
-    pending: AtomicBool,
+    letters: Letterbox<Message>,
     waker: Waker,
-}
-
-#[derive(Default)]
-struct State {
-    messages: Vec<Message>,
-    closed: bool,
 }
 
 pub(crate) enum Message {
@@ -92,37 +82,22 @@ impl std::error::Error for Closed {}
 
 impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Self {
-        Self { state: Mutex::default(), pending: AtomicBool::new(false), waker }
+        Self { letters: Letterbox::new(), waker }
     }
 
     pub(crate) fn send(&self, message: Message) -> Result<(), Closed> {
-        let mut state = self.state.lock();
-        if state.closed {
-            // The message is dropped after the lock is released: it may run a destructor.
-            drop(state);
-            return Err(Closed);
-        }
-        state.messages.push(message);
-        self.pending.store(true, Ordering::Release);
-        drop(state);
+        self.letters.push(message).map_err(|_| Closed)?;
         self.waker.wake();
         Ok(())
     }
 
     /// What has come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Message> {
-        if !self.pending.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        // Before the lock: a message that comes after it sets the flag again.
-        self.pending.store(false, Ordering::Relaxed);
-        std::mem::take(&mut self.state.lock().messages)
+        self.letters.take()
     }
 
     /// From now on every send fails; what had come before is returned.
     pub(crate) fn close(&self) -> Vec<Message> {
-        let mut state = self.state.lock();
-        state.closed = true;
-        std::mem::take(&mut state.messages)
+        self.letters.close()
     }
 }

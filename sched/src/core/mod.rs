@@ -6,6 +6,7 @@
 //! but its mailbox, so there is no lock and no atomic on the way of a request.
 
 mod join;
+mod letterbox;
 mod local;
 mod mailbox;
 mod park;
