@@ -42,13 +42,14 @@ mod fiber;
 #[cfg(feature = "slog")]
 mod log;
 mod offload;
+mod primitives;
 pub mod sync;
 mod watch;
 
 pub use crate::block_on::block_on;
 pub use crate::core::{
-    BeforePark, Builder, Closed, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal,
-    FiberState, Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, Stats, TryScope,
+    BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
+    Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, SpawnError, Stats, TryScope,
     Unwinding, before_park, checkpoint, current, deadline, inspect, inspect_with_backtraces, now,
     park, park_timeout, poll_checkpoint, remaining, run, run_with, scope, sleep, spawn,
     spawn_episodes, stack_census, stats, try_scope, uncancellable, wait_for_armed, wake_later,

@@ -12,6 +12,7 @@ mod end;
 mod fiber_local;
 mod inspect;
 mod join;
+mod letterbox;
 mod local;
 mod mailbox;
 mod park;
@@ -30,7 +31,7 @@ pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub use fiber_local::FiberLocal;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
-pub use mailbox::{Closed, Handle};
+pub use mailbox::{Handle, SpawnError};
 pub use park::{
     Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,
     yield_now,

@@ -56,6 +56,10 @@ pub struct Config {
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: nobody watches.
     pub stall_limit: Option<Duration>,
+    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait to
+    /// begin; further ones are refused. Default: 65,536, which is more than a shard falls behind by
+    /// in a healthy program, and some 10 MiB.
+    pub sent_fibers_max: usize,
     /// Who hears of fibers that misbehave. Default: standard error.
     pub reporter: Reporter,
     /// Measures what each fiber uses of its stack, for [`stack_census`](crate::stack_census).
@@ -69,6 +73,7 @@ impl Default for Config {
         Self {
             stack_bytes: 256 * 1024,
             stall_limit: Some(Duration::from_secs(1)),
+            sent_fibers_max: 65_536,
             reporter: Reporter::default(),
             stack_census: false,
         }
@@ -210,7 +215,7 @@ impl Shard {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let driver = Driver::new()?;
         let driver_now = driver.now();
-        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             now: Cell::new(driver_now),

@@ -186,6 +186,7 @@ impl Shard {
 
     /// Starts a fiber that another thread sent.
     pub(super) fn spawn_sent(&self, sent: Sent) -> io::Result<JoinHandle<()>> {
+        self.mailbox.sent_begins();
         self.spawn(Builder::new(), sent.spawned_at, None, sent.body)
     }
 

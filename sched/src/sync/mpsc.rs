@@ -270,9 +270,9 @@ impl<T> State<T> {
     const RECEIVING: Rules<Self> =
         Rules { line: |state| &mut state.receiving, left: Self::receiver_left };
 
-    /// Whether a sender that comes now need not wait.
+    /// Whether a sender that comes now need not wait; never while another one waits.
     fn has_room(&self) -> bool {
-        self.queue.len() + self.promised < self.bound && self.sending.is_empty()
+        self.queue.len() + self.promised < self.bound
     }
 
     /// The oldest message, or that there will be none; `None` if one may come later.
