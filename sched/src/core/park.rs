@@ -34,8 +34,8 @@ pub struct Fiber {
     mailbox: Arc<Mailbox>,
 }
 
-/// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed its
-/// deadline, and a destructor has made a blocking call.
+/// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
+/// its deadline, and a destructor has made a blocking call.
 ///
 /// Code that is no destructor never sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
