@@ -256,8 +256,8 @@ quickcheck! {
     /// Selects and receivers on two channels, in any mixture: all that is sent is taken.
     fn nobody_sleeps_while_a_message_is_there(takers: Vec<u8>, sends: Vec<(bool, u8)>) -> bool {
         on_a_shard(move || {
-            let (channels, receivers): (Vec<_>, Vec<_>) =
-                (0..2).map(|_| mpsc::channel(1)).map(|(sender, receiver)| (sender, Rc::new(receiver))).unzip();
+            let (channels, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(1)).unzip();
+            let receivers: Vec<_> = receivers.into_iter().map(Rc::new).collect();
             // One who selects on both goes on for ever, so that everything can be taken.
             let fibers: Vec<_> = takers
                 .into_iter()

@@ -55,8 +55,8 @@ impl Condvar {
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here unwinds *without the lock*, since it
-    /// could not wait for it any more: the guard is empty then, and who still uses it (behind a
+    /// A fiber that is cancelled or passes its deadline in here unwinds *without the lock*, since
+    /// it could not wait for it any more: the guard is empty then, and who still uses it (behind a
     /// `catch_unwind`, in a destructor) panics. A notification that the fiber had got goes to the
     /// next.
     ///

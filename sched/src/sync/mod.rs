@@ -15,8 +15,8 @@
 //! | news from one to many | [`broadcast`] |
 //! | whichever of several comes first | [`select`] |
 //!
-//! Within one shard nothing of it is needed for data that no wait interrupts: there `Rc`, `Cell` and
-//! `RefCell` do.
+//! Within one shard nothing of it is needed for data that no wait interrupts: there `Rc`, `Cell`
+//! and `RefCell` do.
 //!
 //! # What holds for all of them
 //!

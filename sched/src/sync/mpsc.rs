@@ -7,7 +7,7 @@
 //!
 //! - `queue.len() + promised <= bound`;
 //! - somebody waits to send ⇒ `queue.len() + promised == bound`;
-//! - somebody waits to receive ⇒ as many were called, and have not run since, as there are messages.
+//! - somebody waits to receive ⇒ as many as there are messages were called, and have not run since.
 
 use std::collections::VecDeque;
 use std::fmt;
