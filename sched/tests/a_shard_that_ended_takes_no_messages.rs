@@ -68,7 +68,7 @@ fn an_unpark_after_the_end_does_nothing() {
 
 #[test]
 fn a_destructor_at_the_end_cannot_send_to_its_shard() {
-    struct Sends(sched::Handle, std::sync::mpsc::Sender<Result<(), sched::SpawnError::Closed>>);
+    struct Sends(sched::Handle, std::sync::mpsc::Sender<Result<(), sched::SpawnError>>);
     impl Drop for Sends {
         fn drop(&mut self) {
             let _ = self.1.send(self.0.spawn(|| ()));

@@ -24,9 +24,17 @@ pub struct JoinHandle<T> {
 
 /// Where a fiber leaves its result: a value, or what it unwound with.
 pub(crate) struct Packet<T> {
-    outcome: Cell<Option<Outcome<T>>>,
+    outcome: Cell<Left<T>>,
     /// The scope that hears of a panic which nobody took.
     family: Option<Rc<Family>>,
+}
+
+/// What there is to be taken; two words where `T` is nothing.
+enum Left<T> {
+    Nothing,
+    Value(T),
+    /// Behind one more box than its payload needs, which few fibers have.
+    Unwound(Box<Box<dyn Any + Send>>),
 }
 
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
@@ -93,7 +101,7 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> Result<T, JoinError> {
         loop {
             if self.fiber.over.get() {
-                return match self.packet.outcome.take() {
+                return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
                     // It never began, or was given up: either way it was cancelled.
                     None => Err(JoinError { kind: Kind::Cancelled }),
@@ -194,17 +202,28 @@ impl Shard {
 
 impl<T> Packet<T> {
     pub(super) fn new(family: Option<Rc<Family>>) -> Self {
-        Self { outcome: Cell::new(None), family }
+        Self { outcome: Cell::new(Left::Nothing), family }
     }
 
     pub(super) fn fill(&self, outcome: Outcome<T>) {
-        self.outcome.set(Some(outcome));
+        self.outcome.set(match outcome {
+            Ok(value) => Left::Value(value),
+            Err(payload) => Left::Unwound(Box::new(payload)),
+        });
+    }
+
+    fn take(&self) -> Option<Outcome<T>> {
+        match self.outcome.replace(Left::Nothing) {
+            Left::Nothing => None,
+            Left::Value(value) => Some(Ok(value)),
+            Left::Unwound(payload) => Some(Err(*payload)),
+        }
     }
 }
 
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
-        let (Some(family), Some(Err(payload))) = (&self.family, self.outcome.take()) else {
+        let (Some(family), Some(Err(payload))) = (&self.family, self.take()) else {
             return;
         };
         if unwind::reason(&*payload).is_none() {

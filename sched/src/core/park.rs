@@ -334,7 +334,7 @@ impl Shard {
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
         let fiber = self.current();
         self.yield_point(&fiber)?;
-        if let Some(hook) = fiber.before_park.take() {
+        if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
             // is for: return early, and let the caller look again.
             hook();

@@ -293,11 +293,13 @@ impl Shard {
             self.cancel_family(family);
             let fiber = self.current();
             // It might panic, and nothing may end this wait before the children do.
-            let hook = fiber.before_park.take();
+            let hook = fiber.take_hook();
             let masked = Masked::enter(self, Rc::clone(&fiber));
             self.wait_for_children(family);
             drop(masked);
-            fiber.before_park.set(hook);
+            if hook.is_some() {
+                fiber.rare_mut().before_park.set(hook);
+            }
         }
         let value = match outcome {
             Ok(value) => value,

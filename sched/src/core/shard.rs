@@ -289,7 +289,7 @@ impl Shard {
     /// Runs a fiber until it suspends or ends, and files it accordingly.
     fn resume(&self, fiber: Rc<FiberCell>) {
         let mut body = fiber.body.borrow_mut();
-        if let Body::Resting(_) = &*body {
+        if body.is_resting() {
             let Ok(stack) = self.take_stack(None) else {
                 drop(body);
                 self.starved.set(true);
@@ -297,7 +297,7 @@ impl Shard {
                 return;
             };
             fiber.stack.set(stack.bounds());
-            if let Body::Resting(episode) = mem::replace(&mut *body, Body::Over) {
+            if let Body::Idle(Some(episode)) = mem::replace(&mut *body, Body::OVER) {
                 *body = Body::Stackful(episode_on(stack, episode));
             }
         }
@@ -314,14 +314,14 @@ impl Shard {
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
             return;
         }
-        let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::Over) else {
+        let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::OVER) else {
             unreachable!("the body changed while it ran");
         };
         match result {
             CoroutineResult::Return(rest) => {
                 self.give_stack(coroutine.into_stack(), &fiber);
                 if let Some(episode) = rest {
-                    *body = Body::Resting(episode);
+                    *body = Body::Idle(Some(episode));
                     return;
                 }
             }

@@ -167,7 +167,8 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
         let parent = shard.current(); // panics outside of a fiber
         let birth = Birth { spawned_at, family: None };
         let locals = parent.handed_down();
-        let fiber = shard.enroll(birth, Some(&parent), locals, Body::Resting(Box::new(episodes)));
+        let fiber =
+            shard.enroll(birth, Some(&parent), locals, Body::Idle(Some(Box::new(episodes))));
         JoinHandle::new(packet, fiber)
     })
 }

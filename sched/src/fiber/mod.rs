@@ -69,10 +69,16 @@ pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Episodes>, Fi
 pub(crate) enum Body {
     /// In the middle of its work, or about to begin it.
     Stackful(FiberCoroutine),
-    /// Between two episodes.
-    Resting(Episodes),
-    /// Never to run again.
-    Over,
+    /// Between two episodes; `None` if it is never to run again.
+    Idle(Option<Episodes>),
+}
+
+impl Body {
+    pub(crate) const OVER: Self = Self::Idle(None);
+
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(self, Self::Idle(Some(_)))
+    }
 }
 
 /// One fiber, shared by the shard's table and by everybody who may wake it.
@@ -110,8 +116,6 @@ pub(crate) struct FiberCell {
     pub(crate) alarm: Cell<Tick>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
-    /// What to do before it next waits.
-    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
     /// What few fibers have. Set once, so that a signal handler may look into it.
     rare: OnceCell<Box<Rare>>,
 }
@@ -122,6 +126,8 @@ pub(crate) struct Rare {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
+    /// What to do before it next waits.
+    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
     /// Who waits for the end among other things.
     pub(crate) watchers: Cell<Vec<Rc<FiberCell>>>,
 }
@@ -193,7 +199,7 @@ impl FiberCell {
             key,
             birth,
             stack: Cell::default(),
-            body: RefCell::new(Body::Over),
+            body: RefCell::new(Body::OVER),
             switch: Switch::default(),
             wait: Cell::new(Wait::Nothing),
             since: Cell::new(now),
@@ -208,7 +214,6 @@ impl FiberCell {
             wake_at: Cell::new(Tick::NEVER),
             alarm: Cell::new(Tick::NEVER),
             joiner: Cell::new(None),
-            before_park: Cell::new(None),
             rare: OnceCell::new(),
         }
     }
@@ -227,6 +232,11 @@ impl FiberCell {
         self.rare.get().map(|rare| &**rare)
     }
 
+    /// What is to be done before the fiber next waits, and only then.
+    pub(crate) fn take_hook(&self) -> Option<Rc<dyn Fn()>> {
+        self.rare().and_then(|rare| rare.before_park.take())
+    }
+
     pub(crate) fn rare_mut(&self) -> &Rare {
         self.rare.get_or_init(Box::default)
     }
@@ -234,4 +244,4 @@ impl FiberCell {
 
 /// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<FiberCell>() <= 200);
+const _: () = assert!(size_of::<FiberCell>() <= 176);
