@@ -168,3 +168,59 @@ impl FiberCell {
 
 /// As glibc does with thread-specific data; what is left then is leaked, as there.
 const LOCALS_ROUNDS_MAX: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::panic::Location;
+
+    use super::*;
+    use crate::fiber::{Birth, FiberKey, Tick};
+
+    fn fiber() -> FiberCell {
+        let birth = Birth { spawned_at: Location::caller(), family: None };
+        FiberCell::new(FiberKey::default(), birth, Tick::NEVER)
+    }
+
+    fn local<T: 'static>(key: usize, value: T, inherit: Option<Inherit>) -> Local {
+        Local { key, value: Rc::new(value), inherit }
+    }
+
+    #[test]
+    fn what_is_inherited_is_a_clone_of_the_same_type() {
+        let parent = fiber();
+        parent.put_local(local(1, String::from("trace"), Some(clone_of::<String>)));
+        parent.put_local(local(2, 5_u8, None));
+        parent.put_local(local(3, vec![1_u32, 2], Some(clone_of::<Vec<u32>>)));
+        let handed_down = parent.handed_down();
+        parent.drop_locals();
+        assert_eq!(handed_down.iter().map(|local| local.key).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(handed_down[0].value.downcast_ref(), Some(&String::from("trace")));
+        assert_eq!(handed_down[1].value.downcast_ref(), Some(&vec![1_u32, 2]));
+    }
+
+    #[test]
+    fn who_has_nothing_to_hand_down_hands_down_nothing() {
+        let parent = fiber();
+        assert!(parent.handed_down().is_empty());
+        parent.put_local(local(1, 5_u8, None));
+        assert!(parent.handed_down().is_empty());
+        parent.drop_locals();
+    }
+
+    #[test]
+    fn the_youngest_is_dropped_first() {
+        struct Note(u8, Rc<RefCell<Vec<u8>>>);
+        impl Drop for Note {
+            fn drop(&mut self) {
+                self.1.borrow_mut().push(self.0);
+            }
+        }
+        let (fiber, dropped) = (fiber(), Rc::default());
+        for number in 1..=3 {
+            fiber.put_local(local(number.into(), Note(number, Rc::clone(&dropped)), None));
+        }
+        fiber.drop_locals();
+        assert_eq!(dropped.take(), [3, 2, 1]);
+    }
+}
