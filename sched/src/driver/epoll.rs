@@ -74,7 +74,9 @@ impl Driver {
                 readable: flags
                     .intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | CLOSED),
                 writable: flags.intersects(EventFlags::OUT | CLOSED),
-                read_closed: flags.intersects(EventFlags::RDHUP | CLOSED),
+                // No error says that: a UDP socket has one for each datagram that found nobody,
+                // and goes on. A connection that failed says RDHUP too.
+                read_closed: flags.contains(EventFlags::RDHUP),
                 urgent: flags.contains(EventFlags::PRI),
             });
         }

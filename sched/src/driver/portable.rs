@@ -53,7 +53,8 @@ impl Driver {
                 key: event.key as u64,
                 readable: event.readable || closed,
                 writable: event.writable || closed,
-                read_closed: closed,
+                // No error says that: a UDP socket goes on after one.
+                read_closed: event.is_interrupt(),
                 urgent: false, // short reads prove nothing here anyway
             });
         }
