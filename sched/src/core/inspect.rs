@@ -183,6 +183,15 @@ impl Shard {
             },
             Wait::Children => "the fibers of its scope".into(),
             Wait::Call(call) => (*call).into(),
+            Wait::Lock(lock) => match lock.holder() {
+                Some((shard_id, key)) if shard_id == self.id => {
+                    match self.fibers.borrow().get(key) {
+                        Some(holder) => format!("{}, held by {}", lock.call(), Label(holder)),
+                        None => (*lock.call()).into(),
+                    }
+                }
+                _ => (*lock.call()).into(),
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use super::local;
 use super::park::Fiber;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Birth, Deadline, Family, FiberCell, FiberKey, Wait};
+use crate::fiber::{Birth, Family, FiberCell, FiberKey, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
@@ -109,10 +109,9 @@ impl<T> JoinHandle<T> {
             }
             let waited = local::with(|shard| {
                 let joiner = shard.current();
-                assert!(
-                    !shard.is_circle(&joiner, &self.fiber),
-                    "straightline: a join that could never end: the fiber joins the caller"
-                );
+                if let Some(text) = shard.deadlock(&joiner, self.fiber.key, &"JoinHandle::join") {
+                    panic!("{text}");
+                }
                 self.fiber.joiner.set(Some(joiner));
                 shard.park(Wait::End(self.fiber.key))
             });
@@ -175,27 +174,6 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         if !self.is_finished() {
             local::with(|shard| shard.cancel(&self.fiber));
-        }
-    }
-}
-
-impl Shard {
-    /// Whether `target` joins `joiner`, through others or directly, and nothing will end that.
-    fn is_circle(&self, joiner: &FiberCell, target: &FiberCell) -> bool {
-        let ends_otherwise =
-            |fiber: &FiberCell| fiber.cancelled.get() || fiber.deadline.get() != Deadline::NONE;
-        let mut key = target.key;
-        loop {
-            // There are no other circles: whoever closed them found them here.
-            let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
-            if ends_otherwise(&fiber) {
-                return false;
-            }
-            match fiber.wait.get() {
-                _ if fiber.key == joiner.key => return !std::thread::panicking(),
-                Wait::End(next) => key = next,
-                _ => return false,
-            }
         }
     }
 }

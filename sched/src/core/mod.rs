@@ -8,6 +8,7 @@
 mod before_park;
 mod counters;
 mod deadline;
+mod deadlock;
 mod end;
 mod fiber_local;
 mod inspect;
@@ -28,6 +29,7 @@ mod timer;
 pub use before_park::{BeforePark, before_park};
 pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
+pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
 pub use fiber_local::FiberLocal;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};

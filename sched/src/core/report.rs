@@ -18,6 +18,9 @@ pub enum Report {
     GivenUp(FiberInfo),
     /// A fiber kept its thread for longer than [`Config::stall_limit`](crate::Config).
     Stalled(Stall),
+    /// Every fiber of the shard waits for another one, and the process has no other thread that
+    /// could wake any: they will wait for ever. These are all of them.
+    Deadlock(Vec<FiberInfo>),
 }
 
 /// Where reports go.
@@ -81,6 +84,10 @@ impl fmt::Display for Report {
                  `catch_unwind` returns when `is_cancel` says so"
             ),
             Self::Stalled(stall) => stall.fmt(f),
+            Self::Deadlock(fibers) => {
+                f.write_str("deadlock: all fibers wait, and nobody is left to wake them")?;
+                fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
+            }
         }
     }
 }

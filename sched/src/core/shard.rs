@@ -113,6 +113,10 @@ pub(crate) struct Shard {
     pub(super) census: RefCell<Census>,
     /// When the stacks may be trimmed again.
     pub(super) trim_at: Cell<Instant>,
+    /// After how long of waiting without end the shard looks whether anything can end it.
+    pub(super) stall_limit: Option<Duration>,
+    /// The pulse when it last looked: until a fiber runs the answer stays the same.
+    pub(super) looked_stuck_at: Cell<Option<u64>>,
     /// The pulse when the driver and the mailbox were last asked.
     looked_at: Cell<u64>,
     /// No fiber has run since the last look outside.
@@ -238,6 +242,8 @@ impl Shard {
             deferred: RefCell::default(),
             census: RefCell::default(),
             trim_at: Cell::new(driver_now),
+            stall_limit: config.stall_limit,
+            looked_stuck_at: Cell::new(None),
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
@@ -255,13 +261,19 @@ impl Shard {
         }
         self.looked_at.set(beats);
         self.read_mail(self.mailbox.take());
-        let timeout = self.trim_stacks(self.timeout(busy, until));
+        let timeout = self.timeout(busy, until);
+        let endless = timeout.is_none();
+        let timeout = self.trim_stacks(self.limit_endless_wait(timeout));
         let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
+        let before = self.now.get();
         self.set_now(self.driver.now());
         self.ring_alarms();
+        if endless {
+            self.after_endless_wait(before);
+        }
         self.counters.turns.add(1);
         self.publish_gauges();
     }

@@ -34,7 +34,7 @@ use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
 pub(crate) use tick::Tick;
 pub(crate) use unwind::Frame;
-pub(crate) use wait::{CallName, Wait};
+pub(crate) use wait::{CallName, Lock, LockWait, Wait};
 
 new_key_type! {
     /// A fiber's place in its shard's table; never reused for another fiber.

@@ -21,6 +21,18 @@ use std::time::Duration;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
+/// Whether the process has no thread but the calling one and the monitor; false where that cannot be
+/// found out.
+pub(crate) fn is_only_thread() -> bool {
+    os::thread_names().is_some_and(|names| {
+        let others = names.iter().filter(|name| !name.starts_with(MONITOR_NAME));
+        others.count() == 1
+    })
+}
+
+/// As much of its name as the system keeps.
+const MONITOR_NAME: &str = "straightline-wa";
+
 /// What a signal handler may learn of the fiber that runs on its thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running<'a> {
