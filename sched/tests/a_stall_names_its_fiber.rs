@@ -12,10 +12,10 @@ fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiv
     let sender = Mutex::new(sender);
     let slot = Mutex::new(());
     let reporter = Reporter::new(move |report| {
-        let _slot = slot.lock().unwrap();
+        let _slot = slot.lock().expect("it works in this test");
         if let Report::Stalled(stall) = report {
             let copy = Stall::clone(stall);
-            let _ = sender.lock().unwrap().send(copy);
+            let _ = sender.lock().expect("it works in this test").send(copy);
             on_stall();
         }
     });
