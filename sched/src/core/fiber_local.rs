@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::local;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Inherit, Local};
+use crate::fiber::{FiberCell, Inherit, Local, Locals};
 
 /// Declares fiber-locals, as [`std::thread_local!`] declares thread-locals.
 ///
@@ -136,7 +136,7 @@ impl FiberCell {
     }
 
     /// What a new fiber begins with that this one starts.
-    pub(super) fn handed_down(&self) -> Option<Box<Vec<Local>>> {
+    pub(super) fn handed_down(&self) -> Locals {
         // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
         let inherited: Vec<_> = (self.locals.borrow().as_ref()?.iter())
             .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))

@@ -14,7 +14,7 @@ use super::mailbox::Sent;
 use super::shard::Shard;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Local, Resume,
+    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Locals, Resume,
     Yielder,
 };
 
@@ -245,7 +245,7 @@ impl Shard {
         &self,
         birth: Birth,
         parent: Option<&FiberCell>,
-        locals: Option<Box<Vec<Local>>>,
+        locals: Locals,
         body: Body,
     ) -> Rc<FiberCell> {
         let mut fibers = self.fibers.borrow_mut();

@@ -105,7 +105,7 @@ pub(crate) struct FiberCell {
     /// What to do before it next waits.
     pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
     /// Its own values of fiber-locals.
-    pub(crate) locals: RefCell<Option<Box<Vec<Local>>>>,
+    pub(crate) locals: RefCell<Locals>,
 }
 
 /// What is known of a fiber when it is made.
@@ -136,6 +136,10 @@ impl Family {
         has
     }
 }
+
+/// A fiber's values of fiber-locals.
+#[allow(clippy::box_collection)] // one word in each fiber, most of which have none
+pub(crate) type Locals = Option<Box<Vec<Local>>>;
 
 /// One fiber's value of one fiber-local.
 pub(crate) struct Local {
