@@ -25,7 +25,7 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
             loop {
                 match listener.accept() {
                     Ok((client, _)) => {
-                        drop(clients.spawn(move || io::copy(&mut &client, &mut &client)))
+                        clients.spawn(move || io::copy(&mut &client, &mut &client));
                     }
                     Err(error) => {
                         eprintln!("echo: {error}"); // out of descriptors, say: let some be closed
@@ -45,7 +45,7 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let listen = Args::parse().listen;
-    match sched::run(move || serve(listen)).flatten() {
+    match sched::run(move || serve(listen)).and_then(|served| served) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo: {error}");

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use clap::Parser;
-use straightline::sched::sync::Event;
 use straightline::sched::{self, Config};
 
 /// Parks many fibers, wakes them all, and tells what that took.
@@ -25,52 +24,53 @@ struct Args {
     stack_bytes: usize,
 }
 
-fn park_and_wake(fibers: u64) -> io::Result<()> {
-    let (event, ended) = (Rc::new(Event::new()), Rc::new(Cell::new(0)));
+fn park_and_wake(count: u64) -> io::Result<()> {
+    let ended = Rc::new(Cell::new(0));
     let resident_before = resident_bytes()?;
     let spawning = Instant::now();
-    for _ in 0..fibers {
-        let (event, ended) = (Rc::clone(&event), Rc::clone(&ended));
-        sched::Builder::new().spawn(move || {
-            event.wait().expect("it does not unwind");
+    let mut fibers = Vec::new();
+    for _ in 0..count {
+        let ended = Rc::clone(&ended);
+        fibers.push(sched::Builder::new().spawn(move || {
+            sched::park();
             ended.set(ended.get() + 1);
-        })?;
+        })?);
+        sched::checkpoint(); // lets those that are there run, up to their wait
     }
-    sched::yield_now(); // each runs now, up to its wait
+    sched::yield_now();
     let spawned = spawning.elapsed();
     let resident = resident_bytes()? - resident_before;
     let waking = Instant::now();
-    event.set();
-    while ended.get() < fibers {
+    for fiber in &fibers {
+        fiber.fiber().unpark();
+        sched::checkpoint();
+    }
+    while ended.get() < count {
         sched::yield_now();
     }
     let woken = waking.elapsed();
     println!(
-        "fibers={fibers} rss_per_fiber_bytes={} spawn_ns={} wake_ns={}",
-        resident / fibers,
-        spawned.as_nanos() / u128::from(fibers),
-        woken.as_nanos() / u128::from(fibers),
+        "fibers={count} rss_per_fiber_bytes={} spawn_ns={} wake_ns={}",
+        resident / count,
+        spawned.as_nanos() / u128::from(count),
+        woken.as_nanos() / u128::from(count),
     );
     Ok(())
 }
 
-/// The memory of this process, with the page tables that map it.
+/// The memory that this process has in use.
 fn resident_bytes() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let kib = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
-    };
-    match (kib("VmRSS"), kib("VmPTE")) {
-        (Some(resident), Some(tables)) => Ok((resident + tables) * 1024),
-        _ => Err(io::Error::other("/proc/self/status says nothing of memory")),
-    }
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other("/proc/self/status does not tell the resident memory"))
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let config = Config { stack_bytes: args.stack_bytes, ..Config::default() };
-    match sched::run_with(config, move || park_and_wake(args.fibers)).flatten() {
+    match sched::run_with(config, move || park_and_wake(args.fibers)).and_then(|served| served) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("million: {error}");

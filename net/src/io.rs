@@ -3,8 +3,13 @@
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::AsFd;
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use straightline_sched::poll_checkpoint;
 use straightline_sched::{Interest, Source, checkpoint};
 
 /// A non-blocking stream and what is known about its readiness.
@@ -15,11 +20,28 @@ pub(crate) struct Io<S: AsFd> {
     drained: Cell<bool>,
     /// A read that returns less than asked for proves that, too.
     short_read_drains: bool,
+    /// How long one call may wait; never zero.
+    read_timeout: Cell<Option<Duration>>,
+    write_timeout: Cell<Option<Duration>>,
 }
 
 impl<S: AsFd> Io<S> {
     pub(crate) fn new(stream: S, short_read_drains: bool) -> Self {
-        Self { source: Source::new(stream), drained: Cell::new(false), short_read_drains }
+        Self {
+            source: Source::new(stream),
+            drained: Cell::new(false),
+            short_read_drains,
+            read_timeout: Cell::new(None),
+            write_timeout: Cell::new(None),
+        }
+    }
+
+    /// How long one call in that direction may wait.
+    pub(crate) fn timeout(&self, interest: Interest) -> &Cell<Option<Duration>> {
+        match interest {
+            Interest::Read => &self.read_timeout,
+            Interest::Write => &self.write_timeout,
+        }
     }
 
     pub(crate) fn inner(&self) -> &S {
@@ -69,6 +91,11 @@ impl<S: AsFd> Io<S> {
         Ok(())
     }
 
+    /// What is waited for.
+    pub(crate) fn source(&self) -> &Source<S> {
+        &self.source
+    }
+
     /// Has the fiber woken when a read may succeed; false if one may already.
     pub(crate) fn arm_readable(&self) -> io::Result<bool> {
         let armed = self.source.arm(Interest::Read)?;
@@ -76,9 +103,19 @@ impl<S: AsFd> Io<S> {
         Ok(armed)
     }
 
-    /// Waits until a write may succeed, or the fiber is woken for another reason.
-    pub(crate) fn wait_writable(&self) -> io::Result<()> {
-        self.source.wait(Interest::Write)
+    /// A part of a call's wait, which is over at `end` if the direction has a timeout. The clock
+    /// is read at the first part; without a timeout not at all.
+    fn wait_in_time(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
+        if let (None, Some(timeout)) = (&end, self.timeout(interest).get()) {
+            *end = Instant::now().checked_add(timeout);
+        }
+        if !self.source.wait_until(interest, *end)? {
+            return Err(timed_out());
+        }
+        if interest == Interest::Read {
+            self.drained.set(false);
+        }
+        Ok(())
     }
 
     /// Reads with `read` and waits as long as it would block.
@@ -87,12 +124,15 @@ impl<S: AsFd> Io<S> {
         asked: usize,
         mut read: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        let mut end = None;
         loop {
             if self.is_drained() {
-                self.wait_readable()?;
+                self.wait_in_time(Interest::Read, &mut end)?;
             }
             match self.try_read(asked, &mut read) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_readable()?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_in_time(Interest::Read, &mut end)?;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
                     checkpoint();
@@ -107,10 +147,11 @@ impl<S: AsFd> Io<S> {
         &self,
         mut write: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        let mut end = None;
         loop {
             match write(self.source.inner()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait_writable()?;
+                    self.wait_in_time(Interest::Write, &mut end)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
@@ -120,6 +161,66 @@ impl<S: AsFd> Io<S> {
             }
         }
     }
+}
+
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+impl<S: AsFd> Io<S> {
+    /// The poll of a future that reads; the timeout does not apply.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        asked: usize,
+        mut read: impl FnMut(&S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_checkpoint(cx));
+        loop {
+            if self.is_drained() {
+                ready!(self.source.poll_ready(Interest::Read, cx))?;
+                self.drained.set(false);
+            }
+            match self.try_read(asked, &mut read) {
+                // One that would block leaves the stream drained, and so waits.
+                Err(error) if is_transient(&error) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// The poll of a future that writes; the timeout does not apply.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_checkpoint(cx));
+        loop {
+            match write(self.source.inner()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.source.poll_ready(Interest::Write, cx))?;
+                }
+                Err(error) if is_transient(&error) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// A timeout that a setter was given, if it is one: as in std, zero is not.
+pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+    if timeout == Some(Duration::ZERO) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
+    }
+    Ok(timeout)
+}
+
+/// What a wait ends with that took too long.
+pub(crate) fn timed_out() -> io::Error {
+    ErrorKind::TimedOut.into()
 }
 
 /// Accepts with `accept` and waits as long as nobody is there.
@@ -147,6 +248,11 @@ pub(crate) fn recv(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(count)
 }
 
+pub(crate) fn recv_peek(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::PEEK)?;
+    Ok(count)
+}
+
 pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(stream, bytes, NO_SIGNAL)?)
 }
@@ -165,6 +271,65 @@ const NO_SIGNAL: SendFlags = {
     let flags = SendFlags::empty();
     flags
 };
+
+/// The timeouts of `std::net`, for a type with an `io` field.
+macro_rules! impl_timeouts {
+    ($socket:ty) => {
+        impl $socket {
+            /// Ends each call that reads with [`TimedOut`](std::io::ErrorKind::TimedOut) once it
+            /// has waited for `timeout`; `None`, the default, waits without end. The socket stays
+            /// usable, and nothing that arrives is lost.
+            ///
+            /// The timeout is kept here and not by
+            /// the system, so `into_std` loses it.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if it is zero.
+            pub fn set_read_timeout(
+                &self,
+                timeout: Option<std::time::Duration>,
+            ) -> std::io::Result<()> {
+                let timeout = crate::io::checked_timeout(timeout)?;
+                self.io.timeout(straightline_sched::Interest::Read).set(timeout);
+                Ok(())
+            }
+
+            /// As [`set_read_timeout`](Self::set_read_timeout), for each call that writes.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if it is zero.
+            pub fn set_write_timeout(
+                &self,
+                timeout: Option<std::time::Duration>,
+            ) -> std::io::Result<()> {
+                let timeout = crate::io::checked_timeout(timeout)?;
+                self.io.timeout(straightline_sched::Interest::Write).set(timeout);
+                Ok(())
+            }
+
+            /// What [`set_read_timeout`](Self::set_read_timeout) was last given.
+            ///
+            /// # Errors
+            ///
+            /// Never; std's may fail.
+            pub fn read_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
+                Ok(self.io.timeout(straightline_sched::Interest::Read).get())
+            }
+
+            /// What [`set_write_timeout`](Self::set_write_timeout) was last given.
+            ///
+            /// # Errors
+            ///
+            /// Never; std's may fail.
+            pub fn write_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
+                Ok(self.io.timeout(straightline_sched::Interest::Write).get())
+            }
+        }
+    };
+}
+pub(crate) use impl_timeouts;
 
 /// The traits of `std::io` for a stream type with an `io` field, by value and by reference.
 macro_rules! impl_stream {
@@ -262,6 +427,7 @@ macro_rules! impl_stream {
             }
 
             /// Waits until a read is likely to succeed, or the fiber is woken for another reason.
+            /// The read timeout does not apply.
             ///
             /// A yield point. Call it after a read that would have blocked.
             ///

@@ -33,14 +33,24 @@
 //! waits on it, and blocking calls panic outside of a fiber. To hand one to another shard take the
 //! standard library's type out of it (`into_std`) and wrap that on the other side.
 //!
-//! Addresses are given as [`SocketAddr`](std::net::SocketAddr)s or literals: names are not
-//! resolved, because that blocks the thread.
+//! Names are resolved by the system's resolver, which blocks, and so runs on other threads
+//! ([`lookup_host`]); an address never leaves the fiber.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+pub mod compat;
+mod connect;
+pub mod inherit;
 mod io;
+mod lookup;
+#[allow(unsafe_code)]
+mod raw_fd;
 mod tcp;
+mod udp;
 mod unix;
 
+pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
 pub use tcp::{IntoAddr, ListenOptions, TcpListener, TcpStream};
+pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

@@ -4,11 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use straightline_sched::{Interest, SHORT_READ_DRAINS, Source};
 
-use crate::io::{Io, accept, impl_stream};
+use crate::connect;
+use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, recv_peek};
+use crate::lookup::IntoTarget;
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 #[derive(Debug)]
@@ -19,8 +22,12 @@ pub struct TcpListener {
 /// A TCP connection, as [`std::net::TcpStream`].
 ///
 /// Dropping it closes the connection.
+///
+/// There is no `try_clone`: two descriptors of one connection would each take half of its events.
+/// Reading and writing work on shared references, so an [`Rc`](std::rc::Rc) lets one fiber read
+/// while another writes.
 pub struct TcpStream {
-    io: Io<net::TcpStream>,
+    pub(crate) io: Io<net::TcpStream>,
 }
 
 /// How to open a listener, where the defaults of [`TcpListener::bind`] do not do.
@@ -130,40 +137,82 @@ impl AsFd for TcpListener {
 }
 
 impl TcpStream {
-    /// Opens a connection. Names are not resolved, see [`TcpListener::bind`].
+    /// Opens a connection to an address, or to a name and a port: see [`IntoTarget`].
+    ///
+    /// A name is resolved as by [`lookup_host`](crate::lookup_host). Of several addresses the
+    /// quickest wins (RFC 8305, "happy eyeballs"): the families take turns, beginning with that of
+    /// the first address; every 250 ms, or as soon as one has failed, the next is tried beside
+    /// those that have not answered; the first connection is kept, and the others are closed.
+    ///
+    /// # Blocking
     ///
     /// A yield point.
     ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds, and every descriptor is closed. A
+    /// name that is being resolved then keeps its thread until the resolver gives up, see
+    /// [`offload`](straightline_sched::offload).
+    ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is not an address; otherwise what the system said.
+    /// `InvalidInput` if the text is neither an address nor a name with a port; otherwise what the
+    /// resolver said, or the system to the last address that was tried.
     ///
     /// # Panics
     ///
     /// Outside of a fiber.
-    pub fn connect(address: impl IntoAddr) -> io::Result<Self> {
-        let address = address.into_addr()?;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        let begun = socket.connect(&address.into());
-        let stream = Self::wrap(socket.into());
-        match begun {
-            Ok(()) => return Ok(stream),
-            Err(error) if is_in_progress(&error) => {}
-            Err(error) => return Err(error),
-        }
-        loop {
-            stream.io.wait_writable()?;
-            if let Some(error) = stream.io.inner().take_error()? {
-                return Err(error);
-            }
-            // The wait may end early; a socket that has no peer yet is still connecting.
-            match stream.io.inner().peer_addr() {
-                Ok(_) => return Ok(stream),
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-                Err(error) => return Err(error),
-            }
-        }
+    ///
+    /// ```
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let port = listener.local_addr()?.port();
+    ///     let by_name = TcpStream::connect(("localhost", port))?;
+    ///     assert_eq!(by_name.peer_addr()?.port(), port);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn connect(target: impl IntoTarget) -> io::Result<Self> {
+        connect::connect(target.into_target()?)
+    }
+
+    /// Opens a connection to one address, waiting for at most `timeout`.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds, and the descriptor is closed.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`; `InvalidInput` if the timeout is zero; otherwise what the system said.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let address = listener.local_addr()?;
+    ///     TcpStream::connect_timeout(&address, Duration::from_secs(5)).map(drop)
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
+        checked_timeout(Some(timeout))?;
+        connect::connect_one(*address, Instant::now().checked_add(timeout))
     }
 
     /// Wraps a stream of the standard library.
@@ -181,7 +230,7 @@ impl TcpStream {
         self.io.into_inner()
     }
 
-    fn wrap(stream: net::TcpStream) -> Self {
+    pub(crate) fn wrap(stream: net::TcpStream) -> Self {
         Self { io: Io::new(stream, SHORT_READ_DRAINS) }
     }
 
@@ -212,9 +261,41 @@ impl TcpStream {
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.io.inner().set_nodelay(nodelay)
     }
+
+    /// What [`set_nodelay`](Self::set_nodelay) was given.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.io.inner().nodelay()
+    }
+
+    /// Reads without taking: the next read returns the same bytes.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds; what has arrived stays.
+    ///
+    /// # Errors
+    ///
+    /// As a read.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Asked for nothing, a count proves nothing: what was seen is still there.
+        self.io.read(0, |stream| recv_peek(stream, buffer))
+    }
 }
 
 impl_stream!(TcpStream);
+impl_timeouts!(TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -336,7 +417,7 @@ impl Default for ListenOptions {
     }
 }
 
-/// What [`TcpListener::bind`] and [`TcpStream::connect`] take: an address, never a name.
+/// What [`TcpListener::bind`] takes: an address, never a name.
 pub trait IntoAddr {
     /// The address.
     ///
@@ -380,8 +461,4 @@ fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
     Ok((stream, peer))
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }

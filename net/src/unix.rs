@@ -8,7 +8,7 @@ use std::path::Path;
 
 use straightline_sched::{Interest, Source};
 
-use crate::io::{Io, accept, impl_stream};
+use crate::io::{Io, accept, impl_stream, impl_timeouts};
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct UnixListener {
 /// # std::io::Result::Ok(())
 /// ```
 pub struct UnixStream {
-    io: Io<net::UnixStream>,
+    pub(crate) io: Io<net::UnixStream>,
 }
 
 impl UnixListener {
@@ -201,6 +201,7 @@ impl UnixStream {
 }
 
 impl_stream!(UnixStream);
+impl_timeouts!(UnixStream);
 
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

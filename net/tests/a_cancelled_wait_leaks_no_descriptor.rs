@@ -5,8 +5,9 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
-use straightline_net::{ListenOptions, TcpListener, TcpStream, UnixStream};
+use straightline_net::{ListenOptions, TcpListener, TcpStream, UdpSocket, UnixStream};
 use straightline_sched::{self as sched, JoinHandle};
 
 fn open_descriptors() -> usize {
@@ -38,6 +39,14 @@ fn every_kind_of_wait_closes_its_descriptors() {
             cancel_while_it_waits(sched::spawn(move || own.accept().unwrap()));
             cancel_while_it_waits(sched::spawn(move || TcpStream::connect(full_address)));
             cancel_while_it_waits(sched::spawn(|| {
+                UdpSocket::bind("127.0.0.1:0").unwrap().recv(&mut [0]).unwrap()
+            }));
+            cancel_while_it_waits(sched::spawn(|| {
+                let (mut near, _far) = UnixStream::pair().unwrap();
+                near.set_read_timeout(Some(Duration::from_secs(3_600))).unwrap();
+                near.read(&mut [0]).unwrap()
+            }));
+            cancel_while_it_waits(sched::spawn(|| {
                 let (mut near, _far) = UnixStream::pair().unwrap();
                 near.read(&mut [0]).unwrap()
             }));
@@ -50,6 +59,14 @@ fn every_kind_of_wait_closes_its_descriptors() {
             cancel_while_it_waits(sched::spawn(move || client.read(&mut [0]).unwrap()));
             assert_eq!((&served).read(&mut [0]).unwrap(), 0, "the unwind closed the client");
         }
+        assert_eq!(open_descriptors(), before);
+        // A connect with several attempts under way, none of which will be decided.
+        let race = sched::spawn(move || TcpStream::connect(&[full_address; 3][..]).unwrap());
+        while open_descriptors() < before + 3 {
+            sched::sleep(Duration::from_millis(10));
+        }
+        race.cancel();
+        assert!(race.join().unwrap_err().is_cancelled());
         assert_eq!(open_descriptors(), before);
         // What is still open at the end of the run is closed by it.
         for _ in 0..20 {

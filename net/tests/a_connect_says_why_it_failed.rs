@@ -1,4 +1,4 @@
-//! A connect takes addresses, no names, and fails with the reason.
+//! A connect takes an address or a name, each with a port, and fails with the reason.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +36,9 @@ fn an_address_may_be_a_literal_or_a_socket_address() {
 #[test]
 fn what_is_not_an_address_is_invalid_input() {
     sched::run(|| {
-        for text in ["localhost:80", "127.0.0.1", "127.0.0.1:65536", "::1:80", "", ":80", "[::1]"] {
+        let error = TcpListener::bind("localhost:80").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "a listener's address is no name");
+        for text in ["127.0.0.1", "127.0.0.1:65536", "::1:80", "", ":80", "[::1]"] {
             let error = TcpStream::connect(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");

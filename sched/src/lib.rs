@@ -35,24 +35,31 @@
 //! this reason or because it panicked, blocking calls in its destructors return at once instead of
 //! waiting. This needs `panic = "unwind"`, the default.
 
+mod block_on;
 mod core;
 mod driver;
 mod fiber;
 #[cfg(feature = "slog")]
 mod log;
+mod offload;
+mod primitives;
 pub mod sync;
 mod watch;
 
+pub use crate::block_on::block_on;
 pub use crate::core::{
-    BeforePark, Builder, Closed, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal,
-    FiberState, Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, Stats, TryScope,
+    BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
+    Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, SpawnError, Stats, TryScope,
     Unwinding, before_park, checkpoint, current, deadline, inspect, inspect_with_backtraces, now,
-    park, park_timeout, remaining, run, run_with, scope, sleep, spawn, spawn_episodes, stats,
-    try_scope, uncancellable, wake_later, yield_now,
+    park, park_timeout, poll_checkpoint, remaining, run, run_with, scope, sleep, spawn,
+    spawn_episodes, stack_census, stats, try_scope, uncancellable, wait_for_armed, wake_later,
+    yield_now,
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS};
 pub use crate::fiber::backtrace::Backtrace;
+pub use crate::fiber::census::StackUse;
 pub use crate::fiber::unwind::is_cancel;
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
+pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
 pub use crate::watch::{Stall, StallCause};

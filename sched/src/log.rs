@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use slog::{Discard, Logger, o};
 
-use crate::core::is_on_fiber;
+use crate::core::current_id;
 use crate::fiber_local;
 
 fiber_local! {
@@ -41,7 +41,7 @@ thread_local! {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn logger() -> Logger {
-    let own = if is_on_fiber() { OWN.with(|own| own.borrow().clone()) } else { None };
+    let own = if current_id().is_some() { OWN.with(|own| own.borrow().clone()) } else { None };
     own.or_else(|| OF_THREAD.with_borrow(Clone::clone))
         .unwrap_or_else(|| Logger::root(Discard, o!()))
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::unless_it_hangs;
+use common::joined_unless_it_hangs;
 use straightline_sched::{self as sched, Interest, Source};
 
 fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
@@ -31,7 +31,7 @@ fn a_change_that_nobody_waits_for_is_kept() {
         far.write_all(b"!").unwrap();
         take_in_events();
         let waited = Rc::clone(&source);
-        unless_it_hangs(move || waited.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || waited.wait(Interest::Read)).unwrap().unwrap();
         source.inner().read_exact(&mut [0]).unwrap();
         far.write_all(b"!").unwrap();
         take_in_events();
@@ -53,7 +53,7 @@ fn a_change_after_the_waiter_was_cancelled_is_for_the_next() {
         assert!(waiter.join().unwrap_err().is_cancelled());
         far.write_all(b"!").unwrap();
         take_in_events();
-        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
@@ -67,7 +67,7 @@ fn a_change_after_the_waiter_was_woken_early_is_for_its_next_wait() {
         sched::park(); // woken, but not by the descriptor
         far.write_all(b"!").unwrap();
         take_in_events();
-        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }
@@ -91,7 +91,7 @@ fn a_change_that_woke_a_fiber_which_was_cancelled_then_is_for_the_next() {
         far_signal.write_all(b"!").unwrap();
         far.write_all(b"!").unwrap();
         assert!(canceller.join().unwrap().unwrap_err().is_cancelled());
-        unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
+        joined_unless_it_hangs(move || source.wait(Interest::Read)).unwrap().unwrap();
     })
     .unwrap();
 }

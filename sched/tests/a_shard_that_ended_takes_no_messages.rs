@@ -13,11 +13,11 @@ fn a_spawn_on_an_ended_shard_is_refused_and_its_closure_dropped() {
         let held = Arc::clone(&held);
         move || drop(held)
     });
-    assert_eq!(refused, Err(sched::Closed));
+    assert_eq!(refused, Err(sched::SpawnError::Closed));
     assert_eq!(Arc::strong_count(&held), 1);
-    assert_eq!(sched::Closed.to_string(), "the shard has ended");
+    assert_eq!(sched::SpawnError::Closed.to_string(), "the shard has ended");
     let elsewhere = thread::spawn(move || shard.spawn(|| ()));
-    assert_eq!(elsewhere.join().unwrap(), Err(sched::Closed));
+    assert_eq!(elsewhere.join().unwrap(), Err(sched::SpawnError::Closed));
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_shard_whose_root_panicked_has_ended() {
     });
     let shard = told.recv().unwrap();
     assert!(panicked.join().is_err());
-    assert_eq!(shard.spawn(|| ()), Err(sched::Closed));
+    assert_eq!(shard.spawn(|| ()), Err(sched::SpawnError::Closed));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn an_unpark_after_the_end_does_nothing() {
 
 #[test]
 fn a_destructor_at_the_end_cannot_send_to_its_shard() {
-    struct Sends(sched::Handle, std::sync::mpsc::Sender<Result<(), sched::Closed>>);
+    struct Sends(sched::Handle, std::sync::mpsc::Sender<Result<(), sched::SpawnError>>);
     impl Drop for Sends {
         fn drop(&mut self) {
             let _ = self.1.send(self.0.spawn(|| ()));
@@ -84,7 +84,7 @@ fn a_destructor_at_the_end_cannot_send_to_its_shard() {
         sched::yield_now();
     })
     .unwrap();
-    assert_eq!(told.recv().unwrap(), Err(sched::Closed));
+    assert_eq!(told.recv().unwrap(), Err(sched::SpawnError::Closed));
 }
 
 #[test]

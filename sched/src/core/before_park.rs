@@ -37,7 +37,7 @@ use crate::fiber::FiberCell;
 /// ```
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     let fiber = local::with(Shard::current);
-    fiber.before_park.set(Some(hook));
+    fiber.rare_mut().before_park.set(Some(hook));
     BeforePark { fiber }
 }
 
@@ -49,7 +49,7 @@ pub struct BeforePark {
 
 impl Drop for BeforePark {
     fn drop(&mut self) {
-        self.fiber.before_park.set(None);
+        self.fiber.take_hook();
     }
 }
 

@@ -94,8 +94,8 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
 /// ```
 pub fn remaining() -> Option<Duration> {
     local::with(|shard| {
-        let deadline = shard.current().deadline.get()?;
-        Some(deadline.at.saturating_duration_since(shard.driver.now()))
+        let at = shard.current().deadline.get().at.ever()?;
+        Some(at.saturating_since(shard.tick_of(shard.driver.now())))
     })
 }
 
@@ -145,13 +145,13 @@ pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
 pub(super) struct Masked<'s> {
     shard: &'s Shard,
     fiber: Rc<FiberCell>,
-    outer: Option<Deadline>,
+    outer: Deadline,
 }
 
 impl<'s> Masked<'s> {
     pub(super) fn enter(shard: &'s Shard, fiber: Rc<FiberCell>) -> Self {
         fiber.masked.set(fiber.masked.get() + 1);
-        let outer = fiber.deadline.take();
+        let outer = fiber.deadline.replace(Deadline::NONE);
         Self { shard, fiber, outer }
     }
 }
@@ -169,13 +169,13 @@ impl Shard {
         at: Instant,
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
-        let fiber = self.current();
+        let (fiber, at) = (self.current(), self.tick_of(at));
         let outer = fiber.deadline.get();
-        if outer.is_some_and(|outer| outer.at <= at) {
+        if outer.at <= at {
             return Ok(body());
         }
         let frame = self.next_frame();
-        self.set_deadline(&fiber, Some(Deadline::new(at, frame)));
+        self.set_deadline(&fiber, Deadline::new(at, frame));
         let outcome = catch_unwind(AssertUnwindSafe(body));
         self.set_deadline(&fiber, outer);
         match outcome {
@@ -189,15 +189,14 @@ impl Shard {
     }
 
     /// Replaces the fiber's deadline, and has it woken in time.
-    fn set_deadline(&self, fiber: &Rc<FiberCell>, deadline: Option<Deadline>) {
+    fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
         fiber.deadline.set(deadline);
-        if let Some(deadline) = deadline {
-            self.set_alarm(fiber, deadline.at);
-        }
+        self.set_alarm(fiber, deadline.at);
     }
 
     fn next_frame(&self) -> Frame {
-        let frame = self.frames.get() + 1;
+        // After four billion calls the numbers come again, but for the one that means none.
+        let frame = self.frames.get().checked_add(1).unwrap_or(1);
         self.frames.set(frame);
         Frame(frame)
     }

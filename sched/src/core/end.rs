@@ -75,7 +75,7 @@ impl Shard {
         let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
         for fiber in left {
             self.before_give_up(&fiber);
-            Self::forget_body(fiber.body.replace(Body::Over));
+            Self::forget_body(fiber.body.replace(Body::OVER));
             self.finish(&fiber);
         }
     }
@@ -87,7 +87,7 @@ impl Drop for Shard {
     fn drop(&mut self) {
         for (_, fiber) in self.fibers.borrow_mut().drain() {
             if let Ok(mut body) = fiber.body.try_borrow_mut() {
-                Self::forget_body(mem::replace(&mut *body, Body::Over));
+                Self::forget_body(mem::replace(&mut *body, Body::OVER));
             }
         }
     }

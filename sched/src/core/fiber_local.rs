@@ -94,8 +94,8 @@ impl<T: 'static> FiberLocal<T> {
     }
 
     fn get(&'static self, fiber: &FiberCell) -> Option<Rc<dyn Any>> {
-        let locals = fiber.locals.borrow();
-        let found = locals.as_ref()?.iter().find(|local| local.key == self.key())?;
+        let locals = fiber.rare()?.locals.borrow();
+        let found = locals.iter().find(|local| local.key == self.key())?;
         Some(Rc::clone(&found.value))
     }
 
@@ -130,15 +130,14 @@ fn clone_of<T: Clone + 'static>(value: &dyn Any) -> Rc<dyn Any> {
 impl FiberCell {
     /// Sets a value; the one that was there is dropped at the end.
     fn put_local(&self, local: Local) {
-        let mut locals = self.locals.borrow_mut();
-        let locals = locals.get_or_insert_default();
-        locals.push(local);
+        self.rare_mut().locals.borrow_mut().push(local);
     }
 
     /// What a new fiber begins with that this one starts.
     pub(super) fn handed_down(&self) -> Locals {
+        let Some(rare) = self.rare() else { return Locals::new() };
         // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
-        let inherited: Vec<_> = (self.locals.borrow().as_ref()?.iter())
+        let inherited: Vec<_> = (rare.locals.borrow().iter())
             .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
             .collect();
         let clones = inherited.into_iter().map(|(key, value, inherit)| Local {
@@ -146,22 +145,24 @@ impl FiberCell {
             value: inherit(&*value),
             inherit: Some(inherit),
         });
-        let clones: Vec<_> = clones.collect();
-        (!clones.is_empty()).then(|| Box::new(clones))
+        clones.collect()
     }
 
     /// At the fiber's end, on its own stack: the values' destructors may wait.
     pub(super) fn drop_locals(&self) {
         // A destructor may use a fiber-local again, and so make a new value: a few rounds.
         for _ in 0..LOCALS_ROUNDS_MAX {
-            let Some(locals) = self.locals.take() else { return };
+            let Some(locals) = self.rare().map(|rare| rare.locals.take()) else { return };
+            if locals.is_empty() {
+                return;
+            }
             for local in locals.into_iter().rev() {
                 // One destructor's panic is not the others'.
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
             }
         }
         // With the fiber's record they would be dropped on whatever stack that is.
-        mem::forget(self.locals.take());
+        mem::forget(self.rare().map(|rare| rare.locals.take()));
     }
 }
 
@@ -172,14 +173,13 @@ const LOCALS_ROUNDS_MAX: u32 = 4;
 mod tests {
     use std::cell::RefCell;
     use std::panic::Location;
-    use std::time::Instant;
 
     use super::*;
-    use crate::fiber::{Birth, FiberKey};
+    use crate::fiber::{Birth, FiberKey, Tick};
 
     fn fiber() -> FiberCell {
-        let birth = Birth { spawned_at: Location::caller(), name: None, family: None };
-        FiberCell::new(FiberKey::default(), birth, Instant::now())
+        let birth = Birth { spawned_at: Location::caller(), family: None };
+        FiberCell::new(FiberKey::default(), birth, Tick::NEVER)
     }
 
     fn local<T: 'static>(key: usize, value: T, inherit: Option<Inherit>) -> Local {
@@ -188,13 +188,12 @@ mod tests {
 
     #[test]
     fn what_is_inherited_is_a_clone_of_the_same_type() {
-        let (parent, child) = (fiber(), fiber());
+        let parent = fiber();
         parent.put_local(local(1, String::from("trace"), Some(clone_of::<String>)));
         parent.put_local(local(2, 5_u8, None));
         parent.put_local(local(3, vec![1_u32, 2], Some(clone_of::<Vec<u32>>)));
-        child.locals.replace(parent.handed_down());
+        let handed_down = parent.handed_down();
         parent.drop_locals();
-        let handed_down = child.locals.take().unwrap();
         assert_eq!(handed_down.iter().map(|local| local.key).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(handed_down[0].value.downcast_ref(), Some(&String::from("trace")));
         assert_eq!(handed_down[1].value.downcast_ref(), Some(&vec![1_u32, 2]));
@@ -203,9 +202,9 @@ mod tests {
     #[test]
     fn who_has_nothing_to_hand_down_hands_down_nothing() {
         let parent = fiber();
-        assert!(parent.handed_down().is_none());
+        assert!(parent.handed_down().is_empty());
         parent.put_local(local(1, 5_u8, None));
-        assert!(parent.handed_down().is_none());
+        assert!(parent.handed_down().is_empty());
         parent.drop_locals();
     }
 

@@ -108,9 +108,8 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
 
 impl FiberInfo {
     pub(super) fn of(shard: &Shard, fiber: &FiberCell) -> Self {
-        let (now, wait) = (shard.driver.now(), fiber.wait.get());
-        let is_resting =
-            fiber.body.try_borrow().is_ok_and(|body| matches!(*body, Body::Resting(_)));
+        let (now, wait) = (shard.tick_of(shard.driver.now()), fiber.wait.get());
+        let is_resting = fiber.body.try_borrow().is_ok_and(|body| body.is_resting());
         let state = if shard.try_current().is_some_and(|it| it.key == fiber.key) {
             FiberState::Running
         } else if fiber.queued.get() || wait == Wait::Nothing && !is_resting {
@@ -121,17 +120,17 @@ impl FiberInfo {
             FiberState::Waiting(shard.describe(wait))
         };
         let since = match state {
-            FiberState::Waiting(_) => now.saturating_duration_since(fiber.since.get()),
+            FiberState::Waiting(_) => now.saturating_since(fiber.since.get()),
             _ => Duration::ZERO,
         };
-        let deadline = fiber.deadline.get();
+        let deadline = fiber.deadline.get().at.ever();
         Self {
             id: id(fiber.key),
-            name: fiber.birth.name.as_deref().map(Into::into),
+            name: fiber.name().map(Into::into),
             spawned_at: fiber.birth.spawned_at,
             state,
             since,
-            deadline_in: deadline.map(|deadline| deadline.at.saturating_duration_since(now)),
+            deadline_in: deadline.map(|at| at.saturating_since(now)),
             is_cancelled: fiber.cancelled.get(),
             backtrace: None,
         }
@@ -183,7 +182,7 @@ impl Shard {
                 None => "the end of a fiber that has ended".into(),
             },
             Wait::Children => "the fibers of its scope".into(),
-            Wait::Call(call) => call.into(),
+            Wait::Call(call) => (*call).into(),
         }
     }
 }
@@ -194,7 +193,7 @@ pub(super) struct Label<'f>(pub(super) &'f FiberCell);
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let birth = &self.0.birth;
-        write_label(f, birth.name.as_deref(), id(self.0.key), birth.spawned_at)
+        write_label(f, self.0.name(), id(self.0.key), birth.spawned_at)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The end of a fiber, seen by whoever waits for it.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::local;
 use super::park::Fiber;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Birth, Family, FiberCell, FiberKey, Wait};
+use crate::fiber::{Birth, Deadline, Family, FiberCell, FiberKey, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
@@ -24,9 +24,17 @@ pub struct JoinHandle<T> {
 
 /// Where a fiber leaves its result: a value, or what it unwound with.
 pub(crate) struct Packet<T> {
-    outcome: RefCell<Option<Outcome<T>>>,
+    outcome: Cell<Left<T>>,
     /// The scope that hears of a panic which nobody took.
     family: Option<Rc<Family>>,
+}
+
+/// What there is to be taken; two words where `T` is nothing.
+enum Left<T> {
+    Nothing,
+    Value(T),
+    /// Behind one more box than its payload needs, which few fibers have.
+    Unwound(Box<Box<dyn Any + Send>>),
 }
 
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
@@ -51,8 +59,8 @@ impl<T> JoinHandle<T> {
 
     /// The handle of a fiber that was cancelled before there was one.
     pub(super) fn never_begun(shard: &Shard, spawned_at: &'static Location<'static>) -> Self {
-        let birth = Birth { spawned_at, name: None, family: None };
-        let fiber = FiberCell::new(FiberKey::default(), birth, shard.now.get());
+        let birth = Birth { spawned_at, family: None };
+        let fiber = FiberCell::new(FiberKey::default(), birth, shard.tick.get());
         fiber.over.set(true);
         Self::new(Rc::new(Packet::new(None)), Rc::new(fiber))
     }
@@ -93,7 +101,7 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> Result<T, JoinError> {
         loop {
             if self.fiber.over.get() {
-                return match self.packet.outcome.take() {
+                return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
                     // It never began, or was given up: either way it was cancelled.
                     None => Err(JoinError { kind: Kind::Cancelled }),
@@ -128,6 +136,25 @@ impl<T> JoinHandle<T> {
         self.fiber.over.get()
     }
 
+    /// Has the calling fiber woken at the end; returns false if that has come.
+    pub(crate) fn watch_end(&self) -> bool {
+        if !self.is_finished() {
+            let watchers = &self.fiber.rare_mut().watchers;
+            let mut list = watchers.take();
+            list.push(local::with(Shard::current));
+            watchers.set(list);
+        }
+        !self.is_finished()
+    }
+
+    /// Takes back a [`watch_end`](Self::watch_end) that returned true.
+    pub(crate) fn unwatch_end(&self) {
+        let watchers = &self.fiber.rare_mut().watchers;
+        let (mut list, me) = (watchers.take(), local::with(Shard::current));
+        list.retain(|watcher| !Rc::ptr_eq(watcher, &me));
+        watchers.set(list);
+    }
+
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
@@ -156,7 +183,7 @@ impl Shard {
     /// Whether `target` joins `joiner`, through others or directly, and nothing will end that.
     fn is_circle(&self, joiner: &FiberCell, target: &FiberCell) -> bool {
         let ends_otherwise =
-            |fiber: &FiberCell| fiber.cancelled.get() || fiber.deadline.get().is_some();
+            |fiber: &FiberCell| fiber.cancelled.get() || fiber.deadline.get() != Deadline::NONE;
         let mut key = target.key;
         loop {
             // There are no other circles: whoever closed them found them here.
@@ -175,17 +202,28 @@ impl Shard {
 
 impl<T> Packet<T> {
     pub(super) fn new(family: Option<Rc<Family>>) -> Self {
-        Self { outcome: RefCell::new(None), family }
+        Self { outcome: Cell::new(Left::Nothing), family }
     }
 
     pub(super) fn fill(&self, outcome: Outcome<T>) {
-        self.outcome.replace(Some(outcome));
+        self.outcome.set(match outcome {
+            Ok(value) => Left::Value(value),
+            Err(payload) => Left::Unwound(Box::new(payload)),
+        });
+    }
+
+    fn take(&self) -> Option<Outcome<T>> {
+        match self.outcome.replace(Left::Nothing) {
+            Left::Nothing => None,
+            Left::Value(value) => Some(Ok(value)),
+            Left::Unwound(payload) => Some(Err(*payload)),
+        }
     }
 }
 
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
-        let (Some(family), Some(Err(payload))) = (&self.family, self.outcome.take()) else {
+        let (Some(family), Some(Err(payload))) = (&self.family, self.take()) else {
             return;
         };
         if unwind::reason(&*payload).is_none() {

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::shard::Shard;
-use crate::watch::Running;
 
 thread_local! {
     static CURRENT: Cell<*const Shard> = const { Cell::new(ptr::null()) };
@@ -54,19 +53,6 @@ fn current() -> Option<&'static Shard> {
     // the guard, and thread-locals are seen by their own thread alone. A fiber that holds the
     // reference while it is parked ends (or is given up for good) before the guard is dropped.
     unsafe { shard.as_ref() }
-}
-
-/// Tells which fiber runs on this thread, if one does. For signal handlers: it borrows nothing that
-/// the interrupted code might hold.
-pub(super) fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
-    let Some(shard) = current() else { return };
-    // SAFETY: the pointer is to a field of a live shard, and only this thread writes it. The thread
-    // is interrupted; if that happened within a write of it, the read may be of the old fiber or
-    // of the new one: the word is written whole.
-    let running = unsafe { &*shard.current.as_ptr() };
-    if let Some(fiber) = running {
-        tell(Running { spawned_at: fiber.birth.spawned_at, name: fiber.birth.name.as_deref() });
-    }
 }
 
 pub(super) struct Entered<'s> {

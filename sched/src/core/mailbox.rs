@@ -1,19 +1,18 @@
 //! What other threads may ask of a shard: run a new fiber, wake one.
 //!
-//! This is the only door into a shard from outside its thread. A message is pushed under a short
-//! lock and the driver's waker rung; the shard empties the box once a turn.
+//! This is the only door into a shard from outside its thread. A message is put into the letterbox
+//! and the driver's waker rung; the shard empties the box once a turn.
 
 use std::fmt;
 use std::io;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::counters::{Counters, Stats};
 use super::inspect::FiberInfo;
+use super::letterbox::Letterbox;
 use super::local;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
@@ -37,24 +36,31 @@ pub struct Handle {
     counters: Arc<Counters>,
 }
 
-/// The shard has ended: nothing can be sent to it any more.
+/// Why a shard does not take a fiber from another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
+#[non_exhaustive]
+pub enum SpawnError {
+    /// It has ended, or is about to.
+    Closed,
+    /// As many as [`Config::sent_fibers_max`](crate::Config::sent_fibers_max) allows wait to begin
+    /// there.
+    Full,
+}
 
 pub(crate) struct Mailbox {
-    state: Mutex<State>,
-    /// There may be messages: saves the shard the lock in most turns.
-    pending: AtomicBool,
+    letters: Letterbox<Message>,
+    /// Fibers that were sent and have not begun; at most `sent_max`, give or take those that are
+    /// being sent right now.
+    sent: AtomicUsize,
+    sent_max: usize,
+    /// No new fibers: the shard is ending those that it has.
+    ending: AtomicBool,
     waker: Waker,
 }
 
-#[derive(Default)]
-struct State {
-    messages: Vec<Message>,
-    /// No new fibers: the shard is ending those that it has.
-    ending: bool,
-    closed: bool,
-}
+/// The mailbox takes nothing any more.
+#[derive(Debug)]
+pub(crate) struct Closed;
 
 pub(crate) enum Message {
     Spawn(Sent),
@@ -96,11 +102,21 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the shard has ended; `body` is then dropped here.
+    /// [`SpawnError`] if the shard has ended, or has not kept up with those sent before; `body` is
+    /// then dropped here.
     #[track_caller]
-    pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), Closed> {
+    pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
         let spawned_at = Location::caller();
-        self.mailbox.send(Message::Spawn(Sent { body: Box::new(body), spawned_at }))
+        let mailbox = &self.mailbox;
+        if mailbox.ending.load(Ordering::Relaxed) {
+            return Err(SpawnError::Closed);
+        }
+        if mailbox.sent.fetch_add(1, Ordering::Relaxed) >= mailbox.sent_max {
+            mailbox.sent.fetch_sub(1, Ordering::Relaxed);
+            return Err(SpawnError::Full);
+        }
+        let message = Message::Spawn(Sent { body: Box::new(body), spawned_at });
+        mailbox.send(message).map_err(|Closed| SpawnError::Closed)
     }
 }
 
@@ -145,7 +161,7 @@ impl Handle {
             return Ok(fibers);
         }
         let (sender, answer) = mpsc::channel();
-        let closed = |_| io::Error::new(io::ErrorKind::NotConnected, Closed);
+        let closed = |_| io::Error::new(io::ErrorKind::NotConnected, SpawnError::Closed);
         self.mailbox.send(Message::Inspect(backtraces_max, sender)).map_err(closed)?;
         answer.recv_timeout(timeout).map_err(|error| match error {
             mpsc::RecvTimeoutError::Disconnected => closed(Closed),
@@ -163,58 +179,49 @@ impl fmt::Debug for Handle {
     }
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the shard has ended")
+        f.write_str(match self {
+            Self::Closed => "the shard has ended",
+            Self::Full => "too many fibers wait to begin on the shard",
+        })
     }
 }
 
-impl std::error::Error for Closed {}
+impl std::error::Error for SpawnError {}
 
 impl Mailbox {
-    pub(crate) fn new(waker: Waker) -> Self {
-        Self { state: Mutex::default(), pending: AtomicBool::new(false), waker }
+    pub(crate) fn new(waker: Waker, sent_max: usize) -> Self {
+        let (sent, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { letters: Letterbox::new(), sent, sent_max, ending, waker }
     }
 
     pub(crate) fn send(&self, message: Message) -> Result<(), Closed> {
-        let mut state = self.state.lock();
-        let is_refused = state.ending && matches!(message, Message::Spawn(_));
-        if state.closed || is_refused {
-            // The message is dropped after the lock is released: it may run a destructor.
-            drop(state);
-            return Err(Closed);
-        }
-        state.messages.push(message);
-        self.pending.store(true, Ordering::Release);
-        drop(state);
+        self.letters.push(message).map_err(|_| Closed)?;
         self.waker.wake();
         Ok(())
     }
 
     /// What has come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Message> {
-        if !self.pending.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        // Before the lock: a message that comes after it sets the flag again.
-        self.pending.store(false, Ordering::Relaxed);
-        std::mem::take(&mut self.state.lock().messages)
+        self.letters.take()
     }
 
-    /// From now on no fiber can be sent; what had come before is returned.
+    /// A fiber that was sent is about to begin.
+    pub(crate) fn sent_begins(&self) {
+        self.sent.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// From now on no fiber can be sent; what had come before is returned. One that was being sent
+    /// meanwhile may still come.
     pub(crate) fn close_to_spawns(&self) -> Vec<Message> {
-        let mut state = self.state.lock();
-        state.ending = true;
-        std::mem::take(&mut state.messages)
+        self.ending.store(true, Ordering::Relaxed);
+        self.take()
     }
 
-    /// From now on every send fails.
+    /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over, and
+    /// whatever was being sent while the shard ended.
     pub(crate) fn close(&self) {
-        let messages = {
-            let mut state = self.state.lock();
-            state.closed = true;
-            std::mem::take(&mut state.messages)
-        };
-        debug_assert!(!messages.iter().any(|message| matches!(message, Message::Spawn(_))));
+        drop(self.letters.close());
     }
 }

@@ -12,6 +12,7 @@ mod end;
 mod fiber_local;
 mod inspect;
 mod join;
+mod letterbox;
 mod local;
 mod mailbox;
 mod park;
@@ -19,7 +20,9 @@ mod report;
 mod scope;
 mod shard;
 mod source;
+mod source_state;
 mod spawn;
+mod stacks;
 mod timer;
 
 pub use before_park::{BeforePark, before_park};
@@ -28,12 +31,19 @@ pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub use fiber_local::FiberLocal;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
-pub use mailbox::{Closed, Handle};
-pub use park::{Fiber, Unwinding, checkpoint, current, park, park_timeout, wake_later, yield_now};
-pub(crate) use park::{is_on_fiber, try_current, try_park};
+pub use mailbox::{Handle, SpawnError};
+pub use park::{
+    Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,
+    yield_now,
+};
+pub(crate) use park::{
+    current_id, try_checkpoint, try_current, try_park, try_park_until, try_yield_point,
+};
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
+pub(crate) use shard::clock;
 pub use shard::{Config, now, run, run_with};
-pub use source::Source;
+pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
+pub use stacks::stack_census;
 pub use timer::sleep;

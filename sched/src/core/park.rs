@@ -18,7 +18,8 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use super::local;
 use super::mailbox::{Mailbox, Message};
@@ -36,8 +37,8 @@ pub struct Fiber {
     mailbox: Arc<Mailbox>,
 }
 
-/// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed its
-/// deadline, and a destructor has made a blocking call.
+/// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
+/// its deadline, and a destructor has made a blocking call.
 ///
 /// Code that is no destructor never sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,11 @@ impl Fiber {
         if !self.on_its_shard(|shard| shard.wake_key(self.key)) {
             let _ = self.mailbox.send(Message::Wake(self.key));
         }
+    }
+
+    /// What tells the fiber from all others of the process.
+    pub(crate) fn id(&self) -> (u64, FiberKey) {
+        (self.shard_id, self.key)
     }
 
     /// Calls `act` if the caller is on the fiber's own thread; returns whether it is.
@@ -106,12 +112,6 @@ pub fn current() -> Fiber {
     local::with(|shard| shard.handle_to(&shard.current()))
 }
 
-/// Whether a fiber runs on the calling thread.
-#[cfg_attr(not(feature = "slog"), allow(dead_code))]
-pub(crate) fn is_on_fiber() -> bool {
-    local::try_with(|shard| shard.current.borrow().is_some()).unwrap_or(false)
-}
-
 /// As [`current`]; `None` where no fiber runs.
 pub(crate) fn try_current() -> Option<Fiber> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.handle_to(&fiber))).flatten()
@@ -120,6 +120,36 @@ pub(crate) fn try_current() -> Option<Fiber> {
 /// Suspends the calling fiber until it is woken; `None` where no fiber runs.
 pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|_| shard.park(wait))).flatten()
+}
+
+/// As [`try_park`], but at most until `at`.
+pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|_| shard.park_until(wait, at))).flatten()
+}
+
+/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end.
+/// `None` where no fiber runs.
+pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
+}
+
+/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber runs.
+pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| {
+        let fiber = shard.try_current()?;
+        if !shard.is_share_spent() {
+            return Some(shard.yield_point(&fiber));
+        }
+        shard.wake(fiber);
+        Some(shard.park(Wait::Turn))
+    })
+    .flatten()
+}
+
+/// What tells the calling fiber from all others of the process; `None` where no fiber runs.
+pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
+    local::try_with(|shard| shard.current.borrow().as_ref().map(|fiber| (shard.id, fiber.key)))
+        .flatten()
 }
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
@@ -262,35 +292,56 @@ pub fn wake_later() {
 /// ```
 pub fn checkpoint() {
     local::with(|shard| {
-        let left = shard.budget.get();
-        let spent = left == 0
-            || left % CLOCK_EVERY == 1
-                && shard.driver.now().saturating_duration_since(shard.now.get()) > SLICE_MAX;
-        if !spent {
-            shard.budget.set(left - 1);
-            return;
+        if shard.is_share_spent() {
+            shard.wake(shard.current());
+            // An unwinding fiber does not wait.
+            let _ = shard.park(Wait::Turn);
         }
-        // The turn's clock is what a deadline is compared with.
-        shard.now.set(shard.driver.now());
-        shard.wake(shard.current());
-        // An unwinding fiber does not wait.
-        let _ = shard.park(Wait::Turn);
     });
 }
 
+/// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
+/// itself. A poll must not wait on its own: others may need what its caller holds.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// On a thread that runs no shard.
+///
+/// ```
+/// use std::future::poll_fn;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     sched::block_on(async {
+///         for _ in 0..1_000 {
+///             poll_fn(sched::poll_checkpoint).await; // other fibers run in between
+///         }
+///     })
+/// })?.unwrap();
+/// # std::io::Result::Ok(())
+/// ```
+pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
+    if local::with(Shard::is_share_spent) {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
         let fiber = self.current();
         self.yield_point(&fiber)?;
-        if let Some(hook) = fiber.before_park.take() {
+        if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
             // is for: return early, and let the caller look again.
             hook();
             return self.yield_point(&fiber);
         }
         fiber.wait.set(wait);
-        fiber.since.set(self.now.get());
+        fiber.since.set(self.tick.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         fiber.wait.set(Wait::Nothing);
@@ -314,6 +365,21 @@ impl Shard {
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
         Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
+    }
+
+    /// Counts one operation, and returns whether the fiber has had the thread for its share.
+    fn is_share_spent(&self) -> bool {
+        let left = self.budget.get();
+        let spent = left == 0
+            || left % CLOCK_EVERY == 1
+                && self.driver.now().saturating_duration_since(self.now.get()) > SLICE_MAX;
+        if spent {
+            // The turn's clock is what a deadline is compared with.
+            self.set_now(self.driver.now());
+        } else {
+            self.budget.set(left - 1);
+        }
+        spent
     }
 
     /// The fiber that runs now.
@@ -374,19 +440,18 @@ impl Shard {
             fiber.raises.set(raises);
             return self.raise(fiber, Reason::Cancelled, raises);
         }
-        match fiber.deadline.get() {
-            Some(Deadline { at, frame, raises }) if at <= self.now.get() => {
-                let raises = raises + 1;
-                fiber.deadline.set(Some(Deadline { at, frame, raises }));
-                self.raise(fiber, Reason::Expired(frame), raises)
-            }
-            _ => Ok(()),
+        let deadline = fiber.deadline.get();
+        if deadline.at > self.tick.get() {
+            return Ok(());
         }
+        let raises = deadline.raises + 1;
+        fiber.deadline.set(Deadline { raises, ..deadline });
+        self.raise(fiber, Reason::Expired(deadline.frame), raises)
     }
 
     /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
     #[cold]
-    fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u32) -> Result<(), Unwinding> {
+    fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
         if raises <= RAISES_MAX {
             unwind::raise(reason);
         }
@@ -394,7 +459,7 @@ impl Shard {
             return Err(Unwinding);
         }
         self.before_give_up(fiber);
-        // SAFETY: only `Shard::park` comes here, with the running fiber, so this is its coroutine.
+        // SAFETY: the callers of `yield_point` pass the running fiber, so this is its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Abandoned) };
         unreachable!("an abandoned fiber was resumed");
     }
@@ -420,11 +485,11 @@ pub(crate) const BUDGET: u32 = 128;
 
 /// How often one cancel, or one deadline, is raised. Two or three levels of `catch_unwind` are
 /// plausible in honest code; a loop around one is not.
-const RAISES_MAX: u32 = 4;
+const RAISES_MAX: u16 = 4;
 
 /// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
 /// does not would spin for ever.
-const FAILURES_MAX: u32 = 64;
+const FAILURES_MAX: u16 = 64;
 
 /// Every so many operations without a wait the clock is looked at.
 const CLOCK_EVERY: u32 = 16;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inspect::FiberInfo;
-use super::local::describe_running;
 use super::shard::Shard;
-use crate::watch::{Stall, watch};
+use crate::fiber::overflow::tell_running;
+use crate::watch::{Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
 #[derive(Debug)]
@@ -83,6 +83,14 @@ impl fmt::Display for Report {
             Self::Stalled(stall) => stall.fmt(f),
         }
     }
+}
+
+/// For the watch's signal handler.
+fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
+    tell_running(|fiber| {
+        let birth = &fiber.birth;
+        tell(Running { spawned_at: birth.spawned_at, name: fiber.name() });
+    });
 }
 
 impl Shard {

@@ -37,8 +37,7 @@ use crate::fiber::{Family, FiberCell, Wait};
 pub struct Scope<'scope, 'env: 'scope> {
     family: Rc<Family>,
     /// Invariant in both lifetimes, as in [`std::thread::Scope`]: neither may be shrunk or grown.
-    of_scope: PhantomData<&'scope mut &'scope ()>,
-    of_env: PhantomData<&'env mut &'env ()>,
+    invariant: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
 /// Where the fibers of a [`try_scope`] are started.
@@ -138,7 +137,7 @@ pub fn try_scope<'env, T, E>(
     })
 }
 
-impl<'scope, 'env> Scope<'scope, 'env> {
+impl<'scope> Scope<'scope, '_> {
     fn new(shard: &Shard) -> Self {
         let family = Rc::new(Family {
             parent: shard.current(),
@@ -146,7 +145,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             panic: Cell::new(None),
             cancelled: Cell::new(false),
         });
-        Self { family, of_scope: PhantomData, of_env: PhantomData }
+        Self { family, invariant: PhantomData }
     }
 
     /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
@@ -232,7 +231,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     }
 }
 
-impl<'scope, 'env, E> TryScope<'scope, 'env, E> {
+impl<'scope, E> TryScope<'scope, '_, E> {
     /// Runs `body` as a fiber of the scope. Its error is the scope's, if it is the first.
     ///
     /// Not a yield point. What it returns beside the error reaches the scope through a channel or
@@ -294,11 +293,13 @@ impl Shard {
             self.cancel_family(family);
             let fiber = self.current();
             // It might panic, and nothing may end this wait before the children do.
-            let hook = fiber.before_park.take();
+            let hook = fiber.take_hook();
             let masked = Masked::enter(self, Rc::clone(&fiber));
             self.wait_for_children(family);
             drop(masked);
-            fiber.before_park.set(hook);
+            if hook.is_some() {
+                fiber.rare_mut().before_park.set(hook);
+            }
         }
         let value = match outcome {
             Ok(value) => value,

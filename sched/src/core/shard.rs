@@ -28,12 +28,14 @@ use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
 use super::park::BUDGET;
 use super::report::Reporter;
-use super::source::{SourceKey, SourceState};
+use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
 use super::timer::Alarms;
 use crate::driver::Driver;
-use crate::fiber::stack::{FiberStack, StackPool};
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Wait, unwind};
+use crate::fiber::census::Census;
+use crate::fiber::overflow;
+use crate::fiber::stack::StackPool;
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind};
 use crate::watch::Pulse;
 
 /// What a shard is made with.
@@ -47,15 +49,23 @@ use crate::watch::Pulse;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The size of a fiber's stack in bytes, rounded up to pages; at least 32 KiB. Default:
-    /// 256 KiB. Only the pages that a fiber touches are resident, so a generous size costs address
-    /// space and nothing else.
+    /// The size of a fiber's stack in bytes, rounded up to a power of two; at least 32 KiB, at most
+    /// 64 GiB. Default: 256 KiB. Only the pages that a fiber touches are resident, so a generous
+    /// size costs address space and nothing else.
     pub stack_bytes: usize,
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: nobody watches.
     pub stall_limit: Option<Duration>,
+    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait to
+    /// begin; further ones are refused. Default: 65,536, which is more than a shard falls behind by
+    /// in a healthy program, and some 10 MiB.
+    pub sent_fibers_max: usize,
     /// Who hears of fibers that misbehave. Default: standard error.
     pub reporter: Reporter,
+    /// Measures what each fiber uses of its stack, for [`stack_census`](crate::stack_census).
+    /// Default: `false`, because it takes some 10 µs for each fiber that ends, and as much for each
+    /// that begins. Meant for a trial run, by which sizes are chosen.
+    pub stack_census: bool,
 }
 
 impl Default for Config {
@@ -63,7 +73,9 @@ impl Default for Config {
         Self {
             stack_bytes: 256 * 1024,
             stall_limit: Some(Duration::from_secs(1)),
+            sent_fibers_max: 65_536,
             reporter: Reporter::default(),
+            stack_census: false,
         }
     }
 }
@@ -74,6 +86,9 @@ pub(crate) struct Shard {
     pub(crate) driver: Driver,
     /// The turn's reading of the clock.
     pub(crate) now: Cell<Instant>,
+    /// The same, since `started_at`.
+    pub(crate) tick: Cell<Tick>,
+    pub(crate) started_at: Instant,
     /// Every fiber that is not over: the owner.
     pub(crate) fibers: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
     /// Each fiber stands here at most once, see [`FiberCell::queued`].
@@ -83,7 +98,7 @@ pub(crate) struct Shard {
     pub(crate) budget: Cell<u32>,
     pub(crate) timers: RefCell<Alarms>,
     /// How many `deadline` calls were made; names them.
-    pub(crate) frames: Cell<u64>,
+    pub(crate) frames: Cell<u32>,
     pub(crate) sources: RefCell<SlotMap<SourceKey, SourceState>>,
     pub(crate) stacks: RefCell<StackPool>,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -94,8 +109,12 @@ pub(crate) struct Shard {
     pub(crate) ending: Cell<bool>,
     /// What other threads sent and found no stack yet; oldest first.
     pub(super) deferred: RefCell<VecDeque<Sent>>,
-    /// Turns since the driver was asked, while the run queue stays busy.
-    busy_turns: Cell<u32>,
+    /// What ended fibers used of their stacks, if that is asked for.
+    pub(super) census: RefCell<Census>,
+    /// When the stacks may be trimmed again.
+    pub(super) trim_at: Cell<Instant>,
+    /// The pulse when the driver and the mailbox were last asked.
+    looked_at: Cell<u64>,
     /// No fiber has run since the last look outside.
     idle_turn: Cell<bool>,
     /// A fiber or a message waits for a stack: look again soon, whatever the timers say.
@@ -109,7 +128,7 @@ pub(crate) struct Shard {
 ///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism or the first stack.
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals.
 ///
 /// # Panics
 ///
@@ -147,6 +166,7 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
     let entered = local::enter(&shard);
     unwind::warm_up();
     shard.watch(config.stall_limit);
+    let _signals = overflow::watch()?;
     let root = shard.spawn(Builder::new().name("root"), Location::caller(), None, root)?;
     loop {
         shard.run_ready();
@@ -185,14 +205,22 @@ pub fn now() -> Instant {
     local::with(|shard| shard.now.get())
 }
 
+/// The time now, as the shard's driver tells it; the system's where there is no shard.
+pub(crate) fn clock() -> Instant {
+    local::try_with(|shard| shard.driver.now()).unwrap_or_else(Instant::now)
+}
+
 impl Shard {
     fn new(config: &Config) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let driver = Driver::new()?;
-        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        let driver_now = driver.now();
+        let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            now: Cell::new(driver.now()),
+            now: Cell::new(driver_now),
+            tick: Cell::new(Tick::of(driver_now, driver_now)),
+            started_at: driver_now,
             driver,
             fibers: RefCell::default(),
             ready: RefCell::default(),
@@ -201,14 +229,16 @@ impl Shard {
             timers: RefCell::default(),
             frames: Cell::new(0),
             sources: RefCell::default(),
-            stacks: RefCell::new(StackPool::new(config.stack_bytes)),
+            stacks: RefCell::new(StackPool::new(config.stack_bytes, config.stack_census)),
             mailbox,
             counters: Arc::default(),
             pulse: Arc::default(),
             reporter: config.reporter.clone(),
             ending: Cell::new(false),
             deferred: RefCell::default(),
-            busy_turns: Cell::new(0),
+            census: RefCell::default(),
+            trim_at: Cell::new(driver_now),
+            looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
         })
@@ -218,19 +248,19 @@ impl Shard {
     ///
     /// It does not wait past `until`.
     pub(super) fn look_outside(&self, until: Option<Instant>) {
-        self.read_mail(self.mailbox.take());
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
-        if busy && self.busy_turns.get() < BUSY_TURNS_MAX {
-            self.busy_turns.set(self.busy_turns.get() + 1);
+        let beats = self.pulse.beats();
+        if busy && beats - self.looked_at.get() < BEATS_MAX {
             return;
         }
-        self.busy_turns.set(0);
-        let waited =
-            self.driver.wait(self.timeout(busy, until), |readiness| self.on_readiness(readiness));
+        self.looked_at.set(beats);
+        self.read_mail(self.mailbox.take());
+        let timeout = self.trim_stacks(self.timeout(busy, until));
+        let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
-        self.now.set(self.driver.now());
+        self.set_now(self.driver.now());
         self.ring_alarms();
         self.counters.turns.add(1);
         self.publish_gauges();
@@ -243,13 +273,6 @@ impl Shard {
         counters.ready_now.set(self.ready.borrow().len() as u64);
         counters.alarms_now.set(self.timers.borrow().len() as u64);
         counters.sources_now.set(self.sources.borrow().len() as u64);
-    }
-
-    /// A stack of that size, the shard's own where `None`.
-    pub(super) fn take_stack(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
-        let mut stacks = self.stacks.borrow_mut();
-        let stack_bytes = stack_bytes.unwrap_or(stacks.default_bytes());
-        stacks.take(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
     }
 
     /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
@@ -266,14 +289,15 @@ impl Shard {
     /// Runs a fiber until it suspends or ends, and files it accordingly.
     fn resume(&self, fiber: Rc<FiberCell>) {
         let mut body = fiber.body.borrow_mut();
-        if let Body::Resting(_) = &*body {
+        if body.is_resting() {
             let Ok(stack) = self.take_stack(None) else {
                 drop(body);
                 self.starved.set(true);
                 self.wake(fiber);
                 return;
             };
-            if let Body::Resting(episode) = mem::replace(&mut *body, Body::Over) {
+            fiber.stack.set(stack.bounds());
+            if let Body::Idle(Some(episode)) = mem::replace(&mut *body, Body::OVER) {
                 *body = Body::Stackful(episode_on(stack, episode));
             }
         }
@@ -284,20 +308,20 @@ impl Shard {
         self.budget.set(BUDGET);
         self.current.replace(Some(Rc::clone(&fiber)));
         self.pulse.beat();
-        let result = coroutine.resume(Resume::Run);
+        let result = overflow::while_running(&fiber, || coroutine.resume(Resume::Run));
         self.pulse.beat();
         self.current.replace(None);
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
             return;
         }
-        let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::Over) else {
+        let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::OVER) else {
             unreachable!("the body changed while it ran");
         };
         match result {
             CoroutineResult::Return(rest) => {
-                self.stacks.borrow_mut().give(coroutine.into_stack());
+                self.give_stack(coroutine.into_stack(), &fiber);
                 if let Some(episode) = rest {
-                    *body = Body::Resting(episode);
+                    *body = Body::Idle(Some(episode));
                     return;
                 }
             }
@@ -318,6 +342,9 @@ impl Shard {
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
         }
+        for watcher in fiber.rare().into_iter().flat_map(|rare| rare.watchers.take()) {
+            self.wake(watcher);
+        }
     }
 
     fn read_mail(&self, messages: Vec<Message>) {
@@ -328,7 +355,7 @@ impl Shard {
         let mut deferred = self.deferred.borrow_mut();
         while !deferred.is_empty() {
             // A refused spawn would drop the closure: make sure of a stack before.
-            if self.stacks.borrow_mut().reserve().is_err() {
+            if self.reserve_stack().is_err() {
                 self.starved.set(true);
                 return;
             }
@@ -362,15 +389,15 @@ impl Shard {
         if !self.ready.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = self.timers.borrow().next_at();
+        let next = self.timers.borrow().next_at().map(|at| at.instant(self.started_at));
         let at = next.into_iter().chain(until).min()?;
         Some(at.saturating_duration_since(self.driver.now()))
     }
 }
 
-/// Turns in a row that may go by without asking the driver. Arbitrary: each runs every ready fiber
-/// once, so an event waits for about this many operations of each.
-const BUSY_TURNS_MAX: u32 = 16;
+/// For how long a busy run queue may keep the shard from looking outside: 128 fibers' turns, at two
+/// beats each. Arbitrary: at about 1 µs a turn an event waits for a tenth of a millisecond.
+const BEATS_MAX: u64 = 256;
 
 /// How long to wait for a stack before looking again, if nothing else happens.
 const STARVED_WAIT: Duration = Duration::from_millis(10);

@@ -5,26 +5,26 @@
 //! who waits; the flag goes when somebody who saw it is about to look (his wait returned), or has
 //! looked (he called [`Source::clear`]). A waiter that is cancelled has not looked, so the flag
 //! stays for the next one.
+//!
+//! A fiber waits, or is armed and waits for several sources at once; a future's task leaves its
+//! `Waker`. Wakers are other people's code, so none is called or dropped while the table of
+//! sources is borrowed.
 
 use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
-use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
 
-use slotmap::{Key, KeyData, SlotMap, new_key_type};
+use slotmap::{Key, SlotMap};
 
 use super::local;
 use super::shard::Shard;
-use crate::driver::{Interest, Interests, Readiness};
-use crate::fiber::{FiberCell, Wait};
-
-new_key_type! {
-    /// A source's place in its shard's table, and the key of its events. It carries a generation,
-    /// so an event of a closed descriptor never reaches the next owner of its number.
-    pub(crate) struct SourceKey;
-}
+use super::source_state::{SourceKey, SourceState};
+use crate::driver::{Interest, Interests};
+use crate::fiber::Wait;
 
 /// A descriptor whose readiness fibers can wait for.
 ///
@@ -71,25 +71,6 @@ struct Registration {
     key: SourceKey,
 }
 
-/// What a shard knows of one registered descriptor.
-pub(crate) struct SourceState {
-    registered: Interests,
-    read: Side,
-    write: Side,
-    read_closed: bool,
-    urgent: bool,
-}
-
-/// One direction.
-#[derive(Default)]
-struct Side {
-    /// An edge came that nobody has looked at.
-    ready: bool,
-    /// Who waits; a second waiter for the same direction is rare.
-    waiter: Option<Rc<FiberCell>>,
-    more: Vec<Rc<FiberCell>>,
-}
-
 impl<T: AsFd> Source<T> {
     /// Wraps a descriptor; nothing is registered yet.
     pub fn new(inner: T) -> Self {
@@ -128,16 +109,57 @@ impl<T: AsFd> Source<T> {
     ///
     /// Outside of a fiber.
     pub fn wait(&self, interest: Interest) -> io::Result<()> {
+        self.wait_until(interest, None).map(drop)
+    }
+
+    /// As [`wait`](Self::wait), but not beyond `at`. Returns false if that time has come and
+    /// nothing has changed.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, unless the change came already.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds. What changed is kept for the next
+    /// wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::{Duration, Instant};
+    /// use straightline_sched::{self as sched, Interest, Source};
+    ///
+    /// sched::run(|| {
+    ///     let (near, _far) = UnixStream::pair()?;
+    ///     let source = Source::new(near);
+    ///     let at = Instant::now() + Duration::from_millis(5);
+    ///     while source.wait_until(Interest::Read, Some(at))? {}
+    ///     assert!(Instant::now() >= at);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
         if !self.arm(interest)? {
-            return Ok(());
+            return Ok(true);
         }
         local::with(|shard| {
             // Also when the park ends by unwinding: who does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            shard.park(self.wait_for(interest))?;
+            shard.park_at_most(self.wait_for(interest), at)?;
             drop(waiting);
+            let in_time =
+                at.is_none_or(|at| shard.now.get() < at) || self.has_changed(shard, interest);
             self.clear(interest);
-            Ok(())
+            Ok(in_time)
         })
     }
 
@@ -205,23 +227,106 @@ impl<T: AsFd> Source<T> {
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
         local::with(|shard| {
-            let known = self.registration.get().filter(|known| known.shard_id == shard.id);
-            let mut sources = shard.sources.borrow_mut();
-            let state = match known {
-                Some(Registration { key, .. }) => {
-                    let state = &mut sources[key];
-                    let wanted = state.registered.with(interest);
-                    if wanted != state.registered {
-                        let fd = self.inner().as_fd();
-                        shard.driver.modify(fd, key.data().as_ffi(), wanted)?;
-                        state.registered = wanted;
-                    }
-                    state
-                }
-                None => self.register(shard, &mut sources, interest)?,
-            };
-            Ok(state.arm(interest, || shard.current()))
+            self.with_state(shard, interest, |state| state.arm(interest, || shard.current()))
         })
+    }
+
+    /// Takes back an [`arm`](Self::arm) that returned true. A change that came in between counts as
+    /// not looked at, even if another fiber has looked.
+    pub(crate) fn disarm(&self, interest: Interest) {
+        let Some(known) = self.registration.get() else { return };
+        local::with(|shard| {
+            if let Some(state) = shard.sources.borrow_mut().get_mut(known.key) {
+                let side = state.side(interest);
+                side.ready |= !side.remove(&shard.current());
+            }
+        });
+    }
+
+    /// The wait of a future: has the task woken at the next change in that direction.
+    ///
+    /// `Ready` when the change has come already: try the operation again. As with every poll, only
+    /// the task that asked last for a direction is woken; fibers that wait for it are woken too.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// When the driver cannot register the descriptor.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that runs no shard.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::io::{ErrorKind, Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use std::task::{Poll, ready};
+    /// use straightline_sched::{self as sched, Interest, Source};
+    ///
+    /// sched::run(|| {
+    ///     let (mut near, far) = UnixStream::pair()?;
+    ///     far.set_nonblocking(true)?;
+    ///     let source = Source::new(far);
+    ///     sched::spawn(move || near.write_all(b"!"));
+    ///     let mut byte = [0];
+    ///     let read = poll_fn(|cx| loop {
+    ///         match source.inner().read(&mut byte) {
+    ///             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+    ///                 source.clear(Interest::Read); // this is how things are now
+    ///                 ready!(source.poll_ready(Interest::Read, cx))?;
+    ///             }
+    ///             result => return Poll::Ready(result),
+    ///         }
+    ///     });
+    ///     assert_eq!(sched::block_on(read).unwrap()?, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Cloned before, and what is left of it dropped after the table is borrowed.
+        let mut waker = Some(cx.waker().clone());
+        let armed = local::with(|shard| {
+            self.with_state(shard, interest, |state| state.arm_task(interest, &mut waker))
+        });
+        match armed {
+            Ok(true) => Poll::Pending,
+            Ok(false) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Calls `act` with what the shard knows of the source, once it is registered for `interest`.
+    fn with_state<R>(
+        &self,
+        shard: &Shard,
+        interest: Interest,
+        act: impl FnOnce(&mut SourceState) -> R,
+    ) -> io::Result<R> {
+        let known = self.registration.get().filter(|known| known.shard_id == shard.id);
+        let mut sources = shard.sources.borrow_mut();
+        let state = match known {
+            Some(Registration { key, .. }) => {
+                let state = &mut sources[key];
+                let wanted = state.registered.with(interest);
+                if wanted != state.registered {
+                    let fd = self.inner().as_fd();
+                    shard.driver.modify(fd, key.data().as_ffi(), wanted)?;
+                    state.registered = wanted;
+                }
+                state
+            }
+            None => self.register(shard, &mut sources, interest)?,
+        };
+        Ok(act(state))
+    }
+
+    fn has_changed(&self, shard: &Shard, interest: Interest) -> bool {
+        let Some(known) = self.registration.get() else { return false };
+        let mut sources = shard.sources.borrow_mut();
+        sources.get_mut(known.key).is_some_and(|state| state.side(interest).ready)
     }
 
     fn wait_for(&self, interest: Interest) -> Wait {
@@ -239,7 +344,11 @@ impl<T: AsFd> Source<T> {
         sources: &'t mut SlotMap<SourceKey, SourceState>,
         interest: Interest,
     ) -> io::Result<&'t mut SourceState> {
-        let registered = Interests::NONE.with(interest);
+        let mut registered = Interests::NONE.with(interest);
+        if interest == Interest::Write {
+            // Who has connected or written will read: that saves the second registration.
+            registered = registered.with(Interest::Read);
+        }
         let key = sources.insert(SourceState::new(registered));
         if let Err(error) = shard.driver.add(self.inner().as_fd(), key.data().as_ffi(), registered)
         {
@@ -297,74 +406,55 @@ impl<T: AsFd> Drop for Waiting<'_, T> {
     }
 }
 
-impl SourceState {
-    fn new(registered: Interests) -> Self {
-        let (read, write) = (Side::default(), Side::default());
-        Self { registered, read, write, read_closed: false, urgent: false }
-    }
-
-    fn side(&mut self, interest: Interest) -> &mut Side {
-        match interest {
-            Interest::Read => &mut self.read,
-            Interest::Write => &mut self.write,
-        }
-    }
-
-    fn arm(&mut self, interest: Interest, fiber: impl FnOnce() -> Rc<FiberCell>) -> bool {
-        if interest == Interest::Read && self.read_closed {
-            return false;
-        }
-        let side = self.side(interest);
-        if std::mem::take(&mut side.ready) {
-            return false;
-        }
-        side.add(fiber());
-        true
-    }
-}
-
-impl Side {
-    fn add(&mut self, fiber: Rc<FiberCell>) {
-        match &self.waiter {
-            None => self.waiter = Some(fiber),
-            Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
-            Some(_) if self.more.iter().any(|waiter| Rc::ptr_eq(waiter, &fiber)) => {}
-            Some(_) => self.more.push(fiber),
-        }
-    }
-
-    fn remove(&mut self, fiber: &Rc<FiberCell>) {
-        self.waiter.take_if(|waiter| Rc::ptr_eq(waiter, fiber));
-        self.more.retain(|waiter| !Rc::ptr_eq(waiter, fiber));
-    }
-
-    fn edge(&mut self, shard: &Shard) {
-        self.ready = true;
-        if let Some(waiter) = self.waiter.take() {
-            shard.wake(waiter);
-        }
-        while let Some(waiter) = self.more.pop() {
-            shard.wake(waiter);
-        }
-    }
-}
-
-impl Shard {
-    /// Hands an edge to whoever waits for it.
-    pub(super) fn on_readiness(&self, readiness: Readiness) {
-        let key = SourceKey::from(KeyData::from_ffi(readiness.key));
-        let mut sources = self.sources.borrow_mut();
-        // An event of a source that was dropped in this very turn has nobody to go to.
-        let Some(source) = sources.get_mut(key) else {
-            return;
-        };
-        source.read_closed |= readiness.read_closed;
-        source.urgent |= readiness.urgent;
-        if readiness.readable {
-            source.read.edge(self);
-        }
-        if readiness.writable {
-            source.write.edge(self);
-        }
-    }
+/// Waits until a source changes that the calling fiber has armed ([`Source::arm`]), until `at`, or
+/// until the fiber is woken for another reason: look again after it.
+///
+/// This is how a fiber waits for several sources at once. A fiber that is not to be woken by the
+/// others afterwards drops them.
+///
+/// # Blocking
+///
+/// A yield point.
+///
+/// # Cancellation
+///
+/// A fiber that is cancelled or past its deadline unwinds.
+///
+/// # Errors
+///
+/// When the calling fiber is unwinding, and so may not wait.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use straightline_sched::{self as sched, Interest, Source};
+///
+/// sched::run(|| {
+///     let pairs = [UnixStream::pair()?, UnixStream::pair()?];
+///     let (mut near, far): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+///     let sources: Vec<_> = far.into_iter().map(Source::new).collect();
+///     sched::spawn(move || near[1].write_all(b"!"));
+///     let changed = loop {
+///         let mut changed = None;
+///         for (index, source) in sources.iter().enumerate() {
+///             if !source.arm(Interest::Read)? {
+///                 changed = Some(index);
+///             }
+///         }
+///         if let Some(index) = changed {
+///             break index;
+///         }
+///         sched::wait_for_armed(None)?;
+///     };
+///     assert_eq!(changed, 1);
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {
+    local::with(|shard| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at)?))
 }

@@ -165,9 +165,10 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     let spawned_at = Location::caller();
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
-        let birth = Birth { spawned_at, name: None, family: None };
+        let birth = Birth { spawned_at, family: None };
         let locals = parent.handed_down();
-        let fiber = shard.enroll(birth, Some(&parent), locals, Body::Resting(Box::new(episodes)));
+        let fiber =
+            shard.enroll(birth, Some(&parent), locals, Body::Idle(Some(Box::new(episodes))));
         JoinHandle::new(packet, fiber)
     })
 }
@@ -186,6 +187,7 @@ impl Shard {
 
     /// Starts a fiber that another thread sent.
     pub(super) fn spawn_sent(&self, sent: Sent) -> io::Result<JoinHandle<()>> {
+        self.mailbox.sent_begins();
         self.spawn(Builder::new(), sent.spawned_at, None, sent.body)
     }
 
@@ -222,8 +224,9 @@ impl Shard {
         body: impl FnOnce() -> T,
     ) -> io::Result<JoinHandle<T>> {
         // First of all: a `clone` that panics leaves nothing behind.
-        let locals = parent.and_then(FiberCell::handed_down);
+        let locals = parent.map(FiberCell::handed_down).unwrap_or_default();
         let stack = self.take_stack(builder.stack_bytes)?;
+        let bounds = stack.bounds();
         let packet = Rc::new(Packet::new(family.cloned()));
         let result = Rc::clone(&packet);
         let main = move |fiber: &FiberCell| {
@@ -235,8 +238,12 @@ impl Shard {
         // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
         // fiber is over, and never after.
         let coroutine = unsafe { on_stack(stack, main) };
-        let birth = Birth { spawned_at, name: builder.name, family: family.cloned() };
+        let birth = Birth { spawned_at, family: family.cloned() };
         let fiber = self.enroll(birth, parent, locals, Body::Stackful(coroutine));
+        fiber.stack.set(bounds);
+        if let Some(name) = builder.name {
+            fiber.set_name(name);
+        }
         Ok(JoinHandle::new(packet, fiber))
     }
 
@@ -249,18 +256,21 @@ impl Shard {
         body: Body,
     ) -> Rc<FiberCell> {
         let mut fibers = self.fibers.borrow_mut();
-        let now = self.now.get();
+        let now = self.tick.get();
         let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
         let fiber = Rc::clone(&fibers[key]);
         drop(fibers);
         self.counters.spawned.add(1);
         fiber.body.replace(body);
-        fiber.locals.replace(locals);
+        if !locals.is_empty() {
+            fiber.rare_mut().locals.replace(locals);
+        }
         // In a shard that ends, nothing begins any more.
         fiber.cancelled.set(self.ending.get());
         if let Some(family) = &fiber.birth.family {
-            if let Some(Deadline { at, .. }) = parent.and_then(|parent| parent.deadline.get()) {
-                fiber.deadline.set(Some(Deadline::new(at, Frame::ROOT)));
+            let inherited = parent.and_then(|parent| parent.deadline.get().at.ever());
+            if let Some(at) = inherited {
+                fiber.deadline.set(Deadline::new(at, Frame::ROOT));
                 self.set_alarm(&fiber, at);
             }
             family.children.borrow_mut().insert(key, Rc::clone(&fiber));

@@ -13,24 +13,24 @@ use std::time::{Duration, Instant};
 use super::local;
 use super::park::Unwinding;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, FiberKey, Wait};
+use crate::fiber::{FiberCell, FiberKey, Tick, Wait};
 
 /// Who is to be woken when, earliest first.
 pub(crate) struct Timers<K> {
-    entries: BTreeSet<(Instant, K)>,
+    entries: BTreeSet<(Tick, K)>,
 }
 
 impl<K: Ord + Copy> Timers<K> {
-    pub(crate) fn insert(&mut self, at: Instant, key: K) {
+    pub(crate) fn insert(&mut self, at: Tick, key: K) {
         self.entries.insert((at, key));
     }
 
-    pub(crate) fn remove(&mut self, at: Instant, key: K) {
+    pub(crate) fn remove(&mut self, at: Tick, key: K) {
         self.entries.remove(&(at, key));
     }
 
     /// The next entry that is due at `now`, earliest first.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, K)> {
+    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
         let first = self.entries.first()?;
         if first.0 > now {
             return None;
@@ -38,7 +38,7 @@ impl<K: Ord + Copy> Timers<K> {
         self.entries.pop_first()
     }
 
-    pub(crate) fn next_at(&self) -> Option<Instant> {
+    pub(crate) fn next_at(&self) -> Option<Tick> {
         self.entries.first().map(|entry| entry.0)
     }
 
@@ -55,44 +55,45 @@ impl<K: Ord + Copy> Default for Timers<K> {
 
 impl Shard {
     /// Has the fiber's alarm go off at `at` or before.
-    pub(super) fn set_alarm(&self, fiber: &Rc<FiberCell>, at: Instant) {
+    pub(super) fn set_alarm(&self, fiber: &FiberCell, at: Tick) {
+        let set = fiber.alarm.get();
+        if set <= at {
+            return;
+        }
         let mut timers = self.timers.borrow_mut();
-        match fiber.alarm.get() {
-            Some(set) if set <= at => return,
-            Some(set) => timers.remove(set, fiber.key),
-            None => {}
+        if set != Tick::NEVER {
+            timers.remove(set, fiber.key);
         }
         timers.insert(at, fiber.key);
-        fiber.alarm.set(Some(at));
+        fiber.alarm.set(at);
     }
 
     /// Takes the fiber out of the queue.
     pub(super) fn clear_alarm(&self, fiber: &FiberCell) {
-        if let Some(at) = fiber.alarm.take() {
+        if let Some(at) = fiber.alarm.replace(Tick::NEVER).ever() {
             self.timers.borrow_mut().remove(at, fiber.key);
         }
     }
 
     /// Wakes everybody whose time has come, in the order of their times.
     pub(super) fn ring_alarms(&self) {
-        let now = self.now.get();
+        let now = self.tick.get();
         loop {
             let due = self.timers.borrow_mut().pop_due(now);
             let Some((alarm, key)) = due else { return };
             let fiber = self.fibers.borrow().get(key).cloned();
             let Some(fiber) = fiber else { continue };
-            fiber.alarm.set(None);
+            fiber.alarm.set(Tick::NEVER);
             let wake_at = fiber.wake_at.get();
-            let deadline = fiber.deadline.get().map(|deadline| deadline.at);
-            let times = [wake_at, deadline].into_iter().flatten();
-            if times.clone().any(|at| at <= alarm) {
-                if wake_at.is_some_and(|at| at <= alarm) {
-                    fiber.wake_at.set(None);
+            let times = [wake_at, fiber.deadline.get().at];
+            if times.iter().any(|at| *at <= alarm) {
+                if wake_at <= alarm {
+                    fiber.wake_at.set(Tick::NEVER);
                 }
                 self.wake(Rc::clone(&fiber));
             }
             // Its turn among the others comes again, perhaps in this very loop.
-            if let Some(next) = times.filter(|at| *at > alarm).min() {
+            if let Some(next) = times.into_iter().filter(|at| *at > alarm).min() {
                 self.set_alarm(&fiber, next);
             }
         }
@@ -100,13 +101,31 @@ impl Shard {
 
     /// As [`park`](Self::park), but at most until `at`.
     pub(crate) fn park_until(&self, wait: Wait, at: Instant) -> Result<(), Unwinding> {
-        let fiber = self.current();
-        fiber.wake_at.set(Some(at));
+        let (fiber, at) = (self.current(), self.tick_of(at));
+        fiber.wake_at.set(at);
         self.set_alarm(&fiber, at);
         // If this unwinds, the time stays set, and ends some later wait early, which is allowed.
         let parked = self.park(wait);
-        fiber.wake_at.set(None);
+        fiber.wake_at.set(Tick::NEVER);
         parked
+    }
+
+    /// As [`park_until`](Self::park_until), or without a limit.
+    pub(crate) fn park_at_most(&self, wait: Wait, at: Option<Instant>) -> Result<(), Unwinding> {
+        match at {
+            None => self.park(wait),
+            Some(at) => self.park_until(wait, at),
+        }
+    }
+
+    /// Sets the turn's clock.
+    pub(super) fn set_now(&self, now: Instant) {
+        self.now.set(now);
+        self.tick.set(self.tick_of(now));
+    }
+
+    pub(super) fn tick_of(&self, at: Instant) -> Tick {
+        Tick::of(at, self.started_at)
     }
 
     /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older
@@ -170,9 +189,9 @@ mod tests {
         /// Against a list that is sorted afresh for each question.
         fn timers_fire_in_order_and_only_when_due(operations: Vec<(u8, u8)>) -> bool {
             let start = Instant::now();
-            let at = |ms: u8| start + Duration::from_millis(ms.into());
+            let at = |ms: u8| Tick::of(start + Duration::from_millis(ms.into()), start);
             let mut timers = Timers::default();
-            let mut model: Vec<(Instant, u64)> = Vec::new();
+            let mut model: Vec<(Tick, u64)> = Vec::new();
             for (number, (kind, ms)) in (0_u64..).zip(operations) {
                 match kind % 4 {
                     0 | 1 => {

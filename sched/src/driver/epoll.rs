@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -16,6 +15,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
+use super::bell::Bell;
 use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
 
 pub(crate) struct Driver {
@@ -33,8 +33,8 @@ pub(crate) struct Waker {
 #[derive(Debug)]
 struct WakerShared {
     eventfd: OwnedFd,
-    /// Rung, and not yet seen by the driver: further rings can be saved.
-    rung: AtomicBool,
+    /// Further writes can be saved while it is rung.
+    bell: Bell,
 }
 
 impl Driver {
@@ -43,7 +43,7 @@ impl Driver {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let key = EventData::new_u64(WAKER_KEY);
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
-        let shared = Arc::new(WakerShared { eventfd, rung: AtomicBool::new(false) });
+        let shared = Arc::new(WakerShared { eventfd, bell: Bell::new() });
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
         Ok(Self { epoll, waker: Waker { shared }, events })
     }
@@ -66,7 +66,7 @@ impl Driver {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == WAKER_KEY {
                 // Before the caller looks into its mailbox: a later ring is then not lost.
-                self.waker.shared.rung.store(false, Ordering::SeqCst);
+                self.waker.shared.bell.answer();
                 continue;
             }
             on_event(Readiness {
@@ -118,7 +118,7 @@ impl Driver {
 
 impl Waker {
     pub(crate) fn wake(&self) {
-        if self.shared.rung.swap(true, Ordering::SeqCst) {
+        if !self.shared.bell.ring() {
             return;
         }
         // It fails only when the counter is full, and then the descriptor is readable anyway.

@@ -16,6 +16,8 @@
 //! stream that arrived together with the last bytes raises no further edge.
 
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
+mod bell;
+#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod epoll;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 pub(crate) use epoll::{Driver, Waker};

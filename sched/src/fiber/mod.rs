@@ -9,26 +9,32 @@
 //! queue, no clock and no descriptor; `core` decides who runs.
 
 pub(crate) mod backtrace;
+pub(crate) mod census;
+mod memory;
+pub(crate) mod overflow;
+mod quota;
+mod slab;
 pub(crate) mod stack;
 mod switch;
+mod tick;
 pub(crate) mod unwind;
 mod wait;
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::Location;
 use std::rc::Rc;
-use std::time::Instant;
 
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
-use stack::FiberStack;
+use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
+pub(crate) use tick::Tick;
 pub(crate) use unwind::Frame;
-pub(crate) use wait::Wait;
+pub(crate) use wait::{CallName, Wait};
 
 new_key_type! {
     /// A fiber's place in its shard's table; never reused for another fiber.
@@ -63,21 +69,29 @@ pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Episodes>, Fi
 pub(crate) enum Body {
     /// In the middle of its work, or about to begin it.
     Stackful(FiberCoroutine),
-    /// Between two episodes.
-    Resting(Episodes),
-    /// Never to run again.
-    Over,
+    /// Between two episodes; `None` if it is never to run again.
+    Idle(Option<Episodes>),
+}
+
+impl Body {
+    pub(crate) const OVER: Self = Self::Idle(None);
+
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(self, Self::Idle(Some(_)))
+    }
 }
 
 /// One fiber, shared by the shard's table and by everybody who may wake it.
 pub(crate) struct FiberCell {
     pub(crate) key: FiberKey,
     pub(crate) birth: Birth,
+    /// The stack that it has, or had last.
+    pub(crate) stack: Cell<StackBounds>,
     pub(crate) body: RefCell<Body>,
     pub(crate) switch: Switch,
     /// What it waits for, since the turn that began then.
     pub(crate) wait: Cell<Wait>,
-    pub(crate) since: Cell<Instant>,
+    pub(crate) since: Cell<Tick>,
     /// In the run queue: a second wake-up before it runs changes nothing.
     pub(crate) queued: Cell<bool>,
     /// `unpark` was called and no `park` has returned for it yet.
@@ -87,31 +101,40 @@ pub(crate) struct FiberCell {
     /// Ended or given up: it is in no table and will never run again.
     pub(crate) over: Cell<bool>,
     /// How many `uncancellable` sections it is in.
-    pub(crate) masked: Cell<u32>,
+    pub(crate) masked: Cell<u16>,
     /// How often its cancel was raised: more than once means that it swallows it.
-    pub(crate) raises: Cell<u32>,
-    /// The nearest deadline: whichever encloses the running code and comes first.
-    pub(crate) deadline: Cell<Option<Deadline>>,
-    /// When a timed wait ends; the deadline may end it before.
-    pub(crate) wake_at: Cell<Option<Instant>>,
-    /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
-    /// the alarm is then set anew when it goes off. Never later than `wake_at` and `deadline`.
-    pub(crate) alarm: Cell<Option<Instant>>,
+    pub(crate) raises: Cell<u16>,
     /// How many fibers of its scopes are not over. At its own end there are some only if it was
     /// given up.
-    pub(crate) children: Cell<usize>,
+    pub(crate) children: Cell<u32>,
+    /// The nearest deadline: whichever encloses the running code and comes first.
+    pub(crate) deadline: Cell<Deadline>,
+    /// When a timed wait ends; the deadline may end it before.
+    pub(crate) wake_at: Cell<Tick>,
+    /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
+    /// the alarm is then set anew when it goes off. Never later than `wake_at` and `deadline`.
+    pub(crate) alarm: Cell<Tick>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
-    /// What to do before it next waits.
-    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
+    /// What few fibers have. Set once, so that a signal handler may look into it.
+    rare: OnceCell<Box<Rare>>,
+}
+
+/// What few fibers have, and the others need no room for.
+#[derive(Default)]
+pub(crate) struct Rare {
+    pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
+    /// What to do before it next waits.
+    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
+    /// Who waits for the end among other things.
+    pub(crate) watchers: Cell<Vec<Rc<FiberCell>>>,
 }
 
 /// What is known of a fiber when it is made.
 pub(crate) struct Birth {
     pub(crate) spawned_at: &'static Location<'static>,
-    pub(crate) name: Option<Rc<str>>,
     /// The scope that waits for it.
     pub(crate) family: Option<Rc<Family>>,
 }
@@ -137,10 +160,6 @@ impl Family {
     }
 }
 
-/// A fiber's values of fiber-locals.
-#[allow(clippy::box_collection)] // one word in each fiber, most of which have none
-pub(crate) type Locals = Option<Box<Vec<Local>>>;
-
 /// One fiber's value of one fiber-local.
 pub(crate) struct Local {
     /// Where the key is, which is what tells it from others.
@@ -150,31 +169,37 @@ pub(crate) struct Local {
     pub(crate) inherit: Option<Inherit>,
 }
 
+/// Few fibers have any.
+pub(crate) type Locals = Vec<Local>;
+
 /// Makes a child's value of its parent's.
 pub(crate) type Inherit = fn(&dyn Any) -> Rc<dyn Any>;
 
 /// A point in time after which a fiber's yield points raise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline {
-    pub(crate) at: Instant,
+    pub(crate) at: Tick,
     /// Which `deadline` call catches the unwind; [`Frame::ROOT`] if a parent's does.
     pub(crate) frame: Frame,
     /// How often its end was raised: more than once means that it is swallowed.
-    pub(crate) raises: u32,
+    pub(crate) raises: u16,
 }
 
 impl Deadline {
-    pub(crate) fn new(at: Instant, frame: Frame) -> Self {
+    pub(crate) const NONE: Self = Self::new(Tick::NEVER, Frame::ROOT);
+
+    pub(crate) const fn new(at: Tick, frame: Frame) -> Self {
         Self { at, frame, raises: 0 }
     }
 }
 
 impl FiberCell {
-    pub(crate) fn new(key: FiberKey, birth: Birth, now: Instant) -> Self {
+    pub(crate) fn new(key: FiberKey, birth: Birth, now: Tick) -> Self {
         Self {
             key,
             birth,
-            body: RefCell::new(Body::Over),
+            stack: Cell::default(),
+            body: RefCell::new(Body::OVER),
             switch: Switch::default(),
             wait: Cell::new(Wait::Nothing),
             since: Cell::new(now),
@@ -184,13 +209,39 @@ impl FiberCell {
             over: Cell::new(false),
             masked: Cell::new(0),
             raises: Cell::new(0),
-            deadline: Cell::new(None),
-            wake_at: Cell::new(None),
-            alarm: Cell::new(None),
             children: Cell::new(0),
+            deadline: Cell::new(Deadline::NONE),
+            wake_at: Cell::new(Tick::NEVER),
+            alarm: Cell::new(Tick::NEVER),
             joiner: Cell::new(None),
-            before_park: Cell::new(None),
-            locals: RefCell::new(None),
+            rare: OnceCell::new(),
         }
     }
+
+    pub(crate) fn set_name(&self, name: Rc<str>) {
+        // Called once, by whoever made the fiber.
+        let _ = self.rare_mut().name.set(name);
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.rare.get()?.name.get().map(|name| &**name)
+    }
+
+    /// What is there already.
+    pub(crate) fn rare(&self) -> Option<&Rare> {
+        self.rare.get().map(|rare| &**rare)
+    }
+
+    /// What is to be done before the fiber next waits, and only then.
+    pub(crate) fn take_hook(&self) -> Option<Rc<dyn Fn()>> {
+        self.rare().and_then(|rare| rare.before_park.take())
+    }
+
+    pub(crate) fn rare_mut(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
 }
+
+/// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<FiberCell>() <= 176);

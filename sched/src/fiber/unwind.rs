@@ -1,8 +1,9 @@
 //! Ending a fiber's work from outside: an unwind that is not a panic.
 //!
-//! A yield point of a fiber that is cancelled, or past its deadline, unwinds the fiber's stack with a private payload. Destructors
-//! run as in a panic; the panic hook does not, so nothing is printed. Two rules make this sound:
-//! nothing parks and nothing raises while the fiber already unwinds (`core::park` keeps them).
+//! A yield point of a fiber that is cancelled, or past its deadline, unwinds the fiber's stack with
+//! a private payload. Destructors run as in a panic; the panic hook does not, so nothing is printed.
+//! Two rules make this sound: nothing parks and nothing raises while the fiber already unwinds
+//! (`core::park` keeps them).
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -17,7 +18,7 @@ pub(crate) enum Reason {
 
 /// One call of `deadline`, told apart from all others of its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Frame(pub(crate) u64);
+pub(crate) struct Frame(pub(crate) u32);
 
 impl Frame {
     /// No frame of the fiber itself: the deadline was inherited.

@@ -22,5 +22,8 @@ pub(crate) enum Wait {
     /// The end of its scope's fibers.
     Children,
     /// Something that another fiber or thread does; the text names the call, `Mutex::lock`.
-    Call(&'static str),
+    Call(CallName),
 }
+
+/// A call's name. Behind one more reference, so that it is one word.
+pub(crate) type CallName = &'static &'static str;

@@ -11,7 +11,7 @@ use std::io;
 use std::panic::Location;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Describe;
@@ -61,7 +61,7 @@ pub(super) fn set_describe(describe: Describe) {
 pub(super) fn sample(thread: i32, timeout: Duration) -> io::Result<Option<Sample>> {
     install()?;
     DONE.store(false, Ordering::Relaxed);
-    THREAD.store(thread as usize, Ordering::Release);
+    THREAD.store(thread, Ordering::Release);
     send(thread)?;
     let until = Instant::now() + timeout;
     while !DONE.load(Ordering::Acquire) {
@@ -110,7 +110,7 @@ fn on_signal() {
     // SAFETY: it takes no argument.
     let thread = unsafe { libc::syscall(libc::SYS_gettid) };
     let asked = THREAD.load(Ordering::Acquire);
-    if asked == 0 || usize::try_from(thread) != Ok(asked) {
+    if asked == 0 || i32::try_from(thread) != Ok(asked) {
         return; // somebody else's SIGURG
     }
     NAME_BYTES.store(0, Ordering::Relaxed);
@@ -142,7 +142,7 @@ fn on_signal() {
 static DESCRIBE: OnceLock<Describe> = OnceLock::new();
 
 /// Which thread is asked; 0 for none.
-static THREAD: AtomicUsize = AtomicUsize::new(0);
+static THREAD: AtomicI32 = AtomicI32::new(0);
 /// The sample is complete: set last, read first.
 static DONE: AtomicBool = AtomicBool::new(false);
 static SPAWNED_AT: AtomicPtr<Location<'static>> = AtomicPtr::new(ptr::null_mut());

@@ -45,14 +45,14 @@ fn take_turns(count: u64) {
 }
 
 fn ping_pong(count: u64) {
-    let (ping, pings) = mpsc::unbounded();
-    let (pong, pongs) = mpsc::unbounded();
-    let partner = spawn(move || pings.iter().all(|number: u64| pong.send(number).is_ok()));
+    let (asker, requests) = mpsc::unbounded();
+    let (answerer, replies) = mpsc::unbounded();
+    let partner = spawn(move || requests.iter().all(|number: u64| answerer.send(number).is_ok()));
     for number in 0..count {
-        ping.send(number).expect("the partner listens");
-        assert_eq!(pongs.recv(), Ok(number));
+        asker.send(number).expect("the partner listens");
+        assert_eq!(replies.recv(), Ok(number));
     }
-    drop(ping);
+    drop(asker);
     assert!(partner.join().expect("it returns"));
 }
 
@@ -74,14 +74,14 @@ fn hand_over(count: u64) {
 }
 
 fn timeout(count: u64) {
-    let (ping, pings) = mpsc::unbounded();
-    let (pong, pongs) = mpsc::unbounded();
-    let partner = spawn(move || pings.iter().all(|number: u64| pong.send(number).is_ok()));
+    let (asker, requests) = mpsc::unbounded();
+    let (answerer, replies) = mpsc::unbounded();
+    let partner = spawn(move || requests.iter().all(|number: u64| answerer.send(number).is_ok()));
     for number in 0..count {
-        ping.send(number).expect("the partner listens");
-        assert_eq!(deadline(Duration::from_secs(10), || pongs.recv()), Ok(Ok(number)));
+        asker.send(number).expect("the partner listens");
+        assert_eq!(deadline(Duration::from_secs(10), || replies.recv()), Ok(Ok(number)));
     }
-    drop(ping);
+    drop(asker);
     assert!(partner.join().expect("it returns"));
 }
 

@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread, spawn, yield_now};
 use std::time::{Duration, Instant};
 
@@ -38,14 +38,14 @@ fn take_turns(count: u64) {
 }
 
 fn ping_pong(count: u64) {
-    let (ping, pings) = mpsc::channel();
-    let (pong, pongs) = mpsc::channel();
-    let partner = spawn(move || pings.iter().all(|number: u64| pong.send(number).is_ok()));
+    let (asker, requests) = mpsc::channel();
+    let (answerer, replies) = mpsc::channel();
+    let partner = spawn(move || requests.iter().all(|number: u64| answerer.send(number).is_ok()));
     for number in 0..count {
-        ping.send(number).expect("the partner listens");
-        assert_eq!(pongs.recv(), Ok(number));
+        asker.send(number).expect("the partner listens");
+        assert_eq!(replies.recv(), Ok(number));
     }
-    drop(ping);
+    drop(asker);
     assert!(partner.join().expect("it returns"));
 }
 
@@ -67,14 +67,14 @@ fn hand_over(count: u64) {
 }
 
 fn timeout(count: u64) {
-    let (ping, pings) = mpsc::channel();
-    let (pong, pongs) = mpsc::channel();
-    let partner = spawn(move || pings.iter().all(|number: u64| pong.send(number).is_ok()));
+    let (asker, requests) = mpsc::channel();
+    let (answerer, replies) = mpsc::channel();
+    let partner = spawn(move || requests.iter().all(|number: u64| answerer.send(number).is_ok()));
     for number in 0..count {
-        ping.send(number).expect("the partner listens");
-        assert_eq!(pongs.recv_timeout(Duration::from_secs(10)), Ok(number));
+        asker.send(number).expect("the partner listens");
+        assert_eq!(replies.recv_timeout(Duration::from_secs(10)), Ok(number));
     }
-    drop(ping);
+    drop(asker);
     assert!(partner.join().expect("it returns"));
 }
 
@@ -90,7 +90,7 @@ fn block_on(future: impl Future<Output = ()>) {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
-    while let Poll::Pending = future.as_mut().poll(&mut context) {
+    while future.as_mut().poll(&mut context).is_pending() {
         thread::park();
     }
 }

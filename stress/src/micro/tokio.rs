@@ -68,16 +68,16 @@ async fn take_turns(count: u64) {
 }
 
 async fn ping_pong(count: u64) {
-    let (ping, mut pings) = mpsc::unbounded_channel();
-    let (pong, mut pongs) = mpsc::unbounded_channel();
+    let (asker, mut requests) = mpsc::unbounded_channel();
+    let (answerer, mut replies) = mpsc::unbounded_channel();
     spawn_local(async move {
-        while let Some(number) = pings.recv().await {
-            pong.send(number).expect("the partner listens");
+        while let Some(number) = requests.recv().await {
+            answerer.send(number).expect("the partner listens");
         }
     });
     for number in 0..count {
-        ping.send(number).expect("the partner listens");
-        assert_eq!(pongs.recv().await, Some(number));
+        asker.send(number).expect("the partner listens");
+        assert_eq!(replies.recv().await, Some(number));
     }
 }
 
@@ -100,16 +100,16 @@ async fn hand_over(count: u64) {
 }
 
 async fn under_timeout(count: u64) {
-    let (ping, mut pings) = mpsc::unbounded_channel();
-    let (pong, mut pongs) = mpsc::unbounded_channel();
+    let (asker, mut requests) = mpsc::unbounded_channel();
+    let (answerer, mut replies) = mpsc::unbounded_channel();
     spawn_local(async move {
-        while let Some(number) = pings.recv().await {
-            pong.send(number).expect("the partner listens");
+        while let Some(number) = requests.recv().await {
+            answerer.send(number).expect("the partner listens");
         }
     });
     for number in 0..count {
-        ping.send(number).expect("the partner listens");
-        assert_eq!(timeout(Duration::from_secs(10), pongs.recv()).await, Ok(Some(number)));
+        asker.send(number).expect("the partner listens");
+        assert_eq!(timeout(Duration::from_secs(10), replies.recv()).await, Ok(Some(number)));
     }
 }
 

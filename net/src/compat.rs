@@ -1,0 +1,229 @@
+//! The streams under the asynchronous traits, for crates that are written against those.
+//!
+//! Features: `tokio-io` (`tokio::io`'s traits; no runtime comes with them) and `futures-io`.
+//!
+//! [`block_on`](straightline_sched::block_on) runs such a crate on a fiber. Where a stream would
+//! block, the poll leaves the *task's* waker with the shard, and not the fiber: what `join!` and
+//! `FuturesUnordered` poll is polled again only if its own waker is called. Nothing is waited for
+//! inside of a poll, so locks that the caller holds around it (`tokio::io::split` has one) do no
+//! harm.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::io::{recv, send, send_vectored};
+use crate::{TcpStream, UnixStream};
+
+/// A stream that is polled: `AsyncRead` and `AsyncWrite` of tokio (feature `tokio-io`) and of
+/// futures-io (feature `futures-io`).
+///
+/// Reading and writing may be polled by different tasks; of several tasks that poll the same
+/// direction the last is woken. A stream that always has something ready says `Pending` now and
+/// then, so that other fibers run. The stream's timeouts do not apply: the fiber's deadline does.
+///
+/// # Cancellation
+///
+/// A fiber that is cancelled or past its deadline unwinds out of `block_on` and drops the future.
+/// What was read or written is what the last completed poll said.
+///
+/// # Panics
+///
+/// When polled on a thread that runs no shard.
+///
+/// ```
+/// # #[cfg(feature = "tokio-io")] {
+/// use straightline_net::UnixStream;
+/// use straightline_net::compat::AsyncStream;
+/// use straightline_sched as sched;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// sched::run(|| {
+///     let (near, far) = UnixStream::pair()?;
+///     let (mut near, mut far) = (AsyncStream::new(near), AsyncStream::new(far));
+///     sched::spawn(move || sched::block_on(async move { far.write_all(b"line").await }));
+///     let mut text = String::new();
+///     sched::block_on(near.read_to_string(&mut text))??;
+///     assert_eq!(text, "line");
+///     std::io::Result::Ok(())
+/// })??;
+/// # }
+/// # std::io::Result::Ok(())
+/// ```
+pub struct AsyncStream<S> {
+    stream: S,
+}
+
+/// [`TcpStream`] and [`UnixStream`].
+pub trait Stream: sealed::Poll {}
+
+impl Stream for TcpStream {}
+
+impl Stream for UnixStream {}
+
+mod sealed {
+    use super::{Context, IoSlice, io};
+
+    /// What the traits have in common.
+    pub trait Poll {
+        fn poll_recv(
+            &self,
+            cx: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> super::Poll<io::Result<usize>>;
+
+        fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> super::Poll<io::Result<usize>>;
+
+        fn poll_send_vectored(
+            &self,
+            cx: &mut Context<'_>,
+            buffers: &[IoSlice<'_>],
+        ) -> super::Poll<io::Result<usize>>;
+
+        fn end(&self) -> io::Result<()>;
+    }
+}
+
+macro_rules! impl_poll {
+    ($stream:ty) => {
+        impl sealed::Poll for $stream {
+            fn poll_recv(
+                &self,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                self.io.poll_read(cx, buffer.len(), |stream| recv(stream, buffer))
+            }
+
+            fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+                self.io.poll_write(cx, |stream| send(stream, bytes))
+            }
+
+            fn poll_send_vectored(
+                &self,
+                cx: &mut Context<'_>,
+                buffers: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.io.poll_write(cx, |stream| send_vectored(stream, buffers))
+            }
+
+            fn end(&self) -> io::Result<()> {
+                match self.shutdown(Shutdown::Write) {
+                    // The peer was quicker, and has closed both directions.
+                    Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+                    result => result,
+                }
+            }
+        }
+    };
+}
+
+impl_poll!(TcpStream);
+impl_poll!(UnixStream);
+
+impl<S: Stream> AsyncStream<S> {
+    /// Wraps a stream.
+    pub fn new(stream: S) -> Self {
+        Self { stream }
+    }
+
+    /// The stream itself.
+    pub fn inner(&self) -> &S {
+        &self.stream
+    }
+
+    /// Gives the stream back.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for AsyncStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncStream").field(&self.stream).finish()
+    }
+}
+
+#[cfg(feature = "tokio-io")]
+impl<S: Stream> tokio::io::AsyncRead for AsyncStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream
+            .poll_recv(cx, buffer.initialize_unfilled())
+            .map_ok(|count| buffer.advance(count))
+    }
+}
+
+#[cfg(feature = "tokio-io")]
+impl<S: Stream> tokio::io::AsyncWrite for AsyncStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_send(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_send_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.end())
+    }
+}
+
+#[cfg(feature = "futures-io")]
+impl<S: Stream> futures_io::AsyncRead for AsyncStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_recv(cx, buffer)
+    }
+}
+
+#[cfg(feature = "futures-io")]
+impl<S: Stream> futures_io::AsyncWrite for AsyncStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_send(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_send_vectored(cx, buffers)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.end())
+    }
+}

@@ -1,0 +1,215 @@
+//! Listeners that were opened before the process began: socket activation.
+//!
+//! A service manager opens the listeners and hands them over, so that a restarted service refuses
+//! nobody, and one without privileges can have port 80. The protocol is systemd's
+//! `sd_listen_fds(3)`: descriptors from 3 on, as many as `LISTEN_FDS` says, meant for the process
+//! whose number is `LISTEN_PID`, and named by `LISTEN_FDNAMES`.
+//!
+//! The variables stay as they are: changing the environment is not safe where there are threads.
+//! A child process that inherits them finds that they are not meant for it.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::net;
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::net as unix;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use socket2::{Socket, Type};
+
+use crate::raw_fd;
+
+/// One listener that this process was started with, see [`listeners`].
+#[derive(Debug)]
+pub struct Inherited {
+    /// What the service manager calls it (`FileDescriptorName=`), if it names its sockets.
+    pub name: Option<String>,
+    /// The listener itself.
+    pub listener: InheritedListener,
+}
+
+/// The standard library's listener, non-blocking. It can go to any thread, where `from_std` of
+/// [`TcpListener`](crate::TcpListener) or [`UnixListener`](crate::UnixListener) wraps it.
+#[derive(Debug)]
+pub enum InheritedListener {
+    /// On an IP address.
+    Tcp(net::TcpListener),
+    /// On a path, or without a name.
+    Unix(unix::UnixListener),
+}
+
+/// Takes the listeners that this process was started with, in the manager's order.
+///
+/// There are none without a service manager, and none for any but the first call: whoever takes
+/// them owns them. Child processes do not inherit them (close-on-exec). Call it early, before
+/// anything else could open descriptors behind the manager's back or start a child.
+///
+/// Not a yield point.
+///
+/// # Errors
+///
+/// `InvalidData` when the variables contradict themselves or each other, or when a descriptor is
+/// not a listener; `NotFound` when one is not open. The message tells which one. All descriptors
+/// that were taken are closed then.
+///
+/// ```
+/// use straightline_net::inherit::{self, InheritedListener};
+/// use straightline_net::TcpListener;
+///
+/// let mut listeners = Vec::new();
+/// for inherited in inherit::listeners()? {
+///     match inherited.listener {
+///         InheritedListener::Tcp(listener) => listeners.push(TcpListener::from_std(listener)?),
+///         InheritedListener::Unix(_) => eprintln!("not used: {:?}", inherited.name),
+///     }
+/// }
+/// if listeners.is_empty() {
+///     listeners.push(TcpListener::bind("127.0.0.1:0")?);
+/// }
+/// # std::io::Result::Ok(())
+/// ```
+pub fn listeners() -> io::Result<Vec<Inherited>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let Some(offer) = Offer::parse(|name| env::var_os(name), process::id())? else {
+        return Ok(Vec::new());
+    };
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(Vec::new());
+    }
+    let numbers = FIRST..FIRST.saturating_add_unsigned(offer.count);
+    // All of them are taken before any is looked at, so that an error closes them all.
+    let taken: Vec<_> = numbers.map(|number| (number, take(number))).collect();
+    let mut names = offer.names.into_iter();
+    taken
+        .into_iter()
+        .map(|(number, descriptor)| {
+            let name = names.next();
+            let described = |error: io::Error| {
+                let of = name.as_deref().unwrap_or("without a name");
+                let message = format!("inherited descriptor {number} ({of}): {error}");
+                io::Error::new(error.kind(), message)
+            };
+            let listener = descriptor.and_then(recognise).map_err(described)?;
+            Ok(Inherited { name, listener })
+        })
+        .collect()
+}
+
+/// What the environment says.
+#[derive(Debug, PartialEq, Eq)]
+struct Offer {
+    count: u32,
+    /// As many as descriptors, or none.
+    names: Vec<String>,
+}
+
+impl Offer {
+    /// `None` if nothing is offered, or not to the process of that number.
+    fn parse(
+        variable: impl Fn(&str) -> Option<OsString>,
+        process: u32,
+    ) -> io::Result<Option<Self>> {
+        let (Some(owner), Some(count)) = (variable("LISTEN_PID"), variable("LISTEN_FDS")) else {
+            return Ok(None);
+        };
+        if number("LISTEN_PID", &owner)? != process {
+            return Ok(None);
+        }
+        let count = number("LISTEN_FDS", &count)?;
+        if count > COUNT_MAX {
+            return Err(invalid(format!("LISTEN_FDS is {count}, more than there can be")));
+        }
+        let names: Vec<_> = match variable("LISTEN_FDNAMES") {
+            Some(names) => names.to_string_lossy().split(':').map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
+        if !names.is_empty() && names.len() != count as usize {
+            let message = format!("LISTEN_FDS is {count}, LISTEN_FDNAMES names {}", names.len());
+            return Err(invalid(message));
+        }
+        Ok((count > 0).then_some(Self { count, names }))
+    }
+}
+
+fn number(name: &str, value: &OsString) -> io::Result<u32> {
+    let parsed = value.to_str().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| invalid(format!("{name} is no number: {}", value.display())))
+}
+
+#[allow(unsafe_code)]
+fn take(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: by the protocol, which named this very process, the descriptor was left open for it
+    // alone, and `TAKEN` lets only one call come here, for each number once.
+    unsafe { raw_fd::take(number) }
+}
+
+fn recognise(descriptor: OwnedFd) -> io::Result<InheritedListener> {
+    let socket = Socket::from(descriptor);
+    socket.set_cloexec(true)?;
+    // What is no socket at all is an error of the first question.
+    let is_listener = socket.r#type().and_then(|kind| Ok((kind, socket.is_listener()?)));
+    match is_listener {
+        Ok((Type::STREAM, true)) => {}
+        Ok(_) => return Err(invalid("it is not a listening stream socket".to_owned())),
+        Err(error) => return Err(invalid(format!("it is not a socket: {error}"))),
+    }
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    if address.as_socket().is_some() {
+        Ok(InheritedListener::Tcp(socket.into()))
+    } else if address.is_unix() {
+        Ok(InheritedListener::Unix(OwnedFd::from(socket).into()))
+    } else {
+        Err(invalid("its address is neither of IP nor of a Unix socket".to_owned()))
+    }
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, message)
+}
+
+/// Where the protocol's descriptors begin (`SD_LISTEN_FDS_START`).
+const FIRST: RawFd = 3;
+
+/// Beyond this the variable is broken. Arbitrary: Linux lets a process have 1,048,576 descriptors.
+const COUNT_MAX: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[allow(clippy::option_option)] // none at all, or none because it is broken
+    fn parse(variables: &[(&str, &str)]) -> Option<Option<Offer>> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        Offer::parse(variable, 7).ok()
+    }
+
+    #[test]
+    fn an_offer_is_for_one_process_and_its_names_match() {
+        let offer = |count, names: &[&str]| {
+            let names = names.iter().map(|&name| name.to_owned()).collect();
+            Some(Some(Offer { count, names }))
+        };
+        let (ours, two) = (("LISTEN_PID", "7"), ("LISTEN_FDS", "2"));
+        assert_eq!(parse(&[]), Some(None));
+        assert_eq!(parse(&[two]), Some(None));
+        assert_eq!(parse(&[ours]), Some(None));
+        assert_eq!(parse(&[ours, two]), offer(2, &[]));
+        assert_eq!(parse(&[("LISTEN_PID", "8"), two]), Some(None));
+        assert_eq!(parse(&[("LISTEN_PID", "8"), ("LISTEN_FDS", "x")]), Some(None));
+        assert_eq!(parse(&[ours, ("LISTEN_FDS", "0")]), Some(None));
+        assert_eq!(parse(&[ours, two, ("LISTEN_FDNAMES", "a:b")]), offer(2, &["a", "b"]));
+        assert_eq!(parse(&[ours, two, ("LISTEN_FDNAMES", ":b")]), offer(2, &["", "b"]));
+        for broken in ["", "-1", "two", "4294967296", "1048577"] {
+            assert_eq!(parse(&[ours, ("LISTEN_FDS", broken)]), None, "{broken}");
+        }
+        assert_eq!(parse(&[("LISTEN_PID", "me"), two]), None);
+        assert_eq!(parse(&[ours, two, ("LISTEN_FDNAMES", "a")]), None);
+        assert_eq!(parse(&[ours, two, ("LISTEN_FDNAMES", "a:b:c")]), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! UDP.
+
+use std::fmt;
+use std::io;
+use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::io::{Io, impl_timeouts, recv, recv_peek, send};
+use crate::lookup::IntoTarget;
+use crate::tcp::IntoAddr;
+
+/// A UDP socket, as [`std::net::UdpSocket`].
+///
+/// ```
+/// use straightline_net::UdpSocket;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let server = UdpSocket::bind("127.0.0.1:0")?;
+///     let address = server.local_addr()?;
+///     let echo = sched::spawn(move || {
+///         let mut buffer = [0; 1_500];
+///         let (count, from) = server.recv_from(&mut buffer)?;
+///         server.send_to(&buffer[..count], from)
+///     });
+///     let client = UdpSocket::bind("127.0.0.1:0")?;
+///     client.connect(address)?;
+///     client.send(b"straight")?;
+///     let mut answer = [0; 1_500];
+///     assert_eq!(client.recv(&mut answer)?, 8);
+///     assert_eq!(echo.join().unwrap()?, 8);
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Blocking
+///
+/// Every call that sends or receives is a yield point, those with `try_` excepted.
+///
+/// # Cancellation
+///
+/// A fiber that is cancelled or past its deadline unwinds out of its wait. A datagram that arrives
+/// afterwards is there for the next one that receives.
+pub struct UdpSocket {
+    io: Io<net::UdpSocket>,
+}
+
+impl UdpSocket {
+    /// Opens a socket at an address or a literal; names are not resolved.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the text is not an address; otherwise what the system said.
+    pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
+        Self::from_std(net::UdpSocket::bind(address.into_addr()?)?)
+    }
+
+    /// Wraps a socket of the standard library.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_std(socket: net::UdpSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        // A short read is a short datagram, and proves nothing.
+        Ok(Self { io: Io::new(socket, false) })
+    }
+
+    /// The standard library's socket, still non-blocking.
+    pub fn into_std(self) -> net::UdpSocket {
+        self.io.into_inner()
+    }
+
+    /// Sets the peer of [`send`](Self::send) and [`recv`](Self::recv): the first address of
+    /// `target` that the system takes. No packet is sent.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point if `target` is a name, which is resolved as by
+    /// [`lookup_host`](crate::lookup_host).
+    ///
+    /// # Errors
+    ///
+    /// What the resolver said, or the system to the last address.
+    pub fn connect(&self, target: impl IntoTarget) -> io::Result<()> {
+        let mut result = Err(io::ErrorKind::InvalidInput.into());
+        for address in target.into_target()?.resolve()? {
+            result = self.io.inner().connect(address);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Sends one datagram to `target`'s first address.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point. A name is resolved anew by each call; resolve it once with
+    /// [`lookup_host`](crate::lookup_host) if there are many.
+    ///
+    /// # Errors
+    ///
+    /// What the resolver or the system said; `TimedOut` past the write timeout.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn send_to(&self, bytes: &[u8], target: impl IntoTarget) -> io::Result<usize> {
+        let address = target.into_target()?.resolve()?.next();
+        let address = address.ok_or(io::ErrorKind::InvalidInput)?;
+        self.io.write(|socket| socket.send_to(bytes, address))
+    }
+
+    /// Receives one datagram, and says who sent it. What does not fit into `buffer` is lost.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; `TimedOut` past the read timeout.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.with_sender(|socket| socket.recv_from(buffer))
+    }
+
+    /// As [`recv_from`](Self::recv_from), but the datagram stays for the next call.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.with_sender(|socket| socket.peek_from(buffer))
+    }
+
+    /// Sends one datagram to the peer that [`connect`](Self::connect) set.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; `TimedOut` past the write timeout.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.io.write(|socket| send(socket, bytes))
+    }
+
+    /// Receives one datagram of the peer that [`connect`](Self::connect) set. What does not fit
+    /// into `buffer` is lost.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system said, `ConnectionRefused` when an earlier datagram found nobody; `TimedOut`
+    /// past the read timeout.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.read(buffer.len(), |socket| recv(socket, buffer))
+    }
+
+    /// As [`recv`](Self::recv), but the datagram stays for the next call.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.read(buffer.len(), |socket| recv_peek(socket, buffer))
+    }
+
+    /// As [`send_to`](Self::send_to), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is no room; otherwise as [`send_to`](Self::send_to).
+    pub fn try_send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<usize> {
+        self.io.inner().send_to(bytes, address)
+    }
+
+    /// As [`recv_from`](Self::recv_from), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is there; otherwise as [`recv_from`](Self::recv_from).
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.io.inner().recv_from(buffer)
+    }
+
+    /// As [`send`](Self::send), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is no room; otherwise as [`send`](Self::send).
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        send(self.io.inner(), bytes)
+    }
+
+    /// As [`recv`](Self::recv), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is there; otherwise as [`recv`](Self::recv).
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        recv(self.io.inner(), buffer)
+    }
+
+    /// Waits until a datagram is likely to be there, or the fiber is woken for another reason. The
+    /// read timeout does not apply.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point. Call it after a try that would have blocked.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot watch the descriptor, or the fiber is unwinding.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn wait_readable(&self) -> io::Result<()> {
+        self.io.wait_readable()
+    }
+
+    fn with_sender(
+        &self,
+        mut receive: impl FnMut(&net::UdpSocket) -> io::Result<(usize, SocketAddr)>,
+    ) -> io::Result<(usize, SocketAddr)> {
+        let mut from = None;
+        let count = self.io.read(0, |socket| {
+            let (count, address) = receive(socket)?;
+            from = Some(address);
+            Ok(count)
+        })?;
+        Ok((count, from.expect("a datagram has a sender")))
+    }
+}
+
+/// Methods that std's socket has under the same name.
+macro_rules! as_std {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        impl UdpSocket {
+            $(
+                #[doc = concat!("As [`std::net::UdpSocket::", stringify!($name), "`].")]
+                ///
+                /// Not a yield point.
+                pub fn $name(&self, $($argument: $type),*) -> io::Result<$result> {
+                    self.io.inner().$name($($argument),*)
+                }
+            )*
+        }
+    };
+}
+
+as_std! {
+    local_addr() -> SocketAddr;
+    peer_addr() -> SocketAddr;
+    take_error() -> Option<io::Error>;
+    broadcast() -> bool;
+    set_broadcast(broadcast: bool) -> ();
+    ttl() -> u32;
+    set_ttl(ttl: u32) -> ();
+    multicast_loop_v4() -> bool;
+    set_multicast_loop_v4(looped: bool) -> ();
+    multicast_ttl_v4() -> u32;
+    set_multicast_ttl_v4(ttl: u32) -> ();
+    multicast_loop_v6() -> bool;
+    set_multicast_loop_v6(looped: bool) -> ();
+    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
+    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
+    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
+    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
+}
+
+impl_timeouts!(UdpSocket);
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.inner().as_fd()
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.inner().fmt(f)
+    }
+}

@@ -1,0 +1,155 @@
+//! What a shard keeps of a descriptor: which edges came, and who waits for one.
+
+use std::rc::Rc;
+use std::task::Waker;
+
+use slotmap::{KeyData, new_key_type};
+
+use super::shard::Shard;
+use crate::driver::{Interest, Interests, Readiness};
+use crate::fiber::FiberCell;
+
+new_key_type! {
+    /// A source's place in its shard's table, and the key of its events. It carries a generation,
+    /// so an event of a closed descriptor never reaches the next owner of its number.
+    pub(crate) struct SourceKey;
+}
+
+/// What a shard knows of one registered descriptor.
+pub(crate) struct SourceState {
+    pub(super) registered: Interests,
+    read: Side,
+    write: Side,
+    read_closed: bool,
+    pub(super) urgent: bool,
+}
+
+/// One direction.
+#[derive(Default)]
+pub(super) struct Side {
+    /// An edge came that nobody has looked at.
+    pub(super) ready: bool,
+    /// Who waits; a second waiter for the same direction is rare.
+    waiter: Option<Rc<FiberCell>>,
+    more: Vec<Other>,
+}
+
+enum Other {
+    Fiber(Rc<FiberCell>),
+    /// At most one of each side: the last that asked.
+    Task(Waker),
+}
+
+impl SourceState {
+    pub(super) fn new(registered: Interests) -> Self {
+        let (read, write) = (Side::default(), Side::default());
+        Self { registered, read, write, read_closed: false, urgent: false }
+    }
+
+    pub(super) fn side(&mut self, interest: Interest) -> &mut Side {
+        match interest {
+            Interest::Read => &mut self.read,
+            Interest::Write => &mut self.write,
+        }
+    }
+
+    pub(super) fn arm(
+        &mut self,
+        interest: Interest,
+        fiber: impl FnOnce() -> Rc<FiberCell>,
+    ) -> bool {
+        if interest == Interest::Read && self.read_closed {
+            return false;
+        }
+        let side = self.side(interest);
+        if std::mem::take(&mut side.ready) {
+            return false;
+        }
+        side.add(fiber());
+        true
+    }
+
+    /// As [`arm`](Self::arm), for a task; afterwards `waker` is what need not be kept.
+    pub(super) fn arm_task(&mut self, interest: Interest, waker: &mut Option<Waker>) -> bool {
+        if interest == Interest::Read && self.read_closed {
+            return false;
+        }
+        let side = self.side(interest);
+        if std::mem::take(&mut side.ready) {
+            return false;
+        }
+        side.add_task(waker);
+        true
+    }
+}
+
+impl Side {
+    fn add(&mut self, fiber: Rc<FiberCell>) {
+        match &self.waiter {
+            None => self.waiter = Some(fiber),
+            Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
+            Some(_) if self.more.iter().any(|other| other.is(&fiber)) => {}
+            Some(_) => self.more.push(Other::Fiber(fiber)),
+        }
+    }
+
+    fn add_task(&mut self, waker: &mut Option<Waker>) {
+        let known = self.more.iter_mut().find_map(|other| match other {
+            Other::Task(known) => Some(known),
+            Other::Fiber(_) => None,
+        });
+        match (known, waker.take()) {
+            (Some(known), Some(new)) => *waker = Some(std::mem::replace(known, new)),
+            (None, Some(new)) => self.more.push(Other::Task(new)),
+            (_, None) => {}
+        }
+    }
+
+    /// Returns whether the fiber still waited.
+    pub(super) fn remove(&mut self, fiber: &Rc<FiberCell>) -> bool {
+        let count = self.more.len();
+        self.more.retain(|other| !other.is(fiber));
+        let first = self.waiter.take_if(|waiter| Rc::ptr_eq(waiter, fiber));
+        first.is_some() || self.more.len() < count
+    }
+
+    /// Wakes the fibers that wait; the task is for the caller to wake.
+    fn edge(&mut self, shard: &Shard) -> Option<Waker> {
+        self.ready = true;
+        if let Some(waiter) = self.waiter.take() {
+            shard.wake(waiter);
+        }
+        let mut task = None;
+        while let Some(other) = self.more.pop() {
+            match other {
+                Other::Fiber(fiber) => shard.wake(fiber),
+                Other::Task(waker) => task = Some(waker),
+            }
+        }
+        task
+    }
+}
+
+impl Other {
+    fn is(&self, fiber: &Rc<FiberCell>) -> bool {
+        matches!(self, Self::Fiber(waiter) if Rc::ptr_eq(waiter, fiber))
+    }
+}
+
+impl Shard {
+    /// Hands an edge to whoever waits for it.
+    pub(super) fn on_readiness(&self, readiness: Readiness) {
+        let key = SourceKey::from(KeyData::from_ffi(readiness.key));
+        let mut sources = self.sources.borrow_mut();
+        // An event of a source that was dropped in this very turn has nobody to go to.
+        let Some(source) = sources.get_mut(key) else {
+            return;
+        };
+        source.read_closed |= readiness.read_closed;
+        source.urgent |= readiness.urgent;
+        let reader = if readiness.readable { source.read.edge(self) } else { None };
+        let writer = if readiness.writable { source.write.edge(self) } else { None };
+        drop(sources);
+        reader.into_iter().chain(writer).for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,96 @@
+//! The shard's dealings with its pool of stacks, and the question what fibers use of them.
+
+use std::io;
+use std::time::Duration;
+
+use super::local;
+use super::shard::Shard;
+use crate::fiber::FiberCell;
+use crate::fiber::census::StackUse;
+use crate::fiber::stack::FiberStack;
+
+/// What the fibers of this shard that have ended used of their stacks, by where they were spawned:
+/// the greatest use first. Empty unless the shard was made with
+/// [`Config::stack_census`](crate::Config::stack_census).
+///
+/// It measures whole pages, from the top of the stack to the lowest page that was touched. Leave
+/// room above what it says: the deepest call may not have happened yet, and a panic that prints a
+/// backtrace takes 24 KiB on its own.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of [`run`](crate::run).
+///
+/// ```
+/// use straightline_sched::{self as sched, Config};
+///
+/// let config = Config { stack_census: true, ..Config::default() };
+/// sched::run_with(config, || {
+///     for number in 0..3 {
+///         let fiber = sched::spawn(move || format!("number {number}"));
+///         fiber.join().unwrap();
+///     }
+///     for site in sched::stack_census() {
+///         println!("{}: {} of {}", site.spawned_at, site.used_bytes_max, site.stack_bytes);
+///         assert_eq!(site.fibers, 3);
+///         assert!(site.used_bytes_max < 64 * 1024);
+///     }
+///     assert_eq!(sched::stack_census().len(), 1);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn stack_census() -> Vec<StackUse> {
+    local::with(|shard| shard.census.borrow().sorted())
+}
+
+impl Shard {
+    /// A stack of that size, of the shard's own where `None`.
+    pub(super) fn take_stack(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
+        let mut stacks = self.stacks.borrow_mut();
+        let stack_bytes = stack_bytes.unwrap_or(stacks.default_bytes());
+        stacks.take(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
+    }
+
+    /// Makes sure that the next stack of the shard's own size is not refused.
+    pub(super) fn reserve_stack(&self) -> io::Result<()> {
+        let mut stacks = self.stacks.borrow_mut();
+        let stack_bytes = stacks.default_bytes();
+        stacks.reserve(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
+    }
+
+    /// Takes the stack of a fiber, or of an episode, that has ended.
+    pub(super) fn give_stack(&self, stack: FiberStack, fiber: &FiberCell) {
+        let stack_bytes = stack.bytes();
+        if let Some(used_bytes) = self.stacks.borrow_mut().give(stack) {
+            self.census.borrow_mut().record(fiber.birth.spawned_at, stack_bytes, used_bytes);
+        }
+    }
+
+    /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
+    /// and then; returns how long it may then wait, which is less while there is more to give back.
+    pub(super) fn trim_stacks(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let mut stacks = self.stacks.borrow_mut();
+        if !stacks.wants_trim() {
+            return timeout;
+        }
+        let (now, busy) = (self.now.get(), timeout == Some(Duration::ZERO));
+        if now >= self.trim_at.get() + if busy { TRIM_DELAY_BUSY } else { Duration::ZERO } {
+            self.trim_at.set(now + TRIM_INTERVAL);
+            stacks.trim();
+        }
+        if busy || !stacks.wants_trim() {
+            return timeout;
+        }
+        let left = self.trim_at.get().saturating_duration_since(now);
+        Some(timeout.map_or(left, |timeout| timeout.min(left)))
+    }
+}
+
+/// How often stacks are trimmed at most. Arbitrary: a trim takes up to a millisecond, and a spike's
+/// memory comes back within a second or two.
+const TRIM_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How much longer a shard without a pause puts it off: a thousandth of its time, at most.
+const TRIM_DELAY_BUSY: Duration = Duration::from_millis(900);

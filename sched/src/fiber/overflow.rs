@@ -1,0 +1,260 @@
+//! A stack overflow says whose it was.
+//!
+//! A fiber that outgrows its stack runs into the guard below it, which ends the process: its heap
+//! and its locks are in the middle of something, so there is no way on. Without this file it would
+//! end without a word, because std's handler knows the stacks of threads only.
+//!
+//! The handler of SIGSEGV (and SIGBUS, which some systems send instead) runs on an alternate stack,
+//! since the fiber's is used up. It may interrupt anything, so it only reads what this thread wrote
+//! before it switched to the fiber, borrows nothing, allocates nothing, and writes with write(2).
+//! Then, and for any other fault at once, it calls the handler that was there before: std's in a
+//! Rust program, which has the process die of the signal.
+
+use std::cell::Cell;
+use std::fmt::{self, Write};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::{Once, OnceLock};
+
+use libc::{c_int, c_void, siginfo_t};
+
+use super::FiberCell;
+use super::memory::{Guards, Region};
+use super::slab::guard_bytes;
+
+/// Reports overflows of this thread's fibers until it is dropped.
+///
+/// # Errors
+///
+/// When the thread has no alternate signal stack, and there is no memory for one.
+pub(crate) fn watch() -> io::Result<Watch> {
+    static INSTALLED: Once = Once::new();
+    let alternate_stack = AlternateStack::unless_there_is_one()?;
+    INSTALLED.call_once(|| SIGNALS.iter().for_each(install));
+    Ok(Watch { _alternate_stack: alternate_stack })
+}
+
+/// Calls `body`, which resumes `fiber`: an overflow in it is the fiber's.
+#[inline]
+pub(crate) fn while_running<R>(fiber: &FiberCell, body: impl FnOnce() -> R) -> R {
+    struct Reset;
+    impl Drop for Reset {
+        #[inline]
+        fn drop(&mut self) {
+            RUNNING.set(ptr::null());
+        }
+    }
+    RUNNING.set(ptr::from_ref(fiber));
+    let _reset = Reset;
+    body()
+}
+
+/// Calls `tell` with the fiber that runs on this thread, if there is one. For signal handlers too:
+/// only what does not change while a fiber runs may be read of it.
+pub(crate) fn tell_running(tell: impl FnOnce(&FiberCell)) {
+    // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
+    // stack, or to code that a handler on this thread has interrupted; it returns after `tell`.
+    if let Some(fiber) = unsafe { RUNNING.get().as_ref() } {
+        tell(fiber);
+    }
+}
+
+/// Keeps the thread's signal stack.
+pub(crate) struct Watch {
+    _alternate_stack: Option<AlternateStack>,
+}
+
+/// What signal handlers of this thread run on; std gives one to the threads it starts.
+struct AlternateStack {
+    /// `None` once it is unmapped.
+    region: Option<Region>,
+}
+
+thread_local! {
+    /// Null between two fibers.
+    static RUNNING: Cell<*const FiberCell> = const { Cell::new(ptr::null()) };
+}
+
+/// A signal, and what handled it before.
+struct Signal {
+    number: c_int,
+    previous: OnceLock<libc::sigaction>,
+}
+
+static SIGNALS: [Signal; 2] = [
+    Signal { number: libc::SIGSEGV, previous: OnceLock::new() },
+    Signal { number: libc::SIGBUS, previous: OnceLock::new() },
+];
+
+/// A system that refuses has no report, which is no reason to refuse to run.
+fn install(signal: &Signal) {
+    let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: it asks only, and `previous` has room for the answer.
+    if unsafe { libc::sigaction(signal.number, ptr::null(), previous.as_mut_ptr()) } != 0 {
+        return;
+    }
+    // SAFETY: the call has filled it in, and all zeros would be a value of it too.
+    let previous = unsafe { previous.assume_init() };
+    // Before the handler can run and look for it.
+    if signal.previous.set(previous).is_err() {
+        return;
+    }
+    // SAFETY: all zeros is a value of this structure: the default action, no flags.
+    let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
+    let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = on_fault;
+    action.sa_sigaction = handler as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: the action names a handler of the type that its flags say, which does nothing that a
+    // handler may not do.
+    let _ = unsafe { libc::sigaction(signal.number, &raw const action, ptr::null_mut()) };
+}
+
+extern "C" fn on_fault(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a valid structure to a handler that asks for it.
+    let info_ref = unsafe { &*info };
+    // Only the kernel's own faults come with an address.
+    if info_ref.si_code > 0 {
+        // SAFETY: the signal is one of a fault, as just seen.
+        let address = unsafe { info_ref.si_addr() }.addr();
+        tell_running(|fiber| report_if_overflow(fiber, address));
+    }
+    pass_on(number, info, context);
+}
+
+/// Hands the signal to whoever handled it before.
+fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let signal = SIGNALS.iter().find(|signal| signal.number == number);
+    let previous = signal.and_then(|signal| signal.previous.get());
+    match previous.map(|previous| (previous.sa_sigaction, previous)) {
+        Some((handler, previous)) if handler != libc::SIG_DFL && handler != libc::SIG_IGN => {
+            if previous.sa_flags & libc::SA_SIGINFO == 0 {
+                // SAFETY: without that flag the action's handler has this type.
+                let handler: extern "C" fn(c_int) =
+                    unsafe { std::mem::transmute::<usize, _>(handler) };
+                handler(number);
+            } else {
+                // SAFETY: with that flag the action's handler has this type.
+                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+                    unsafe { std::mem::transmute::<usize, _>(handler) };
+                handler(number, info, context);
+            }
+        }
+        // The default action; a fault cannot be ignored. Returning faults again, and so ends.
+        _ => {
+            // SAFETY: the default action is always there to be chosen.
+            let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
+        }
+    }
+}
+
+/// Says so if `address` lies in the guard of the fiber's stack.
+fn report_if_overflow(fiber: &FiberCell, address: usize) {
+    let stack = fiber.stack.get();
+    let end = stack.base() - stack.bytes();
+    if !(end - guard_bytes()..end).contains(&address) {
+        return;
+    }
+    let (mut line, at) = (Line::new(), fiber.birth.spawned_at);
+    // A line that is too long loses its end, which is all that can go wrong.
+    let _ = line.write_str("\nstraightline: ");
+    match fiber.name() {
+        Some(name) => {
+            let _ = write!(line, "fiber `{name}`");
+        }
+        None => {
+            let _ = line.write_str("an unnamed fiber");
+        }
+    }
+    let _ = writeln!(
+        line,
+        " (spawned at {}:{}:{}) overflowed its stack of {} KiB; give it more with `stack_bytes`",
+        at.file(),
+        at.line(),
+        at.column(),
+        stack.bytes() / 1024,
+    );
+    let bytes = line.written();
+    // SAFETY: the bytes are there to be read, that many.
+    let _ = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// Text on the stack.
+struct Line {
+    bytes: [u8; LINE_BYTES],
+    length: usize,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { bytes: [0; LINE_BYTES], length: 0 }
+    }
+
+    fn written(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = LINE_BYTES - self.length;
+        let count = text.len().min(room);
+        self.bytes[self.length..self.length + count].copy_from_slice(&text.as_bytes()[..count]);
+        self.length += count;
+        if count < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+impl AlternateStack {
+    fn unless_there_is_one() -> io::Result<Option<Self>> {
+        if current_alternate_stack()?.ss_flags & libc::SS_DISABLE == 0 {
+            return Ok(None);
+        }
+        let region = Region::map(guard_bytes() + ALTERNATE_STACK_BYTES)?;
+        let stack = Self { region: Some(region) };
+        let Some(region) = &stack.region else { unreachable!("set above") };
+        // SAFETY: nobody uses the region yet.
+        unsafe { region.guard(0..guard_bytes(), Guards::Mappings) }?;
+        let description = libc::stack_t {
+            ss_sp: ptr::with_exposed_provenance_mut(region.start() + guard_bytes()),
+            ss_flags: 0,
+            ss_size: ALTERNATE_STACK_BYTES,
+        };
+        // SAFETY: the memory is mapped, nobody else uses it, and it stays until it is taken back.
+        if unsafe { libc::sigaltstack(&raw const description, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Some(stack))
+    }
+}
+
+impl Drop for AlternateStack {
+    fn drop(&mut self) {
+        let Some(region) = self.region.take() else { return };
+        let Ok(current) = current_alternate_stack() else { return };
+        if current.ss_sp.addr() == region.start() + guard_bytes() {
+            let none = libc::stack_t { ss_flags: libc::SS_DISABLE, ..current };
+            // SAFETY: the thread does without, as before.
+            if unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) } != 0 {
+                return;
+            }
+        }
+        // SAFETY: this thread's signals no longer use it, and no other thread ever did.
+        let _ = unsafe { region.unmap() };
+    }
+}
+
+fn current_alternate_stack() -> io::Result<libc::stack_t> {
+    let mut stack = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: it asks only, and `stack` has room for the answer.
+    if unsafe { libc::sigaltstack(ptr::null(), &raw mut stack) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(stack)
+}
+
+/// Longer than a path and a half.
+const LINE_BYTES: usize = 512;
+
+/// Arbitrary: what the kernel saves is up to 12 KiB on the largest processors.
+const ALTERNATE_STACK_BYTES: usize = 64 * 1024;

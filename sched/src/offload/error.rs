@@ -1,0 +1,93 @@
+//! Why an offloaded job has no result.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+use crate::core::Unwinding;
+
+/// Why [`offload`](super::offload) did not run the job. It has not begun, and never will.
+///
+/// It converts into an [`io::Error`], so `?` works where those are returned.
+#[derive(Debug)]
+pub struct OffloadError {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    QueueFull,
+    Closed,
+    NoThread(io::Error),
+    Unwinding,
+}
+
+impl OffloadError {
+    /// As many jobs wait for a thread as may ([`OffloadConfig::queue_max`]). This is overload: tell
+    /// the client to come back later.
+    ///
+    /// [`OffloadConfig::queue_max`]: super::OffloadConfig::queue_max
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind, Kind::QueueFull)
+    }
+
+    /// The pool was closed or dropped before the job began.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind, Kind::Closed)
+    }
+
+    /// The system starts no more threads, and none of the pool's serves. What it said is the
+    /// error's [`source`](std::error::Error::source).
+    pub fn is_out_of_threads(&self) -> bool {
+        matches!(self.kind, Kind::NoThread(_))
+    }
+
+    /// The calling fiber is unwinding and may not wait: a destructor made the call.
+    pub fn is_unwinding(&self) -> bool {
+        matches!(self.kind, Kind::Unwinding)
+    }
+}
+
+impl From<Kind> for OffloadError {
+    fn from(kind: Kind) -> Self {
+        Self { kind }
+    }
+}
+
+impl From<Unwinding> for OffloadError {
+    fn from(_: Unwinding) -> Self {
+        Self { kind: Kind::Unwinding }
+    }
+}
+
+impl fmt::Display for OffloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.kind {
+            Kind::QueueFull => "too many jobs wait for a thread",
+            Kind::Closed => "the pool of threads is closed",
+            Kind::NoThread(_) => "no thread could be started for the job",
+            Kind::Unwinding => "the fiber is unwinding and may not wait for a job",
+        })
+    }
+}
+
+impl std::error::Error for OffloadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::NoThread(error) => Some(error),
+            Kind::QueueFull | Kind::Closed | Kind::Unwinding => None,
+        }
+    }
+}
+
+impl From<OffloadError> for io::Error {
+    /// A full queue is [`ErrorKind::ResourceBusy`]; never `WouldBlock`, which callers of sockets
+    /// take for "wait and try again".
+    fn from(error: OffloadError) -> Self {
+        let kind = match &error.kind {
+            Kind::QueueFull => ErrorKind::ResourceBusy,
+            Kind::NoThread(_) => ErrorKind::QuotaExceeded,
+            Kind::Closed | Kind::Unwinding => ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

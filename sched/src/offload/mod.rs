@@ -1,0 +1,66 @@
+//! Work that would block the thread: files, names to resolve, long computations.
+//!
+//! A fiber that calls a blocking system call stops its whole shard. [`offload`] takes the call to a
+//! pool of threads instead, and only the fiber waits. The pool is bounded in every direction:
+//! threads, jobs that wait for one, and threads that were given up.
+//!
+//! The last needs a word. A fiber that is cancelled or past its deadline does not wait for its job,
+//! but nothing can stop a thread in the middle of a system call. So the job goes on without anybody
+//! to take its result, and its thread is *lost* to the pool until the job ends. Lost threads are
+//! replaced, up to a cap; beyond it the pool shrinks, and in the end refuses.
+//!
+//! - `pool`: the threads, the queue, and the one lock over both;
+//! - `job`: a closure, its result, and who waits for it;
+//! - `error`: why there is no result.
+//!
+//! Invariant: a job is in the queue, or in the table of running jobs, or settled; and whoever
+//! settles it wakes its caller. So no caller waits for ever on a job that nobody will run.
+
+mod error;
+mod job;
+mod pool;
+
+pub use error::OffloadError;
+pub use pool::{OffloadConfig, OffloadPool, OffloadStats};
+
+/// Runs `job` on a thread of the process's own pool, [`OffloadPool::global`], and returns what it
+/// returned.
+///
+/// For what really blocks: files, `getaddrinfo`, computations of more than some 100 µs. Handing a
+/// job over and back costs two switches of threads, several microseconds.
+///
+/// # Blocking
+///
+/// A yield point: the fiber waits for the job, and other fibers run. On a thread without fibers the
+/// thread waits, so that the pool's bounds hold for it as well.
+///
+/// # Cancellation
+///
+/// A fiber that is cancelled or past its deadline unwinds at once. A job that has not begun is then
+/// never run, and its closure is dropped. One that has begun goes on, its result is dropped, and
+/// its thread is lost to the pool until then.
+///
+/// # Errors
+///
+/// [`OffloadError`] when the queue is full, when no thread can be started, or when the caller is
+/// unwinding and may not wait. The job has not run then and will not.
+///
+/// # Panics
+///
+/// With the job's own payload if the job panics.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let text = sched::offload(|| std::fs::read_to_string("Cargo.toml"))??;
+///     assert!(text.contains("[package]"));
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn offload<T: Send + 'static>(
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OffloadError> {
+    OffloadPool::global().run(job)
+}

@@ -1,0 +1,397 @@
+//! The threads, the queue, and the one lock over both.
+//!
+//! **How many threads.** One is started when more jobs wait than threads are free to take them, and
+//! the limit allows one more. The limit is `threads_max`, and one more for each lost thread, up to
+//! `threads_lost_max` of them. A thread that finds itself above the limit when its job ends is gone
+//! then; one that has had nothing to do for `idle_timeout` goes as well.
+//!
+//! **When a job is refused.** When `queue_max` jobs wait that no thread is free for, or could be
+//! started for. A pool with `queue_max` 0 so runs as many jobs as it has threads.
+//!
+//! No closure, destructor or waker of anybody else is called under the lock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::{Kind, OffloadError};
+use super::job::{Job, Slot};
+use crate::core::Unwinding;
+use crate::sync::waiter::wait;
+
+/// A bounded pool of threads for jobs that block, see [`offload`](super::offload).
+///
+/// A pool of one's own keeps one kind of work from crowding out another: a slow file system takes
+/// its own threads, and not those that resolve names. Any thread and any shard may use it, through
+/// an [`Arc`] or a `static`. Dropping the pool [closes](Self::close) it.
+///
+/// ```
+/// use std::rc::Rc;
+/// use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
+///
+/// sched::run(|| {
+///     let config = OffloadConfig { threads_max: 2, ..OffloadConfig::default() };
+///     let pool = Rc::new(OffloadPool::new(config));
+///     let sums: Vec<_> = (1..=3)
+///         .map(|n: u64| {
+///             let pool = Rc::clone(&pool);
+///             sched::spawn(move || pool.run(move || (0..=n).sum::<u64>()))
+///         })
+///         .collect();
+///     let total: u64 = sums.into_iter().map(|sum| sum.join().unwrap().unwrap()).sum();
+///     assert_eq!(total, 1 + 3 + 6);
+///     assert_eq!(pool.stats().completed_total, 3);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct OffloadPool {
+    shared: Arc<Shared>,
+}
+
+/// The bounds of an [`OffloadPool`].
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{OffloadConfig, OffloadPool};
+///
+/// let files = OffloadPool::new(OffloadConfig {
+///     threads_max: 4,
+///     queue_max: 100,
+///     threads_lost_max: 4,
+///     idle_timeout: Duration::from_secs(60),
+///     name: "files".to_owned(),
+/// });
+/// assert_eq!(files.stats().threads, 0); // they are started on demand
+/// ```
+#[derive(Clone, Debug)]
+pub struct OffloadConfig {
+    /// How many threads serve at most; at least 1. Default: 64, arbitrary, for jobs that mostly
+    /// wait. For computations the number of cores is enough.
+    pub threads_max: usize,
+    /// How many jobs may wait for a thread; one more is refused. Default: 1,024, arbitrary.
+    pub queue_max: usize,
+    /// How many lost threads are replaced, so that `threads_max + threads_lost_max` is the most
+    /// that ever exist. Default: 64, arbitrary.
+    pub threads_lost_max: usize,
+    /// How long a thread waits for another job before it ends. Default: 10 s, arbitrary.
+    pub idle_timeout: Duration,
+    /// What the threads are called; Linux shows 15 bytes of it. Default: `offload`.
+    pub name: String,
+}
+
+/// What an [`OffloadPool`] is doing, and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OffloadStats {
+    /// Threads that exist, the lost ones included.
+    pub threads: usize,
+    /// Threads that wait for a job, or are just about to take one.
+    pub idle: usize,
+    /// Jobs that have not begun.
+    pub queued: usize,
+    /// Threads whose job goes on though its caller has left.
+    pub lost: usize,
+    /// Jobs that were refused because the queue was full or no thread could be started.
+    pub refused_total: u64,
+    /// Jobs that ended, by returning or by panicking; those of lost threads included.
+    pub completed_total: u64,
+}
+
+struct Shared {
+    config: OffloadConfig,
+    state: Mutex<State>,
+    /// A job came for a thread that is idle, or the pool was closed.
+    work: Condvar,
+}
+
+/// `threads` = `idle` + `running.len()`, and `lost` is how many of `running` say so.
+#[derive(Default)]
+struct State {
+    /// Oldest first: numbers are given in order of arrival.
+    queue: BTreeMap<u64, Arc<dyn Job>>,
+    /// Jobs that a thread is busy with, and whether their caller has left.
+    running: BTreeMap<u64, bool>,
+    jobs: u64,
+    threads: usize,
+    idle: usize,
+    lost: usize,
+    closed: bool,
+    refused_total: u64,
+    completed_total: u64,
+}
+
+impl OffloadPool {
+    /// A pool of its own; no thread is started yet.
+    ///
+    /// # Panics
+    ///
+    /// If `threads_max` is 0, or the name contains a zero byte.
+    pub fn new(config: OffloadConfig) -> Self {
+        assert!(config.threads_max > 0, "a pool of no threads");
+        assert!(!config.name.contains('\0'), "a name of threads with a zero byte");
+        let (state, work) = (Mutex::default(), Condvar::new());
+        Self { shared: Arc::new(Shared { config, state, work }) }
+    }
+
+    /// The process's own pool, with the default bounds: the one of [`offload`](super::offload).
+    ///
+    /// ```
+    /// use straightline_sched::OffloadPool;
+    ///
+    /// println!("{:?}", OffloadPool::global().stats());
+    /// ```
+    pub fn global() -> &'static Self {
+        static GLOBAL: OnceLock<OffloadPool> = OnceLock::new();
+        GLOBAL.get_or_init(|| Self::new(OffloadConfig::default()))
+    }
+
+    /// Runs `job` on a thread of this pool and returns what it returned, exactly as
+    /// [`offload`](super::offload) does.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point: the fiber waits for the job, and other fibers run. On a thread without fibers
+    /// the thread waits. A job that itself calls `run` of the same pool waits with its thread, and
+    /// may so wait for itself: use another pool.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds at once. A job that has not begun is
+    /// then never run; one that has goes on, and its thread is lost to the pool until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`OffloadError`], as `offload`, and when the pool was closed.
+    ///
+    /// # Panics
+    ///
+    /// With the job's own payload if the job panics.
+    ///
+    /// ```
+    /// use straightline_sched::{OffloadConfig, OffloadPool};
+    ///
+    /// let pool = OffloadPool::new(OffloadConfig::default());
+    /// assert_eq!(pool.run(|| 6 * 7).unwrap(), 42); // without fibers, this thread waits
+    /// ```
+    pub fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, OffloadError> {
+        if thread::panicking() {
+            return Err(Unwinding.into());
+        }
+        let slot = Arc::new(Slot::new(job));
+        let id = self.shared.submit(Arc::clone(&slot) as Arc<dyn Job>)?;
+        let _leaving = Leaving { shared: &self.shared, id };
+        loop {
+            if let Some(outcome) = slot.take() {
+                return outcome;
+            }
+            wait(&"offload")?;
+        }
+    }
+
+    /// Takes no more jobs. Those that have not begun are dropped, which is an error to their
+    /// callers; those that run go on to their end, and their threads end with them.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::{OffloadConfig, OffloadPool};
+    ///
+    /// let pool = OffloadPool::new(OffloadConfig::default());
+    /// pool.close();
+    /// assert!(pool.run(|| ()).unwrap_err().is_closed());
+    /// ```
+    pub fn close(&self) {
+        let mut state = self.shared.state.lock();
+        state.closed = true;
+        let queue = mem::take(&mut state.queue);
+        drop(state);
+        self.shared.work.notify_all();
+        queue.into_values().for_each(|job| job.refuse(Kind::Closed));
+    }
+
+    /// What the pool is doing now.
+    pub fn stats(&self) -> OffloadStats {
+        let state = self.shared.state.lock();
+        OffloadStats {
+            threads: state.threads,
+            idle: state.idle,
+            queued: state.queue.len(),
+            lost: state.lost,
+            refused_total: state.refused_total,
+            completed_total: state.completed_total,
+        }
+    }
+}
+
+impl Drop for OffloadPool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for OffloadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OffloadPool")
+            .field("config", &self.shared.config)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for OffloadConfig {
+    fn default() -> Self {
+        Self {
+            threads_max: 64,
+            queue_max: 1_024,
+            threads_lost_max: 64,
+            idle_timeout: Duration::from_secs(10),
+            name: "offload".to_owned(),
+        }
+    }
+}
+
+/// The caller of a job no longer waits for it. Does nothing if the job has ended.
+struct Leaving<'p> {
+    shared: &'p Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.shared.abandon(self.id);
+    }
+}
+
+impl Shared {
+    fn submit(self: &Arc<Self>, job: Arc<dyn Job>) -> Result<u64, Kind> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Kind::Closed);
+        }
+        let free = state.idle + self.threads_limit(&state).saturating_sub(state.threads);
+        if state.queue.len() >= self.config.queue_max.saturating_add(free) {
+            state.refused_total += 1;
+            return Err(Kind::QueueFull);
+        }
+        let id = state.jobs;
+        state.jobs += 1;
+        state.queue.insert(id, job);
+        let one_more = self.take_place(&mut state);
+        drop(state);
+        if one_more {
+            self.start_thread();
+        } else {
+            self.work.notify_one();
+        }
+        Ok(id)
+    }
+
+    fn abandon(self: &Arc<Self>, id: u64) {
+        let mut state = self.state.lock();
+        let mut one_more = false;
+        let unbegun = state.queue.remove(&id);
+        if let Some(lost) = state.running.get_mut(&id) {
+            *lost = true;
+            state.lost += 1;
+            one_more = self.take_place(&mut state);
+        }
+        drop(state);
+        drop(unbegun);
+        if one_more {
+            self.start_thread();
+        }
+    }
+
+    fn threads_limit(&self, state: &State) -> usize {
+        let replaced = state.lost.min(self.config.threads_lost_max);
+        self.config.threads_max.saturating_add(replaced)
+    }
+
+    /// Counts one more thread if there is work for it and the limit allows it.
+    fn take_place(&self, state: &mut State) -> bool {
+        let needed = state.queue.len() > state.idle;
+        let one_more = needed && state.threads < self.threads_limit(state);
+        if one_more {
+            state.threads += 1;
+            state.idle += 1;
+        }
+        one_more
+    }
+
+    /// Starts a thread whose place was taken, and gives the place back if there is none to be had.
+    fn start_thread(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        let builder = thread::Builder::new().name(self.config.name.clone());
+        let Err(error) = builder.spawn(move || shared.serve()) else {
+            return;
+        };
+        let mut state = self.state.lock();
+        state.threads -= 1;
+        state.idle -= 1;
+        // Threads that serve take the job in their turn. Without any, nobody ever would.
+        let nobody_serves = state.threads <= state.lost;
+        let unserved = if nobody_serves { mem::take(&mut state.queue) } else { BTreeMap::new() };
+        state.refused_total += unserved.len() as u64;
+        drop(state);
+        for job in unserved.into_values() {
+            job.refuse(Kind::NoThread(io::Error::new(error.kind(), error.to_string())));
+        }
+    }
+
+    /// A thread's life: it is idle when it begins, and counted already.
+    fn serve(&self) {
+        let mut state = self.state.lock();
+        loop {
+            if let Some((id, job)) = state.queue.pop_first() {
+                state.idle -= 1;
+                state.running.insert(id, false);
+                drop(state);
+                job.run();
+                state = self.state.lock();
+                let goes_on = self.settle(&mut state, id);
+                drop(state);
+                job.deliver();
+                // The last owner drops the result of a caller that has left; should that panic,
+                // it is nobody's trouble, and the books above stay right.
+                let _ = catch_unwind(AssertUnwindSafe(move || drop(job)));
+                if !goes_on {
+                    return;
+                }
+                state = self.state.lock();
+            } else {
+                let timed_out = !state.closed
+                    && self.work.wait_for(&mut state, self.config.idle_timeout).timed_out();
+                if state.queue.is_empty() && (state.closed || timed_out) {
+                    state.idle -= 1;
+                    state.threads -= 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes the end of a job into the books; returns whether its thread is still wanted.
+    fn settle(&self, state: &mut State, id: u64) -> bool {
+        if state.running.remove(&id) == Some(true) {
+            state.lost -= 1;
+        }
+        state.completed_total += 1;
+        let goes_on = !state.closed && state.threads <= self.threads_limit(state);
+        if goes_on {
+            state.idle += 1;
+        } else {
+            state.threads -= 1;
+        }
+        debug_assert_eq!(state.threads, state.idle + state.running.len());
+        goes_on
+    }
+}

@@ -1,0 +1,114 @@
+//! Meeting at a point.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+
+use super::line::{Line, Place, Rules};
+use super::waiter::{Wakes, may_wait};
+use crate::core::Unwinding;
+
+/// Holds fibers and threads back until a number of them has come, again and again.
+///
+/// ```
+/// use std::rc::Rc;
+/// use straightline_sched::{self as sched, sync::Barrier};
+///
+/// sched::run(|| {
+///     let barrier = Rc::new(Barrier::new(3));
+///     let fibers: Vec<_> = (0..3)
+///         .map(|_| {
+///             let barrier = Rc::clone(&barrier);
+///             sched::spawn(move || barrier.wait().unwrap().is_leader())
+///         })
+///         .collect();
+///     let leaders = fibers.into_iter().filter_map(|fiber| fiber.join().ok()).filter(|&is| is);
+///     assert_eq!(leaders.count(), 1);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Barrier {
+    /// How many have to come.
+    size: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// How many have come of this round; less than `size`, and as many as stand in the line.
+    arrived: usize,
+    line: Line,
+}
+
+/// Tells one of those that a [`Barrier`] let go from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierWaitResult {
+    leader: bool,
+}
+
+impl Barrier {
+    /// A barrier that lets go when `size` have come; 0 means the same as 1.
+    pub const fn new(size: usize) -> Self {
+        Self { size, state: Mutex::new(State { arrived: 0, line: Line::new() }) }
+    }
+
+    /// Waits until as many have come as the barrier is for.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, unless the caller is the last that was missing.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or passes its deadline in here counts as not having come: another
+    /// one has to.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`] if others are missing and the caller unwinds; it has then not come.
+    pub fn wait(&self) -> Result<BarrierWaitResult, Unwinding> {
+        loop {
+            if self.arrive_last() {
+                return Ok(BarrierWaitResult { leader: true });
+            }
+            may_wait()?;
+            let mut state = self.state.lock();
+            if state.arrived + 1 >= self.size {
+                continue; // the others came meanwhile
+            }
+            state.arrived += 1;
+            Place::join(&self.state, state, RULES, 1).wait(&"Barrier::wait")?;
+            return Ok(BarrierWaitResult { leader: false });
+        }
+    }
+
+    /// Lets the others go if only the caller was missing; returns whether.
+    fn arrive_last(&self) -> bool {
+        let mut wakes = Wakes::default();
+        let mut state = self.state.lock();
+        let last = state.arrived + 1 >= self.size;
+        if last {
+            state.arrived = 0;
+            state.line.dismiss_all(&mut wakes);
+        }
+        drop(state);
+        wakes.wake_all();
+        last
+    }
+}
+
+impl BarrierWaitResult {
+    /// Whether the caller came last: true for exactly one of each round.
+    pub fn is_leader(&self) -> bool {
+        self.leader
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// Who leaves has not come.
+const RULES: Rules<State> =
+    Rules { line: |state| &mut state.line, left: |state, _, _| state.arrived -= 1 };

@@ -1,0 +1,125 @@
+//! Something that has happened or has not.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+
+use super::line::{Line, Place, Rules};
+use super::waiter::{Wakes, may_wait};
+use super::watch::{Watch, Watcher, Watchers};
+use crate::core::Unwinding;
+
+/// A flag to wait for: once it is set, everybody passes, until somebody clears it.
+///
+/// ```
+/// use std::rc::Rc;
+/// use straightline_sched::{self as sched, sync::Event};
+///
+/// sched::run(|| {
+///     let ready = Rc::new(Event::new());
+///     let fiber = sched::spawn({
+///         let ready = Rc::clone(&ready);
+///         move || ready.wait().is_ok()
+///     });
+///     sched::yield_now(); // the fiber waits
+///     ready.set();
+///     assert!(fiber.join().unwrap());
+///     ready.wait().unwrap(); // at once
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Event {
+    state: Mutex<State>,
+}
+
+struct State {
+    set: bool,
+    line: Line,
+    watchers: Watchers,
+}
+
+impl Event {
+    /// An event that has not happened.
+    pub const fn new() -> Self {
+        let state = State { set: false, line: Line::new(), watchers: Watchers::new() };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// Waits until the event is set.
+    ///
+    /// Who waited when it was set passes, even if it is cleared again at once.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, unless the event is set.
+    ///
+    /// # Cancellation
+    ///
+    /// Leaves the event as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`] if it would have to wait and the caller unwinds.
+    pub fn wait(&self) -> Result<(), Unwinding> {
+        if self.is_set() {
+            return Ok(());
+        }
+        may_wait()?;
+        let state = self.state.lock();
+        if state.set {
+            return Ok(());
+        }
+        Place::join(&self.state, state, RULES, 1).wait(&"Event::wait")?;
+        Ok(())
+    }
+
+    /// Whether the event is set.
+    pub fn is_set(&self) -> bool {
+        self.state.lock().set
+    }
+
+    /// Sets the event and lets everybody pass who waits. Not a yield point.
+    pub fn set(&self) {
+        let mut wakes = Wakes::default();
+        let mut state = self.state.lock();
+        state.set = true;
+        state.line.dismiss_all(&mut wakes);
+        state.watchers.wake_all(&mut wakes);
+        drop(state);
+        wakes.wake_all();
+    }
+
+    /// Lets those wait who come from now on. Not a yield point.
+    pub fn clear(&self) {
+        self.state.lock().set = false;
+    }
+}
+
+impl Watch for Event {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        let mut state = self.state.lock();
+        if !state.set {
+            state.watchers.add(watcher);
+        }
+        state.set
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.state.lock().watchers.remove(watcher);
+    }
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("set", &self.is_set()).finish()
+    }
+}
+
+/// Nobody's leaving concerns those who stay.
+const RULES: Rules<State> = Rules { line: |state| &mut state.line, left: |_, _, _| () };

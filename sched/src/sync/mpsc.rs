@@ -1,0 +1,438 @@
+//! A channel: many senders, one receiver, bounded or not.
+//!
+//! One short lock holds both ends. A waiting sender is *promised* a place when the receiver takes a
+//! message, and fills it when it runs: so senders take turns, and one that unwinds instead passes
+//! the promise on. A waiting receiver is promised nothing: it is woken and looks. If it unwinds, or
+//! somebody else was quicker, the message is still there, and so is a wake-up for it:
+//!
+//! - `queue.len() + promised <= bound`;
+//! - somebody waits to send ⇒ `queue.len() + promised == bound`;
+//! - somebody waits to receive ⇒ as many as there are messages were called, and have not run since.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
+
+use super::line::{End, Line, Place, Rules};
+use super::waiter::{Wakes, checkpoint_and_may_wait};
+use super::watch::{Watch, Watcher, Watchers};
+
+/// A channel with room for `bound` messages: who sends more waits.
+///
+/// # Panics
+///
+/// When `bound` is 0. A message always lies in the channel before it is received.
+///
+/// ```
+/// use straightline_sched::{self as sched, sync::mpsc};
+///
+/// sched::run(|| {
+///     let (sender, receiver) = mpsc::channel(2);
+///     for name in ["a", "b"] {
+///         let sender = sender.clone();
+///         sched::spawn(move || (0..3).try_for_each(|number| sender.send((name, number))));
+///     }
+///     drop(sender);
+///     let received: Vec<_> = receiver.into_iter().collect(); // until both are done
+///     assert_eq!(received.len(), 6);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
+    assert!(bound > 0, "a channel has room for one message at least");
+    let shared = Arc::new(Mutex::new(State {
+        queue: VecDeque::new(),
+        promised: 0,
+        bound,
+        senders: 1,
+        abandoned: false,
+        sending: Line::new(),
+        receiving: Line::new(),
+        watchers: Watchers::new(),
+    }));
+    (Sender { shared: Arc::clone(&shared) }, Receiver { shared })
+}
+
+/// A channel where sending never waits. Nothing but the receiver's speed bounds its memory.
+///
+/// ```
+/// use straightline_sched::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::unbounded();
+/// sender.send(5).unwrap();
+/// assert_eq!(receiver.recv(), Ok(5));
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    channel(usize::MAX)
+}
+
+/// The sending end of a channel; clone it for each sender.
+pub struct Sender<T> {
+    shared: Arc<Mutex<State<T>>>,
+}
+
+/// The receiving end of a channel.
+///
+/// There is one. Several fibers may share it, by reference or `Arc`: each message goes to one of
+/// them.
+pub struct Receiver<T> {
+    shared: Arc<Mutex<State<T>>>,
+}
+
+struct State<T> {
+    queue: VecDeque<T>,
+    /// Room that waiting senders were promised and have not filled yet.
+    promised: usize,
+    bound: usize,
+    senders: usize,
+    /// The receiver is gone.
+    abandoned: bool,
+    sending: Line,
+    receiving: Line,
+    watchers: Watchers,
+}
+
+impl<T> Sender<T> {
+    /// Puts a message into the channel, once there is room.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point: it waits while the channel is full, in the order of coming, and lets others
+    /// run now and then even if it is not.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or passes its deadline in here has not sent: `value` is dropped
+    /// with its frame.
+    ///
+    /// # Errors
+    ///
+    /// The value, if the receiver is gone; also if the channel is full and the caller unwinds, and
+    /// so may not wait.
+    pub fn send(&self, mut value: T) -> Result<(), SendError<T>> {
+        let may_wait = checkpoint_and_may_wait();
+        loop {
+            value = match self.try_send(value) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(value)) => return Err(SendError(value)),
+                Err(TrySendError::Full(value)) => value,
+            };
+            if may_wait.is_err() {
+                return Err(SendError(value));
+            }
+            let state = self.shared.lock();
+            if state.abandoned || state.has_room() {
+                continue; // things changed meanwhile
+            }
+            let place = Place::join(&self.shared, state, State::SENDING, 1);
+            return match place.wait(&"Sender::send") {
+                Ok(End::Called) => self.fulfil(value),
+                Ok(End::Dismissed) | Err(_) => Err(SendError(value)),
+            };
+        }
+    }
+
+    /// Puts a message into the channel if there is room and nobody waits for some.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// The value, with the reason.
+    ///
+    /// ```
+    /// use straightline_sched::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel(1);
+    /// assert!(sender.try_send(1).is_ok());
+    /// assert_eq!(sender.try_send(2), Err(mpsc::TrySendError::Full(2)));
+    /// drop(receiver);
+    /// assert_eq!(sender.try_send(3), Err(mpsc::TrySendError::Disconnected(3)));
+    /// ```
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        let mut state = self.shared.lock();
+        if state.abandoned {
+            return Err(TrySendError::Disconnected(value));
+        }
+        if !state.has_room() {
+            return Err(TrySendError::Full(value));
+        }
+        let mut wakes = Wakes::default();
+        state.push(value, &mut wakes);
+        drop(state);
+        wakes.wake_all();
+        Ok(())
+    }
+
+    /// Whether the receiver is gone, so that sending is in vain.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().abandoned
+    }
+
+    /// Uses the room that the caller was promised.
+    fn fulfil(&self, value: T) -> Result<(), SendError<T>> {
+        let mut wakes = Wakes::default();
+        let mut state = self.shared.lock();
+        state.promised -= 1;
+        if state.abandoned {
+            return Err(SendError(value));
+        }
+        state.push(value, &mut wakes);
+        drop(state);
+        wakes.wake_all();
+        Ok(())
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Takes the oldest message out of the channel, once there is one.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point: it waits while the channel is empty, and lets others run now and then even
+    /// if it is not.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message is
+    /// there for the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if all senders are gone and nothing is left; also if nothing is there and the
+    /// caller unwinds, and so may not wait.
+    pub fn recv(&self) -> Result<T, RecvError> {
+        let may_wait = checkpoint_and_may_wait();
+        let mut wakes = Wakes::default();
+        let mut state = self.shared.lock();
+        // Who was called may find nothing: a `try_recv` on another fiber can be faster.
+        let result = loop {
+            if let Some(result) = state.take(&mut wakes) {
+                drop(state);
+                break result;
+            }
+            may_wait.map_err(|_| RecvError)?;
+            let place = Place::join(&self.shared, state, State::RECEIVING, 1);
+            let taken = place.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
+            if let Some(result) = taken.map_err(|_| RecvError)? {
+                break result;
+            }
+            state = self.shared.lock();
+        };
+        wakes.wake_all();
+        result.map_err(|_| RecvError)
+    }
+
+    /// Takes the oldest message out of the channel if there is one.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`] says whether there may be one later.
+    ///
+    /// ```
+    /// use straightline_sched::sync::mpsc::{self, TryRecvError};
+    ///
+    /// let (sender, receiver) = mpsc::channel(1);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// sender.send(5).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.try_recv(), Ok(5));
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+    /// ```
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        let mut wakes = Wakes::default();
+        let taken = self.shared.lock().take(&mut wakes);
+        wakes.wake_all();
+        taken.unwrap_or(Err(TryRecvError::Empty))
+    }
+
+    /// Receives until all senders are gone.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// Receives what is there now, without waiting.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+}
+
+impl<T> State<T> {
+    const SENDING: Rules<Self> =
+        Rules { line: |state| &mut state.sending, left: Self::sender_left };
+    const RECEIVING: Rules<Self> =
+        Rules { line: |state| &mut state.receiving, left: Self::receiver_left };
+
+    /// Whether a sender that comes now need not wait; never while another one waits.
+    fn has_room(&self) -> bool {
+        self.queue.len() + self.promised < self.bound
+    }
+
+    /// The oldest message, or that there will be none; `None` if one may come later.
+    fn take(&mut self, wakes: &mut Wakes) -> Option<Result<T, TryRecvError>> {
+        if let Some(value) = self.queue.pop_front() {
+            self.promise(wakes);
+            return Some(Ok(value));
+        }
+        (self.senders == 0).then_some(Err(TryRecvError::Disconnected))
+    }
+
+    /// Whether a receiver that comes now need not wait.
+    fn is_ready(&self) -> bool {
+        !self.queue.is_empty() || self.senders == 0
+    }
+
+    fn push(&mut self, value: T, wakes: &mut Wakes) {
+        self.queue.push_back(value);
+        self.receiving.call_front(wakes);
+        self.watchers.wake_all(wakes);
+    }
+
+    /// There is room for one more: it is the longest waiting sender's.
+    fn promise(&mut self, wakes: &mut Wakes) {
+        if self.sending.call_front(wakes) {
+            self.promised += 1;
+        }
+    }
+
+    fn sender_left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
+        if called_for.is_some() {
+            self.promised -= 1;
+            self.promise(wakes);
+        }
+    }
+
+    fn receiver_left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
+        if called_for.is_some() && !self.queue.is_empty() {
+            self.receiving.call_front(wakes);
+        }
+    }
+}
+
+impl<T> Watch for Receiver<T> {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        let mut state = self.shared.lock();
+        let ready = state.is_ready();
+        if !ready {
+            state.watchers.add(watcher);
+        }
+        ready
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.shared.lock().watchers.remove(watcher);
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.shared.lock().senders += 1;
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut wakes = Wakes::default();
+        let mut state = self.shared.lock();
+        state.senders -= 1;
+        if state.senders == 0 {
+            state.receiving.dismiss_all(&mut wakes);
+            state.watchers.wake_all(&mut wakes);
+        }
+        drop(state);
+        wakes.wake_all();
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let mut wakes = Wakes::default();
+        let mut state = self.shared.lock();
+        state.abandoned = true;
+        let unread = mem::take(&mut state.queue);
+        state.sending.dismiss_all(&mut wakes);
+        drop(state);
+        wakes.wake_all();
+        drop(unread); // without the lock: destructors may use the channel
+    }
+}
+
+/// What [`Receiver::iter`] returns.
+#[derive(Debug)]
+pub struct Iter<'r, T> {
+    receiver: &'r Receiver<T>,
+}
+
+/// What [`Receiver::try_iter`] returns.
+#[derive(Debug)]
+pub struct TryIter<'r, T> {
+    receiver: &'r Receiver<T>,
+}
+
+/// The messages of a [`Receiver`] that was made an iterator.
+#[derive(Debug)]
+pub struct IntoIter<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
+    }
+}
+
+impl<'r, T> IntoIterator for &'r Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'r, T>;
+
+    fn into_iter(self) -> Iter<'r, T> {
+        self.iter()
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").finish_non_exhaustive()
+    }
+}

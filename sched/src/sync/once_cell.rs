@@ -1,0 +1,188 @@
+//! A value that is made once, when it is first wanted.
+//!
+//! std's `OnceLock` holds the value; making it is what the gate lets one do at a time, because an
+//! initialiser may wait, and must not block the thread for those who want the value meanwhile.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::gate::{Gate, Refused};
+use super::owner;
+use crate::core::Unwinding;
+
+/// A cell that is written once. The initialiser may wait, and runs in one fiber at a time.
+///
+/// ```
+/// use straightline_sched::{self as sched, sync::OnceCell};
+///
+/// static GREETING: OnceCell<String> = OnceCell::new();
+///
+/// sched::run(|| {
+///     let fibers: Vec<_> = (0..3)
+///         .map(|number| {
+///             sched::spawn(move || {
+///                 let greeting = GREETING.get_or_init(|| {
+///                     sched::yield_now(); // as if it were read from somewhere
+///                     format!("hello from {number}")
+///                 });
+///                 greeting.cloned()
+///             })
+///         })
+///         .collect();
+///     for fiber in fibers {
+///         assert_eq!(fiber.join().unwrap().as_deref(), Ok("hello from 0"));
+///     }
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct OnceCell<T> {
+    value: OnceLock<T>,
+    /// Who makes the value.
+    gate: Gate,
+}
+
+impl<T> OnceCell<T> {
+    /// A cell without a value.
+    pub const fn new() -> Self {
+        Self { value: OnceLock::new(), gate: Gate::new(1, 1) }
+    }
+
+    /// The value, if there is one. Not a yield point.
+    pub fn get(&self) -> Option<&T> {
+        self.value.get()
+    }
+
+    /// The value, if there is one. Not a yield point.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.get_mut()
+    }
+
+    /// The value, out of the cell.
+    pub fn into_inner(self) -> Option<T> {
+        self.value.into_inner()
+    }
+
+    /// The value, made by `initialiser` if there is none.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point if somebody else is making the value; and whatever `initialiser` does, which
+    /// runs on the caller's fiber. Not one if the value is there.
+    ///
+    /// # Cancellation
+    ///
+    /// If `initialiser` unwinds, for whatever reason, the cell stays empty, and the next of those
+    /// who wait runs its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`] if somebody else is making the value and the caller unwinds.
+    ///
+    /// # Panics
+    ///
+    /// When `initialiser` asks for the value itself.
+    pub fn get_or_init(&self, initialiser: impl FnOnce() -> T) -> Result<&T, Unwinding> {
+        self.get_or_try_init(|| Ok(initialiser()))
+    }
+
+    /// As [`get_or_init`](Self::get_or_init), but `initialiser` may fail: then the cell stays empty
+    /// and the next caller runs its own.
+    ///
+    /// # Errors
+    ///
+    /// What `initialiser` returned; or [`Unwinding`], as an `E`, if somebody else is making the
+    /// value and the caller unwinds.
+    ///
+    /// # Panics
+    ///
+    /// When `initialiser` asks for the value itself.
+    ///
+    /// ```
+    /// use std::io;
+    /// use straightline_sched::sync::OnceCell;
+    ///
+    /// let cell = OnceCell::new();
+    /// assert!(cell.get_or_try_init(|| Err(io::Error::other("not yet"))).is_err());
+    /// assert_eq!(cell.get_or_try_init(|| io::Result::Ok(5))?, &5);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn get_or_try_init<E: From<Unwinding>>(
+        &self,
+        initialiser: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&T, E> {
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let making = self.make()?;
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let value = initialiser()?;
+        let value = self.value.get_or_init(|| value);
+        drop(making);
+        Ok(value)
+    }
+
+    /// Fills the cell if it is empty; waits first for whoever is making a value.
+    ///
+    /// A yield point if somebody is. A fiber that is cancelled there drops `value` with its frame.
+    ///
+    /// # Errors
+    ///
+    /// The value itself, if there is one already, or if somebody is making one and the caller
+    /// unwinds.
+    ///
+    /// # Panics
+    ///
+    /// When the initialiser of the same cell calls it.
+    ///
+    /// ```
+    /// use straightline_sched::sync::OnceCell;
+    ///
+    /// let cell = OnceCell::new();
+    /// assert_eq!(cell.set("first"), Ok(()));
+    /// assert_eq!(cell.set("second"), Err("second"));
+    /// assert_eq!(cell.get(), Some(&"first"));
+    /// ```
+    pub fn set(&self, value: T) -> Result<(), T> {
+        if self.get().is_some() {
+            return Err(value);
+        }
+        match self.make() {
+            Ok(_making) => self.value.set(value),
+            Err(Unwinding) => Err(value),
+        }
+    }
+
+    /// Waits until nobody else makes the value.
+    fn make(&self) -> Result<Making<'_>, Unwinding> {
+        match self.gate.acquire(1, &"OnceCell::get_or_init") {
+            Ok(()) => Ok(Making { gate: &self.gate }),
+            Err(Refused::Held) => owner::deadlock("OnceCell's initialiser"),
+            Err(Refused::Unwinding | Refused::Closed) => Err(Unwinding),
+        }
+    }
+}
+
+/// Lets the next one in when the value is made, or its maker unwinds.
+struct Making<'c> {
+    gate: &'c Gate,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.gate.release(1);
+    }
+}
+
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnceCell").field(&self.get()).finish()
+    }
+}

@@ -1,0 +1,280 @@
+//! Waiting for whichever of several things comes first.
+
+use std::cell::Cell;
+use std::fmt;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::waiter::{may_wait, wait};
+use super::watch::{Watch, Watcher};
+use super::{Event, broadcast, mpsc, oneshot};
+use crate::core::{self, JoinHandle, Source, Unwinding, try_checkpoint};
+use crate::driver::Interest;
+use crate::fiber::{CallName, Wait};
+
+/// Something that [`select`] can wait for.
+///
+/// | thing | is ready when |
+/// |---|---|
+/// | a channel's `Receiver` | a message is there, or all senders are gone |
+/// | [`Event`] | it is set |
+/// | [`JoinHandle`] | the fiber is over |
+/// | [`Timer`] | its time has come |
+/// | [`Readable`], [`Writable`] | something changed there since the last wait |
+///
+/// The trait is sealed: nothing else implements it.
+pub trait Selectable: Watch {}
+
+impl<T> Selectable for mpsc::Receiver<T> {}
+impl<T> Selectable for oneshot::Receiver<T> {}
+impl<T> Selectable for broadcast::Receiver<T> {}
+impl Selectable for Event {}
+impl<T> Selectable for JoinHandle<T> {}
+impl Selectable for Timer {}
+impl<T: AsFd> Selectable for Readable<'_, T> {}
+impl<T: AsFd> Selectable for Writable<'_, T> {}
+
+/// Waits until one of the things is ready, and returns its index.
+///
+/// It takes nothing: what to do is the caller's next line (`try_recv`, `join`, a read). Somebody
+/// else may be quicker, so be prepared to find nothing, and call `select` again. If several are
+/// ready, each call begins its search elsewhere, and none is forgotten.
+///
+/// # Blocking
+///
+/// A yield point: it waits if none is ready, and lets others run now and then even if one is.
+///
+/// # Cancellation
+///
+/// A fiber that is cancelled or passes its deadline in here leaves all things as they are.
+///
+/// # Errors
+///
+/// [`Unwinding`] if none is ready and the caller unwinds, and so may not wait.
+///
+/// # Panics
+///
+/// When there are no things to wait for; and outside of a fiber, if a [`Readable`] or [`Writable`]
+/// is among them.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, sync::{after, mpsc, select}};
+///
+/// sched::run(|| {
+///     let (sender, requests) = mpsc::channel(8);
+///     sched::spawn(move || (0..3).try_for_each(|number| sender.send(number)));
+///     let (mut sum, enough) = (0, after(Duration::from_secs(60)));
+///     loop {
+///         match select(&[&requests, &enough]).unwrap() {
+///             0 => match requests.try_recv() {
+///                 Ok(number) => sum += number,
+///                 Err(mpsc::TryRecvError::Empty) => {}
+///                 Err(mpsc::TryRecvError::Disconnected) => break,
+///             },
+///             _ => break,
+///         }
+///     }
+///     assert_eq!(sum, 3);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+    assert!(!things.is_empty(), "straightline: a select of nothing would never end");
+    try_checkpoint();
+    let watcher = Watcher::new(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+    let mut watching = Watching { things, first: first_of(things.len()), registered: 0, watcher };
+    loop {
+        if let Some(index) = watching.begin() {
+            return Ok(index);
+        }
+        may_wait()?;
+        wait_until(things.iter().filter_map(|thing| thing.due()).min(), &"select")?;
+        watching.end();
+    }
+}
+
+/// A point in time as a thing to [`select`] on: ready from then on.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use straightline_sched::{self as sched, sync::{after, select}};
+///
+/// sched::run(|| {
+///     let start = Instant::now();
+///     select(&[&after(Duration::from_millis(2))]).unwrap();
+///     assert!(start.elapsed() >= Duration::from_millis(2));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Timer {
+    at: Instant,
+}
+
+/// A [`Timer`] that is ready when `duration` has passed from now.
+pub fn after(duration: Duration) -> Timer {
+    let now = core::clock();
+    at(now.checked_add(duration).unwrap_or(now + FAR_FUTURE))
+}
+
+/// A [`Timer`] that is ready at `instant`.
+pub fn at(instant: Instant) -> Timer {
+    Timer { at: instant }
+}
+
+/// Reading from a [`Source`] as a thing to [`select`] on.
+///
+/// The rule of [`Source::wait`] holds: read until it would block, and select only then.
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use straightline_sched::{self as sched, Source, sync::{Event, Readable, select}};
+///
+/// sched::run(|| {
+///     let (mut near, far) = UnixStream::pair()?;
+///     let (source, stop) = (Source::new(far), Event::new());
+///     near.write_all(b"!")?;
+///     assert_eq!(select(&[&stop, &Readable(&source)]), Ok(1));
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Readable<'s, T: AsFd>(pub &'s Source<T>);
+
+/// Writing to a [`Source`] as a thing to [`select`] on, as [`Readable`] is for reading.
+pub struct Writable<'s, T: AsFd>(pub &'s Source<T>);
+
+/// A watcher, registered with the first `registered` of the things, counted from `first`.
+struct Watching<'t> {
+    things: &'t [&'t dyn Selectable],
+    first: usize,
+    registered: usize,
+    watcher: Watcher,
+}
+
+impl Watching<'_> {
+    fn index(&self, nth: usize) -> usize {
+        (self.first + nth) % self.things.len()
+    }
+
+    /// Registers with one after the other; returns the first that is ready instead.
+    fn begin(&mut self) -> Option<usize> {
+        for nth in 0..self.things.len() {
+            let index = self.index(nth);
+            if self.things[index].watch(&self.watcher) {
+                return Some(index);
+            }
+            self.registered = nth + 1;
+        }
+        None
+    }
+
+    /// Takes all registrations back.
+    fn end(&mut self) {
+        while self.registered > 0 {
+            self.registered -= 1;
+            self.things[self.index(self.registered)].unwatch(&self.watcher);
+        }
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl<T> Watch for JoinHandle<T> {
+    fn watch(&self, _: &Watcher) -> bool {
+        !self.watch_end()
+    }
+
+    fn unwatch(&self, _: &Watcher) {
+        self.unwatch_end();
+    }
+}
+
+impl Watch for Timer {
+    fn watch(&self, _: &Watcher) -> bool {
+        self.at <= core::clock()
+    }
+
+    fn unwatch(&self, _: &Watcher) {}
+
+    fn due(&self) -> Option<Instant> {
+        Some(self.at)
+    }
+}
+
+impl<T: AsFd> Watch for Readable<'_, T> {
+    fn watch(&self, _: &Watcher) -> bool {
+        watch_source(self.0, Interest::Read)
+    }
+
+    fn unwatch(&self, _: &Watcher) {
+        self.0.disarm(Interest::Read);
+    }
+}
+
+impl<T: AsFd> Watch for Writable<'_, T> {
+    fn watch(&self, _: &Watcher) -> bool {
+        watch_source(self.0, Interest::Write)
+    }
+
+    fn unwatch(&self, _: &Watcher) {
+        self.0.disarm(Interest::Write);
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Readable<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Readable").field(self.0).finish()
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Writable<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Writable").field(self.0).finish()
+    }
+}
+
+/// A source that cannot be registered is ready: the caller's next operation says what is wrong.
+fn watch_source<T: AsFd>(source: &Source<T>, interest: Interest) -> bool {
+    !source.arm(interest).unwrap_or(false)
+}
+
+/// As [`wait`], but not longer than until `due`.
+fn wait_until(due: Option<Instant>, call: CallName) -> Result<(), Unwinding> {
+    let Some(due) = due else { return wait(call) };
+    match core::try_park_until(due, Wait::Call(call)) {
+        Some(parked) => parked,
+        None if thread::panicking() => Err(Unwinding),
+        None => {
+            thread::park_timeout(due.saturating_duration_since(core::clock()));
+            Ok(())
+        }
+    }
+}
+
+/// Where a search of so many begins. Evenly spread over the calls of a thread, and also over every
+/// second or third of them, which may be those of one fiber.
+fn first_of(count: usize) -> usize {
+    thread_local! {
+        static SPREAD: Cell<u64> = const { Cell::new(0) };
+    }
+    let spread = SPREAD.get().wrapping_add(GOLDEN);
+    SPREAD.set(spread);
+    let scaled = (u128::from(spread) * count as u128) >> 64;
+    usize::try_from(scaled).unwrap_or(0)
+}
+
+/// 2^64 divided by the golden ratio: its multiples, modulo 2^64, lie evenly.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What a duration beyond the clock's range means. Arbitrary; nobody waits it out.
+const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);

@@ -1,0 +1,118 @@
+//! Waiting until all have finished.
+//!
+//! Counted by clones, as crossbeam does, and not by `add` and `done` as in Go: a clone that goes
+//! with its fiber is given back however the fiber ends, and none can be given back twice.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::line::{Line, Place, Rules};
+use super::waiter::{Wakes, may_wait};
+use crate::core::Unwinding;
+
+/// Waits until every clone of it is gone.
+///
+/// Give a clone to each fiber or thread that takes part; it counts until it is dropped. To learn
+/// what a fiber returned, join it instead.
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use straightline_sched::{self as sched, sync::WaitGroup};
+///
+/// sched::run(|| {
+///     let (group, done) = (WaitGroup::new(), Rc::new(Cell::new(0)));
+///     for _ in 0..3 {
+///         let (group, done) = (group.clone(), Rc::clone(&done));
+///         sched::spawn(move || {
+///             sched::yield_now();
+///             done.set(done.get() + 1);
+///             drop(group);
+///         });
+///     }
+///     group.wait().unwrap();
+///     assert_eq!(done.get(), 3);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct WaitGroup {
+    shared: Arc<Mutex<State>>,
+}
+
+struct State {
+    /// The clones that are there.
+    members: usize,
+    line: Line,
+}
+
+impl WaitGroup {
+    /// A group with one member: what is returned.
+    pub fn new() -> Self {
+        Self { shared: Arc::new(Mutex::new(State { members: 1, line: Line::new() })) }
+    }
+
+    /// Drops this clone and waits until all others are dropped, or wait as well.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, unless this is the last clone.
+    ///
+    /// # Cancellation
+    ///
+    /// This clone does not count any more; the others are not concerned.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`] if there are others and the caller unwinds.
+    pub fn wait(self) -> Result<(), Unwinding> {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        if shared.lock().members == 0 {
+            return Ok(());
+        }
+        may_wait()?;
+        let state = shared.lock();
+        if state.members == 0 {
+            return Ok(());
+        }
+        Place::join(&shared, state, RULES, 1).wait(&"WaitGroup::wait")?;
+        Ok(())
+    }
+}
+
+impl Clone for WaitGroup {
+    /// One more member. Not a yield point.
+    fn clone(&self) -> Self {
+        self.shared.lock().members += 1;
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for WaitGroup {
+    fn drop(&mut self) {
+        let mut wakes = Wakes::default();
+        let mut state = self.shared.lock();
+        state.members -= 1;
+        if state.members == 0 {
+            state.line.dismiss_all(&mut wakes);
+        }
+        drop(state);
+        wakes.wake_all();
+    }
+}
+
+impl Default for WaitGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitGroup").field("members", &self.shared.lock().members).finish()
+    }
+}
+
+/// Nobody's leaving concerns those who stay.
+const RULES: Rules<State> = Rules { line: |state| &mut state.line, left: |_, _, _| () };

@@ -1,0 +1,62 @@
+//! What `select` asks of the things it waits for.
+//!
+//! A *watcher* is a `select` in progress. It registers with each of its things, under the lock of
+//! each, and is woken when one may have become ready. It takes nothing: a thing wakes a plain
+//! waiter as if no watcher were there, and all watchers besides, so none of them can swallow the
+//! wake-up of another.
+
+use std::time::Instant;
+
+use super::waiter::{Waiter, Wakes};
+
+/// The watchers of one thing. A wake-up takes them all out; who goes on watching comes again.
+#[derive(Default)]
+pub(super) struct Watchers {
+    entries: Vec<Watcher>,
+}
+
+/// A `select` in progress.
+#[derive(Clone, Debug)]
+pub struct Watcher {
+    /// Tells it from every other of the process.
+    id: u64,
+    waiter: Waiter,
+}
+
+/// The private half of [`Selectable`](super::Selectable).
+pub trait Watch {
+    /// Returns true if the thing is ready. Otherwise has the watcher woken when it may be.
+    fn watch(&self, watcher: &Watcher) -> bool;
+
+    /// Forgets the watcher, after a [`watch`](Self::watch) that returned false.
+    fn unwatch(&self, watcher: &Watcher);
+
+    /// When the thing becomes ready by itself.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(id: u64) -> Self {
+        Self { id, waiter: Waiter::current() }
+    }
+}
+
+impl Watchers {
+    pub(super) const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, watcher: &Watcher) {
+        self.entries.push(watcher.clone());
+    }
+
+    pub(super) fn remove(&mut self, watcher: &Watcher) {
+        self.entries.retain(|entry| entry.id != watcher.id);
+    }
+
+    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
+        self.entries.drain(..).for_each(|entry| wakes.push(entry.waiter));
+    }
+}

@@ -1,0 +1,107 @@
+//! One initialiser runs at a time, and its value is everybody's; if it fails, the next one runs.
+
+mod common;
+
+use std::cell::Cell;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+
+use common::{on_a_shard, settle};
+use straightline_sched::{self as sched, Unwinding, sync::OnceCell};
+
+#[test]
+fn all_get_the_value_of_the_first() {
+    on_a_shard(|| {
+        let (cell, runs) = (Rc::new(OnceCell::new()), Rc::new(Cell::new(0)));
+        let fibers: Vec<_> = (0..5)
+            .map(|number| {
+                let (cell, runs) = (Rc::clone(&cell), Rc::clone(&runs));
+                sched::spawn(move || {
+                    let initialise = || {
+                        runs.set(runs.get() + 1);
+                        settle();
+                        number
+                    };
+                    *cell.get_or_init(initialise).unwrap()
+                })
+            })
+            .collect();
+        assert!(fibers.into_iter().all(|fiber| fiber.join().unwrap() == 0));
+        assert_eq!(runs.get(), 1);
+        assert_eq!(cell.get(), Some(&0));
+    });
+}
+
+#[test]
+fn the_next_runs_its_own_if_the_first_unwinds() {
+    on_a_shard(|| {
+        for end in [sched::park, || resume_unwind(Box::new("broken"))] {
+            let cell = Rc::new(OnceCell::new());
+            let first = sched::spawn({
+                let cell = Rc::clone(&cell);
+                move || {
+                    let initialise = || {
+                        sched::yield_now();
+                        end();
+                        "first"
+                    };
+                    cell.get_or_init(initialise).is_ok()
+                }
+            });
+            let second = sched::spawn({
+                let cell = Rc::clone(&cell);
+                move || *cell.get_or_init(|| "second").unwrap()
+            });
+            settle();
+            first.cancel();
+            assert!(first.join().is_err());
+            assert_eq!(second.join().unwrap(), "second");
+            assert_eq!(Rc::into_inner(cell).unwrap().into_inner(), Some("second"));
+        }
+    });
+}
+
+#[test]
+fn the_next_runs_its_own_if_the_first_fails() {
+    /// An error of the user's.
+    #[derive(Debug, PartialEq)]
+    struct Failed;
+    impl From<Unwinding> for Failed {
+        fn from(_: Unwinding) -> Self {
+            Self
+        }
+    }
+    on_a_shard(|| {
+        let cell = Rc::new(OnceCell::new());
+        let second = sched::spawn({
+            let cell = Rc::clone(&cell);
+            move || {
+                sched::yield_now();
+                cell.get_or_try_init(|| Ok::<_, Failed>(2)).copied()
+            }
+        });
+        let initialise = || {
+            settle();
+            Err(Failed)
+        };
+        assert_eq!(cell.get_or_try_init(initialise), Err(Failed));
+        assert_eq!(second.join().unwrap(), Ok(2));
+    });
+}
+
+#[test]
+fn a_set_waits_for_the_initialiser() {
+    on_a_shard(|| {
+        let cell = Rc::new(OnceCell::new());
+        let setter = sched::spawn({
+            let cell = Rc::clone(&cell);
+            move || cell.set("set")
+        });
+        let initialise = || {
+            settle();
+            "made"
+        };
+        assert_eq!(cell.get_or_init(initialise), Ok(&"made"));
+        assert_eq!(setter.join().unwrap(), Err("set"));
+    });
+}

@@ -1,0 +1,260 @@
+//! Threads, waiting jobs and lost threads of a pool are bounded; what does not fit is refused.
+
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use quickcheck::{QuickCheck, TestResult};
+use straightline_sched::{
+    self as sched, JoinError, JoinHandle, OffloadConfig, OffloadError, OffloadPool,
+};
+
+/// Jobs wait here until it is opened. In a test that fails their threads stay, and harm nobody.
+#[derive(Clone, Default)]
+struct Gate {
+    open: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.0.lock().expect("no panics") = true;
+        self.open.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let open = self.open.0.lock().expect("no panics");
+        drop(self.open.1.wait_while(open, |open| !*open).expect("no panics"));
+    }
+}
+
+/// The body's result; a cancel if it still waits after far longer than it takes.
+fn unless_it_hangs<T: 'static>(
+    body: impl FnOnce() -> T + 'static,
+) -> io::Result<Result<T, JoinError>> {
+    sched::run(|| {
+        let me = sched::current();
+        let fiber = sched::spawn(move || {
+            let result = body();
+            me.unpark();
+            result
+        });
+        sched::park_timeout(Duration::from_secs(30));
+        fiber.cancel();
+        fiber.join()
+    })
+}
+
+/// Waits for what a thread of the pool does, which nobody is told of.
+fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        sched::sleep(Duration::from_millis(1));
+    }
+}
+
+fn pool(threads_max: usize, queue_max: usize, threads_lost_max: usize) -> Rc<OffloadPool> {
+    let idle_timeout = Duration::from_secs(60);
+    let name = "bounded".to_owned();
+    let config = OffloadConfig { threads_max, queue_max, threads_lost_max, idle_timeout, name };
+    Rc::new(OffloadPool::new(config))
+}
+
+type Caller = JoinHandle<Result<(), OffloadError>>;
+
+/// A fiber that waits for a job that waits for the gate.
+fn gated(pool: &Rc<OffloadPool>, gate: &Gate) -> Caller {
+    let (pool, gate) = (Rc::clone(pool), gate.clone());
+    sched::spawn(move || pool.run(move || gate.pass()))
+}
+
+fn cancel(caller: Caller) {
+    caller.cancel();
+    assert!(caller.join().expect_err("it was cancelled").is_cancelled());
+}
+
+fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> TestResult {
+    let threads = usize::from(threads % 4) + 1;
+    let (queue, lost_max) = (usize::from(queue % 5), usize::from(lost_max % 4));
+    let jobs = usize::from(jobs % 12);
+    unless_it_hangs(move || {
+        let (pool, gate) = (pool(threads, queue, lost_max), Gate::default());
+        let mut callers: Vec<_> = (0..jobs).map(|_| gated(&pool, &gate)).collect();
+        sched::yield_now();
+        // So many fit, and it is the first that do.
+        let fit = jobs.min(threads + queue);
+        for caller in callers.split_off(fit) {
+            assert!(caller.join().expect("ended").expect_err("refused").is_full());
+        }
+        assert!(callers.iter().all(|caller| !caller.is_finished()));
+        until(|| pool.stats().idle == 0);
+        let (mut running, mut lost) = (fit.min(threads), 0);
+        assert_eq!(pool.stats().queued, fit - running);
+        for leaver in leavers {
+            if callers.is_empty() {
+                break;
+            }
+            let leaver = usize::from(leaver) % callers.len();
+            lost += usize::from(leaver < running);
+            cancel(callers.remove(leaver));
+            // A lost thread is replaced up to the cap, and the next in the queue comes up.
+            let serving = (threads + lost.min(lost_max)).saturating_sub(lost);
+            running = callers.len().min(serving);
+            until(|| pool.stats().idle == 0);
+            let stats = pool.stats();
+            assert_eq!((stats.lost, stats.queued), (lost, callers.len() - running), "{stats:?}");
+            assert!(stats.threads <= threads + lost.min(lost_max), "{stats:?}");
+        }
+        gate.open();
+        callers.into_iter().for_each(|caller| caller.join().expect("ended").expect("accepted"));
+        until(|| pool.stats().lost == 0);
+        let stats = pool.stats();
+        assert_eq!(stats.refused_total, (jobs - fit) as u64);
+        assert_eq!(stats.queued, 0);
+        assert!(stats.threads <= threads + lost_max);
+    })
+    .expect("a shard")
+    .expect("no wait without end");
+    TestResult::passed()
+}
+
+#[test]
+fn a_pool_does_as_its_model() {
+    let check: fn(u8, u8, u8, u8, Vec<u8>) -> TestResult = model;
+    QuickCheck::new().tests(60).quickcheck(check);
+}
+
+#[test]
+fn the_queue_takes_its_limit_and_not_one_more() {
+    unless_it_hangs(|| {
+        let (pool, gate) = (pool(1, 2, 0), Gate::default());
+        let callers: Vec<_> = (0..3).map(|_| gated(&pool, &gate)).collect();
+        sched::yield_now();
+        let error = pool.run(|| ()).unwrap_err();
+        assert!(error.is_full());
+        assert!(!error.is_closed() && !error.is_out_of_threads() && !error.is_unwinding());
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::ResourceBusy);
+        gate.open();
+        callers.into_iter().for_each(|caller| caller.join().unwrap().unwrap());
+        pool.run(|| ()).unwrap();
+        assert_eq!(pool.stats().refused_total, 1);
+    })
+    .unwrap()
+    .unwrap();
+}
+
+#[test]
+fn a_job_that_has_not_begun_never_does_when_its_caller_leaves() {
+    unless_it_hangs(|| {
+        let (pool, gate) = (pool(1, 1, 0), Gate::default());
+        let first = gated(&pool, &gate);
+        sched::yield_now();
+        until(|| pool.stats().idle == 0);
+        let dropped = Arc::new(());
+        let second = sched::spawn({
+            let (pool, dropped) = (Rc::clone(&pool), Arc::clone(&dropped));
+            move || pool.run(move || drop(dropped))
+        });
+        sched::yield_now();
+        assert_eq!(pool.stats().queued, 1);
+        cancel(second);
+        assert_eq!(Arc::strong_count(&dropped), 1, "its closure is gone");
+        assert_eq!((pool.stats().queued, pool.stats().lost), (0, 0));
+        gate.open();
+        first.join().unwrap().unwrap();
+        assert_eq!(pool.stats().completed_total, 1);
+    })
+    .unwrap()
+    .unwrap();
+}
+
+#[test]
+fn without_a_replacement_the_pool_refuses_until_a_lost_thread_is_back() {
+    unless_it_hangs(|| {
+        let (pool, gate) = (pool(1, 0, 1), Gate::default());
+        for lost in 1..=2 {
+            let caller = gated(&pool, &gate);
+            sched::yield_now();
+            until(|| pool.stats().idle == 0);
+            cancel(caller);
+            assert_eq!(pool.stats().lost, lost);
+        }
+        assert!(pool.run(|| ()).unwrap_err().is_full());
+        gate.open();
+        until(|| pool.stats().lost == 0);
+        assert_eq!(pool.run(|| 3).unwrap(), 3);
+        assert_eq!(pool.stats().completed_total, 3, "the lost jobs have ended, too");
+        until(|| pool.stats().threads == 1);
+    })
+    .unwrap()
+    .unwrap();
+}
+
+#[test]
+fn closing_drops_what_has_not_begun_and_lets_the_rest_end() {
+    unless_it_hangs(|| {
+        let (pool, gate) = (pool(1, 5, 0), Gate::default());
+        let running = gated(&pool, &gate);
+        sched::yield_now();
+        until(|| pool.stats().idle == 0);
+        let waiting: Vec<_> = (0..5).map(|_| gated(&pool, &gate)).collect();
+        sched::yield_now();
+        pool.close();
+        for caller in waiting {
+            assert!(caller.join().unwrap().unwrap_err().is_closed());
+        }
+        assert!(pool.run(|| ()).unwrap_err().is_closed());
+        assert!(!running.is_finished());
+        gate.open();
+        running.join().unwrap().unwrap();
+        until(|| pool.stats().threads == 0);
+    })
+    .unwrap()
+    .unwrap();
+}
+
+#[test]
+fn a_thread_with_nothing_to_do_ends() {
+    unless_it_hangs(|| {
+        let idle_timeout = Duration::from_millis(1);
+        let config = OffloadConfig { idle_timeout, ..OffloadConfig::default() };
+        let pool = OffloadPool::new(config);
+        for round in 1..=3 {
+            pool.run(|| ()).unwrap();
+            until(|| pool.stats().threads == 0);
+            assert_eq!((pool.stats().idle, pool.stats().completed_total), (0, round));
+        }
+    })
+    .unwrap()
+    .unwrap();
+}
+
+#[test]
+fn a_result_that_nobody_takes_may_panic_as_it_is_dropped() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("dropped"));
+        }
+    }
+    unless_it_hangs(|| {
+        let (pool, gate) = (pool(1, 1, 0), Gate::default());
+        let caller = sched::spawn({
+            let (pool, gate) = (Rc::clone(&pool), gate.clone());
+            move || {
+                pool.run(move || {
+                    gate.pass();
+                    Panics
+                })
+            }
+        });
+        sched::yield_now();
+        until(|| pool.stats().idle == 0);
+        caller.cancel();
+        assert!(caller.join().is_err_and(|error| error.is_cancelled()));
+        gate.open();
+        until(|| pool.stats().lost == 0);
+        assert_eq!(pool.run(|| 1).unwrap(), 1);
+    })
+    .unwrap()
+    .unwrap();
+}
