@@ -25,7 +25,7 @@ use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Wait};
+use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Tick, Wait};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -452,6 +452,8 @@ impl Shard {
     /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
     #[cold]
     fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
+        // If a timed wait ends by this, its time is no concern of the waits that follow.
+        fiber.wake_at.set(Tick::NEVER);
         if raises <= RAISES_MAX {
             unwind::raise(reason);
         }

@@ -19,7 +19,7 @@
 //!   once: there is nothing to wait for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -141,7 +141,7 @@ impl<'scope> Scope<'scope, '_> {
     fn new(shard: &Shard) -> Self {
         let family = Rc::new(Family {
             parent: shard.current(),
-            children: RefCell::new(HashMap::new()),
+            children: RefCell::new(BTreeMap::new()),
             panic: Cell::new(None),
             cancelled: Cell::new(false),
         });

@@ -104,7 +104,6 @@ impl Shard {
         let (fiber, at) = (self.current(), self.tick_of(at));
         fiber.wake_at.set(at);
         self.set_alarm(&fiber, at);
-        // If this unwinds, the time stays set, and ends some later wait early, which is allowed.
         let parked = self.park(wait);
         fiber.wake_at.set(Tick::NEVER);
         parked

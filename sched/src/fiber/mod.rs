@@ -22,7 +22,7 @@ mod wait;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::Location;
 use std::rc::Rc;
@@ -144,7 +144,7 @@ pub(crate) struct Family {
     /// Whose frame they may borrow from: it does not leave the scope while there are children.
     pub(crate) parent: Rc<FiberCell>,
     /// Those that are not over, or were given up and have children themselves.
-    pub(crate) children: RefCell<HashMap<FiberKey, Rc<FiberCell>>>,
+    pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
     /// What one of them panicked with that nobody joins.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Further children never begin.
@@ -242,7 +242,7 @@ impl FiberCell {
     }
 }
 
-/// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
-/// AddressSanitizer has corosensei keep more.
+// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
+// AddressSanitizer has corosensei keep more.
 #[cfg(all(target_pointer_width = "64", not(feature = "sanitizer")))]
 const _: () = assert!(size_of::<FiberCell>() <= 176);
