@@ -7,13 +7,12 @@
 //! and then nothing is said. Circles over several shards are not found, and neither are those
 //! through channels, where anybody may come and send.
 //!
-//! What is left is found late: a shard that waits without end looks, after a while, whether all of
-//! its fibers wait for something that only another fiber or thread can do. If the process has no
-//! other thread, nobody will.
+//! What is left is found late: a shard that has been quiet for a while looks whether all of its
+//! fibers wait for something that only another fiber or thread can do. If the process has no other
+//! thread, nobody will.
 
 use std::fmt::Write;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use super::inspect::Label;
 use super::local;
@@ -76,27 +75,18 @@ impl Shard {
         }
     }
 
-    /// How long a wait that nothing limits may last before [`after_endless_wait`] looks around.
-    ///
-    /// [`after_endless_wait`]: Self::after_endless_wait
-    pub(super) fn limit_endless_wait(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let looked = self.looked_stuck_at.get() == Some(self.pulse.beats());
-        timeout.or(self.stall_limit.filter(|_| !looked))
-    }
-
-    /// Reports a shard whose fibers all wait for each other, once it has waited for a while.
-    pub(super) fn after_endless_wait(&self, since: Instant) {
-        let Some(limit) = self.stall_limit else { return };
-        let beats = self.pulse.beats();
-        let is_quiet = self.ready.borrow().is_empty() && self.now.get() - since >= limit;
-        if !is_quiet || self.looked_stuck_at.replace(Some(beats)) == Some(beats) {
-            return;
-        }
+    /// Reports a shard whose fibers all wait for each other. The monitor has it look when it has
+    /// been quiet for a while.
+    pub(super) fn tell_if_stuck(&self) {
         let waits_inside = |fiber: &Rc<FiberCell>| {
             let wait = fiber.wait.get();
             matches!(wait, Wait::End(_) | Wait::Lock(_) | Wait::Children | Wait::Call(_))
         };
-        if self.fibers.borrow().values().all(waits_inside) && watch::is_only_thread() {
+        if self.ready.borrow().is_empty()
+            && self.timers.borrow().len() == 0
+            && self.fibers.borrow().values().all(waits_inside)
+            && watch::is_only_thread()
+        {
             self.report(&Report::Deadlock(self.inspect()));
         }
     }

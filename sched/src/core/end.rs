@@ -36,13 +36,13 @@ impl Shard {
                 self.cancel(&fiber);
             }
         }
-        let give_up_at = self.driver.now() + END_GRACE;
+        let give_up_at = self.clock().saturating_add(END_GRACE);
         loop {
             self.run_ready();
             if self.fibers.borrow().is_empty() {
                 break;
             }
-            if self.driver.now() >= give_up_at {
+            if self.clock() >= give_up_at {
                 self.give_up_all();
                 break;
             }

@@ -108,7 +108,7 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
 
 impl FiberInfo {
     pub(super) fn of(shard: &Shard, fiber: &FiberCell) -> Self {
-        let (now, wait) = (shard.tick_of(shard.driver.now()), fiber.wait.get());
+        let (now, wait) = (shard.clock(), fiber.wait.get());
         let is_resting = fiber.body.try_borrow().is_ok_and(|body| body.is_resting());
         let state = if shard.try_current().is_some_and(|it| it.key == fiber.key) {
             FiberState::Running

@@ -16,6 +16,7 @@ use super::letterbox::Letterbox;
 use super::local;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
+use crate::watch::Pulse;
 
 /// A way to a shard that any thread may hold.
 ///
@@ -34,6 +35,7 @@ use crate::fiber::FiberKey;
 pub struct Handle {
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
+    pulse: Arc<Pulse>,
 }
 
 /// Why a shard does not take a fiber from another thread.
@@ -68,6 +70,8 @@ pub(crate) enum Message {
     Wake(FiberKey),
     /// List the fibers, with so many backtraces.
     Inspect(usize, mpsc::Sender<Vec<FiberInfo>>),
+    /// Do what is to be done now and then.
+    Housekeep,
 }
 
 /// A fiber that another thread wants to be run.
@@ -86,6 +90,7 @@ impl Handle {
         local::with(|shard| Self {
             mailbox: Arc::clone(&shard.mailbox),
             counters: Arc::clone(&shard.counters),
+            pulse: Arc::clone(&shard.pulse),
         })
     }
 
@@ -93,7 +98,7 @@ impl Handle {
     ///
     /// Not a yield point.
     pub fn stats(&self) -> Stats {
-        self.counters.read()
+        self.counters.stats(&self.pulse)
     }
 
     /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.

@@ -372,10 +372,10 @@ impl Shard {
         let left = self.budget.get();
         let spent = left == 0
             || left % CLOCK_EVERY == 1
-                && self.driver.now().saturating_duration_since(self.now.get()) > SLICE_MAX;
+                && self.clock().saturating_since(self.tick.get()) > SLICE_MAX;
         if spent {
             // The turn's clock is what a deadline is compared with.
-            self.set_now(self.driver.now());
+            self.tick.set(self.clock());
         } else {
             self.budget.set(left - 1);
         }

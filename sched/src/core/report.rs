@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inspect::FiberInfo;
+use super::mailbox::Message;
 use super::shard::Shard;
 use crate::fiber::overflow::tell_running;
 use crate::watch::{Running, Stall, watch};
@@ -101,11 +102,14 @@ fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
 }
 
 impl Shard {
-    /// Has the monitor look at this shard, if a limit is set.
+    /// Has the monitor look at this shard; it reports stalls if a limit is set.
     pub(super) fn watch(&self, limit: Option<Duration>) {
-        let Some(limit) = limit else { return };
-        let reporter = self.reporter.clone();
-        watch(Arc::downgrade(&self.pulse), limit, describe_running, move |stall| {
+        let (reporter, mailbox) = (self.reporter.clone(), Arc::clone(&self.mailbox));
+        let housekeep = move || {
+            // A shard that has ended has nothing to keep.
+            let _ = mailbox.send(Message::Housekeep);
+        };
+        watch(Arc::downgrade(&self.pulse), limit, describe_running, housekeep, move |stall| {
             reporter.report(&Report::Stalled(stall));
         });
     }

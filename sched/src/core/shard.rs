@@ -85,10 +85,7 @@ pub(crate) struct Shard {
     pub(crate) id: u64,
     pub(crate) driver: Driver,
     /// The turn's reading of the clock.
-    pub(crate) now: Cell<Instant>,
-    /// The same, since `started_at`.
     pub(crate) tick: Cell<Tick>,
-    pub(crate) started_at: Instant,
     /// Every fiber that is not over: the owner.
     pub(crate) fibers: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
     /// Each fiber stands here at most once, see [`FiberCell::queued`].
@@ -112,11 +109,9 @@ pub(crate) struct Shard {
     /// What ended fibers used of their stacks, if that is asked for.
     pub(super) census: RefCell<Census>,
     /// When the stacks may be trimmed again.
-    pub(super) trim_at: Cell<Instant>,
-    /// After how long of waiting without end the shard looks whether anything can end it.
-    pub(super) stall_limit: Option<Duration>,
-    /// The pulse when it last looked: until a fiber runs the answer stays the same.
-    pub(super) looked_stuck_at: Cell<Option<u64>>,
+    pub(super) trim_at: Cell<Tick>,
+    /// There is something to trim.
+    pub(super) trimming: Cell<bool>,
     /// The pulse when the driver and the mailbox were last asked.
     looked_at: Cell<u64>,
     /// No fiber has run since the last look outside.
@@ -206,25 +201,22 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
 /// # std::io::Result::Ok(())
 /// ```
 pub fn now() -> Instant {
-    local::with(|shard| shard.now.get())
+    local::with(Shard::now)
 }
 
 /// The time now, as the shard's driver tells it; the system's where there is no shard.
 pub(crate) fn clock() -> Instant {
-    local::try_with(|shard| shard.driver.now()).unwrap_or_else(Instant::now)
+    local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(Instant::now)
 }
 
 impl Shard {
     fn new(config: &Config) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let driver = Driver::new()?;
-        let driver_now = driver.now();
         let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            now: Cell::new(driver_now),
-            tick: Cell::new(Tick::of(driver_now, driver_now)),
-            started_at: driver_now,
+            tick: Cell::new(Tick::from_nanos(0)),
             driver,
             fibers: RefCell::default(),
             ready: RefCell::default(),
@@ -241,9 +233,8 @@ impl Shard {
             ending: Cell::new(false),
             deferred: RefCell::default(),
             census: RefCell::default(),
-            trim_at: Cell::new(driver_now),
-            stall_limit: config.stall_limit,
-            looked_stuck_at: Cell::new(None),
+            trim_at: Cell::new(Tick::from_nanos(0)),
+            trimming: Cell::new(false),
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
@@ -253,7 +244,7 @@ impl Shard {
     /// The second half of a turn: messages, events, the clock, timers.
     ///
     /// It does not wait past `until`.
-    pub(super) fn look_outside(&self, until: Option<Instant>) {
+    pub(super) fn look_outside(&self, until: Option<Tick>) {
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
         let beats = self.pulse.beats();
         if busy && beats - self.looked_at.get() < BEATS_MAX {
@@ -261,30 +252,18 @@ impl Shard {
         }
         self.looked_at.set(beats);
         self.read_mail(self.mailbox.take());
-        let timeout = self.timeout(busy, until);
-        let endless = timeout.is_none();
-        let timeout = self.trim_stacks(self.limit_endless_wait(timeout));
+        let mut timeout = self.timeout(busy, until);
+        if self.trimming.get() {
+            timeout = self.trim_stacks(timeout);
+        }
         let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
-        let before = self.now.get();
-        self.set_now(self.driver.now());
+        self.tick.set(self.clock());
         self.ring_alarms();
-        if endless {
-            self.after_endless_wait(before);
-        }
         self.counters.turns.add(1);
-        self.publish_gauges();
-    }
-
-    pub(super) fn publish_gauges(&self) {
-        let counters = &self.counters;
-        counters.resumed.set(self.pulse.resumes());
-        counters.fibers_now.set(self.fibers.borrow().len() as u64);
-        counters.ready_now.set(self.ready.borrow().len() as u64);
-        counters.alarms_now.set(self.timers.borrow().len() as u64);
-        counters.sources_now.set(self.sources.borrow().len() as u64);
+        self.counters.ready_now.set(self.ready.borrow().len() as u64);
     }
 
     /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
@@ -382,6 +361,10 @@ impl Shard {
         match message {
             Message::Unpark(key) => self.unpark_key(key),
             Message::Wake(key) => self.wake_key(key),
+            Message::Housekeep => {
+                self.trimming.set(true);
+                self.tell_if_stuck();
+            }
             // Who asked may be gone by now.
             Message::Inspect(backtraces_max, answer) => {
                 let _ = answer.send(self.inspect_with_backtraces(backtraces_max));
@@ -391,7 +374,7 @@ impl Shard {
     }
 
     /// How long the driver may wait.
-    fn timeout(&self, busy: bool, until: Option<Instant>) -> Option<Duration> {
+    fn timeout(&self, busy: bool, until: Option<Tick>) -> Option<Duration> {
         if busy {
             return Some(Duration::ZERO);
         }
@@ -401,9 +384,9 @@ impl Shard {
         if !self.ready.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = self.timers.borrow().next_at().map(|at| at.instant(self.started_at));
+        let next = self.timers.borrow().next_at();
         let at = next.into_iter().chain(until).min()?;
-        Some(at.saturating_duration_since(self.driver.now()))
+        Some(at.saturating_since(self.clock()))
     }
 }
 

@@ -156,8 +156,7 @@ impl<T: AsFd> Source<T> {
             let waiting = Waiting { source: self, shard, interest };
             shard.park_at_most(self.wait_for(interest), at)?;
             drop(waiting);
-            let in_time =
-                at.is_none_or(|at| shard.now.get() < at) || self.has_changed(shard, interest);
+            let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(shard, interest);
             self.clear(interest);
             Ok(in_time)
         })
@@ -355,6 +354,7 @@ impl<T: AsFd> Source<T> {
             sources.remove(key);
             return Err(error);
         }
+        shard.counters.sources_now.set(sources.len() as u64);
         self.registration.set(Some(Registration { shard_id: shard.id, key }));
         Ok(&mut sources[key])
     }
@@ -366,7 +366,10 @@ impl<T: AsFd> Source<T> {
         local::try_with(|shard| {
             if shard.id == shard_id {
                 // Dropped at the end, when the table is not borrowed any more.
-                let _state = shard.sources.borrow_mut().remove(key);
+                let mut sources = shard.sources.borrow_mut();
+                let _state = sources.remove(key);
+                shard.counters.sources_now.set(sources.len() as u64);
+                drop(sources);
                 // It fails only if the descriptor was closed behind our back, and then the driver
                 // has forgotten it already.
                 let _ = shard.driver.remove(self.inner().as_fd());

@@ -14,6 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::bell::Bell;
 use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
@@ -22,6 +23,8 @@ pub(crate) struct Driver {
     epoll: OwnedFd,
     waker: Waker,
     events: RefCell<Vec<Event>>,
+    started_at: Instant,
+    started_nanos: u64,
 }
 
 /// Ends the current or the next wait of its driver, from any thread.
@@ -45,7 +48,9 @@ impl Driver {
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
         let shared = Arc::new(WakerShared { eventfd, bell: Bell::new() });
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
-        Ok(Self { epoll, waker: Waker { shared }, events })
+        let started_at = Instant::now();
+        let started_nanos = monotonic_nanos();
+        Ok(Self { epoll, waker: Waker { shared }, events, started_at, started_nanos })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
@@ -110,9 +115,15 @@ impl Driver {
         self.waker.clone()
     }
 
-    #[allow(clippy::unused_self)] // time belongs to the driver: a simulated one has its own
-    pub(crate) fn now(&self) -> Instant {
-        Instant::now()
+    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
+    /// this has reached has passed by `Instant` too.
+    #[inline]
+    pub(crate) fn elapsed_nanos(&self) -> u64 {
+        monotonic_nanos() - self.started_nanos
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        self.started_at
     }
 }
 
@@ -139,3 +150,10 @@ fn flags(interests: Interests) -> EventFlags {
 
 /// Both directions are over, or the descriptor failed: whoever waits must look.
 const CLOSED: EventFlags = EventFlags::HUP.union(EventFlags::ERR);
+
+/// The clock of `Instant`, as a number.
+fn monotonic_nanos() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    // Neither is ever negative, and the seconds fit for 584 years after the machine's start.
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}

@@ -44,12 +44,14 @@ pub(crate) struct Running<'a> {
 /// call in a signal handler.
 pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));
 
-/// Watches the calling thread's shard until its pulse is dropped: `report` is called, on the
-/// monitor's thread, for each fiber that runs for longer than `limit`.
+/// Watches the calling thread's shard until its pulse is dropped. On the monitor's thread `report`
+/// is called for each fiber that runs for longer than `limit`, and `housekeep` when the shard falls
+/// quiet, and now and then while it does not.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
-    limit: Duration,
+    limit: Option<Duration>,
     describe: Describe,
+    housekeep: impl Fn() + Send + 'static,
     report: impl Fn(Stall) + Send + 'static,
 ) {
     os::set_describe(describe);
@@ -57,6 +59,7 @@ pub(crate) fn watch(
         pulse,
         thread: os::this_thread(),
         limit,
+        housekeep: Box::new(housekeep),
         report: Box::new(report),
     });
 }

@@ -58,7 +58,9 @@ pub(super) struct Watched {
     pub(super) pulse: Weak<Pulse>,
     /// The shard's thread, by the system's number.
     pub(super) thread: i32,
-    pub(super) limit: Duration,
+    pub(super) limit: Option<Duration>,
+    /// Asks the shard to do what is to be done now and then.
+    pub(super) housekeep: Box<dyn Fn() + Send>,
     pub(super) report: Box<dyn Fn(Stall) + Send>,
 }
 
@@ -88,6 +90,8 @@ struct Seen {
     beats: u64,
     since: Instant,
     reported: bool,
+    /// Its pulse when it was last asked to keep house, and when.
+    housekept: (u64, Instant),
 }
 
 fn run() {
@@ -102,6 +106,7 @@ fn run() {
                 beats: 0,
                 since: now,
                 reported: false,
+                housekept: (0, now),
             }));
             empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
             if empty_rounds > EMPTY_ROUNDS_MAX {
@@ -109,7 +114,8 @@ fn run() {
                 return;
             }
         }
-        let shortest = shards.iter().map(|seen| seen.watched.limit).min().unwrap_or(ROUND_MAX);
+        let shortest = shards.iter().filter_map(|seen| seen.watched.limit).min();
+        let shortest = shortest.unwrap_or(ROUND_MAX);
         thread::sleep((shortest / 4).clamp(ROUND_MIN, ROUND_MAX));
         shards.retain_mut(look);
     }
@@ -119,12 +125,19 @@ fn run() {
 fn look(seen: &mut Seen) -> bool {
     let Some(pulse) = seen.watched.pulse.upgrade() else { return false };
     let (beats, now) = (pulse.beats(), Instant::now());
-    if beats != seen.beats || beats % 2 == 0 {
+    let moved = beats != seen.beats;
+    if moved || beats % 2 == 0 {
         (seen.beats, seen.since, seen.reported) = (beats, now, false);
+        // When it falls quiet after some work, and now and then while it works.
+        let (kept_beats, kept_at) = seen.housekept;
+        if kept_beats != beats && (!moved || now - kept_at >= HOUSEKEEPING_INTERVAL) {
+            seen.housekept = (beats, now);
+            (seen.watched.housekeep)();
+        }
         return true;
     }
     let held_for = now - seen.since;
-    if held_for < seen.watched.limit || seen.reported {
+    if seen.reported || seen.watched.limit.is_none_or(|limit| held_for < limit) {
         return true;
     }
     seen.reported = true;
@@ -186,6 +199,9 @@ impl fmt::Display for StallCause {
         }
     }
 }
+
+/// How often a shard that never falls quiet is asked to keep house.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A look takes some 100 ns a shard; but nobody needs more of them than this.
 const ROUND_MIN: Duration = Duration::from_millis(5);
