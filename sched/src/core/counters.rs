@@ -124,5 +124,8 @@ impl Counters {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn stats() -> Stats {
-    super::local::with(|shard| shard.counters.stats(&shard.pulse))
+    super::local::with(|shard| {
+        shard.counters.ready_now.set(shard.ready.borrow().len() as u64);
+        shard.counters.stats(&shard.pulse)
+    })
 }

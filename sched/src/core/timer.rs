@@ -90,15 +90,15 @@ impl Shard {
             let Some(fiber) = fiber else { continue };
             fiber.alarm.set(Tick::NEVER);
             let wake_at = fiber.wake_at.get();
-            let times = [wake_at, fiber.deadline.get().at];
-            if times.iter().any(|at| *at <= alarm) {
+            let ends = [wake_at, fiber.deadline.get().at];
+            if ends.iter().any(|at| *at <= alarm) {
                 if wake_at <= alarm {
                     fiber.wake_at.set(Tick::NEVER);
                 }
                 self.wake(Rc::clone(&fiber));
             }
             // Its turn among the others comes again, perhaps in this very loop.
-            if let Some(next) = times.into_iter().filter(|at| *at > alarm).min() {
+            if let Some(next) = ends.into_iter().filter(|at| *at > alarm).min() {
                 self.set_alarm(&fiber, next);
             }
         }
