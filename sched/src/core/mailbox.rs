@@ -207,6 +207,12 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Whether there may be something to take.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.letters.is_pending()
+    }
+
     /// What has come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Message> {
         self.letters.take()

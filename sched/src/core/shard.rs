@@ -251,7 +251,9 @@ impl Shard {
             return;
         }
         self.looked_at.set(beats);
-        self.read_mail(self.mailbox.take());
+        if self.mailbox.is_pending() || !self.deferred.borrow().is_empty() {
+            self.read_mail(self.mailbox.take());
+        }
         let mut timeout = self.timeout(busy, until);
         if self.trimming.get() {
             timeout = self.trim_stacks(timeout);

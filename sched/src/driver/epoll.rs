@@ -14,9 +14,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::bell::Bell;
+use super::clock::monotonic_nanos;
 use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
 
 pub(crate) struct Driver {
@@ -150,10 +150,3 @@ fn flags(interests: Interests) -> EventFlags {
 
 /// Both directions are over, or the descriptor failed: whoever waits must look.
 const CLOSED: EventFlags = EventFlags::HUP.union(EventFlags::ERR);
-
-/// The clock of `Instant`, as a number.
-fn monotonic_nanos() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    // Neither is ever negative, and the seconds fit for 584 years after the machine's start.
-    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
-}

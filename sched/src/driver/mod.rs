@@ -18,6 +18,8 @@
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod bell;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
+mod clock;
+#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod epoll;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 pub(crate) use epoll::{Driver, Waker};

@@ -21,8 +21,8 @@ use std::time::Duration;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
-/// Whether the process has no thread but the calling one and the monitor; false where that cannot be
-/// found out.
+/// Whether the process has no thread but the calling one and the monitor; false where that cannot
+/// be found out.
 pub(crate) fn is_only_thread() -> bool {
     os::thread_names().is_some_and(|names| {
         let others = names.iter().filter(|name| !name.starts_with(MONITOR_NAME));
