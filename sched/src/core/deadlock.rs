@@ -40,7 +40,10 @@ pub(crate) fn waits_in_chain((shard_id, key): (u64, FiberKey)) -> bool {
     local::try_with(|shard| {
         let fibers = shard.fibers.borrow();
         let holder = fibers.get(key).filter(|_| shard.id == shard_id);
-        holder.is_some_and(|holder| matches!(holder.wait.get(), Wait::End(_) | Wait::Lock(_)))
+        // One that is queued has just been handed what it waited for, as a lock's next holder is.
+        holder.is_some_and(|holder| {
+            !holder.queued.get() && matches!(holder.wait.get(), Wait::End(_) | Wait::Lock(_))
+        })
     })
     .unwrap_or(false)
 }
@@ -96,7 +99,8 @@ impl Shard {
         // There are no other circles, unless one had a way out when it was closed.
         for _ in 0..CHAIN_MAX {
             let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
-            if fiber.cancelled.get() || fiber.deadline.get() != Deadline::NONE {
+            let leaves = fiber.cancelled.get() || fiber.deadline.get() != Deadline::NONE;
+            if leaves || fiber.queued.get() && fiber.key != me.key {
                 return false;
             }
             if fiber.key == me.key {
