@@ -126,9 +126,15 @@ pub(crate) struct Shard {
 /// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
 /// panics, so does `run`, after the same clean-up.
 ///
+/// # Blocking
+///
+/// Blocks the thread until `root` has ended, and the clean-up after it. That takes up to ten
+/// seconds if a fiber is in an [`uncancellable`](crate::uncancellable) section.
+///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism, the first stack, or one for signals.
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
+/// and when `root` was given up for swallowing its deadlines.
 ///
 /// # Panics
 ///
@@ -150,7 +156,11 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     run_with(Config::default(), root)
 }
 
-/// As [`run`], with a [`Config`] of its own.
+/// As [`run`], with a [`Config`] of its own; that one's example shows it.
+///
+/// # Blocking
+///
+/// As [`run`].
 ///
 /// # Errors
 ///
@@ -190,6 +200,8 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
 /// The shard's clock: read once a turn, so it may lag behind by the turn's length.
 ///
 /// Good for stamps and for what is checked often; an [`Instant::now`] of your own is exact.
+///
+/// Not a yield point.
 ///
 /// # Panics
 ///
