@@ -94,8 +94,8 @@ counters! {
     sources_now,
 }
 
-/// The counters of the shard that the calling fiber runs on. [`Handle::stats`](crate::Handle::stats)
-/// reads them from elsewhere.
+/// The counters of the shard that the calling fiber runs on.
+/// [`Handle::stats`](crate::Handle::stats) reads them from elsewhere.
 ///
 /// Not a yield point.
 ///

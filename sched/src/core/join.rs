@@ -190,9 +190,9 @@ impl<T> JoinHandle<T> {
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
-    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at its next
-    /// yield points; then they fail without waiting, and then it is given up: it never runs again,
-    /// and its stack is lost.
+    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at its
+    /// next yield points; then they fail without waiting, and then it is given up: it never runs
+    /// again, and its stack is lost.
     ///
     /// ```
     /// use straightline_sched as sched;

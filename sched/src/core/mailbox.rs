@@ -241,8 +241,8 @@ impl Mailbox {
         self.take()
     }
 
-    /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over, and
-    /// whatever was being sent while the shard ended.
+    /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over,
+    /// and whatever was being sent while the shard ended.
     pub(crate) fn close(&self) {
         drop(self.letters.close());
     }

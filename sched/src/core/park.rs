@@ -158,7 +158,8 @@ pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
 }
 
-/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber runs.
+/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
+/// runs.
 pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| {
         let fiber = shard.try_current()?;

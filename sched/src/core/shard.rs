@@ -56,9 +56,9 @@ pub struct Config {
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: nobody watches.
     pub stall_limit: Option<Duration>,
-    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait to
-    /// begin; further ones are refused. Default: 65,536, which is more than a shard falls behind by
-    /// in a healthy program, and some 10 MiB.
+    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
+    /// to begin; further ones are refused. Default: 65,536, which is more than a shard falls behind
+    /// by in a healthy program, and some 10 MiB.
     pub sent_fibers_max: usize,
     /// Who hears of fibers that misbehave. Default: standard error.
     pub reporter: Reporter,
