@@ -112,8 +112,9 @@
 //! # Ending a fiber
 //!
 //! A fiber that is cancelled ([`JoinHandle::cancel`], the end of its scope or of [`run`]), or past
-//! its [`deadline`], unwinds from the yield point that it waits at or comes to next. Its destructors
-//! run, and nothing is printed. What that leaves behind each call says under *Cancellation*.
+//! its [`deadline`], unwinds from the yield point that it waits at or comes to next. Its
+//! destructors run, and nothing is printed. What that leaves behind each call says under
+//! *Cancellation*.
 //!
 //! - While a fiber unwinds it does not wait: blocking calls in its destructors return at once.
 //! - `catch_unwind` catches it as well: pass it on if [`is_cancel`] says so. A fiber that swallows
