@@ -1,4 +1,5 @@
-//! However the body of a scope unwinds, its fibers are cancelled, and over before the unwind goes on.
+//! However the body of a scope unwinds, its fibers are cancelled, and over before the unwind goes
+//! on.
 
 mod common;
 

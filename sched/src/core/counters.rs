@@ -104,8 +104,8 @@ impl Counters {
     }
 }
 
-/// The counters of the shard that the calling fiber runs on. [`Handle::stats`](crate::Handle::stats)
-/// reads them from elsewhere.
+/// The counters of the shard that the calling fiber runs on.
+/// [`Handle::stats`](crate::Handle::stats) reads them from elsewhere.
 ///
 /// Not a yield point.
 ///

@@ -99,15 +99,18 @@ pub fn remaining() -> Option<Duration> {
 /// Runs `body` without being cancelled and without the deadlines around it: for a section that must
 /// be done whole once it has begun, such as a commit.
 ///
-/// A cancel that comes meanwhile, or a deadline that passes, is raised at the first yield point
-/// after the section. Not at its very end: what `body` returns is never lost, and the caller can
-/// note it before it next waits. Deadlines set inside of `body` hold as ever; give the waits in
-/// there one, because the end of a shard also waits for the section (for ten seconds, then the
-/// fiber is given up).
+/// Deadlines set inside of `body` hold as ever; give the waits in there one, because the end of a
+/// shard also waits for the section (for ten seconds, then the fiber is given up).
 ///
 /// # Blocking
 ///
 /// Not a yield point itself.
+///
+/// # Cancellation
+///
+/// A cancel that comes meanwhile, or an outer deadline that passes, is raised at the first yield
+/// point after the section. Not at its very end: what `body` returns is never lost, and the caller
+/// can note it before it next waits.
 ///
 /// # Panics
 ///

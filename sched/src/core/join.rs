@@ -17,6 +17,22 @@ use crate::fiber::{Birth, Family, FiberCell, FiberKey, Wait};
 /// The right to wait for a fiber and to take what it returned.
 ///
 /// Dropping the handle detaches the fiber: it goes on, and its result is lost.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let handle = sched::spawn(|| {
+///         sched::park();
+///         "unparked"
+///     });
+///     sched::yield_now();
+///     assert!(!handle.is_finished());
+///     handle.fiber().unpark();
+///     assert_eq!(handle.join().unwrap(), "unparked");
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct JoinHandle<T> {
     packet: Rc<Packet<T>>,
     fiber: Rc<FiberCell>,
@@ -40,6 +56,20 @@ enum Left<T> {
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// Why [`JoinHandle::join`] has no value to return.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let fiber = sched::spawn(|| std::panic::resume_unwind(Box::new("no such row")));
+///     let error = fiber.join().unwrap_err();
+///     assert_eq!(error.to_string(), "the fiber panicked: no such row");
+///     assert!(!error.is_cancelled() && !error.is_deadline_exceeded());
+///     let payload = error.into_panic().unwrap();
+///     assert_eq!(payload.downcast_ref(), Some(&"no such row"));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct JoinError {
     kind: Kind,
 }
@@ -123,6 +153,8 @@ impl<T> JoinHandle<T> {
 
     /// A handle to the fiber itself, for waking it.
     ///
+    /// Not a yield point.
+    ///
     /// # Panics
     ///
     /// On another thread than the fiber's, where a `JoinHandle` cannot be anyway.
@@ -130,7 +162,7 @@ impl<T> JoinHandle<T> {
         local::with(|shard| shard.handle_to(&self.fiber))
     }
 
-    /// Whether the fiber has ended, so that [`join`](Self::join) would not wait.
+    /// Whether the fiber has ended, so that [`join`](Self::join) would not wait. Not a yield point.
     pub fn is_finished(&self) -> bool {
         self.fiber.over.get()
     }
@@ -157,8 +189,9 @@ impl<T> JoinHandle<T> {
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
-    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at each
-    /// yield point, and is given up after a few times: it never runs again and its stack is lost.
+    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at its
+    /// next yield points; then they fail without waiting, and then it is given up: it never runs
+    /// again, and its stack is lost.
     ///
     /// ```
     /// use straightline_sched as sched;

@@ -29,7 +29,7 @@ use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Tick, Wait};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
-/// Like [`std::thread::Thread`], and got in the same way: with [`current`].
+/// Like [`std::thread::Thread`], and got in the same way: with [`current`], whose example shows it.
 #[derive(Clone)]
 pub struct Fiber {
     shard_id: u64,
@@ -40,7 +40,30 @@ pub struct Fiber {
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
 ///
-/// Code that is no destructor never sees it.
+/// Code that is no destructor, and passes on what it catches, never sees it.
+///
+/// ```
+/// use straightline_sched::{self as sched, Unwinding, sync::Event};
+///
+/// struct Polite(Event);
+///
+/// impl Drop for Polite {
+///     fn drop(&mut self) {
+///         assert_eq!(self.0.wait(), Err(Unwinding)); // at once, instead of waiting
+///     }
+/// }
+///
+/// sched::run(|| {
+///     let fiber = sched::spawn(|| {
+///         let _polite = Polite(Event::new());
+///         sched::park();
+///     });
+///     sched::yield_now();
+///     fiber.cancel();
+///     assert!(fiber.join().unwrap_err().is_cancelled());
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwinding;
 
@@ -94,6 +117,8 @@ impl fmt::Debug for Fiber {
 
 /// A handle to the calling fiber.
 ///
+/// Not a yield point.
+///
 /// # Panics
 ///
 /// Outside of a fiber.
@@ -133,7 +158,8 @@ pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
 }
 
-/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber runs.
+/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
+/// runs.
 pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| {
         let fiber = shard.try_current()?;
@@ -152,10 +178,20 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
         .flatten()
 }
 
-/// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
+/// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last park.
 ///
-/// A yield point. As with [`std::thread::park`] it may also return for no reason: call it in a
-/// loop that checks what it waits for. Returns at once in a fiber that unwinds.
+/// As with [`std::thread::park`] it may also return for no reason: call it in a loop that checks
+/// what it waits for.
+///
+/// # Blocking
+///
+/// A yield point, also for a fiber that was unparked already: it returns in its next turn. Returns
+/// at once in a fiber that unwinds.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline ends the wait by unwinding. An unpark that came meanwhile is kept for the
+/// next park.
 ///
 /// # Panics
 ///
@@ -189,6 +225,18 @@ pub fn park() {
 
 /// As [`park`], but for at most `timeout`.
 ///
+/// # Blocking
+///
+/// As [`park`].
+///
+/// # Cancellation
+///
+/// As [`park`].
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
 /// ```
 /// use std::time::{Duration, Instant};
 /// use straightline_sched as sched;
@@ -210,7 +258,14 @@ pub fn park_timeout(timeout: Duration) {
 
 /// Lets every other ready fiber run once.
 ///
-/// A yield point. Returns at once in a fiber that unwinds.
+/// # Blocking
+///
+/// A yield point: the fiber goes to the end of the run queue. Returns at once in a fiber that
+/// unwinds.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised here.
 ///
 /// # Panics
 ///
@@ -274,11 +329,15 @@ pub fn wake_later() {
 ///
 /// # Blocking
 ///
-/// A yield point.
+/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds.
 ///
 /// # Cancellation
 ///
 /// A cancel or a deadline is raised when it yields.
+///
+/// # Panics
+///
+/// On a thread that runs no shard.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -329,6 +388,7 @@ pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
     }
     Poll::Ready(())
 }
+
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {

@@ -53,7 +53,7 @@ pub struct Reporter {
 
 impl Reporter {
     /// Has `report` called with each report. It may be called from any thread, also from one that
-    /// watches the shards; it must not wait.
+    /// watches the shards; it must not wait, because a shard or the watch waits for it.
     pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         Self { report: Arc::new(report) }
     }

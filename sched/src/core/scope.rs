@@ -265,7 +265,23 @@ impl<'scope, E> TryScope<'scope, '_, E> {
         }
     }
 
-    /// Cancels every fiber of the scope, as [`Scope::cancel`].
+    /// Cancels every fiber of the scope, as [`Scope::cancel`]; that alone is no error.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let outcome = sched::try_scope(|s| {
+    ///         s.spawn(|| Ok::<(), &str>(sched::park())); // does not end by itself
+    ///         s.cancel();
+    ///         Ok("done")
+    ///     });
+    ///     assert_eq!(outcome, Ok("done"));
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn cancel(&self) {
         self.scope.cancel();
     }

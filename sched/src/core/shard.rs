@@ -56,9 +56,9 @@ pub struct Config {
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: nobody watches.
     pub stall_limit: Option<Duration>,
-    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait to
-    /// begin; further ones are refused. Default: 65,536, which is more than a shard falls behind by
-    /// in a healthy program, and some 10 MiB.
+    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
+    /// to begin; further ones are refused. Default: 65,536, which is more than a shard falls behind
+    /// by in a healthy program, and some 10 MiB.
     pub sent_fibers_max: usize,
     /// Who hears of fibers that misbehave. Default: standard error.
     pub reporter: Reporter,
@@ -125,9 +125,15 @@ pub(crate) struct Shard {
 /// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
 /// panics, so does `run`, after the same clean-up.
 ///
+/// # Blocking
+///
+/// Blocks the thread until `root` has ended, and the clean-up after it. That takes up to ten
+/// seconds if a fiber is in an [`uncancellable`](crate::uncancellable) section.
+///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism, the first stack, or one for signals.
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
+/// and when `root` was given up for swallowing its deadlines.
 ///
 /// # Panics
 ///
@@ -149,7 +155,11 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     run_with(Config::default(), root)
 }
 
-/// As [`run`], with a [`Config`] of its own.
+/// As [`run`], with a [`Config`] of its own; that one's example shows it.
+///
+/// # Blocking
+///
+/// As [`run`].
 ///
 /// # Errors
 ///
@@ -189,6 +199,8 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
 /// The shard's clock: read once a turn, so it may lag behind by the turn's length.
 ///
 /// Good for stamps and for what is checked often; an [`Instant::now`] of your own is exact.
+///
+/// Not a yield point.
 ///
 /// # Panics
 ///

@@ -72,7 +72,7 @@ struct Registration {
 }
 
 impl<T: AsFd> Source<T> {
-    /// Wraps a descriptor; nothing is registered yet.
+    /// Wraps a descriptor; nothing is registered yet. Not a yield point.
     pub fn new(inner: T) -> Self {
         Self { inner: Some(inner), registration: Cell::new(None), of_one_thread: PhantomData }
     }
@@ -86,7 +86,7 @@ impl<T: AsFd> Source<T> {
         self.inner.as_ref().expect("present until into_inner")
     }
 
-    /// Gives the descriptor back; the driver forgets it.
+    /// Gives the descriptor back; the driver forgets it. Not a yield point.
     ///
     /// # Panics
     ///
@@ -99,7 +99,14 @@ impl<T: AsFd> Source<T> {
     /// Waits until something changed in that direction since the last wait, or until the fiber is
     /// woken for another reason: look again after it.
     ///
-    /// A yield point, unless the change came already.
+    /// # Blocking
+    ///
+    /// A yield point, unless the change came already. Try the operation before: a wait for what is
+    /// there, but is no change, does not end.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait.
     ///
     /// # Errors
     ///
@@ -121,8 +128,7 @@ impl<T: AsFd> Source<T> {
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or past its deadline unwinds. What changed is kept for the next
-    /// wait.
+    /// As [`wait`](Self::wait).
     ///
     /// # Errors
     ///
@@ -421,7 +427,8 @@ impl<T: AsFd> Drop for Waiting<'_, T> {
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds.
+/// A cancel or a deadline ends the wait by unwinding. The fiber stays armed, and the changes are
+/// kept: a wait of it for something else may end early.
 ///
 /// # Errors
 ///

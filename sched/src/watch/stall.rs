@@ -15,6 +15,27 @@ use crate::fiber::backtrace::Backtrace;
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
 ///
 /// `Display` tells it in a line, followed by the backtrace.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, Config, Report, Reporter};
+///
+/// let (sender, stalls) = mpsc::channel();
+/// let reporter = Reporter::new(move |report| {
+///     if let Report::Stalled(stall) = report {
+///         let _ = sender.send(stall.clone());
+///     }
+/// });
+/// let limit = Duration::from_millis(20);
+/// let config = Config { stall_limit: Some(limit), reporter, ..Config::default() };
+/// sched::run_with(config, move || {
+///     let stall = stalls.recv().unwrap(); // std's channel: this blocks the thread
+///     assert!(stall.held_for >= limit);
+///     println!("{:?} {}", stall.name, stall.cause);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
