@@ -153,9 +153,9 @@ impl fmt::Debug for Request {
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline ends the wait by unwinding. Of a connection whose read unwound it is not
-/// known where it goes on: a handler that sets a [deadline](straightline_sched::deadline) around
-/// its reads answers with [`Response::close`](crate::Response::close) when that has passed.
+/// A cancel or a deadline is raised before anything is read. A handler that sets a
+/// [deadline](straightline_sched::deadline) around its reads may answer when that has passed, or
+/// read on; what it leaves of the body is the server's to settle.
 ///
 /// ```
 /// use std::io::Read;

@@ -124,6 +124,8 @@ impl<S: AsFd> Io<S> {
         asked: usize,
         mut read: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Before anything is read: it may raise, and what was read would be lost.
+        checkpoint();
         let mut end = None;
         loop {
             if self.is_drained() {
@@ -134,10 +136,7 @@ impl<S: AsFd> Io<S> {
                     self.wait_in_time(Interest::Read, &mut end)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    checkpoint();
-                    return result;
-                }
+                result => return result,
             }
         }
     }
@@ -147,6 +146,8 @@ impl<S: AsFd> Io<S> {
         &self,
         mut write: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Before anything is written: it may raise, and the count would be lost.
+        checkpoint();
         let mut end = None;
         loop {
             match write(self.source.inner()) {
@@ -154,10 +155,7 @@ impl<S: AsFd> Io<S> {
                     self.wait_in_time(Interest::Write, &mut end)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    checkpoint();
-                    return result;
-                }
+                result => return result,
             }
         }
     }
@@ -228,14 +226,13 @@ pub(crate) fn accept<L: AsFd, T>(
     listener: &Source<L>,
     accept: impl Fn() -> io::Result<T>,
 ) -> io::Result<T> {
+    // Before anybody is accepted: it may raise, and the connection would be closed.
+    checkpoint();
     loop {
         match accept() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => listener.wait(Interest::Read)?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => {
-                checkpoint();
-                return result;
-            }
+            result => return result,
         }
     }
 }
@@ -349,10 +346,8 @@ macro_rules! impl_stream {
             ///
             /// # Cancellation
             ///
-            /// A cancel or a deadline ends the wait by unwinding, and what arrives later stays for
-            /// the next read. If it is raised where others only get their turn, what was read is
-            /// in `buffer`, but its length is lost: a stream whose read unwound is to be closed,
-            /// unless its protocol tells where it goes on.
+            /// A cancel or a deadline is raised before anything is read: what is there, or arrives
+            /// later, stays for the next read.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
@@ -377,9 +372,8 @@ macro_rules! impl_stream {
             ///
             /// # Cancellation
             ///
-            /// A cancel or a deadline ends the wait by unwinding, and nothing was written. If it is
-            /// raised where others only get their turn, how much was written is lost: a stream
-            /// whose write unwound is to be closed.
+            /// A cancel or a deadline is raised before anything is written. (One that ends a
+            /// `write_all` of several writes leaves the peer with a part: close the stream then.)
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 self.io.write(|stream| crate::io::send(stream, bytes))
             }

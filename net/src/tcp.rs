@@ -67,9 +67,9 @@ pub struct TcpListener {
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds out of its wait, and what arrives
-/// afterwards is there for the next reader. Close a stream whose `read` or `write` unwound all the
-/// same, unless its protocol tells where it goes on: see there.
+/// A fiber that is cancelled or past its deadline unwinds before anything is read or written: what
+/// is there, or arrives afterwards, is the next reader's. Close a stream whose `write_all` or
+/// `read_exact` unwound: those are several operations.
 pub struct TcpStream {
     pub(crate) io: Io<net::TcpStream>,
 }
@@ -129,9 +129,8 @@ impl TcpListener {
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding; who comes later is there for the next
-    /// call. If it is raised where others only get their turn, the connection that was just
-    /// accepted is closed.
+    /// A cancel or a deadline is raised before anybody is accepted: who is there, or comes later,
+    /// is the next call's.
     ///
     /// # Errors
     ///

@@ -41,9 +41,8 @@ use crate::tcp::IntoAddr;
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds out of its wait: nothing was sent, and a
-/// datagram that arrives afterwards is there for the next one that receives. If that is raised
-/// where others only get their turn, the datagram was sent, or is lost after it was received.
+/// A fiber that is cancelled or past its deadline unwinds before anything is sent or received: a
+/// datagram that is there, or arrives afterwards, is the next receiver's.
 pub struct UdpSocket {
     io: Io<net::UdpSocket>,
 }

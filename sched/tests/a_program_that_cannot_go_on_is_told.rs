@@ -1,7 +1,7 @@
 //! A program whose only thread has fibers that all wait for each other reports them.
 //!
-//! Without the test harness, which has threads of its own: this program is both the test and, called
-//! with an argument, the child that it watches.
+//! Without the test harness, which has threads of its own: this program is both the test and,
+//! called with an argument, the child that it watches.
 
 use std::process::Command;
 use std::time::Duration;

@@ -34,8 +34,8 @@ macro_rules! counters {
 
         /// What a shard has done and what it holds, at one moment.
         ///
-        /// They count from the shard's start; those that say so are gauges. The numbers are read one
-        /// after the other, so they may be a moment apart.
+        /// They count from the shard's start; those that say so are gauges. The numbers are read
+        /// one after the other, so they may be a moment apart.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {

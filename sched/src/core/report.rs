@@ -104,10 +104,13 @@ fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
 impl Shard {
     /// Has the monitor look at this shard; it reports stalls if a limit is set.
     pub(super) fn watch(&self, limit: Option<Duration>) {
-        let (reporter, mailbox) = (self.reporter.clone(), Arc::clone(&self.mailbox));
+        // The mailbox is the shard's: its descriptor is to be closed with it.
+        let (reporter, mailbox) = (self.reporter.clone(), Arc::downgrade(&self.mailbox));
         let housekeep = move || {
-            // A shard that has ended has nothing to keep.
-            let _ = mailbox.send(Message::Housekeep);
+            if let Some(mailbox) = mailbox.upgrade() {
+                // A shard that has ended has nothing to keep.
+                let _ = mailbox.send(Message::Housekeep);
+            }
         };
         watch(Arc::downgrade(&self.pulse), limit, describe_running, housekeep, move |stall| {
             reporter.report(&Report::Stalled(stall));
