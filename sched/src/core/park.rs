@@ -283,9 +283,10 @@ pub fn park_timeout(timeout: Duration) {
 /// ```
 pub fn yield_now() {
     local::with(|shard| {
-        shard.wake(shard.current());
+        let fiber = shard.current();
+        shard.wake(Rc::clone(&fiber));
         // An unwinding fiber does not wait.
-        let _ = shard.park(Wait::Turn);
+        let _ = shard.park_fiber(&fiber, Wait::Turn);
     });
 }
 
@@ -392,20 +393,25 @@ pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
-        let fiber = self.current();
-        self.yield_point(&fiber)?;
+        self.park_fiber(&self.current(), wait)
+    }
+
+    /// As [`park`](Self::park); `fiber` is the running one.
+    #[inline]
+    fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
+        self.yield_point(fiber)?;
         if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
             // is for: return early, and let the caller look again.
             hook();
-            return self.yield_point(&fiber);
+            return self.yield_point(fiber);
         }
         fiber.wait.set(wait);
         fiber.since.set(self.tick.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         fiber.wait.set(Wait::Nothing);
-        self.yield_point(&fiber)
+        self.yield_point(fiber)
     }
 
     /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
@@ -491,6 +497,7 @@ impl Shard {
 
 impl Shard {
     /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
+    #[inline]
     fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
         if std::thread::panicking() {
             return Err(Unwinding);

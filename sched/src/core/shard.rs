@@ -182,7 +182,9 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
         if root.is_finished() {
             break;
         }
-        shard.look_outside(None);
+        if !shard.is_busy() {
+            shard.look_outside(None);
+        }
     }
     shard.end();
     let outcome = root.join();
@@ -253,16 +255,21 @@ impl Shard {
         })
     }
 
+    /// Whether the fibers that are ready can go on without a look outside for now.
+    #[inline]
+    fn is_busy(&self) -> bool {
+        !self.ready.borrow().is_empty()
+            && self.pulse.beats() - self.looked_at.get() < BEATS_MAX
+            && !self.idle_turn.replace(true)
+    }
+
     /// The second half of a turn: messages, events, the clock, timers.
     ///
     /// It does not wait past `until`.
     pub(super) fn look_outside(&self, until: Option<Tick>) {
-        let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
-        let beats = self.pulse.beats();
-        if busy && beats - self.looked_at.get() < BEATS_MAX {
-            return;
-        }
-        self.looked_at.set(beats);
+        let busy = !self.ready.borrow().is_empty() && !self.idle_turn.get();
+        self.idle_turn.set(true);
+        self.looked_at.set(self.pulse.beats());
         if self.mailbox.is_pending() || !self.deferred.borrow().is_empty() {
             self.read_mail(self.mailbox.take());
         }
