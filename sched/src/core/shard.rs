@@ -112,6 +112,8 @@ pub(crate) struct Shard {
     pub(super) trim_at: Cell<Tick>,
     /// There is something to trim.
     pub(super) trimming: Cell<bool>,
+    /// The pulse at the last trim.
+    pub(super) trimmed_at: Cell<u64>,
     /// The pulse when the driver and the mailbox were last asked.
     looked_at: Cell<u64>,
     /// No fiber has run since the last look outside.
@@ -249,6 +251,7 @@ impl Shard {
             census: RefCell::default(),
             trim_at: Cell::new(Tick::from_nanos(0)),
             trimming: Cell::new(false),
+            trimmed_at: Cell::new(0),
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),

@@ -82,9 +82,12 @@ impl Shard {
             let interval = if busy { TRIM_INTERVAL_BUSY } else { TRIM_INTERVAL };
             self.trim_at.set(now.saturating_add(interval));
             stacks.trim();
+            // While the shard works there is always something: the monitor asks again later.
+            let beats = self.pulse.beats();
+            let is_quiet = beats - self.trimmed_at.replace(beats) < BEATS_MAX_QUIET;
+            self.trimming.set(stacks.wants_trim() && is_quiet);
         }
-        self.trimming.set(stacks.wants_trim());
-        if busy || !stacks.wants_trim() {
+        if busy || !self.trimming.get() {
             return timeout;
         }
         let left = self.trim_at.get().saturating_since(now);
@@ -98,3 +101,6 @@ const TRIM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same for a shard without a pause: a thousandth of its time.
 const TRIM_INTERVAL_BUSY: Duration = Duration::from_secs(1);
+
+/// As few between two trims are a quiet shard's. Arbitrary: some hundred fibers' turns.
+const BEATS_MAX_QUIET: u64 = 1_000;

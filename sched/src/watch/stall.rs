@@ -111,8 +111,10 @@ struct Seen {
     beats: u64,
     since: Instant,
     reported: bool,
-    /// Its pulse when it was last asked to keep house, and when.
-    housekept: (u64, Instant),
+    /// When it was last asked to keep house.
+    housekept_at: Instant,
+    /// How often it was asked since its pulse last moved.
+    housekept: u32,
 }
 
 fn run() {
@@ -127,7 +129,8 @@ fn run() {
                 beats: 0,
                 since: now,
                 reported: false,
-                housekept: (0, now),
+                housekept_at: now,
+                housekept: 0,
             }));
             empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
             if empty_rounds > EMPTY_ROUNDS_MAX {
@@ -149,10 +152,13 @@ fn look(seen: &mut Seen) -> bool {
     let moved = beats != seen.beats;
     if moved || beats % 2 == 0 {
         (seen.beats, seen.since, seen.reported) = (beats, now, false);
-        // When it falls quiet after some work, and now and then while it works.
-        let (kept_beats, kept_at) = seen.housekept;
-        if kept_beats != beats && (!moved || now - kept_at >= HOUSEKEEPING_INTERVAL) {
-            seen.housekept = (beats, now);
+        seen.housekept = if moved { 0 } else { seen.housekept };
+        // When it falls quiet after some work, once more after that (what was in use the first
+        // time is not any more), and now and then while it works.
+        let quiet = !moved && seen.housekept < 2;
+        if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
+            seen.housekept += 1;
+            seen.housekept_at = now;
             (seen.watched.housekeep)();
         }
         return true;
