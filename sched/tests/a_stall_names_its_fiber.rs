@@ -40,6 +40,7 @@ fn one_that_computes() {
     sched::run_with(config, move || {
         let fiber = Builder::new().name("number cruncher").spawn(move || computes_until(&stop));
         fiber.unwrap().join().unwrap();
+        assert_eq!(sched::stats().stalls, 1);
     })
     .unwrap();
     let stall = stalls.recv().unwrap();

@@ -93,6 +93,17 @@ counters! {
     alarms_now,
     /// Gauge: descriptors that are watched.
     sources_now,
+    /// Fibers that kept their thread for longer than [`Config::stall_limit`](crate::Config).
+    stalls,
+    /// Gauge: stacks in use. This one and the three after it are as of the last question on the
+    /// shard itself, or of its last quiet moment.
+    stacks_now,
+    /// Gauge: free stacks that have kept some of their pages.
+    stacks_hot,
+    /// Gauge: free stacks without memory.
+    stacks_cold,
+    /// Gauge: bytes of address space that all of these lie in.
+    stack_mapped_bytes,
 }
 
 impl Counters {
@@ -100,7 +111,7 @@ impl Counters {
     pub(crate) fn stats(&self, pulse: &Pulse) -> Stats {
         let stats = self.read();
         let fibers_now = stats.spawned.saturating_sub(stats.ended);
-        Stats { resumed: pulse.resumes(), fibers_now, ..stats }
+        Stats { resumed: pulse.resumes(), stalls: pulse.stalls(), fibers_now, ..stats }
     }
 }
 
@@ -126,6 +137,7 @@ impl Counters {
 pub fn stats() -> Stats {
     super::local::with(|shard| {
         shard.counters.ready_now.set(shard.ready.borrow().len() as u64);
+        shard.publish_stacks();
         shard.counters.stats(&shard.pulse)
     })
 }

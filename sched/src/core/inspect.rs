@@ -10,7 +10,7 @@ use slotmap::Key;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump, while_running};
 
 /// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
 /// there is one.
@@ -148,7 +148,7 @@ impl Shard {
         let list = fibers.iter().map(|fiber| {
             let mut info = FiberInfo::of(self, fiber);
             if left > 0 {
-                info.backtrace = self.backtrace(fiber);
+                info.backtrace = Self::backtrace(fiber);
                 left -= usize::from(info.backtrace.is_some());
             }
             info
@@ -157,15 +157,13 @@ impl Shard {
     }
 
     /// Where a suspended fiber stands; `None` for one that runs, rests or has not begun.
-    fn backtrace(&self, fiber: &Rc<FiberCell>) -> Option<Backtrace> {
+    fn backtrace(fiber: &Rc<FiberCell>) -> Option<Backtrace> {
         if fiber.wait.get() == Wait::Nothing {
             return None;
         }
         let mut body = fiber.body.try_borrow_mut().ok()?;
         let Body::Stackful(coroutine) = &mut *body else { return None };
-        let asking = self.current.replace(Some(Rc::clone(fiber)));
-        coroutine.resume(Resume::Dump);
-        self.current.replace(asking);
+        while_running(fiber, || coroutine.resume(Resume::Dump));
         take_dump()
     }
 

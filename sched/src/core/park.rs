@@ -25,7 +25,7 @@ use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Tick, Wait};
+use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Tick, Wait, running, tell_running};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -174,8 +174,7 @@ pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.
 pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
-    local::try_with(|shard| shard.current.borrow().as_ref().map(|fiber| (shard.id, fiber.key)))
-        .flatten()
+    local::try_with(|shard| tell_running(|fiber| (shard.id, fiber.key))).flatten()
 }
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last park.
@@ -460,8 +459,9 @@ impl Shard {
         }
     }
 
+    #[allow(clippy::unused_self)] // only a thread with a shard has a running fiber
     pub(crate) fn try_current(&self) -> Option<Rc<FiberCell>> {
-        self.current.borrow().clone()
+        running()
     }
 
     /// Puts a fiber into the run queue, once.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::inspect::FiberInfo;
 use super::mailbox::Message;
 use super::shard::Shard;
-use crate::fiber::overflow::tell_running;
+use crate::fiber::tell_running;
 use crate::watch::{Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.

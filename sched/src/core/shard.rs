@@ -35,7 +35,7 @@ use crate::driver::Driver;
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind, while_running};
 use crate::watch::Pulse;
 
 /// What a shard is made with.
@@ -90,7 +90,6 @@ pub(crate) struct Shard {
     pub(crate) fibers: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
     /// Each fiber stands here at most once, see [`FiberCell::queued`].
     pub(crate) ready: RefCell<VecDeque<Rc<FiberCell>>>,
-    pub(crate) current: RefCell<Option<Rc<FiberCell>>>,
     /// What the running fiber may still do without waiting before it yields.
     pub(crate) budget: Cell<u32>,
     pub(crate) timers: RefCell<Alarms>,
@@ -236,7 +235,6 @@ impl Shard {
             driver,
             fibers: RefCell::default(),
             ready: RefCell::default(),
-            current: RefCell::default(),
             budget: Cell::new(BUDGET),
             timers: RefCell::default(),
             frames: Cell::new(0),
@@ -321,11 +319,9 @@ impl Shard {
         };
         self.idle_turn.set(false);
         self.budget.set(BUDGET);
-        self.current.replace(Some(Rc::clone(&fiber)));
         self.pulse.beat();
-        let result = overflow::while_running(&fiber, || coroutine.resume(Resume::Run));
+        let result = while_running(&fiber, || coroutine.resume(Resume::Run));
         self.pulse.beat();
-        self.current.replace(None);
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
             return;
         }
@@ -387,6 +383,7 @@ impl Shard {
             Message::Wake(key) => self.wake_key(key),
             Message::Housekeep => {
                 self.trimming.set(true);
+                self.publish_stacks();
                 self.tell_if_stuck();
             }
             // Who asked may be gone by now.

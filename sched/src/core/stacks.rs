@@ -71,6 +71,14 @@ impl Shard {
         }
     }
 
+    pub(super) fn publish_stacks(&self) {
+        let gauges = self.stacks.borrow().gauges();
+        self.counters.stacks_now.set(gauges.in_use as u64);
+        self.counters.stacks_hot.set(gauges.hot as u64);
+        self.counters.stacks_cold.set(gauges.cold as u64);
+        self.counters.stack_mapped_bytes.set(gauges.mapped_bytes as u64);
+    }
+
     /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
     /// and then; returns how long it may then wait, which is less while there is more to give back.
     /// The monitor has it begin, so that a turn without a reason asks no more than whether it has.

@@ -13,6 +13,7 @@ pub(crate) mod census;
 mod memory;
 pub(crate) mod overflow;
 mod quota;
+mod running;
 mod slab;
 pub(crate) mod stack;
 mod switch;
@@ -30,6 +31,7 @@ use std::rc::Rc;
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
+pub(crate) use running::{running, tell_running, while_running};
 use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
 pub(crate) use tick::Tick;

@@ -231,7 +231,7 @@ impl StackPool {
         }
     }
 
-    #[cfg_attr(not(test), allow(dead_code))] // for the shard's counters
+    /// How many there are, and in what.
     pub(crate) fn gauges(&self) -> StackGauges {
         let mut gauges = StackGauges { in_use: self.in_use, ..StackGauges::default() };
         for class in self.classes.iter().flatten() {

@@ -173,6 +173,7 @@ fn look(seen: &mut Seen) -> bool {
     if pulse.beats() != beats {
         return true; // it moved while it was being looked at: the sample is of something else
     }
+    pulse.count_stall();
     // What the report runs must not keep the shard's pulse alive.
     drop(pulse);
     let stall = match sample {
