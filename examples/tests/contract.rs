@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-const SERVERS: [&str; 2] = ["hello", "bench_server"];
+/// The HTTP servers.
+const SERVERS: [&str; 3] = ["hello", "bench_server", "fanout"];
 
 /// `cargo test` builds the examples beside the tests, in `target/PROFILE/examples`; when it is told
 /// which targets to test, `cargo build --examples` has to come first.
@@ -42,6 +43,16 @@ impl Server {
 
     fn address(&self) -> &str {
         self.line.trim_end().strip_prefix("listening on http://").expect("the promised line")
+    }
+
+    /// Waits until it has written a line on stderr that contains `text`.
+    fn wait_for_stderr(&mut self, text: &str) {
+        let stderr = self.child.stderr.take().expect("piped");
+        let told = BufReader::new(stderr).lines().any(|line| {
+            let line = line.expect("text");
+            line.contains(text)
+        });
+        assert!(told, "nothing about {text} on stderr");
     }
 
     fn signal(&self, name: &str) {
@@ -82,6 +93,68 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
             drop(idle);
         }
     }
+}
+
+#[test]
+fn sigquit_lists_the_fibers_and_the_server_goes_on() {
+    for name in SERVERS {
+        let mut server = Server::start(name, &["--workers", "1"]);
+        // Once it has answered its fibers are there.
+        assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
+        server.signal("QUIT");
+        server.wait_for_stderr("fiber `acceptor`");
+        assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
+    }
+}
+
+#[test]
+fn fanout_answers_with_the_first_three_and_cancels_the_rest() {
+    let server = Server::start("fanout", &["--workers", "1"]);
+    let answer = get(server.address(), "/");
+    let body = answer.split_once("\r\n\r\n").expect("a body").1;
+    // The order is that of their delays; which three they are is not, on a busy machine.
+    assert_eq!(body.lines().filter(|line| line.starts_with("answer ")).count(), 3, "{answer}");
+}
+
+#[test]
+fn fanout_has_a_deadline() {
+    let server = Server::start("fanout", &["--workers", "1", "--deadline", "1"]);
+    assert!(get(server.address(), "/").starts_with("HTTP/1.1 504 "));
+}
+
+#[test]
+fn fanout_says_when_its_upstreams_fail() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start("fanout", &["--workers", "1", "--upstream", &gone.to_string()]);
+    assert!(get(server.address(), "/").starts_with("HTTP/1.1 502 "));
+}
+
+#[test]
+fn echo_sends_back_what_it_is_sent_and_a_signal_ends_it() {
+    let mut server = Server::start("echo", &[]);
+    let address = server.line.trim_end().strip_prefix("listening on tcp://").expect("its line");
+    let mut client = TcpStream::connect(address).expect("it listens");
+    client.write_all(b"hello").expect("it reads");
+    let mut echoed = [0; 5];
+    client.read_exact(&mut echoed).expect("it answers");
+    assert_eq!(&echoed, b"hello");
+    server.signal("TERM");
+    client.shutdown(std::net::Shutdown::Write).expect("it is open");
+    assert_eq!(client.read(&mut echoed).expect("an orderly end"), 0);
+    assert!(server.child.wait().expect("it ends").success());
+
+    assert!(!output("echo", &["--listen", "nowhere"]).status.success());
+    let text = String::from_utf8(output("echo", &["--help"]).stdout).unwrap();
+    assert!(text.contains("--listen"), "{text}");
+}
+
+#[test]
+fn a_thousand_of_a_million() {
+    let output = output("million", &["--fibers", "1000"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(text.starts_with("fibers=1000 rss_per_fiber_bytes="), "{text}");
+    assert!(text.contains(" spawn_ns=") && text.contains(" wake_ns="), "{text}");
 }
 
 #[test]

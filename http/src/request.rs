@@ -87,6 +87,16 @@ impl Request {
     }
 
     /// Who sent it, as the socket says.
+    ///
+    /// ```
+    /// # use straightline::{Peer, Request};
+    /// fn is_local(request: &Request) -> bool {
+    ///     match request.peer() {
+    ///         Peer::Tcp(address) => address.ip().is_loopback(),
+    ///         Peer::Unix => true,
+    ///     }
+    /// }
+    /// ```
     pub fn peer(&self) -> &Peer {
         &self.link.peer
     }
@@ -133,14 +143,41 @@ impl fmt::Debug for Request {
 /// held back by TCP. A client that waits with `Expect: 100-continue` is told to go on by the first
 /// read. What a handler leaves unread is skipped up to a bound, beyond which the connection closes.
 ///
-/// A read is a yield point. It returns `UnexpectedEof` if the client ends the connection before
-/// the body's announced length.
+/// A read returns `UnexpectedEof` if the client ends the connection before the body's announced
+/// length.
+///
+/// # Blocking
+///
+/// A read is a yield point where what was received with the head is used up: it first writes what
+/// the client may be waiting for, then waits for more.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised before anything is read. A handler that sets a
+/// [deadline](straightline_sched::deadline) around its reads may answer when that has passed, or
+/// read on; what it leaves of the body is the server's to settle.
+///
+/// ```
+/// use std::io::Read;
+/// use std::time::Duration;
+/// use straightline::{IntoResponse, Request, Response, StatusCode, sched};
+///
+/// fn first_kilobyte(request: &mut Request) -> Result<Vec<u8>, Response> {
+///     let mut bytes = Vec::new();
+///     let limit = Duration::from_secs(5);
+///     match sched::deadline(limit, || request.body().take(1024).read_to_end(&mut bytes)) {
+///         Ok(Ok(_)) => Ok(bytes),
+///         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
+///         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response().close()),
+///     }
+/// }
+/// ```
 pub struct Body<'r> {
     request: &'r mut Request,
 }
 
 impl Body<'_> {
-    /// How many bytes are still to be read.
+    /// How many bytes are still to be read. Not a yield point.
     pub fn remaining(&self) -> u64 {
         self.request.remaining
     }
@@ -148,7 +185,13 @@ impl Body<'_> {
     /// Reads all that remains. Its length is bounded by
     /// [`Limits::body_bytes`](crate::Limits::body_bytes).
     ///
-    /// A yield point.
+    /// # Blocking
+    ///
+    /// A yield point, unless all of it was received with the head.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [the body](Self#cancellation); what was read is dropped.
     ///
     /// # Errors
     ///
@@ -170,6 +213,7 @@ impl Body<'_> {
 }
 
 impl Read for Body<'_> {
+    /// A yield point, see [the body](Body#blocking).
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Request { remaining, .. } = *self.request;
         if remaining == 0 || buffer.is_empty() {

@@ -143,6 +143,13 @@ impl Response {
     }
 
     /// Closes the connection after this response.
+    ///
+    /// ```
+    /// use straightline::{IntoResponse, StatusCode};
+    ///
+    /// let goodbye = (StatusCode::SERVICE_UNAVAILABLE, "restarting\n").into_response().close();
+    /// assert_eq!(goodbye.status(), StatusCode::SERVICE_UNAVAILABLE);
+    /// ```
     pub fn close(mut self) -> Self {
         self.close = true;
         self

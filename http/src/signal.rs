@@ -55,7 +55,7 @@ impl StopSignal {
     ///
     /// # Blocking
     ///
-    /// A yield point.
+    /// A yield point: other fibers run until a signal comes.
     ///
     /// # Cancellation
     ///

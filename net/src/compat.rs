@@ -24,6 +24,10 @@ use crate::{TcpStream, UnixStream};
 /// direction the last is woken. A stream that always has something ready says `Pending` now and
 /// then, so that other fibers run. The stream's timeouts do not apply: the fiber's deadline does.
 ///
+/// # Blocking
+///
+/// No poll waits; the [`block_on`](straightline_sched::block_on) around it does.
+///
 /// # Cancellation
 ///
 /// A fiber that is cancelled or past its deadline unwinds out of `block_on` and drops the future.

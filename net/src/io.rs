@@ -124,6 +124,8 @@ impl<S: AsFd> Io<S> {
         asked: usize,
         mut read: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Before anything is read: it may raise, and what was read would be lost.
+        checkpoint();
         let mut end = None;
         loop {
             if self.is_drained() {
@@ -134,10 +136,7 @@ impl<S: AsFd> Io<S> {
                     self.wait_in_time(Interest::Read, &mut end)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    checkpoint();
-                    return result;
-                }
+                result => return result,
             }
         }
     }
@@ -147,6 +146,8 @@ impl<S: AsFd> Io<S> {
         &self,
         mut write: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Before anything is written: it may raise, and the count would be lost.
+        checkpoint();
         let mut end = None;
         loop {
             match write(self.source.inner()) {
@@ -154,10 +155,7 @@ impl<S: AsFd> Io<S> {
                     self.wait_in_time(Interest::Write, &mut end)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    checkpoint();
-                    return result;
-                }
+                result => return result,
             }
         }
     }
@@ -228,14 +226,13 @@ pub(crate) fn accept<L: AsFd, T>(
     listener: &Source<L>,
     accept: impl Fn() -> io::Result<T>,
 ) -> io::Result<T> {
+    // Before anybody is accepted: it may raise, and the connection would be closed.
+    checkpoint();
     loop {
         match accept() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => listener.wait(Interest::Read)?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => {
-                checkpoint();
-                return result;
-            }
+            result => return result,
         }
     }
 }
@@ -278,10 +275,12 @@ macro_rules! impl_timeouts {
         impl $socket {
             /// Ends each call that reads with [`TimedOut`](std::io::ErrorKind::TimedOut) once it
             /// has waited for `timeout`; `None`, the default, waits without end. The socket stays
-            /// usable, and nothing that arrives is lost.
+            /// usable, and nothing that arrives is lost. A [deadline](straightline_sched::deadline)
+            /// bounds several calls together.
             ///
-            /// The timeout is kept here and not by
-            /// the system, so `into_std` loses it.
+            /// The timeout is kept here and not by the system, so `into_std` loses it.
+            ///
+            /// Not a yield point.
             ///
             /// # Errors
             ///
@@ -297,6 +296,8 @@ macro_rules! impl_timeouts {
 
             /// As [`set_read_timeout`](Self::set_read_timeout), for each call that writes.
             ///
+            /// Not a yield point.
+            ///
             /// # Errors
             ///
             /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if it is zero.
@@ -309,7 +310,7 @@ macro_rules! impl_timeouts {
                 Ok(())
             }
 
-            /// What [`set_read_timeout`](Self::set_read_timeout) was last given.
+            /// What [`set_read_timeout`](Self::set_read_timeout) was last given. Not a yield point.
             ///
             /// # Errors
             ///
@@ -318,7 +319,8 @@ macro_rules! impl_timeouts {
                 Ok(self.io.timeout(straightline_sched::Interest::Read).get())
             }
 
-            /// What [`set_write_timeout`](Self::set_write_timeout) was last given.
+            /// What [`set_write_timeout`](Self::set_write_timeout) was last given. Not a yield
+            /// point.
             ///
             /// # Errors
             ///
@@ -335,12 +337,22 @@ pub(crate) use impl_timeouts;
 macro_rules! impl_stream {
     ($stream:ty) => {
         impl std::io::Read for &$stream {
-            /// A yield point.
+            /// Reads what is there, at least one byte, waiting for it; 0 at the end of the stream.
+            ///
+            /// # Blocking
+            ///
+            /// A yield point: it waits while nothing is there, and lets others run now and then
+            /// even if something is.
+            ///
+            /// # Cancellation
+            ///
+            /// A cancel or a deadline is raised before anything is read: what is there, or arrives
+            /// later, stays for the next read.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
 
-            /// A yield point.
+            /// A yield point, as `read`.
             fn read_vectored(
                 &mut self,
                 buffers: &mut [std::io::IoSliceMut<'_>],
@@ -351,12 +363,22 @@ macro_rules! impl_stream {
         }
 
         impl std::io::Write for &$stream {
-            /// A yield point.
+            /// Writes some of `bytes`, as many as there is room for.
+            ///
+            /// # Blocking
+            ///
+            /// A yield point: it waits while there is no room, and lets others run now and then
+            /// even if there is.
+            ///
+            /// # Cancellation
+            ///
+            /// A cancel or a deadline is raised before anything is written. (One that ends a
+            /// `write_all` of several writes leaves the peer with a part: close the stream then.)
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 self.io.write(|stream| crate::io::send(stream, bytes))
             }
 
-            /// A yield point.
+            /// A yield point, as `write`.
             fn write_vectored(
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
@@ -364,19 +386,19 @@ macro_rules! impl_stream {
                 self.io.write(|stream| crate::io::send_vectored(stream, buffers))
             }
 
-            /// Does nothing: there is no buffer here.
+            /// Does nothing: there is no buffer here. Not a yield point.
             fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
         }
 
         impl std::io::Read for $stream {
-            /// A yield point.
+            /// A yield point, as for a shared reference.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 (&*self).read(buffer)
             }
 
-            /// A yield point.
+            /// A yield point, as `read`.
             fn read_vectored(
                 &mut self,
                 buffers: &mut [std::io::IoSliceMut<'_>],
@@ -386,12 +408,12 @@ macro_rules! impl_stream {
         }
 
         impl std::io::Write for $stream {
-            /// A yield point.
+            /// A yield point, as for a shared reference.
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 (&*self).write(bytes)
             }
 
-            /// A yield point.
+            /// A yield point, as `write`.
             fn write_vectored(
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
@@ -399,7 +421,7 @@ macro_rules! impl_stream {
                 (&*self).write_vectored(buffers)
             }
 
-            /// Does nothing: there is no buffer here.
+            /// Does nothing: there is no buffer here. Not a yield point.
             fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
@@ -414,6 +436,10 @@ macro_rules! impl_stream {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
             /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
+            ///
+            /// # Panics
+            ///
+            /// On a thread that runs no shard.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
             }
@@ -429,7 +455,15 @@ macro_rules! impl_stream {
             /// Waits until a read is likely to succeed, or the fiber is woken for another reason.
             /// The read timeout does not apply.
             ///
-            /// A yield point. Call it after a read that would have blocked.
+            /// # Blocking
+            ///
+            /// A yield point, unless something came since the last read. Call it after a read that
+            /// would have blocked.
+            ///
+            /// # Cancellation
+            ///
+            /// A cancel or a deadline ends the wait by unwinding. Nothing was taken, and that
+            /// something came is noted for the next wait.
             ///
             /// # Errors
             ///

@@ -31,7 +31,7 @@ pub trait IntoTarget {
     fn into_target(self) -> io::Result<Target>;
 }
 
-/// Where to connect to: addresses, or a name that is still to be resolved.
+/// Where to connect to: addresses, or a name that is still to be resolved; see [`IntoTarget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     kind: Kind,

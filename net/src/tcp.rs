@@ -14,6 +14,23 @@ use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, recv_pe
 use crate::lookup::IntoTarget;
 
 /// A TCP server socket, as [`std::net::TcpListener`].
+///
+/// ```
+/// use std::io::{ErrorKind, Write};
+/// use straightline_net::{TcpListener, TcpStream};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+///     let address = listener.local_addr()?;
+///     let client = sched::spawn(move || TcpStream::connect(address)?.write_all(b"hello"));
+///     let (_stream, peer) = listener.accept()?; // the client runs meanwhile
+///     assert!(peer.ip().is_loopback());
+///     client.join().unwrap()
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     source: Source<net::TcpListener>,
@@ -26,6 +43,33 @@ pub struct TcpListener {
 /// There is no `try_clone`: two descriptors of one connection would each take half of its events.
 /// Reading and writing work on shared references, so an [`Rc`](std::rc::Rc) lets one fiber read
 /// while another writes.
+///
+/// ```
+/// use std::io::{ErrorKind, Read};
+/// use std::time::Duration;
+/// use straightline_net::{TcpListener, TcpStream};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let mut client = TcpStream::connect(listener.local_addr()?)?;
+///     client.set_read_timeout(Some(Duration::from_millis(5)))?;
+///     let error = client.read(&mut [0; 8]).unwrap_err(); // nobody writes
+///     assert_eq!(error.kind(), ErrorKind::TimedOut);
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Blocking
+///
+/// Every call that reads or writes is a yield point, those with `try_` excepted.
+///
+/// # Cancellation
+///
+/// A fiber that is cancelled or past its deadline unwinds before anything is read or written: what
+/// is there, or arrives afterwards, is the next reader's. Close a stream whose `write_all` or
+/// `read_exact` unwound: those are several operations.
 pub struct TcpStream {
     pub(crate) io: Io<net::TcpStream>,
 }
@@ -78,7 +122,15 @@ impl TcpListener {
 
     /// Waits for a connection.
     ///
-    /// A yield point.
+    /// # Blocking
+    ///
+    /// A yield point: it waits while nobody is there, and lets others run now and then even if
+    /// somebody is.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline is raised before anybody is accepted: who is there, or comes later,
+    /// is the next call's.
     ///
     /// # Errors
     ///
@@ -107,7 +159,15 @@ impl TcpListener {
 
     /// Waits until somebody is likely to be there, or the fiber is woken for another reason.
     ///
-    /// A yield point. Call it after an accept that would have blocked.
+    /// # Blocking
+    ///
+    /// A yield point, unless somebody came since the last wait. Call it after an accept that would
+    /// have blocked.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding. That somebody came is noted for the next
+    /// wait.
     ///
     /// # Errors
     ///
@@ -288,6 +348,24 @@ impl TcpStream {
     /// # Panics
     ///
     /// Outside of a fiber.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let mut client = TcpStream::connect(listener.local_addr()?)?;
+    ///     client.write_all(b"GET")?;
+    ///     let (mut stream, mut buffer) = (listener.accept()?.0, [0; 3]);
+    ///     assert_eq!(stream.peek(&mut buffer[..1])?, 1);
+    ///     stream.read_exact(&mut buffer)?;
+    ///     assert_eq!(&buffer, b"GET");
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // Asked for nothing, a count proves nothing: what was seen is still there.
         self.io.read(0, |stream| recv_peek(stream, buffer))
@@ -326,6 +404,8 @@ impl ListenOptions {
     /// Opens one listener, non-blocking. It can go to any thread, where
     /// [`TcpListener::from_std`] wraps it.
     ///
+    /// Not a yield point.
+    ///
     /// # Errors
     ///
     /// What the system said, with the address in the message.
@@ -339,6 +419,8 @@ impl ListenOptions {
     ///
     /// On Linux the kernel spreads the connections over them (`SO_REUSEPORT`); elsewhere they are
     /// one socket shared. An address that anybody else listens on is an error all the same.
+    ///
+    /// Not a yield point.
     ///
     /// # Errors
     ///
@@ -418,6 +500,14 @@ impl Default for ListenOptions {
 }
 
 /// What [`TcpListener::bind`] takes: an address, never a name.
+///
+/// ```
+/// use straightline_net::IntoAddr;
+///
+/// assert_eq!("[::1]:80".into_addr()?.port(), 80);
+/// assert!("localhost:80".into_addr().is_err());
+/// # std::io::Result::Ok(())
+/// ```
 pub trait IntoAddr {
     /// The address.
     ///

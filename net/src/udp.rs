@@ -36,12 +36,13 @@ use crate::tcp::IntoAddr;
 ///
 /// # Blocking
 ///
-/// Every call that sends or receives is a yield point, those with `try_` excepted.
+/// Every call that sends or receives is a yield point, those with `try_` excepted: it waits while
+/// there is nothing, or no room, and lets others run now and then even if there is.
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds out of its wait. A datagram that arrives
-/// afterwards is there for the next one that receives.
+/// A fiber that is cancelled or past its deadline unwinds before anything is sent or received: a
+/// datagram that is there, or arrives afterwards, is the next receiver's.
 pub struct UdpSocket {
     io: Io<net::UdpSocket>,
 }
@@ -82,6 +83,10 @@ impl UdpSocket {
     /// A yield point if `target` is a name, which is resolved as by
     /// [`lookup_host`](crate::lookup_host).
     ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds, and the peer stays as it was.
+    ///
     /// # Errors
     ///
     /// What the resolver said, or the system to the last address.
@@ -103,6 +108,10 @@ impl UdpSocket {
     /// A yield point. A name is resolved anew by each call; resolve it once with
     /// [`lookup_host`](crate::lookup_host) if there are many.
     ///
+    /// # Cancellation
+    ///
+    /// As for [the socket](Self#cancellation).
+    ///
     /// # Errors
     ///
     /// What the resolver or the system said; `TimedOut` past the write timeout.
@@ -122,6 +131,10 @@ impl UdpSocket {
     ///
     /// A yield point.
     ///
+    /// # Cancellation
+    ///
+    /// As for [the socket](Self#cancellation).
+    ///
     /// # Errors
     ///
     /// What the system said; `TimedOut` past the read timeout.
@@ -134,6 +147,14 @@ impl UdpSocket {
     }
 
     /// As [`recv_from`](Self::recv_from), but the datagram stays for the next call.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds; the datagram stays.
     ///
     /// # Errors
     ///
@@ -151,6 +172,10 @@ impl UdpSocket {
     /// # Blocking
     ///
     /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [the socket](Self#cancellation).
     ///
     /// # Errors
     ///
@@ -170,6 +195,10 @@ impl UdpSocket {
     ///
     /// A yield point.
     ///
+    /// # Cancellation
+    ///
+    /// As for [the socket](Self#cancellation).
+    ///
     /// # Errors
     ///
     /// What the system said, `ConnectionRefused` when an earlier datagram found nobody; `TimedOut`
@@ -184,6 +213,14 @@ impl UdpSocket {
 
     /// As [`recv`](Self::recv), but the datagram stays for the next call.
     ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds; the datagram stays.
+    ///
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
@@ -195,7 +232,7 @@ impl UdpSocket {
         self.io.read(buffer.len(), |socket| recv_peek(socket, buffer))
     }
 
-    /// As [`send_to`](Self::send_to), without waiting.
+    /// As [`send_to`](Self::send_to), without waiting. Not a yield point.
     ///
     /// # Errors
     ///
@@ -204,16 +241,33 @@ impl UdpSocket {
         self.io.inner().send_to(bytes, address)
     }
 
-    /// As [`recv_from`](Self::recv_from), without waiting.
+    /// As [`recv_from`](Self::recv_from), without waiting. Not a yield point.
     ///
     /// # Errors
     ///
     /// `WouldBlock` when nothing is there; otherwise as [`recv_from`](Self::recv_from).
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    /// use straightline_net::UdpSocket;
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let socket = UdpSocket::bind("127.0.0.1:0")?;
+    ///     let error = socket.try_recv_from(&mut [0; 16]).unwrap_err();
+    ///     assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    ///     socket.try_send_to(b"to itself", socket.local_addr()?)?;
+    ///     socket.wait_readable()?; // may end early
+    ///     assert_eq!(socket.recv_from(&mut [0; 16])?, (9, socket.local_addr()?));
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.io.inner().recv_from(buffer)
     }
 
-    /// As [`send`](Self::send), without waiting.
+    /// As [`send`](Self::send), without waiting. Not a yield point.
     ///
     /// # Errors
     ///
@@ -222,7 +276,7 @@ impl UdpSocket {
         send(self.io.inner(), bytes)
     }
 
-    /// As [`recv`](Self::recv), without waiting.
+    /// As [`recv`](Self::recv), without waiting. Not a yield point.
     ///
     /// # Errors
     ///
@@ -236,7 +290,13 @@ impl UdpSocket {
     ///
     /// # Blocking
     ///
-    /// A yield point. Call it after a try that would have blocked.
+    /// A yield point, unless something came since the last wait. Call it after a try that would
+    /// have blocked.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds. Nothing was taken, and that
+    /// something came is noted for the next wait.
     ///
     /// # Errors
     ///

@@ -11,6 +11,26 @@ use straightline_sched::{Interest, Source};
 use crate::io::{Io, accept, impl_stream, impl_timeouts};
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
+///
+/// ```
+/// use std::io::Write;
+/// use straightline_net::{UnixListener, UnixStream};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let path = std::env::temp_dir().join(format!("straightline-{}.sock", std::process::id()));
+///     let listener = UnixListener::bind(&path)?;
+///     let client = sched::spawn({
+///         let path = path.clone();
+///         move || UnixStream::connect(path)?.write_all(b"hello")
+///     });
+///     let (stream, _peer) = listener.accept()?; // the client runs meanwhile
+///     assert_eq!(stream.local_addr()?.as_pathname(), Some(&*path));
+///     std::fs::remove_file(path)?;
+///     client.join().unwrap()
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct UnixListener {
     source: Source<net::UnixListener>,
@@ -36,6 +56,14 @@ pub struct UnixListener {
 /// })??;
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// # Blocking
+///
+/// Every call that reads or writes is a yield point, those with `try_` excepted.
+///
+/// # Cancellation
+///
+/// As for [`TcpStream`](crate::TcpStream#cancellation).
 pub struct UnixStream {
     pub(crate) io: Io<net::UnixStream>,
 }
@@ -69,7 +97,13 @@ impl UnixListener {
 
     /// Waits for a connection.
     ///
-    /// A yield point.
+    /// # Blocking
+    ///
+    /// A yield point, as [`TcpListener::accept`](crate::TcpListener::accept).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`TcpListener::accept`](crate::TcpListener::accept).
     ///
     /// # Errors
     ///
@@ -85,6 +119,8 @@ impl UnixListener {
     /// Accepts a connection that is there, without waiting; see
     /// [`TcpListener::try_accept`](crate::TcpListener::try_accept).
     ///
+    /// Not a yield point.
+    ///
     /// # Errors
     ///
     /// `WouldBlock` when nobody is there; otherwise as [`accept`](Self::accept).
@@ -95,6 +131,15 @@ impl UnixListener {
 
     /// Waits until somebody is likely to be there; see
     /// [`TcpListener::wait_readable`](crate::TcpListener::wait_readable).
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, unless somebody came since the last wait.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding. That somebody came is noted for the next
+    /// wait.
     ///
     /// # Errors
     ///
@@ -126,11 +171,17 @@ impl AsFd for UnixListener {
 impl UnixStream {
     /// Connects to the listener at `path`.
     ///
-    /// A yield point when the listener's backlog is full.
+    /// # Blocking
+    ///
+    /// A yield point when the listener's backlog is full: it tries again every millisecond.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or past its deadline unwinds, and the descriptor is closed.
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// What the system said; `WouldBlock` if the backlog is full and the fiber is unwinding.
     ///
     /// # Panics
     ///
@@ -155,7 +206,7 @@ impl UnixStream {
         }
     }
 
-    /// Two streams connected to each other.
+    /// Two streams connected to each other. Not a yield point.
     ///
     /// # Errors
     ///

@@ -168,3 +168,27 @@ fn the_next_writer_finds_the_room_that_came_since() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_read_that_is_over_is_not_undone_by_a_deadline() {
+    let received = sched::run(|| {
+        let (mut near, far) = UnixStream::pair().expect("a pair of sockets");
+        near.write_all(&[7; BYTES]).expect("there is room");
+        let mut received = 0;
+        // Far more tries than bytes: some end at the checkpoint that a stretch of reads has.
+        for _ in 0..4 * BYTES {
+            let read = sched::deadline(Duration::ZERO, || (&far).read(&mut [0]));
+            match read {
+                Ok(read) => received += read.expect("it is open"),
+                Err(_) => sched::yield_now(), // which begins a new stretch
+            }
+            if received == BYTES {
+                break;
+            }
+        }
+        received
+    });
+    assert_eq!(received.unwrap(), BYTES);
+}
+
+const BYTES: usize = 1_000;

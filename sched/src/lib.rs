@@ -1,10 +1,13 @@
 //! The fiber scheduler of straightline.
 //!
-//! A *shard* is one thread's scheduler. It runs *fibers*: stackful coroutines that look like
-//! threads to the code they run, and cost about 10 ns to start. A fiber that would block gives the
-//! thread to the next one and comes back when what it waits for has happened. Fibers never leave
-//! the thread they were born on, so [`spawn`] needs neither `Send` nor `Arc`, thread-locals keep
-//! working, and `Rc` and `Cell` are fine.
+//! A *fiber* is a stackful coroutine that looks like a thread to the code it runs. Where it would
+//! block, it gives its thread to the next one, and it comes back when what it waits for has
+//! happened. A *shard* is one thread's scheduler, and fibers never leave theirs: so [`spawn`] needs
+//! neither `Send` nor `Arc`, and `Rc`, `Cell` and thread-locals do what they always do.
+//!
+//! # A tour
+//!
+//! **Spawn and join.** [`run`] makes the calling thread a shard until its closure returns.
 //!
 //! ```
 //! use std::time::Duration;
@@ -12,28 +15,126 @@
 //!
 //! sched::run(|| {
 //!     let slow = sched::spawn(|| {
-//!         sched::sleep(Duration::from_millis(1));
+//!         sched::sleep(Duration::from_millis(1)); // others run meanwhile
 //!         "slow"
 //!     });
 //!     let fast = sched::spawn(|| "fast");
-//!     assert_eq!(fast.join().unwrap(), "fast");
-//!     assert_eq!(slow.join().unwrap(), "slow");
+//!     assert_eq!((fast.join().unwrap(), slow.join().unwrap()), ("fast", "slow"));
 //! })?;
 //! # std::io::Result::Ok(())
 //! ```
 //!
+//! **Scopes** end with their fibers, which therefore may borrow: [`scope`], [`try_scope`].
+//! **Deadlines** unwind what takes too long, waits and children included: [`deadline`].
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use straightline_sched as sched;
+//! # sched::run(|| {
+//! let names = ["ann", "bob"];
+//! let mut lengths = [0; 2];
+//! sched::scope(|s| {
+//!     for (name, length) in names.iter().zip(&mut lengths) {
+//!         s.spawn(|| *length = name.len());
+//!     }
+//! });
+//! assert_eq!(lengths, [3, 3]);
+//!
+//! let late = sched::deadline(Duration::from_millis(5), || {
+//!     sched::scope(|s| s.spawn(|| sched::sleep(Duration::MAX)).join().unwrap());
+//! });
+//! assert_eq!(late, Err(sched::DeadlineExceeded)); // and the child has ended
+//! # })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! **Channels and locks**, for fibers and plain threads alike, are in [`sync`];
+//! [`select`](sync::select) waits for whichever of several things comes first.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use straightline_sched as sched;
+//! use straightline_sched::sync::{after, mpsc, select};
+//!
+//! # sched::run(|| {
+//! let (sender, answers) = mpsc::channel(8);
+//! sched::spawn(move || sender.send(42));
+//! match select(&[&answers, &after(Duration::from_secs(10))]).unwrap() {
+//!     0 => assert_eq!(answers.try_recv(), Ok(42)),
+//!     _ => println!("no answer"),
+//! }
+//! # })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! **What blocks, and what is asynchronous.** [`offload`] takes a call that would block the thread
+//! to a pool; [`block_on`] waits for a future.
+//!
+//! ```
+//! # use straightline_sched as sched;
+//! # sched::run(|| {
+//! let manifest = sched::offload(|| std::fs::read_to_string("Cargo.toml"))??;
+//! let bytes = sched::block_on(async { manifest.len() }).unwrap();
+//! assert_eq!(bytes, manifest.len());
+//! # std::io::Result::Ok(())
+//! # })??;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! **Looking inside.** [`inspect`] lists the fibers, and [`inspect_with_backtraces`] says where
+//! they stand; [`stats`] counts; [`stack_census`] tells what stacks are used. Fibers that
+//! misbehave, and those that keep their thread for too long, are told to the [`Reporter`].
+//!
+//! ```
+//! # use straightline_sched as sched;
+//! # sched::run(|| {
+//! sched::Builder::new().name("idler").spawn(sched::park)?;
+//! sched::yield_now();
+//! for fiber in sched::inspect() {
+//!     println!("{fiber}"); // fiber `idler` (spawned at ...): waiting for 0.0 s: unpark
+//! }
+//! assert_eq!(sched::stats().fibers_now, 2); // this one is the other
+//! # std::io::Result::Ok(())
+//! # })??;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for what belongs to one
+//! request, [`spawn_episodes`] for fibers that hold no stack while they rest, [`Source`] to wait
+//! for a descriptor, [`Handle`] to reach a shard from another thread.
+//!
 //! # Yield points
 //!
-//! A fiber runs until it waits: nothing interrupts it. The calls that may wait say so in their
-//! documentation ("a yield point"). A fiber that computes for long keeps its thread for as long;
-//! [`checkpoint`] in such a loop lets the others in.
+//! A fiber runs until it waits: nothing interrupts it. So data that no yield point interrupts needs
+//! no lock. Each call that may wait says under *Blocking* when it does. A fiber that computes for
+//! long keeps its thread for as long; [`checkpoint`] in such a loop lets the others in.
 //!
 //! # Ending a fiber
 //!
-//! [`JoinHandle::cancel`] makes a fiber unwind at its next yield point; its destructors run. The
-//! same happens to every fiber that is left when [`run`]'s root returns. While a fiber unwinds, for
-//! this reason or because it panicked, blocking calls in its destructors return at once instead of
-//! waiting. This needs `panic = "unwind"`, the default.
+//! A fiber that is cancelled ([`JoinHandle::cancel`], the end of its scope or of [`run`]), or past
+//! its [`deadline`], unwinds from the yield point that it waits at or comes to next. Its
+//! destructors run, and nothing is printed. What that leaves behind each call says under
+//! *Cancellation*.
+//!
+//! - While a fiber unwinds it does not wait: blocking calls in its destructors return at once.
+//! - `catch_unwind` catches it as well: pass it on if [`is_cancel`] says so. A fiber that swallows
+//!   it again and again is *given up*: it never runs again, which is counted and reported.
+//! - It needs `panic = "unwind"`, the default.
+//!
+//! The rest of what to know before putting old code onto fibers is in `docs/hazards.md` of the
+//! repository.
+//!
+//! # What runs where
+//!
+//! - **On the shard's thread**: its fibers, one at a time, in the order in which they became ready.
+//!   Everything else in this crate that takes a closure runs it there too, except for what follows.
+//! - **On threads of a pool**: the jobs of [`offload`]. They start when there is something to do,
+//!   and end when they were idle for a while.
+//! - **On one thread of the process** (`straightline-watch`): the watch over fibers that do not
+//!   give way, and the [`Reporter`]'s calls about them. `Config::stall_limit: None` does without.
+//!
+//! More cores are more shards: start a thread for each, and call [`run`] on it. They share nothing.
+//! [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across them.
 
 mod block_on;
 mod core;

@@ -53,6 +53,19 @@ pub fn logger() -> Logger {
 /// # Panics
 ///
 /// When `body` does, and outside of a fiber.
+///
+/// ```
+/// use slog::{Discard, Logger, o};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let request = Logger::root(Discard, o!("request" => 17));
+///     let id = || sched::logger().list().clone();
+///     sched::with_logger(request, || assert!(format!("{:?}", id()).contains("request")));
+///     assert!(!format!("{:?}", id()).contains("request"));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub fn with_logger<T>(logger: Logger, body: impl FnOnce() -> T) -> T {
     let outer = OWN.with(|own| own.replace(Some(logger)));
     let _restore = Restore(outer);

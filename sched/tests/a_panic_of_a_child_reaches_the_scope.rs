@@ -12,7 +12,10 @@ use straightline_sched::{self as sched, JoinHandle, Scope};
 /// What a scope panics with.
 fn panic_of<'env>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)) -> &'static str {
     let caught = catch_unwind(AssertUnwindSafe(|| sched::scope(body)));
-    caught.unwrap_err().downcast_ref::<&str>().expect("a panic of these tests")
+    caught
+        .expect_err("it fails in this test")
+        .downcast_ref::<&str>()
+        .expect("a panic of these tests")
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! However the body of a scope unwinds, its fibers are cancelled, and over before the unwind goes on.
+//! However the body of a scope unwinds, its fibers are cancelled, and over before the unwind goes
+//! on.
 
 mod common;
 
@@ -106,9 +107,10 @@ fn when_it_swallowed_its_cancel() {
 fn a_cancel_reaches_down_through_all_scopes() {
     fn nested(depth: u32, alive: &Rc<()>) {
         let _held = Rc::clone(alive);
-        scope(|s| match depth {
-            0 => sched::park(),
-            _ => {
+        scope(|s| {
+            if depth == 0 {
+                sched::park();
+            } else {
                 s.spawn(|| nested(depth - 1, alive));
                 s.spawn(|| nested(depth - 1, alive));
                 sched::park();

@@ -12,10 +12,10 @@ fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiv
     let sender = Mutex::new(sender);
     let slot = Mutex::new(());
     let reporter = Reporter::new(move |report| {
-        let _slot = slot.lock().unwrap();
+        let _slot = slot.lock().expect("it works in this test");
         if let Report::Stalled(stall) = report {
             let copy = Stall::clone(stall);
-            let _ = sender.lock().unwrap().send(copy);
+            let _ = sender.lock().expect("it works in this test").send(copy);
             on_stall();
         }
     });
@@ -40,6 +40,7 @@ fn one_that_computes() {
     sched::run_with(config, move || {
         let fiber = Builder::new().name("number cruncher").spawn(move || computes_until(&stop));
         fiber.unwrap().join().unwrap();
+        assert_eq!(sched::stats().stalls, 1);
     })
     .unwrap();
     let stall = stalls.recv().unwrap();

@@ -97,7 +97,7 @@ fn what_they_borrow_from_it_stays_where_it_is() {
         assert!(parent.join().unwrap_err().is_cancelled());
         // Others use stacks meanwhile, but not that one.
         (0..50).for_each(|_| {
-            sched::spawn(|| std::hint::black_box([0_u8; 4_096])).join().map(drop).unwrap()
+            sched::spawn(|| std::hint::black_box([0_u8; 4_096])).join().map(drop).unwrap();
         });
         while sched::stats().fibers_now > 2 {
             sched::yield_now();

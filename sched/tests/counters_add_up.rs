@@ -127,3 +127,20 @@ fn every_counter_has_its_name() {
         assert_eq!(named.len(), stats.iter().count());
     });
 }
+
+#[test]
+fn stacks_are_counted_in_use_and_free() {
+    run(|| {
+        let before = sched::stats();
+        let fibers: Vec<_> = (0..10).map(|_| sched::spawn(sched::park)).collect();
+        sched::yield_now();
+        let during = sched::stats();
+        assert_eq!(during.stacks_now, before.stacks_now + 10);
+        assert!(during.stack_mapped_bytes >= 11 * 256 * 1024);
+        fibers.iter().for_each(|fiber| fiber.fiber().unpark());
+        fibers.into_iter().for_each(|fiber| fiber.join().expect("it was woken"));
+        let after = sched::stats();
+        assert_eq!(after.stacks_now, before.stacks_now);
+        assert!(after.stacks_hot + after.stacks_cold >= 10);
+    });
+}

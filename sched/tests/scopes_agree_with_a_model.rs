@@ -1,5 +1,5 @@
-//! Whatever fibers do in trees of scopes: nothing is alive behind a scope, and it ends in a way that
-//! a model without time predicts.
+//! Whatever fibers do in trees of scopes: nothing is alive behind a scope, and it ends in a way
+//! that a model without time predicts.
 //!
 //! The model says which ends are possible: where nobody cancels it is one, where somebody does it
 //! depends on who comes first.

@@ -130,3 +130,31 @@ fn fibers_that_destructors_start_at_the_end_do_not_begin() {
     assert_eq!((began.get(), dropped.get()), (0, 6));
     assert_eq!(Rc::strong_count(&dropped), 1);
 }
+
+#[test]
+fn a_section_keeps_the_fibers_of_its_scopes() {
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let in_run = Rc::clone(&log);
+    sched::run(move || {
+        drop(sched::spawn(move || {
+            sched::uncancellable(|| {
+                sched::scope(|s| {
+                    s.spawn(|| {
+                        sched::sleep(Duration::from_millis(2));
+                        // Begun in a shard that is ending, for a section that is not to be cut.
+                        sched::scope(|s| s.spawn(|| in_run.borrow_mut().push("inner")).join())
+                            .expect("it runs");
+                        in_run.borrow_mut().push("child");
+                    });
+                });
+                in_run.borrow_mut().push("committed");
+            });
+            sched::park();
+            in_run.borrow_mut().push("went on");
+        }));
+        sched::yield_now();
+        sched::yield_now();
+    })
+    .unwrap();
+    assert_eq!(log.take(), ["inner", "child", "committed"]);
+}

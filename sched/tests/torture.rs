@@ -58,8 +58,8 @@ fn nothing_is_left() {
         }
     }));
     let seconds = variable("STRAIGHTLINE_TORTURE_SECONDS").unwrap_or(2);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
-    let seed = variable("STRAIGHTLINE_TORTURE_SEED").unwrap_or(clock as u64);
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let seed = variable("STRAIGHTLINE_TORTURE_SEED").unwrap_or(clock);
     println!("STRAIGHTLINE_TORTURE_SEED={seed}"); // shown if the test fails
 
     sched::run(|| ()).expect("a shard can be made"); // opens what a process opens once
@@ -116,7 +116,7 @@ fn end(world: &Shared) {
         world.handles.take().into_iter().for_each(|fiber| fiber.cancel());
         sched::yield_now();
         turns += 1;
-        if turns % 4_096 == 0 && sched::stats().ready_now == 1 {
+        if turns.is_multiple_of(4_096) && sched::stats().ready_now == 1 {
             std::thread::sleep(Duration::from_millis(1)); // to let the time pass that they wait for
         }
         assert!(turns < 4_096 * 20_000, "these do not end: {:#?}", sched::inspect());
@@ -160,7 +160,6 @@ fn guard(world: &Shared) -> OnDrop<impl FnMut() + use<>> {
         world.alive.set(world.alive.get() - 1);
         // Destructors may make calls that wait, and so raise if the fiber does not unwind yet.
         match world.below(8) {
-            0 => sched::yield_now(),
             1 => sched::sleep(Duration::from_micros(world.below(500))),
             2 if world.alive.get() < ALIVE_MAX => drop(sched::spawn(|| ()).join()),
             3 => TRACE.with(|trace| trace.borrow_mut().push(1)),
@@ -173,7 +172,6 @@ fn act(world: &Shared, depth: u32) {
     let some_time = Duration::from_micros(world.below(2_000));
     let is_full = world.alive.get() > ALIVE_MAX;
     match world.below(if world.over.get() || is_full { 6 } else { 22 }) {
-        0 => sched::yield_now(),
         1 => sched::sleep(some_time),
         2 => sched::park_timeout(some_time),
         3 => (0..world.below(300)).for_each(|_| sched::checkpoint()),

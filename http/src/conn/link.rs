@@ -30,9 +30,19 @@ impl Link {
     /// A yield point.
     pub(crate) fn flush(&self) -> io::Result<()> {
         let mut output = self.output.borrow_mut();
-        if !output.is_empty() {
-            self.transport.write_all(&output)?;
-            output.clear();
+        if output.is_empty() {
+            return Ok(());
+        }
+        // A handler's deadline may end a write of `flush_before_park`: what has left must not leave
+        // again.
+        let mut flushing = Flushing { output: &mut output, written: 0 };
+        while let Some(rest) = flushing.rest() {
+            match self.transport.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => flushing.written += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -63,5 +73,23 @@ impl Link {
         if !is_being_written {
             let _ = self.flush();
         }
+    }
+}
+
+/// Output on its way; what was written goes when this is dropped.
+struct Flushing<'o> {
+    output: &'o mut Vec<u8>,
+    written: usize,
+}
+
+impl Flushing<'_> {
+    fn rest(&self) -> Option<&[u8]> {
+        self.output.get(self.written..).filter(|rest| !rest.is_empty())
+    }
+}
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        self.output.drain(..self.written);
     }
 }

@@ -16,10 +16,10 @@ pub(crate) trait Transport: 'static {
     fn wait_readable(&self) -> io::Result<()>;
     /// Has the fiber woken when a read is likely to succeed; false if one is now.
     fn arm_readable(&self) -> io::Result<bool>;
-    /// Writes some of it, waiting until that is possible.
+    /// As [`write`](Self::write), from several places.
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Writes all of it, waiting as long as it takes.
-    fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes some of it, waiting until that is possible.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Tells the peer that nothing more will be written.
     fn shutdown_write(&self) -> io::Result<()>;
 }
@@ -28,6 +28,8 @@ pub(crate) trait Transport: 'static {
 ///
 /// A yield point.
 pub(crate) fn read(transport: &dyn Transport, buffer: &mut [u8]) -> io::Result<usize> {
+    // Before anything is read: it may raise, and what was read would be lost.
+    checkpoint();
     loop {
         if transport.is_drained() {
             transport.wait_readable()?;
@@ -35,10 +37,7 @@ pub(crate) fn read(transport: &dyn Transport, buffer: &mut [u8]) -> io::Result<u
         match transport.try_read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => transport.wait_readable()?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => {
-                checkpoint();
-                return result;
-            }
+            result => return result,
         }
     }
 }
@@ -66,8 +65,8 @@ macro_rules! transport {
                 (&mut &*self).write_vectored(slices)
             }
 
-            fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-                (&mut &*self).write_all(bytes)
+            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+                (&mut &*self).write(bytes)
             }
 
             fn shutdown_write(&self) -> io::Result<()> {

@@ -31,6 +31,16 @@ fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
 ///
 /// Names compare without regard to case. Values are bytes: visible ASCII, spaces, tabs and, from
 /// sloppy clients, anything from 0x80 up.
+///
+/// ```
+/// # use straightline::Request;
+/// fn describe(request: &Request) -> String {
+///     let headers = request.headers();
+///     let cookies = headers.all("cookie").count();
+///     let longest = headers.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
+///     format!("{} fields, {cookies} cookies, {longest} bytes at most\n", headers.len())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'c> {
     head: &'c [u8],

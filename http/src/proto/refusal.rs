@@ -16,6 +16,13 @@ pub struct Refusal {
 macro_rules! refusals {
     ($($(#[$doc:meta])+ $name:ident => $status:ident, $text:literal;)+) => {
         /// What is wrong with a refused request.
+        ///
+        /// ```
+        /// use straightline::{RefusalKind, StatusCode};
+        ///
+        /// assert_eq!(RefusalKind::Method.status(), StatusCode::BAD_REQUEST);
+        /// assert_eq!(RefusalKind::Method.text(), "malformed method");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum RefusalKind {

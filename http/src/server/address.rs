@@ -26,7 +26,7 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Who is at the other end of a connection.
+/// Who is at the other end of a connection; see [`Request::peer`](crate::Request::peer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP client.
@@ -36,6 +36,15 @@ pub enum Peer {
 }
 
 /// What [`Builder::bind`](super::Builder::bind) takes.
+///
+/// ```
+/// use std::path::Path;
+/// use straightline::{Address, IntoAddress};
+///
+/// let path = Path::new("/run/app.sock");
+/// assert_eq!(path.into_address()?, "unix:/run/app.sock".parse::<Address>()?);
+/// # std::io::Result::Ok(())
+/// ```
 pub trait IntoAddress {
     /// The address.
     ///
@@ -58,7 +67,11 @@ impl Address {
 impl FromStr for Address {
     type Err = io::Error;
 
-    /// Names such as `localhost:80` are resolved, which may take a while; the first address counts.
+    /// Names such as `localhost:80` are resolved; the first address counts.
+    ///
+    /// # Blocking
+    ///
+    /// Not a yield point: a name blocks the thread for as long as the system's resolver takes.
     fn from_str(text: &str) -> io::Result<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
             if path.is_empty() {

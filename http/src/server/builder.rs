@@ -60,6 +60,22 @@ pub(super) struct Config {
 /// There is nothing to implement: every such function and closure is a handler. The trait only lets
 /// the returned type mention the request's lifetime, as the one of an
 /// `fn(&mut Request) -> impl IntoResponse` does.
+///
+/// It runs on a fiber of a shard's thread, so it may wait, and should not block that thread
+/// ([`sched::offload`](straightline_sched::offload) takes what blocks). When the drain of a stop is
+/// over, what is left of it unwinds at its next yield point.
+///
+/// ```
+/// use straightline::{Request, Server};
+///
+/// fn named(request: &mut Request) -> String {
+///     format!("{} {}\n", request.method(), request.path())
+/// }
+///
+/// Server::builder().bind("127.0.0.1:0").build(named)?;
+/// Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "a closure\n")?;
+/// # std::io::Result::Ok(())
+/// ```
 pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
     /// What the function returns.
     type Response: IntoResponse;
@@ -150,8 +166,8 @@ impl Builder {
         self
     }
 
-    /// Lists every fiber on standard error at SIGQUIT (`kill -QUIT`, Ctrl-\\ in a terminal), with the
-    /// backtraces of up to 64 of each shard; the server goes on.
+    /// Lists every fiber on standard error at SIGQUIT (`kill -QUIT`, Ctrl-\\ in a terminal), with
+    /// the backtraces of up to 64 of each shard; the server goes on.
     pub fn inspect_on_sigquit(mut self) -> Self {
         self.inspect_on_sigquit = true;
         self
@@ -159,6 +175,8 @@ impl Builder {
 
     /// Opens the sockets. From now on clients can connect, and wait to be served by
     /// [`Server::run`].
+    ///
+    /// Not a yield point; for the main thread, before there are fibers.
     ///
     /// All shards share `handler`. For one with a state of its own per shard, which need not be
     /// `Send`, see [`build_with`](Self::build_with).

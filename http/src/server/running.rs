@@ -95,6 +95,10 @@ impl Server {
     /// Serves until it is stopped, and then until what is in flight is done: each shard on a thread
     /// of its own, while the calling one waits.
     ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread, which is none of the shards': not for a fiber.
+    ///
     /// # Errors
     ///
     /// When a shard cannot be started. The others are stopped then.
@@ -158,7 +162,7 @@ impl ServerHandle {
     /// finished and answered with `Connection: close`, for up to the drain timeout. A second call
     /// cuts what is left at once. [`Server::run`] returns when all is done.
     ///
-    /// Returns at once; works from any thread, handlers included.
+    /// Not a yield point: it returns at once, and works from any thread, handlers included.
     pub fn stop(&self) {
         self.shared.stop();
     }
@@ -195,7 +199,7 @@ impl ServerHandle {
         self.shared.inspect(backtraces_max, timeout)
     }
 
-    /// What the server has seen so far.
+    /// What the server has seen so far. Not a yield point; works from any thread.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         self.shared.counters.iter().for_each(|counters| counters.add_to(&mut sum));

@@ -41,7 +41,7 @@ pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     BeforePark { fiber }
 }
 
-/// Takes the hook of [`before_park`] back when it is dropped.
+/// Takes the hook of [`before_park`] back when it is dropped. Not a yield point.
 #[must_use = "the hook is taken back when this is dropped"]
 pub struct BeforePark {
     fiber: Rc<FiberCell>,

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::watch::Pulse;
+
 /// A number that one thread adds to: a plain load and store, no locked instruction.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
@@ -32,9 +34,8 @@ macro_rules! counters {
 
         /// What a shard has done and what it holds, at one moment.
         ///
-        /// The names without a hint of time count from the shard's start; those that say so are
-        /// gauges, set once a turn. The numbers are read one after the other, so they may be a
-        /// moment apart.
+        /// They count from the shard's start; those that say so are gauges. The numbers are read
+        /// one after the other, so they may be a moment apart.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
@@ -42,7 +43,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            pub(crate) fn read(&self) -> Stats {
+            fn read(&self) -> Stats {
                 Stats { $($name: self.$name.read(),)* }
             }
         }
@@ -82,20 +83,40 @@ counters! {
     turns,
     /// Messages from other threads.
     messages,
-    /// Gauge: times that a fiber was given the thread.
+    /// Times that a fiber was given the thread.
     resumed,
     /// Gauge: fibers alive.
     fibers_now,
-    /// Gauge: fibers in the run queue.
+    /// Gauge: fibers in the run queue when the shard last looked outside.
     ready_now,
     /// Gauge: alarms set.
     alarms_now,
     /// Gauge: descriptors that are watched.
     sources_now,
+    /// Fibers that kept their thread for longer than [`Config::stall_limit`](crate::Config).
+    stalls,
+    /// Gauge: stacks in use. This one and the three after it are as of the last question on the
+    /// shard itself, or of its last quiet moment.
+    stacks_now,
+    /// Gauge: free stacks that have kept some of their pages.
+    stacks_hot,
+    /// Gauge: free stacks without memory.
+    stacks_cold,
+    /// Gauge: bytes of address space that all of these lie in.
+    stack_mapped_bytes,
 }
 
-/// The counters of the shard that the calling fiber runs on. [`Handle::stats`](crate::Handle::stats)
-/// reads them from elsewhere.
+impl Counters {
+    /// The numbers, with those that follow from others.
+    pub(crate) fn stats(&self, pulse: &Pulse) -> Stats {
+        let stats = self.read();
+        let fibers_now = stats.spawned.saturating_sub(stats.ended);
+        Stats { resumed: pulse.resumes(), stalls: pulse.stalls(), fibers_now, ..stats }
+    }
+}
+
+/// The counters of the shard that the calling fiber runs on.
+/// [`Handle::stats`](crate::Handle::stats) reads them from elsewhere.
 ///
 /// Not a yield point.
 ///
@@ -115,7 +136,8 @@ counters! {
 /// ```
 pub fn stats() -> Stats {
     super::local::with(|shard| {
-        shard.publish_gauges();
-        shard.counters.read()
+        shard.counters.ready_now.set(shard.ready.borrow().len() as u64);
+        shard.publish_stacks();
+        shard.counters.stats(&shard.pulse)
     })
 }

@@ -12,13 +12,12 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::local;
 use super::shard::Shard;
-use super::timer::FAR_FUTURE;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame};
+use crate::fiber::{Deadline, FiberCell, Frame, Tick};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +65,7 @@ pub struct DeadlineExceeded;
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     local::with(|shard| {
         // Read anew: the turn's reading may be older than the work that this fiber did before.
-        let now = shard.driver.now();
-        let at = now.checked_add(duration).unwrap_or(now + FAR_FUTURE);
-        shard.with_deadline(at, body)
+        shard.with_deadline(shard.clock().saturating_add(duration), body)
     })
 }
 
@@ -95,22 +92,25 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
 pub fn remaining() -> Option<Duration> {
     local::with(|shard| {
         let at = shard.current().deadline.get().at.ever()?;
-        Some(at.saturating_since(shard.tick_of(shard.driver.now())))
+        Some(at.saturating_since(shard.clock()))
     })
 }
 
 /// Runs `body` without being cancelled and without the deadlines around it: for a section that must
 /// be done whole once it has begun, such as a commit.
 ///
-/// A cancel that comes meanwhile, or a deadline that passes, is raised at the first yield point
-/// after the section. Not at its very end: what `body` returns is never lost, and the caller can
-/// note it before it next waits. Deadlines set inside of `body` hold as ever; give the waits in
-/// there one, because the end of a shard also waits for the section (for ten seconds, then the
-/// fiber is given up).
+/// Deadlines set inside of `body` hold as ever; give the waits in there one, because the end of a
+/// shard also waits for the section (for ten seconds, then the fiber is given up).
 ///
 /// # Blocking
 ///
 /// Not a yield point itself.
+///
+/// # Cancellation
+///
+/// A cancel that comes meanwhile, or an outer deadline that passes, is raised at the first yield
+/// point after the section. Not at its very end: what `body` returns is never lost, and the caller
+/// can note it before it next waits.
 ///
 /// # Panics
 ///
@@ -166,10 +166,10 @@ impl Drop for Masked<'_> {
 impl Shard {
     pub(super) fn with_deadline<T>(
         &self,
-        at: Instant,
+        at: Tick,
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
-        let (fiber, at) = (self.current(), self.tick_of(at));
+        let fiber = self.current();
         let outer = fiber.deadline.get();
         if outer.at <= at {
             return Ok(body());

@@ -32,15 +32,17 @@ impl Shard {
         }
         let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
         for fiber in left {
-            self.cancel(&fiber);
+            if !Self::is_sheltered(&fiber) {
+                self.cancel(&fiber);
+            }
         }
-        let give_up_at = self.driver.now() + END_GRACE;
+        let give_up_at = self.clock().saturating_add(END_GRACE);
         loop {
             self.run_ready();
             if self.fibers.borrow().is_empty() {
                 break;
             }
-            if self.driver.now() >= give_up_at {
+            if self.clock() >= give_up_at {
                 self.give_up_all();
                 break;
             }
@@ -64,6 +66,19 @@ impl Shard {
                 self.cancel(child);
             }
         }
+    }
+
+    /// Whether the fiber belongs to a scope in an `uncancellable` section: it ends with that, which
+    /// needs it until then.
+    pub(super) fn is_sheltered(fiber: &FiberCell) -> bool {
+        let mut child = fiber;
+        while let Some(family) = &child.birth.family {
+            if family.parent.masked.get() > 0 {
+                return true;
+            }
+            child = &family.parent;
+        }
+        false
     }
 
     /// Leaves a fiber's frames as they are for ever, and what they point into.

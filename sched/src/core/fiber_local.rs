@@ -32,8 +32,8 @@ use crate::fiber::{FiberCell, Inherit, Local, Locals};
 /// sched::run(|| {
 ///     CALLS.with(|calls| calls.set(1));
 ///     USER.with(|user| user.replace("ann".into()));
-///     let child = sched::spawn(|| (CALLS.with(Cell::get), USER.with(|user| user.borrow().clone())));
-///     assert_eq!(child.join().unwrap(), (0, "ann".to_string()));
+///     let child = sched::spawn(|| (CALLS.with(Cell::get), USER.with(RefCell::take)));
+///     assert_eq!(child.join().unwrap(), (0, "ann".to_string())); // its own clone
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```

@@ -10,7 +10,7 @@ use slotmap::Key;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump, while_running};
 
 /// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
 /// there is one.
@@ -108,7 +108,7 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
 
 impl FiberInfo {
     pub(super) fn of(shard: &Shard, fiber: &FiberCell) -> Self {
-        let (now, wait) = (shard.tick_of(shard.driver.now()), fiber.wait.get());
+        let (now, wait) = (shard.clock(), fiber.wait.get());
         let is_resting = fiber.body.try_borrow().is_ok_and(|body| body.is_resting());
         let state = if shard.try_current().is_some_and(|it| it.key == fiber.key) {
             FiberState::Running
@@ -148,7 +148,7 @@ impl Shard {
         let list = fibers.iter().map(|fiber| {
             let mut info = FiberInfo::of(self, fiber);
             if left > 0 {
-                info.backtrace = self.backtrace(fiber);
+                info.backtrace = Self::backtrace(fiber);
                 left -= usize::from(info.backtrace.is_some());
             }
             info
@@ -157,15 +157,13 @@ impl Shard {
     }
 
     /// Where a suspended fiber stands; `None` for one that runs, rests or has not begun.
-    fn backtrace(&self, fiber: &Rc<FiberCell>) -> Option<Backtrace> {
+    fn backtrace(fiber: &Rc<FiberCell>) -> Option<Backtrace> {
         if fiber.wait.get() == Wait::Nothing {
             return None;
         }
         let mut body = fiber.body.try_borrow_mut().ok()?;
         let Body::Stackful(coroutine) = &mut *body else { return None };
-        let asking = self.current.replace(Some(Rc::clone(fiber)));
-        coroutine.resume(Resume::Dump);
-        self.current.replace(asking);
+        while_running(fiber, || coroutine.resume(Resume::Dump));
         take_dump()
     }
 
@@ -183,6 +181,15 @@ impl Shard {
             },
             Wait::Children => "the fibers of its scope".into(),
             Wait::Call(call) => (*call).into(),
+            Wait::Lock(lock) => match lock.holder() {
+                Some((shard_id, key)) if shard_id == self.id => {
+                    match self.fibers.borrow().get(key) {
+                        Some(holder) => format!("{}, held by {}", lock.call(), Label(holder)),
+                        None => (*lock.call()).into(),
+                    }
+                }
+                _ => (*lock.call()).into(),
+            },
         }
     }
 }

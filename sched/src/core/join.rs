@@ -12,11 +12,27 @@ use super::local;
 use super::park::Fiber;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Birth, Deadline, Family, FiberCell, FiberKey, Wait};
+use crate::fiber::{Birth, Family, FiberCell, FiberKey, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
 /// Dropping the handle detaches the fiber: it goes on, and its result is lost.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let handle = sched::spawn(|| {
+///         sched::park();
+///         "unparked"
+///     });
+///     sched::yield_now();
+///     assert!(!handle.is_finished());
+///     handle.fiber().unpark();
+///     assert_eq!(handle.join().unwrap(), "unparked");
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct JoinHandle<T> {
     packet: Rc<Packet<T>>,
     fiber: Rc<FiberCell>,
@@ -40,6 +56,20 @@ enum Left<T> {
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// Why [`JoinHandle::join`] has no value to return.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let fiber = sched::spawn(|| std::panic::resume_unwind(Box::new("no such row")));
+///     let error = fiber.join().unwrap_err();
+///     assert_eq!(error.to_string(), "the fiber panicked: no such row");
+///     assert!(!error.is_cancelled() && !error.is_deadline_exceeded());
+///     let payload = error.into_panic().unwrap();
+///     assert_eq!(payload.downcast_ref(), Some(&"no such row"));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct JoinError {
     kind: Kind,
 }
@@ -109,10 +139,9 @@ impl<T> JoinHandle<T> {
             }
             let waited = local::with(|shard| {
                 let joiner = shard.current();
-                assert!(
-                    !shard.is_circle(&joiner, &self.fiber),
-                    "straightline: a join that could never end: the fiber joins the caller"
-                );
+                if let Some(text) = shard.deadlock(&joiner, self.fiber.key, &"JoinHandle::join") {
+                    panic!("{text}");
+                }
                 self.fiber.joiner.set(Some(joiner));
                 shard.park(Wait::End(self.fiber.key))
             });
@@ -124,6 +153,8 @@ impl<T> JoinHandle<T> {
 
     /// A handle to the fiber itself, for waking it.
     ///
+    /// Not a yield point.
+    ///
     /// # Panics
     ///
     /// On another thread than the fiber's, where a `JoinHandle` cannot be anyway.
@@ -131,7 +162,7 @@ impl<T> JoinHandle<T> {
         local::with(|shard| shard.handle_to(&self.fiber))
     }
 
-    /// Whether the fiber has ended, so that [`join`](Self::join) would not wait.
+    /// Whether the fiber has ended, so that [`join`](Self::join) would not wait. Not a yield point.
     pub fn is_finished(&self) -> bool {
         self.fiber.over.get()
     }
@@ -158,8 +189,9 @@ impl<T> JoinHandle<T> {
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
-    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at each
-    /// yield point, and is given up after a few times: it never runs again and its stack is lost.
+    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at its
+    /// next yield points; then they fail without waiting, and then it is given up: it never runs
+    /// again, and its stack is lost.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -175,27 +207,6 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         if !self.is_finished() {
             local::with(|shard| shard.cancel(&self.fiber));
-        }
-    }
-}
-
-impl Shard {
-    /// Whether `target` joins `joiner`, through others or directly, and nothing will end that.
-    fn is_circle(&self, joiner: &FiberCell, target: &FiberCell) -> bool {
-        let ends_otherwise =
-            |fiber: &FiberCell| fiber.cancelled.get() || fiber.deadline.get() != Deadline::NONE;
-        let mut key = target.key;
-        loop {
-            // There are no other circles: whoever closed them found them here.
-            let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
-            if ends_otherwise(&fiber) {
-                return false;
-            }
-            match fiber.wait.get() {
-                _ if fiber.key == joiner.key => return !std::thread::panicking(),
-                Wait::End(next) => key = next,
-                _ => return false,
-            }
         }
     }
 }

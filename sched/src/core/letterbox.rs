@@ -33,9 +33,15 @@ impl<L> Letterbox<L> {
         Ok(())
     }
 
+    /// Whether there may be something to take.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// What has come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<L> {
-        if !self.pending.load(Ordering::Acquire) {
+        if !self.is_pending() {
             return Vec::new();
         }
         // Before the lock: a letter that comes after it sets the flag again.

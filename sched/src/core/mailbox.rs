@@ -16,6 +16,7 @@ use super::letterbox::Letterbox;
 use super::local;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
+use crate::watch::Pulse;
 
 /// A way to a shard that any thread may hold.
 ///
@@ -34,6 +35,7 @@ use crate::fiber::FiberKey;
 pub struct Handle {
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
+    pulse: Arc<Pulse>,
 }
 
 /// Why a shard does not take a fiber from another thread.
@@ -68,6 +70,8 @@ pub(crate) enum Message {
     Wake(FiberKey),
     /// List the fibers, with so many backtraces.
     Inspect(usize, mpsc::Sender<Vec<FiberInfo>>),
+    /// Do what is to be done now and then.
+    Housekeep,
 }
 
 /// A fiber that another thread wants to be run.
@@ -79,6 +83,8 @@ pub(crate) struct Sent {
 impl Handle {
     /// The handle of the shard that the calling fiber runs on.
     ///
+    /// Not a yield point.
+    ///
     /// # Panics
     ///
     /// Outside of [`run`](crate::run).
@@ -86,24 +92,44 @@ impl Handle {
         local::with(|shard| Self {
             mailbox: Arc::clone(&shard.mailbox),
             counters: Arc::clone(&shard.counters),
+            pulse: Arc::clone(&shard.pulse),
         })
     }
 
     /// The shard's counters; the gauges among them as they were in its last turn.
     ///
     /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, Handle};
+    ///
+    /// let shard = sched::run(Handle::current)?;
+    /// assert_eq!(shard.stats().spawned, 1); // its root; a handle outlives the shard
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn stats(&self) -> Stats {
-        self.counters.read()
+        self.counters.stats(&self.pulse)
     }
 
     /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.
     ///
     /// The closure crosses threads, hence `Send`; what it makes on the other side need not be.
+    /// What it returns comes back through a channel of [`sync`](crate::sync).
+    ///
+    /// Not a yield point, and does not block the calling thread.
     ///
     /// # Errors
     ///
     /// [`SpawnError`] if the shard has ended, or has not kept up with those sent before; `body` is
     /// then dropped here.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, Handle, SpawnError};
+    ///
+    /// let ended = sched::run(Handle::current)?;
+    /// assert_eq!(ended.spawn(|| ()), Err(SpawnError::Closed));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
         let spawned_at = Location::caller();
@@ -127,8 +153,9 @@ impl Handle {
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread until the shard has answered, which it does between two fibers'
-    /// turns.
+    /// Blocks the calling *thread* until the shard has answered, which it does between two fibers'
+    /// turns; not for a fiber of another shard, whose own shard would stand still. Does not wait on
+    /// the shard itself.
     ///
     /// # Errors
     ///
@@ -202,6 +229,12 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Whether there may be something to take.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.letters.is_pending()
+    }
+
     /// What has come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Message> {
         self.letters.take()
@@ -219,8 +252,8 @@ impl Mailbox {
         self.take()
     }
 
-    /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over, and
-    /// whatever was being sent while the shard ended.
+    /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over,
+    /// and whatever was being sent while the shard ended.
     pub(crate) fn close(&self) {
         drop(self.letters.close());
     }

@@ -1,13 +1,21 @@
 //! The scheduler: who runs next, and what a parked fiber waits for.
 //!
-//! `shard` owns everything and turns; the other files are one verb each: `park` (give the thread
-//! back, be woken), `spawn` and `join`, `timer` (sleep), `source` (wait for a descriptor),
-//! `mailbox` (what other threads may ask for). Nothing in a shard is shared with another thread
-//! but its mailbox, so there is no lock and no atomic on the way of a request.
+//! `shard` owns everything and turns; the other files are one verb or one thing each:
+//! - waiting: `park` (give the thread back, be woken), `timer` (sleep, and the one alarm of each
+//!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
+//! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end`;
+//! - other threads: `mailbox` (what they may ask for) and its `letterbox`;
+//! - looking inside: `inspect`, `counters`, `report`, and `stacks` with the census;
+//! - `local`: the shard of the running thread.
+//!
+//! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
+//! pulse, which others only read. So there is no lock and no locked instruction on the way of a
+//! request.
 
 mod before_park;
 mod counters;
 mod deadline;
+mod deadlock;
 mod end;
 mod fiber_local;
 mod inspect;
@@ -28,6 +36,7 @@ mod timer;
 pub use before_park::{BeforePark, before_park};
 pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
+pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
 pub use fiber_local::FiberLocal;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};

@@ -25,11 +25,11 @@ use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Wait};
+use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Tick, Wait, running, tell_running};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
-/// Like [`std::thread::Thread`], and got in the same way: with [`current`].
+/// Like [`std::thread::Thread`], and got in the same way: with [`current`], whose example shows it.
 #[derive(Clone)]
 pub struct Fiber {
     shard_id: u64,
@@ -40,7 +40,30 @@ pub struct Fiber {
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
 ///
-/// Code that is no destructor never sees it.
+/// Code that is no destructor, and passes on what it catches, never sees it.
+///
+/// ```
+/// use straightline_sched::{self as sched, Unwinding, sync::Event};
+///
+/// struct Polite(Event);
+///
+/// impl Drop for Polite {
+///     fn drop(&mut self) {
+///         assert_eq!(self.0.wait(), Err(Unwinding)); // at once, instead of waiting
+///     }
+/// }
+///
+/// sched::run(|| {
+///     let fiber = sched::spawn(|| {
+///         let _polite = Polite(Event::new());
+///         sched::park();
+///     });
+///     sched::yield_now();
+///     fiber.cancel();
+///     assert!(fiber.join().unwrap_err().is_cancelled());
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwinding;
 
@@ -94,6 +117,8 @@ impl fmt::Debug for Fiber {
 
 /// A handle to the calling fiber.
 ///
+/// Not a yield point.
+///
 /// # Panics
 ///
 /// Outside of a fiber.
@@ -133,7 +158,8 @@ pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
 }
 
-/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber runs.
+/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
+/// runs.
 pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| {
         let fiber = shard.try_current()?;
@@ -148,14 +174,23 @@ pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.
 pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
-    local::try_with(|shard| shard.current.borrow().as_ref().map(|fiber| (shard.id, fiber.key)))
-        .flatten()
+    local::try_with(|shard| tell_running(|fiber| (shard.id, fiber.key))).flatten()
 }
 
-/// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last wait.
+/// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last park.
 ///
-/// A yield point. As with [`std::thread::park`] it may also return for no reason: call it in a
-/// loop that checks what it waits for. Returns at once in a fiber that unwinds.
+/// As with [`std::thread::park`] it may also return for no reason: call it in a loop that checks
+/// what it waits for.
+///
+/// # Blocking
+///
+/// A yield point, also for a fiber that was unparked already: it returns in its next turn. Returns
+/// at once in a fiber that unwinds.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline ends the wait by unwinding. An unpark that came meanwhile is kept for the
+/// next park.
 ///
 /// # Panics
 ///
@@ -189,6 +224,18 @@ pub fn park() {
 
 /// As [`park`], but for at most `timeout`.
 ///
+/// # Blocking
+///
+/// As [`park`].
+///
+/// # Cancellation
+///
+/// As [`park`].
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
 /// ```
 /// use std::time::{Duration, Instant};
 /// use straightline_sched as sched;
@@ -210,7 +257,14 @@ pub fn park_timeout(timeout: Duration) {
 
 /// Lets every other ready fiber run once.
 ///
-/// A yield point. Returns at once in a fiber that unwinds.
+/// # Blocking
+///
+/// A yield point: the fiber goes to the end of the run queue. Returns at once in a fiber that
+/// unwinds.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised here.
 ///
 /// # Panics
 ///
@@ -228,9 +282,10 @@ pub fn park_timeout(timeout: Duration) {
 /// ```
 pub fn yield_now() {
     local::with(|shard| {
-        shard.wake(shard.current());
+        let fiber = shard.current();
+        shard.wake(Rc::clone(&fiber));
         // An unwinding fiber does not wait.
-        let _ = shard.park(Wait::Turn);
+        let _ = shard.park_fiber(&fiber, Wait::Turn);
     });
 }
 
@@ -274,11 +329,15 @@ pub fn wake_later() {
 ///
 /// # Blocking
 ///
-/// A yield point.
+/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds.
 ///
 /// # Cancellation
 ///
 /// A cancel or a deadline is raised when it yields.
+///
+/// # Panics
+///
+/// On a thread that runs no shard.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -329,23 +388,29 @@ pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
     }
     Poll::Ready(())
 }
+
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
-        let fiber = self.current();
-        self.yield_point(&fiber)?;
+        self.park_fiber(&self.current(), wait)
+    }
+
+    /// As [`park`](Self::park); `fiber` is the running one.
+    #[inline]
+    fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
+        self.yield_point(fiber)?;
         if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
             // is for: return early, and let the caller look again.
             hook();
-            return self.yield_point(&fiber);
+            return self.yield_point(fiber);
         }
         fiber.wait.set(wait);
         fiber.since.set(self.tick.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         fiber.wait.set(Wait::Nothing);
-        self.yield_point(&fiber)
+        self.yield_point(fiber)
     }
 
     /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
@@ -372,10 +437,10 @@ impl Shard {
         let left = self.budget.get();
         let spent = left == 0
             || left % CLOCK_EVERY == 1
-                && self.driver.now().saturating_duration_since(self.now.get()) > SLICE_MAX;
+                && self.clock().saturating_since(self.tick.get()) > SLICE_MAX;
         if spent {
             // The turn's clock is what a deadline is compared with.
-            self.set_now(self.driver.now());
+            self.tick.set(self.clock());
         } else {
             self.budget.set(left - 1);
         }
@@ -394,8 +459,9 @@ impl Shard {
         }
     }
 
+    #[allow(clippy::unused_self)] // only a thread with a shard has a running fiber
     pub(crate) fn try_current(&self) -> Option<Rc<FiberCell>> {
-        self.current.borrow().clone()
+        running()
     }
 
     /// Puts a fiber into the run queue, once.
@@ -431,6 +497,7 @@ impl Shard {
 
 impl Shard {
     /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
+    #[inline]
     fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
         if std::thread::panicking() {
             return Err(Unwinding);
@@ -452,6 +519,8 @@ impl Shard {
     /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
     #[cold]
     fn raise(&self, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
+        // If a timed wait ends by this, its time is no concern of the waits that follow.
+        fiber.wake_at.set(Tick::NEVER);
         if raises <= RAISES_MAX {
             unwind::raise(reason);
         }

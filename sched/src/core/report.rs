@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inspect::FiberInfo;
+use super::mailbox::Message;
 use super::shard::Shard;
-use crate::fiber::overflow::tell_running;
+use crate::fiber::tell_running;
 use crate::watch::{Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
@@ -18,6 +19,9 @@ pub enum Report {
     GivenUp(FiberInfo),
     /// A fiber kept its thread for longer than [`Config::stall_limit`](crate::Config).
     Stalled(Stall),
+    /// Every fiber of the shard waits for another one, and the process has no other thread that
+    /// could wake any: they will wait for ever. These are all of them.
+    Deadlock(Vec<FiberInfo>),
 }
 
 /// Where reports go.
@@ -49,7 +53,7 @@ pub struct Reporter {
 
 impl Reporter {
     /// Has `report` called with each report. It may be called from any thread, also from one that
-    /// watches the shards; it must not wait.
+    /// watches the shards; it must not wait, because a shard or the watch waits for it.
     pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         Self { report: Arc::new(report) }
     }
@@ -81,6 +85,10 @@ impl fmt::Display for Report {
                  `catch_unwind` returns when `is_cancel` says so"
             ),
             Self::Stalled(stall) => stall.fmt(f),
+            Self::Deadlock(fibers) => {
+                f.write_str("deadlock: all fibers wait, and nobody is left to wake them")?;
+                fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
+            }
         }
     }
 }
@@ -94,11 +102,17 @@ fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
 }
 
 impl Shard {
-    /// Has the monitor look at this shard, if a limit is set.
+    /// Has the monitor look at this shard; it reports stalls if a limit is set.
     pub(super) fn watch(&self, limit: Option<Duration>) {
-        let Some(limit) = limit else { return };
-        let reporter = self.reporter.clone();
-        watch(Arc::downgrade(&self.pulse), limit, describe_running, move |stall| {
+        // The mailbox is the shard's: its descriptor is to be closed with it.
+        let (reporter, mailbox) = (self.reporter.clone(), Arc::downgrade(&self.mailbox));
+        let housekeep = move || {
+            if let Some(mailbox) = mailbox.upgrade() {
+                // A shard that has ended has nothing to keep.
+                let _ = mailbox.send(Message::Housekeep);
+            }
+        };
+        watch(Arc::downgrade(&self.pulse), limit, describe_running, housekeep, move |stall| {
             reporter.report(&Report::Stalled(stall));
         });
     }

@@ -19,7 +19,7 @@
 //!   once: there is nothing to wait for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -141,7 +141,7 @@ impl<'scope> Scope<'scope, '_> {
     fn new(shard: &Shard) -> Self {
         let family = Rc::new(Family {
             parent: shard.current(),
-            children: RefCell::new(HashMap::new()),
+            children: RefCell::new(BTreeMap::new()),
             panic: Cell::new(None),
             cancelled: Cell::new(false),
         });
@@ -265,7 +265,23 @@ impl<'scope, E> TryScope<'scope, '_, E> {
         }
     }
 
-    /// Cancels every fiber of the scope, as [`Scope::cancel`].
+    /// Cancels every fiber of the scope, as [`Scope::cancel`]; that alone is no error.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let outcome = sched::try_scope(|s| {
+    ///         s.spawn(|| Ok::<(), &str>(sched::park())); // does not end by itself
+    ///         s.cancel();
+    ///         Ok("done")
+    ///     });
+    ///     assert_eq!(outcome, Ok("done"));
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn cancel(&self) {
         self.scope.cancel();
     }

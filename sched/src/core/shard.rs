@@ -35,7 +35,7 @@ use crate::driver::Driver;
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind, while_running};
 use crate::watch::Pulse;
 
 /// What a shard is made with.
@@ -56,9 +56,9 @@ pub struct Config {
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: nobody watches.
     pub stall_limit: Option<Duration>,
-    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait to
-    /// begin; further ones are refused. Default: 65,536, which is more than a shard falls behind by
-    /// in a healthy program, and some 10 MiB.
+    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
+    /// to begin; further ones are refused. Default: 65,536, which is more than a shard falls behind
+    /// by in a healthy program, and some 10 MiB.
     pub sent_fibers_max: usize,
     /// Who hears of fibers that misbehave. Default: standard error.
     pub reporter: Reporter,
@@ -85,15 +85,11 @@ pub(crate) struct Shard {
     pub(crate) id: u64,
     pub(crate) driver: Driver,
     /// The turn's reading of the clock.
-    pub(crate) now: Cell<Instant>,
-    /// The same, since `started_at`.
     pub(crate) tick: Cell<Tick>,
-    pub(crate) started_at: Instant,
     /// Every fiber that is not over: the owner.
     pub(crate) fibers: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
     /// Each fiber stands here at most once, see [`FiberCell::queued`].
     pub(crate) ready: RefCell<VecDeque<Rc<FiberCell>>>,
-    pub(crate) current: RefCell<Option<Rc<FiberCell>>>,
     /// What the running fiber may still do without waiting before it yields.
     pub(crate) budget: Cell<u32>,
     pub(crate) timers: RefCell<Alarms>,
@@ -112,7 +108,11 @@ pub(crate) struct Shard {
     /// What ended fibers used of their stacks, if that is asked for.
     pub(super) census: RefCell<Census>,
     /// When the stacks may be trimmed again.
-    pub(super) trim_at: Cell<Instant>,
+    pub(super) trim_at: Cell<Tick>,
+    /// There is something to trim.
+    pub(super) trimming: Cell<bool>,
+    /// The pulse at the last trim.
+    pub(super) trimmed_at: Cell<u64>,
     /// The pulse when the driver and the mailbox were last asked.
     looked_at: Cell<u64>,
     /// No fiber has run since the last look outside.
@@ -126,9 +126,15 @@ pub(crate) struct Shard {
 /// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
 /// panics, so does `run`, after the same clean-up.
 ///
+/// # Blocking
+///
+/// Blocks the thread until `root` has ended, and the clean-up after it. That takes up to ten
+/// seconds if a fiber is in an [`uncancellable`](crate::uncancellable) section.
+///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism, the first stack, or one for signals.
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
+/// and when `root` was given up for swallowing its deadlines.
 ///
 /// # Panics
 ///
@@ -150,7 +156,11 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     run_with(Config::default(), root)
 }
 
-/// As [`run`], with a [`Config`] of its own.
+/// As [`run`], with a [`Config`] of its own; that one's example shows it.
+///
+/// # Blocking
+///
+/// As [`run`].
 ///
 /// # Errors
 ///
@@ -173,7 +183,9 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
         if root.is_finished() {
             break;
         }
-        shard.look_outside(None);
+        if !shard.is_busy() {
+            shard.look_outside(None);
+        }
     }
     shard.end();
     let outcome = root.join();
@@ -191,6 +203,8 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
 ///
 /// Good for stamps and for what is checked often; an [`Instant::now`] of your own is exact.
 ///
+/// Not a yield point.
+///
 /// # Panics
 ///
 /// Outside of [`run`].
@@ -202,29 +216,25 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
 /// # std::io::Result::Ok(())
 /// ```
 pub fn now() -> Instant {
-    local::with(|shard| shard.now.get())
+    local::with(Shard::now)
 }
 
 /// The time now, as the shard's driver tells it; the system's where there is no shard.
 pub(crate) fn clock() -> Instant {
-    local::try_with(|shard| shard.driver.now()).unwrap_or_else(Instant::now)
+    local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(Instant::now)
 }
 
 impl Shard {
     fn new(config: &Config) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let driver = Driver::new()?;
-        let driver_now = driver.now();
         let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            now: Cell::new(driver_now),
-            tick: Cell::new(Tick::of(driver_now, driver_now)),
-            started_at: driver_now,
+            tick: Cell::new(Tick::from_nanos(0)),
             driver,
             fibers: RefCell::default(),
             ready: RefCell::default(),
-            current: RefCell::default(),
             budget: Cell::new(BUDGET),
             timers: RefCell::default(),
             frames: Cell::new(0),
@@ -237,42 +247,45 @@ impl Shard {
             ending: Cell::new(false),
             deferred: RefCell::default(),
             census: RefCell::default(),
-            trim_at: Cell::new(driver_now),
+            trim_at: Cell::new(Tick::from_nanos(0)),
+            trimming: Cell::new(false),
+            trimmed_at: Cell::new(0),
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
         })
     }
 
+    /// Whether the fibers that are ready can go on without a look outside for now.
+    #[inline]
+    fn is_busy(&self) -> bool {
+        !self.ready.borrow().is_empty()
+            && self.pulse.beats() - self.looked_at.get() < BEATS_MAX
+            && !self.idle_turn.replace(true)
+    }
+
     /// The second half of a turn: messages, events, the clock, timers.
     ///
     /// It does not wait past `until`.
-    pub(super) fn look_outside(&self, until: Option<Instant>) {
-        let busy = !self.ready.borrow().is_empty() && !self.idle_turn.replace(true);
-        let beats = self.pulse.beats();
-        if busy && beats - self.looked_at.get() < BEATS_MAX {
-            return;
+    pub(super) fn look_outside(&self, until: Option<Tick>) {
+        let busy = !self.ready.borrow().is_empty() && !self.idle_turn.get();
+        self.idle_turn.set(true);
+        self.looked_at.set(self.pulse.beats());
+        if self.mailbox.is_pending() || !self.deferred.borrow().is_empty() {
+            self.read_mail(self.mailbox.take());
         }
-        self.looked_at.set(beats);
-        self.read_mail(self.mailbox.take());
-        let timeout = self.trim_stacks(self.timeout(busy, until));
+        let mut timeout = self.timeout(busy, until);
+        if self.trimming.get() {
+            timeout = self.trim_stacks(timeout);
+        }
         let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
-        self.set_now(self.driver.now());
+        self.tick.set(self.clock());
         self.ring_alarms();
         self.counters.turns.add(1);
-        self.publish_gauges();
-    }
-
-    pub(super) fn publish_gauges(&self) {
-        let counters = &self.counters;
-        counters.resumed.set(self.pulse.resumes());
-        counters.fibers_now.set(self.fibers.borrow().len() as u64);
-        counters.ready_now.set(self.ready.borrow().len() as u64);
-        counters.alarms_now.set(self.timers.borrow().len() as u64);
-        counters.sources_now.set(self.sources.borrow().len() as u64);
+        self.counters.ready_now.set(self.ready.borrow().len() as u64);
     }
 
     /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
@@ -306,11 +319,9 @@ impl Shard {
         };
         self.idle_turn.set(false);
         self.budget.set(BUDGET);
-        self.current.replace(Some(Rc::clone(&fiber)));
         self.pulse.beat();
-        let result = overflow::while_running(&fiber, || coroutine.resume(Resume::Run));
+        let result = while_running(&fiber, || coroutine.resume(Resume::Run));
         self.pulse.beat();
-        self.current.replace(None);
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
             return;
         }
@@ -370,6 +381,11 @@ impl Shard {
         match message {
             Message::Unpark(key) => self.unpark_key(key),
             Message::Wake(key) => self.wake_key(key),
+            Message::Housekeep => {
+                self.trimming.set(true);
+                self.publish_stacks();
+                self.tell_if_stuck();
+            }
             // Who asked may be gone by now.
             Message::Inspect(backtraces_max, answer) => {
                 let _ = answer.send(self.inspect_with_backtraces(backtraces_max));
@@ -379,7 +395,7 @@ impl Shard {
     }
 
     /// How long the driver may wait.
-    fn timeout(&self, busy: bool, until: Option<Instant>) -> Option<Duration> {
+    fn timeout(&self, busy: bool, until: Option<Tick>) -> Option<Duration> {
         if busy {
             return Some(Duration::ZERO);
         }
@@ -389,9 +405,9 @@ impl Shard {
         if !self.ready.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = self.timers.borrow().next_at().map(|at| at.instant(self.started_at));
+        let next = self.timers.borrow().next_at();
         let at = next.into_iter().chain(until).min()?;
-        Some(at.saturating_duration_since(self.driver.now()))
+        Some(at.saturating_since(self.clock()))
     }
 }
 

@@ -72,7 +72,7 @@ struct Registration {
 }
 
 impl<T: AsFd> Source<T> {
-    /// Wraps a descriptor; nothing is registered yet.
+    /// Wraps a descriptor; nothing is registered yet. Not a yield point.
     pub fn new(inner: T) -> Self {
         Self { inner: Some(inner), registration: Cell::new(None), of_one_thread: PhantomData }
     }
@@ -86,7 +86,7 @@ impl<T: AsFd> Source<T> {
         self.inner.as_ref().expect("present until into_inner")
     }
 
-    /// Gives the descriptor back; the driver forgets it.
+    /// Gives the descriptor back; the driver forgets it. Not a yield point.
     ///
     /// # Panics
     ///
@@ -99,7 +99,14 @@ impl<T: AsFd> Source<T> {
     /// Waits until something changed in that direction since the last wait, or until the fiber is
     /// woken for another reason: look again after it.
     ///
-    /// A yield point, unless the change came already.
+    /// # Blocking
+    ///
+    /// A yield point, unless the change came already. Try the operation before: a wait for what is
+    /// there, but is no change, does not end.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait.
     ///
     /// # Errors
     ///
@@ -121,8 +128,7 @@ impl<T: AsFd> Source<T> {
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or past its deadline unwinds. What changed is kept for the next
-    /// wait.
+    /// As [`wait`](Self::wait).
     ///
     /// # Errors
     ///
@@ -156,8 +162,7 @@ impl<T: AsFd> Source<T> {
             let waiting = Waiting { source: self, shard, interest };
             shard.park_at_most(self.wait_for(interest), at)?;
             drop(waiting);
-            let in_time =
-                at.is_none_or(|at| shard.now.get() < at) || self.has_changed(shard, interest);
+            let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(shard, interest);
             self.clear(interest);
             Ok(in_time)
         })
@@ -355,6 +360,7 @@ impl<T: AsFd> Source<T> {
             sources.remove(key);
             return Err(error);
         }
+        shard.counters.sources_now.set(sources.len() as u64);
         self.registration.set(Some(Registration { shard_id: shard.id, key }));
         Ok(&mut sources[key])
     }
@@ -366,7 +372,10 @@ impl<T: AsFd> Source<T> {
         local::try_with(|shard| {
             if shard.id == shard_id {
                 // Dropped at the end, when the table is not borrowed any more.
-                let _state = shard.sources.borrow_mut().remove(key);
+                let mut sources = shard.sources.borrow_mut();
+                let _state = sources.remove(key);
+                shard.counters.sources_now.set(sources.len() as u64);
+                drop(sources);
                 // It fails only if the descriptor was closed behind our back, and then the driver
                 // has forgotten it already.
                 let _ = shard.driver.remove(self.inner().as_fd());
@@ -418,7 +427,8 @@ impl<T: AsFd> Drop for Waiting<'_, T> {
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds.
+/// A cancel or a deadline ends the wait by unwinding. The fiber stays armed, and the changes are
+/// kept: a wait of it for something else may end early.
 ///
 /// # Errors
 ///

@@ -265,8 +265,8 @@ impl Shard {
         if !locals.is_empty() {
             fiber.rare_mut().locals.replace(locals);
         }
-        // In a shard that ends, nothing begins any more.
-        fiber.cancelled.set(self.ending.get());
+        // In a shard that ends, nothing begins any more but what a commit under way needs.
+        fiber.cancelled.set(self.ending.get() && !Self::is_sheltered(&fiber));
         if let Some(family) = &fiber.birth.family {
             let inherited = parent.and_then(|parent| parent.deadline.get().at.ever());
             if let Some(at) = inherited {

@@ -49,8 +49,11 @@ impl Shard {
     /// A stack of that size, of the shard's own where `None`.
     pub(super) fn take_stack(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
         let mut stacks = self.stacks.borrow_mut();
-        let stack_bytes = stack_bytes.unwrap_or(stacks.default_bytes());
-        stacks.take(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
+        let taken = match stack_bytes {
+            None => stacks.take_default(),
+            Some(stack_bytes) => stacks.take(stack_bytes),
+        };
+        taken.inspect_err(|_| self.counters.stacks_refused.add(1))
     }
 
     /// Makes sure that the next stack of the shard's own size is not refused.
@@ -68,22 +71,34 @@ impl Shard {
         }
     }
 
+    pub(super) fn publish_stacks(&self) {
+        let gauges = self.stacks.borrow().gauges();
+        self.counters.stacks_now.set(gauges.in_use as u64);
+        self.counters.stacks_hot.set(gauges.hot as u64);
+        self.counters.stacks_cold.set(gauges.cold as u64);
+        self.counters.stack_mapped_bytes.set(gauges.mapped_bytes as u64);
+    }
+
     /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
     /// and then; returns how long it may then wait, which is less while there is more to give back.
+    /// The monitor has it begin, so that a turn without a reason asks no more than whether it has.
+    #[cold]
     pub(super) fn trim_stacks(&self, timeout: Option<Duration>) -> Option<Duration> {
         let mut stacks = self.stacks.borrow_mut();
-        if !stacks.wants_trim() {
-            return timeout;
-        }
-        let (now, busy) = (self.now.get(), timeout == Some(Duration::ZERO));
-        if now >= self.trim_at.get() + if busy { TRIM_DELAY_BUSY } else { Duration::ZERO } {
-            self.trim_at.set(now + TRIM_INTERVAL);
+        let (now, busy) = (self.tick.get(), timeout == Some(Duration::ZERO));
+        if now >= self.trim_at.get() {
+            let interval = if busy { TRIM_INTERVAL_BUSY } else { TRIM_INTERVAL };
+            self.trim_at.set(now.saturating_add(interval));
             stacks.trim();
+            // While the shard works there is always something: the monitor asks again later.
+            let beats = self.pulse.beats();
+            let is_quiet = beats - self.trimmed_at.replace(beats) < BEATS_MAX_QUIET;
+            self.trimming.set(stacks.wants_trim() && is_quiet);
         }
-        if busy || !stacks.wants_trim() {
+        if busy || !self.trimming.get() {
             return timeout;
         }
-        let left = self.trim_at.get().saturating_duration_since(now);
+        let left = self.trim_at.get().saturating_since(now);
         Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
 }
@@ -92,5 +107,8 @@ impl Shard {
 /// memory comes back within a second or two.
 const TRIM_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How much longer a shard without a pause puts it off: a thousandth of its time, at most.
-const TRIM_DELAY_BUSY: Duration = Duration::from_millis(900);
+/// The same for a shard without a pause: a thousandth of its time.
+const TRIM_INTERVAL_BUSY: Duration = Duration::from_secs(1);
+
+/// As few between two trims are a quiet shard's. Arbitrary: some hundred fibers' turns.
+const BEATS_MAX_QUIET: u64 = 1_000;

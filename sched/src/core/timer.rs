@@ -66,12 +66,15 @@ impl Shard {
         }
         timers.insert(at, fiber.key);
         fiber.alarm.set(at);
+        self.counters.alarms_now.set(timers.len() as u64);
     }
 
     /// Takes the fiber out of the queue.
     pub(super) fn clear_alarm(&self, fiber: &FiberCell) {
         if let Some(at) = fiber.alarm.replace(Tick::NEVER).ever() {
-            self.timers.borrow_mut().remove(at, fiber.key);
+            let mut timers = self.timers.borrow_mut();
+            timers.remove(at, fiber.key);
+            self.counters.alarms_now.set(timers.len() as u64);
         }
     }
 
@@ -79,21 +82,23 @@ impl Shard {
     pub(super) fn ring_alarms(&self) {
         let now = self.tick.get();
         loop {
-            let due = self.timers.borrow_mut().pop_due(now);
-            let Some((alarm, key)) = due else { return };
+            let mut timers = self.timers.borrow_mut();
+            let Some((alarm, key)) = timers.pop_due(now) else { return };
+            self.counters.alarms_now.set(timers.len() as u64);
+            drop(timers);
             let fiber = self.fibers.borrow().get(key).cloned();
             let Some(fiber) = fiber else { continue };
             fiber.alarm.set(Tick::NEVER);
             let wake_at = fiber.wake_at.get();
-            let times = [wake_at, fiber.deadline.get().at];
-            if times.iter().any(|at| *at <= alarm) {
+            let ends = [wake_at, fiber.deadline.get().at];
+            if ends.iter().any(|at| *at <= alarm) {
                 if wake_at <= alarm {
                     fiber.wake_at.set(Tick::NEVER);
                 }
                 self.wake(Rc::clone(&fiber));
             }
             // Its turn among the others comes again, perhaps in this very loop.
-            if let Some(next) = times.into_iter().filter(|at| *at > alarm).min() {
+            if let Some(next) = ends.into_iter().filter(|at| *at > alarm).min() {
                 self.set_alarm(&fiber, next);
             }
         }
@@ -104,7 +109,6 @@ impl Shard {
         let (fiber, at) = (self.current(), self.tick_of(at));
         fiber.wake_at.set(at);
         self.set_alarm(&fiber, at);
-        // If this unwinds, the time stays set, and ends some later wait early, which is allowed.
         let parked = self.park(wait);
         fiber.wake_at.set(Tick::NEVER);
         parked
@@ -118,20 +122,28 @@ impl Shard {
         }
     }
 
-    /// Sets the turn's clock.
-    pub(super) fn set_now(&self, now: Instant) {
-        self.now.set(now);
-        self.tick.set(self.tick_of(now));
+    /// The time of the turn.
+    pub(super) fn now(&self) -> Instant {
+        self.instant_of(self.tick.get())
+    }
+
+    /// The time now, which is later than the turn's.
+    pub(super) fn clock(&self) -> Tick {
+        Tick::from_nanos(self.driver.elapsed_nanos())
     }
 
     pub(super) fn tick_of(&self, at: Instant) -> Tick {
-        Tick::of(at, self.started_at)
+        Tick::of(at, self.driver.started_at())
+    }
+
+    pub(super) fn instant_of(&self, tick: Tick) -> Instant {
+        tick.instant(self.driver.started_at())
     }
 
     /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older
     /// than the fiber's last work.
     pub(crate) fn after(&self, timeout: Duration) -> Instant {
-        let now = self.driver.now();
+        let now = self.instant_of(self.clock());
         now.checked_add(timeout).unwrap_or(now + FAR_FUTURE)
     }
 }
@@ -169,7 +181,7 @@ pub fn sleep(duration: Duration) {
         let at = shard.after(duration);
         // At least once, so that it is a yield point for a duration of zero too.
         loop {
-            if shard.park_until(Wait::Time, at).is_err() || shard.now.get() >= at {
+            if shard.park_until(Wait::Time, at).is_err() || shard.now() >= at {
                 return;
             }
         }

@@ -16,12 +16,15 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use super::bell::Bell;
+use super::clock::monotonic_nanos;
 use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
 
 pub(crate) struct Driver {
     epoll: OwnedFd,
     waker: Waker,
     events: RefCell<Vec<Event>>,
+    started_at: Instant,
+    started_nanos: u64,
 }
 
 /// Ends the current or the next wait of its driver, from any thread.
@@ -45,7 +48,9 @@ impl Driver {
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
         let shared = Arc::new(WakerShared { eventfd, bell: Bell::new() });
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
-        Ok(Self { epoll, waker: Waker { shared }, events })
+        let started_at = Instant::now();
+        let started_nanos = monotonic_nanos();
+        Ok(Self { epoll, waker: Waker { shared }, events, started_at, started_nanos })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
@@ -112,9 +117,15 @@ impl Driver {
         self.waker.clone()
     }
 
-    #[allow(clippy::unused_self)] // time belongs to the driver: a simulated one has its own
-    pub(crate) fn now(&self) -> Instant {
-        Instant::now()
+    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
+    /// this has reached has passed by `Instant` too.
+    #[inline]
+    pub(crate) fn elapsed_nanos(&self) -> u64 {
+        monotonic_nanos() - self.started_nanos
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        self.started_at
     }
 }
 

@@ -18,6 +18,8 @@
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod bell;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
+mod clock;
+#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod epoll;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 pub(crate) use epoll::{Driver, Waker};
@@ -39,7 +41,7 @@ const WAKER_KEY: u64 = u64::MAX;
 /// How many events one wait takes at most; more wait for the next turn.
 const EVENTS_MAX: usize = 256;
 
-/// The direction that a fiber waits for.
+/// The direction that a fiber waits for, see [`Source`](crate::Source).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// Something to read, or the peer's end of stream, or an error.

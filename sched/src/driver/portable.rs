@@ -17,6 +17,7 @@ const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "needs 64-bit poin
 pub(crate) struct Driver {
     poller: Arc<Poller>,
     events: RefCell<Events>,
+    started_at: Instant,
 }
 
 /// Ends the current or the next wait of its driver, from any thread.
@@ -35,7 +36,8 @@ impl Driver {
             ));
         }
         let capacity = NonZeroUsize::new(EVENTS_MAX).unwrap_or(NonZeroUsize::MIN);
-        Ok(Self { poller, events: RefCell::new(Events::with_capacity(capacity)) })
+        let events = RefCell::new(Events::with_capacity(capacity));
+        Ok(Self { poller, events, started_at: Instant::now() })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
@@ -90,9 +92,13 @@ impl Driver {
         Waker { poller: Arc::clone(&self.poller) }
     }
 
-    #[allow(clippy::unused_self)] // time belongs to the driver: a simulated one has its own
-    pub(crate) fn now(&self) -> Instant {
-        Instant::now()
+    /// Nanoseconds since [`started_at`](Self::started_at).
+    pub(crate) fn elapsed_nanos(&self) -> u64 {
+        u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        self.started_at
     }
 }
 

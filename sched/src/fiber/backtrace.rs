@@ -9,6 +9,25 @@ use std::ptr;
 /// Taken as bare addresses, which is cheap. `Display` resolves them to names and lines, which is
 /// not (0.2 s the first time, when it reads the program's debug information): print it where nobody
 /// waits. What every fiber's stack begins and ends with, the scheduler's own calls, is left out.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// fn waits_here() {
+///     sched::park();
+/// }
+///
+/// sched::run(|| {
+///     sched::spawn(waits_here);
+///     sched::yield_now();
+///     let fibers = sched::inspect_with_backtraces(10);
+///     let parked = fibers.iter().find_map(|fiber| fiber.backtrace.clone()).unwrap();
+///     // Names are resolved elsewhere, where that keeps no fiber waiting.
+///     let text = std::thread::spawn(move || parked.to_string()).join().unwrap();
+///     assert!(text.contains("waits_here"));
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backtrace {
     addresses: Vec<usize>,

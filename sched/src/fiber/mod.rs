@@ -13,6 +13,7 @@ pub(crate) mod census;
 mod memory;
 pub(crate) mod overflow;
 mod quota;
+mod running;
 mod slab;
 pub(crate) mod stack;
 mod switch;
@@ -22,7 +23,7 @@ mod wait;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::Location;
 use std::rc::Rc;
@@ -30,11 +31,12 @@ use std::rc::Rc;
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
+pub(crate) use running::{running, tell_running, while_running};
 use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
 pub(crate) use tick::Tick;
 pub(crate) use unwind::Frame;
-pub(crate) use wait::{CallName, Wait};
+pub(crate) use wait::{CallName, Lock, LockWait, Wait};
 
 new_key_type! {
     /// A fiber's place in its shard's table; never reused for another fiber.
@@ -144,7 +146,7 @@ pub(crate) struct Family {
     /// Whose frame they may borrow from: it does not leave the scope while there are children.
     pub(crate) parent: Rc<FiberCell>,
     /// Those that are not over, or were given up and have children themselves.
-    pub(crate) children: RefCell<HashMap<FiberKey, Rc<FiberCell>>>,
+    pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
     /// What one of them panicked with that nobody joins.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Further children never begin.
@@ -242,6 +244,7 @@ impl FiberCell {
     }
 }
 
-/// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
-#[cfg(target_pointer_width = "64")]
+// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
+// AddressSanitizer has corosensei keep more.
+#[cfg(all(target_pointer_width = "64", not(feature = "sanitizer")))]
 const _: () = assert!(size_of::<FiberCell>() <= 176);

@@ -10,7 +10,6 @@
 //! Then, and for any other fault at once, it calls the handler that was there before: std's in a
 //! Rust program, which has the process die of the signal.
 
-use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
@@ -21,6 +20,7 @@ use libc::{c_int, c_void, siginfo_t};
 
 use super::FiberCell;
 use super::memory::{Guards, Region};
+use super::running::tell_running;
 use super::slab::guard_bytes;
 
 /// Reports overflows of this thread's fibers until it is dropped.
@@ -35,31 +35,6 @@ pub(crate) fn watch() -> io::Result<Watch> {
     Ok(Watch { _alternate_stack: alternate_stack })
 }
 
-/// Calls `body`, which resumes `fiber`: an overflow in it is the fiber's.
-#[inline]
-pub(crate) fn while_running<R>(fiber: &FiberCell, body: impl FnOnce() -> R) -> R {
-    struct Reset;
-    impl Drop for Reset {
-        #[inline]
-        fn drop(&mut self) {
-            RUNNING.set(ptr::null());
-        }
-    }
-    RUNNING.set(ptr::from_ref(fiber));
-    let _reset = Reset;
-    body()
-}
-
-/// Calls `tell` with the fiber that runs on this thread, if there is one. For signal handlers too:
-/// only what does not change while a fiber runs may be read of it.
-pub(crate) fn tell_running(tell: impl FnOnce(&FiberCell)) {
-    // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
-    // stack, or to code that a handler on this thread has interrupted; it returns after `tell`.
-    if let Some(fiber) = unsafe { RUNNING.get().as_ref() } {
-        tell(fiber);
-    }
-}
-
 /// Keeps the thread's signal stack.
 pub(crate) struct Watch {
     _alternate_stack: Option<AlternateStack>,
@@ -69,11 +44,6 @@ pub(crate) struct Watch {
 struct AlternateStack {
     /// `None` once it is unmapped.
     region: Option<Region>,
-}
-
-thread_local! {
-    /// Null between two fibers.
-    static RUNNING: Cell<*const FiberCell> = const { Cell::new(ptr::null()) };
 }
 
 /// A signal, and what handled it before.

@@ -57,6 +57,8 @@ const SIZE_BITS: usize = 0xff;
 /// A shard's stacks.
 pub(crate) struct StackPool {
     default_bytes: usize,
+    /// Of that size in `classes`.
+    default_place: usize,
     guards: Guards,
     quotas: &'static Quotas,
     /// Measures each stack that comes back.
@@ -148,7 +150,18 @@ impl StackPool {
         quotas: &'static Quotas,
     ) -> Self {
         let classes = [const { None }; CLASSES];
-        Self { default_bytes, guards, quotas, census, classes, in_use: 0, dirty: false }
+        // A default that is too large is refused at the first stack.
+        let default_place = class_for(default_bytes).map_or(0, place_of);
+        Self {
+            default_bytes,
+            default_place,
+            guards,
+            quotas,
+            census,
+            classes,
+            in_use: 0,
+            dirty: false,
+        }
     }
 
     /// What a fiber gets that asks for nothing else.
@@ -166,6 +179,18 @@ impl StackPool {
         let stack = self.class(stack_bytes)?.take()?;
         self.in_use += 1;
         Ok(stack)
+    }
+
+    /// As [`take`](Self::take), of the default size: mostly one that was just given back.
+    #[inline]
+    pub(crate) fn take_default(&mut self) -> io::Result<FiberStack> {
+        if let Some(class) = &mut self.classes[self.default_place]
+            && let Some(stack) = class.take_hot()
+        {
+            self.in_use += 1;
+            return Ok(stack);
+        }
+        self.take(self.default_bytes)
     }
 
     /// Makes sure that the next [`take`](Self::take) of that size succeeds.
@@ -206,7 +231,7 @@ impl StackPool {
         }
     }
 
-    #[cfg_attr(not(test), allow(dead_code))] // for the shard's counters
+    /// How many there are, and in what.
     pub(crate) fn gauges(&self) -> StackGauges {
         let mut gauges = StackGauges { in_use: self.in_use, ..StackGauges::default() };
         for class in self.classes.iter().flatten() {
@@ -232,12 +257,17 @@ impl Class {
     }
 
     fn take(&mut self) -> io::Result<FiberStack> {
-        let Some(stack) = self.hot.pop() else {
-            return self.slab.take();
-        };
+        match self.take_hot() {
+            Some(stack) => Ok(stack),
+            None => self.slab.take(),
+        }
+    }
+
+    fn take_hot(&mut self) -> Option<FiberStack> {
+        let stack = self.hot.pop()?;
         self.unused = self.unused.min(self.hot.len());
         self.trimmed = self.trimmed.min(self.hot.len());
-        Ok(stack)
+        Some(stack)
     }
 
     fn reserve(&mut self) -> io::Result<()> {

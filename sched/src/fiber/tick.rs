@@ -10,6 +10,16 @@ impl Tick {
     /// Later than everything: no point in time at all.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
+    pub(crate) fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// That much later, short of [`NEVER`](Self::NEVER).
+    pub(crate) fn saturating_add(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos).min(u64::MAX - 1))
+    }
+
     /// Of a point in time after `start`; an earlier one counts as the start.
     pub(crate) fn of(at: Instant, start: Instant) -> Self {
         let since = at.saturating_duration_since(start);

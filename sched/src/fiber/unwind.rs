@@ -1,9 +1,9 @@
 //! Ending a fiber's work from outside: an unwind that is not a panic.
 //!
 //! A yield point of a fiber that is cancelled, or past its deadline, unwinds the fiber's stack with
-//! a private payload. Destructors run as in a panic; the panic hook does not, so nothing is printed.
-//! Two rules make this sound: nothing parks and nothing raises while the fiber already unwinds
-//! (`core::park` keeps them).
+//! a private payload. Destructors run as in a panic; the panic hook does not, so nothing is
+//! printed. Two rules make this sound: nothing parks and nothing raises while the fiber already
+//! unwinds (`core::park` keeps them).
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};

@@ -8,6 +8,17 @@ use crate::core::Unwinding;
 /// Why [`offload`](super::offload) did not run the job. It has not begun, and never will.
 ///
 /// It converts into an [`io::Error`], so `?` works where those are returned.
+///
+/// ```
+/// use std::io;
+/// use straightline_sched::{OffloadConfig, OffloadPool};
+///
+/// let pool = OffloadPool::new(OffloadConfig::default());
+/// pool.close();
+/// let error = pool.run(|| ()).unwrap_err();
+/// assert!(error.is_closed() && !error.is_full());
+/// assert_eq!(io::Error::from(error).kind(), io::ErrorKind::Other);
+/// ```
 #[derive(Debug)]
 pub struct OffloadError {
     kind: Kind,

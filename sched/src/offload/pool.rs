@@ -218,7 +218,7 @@ impl OffloadPool {
         queue.into_values().for_each(|job| job.refuse(Kind::Closed));
     }
 
-    /// What the pool is doing now.
+    /// What the pool is doing now. Not a yield point.
     pub fn stats(&self) -> OffloadStats {
         let state = self.shared.state.lock();
         OffloadStats {
@@ -233,6 +233,7 @@ impl OffloadPool {
 }
 
 impl Drop for OffloadPool {
+    /// Waits for nothing: what runs goes on.
     fn drop(&mut self) {
         self.close();
     }

@@ -65,6 +65,12 @@ impl Barrier {
     /// # Errors
     ///
     /// [`Unwinding`] if others are missing and the caller unwinds; it has then not come.
+    ///
+    /// ```
+    /// use straightline_sched::sync::Barrier;
+    ///
+    /// assert!(Barrier::new(1).wait().unwrap().is_leader()); // nobody is missing
+    /// ```
     pub fn wait(&self) -> Result<BarrierWaitResult, Unwinding> {
         loop {
             if self.arrive_last() {

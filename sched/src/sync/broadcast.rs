@@ -140,6 +140,18 @@ impl<T> Sender<T> {
     }
 
     /// One more receiver; it gets what is sent from now on. Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::sync::broadcast;
+    ///
+    /// let (sender, first) = broadcast::channel(4);
+    /// sender.send("before").unwrap();
+    /// let second = sender.subscribe();
+    /// assert_eq!(sender.send("after"), Ok(2));
+    /// assert_eq!((first.try_recv(), second.try_recv()), (Ok("before"), Ok("after")));
+    /// drop(second);
+    /// assert_eq!(sender.receiver_count(), 1);
+    /// ```
     pub fn subscribe(&self) -> Receiver<T> {
         let mut state = self.shared.lock();
         state.receivers += 1;
@@ -147,7 +159,7 @@ impl<T> Sender<T> {
         Receiver { shared: Arc::clone(&self.shared), next }
     }
 
-    /// How many receivers there are.
+    /// How many receivers there are. Not a yield point.
     pub fn receiver_count(&self) -> usize {
         self.shared.lock().receivers
     }
@@ -211,6 +223,23 @@ impl<T: Clone> Receiver<T> {
     }
 
     /// Receives until all senders are gone, skipping what was missed.
+    ///
+    /// # Blocking
+    ///
+    /// Not a yield point itself; each step of the iterator is a [`recv`](Self::recv).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// ```
+    /// use straightline_sched::sync::broadcast;
+    ///
+    /// let (sender, receiver) = broadcast::channel(2);
+    /// (1..=3).try_for_each(|number| sender.send(number).map(drop)).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [2, 3]); // there was room for two
+    /// ```
     pub fn iter(&self) -> Iter<'_, T> {
         Iter { receiver: self }
     }
@@ -326,6 +355,7 @@ pub struct Iter<'r, T> {
 impl<T: Clone> Iterator for Iter<'_, T> {
     type Item = T;
 
+    /// A yield point, as [`Receiver::recv`].
     fn next(&mut self) -> Option<T> {
         loop {
             match self.receiver.recv() {

@@ -78,6 +78,14 @@ impl Condvar {
 
     /// Waits until `condition` is false, as [`wait`](Self::wait) does; not at all if it is.
     ///
+    /// # Blocking
+    ///
+    /// A yield point if `condition` is true.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
     /// # Errors
     ///
     /// [`Unwinding`], with the lock held, if it would have to wait and the caller unwinds.

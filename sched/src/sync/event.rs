@@ -55,7 +55,7 @@ impl Event {
     ///
     /// # Cancellation
     ///
-    /// Leaves the event as it is.
+    /// A cancel or a deadline ends the wait by unwinding, and leaves the event as it is.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Event {
         Ok(())
     }
 
-    /// Whether the event is set.
+    /// Whether the event is set. Not a yield point.
     pub fn is_set(&self) -> bool {
         self.state.lock().set
     }
@@ -90,6 +90,16 @@ impl Event {
     }
 
     /// Lets those wait who come from now on. Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::sync::Event;
+    ///
+    /// let paused = Event::new();
+    /// paused.set();
+    /// assert!(paused.is_set());
+    /// paused.clear();
+    /// assert!(!paused.is_set());
+    /// ```
     pub fn clear(&self) {
         self.state.lock().set = false;
     }

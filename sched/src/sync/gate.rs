@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use super::line::{End, Line, Place, Rules};
 use super::owner::Owner;
 use super::waiter::{Wakes, may_wait};
-use crate::fiber::CallName;
+use crate::core::{lock_deadlock, waits_in_chain};
+use crate::fiber::{CallName, Lock, LockWait, Wait};
 
 pub(super) struct Gate {
     state: Mutex<State>,
@@ -59,6 +60,14 @@ impl Gate {
         }
         may_wait().map_err(|_| Refused::Unwinding)?;
         let mut state = self.state.lock();
+        if let Some(holder) = state.owner.id().filter(|holder| waits_in_chain(*holder)) {
+            // Not under the lock: somebody in the chain may wait at this very gate.
+            drop(state);
+            if let Some(text) = lock_deadlock(call, holder) {
+                panic!("{text}");
+            }
+            state = self.state.lock();
+        }
         if state.try_acquire(need) {
             return Ok(());
         }
@@ -68,7 +77,12 @@ impl Gate {
         if state.owner.is_caller() {
             return Err(Refused::Held);
         }
-        match Place::join(&self.state, state, State::RULES, need).wait(call) {
+        let place = Place::join(&self.state, state, State::RULES, need);
+        let holder = || self.state.lock().owner.id();
+        let lock = Lock { call, holder: &holder };
+        // SAFETY: it is what this fiber waits for, until the wait that follows has ended.
+        let wait = Wait::Lock(unsafe { LockWait::new(&lock) });
+        match place.wait_for(wait, |_, end| end) {
             Ok(End::Called) => Ok(()),
             Ok(End::Dismissed) => Err(Refused::Closed),
             Err(_) => Err(Refused::Unwinding),

@@ -23,9 +23,9 @@ use std::mem;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::owner::Owner;
-use super::waiter::{Waiter, Wakes, wait};
+use super::waiter::{Waiter, Wakes, wait, wait_for};
 use crate::core::Unwinding;
-use crate::fiber::CallName;
+use crate::fiber::{CallName, Wait};
 
 pub(super) struct Line {
     waiting: VecDeque<Entry>,
@@ -139,7 +139,7 @@ impl<'s, S> Place<'s, S> {
 
     /// Waits until the caller is called or dismissed, and takes what it was called for.
     pub(super) fn wait(self, call: CallName) -> Result<End, Unwinding> {
-        self.wait_then(call, |_, end| end)
+        self.wait_for(Wait::Call(call), |_, end| end)
     }
 
     /// As [`wait`](Self::wait); `take` runs under the lock, in the moment of the claim.
@@ -148,9 +148,18 @@ impl<'s, S> Place<'s, S> {
         call: CallName,
         take: impl FnOnce(&mut S, End) -> R,
     ) -> Result<R, Unwinding> {
+        self.wait_for(Wait::Call(call), take)
+    }
+
+    /// As [`wait_then`](Self::wait_then), with more to tell about what for.
+    pub(super) fn wait_for<R>(
+        self,
+        what: Wait,
+        take: impl FnOnce(&mut S, End) -> R,
+    ) -> Result<R, Unwinding> {
         loop {
             // Who was called since it joined is woken already, so this returns at once.
-            wait(call)?;
+            wait_for(what)?;
             let mut state = self.state.lock();
             if let Some(end) = (self.rules.line)(&mut state).claim(self.ticket) {
                 let taken = take(&mut state, end);

@@ -169,7 +169,7 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Whether the receiver is gone, so that sending is in vain.
+    /// Whether the receiver is gone, so that sending is in vain. Not a yield point.
     pub fn is_closed(&self) -> bool {
         self.shared.lock().abandoned
     }
@@ -254,11 +254,37 @@ impl<T> Receiver<T> {
     }
 
     /// Receives until all senders are gone.
+    ///
+    /// # Blocking
+    ///
+    /// Not a yield point itself; each step of the iterator is a [`recv`](Self::recv).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// ```
+    /// use straightline_sched::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::unbounded();
+    /// (1..=3).try_for_each(|number| sender.send(number)).unwrap();
+    /// assert_eq!(receiver.iter().take(2).sum::<i32>(), 3);
+    /// drop(sender);
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [3]);
+    /// ```
     pub fn iter(&self) -> Iter<'_, T> {
         Iter { receiver: self }
     }
 
-    /// Receives what is there now, without waiting.
+    /// Receives what is there now, without waiting. Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::unbounded();
+    /// sender.send(5).unwrap();
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [5]); // the sender is still there
+    /// ```
     pub fn try_iter(&self) -> TryIter<'_, T> {
         TryIter { receiver: self }
     }
@@ -386,6 +412,7 @@ pub struct IntoIter<T> {
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
+    /// A yield point, as [`Receiver::recv`].
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }
@@ -394,6 +421,7 @@ impl<T> Iterator for Iter<'_, T> {
 impl<T> Iterator for TryIter<'_, T> {
     type Item = T;
 
+    /// Not a yield point.
     fn next(&mut self) -> Option<T> {
         self.receiver.try_recv().ok()
     }
@@ -402,6 +430,7 @@ impl<T> Iterator for TryIter<'_, T> {
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
+    /// A yield point, as [`Receiver::recv`].
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }

@@ -88,6 +88,14 @@ impl<T> OnceCell<T> {
     /// As [`get_or_init`](Self::get_or_init), but `initialiser` may fail: then the cell stays empty
     /// and the next caller runs its own.
     ///
+    /// # Blocking
+    ///
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
     /// # Errors
     ///
     /// What `initialiser` returned; or [`Unwinding`], as an `E`, if somebody else is making the
@@ -125,7 +133,13 @@ impl<T> OnceCell<T> {
 
     /// Fills the cell if it is empty; waits first for whoever is making a value.
     ///
-    /// A yield point if somebody is. A fiber that is cancelled there drops `value` with its frame.
+    /// # Blocking
+    ///
+    /// A yield point if somebody is.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or passes its deadline in here drops `value` with its frame.
     ///
     /// # Errors
     ///

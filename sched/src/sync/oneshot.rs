@@ -67,7 +67,16 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Whether the receiver is gone, so that nobody wants the message any more.
+    /// Whether the receiver is gone, so that nobody wants the message any more. Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::sync::oneshot;
+    ///
+    /// let (sender, receiver) = oneshot::channel::<u32>();
+    /// assert!(!sender.is_closed());
+    /// drop(receiver);
+    /// assert!(sender.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.shared.lock().abandoned
     }

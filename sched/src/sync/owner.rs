@@ -30,6 +30,11 @@ impl Owner {
         }
     }
 
+    /// The number of a shard, and the fiber there.
+    pub(super) fn id(self) -> Option<(u64, FiberKey)> {
+        self.fiber
+    }
+
     pub(super) fn is_caller(self) -> bool {
         self.fiber.is_some() && self == Self::current()
     }

@@ -115,13 +115,23 @@ pub struct Timer {
     at: Instant,
 }
 
-/// A [`Timer`] that is ready when `duration` has passed from now.
+/// A [`Timer`] that is ready when `duration` has passed from now. Not a yield point.
 pub fn after(duration: Duration) -> Timer {
     let now = core::clock();
     at(now.checked_add(duration).unwrap_or(now + FAR_FUTURE))
 }
 
 /// A [`Timer`] that is ready at `instant`.
+///
+/// Not a yield point.
+///
+/// ```
+/// use std::time::Instant;
+/// use straightline_sched::sync::{Event, at, select};
+///
+/// let (stop, due) = (Event::new(), at(Instant::now()));
+/// assert_eq!(select(&[&stop, &due]), Ok(1)); // on a thread, which waits as a fiber does
+/// ```
 pub fn at(instant: Instant) -> Timer {
     Timer { at: instant }
 }
@@ -147,6 +157,19 @@ pub fn at(instant: Instant) -> Timer {
 pub struct Readable<'s, T: AsFd>(pub &'s Source<T>);
 
 /// Writing to a [`Source`] as a thing to [`select`] on, as [`Readable`] is for reading.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use straightline_sched::{self as sched, Source, sync::{Event, Writable, select}};
+///
+/// sched::run(|| {
+///     let (near, _far) = UnixStream::pair()?;
+///     let (source, stop) = (Source::new(near), Event::new());
+///     assert_eq!(select(&[&stop, &Writable(&source)]), Ok(1)); // there is room
+///     std::io::Result::Ok(())
+/// })??;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Writable<'s, T: AsFd>(pub &'s Source<T>);
 
 /// A watcher, registered with the first `registered` of the things, counted from `first`.

@@ -112,6 +112,15 @@ impl Semaphore {
 
     /// Adds permits for good. Not a yield point.
     ///
+    /// ```
+    /// use straightline_sched::sync::Semaphore;
+    ///
+    /// let semaphore = Semaphore::new(1);
+    /// semaphore.add_permits(2);
+    /// semaphore.try_acquire(1).unwrap().forget();
+    /// assert_eq!(semaphore.available_permits(), 2);
+    /// ```
+    ///
     /// # Panics
     ///
     /// When there are more than `usize::MAX` in all.
@@ -119,7 +128,7 @@ impl Semaphore {
         self.gate.release(count);
     }
 
-    /// How many permits nobody holds.
+    /// How many permits nobody holds. Not a yield point.
     pub fn available_permits(&self) -> usize {
         self.gate.free()
     }

@@ -60,7 +60,8 @@ impl WaitGroup {
     ///
     /// # Cancellation
     ///
-    /// This clone does not count any more; the others are not concerned.
+    /// A cancel or a deadline ends the wait by unwinding. This clone does not count any more; the
+    /// others are not concerned.
     ///
     /// # Errors
     ///

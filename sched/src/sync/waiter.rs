@@ -37,7 +37,12 @@ impl Waiter {
 ///
 /// It raises when the fiber is cancelled or past its deadline.
 pub(crate) fn wait(call: CallName) -> Result<(), Unwinding> {
-    match core::try_park(Wait::Call(call)) {
+    wait_for(Wait::Call(call))
+}
+
+/// As [`wait`], with more to tell about what for.
+pub(super) fn wait_for(wait: Wait) -> Result<(), Unwinding> {
+    match core::try_park(wait) {
         Some(parked) => parked,
         None if thread::panicking() => Err(Unwinding),
         None => {

@@ -10,6 +10,10 @@ pub(super) fn this_thread() -> i32 {
     0
 }
 
+pub(super) fn thread_names() -> Option<Vec<String>> {
+    None
+}
+
 pub(super) fn cause(_thread: i32) -> StallCause {
     StallCause::Unknown
 }

@@ -22,6 +22,14 @@ pub(super) fn this_thread() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
+/// What the threads of this process are called.
+pub(super) fn thread_names() -> Option<Vec<String>> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    // One that ends meanwhile has no name any more, and is counted all the same.
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+    tasks.map(|task| Some(name(task.ok()?).unwrap_or_default())).collect()
+}
+
 /// What the kernel says that the thread does.
 pub(super) fn cause(thread: i32) -> StallCause {
     let call = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall"));

@@ -21,6 +21,18 @@ use std::time::Duration;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
+/// Whether the process has no thread but the calling one and the monitor; false where that cannot
+/// be found out.
+pub(crate) fn is_only_thread() -> bool {
+    os::thread_names().is_some_and(|names| {
+        let others = names.iter().filter(|name| !name.starts_with(MONITOR_NAME));
+        others.count() == 1
+    })
+}
+
+/// As much of its name as the system keeps.
+const MONITOR_NAME: &str = "straightline-wa";
+
 /// What a signal handler may learn of the fiber that runs on its thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running<'a> {
@@ -32,12 +44,14 @@ pub(crate) struct Running<'a> {
 /// call in a signal handler.
 pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));
 
-/// Watches the calling thread's shard until its pulse is dropped: `report` is called, on the
-/// monitor's thread, for each fiber that runs for longer than `limit`.
+/// Watches the calling thread's shard until its pulse is dropped. On the monitor's thread `report`
+/// is called for each fiber that runs for longer than `limit`, and `housekeep` when the shard falls
+/// quiet, and now and then while it does not.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
-    limit: Duration,
+    limit: Option<Duration>,
     describe: Describe,
+    housekeep: impl Fn() + Send + 'static,
     report: impl Fn(Stall) + Send + 'static,
 ) {
     os::set_describe(describe);
@@ -45,6 +59,7 @@ pub(crate) fn watch(
         pulse,
         thread: os::this_thread(),
         limit,
+        housekeep: Box::new(housekeep),
         report: Box::new(report),
     });
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Pulse {
     /// Grows at each switch into a fiber and out of it: odd while a fiber runs.
     beats: AtomicU64,
+    /// Written by the monitor: how often a fiber kept the thread for too long.
+    stalls: AtomicU64,
 }
 
 impl Pulse {
@@ -14,6 +16,14 @@ impl Pulse {
     #[inline]
     pub(crate) fn beat(&self) {
         self.beats.store(self.beats.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_stall(&self) {
+        self.stalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
     }
 
     pub(crate) fn beats(&self) -> u64 {

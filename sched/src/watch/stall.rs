@@ -15,6 +15,27 @@ use crate::fiber::backtrace::Backtrace;
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
 ///
 /// `Display` tells it in a line, followed by the backtrace.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, Config, Report, Reporter};
+///
+/// let (sender, stalls) = mpsc::channel();
+/// let reporter = Reporter::new(move |report| {
+///     if let Report::Stalled(stall) = report {
+///         let _ = sender.send(stall.clone());
+///     }
+/// });
+/// let limit = Duration::from_millis(20);
+/// let config = Config { stall_limit: Some(limit), reporter, ..Config::default() };
+/// sched::run_with(config, move || {
+///     let stall = stalls.recv().unwrap(); // std's channel: this blocks the thread
+///     assert!(stall.held_for >= limit);
+///     println!("{:?} {}", stall.name, stall.cause);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
@@ -58,7 +79,9 @@ pub(super) struct Watched {
     pub(super) pulse: Weak<Pulse>,
     /// The shard's thread, by the system's number.
     pub(super) thread: i32,
-    pub(super) limit: Duration,
+    pub(super) limit: Option<Duration>,
+    /// Asks the shard to do what is to be done now and then.
+    pub(super) housekeep: Box<dyn Fn() + Send>,
     pub(super) report: Box<dyn Fn(Stall) + Send>,
 }
 
@@ -88,6 +111,10 @@ struct Seen {
     beats: u64,
     since: Instant,
     reported: bool,
+    /// When it was last asked to keep house.
+    housekept_at: Instant,
+    /// How often it was asked since its pulse last moved.
+    housekept: u32,
 }
 
 fn run() {
@@ -102,6 +129,8 @@ fn run() {
                 beats: 0,
                 since: now,
                 reported: false,
+                housekept_at: now,
+                housekept: 0,
             }));
             empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
             if empty_rounds > EMPTY_ROUNDS_MAX {
@@ -109,7 +138,8 @@ fn run() {
                 return;
             }
         }
-        let shortest = shards.iter().map(|seen| seen.watched.limit).min().unwrap_or(ROUND_MAX);
+        let shortest = shards.iter().filter_map(|seen| seen.watched.limit).min();
+        let shortest = shortest.unwrap_or(ROUND_MAX);
         thread::sleep((shortest / 4).clamp(ROUND_MIN, ROUND_MAX));
         shards.retain_mut(look);
     }
@@ -119,12 +149,22 @@ fn run() {
 fn look(seen: &mut Seen) -> bool {
     let Some(pulse) = seen.watched.pulse.upgrade() else { return false };
     let (beats, now) = (pulse.beats(), Instant::now());
-    if beats != seen.beats || beats % 2 == 0 {
+    let moved = beats != seen.beats;
+    if moved || beats % 2 == 0 {
         (seen.beats, seen.since, seen.reported) = (beats, now, false);
+        seen.housekept = if moved { 0 } else { seen.housekept };
+        // When it falls quiet after some work, once more after that (what was in use the first
+        // time is not any more), and now and then while it works.
+        let quiet = !moved && seen.housekept < 2;
+        if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
+            seen.housekept += 1;
+            seen.housekept_at = now;
+            (seen.watched.housekeep)();
+        }
         return true;
     }
     let held_for = now - seen.since;
-    if held_for < seen.watched.limit || seen.reported {
+    if seen.reported || seen.watched.limit.is_none_or(|limit| held_for < limit) {
         return true;
     }
     seen.reported = true;
@@ -133,6 +173,7 @@ fn look(seen: &mut Seen) -> bool {
     if pulse.beats() != beats {
         return true; // it moved while it was being looked at: the sample is of something else
     }
+    pulse.count_stall();
     // What the report runs must not keep the shard's pulse alive.
     drop(pulse);
     let stall = match sample {
@@ -186,6 +227,9 @@ impl fmt::Display for StallCause {
         }
     }
 }
+
+/// How often a shard that never falls quiet is asked to keep house.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A look takes some 100 ns a shard; but nobody needs more of them than this.
 const ROUND_MIN: Duration = Duration::from_millis(5);

@@ -1,0 +1,52 @@
+//! Which fiber runs on this thread.
+//!
+//! One pointer, set at each switch. It is all that a signal handler may look at, and so it is also
+//! what the scheduler asks.
+
+use std::cell::Cell;
+use std::ptr;
+use std::rc::Rc;
+
+use super::FiberCell;
+
+thread_local! {
+    /// Null between two fibers; otherwise `Rc::as_ptr` of one that `while_running` holds.
+    static RUNNING: Cell<*const FiberCell> = const { Cell::new(ptr::null()) };
+}
+
+/// Calls `body`, which resumes `fiber`. Whoever ran before is the running one again afterwards.
+#[inline]
+pub(crate) fn while_running<R>(fiber: &Rc<FiberCell>, body: impl FnOnce() -> R) -> R {
+    struct Restore(*const FiberCell);
+    impl Drop for Restore {
+        #[inline]
+        fn drop(&mut self) {
+            RUNNING.set(self.0);
+        }
+    }
+    let _restore = Restore(RUNNING.replace(Rc::as_ptr(fiber)));
+    body()
+}
+
+/// The running fiber, to be kept.
+#[inline]
+pub(crate) fn running() -> Option<Rc<FiberCell>> {
+    let fiber = RUNNING.get();
+    if fiber.is_null() {
+        return None;
+    }
+    // SAFETY: it comes from an `Rc` that `while_running`, further up this thread's stack, holds a
+    // reference to; an `Rc` of it is on this thread only.
+    unsafe { Rc::increment_strong_count(fiber) };
+    // SAFETY: as above, and the count that this `Rc` gives back was just added.
+    Some(unsafe { Rc::from_raw(fiber) })
+}
+
+/// Calls `tell` with the running fiber, if there is one. For signal handlers too: only what does
+/// not change while a fiber runs may be read of it.
+#[inline]
+pub(crate) fn tell_running<R>(tell: impl FnOnce(&FiberCell) -> R) -> Option<R> {
+    // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
+    // stack, or to code that a handler on this thread has interrupted; it returns after `tell`.
+    unsafe { RUNNING.get().as_ref() }.map(tell)
+}
