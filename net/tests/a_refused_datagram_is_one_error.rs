@@ -13,15 +13,18 @@ use straightline_sched as sched;
 /// cancelled.
 fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(sched::run(body).unwrap()));
+    thread::spawn(move || sender.send(sched::run(body).expect("a shard can be made")));
     receiver.recv_timeout(Duration::from_secs(20)).expect("it came to an end")
 }
 
 /// A socket whose last datagram was refused, which it has been told.
 fn refused() -> Rc<UdpSocket> {
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.connect(nobody).unwrap();
+    let nobody = UdpSocket::bind("127.0.0.1:0")
+        .expect("it works on the loopback")
+        .local_addr()
+        .expect("it works on the loopback");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("it works on the loopback");
+    socket.connect(nobody).expect("it works on the loopback");
     let socket = Rc::new(socket);
     let sender = sched::spawn({
         let socket = Rc::clone(&socket);
@@ -29,7 +32,10 @@ fn refused() -> Rc<UdpSocket> {
     });
     // It waits before the refusal comes, so that the event says so.
     let error = socket.recv(&mut [0; 8]).expect_err("nobody is there");
-    assert_eq!((error.kind(), sender.join().unwrap()), (ErrorKind::ConnectionRefused, true));
+    assert_eq!(
+        (error.kind(), sender.join().expect("it works on the loopback")),
+        (ErrorKind::ConnectionRefused, true)
+    );
     socket
 }
 
