@@ -1,4 +1,4 @@
-//! A parked fiber is asked where it stands on its own stack. One that has no room for that is listed
+//! A parked fiber is asked where it stands on its own stack. One without room for that is listed
 //! without a backtrace. (If it were asked, this process would die of the overflow.)
 
 use std::hint::black_box;

@@ -59,5 +59,6 @@ fn computes_until(stop: &AtomicBool) {
 /// The least that one may ask for.
 const STACK_BYTES: usize = 32 * 1024;
 
-/// Part of it lies above the fiber.s first frame; what remains is less than it takes to walk a stack.
+/// Part of it lies above the fiber's first frame; what remains is less than it takes to walk a
+/// stack.
 const LEFT_BYTES: usize = 5 * 1024;

@@ -108,8 +108,8 @@ fn install() -> io::Result<()> {
     if installed { Ok(()) } else { Err(io::Error::other("SIGURG cannot be handled")) }
 }
 
-/// Has the handler run on the thread's alternate stack: a fiber may have next to nothing left of its
-/// own.
+/// Has the handler run on the thread's alternate stack: a fiber may have next to nothing left of
+/// its own.
 fn use_alternate_stack() -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: it asks only, and `action` has room for the answer.
