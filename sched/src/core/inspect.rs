@@ -31,7 +31,7 @@ pub struct FiberInfo {
     pub deadline_in: Option<Duration>,
     /// It is to end at its next yield point.
     pub is_cancelled: bool,
-    /// Where it is parked, if that was asked for and it is.
+    /// Where it is parked, if that was asked for, and it is, and has room on its stack to tell.
     pub backtrace: Option<Backtrace>,
 }
 
@@ -81,7 +81,7 @@ pub fn inspect() -> Vec<FiberInfo> {
 /// As [`inspect`], with the backtraces of at most `backtraces_max` parked fibers.
 ///
 /// Not a yield point. Each backtrace takes about 15 µs, during which no other fiber runs, and
-/// 8 KiB of the parked fiber's stack.
+/// 8 KiB of the parked fiber's stack; one that has hardly more left is listed without.
 ///
 /// # Panics
 ///

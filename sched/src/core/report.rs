@@ -1,6 +1,7 @@
 //! What a shard has to say of a fiber that misbehaves, and to whom.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,13 +54,15 @@ pub struct Reporter {
 
 impl Reporter {
     /// Has `report` called with each report. It may be called from any thread, also from one that
-    /// watches the shards; it must not wait, because a shard or the watch waits for it.
+    /// watches the shards; it must not wait, because a shard or the watch waits for it. If it
+    /// panics, the panic goes no further.
     pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         Self { report: Arc::new(report) }
     }
 
     pub(crate) fn report(&self, report: &Report) {
-        (self.report)(report);
+        // Its panic has been printed by the hook, and is no reason not to go on with what is told.
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.report)(report)));
     }
 }
 

@@ -407,7 +407,7 @@ impl Shard {
         }
         let next = self.timers.borrow().next_at();
         let at = next.into_iter().chain(until).min()?;
-        Some(at.saturating_since(self.clock()))
+        Some(at.saturating_since(self.clock()).min(WAIT_MAX))
     }
 }
 
@@ -417,3 +417,7 @@ const BEATS_MAX: u64 = 256;
 
 /// How long to wait for a stack before looking again, if nothing else happens.
 const STARVED_WAIT: Duration = Duration::from_millis(10);
+
+/// The longest wait that is asked of the driver at once; then the shard looks again. kqueue refuses
+/// a wait of some years, and before Linux 5.11 epoll knows none of more than 24 days.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -27,21 +27,24 @@ use super::slab::guard_bytes;
 ///
 /// # Errors
 ///
-/// When the thread has no alternate signal stack, and there is no memory for one.
+/// When there is no memory for an alternate signal stack.
 pub(crate) fn watch() -> io::Result<Watch> {
     static INSTALLED: Once = Once::new();
-    let alternate_stack = AlternateStack::unless_there_is_one()?;
+    let alternate_stack = AlternateStack::install()?;
     INSTALLED.call_once(|| SIGNALS.iter().for_each(install));
     Ok(Watch { _alternate_stack: alternate_stack })
 }
 
 /// Keeps the thread's signal stack.
 pub(crate) struct Watch {
-    _alternate_stack: Option<AlternateStack>,
+    _alternate_stack: AlternateStack,
 }
 
-/// What signal handlers of this thread run on; std gives one to the threads it starts.
+/// What signal handlers of this thread run on. std gives one to the threads it starts, but of 8 KiB
+/// only: the watch's handler, which walks a stack, would have no room there.
 struct AlternateStack {
+    /// What the thread had before.
+    previous: libc::stack_t,
     /// `None` once it is unmapped.
     region: Option<Region>,
 }
@@ -176,12 +179,10 @@ impl Write for Line {
 }
 
 impl AlternateStack {
-    fn unless_there_is_one() -> io::Result<Option<Self>> {
-        if current_alternate_stack()?.ss_flags & libc::SS_DISABLE == 0 {
-            return Ok(None);
-        }
+    fn install() -> io::Result<Self> {
+        let previous = current_alternate_stack()?;
         let region = Region::map(guard_bytes() + ALTERNATE_STACK_BYTES)?;
-        let stack = Self { region: Some(region) };
+        let stack = Self { previous, region: Some(region) };
         let Some(region) = &stack.region else { unreachable!("set above") };
         // SAFETY: nobody uses the region yet.
         unsafe { region.guard(0..guard_bytes(), Guards::Mappings) }?;
@@ -194,7 +195,7 @@ impl AlternateStack {
         if unsafe { libc::sigaltstack(&raw const description, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Some(stack))
+        Ok(stack)
     }
 }
 
@@ -204,8 +205,11 @@ impl Drop for AlternateStack {
         let Ok(current) = current_alternate_stack() else { return };
         if current.ss_sp.addr() == region.start() + guard_bytes() {
             let none = libc::stack_t { ss_flags: libc::SS_DISABLE, ..current };
-            // SAFETY: the thread does without, as before.
-            if unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) } != 0 {
+            let had_one = self.previous.ss_flags & libc::SS_DISABLE == 0;
+            let previous = if had_one { self.previous } else { none };
+            // SAFETY: it was the thread's before: either none, or one that its owner keeps for the
+            // thread's life.
+            if unsafe { libc::sigaltstack(&raw const previous, ptr::null_mut()) } != 0 {
                 return;
             }
         }
@@ -226,5 +230,6 @@ fn current_alternate_stack() -> io::Result<libc::stack_t> {
 /// Longer than a path and a half.
 const LINE_BYTES: usize = 512;
 
-/// Arbitrary: what the kernel saves is up to 12 KiB on the largest processors.
+/// Arbitrary: what the kernel saves is up to 12 KiB on the largest processors, and walking a stack
+/// takes 8 KiB more.
 const ALTERNATE_STACK_BYTES: usize = 64 * 1024;

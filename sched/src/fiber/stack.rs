@@ -49,6 +49,13 @@ impl StackBounds {
     pub(crate) fn bytes(self) -> usize {
         1 << (self.0 & SIZE_BITS)
     }
+
+    /// Whether less than `bytes` of it are left below `address`. (A sanitizer keeps locals
+    /// elsewhere: what is not on the stack says nothing.)
+    pub(super) fn ends_within(self, bytes: usize, address: usize) -> bool {
+        let end = self.base() - self.bytes();
+        (end..end + bytes).contains(&address)
+    }
 }
 
 /// Fewer than those of the smallest page.

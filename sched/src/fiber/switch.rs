@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::backtrace::Backtrace;
-use super::{Resume, Suspend};
+use super::{Resume, Suspend, tell_running};
 
 pub(crate) type Yielder = corosensei::Yielder<Resume, Suspend>;
 
@@ -54,10 +54,19 @@ pub(crate) fn take_dump() -> Option<Backtrace> {
     DUMP.take()
 }
 
+/// On the stack of the fiber that is asked, which counts as the running one meanwhile.
 #[cold]
 fn dump() {
-    DUMP.set(Some(Backtrace::capture()));
+    let here = 0_u8;
+    let here = ptr::from_ref(&here).addr();
+    let is_cramped = tell_running(|fiber| fiber.stack.get().ends_within(DUMP_BYTES, here));
+    if is_cramped == Some(false) {
+        DUMP.set(Some(Backtrace::capture()));
+    }
 }
+
+/// What a capture may take of the stack: 8 KiB were measured.
+const DUMP_BYTES: usize = 12 * 1024;
 
 thread_local! {
     static DUMP: Cell<Option<Backtrace>> = const { Cell::new(None) };

@@ -1,13 +1,14 @@
 //! Where a thread stands that does not answer, asked by a signal; and what the kernel says of it.
 //!
 //! The monitor sends `SIGURG` to the one thread; its default action is to be ignored, and terminals
-//! and service managers do not send it. The handler runs on the stuck thread, in the middle of
-//! whatever it does, so it does nothing but read and store numbers: the running fiber's name and
-//! place of birth, and the return addresses of the stack. The monitor turns those into text, on its
-//! own thread. One sample is taken at a time.
+//! and service managers do not send it. The handler runs on the stuck thread's alternate stack, in
+//! the middle of whatever the thread does, so it does nothing but read and store numbers: the
+//! running fiber's name and place of birth, and the return addresses of the stack. The monitor
+//! turns those into text, on its own thread. One sample is taken at a time.
 
 use std::ffi::c_void;
 use std::io;
+use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::ptr;
 use std::sync::OnceLock;
@@ -101,9 +102,25 @@ fn install() -> io::Result<()> {
     let installed = *INSTALLED.get_or_init(|| {
         // SAFETY: `on_signal` only loads and stores atomics, reads the current fiber without a
         // borrow, and walks the stack by unwind tables; it neither allocates nor locks.
-        unsafe { signal_hook_registry::register(libc::SIGURG, on_signal) }.is_ok()
+        let registered = unsafe { signal_hook_registry::register(libc::SIGURG, on_signal) };
+        registered.is_ok() && use_alternate_stack()
     });
     if installed { Ok(()) } else { Err(io::Error::other("SIGURG cannot be handled")) }
+}
+
+/// Has the handler run on the thread's alternate stack: a fiber may have next to nothing left of
+/// its own.
+fn use_alternate_stack() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: it asks only, and `action` has room for the answer.
+    if unsafe { libc::sigaction(libc::SIGURG, ptr::null(), action.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: the call has filled it in, and all zeros would be a value of it too.
+    let mut action = unsafe { action.assume_init() };
+    action.sa_flags |= libc::SA_ONSTACK;
+    // SAFETY: the handler is the one that is there; it does not care which stack it runs on.
+    unsafe { libc::sigaction(libc::SIGURG, &raw const action, ptr::null_mut()) == 0 }
 }
 
 fn send(thread: i32) -> io::Result<()> {
