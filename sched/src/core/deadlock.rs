@@ -18,6 +18,7 @@ use super::inspect::Label;
 use super::local;
 use super::report::Report;
 use super::shard::Shard;
+use super::source_state::SourceState;
 use crate::fiber::{CallName, Deadline, FiberCell, FiberKey, LockWait, Wait};
 use crate::watch;
 
@@ -88,6 +89,8 @@ impl Shard {
         if self.ready.borrow().is_empty()
             && self.timers.borrow().len() == 0
             && self.fibers.borrow().values().all(waits_inside)
+            // A select, a connect or a task waits for a descriptor under another name.
+            && !self.sources.borrow().values().any(SourceState::is_waited_for)
             && watch::is_only_thread()
         {
             self.report(&Report::Deadlock(self.inspect()));

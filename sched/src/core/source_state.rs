@@ -53,6 +53,11 @@ impl SourceState {
         }
     }
 
+    /// Whether an edge would wake anybody.
+    pub(super) fn is_waited_for(&self) -> bool {
+        [&self.read, &self.write].iter().any(|side| side.waiter.is_some() || !side.more.is_empty())
+    }
+
     pub(super) fn arm(
         &mut self,
         interest: Interest,
