@@ -65,7 +65,7 @@ pub struct DeadlineExceeded;
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     local::with(|shard| {
         // Read anew: the turn's reading may be older than the work that this fiber did before.
-        shard.with_deadline(shard.clock().saturating_add(duration), body)
+        shard.with_deadline(shard.after(duration), body)
     })
 }
 

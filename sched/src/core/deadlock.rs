@@ -19,7 +19,7 @@ use super::local;
 use super::report::Report;
 use super::shard::Shard;
 use super::source_state::SourceState;
-use crate::fiber::{CallName, Deadline, FiberCell, FiberKey, LockWait, Wait};
+use crate::fiber::{CallName, Deadline, FiberCell, FiberKey, Wait};
 use crate::watch;
 
 /// The message of the panic, if the calling fiber must not wait for a lock that `holder` has: the
@@ -62,7 +62,7 @@ impl Shard {
             return None;
         }
         let mut text = format!("straightline: deadlock: {} would wait for ever", Label(me));
-        let (mut key, mut call) = (first, call.to_string());
+        let (mut key, mut call) = (first, call);
         loop {
             let fiber = self.fibers.borrow().get(key).cloned()?;
             // Writing to a string cannot fail.
@@ -71,11 +71,7 @@ impl Shard {
                 return Some(text);
             }
             text.push_str(", which waits");
-            (key, call) = match fiber.wait.get() {
-                Wait::End(next) => (next, "JoinHandle::join".to_owned()),
-                Wait::Lock(lock) => (self.holder_here(lock)?, lock.call().to_string()),
-                _ => return None,
-            };
+            (key, call) = self.next_in_chain(&fiber)?;
         }
     }
 
@@ -92,6 +88,8 @@ impl Shard {
             // A select, a connect or a task waits for a descriptor under another name.
             && !self.sources.borrow().values().any(SourceState::is_waited_for)
             && watch::is_only_thread()
+            // The monitor asks twice; nothing has run since it was told.
+            && self.told_stuck_at.replace(Some(self.pulse.beats())) != Some(self.pulse.beats())
         {
             self.report(&Report::Deadlock(self.inspect()));
         }
@@ -109,22 +107,23 @@ impl Shard {
             if fiber.key == me.key {
                 return true;
             }
-            key = match fiber.wait.get() {
-                Wait::End(next) => next,
-                Wait::Lock(lock) => match self.holder_here(lock) {
-                    Some(holder) => holder,
-                    None => return false,
-                },
-                _ => return false,
-            };
+            let Some((next, _)) = self.next_in_chain(&fiber) else { return false };
+            key = next;
         }
         false
     }
 
-    /// Who holds what the fiber waits for, if that is a fiber of this shard.
-    fn holder_here(&self, lock: LockWait) -> Option<FiberKey> {
-        let (shard_id, key) = lock.holder()?;
-        (shard_id == self.id).then_some(key)
+    /// The one fiber that can end this one's wait, and the call that waits; `None` if there is no
+    /// such one on this shard.
+    fn next_in_chain(&self, fiber: &FiberCell) -> Option<(FiberKey, CallName)> {
+        match fiber.wait.get() {
+            Wait::End(target) => Some((target, &"JoinHandle::join")),
+            Wait::Lock(lock) => {
+                let (shard_id, holder) = lock.holder()?;
+                (shard_id == self.id).then_some((holder, lock.call()))
+            }
+            _ => None,
+        }
     }
 }
 

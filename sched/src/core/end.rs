@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::inspect::FiberInfo;
-use super::mailbox::Message;
 use super::report::Report;
 use super::shard::Shard;
 use crate::fiber::{Body, FiberCell};
@@ -15,18 +14,12 @@ impl Shard {
     /// an `uncancellable` section.
     pub(super) fn end(&self) {
         self.ending.set(true);
-        let unread =
-            self.mailbox.close_to_spawns().into_iter().filter_map(|message| match message {
-                Message::Spawn(body) => Some(body),
-                message => {
-                    self.read_message(message);
-                    None
-                }
-            });
-        let unread: Vec<_> = unread.collect();
+        for message in self.mailbox.close_to_spawns() {
+            self.read_message(message);
+        }
         // What never began is dropped on a fiber, where its destructors may do what they like.
-        for body in self.deferred.take().into_iter().chain(unread) {
-            if self.spawn_sent(body).is_ok() {
+        for sent in self.deferred.take() {
+            if self.spawn_sent(sent).is_ok() {
                 self.run_ready();
             }
         }

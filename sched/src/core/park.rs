@@ -149,7 +149,8 @@ pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
 
 /// As [`try_park`], but at most until `at`.
 pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwinding>> {
-    local::try_with(|shard| shard.try_current().map(|_| shard.park_until(wait, at))).flatten()
+    local::try_with(|shard| shard.try_current().map(|_| shard.park_until(wait, shard.tick_of(at))))
+        .flatten()
 }
 
 /// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end.

@@ -54,7 +54,7 @@ pub struct Config {
     /// size costs address space and nothing else.
     pub stack_bytes: usize,
     /// How long a fiber may keep the thread before that is reported, with the place where it
-    /// stands. Default: one second. `None`: nobody watches.
+    /// stands. Default: one second. `None`: it is not reported.
     pub stall_limit: Option<Duration>,
     /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
     /// to begin; further ones are refused. Default: 65,536, which is more than a shard falls behind
@@ -111,6 +111,8 @@ pub(crate) struct Shard {
     pub(super) trim_at: Cell<Tick>,
     /// There is something to trim.
     pub(super) trimming: Cell<bool>,
+    /// The pulse when a deadlock of all was reported.
+    pub(super) told_stuck_at: Cell<Option<u64>>,
     /// The pulse at the last trim.
     pub(super) trimmed_at: Cell<u64>,
     /// The pulse when the driver and the mailbox were last asked.
@@ -250,6 +252,7 @@ impl Shard {
             trim_at: Cell::new(Tick::from_nanos(0)),
             trimming: Cell::new(false),
             trimmed_at: Cell::new(0),
+            told_stuck_at: Cell::new(None),
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
@@ -412,7 +415,8 @@ impl Shard {
 }
 
 /// For how long a busy run queue may keep the shard from looking outside: 128 fibers' turns, at two
-/// beats each. Arbitrary: at about 1 µs a turn an event waits for a tenth of a millisecond.
+/// beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn it
+/// keeps an event waiting for a tenth of a millisecond.
 const BEATS_MAX: u64 = 256;
 
 /// How long to wait for a stack before looking again, if nothing else happens.

@@ -105,8 +105,8 @@ impl Shard {
     }
 
     /// As [`park`](Self::park), but at most until `at`.
-    pub(crate) fn park_until(&self, wait: Wait, at: Instant) -> Result<(), Unwinding> {
-        let (fiber, at) = (self.current(), self.tick_of(at));
+    pub(crate) fn park_until(&self, wait: Wait, at: Tick) -> Result<(), Unwinding> {
+        let fiber = self.current();
         fiber.wake_at.set(at);
         self.set_alarm(&fiber, at);
         let parked = self.park(wait);
@@ -118,7 +118,7 @@ impl Shard {
     pub(crate) fn park_at_most(&self, wait: Wait, at: Option<Instant>) -> Result<(), Unwinding> {
         match at {
             None => self.park(wait),
-            Some(at) => self.park_until(wait, at),
+            Some(at) => self.park_until(wait, self.tick_of(at)),
         }
     }
 
@@ -142,9 +142,8 @@ impl Shard {
 
     /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older
     /// than the fiber's last work.
-    pub(crate) fn after(&self, timeout: Duration) -> Instant {
-        let now = self.instant_of(self.clock());
-        now.checked_add(timeout).unwrap_or(now + FAR_FUTURE)
+    pub(crate) fn after(&self, timeout: Duration) -> Tick {
+        self.clock().saturating_add(timeout)
     }
 }
 
@@ -181,15 +180,12 @@ pub fn sleep(duration: Duration) {
         let at = shard.after(duration);
         // At least once, so that it is a yield point for a duration of zero too.
         loop {
-            if shard.park_until(Wait::Time, at).is_err() || shard.now() >= at {
+            if shard.park_until(Wait::Time, at).is_err() || shard.tick.get() >= at {
                 return;
             }
         }
     });
 }
-
-/// What a duration beyond the clock's range means. Arbitrary; nobody waits it out.
-pub(super) const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,12 @@
 //! Waiting for a condition that a mutex guards.
 
 use std::fmt;
-use std::thread;
 
 use parking_lot::Mutex as ShortMutex;
 
 use super::line::{Line, Place, Rules};
 use super::mutex::MutexGuard;
-use super::waiter::Wakes;
+use super::waiter::{Wakes, may_wait};
 use crate::core::Unwinding;
 
 /// Waits until somebody who changed the data of a [`Mutex`](super::Mutex) says so.
@@ -64,9 +63,8 @@ impl Condvar {
     ///
     /// [`Unwinding`], with the lock held all the time, if the caller unwinds.
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), Unwinding> {
-        if thread::panicking() {
-            return Err(Unwinding);
-        }
+        // Raises with the lock held, before the caller stands in the line.
+        may_wait()?;
         // In the line before the lock is free: whoever takes it finds the caller there.
         let place = Place::join(&self.line, self.line.lock(), RULES, 1);
         guard.release();

@@ -80,7 +80,8 @@ impl Gate {
         let place = Place::join(&self.state, state, State::RULES, need);
         let holder = || self.state.lock().owner.id();
         let lock = Lock { call, holder: &holder };
-        // SAFETY: it is what this fiber waits for, until the wait that follows has ended.
+        // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
+        // that is suspended below this frame: it takes it back before it returns or raises.
         let wait = Wait::Lock(unsafe { LockWait::new(&lock) });
         match place.wait_for(wait, |_, end| end) {
             Ok(End::Called) => Ok(()),
