@@ -144,6 +144,8 @@ mod fiber;
 mod log;
 mod offload;
 mod primitives;
+mod shard_thread;
+pub mod sim;
 pub mod sync;
 mod watch;
 
@@ -151,16 +153,17 @@ pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
     Handle, JoinError, JoinHandle, Report, Reporter, Scope, Source, SpawnError, Stats, TryScope,
-    Unwinding, before_park, checkpoint, current, deadline, inspect, inspect_with_backtraces, now,
-    park, park_timeout, poll_checkpoint, remaining, run, run_with, scope, sleep, spawn,
-    spawn_episodes, stack_census, stats, try_scope, uncancellable, wait_for_armed, wake_later,
-    yield_now,
+    Unwinding, before_park, checkpoint, clock, current, deadline, inspect, inspect_with_backtraces,
+    now, park, park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope, sleep,
+    spawn, spawn_episodes, stack_census, stats, system_time, try_scope, uncancellable,
+    wait_for_armed, wake_later, yield_now,
 };
-pub use crate::driver::{Interest, SHORT_READ_DRAINS};
+pub use crate::driver::{Interest, SHORT_READ_DRAINS, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::census::StackUse;
 pub use crate::fiber::unwind::is_cancel;
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
+pub use crate::shard_thread::{ShardHandle, spawn_shard};
 pub use crate::watch::{Stall, StallCause};

@@ -7,12 +7,24 @@ use std::time::Duration;
 use super::inspect::FiberInfo;
 use super::report::Report;
 use super::shard::Shard;
-use crate::fiber::{Body, FiberCell};
+use crate::fiber::{Body, FiberCell, Tick};
 
 impl Shard {
     /// Ends every fiber that is left: each is cancelled, and has the time of [`END_GRACE`] to leave
     /// an `uncancellable` section.
     pub(super) fn end(&self) {
+        let give_up_at = self.begin_end();
+        loop {
+            self.run_ready();
+            if self.end_if_over(give_up_at) {
+                return;
+            }
+            self.look_outside(Some(give_up_at));
+        }
+    }
+
+    /// Cancels every fiber; returns when those that are left then are to be given up.
+    pub(crate) fn begin_end(&self) -> Tick {
         self.ending.set(true);
         for message in self.mailbox.close_to_spawns() {
             self.read_message(message);
@@ -29,21 +41,21 @@ impl Shard {
                 self.cancel(&fiber);
             }
         }
-        let give_up_at = self.clock().saturating_add(END_GRACE);
-        loop {
-            self.run_ready();
-            if self.fibers.borrow().is_empty() {
-                break;
+        self.clock().saturating_add(END_GRACE)
+    }
+
+    /// Returns whether no fiber is left. After `give_up_at` there is none.
+    pub(crate) fn end_if_over(&self, give_up_at: Tick) -> bool {
+        if !self.fibers.borrow().is_empty() {
+            if self.clock() < give_up_at {
+                return false;
             }
-            if self.clock() >= give_up_at {
-                self.give_up_all();
-                break;
-            }
-            self.look_outside(Some(give_up_at));
+            self.give_up_all();
         }
         self.mailbox.close();
         debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));
         debug_assert_eq!(self.timers.borrow().len(), 0, "an alarm outlived its fiber");
+        true
     }
 
     /// The running fiber swallowed one unwind after the other, and will never run again. What its

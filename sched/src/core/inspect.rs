@@ -138,7 +138,7 @@ impl FiberInfo {
 }
 
 impl Shard {
-    pub(super) fn inspect(&self) -> Vec<FiberInfo> {
+    pub(crate) fn inspect(&self) -> Vec<FiberInfo> {
         self.fibers.borrow().values().map(|fiber| FiberInfo::of(self, fiber)).collect()
     }
 
@@ -167,14 +167,21 @@ impl Shard {
         take_dump()
     }
 
-    fn describe(&self, wait: Wait) -> String {
+    fn describe_watched(&self, number: i32) -> String {
+        match self.driver.simulation().map(|simulation| simulation.label(number)) {
+            Some(label) => label.as_deref().unwrap_or("a device that is gone").to_owned(),
+            None => format!("descriptor {number}"),
+        }
+    }
+
+    pub(crate) fn describe(&self, wait: Wait) -> String {
         match wait {
             Wait::Nothing => "nothing".into(),
             Wait::Turn => "its turn".into(),
             Wait::Unpark => "unpark".into(),
             Wait::Time => "sleep".into(),
-            Wait::Readable(number) => format!("to read from descriptor {number}"),
-            Wait::Writable(number) => format!("to write to descriptor {number}"),
+            Wait::Readable(number) => format!("to read from {}", self.describe_watched(number)),
+            Wait::Writable(number) => format!("to write to {}", self.describe_watched(number)),
             Wait::End(key) => match self.fibers.borrow().get(key) {
                 Some(fiber) => format!("the end of {}", Label(fiber)),
                 None => "the end of a fiber that has ended".into(),
@@ -239,6 +246,29 @@ fn write_label(
         None => write!(f, "fiber {id:#x}")?,
     }
     write!(f, " (spawned at {spawned_at})")
+}
+
+/// A fiber's name and number: short, and the same in each simulation of a seed.
+pub(crate) fn label(fiber: &FiberCell) -> String {
+    // A place in the table, and how often it was taken (the low bit says that it is).
+    let key = id(fiber.key);
+    let (place, takings) = (key & u64::from(u32::MAX), key >> 33);
+    let name = fiber.name().unwrap_or("fiber");
+    if takings == 0 { format!("{name}#{place}") } else { format!("{name}#{place}.{takings}") }
+}
+
+impl Shard {
+    /// A line of the simulation's trace, if this is one.
+    #[inline]
+    pub(super) fn note(&self, text: impl FnOnce() -> String) {
+        if let Some(simulation) = self.driver.simulation() {
+            simulation.world.note(text);
+        }
+    }
+
+    pub(super) fn note_spawn(&self, fiber: &FiberCell) {
+        self.note(|| format!("spawns {}, at {}", label(fiber), fiber.birth.spawned_at));
+    }
 }
 
 fn id(key: FiberKey) -> u64 {

@@ -14,7 +14,7 @@ thread_local! {
 /// # Panics
 ///
 /// If the thread has one already.
-pub(super) fn enter(shard: &Shard) -> Entered<'_> {
+pub(crate) fn enter(shard: &Shard) -> Entered<'_> {
     CURRENT.with(|current| {
         assert!(current.get().is_null(), "straightline: `run` called inside `run`");
         current.set(ptr::from_ref(shard));
@@ -55,7 +55,7 @@ fn current() -> Option<&'static Shard> {
     unsafe { shard.as_ref() }
 }
 
-pub(super) struct Entered<'s> {
+pub(crate) struct Entered<'s> {
     _shard: &'s Shard,
 }
 

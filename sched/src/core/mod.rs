@@ -38,8 +38,10 @@ pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
 pub use fiber_local::FiberLocal;
+pub(crate) use inspect::label;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
+pub(crate) use local::enter;
 pub use mailbox::{Handle, SpawnError};
 pub use park::{
     Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,
@@ -50,8 +52,8 @@ pub(crate) use park::{
 };
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
-pub(crate) use shard::clock;
-pub use shard::{Config, now, run, run_with};
+pub(crate) use shard::Shard;
+pub use shard::{Config, clock, now, random_u64, run, run_with, system_time};
 pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
 pub use stacks::stack_census;

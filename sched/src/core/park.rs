@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::inspect::label;
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
@@ -491,6 +492,7 @@ impl Shard {
 
     /// Every further yield point of the fiber raises.
     pub(crate) fn cancel(&self, fiber: &Rc<FiberCell>) {
+        self.note(|| format!("cancels {}", label(fiber)));
         fiber.cancelled.set(true);
         self.wake(Rc::clone(fiber));
     }
@@ -523,6 +525,10 @@ impl Shard {
         // If a timed wait ends by this, its time is no concern of the waits that follow.
         fiber.wake_at.set(Tick::NEVER);
         if raises <= RAISES_MAX {
+            self.note(|| match reason {
+                Reason::Cancelled => "unwinds: cancelled".to_owned(),
+                Reason::Expired(_) => "unwinds: past its deadline".to_owned(),
+            });
             unwind::raise(reason);
         }
         if raises <= RAISES_MAX + FAILURES_MAX {

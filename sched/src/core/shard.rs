@@ -18,7 +18,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use corosensei::CoroutineResult;
 use slotmap::SlotMap;
@@ -31,7 +31,7 @@ use super::report::Reporter;
 use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
 use super::timer::Alarms;
-use crate::driver::Driver;
+use crate::driver::{Driver, World};
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
@@ -174,7 +174,7 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 #[track_caller]
 #[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
-    let shard = Shard::new(&config)?;
+    let shard = Shard::new(&config, Driver::system()?);
     let entered = local::enter(&shard);
     unwind::warm_up();
     shard.watch(config.stall_limit);
@@ -221,19 +221,74 @@ pub fn now() -> Instant {
     local::with(Shard::now)
 }
 
-/// The time now, as the shard's driver tells it; the system's where there is no shard.
-pub(crate) fn clock() -> Instant {
-    local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(Instant::now)
+/// The time now, as an [`Instant::now`], but virtual in a [simulation](crate::sim).
+///
+/// Not a yield point.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, sim};
+///
+/// sim::run(7, || {
+///     let start = sched::clock();
+///     sched::sleep(Duration::from_secs(3_600));
+///     assert!(sched::clock() - start >= Duration::from_secs(3_600)); // which took no time
+/// });
+/// ```
+pub fn clock() -> Instant {
+    local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(|| {
+        // Outside of a fiber: on a thread of its own, or what the world does by itself.
+        World::current().map_or_else(Instant::now, |world| world.instant())
+    })
+}
+
+/// The time of day, as a [`SystemTime::now`]; in a [simulation](crate::sim) it begins at midnight
+/// of 1 January 2030 (UTC), and is virtual.
+///
+/// Not a yield point.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use straightline_sched::{self as sched, sim};
+///
+/// assert!(sched::system_time() <= SystemTime::now());
+/// sim::run(7, || {
+///     let since_1970 = sched::system_time().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+///     assert_eq!(since_1970.as_secs(), 1_893_456_000);
+/// });
+/// ```
+pub fn system_time() -> SystemTime {
+    match World::current() {
+        None => SystemTime::now(),
+        Some(world) => SystemTime::UNIX_EPOCH + SIMULATED_START + world.elapsed(),
+    }
+}
+
+/// A random number; in a [simulation](crate::sim) its seed determines it. Good for jitter and
+/// sampling, and not for secrets.
+///
+/// Not a yield point.
+///
+/// ```
+/// use straightline_sched::{self as sched, sim};
+///
+/// assert_ne!(sched::random_u64(), sched::random_u64());
+/// assert_eq!(sim::run(7, sched::random_u64), sim::run(7, sched::random_u64));
+/// ```
+pub fn random_u64() -> u64 {
+    match World::current() {
+        None => fastrand::u64(..),
+        Some(world) => world.drawn.borrow_mut().u64(),
+    }
 }
 
 impl Shard {
-    fn new(config: &Config) -> io::Result<Self> {
+    pub(crate) fn new(config: &Config, driver: Driver) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let driver = Driver::new()?;
         let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
-        Ok(Self {
+        Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            tick: Cell::new(Tick::from_nanos(0)),
+            tick: Cell::new(Tick::from_nanos(driver.elapsed_nanos())),
             driver,
             fibers: RefCell::default(),
             ready: RefCell::default(),
@@ -256,7 +311,7 @@ impl Shard {
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
             starved: Cell::new(false),
-        })
+        }
     }
 
     /// Whether the fibers that are ready can go on without a look outside for now.
@@ -270,7 +325,7 @@ impl Shard {
     /// The second half of a turn: messages, events, the clock, timers.
     ///
     /// It does not wait past `until`.
-    pub(super) fn look_outside(&self, until: Option<Tick>) {
+    pub(crate) fn look_outside(&self, until: Option<Tick>) {
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.get();
         self.idle_turn.set(true);
         self.looked_at.set(self.pulse.beats());
@@ -303,7 +358,7 @@ impl Shard {
     }
 
     /// Runs a fiber until it suspends or ends, and files it accordingly.
-    fn resume(&self, fiber: Rc<FiberCell>) {
+    pub(crate) fn resume(&self, fiber: Rc<FiberCell>) {
         let mut body = fiber.body.borrow_mut();
         if body.is_resting() {
             let Ok(stack) = self.take_stack(None) else {
@@ -397,6 +452,11 @@ impl Shard {
         }
     }
 
+    /// Whether other threads, or shards of a simulation, have asked for something.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.mailbox.is_pending() || !self.deferred.borrow().is_empty()
+    }
+
     /// How long the driver may wait.
     fn timeout(&self, busy: bool, until: Option<Tick>) -> Option<Duration> {
         if busy {
@@ -413,6 +473,9 @@ impl Shard {
         Some(at.saturating_since(self.clock()).min(WAIT_MAX))
     }
 }
+
+/// 2030-01-01T00:00:00Z. Arbitrary: a round date that certificates and cookies of today outlive.
+const SIMULATED_START: Duration = Duration::from_secs(1_893_456_000);
 
 /// For how long a busy run queue may keep the shard from looking outside: 128 fibers' turns, at two
 /// beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn it

@@ -14,7 +14,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -23,7 +22,7 @@ use slotmap::{Key, SlotMap};
 use super::local;
 use super::shard::Shard;
 use super::source_state::{SourceKey, SourceState};
-use crate::driver::{Interest, Interests};
+use crate::driver::{Interest, Interests, Watch};
 use crate::fiber::Wait;
 
 /// A descriptor whose readiness fibers can wait for.
@@ -58,7 +57,7 @@ use crate::fiber::Wait;
 /// })??;
 /// # std::io::Result::Ok(())
 /// ```
-pub struct Source<T: AsFd> {
+pub struct Source<T: Watch> {
     inner: Option<T>,
     registration: Cell<Option<Registration>>,
     /// Neither `Send` nor `Sync`: it is registered with one thread's driver.
@@ -71,7 +70,7 @@ struct Registration {
     key: SourceKey,
 }
 
-impl<T: AsFd> Source<T> {
+impl<T: Watch> Source<T> {
     /// Wraps a descriptor; nothing is registered yet. Not a yield point.
     pub fn new(inner: T) -> Self {
         Self { inner: Some(inner), registration: Cell::new(None), of_one_thread: PhantomData }
@@ -317,8 +316,8 @@ impl<T: AsFd> Source<T> {
                 let state = &mut sources[key];
                 let wanted = state.registered.with(interest);
                 if wanted != state.registered {
-                    let fd = self.inner().as_fd();
-                    shard.driver.modify(fd, key.data().as_ffi(), wanted)?;
+                    let watched = self.inner().watched();
+                    shard.driver.modify(&watched, key.data().as_ffi(), wanted)?;
                     state.registered = wanted;
                 }
                 state
@@ -335,7 +334,7 @@ impl<T: AsFd> Source<T> {
     }
 
     fn wait_for(&self, interest: Interest) -> Wait {
-        let number = self.inner().as_fd().as_raw_fd();
+        let number = self.inner().watched().number();
         match interest {
             Interest::Read => Wait::Readable(number),
             Interest::Write => Wait::Writable(number),
@@ -355,8 +354,8 @@ impl<T: AsFd> Source<T> {
             registered = registered.with(Interest::Read);
         }
         let key = sources.insert(SourceState::new(registered));
-        if let Err(error) = shard.driver.add(self.inner().as_fd(), key.data().as_ffi(), registered)
-        {
+        let watched = self.inner().watched();
+        if let Err(error) = shard.driver.add(&watched, key.data().as_ffi(), registered) {
             sources.remove(key);
             return Err(error);
         }
@@ -378,13 +377,13 @@ impl<T: AsFd> Source<T> {
                 drop(sources);
                 // It fails only if the descriptor was closed behind our back, and then the driver
                 // has forgotten it already.
-                let _ = shard.driver.remove(self.inner().as_fd());
+                let _ = shard.driver.remove(&self.inner().watched());
             }
         });
     }
 }
 
-impl<T: AsFd> Drop for Source<T> {
+impl<T: Watch> Drop for Source<T> {
     /// Before the descriptor is closed, so that its number cannot belong to somebody else yet.
     fn drop(&mut self) {
         if self.inner.is_some() {
@@ -393,20 +392,20 @@ impl<T: AsFd> Drop for Source<T> {
     }
 }
 
-impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
+impl<T: Watch + fmt::Debug> fmt::Debug for Source<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Source").field(&self.inner).finish()
     }
 }
 
 /// A fiber in the list of those that wait, for as long as it does.
-struct Waiting<'s, T: AsFd> {
+struct Waiting<'s, T: Watch> {
     source: &'s Source<T>,
     shard: &'s Shard,
     interest: Interest,
 }
 
-impl<T: AsFd> Drop for Waiting<'_, T> {
+impl<T: Watch> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         let Some(known) = self.source.registration.get() else { return };
         if let Some(state) = self.shard.sources.borrow_mut().get_mut(known.key) {

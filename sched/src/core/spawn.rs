@@ -169,12 +169,13 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
         let locals = parent.handed_down();
         let fiber =
             shard.enroll(birth, Some(&parent), locals, Body::Idle(Some(Box::new(episodes))));
+        shard.note_spawn(&fiber);
         JoinHandle::new(packet, fiber)
     })
 }
 
 impl Shard {
-    pub(super) fn spawn<T: 'static>(
+    pub(crate) fn spawn<T: 'static>(
         &self,
         builder: Builder,
         spawned_at: &'static Location<'static>,
@@ -244,6 +245,7 @@ impl Shard {
         if let Some(name) = builder.name {
             fiber.set_name(name);
         }
+        self.note_spawn(&fiber);
         Ok(JoinHandle::new(packet, fiber))
     }
 

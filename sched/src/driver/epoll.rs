@@ -19,9 +19,9 @@ use super::bell::Bell;
 use super::clock::monotonic_nanos;
 use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
 
-pub(crate) struct Driver {
+pub(crate) struct SystemDriver {
     epoll: OwnedFd,
-    waker: Waker,
+    waker: SystemWaker,
     events: RefCell<Vec<Event>>,
     started_at: Instant,
     started_nanos: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Driver {
 
 /// Ends the current or the next wait of its driver, from any thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Waker {
+pub(crate) struct SystemWaker {
     shared: Arc<WakerShared>,
 }
 
@@ -40,7 +40,7 @@ struct WakerShared {
     bell: Bell,
 }
 
-impl Driver {
+impl SystemDriver {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -50,7 +50,7 @@ impl Driver {
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
         let started_at = Instant::now();
         let started_nanos = monotonic_nanos();
-        Ok(Self { epoll, waker: Waker { shared }, events, started_at, started_nanos })
+        Ok(Self { epoll, waker: SystemWaker { shared }, events, started_at, started_nanos })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
@@ -113,7 +113,7 @@ impl Driver {
         Ok(())
     }
 
-    pub(crate) fn waker(&self) -> Waker {
+    pub(crate) fn waker(&self) -> SystemWaker {
         self.waker.clone()
     }
 
@@ -129,7 +129,7 @@ impl Driver {
     }
 }
 
-impl Waker {
+impl SystemWaker {
     pub(crate) fn wake(&self) {
         if !self.shared.bell.ring() {
             return;

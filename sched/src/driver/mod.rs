@@ -2,11 +2,14 @@
 //!
 //! Everything that a shard learns from outside its own thread's memory comes through a `Driver`:
 //! which descriptors became ready, what time it is, and that another thread wants its attention.
-//! There is one per operating-system mechanism, with the same private interface:
+//! There is one per mechanism, with the same private interface:
 //!
 //! - `epoll` (Linux): direct system calls, one per wait;
 //! - `portable` (elsewhere): the `polling` crate. `--cfg straightline_portable_driver` selects it
-//!   on Linux too, so that the tests cover it.
+//!   on Linux too, so that the tests cover it;
+//! - `simulated`: a part of a `world` with a clock, events and `device`s of its own, from a seed.
+//!
+//! Which of them it is, is one branch that always goes the same way.
 //!
 //! Readiness is *edge-triggered*: a descriptor is registered once, for as long as it lives, and an
 //! event says that something changed since the last one. The rule for callers is the usual one:
@@ -19,15 +22,217 @@
 mod bell;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod clock;
+mod device;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod epoll;
-#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
-pub(crate) use epoll::{Driver, Waker};
-
 #[cfg(any(not(target_os = "linux"), straightline_portable_driver))]
 mod portable;
+mod random;
+mod simulated;
+mod world;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+pub use device::{Device, Level};
+#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
+use epoll::{SystemDriver, SystemWaker};
 #[cfg(any(not(target_os = "linux"), straightline_portable_driver))]
-pub(crate) use portable::{Driver, Waker};
+use portable::{SystemDriver, SystemWaker};
+pub use random::Random;
+pub(crate) use simulated::SimulatedDriver;
+use simulated::SimulatedWaker;
+pub(crate) use world::{TraceSink, World};
+
+/// Where a shard learns what it cannot know by itself.
+pub(crate) enum Driver {
+    System(SystemDriver),
+    Simulated(SimulatedDriver),
+}
+
+/// Ends the current or the next wait of its driver, from any thread.
+#[derive(Clone, Debug)]
+pub(crate) enum Waker {
+    System(SystemWaker),
+    Simulated(SimulatedWaker),
+}
+
+/// What a [`Source`](crate::Source) watches.
+#[derive(Debug)]
+pub enum Watched<'w> {
+    /// A descriptor of the system.
+    Descriptor(BorrowedFd<'w>),
+    /// A part of a simulation.
+    Device(&'w Device),
+}
+
+/// Something that a [`Source`](crate::Source) can watch: whatever has a descriptor, and what is
+/// simulated.
+///
+/// A type that is one or the other implements it, instead of [`AsFd`].
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use straightline_sched::{Watch, Watched, sim::Device};
+///
+/// enum Line {
+///     System(UdpSocket),
+///     Simulated(Device),
+/// }
+///
+/// impl Watch for Line {
+///     fn watched(&self) -> Watched<'_> {
+///         match self {
+///             Self::System(socket) => socket.watched(),
+///             Self::Simulated(device) => device.watched(),
+///         }
+///     }
+/// }
+/// ```
+pub trait Watch {
+    /// What is to be watched; always the same.
+    fn watched(&self) -> Watched<'_>;
+}
+
+impl<T: AsFd> Watch for T {
+    #[inline]
+    fn watched(&self) -> Watched<'_> {
+        Watched::Descriptor(self.as_fd())
+    }
+}
+
+impl Watch for Device {
+    fn watched(&self) -> Watched<'_> {
+        Watched::Device(self)
+    }
+}
+
+impl Watched<'_> {
+    /// The descriptor's number, or the device's.
+    pub(crate) fn number(&self) -> i32 {
+        match self {
+            Self::Descriptor(descriptor) => descriptor.as_raw_fd(),
+            Self::Device(device) => device.number(),
+        }
+    }
+}
+
+impl Driver {
+    pub(crate) fn system() -> io::Result<Self> {
+        SystemDriver::new().map(Self::System)
+    }
+
+    pub(crate) fn simulated(world: &Rc<World>) -> Self {
+        Self::Simulated(SimulatedDriver::new(world))
+    }
+
+    /// The simulation that it is a part of.
+    #[inline]
+    pub(crate) fn simulation(&self) -> Option<&SimulatedDriver> {
+        match self {
+            Self::System(_) => None,
+            Self::Simulated(driver) => Some(driver),
+        }
+    }
+
+    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings. In
+    /// a simulation it does not wait.
+    #[inline]
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        on_event: impl FnMut(Readiness),
+    ) -> io::Result<()> {
+        match self {
+            Self::System(driver) => driver.wait(timeout, on_event),
+            Self::Simulated(driver) => {
+                driver.look(on_event);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn add(
+        &self,
+        watched: &Watched<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        match (self, watched) {
+            (Self::System(driver), Watched::Descriptor(fd)) => driver.add(*fd, key, interests),
+            (Self::Simulated(driver), Watched::Device(it)) => driver.add(it, key, interests),
+            _ => Err(of_another_world(watched)),
+        }
+    }
+
+    pub(crate) fn modify(
+        &self,
+        watched: &Watched<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        match (self, watched) {
+            (Self::System(driver), Watched::Descriptor(fd)) => driver.modify(*fd, key, interests),
+            (Self::Simulated(driver), Watched::Device(it)) => driver.add(it, key, interests),
+            _ => Err(of_another_world(watched)),
+        }
+    }
+
+    pub(crate) fn remove(&self, watched: &Watched<'_>) -> io::Result<()> {
+        match (self, watched) {
+            (Self::System(driver), Watched::Descriptor(fd)) => driver.remove(*fd),
+            (Self::Simulated(driver), Watched::Device(device)) => {
+                driver.remove(device);
+                Ok(())
+            }
+            _ => Err(of_another_world(watched)),
+        }
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        match self {
+            Self::System(driver) => Waker::System(driver.waker()),
+            Self::Simulated(driver) => Waker::Simulated(driver.waker()),
+        }
+    }
+
+    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
+    /// this has reached has passed by `Instant` too.
+    #[inline]
+    pub(crate) fn elapsed_nanos(&self) -> u64 {
+        match self {
+            Self::System(driver) => driver.elapsed_nanos(),
+            Self::Simulated(driver) => driver.world.now(),
+        }
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        match self {
+            Self::System(driver) => driver.started_at(),
+            Self::Simulated(driver) => driver.world.started_at,
+        }
+    }
+}
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        match self {
+            Self::System(waker) => waker.wake(),
+            Self::Simulated(waker) => waker.wake(),
+        }
+    }
+}
+
+#[cold]
+fn of_another_world(watched: &Watched<'_>) -> io::Error {
+    let message = match watched {
+        Watched::Descriptor(_) => "a simulation cannot wait for a descriptor of the system",
+        Watched::Device(_) => "a simulated device outside of its simulation",
+    };
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
 
 /// Whether a read of a TCP stream that returned less than asked for proves that nothing is left.
 ///

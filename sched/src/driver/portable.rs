@@ -14,7 +14,7 @@ use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
 // A key must fit `polling`'s, which is a pointer wide.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "needs 64-bit pointers");
 
-pub(crate) struct Driver {
+pub(crate) struct SystemDriver {
     poller: Arc<Poller>,
     events: RefCell<Events>,
     started_at: Instant,
@@ -22,11 +22,11 @@ pub(crate) struct Driver {
 
 /// Ends the current or the next wait of its driver, from any thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Waker {
+pub(crate) struct SystemWaker {
     poller: Arc<Poller>,
 }
 
-impl Driver {
+impl SystemDriver {
     pub(crate) fn new() -> io::Result<Self> {
         let poller = Arc::new(Poller::new()?);
         if !poller.supports_edge() {
@@ -88,8 +88,8 @@ impl Driver {
         self.poller.delete(descriptor)
     }
 
-    pub(crate) fn waker(&self) -> Waker {
-        Waker { poller: Arc::clone(&self.poller) }
+    pub(crate) fn waker(&self) -> SystemWaker {
+        SystemWaker { poller: Arc::clone(&self.poller) }
     }
 
     /// Nanoseconds since [`started_at`](Self::started_at).
@@ -102,7 +102,7 @@ impl Driver {
     }
 }
 
-impl Waker {
+impl SystemWaker {
     pub(crate) fn wake(&self) {
         // It fails only when the poller is gone, and then nobody waits.
         let _ = self.poller.notify();

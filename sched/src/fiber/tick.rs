@@ -14,6 +14,10 @@ impl Tick {
         Self(nanos)
     }
 
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// That much later, short of [`NEVER`](Self::NEVER).
     pub(crate) fn saturating_add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

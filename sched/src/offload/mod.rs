@@ -23,8 +23,12 @@ mod pool;
 pub use error::OffloadError;
 pub use pool::{OffloadConfig, OffloadPool, OffloadStats};
 
+use crate::driver::World;
+
 /// Runs `job` on a thread of the process's own pool, [`OffloadPool::global`], and returns what it
 /// returned.
+///
+/// In a [simulation](crate::sim) the job runs after a virtual time, on the simulation's thread.
 ///
 /// For what really blocks: files, `getaddrinfo`, computations of more than some 100 µs. Handing a
 /// job over and back costs two switches of threads, several microseconds.
@@ -62,5 +66,17 @@ pub use pool::{OffloadConfig, OffloadPool, OffloadStats};
 pub fn offload<T: Send + 'static>(
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, OffloadError> {
-    OffloadPool::global().run(job)
+    match World::current() {
+        None => OffloadPool::global().run(job),
+        Some(world) => world.local(SimulatedPool::default).0.run(job),
+    }
+}
+
+/// The pool of a simulation, in the place of the process's.
+struct SimulatedPool(OffloadPool);
+
+impl Default for SimulatedPool {
+    fn default() -> Self {
+        Self(OffloadPool::new(OffloadConfig::default()))
+    }
 }

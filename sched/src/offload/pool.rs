@@ -24,6 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use super::error::{Kind, OffloadError};
 use super::job::{Job, Slot};
 use crate::core::Unwinding;
+use crate::driver::World;
 use crate::sync::waiter::wait;
 
 /// A bounded pool of threads for jobs that block, see [`offload`](super::offload).
@@ -330,6 +331,9 @@ impl Shared {
 
     /// Starts a thread whose place was taken, and gives the place back if there is none to be had.
     fn start_thread(self: &Arc<Self>) {
+        if let Some(world) = World::current() {
+            return self.simulate_thread(&world);
+        }
         let shared = Arc::clone(self);
         let builder = thread::Builder::new().name(self.config.name.clone());
         let Err(error) = builder.spawn(move || shared.serve()) else {
@@ -352,19 +356,9 @@ impl Shared {
     fn serve(&self) {
         let mut state = self.state.lock();
         loop {
-            if let Some((id, job)) = state.queue.pop_first() {
-                state.idle -= 1;
-                state.running.insert(id, false);
+            if let Some((id, job)) = state.begin() {
                 drop(state);
-                job.run();
-                state = self.state.lock();
-                let goes_on = self.settle(&mut state, id);
-                drop(state);
-                job.deliver();
-                // The last owner drops the result of a caller that has left; should that panic,
-                // it is nobody's trouble, and the books above stay right.
-                let _ = catch_unwind(AssertUnwindSafe(move || drop(job)));
-                if !goes_on {
+                if !self.work_off(id, job) {
                     return;
                 }
                 state = self.state.lock();
@@ -378,6 +372,34 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// A thread of a simulation: it has a job take its time, and then runs it.
+    fn simulate_thread(self: &Arc<Self>, world: &World) {
+        let mut state = self.state.lock();
+        let Some((id, job)) = state.begin() else {
+            state.idle -= 1;
+            state.threads -= 1;
+            return;
+        };
+        drop(state);
+        let shared = Arc::clone(self);
+        world.after_job(Box::new(move || {
+            if shared.work_off(id, job) {
+                shared.simulate_thread(&World::expect_current());
+            }
+        }));
+    }
+
+    /// Runs a job that was begun; returns whether its thread is still wanted.
+    fn work_off(&self, id: u64, job: Arc<dyn Job>) -> bool {
+        job.run();
+        let goes_on = self.settle(&mut self.state.lock(), id);
+        job.deliver();
+        // The last owner drops the result of a caller that has left; should that panic, it is
+        // nobody's trouble, and the books above stay right.
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(job)));
+        goes_on
     }
 
     /// Writes the end of a job into the books; returns whether its thread is still wanted.
@@ -394,5 +416,15 @@ impl Shared {
         }
         debug_assert_eq!(state.threads, state.idle + state.running.len());
         goes_on
+    }
+}
+
+impl State {
+    /// The oldest job that waits; a thread that was idle is busy with it from now on.
+    fn begin(&mut self) -> Option<(u64, Arc<dyn Job>)> {
+        let (id, job) = self.queue.pop_first()?;
+        self.idle -= 1;
+        self.running.insert(id, false);
+        Some((id, job))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use super::waiter::{may_wait, wait};
 use super::watch::{Watch, Watcher};
 use super::{Event, broadcast, mpsc, oneshot};
 use crate::core::{self, JoinHandle, Source, Unwinding, try_checkpoint};
-use crate::driver::Interest;
+use crate::driver::{self, Interest};
 use crate::fiber::{CallName, Wait};
 
 /// Something that [`select`] can wait for.
@@ -33,8 +32,8 @@ impl<T> Selectable for broadcast::Receiver<T> {}
 impl Selectable for Event {}
 impl<T> Selectable for JoinHandle<T> {}
 impl Selectable for Timer {}
-impl<T: AsFd> Selectable for Readable<'_, T> {}
-impl<T: AsFd> Selectable for Writable<'_, T> {}
+impl<T: driver::Watch> Selectable for Readable<'_, T> {}
+impl<T: driver::Watch> Selectable for Writable<'_, T> {}
 
 /// Waits until one of the things is ready, and returns its index.
 ///
@@ -154,7 +153,7 @@ pub fn at(instant: Instant) -> Timer {
 /// })??;
 /// # std::io::Result::Ok(())
 /// ```
-pub struct Readable<'s, T: AsFd>(pub &'s Source<T>);
+pub struct Readable<'s, T: driver::Watch>(pub &'s Source<T>);
 
 /// Writing to a [`Source`] as a thing to [`select`] on, as [`Readable`] is for reading.
 ///
@@ -170,7 +169,7 @@ pub struct Readable<'s, T: AsFd>(pub &'s Source<T>);
 /// })??;
 /// # std::io::Result::Ok(())
 /// ```
-pub struct Writable<'s, T: AsFd>(pub &'s Source<T>);
+pub struct Writable<'s, T: driver::Watch>(pub &'s Source<T>);
 
 /// A watcher, registered with the first `registered` of the things, counted from `first`.
 struct Watching<'t> {
@@ -234,7 +233,7 @@ impl Watch for Timer {
     }
 }
 
-impl<T: AsFd> Watch for Readable<'_, T> {
+impl<T: driver::Watch> Watch for Readable<'_, T> {
     fn watch(&self, _: &Watcher) -> bool {
         watch_source(self.0, Interest::Read)
     }
@@ -244,7 +243,7 @@ impl<T: AsFd> Watch for Readable<'_, T> {
     }
 }
 
-impl<T: AsFd> Watch for Writable<'_, T> {
+impl<T: driver::Watch> Watch for Writable<'_, T> {
     fn watch(&self, _: &Watcher) -> bool {
         watch_source(self.0, Interest::Write)
     }
@@ -254,20 +253,20 @@ impl<T: AsFd> Watch for Writable<'_, T> {
     }
 }
 
-impl<T: AsFd + fmt::Debug> fmt::Debug for Readable<'_, T> {
+impl<T: driver::Watch + fmt::Debug> fmt::Debug for Readable<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Readable").field(self.0).finish()
     }
 }
 
-impl<T: AsFd + fmt::Debug> fmt::Debug for Writable<'_, T> {
+impl<T: driver::Watch + fmt::Debug> fmt::Debug for Writable<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Writable").field(self.0).finish()
     }
 }
 
 /// A source that cannot be registered is ready: the caller's next operation says what is wrong.
-fn watch_source<T: AsFd>(source: &Source<T>, interest: Interest) -> bool {
+fn watch_source<T: driver::Watch>(source: &Source<T>, interest: Interest) -> bool {
     !source.arm(interest).unwrap_or(false)
 }
 

@@ -1,0 +1,244 @@
+//! The world of a simulation: its clock, what happens when, and its random numbers.
+//!
+//! One per simulation, shared by its shards, which take turns on one thread. The clock stands still
+//! until it is set forward: by a little for each turn of a fiber, and to the next point in time
+//! that anybody waits for when nothing can run. So a wait takes no real time at all.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::device::Devices;
+use super::random::Random;
+
+pub(crate) struct World {
+    /// What an `Instant` of the simulation counts from.
+    pub(super) started_at: Instant,
+    /// Nanoseconds since then.
+    now: Cell<u64>,
+    /// By time, and then by the order in which they were scheduled.
+    events: RefCell<BTreeMap<(u64, u64), Event>>,
+    scheduled: Cell<u64>,
+    pub(super) devices: RefCell<Devices>,
+    /// Who runs next, and for how long.
+    pub(crate) order: RefCell<Random>,
+    /// What the simulated program draws.
+    pub(crate) drawn: RefCell<Random>,
+    /// Where further streams come from.
+    forks: RefCell<Random>,
+    /// Apart from `forks`, so that the plans are the same whatever else is drawn.
+    plans: RefCell<Random>,
+    /// The values of [`local`](Self::local), in the order in which they were made.
+    locals: RefCell<Vec<Rc<dyn Any>>>,
+    leaks: RefCell<Vec<LeakCheck>>,
+    trace: Option<RefCell<Trace>>,
+    /// How long a job of `offload` takes.
+    job_cost: RangeInclusive<Duration>,
+}
+
+pub(crate) type Event = Box<dyn FnOnce()>;
+
+/// Tells what is left over.
+pub(crate) type LeakCheck = Box<dyn FnOnce() -> Vec<String>>;
+
+/// Who gets the lines of a trace.
+pub(crate) type TraceSink = Box<dyn FnMut(&str)>;
+
+struct Trace {
+    sink: TraceSink,
+    /// Who acts now: a fiber, or nobody.
+    actor: String,
+    line: String,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+}
+
+impl World {
+    pub(crate) fn new(
+        seed: u64,
+        job_cost: RangeInclusive<Duration>,
+        trace: Option<TraceSink>,
+    ) -> Self {
+        let mut random = Random::new(seed);
+        let trace = trace
+            .map(|sink| RefCell::new(Trace { sink, actor: String::new(), line: String::new() }));
+        Self {
+            started_at: Instant::now(),
+            now: Cell::new(0),
+            events: RefCell::default(),
+            scheduled: Cell::new(0),
+            devices: RefCell::default(),
+            order: RefCell::new(random.fork()),
+            drawn: RefCell::new(random.fork()),
+            forks: RefCell::new(random.fork()),
+            plans: RefCell::new(random.fork()),
+            locals: RefCell::default(),
+            leaks: RefCell::default(),
+            trace,
+            job_cost,
+        }
+    }
+
+    /// The world of the simulation that runs on this thread.
+    pub(crate) fn current() -> Option<Rc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// As [`current`](Self::current).
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub(crate) fn expect_current() -> Rc<Self> {
+        match Self::current() {
+            Some(world) => world,
+            None => panic!("straightline: outside of a simulation; call it inside `sim::run`"),
+        }
+    }
+
+    /// Makes it the thread's own until the guard is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the thread has one already.
+    pub(crate) fn enter(self: &Rc<Self>) -> EnteredWorld {
+        CURRENT.with_borrow_mut(|current| {
+            assert!(current.is_none(), "straightline: a simulation inside of a simulation");
+            *current = Some(Rc::clone(self));
+        });
+        EnteredWorld
+    }
+
+    /// Nanoseconds since the start.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.now.get())
+    }
+
+    pub(crate) fn instant(&self) -> Instant {
+        self.started_at + self.elapsed()
+    }
+
+    /// Sets the clock; it never goes back.
+    pub(crate) fn set_now(&self, nanos: u64) {
+        debug_assert!(nanos >= self.now.get(), "the clock went back");
+        self.now.set(nanos);
+    }
+
+    pub(crate) fn after(&self, delay: Duration, event: Event) {
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        let at = self.now.get().saturating_add(nanos);
+        let number = self.scheduled.get();
+        self.scheduled.set(number + 1);
+        self.events.borrow_mut().insert((at, number), event);
+    }
+
+    /// Has `event` happen when a job of `offload` that begins now has taken its time.
+    pub(crate) fn after_job(&self, event: Event) {
+        let cost = self.order.borrow_mut().duration(self.job_cost.clone());
+        self.after(cost, event);
+    }
+
+    /// When the next event happens.
+    pub(crate) fn next_event_at(&self) -> Option<u64> {
+        self.events.borrow().first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Has everything happen that is due.
+    pub(crate) fn run_events(&self) {
+        while self.next_event_at().is_some_and(|at| at <= self.now.get()) {
+            let event = self.events.borrow_mut().pop_first();
+            if let Some((_, event)) = event {
+                event();
+            }
+        }
+    }
+
+    /// Forgets what would have happened.
+    pub(crate) fn clear_events(&self) {
+        // Dropped without the borrow: what an event holds may schedule another when it is dropped.
+        while let Some(event) = {
+            let mut events = self.events.borrow_mut();
+            events.pop_first()
+        } {
+            drop(event);
+        }
+    }
+
+    pub(crate) fn fork_random(&self) -> Random {
+        self.forks.borrow_mut().fork()
+    }
+
+    pub(crate) fn plan_random(&self) -> Random {
+        self.plans.borrow_mut().fork()
+    }
+
+    pub(crate) fn local<T: 'static>(&self, init: impl FnOnce() -> T) -> Rc<T> {
+        let known = self.locals.borrow().iter().find_map(|local| {
+            let local = Rc::clone(local);
+            local.downcast::<T>().ok()
+        });
+        known.unwrap_or_else(|| {
+            // It may ask for others itself.
+            let local = Rc::new(init());
+            self.locals.borrow_mut().push(Rc::clone(&local) as Rc<dyn Any>);
+            local
+        })
+    }
+
+    pub(crate) fn on_end(&self, leaks: LeakCheck) {
+        self.leaks.borrow_mut().push(leaks);
+    }
+
+    /// What is said to be left over.
+    pub(crate) fn leaks(&self) -> Vec<String> {
+        let checks = self.leaks.take();
+        checks.into_iter().flat_map(|leaks| leaks()).collect()
+    }
+
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Who the next lines are about; nobody if it is empty.
+    pub(crate) fn set_actor(&self, actor: String) {
+        if let Some(trace) = &self.trace {
+            trace.borrow_mut().actor = actor;
+        }
+    }
+
+    /// A line of the trace: when, who, and what.
+    pub(crate) fn note(&self, text: impl FnOnce() -> String) {
+        let Some(trace) = &self.trace else { return };
+        // Made first: the text may be somebody's `Debug`, and do what it likes.
+        let text = text();
+        let mut trace = trace.borrow_mut();
+        let Trace { sink, actor, line } = &mut *trace;
+        line.clear();
+        let (now, colon) = (self.now.get(), if actor.is_empty() { "" } else { ": " });
+        let (seconds, nanos) = (now / 1_000_000_000, now % 1_000_000_000);
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{seconds:>5}.{nanos:09} {actor}{colon}{text}");
+        sink(line);
+    }
+}
+
+pub(crate) struct EnteredWorld;
+
+impl Drop for EnteredWorld {
+    fn drop(&mut self) {
+        CURRENT.take();
+    }
+}

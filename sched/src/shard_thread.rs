@@ -1,0 +1,101 @@
+//! More shards: each a thread, or in a simulation a part of it.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::thread;
+
+use crate::core::{Config, JoinError, Unwinding, run_with};
+use crate::driver::World;
+use crate::sim::add_shard;
+use crate::sync::oneshot;
+
+/// A shard that [`spawn_shard`] has started. Dropping it lets the shard go on by itself.
+pub struct ShardHandle<T> {
+    outcome: oneshot::Receiver<thread::Result<io::Result<T>>>,
+    /// `None` in a simulation.
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Starts a thread of that name that is a shard, with `root` as its first fiber: as
+/// [`run_with`](crate::run_with) on a thread of one's own. In a [simulation](crate::sim) it is
+/// another shard of that.
+///
+/// Not a yield point.
+///
+/// # Errors
+///
+/// When the system refuses the thread; in a simulation, the stack of the first fiber.
+///
+/// ```
+/// use straightline_sched::{self as sched, Config};
+///
+/// let start = |number| {
+///     sched::spawn_shard(&format!("worker-{number}"), Config::default(), move || number)
+/// };
+/// let shards = [start(1)?, start(2)?];
+/// let mut sum = 0;
+/// for shard in shards {
+///     sum += shard.join().unwrap()?;
+/// }
+/// assert_eq!(sum, 3);
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn spawn_shard<T: Send + 'static>(
+    name: &str,
+    config: Config,
+    root: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<ShardHandle<T>> {
+    let (sender, outcome) = oneshot::channel();
+    if let Some(world) = World::current() {
+        add_shard(&world, &config, Location::caller(), root, move |ended| {
+            let ended = match ended.map_err(JoinError::into_panic) {
+                Ok(value) => Ok(Ok(value)),
+                Err(Ok(payload)) => Err(payload),
+                Err(Err(error)) => Ok(Err(io::Error::other(error))),
+            };
+            let _ = sender.send(ended); // nobody may want to know
+        })?;
+        return Ok(ShardHandle { outcome, thread: None });
+    }
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _ = sender.send(catch_unwind(AssertUnwindSafe(|| run_with(config, root))));
+    })?;
+    Ok(ShardHandle { outcome, thread: Some(thread) })
+}
+
+impl<T> ShardHandle<T> {
+    /// Waits until the shard has ended, and returns what its root fiber returned. From fibers and
+    /// from plain threads.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point; a plain thread is blocked.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding; the shard goes on.
+    ///
+    /// # Errors
+    ///
+    /// The outer one is the payload of the root fiber's panic, or [`Unwinding`] in a destructor of
+    /// a fiber that unwinds, which may not wait; the inner one is [`run`](crate::run)'s.
+    pub fn join(self) -> thread::Result<io::Result<T>> {
+        let Ok(outcome) = self.outcome.recv() else {
+            return Err(Box::new(Unwinding) as Box<dyn Any + Send>);
+        };
+        if let Some(thread) = self.thread {
+            // It has nothing left to do.
+            thread.join()?;
+        }
+        outcome
+    }
+}
+
+impl<T> fmt::Debug for ShardHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardHandle").finish_non_exhaustive()
+    }
+}

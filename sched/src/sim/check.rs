@@ -1,0 +1,230 @@
+//! Many seeds, for tests; and what is told of the one that fails.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::env;
+use std::fmt::Write;
+use std::rc::Rc;
+use std::sync::Once;
+use std::thread;
+
+use super::settings::{Failure, Sim};
+
+/// Runs `body` in a simulation for each of a hundred seeds; [`Check`] has settings.
+///
+/// The environment says otherwise: `SIM_SEEDS=10000` runs as many, `SIM_SEED=7` that one alone, and
+/// both together as many from that one on.
+///
+/// # Blocking
+///
+/// Blocks the thread until all of them have run, or one has failed.
+///
+/// # Panics
+///
+/// If one fails: the text has the seed, the reason, and the trace of that run. If the body drew
+/// [plans](super::plan()), as many of their elements as possible were left out before.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, sim};
+///
+/// // #[test]
+/// fn a_sleep_is_never_too_short() {
+///     sim::check(|| {
+///         let pause = Duration::from_millis(sched::random_u64() % 100);
+///         let start = sched::clock();
+///         sched::sleep(pause);
+///         assert!(sched::clock() - start >= pause);
+///     });
+/// }
+/// # a_sleep_is_never_too_short();
+/// ```
+#[track_caller]
+pub fn check(body: impl Fn() + 'static) {
+    Check::new().run(body);
+}
+
+/// A [`check`] with settings.
+///
+/// ```
+/// use straightline_sched::{self as sched, sim::{Check, Sim}};
+///
+/// let configure = |seed| Sim::new(seed).turns_max(10_000);
+/// Check::new().seeds(10).configure(configure).run(sched::yield_now);
+/// ```
+#[must_use = "a check does nothing until `run`"]
+pub struct Check {
+    seeds: u64,
+    configure: Box<dyn Fn(u64) -> Sim>,
+}
+
+impl Check {
+    /// A hundred seeds, and [`Sim::new`] for each.
+    pub fn new() -> Self {
+        Self { seeds: 100, configure: Box::new(Sim::new) }
+    }
+
+    /// How many seeds, where the environment does not say.
+    pub fn seeds(mut self, seeds: u64) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// How the simulation of a seed is set.
+    pub fn configure(mut self, configure: impl Fn(u64) -> Sim + 'static) -> Self {
+        self.configure = Box::new(configure);
+        self
+    }
+
+    /// Runs them, as [`check`] does.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`]; and if `SIM_SEED` or `SIM_SEEDS` is no number.
+    #[track_caller]
+    pub fn run(self, body: impl Fn() + 'static) {
+        let (first, count) = match (number("SIM_SEED"), number("SIM_SEEDS")) {
+            (Some(first), count) => (first, count.unwrap_or(1)),
+            (None, count) => (0, count.unwrap_or(self.seeds)),
+        };
+        let body = Rc::new(body);
+        for seed in (0..count).map(|index| first.wrapping_add(index)) {
+            if let Err(failure) = self.attempt(seed, BTreeSet::new(), &body) {
+                self.tell(seed, &failure, &body);
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        seed: u64,
+        left_out: BTreeSet<usize>,
+        body: &Rc<impl Fn() + 'static>,
+    ) -> Result<(), Failure> {
+        let body = Rc::clone(body);
+        let sim = Sim { left_out, ..(self.configure)(seed) };
+        sim.run(move || body())
+    }
+
+    #[track_caller]
+    fn tell(&self, seed: u64, failure: &Failure, body: &Rc<impl Fn() + 'static>) -> ! {
+        let quiet = Quiet::new();
+        let left_out = self.shrink(seed, failure, body);
+        let lines = Rc::new(RefCell::new(String::new()));
+        let sink = Rc::clone(&lines);
+        let again = Sim { left_out: left_out.clone(), ..(self.configure)(seed) }
+            .trace(move |line| {
+                let _ = writeln!(sink.borrow_mut(), "{line}"); // a string takes everything
+            })
+            .run({
+                let body = Rc::clone(body);
+                move || body()
+            });
+        drop(quiet);
+        let mut text = format!("the simulation failed: {failure}\n");
+        match again {
+            Err(again) if again.is_like(failure) => {}
+            Err(again) => {
+                let _ =
+                    writeln!(text, "but run again it failed otherwise: {again}\n{UNDETERMINED}");
+            }
+            Ok(()) => {
+                let _ = writeln!(text, "but run again it succeeded\n{UNDETERMINED}");
+            }
+        }
+        let planned = failure.planned;
+        if planned > 0 {
+            let left = planned - left_out.len();
+            let _ = writeln!(text, "{left} of the {planned} elements of its plans are needed");
+        }
+        let caller = thread::current();
+        let name = caller.name().unwrap_or_default();
+        let _ = writeln!(text, "to run it alone: SIM_SEED={seed} cargo test {name}");
+        panic!("{text}--- trace ---\n{}--- end of the trace ---", lines.borrow())
+    }
+
+    /// Leaves out halves of what the plans have, then quarters, and so on down to single elements,
+    /// as long as it still fails in the same way.
+    fn shrink(
+        &self,
+        seed: u64,
+        failure: &Failure,
+        body: &Rc<impl Fn() + 'static>,
+    ) -> BTreeSet<usize> {
+        let mut left_out = BTreeSet::new();
+        let mut size = failure.planned.div_ceil(2);
+        let mut attempts = 0;
+        while size > 0 {
+            let elements: Vec<usize> =
+                (0..failure.planned).filter(|index| !left_out.contains(index)).collect();
+            for some in elements.chunks(size) {
+                let mut fewer = left_out.clone();
+                fewer.extend(some);
+                attempts += 1;
+                if attempts > ATTEMPTS_MAX {
+                    return left_out;
+                }
+                let attempt = self.attempt(seed, fewer.clone(), body);
+                if attempt.is_err_and(|other| other.is_like(failure)) {
+                    left_out = fewer;
+                }
+            }
+            size /= 2;
+        }
+        left_out
+    }
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Check").field("seeds", &self.seeds).finish_non_exhaustive()
+    }
+}
+
+/// A number of the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+}
+
+/// While it lives, panics of this thread print nothing: the same one would be printed again with
+/// each attempt to leave something out.
+struct Quiet;
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Quiet {
+    fn new() -> Self {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                if !IS_QUIET.get() {
+                    before(info);
+                }
+            }));
+        });
+        IS_QUIET.set(true);
+        Self
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        IS_QUIET.set(false);
+    }
+}
+
+const UNDETERMINED: &str = "so the seed does not determine it: does it read the real clock, use \
+                            threads, or the order of a `HashMap`?";
+
+/// How often a failing run is tried with less.
+const ATTEMPTS_MAX: u32 = 200;
