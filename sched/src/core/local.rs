@@ -22,6 +22,11 @@ pub(crate) fn enter(shard: &Shard) -> Entered<'_> {
     Entered { _shard: shard }
 }
 
+/// Whether the thread is a shard's.
+pub(crate) fn is_on_a_shard() -> bool {
+    current().is_some()
+}
+
 /// Calls `body` with the thread's shard.
 ///
 /// # Panics

@@ -41,7 +41,7 @@ pub use fiber_local::FiberLocal;
 pub(crate) use inspect::label;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
 pub use join::{JoinError, JoinHandle};
-pub(crate) use local::enter;
+pub(crate) use local::{enter, is_on_a_shard};
 pub use mailbox::{Handle, SpawnError};
 pub use park::{
     Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::plan::Plans;
 use super::settings::{Failure, FailureKind, Sim};
-use crate::core::{Builder, Config, JoinError, JoinHandle, Shard, enter};
+use crate::core::{Builder, Config, JoinError, JoinHandle, Shard, enter, is_on_a_shard};
 use crate::driver::{Driver, SimulatedDriver, World};
 use crate::fiber::{FiberCell, Tick, Wait, overflow, unwind};
 
@@ -79,6 +79,7 @@ pub(super) fn run<T: 'static>(
     mut sim: Sim,
     root: impl FnOnce() -> T + 'static,
 ) -> Result<T, Failure> {
+    assert!(!is_on_a_shard(), "straightline: a simulation inside of `run`");
     let seed = sim.seed;
     let world = Rc::new(World::new(seed, sim.offload_cost.clone(), sim.trace.take()));
     let _entered = world.enter();
