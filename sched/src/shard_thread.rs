@@ -13,7 +13,8 @@ use crate::sync::oneshot;
 
 /// A shard that [`spawn_shard`] has started. Dropping it lets the shard go on by itself.
 pub struct ShardHandle<T> {
-    outcome: oneshot::Receiver<thread::Result<io::Result<T>>>,
+    /// Comes when the shard has ended; [`select`](crate::sync::select()) watches it.
+    pub(crate) outcome: oneshot::Receiver<thread::Result<io::Result<T>>>,
     /// `None` in a simulation.
     thread: Option<thread::JoinHandle<()>>,
 }

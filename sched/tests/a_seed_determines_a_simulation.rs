@@ -38,20 +38,20 @@ fn busy_program() -> u64 {
         done_too.set();
         shard_sender.send(sched::random_u64() % 7)
     });
-    let mut received = 0;
+    let mut total = 0;
     while let Ok(value) = receiver.recv() {
-        received += value;
+        total += value;
         let slow = sched::deadline(Duration::from_millis(3), || {
-            select(&[&*done, &after(Duration::from_millis(received % 6))])
+            select(&[&*done, &after(Duration::from_millis(total % 6))])
         });
-        received += u64::from(slow.is_err());
+        total += u64::from(slow.is_err());
     }
     late.cancel();
-    assert!(late.join().unwrap_err().is_cancelled());
+    assert!(late.join().is_err_and(|error| error.is_cancelled()));
     assert!(shard.expect("a stack").join().expect("no panic").is_ok());
     let from_the_shard = shard_receiver.recv().expect("it was sent");
     let sum = *sum.lock().expect("it does not unwind");
-    sum + received + from_the_shard
+    sum + total + from_the_shard
 }
 
 fn history(seed: u64) -> (u64, String) {

@@ -101,9 +101,9 @@ fn a_panic_of_an_event_is_told_and_fibers_unwind() {
     let alive = Rc::new(());
     let held = Rc::clone(&alive);
     let failure = failure(move || {
-        let _held = held;
         sim::after(Duration::from_secs(1), || panic!("an event"));
         sched::park();
+        drop(held);
     });
     assert!(failure.to_string().contains("panic: an event"), "{failure}");
     assert_eq!(Rc::strong_count(&alive), 1);

@@ -65,8 +65,8 @@ fn messages_locks_and_barriers_work_across_them() {
             })
             .collect();
         drop(sender);
-        let received: BTreeSet<u64> = std::iter::from_fn(|| receiver.recv().ok()).collect();
-        assert_eq!(received, BTreeSet::from([1, 2, 3]));
+        let all: BTreeSet<u64> = std::iter::from_fn(|| receiver.recv().ok()).collect();
+        assert_eq!(all, BTreeSet::from([1, 2, 3]));
         shards.into_iter().for_each(|shard| shard.join().unwrap().unwrap());
         assert_eq!(*total.lock().unwrap(), 6);
     });

@@ -67,9 +67,9 @@ fn what_comes_at_the_deadlines_own_time_is_one_or_the_other() {
             sched::sleep(Duration::from_secs(1));
             let _ = sender.send(()); // whoever waited may be gone
         });
-        let received = sched::deadline(Duration::from_secs(1), || receiver.recv());
+        let outcome = sched::deadline(Duration::from_secs(1), || receiver.recv());
         // Received, or late: and then it is still there.
-        let late = received.is_err();
+        let late = outcome.is_err();
         assert!(!late || receiver.recv().is_ok());
     });
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use straightline_sched::sync::{Selectable, select};
 use straightline_sched::{self as sched, Fiber, FiberInfo};
 
 use super::accept::Listener;
@@ -97,7 +97,12 @@ impl Server {
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread, which is none of the shards': not for a fiber.
+    /// Blocks the calling thread, which is none of the shards'. From a fiber it is a yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding, and stops the server as
+    /// [`ServerHandle::stop`] does; its shards then end by themselves.
     ///
     /// # Errors
     ///
@@ -109,18 +114,13 @@ impl Server {
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<()> {
         let Self { shared, shards, _signals } = self;
-        let mut threads = Vec::with_capacity(shards.len());
+        // Also if the wait below is unwound.
+        let _stop = StopOnDrop(Arc::clone(&shared));
+        let mut running = Vec::with_capacity(shards.len());
         let mut result = Ok(());
         for (index, listeners) in shards.into_iter().enumerate() {
-            let shard_of = Arc::clone(&shared);
-            let thread =
-                thread::Builder::new().name(format!("straightline-{index}")).spawn(move || {
-                    // However this shard ends, it does not end alone.
-                    let _stop = StopOnDrop(&shard_of);
-                    shard::run(&shard_of, index, listeners)
-                });
-            match thread {
-                Ok(thread) => threads.push(thread),
+            match shard::start(&shared, index, listeners) {
+                Ok(shard) => running.push(shard),
                 Err(error) => {
                     shared.stop();
                     result = Err(error);
@@ -129,9 +129,13 @@ impl Server {
             }
         }
         let mut panic = None;
-        for thread in threads {
-            match thread.join() {
-                Ok(ended) => result = result.and(ended),
+        while !running.is_empty() {
+            let shards: Vec<_> = running.iter().map(|shard| shard as &dyn Selectable).collect();
+            let ended = running.swap_remove(select(&shards)?);
+            // However a shard ends, it does not end alone.
+            shared.stop_if_serving();
+            match ended.join() {
+                Ok(ended) => result = result.and(ended.and_then(|served| served)),
                 Err(payload) => panic = Some(payload),
             }
         }
@@ -240,6 +244,12 @@ impl Shared {
         self.roots.lock().iter().for_each(Fiber::unpark);
     }
 
+    fn stop_if_serving(&self) {
+        if self.phase() == Phase::Serving {
+            self.stop();
+        }
+    }
+
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Serving,
@@ -267,12 +277,11 @@ impl Shared {
     }
 }
 
-struct StopOnDrop<'s>(&'s Shared);
+/// However `Server::run` is left, its shards do not go on for ever.
+struct StopOnDrop(Arc<Shared>);
 
-impl Drop for StopOnDrop<'_> {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        if self.0.phase() == Phase::Serving {
-            self.0.stop();
-        }
+        self.0.stop_if_serving();
     }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slog::{Logger, info};
 use slotmap::{SlotMap, new_key_type};
-use straightline_sched::{self as sched, Fiber};
+use straightline_sched::{self as sched, Fiber, ShardHandle};
 
 use super::accept::{Listener, accept_loop};
 use super::counters::ShardCounters;
@@ -46,17 +46,22 @@ pub(crate) struct CountersOf {
 /// A connection's place among those that a drain waits for.
 pub(crate) struct Registered(ConnectionKey);
 
-/// Serves `listeners` on the calling thread until the server is stopped and drained.
-pub(super) fn run(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
-    sched::set_thread_logger(shared.config.logger.clone());
+/// Starts a shard that serves `listeners` until the server is stopped and drained.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    index: usize,
+    listeners: Vec<Listener>,
+) -> io::Result<ShardHandle<io::Result<()>>> {
     let reporter = shared.config.reporter.clone();
     let stack_bytes = shared.config.stack_bytes;
     let config = sched::Config { stack_bytes, reporter, ..sched::Config::default() };
     let shared = Arc::clone(shared);
-    sched::run_with(config, move || serve(&shared, index, listeners))?
+    sched::spawn_shard(&format!("straightline-{index}"), config, move || {
+        sched::set_thread_logger(shared.config.logger.clone());
+        serve(&shared, index, listeners)
+    })
 }
 
-/// The root fiber.
 fn serve(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
     let state = Rc::new(ShardState::new(shared, index));
     shared.watch_phase(index);
@@ -121,7 +126,7 @@ impl ShardState {
 
     #[cold]
     fn renew_encoder(&self, now: Instant) {
-        let date = SystemTime::now();
+        let date = sched::system_time();
         self.encoder.replace(Encoder::new(&httpdate::fmt_http_date(date)));
         let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
         let left = Duration::from_nanos(u64::from(1_000_000_000 - past_second));

@@ -10,8 +10,9 @@ use super::waiter::{may_wait, wait};
 use super::watch::{Watch, Watcher};
 use super::{Event, broadcast, mpsc, oneshot};
 use crate::core::{self, JoinHandle, Source, Unwinding, try_checkpoint};
-use crate::driver::{self, Interest};
+use crate::driver::{self, Interest, World};
 use crate::fiber::{CallName, Wait};
+use crate::shard_thread::ShardHandle;
 
 /// Something that [`select`] can wait for.
 ///
@@ -20,6 +21,7 @@ use crate::fiber::{CallName, Wait};
 /// | a channel's `Receiver` | a message is there, or all senders are gone |
 /// | [`Event`] | it is set |
 /// | [`JoinHandle`] | the fiber is over |
+/// | [`ShardHandle`] | the shard has ended |
 /// | [`Timer`] | its time has come |
 /// | [`Readable`], [`Writable`] | something changed there since the last wait |
 ///
@@ -31,6 +33,7 @@ impl<T> Selectable for oneshot::Receiver<T> {}
 impl<T> Selectable for broadcast::Receiver<T> {}
 impl Selectable for Event {}
 impl<T> Selectable for JoinHandle<T> {}
+impl<T> Selectable for ShardHandle<T> {}
 impl Selectable for Timer {}
 impl<T: driver::Watch> Selectable for Readable<'_, T> {}
 impl<T: driver::Watch> Selectable for Writable<'_, T> {}
@@ -233,6 +236,16 @@ impl Watch for Timer {
     }
 }
 
+impl<T> Watch for ShardHandle<T> {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        self.outcome.watch(watcher)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.outcome.unwatch(watcher);
+    }
+}
+
 impl<T: driver::Watch> Watch for Readable<'_, T> {
     fn watch(&self, _: &Watcher) -> bool {
         watch_source(self.0, Interest::Read)
@@ -288,6 +301,9 @@ fn wait_until(due: Option<Instant>, call: CallName) -> Result<(), Unwinding> {
 fn first_of(count: usize) -> usize {
     thread_local! {
         static SPREAD: Cell<u64> = const { Cell::new(0) };
+    }
+    if let Some(world) = World::current() {
+        return world.order.borrow_mut().index(count);
     }
     let spread = SPREAD.get().wrapping_add(GOLDEN);
     SPREAD.set(spread);
