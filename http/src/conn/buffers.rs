@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
+
+use straightline_sched::sim;
 
 use super::transport::Transport;
 use crate::proto::{Head, HeadParser};
@@ -13,6 +16,8 @@ pub(crate) struct Buffers {
     pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
     pub(crate) head: Head,
+    /// Tells the pool's simulation that they are alive.
+    _alive: Rc<()>,
 }
 
 /// Bytes that were read and not yet consumed: `bytes[start..end]`.
@@ -24,13 +29,25 @@ pub(crate) struct Input {
 }
 
 /// The free buffers of a shard.
-#[derive(Default)]
 pub(crate) struct BufferPool {
     #[allow(clippy::vec_box)] // they are handed around whole, and are large
     free: RefCell<Vec<Box<Buffers>>>,
+    alive: Rc<()>,
 }
 
 impl BufferPool {
+    pub(crate) fn new() -> Self {
+        let alive = Rc::new(());
+        if sim::is_simulated() {
+            let left = Rc::downgrade(&alive);
+            sim::on_end(move || match left.strong_count() {
+                0 => Vec::new(),
+                count => vec![format!("{count} of a shard's pool of buffers and the buffers")],
+            });
+        }
+        Self { free: RefCell::default(), alive }
+    }
+
     pub(crate) fn take(&self) -> Box<Buffers> {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
             Box::new(Buffers {
@@ -38,6 +55,7 @@ impl BufferPool {
                 output: Vec::new(),
                 parser: HeadParser::default(),
                 head: Head::default(),
+                _alive: Rc::clone(&self.alive),
             })
         })
     }

@@ -106,7 +106,7 @@ impl ShardState {
             limits: shared.config.limits.clone(),
             logger: shared.config.logger.clone(),
             counters: CountersOf { shared: Arc::clone(shared), index },
-            buffers: BufferPool::default(),
+            buffers: BufferPool::new(),
             draining: Cell::new(false),
             connections: RefCell::default(),
             root: sched::current(),

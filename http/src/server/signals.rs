@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
+use straightline_sched::sim;
 
 use super::running::Shared;
 
@@ -33,6 +34,10 @@ impl SignalThread {
         }
         if handled.is_empty() {
             return Ok(None);
+        }
+        if sim::is_simulated() {
+            let message = "signals are not simulated: stop the server by its handle";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
         let mut signals = Signals::new(handled)?;
         let handle = signals.handle();

@@ -1,0 +1,247 @@
+//! A server and a handful of clients in a simulation: virtual time, a virtual network, and faults.
+//!
+//! `cargo run --release --example simulated -- --seeds 10000` runs as many histories of it, each of
+//! which is determined by its seed. A seed that fails is shown by `--seed N --trace`.
+//!
+//! What must hold in every one, whatever the network does: no answer goes to another request, no
+//! fiber, socket or buffer is left, every connection is closed, and once the network is well again
+//! everybody is served.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use straightline::net::TcpStream;
+use straightline::net::sim::{Fault, Link, network, on_host};
+use straightline::sched::sim::{self, Failure, Random, Sim};
+use straightline::sched::{self, deadline};
+use straightline::{IntoResponse, Request, Response, Server, StatusCode};
+
+/// Runs a server and its clients in a simulation, under faults.
+#[derive(Parser)]
+struct Args {
+    /// The seed of the one history to run, or of the first
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+    /// Prints what happens in that history, and nothing else
+    #[arg(long, conflicts_with = "seeds")]
+    trace: bool,
+    /// Runs as many histories, and says how many failed
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+}
+
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 80);
+
+/// For how long the network has faults.
+const FAULTY: Duration = Duration::from_secs(120);
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A history, from the first bind to the last close.
+fn history() {
+    let mut random = sim::fork_random();
+    network().set_link(Link::draw(&mut random));
+    network().schedule(sim::plan(|random| Fault::draw(random, FAULTY)));
+    let server = Server::builder().bind(SERVER).workers(1 + random.index(3));
+    let server = server.drain_timeout(Duration::from_secs(5)).build(answer).expect("a free port");
+    let handle = server.handle();
+    let serving = sched::Builder::new().name("server").spawn(|| server.run()).expect("a stack");
+
+    let clients: Vec<_> = (0..3 + random.below(4))
+        .map(|number| {
+            let (host, random) = (Ipv4Addr::from_bits(0x0a00_0100 + number as u32), random.fork());
+            let client = sched::Builder::new().name(format!("client {number}"));
+            let behave = move || on_host(host.into(), || Client::new(number, random).behave());
+            client.spawn(behave).expect("a stack")
+        })
+        .collect();
+    let answers: u64 = clients.into_iter().map(|client| client.join().expect("no panic")).sum();
+
+    handle.stop();
+    serving.join().expect("no panic").expect("the server ends well");
+    let counters = handle.counters();
+    assert_eq!(counters.accepted, counters.closed, "a connection is left: {counters:?}");
+    assert!(answers <= counters.requests, "{answers} answers, but {counters:?}");
+    assert_eq!(counters.panicked, 0, "{counters:?}");
+}
+
+/// The server's handler.
+fn answer(request: &mut Request) -> Response {
+    let path = request.path().to_owned();
+    if let Some(name) = path.strip_prefix("/slow/") {
+        sched::sleep(Duration::from_millis(sched::random_u64() % 3_000));
+        return name.to_owned().into_response();
+    }
+    if path == "/echo" {
+        let mut body = Vec::new();
+        return match request.body().read_to_end(&mut body) {
+            Ok(_) => body.into_response(),
+            Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        };
+    }
+    path.trim_start_matches('/').to_owned().into_response()
+}
+
+/// A client with one connection, which it opens anew when it has to.
+struct Client {
+    number: u64,
+    random: Random,
+    /// How many requests it has made.
+    made: u64,
+    stream: Option<TcpStream>,
+    /// What came after the last answer.
+    unread: Vec<u8>,
+}
+
+impl Client {
+    fn new(number: u64, random: Random) -> Self {
+        Self { number, random, made: 0, stream: None, unread: Vec::new() }
+    }
+
+    /// Asks as long as the network is faulty, and once more; returns how often it was answered.
+    fn behave(&mut self) -> u64 {
+        let mut answers = 0;
+        while sim::elapsed() < FAULTY {
+            match deadline(PATIENCE, || self.exchange()) {
+                Ok(Ok(count)) => answers += count,
+                // The network is to blame, or the answer took too long: begin afresh.
+                Ok(Err(_)) | Err(_) => self.hang_up(),
+            }
+            let pause = self.random.duration(Duration::ZERO..=Duration::from_secs(10));
+            sched::sleep(pause);
+        }
+        network().heal_all();
+        self.hang_up();
+        let last = deadline(PATIENCE, || self.ask(1)).expect("in time");
+        last.expect("an answer, now that the network is well");
+        answers + 1
+    }
+
+    fn exchange(&mut self) -> io::Result<u64> {
+        match self.random.below(8) {
+            0 => self.leave_in_the_middle(),
+            1 | 2 => self.echo(),
+            3 => {
+                let pipelined = 2 + self.random.below(5);
+                self.ask(pipelined)
+            }
+            _ => self.ask(1),
+        }
+    }
+
+    /// So many requests at once, whose answers have to come in that order.
+    fn ask(&mut self, count: u64) -> io::Result<u64> {
+        let mut requests = Vec::new();
+        let mut names = Vec::new();
+        for _ in 0..count {
+            self.made += 1;
+            let name = format!("{}-{}", self.number, self.made);
+            let slow = if self.random.chance(0.2) { "slow/" } else { "" };
+            write!(requests, "GET /{slow}{name} HTTP/1.1\r\nHost: server\r\n\r\n")?;
+            names.push(name);
+        }
+        self.send(&requests)?;
+        for name in names {
+            assert_eq!(self.receive()?, name.as_bytes(), "the answer to another request");
+        }
+        Ok(count)
+    }
+
+    /// A body there and back, in pieces.
+    fn echo(&mut self) -> io::Result<u64> {
+        let length = self.random.index(20_000);
+        let body: Vec<u8> = (0..length).map(|_| self.random.below(256) as u8).collect();
+        self.send(
+            format!("POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: {length}\r\n\r\n")
+                .as_bytes(),
+        )?;
+        let (first, rest) = body.split_at(self.random.index(length + 1));
+        self.send(first)?;
+        sched::sleep(self.random.duration(Duration::ZERO..=Duration::from_millis(100)));
+        self.send(rest)?;
+        assert!(self.receive()? == body, "a body was changed on its way");
+        Ok(1)
+    }
+
+    /// Closes the connection after a part of a request.
+    fn leave_in_the_middle(&mut self) -> io::Result<u64> {
+        let request = b"POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: 10\r\n\r\nhalf of";
+        let part = self.random.index(request.len() + 1);
+        self.send(&request[..part])?;
+        self.hang_up();
+        Ok(0)
+    }
+
+    fn hang_up(&mut self) {
+        self.stream = None;
+        self.unread.clear();
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.stream.is_none() {
+            self.stream = Some(TcpStream::connect(SERVER)?);
+        }
+        self.stream().write_all(bytes)
+    }
+
+    /// The body of the next answer.
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let end = loop {
+            match self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None => self.fill()?,
+            }
+        };
+        let head: Vec<u8> = self.unread.drain(..end).collect();
+        let head = String::from_utf8_lossy(&head).to_lowercase();
+        let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+        let length = fields.find(|(name, _)| *name == "content-length");
+        let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+        while self.unread.len() < length {
+            self.fill()?;
+        }
+        let body = self.unread.drain(..length).collect();
+        if !head.starts_with("http/1.1 200 ") {
+            return Err(io::Error::other("refused"));
+        }
+        Ok(body)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 1_024];
+        let count = self.stream().read(&mut buffer)?;
+        self.unread.extend_from_slice(&buffer[..count]);
+        if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    fn stream(&mut self) -> &mut TcpStream {
+        self.stream.as_mut().expect("open while it is used")
+    }
+}
+
+fn run(seed: u64, trace: bool) -> Result<(), Failure> {
+    let sim = Sim::new(seed);
+    let sim = if trace { sim.trace(|line| println!("{line}")) } else { sim };
+    sim.run(history)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let (count, start) = (args.seeds.unwrap_or(1), Instant::now());
+    let mut failures = 0;
+    for seed in (0..count).map(|index| args.seed.wrapping_add(index)) {
+        if let Err(failure) = run(seed, args.trace) {
+            eprintln!("{failure}");
+            failures += 1;
+        }
+    }
+    if !args.trace {
+        let per_second = count as f64 / start.elapsed().as_secs_f64();
+        println!("seeds={count} failures={failures} seeds_per_second={per_second:.0}");
+    }
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
