@@ -14,7 +14,6 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::io::{recv, send, send_vectored};
 use crate::{TcpStream, UnixStream};
 
 /// A stream that is polled: `AsyncRead` and `AsyncWrite` of tokio (feature `tokio-io`) and of
@@ -98,11 +97,11 @@ macro_rules! impl_poll {
                 cx: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.io.poll_read(cx, buffer.len(), |stream| recv(stream, buffer))
+                self.io.poll_read(cx, buffer.len(), |stream| stream.recv(buffer))
             }
 
             fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-                self.io.poll_write(cx, |stream| send(stream, bytes))
+                self.io.poll_write(cx, |stream| stream.send(bytes))
             }
 
             fn poll_send_vectored(
@@ -110,7 +109,7 @@ macro_rules! impl_poll {
                 cx: &mut Context<'_>,
                 buffers: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                self.io.poll_write(cx, |stream| send_vectored(stream, buffers))
+                self.io.poll_write(cx, |stream| stream.send_vectored(buffers))
             }
 
             fn end(&self) -> io::Result<()> {

@@ -1,20 +1,18 @@
 //! The loop that all blocking calls are: try, and wait when it would block.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind};
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
-use straightline_sched::{Interest, Source, checkpoint};
+use straightline_sched::{Interest, Source, Watch, checkpoint, clock};
 
 /// A non-blocking stream and what is known about its readiness.
 #[derive(Debug)]
-pub(crate) struct Io<S: AsFd> {
+pub(crate) struct Io<S: Watch> {
     source: Source<S>,
     /// The last read proved that nothing is left: wait before the next one.
     drained: Cell<bool>,
@@ -25,7 +23,7 @@ pub(crate) struct Io<S: AsFd> {
     write_timeout: Cell<Option<Duration>>,
 }
 
-impl<S: AsFd> Io<S> {
+impl<S: Watch> Io<S> {
     pub(crate) fn new(stream: S, short_read_drains: bool) -> Self {
         Self {
             source: Source::new(stream),
@@ -107,7 +105,7 @@ impl<S: AsFd> Io<S> {
     /// is read at the first part; without a timeout not at all.
     fn wait_in_time(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
         if let (None, Some(timeout)) = (&end, self.timeout(interest).get()) {
-            *end = Instant::now().checked_add(timeout);
+            *end = clock().checked_add(timeout);
         }
         if !self.source.wait_until(interest, *end)? {
             return Err(timed_out());
@@ -162,7 +160,7 @@ impl<S: AsFd> Io<S> {
 }
 
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
-impl<S: AsFd> Io<S> {
+impl<S: Watch> Io<S> {
     /// The poll of a future that reads; the timeout does not apply.
     pub(crate) fn poll_read(
         &self,
@@ -222,7 +220,7 @@ pub(crate) fn timed_out() -> io::Error {
 }
 
 /// Accepts with `accept` and waits as long as nobody is there.
-pub(crate) fn accept<L: AsFd, T>(
+pub(crate) fn accept<L: Watch, T>(
     listener: &Source<L>,
     accept: impl Fn() -> io::Result<T>,
 ) -> io::Result<T> {
@@ -236,38 +234,6 @@ pub(crate) fn accept<L: AsFd, T>(
         }
     }
 }
-
-// The system calls are made directly: through libc each of them would also switch the thread's
-// asynchronous cancellation on and off, which costs as much as the call's own preparations.
-
-pub(crate) fn recv(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::empty())?;
-    Ok(count)
-}
-
-pub(crate) fn recv_peek(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::PEEK)?;
-    Ok(count)
-}
-
-pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(stream, bytes, NO_SIGNAL)?)
-}
-
-pub(crate) fn send_vectored(stream: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    let mut control = SendAncillaryBuffer::default();
-    Ok(rustix::net::sendmsg(stream, buffers, &mut control, NO_SIGNAL)?)
-}
-
-/// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
-/// On systems without the flag std has set the corresponding socket option.
-const NO_SIGNAL: SendFlags = {
-    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-    let flags = SendFlags::NOSIGNAL;
-    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-    let flags = SendFlags::empty();
-    flags
-};
 
 /// The timeouts of `std::net`, for a type with an `io` field.
 macro_rules! impl_timeouts {
@@ -349,7 +315,7 @@ macro_rules! impl_stream {
             /// A cancel or a deadline is raised before anything is read: what is there, or arrives
             /// later, stays for the next read.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+                self.io.read(buffer.len(), |stream| stream.recv(buffer))
             }
 
             /// A yield point, as `read`.
@@ -358,7 +324,7 @@ macro_rules! impl_stream {
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let asked = buffers.iter().map(|buffer| buffer.len()).sum();
-                self.io.read(asked, |stream| Ok(rustix::io::readv(stream, buffers)?))
+                self.io.read(asked, |stream| stream.recv_vectored(buffers))
             }
         }
 
@@ -375,7 +341,7 @@ macro_rules! impl_stream {
             /// A cancel or a deadline is raised before anything is written. (One that ends a
             /// `write_all` of several writes leaves the peer with a part: close the stream then.)
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.io.write(|stream| crate::io::send(stream, bytes))
+                self.io.write(|stream| stream.send(bytes))
             }
 
             /// A yield point, as `write`.
@@ -383,7 +349,7 @@ macro_rules! impl_stream {
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
             ) -> std::io::Result<usize> {
-                self.io.write(|stream| crate::io::send_vectored(stream, buffers))
+                self.io.write(|stream| stream.send_vectored(buffers))
             }
 
             /// Does nothing: there is no buffer here. Not a yield point.
@@ -441,7 +407,7 @@ macro_rules! impl_stream {
             ///
             /// On a thread that runs no shard.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+                self.io.try_read(buffer.len(), |stream| stream.recv(buffer))
             }
 
             /// Whether the last read proved that nothing is left. To try again before waiting is
@@ -505,9 +471,10 @@ macro_rules! impl_stream {
             }
         }
 
+        /// Panics in a simulation, which has no descriptors.
         impl std::os::fd::AsFd for $stream {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                self.io.inner().as_fd()
+                self.io.inner().descriptor()
             }
         }
     };

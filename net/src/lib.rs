@@ -43,14 +43,18 @@ pub mod compat;
 mod connect;
 pub mod inherit;
 mod io;
+mod listen;
 mod lookup;
 #[allow(unsafe_code)]
 mod raw_fd;
+pub mod sim;
+mod socket;
 mod tcp;
 mod udp;
 mod unix;
 
+pub use listen::{BoundTcpListener, ListenOptions};
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
-pub use tcp::{IntoAddr, ListenOptions, TcpListener, TcpStream};
+pub use tcp::{IntoAddr, TcpListener, TcpStream};
 pub use udp::UdpSocket;
-pub use unix::{UnixListener, UnixStream};
+pub use unix::{BoundUnixListener, UnixListener, UnixStream};

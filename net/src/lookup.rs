@@ -8,7 +8,7 @@ use std::iter::FusedIterator;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::vec;
 
-use straightline_sched::offload;
+use straightline_sched::{offload, sim};
 
 /// What [`TcpStream::connect`](crate::TcpStream::connect) takes: a [`SocketAddr`] or several, a
 /// text such as `"example.org:80"` or `"[::1]:80"`, or a host and a port.
@@ -93,6 +93,9 @@ impl Target {
             Kind::Addresses(addresses) => return Ok(addresses.into()),
             Kind::Name(name, port) => (name, port),
         };
+        if sim::is_simulated() {
+            return Ok(crate::sim::lookup(&name, port)?.into());
+        }
         let found = offload(move || {
             let found: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();
             if found.is_empty() {

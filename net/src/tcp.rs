@@ -4,14 +4,16 @@ use std::fmt;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use straightline_sched::{Interest, SHORT_READ_DRAINS, Source};
+use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
 
 use crate::connect;
-use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, recv_peek};
+use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts};
+use crate::listen::{BoundKind, BoundTcpListener, ListenOptions};
 use crate::lookup::IntoTarget;
+use crate::sim::{EndHandle, ListenerHandle};
+use crate::socket::{Socket, Stream};
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///
@@ -33,7 +35,7 @@ use crate::lookup::IntoTarget;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    source: Source<net::TcpListener>,
+    source: Source<Listening>,
 }
 
 /// A TCP connection, as [`std::net::TcpStream`].
@@ -71,24 +73,10 @@ pub struct TcpListener {
 /// is there, or arrives afterwards, is the next reader's. Close a stream whose `write_all` or
 /// `read_exact` unwound: those are several operations.
 pub struct TcpStream {
-    pub(crate) io: Io<net::TcpStream>,
+    pub(crate) io: Io<Stream<net::TcpStream>>,
 }
 
-/// How to open a listener, where the defaults of [`TcpListener::bind`] do not do.
-///
-/// ```
-/// use straightline_net::ListenOptions;
-///
-/// let address = "127.0.0.1:0".parse().unwrap();
-/// let shards = ListenOptions::new().backlog(1024).bind_group(address, 2)?;
-/// assert_eq!(shards[0].local_addr()?, shards[1].local_addr()?);
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct ListenOptions {
-    backlog: i32,
-    nodelay: bool,
-}
+type Listening = Socket<net::TcpListener, ListenerHandle>;
 
 impl TcpListener {
     /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`;
@@ -102,7 +90,36 @@ impl TcpListener {
     /// address in the message.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
-        Self::from_std(ListenOptions::new().bind(address)?)
+        Self::from_bound(ListenOptions::new().bind(address)?)
+    }
+
+    /// Makes a listener of the calling shard of one that was opened elsewhere.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking; if it is of a simulation that is over.
+    ///
+    /// ```
+    /// use straightline_net::{ListenOptions, TcpListener};
+    /// use straightline_sched as sched;
+    ///
+    /// let bound = ListenOptions::new().bind("127.0.0.1:0".parse().unwrap())?;
+    /// let address = bound.local_addr()?;
+    /// let thread = std::thread::spawn(move || {
+    ///     sched::run(|| TcpListener::from_bound(bound)?.local_addr())?
+    /// });
+    /// assert_eq!(thread.join().unwrap()?, address);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn from_bound(bound: BoundTcpListener) -> io::Result<Self> {
+        match bound.kind {
+            BoundKind::System(listener) => Self::from_std(listener),
+            BoundKind::Simulated(listener) => {
+                Ok(Self { source: Source::new(Socket::Simulated(listener.open()?)) })
+            }
+        }
     }
 
     /// Wraps a listener of the standard library, from whatever source.
@@ -112,12 +129,16 @@ impl TcpListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(listener) })
+        Ok(Self { source: Source::new(Socket::System(listener)) })
     }
 
     /// The standard library's listener, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// In a simulation.
     pub fn into_std(self) -> net::TcpListener {
-        self.source.into_inner()
+        self.source.into_inner().into_system()
     }
 
     /// Waits for a connection.
@@ -153,8 +174,17 @@ impl TcpListener {
     /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = accept_nonblocking(self.source.inner())?;
-        Ok((TcpStream::wrap(stream), peer))
+        match self.source.inner() {
+            Socket::System(listener) => {
+                let (stream, peer) = accept_nonblocking(listener)?;
+                Ok((TcpStream::wrap(stream), peer))
+            }
+            Socket::Simulated(listener) => {
+                let stream = listener.accept()?;
+                let peer = stream.end().remote();
+                Ok((TcpStream::simulated(stream), peer.inet()))
+            }
+        }
     }
 
     /// Waits until somebody is likely to be there, or the fiber is woken for another reason.
@@ -186,13 +216,17 @@ impl TcpListener {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.inner().local_addr()
+        match self.source.inner() {
+            Socket::System(listener) => listener.local_addr(),
+            Socket::Simulated(listener) => Ok(listener.listener().name.inet()),
+        }
     }
 }
 
+/// Panics in a simulation, which has no descriptors.
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.inner().as_fd()
+        self.source.inner().descriptor()
     }
 }
 
@@ -272,7 +306,7 @@ impl TcpStream {
     /// ```
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         checked_timeout(Some(timeout))?;
-        connect::connect_one(*address, Instant::now().checked_add(timeout))
+        connect::connect_one(*address, clock().checked_add(timeout))
     }
 
     /// Wraps a stream of the standard library.
@@ -286,12 +320,20 @@ impl TcpStream {
     }
 
     /// The standard library's stream, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// In a simulation.
     pub fn into_std(self) -> net::TcpStream {
-        self.io.into_inner()
+        self.io.into_inner().into_system()
     }
 
     pub(crate) fn wrap(stream: net::TcpStream) -> Self {
-        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
+        Self { io: Io::new(Socket::System(stream), SHORT_READ_DRAINS) }
+    }
+
+    pub(crate) fn simulated(stream: EndHandle) -> Self {
+        Self { io: Io::new(Socket::Simulated(stream), SHORT_READ_DRAINS) }
     }
 
     /// The address of the other end.
@@ -300,7 +342,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().peer_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.peer_addr(),
+            Socket::Simulated(stream) => stream.end().peer_name().map(|name| name.inet()),
+        }
     }
 
     /// The address of this end.
@@ -309,7 +354,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().local_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.local_addr(),
+            Socket::Simulated(stream) => Ok(stream.end().name().inet()),
+        }
     }
 
     /// Whether small writes leave at once (`TCP_NODELAY`); streams that a listener of this crate
@@ -319,7 +367,13 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.inner().set_nodelay(nodelay)
+        match self.io.inner() {
+            Socket::System(stream) => stream.set_nodelay(nodelay),
+            Socket::Simulated(stream) => {
+                stream.end().nodelay.set(nodelay);
+                Ok(())
+            }
+        }
     }
 
     /// What [`set_nodelay`](Self::set_nodelay) was given.
@@ -328,7 +382,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.io.inner().nodelay()
+        match self.io.inner() {
+            Socket::System(stream) => stream.nodelay(),
+            Socket::Simulated(stream) => Ok(stream.end().nodelay.get()),
+        }
     }
 
     /// Reads without taking: the next read returns the same bytes.
@@ -368,7 +425,7 @@ impl TcpStream {
     /// ```
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // Asked for nothing, a count proves nothing: what was seen is still there.
-        self.io.read(0, |stream| recv_peek(stream, buffer))
+        self.io.read(0, |stream| stream.recv_peek(buffer))
     }
 }
 
@@ -378,124 +435,6 @@ impl_timeouts!(TcpStream);
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.io.inner().fmt(f)
-    }
-}
-
-impl ListenOptions {
-    /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted.
-    pub fn new() -> Self {
-        Self { backlog: 4096, nodelay: true }
-    }
-
-    /// How many connections the kernel keeps for the listener to accept, at most; the system's own
-    /// limit (`net.core.somaxconn`) applies too.
-    pub fn backlog(mut self, connections: i32) -> Self {
-        self.backlog = connections;
-        self
-    }
-
-    /// Whether small writes on accepted connections leave at once. The option is set once, on the
-    /// listener: accepted sockets inherit it.
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.nodelay = nodelay;
-        self
-    }
-
-    /// Opens one listener, non-blocking. It can go to any thread, where
-    /// [`TcpListener::from_std`] wraps it.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Errors
-    ///
-    /// What the system said, with the address in the message.
-    pub fn bind(&self, address: SocketAddr) -> io::Result<net::TcpListener> {
-        let socket = self.open(address, |_| Ok(()))?;
-        Ok(socket.into())
-    }
-
-    /// Opens `count` listeners on one address, one for each shard; with port 0 they share the port
-    /// that the first one got.
-    ///
-    /// On Linux the kernel spreads the connections over them (`SO_REUSEPORT`); elsewhere they are
-    /// one socket shared. An address that anybody else listens on is an error all the same.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Errors
-    ///
-    /// What the system said, with the address in the message.
-    ///
-    /// # Panics
-    ///
-    /// If `count` is 0.
-    pub fn bind_group(
-        &self,
-        address: SocketAddr,
-        count: usize,
-    ) -> io::Result<Vec<net::TcpListener>> {
-        assert!(count > 0, "a group of no listeners");
-        let mut group = Vec::with_capacity(count);
-        if cfg!(target_os = "linux") {
-            // Among SO_REUSEPORT sockets of one user there is no "address in use". So the first
-            // one binds without it, which fails if anybody listens there, and joins the group
-            // between bind and listen.
-            let first =
-                self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
-            group.push(net::TcpListener::from(first));
-            let address = group[0].local_addr()?;
-            for _ in 1..count {
-                group.push(self.open(address, |socket| socket.set_reuse_port(true))?.into());
-            }
-        } else {
-            group.push(self.bind(address)?);
-            for _ in 1..count {
-                group.push(group[0].try_clone()?);
-            }
-        }
-        Ok(group)
-    }
-
-    fn open(
-        &self,
-        address: SocketAddr,
-        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
-    ) -> io::Result<Socket> {
-        self.open_with(address, before_bind, |_| Ok(()))
-    }
-
-    fn open_with(
-        &self,
-        address: SocketAddr,
-        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
-        after_bind: impl FnOnce(&Socket) -> io::Result<()>,
-    ) -> io::Result<Socket> {
-        let open = || {
-            let domain = Domain::for_address(address);
-            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_nonblocking(true)?;
-            // A restarted server must not wait for the last one's connections in TIME-WAIT.
-            socket.set_reuse_address(true)?;
-            if address.is_ipv6() {
-                // Each family is bound by name; "[::]" then means the same on every system.
-                socket.set_only_v6(true)?;
-            }
-            SockRef::from(&socket).set_tcp_nodelay(self.nodelay)?;
-            before_bind(&socket)?;
-            socket.bind(&address.into())?;
-            after_bind(&socket)?;
-            socket.listen(self.backlog)?;
-            Ok(socket)
-        };
-        open().map_err(|error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })
-    }
-}
-
-impl Default for ListenOptions {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -5,8 +5,12 @@ use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::io::{Io, impl_timeouts, recv, recv_peek, send};
+use straightline_sched::sim;
+
+use crate::io::{Io, impl_timeouts};
 use crate::lookup::IntoTarget;
+use crate::sim::{self as simulated, DatagramHandle};
+use crate::socket::{Datagrams, Socket};
 use crate::tcp::IntoAddr;
 
 /// A UDP socket, as [`std::net::UdpSocket`].
@@ -44,7 +48,7 @@ use crate::tcp::IntoAddr;
 /// A fiber that is cancelled or past its deadline unwinds before anything is sent or received: a
 /// datagram that is there, or arrives afterwards, is the next receiver's.
 pub struct UdpSocket {
-    io: Io<net::UdpSocket>,
+    io: Io<Datagrams>,
 }
 
 impl UdpSocket {
@@ -56,7 +60,12 @@ impl UdpSocket {
     ///
     /// `InvalidInput` if the text is not an address; otherwise what the system said.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
-        Self::from_std(net::UdpSocket::bind(address.into_addr()?)?)
+        let address = address.into_addr()?;
+        if sim::is_simulated() {
+            let socket = Socket::Simulated(DatagramHandle::bind(address)?);
+            return Ok(Self { io: Io::new(socket, false) });
+        }
+        Self::from_std(net::UdpSocket::bind(address)?)
     }
 
     /// Wraps a socket of the standard library.
@@ -67,12 +76,16 @@ impl UdpSocket {
     pub fn from_std(socket: net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // A short read is a short datagram, and proves nothing.
-        Ok(Self { io: Io::new(socket, false) })
+        Ok(Self { io: Io::new(Socket::System(socket), false) })
     }
 
     /// The standard library's socket, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// In a simulation.
     pub fn into_std(self) -> net::UdpSocket {
-        self.io.into_inner()
+        self.io.into_inner().into_system()
     }
 
     /// Sets the peer of [`send`](Self::send) and [`recv`](Self::recv): the first address of
@@ -185,7 +198,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.io.write(|socket| send(socket, bytes))
+        self.io.write(|socket| socket.send_datagram(bytes))
     }
 
     /// Receives one datagram of the peer that [`connect`](Self::connect) set. What does not fit
@@ -208,7 +221,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.read(buffer.len(), |socket| recv(socket, buffer))
+        self.io.read(buffer.len(), |socket| socket.recv_datagram(buffer))
     }
 
     /// As [`recv`](Self::recv), but the datagram stays for the next call.
@@ -229,7 +242,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.read(buffer.len(), |socket| recv_peek(socket, buffer))
+        self.io.read(buffer.len(), |socket| socket.peek_datagram(buffer))
     }
 
     /// As [`send_to`](Self::send_to), without waiting. Not a yield point.
@@ -273,7 +286,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when there is no room; otherwise as [`send`](Self::send).
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        send(self.io.inner(), bytes)
+        self.io.inner().send_datagram(bytes)
     }
 
     /// As [`recv`](Self::recv), without waiting. Not a yield point.
@@ -282,7 +295,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when nothing is there; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        recv(self.io.inner(), buffer)
+        self.io.inner().recv_datagram(buffer)
     }
 
     /// Waits until a datagram is likely to be there, or the fiber is woken for another reason. The
@@ -311,7 +324,7 @@ impl UdpSocket {
 
     fn with_sender(
         &self,
-        mut receive: impl FnMut(&net::UdpSocket) -> io::Result<(usize, SocketAddr)>,
+        mut receive: impl FnMut(&Datagrams) -> io::Result<(usize, SocketAddr)>,
     ) -> io::Result<(usize, SocketAddr)> {
         let mut from = None;
         let count = self.io.read(0, |socket| {
@@ -323,16 +336,23 @@ impl UdpSocket {
     }
 }
 
-/// Methods that std's socket has under the same name.
+/// Methods that std's socket has under the same name; the last part is what a simulated one does.
 macro_rules! as_std {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $simulated:expr;)*) => {
         impl UdpSocket {
             $(
                 #[doc = concat!("As [`std::net::UdpSocket::", stringify!($name), "`].")]
                 ///
                 /// Not a yield point.
                 pub fn $name(&self, $($argument: $type),*) -> io::Result<$result> {
-                    self.io.inner().$name($($argument),*)
+                    match self.io.inner() {
+                        Socket::System(socket) => socket.$name($($argument),*),
+                        Socket::Simulated(socket) => {
+                            let act: fn(&simulated::Datagrams, $($type),*) -> io::Result<$result> =
+                                $simulated;
+                            act(socket.socket(), $($argument),*)
+                        }
+                    }
                 }
             )*
         }
@@ -340,30 +360,41 @@ macro_rules! as_std {
 }
 
 as_std! {
-    local_addr() -> SocketAddr;
-    peer_addr() -> SocketAddr;
-    take_error() -> Option<io::Error>;
-    broadcast() -> bool;
-    set_broadcast(broadcast: bool) -> ();
-    ttl() -> u32;
-    set_ttl(ttl: u32) -> ();
-    multicast_loop_v4() -> bool;
-    set_multicast_loop_v4(looped: bool) -> ();
-    multicast_ttl_v4() -> u32;
-    set_multicast_ttl_v4(ttl: u32) -> ();
-    multicast_loop_v6() -> bool;
-    set_multicast_loop_v6(looped: bool) -> ();
-    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
-    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
-    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
-    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
+    local_addr() -> SocketAddr, |socket| Ok(socket.local());
+    peer_addr() -> SocketAddr, |socket| socket.peer();
+    take_error() -> Option<io::Error>, |socket| Ok(socket.take_error());
+    broadcast() -> bool, |socket| Ok(socket.broadcast.get());
+    set_broadcast(broadcast: bool) -> (), |socket, broadcast| {
+        socket.broadcast.set(broadcast);
+        Ok(())
+    };
+    ttl() -> u32, |socket| Ok(socket.ttl.get());
+    set_ttl(ttl: u32) -> (), |socket, ttl| {
+        socket.ttl.set(ttl);
+        Ok(())
+    };
+    multicast_loop_v4() -> bool, |_| not_simulated();
+    set_multicast_loop_v4(looped: bool) -> (), |_, _| not_simulated();
+    multicast_ttl_v4() -> u32, |_| not_simulated();
+    set_multicast_ttl_v4(ttl: u32) -> (), |_, _| not_simulated();
+    multicast_loop_v6() -> bool, |_| not_simulated();
+    set_multicast_loop_v6(looped: bool) -> (), |_, _| not_simulated();
+    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), |_, _, _| not_simulated();
+    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), |_, _, _| not_simulated();
+    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), |_, _, _| not_simulated();
+    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), |_, _, _| not_simulated();
+}
+
+fn not_simulated<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "multicast is not simulated"))
 }
 
 impl_timeouts!(UdpSocket);
 
+/// Panics in a simulation, which has no descriptors.
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.inner().as_fd()
+        self.io.inner().descriptor()
     }
 }
 

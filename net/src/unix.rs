@@ -6,9 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
-use straightline_sched::{Interest, Source};
+use straightline_sched::{Interest, Source, sim};
 
 use crate::io::{Io, accept, impl_stream, impl_timeouts};
+use crate::sim::{BoundListener, EndHandle, ListenerHandle};
+use crate::socket::{Socket, Stream};
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 ///
@@ -33,7 +35,7 @@ use crate::io::{Io, accept, impl_stream, impl_timeouts};
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    source: Source<net::UnixListener>,
+    source: Source<Socket<net::UnixListener, ListenerHandle>>,
 }
 
 /// A Unix domain connection, as [`std::os::unix::net::UnixStream`].
@@ -65,7 +67,72 @@ pub struct UnixListener {
 ///
 /// As for [`TcpStream`](crate::TcpStream#cancellation).
 pub struct UnixStream {
-    pub(crate) io: Io<net::UnixStream>,
+    pub(crate) io: Io<Stream<net::UnixStream>>,
+}
+
+/// A Unix listener that is open, and belongs to no shard yet: it can go to any thread, where
+/// [`UnixListener::from_bound`] takes it. Several shards can share one.
+///
+/// ```
+/// use straightline_net::{BoundUnixListener, UnixListener};
+/// use straightline_sched as sched;
+///
+/// let path = std::env::temp_dir().join(format!("straightline-{}-bound.sock", std::process::id()));
+/// let one = BoundUnixListener::bind(&path)?;
+/// let other = one.try_clone()?;
+/// for bound in [one, other] {
+///     let serve = move || sched::run(|| UnixListener::from_bound(bound).map(drop));
+///     std::thread::spawn(serve).join().unwrap()??;
+/// }
+/// std::fs::remove_file(path)?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct BoundUnixListener {
+    kind: BoundKind,
+}
+
+#[derive(Debug)]
+enum BoundKind {
+    System(net::UnixListener),
+    Simulated(BoundListener),
+}
+
+impl BoundUnixListener {
+    /// Opens a listener at `path`, which must not exist. In a simulation no file is made.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        let kind = if sim::is_simulated() {
+            BoundKind::Simulated(BoundListener::listen_at(path.as_ref())?)
+        } else {
+            BoundKind::System(net::UnixListener::bind(path)?)
+        };
+        Ok(Self { kind })
+    }
+
+    /// The same listener for another shard.
+    ///
+    /// # Errors
+    ///
+    /// As std's.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let kind = match &self.kind {
+            BoundKind::System(listener) => BoundKind::System(listener.try_clone()?),
+            BoundKind::Simulated(listener) => BoundKind::Simulated(listener.share()?),
+        };
+        Ok(Self { kind })
+    }
+}
+
+impl From<net::UnixListener> for BoundUnixListener {
+    fn from(listener: net::UnixListener) -> Self {
+        Self { kind: BoundKind::System(listener) }
+    }
 }
 
 impl UnixListener {
@@ -77,7 +144,24 @@ impl UnixListener {
     ///
     /// As std's.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        Self::from_std(net::UnixListener::bind(path)?)
+        Self::from_bound(BoundUnixListener::bind(path)?)
+    }
+
+    /// Makes a listener of the calling shard of one that was opened elsewhere; see
+    /// [`BoundUnixListener`].
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking; if it is of a simulation that is over.
+    pub fn from_bound(bound: BoundUnixListener) -> io::Result<Self> {
+        match bound.kind {
+            BoundKind::System(listener) => Self::from_std(listener),
+            BoundKind::Simulated(listener) => {
+                Ok(Self { source: Source::new(Socket::Simulated(listener.open()?)) })
+            }
+        }
     }
 
     /// Wraps a listener of the standard library, from whatever source.
@@ -87,12 +171,16 @@ impl UnixListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(listener) })
+        Ok(Self { source: Source::new(Socket::System(listener)) })
     }
 
     /// The standard library's listener, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// In a simulation.
     pub fn into_std(self) -> net::UnixListener {
-        self.source.into_inner()
+        self.source.into_inner().into_system()
     }
 
     /// Waits for a connection.
@@ -125,8 +213,17 @@ impl UnixListener {
     ///
     /// `WouldBlock` when nobody is there; otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (stream, peer) = self.source.inner().accept()?;
-        Ok((UnixStream::from_std(stream)?, peer))
+        match self.source.inner() {
+            Socket::System(listener) => {
+                let (stream, peer) = listener.accept()?;
+                Ok((UnixStream::from_std(stream)?, peer))
+            }
+            Socket::Simulated(listener) => {
+                let stream = listener.accept()?;
+                let peer = stream.end().remote().unix()?;
+                Ok((UnixStream::simulated(stream), peer))
+            }
+        }
     }
 
     /// Waits until somebody is likely to be there; see
@@ -158,13 +255,17 @@ impl UnixListener {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.inner().local_addr()
+        match self.source.inner() {
+            Socket::System(listener) => listener.local_addr(),
+            Socket::Simulated(listener) => listener.listener().name.unix(),
+        }
     }
 }
 
+/// Panics in a simulation, which has no descriptors.
 impl AsFd for UnixListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.inner().as_fd()
+        self.source.inner().descriptor()
     }
 }
 
@@ -187,23 +288,15 @@ impl UnixStream {
     ///
     /// Outside of a fiber, when it has to wait.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        if sim::is_simulated() {
+            let path = path.as_ref();
+            return retry(|| EndHandle::connect_to(path).map(Self::simulated));
+        }
         let address = socket2::SockAddr::unix(path)?;
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        loop {
-            match socket.connect(&address) {
-                Ok(()) => return Self::from_std(socket.into()),
-                // A full backlog reports no readiness, so there is nothing to wait for but time.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // A fiber that unwinds does not wait.
-                    if std::thread::panicking() {
-                        return Err(error);
-                    }
-                    straightline_sched::sleep(BACKLOG_RETRY);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        retry(|| socket.connect(&address))?;
+        Self::from_std(socket.into())
     }
 
     /// Two streams connected to each other. Not a yield point.
@@ -212,6 +305,10 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn pair() -> io::Result<(Self, Self)> {
+        if sim::is_simulated() {
+            let (one, other) = EndHandle::pair()?;
+            return Ok((Self::simulated(one), Self::simulated(other)));
+        }
         let (one, other) = net::UnixStream::pair()?;
         Ok((Self::from_std(one)?, Self::from_std(other)?))
     }
@@ -224,12 +321,20 @@ impl UnixStream {
     pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         // A short read proves nothing here: the kernel also stops where descriptors were passed.
-        Ok(Self { io: Io::new(stream, false) })
+        Ok(Self { io: Io::new(Socket::System(stream), false) })
+    }
+
+    fn simulated(stream: EndHandle) -> Self {
+        Self { io: Io::new(Socket::Simulated(stream), false) }
     }
 
     /// The standard library's stream, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// In a simulation.
     pub fn into_std(self) -> net::UnixStream {
-        self.io.into_inner()
+        self.io.into_inner().into_system()
     }
 
     /// The address of the other end.
@@ -238,7 +343,10 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().peer_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.peer_addr(),
+            Socket::Simulated(stream) => stream.end().peer_name()?.unix(),
+        }
     }
 
     /// The address of this end.
@@ -247,7 +355,10 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().local_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.local_addr(),
+            Socket::Simulated(stream) => stream.end().name().unix(),
+        }
     }
 }
 
@@ -257,6 +368,23 @@ impl_timeouts!(UnixStream);
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.io.inner().fmt(f)
+    }
+}
+
+/// Connects, again and again while the listener's backlog is full. That reports no readiness, so
+/// there is nothing to wait for but time.
+fn retry<T>(mut connect: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match connect() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A fiber that unwinds does not wait.
+                if std::thread::panicking() {
+                    return Err(error);
+                }
+                straightline_sched::sleep(BACKLOG_RETRY);
+            }
+            result => return result,
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl fmt::Display for Kind {
 /// Opens a listener as the straightline server opens its own; accepted connections inherit
 /// `TCP_NODELAY`.
 fn listen() -> io::Result<TcpListener> {
-    let listener = ListenOptions::new().bind(ANY_PORT)?;
+    let listener = ListenOptions::new().bind(ANY_PORT)?.into_std()?;
     announce(listener.local_addr()?);
     Ok(listener)
 }
