@@ -2,7 +2,7 @@
 //! [`sched::sim`](straightline_sched::sim).
 //!
 //! There the same types and calls reach an in-memory network. Every address is free to be listened
-//! on, and a fiber connects from the host that [`on_host`] says, `127.0.0.1` without it. What the
+//! on, and a fiber connects from the host that [`on_host`](straightline_sched::sim::on_host) says, `127.0.0.1` without it. What the
 //! network does to what it carries is set with [`network`]: latency, bandwidth, sizes of buffers and
 //! pieces ([`Link`]), partitions, resets, vanishing peers, refused connects, failing accepts. Each
 //! can be set at once, at a time by a fiber that sleeps and sets, or be drawn from the seed
@@ -55,11 +55,6 @@ mod socket;
 mod state;
 mod stream;
 
-use std::cell::Cell;
-use std::net::IpAddr;
-
-use straightline_sched::fiber_local;
-
 pub(crate) use address::Name;
 pub(crate) use datagram::Datagrams;
 pub use fault::Fault;
@@ -68,49 +63,4 @@ pub use link::Link;
 pub(crate) use lookup::lookup;
 pub use network::{Network, NetworkStats, network};
 pub(crate) use socket::{BoundListener, DatagramHandle, EndHandle, ListenerHandle};
-
-fiber_local! {
-    /// Where the fiber's connections come from.
-    static inherited HOST: Cell<Option<IpAddr>> = Cell::new(None);
-}
-
-/// Runs `body` on that host of the simulated network: what it and the fibers that it starts connect
-/// comes from there.
-///
-/// Not a yield point by itself.
-///
-/// # Panics
-///
-/// Outside of a fiber.
-///
-/// ```
-/// use straightline_net::sim::on_host;
-/// use straightline_net::{TcpListener, TcpStream};
-/// use straightline_sched::sim;
-///
-/// sim::run(7, || {
-///     let listener = TcpListener::bind("10.0.0.1:80")?;
-///     let client = on_host("10.0.0.2".parse().unwrap(), || TcpStream::connect("10.0.0.1:80"))?;
-///     assert_eq!(client.local_addr()?.ip().to_string(), "10.0.0.2");
-///     listener.accept().map(drop)
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn on_host<T>(host: IpAddr, body: impl FnOnce() -> T) -> T {
-    let outer = HOST.with(|cell| cell.replace(Some(host)));
-    let _restore = Restore(outer);
-    body()
-}
-
-/// Where the calling fiber is, if [`on_host`] says.
-fn host() -> Option<IpAddr> {
-    HOST.with(Cell::get)
-}
-
-struct Restore(Option<IpAddr>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        HOST.with(|cell| cell.set(self.0));
-    }
-}
+pub use straightline_sched::sim::on_host;

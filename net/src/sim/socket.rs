@@ -7,10 +7,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use rustix::io::Errno;
-use straightline_sched::sim::{self, Device};
+use straightline_sched::sim::{self, Device, host};
 
 use super::datagram::Datagrams;
-use super::host;
 use super::listener::{self, Listener};
 use super::state::State;
 use super::stream::End;
