@@ -21,8 +21,8 @@ use straightline_sched::sim::{self, Device, Level};
 use super::address::Name;
 use super::state::State;
 
-/// One end. The table of the network has it until both its owner has closed it and what it sent
-/// has arrived.
+/// One end. The table of the network has both ends until both are closed, and what they sent has
+/// arrived.
 pub(crate) struct End {
     pub(super) number: u64,
     pub(super) local: RefCell<Name>,
@@ -138,7 +138,7 @@ impl End {
         let mut state = self.state.borrow_mut();
         let count = state.inbox.len().min(buffer.len());
         if count == 0 {
-            return state.read_nothing(buffer.is_empty(), self.is_local());
+            return state.read_nothing(self.is_local());
         }
         let (first, second) = state.inbox.as_slices();
         let from_first = count.min(first.len());
@@ -152,6 +152,7 @@ impl End {
             // There is room again for what the peer has to send.
             if let Some(peer) = self.peer() {
                 peer.pump();
+                peer.has_room();
             }
         }
         Ok(count)
@@ -500,15 +501,21 @@ impl End {
         }
     }
 
-    /// Leaves the table when there is nothing left to do for it.
+    /// Leaves the table, with the other end, when there is nothing left to do for both.
     fn tidy(&self) {
+        let peer = self.peer();
+        if self.is_done() && peer.as_ref().is_none_or(|peer| peer.is_done()) {
+            let network = State::current();
+            let mut ends = network.ends.borrow_mut();
+            ends.remove(&self.number);
+            peer.and_then(|peer| ends.remove(&peer.number));
+        }
+    }
+
+    fn is_done(&self) -> bool {
         let state = self.state.borrow();
         let sent = state.outbox.is_empty() && state.in_flight.is_empty() && !state.fin_waits;
-        let done = state.phase == Phase::Closed && sent;
-        drop(state);
-        if done {
-            State::current().ends.borrow_mut().remove(&self.number);
-        }
+        state.phase == Phase::Closed && sent
     }
 
     fn this(&self) -> Option<Rc<Self>> {
@@ -545,9 +552,9 @@ impl EndState {
     }
 
     /// What a read says when there are no bytes.
-    fn read_nothing(&mut self, asked_for_nothing: bool, is_local: bool) -> io::Result<usize> {
-        if asked_for_nothing {
-            return Ok(0);
+    fn read_nothing(&mut self, is_local: bool) -> io::Result<usize> {
+        if !self.inbox.is_empty() {
+            return Ok(0); // nothing was asked for
         }
         if self.finished && !is_local {
             return Ok(0);
