@@ -153,7 +153,8 @@ impl Client {
 
     /// A body there and back, in pieces.
     fn echo(&mut self) -> io::Result<u64> {
-        let length = self.random.index(20_000);
+        let length = [10, 1_000, 20_000][self.random.index(3)];
+        let length = self.random.index(length);
         let body: Vec<u8> = (0..length).map(|_| self.random.u64().to_le_bytes()[0]).collect();
         self.send(
             format!("POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: {length}\r\n\r\n")

@@ -69,7 +69,7 @@ impl Link {
         let least = Duration::from_micros([0, 10, 100, 1_000, 50_000][random.index(5)]);
         let jitter = Duration::from_micros([0, 100, 2_000, 100_000][random.index(4)]);
         let narrow = [20_000, 1_000_000][random.index(2)];
-        let segment = [2, 64, 536, 1_448, 65_536][random.index(5)];
+        let segment = [8, 64, 536, 1_448, 65_536][random.index(5)];
         let buffer = [128, 1_024, 16 * 1024, 256 * 1024][random.index(4)];
         // What is small in pieces is not also slow to read, or nothing would ever arrive.
         let least_segment = if random.chance(0.5) { 1 } else { segment };
