@@ -14,7 +14,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::io::{recv, send, send_vectored};
+use crate::socket::{recv, send, send_vectored};
 use crate::{TcpStream, UnixStream};
 
 /// A stream that is polled: `AsyncRead` and `AsyncWrite` of tokio (feature `tokio-io`) and of

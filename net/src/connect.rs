@@ -12,11 +12,13 @@ use std::net::{self, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use straightline_sched::{Interest, wait_for_armed};
+use straightline_sched::{Interest, clock, sim, wait_for_armed};
 
 use crate::TcpStream;
 use crate::io::timed_out;
 use crate::lookup::Target;
+use crate::sim::Handle;
+use crate::socket::Socket;
 
 /// Connects to the first address of `target` that answers.
 pub(crate) fn connect(target: Target) -> io::Result<TcpStream> {
@@ -39,7 +41,7 @@ pub(crate) fn connect_one(address: SocketAddr, end: Option<Instant>) -> io::Resu
         if let Some(outcome) = outcome(&stream)? {
             return outcome.map(|()| stream);
         }
-        if end.is_some_and(|end| end <= Instant::now()) {
+        if end.is_some_and(|end| end <= clock()) {
             return Err(timed_out());
         }
         wait_for_armed(end)?;
@@ -51,7 +53,7 @@ fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut left = addresses.iter();
     let mut attempts: Vec<TcpStream> = Vec::new();
     let mut error = None;
-    let mut next_at = Instant::now();
+    let mut next_at = clock();
     loop {
         let mut index = 0;
         while index < attempts.len() {
@@ -61,18 +63,18 @@ fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
                 Some(Err(why)) => {
                     attempts.remove(index);
                     error = Some(why);
-                    next_at = Instant::now(); // the next need not wait for its turn
+                    next_at = clock(); // the next need not wait for its turn
                 }
             }
         }
-        if (attempts.is_empty() || next_at <= Instant::now())
+        if (attempts.is_empty() || next_at <= clock())
             && let Some(address) = left.next()
         {
             match begin(*address) {
                 Ok(Begun::Connected(stream)) => return Ok(stream),
                 Ok(Begun::Connecting(stream)) => {
                     attempts.push(stream);
-                    next_at = Instant::now() + ATTEMPT_DELAY;
+                    next_at = clock() + ATTEMPT_DELAY;
                 }
                 Err(why) => error = Some(why),
             }
@@ -107,7 +109,11 @@ enum Begun {
 }
 
 fn begin(address: SocketAddr) -> io::Result<Begun> {
-    let stream = TcpStream::wrap(nonblocking_socket(address)?);
+    if sim::is_simulated() {
+        let handle = Handle::connect_tcp(address)?;
+        return Ok(Begun::Connecting(TcpStream::wrap(Socket::Simulated(handle))));
+    }
+    let stream = TcpStream::wrap(Socket::System(nonblocking_socket(address)?));
     match rustix::net::connect(&stream, &address) {
         Ok(()) => Ok(Begun::Connected(stream)),
         // Interrupted by a signal, a connect goes on by itself.
@@ -122,7 +128,11 @@ fn outcome(stream: &TcpStream) -> io::Result<Option<io::Result<()>>> {
     if stream.io.source().arm(Interest::Write)? {
         return Ok(None);
     }
-    Ok(Some(match stream.io.inner().take_error() {
+    let error = match stream.io.inner() {
+        Socket::System(stream) => stream.take_error(),
+        Socket::Simulated(handle) => handle.take_error(),
+    };
+    Ok(Some(match error {
         Ok(None) => Ok(()),
         Ok(Some(error)) | Err(error) => Err(error),
     }))

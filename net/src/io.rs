@@ -1,21 +1,22 @@
 //! The loop that all blocking calls are: try, and wait when it would block.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
-use straightline_sched::{Interest, Source, checkpoint};
+use straightline_sched::{Interest, Source, Watch, checkpoint, clock};
+
+use crate::socket::Socket;
 
 /// A non-blocking stream and what is known about its readiness.
 #[derive(Debug)]
 pub(crate) struct Io<S: AsFd> {
-    source: Source<S>,
+    source: Source<Socket<S>>,
     /// The last read proved that nothing is left: wait before the next one.
     drained: Cell<bool>,
     /// A read that returns less than asked for proves that, too.
@@ -26,7 +27,7 @@ pub(crate) struct Io<S: AsFd> {
 }
 
 impl<S: AsFd> Io<S> {
-    pub(crate) fn new(stream: S, short_read_drains: bool) -> Self {
+    pub(crate) fn new(stream: Socket<S>, short_read_drains: bool) -> Self {
         Self {
             source: Source::new(stream),
             drained: Cell::new(false),
@@ -44,11 +45,11 @@ impl<S: AsFd> Io<S> {
         }
     }
 
-    pub(crate) fn inner(&self) -> &S {
+    pub(crate) fn inner(&self) -> &Socket<S> {
         self.source.inner()
     }
 
-    pub(crate) fn into_inner(self) -> S {
+    pub(crate) fn into_inner(self) -> Socket<S> {
         self.source.into_inner()
     }
 
@@ -56,7 +57,7 @@ impl<S: AsFd> Io<S> {
     pub(crate) fn try_read(
         &self,
         asked: usize,
-        read: impl FnOnce(&S) -> io::Result<usize>,
+        read: impl FnOnce(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let result = read(self.source.inner());
         let drained = match &result {
@@ -92,7 +93,7 @@ impl<S: AsFd> Io<S> {
     }
 
     /// What is waited for.
-    pub(crate) fn source(&self) -> &Source<S> {
+    pub(crate) fn source(&self) -> &Source<Socket<S>> {
         &self.source
     }
 
@@ -107,7 +108,7 @@ impl<S: AsFd> Io<S> {
     /// is read at the first part; without a timeout not at all.
     fn wait_in_time(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
         if let (None, Some(timeout)) = (&end, self.timeout(interest).get()) {
-            *end = Instant::now().checked_add(timeout);
+            *end = clock().checked_add(timeout);
         }
         if !self.source.wait_until(interest, *end)? {
             return Err(timed_out());
@@ -122,7 +123,7 @@ impl<S: AsFd> Io<S> {
     pub(crate) fn read(
         &self,
         asked: usize,
-        mut read: impl FnMut(&S) -> io::Result<usize>,
+        mut read: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         // Before anything is read: it may raise, and what was read would be lost.
         checkpoint();
@@ -144,7 +145,7 @@ impl<S: AsFd> Io<S> {
     /// Writes with `write` and waits as long as it would block.
     pub(crate) fn write(
         &self,
-        mut write: impl FnMut(&S) -> io::Result<usize>,
+        mut write: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         // Before anything is written: it may raise, and the count would be lost.
         checkpoint();
@@ -168,7 +169,7 @@ impl<S: AsFd> Io<S> {
         &self,
         cx: &mut Context<'_>,
         asked: usize,
-        mut read: impl FnMut(&S) -> io::Result<usize>,
+        mut read: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         ready!(poll_checkpoint(cx));
         loop {
@@ -188,7 +189,7 @@ impl<S: AsFd> Io<S> {
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(&S) -> io::Result<usize>,
+        mut write: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         ready!(poll_checkpoint(cx));
         loop {
@@ -222,7 +223,7 @@ pub(crate) fn timed_out() -> io::Error {
 }
 
 /// Accepts with `accept` and waits as long as nobody is there.
-pub(crate) fn accept<L: AsFd, T>(
+pub(crate) fn accept<L: Watch, T>(
     listener: &Source<L>,
     accept: impl Fn() -> io::Result<T>,
 ) -> io::Result<T> {
@@ -236,38 +237,6 @@ pub(crate) fn accept<L: AsFd, T>(
         }
     }
 }
-
-// The system calls are made directly: through libc each of them would also switch the thread's
-// asynchronous cancellation on and off, which costs as much as the call's own preparations.
-
-pub(crate) fn recv(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::empty())?;
-    Ok(count)
-}
-
-pub(crate) fn recv_peek(stream: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::PEEK)?;
-    Ok(count)
-}
-
-pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(stream, bytes, NO_SIGNAL)?)
-}
-
-pub(crate) fn send_vectored(stream: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    let mut control = SendAncillaryBuffer::default();
-    Ok(rustix::net::sendmsg(stream, buffers, &mut control, NO_SIGNAL)?)
-}
-
-/// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
-/// On systems without the flag std has set the corresponding socket option.
-const NO_SIGNAL: SendFlags = {
-    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-    let flags = SendFlags::NOSIGNAL;
-    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-    let flags = SendFlags::empty();
-    flags
-};
 
 /// The timeouts of `std::net`, for a type with an `io` field.
 macro_rules! impl_timeouts {
@@ -349,7 +318,7 @@ macro_rules! impl_stream {
             /// A cancel or a deadline is raised before anything is read: what is there, or arrives
             /// later, stays for the next read.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+                self.io.read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
             /// A yield point, as `read`.
@@ -358,7 +327,7 @@ macro_rules! impl_stream {
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let asked = buffers.iter().map(|buffer| buffer.len()).sum();
-                self.io.read(asked, |stream| Ok(rustix::io::readv(stream, buffers)?))
+                self.io.read(asked, |stream| crate::socket::recv_vectored(stream, buffers))
             }
         }
 
@@ -375,7 +344,7 @@ macro_rules! impl_stream {
             /// A cancel or a deadline is raised before anything is written. (One that ends a
             /// `write_all` of several writes leaves the peer with a part: close the stream then.)
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.io.write(|stream| crate::io::send(stream, bytes))
+                self.io.write(|stream| crate::socket::send(stream, bytes))
             }
 
             /// A yield point, as `write`.
@@ -383,7 +352,7 @@ macro_rules! impl_stream {
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
             ) -> std::io::Result<usize> {
-                self.io.write(|stream| crate::io::send_vectored(stream, buffers))
+                self.io.write(|stream| crate::socket::send_vectored(stream, buffers))
             }
 
             /// Does nothing: there is no buffer here. Not a yield point.
@@ -441,7 +410,7 @@ macro_rules! impl_stream {
             ///
             /// On a thread that runs no shard.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.try_read(buffer.len(), |stream| crate::io::recv(stream, buffer))
+                self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
             /// Whether the last read proved that nothing is left. To try again before waiting is
@@ -501,13 +470,16 @@ macro_rules! impl_stream {
             ///
             /// As std's.
             pub fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
-                self.io.inner().shutdown(how)
+                crate::socket::shutdown(self.io.inner(), how)
             }
         }
 
         impl std::os::fd::AsFd for $stream {
+            /// # Panics
+            ///
+            /// If it is simulated: such a stream has no descriptor.
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                self.io.inner().as_fd()
+                self.io.inner().descriptor()
             }
         }
     };

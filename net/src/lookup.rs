@@ -8,7 +8,7 @@ use std::iter::FusedIterator;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::vec;
 
-use straightline_sched::offload;
+use straightline_sched::{offload, sim};
 
 /// What [`TcpStream::connect`](crate::TcpStream::connect) takes: a [`SocketAddr`] or several, a
 /// text such as `"example.org:80"` or `"[::1]:80"`, or a host and a port.
@@ -52,7 +52,8 @@ pub struct Addresses {
     others: vec::IntoIter<SocketAddr>,
 }
 
-/// Resolves a host name, with the system's resolver.
+/// Resolves a host name, with the system's resolver; in a simulation with that of its
+/// [network](crate::sim::Network::name).
 ///
 /// # Blocking
 ///
@@ -93,6 +94,9 @@ impl Target {
             Kind::Addresses(addresses) => return Ok(addresses.into()),
             Kind::Name(name, port) => (name, port),
         };
+        if sim::is_simulated() {
+            return crate::sim::resolve(&name, port).map(Addresses::from);
+        }
         let found = offload(move || {
             let found: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();
             if found.is_empty() {

@@ -4,14 +4,17 @@ use std::fmt;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use straightline_sched::{Interest, SHORT_READ_DRAINS, Source};
+use socket2::{Domain, Protocol, SockRef, Type};
+use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock, sim};
 
+use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
-use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, recv_peek};
+use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts};
 use crate::lookup::IntoTarget;
+use crate::sim::Handle;
+use crate::socket::{Socket, recv_peek};
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///
@@ -33,7 +36,7 @@ use crate::lookup::IntoTarget;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    source: Source<net::TcpListener>,
+    source: Source<Socket<net::TcpListener>>,
 }
 
 /// A TCP connection, as [`std::net::TcpStream`].
@@ -102,7 +105,37 @@ impl TcpListener {
     /// address in the message.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
-        Self::from_std(ListenOptions::new().bind(address)?)
+        Self::from_bound(ListenOptions::new().bind(address)?)
+    }
+
+    /// Makes a listener of the calling thread's, or shard's, of one that is bound. Its example is
+    /// [`BoundTcpListener`]'s.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and this is not its
+    /// simulation.
+    pub fn from_bound(listener: BoundTcpListener) -> io::Result<Self> {
+        match listener.kind {
+            Kind::System(listener) => Self::from_std(listener),
+            Kind::Simulated(bound) => {
+                let handle = bound.into_handle()?;
+                Ok(Self { source: Source::new(Socket::Simulated(handle)) })
+            }
+        }
+    }
+
+    /// The opposite of [`from_bound`](Self::from_bound): it can then go to another shard.
+    ///
+    /// Not a yield point.
+    pub fn into_bound(self) -> BoundTcpListener {
+        let kind = match self.source.into_inner() {
+            Socket::System(listener) => Kind::System(listener),
+            Socket::Simulated(handle) => Kind::Simulated(handle.into_bound()),
+        };
+        BoundTcpListener { kind }
     }
 
     /// Wraps a listener of the standard library, from whatever source.
@@ -112,12 +145,17 @@ impl TcpListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(listener) })
+        Ok(Self { source: Source::new(Socket::System(listener)) })
     }
 
     /// The standard library's listener, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor. See
+    /// [`into_bound`](Self::into_bound).
     pub fn into_std(self) -> net::TcpListener {
-        self.source.into_inner()
+        self.source.into_inner().into_system()
     }
 
     /// Waits for a connection.
@@ -153,7 +191,16 @@ impl TcpListener {
     /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = accept_nonblocking(self.source.inner())?;
+        let (stream, peer) = match self.source.inner() {
+            Socket::System(listener) => {
+                let (stream, peer) = accept_nonblocking(listener)?;
+                (Socket::System(stream), peer)
+            }
+            Socket::Simulated(handle) => {
+                let (stream, peer) = handle.accept_tcp()?;
+                (Socket::Simulated(stream), peer)
+            }
+        };
         Ok((TcpStream::wrap(stream), peer))
     }
 
@@ -186,13 +233,19 @@ impl TcpListener {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.inner().local_addr()
+        match self.source.inner() {
+            Socket::System(listener) => listener.local_addr(),
+            Socket::Simulated(handle) => handle.local_addr(),
+        }
     }
 }
 
 impl AsFd for TcpListener {
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.inner().as_fd()
+        self.source.inner().descriptor()
     }
 }
 
@@ -272,7 +325,7 @@ impl TcpStream {
     /// ```
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         checked_timeout(Some(timeout))?;
-        connect::connect_one(*address, Instant::now().checked_add(timeout))
+        connect::connect_one(*address, clock().checked_add(timeout))
     }
 
     /// Wraps a stream of the standard library.
@@ -282,15 +335,19 @@ impl TcpStream {
     /// If it cannot be made non-blocking.
     pub fn from_std(stream: net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self::wrap(stream))
+        Ok(Self::wrap(Socket::System(stream)))
     }
 
     /// The standard library's stream, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     pub fn into_std(self) -> net::TcpStream {
-        self.io.into_inner()
+        self.io.into_inner().into_system()
     }
 
-    pub(crate) fn wrap(stream: net::TcpStream) -> Self {
+    pub(crate) fn wrap(stream: Socket<net::TcpStream>) -> Self {
         Self { io: Io::new(stream, SHORT_READ_DRAINS) }
     }
 
@@ -300,7 +357,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().peer_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.peer_addr(),
+            Socket::Simulated(handle) => handle.peer_addr(),
+        }
     }
 
     /// The address of this end.
@@ -309,7 +369,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().local_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.local_addr(),
+            Socket::Simulated(handle) => handle.local_addr(),
+        }
     }
 
     /// Whether small writes leave at once (`TCP_NODELAY`); streams that a listener of this crate
@@ -319,7 +382,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.inner().set_nodelay(nodelay)
+        match self.io.inner() {
+            Socket::System(stream) => stream.set_nodelay(nodelay),
+            Socket::Simulated(handle) => handle.set_nodelay(nodelay),
+        }
     }
 
     /// What [`set_nodelay`](Self::set_nodelay) was given.
@@ -328,7 +394,10 @@ impl TcpStream {
     ///
     /// As std's.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.io.inner().nodelay()
+        match self.io.inner() {
+            Socket::System(stream) => stream.nodelay(),
+            Socket::Simulated(handle) => handle.nodelay(),
+        }
     }
 
     /// Reads without taking: the next read returns the same bytes.
@@ -377,7 +446,10 @@ impl_timeouts!(TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.inner().fmt(f)
+        match self.io.inner() {
+            Socket::System(stream) => stream.fmt(f),
+            Socket::Simulated(handle) => handle.fmt(f),
+        }
     }
 }
 
@@ -401,17 +473,21 @@ impl ListenOptions {
         self
     }
 
-    /// Opens one listener, non-blocking. It can go to any thread, where
-    /// [`TcpListener::from_std`] wraps it.
+    /// Opens one listener. It can go to any thread, or in a simulation to any shard, where
+    /// [`TcpListener::from_bound`] makes it one of that.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
     /// What the system said, with the address in the message.
-    pub fn bind(&self, address: SocketAddr) -> io::Result<net::TcpListener> {
+    pub fn bind(&self, address: SocketAddr) -> io::Result<BoundTcpListener> {
+        if sim::is_simulated() {
+            let mut group = self.bind_simulated(address, 1)?;
+            return Ok(group.remove(0));
+        }
         let socket = self.open(address, |_| Ok(()))?;
-        Ok(socket.into())
+        Ok(net::TcpListener::from(socket).into())
     }
 
     /// Opens `count` listeners on one address, one for each shard; with port 0 they share the port
@@ -433,8 +509,11 @@ impl ListenOptions {
         &self,
         address: SocketAddr,
         count: usize,
-    ) -> io::Result<Vec<net::TcpListener>> {
+    ) -> io::Result<Vec<BoundTcpListener>> {
         assert!(count > 0, "a group of no listeners");
+        if sim::is_simulated() {
+            return self.bind_simulated(address, count);
+        }
         let mut group = Vec::with_capacity(count);
         if cfg!(target_os = "linux") {
             // Among SO_REUSEPORT sockets of one user there is no "address in use". So the first
@@ -442,10 +521,11 @@ impl ListenOptions {
             // between bind and listen.
             let first =
                 self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
-            group.push(net::TcpListener::from(first));
+            group.push(BoundTcpListener::from(net::TcpListener::from(first)));
             let address = group[0].local_addr()?;
             for _ in 1..count {
-                group.push(self.open(address, |socket| socket.set_reuse_port(true))?.into());
+                let member = self.open(address, |socket| socket.set_reuse_port(true))?;
+                group.push(net::TcpListener::from(member).into());
             }
         } else {
             group.push(self.bind(address)?);
@@ -459,20 +539,20 @@ impl ListenOptions {
     fn open(
         &self,
         address: SocketAddr,
-        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
-    ) -> io::Result<Socket> {
+        before_bind: impl FnOnce(&socket2::Socket) -> io::Result<()>,
+    ) -> io::Result<socket2::Socket> {
         self.open_with(address, before_bind, |_| Ok(()))
     }
 
     fn open_with(
         &self,
         address: SocketAddr,
-        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
-        after_bind: impl FnOnce(&Socket) -> io::Result<()>,
-    ) -> io::Result<Socket> {
+        before_bind: impl FnOnce(&socket2::Socket) -> io::Result<()>,
+        after_bind: impl FnOnce(&socket2::Socket) -> io::Result<()>,
+    ) -> io::Result<socket2::Socket> {
         let open = || {
             let domain = Domain::for_address(address);
-            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+            let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
             // A restarted server must not wait for the last one's connections in TIME-WAIT.
             socket.set_reuse_address(true)?;
@@ -487,10 +567,24 @@ impl ListenOptions {
             socket.listen(self.backlog)?;
             Ok(socket)
         };
-        open().map_err(|error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })
+        open().map_err(|error| cannot_listen(address, &error))
     }
+
+    fn bind_simulated(
+        &self,
+        address: SocketAddr,
+        count: usize,
+    ) -> io::Result<Vec<BoundTcpListener>> {
+        let group = Handle::listen(address, count, self.backlog, self.nodelay);
+        let group = group.map_err(|error| cannot_listen(address, &error))?;
+        let bound =
+            |handle: Handle| BoundTcpListener { kind: Kind::Simulated(handle.into_bound()) };
+        Ok(group.into_iter().map(bound).collect())
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 impl Default for ListenOptions {

@@ -5,8 +5,12 @@ use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::io::{Io, impl_timeouts, recv, recv_peek, send};
+use straightline_sched::sim::is_simulated;
+
+use crate::io::{Io, impl_timeouts};
 use crate::lookup::IntoTarget;
+use crate::sim::{Handle, not_simulated};
+use crate::socket::{Socket, recv, recv_peek, send};
 use crate::tcp::IntoAddr;
 
 /// A UDP socket, as [`std::net::UdpSocket`].
@@ -56,7 +60,12 @@ impl UdpSocket {
     ///
     /// `InvalidInput` if the text is not an address; otherwise what the system said.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
-        Self::from_std(net::UdpSocket::bind(address.into_addr()?)?)
+        let address = address.into_addr()?;
+        if is_simulated() {
+            let socket = Socket::Simulated(Handle::bind_udp(address)?);
+            return Ok(Self { io: Io::new(socket, false) });
+        }
+        Self::from_std(net::UdpSocket::bind(address)?)
     }
 
     /// Wraps a socket of the standard library.
@@ -67,12 +76,16 @@ impl UdpSocket {
     pub fn from_std(socket: net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // A short read is a short datagram, and proves nothing.
-        Ok(Self { io: Io::new(socket, false) })
+        Ok(Self { io: Io::new(Socket::System(socket), false) })
     }
 
     /// The standard library's socket, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     pub fn into_std(self) -> net::UdpSocket {
-        self.io.into_inner()
+        self.io.into_inner().into_system()
     }
 
     /// Sets the peer of [`send`](Self::send) and [`recv`](Self::recv): the first address of
@@ -93,7 +106,10 @@ impl UdpSocket {
     pub fn connect(&self, target: impl IntoTarget) -> io::Result<()> {
         let mut result = Err(io::ErrorKind::InvalidInput.into());
         for address in target.into_target()?.resolve()? {
-            result = self.io.inner().connect(address);
+            result = match self.io.inner() {
+                Socket::System(socket) => socket.connect(address),
+                Socket::Simulated(handle) => handle.connect_udp(address),
+            };
             if result.is_ok() {
                 break;
             }
@@ -122,7 +138,7 @@ impl UdpSocket {
     pub fn send_to(&self, bytes: &[u8], target: impl IntoTarget) -> io::Result<usize> {
         let address = target.into_target()?.resolve()?.next();
         let address = address.ok_or(io::ErrorKind::InvalidInput)?;
-        self.io.write(|socket| socket.send_to(bytes, address))
+        self.io.write(|socket| send_to(socket, bytes, address))
     }
 
     /// Receives one datagram, and says who sent it. What does not fit into `buffer` is lost.
@@ -143,7 +159,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_sender(|socket| socket.recv_from(buffer))
+        self.with_sender(|socket| recv_from(socket, buffer))
     }
 
     /// As [`recv_from`](Self::recv_from), but the datagram stays for the next call.
@@ -164,7 +180,10 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_sender(|socket| socket.peek_from(buffer))
+        self.with_sender(|socket| match socket {
+            Socket::System(socket) => socket.peek_from(buffer),
+            Socket::Simulated(handle) => handle.peek_from(buffer),
+        })
     }
 
     /// Sends one datagram to the peer that [`connect`](Self::connect) set.
@@ -238,7 +257,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when there is no room; otherwise as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<usize> {
-        self.io.inner().send_to(bytes, address)
+        send_to(self.io.inner(), bytes, address)
     }
 
     /// As [`recv_from`](Self::recv_from), without waiting. Not a yield point.
@@ -264,7 +283,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.inner().recv_from(buffer)
+        recv_from(self.io.inner(), buffer)
     }
 
     /// As [`send`](Self::send), without waiting. Not a yield point.
@@ -311,7 +330,7 @@ impl UdpSocket {
 
     fn with_sender(
         &self,
-        mut receive: impl FnMut(&net::UdpSocket) -> io::Result<(usize, SocketAddr)>,
+        mut receive: impl FnMut(&Socket<net::UdpSocket>) -> io::Result<(usize, SocketAddr)>,
     ) -> io::Result<(usize, SocketAddr)> {
         let mut from = None;
         let count = self.io.read(0, |socket| {
@@ -323,16 +342,40 @@ impl UdpSocket {
     }
 }
 
-/// Methods that std's socket has under the same name.
+fn send_to(
+    socket: &Socket<net::UdpSocket>,
+    bytes: &[u8],
+    address: SocketAddr,
+) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => socket.send_to(bytes, address),
+        Socket::Simulated(handle) => handle.send_to(bytes, address),
+    }
+}
+
+fn recv_from(
+    socket: &Socket<net::UdpSocket>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
+    match socket {
+        Socket::System(socket) => socket.recv_from(buffer),
+        Socket::Simulated(handle) => handle.recv_from(buffer),
+    }
+}
+
+/// Methods that std's socket has under the same name, and a simulated one as said after `or`.
 macro_rules! as_std {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, or $simulated:expr;)*) => {
         impl UdpSocket {
             $(
                 #[doc = concat!("As [`std::net::UdpSocket::", stringify!($name), "`].")]
                 ///
                 /// Not a yield point.
                 pub fn $name(&self, $($argument: $type),*) -> io::Result<$result> {
-                    self.io.inner().$name($($argument),*)
+                    match self.io.inner() {
+                        Socket::System(socket) => socket.$name($($argument),*),
+                        Socket::Simulated(handle) => ($simulated)(handle $(, $argument)*),
+                    }
                 }
             )*
         }
@@ -340,35 +383,45 @@ macro_rules! as_std {
 }
 
 as_std! {
-    local_addr() -> SocketAddr;
-    peer_addr() -> SocketAddr;
-    take_error() -> Option<io::Error>;
-    broadcast() -> bool;
-    set_broadcast(broadcast: bool) -> ();
-    ttl() -> u32;
-    set_ttl(ttl: u32) -> ();
-    multicast_loop_v4() -> bool;
-    set_multicast_loop_v4(looped: bool) -> ();
-    multicast_ttl_v4() -> u32;
-    set_multicast_ttl_v4(ttl: u32) -> ();
-    multicast_loop_v6() -> bool;
-    set_multicast_loop_v6(looped: bool) -> ();
-    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
-    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
-    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
-    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
+    local_addr() -> SocketAddr, or Handle::local_addr;
+    peer_addr() -> SocketAddr, or Handle::peer_addr;
+    take_error() -> Option<io::Error>, or Handle::take_error;
+    broadcast() -> bool, or |_| Ok(false);
+    set_broadcast(broadcast: bool) -> (), or |_, broadcast| refuse_broadcast(broadcast);
+    ttl() -> u32, or Handle::ttl;
+    set_ttl(ttl: u32) -> (), or Handle::set_ttl;
+    multicast_loop_v4() -> bool, or |_| Err(not_simulated());
+    set_multicast_loop_v4(looped: bool) -> (), or |_, _| Err(not_simulated());
+    multicast_ttl_v4() -> u32, or |_| Err(not_simulated());
+    set_multicast_ttl_v4(ttl: u32) -> (), or |_, _| Err(not_simulated());
+    multicast_loop_v6() -> bool, or |_| Err(not_simulated());
+    set_multicast_loop_v6(looped: bool) -> (), or |_, _| Err(not_simulated());
+    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), or |_, _, _| Err(not_simulated());
+    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |_, _, _| Err(not_simulated());
+    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), or |_, _, _| Err(not_simulated());
+    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |_, _, _| Err(not_simulated());
+}
+
+fn refuse_broadcast(broadcast: bool) -> io::Result<()> {
+    if broadcast { Err(not_simulated()) } else { Ok(()) }
 }
 
 impl_timeouts!(UdpSocket);
 
 impl AsFd for UdpSocket {
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.inner().as_fd()
+        self.io.inner().descriptor()
     }
 }
 
 impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.inner().fmt(f)
+        match self.io.inner() {
+            Socket::System(socket) => socket.fmt(f),
+            Socket::Simulated(handle) => handle.fmt(f),
+        }
     }
 }

@@ -4,11 +4,15 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use straightline_sched::sim::is_simulated;
 use straightline_sched::{Interest, Source};
 
+use crate::bound::{BoundUnixListener, Kind};
 use crate::io::{Io, accept, impl_stream, impl_timeouts};
+use crate::sim::Handle;
+use crate::socket::Socket;
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 ///
@@ -33,7 +37,7 @@ use crate::io::{Io, accept, impl_stream, impl_timeouts};
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    source: Source<net::UnixListener>,
+    source: Source<Socket<net::UnixListener>>,
 }
 
 /// A Unix domain connection, as [`std::os::unix::net::UnixStream`].
@@ -77,7 +81,37 @@ impl UnixListener {
     ///
     /// As std's.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        Self::from_std(net::UnixListener::bind(path)?)
+        Self::from_bound(BoundUnixListener::bind(path)?)
+    }
+
+    /// Makes a listener of the calling thread's, or shard's, of one that is bound. Its example is
+    /// [`BoundUnixListener`]'s.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and this is not its
+    /// simulation.
+    pub fn from_bound(listener: BoundUnixListener) -> io::Result<Self> {
+        match listener.kind {
+            Kind::System(listener) => Self::from_std(listener),
+            Kind::Simulated(bound) => {
+                let handle = bound.into_handle()?;
+                Ok(Self { source: Source::new(Socket::Simulated(handle)) })
+            }
+        }
+    }
+
+    /// The opposite of [`from_bound`](Self::from_bound): it can then go to another shard.
+    ///
+    /// Not a yield point.
+    pub fn into_bound(self) -> BoundUnixListener {
+        let kind = match self.source.into_inner() {
+            Socket::System(listener) => Kind::System(listener),
+            Socket::Simulated(handle) => Kind::Simulated(handle.into_bound()),
+        };
+        BoundUnixListener { kind }
     }
 
     /// Wraps a listener of the standard library, from whatever source.
@@ -87,12 +121,17 @@ impl UnixListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(listener) })
+        Ok(Self { source: Source::new(Socket::System(listener)) })
     }
 
     /// The standard library's listener, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor. See
+    /// [`into_bound`](Self::into_bound).
     pub fn into_std(self) -> net::UnixListener {
-        self.source.into_inner()
+        self.source.into_inner().into_system()
     }
 
     /// Waits for a connection.
@@ -125,8 +164,16 @@ impl UnixListener {
     ///
     /// `WouldBlock` when nobody is there; otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (stream, peer) = self.source.inner().accept()?;
-        Ok((UnixStream::from_std(stream)?, peer))
+        match self.source.inner() {
+            Socket::System(listener) => {
+                let (stream, peer) = listener.accept()?;
+                Ok((UnixStream::from_std(stream)?, peer))
+            }
+            Socket::Simulated(handle) => {
+                let stream = UnixStream::simulated(handle.accept_unix()?);
+                Ok((stream, address_of(None)?))
+            }
+        }
     }
 
     /// Waits until somebody is likely to be there; see
@@ -158,13 +205,19 @@ impl UnixListener {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.inner().local_addr()
+        match self.source.inner() {
+            Socket::System(listener) => listener.local_addr(),
+            Socket::Simulated(handle) => address_of(handle.local_path()?),
+        }
     }
 }
 
 impl AsFd for UnixListener {
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.inner().as_fd()
+        self.source.inner().descriptor()
     }
 }
 
@@ -187,23 +240,20 @@ impl UnixStream {
     ///
     /// Outside of a fiber, when it has to wait.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
         let address = socket2::SockAddr::unix(path)?;
+        if is_simulated() {
+            let attempt = || Handle::connect_unix(path).map(Self::simulated);
+            return retry_while_full(attempt);
+        }
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        loop {
-            match socket.connect(&address) {
-                Ok(()) => return Self::from_std(socket.into()),
-                // A full backlog reports no readiness, so there is nothing to wait for but time.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // A fiber that unwinds does not wait.
-                    if std::thread::panicking() {
-                        return Err(error);
-                    }
-                    straightline_sched::sleep(BACKLOG_RETRY);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        retry_while_full(|| socket.connect(&address))?;
+        Self::from_std(socket.into())
+    }
+
+    fn simulated(handle: Handle) -> Self {
+        Self { io: Io::new(Socket::Simulated(handle), false) }
     }
 
     /// Two streams connected to each other. Not a yield point.
@@ -212,6 +262,10 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn pair() -> io::Result<(Self, Self)> {
+        if is_simulated() {
+            let (one, other) = Handle::unix_pair()?;
+            return Ok((Self::simulated(one), Self::simulated(other)));
+        }
         let (one, other) = net::UnixStream::pair()?;
         Ok((Self::from_std(one)?, Self::from_std(other)?))
     }
@@ -224,12 +278,16 @@ impl UnixStream {
     pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         // A short read proves nothing here: the kernel also stops where descriptors were passed.
-        Ok(Self { io: Io::new(stream, false) })
+        Ok(Self { io: Io::new(Socket::System(stream), false) })
     }
 
     /// The standard library's stream, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     pub fn into_std(self) -> net::UnixStream {
-        self.io.into_inner()
+        self.io.into_inner().into_system()
     }
 
     /// The address of the other end.
@@ -238,7 +296,10 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().peer_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.peer_addr(),
+            Socket::Simulated(handle) => address_of(handle.peer_path()?),
+        }
     }
 
     /// The address of this end.
@@ -247,7 +308,10 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.inner().local_addr()
+        match self.io.inner() {
+            Socket::System(stream) => stream.local_addr(),
+            Socket::Simulated(handle) => address_of(handle.local_path()?),
+        }
     }
 }
 
@@ -256,7 +320,31 @@ impl_timeouts!(UnixStream);
 
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.inner().fmt(f)
+        match self.io.inner() {
+            Socket::System(stream) => stream.fmt(f),
+            Socket::Simulated(handle) => handle.fmt(f),
+        }
+    }
+}
+
+/// The standard library's address of that path; of none if it is `None`.
+pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<SocketAddr> {
+    SocketAddr::from_pathname(path.unwrap_or_default())
+}
+
+fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            // A full backlog reports no readiness, so there is nothing to wait for but time.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A fiber that unwinds does not wait.
+                if std::thread::panicking() {
+                    return Err(error);
+                }
+                straightline_sched::sleep(BACKLOG_RETRY);
+            }
+            result => return result,
+        }
     }
 }
 

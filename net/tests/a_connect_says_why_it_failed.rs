@@ -56,7 +56,7 @@ fn the_sixth_version_of_the_protocol_works_as_well() {
         return;
     };
     sched::run(|| {
-        let listener = TcpListener::from_std(listener).unwrap();
+        let listener = TcpListener::from_bound(listener).unwrap();
         let address = listener.local_addr().unwrap();
         assert!(address.is_ipv6());
         let text = format!("[::1]:{}", address.port());

@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use straightline_net::{ListenOptions, TcpListener, TcpStream, lookup_host};
+use straightline_net::{BoundTcpListener, ListenOptions, TcpListener, TcpStream, lookup_host};
 use straightline_sched as sched;
 
 /// A listener that answers to nobody: its backlog is full.
 struct Silent {
     address: SocketAddr,
-    _held: (std::net::TcpListener, Vec<std::net::TcpStream>),
+    _held: (BoundTcpListener, Vec<std::net::TcpStream>),
 }
 
 fn silent() -> Silent {

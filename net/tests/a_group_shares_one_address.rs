@@ -81,7 +81,7 @@ fn every_connection_finds_a_member() {
                 let accepted = Rc::new(std::cell::Cell::new(0));
                 sched::spawn({
                     let accepted = Rc::clone(&accepted);
-                    let member = TcpListener::from_std(member).unwrap();
+                    let member = TcpListener::from_bound(member).unwrap();
                     move || loop {
                         member.accept().unwrap();
                         accepted.set(accepted.get() + 1);

@@ -121,7 +121,7 @@ fn the_members_of_a_group_serve_on_threads_of_their_own() {
             thread::spawn(move || {
                 sched::run(move || {
                     tell.send(sched::current()).unwrap();
-                    let listener = TcpListener::from_std(member).unwrap();
+                    let listener = TcpListener::from_bound(member).unwrap();
                     sched::spawn(move || {
                         loop {
                             let (mut stream, _) = listener.accept().unwrap();

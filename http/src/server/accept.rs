@@ -1,12 +1,11 @@
 //! A shard's front door.
 
 use std::io::{self, ErrorKind};
-use std::os::unix;
 use std::rc::Rc;
 use std::time::Duration;
 
 use slog::warn;
-use straightline_net::{TcpListener, UnixListener};
+use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
 use straightline_sched::{checkpoint, park_timeout, spawn_episodes};
 
 use super::address::Peer;
@@ -17,18 +16,18 @@ use crate::conn::{Connection, Link, Transport};
 /// An open socket on its way to its shard.
 #[derive(Debug)]
 pub(super) enum Listener {
-    Tcp(std::net::TcpListener),
-    Unix(unix::net::UnixListener),
+    Tcp(BoundTcpListener),
+    Unix(BoundUnixListener),
 }
 
 /// Accepts until the server is stopped, and then what had been waiting already.
 pub(super) fn accept_loop(listener: Listener, state: &Rc<ShardState>, shared: &Shared) {
     let result = match listener {
-        Listener::Tcp(listener) => TcpListener::from_std(listener).and_then(|listener| {
+        Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, Peer::Tcp(peer)));
             accept_from(accept, || listener.wait_readable(), state, shared)
         }),
-        Listener::Unix(listener) => UnixListener::from_std(listener).and_then(|listener| {
+        Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
             accept_from(accept, || listener.wait_readable(), state, shared)
         }),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use slog::{Discard, Logger, error, o};
-use straightline_net::ListenOptions;
+use straightline_net::{BoundUnixListener, ListenOptions};
 use straightline_sched::Reporter;
 
 use super::accept::Listener;
@@ -276,12 +276,12 @@ fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)>
 }
 
 /// A crashed server leaves its socket file behind; one that still answers is in use.
-fn open_unix(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+fn open_unix(path: &Path) -> io::Result<BoundUnixListener> {
+    match BoundUnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => match UnixStream::connect(path) {
             Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path)?;
-                UnixListener::bind(path)
+                BoundUnixListener::bind(path)
             }
             _ => Err(error),
         },

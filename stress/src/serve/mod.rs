@@ -60,7 +60,7 @@ impl fmt::Display for Kind {
 fn listen() -> io::Result<TcpListener> {
     let listener = ListenOptions::new().bind(ANY_PORT)?;
     announce(listener.local_addr()?);
-    Ok(listener)
+    Ok(listener.into_std())
 }
 
 fn announce(address: impl fmt::Display) {

@@ -1,0 +1,130 @@
+//! What a way through the network is like.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use straightline_sched::sim::Random;
+
+/// What a way through the network is like: how long it takes, in how large pieces data travels, and
+/// how much is kept at its ends.
+///
+/// Latency, rate, piece sizes and chances hold for each packet that is sent from now on; buffers
+/// for sockets that are made from now on.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+/// use straightline_net::sim::{Link, network};
+/// use straightline_net::{TcpListener, TcpStream};
+/// use straightline_sched::{self as sched, sim};
+///
+/// sim::run(1, || {
+///     let far = Duration::from_millis(80);
+///     network().set_link(Link { latency: far..=far, segment_bytes: 1..=3, ..Link::default() });
+///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
+///     let mut client = TcpStream::connect("10.0.0.1:80").unwrap();
+///     assert!(sim::elapsed() >= 2 * far); // there and back
+///     let mut stream = listener.accept().unwrap().0;
+///     client.write_all(b"in pieces").unwrap();
+///     assert!(stream.read(&mut [0; 100]).unwrap() <= 9);
+/// });
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// How long a packet travels. On a connection none overtakes another.
+    pub latency: RangeInclusive<Duration>,
+    /// How much fits through in a second, for all packets of one host to one other together.
+    pub bytes_per_second: Option<u64>,
+    /// How many bytes of a TCP stream travel as one piece: a read returns the pieces that are there.
+    pub segment_bytes: RangeInclusive<usize>,
+    /// How much a stream keeps until it has arrived. A write that finds no room waits.
+    pub send_buffer_bytes: usize,
+    /// How much a socket keeps until it is read.
+    pub receive_buffer_bytes: usize,
+    /// How probable it is that a write to a TCP stream takes less than there is room for.
+    pub short_write_chance: f64,
+    /// How probable it is that a datagram gets lost.
+    pub loss_chance: f64,
+    /// How probable it is that a datagram arrives twice. Datagrams overtake each other anyway.
+    pub duplication_chance: f64,
+}
+
+impl Default for Link {
+    /// A quiet local network: 0.1 to 0.3 ms, pieces of an Ethernet frame to some, no loss.
+    fn default() -> Self {
+        Self {
+            latency: Duration::from_micros(100)..=Duration::from_micros(300),
+            bytes_per_second: None,
+            segment_bytes: 1_448..=16 << 10,
+            send_buffer_bytes: 128 << 10,
+            receive_buffer_bytes: 128 << 10,
+            short_write_chance: 0.0,
+            loss_chance: 0.0,
+            duplication_chance: 0.0,
+        }
+    }
+}
+
+impl Link {
+    /// Some link or other: near or far, fast or slow, with large buffers or tiny ones, in large
+    /// pieces or byte by byte.
+    ///
+    /// ```
+    /// use straightline_net::sim::Link;
+    /// use straightline_sched::sim::Random;
+    ///
+    /// assert_eq!(Link::draw(&mut Random::new(7)), Link::draw(&mut Random::new(7)));
+    /// ```
+    pub fn draw(random: &mut Random) -> Self {
+        let least = magnitude(random, 10, 100_000);
+        let most = least + magnitude(random, 10, 200_000);
+        let segment_least = if random.chance(0.5) { 1 } else { size(random, 1, 2_000) };
+        let segment_most = segment_least + size(random, 1, 64 << 10) - 1;
+        // A byte a packet, and a long way for each window of a few, would be a history of little
+        // but waiting.
+        let buffer_least = if most > 10_000 { 4 << 10 } else { 16 };
+        Self {
+            latency: Duration::from_micros(least)..=Duration::from_micros(most),
+            bytes_per_second: random.chance(0.3).then(|| magnitude(random, 100_000, 1 << 30)),
+            segment_bytes: segment_least..=segment_most,
+            send_buffer_bytes: size(random, buffer_least, 512 << 10),
+            receive_buffer_bytes: size(random, buffer_least, 512 << 10),
+            short_write_chance: if random.chance(0.5) { 0.0 } else { 0.3 },
+            loss_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
+            duplication_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
+        }
+    }
+}
+
+/// A number of that range, each magnitude being as probable as another.
+fn magnitude(random: &mut Random, least: u64, most: u64) -> u64 {
+    let doublings = u64::from((most / least).ilog2());
+    let base = least << random.range(0..=doublings);
+    random.range(base..=most.min(2 * base))
+}
+
+fn size(random: &mut Random, least: usize, most: usize) -> usize {
+    // What was a usize is one again.
+    magnitude(random, least as u64, most as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_links_are_of_all_sizes() {
+        let mut random = Random::new(1);
+        let links: Vec<Link> = (0..1_000).map(|_| Link::draw(&mut random)).collect();
+        let any = |is: fn(&Link) -> bool| assert!(links.iter().any(is));
+        let all = |is: fn(&Link) -> bool| assert!(links.iter().all(is));
+        any(|link| *link.segment_bytes.end() <= 2);
+        any(|link| *link.segment_bytes.start() > 1_000);
+        any(|link| link.receive_buffer_bytes < 100);
+        any(|link| link.send_buffer_bytes > 100_000);
+        any(|link| *link.latency.end() < Duration::from_micros(100));
+        any(|link| *link.latency.end() > Duration::from_millis(100));
+        all(|link| !link.latency.is_empty() && !link.segment_bytes.is_empty());
+        all(|link| *link.segment_bytes.start() > 0 && link.send_buffer_bytes > 0);
+    }
+}

@@ -1,0 +1,198 @@
+//! Who listens on an address of TCP, and who waits there to be accepted.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+use straightline_sched::sim::{self, Level};
+
+use super::handle::Handle;
+use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
+use super::tcp::{Phase, Tcp};
+use super::wire::{Packet, What};
+
+pub(super) struct Listener {
+    pub(super) local: SocketAddr,
+    /// Connections that are established, and wait.
+    queue: VecDeque<SocketKey>,
+    /// How many may wait; as on Linux there is room for one more.
+    backlog: usize,
+    /// Connections that are about to be established.
+    begun: usize,
+    nodelay: bool,
+}
+
+impl Handle {
+    /// As many listeners on one address, where nobody else listens.
+    pub(crate) fn listen(
+        address: SocketAddr,
+        count: usize,
+        backlog: i32,
+        nodelay: bool,
+    ) -> io::Result<Vec<Self>> {
+        let net = Net::current();
+        let keys = net.with(|state| state.listen(address, count, backlog, nodelay))??;
+        keys.into_iter().map(|key| Self::of(&net, key)).collect()
+    }
+
+    /// Takes a connection that waits; `WouldBlock` if there is none.
+    pub(crate) fn accept_tcp(&self) -> io::Result<(Self, SocketAddr)> {
+        let (key, peer) = self.with(State::accept_tcp)??;
+        Ok((self.another(key)?, peer))
+    }
+}
+
+impl State {
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        count: usize,
+        backlog: i32,
+        nodelay: bool,
+    ) -> io::Result<Vec<SocketKey>> {
+        self.check_descriptors()?;
+        let is_free = |state: &Self, address: SocketAddr| {
+            !state.listeners.keys().any(|&other| overlap(address, other))
+        };
+        let local = self.with_port(address, is_free)?;
+        if !is_free(self, local) {
+            return Err(Errno::ADDRINUSE.into());
+        }
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            if let Err(error) = self.check_descriptors() {
+                keys.into_iter().for_each(|key| self.close_listener(key));
+                return Err(error);
+            }
+            let listener = Listener {
+                local,
+                queue: VecDeque::new(),
+                // As the kernel, which takes the number for one without a sign.
+                backlog: usize::try_from(backlog).unwrap_or(BACKLOG_MAX).min(BACKLOG_MAX),
+                begun: 0,
+                nodelay,
+            };
+            let label = format!("tcp listener {local}");
+            let key = self.insert(label, true, Kind::TcpListener(listener));
+            self.listeners.entry(local).or_default().push(key);
+            self.note(key, || "listens".to_owned());
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    fn accept_tcp(&mut self, key: SocketKey) -> io::Result<(SocketKey, SocketAddr)> {
+        // Before it looks for anybody, as Linux.
+        self.check_descriptors()?;
+        self.faults.check_accept()?;
+        let connection = self.listener_mut(key).queue.pop_front();
+        self.set_listener_level(key, false);
+        let connection = connection.ok_or(Errno::AGAIN)?;
+        if let Err(error) = self.faults.check_accepted() {
+            self.abort(connection);
+            return Err(error);
+        }
+        let peer = self.tcp_mut(connection).remote;
+        self.sockets[connection].open();
+        self.counters.accepted += 1;
+        self.note(connection, || "is accepted".to_owned());
+        Ok((connection, peer))
+    }
+
+    /// Somebody wants to connect.
+    pub(super) fn arrive_syn(&mut self, packet: &Packet, window: u64) {
+        let Packet { from: remote, to: local, .. } = *packet;
+        let refused = self.faults.refuses(local);
+        let Some(key) = self.find_listener(local).filter(|_| !refused) else {
+            sim::note(|| format!("refused: {remote} > {local}"));
+            self.send_reset(local, remote, sim::elapsed());
+            return;
+        };
+        let listener = self.listener_mut(key);
+        if listener.queue.len() + listener.begun > listener.backlog {
+            // It is dropped without a word, and tried again.
+            self.note(key, || format!("has no room for {remote}"));
+            self.counters.packets_lost += 1;
+            if let Some(&connecting) = self.connections.get(&(remote, local)) {
+                self.arm_retransmission(connecting);
+            }
+            return;
+        }
+        listener.begun += 1;
+        let nodelay = listener.nodelay;
+        let link = self.wires.link(local.ip(), remote.ip());
+        let mut tcp = Tcp::new(local, remote, link, Phase::Answering { listener: key });
+        tcp.set_window(window);
+        tcp.nodelay = nodelay;
+        let label = format!("tcp {local} > {remote}");
+        let connection = self.insert(label, false, Kind::Tcp(Box::new(tcp)));
+        self.connections.insert((local, remote), connection);
+        self.send_from(connection, |tcp| What::SynAck(tcp.room()));
+    }
+
+    /// The handshake is over: somebody is there to be accepted.
+    pub(super) fn enqueue(&mut self, key: SocketKey, connection: SocketKey) {
+        let listener = self.listener_mut(key);
+        listener.begun -= 1;
+        listener.queue.push_back(connection);
+        self.note(connection, || "waits to be accepted".to_owned());
+        self.set_listener_level(key, true);
+    }
+
+    /// A handshake came to nothing.
+    pub(super) fn forget_begun(&mut self, key: SocketKey) {
+        if let Some(Kind::TcpListener(listener)) =
+            self.sockets.get_mut(key).map(|entry| &mut entry.kind)
+        {
+            listener.begun -= 1;
+        }
+    }
+
+    pub(super) fn close_listener(&mut self, key: SocketKey) {
+        self.note(key, || "is closed".to_owned());
+        let local = self.listener_mut(key).local;
+        let queue = std::mem::take(&mut self.listener_mut(key).queue);
+        if let Some(group) = self.listeners.get_mut(&local) {
+            group.retain(|&member| member != key);
+            if group.is_empty() {
+                self.listeners.remove(&local);
+            }
+        }
+        self.sockets.remove(key);
+        let begun: Vec<_> = self
+            .connections
+            .values()
+            .copied()
+            .filter(|&connection| {
+                matches!(self.tcp(connection).phase, Phase::Answering { listener } if listener == key)
+            })
+            .collect();
+        queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
+    }
+
+    /// Who listens there: on that address, or on all; of a group, one or another.
+    fn find_listener(&mut self, address: SocketAddr) -> Option<SocketKey> {
+        let group = self.listeners.get(&address);
+        let group = group.or_else(|| self.listeners.get(&unspecified(address)))?;
+        match group[..] {
+            [only] => Some(only),
+            _ => Some(group[self.random.index(group.len())]),
+        }
+    }
+
+    fn set_listener_level(&mut self, key: SocketKey, edge: bool) {
+        let readable = !self.listener_mut(key).queue.is_empty();
+        self.set_level(key, Level { readable, ..Level::default() }, edge);
+    }
+
+    pub(super) fn listener_mut(&mut self, key: SocketKey) -> &mut Listener {
+        match &mut self.sockets[key].kind {
+            Kind::TcpListener(listener) => listener,
+            _ => unreachable!("a listener's key"),
+        }
+    }
+}
+
+/// What Linux grants at most (`net.core.somaxconn`).
+const BACKLOG_MAX: usize = 4_096;

@@ -1,0 +1,143 @@
+//! A socket of the system, or of a simulation.
+//!
+//! Which of them it is was decided when it was made, and is one branch of each operation.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use straightline_sched::{Watch, Watched};
+
+use crate::sim::Handle;
+
+#[derive(Debug)]
+pub(crate) enum Socket<S> {
+    System(S),
+    Simulated(Handle),
+}
+
+impl<S> Socket<S> {
+    /// # Panics
+    ///
+    /// If it is simulated.
+    #[track_caller]
+    pub(crate) fn into_system(self) -> S {
+        match self {
+            Self::System(socket) => socket,
+            Self::Simulated(_) => has_no_descriptor(),
+        }
+    }
+}
+
+impl<S: AsFd> Socket<S> {
+    /// # Panics
+    ///
+    /// If it is simulated.
+    #[track_caller]
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::System(socket) => socket.as_fd(),
+            Self::Simulated(_) => has_no_descriptor(),
+        }
+    }
+}
+
+impl<S: AsFd> Watch for Socket<S> {
+    #[inline]
+    fn watched(&self) -> Watched<'_> {
+        match self {
+            Self::System(socket) => socket.watched(),
+            Self::Simulated(handle) => handle.device().watched(),
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn has_no_descriptor() -> ! {
+    panic!("straightline: a simulated socket has no descriptor")
+}
+
+// The system calls are made directly: through libc each of them would also switch the thread's
+// asynchronous cancellation on and off, which costs as much as the call's own preparations.
+
+#[inline]
+pub(crate) fn recv<S: AsFd>(socket: &Socket<S>, buffer: &mut [u8]) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => {
+            let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
+            Ok(count)
+        }
+        Socket::Simulated(handle) => handle.recv(buffer),
+    }
+}
+
+#[inline]
+pub(crate) fn recv_vectored<S: AsFd>(
+    socket: &Socket<S>,
+    buffers: &mut [IoSliceMut<'_>],
+) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => Ok(rustix::io::readv(socket, buffers)?),
+        Socket::Simulated(handle) => handle.recv_vectored(buffers),
+    }
+}
+
+#[inline]
+pub(crate) fn recv_peek<S: AsFd>(socket: &Socket<S>, buffer: &mut [u8]) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => {
+            let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::PEEK)?;
+            Ok(count)
+        }
+        Socket::Simulated(handle) => handle.peek(buffer),
+    }
+}
+
+#[inline]
+pub(crate) fn send<S: AsFd>(socket: &Socket<S>, bytes: &[u8]) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => Ok(rustix::net::send(socket, bytes, NO_SIGNAL)?),
+        Socket::Simulated(handle) => handle.send(bytes),
+    }
+}
+
+#[inline]
+pub(crate) fn send_vectored<S: AsFd>(
+    socket: &Socket<S>,
+    buffers: &[IoSlice<'_>],
+) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => {
+            let mut control = SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(socket, buffers, &mut control, NO_SIGNAL)?)
+        }
+        Socket::Simulated(handle) => handle.send_vectored(buffers),
+    }
+}
+
+/// As std's `shutdown`, of whatever stream it is.
+pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result<()> {
+    match socket {
+        Socket::System(socket) => {
+            let how = match how {
+                Shutdown::Read => rustix::net::Shutdown::Read,
+                Shutdown::Write => rustix::net::Shutdown::Write,
+                Shutdown::Both => rustix::net::Shutdown::Both,
+            };
+            Ok(rustix::net::shutdown(socket, how)?)
+        }
+        Socket::Simulated(handle) => handle.shutdown(how),
+    }
+}
+
+/// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
+/// On systems without the flag std has set the corresponding socket option.
+const NO_SIGNAL: SendFlags = {
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    let flags = SendFlags::NOSIGNAL;
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    let flags = SendFlags::empty();
+    flags
+};
