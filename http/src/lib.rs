@@ -39,6 +39,11 @@ mod response;
 mod server;
 mod signal;
 
+/// The examples of `docs/simulation.md`, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/simulation.md")]
+pub struct SimulationGuide;
+
 pub use straightline_net as net;
 pub use straightline_sched as sched;
 

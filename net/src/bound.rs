@@ -9,6 +9,7 @@ use std::path::Path;
 use straightline_sched::sim::is_simulated;
 
 use crate::sim::{Bound, Handle};
+use crate::socket::has_no_descriptor;
 use crate::unix::address_of;
 
 /// A TCP listener that belongs to no shard yet: what [`ListenOptions`](crate::ListenOptions) binds.
@@ -84,10 +85,12 @@ impl BoundTcpListener {
 
     /// The standard library's listener.
     ///
-    /// # Panics
+    /// Not a yield point.
     ///
-    /// If it is simulated: it has no descriptor.
-    pub fn into_std(self) -> net::TcpListener {
+    /// # Errors
+    ///
+    /// `Unsupported` if it is simulated: it has no descriptor, and is closed.
+    pub fn into_std(self) -> io::Result<net::TcpListener> {
         self.kind.into_system()
     }
 }
@@ -138,19 +141,24 @@ impl BoundUnixListener {
 
     /// The standard library's listener.
     ///
-    /// # Panics
+    /// Not a yield point.
     ///
-    /// If it is simulated: it has no descriptor.
-    pub fn into_std(self) -> unix::UnixListener {
+    /// # Errors
+    ///
+    /// `Unsupported` if it is simulated: it has no descriptor, and is closed.
+    pub fn into_std(self) -> io::Result<unix::UnixListener> {
         self.kind.into_system()
     }
 }
 
 impl<L> Kind<L> {
-    fn into_system(self) -> L {
+    fn into_system(self) -> io::Result<L> {
         match self {
-            Self::System(listener) => listener,
-            Self::Simulated(_) => panic!("straightline: a simulated socket has no descriptor"),
+            Self::System(listener) => Ok(listener),
+            Self::Simulated(_) => {
+                let message = "a simulated socket has no descriptor";
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
         }
     }
 
@@ -181,7 +189,7 @@ impl AsFd for BoundTcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.kind {
             Kind::System(listener) => listener.as_fd(),
-            Kind::Simulated(_) => panic!("straightline: a simulated socket has no descriptor"),
+            Kind::Simulated(_) => has_no_descriptor(),
         }
     }
 }

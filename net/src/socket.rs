@@ -55,7 +55,7 @@ impl<S: AsFd> Watch for Socket<S> {
 
 #[cold]
 #[track_caller]
-fn has_no_descriptor() -> ! {
+pub(crate) fn has_no_descriptor() -> ! {
     panic!("straightline: a simulated socket has no descriptor")
 }
 

@@ -25,8 +25,9 @@ fn every_kind_of_wait_closes_its_descriptors() {
     let outside = open_descriptors();
     sched::run(|| {
         let shared = ListenOptions::new().bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let shared = shared.into_std().unwrap();
         let address = shared.local_addr().unwrap();
-        let listener = TcpListener::from_bound(shared.try_clone().unwrap()).unwrap();
+        let listener = TcpListener::from_std(shared.try_clone().unwrap()).unwrap();
         // A listener that takes no more connections: the connects after the first few must wait.
         let full = ListenOptions::new().backlog(0).bind(([127, 0, 0, 1], 0).into()).unwrap();
         let full_address = full.local_addr().unwrap();
@@ -35,7 +36,7 @@ fn every_kind_of_wait_closes_its_descriptors() {
             cancel_while_it_waits(sched::spawn(|| {
                 TcpListener::bind("127.0.0.1:0").unwrap().accept().unwrap()
             }));
-            let own = TcpListener::from_bound(shared.try_clone().unwrap()).unwrap();
+            let own = TcpListener::from_std(shared.try_clone().unwrap()).unwrap();
             cancel_while_it_waits(sched::spawn(move || own.accept().unwrap()));
             cancel_while_it_waits(sched::spawn(move || TcpStream::connect(full_address)));
             cancel_while_it_waits(sched::spawn(|| {

@@ -14,7 +14,7 @@ fn accepted(listener: &TcpListener) -> std::net::TcpStream {
 
 fn listener(options: &ListenOptions) -> TcpListener {
     let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-    TcpListener::from_bound(listener).expect("it is of the system")
+    TcpListener::from_bound(listener).expect("it can be made non-blocking")
 }
 
 #[test]

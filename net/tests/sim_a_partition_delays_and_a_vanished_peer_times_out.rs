@@ -19,9 +19,9 @@ fn client() -> IpAddr {
 }
 
 fn connect() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("10.0.0.1:80").unwrap();
-    let stream = on_host(client(), || TcpStream::connect("10.0.0.1:80")).unwrap();
-    (stream, listener.accept().unwrap().0)
+    let listener = TcpListener::bind("10.0.0.1:80").expect("a free port");
+    let stream = on_host(client(), || TcpStream::connect("10.0.0.1:80"));
+    (stream.expect("somebody listens"), listener.accept().expect("somebody connected").0)
 }
 
 fn seconds(count: u64) -> Duration {
@@ -30,9 +30,9 @@ fn seconds(count: u64) -> Duration {
 
 /// How long it takes, in virtual time.
 fn time<T>(body: impl FnOnce() -> T) -> (Duration, T) {
-    let start = sim::elapsed();
+    let start = sched::clock();
     let value = body();
-    (sim::elapsed() - start, value)
+    (sched::clock() - start, value)
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_handshake_that_is_cut_in_the_middle_is_finished_after_healing() {
         network().set_link(Link { latency: way..=way, ..Link::default() });
         let listener = TcpListener::bind("10.0.0.1:80").unwrap();
         // While the SYN travels, the answer, or the acknowledgement of that.
-        let cut_after = way * (sched::random_u64() % 3) as u32 + way / 2;
+        let cut_after = way.mul_f64([0.5, 1.5, 2.5][sim::fork_random().index(3)]);
         sim::after(cut_after, || network().partition(server(), client()));
         sim::after(cut_after + seconds(1), || network().heal(server(), client()));
         let accepted = sched::spawn(move || time(|| listener.accept().unwrap().0));

@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::core::{Config, JoinError, Unwinding, run_with};
 use crate::driver::World;
-use crate::sim::add_shard;
+use crate::sim::{self, add_shard};
 use crate::sync::oneshot;
 
 /// A shard that [`spawn_shard`] has started. Dropping it lets the shard go on by itself.
@@ -51,6 +51,11 @@ pub fn spawn_shard<T: Send + 'static>(
 ) -> io::Result<ShardHandle<T>> {
     let (sender, outcome) = oneshot::channel();
     if let Some(world) = World::current() {
+        let host = sim::host();
+        let root = move || match host {
+            Some(host) => sim::on_host(host, root),
+            None => root(),
+        };
         add_shard(&world, &config, Location::caller(), root, move |ended| {
             let ended = match ended.map_err(JoinError::into_panic) {
                 Ok(value) => Ok(Ok(value)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use straightline_sched::sync::{Selectable, select};
-use straightline_sched::{self as sched, Fiber, FiberInfo};
+use straightline_sched::{self as sched, Fiber, FiberInfo, sim};
 
 use super::accept::Listener;
 use super::address::Address;
@@ -140,7 +140,9 @@ impl Server {
             }
         }
         for address in &shared.local {
-            if let Address::Unix(path) = address {
+            if let Address::Unix(path) = address
+                && !sim::is_simulated()
+            {
                 // Somebody else may have removed it already.
                 let _ = std::fs::remove_file(path);
             }

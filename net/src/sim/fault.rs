@@ -141,7 +141,7 @@ impl fmt::Display for Fault {
             Self::Heal(one, other) => write!(f, "a way again between {one} and {other}"),
             Self::Isolate(ip) => write!(f, "no way to or from {ip}"),
             Self::Rejoin(ip) => write!(f, "a way again to and from {ip}"),
-            Self::HealAll => f.write_str("a way again between all hosts"),
+            Self::HealAll => f.write_str("all is well again"),
             Self::Vanish(address) => write!(f, "{address} vanishes"),
             Self::VanishSome(choice) => write!(f, "some peer vanishes ({choice})"),
             Self::Reset(address) => write!(f, "connections of {address} are reset"),
@@ -229,8 +229,10 @@ impl State {
                 self.faults.isolated.remove(&ip.to_canonical());
             }
             Fault::HealAll => {
-                self.faults.partitions.clear();
-                self.faults.isolated.clear();
+                let vanished = std::mem::take(&mut self.faults.vanished);
+                let vanished_ends = std::mem::take(&mut self.faults.vanished_ends);
+                self.faults = Faults { vanished, vanished_ends, ..Faults::default() };
+                self.hosts.is_resolver_down = false;
             }
             Fault::Vanish(address) => {
                 self.faults.vanished.insert(address);
@@ -301,15 +303,19 @@ impl State {
     }
 
     fn some_ends(&self, choice: u64) -> Option<(SocketAddr, SocketAddr)> {
-        let count = self.connections.len() as u64;
-        let index = choice.checked_rem(count)?;
-        self.connections.keys().nth(index as usize).copied() // less than the length
+        let index = index_of(choice, self.connections.len())?;
+        self.connections.keys().nth(index).copied()
     }
 
     fn some_listener(&self, choice: u64) -> Option<SocketAddr> {
-        let index = choice.checked_rem(self.listeners.len() as u64)?;
-        self.listeners.keys().nth(index as usize).copied() // less than the length
+        let index = index_of(choice, self.listeners.len())?;
+        self.listeners.keys().nth(index).copied()
     }
+}
+
+/// One of so many.
+fn index_of(choice: u64, count: usize) -> Option<usize> {
+    usize::try_from(choice.checked_rem(count as u64)?).ok()
 }
 
 /// Descriptors and memory are missing before anybody is looked for; everything else is the fault of

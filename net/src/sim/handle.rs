@@ -100,7 +100,10 @@ impl Handle {
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.with(|state, key| match state.sockets[key].kind {
             Kind::Tcp(_) => state.shutdown_tcp(key, how),
-            Kind::Unix(_) => state.shutdown_unix(key, how),
+            Kind::Unix(_) => {
+                state.shutdown_unix(key, how);
+                Ok(())
+            }
             _ => Err(Errno::NOTCONN.into()),
         })?
     }

@@ -1,13 +1,12 @@
-//! Which host a fiber is on, and which names hosts have.
+//! Which names hosts have, and from where to where packets go.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use straightline_sched::{self as sched, fiber_local};
+use straightline_sched::{self as sched, sim::host};
 
 use super::table::{Net, State};
 
@@ -16,72 +15,6 @@ pub(super) struct Hosts {
     names: BTreeMap<String, Vec<IpAddr>>,
     /// The resolver answers nobody.
     pub(super) is_resolver_down: bool,
-}
-
-fiber_local! {
-    static inherited HOST: Cell<IpAddr> = Cell::new(LOCALHOST);
-}
-
-/// Runs `body` on the host that has that address: whatever the fiber connects from there, and what
-/// the fibers do that it starts meanwhile, has that address at its own end. Without it a fiber is on
-/// 127.0.0.1, which is a host as any other.
-///
-/// Shards that are started meanwhile begin on 127.0.0.1. Outside of a simulation it changes
-/// nothing.
-///
-/// # Blocking
-///
-/// As `body`.
-///
-/// # Cancellation
-///
-/// As `body`; afterwards the fiber is where it was.
-///
-/// # Panics
-///
-/// Outside of a fiber.
-///
-/// ```
-/// use straightline_net::sim::on_host;
-/// use straightline_net::{TcpListener, TcpStream};
-/// use straightline_sched::sim;
-///
-/// sim::run(1, || {
-///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
-///     let client = on_host("10.0.0.2".parse().unwrap(), || TcpStream::connect("10.0.0.1:80"));
-///     assert_eq!(client.unwrap().local_addr().unwrap().ip().to_string(), "10.0.0.2");
-///     # drop(listener.accept().unwrap());
-/// });
-/// ```
-pub fn on_host<T>(ip: IpAddr, body: impl FnOnce() -> T) -> T {
-    struct Back(IpAddr);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            HOST.with(|host| host.set(self.0));
-        }
-    }
-    let _back = Back(HOST.with(|host| host.replace(ip)));
-    body()
-}
-
-/// The address of the host that the fiber is on, see [`on_host`].
-///
-/// # Panics
-///
-/// Outside of a fiber.
-///
-/// ```
-/// use straightline_net::sim::{host, on_host};
-/// use straightline_sched::sim;
-///
-/// sim::run(1, || {
-///     let ip = "10.0.0.2".parse().unwrap();
-///     assert_eq!(on_host(ip, || sched::spawn(host).join().unwrap()), ip);
-/// });
-/// # use straightline_sched as sched;
-/// ```
-pub fn host() -> IpAddr {
-    HOST.with(Cell::get)
 }
 
 /// The simulated resolver.
@@ -112,23 +45,23 @@ impl Hosts {
         let found = self.names.get(&canonical(name));
         found.cloned().ok_or_else(|| failed("Name or service not known"))
     }
+}
 
-    /// Where a packet to that address comes from, and where it goes.
-    pub(super) fn route(&self, remote: SocketAddr) -> io::Result<(IpAddr, SocketAddr)> {
-        let mut remote = remote;
-        let local = match (host(), remote) {
-            (IpAddr::V4(ip), SocketAddr::V4(_)) => IpAddr::V4(ip),
-            (IpAddr::V6(ip), SocketAddr::V6(_)) => IpAddr::V6(ip),
-            (LOCALHOST, SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            // A host has one address, so the other version's is derived from it.
-            (IpAddr::V4(ip), SocketAddr::V6(_)) => IpAddr::V6(ip.to_ipv6_mapped()),
-            (IpAddr::V6(_), SocketAddr::V4(_)) => return Err(Errno::NETUNREACH.into()),
-        };
-        if remote.ip().is_unspecified() {
-            remote.set_ip(local); // as on Linux: this host
-        }
-        Ok((local, remote))
+/// Where a packet to that address comes from, and where it goes.
+pub(super) fn route(remote: SocketAddr) -> io::Result<(IpAddr, SocketAddr)> {
+    let mut remote = remote;
+    let local = match (host().unwrap_or(LOCALHOST), remote) {
+        (IpAddr::V4(ip), SocketAddr::V4(_)) => IpAddr::V4(ip),
+        (IpAddr::V6(ip), SocketAddr::V6(_)) => IpAddr::V6(ip),
+        (LOCALHOST, SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        // A host has one address, so the other version's is derived from it.
+        (IpAddr::V4(ip), SocketAddr::V6(_)) => IpAddr::V6(ip.to_ipv6_mapped()),
+        (IpAddr::V6(_), SocketAddr::V4(_)) => return Err(Errno::NETUNREACH.into()),
+    };
+    if remote.ip().is_unspecified() {
+        remote.set_ip(local); // as on Linux: this host
     }
+    Ok((local, remote))
 }
 
 impl Default for Hosts {

@@ -44,9 +44,9 @@ pub struct Link {
     /// How probable it is that a write to a TCP stream takes less than there is room for.
     pub short_write_chance: f64,
     /// How probable it is that a datagram gets lost.
-    pub loss_chance: f64,
+    pub datagram_loss_chance: f64,
     /// How probable it is that a datagram arrives twice. Datagrams overtake each other anyway.
-    pub duplication_chance: f64,
+    pub datagram_duplication_chance: f64,
 }
 
 impl Default for Link {
@@ -59,8 +59,8 @@ impl Default for Link {
             send_buffer_bytes: 128 << 10,
             receive_buffer_bytes: 128 << 10,
             short_write_chance: 0.0,
-            loss_chance: 0.0,
-            duplication_chance: 0.0,
+            datagram_loss_chance: 0.0,
+            datagram_duplication_chance: 0.0,
         }
     }
 }
@@ -90,8 +90,8 @@ impl Link {
             send_buffer_bytes: size(random, buffer_least, 512 << 10),
             receive_buffer_bytes: size(random, buffer_least, 512 << 10),
             short_write_chance: if random.chance(0.5) { 0.0 } else { 0.3 },
-            loss_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
-            duplication_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
+            datagram_loss_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
+            datagram_duplication_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
         }
     }
 }
@@ -104,8 +104,7 @@ fn magnitude(random: &mut Random, least: u64, most: u64) -> u64 {
 }
 
 fn size(random: &mut Random, least: usize, most: usize) -> usize {
-    // What was a usize is one again.
-    magnitude(random, least as u64, most as u64) as usize
+    usize::try_from(magnitude(random, least as u64, most as u64)).unwrap_or(most)
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@
 //! **UDP** datagrams overtake each other, and get lost or doubled as the link says. Sending never
 //! waits. There is no broadcast and no multicast.
 //!
+//! **Hosts** are addresses. A fiber is on 127.0.0.1, or where [`on_host`] says, and that is where
+//! what it connects comes from; an address of the other version of IP is derived from it.
+//!
 //! **Names** are those that [`Network::name`] was given.
 //!
 //! A simulated socket has no descriptor: `as_fd` and `into_std` panic. One of the system, wrapped
@@ -75,8 +78,8 @@ mod wire;
 pub use fault::Fault;
 pub(crate) use handle::{Bound, Handle};
 pub(crate) use hosts::resolve;
-pub use hosts::{host, on_host};
 pub use link::Link;
 pub use network::{Network, network};
+pub use straightline_sched::sim::on_host;
 pub use table::Counters;
 pub(crate) use udp::not_simulated;

@@ -56,7 +56,7 @@ pub struct Network {
 impl Network {
     /// What every way is like from now on, those included that were set apart.
     pub fn set_link(&self, link: Link) {
-        self.strike(Fault::Link(link));
+        self.strike(&Fault::Link(link));
     }
 
     /// What a way is like that was not set apart.
@@ -89,45 +89,47 @@ impl Network {
     /// use straightline_sched::sim;
     ///
     /// sim::run(1, || {
-    ///     network().name("db.example", vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]);
+    ///     network().name("db.example", [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]);
     ///     assert_eq!(lookup_host("db.example:5432").unwrap().len(), 2);
     ///     assert!(lookup_host("unknown.example:80").is_err());
     /// });
     /// ```
-    pub fn name(&self, name: &str, addresses: Vec<IpAddr>) {
+    pub fn name(&self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
+        let addresses = addresses.into_iter().collect();
         self.with(|state| state.hosts.set_name(name, addresses));
     }
 
     /// From now on every lookup of a name fails, or none does that has an address.
     pub fn fail_lookups(&self, fail: bool) {
-        self.strike(Fault::FailLookups(fail));
+        self.strike(&Fault::FailLookups(fail));
     }
 
     /// Loses every packet between two hosts, those included that are on their way. TCP sends again
     /// what was lost, at growing intervals; when the partition is healed, a connection goes on with
     /// the next attempt, or has been given up after a quarter of an hour.
     pub fn partition(&self, one: IpAddr, other: IpAddr) {
-        self.strike(Fault::Partition(one, other));
+        self.strike(&Fault::Partition(one, other));
     }
 
     /// Ends a partition.
     pub fn heal(&self, one: IpAddr, other: IpAddr) {
-        self.strike(Fault::Heal(one, other));
+        self.strike(&Fault::Heal(one, other));
     }
 
     /// Loses every packet between that host and all others.
     pub fn isolate(&self, ip: IpAddr) {
-        self.strike(Fault::Isolate(ip));
+        self.strike(&Fault::Isolate(ip));
     }
 
     /// Takes an [`isolate`](Self::isolate) back.
     pub fn rejoin(&self, ip: IpAddr) {
-        self.strike(Fault::Rejoin(ip));
+        self.strike(&Fault::Rejoin(ip));
     }
 
-    /// Ends all partitions, and nobody is isolated any more. What has vanished does not come back.
+    /// Ends all partitions and isolations, and whatever else makes calls fail. What has vanished
+    /// does not come back, and the links stay as they are.
     pub fn heal_all(&self) {
-        self.strike(Fault::HealAll);
+        self.strike(&Fault::HealAll);
     }
 
     /// The machine of the socket at that address lost its power: nothing ever comes from it again,
@@ -152,7 +154,7 @@ impl Network {
     /// });
     /// ```
     pub fn vanish(&self, address: SocketAddr) {
-        self.strike(Fault::Vanish(address));
+        self.strike(&Fault::Vanish(address));
     }
 
     /// Resets every TCP connection of which one end has that address, as a firewall would: both
@@ -177,12 +179,12 @@ impl Network {
 
     /// Refuses connections to that address, though somebody listens there.
     pub fn refuse(&self, address: SocketAddr) {
-        self.strike(Fault::Refuse(address));
+        self.strike(&Fault::Refuse(address));
     }
 
     /// Takes a [`refuse`](Self::refuse) back.
     pub fn accept_again(&self, address: SocketAddr) {
-        self.strike(Fault::AcceptAgain(address));
+        self.strike(&Fault::AcceptAgain(address));
     }
 
     /// From now on every accept fails with that error of the system; with `None` they succeed again.
@@ -207,7 +209,7 @@ impl Network {
     /// });
     /// ```
     pub fn fail_accepts(&self, raw_os_error: Option<i32>) {
-        self.strike(Fault::FailAccepts(raw_os_error));
+        self.strike(&Fault::FailAccepts(raw_os_error));
     }
 
     /// How many sockets there may be; one more fails with `EMFILE`. An accept that fails so leaves
@@ -224,7 +226,7 @@ impl Network {
     /// });
     /// ```
     pub fn set_descriptors_max(&self, max: Option<usize>) {
-        self.strike(Fault::DescriptorsMax(max));
+        self.strike(&Fault::DescriptorsMax(max));
     }
 
     /// Has that fault happen now.
@@ -270,8 +272,8 @@ impl Network {
         self.with(|state| state.counters)
     }
 
-    fn strike(&self, fault: Fault) {
-        self.with(|state| state.strike_noted(&fault));
+    fn strike(&self, fault: &Fault) {
+        self.with(|state| state.strike_noted(fault));
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {

@@ -98,13 +98,13 @@ impl Outgoing {
     /// The next piece to be sent, of at most so many bytes, if there is anything that may be.
     pub(super) fn next_piece(&mut self, bytes_max: usize) -> Option<Piece> {
         let sendable = self.end().min(self.window_end).saturating_sub(self.next);
-        let count = usize::try_from(sendable).unwrap_or(usize::MAX).min(bytes_max.max(1));
+        let count = length(sendable).min(bytes_max.max(1));
         let is_end = self.is_finished && !self.end_sent && self.next + count as u64 == self.end();
         if count == 0 && !is_end {
             return None;
         }
         let first = self.next;
-        let skipped = (first - self.acknowledged) as usize; // at most the buffer's length
+        let skipped = length(first - self.acknowledged);
         let bytes = self.buffer.range(skipped..skipped + count).copied().collect();
         self.next += count as u64;
         self.end_sent |= is_end;
@@ -115,7 +115,7 @@ impl Outgoing {
     pub(super) fn acknowledge(&mut self, told: Acknowledgement) -> bool {
         let end = self.end();
         let count = told.next.min(end).saturating_sub(self.acknowledged);
-        self.buffer.drain(..count as usize); // at most its length
+        self.buffer.drain(..length(count));
         self.acknowledged += count;
         self.next = self.next.max(self.acknowledged);
         let is_end = self.is_finished && told.next > end && !self.end_acknowledged;
@@ -196,7 +196,7 @@ impl Incoming {
         let Some(known) = self.next.checked_sub(piece.first) else {
             return Arrival::default(); // something is missing before it
         };
-        let known = usize::try_from(known).unwrap_or(usize::MAX).min(piece.bytes.len());
+        let known = length(known).min(piece.bytes.len());
         let new = &piece.bytes[known..];
         debug_assert!(
             new.len() <= self.capacity - self.buffer.len(),
@@ -257,6 +257,11 @@ impl Incoming {
         let gained = self.next + room as u64 - self.advertised;
         !self.end_arrived && gained >= (self.capacity as u64 / 2).max(1)
     }
+}
+
+/// A number of bytes; more than memory can hold are not meant.
+fn length(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// An empty buffer keeps as much memory at most: simulations have many connections. Arbitrary.
@@ -320,8 +325,9 @@ mod tests {
             match *step {
                 Step::Write(count) if !self.outgoing.is_finished() => {
                     let first = self.written.len();
-                    let bytes: Vec<u8> =
-                        (first..first + usize::from(count)).map(|byte| byte as u8).collect();
+                    let bytes: Vec<u8> = (first..first + usize::from(count))
+                        .map(|byte| byte.to_le_bytes()[0])
+                        .collect();
                     let taken = self.outgoing.write(&bytes);
                     self.written.extend(&bytes[..taken]);
                 }
@@ -357,6 +363,7 @@ mod tests {
 
     #[test]
     fn whatever_is_lost_all_bytes_arrive_in_their_order_and_then_the_end() {
+        #[allow(clippy::needless_pass_by_value)] // quickcheck's signature
         fn property(send_bytes: u8, receive_bytes: u8, steps: Vec<Step>) {
             let mut model = Model::new(send_bytes.into(), receive_bytes.into());
             steps.iter().for_each(|step| model.step(step));

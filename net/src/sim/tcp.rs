@@ -22,12 +22,14 @@ use rustix::io::Errno;
 use straightline_sched::sim::{self, Level};
 
 use super::handle::Handle;
+use super::hosts::route;
 use super::link::Link;
 use super::pipe::{Incoming, Outgoing};
 use super::retransmission::Retransmission;
 use super::table::{Kind, Net, SocketKey, State};
 use super::wire::{Packet, What};
 
+#[allow(clippy::struct_excessive_bools)] // what may be the case in any combination
 pub(super) struct Tcp {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
@@ -115,7 +117,7 @@ impl Tcp {
 impl State {
     fn connect_tcp(&mut self, remote: SocketAddr) -> io::Result<SocketKey> {
         self.check_descriptors()?;
-        let (ip, remote) = self.hosts.route(remote)?;
+        let (ip, remote) = route(remote)?;
         let is_free = |state: &Self, local: SocketAddr| {
             !state.connections.contains_key(&(local, remote))
                 && !state.listeners.contains_key(&local)
@@ -238,10 +240,9 @@ impl State {
         self.note(key, || "is closed".to_owned());
         let tcp = self.tcp_mut(key);
         match tcp.phase {
-            Phase::Connecting => self.forget(key),
             // It has said its last word, and perhaps has to say it again.
             Phase::Over if tcp.is_leaving => {}
-            Phase::Over => self.forget(key),
+            Phase::Connecting | Phase::Over => self.forget(key),
             // The peer is told that its data came for nothing (RFC 9293, section 3.6).
             _ if tcp.incoming.len() > 0 => self.abort(key),
             _ => {

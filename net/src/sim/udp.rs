@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use straightline_sched::sim::{self, Level};
 
 use super::handle::Handle;
+use super::hosts::route;
 use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
 
 pub(super) struct Udp {
@@ -120,9 +121,10 @@ impl State {
         self.note(key, || format!("sends {} bytes to {to}", bytes.len()));
         self.counters.packets_sent += 1;
         let link = self.wires.link(from.ip(), to.ip());
-        let (loss_chance, duplication_chance) = (link.loss_chance, link.duplication_chance);
-        let is_lost = self.random.chance(loss_chance) || self.is_cut(from, to);
-        let copies = 1 + u32::from(self.random.chance(duplication_chance));
+        let (datagram_loss_chance, datagram_duplication_chance) =
+            (link.datagram_loss_chance, link.datagram_duplication_chance);
+        let is_lost = self.random.chance(datagram_loss_chance) || self.is_cut(from, to);
+        let copies = 1 + u32::from(self.random.chance(datagram_duplication_chance));
         if is_lost {
             self.lose_datagram(from, to);
             return Ok(bytes.len());
@@ -233,7 +235,7 @@ impl State {
             }
             return Ok((local, to));
         }
-        let (ip, to) = self.hosts.route(to)?;
+        let (ip, to) = route(to)?;
         Ok((SocketAddr::new(ip, local.port()), to))
     }
 

@@ -193,12 +193,12 @@ impl State {
             return Ok(count);
         }
         end.buffer.drain(..count);
-        let peer = end.peer;
+        let writer = end.peer;
         self.note(key, || format!("reads {count} bytes"));
         self.update_unix(key, false);
-        if let Some(peer) = peer {
+        if let Some(writer) = writer {
             let has_room = self.end_mut(key).has_ample_room();
-            self.update_unix(peer, has_room);
+            self.update_unix(writer, has_room);
         }
         Ok(count)
     }
@@ -228,7 +228,7 @@ impl State {
     }
 
     /// What an end will do no more, its peer cannot do either.
-    pub(super) fn shutdown_unix(&mut self, key: SocketKey, how: Shutdown) -> io::Result<()> {
+    pub(super) fn shutdown_unix(&mut self, key: SocketKey, how: Shutdown) {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         self.note(key, || format!("is shut down: {how:?}"));
         let end = self.end_mut(key);
@@ -242,7 +242,6 @@ impl State {
             end.write_shut |= read;
             self.update_unix(peer, true);
         }
-        Ok(())
     }
 
     pub(super) fn close_unix(&mut self, key: SocketKey) {

@@ -42,6 +42,7 @@
 //! turns; `trace` words what they did; `settings` and `check` are what one calls.
 
 mod check;
+mod host;
 mod plan;
 mod runner;
 mod settings;
@@ -53,6 +54,7 @@ use std::time::Duration;
 use crate::driver::World;
 pub use crate::driver::{Device, Level, Random};
 pub use check::{Check, check};
+pub use host::{host, on_host};
 pub use plan::plan;
 pub(crate) use runner::add_shard;
 pub use settings::{Failure, FailureKind, Sim};

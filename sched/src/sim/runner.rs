@@ -137,11 +137,14 @@ pub(crate) fn add_shard<T: 'static>(
     root: impl FnOnce() -> T + 'static,
     settle: impl FnOnce(Result<T, JoinError>) + 'static,
 ) -> io::Result<()> {
+    let shards = world.local(Shards::default);
+    let number = shards.made.replace(shards.made.get() + 1);
+    if number > 0 {
+        world.note(|| format!("starts shard {number}"));
+    }
     let shard = Shard::new(config, Driver::simulated(world));
     let handle = shard.spawn(Builder::new().name("root"), spawned_at, None, root)?;
     let root = RootFiber { handle: RefCell::new(Some(handle)), settle: Cell::new(Some(settle)) };
-    let shards = world.local(Shards::default);
-    let number = shards.made.replace(shards.made.get() + 1);
     shards.list.borrow_mut().push(Rc::new(SimShard {
         shard,
         number,

@@ -58,9 +58,9 @@ impl fmt::Display for Kind {
 /// Opens a listener as the straightline server opens its own; accepted connections inherit
 /// `TCP_NODELAY`.
 fn listen() -> io::Result<TcpListener> {
-    let listener = ListenOptions::new().bind(ANY_PORT)?;
+    let listener = ListenOptions::new().bind(ANY_PORT)?.into_std()?;
     announce(listener.local_addr()?);
-    Ok(listener.into_std())
+    Ok(listener)
 }
 
 fn announce(address: impl fmt::Display) {

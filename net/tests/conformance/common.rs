@@ -1,0 +1,78 @@
+//! What the programs share.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use straightline_net::sim::{Link, network};
+use straightline_net::{TcpListener, TcpStream};
+use straightline_sched::sim::{self, Check};
+use straightline_sched::{self as sched};
+
+/// Runs `body` on the system's sockets and in simulations.
+pub(crate) fn on_both(body: impl Fn() + Clone + Send + 'static) {
+    on_the_system(body.clone());
+    in_simulations(body);
+}
+
+/// Runs `body` on the system's sockets.
+pub(crate) fn on_the_system(body: impl Fn() + Send + 'static) {
+    let (tell, told) = mpsc::channel();
+    let runner = thread::spawn(move || {
+        sched::run(body).expect("a shard can be made");
+        let _ = tell.send(());
+    });
+    match told.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs on the system's sockets"),
+        _ => runner.join().expect("it succeeds on the system's sockets"),
+    }
+}
+
+pub(crate) fn in_simulations(body: impl Fn() + Clone + 'static) {
+    Check::new().seeds(10).run(body.clone());
+    Check::new().seeds(20).run(move || {
+        network().set_link(Link::draw(&mut sim::fork_random()));
+        body();
+    });
+}
+
+/// A client and the server's side of its connection.
+pub(crate) fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    (client, listener.accept().expect("the client").0)
+}
+
+/// What an operation that has to fail says.
+pub(crate) fn kind<T>(result: io::Result<T>) -> ErrorKind {
+    match result {
+        Ok(_) => panic!("it should fail"),
+        Err(error) => error.kind(),
+    }
+}
+
+/// Waits until there is something to read, without reading it: data, the end, or an error. Returns
+/// what a peek says.
+pub(crate) fn arrival(stream: &TcpStream) -> io::Result<usize> {
+    stream.peek(&mut [0])
+}
+
+/// Waits until so many bytes can be read.
+pub(crate) fn arrived(stream: &TcpStream, count: usize) {
+    let mut buffer = vec![0; count];
+    while stream.peek(&mut buffer).expect("data") < count {
+        sched::sleep(Duration::from_millis(1));
+    }
+}
+
+pub(crate) fn read_to_end(mut stream: impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("an end");
+    all
+}
+
+/// Bytes of which each run of a few is another.
+pub(crate) fn pattern(count: usize) -> Vec<u8> {
+    (0..count).map(|index| (index % 251 + index / 251 % 13).to_le_bytes()[0]).collect()
+}

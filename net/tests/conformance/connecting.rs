@@ -1,0 +1,209 @@
+//! How a connection comes about, or does not.
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+
+use straightline_net::{ListenOptions, TcpListener, TcpStream, lookup_host};
+use straightline_sched as sched;
+
+use crate::common::{arrival, kind, on_both, read_to_end};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn listener() -> (TcpListener, std::net::SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[test]
+fn nobody_listens() {
+    on_both(|| {
+        let (closed, address) = listener();
+        drop(closed);
+        assert_eq!(kind(TcpStream::connect(address)), ErrorKind::ConnectionRefused);
+        let timed = TcpStream::connect_timeout(&address, PATIENCE);
+        assert_eq!(kind(timed), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn the_ends_know_each_other() {
+    on_both(|| {
+        let (listener, address) = listener();
+        let client = TcpStream::connect(address).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        assert_eq!(client.peer_addr().unwrap(), address);
+        assert_eq!(server.local_addr().unwrap(), address);
+        assert_eq!(client.local_addr().unwrap(), peer);
+        assert_eq!(server.peer_addr().unwrap(), peer);
+        assert!(server.nodelay().unwrap());
+        client.set_nodelay(true).unwrap();
+        assert!(client.nodelay().unwrap());
+        let other = TcpStream::connect(address).unwrap();
+        assert_ne!(other.local_addr().unwrap(), client.local_addr().unwrap());
+        listener.accept().unwrap();
+    });
+}
+
+#[test]
+fn a_connection_is_there_before_it_is_accepted() {
+    on_both(|| {
+        let (listener, address) = listener();
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"early").unwrap();
+        drop(client);
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(read_to_end(server), b"early");
+    });
+}
+
+#[test]
+fn nobody_is_there_to_be_accepted() {
+    on_both(|| {
+        let (listener, address) = listener();
+        assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
+        let _client = TcpStream::connect(address).unwrap();
+        let _server = loop {
+            match listener.try_accept() {
+                Ok((server, _)) => break server,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            listener.wait_readable().unwrap();
+        };
+        assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn those_who_came_are_accepted_in_their_order() {
+    on_both(|| {
+        let (listener, address) = listener();
+        let clients: Vec<_> = (0..5)
+            .map(|_| {
+                // One after the other, also where packets overtake each other.
+                let client = TcpStream::connect(address).unwrap();
+                sched::sleep(Duration::from_millis(if sched::sim::is_simulated() {
+                    500
+                } else {
+                    1
+                }));
+                client
+            })
+            .collect();
+        for client in clients {
+            assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_listener_that_closes_sends_those_away_who_wait() {
+    on_both(|| {
+        let (listener, address) = listener();
+        let mut client = TcpStream::connect(address).unwrap();
+        drop(listener);
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(kind(TcpStream::connect(address)), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn an_address_is_taken_while_somebody_listens() {
+    on_both(|| {
+        let (first, address) = listener();
+        let error = TcpListener::bind(address).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")));
+        drop(first);
+        TcpListener::bind(address).unwrap();
+    });
+}
+
+#[test]
+fn a_group_shares_one_port() {
+    on_both(|| {
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let group = ListenOptions::new().bind_group(any, 3).unwrap();
+        let ports: BTreeSet<_> = group.iter().map(|one| one.local_addr().unwrap()).collect();
+        assert_eq!(ports.len(), 1);
+        let address = *ports.first().unwrap();
+        assert_eq!(kind(TcpListener::bind(address)), ErrorKind::AddrInUse);
+        let group: Vec<_> =
+            group.into_iter().map(|one| TcpListener::from_bound(one).unwrap()).collect();
+        let clients: Vec<_> = (0..30).map(|_| TcpStream::connect(address).unwrap()).collect();
+        // Each has one server, whichever of the three it is.
+        let mut accepted = BTreeSet::new();
+        while accepted.len() < clients.len() {
+            for listener in &group {
+                match listener.try_accept() {
+                    Ok((_, peer)) => assert!(accepted.insert(peer)),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+            }
+            sched::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn a_listener_on_all_addresses_is_reached_at_each() {
+    on_both(|| {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(server.local_addr().unwrap(), client.peer_addr().unwrap());
+    });
+}
+
+#[test]
+fn a_name_is_connected_to() {
+    on_both(|| {
+        let (listener, address) = listener();
+        let client = TcpStream::connect(("localhost", address.port())).unwrap();
+        assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+        let found: Vec<_> = lookup_host("localhost:5").unwrap().collect();
+        assert!(found.contains(&"127.0.0.1:5".parse().unwrap()));
+        let literal: Vec<_> = lookup_host("10.1.2.3:5").unwrap().collect();
+        assert_eq!(literal, ["10.1.2.3:5".parse().unwrap()]);
+        assert!(lookup_host("no-such-host.invalid:5").is_err());
+        assert_eq!(kind(lookup_host("::1:5")), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn a_full_backlog_is_waited_for() {
+    on_both(|| {
+        let options = ListenOptions::new().backlog(0);
+        let bound = options.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = TcpListener::from_bound(bound).unwrap();
+        let address = listener.local_addr().unwrap();
+        let first = TcpStream::connect(address).unwrap();
+        arrived_at(&listener);
+        // Linux tries again after a second.
+        let second = sched::spawn(move || TcpStream::connect_timeout(&address, PATIENCE));
+        sched::sleep(Duration::from_millis(100));
+        assert!(!second.is_finished());
+        assert_eq!(listener.accept().unwrap().1, first.local_addr().unwrap());
+        let second = second.join().unwrap().unwrap();
+        assert_eq!(listener.accept().unwrap().1, second.local_addr().unwrap());
+    });
+}
+
+/// Waits until somebody is in the backlog.
+fn arrived_at(listener: &TcpListener) {
+    listener.wait_readable().unwrap();
+}
+
+#[test]
+fn a_client_that_went_before_it_was_accepted_has_an_end() {
+    on_both(|| {
+        let (listener, address) = listener();
+        drop(TcpStream::connect(address).unwrap());
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(arrival(&server).unwrap(), 0);
+    });
+}

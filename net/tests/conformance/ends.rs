@@ -1,0 +1,125 @@
+//! The end of a stream: half-closes, reads and writes after them.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use crate::common::{arrival, connected, kind, on_both, read_to_end};
+
+#[test]
+fn the_end_comes_after_all_data_and_repeats() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        client.write_all(b"the last words").unwrap();
+        drop(client);
+        assert_eq!(read_to_end(&server), b"the last words");
+        for _ in 0..3 {
+            assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+            assert_eq!(server.try_read(&mut [0; 8]).unwrap(), 0);
+            assert_eq!(server.peek(&mut [0; 8]).unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_half_closed_stream_goes_on_in_the_other_direction() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        client.write_all(b"question").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_to_end(&server), b"question");
+        server.write_all(b"answer, part one; ").unwrap();
+        server.write_all(b"part two").unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_to_end(&client), b"answer, part one; part two");
+    });
+}
+
+#[test]
+fn a_write_after_ones_own_shutdown_is_a_broken_pipe() {
+    on_both(|| {
+        let (mut client, server) = connected();
+        client.shutdown(Shutdown::Write).unwrap();
+        for _ in 0..2 {
+            assert_eq!(kind(client.write(b"x")), ErrorKind::BrokenPipe);
+        }
+        client.shutdown(Shutdown::Write).unwrap(); // again is no error
+        assert_eq!(arrival(&server).unwrap(), 0);
+        assert_eq!(server.local_addr().unwrap(), client.peer_addr().unwrap());
+    });
+}
+
+#[test]
+fn a_shut_down_reader_gets_what_is_there_and_then_the_end() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        server.write_all(b"!").unwrap();
+        assert_eq!(arrival(&client).unwrap(), 1);
+        client.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 1);
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+        client.write_all(b"still open this way").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_to_end(&server), b"still open this way");
+    });
+}
+
+#[test]
+fn reads_and_writes_of_nothing_say_nothing() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        assert_eq!(client.write(&[]).unwrap(), 0);
+        assert_eq!(kind(client.try_read(&mut [])), ErrorKind::WouldBlock);
+        server.write_all(b"!").unwrap();
+        assert_eq!(client.read(&mut []).unwrap(), 0);
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 1);
+    });
+}
+
+#[test]
+fn both_ends_may_close_at_once() {
+    on_both(|| {
+        let (client, server) = connected();
+        client.shutdown(Shutdown::Both).unwrap();
+        server.shutdown(Shutdown::Both).unwrap();
+        assert_eq!(read_to_end(&client), b"");
+        assert_eq!(read_to_end(&server), b"");
+    });
+}
+
+#[test]
+fn a_connection_that_ended_both_ways_has_no_peer() {
+    on_both(|| {
+        let (client, server) = connected();
+        let address = client.local_addr().unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(arrival(&client).unwrap(), 0);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(arrival(&server).unwrap(), 0);
+        // The one that ended last hears that this has arrived, and then is not connected.
+        while client.peer_addr().is_ok() {
+            straightline_sched::yield_now();
+        }
+        assert_eq!(kind(client.peer_addr()), ErrorKind::NotConnected);
+        assert_eq!(kind(client.shutdown(Shutdown::Write)), ErrorKind::NotConnected);
+        assert_eq!(client.local_addr().unwrap(), address);
+    });
+}
+
+#[test]
+fn an_end_is_seen_by_peers_that_only_write() {
+    on_both(|| {
+        let (client, mut server) = connected();
+        drop(client);
+        assert_eq!(arrival(&server).unwrap(), 0);
+        // The first may go out; it is answered by a reset, and then nothing goes out any more.
+        let error = loop {
+            match server.write(b"is anybody there?") {
+                Ok(_) => straightline_sched::yield_now(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    });
+}

@@ -1,0 +1,115 @@
+//! Buffers that fill, and what is large.
+
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::rc::Rc;
+
+use straightline_sched as sched;
+
+use crate::common::{arrived, connected, on_both, pattern, read_to_end};
+
+const LARGE: usize = 600_000;
+
+#[test]
+fn all_of_it_arrives_in_order() {
+    on_both(|| {
+        let (mut client, server) = connected();
+        let writer = sched::spawn(move || client.write_all(&pattern(LARGE)));
+        assert!(read_to_end(server) == pattern(LARGE));
+        writer.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn both_directions_can_be_full() {
+    on_both(|| {
+        let (client, server) = connected();
+        let (client, server) = (Rc::new(client), Rc::new(server));
+        let ends = [Rc::clone(&client), Rc::clone(&server)];
+        let writers = ends.map(|end| {
+            sched::spawn(move || {
+                (&*end).write_all(&pattern(LARGE)).unwrap();
+                end.shutdown(std::net::Shutdown::Write).unwrap();
+            })
+        });
+        let readers = [client, server].map(|end| sched::spawn(move || read_to_end(&*end)));
+        readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() == pattern(LARGE)));
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_writer_waits_for_a_reader() {
+    on_both(|| {
+        let (client, server) = connected();
+        let client = Rc::new(client);
+        let (block, written) = (vec![7; 64 * 1024], Rc::new(std::cell::Cell::new(0)));
+        let (writer, count) = (Rc::clone(&client), Rc::clone(&written));
+        let writing = sched::spawn(move || {
+            loop {
+                let Ok(some) = (&*writer).write(&block) else { return };
+                count.set(count.get() + some);
+            }
+        });
+        arrived(&server, 1);
+        // It stops some time, though nobody reads.
+        let mut before = 0;
+        while written.get() > before {
+            before = written.get();
+            sched::sleep(std::time::Duration::from_millis(if sched::sim::is_simulated() {
+                20_000
+            } else {
+                200
+            }));
+        }
+        writing.cancel();
+        assert!(writing.join().unwrap_err().is_cancelled());
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        // What was written, and nothing else, is there to read.
+        assert_eq!(read_to_end(server).len(), written.get());
+    });
+}
+
+#[test]
+fn a_peek_takes_nothing() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        client.write_all(b"abc").unwrap();
+        arrived(&server, 3);
+        let mut buffer = [0; 8];
+        assert_eq!(server.peek(&mut buffer[..2]).unwrap(), 2);
+        assert_eq!(server.peek(&mut buffer).unwrap(), 3);
+        assert_eq!(server.read(&mut buffer).unwrap(), 3);
+        assert_eq!(&buffer[..3], b"abc");
+        let error = server.try_read(&mut buffer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn several_buffers_are_one() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        let slices = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cde")];
+        let mut count = client.write_vectored(&slices).unwrap();
+        while count < 5 {
+            count += client.write(&b"abcde"[count..]).unwrap();
+        }
+        arrived(&server, 5);
+        let (mut one, mut two) = ([0; 3], [0; 8]);
+        let mut slices = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+        assert_eq!(server.read_vectored(&mut slices).unwrap(), 5);
+        assert_eq!((&one, &two[..2]), (b"abc", &b"de"[..]));
+    });
+}
+
+#[test]
+fn a_short_read_leaves_nothing_behind() {
+    on_both(|| {
+        let (mut client, server) = connected();
+        client.write_all(b"abc").unwrap();
+        arrived(&server, 3);
+        assert_eq!(server.try_read(&mut [0; 2]).unwrap(), 2);
+        assert_eq!(server.try_read(&mut [0; 2]).unwrap(), 1);
+        assert_eq!(server.try_read(&mut [0; 2]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}

@@ -1,0 +1,16 @@
+//! The same programs over the system's sockets and over simulated ones.
+//!
+//! Each test is one body, which asserts what Linux does. It runs on real sockets first, then in the
+//! simulation: on a quiet network, and on networks drawn from the seeds, slow ones and narrow ones,
+//! with tiny buffers and pieces. Where the two differ, the simulation is wrong.
+
+mod common;
+
+mod clocks;
+mod connecting;
+mod ends;
+mod flow;
+mod resets;
+mod udp;
+mod unix;
+mod waits;

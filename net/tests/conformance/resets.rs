@@ -1,0 +1,108 @@
+//! Connections that are cut off.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use straightline_net::TcpStream;
+use straightline_sched as sched;
+
+use crate::common::{arrival, arrived, connected, kind, on_both};
+
+/// A stream whose peer closed it with something unread, after having sent `sent`.
+fn reset_after(sent: &[u8]) -> TcpStream {
+    let (mut client, mut server) = connected();
+    server.write_all(b"nobody reads this").unwrap();
+    arrived(&client, 17);
+    client.write_all(sent).unwrap();
+    drop(client);
+    server
+}
+
+#[test]
+fn a_close_with_unread_data_is_a_reset_after_what_was_sent() {
+    on_both(|| {
+        let mut server = reset_after(b"last words");
+        let mut text = Vec::new();
+        let error = server.read_to_end(&mut text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(text, b"last words");
+        // Told once.
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_writer_hears_of_a_reset_once_and_then_of_a_broken_pipe() {
+    on_both(|| {
+        let mut server = reset_after(b"");
+        let error = loop {
+            match server.write(b"x") {
+                Ok(_) => sched::yield_now(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_reset_connection_has_no_peer() {
+    on_both(|| {
+        let mut server = reset_after(b"");
+        assert_eq!(kind(arrival(&server)), ErrorKind::ConnectionReset);
+        assert_eq!(kind(server.peer_addr()), ErrorKind::NotConnected);
+        assert_eq!(kind(server.shutdown(Shutdown::Both)), ErrorKind::NotConnected);
+        assert!(server.local_addr().is_ok());
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn data_for_who_has_closed_is_answered_by_a_reset() {
+    on_both(|| {
+        let (client, mut server) = connected();
+        client.shutdown(Shutdown::Write).unwrap();
+        drop(client); // nothing was unread: no reset yet
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        assert_eq!(server.write(b"too late").unwrap() > 0, true);
+        let error = loop {
+            match server.write(b"x") {
+                Ok(_) => sched::yield_now(),
+                Err(error) => break error,
+            }
+        };
+        // The end had come before.
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
+    on_both(|| {
+        let (client, server) = connected();
+        let (reader, writer) = (std::rc::Rc::new(server), client);
+        let other = std::rc::Rc::clone(&reader);
+        let filling = sched::spawn(move || {
+            let block = vec![0; 64 * 1024];
+            loop {
+                if let Err(error) = (&*other).write_all(&block) {
+                    return error.kind();
+                }
+            }
+        });
+        let reading = sched::spawn(move || (&*reader).read(&mut [0]).map_err(|error| error.kind()));
+        arrived(&writer, 1);
+        drop(writer); // with unread data
+        let outcomes =
+            [filling.join().unwrap(), reading.join().unwrap().err().unwrap_or(ErrorKind::Other)];
+        // Whoever comes first is told of the reset, the other finds a closed connection.
+        assert!(
+            outcomes == [ErrorKind::ConnectionReset, ErrorKind::Other]
+                || outcomes == [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset],
+            "{outcomes:?}"
+        );
+    });
+}
