@@ -116,6 +116,7 @@ impl Client {
     fn behave(&mut self) -> u64 {
         let mut answers = 0;
         while sim::elapsed() < FAULTY {
+            let before = sim::elapsed();
             match deadline(PATIENCE, || self.exchange()) {
                 Ok(Ok(count)) => answers += count,
                 outcome if self.calm => panic!("not served, though all is well: {outcome:?}"),
@@ -124,6 +125,7 @@ impl Client {
             }
             let pause = self.random.duration(Duration::ZERO..=Duration::from_secs(10));
             sched::sleep(pause);
+            assert!(sim::elapsed() > before, "time stands still");
         }
         network().heal_all();
         self.hang_up();

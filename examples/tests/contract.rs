@@ -201,3 +201,29 @@ fn faults_are_told_on_stderr_with_a_failure() {
         }
     }
 }
+
+#[test]
+fn a_simulated_history_is_the_same_each_time() {
+    let trace = |seed: &str| output("simulated", &["--seed", seed, "--trace"]);
+    for seed in ["3", "4", "5"] {
+        let (one, other) = (trace(seed), trace(seed));
+        assert!(one.status.success() && other.status.success(), "{one:?}");
+        assert!(one.stdout == other.stdout, "seed {seed} has two histories");
+        let text = String::from_utf8(one.stdout).expect("text");
+        assert!(text.lines().all(|line| line.starts_with(' ')), "every line has a time");
+        assert!(text.contains("client 1#") && text.contains("bytes arrived"), "{seed}");
+    }
+    assert!(trace("3").stdout != trace("4").stdout);
+}
+
+#[test]
+fn simulated_histories_are_counted() {
+    let ended = output("simulated", &["--seeds", "20"]);
+    assert!(ended.status.success(), "{ended:?}");
+    let text = String::from_utf8(ended.stdout).expect("text");
+    let rate =
+        text.strip_prefix("seeds=20 failures=0 seeds_per_second=").expect("the promised line");
+    assert!(rate.trim_end().parse::<u64>().is_ok(), "{text}");
+    let refused = output("simulated", &["--seeds", "2", "--trace"]);
+    assert!(!refused.status.success() && !refused.stderr.is_empty());
+}
