@@ -31,8 +31,8 @@
 //!
 //! A listener or stream can be made on any thread, but belongs to the thread whose fiber first
 //! waits on it, and blocking calls panic outside of a fiber. To hand one to another shard take the
-//! standard library's type out of it (`into_std`) and wrap that on the other side; a listener can go
-//! as what it was before it belonged to a shard ([`BoundTcpListener`]).
+//! standard library's type out of it (`into_std`) and wrap that on the other side; a listener can
+//! go as what it was before it belonged to a shard ([`BoundTcpListener`]).
 //!
 //! Inside of a [simulation](straightline_sched::sim) the same types are sockets of a network in
 //! memory, see [`sim`].
@@ -48,6 +48,7 @@ pub mod compat;
 mod connect;
 pub mod inherit;
 mod io;
+mod listen;
 mod lookup;
 #[allow(unsafe_code)]
 mod raw_fd;
@@ -58,7 +59,8 @@ mod udp;
 mod unix;
 
 pub use bound::{BoundTcpListener, BoundUnixListener};
+pub use listen::ListenOptions;
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
-pub use tcp::{IntoAddr, ListenOptions, TcpListener, TcpStream};
+pub use tcp::{IntoAddr, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

@@ -390,16 +390,22 @@ as_std! {
     set_broadcast(broadcast: bool) -> (), or |_, broadcast| refuse_broadcast(broadcast);
     ttl() -> u32, or Handle::ttl;
     set_ttl(ttl: u32) -> (), or Handle::set_ttl;
-    multicast_loop_v4() -> bool, or |_| Err(not_simulated());
-    set_multicast_loop_v4(looped: bool) -> (), or |_, _| Err(not_simulated());
-    multicast_ttl_v4() -> u32, or |_| Err(not_simulated());
-    set_multicast_ttl_v4(ttl: u32) -> (), or |_, _| Err(not_simulated());
-    multicast_loop_v6() -> bool, or |_| Err(not_simulated());
-    set_multicast_loop_v6(looped: bool) -> (), or |_, _| Err(not_simulated());
-    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), or |_, _, _| Err(not_simulated());
-    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |_, _, _| Err(not_simulated());
-    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), or |_, _, _| Err(not_simulated());
-    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |_, _, _| Err(not_simulated());
+    multicast_loop_v4() -> bool, or no_group;
+    set_multicast_loop_v4(looped: bool) -> (), or |handle, _| no_group(handle);
+    multicast_ttl_v4() -> u32, or no_group;
+    set_multicast_ttl_v4(ttl: u32) -> (), or |handle, _| no_group(handle);
+    multicast_loop_v6() -> bool, or no_group;
+    set_multicast_loop_v6(looped: bool) -> (), or |handle, _| no_group(handle);
+    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (),
+        or |handle, _, _| no_group(handle);
+    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |handle, _, _| no_group(handle);
+    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (),
+        or |handle, _, _| no_group(handle);
+    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |handle, _, _| no_group(handle);
+}
+
+fn no_group<T>(_: &Handle) -> io::Result<T> {
+    Err(not_simulated())
 }
 
 fn refuse_broadcast(broadcast: bool) -> io::Result<()> {

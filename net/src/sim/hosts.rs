@@ -79,8 +79,8 @@ impl State {
     }
 }
 
-/// Names are told apart without regard to case (RFC 4343), and a final dot says only that nothing is
-/// to be appended.
+/// Names are told apart without regard to case (RFC 4343), and a final dot says only that nothing
+/// is to be appended.
 fn canonical(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }

@@ -35,7 +35,8 @@ pub struct Link {
     pub latency: RangeInclusive<Duration>,
     /// How much fits through in a second, for all packets of one host to one other together.
     pub bytes_per_second: Option<u64>,
-    /// How many bytes of a TCP stream travel as one piece: a read returns the pieces that are there.
+    /// How many bytes of a TCP stream travel as one piece: a read returns the pieces that are
+    /// there.
     pub segment_bytes: RangeInclusive<usize>,
     /// How much a stream keeps until it has arrived. A write that finds no room waits.
     pub send_buffer_bytes: usize,

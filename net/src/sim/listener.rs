@@ -164,9 +164,7 @@ impl State {
             .connections
             .values()
             .copied()
-            .filter(|&connection| {
-                matches!(self.tcp(connection).phase, Phase::Answering { listener } if listener == key)
-            })
+            .filter(|&connection| self.tcp(connection).phase == Phase::Answering { listener: key })
             .collect();
         queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
     }

@@ -33,9 +33,9 @@
 //! # What it does
 //!
 //! **TCP** travels in pieces ([`Link::segment_bytes`]), so that reads come back short; a full
-//! buffer at one end stops the writer at the other. Packets arrive in order, and get lost only where
-//! there is no way ([`Network::partition`], [`Network::vanish`]); then they are sent again, as Linux
-//! does, until that is given up. Handshakes, ends, resets, full backlogs: as Linux.
+//! buffer at one end stops the writer at the other. Packets arrive in order, and get lost only
+//! where there is no way ([`Network::partition`], [`Network::vanish`]); then they are sent again,
+//! as Linux does, until that is given up. Handshakes, ends, resets, full backlogs: as Linux.
 //!
 //! **Unix sockets** are immediate. Their path is a name in the simulation; no file is made, and it
 //! is free again when the listener is closed.

@@ -187,7 +187,8 @@ impl Network {
         self.strike(&Fault::AcceptAgain(address));
     }
 
-    /// From now on every accept fails with that error of the system; with `None` they succeed again.
+    /// From now on every accept fails with that error of the system; with `None` they succeed
+    /// again.
     ///
     /// Where descriptors or memory are missing (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), who waits
     /// to be accepted goes on waiting; any other error takes him away.

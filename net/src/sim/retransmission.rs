@@ -1,8 +1,8 @@
 //! When a connection sends again what was not answered, and when it gives up.
 //!
 //! As Linux with its defaults: first after 200 ms and the way there and back, then after twice the
-//! time each, of two minutes at most, sixteen times in all (`tcp_retries2`): a quarter of an hour. A
-//! handshake begins with a second, and is given up after 127 (`tcp_syn_retries`).
+//! time each, of two minutes at most, sixteen times in all (`tcp_retries2`): a quarter of an hour.
+//! A handshake begins with a second, and is given up after 127 (`tcp_syn_retries`).
 //!
 //! The timer runs only when something was lost, see `wire`.
 

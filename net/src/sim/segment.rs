@@ -154,8 +154,8 @@ impl State {
         });
     }
 
-    /// When both directions are closed, or one of an orphan, the rest is a matter of time: a minute,
-    /// in which a peer that missed the last word can have it repeated.
+    /// When both directions are closed, or one of an orphan, the rest is a matter of time: a
+    /// minute, in which a peer that missed the last word can have it repeated.
     pub(super) fn settle(&mut self, key: SocketKey) {
         let is_orphan = self.is_orphan(key);
         let tcp = self.tcp_mut(key);

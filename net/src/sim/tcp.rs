@@ -4,12 +4,12 @@
 //! and then the end of the stream; a write brings the error once, and then `EPIPE`. The other half,
 //! what the network does to a connection, is `segment`.
 //!
-//! | phase        | is in it                                  | leaves it                           |
-//! |--------------|-------------------------------------------|-------------------------------------|
-//! | `Connecting` | who sent a SYN                            | SYN-ACK: `Open`; RST, time: `Over`  |
-//! | `Answering`  | who got a SYN, and nobody knows it yet    | any segment: `Open`; RST, time: gone |
-//! | `Open`       | both, until both directions are closed    | both ends known: `Over`; RST, time  |
-//! | `Over`       | whoever has a handle to what was          |                                     |
+//! | phase        | is in it                               | leaves it                         |
+//! |--------------|----------------------------------------|-----------------------------------|
+//! | `Connecting` | who sent a SYN                         | SYN-ACK: `Open`; RST, time: `Over` |
+//! | `Answering`  | who got a SYN, and nobody knows yet    | segment: `Open`; RST, time: gone  |
+//! | `Open`       | both, until both directions are closed | ends known, RST, time: `Over`     |
+//! | `Over`       | whoever has a handle to what was       |                                   |
 //!
 //! A connection that is closed by its program goes on until its end has arrived (an *orphan*), and
 //! resets a peer that goes on to talk to it.

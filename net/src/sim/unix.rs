@@ -1,7 +1,7 @@
 //! Unix sockets: two ends of one host, with nothing between them.
 //!
-//! As Linux has them: what is written is at the other end at once, a connect is decided at once, and
-//! a close with something unread is a reset for the peer.
+//! As Linux has them: what is written is at the other end at once, a connect is decided at once,
+//! and a close with something unread is a reset for the peer.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
