@@ -14,6 +14,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::socket::{recv, send, send_vectored};
 use crate::{TcpStream, UnixStream};
 
 /// A stream that is polled: `AsyncRead` and `AsyncWrite` of tokio (feature `tokio-io`) and of
@@ -97,11 +98,11 @@ macro_rules! impl_poll {
                 cx: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.io.poll_read(cx, buffer.len(), |stream| stream.recv(buffer))
+                self.io.poll_read(cx, buffer.len(), |stream| recv(stream, buffer))
             }
 
             fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-                self.io.poll_write(cx, |stream| stream.send(bytes))
+                self.io.poll_write(cx, |stream| send(stream, bytes))
             }
 
             fn poll_send_vectored(
@@ -109,7 +110,7 @@ macro_rules! impl_poll {
                 cx: &mut Context<'_>,
                 buffers: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                self.io.poll_write(cx, |stream| stream.send_vectored(buffers))
+                self.io.poll_write(cx, |stream| send_vectored(stream, buffers))
             }
 
             fn end(&self) -> io::Result<()> {

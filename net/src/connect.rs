@@ -17,7 +17,7 @@ use straightline_sched::{Interest, clock, sim, wait_for_armed};
 use crate::TcpStream;
 use crate::io::timed_out;
 use crate::lookup::Target;
-use crate::sim::EndHandle;
+use crate::sim::Handle;
 use crate::socket::Socket;
 
 /// Connects to the first address of `target` that answers.
@@ -110,9 +110,10 @@ enum Begun {
 
 fn begin(address: SocketAddr) -> io::Result<Begun> {
     if sim::is_simulated() {
-        return EndHandle::connect(address).map(|end| Begun::Connecting(TcpStream::simulated(end)));
+        let handle = Handle::connect_tcp(address)?;
+        return Ok(Begun::Connecting(TcpStream::wrap(Socket::Simulated(handle))));
     }
-    let stream = TcpStream::wrap(nonblocking_socket(address)?);
+    let stream = TcpStream::wrap(Socket::System(nonblocking_socket(address)?));
     match rustix::net::connect(&stream, &address) {
         Ok(()) => Ok(Begun::Connected(stream)),
         // Interrupted by a signal, a connect goes on by itself.
@@ -129,7 +130,7 @@ fn outcome(stream: &TcpStream) -> io::Result<Option<io::Result<()>>> {
     }
     let error = match stream.io.inner() {
         Socket::System(stream) => stream.take_error(),
-        Socket::Simulated(stream) => Ok(stream.end().take_error()),
+        Socket::Simulated(handle) => handle.take_error(),
     };
     Ok(Some(match error {
         Ok(None) => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -10,10 +11,12 @@ use std::time::{Duration, Instant};
 use straightline_sched::poll_checkpoint;
 use straightline_sched::{Interest, Source, Watch, checkpoint, clock};
 
+use crate::socket::Socket;
+
 /// A non-blocking stream and what is known about its readiness.
 #[derive(Debug)]
-pub(crate) struct Io<S: Watch> {
-    source: Source<S>,
+pub(crate) struct Io<S: AsFd> {
+    source: Source<Socket<S>>,
     /// The last read proved that nothing is left: wait before the next one.
     drained: Cell<bool>,
     /// A read that returns less than asked for proves that, too.
@@ -23,8 +26,8 @@ pub(crate) struct Io<S: Watch> {
     write_timeout: Cell<Option<Duration>>,
 }
 
-impl<S: Watch> Io<S> {
-    pub(crate) fn new(stream: S, short_read_drains: bool) -> Self {
+impl<S: AsFd> Io<S> {
+    pub(crate) fn new(stream: Socket<S>, short_read_drains: bool) -> Self {
         Self {
             source: Source::new(stream),
             drained: Cell::new(false),
@@ -42,11 +45,11 @@ impl<S: Watch> Io<S> {
         }
     }
 
-    pub(crate) fn inner(&self) -> &S {
+    pub(crate) fn inner(&self) -> &Socket<S> {
         self.source.inner()
     }
 
-    pub(crate) fn into_inner(self) -> S {
+    pub(crate) fn into_inner(self) -> Socket<S> {
         self.source.into_inner()
     }
 
@@ -54,7 +57,7 @@ impl<S: Watch> Io<S> {
     pub(crate) fn try_read(
         &self,
         asked: usize,
-        read: impl FnOnce(&S) -> io::Result<usize>,
+        read: impl FnOnce(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let result = read(self.source.inner());
         let drained = match &result {
@@ -90,7 +93,7 @@ impl<S: Watch> Io<S> {
     }
 
     /// What is waited for.
-    pub(crate) fn source(&self) -> &Source<S> {
+    pub(crate) fn source(&self) -> &Source<Socket<S>> {
         &self.source
     }
 
@@ -120,7 +123,7 @@ impl<S: Watch> Io<S> {
     pub(crate) fn read(
         &self,
         asked: usize,
-        mut read: impl FnMut(&S) -> io::Result<usize>,
+        mut read: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         // Before anything is read: it may raise, and what was read would be lost.
         checkpoint();
@@ -142,7 +145,7 @@ impl<S: Watch> Io<S> {
     /// Writes with `write` and waits as long as it would block.
     pub(crate) fn write(
         &self,
-        mut write: impl FnMut(&S) -> io::Result<usize>,
+        mut write: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         // Before anything is written: it may raise, and the count would be lost.
         checkpoint();
@@ -160,13 +163,13 @@ impl<S: Watch> Io<S> {
 }
 
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
-impl<S: Watch> Io<S> {
+impl<S: AsFd> Io<S> {
     /// The poll of a future that reads; the timeout does not apply.
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
         asked: usize,
-        mut read: impl FnMut(&S) -> io::Result<usize>,
+        mut read: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         ready!(poll_checkpoint(cx));
         loop {
@@ -186,7 +189,7 @@ impl<S: Watch> Io<S> {
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(&S) -> io::Result<usize>,
+        mut write: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         ready!(poll_checkpoint(cx));
         loop {
@@ -315,7 +318,7 @@ macro_rules! impl_stream {
             /// A cancel or a deadline is raised before anything is read: what is there, or arrives
             /// later, stays for the next read.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.read(buffer.len(), |stream| stream.recv(buffer))
+                self.io.read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
             /// A yield point, as `read`.
@@ -324,7 +327,7 @@ macro_rules! impl_stream {
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let asked = buffers.iter().map(|buffer| buffer.len()).sum();
-                self.io.read(asked, |stream| stream.recv_vectored(buffers))
+                self.io.read(asked, |stream| crate::socket::recv_vectored(stream, buffers))
             }
         }
 
@@ -341,7 +344,7 @@ macro_rules! impl_stream {
             /// A cancel or a deadline is raised before anything is written. (One that ends a
             /// `write_all` of several writes leaves the peer with a part: close the stream then.)
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.io.write(|stream| stream.send(bytes))
+                self.io.write(|stream| crate::socket::send(stream, bytes))
             }
 
             /// A yield point, as `write`.
@@ -349,7 +352,7 @@ macro_rules! impl_stream {
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
             ) -> std::io::Result<usize> {
-                self.io.write(|stream| stream.send_vectored(buffers))
+                self.io.write(|stream| crate::socket::send_vectored(stream, buffers))
             }
 
             /// Does nothing: there is no buffer here. Not a yield point.
@@ -407,7 +410,7 @@ macro_rules! impl_stream {
             ///
             /// On a thread that runs no shard.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.try_read(buffer.len(), |stream| stream.recv(buffer))
+                self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
             /// Whether the last read proved that nothing is left. To try again before waiting is
@@ -467,12 +470,14 @@ macro_rules! impl_stream {
             ///
             /// As std's.
             pub fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
-                self.io.inner().shutdown(how)
+                crate::socket::shutdown(self.io.inner(), how)
             }
         }
 
-        /// Panics in a simulation, which has no descriptors.
         impl std::os::fd::AsFd for $stream {
+            /// # Panics
+            ///
+            /// If it is simulated: such a stream has no descriptor.
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
                 self.io.inner().descriptor()
             }

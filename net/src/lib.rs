@@ -31,13 +31,18 @@
 //!
 //! A listener or stream can be made on any thread, but belongs to the thread whose fiber first
 //! waits on it, and blocking calls panic outside of a fiber. To hand one to another shard take the
-//! standard library's type out of it (`into_std`) and wrap that on the other side.
+//! standard library's type out of it (`into_std`) and wrap that on the other side; a listener can
+//! go as what it was before it belonged to a shard ([`BoundTcpListener`]).
+//!
+//! Inside of a [simulation](straightline_sched::sim) the same types are sockets of a network in
+//! memory, see [`sim`].
 //!
 //! Names are resolved by the system's resolver, which blocks, and so runs on other threads
 //! ([`lookup_host`]); an address never leaves the fiber.
 
 #![deny(unsafe_code)]
 
+mod bound;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 pub mod compat;
 mod connect;
@@ -53,8 +58,9 @@ mod tcp;
 mod udp;
 mod unix;
 
-pub use listen::{BoundTcpListener, ListenOptions};
+pub use bound::{BoundTcpListener, BoundUnixListener};
+pub use listen::ListenOptions;
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
 pub use tcp::{IntoAddr, TcpListener, TcpStream};
 pub use udp::UdpSocket;
-pub use unix::{BoundUnixListener, UnixListener, UnixStream};
+pub use unix::{UnixListener, UnixStream};

@@ -1,16 +1,16 @@
-//! Opening listeners, on whatever thread, for whichever shard.
+//! Opening listeners of TCP, on whatever thread, for whichever shard.
 
 use std::io;
 use std::net::{self, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use straightline_sched::sim;
 
-use crate::sim::BoundListener;
-use crate::socket::no_descriptor;
+use crate::bound::{BoundTcpListener, Kind};
+use crate::sim::Handle;
 
-/// How to open a listener, where the defaults of [`TcpListener::bind`] do not do.
+/// How to open a listener, where the defaults of
+/// [`TcpListener::bind`](crate::TcpListener::bind) do not do.
 ///
 /// ```
 /// use straightline_net::ListenOptions;
@@ -24,73 +24,6 @@ use crate::socket::no_descriptor;
 pub struct ListenOptions {
     backlog: i32,
     nodelay: bool,
-}
-
-/// A listener that is open, and belongs to no shard yet: it can go to any thread, where
-/// [`TcpListener::from_bound`](crate::TcpListener::from_bound) takes it; that one's example shows
-/// it.
-#[derive(Debug)]
-pub struct BoundTcpListener {
-    pub(crate) kind: BoundKind,
-}
-
-#[derive(Debug)]
-pub(crate) enum BoundKind {
-    System(net::TcpListener),
-    Simulated(BoundListener),
-}
-
-impl BoundTcpListener {
-    /// The address that is listened on, with the real port.
-    ///
-    /// # Errors
-    ///
-    /// As std's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match &self.kind {
-            BoundKind::System(listener) => listener.local_addr(),
-            BoundKind::Simulated(listener) => listener.address(),
-        }
-    }
-
-    /// The standard library's listener, non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` in a simulation; the listener is closed then.
-    ///
-    /// ```
-    /// use straightline_net::ListenOptions;
-    ///
-    /// let bound = ListenOptions::new().bind("127.0.0.1:0".parse().unwrap())?;
-    /// let listener: std::net::TcpListener = bound.into_std()?;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn into_std(self) -> io::Result<net::TcpListener> {
-        match self.kind {
-            BoundKind::System(listener) => Ok(listener),
-            BoundKind::Simulated(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a simulated listener has no descriptor",
-            )),
-        }
-    }
-}
-
-/// For options of the socket; panics in a simulation, which has no descriptors.
-impl AsFd for BoundTcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.kind {
-            BoundKind::System(listener) => listener.as_fd(),
-            BoundKind::Simulated(_) => no_descriptor(),
-        }
-    }
-}
-
-impl From<net::TcpListener> for BoundTcpListener {
-    fn from(listener: net::TcpListener) -> Self {
-        Self { kind: BoundKind::System(listener) }
-    }
 }
 
 impl ListenOptions {
@@ -113,8 +46,8 @@ impl ListenOptions {
         self
     }
 
-    /// Opens one listener, non-blocking. It can go to any thread, where
-    /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) takes it.
+    /// Opens one listener. It can go to any thread, or in a simulation to any shard, where
+    /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) makes it one of that.
     ///
     /// Not a yield point.
     ///
@@ -123,10 +56,11 @@ impl ListenOptions {
     /// What the system said, with the address in the message.
     pub fn bind(&self, address: SocketAddr) -> io::Result<BoundTcpListener> {
         if sim::is_simulated() {
-            let mut group = self.simulate(address, 1)?;
-            return group.pop().ok_or_else(|| io::Error::other("a group of none"));
+            let mut group = self.bind_simulated(address, 1)?;
+            return Ok(group.remove(0));
         }
-        Ok(net::TcpListener::from(self.open(address, |_| Ok(()))?).into())
+        let socket = self.open(address, |_| Ok(()))?;
+        Ok(net::TcpListener::from(socket).into())
     }
 
     /// Opens `count` listeners on one address, one for each shard; with port 0 they share the port
@@ -151,7 +85,7 @@ impl ListenOptions {
     ) -> io::Result<Vec<BoundTcpListener>> {
         assert!(count > 0, "a group of no listeners");
         if sim::is_simulated() {
-            return self.simulate(address, count);
+            return self.bind_simulated(address, count);
         }
         let mut group = Vec::with_capacity(count);
         if cfg!(target_os = "linux") {
@@ -160,19 +94,17 @@ impl ListenOptions {
             // between bind and listen.
             let first =
                 self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
-            let first = net::TcpListener::from(first);
-            let address = first.local_addr()?;
-            group.push(first.into());
+            group.push(BoundTcpListener::from(net::TcpListener::from(first)));
+            let address = group[0].local_addr()?;
             for _ in 1..count {
-                let other = self.open(address, |socket| socket.set_reuse_port(true))?;
-                group.push(net::TcpListener::from(other).into());
+                let member = self.open(address, |socket| socket.set_reuse_port(true))?;
+                group.push(net::TcpListener::from(member).into());
             }
         } else {
-            let first = net::TcpListener::from(self.open(address, |_| Ok(()))?);
+            group.push(self.bind(address)?);
             for _ in 1..count {
-                group.push(first.try_clone()?.into());
+                group.push(group[0].try_clone()?);
             }
-            group.push(first.into());
         }
         Ok(group)
     }
@@ -191,7 +123,7 @@ impl ListenOptions {
         before_bind: impl FnOnce(&Socket) -> io::Result<()>,
         after_bind: impl FnOnce(&Socket) -> io::Result<()>,
     ) -> io::Result<Socket> {
-        let open = || -> io::Result<Socket> {
+        let open = || {
             let domain = Domain::for_address(address);
             let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
@@ -208,23 +140,28 @@ impl ListenOptions {
             socket.listen(self.backlog)?;
             Ok(socket)
         };
-        open().map_err(|error| told(address, &error))
+        open().map_err(|error| cannot_listen(address, &error))
     }
 
-    fn simulate(&self, address: SocketAddr, count: usize) -> io::Result<Vec<BoundTcpListener>> {
-        let group = BoundListener::listen(address, count, self.backlog, self.nodelay);
-        let group = group.map_err(|error| told(address, &error))?;
-        let bound = |listener| BoundTcpListener { kind: BoundKind::Simulated(listener) };
+    fn bind_simulated(
+        &self,
+        address: SocketAddr,
+        count: usize,
+    ) -> io::Result<Vec<BoundTcpListener>> {
+        let group = Handle::listen(address, count, self.backlog, self.nodelay);
+        let group = group.map_err(|error| cannot_listen(address, &error))?;
+        let bound =
+            |handle: Handle| BoundTcpListener { kind: Kind::Simulated(handle.into_bound()) };
         Ok(group.into_iter().map(bound).collect())
     }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn told(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

@@ -52,7 +52,8 @@ pub struct Addresses {
     others: vec::IntoIter<SocketAddr>,
 }
 
-/// Resolves a host name, with the system's resolver.
+/// Resolves a host name, with the system's resolver; in a simulation with that of its
+/// [network](crate::sim::Network::name).
 ///
 /// # Blocking
 ///
@@ -94,7 +95,7 @@ impl Target {
             Kind::Name(name, port) => (name, port),
         };
         if sim::is_simulated() {
-            return Ok(crate::sim::lookup(&name, port)?.into());
+            return crate::sim::resolve(&name, port).map(Addresses::from);
         }
         let found = offload(move || {
             let found: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();

@@ -1,59 +1,23 @@
 //! A socket of the system, or of a simulation.
 //!
-//! Which one it is, is decided where it is made, and is one branch in each operation that always
-//! goes the same way.
+//! Which of them it is was decided when it was made, and is one branch of each operation.
 
-use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Shutdown, SocketAddr, UdpSocket};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
-use straightline_sched::sim::Device;
 use straightline_sched::{Watch, Watched};
 
-use crate::sim::{DatagramHandle, EndHandle};
+use crate::sim::Handle;
 
-pub(crate) enum Socket<S, V> {
+#[derive(Debug)]
+pub(crate) enum Socket<S> {
     System(S),
-    Simulated(V),
+    Simulated(Handle),
 }
 
-/// A connection.
-pub(crate) type Stream<S> = Socket<S, EndHandle>;
-
-pub(crate) trait Simulated {
-    /// What a shard watches.
-    fn device(&self) -> &Device;
-}
-
-/// What std's two kinds of streams have both.
-pub(crate) trait SystemStream: AsFd {
-    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
-}
-
-impl<S: AsFd, V: Simulated> Watch for Socket<S, V> {
-    #[inline]
-    fn watched(&self) -> Watched<'_> {
-        match self {
-            Self::System(socket) => Watched::Descriptor(socket.as_fd()),
-            Self::Simulated(socket) => Watched::Device(socket.device()),
-        }
-    }
-}
-
-impl<S, V> Socket<S, V> {
-    /// # Panics
-    ///
-    /// If it is simulated.
-    #[track_caller]
-    pub(crate) fn system(&self) -> &S {
-        match self {
-            Self::System(socket) => socket,
-            Self::Simulated(_) => no_descriptor(),
-        }
-    }
-
+impl<S> Socket<S> {
     /// # Panics
     ///
     /// If it is simulated.
@@ -61,183 +25,115 @@ impl<S, V> Socket<S, V> {
     pub(crate) fn into_system(self) -> S {
         match self {
             Self::System(socket) => socket,
-            Self::Simulated(_) => no_descriptor(),
+            Self::Simulated(_) => has_no_descriptor(),
         }
     }
 }
 
-impl<S: fmt::Debug, V: Simulated> fmt::Debug for Socket<S, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System(socket) => socket.fmt(f),
-            Self::Simulated(socket) => socket.device().fmt(f),
-        }
-    }
-}
-
-impl<S: AsFd, V> Socket<S, V> {
+impl<S: AsFd> Socket<S> {
     /// # Panics
     ///
     /// If it is simulated.
     #[track_caller]
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.system().as_fd()
+        match self {
+            Self::System(socket) => socket.as_fd(),
+            Self::Simulated(_) => has_no_descriptor(),
+        }
+    }
+}
+
+impl<S: AsFd> Watch for Socket<S> {
+    #[inline]
+    fn watched(&self) -> Watched<'_> {
+        match self {
+            Self::System(socket) => socket.watched(),
+            Self::Simulated(handle) => handle.device().watched(),
+        }
     }
 }
 
 #[cold]
 #[track_caller]
-pub(crate) fn no_descriptor() -> ! {
+pub(crate) fn has_no_descriptor() -> ! {
     panic!("straightline: a simulated socket has no descriptor")
 }
 
 // The system calls are made directly: through libc each of them would also switch the thread's
 // asynchronous cancellation on and off, which costs as much as the call's own preparations.
 
-impl<S: SystemStream> Stream<S> {
-    pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::System(stream) => recv(stream, buffer, RecvFlags::empty()),
-            Self::Simulated(stream) => stream.end().read(buffer, true),
+#[inline]
+pub(crate) fn recv<S: AsFd>(socket: &Socket<S>, buffer: &mut [u8]) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => {
+            let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
+            Ok(count)
         }
-    }
-
-    pub(crate) fn recv_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::System(stream) => recv(stream, buffer, RecvFlags::PEEK),
-            Self::Simulated(stream) => stream.end().read(buffer, false),
-        }
-    }
-
-    pub(crate) fn recv_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        match self {
-            Self::System(stream) => Ok(rustix::io::readv(stream, buffers)?),
-            Self::Simulated(stream) => {
-                let mut total = 0;
-                for buffer in buffers.iter_mut().filter(|buffer| !buffer.is_empty()) {
-                    match stream.end().read(buffer, true) {
-                        Ok(count) => total += count,
-                        // What was read before comes first.
-                        Err(error) if total == 0 => return Err(error),
-                        Err(_) => break,
-                    }
-                    if total == 0 {
-                        break; // the end
-                    }
-                }
-                Ok(total)
-            }
-        }
-    }
-
-    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::System(stream) => send(stream, bytes),
-            Self::Simulated(stream) => stream.end().write(bytes),
-        }
-    }
-
-    pub(crate) fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::System(stream) => {
-                let mut control = SendAncillaryBuffer::default();
-                Ok(rustix::net::sendmsg(stream, buffers, &mut control, NO_SIGNAL)?)
-            }
-            // One write, as the system's is.
-            Self::Simulated(stream) => {
-                let all: Vec<u8> = buffers.iter().flat_map(|buffer| &**buffer).copied().collect();
-                stream.end().write(&all)
-            }
-        }
-    }
-
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match self {
-            Self::System(stream) => stream.shutdown(how),
-            Self::Simulated(stream) => stream.end().shutdown(how),
-        }
+        Socket::Simulated(handle) => handle.recv(buffer),
     }
 }
 
-/// A socket for datagrams.
-pub(crate) type Datagrams = Socket<UdpSocket, DatagramHandle>;
-
-impl Datagrams {
-    pub(crate) fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        match self {
-            Self::System(socket) => socket.connect(peer),
-            Self::Simulated(socket) => {
-                socket.socket().connect(peer);
-                Ok(())
-            }
-        }
-    }
-
-    pub(crate) fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        match self {
-            Self::System(socket) => socket.send_to(bytes, to),
-            Self::Simulated(socket) => socket.socket().send_to(bytes, to),
-        }
-    }
-
-    pub(crate) fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        match self {
-            Self::System(socket) => socket.recv_from(buffer),
-            Self::Simulated(socket) => socket.socket().receive(buffer, true),
-        }
-    }
-
-    pub(crate) fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        match self {
-            Self::System(socket) => socket.peek_from(buffer),
-            Self::Simulated(socket) => socket.socket().receive(buffer, false),
-        }
-    }
-
-    pub(crate) fn send_datagram(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::System(socket) => send(socket, bytes),
-            Self::Simulated(socket) => socket.socket().send(bytes),
-        }
-    }
-
-    pub(crate) fn recv_datagram(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::System(socket) => recv(socket, buffer, RecvFlags::empty()),
-            Self::Simulated(socket) => Ok(socket.socket().receive(buffer, true)?.0),
-        }
-    }
-
-    pub(crate) fn peek_datagram(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::System(socket) => recv(socket, buffer, RecvFlags::PEEK),
-            Self::Simulated(socket) => Ok(socket.socket().receive(buffer, false)?.0),
-        }
+#[inline]
+pub(crate) fn recv_vectored<S: AsFd>(
+    socket: &Socket<S>,
+    buffers: &mut [IoSliceMut<'_>],
+) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => Ok(rustix::io::readv(socket, buffers)?),
+        Socket::Simulated(handle) => handle.recv_vectored(buffers),
     }
 }
 
-impl SystemStream for std::net::TcpStream {
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.shutdown(how)
+#[inline]
+pub(crate) fn recv_peek<S: AsFd>(socket: &Socket<S>, buffer: &mut [u8]) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => {
+            let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::PEEK)?;
+            Ok(count)
+        }
+        Socket::Simulated(handle) => handle.peek(buffer),
     }
 }
 
-impl SystemStream for std::os::unix::net::UnixStream {
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.shutdown(how)
+#[inline]
+pub(crate) fn send<S: AsFd>(socket: &Socket<S>, bytes: &[u8]) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => Ok(rustix::net::send(socket, bytes, NO_SIGNAL)?),
+        Socket::Simulated(handle) => handle.send(bytes),
     }
 }
 
-pub(crate) fn recv(socket: impl AsFd, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(socket, buffer, flags)?;
-    Ok(count)
+#[inline]
+pub(crate) fn send_vectored<S: AsFd>(
+    socket: &Socket<S>,
+    buffers: &[IoSlice<'_>],
+) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => {
+            let mut control = SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(socket, buffers, &mut control, NO_SIGNAL)?)
+        }
+        Socket::Simulated(handle) => handle.send_vectored(buffers),
+    }
 }
 
-pub(crate) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(socket, bytes, NO_SIGNAL)?)
+/// As std's `shutdown`, of whatever stream it is.
+pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result<()> {
+    match socket {
+        Socket::System(socket) => {
+            let how = match how {
+                Shutdown::Read => rustix::net::Shutdown::Read,
+                Shutdown::Write => rustix::net::Shutdown::Write,
+                Shutdown::Both => rustix::net::Shutdown::Both,
+            };
+            Ok(rustix::net::shutdown(socket, how)?)
+        }
+        Socket::Simulated(handle) => handle.shutdown(how),
+    }
 }
 
-/// A write to a stream whose peer is gone is an error, and no signal.
+/// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
+/// On systems without the flag std has set the corresponding socket option.
 const NO_SIGNAL: SendFlags = {
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     let flags = SendFlags::NOSIGNAL;

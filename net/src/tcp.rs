@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
 
+use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
 use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts};
-use crate::listen::{BoundKind, BoundTcpListener, ListenOptions};
+use crate::listen::ListenOptions;
 use crate::lookup::IntoTarget;
-use crate::sim::{EndHandle, ListenerHandle};
-use crate::socket::{Socket, Stream};
+use crate::socket::{Socket, recv_peek};
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///
@@ -35,7 +35,7 @@ use crate::socket::{Socket, Stream};
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    source: Source<Listening>,
+    source: Source<Socket<net::TcpListener>>,
 }
 
 /// A TCP connection, as [`std::net::TcpStream`].
@@ -73,10 +73,8 @@ pub struct TcpListener {
 /// is there, or arrives afterwards, is the next reader's. Close a stream whose `write_all` or
 /// `read_exact` unwound: those are several operations.
 pub struct TcpStream {
-    pub(crate) io: Io<Stream<net::TcpStream>>,
+    pub(crate) io: Io<net::TcpStream>,
 }
-
-type Listening = Socket<net::TcpListener, ListenerHandle>;
 
 impl TcpListener {
     /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`;
@@ -93,33 +91,34 @@ impl TcpListener {
         Self::from_bound(ListenOptions::new().bind(address)?)
     }
 
-    /// Makes a listener of the calling shard of one that was opened elsewhere.
+    /// Makes a listener of the calling thread's, or shard's, of one that is bound. Its example is
+    /// [`BoundTcpListener`]'s.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// If it cannot be made non-blocking; if it is of a simulation that is over.
-    ///
-    /// ```
-    /// use straightline_net::{ListenOptions, TcpListener};
-    /// use straightline_sched as sched;
-    ///
-    /// let bound = ListenOptions::new().bind("127.0.0.1:0".parse().unwrap())?;
-    /// let address = bound.local_addr()?;
-    /// let thread = std::thread::spawn(move || {
-    ///     sched::run(|| TcpListener::from_bound(bound)?.local_addr())?
-    /// });
-    /// assert_eq!(thread.join().unwrap()?, address);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn from_bound(bound: BoundTcpListener) -> io::Result<Self> {
-        match bound.kind {
-            BoundKind::System(listener) => Self::from_std(listener),
-            BoundKind::Simulated(listener) => {
-                Ok(Self { source: Source::new(Socket::Simulated(listener.open()?)) })
+    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and this is not its
+    /// simulation.
+    pub fn from_bound(listener: BoundTcpListener) -> io::Result<Self> {
+        match listener.kind {
+            Kind::System(listener) => Self::from_std(listener),
+            Kind::Simulated(bound) => {
+                let handle = bound.into_handle()?;
+                Ok(Self { source: Source::new(Socket::Simulated(handle)) })
             }
         }
+    }
+
+    /// The opposite of [`from_bound`](Self::from_bound): it can then go to another shard.
+    ///
+    /// Not a yield point.
+    pub fn into_bound(self) -> BoundTcpListener {
+        let kind = match self.source.into_inner() {
+            Socket::System(listener) => Kind::System(listener),
+            Socket::Simulated(handle) => Kind::Simulated(handle.into_bound()),
+        };
+        BoundTcpListener { kind }
     }
 
     /// Wraps a listener of the standard library, from whatever source.
@@ -136,7 +135,8 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// In a simulation.
+    /// If it is [simulated](crate::sim): it has no descriptor. See
+    /// [`into_bound`](Self::into_bound).
     pub fn into_std(self) -> net::TcpListener {
         self.source.into_inner().into_system()
     }
@@ -174,17 +174,17 @@ impl TcpListener {
     /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        match self.source.inner() {
+        let (stream, peer) = match self.source.inner() {
             Socket::System(listener) => {
                 let (stream, peer) = accept_nonblocking(listener)?;
-                Ok((TcpStream::wrap(stream), peer))
+                (Socket::System(stream), peer)
             }
-            Socket::Simulated(listener) => {
-                let stream = listener.accept()?;
-                let peer = stream.end().remote();
-                Ok((TcpStream::simulated(stream), peer.inet()))
+            Socket::Simulated(handle) => {
+                let (stream, peer) = handle.accept_tcp()?;
+                (Socket::Simulated(stream), peer)
             }
-        }
+        };
+        Ok((TcpStream::wrap(stream), peer))
     }
 
     /// Waits until somebody is likely to be there, or the fiber is woken for another reason.
@@ -218,13 +218,15 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self.source.inner() {
             Socket::System(listener) => listener.local_addr(),
-            Socket::Simulated(listener) => Ok(listener.listener().name.inet()),
+            Socket::Simulated(handle) => handle.local_addr(),
         }
     }
 }
 
-/// Panics in a simulation, which has no descriptors.
 impl AsFd for TcpListener {
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.inner().descriptor()
     }
@@ -316,24 +318,20 @@ impl TcpStream {
     /// If it cannot be made non-blocking.
     pub fn from_std(stream: net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self::wrap(stream))
+        Ok(Self::wrap(Socket::System(stream)))
     }
 
     /// The standard library's stream, still non-blocking.
     ///
     /// # Panics
     ///
-    /// In a simulation.
+    /// If it is [simulated](crate::sim): it has no descriptor.
     pub fn into_std(self) -> net::TcpStream {
         self.io.into_inner().into_system()
     }
 
-    pub(crate) fn wrap(stream: net::TcpStream) -> Self {
-        Self { io: Io::new(Socket::System(stream), SHORT_READ_DRAINS) }
-    }
-
-    pub(crate) fn simulated(stream: EndHandle) -> Self {
-        Self { io: Io::new(Socket::Simulated(stream), SHORT_READ_DRAINS) }
+    pub(crate) fn wrap(stream: Socket<net::TcpStream>) -> Self {
+        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
     }
 
     /// The address of the other end.
@@ -344,7 +342,7 @@ impl TcpStream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self.io.inner() {
             Socket::System(stream) => stream.peer_addr(),
-            Socket::Simulated(stream) => stream.end().peer_name().map(|name| name.inet()),
+            Socket::Simulated(handle) => handle.peer_addr(),
         }
     }
 
@@ -356,7 +354,7 @@ impl TcpStream {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self.io.inner() {
             Socket::System(stream) => stream.local_addr(),
-            Socket::Simulated(stream) => Ok(stream.end().name().inet()),
+            Socket::Simulated(handle) => handle.local_addr(),
         }
     }
 
@@ -369,10 +367,7 @@ impl TcpStream {
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         match self.io.inner() {
             Socket::System(stream) => stream.set_nodelay(nodelay),
-            Socket::Simulated(stream) => {
-                stream.end().nodelay.set(nodelay);
-                Ok(())
-            }
+            Socket::Simulated(handle) => handle.set_nodelay(nodelay),
         }
     }
 
@@ -384,7 +379,7 @@ impl TcpStream {
     pub fn nodelay(&self) -> io::Result<bool> {
         match self.io.inner() {
             Socket::System(stream) => stream.nodelay(),
-            Socket::Simulated(stream) => Ok(stream.end().nodelay.get()),
+            Socket::Simulated(handle) => handle.nodelay(),
         }
     }
 
@@ -425,7 +420,7 @@ impl TcpStream {
     /// ```
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // Asked for nothing, a count proves nothing: what was seen is still there.
-        self.io.read(0, |stream| stream.recv_peek(buffer))
+        self.io.read(0, |stream| recv_peek(stream, buffer))
     }
 }
 
@@ -434,7 +429,10 @@ impl_timeouts!(TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.inner().fmt(f)
+        match self.io.inner() {
+            Socket::System(stream) => stream.fmt(f),
+            Socket::Simulated(handle) => handle.fmt(f),
+        }
     }
 }
 

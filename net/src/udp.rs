@@ -5,12 +5,12 @@ use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use straightline_sched::sim;
+use straightline_sched::sim::is_simulated;
 
 use crate::io::{Io, impl_timeouts};
 use crate::lookup::IntoTarget;
-use crate::sim::{self as simulated, DatagramHandle};
-use crate::socket::{Datagrams, Socket};
+use crate::sim::{Handle, not_simulated};
+use crate::socket::{Socket, recv, recv_peek, send};
 use crate::tcp::IntoAddr;
 
 /// A UDP socket, as [`std::net::UdpSocket`].
@@ -48,7 +48,7 @@ use crate::tcp::IntoAddr;
 /// A fiber that is cancelled or past its deadline unwinds before anything is sent or received: a
 /// datagram that is there, or arrives afterwards, is the next receiver's.
 pub struct UdpSocket {
-    io: Io<Datagrams>,
+    io: Io<net::UdpSocket>,
 }
 
 impl UdpSocket {
@@ -61,8 +61,8 @@ impl UdpSocket {
     /// `InvalidInput` if the text is not an address; otherwise what the system said.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
-        if sim::is_simulated() {
-            let socket = Socket::Simulated(DatagramHandle::bind(address)?);
+        if is_simulated() {
+            let socket = Socket::Simulated(Handle::bind_udp(address)?);
             return Ok(Self { io: Io::new(socket, false) });
         }
         Self::from_std(net::UdpSocket::bind(address)?)
@@ -83,7 +83,7 @@ impl UdpSocket {
     ///
     /// # Panics
     ///
-    /// In a simulation.
+    /// If it is [simulated](crate::sim): it has no descriptor.
     pub fn into_std(self) -> net::UdpSocket {
         self.io.into_inner().into_system()
     }
@@ -106,7 +106,10 @@ impl UdpSocket {
     pub fn connect(&self, target: impl IntoTarget) -> io::Result<()> {
         let mut result = Err(io::ErrorKind::InvalidInput.into());
         for address in target.into_target()?.resolve()? {
-            result = self.io.inner().connect(address);
+            result = match self.io.inner() {
+                Socket::System(socket) => socket.connect(address),
+                Socket::Simulated(handle) => handle.connect_udp(address),
+            };
             if result.is_ok() {
                 break;
             }
@@ -135,7 +138,7 @@ impl UdpSocket {
     pub fn send_to(&self, bytes: &[u8], target: impl IntoTarget) -> io::Result<usize> {
         let address = target.into_target()?.resolve()?.next();
         let address = address.ok_or(io::ErrorKind::InvalidInput)?;
-        self.io.write(|socket| socket.send_to(bytes, address))
+        self.io.write(|socket| send_to(socket, bytes, address))
     }
 
     /// Receives one datagram, and says who sent it. What does not fit into `buffer` is lost.
@@ -156,7 +159,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_sender(|socket| socket.recv_from(buffer))
+        self.with_sender(|socket| recv_from(socket, buffer))
     }
 
     /// As [`recv_from`](Self::recv_from), but the datagram stays for the next call.
@@ -177,7 +180,10 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_sender(|socket| socket.peek_from(buffer))
+        self.with_sender(|socket| match socket {
+            Socket::System(socket) => socket.peek_from(buffer),
+            Socket::Simulated(handle) => handle.peek_from(buffer),
+        })
     }
 
     /// Sends one datagram to the peer that [`connect`](Self::connect) set.
@@ -198,7 +204,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.io.write(|socket| socket.send_datagram(bytes))
+        self.io.write(|socket| send(socket, bytes))
     }
 
     /// Receives one datagram of the peer that [`connect`](Self::connect) set. What does not fit
@@ -221,7 +227,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.read(buffer.len(), |socket| socket.recv_datagram(buffer))
+        self.io.read(buffer.len(), |socket| recv(socket, buffer))
     }
 
     /// As [`recv`](Self::recv), but the datagram stays for the next call.
@@ -242,7 +248,7 @@ impl UdpSocket {
     ///
     /// Outside of a fiber.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.read(buffer.len(), |socket| socket.peek_datagram(buffer))
+        self.io.read(buffer.len(), |socket| recv_peek(socket, buffer))
     }
 
     /// As [`send_to`](Self::send_to), without waiting. Not a yield point.
@@ -251,7 +257,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when there is no room; otherwise as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<usize> {
-        self.io.inner().send_to(bytes, address)
+        send_to(self.io.inner(), bytes, address)
     }
 
     /// As [`recv_from`](Self::recv_from), without waiting. Not a yield point.
@@ -277,7 +283,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.inner().recv_from(buffer)
+        recv_from(self.io.inner(), buffer)
     }
 
     /// As [`send`](Self::send), without waiting. Not a yield point.
@@ -286,7 +292,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when there is no room; otherwise as [`send`](Self::send).
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.io.inner().send_datagram(bytes)
+        send(self.io.inner(), bytes)
     }
 
     /// As [`recv`](Self::recv), without waiting. Not a yield point.
@@ -295,7 +301,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when nothing is there; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.inner().recv_datagram(buffer)
+        recv(self.io.inner(), buffer)
     }
 
     /// Waits until a datagram is likely to be there, or the fiber is woken for another reason. The
@@ -324,7 +330,7 @@ impl UdpSocket {
 
     fn with_sender(
         &self,
-        mut receive: impl FnMut(&Datagrams) -> io::Result<(usize, SocketAddr)>,
+        mut receive: impl FnMut(&Socket<net::UdpSocket>) -> io::Result<(usize, SocketAddr)>,
     ) -> io::Result<(usize, SocketAddr)> {
         let mut from = None;
         let count = self.io.read(0, |socket| {
@@ -336,9 +342,30 @@ impl UdpSocket {
     }
 }
 
-/// Methods that std's socket has under the same name; the last part is what a simulated one does.
+fn send_to(
+    socket: &Socket<net::UdpSocket>,
+    bytes: &[u8],
+    address: SocketAddr,
+) -> io::Result<usize> {
+    match socket {
+        Socket::System(socket) => socket.send_to(bytes, address),
+        Socket::Simulated(handle) => handle.send_to(bytes, address),
+    }
+}
+
+fn recv_from(
+    socket: &Socket<net::UdpSocket>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
+    match socket {
+        Socket::System(socket) => socket.recv_from(buffer),
+        Socket::Simulated(handle) => handle.recv_from(buffer),
+    }
+}
+
+/// Methods that std's socket has under the same name, and a simulated one as said after `or`.
 macro_rules! as_std {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $simulated:expr;)*) => {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, or $simulated:expr;)*) => {
         impl UdpSocket {
             $(
                 #[doc = concat!("As [`std::net::UdpSocket::", stringify!($name), "`].")]
@@ -347,11 +374,7 @@ macro_rules! as_std {
                 pub fn $name(&self, $($argument: $type),*) -> io::Result<$result> {
                     match self.io.inner() {
                         Socket::System(socket) => socket.$name($($argument),*),
-                        Socket::Simulated(socket) => {
-                            let act: fn(&simulated::Datagrams, $($type),*) -> io::Result<$result> =
-                                $simulated;
-                            act(socket.socket(), $($argument),*)
-                        }
+                        Socket::Simulated(handle) => ($simulated)(handle $(, $argument)*),
                     }
                 }
             )*
@@ -360,39 +383,41 @@ macro_rules! as_std {
 }
 
 as_std! {
-    local_addr() -> SocketAddr, |socket| Ok(socket.local());
-    peer_addr() -> SocketAddr, |socket| socket.peer();
-    take_error() -> Option<io::Error>, |socket| Ok(socket.take_error());
-    broadcast() -> bool, |socket| Ok(socket.broadcast.get());
-    set_broadcast(broadcast: bool) -> (), |socket, broadcast| {
-        socket.broadcast.set(broadcast);
-        Ok(())
-    };
-    ttl() -> u32, |socket| Ok(socket.ttl.get());
-    set_ttl(ttl: u32) -> (), |socket, ttl| {
-        socket.ttl.set(ttl);
-        Ok(())
-    };
-    multicast_loop_v4() -> bool, |_| not_simulated();
-    set_multicast_loop_v4(looped: bool) -> (), |_, _| not_simulated();
-    multicast_ttl_v4() -> u32, |_| not_simulated();
-    set_multicast_ttl_v4(ttl: u32) -> (), |_, _| not_simulated();
-    multicast_loop_v6() -> bool, |_| not_simulated();
-    set_multicast_loop_v6(looped: bool) -> (), |_, _| not_simulated();
-    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), |_, _, _| not_simulated();
-    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), |_, _, _| not_simulated();
-    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (), |_, _, _| not_simulated();
-    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), |_, _, _| not_simulated();
+    local_addr() -> SocketAddr, or Handle::local_addr;
+    peer_addr() -> SocketAddr, or Handle::peer_addr;
+    take_error() -> Option<io::Error>, or Handle::take_error;
+    broadcast() -> bool, or |_| Ok(false);
+    set_broadcast(broadcast: bool) -> (), or |_, broadcast| refuse_broadcast(broadcast);
+    ttl() -> u32, or Handle::ttl;
+    set_ttl(ttl: u32) -> (), or Handle::set_ttl;
+    multicast_loop_v4() -> bool, or no_group;
+    set_multicast_loop_v4(looped: bool) -> (), or |handle, _| no_group(handle);
+    multicast_ttl_v4() -> u32, or no_group;
+    set_multicast_ttl_v4(ttl: u32) -> (), or |handle, _| no_group(handle);
+    multicast_loop_v6() -> bool, or no_group;
+    set_multicast_loop_v6(looped: bool) -> (), or |handle, _| no_group(handle);
+    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (),
+        or |handle, _, _| no_group(handle);
+    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |handle, _, _| no_group(handle);
+    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> (),
+        or |handle, _, _| no_group(handle);
+    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> (), or |handle, _, _| no_group(handle);
 }
 
-fn not_simulated<T>() -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "multicast is not simulated"))
+fn no_group<T>(_: &Handle) -> io::Result<T> {
+    Err(not_simulated())
+}
+
+fn refuse_broadcast(broadcast: bool) -> io::Result<()> {
+    if broadcast { Err(not_simulated()) } else { Ok(()) }
 }
 
 impl_timeouts!(UdpSocket);
 
-/// Panics in a simulation, which has no descriptors.
 impl AsFd for UdpSocket {
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.inner().descriptor()
     }
@@ -400,6 +425,9 @@ impl AsFd for UdpSocket {
 
 impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.inner().fmt(f)
+        match self.io.inner() {
+            Socket::System(socket) => socket.fmt(f),
+            Socket::Simulated(handle) => handle.fmt(f),
+        }
     }
 }

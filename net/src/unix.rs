@@ -4,13 +4,15 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use straightline_sched::{Interest, Source, sim};
+use straightline_sched::sim::is_simulated;
+use straightline_sched::{Interest, Source};
 
+use crate::bound::{BoundUnixListener, Kind};
 use crate::io::{Io, accept, impl_stream, impl_timeouts};
-use crate::sim::{BoundListener, EndHandle, ListenerHandle};
-use crate::socket::{Socket, Stream};
+use crate::sim::Handle;
+use crate::socket::Socket;
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 ///
@@ -35,7 +37,7 @@ use crate::socket::{Socket, Stream};
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    source: Source<Socket<net::UnixListener, ListenerHandle>>,
+    source: Source<Socket<net::UnixListener>>,
 }
 
 /// A Unix domain connection, as [`std::os::unix::net::UnixStream`].
@@ -67,72 +69,7 @@ pub struct UnixListener {
 ///
 /// As for [`TcpStream`](crate::TcpStream#cancellation).
 pub struct UnixStream {
-    pub(crate) io: Io<Stream<net::UnixStream>>,
-}
-
-/// A Unix listener that is open, and belongs to no shard yet: it can go to any thread, where
-/// [`UnixListener::from_bound`] takes it. Several shards can share one.
-///
-/// ```
-/// use straightline_net::{BoundUnixListener, UnixListener};
-/// use straightline_sched as sched;
-///
-/// let path = std::env::temp_dir().join(format!("straightline-{}-bound.sock", std::process::id()));
-/// let one = BoundUnixListener::bind(&path)?;
-/// let other = one.try_clone()?;
-/// for bound in [one, other] {
-///     let serve = move || sched::run(|| UnixListener::from_bound(bound).map(drop));
-///     std::thread::spawn(serve).join().unwrap()??;
-/// }
-/// std::fs::remove_file(path)?;
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Debug)]
-pub struct BoundUnixListener {
-    kind: BoundKind,
-}
-
-#[derive(Debug)]
-enum BoundKind {
-    System(net::UnixListener),
-    Simulated(BoundListener),
-}
-
-impl BoundUnixListener {
-    /// Opens a listener at `path`, which must not exist. In a simulation no file is made.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Errors
-    ///
-    /// As std's.
-    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        let kind = if sim::is_simulated() {
-            BoundKind::Simulated(BoundListener::listen_at(path.as_ref())?)
-        } else {
-            BoundKind::System(net::UnixListener::bind(path)?)
-        };
-        Ok(Self { kind })
-    }
-
-    /// The same listener for another shard.
-    ///
-    /// # Errors
-    ///
-    /// As std's.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        let kind = match &self.kind {
-            BoundKind::System(listener) => BoundKind::System(listener.try_clone()?),
-            BoundKind::Simulated(listener) => BoundKind::Simulated(listener.share()?),
-        };
-        Ok(Self { kind })
-    }
-}
-
-impl From<net::UnixListener> for BoundUnixListener {
-    fn from(listener: net::UnixListener) -> Self {
-        Self { kind: BoundKind::System(listener) }
-    }
+    pub(crate) io: Io<net::UnixStream>,
 }
 
 impl UnixListener {
@@ -147,21 +84,34 @@ impl UnixListener {
         Self::from_bound(BoundUnixListener::bind(path)?)
     }
 
-    /// Makes a listener of the calling shard of one that was opened elsewhere; see
-    /// [`BoundUnixListener`].
+    /// Makes a listener of the calling thread's, or shard's, of one that is bound. Its example is
+    /// [`BoundUnixListener`]'s.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// If it cannot be made non-blocking; if it is of a simulation that is over.
-    pub fn from_bound(bound: BoundUnixListener) -> io::Result<Self> {
-        match bound.kind {
-            BoundKind::System(listener) => Self::from_std(listener),
-            BoundKind::Simulated(listener) => {
-                Ok(Self { source: Source::new(Socket::Simulated(listener.open()?)) })
+    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and this is not its
+    /// simulation.
+    pub fn from_bound(listener: BoundUnixListener) -> io::Result<Self> {
+        match listener.kind {
+            Kind::System(listener) => Self::from_std(listener),
+            Kind::Simulated(bound) => {
+                let handle = bound.into_handle()?;
+                Ok(Self { source: Source::new(Socket::Simulated(handle)) })
             }
         }
+    }
+
+    /// The opposite of [`from_bound`](Self::from_bound): it can then go to another shard.
+    ///
+    /// Not a yield point.
+    pub fn into_bound(self) -> BoundUnixListener {
+        let kind = match self.source.into_inner() {
+            Socket::System(listener) => Kind::System(listener),
+            Socket::Simulated(handle) => Kind::Simulated(handle.into_bound()),
+        };
+        BoundUnixListener { kind }
     }
 
     /// Wraps a listener of the standard library, from whatever source.
@@ -178,7 +128,8 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// In a simulation.
+    /// If it is [simulated](crate::sim): it has no descriptor. See
+    /// [`into_bound`](Self::into_bound).
     pub fn into_std(self) -> net::UnixListener {
         self.source.into_inner().into_system()
     }
@@ -218,10 +169,9 @@ impl UnixListener {
                 let (stream, peer) = listener.accept()?;
                 Ok((UnixStream::from_std(stream)?, peer))
             }
-            Socket::Simulated(listener) => {
-                let stream = listener.accept()?;
-                let peer = stream.end().remote().unix()?;
-                Ok((UnixStream::simulated(stream), peer))
+            Socket::Simulated(handle) => {
+                let stream = UnixStream::simulated(handle.accept_unix()?);
+                Ok((stream, address_of(None)?))
             }
         }
     }
@@ -257,13 +207,15 @@ impl UnixListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self.source.inner() {
             Socket::System(listener) => listener.local_addr(),
-            Socket::Simulated(listener) => listener.listener().name.unix(),
+            Socket::Simulated(handle) => address_of(handle.local_path()?),
         }
     }
 }
 
-/// Panics in a simulation, which has no descriptors.
 impl AsFd for UnixListener {
+    /// # Panics
+    ///
+    /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.inner().descriptor()
     }
@@ -288,15 +240,20 @@ impl UnixStream {
     ///
     /// Outside of a fiber, when it has to wait.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        if sim::is_simulated() {
-            let path = path.as_ref();
-            return retry(|| EndHandle::connect_to(path).map(Self::simulated));
-        }
+        let path = path.as_ref();
         let address = socket2::SockAddr::unix(path)?;
+        if is_simulated() {
+            let attempt = || Handle::connect_unix(path).map(Self::simulated);
+            return retry_while_full(attempt);
+        }
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        retry(|| socket.connect(&address))?;
+        retry_while_full(|| socket.connect(&address))?;
         Self::from_std(socket.into())
+    }
+
+    fn simulated(handle: Handle) -> Self {
+        Self { io: Io::new(Socket::Simulated(handle), false) }
     }
 
     /// Two streams connected to each other. Not a yield point.
@@ -305,8 +262,8 @@ impl UnixStream {
     ///
     /// As std's.
     pub fn pair() -> io::Result<(Self, Self)> {
-        if sim::is_simulated() {
-            let (one, other) = EndHandle::pair()?;
+        if is_simulated() {
+            let (one, other) = Handle::unix_pair()?;
             return Ok((Self::simulated(one), Self::simulated(other)));
         }
         let (one, other) = net::UnixStream::pair()?;
@@ -324,15 +281,11 @@ impl UnixStream {
         Ok(Self { io: Io::new(Socket::System(stream), false) })
     }
 
-    fn simulated(stream: EndHandle) -> Self {
-        Self { io: Io::new(Socket::Simulated(stream), false) }
-    }
-
     /// The standard library's stream, still non-blocking.
     ///
     /// # Panics
     ///
-    /// In a simulation.
+    /// If it is [simulated](crate::sim): it has no descriptor.
     pub fn into_std(self) -> net::UnixStream {
         self.io.into_inner().into_system()
     }
@@ -345,7 +298,7 @@ impl UnixStream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self.io.inner() {
             Socket::System(stream) => stream.peer_addr(),
-            Socket::Simulated(stream) => stream.end().peer_name()?.unix(),
+            Socket::Simulated(handle) => address_of(handle.peer_path()?),
         }
     }
 
@@ -357,7 +310,7 @@ impl UnixStream {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self.io.inner() {
             Socket::System(stream) => stream.local_addr(),
-            Socket::Simulated(stream) => stream.end().name().unix(),
+            Socket::Simulated(handle) => address_of(handle.local_path()?),
         }
     }
 }
@@ -367,15 +320,22 @@ impl_timeouts!(UnixStream);
 
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.inner().fmt(f)
+        match self.io.inner() {
+            Socket::System(stream) => stream.fmt(f),
+            Socket::Simulated(handle) => handle.fmt(f),
+        }
     }
 }
 
-/// Connects, again and again while the listener's backlog is full. That reports no readiness, so
-/// there is nothing to wait for but time.
-fn retry<T>(mut connect: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+/// The standard library's address of that path; of none if it is `None`.
+pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<SocketAddr> {
+    SocketAddr::from_pathname(path.unwrap_or_default())
+}
+
+fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
-        match connect() {
+        match attempt() {
+            // A full backlog reports no readiness, so there is nothing to wait for but time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // A fiber that unwinds does not wait.
                 if std::thread::panicking() {

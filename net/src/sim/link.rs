@@ -1,98 +1,130 @@
-//! What a network does to what travels over it.
+//! What a way through the network is like.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use straightline_sched::sim::Random;
 
-/// How a simulated network carries things, from one host to another or within one.
+/// What a way through the network is like: how long it takes, in how large pieces data travels, and
+/// how much is kept at its ends.
+///
+/// Latency, rate, piece sizes and chances hold for each packet that is sent from now on; buffers
+/// for sockets that are made from now on.
 ///
 /// ```
+/// use std::io::{Read, Write};
 /// use std::time::Duration;
 /// use straightline_net::sim::{Link, network};
-/// use straightline_sched::sim;
+/// use straightline_net::{TcpListener, TcpStream};
+/// use straightline_sched::{self as sched, sim};
 ///
-/// sim::run(7, || {
-///     let far = Duration::from_millis(80)..=Duration::from_millis(120);
-///     network().set_link(Link { latency: far, ..Link::default() });
+/// sim::run(1, || {
+///     let far = Duration::from_millis(80);
+///     network().set_link(Link { latency: far..=far, segment_bytes: 1..=3, ..Link::default() });
+///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
+///     let mut client = TcpStream::connect("10.0.0.1:80").unwrap();
+///     assert!(sim::elapsed() >= 2 * far); // there and back
+///     let mut stream = listener.accept().unwrap().0;
+///     client.write_all(b"in pieces").unwrap();
+///     assert!(stream.read(&mut [0; 100]).unwrap() <= 9);
 /// });
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
-    /// How long each piece travels; where the two bounds differ, connections overtake each other.
-    /// Default: 0.1 to 0.3 ms.
+    /// How long a packet travels. On a connection none overtakes another.
     pub latency: RangeInclusive<Duration>,
-    /// What fits through a connection in one direction. Default: no limit.
+    /// How much fits through in a second, for all packets of one host to one other together.
     pub bytes_per_second: Option<u64>,
-    /// How large the pieces are in which a stream travels: what a read finds is as many of them as
-    /// have arrived. Default: 1 to 1,448 bytes.
+    /// How many bytes of a TCP stream travel as one piece: a read returns the pieces that are
+    /// there.
     pub segment_bytes: RangeInclusive<usize>,
-    /// What a connection takes in before writes have to wait. Default: 64 KiB.
+    /// How much a stream keeps until it has arrived. A write that finds no room waits.
     pub send_buffer_bytes: usize,
-    /// What has arrived and was not read yet, at most. Default: 64 KiB.
+    /// How much a socket keeps until it is read.
     pub receive_buffer_bytes: usize,
-    /// How often a write takes less than there is room for. Default: 0.1.
+    /// How probable it is that a write to a TCP stream takes less than there is room for.
     pub short_write_chance: f64,
-    /// How often a datagram is lost. Default: 0. (What a stream loses is sent again, and counts as
-    /// latency.)
+    /// How probable it is that a datagram gets lost.
     pub datagram_loss_chance: f64,
-    /// How often a datagram arrives twice. Default: 0.
-    pub datagram_copy_chance: f64,
+    /// How probable it is that a datagram arrives twice. Datagrams overtake each other anyway.
+    pub datagram_duplication_chance: f64,
 }
 
 impl Default for Link {
+    /// A quiet local network: 0.1 to 0.3 ms, pieces of an Ethernet frame to some, no loss.
     fn default() -> Self {
         Self {
             latency: Duration::from_micros(100)..=Duration::from_micros(300),
             bytes_per_second: None,
-            segment_bytes: 1..=1_448,
-            send_buffer_bytes: 64 * 1024,
-            receive_buffer_bytes: 64 * 1024,
-            short_write_chance: 0.1,
+            segment_bytes: 1_448..=16 << 10,
+            send_buffer_bytes: 128 << 10,
+            receive_buffer_bytes: 128 << 10,
+            short_write_chance: 0.0,
             datagram_loss_chance: 0.0,
-            datagram_copy_chance: 0.0,
+            datagram_duplication_chance: 0.0,
         }
     }
 }
 
 impl Link {
-    /// A network drawn from the seed: near or far, steady or not, wide or narrow, with large or
-    /// tiny buffers and pieces.
+    /// Some link or other: near or far, fast or slow, with large buffers or tiny ones, in large
+    /// pieces or byte by byte.
     ///
     /// ```
-    /// use straightline_net::sim::{Link, network};
-    /// use straightline_sched::sim;
+    /// use straightline_net::sim::Link;
+    /// use straightline_sched::sim::Random;
     ///
-    /// sim::run(7, || network().set_link(Link::draw(&mut sim::fork_random())));
+    /// assert_eq!(Link::draw(&mut Random::new(7)), Link::draw(&mut Random::new(7)));
     /// ```
     pub fn draw(random: &mut Random) -> Self {
-        let least = Duration::from_micros([0, 10, 100, 1_000, 50_000][random.index(5)]);
-        let jitter = Duration::from_micros([0, 100, 2_000, 100_000][random.index(4)]);
-        let narrow = [20_000, 1_000_000][random.index(2)];
-        let segment = [8, 64, 536, 1_448, 65_536][random.index(5)];
-        let buffer = [128, 1_024, 16 * 1024, 256 * 1024][random.index(4)];
-        // What is small in pieces is not also slow to read, or nothing would ever arrive.
-        let least_segment = if random.chance(0.5) { 1 } else { segment };
+        let least = magnitude(random, 10, 100_000);
+        let most = least + magnitude(random, 10, 200_000);
+        let segment_least = if random.chance(0.5) { 1 } else { size(random, 1, 2_000) };
+        let segment_most = segment_least + size(random, 1, 64 << 10) - 1;
+        // A byte a packet, and a long way for each window of a few, would be a history of little
+        // but waiting.
+        let buffer_least = if most > 10_000 { 4 << 10 } else { 16 };
         Self {
-            latency: least..=least + jitter,
-            bytes_per_second: random.chance(0.2).then_some(narrow),
-            segment_bytes: least_segment..=segment,
-            send_buffer_bytes: buffer,
-            receive_buffer_bytes: [128, 4 * 1024, 64 * 1024][random.index(3)],
-            short_write_chance: [0.0, 0.1, 0.9][random.index(3)],
-            datagram_loss_chance: [0.0, 0.1, 0.5][random.index(3)],
-            datagram_copy_chance: [0.0, 0.1][random.index(2)],
+            latency: Duration::from_micros(least)..=Duration::from_micros(most),
+            bytes_per_second: random.chance(0.3).then(|| magnitude(random, 100_000, 1 << 30)),
+            segment_bytes: segment_least..=segment_most,
+            send_buffer_bytes: size(random, buffer_least, 512 << 10),
+            receive_buffer_bytes: size(random, buffer_least, 512 << 10),
+            short_write_chance: if random.chance(0.5) { 0.0 } else { 0.3 },
+            datagram_loss_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
+            datagram_duplication_chance: if random.chance(0.7) { 0.0 } else { 0.1 },
         }
     }
+}
 
-    /// How long `bytes` occupy the line.
-    pub(super) fn transmission(&self, bytes: usize) -> Duration {
-        match self.bytes_per_second {
-            None | Some(0) => Duration::ZERO,
-            Some(rate) => {
-                let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate);
-                Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-            }
-        }
+/// A number of that range, each magnitude being as probable as another.
+fn magnitude(random: &mut Random, least: u64, most: u64) -> u64 {
+    let doublings = u64::from((most / least).ilog2());
+    let base = least << random.range(0..=doublings);
+    random.range(base..=most.min(2 * base))
+}
+
+fn size(random: &mut Random, least: usize, most: usize) -> usize {
+    usize::try_from(magnitude(random, least as u64, most as u64)).unwrap_or(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_links_are_of_all_sizes() {
+        let mut random = Random::new(1);
+        let links: Vec<Link> = (0..1_000).map(|_| Link::draw(&mut random)).collect();
+        let any = |is: fn(&Link) -> bool| assert!(links.iter().any(is));
+        let all = |is: fn(&Link) -> bool| assert!(links.iter().all(is));
+        any(|link| *link.segment_bytes.end() <= 2);
+        any(|link| *link.segment_bytes.start() > 1_000);
+        any(|link| link.receive_buffer_bytes < 100);
+        any(|link| link.send_buffer_bytes > 100_000);
+        any(|link| *link.latency.end() < Duration::from_micros(100));
+        any(|link| *link.latency.end() > Duration::from_millis(100));
+        all(|link| !link.latency.is_empty() && !link.segment_bytes.is_empty());
+        all(|link| *link.segment_bytes.start() > 0 && link.send_buffer_bytes > 0);
     }
 }

@@ -1,289 +1,196 @@
-//! A simulated listener, and how a connection comes about.
+//! Who listens on an address of TCP, and who waits there to be accepted.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::rc::Rc;
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use rustix::io::Errno;
-use straightline_sched::sim::{self, Device, Level};
+use straightline_sched::sim::{self, Level};
 
-use super::address::Name;
-use super::state::{State, covers, source_ip};
-use super::stream::End;
+use super::handle::Handle;
+use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
+use super::tcp::{Phase, Tcp};
+use super::wire::{Packet, What};
 
-pub(crate) struct Listener {
-    pub(super) number: u64,
-    pub(crate) name: Name,
-    /// One for each handle: each is watched by a shard of its own.
-    devices: RefCell<Vec<Rc<Device>>>,
+pub(super) struct Listener {
+    pub(super) local: SocketAddr,
+    /// Connections that are established, and wait.
+    queue: VecDeque<SocketKey>,
+    /// How many may wait; as on Linux there is room for one more.
     backlog: usize,
+    /// Connections that are about to be established.
+    begun: usize,
     nodelay: bool,
-    /// Others may listen on the same address.
-    shares: bool,
-    queue: RefCell<VecDeque<Rc<End>>>,
-    /// How many have it; the last one closes it.
-    owners: Cell<usize>,
 }
 
-impl Listener {
-    pub(super) fn listen(
+impl Handle {
+    /// As many listeners on one address, where nobody else listens.
+    pub(crate) fn listen(
         address: SocketAddr,
-        backlog: usize,
+        count: usize,
+        backlog: i32,
         nodelay: bool,
-        shares: bool,
-        with: Option<SocketAddr>,
-    ) -> io::Result<Rc<Self>> {
-        let state = State::current();
-        let is_taken = |address: SocketAddr| {
-            state.listeners.borrow().values().any(|other| match &other.name {
-                Name::Inet(bound) => {
-                    let same = covers(*bound, address) || covers(address, *bound);
-                    same && !(shares && other.shares && with == Some(*bound))
-                }
-                Name::Unix(_) => false,
-            })
-        };
-        let address = state.bindable(address, is_taken)?;
-        Self::enter(&state, Name::Inet(address), backlog, nodelay, shares)
+    ) -> io::Result<Vec<Self>> {
+        let net = Net::current();
+        let keys = net.with(|state| state.listen(address, count, backlog, nodelay))??;
+        keys.into_iter().map(|key| Self::of(&net, key)).collect()
     }
 
-    pub(super) fn listen_at(path: &Path) -> io::Result<Rc<Self>> {
-        let state = State::current();
-        let name = Name::Unix(Some(path.to_owned()));
-        if state.listeners.borrow().values().any(|other| other.name == name) {
+    /// Takes a connection that waits; `WouldBlock` if there is none.
+    pub(crate) fn accept_tcp(&self) -> io::Result<(Self, SocketAddr)> {
+        let (key, peer) = self.with(State::accept_tcp)??;
+        Ok((self.another(key)?, peer))
+    }
+}
+
+impl State {
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        count: usize,
+        backlog: i32,
+        nodelay: bool,
+    ) -> io::Result<Vec<SocketKey>> {
+        self.check_descriptors()?;
+        let is_free = |state: &Self, address: SocketAddr| {
+            !state.listeners.keys().any(|&other| overlap(address, other))
+        };
+        let local = self.with_port(address, is_free)?;
+        if !is_free(self, local) {
             return Err(Errno::ADDRINUSE.into());
         }
-        Self::enter(&state, name, UNIX_BACKLOG, false, false)
-    }
-
-    fn enter(
-        state: &State,
-        name: Name,
-        backlog: usize,
-        nodelay: bool,
-        shares: bool,
-    ) -> io::Result<Rc<Self>> {
-        state.take_descriptor()?;
-        sim::note(|| format!("{name}: listens"));
-        let listener = Rc::new(Self {
-            number: state.next_number(),
-            devices: RefCell::default(),
-            name,
-            backlog,
-            nodelay,
-            shares,
-            queue: RefCell::default(),
-            owners: Cell::new(0),
-        });
-        state.listeners.borrow_mut().insert(listener.number, Rc::clone(&listener));
-        Ok(listener)
-    }
-
-    pub(super) fn find(number: u64) -> Option<Rc<Self>> {
-        State::current().listeners.borrow().get(&number).cloned()
-    }
-
-    pub(super) fn own(&self) {
-        self.owners.update(|count| count + 1);
-    }
-
-    pub(super) fn disown(&self) {
-        self.owners.update(|count| count - 1);
-        if self.owners.get() == 0 {
-            let state = State::current();
-            state.listeners.borrow_mut().remove(&self.number);
-            state.give_descriptor();
-            sim::note(|| format!("{}: listens no more", self.name));
-            // Who was not accepted is sent away.
-            for end in self.queue.take() {
-                if let Some(peer) = end.peer() {
-                    peer.receive_reset(None);
-                }
-                end.close();
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            if let Err(error) = self.check_descriptors() {
+                keys.into_iter().for_each(|key| self.close_listener(key));
+                return Err(error);
             }
+            let listener = Listener {
+                local,
+                queue: VecDeque::new(),
+                // As the kernel, which takes the number for one without a sign.
+                backlog: usize::try_from(backlog).unwrap_or(BACKLOG_MAX).min(BACKLOG_MAX),
+                begun: 0,
+                nodelay,
+            };
+            let label = format!("tcp listener {local}");
+            let key = self.insert(label, true, Kind::TcpListener(listener));
+            self.listeners.entry(local).or_default().push(key);
+            self.note(key, || "listens".to_owned());
+            keys.push(key);
         }
+        Ok(keys)
     }
 
-    pub(crate) fn accept(&self) -> io::Result<Rc<End>> {
-        let state = State::current();
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_empty() {
-            return Err(Errno::AGAIN.into());
+    fn accept_tcp(&mut self, key: SocketKey) -> io::Result<(SocketKey, SocketAddr)> {
+        // Before it looks for anybody, as Linux.
+        self.check_descriptors()?;
+        self.faults.check_accept()?;
+        let connection = self.listener_mut(key).queue.pop_front();
+        self.set_listener_level(key, false);
+        let connection = connection.ok_or(Errno::AGAIN)?;
+        if let Err(error) = self.faults.check_accepted() {
+            self.abort(connection);
+            return Err(error);
         }
-        if let Some(error) = state.accepts_fail.get() {
-            return Err(error.into());
-        }
-        state.take_descriptor()?;
-        let Some(end) = queue.pop_front() else { return Err(Errno::AGAIN.into()) };
-        drop(queue);
-        self.set_levels();
-        end.nodelay.set(self.nodelay);
-        sim::note(|| format!("{}: accepts {}", self.name, end.remote.borrow()));
-        Ok(end)
+        let peer = self.tcp_mut(connection).remote;
+        self.sockets[connection].open();
+        self.counters.accepted += 1;
+        self.note(connection, || "is accepted".to_owned());
+        Ok((connection, peer))
     }
 
-    fn has_room(&self) -> bool {
-        // One more than the backlog, as Linux counts.
-        self.queue.borrow().len() <= self.backlog
-    }
-
-    fn push(&self, end: &Rc<End>) {
-        self.queue.borrow_mut().push_back(Rc::clone(end));
-        self.set_levels();
-        self.devices.borrow().iter().for_each(|device| device.notify());
-    }
-
-    fn set_levels(&self) {
-        let level = Level { readable: !self.queue.borrow().is_empty(), ..Level::default() };
-        self.devices.borrow().iter().for_each(|device| device.set_level(level));
-    }
-
-    /// What a shard watches it by.
-    pub(super) fn add_device(&self) -> Rc<Device> {
-        let device = Rc::new(Device::new(format!("listener {}", self.name)));
-        self.devices.borrow_mut().push(Rc::clone(&device));
-        self.set_levels();
-        device
-    }
-
-    pub(super) fn remove_device(&self, device: &Rc<Device>) {
-        self.devices.borrow_mut().retain(|other| !Rc::ptr_eq(other, device));
-    }
-}
-
-/// Begins to connect; the end becomes writable when that is decided.
-pub(super) fn connect(host: Option<IpAddr>, to: SocketAddr) -> io::Result<Rc<End>> {
-    let state = State::current();
-    state.take_descriptor()?;
-    // Nobody is at no address in particular: this host is meant.
-    let to_ip = if to.ip().is_unspecified() { source_ip(host, to.ip()) } else { to.ip() };
-    let to = SocketAddr::new(to_ip, to.port());
-    let from = SocketAddr::new(source_ip(host, to.ip()), 0);
-    let is_taken = |address: SocketAddr| {
-        state.ends.borrow().values().any(|end| end.local.borrow().is(address))
-    };
-    let from = state.bindable(from, is_taken).inspect_err(|_| state.give_descriptor())?;
-    let end = End::new(&state, "tcp", Name::Inet(from), Name::Inet(to));
-    sim::note(|| format!("{end}: connects"));
-    state.count(|stats| stats.connects += 1);
-    knock(&state, &end, SYN_PAUSE);
-    Ok(end)
-}
-
-/// Sends a SYN, and another after a pause if nothing comes of it.
-fn knock(state: &Rc<State>, end: &Rc<End>, pause: Duration) {
-    let latency = state.latency(&end.local.borrow(), &end.remote.borrow());
-    let (state, end) = (Rc::clone(state), Rc::clone(end));
-    sim::after(latency, move || {
-        if end.is_closed() {
+    /// Somebody wants to connect.
+    pub(super) fn arrive_syn(&mut self, packet: &Packet, window: u64) {
+        let Packet { from: remote, to: local, .. } = *packet;
+        let refused = self.faults.refuses(local);
+        let Some(key) = self.find_listener(local).filter(|_| !refused) else {
+            sim::note(|| format!("refused: {remote} > {local}"));
+            self.send_reset(local, remote, sim::elapsed());
+            return;
+        };
+        let listener = self.listener_mut(key);
+        if listener.queue.len() + listener.begun > listener.backlog {
+            // It is dropped without a word, and tried again.
+            self.note(key, || format!("has no room for {remote}"));
+            self.counters.packets_lost += 1;
+            if let Some(&connecting) = self.connections.get(&(remote, local)) {
+                self.arm_retransmission(connecting);
+            }
             return;
         }
-        let to = end.remote.borrow().inet();
-        let is_cut = end.is_cut_off_alone();
-        let listener = if is_cut { None } else { listener_at(&state, to) };
-        match listener {
-            Some(listener) if listener.has_room() => shake_hands(&state, &end, &listener),
-            None if !is_cut => {
-                let latency = state.latency(&end.remote.borrow(), &end.local.borrow());
-                sim::after(latency, move || end.receive_reset(Some(Errno::CONNREFUSED)));
+        listener.begun += 1;
+        let nodelay = listener.nodelay;
+        let link = self.wires.link(local.ip(), remote.ip());
+        let mut tcp = Tcp::new(local, remote, link, Phase::Answering { listener: key });
+        tcp.set_window(window);
+        tcp.nodelay = nodelay;
+        let label = format!("tcp {local} > {remote}");
+        let connection = self.insert(label, false, Kind::Tcp(Box::new(tcp)));
+        self.connections.insert((local, remote), connection);
+        self.send_from(connection, |tcp| What::SynAck(tcp.room()));
+    }
+
+    /// The handshake is over: somebody is there to be accepted.
+    pub(super) fn enqueue(&mut self, key: SocketKey, connection: SocketKey) {
+        let listener = self.listener_mut(key);
+        listener.begun -= 1;
+        listener.queue.push_back(connection);
+        self.note(connection, || "waits to be accepted".to_owned());
+        self.set_listener_level(key, true);
+    }
+
+    /// A handshake came to nothing.
+    pub(super) fn forget_begun(&mut self, key: SocketKey) {
+        if let Some(Kind::TcpListener(listener)) =
+            self.sockets.get_mut(key).map(|entry| &mut entry.kind)
+        {
+            listener.begun -= 1;
+        }
+    }
+
+    pub(super) fn close_listener(&mut self, key: SocketKey) {
+        self.note(key, || "is closed".to_owned());
+        let local = self.listener_mut(key).local;
+        let queue = std::mem::take(&mut self.listener_mut(key).queue);
+        if let Some(group) = self.listeners.get_mut(&local) {
+            group.retain(|&member| member != key);
+            if group.is_empty() {
+                self.listeners.remove(&local);
             }
-            _ if pause > SYN_PAUSE_MAX => end.receive_reset(Some(Errno::TIMEDOUT)),
-            _ => {
-                sim::note(|| format!("{end}: no answer; tries again in {pause:?}"));
-                sim::after(pause, move || knock(&state, &end, pause * 2));
-            }
         }
-    });
-}
-
-fn shake_hands(state: &Rc<State>, end: &Rc<End>, listener: &Rc<Listener>) {
-    let (local, remote) = (end.remote.borrow().clone(), end.local.borrow().clone());
-    let there = state.latency(&local, &remote);
-    let back = there + state.latency(&remote, &local);
-    let peer = End::new(state, "tcp", local, remote);
-    peer.join(end);
-    peer.open();
-    let (opened, other) = (Rc::clone(end), Rc::clone(&peer));
-    sim::after(there, move || {
-        if opened.is_closed() {
-            other.receive_reset(None); // it went away meanwhile
-        } else {
-            opened.open();
-        }
-    });
-    let listener = listener.number;
-    sim::after(back, move || {
-        if let Some(listener) = Listener::find(listener) {
-            return listener.push(&peer);
-        }
-        if let Some(client) = peer.peer() {
-            client.receive_reset(None);
-        }
-        peer.close();
-    });
-}
-
-/// Who listens there; of several that share the address, the seed decides.
-fn listener_at(state: &State, address: SocketAddr) -> Option<Rc<Listener>> {
-    if state.refusing.borrow().contains(&address) {
-        return None;
+        self.sockets.remove(key);
+        let begun: Vec<_> = self
+            .connections
+            .values()
+            .copied()
+            .filter(|&connection| self.tcp(connection).phase == Phase::Answering { listener: key })
+            .collect();
+        queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
     }
-    let listeners = state.listeners.borrow();
-    let there = |bound: &&Rc<Listener>| match &bound.name {
-        Name::Inet(bound) => covers(*bound, address),
-        Name::Unix(_) => false,
-    };
-    let all: Vec<&Rc<Listener>> = listeners.values().filter(there).collect();
-    if all.is_empty() {
-        return None;
+
+    /// Who listens there: on that address, or on all; of a group, one or another.
+    fn find_listener(&mut self, address: SocketAddr) -> Option<SocketKey> {
+        let group = self.listeners.get(&address);
+        let group = group.or_else(|| self.listeners.get(&unspecified(address)))?;
+        match group[..] {
+            [only] => Some(only),
+            _ => Some(group[self.random.index(group.len())]),
+        }
     }
-    let index = if all.len() == 1 { 0 } else { state.random.borrow_mut().index(all.len()) };
-    Some(Rc::clone(all[index]))
-}
 
-/// Connects to a path, which is decided at once.
-pub(super) fn connect_to(path: &Path) -> io::Result<Rc<End>> {
-    let state = State::current();
-    let name = Name::Unix(Some(path.to_owned()));
-    let listeners = state.listeners.borrow();
-    let Some(listener) = listeners.values().find(|listener| listener.name == name) else {
-        return Err(Errno::NOENT.into());
-    };
-    if !listener.has_room() {
-        return Err(Errno::AGAIN.into());
+    fn set_listener_level(&mut self, key: SocketKey, edge: bool) {
+        let readable = !self.listener_mut(key).queue.is_empty();
+        self.set_level(key, Level { readable, ..Level::default() }, edge);
     }
-    state.take_descriptor()?;
-    let end = End::new(&state, "unix", Name::Unix(None), name.clone());
-    let peer = End::new(&state, "unix", name, Name::Unix(None));
-    end.join(&peer);
-    end.open();
-    peer.open();
-    sim::note(|| format!("{end}: connects"));
-    listener.push(&peer);
-    Ok(end)
+
+    pub(super) fn listener_mut(&mut self, key: SocketKey) -> &mut Listener {
+        match &mut self.sockets[key].kind {
+            Kind::TcpListener(listener) => listener,
+            _ => unreachable!("a listener's key"),
+        }
+    }
 }
 
-/// Two ends of one connection.
-pub(super) fn pair() -> io::Result<(Rc<End>, Rc<End>)> {
-    let state = State::current();
-    state.take_descriptor()?;
-    state.take_descriptor().inspect_err(|_| state.give_descriptor())?;
-    let one = End::new(&state, "unix", Name::Unix(None), Name::Unix(None));
-    let other = End::new(&state, "unix", Name::Unix(None), Name::Unix(None));
-    one.join(&other);
-    one.open();
-    other.open();
-    Ok((one, other))
-}
-
-/// Linux tries again after 1, 2, 4, ... seconds (`net.ipv4.tcp_syn_retries`: six times), and gives
-/// up after 127.
-const SYN_PAUSE: Duration = Duration::from_secs(1);
-const SYN_PAUSE_MAX: Duration = Duration::from_secs(64);
-
-/// What std gives a Unix listener.
-const UNIX_BACKLOG: usize = 128;
+/// What Linux grants at most (`net.core.somaxconn`).
+const BACKLOG_MAX: usize = 4_096;

@@ -1,66 +1,85 @@
-//! The network of a simulation: what the sockets of this crate run over inside of
-//! [`sched::sim`](straightline_sched::sim).
+//! The network of a simulation: what connects its sockets, and what goes wrong there.
 //!
-//! There the same types and calls reach an in-memory network. Every address is free to be listened
-//! on, and a fiber connects from the host that [`on_host`](straightline_sched::sim::on_host) says, `127.0.0.1` without it. What the
-//! network does to what it carries is set with [`network`]: latency, bandwidth, sizes of buffers and
-//! pieces ([`Link`]), partitions, resets, vanishing peers, refused connects, failing accepts. Each
-//! can be set at once, at a time by a fiber that sleeps and sets, or be drawn from the seed
-//! ([`Link::draw`], [`Fault::draw`]).
+//! Inside of a [simulation](straightline_sched::sim) the types of this crate are sockets of an
+//! in-memory network: the same calls with the same answers as Linux gives, in virtual time. Every
+//! address is free to be bound, and there is a way from each to every other. [`network`] is where a
+//! test says what the ways are like, and what fails.
 //!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::time::Duration;
-//! use straightline_net::sim::{Link, network};
+//! use straightline_net::sim::{Link, network, on_host};
 //! use straightline_net::{TcpListener, TcpStream};
 //! use straightline_sched::{self as sched, sim};
 //!
-//! sim::run(7, || {
-//!     let moon = Duration::from_millis(1_282);
-//!     network().set_link(Link { latency: moon..=moon, ..Link::default() });
-//!     let listener = TcpListener::bind("10.0.0.1:80")?;
+//! sim::check(|| {
+//!     network().set_link(Link::draw(&mut sim::fork_random())); // any network will do
+//!     let listener = TcpListener::bind("10.0.0.1:7").unwrap();
 //!     let echo = sched::spawn(move || {
-//!         let (mut stream, _) = listener.accept()?;
-//!         let mut byte = [0];
-//!         stream.read_exact(&mut byte)?;
-//!         stream.write_all(&byte)
+//!         let (stream, _) = listener.accept().unwrap();
+//!         std::io::copy(&mut &stream, &mut &stream)
 //!     });
-//!     let mut stream = TcpStream::connect("10.0.0.1:80")?;
-//!     stream.write_all(b"!")?;
-//!     stream.read_exact(&mut [0])?;
-//!     assert!(sim::elapsed() >= 4 * moon); // to connect, and to be echoed
-//!     echo.join().unwrap()
-//! })?;
-//! # std::io::Result::Ok(())
+//!     let stream = on_host([10, 0, 0, 2].into(), || TcpStream::connect("10.0.0.1:7"));
+//!     let mut stream = stream.unwrap();
+//!     stream.write_all(b"straight").unwrap();
+//!     stream.shutdown(std::net::Shutdown::Write).unwrap();
+//!     let mut answer = String::new();
+//!     stream.read_to_string(&mut answer).unwrap();
+//!     assert_eq!(answer, "straight");
+//!     echo.join().unwrap().unwrap();
+//! });
 //! ```
 //!
-//! # What is different from the system's sockets
+//! # What it does
 //!
-//! - A simulated socket has no descriptor: `as_fd` and `into_std` panic.
-//! - No file is made where a Unix listener is bound, and its path is free when it is dropped.
-//! - No broadcast and no multicast; no urgent data.
-//! - A socket that is open at the end is a leak, and makes the simulation fail.
+//! **TCP** travels in pieces ([`Link::segment_bytes`]), so that reads come back short; a full
+//! buffer at one end stops the writer at the other. Packets arrive in order, and get lost only
+//! where there is no way ([`Network::partition`], [`Network::vanish`]); then they are sent again,
+//! as Linux does, until that is given up. Handshakes, ends, resets, full backlogs: as Linux.
 //!
-//! Everything else is to be as Linux does it. `net/tests/conformance` runs the same programs over
-//! both, and where they differ, the simulation is wrong.
+//! **Unix sockets** are immediate. Their path is a name in the simulation; no file is made, and it
+//! is free again when the listener is closed.
+//!
+//! **UDP** datagrams overtake each other, and get lost or doubled as the link says. Sending never
+//! waits. There is no broadcast and no multicast.
+//!
+//! **Hosts** are addresses. A fiber is on 127.0.0.1, or where [`on_host`] says, and that is where
+//! what it connects comes from; an address of the other version of IP is derived from it.
+//!
+//! **Names** are those that [`Network::name`] was given.
+//!
+//! A simulated socket has no descriptor: `as_fd` and `into_std` panic. One of the system, wrapped
+//! with `from_std`, cannot be waited for in a simulation, which is an error of the first wait. A
+//! socket that is still open when all fibers have ended is a leak, and makes the simulation fail.
+//!
+//! # How it is built
+//!
+//! `table` has all sockets by their keys; `handle` is what a program holds. `tcp` is what a program
+//! asks of a connection, `segment` what the network does to it, `pipe` one direction of it,
+//! `retransmission` what happens when something was lost. `wire` carries packets. `listener`,
+//! `unix`, `udp` and `hosts` are what they say; `link` and `fault` are settings, and `network` sets
+//! them.
 
-mod address;
-mod datagram;
 mod fault;
+mod handle;
+mod hosts;
 mod link;
 mod listener;
-mod lookup;
 mod network;
-mod socket;
-mod state;
-mod stream;
+mod pipe;
+mod retransmission;
+mod segment;
+mod table;
+mod tcp;
+mod udp;
+mod unix;
+mod wire;
 
-pub(crate) use address::Name;
-pub(crate) use datagram::Datagrams;
 pub use fault::Fault;
+pub(crate) use handle::{Bound, Handle};
+pub(crate) use hosts::resolve;
 pub use link::Link;
-
-pub(crate) use lookup::lookup;
-pub use network::{Network, NetworkStats, network};
-pub(crate) use socket::{BoundListener, DatagramHandle, EndHandle, ListenerHandle};
+pub use network::{Network, network};
 pub use straightline_sched::sim::on_host;
+pub use table::Counters;
+pub(crate) use udp::not_simulated;

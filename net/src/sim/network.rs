@@ -1,310 +1,290 @@
-//! The handle on a simulation's network: what it does from now on.
+//! What a test sets and asks of a simulation's network.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use straightline_sched::sim;
-
 use super::fault::Fault;
 use super::link::Link;
-use super::state::{State, ordered};
-use super::stream::End;
+use super::table::{Counters, Net, State};
 
-/// The network of the simulation that the caller is in.
+/// The network of the simulation that the caller is in. Everything is set at once: a script of what
+/// happens when is a fiber that sleeps and sets, or a [`schedule`](Network::schedule).
 ///
-/// Whatever is set holds from now on, for what is under way as well. A script of what happens when
-/// is a fiber that sleeps and sets.
-///
-/// ```
-/// use std::net::IpAddr;
-/// use std::time::Duration;
-/// use straightline_net::TcpStream;
-/// use straightline_net::sim::network;
-/// use straightline_sched::{self as sched, sim};
-///
-/// sim::run(7, || {
-///     let (here, there): (IpAddr, IpAddr) =
-///         ("127.0.0.1".parse().unwrap(), "10.0.0.1".parse().unwrap());
-///     network().partition(here, there);
-///     sched::spawn(move || {
-///         sched::sleep(Duration::from_secs(10));
-///         network().heal(here, there);
-///     });
-///     let refused = TcpStream::connect("10.0.0.1:80").unwrap_err(); // nobody listens
-///     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-///     assert!(sim::elapsed() > Duration::from_secs(10)); // but that was heard only then
-/// });
-/// ```
+/// Not a yield point, and neither is anything that it has.
 ///
 /// # Panics
 ///
 /// Outside of a simulation.
+///
+/// ```
+/// use std::io::{ErrorKind, Write};
+/// use std::net::IpAddr;
+/// use std::time::Duration;
+/// use straightline_net::sim::{network, on_host};
+/// use straightline_net::{TcpListener, TcpStream};
+/// use straightline_sched::{self as sched, sim};
+///
+/// sim::run(1, || {
+///     let (server, client): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
+///     let mut stream = on_host(client, || TcpStream::connect("10.0.0.1:80")).unwrap();
+///     network().partition(server, client);
+///     sched::spawn(move || {
+///         sched::sleep(Duration::from_secs(10));
+///         network().heal(server, client);
+///     });
+///     stream.write_all(b"late, but whole").unwrap();
+///     let mut received = [0; 15];
+///     std::io::Read::read_exact(&mut listener.accept().unwrap().0, &mut received).unwrap();
+///     assert!(sim::elapsed() >= Duration::from_secs(10));
+/// });
+/// ```
 #[track_caller]
 pub fn network() -> Network {
-    Network { state: State::current() }
+    Network { net: Net::current() }
 }
 
-/// What [`network`] returns; its example is there.
+/// A simulation's network; got from [`network`], whose example is this type's.
 #[derive(Clone)]
 pub struct Network {
-    state: Rc<State>,
-}
-
-/// What a simulated network has carried, see [`Network::stats`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NetworkStats {
-    /// TCP connections that somebody began to open.
-    pub connects: u64,
-    /// Connections that were reset, by a fault or by an end.
-    pub resets: u64,
-    /// Bytes that arrived at the other end of a stream.
-    pub bytes_delivered: u64,
-    /// Faults that happened.
-    pub faults: u64,
+    net: Rc<Net>,
 }
 
 impl Network {
-    /// How everything is carried, except between hosts of which
-    /// [`set_link_between`](Self::set_link_between) says otherwise.
+    /// What every way is like from now on, those included that were set apart.
     pub fn set_link(&self, link: Link) {
-        sim::note(|| format!("network: {link:?}"));
-        self.state.link.replace(link);
+        self.strike(&Fault::Link(link));
     }
 
-    /// What [`set_link`](Self::set_link) was given.
+    /// What a way is like that was not set apart.
     pub fn link(&self) -> Link {
-        self.state.link.borrow().clone()
+        self.with(|state| state.wires.default_link().clone())
     }
 
-    /// How things are carried between those two.
+    /// What the way between two hosts is like from now on, in both directions.
     ///
     /// ```
     /// use std::time::Duration;
     /// use straightline_net::sim::{Link, network};
     /// use straightline_sched::sim;
     ///
-    /// sim::run(7, || {
-    ///     let (one, other) = ("10.0.0.1".parse().unwrap(), "10.9.0.1".parse().unwrap());
-    ///     let ocean = Duration::from_millis(70)..=Duration::from_millis(75);
-    ///     network().set_link_between(one, other, Link { latency: ocean, ..Link::default() });
+    /// sim::run(1, || {
+    ///     let across_the_sea = Duration::from_millis(90)..=Duration::from_millis(110);
+    ///     let link = Link { latency: across_the_sea, ..network().link() };
+    ///     network().set_link_between([10, 0, 0, 1].into(), [10, 9, 0, 1].into(), link);
     /// });
     /// ```
     pub fn set_link_between(&self, one: IpAddr, other: IpAddr, link: Link) {
-        self.state.links.borrow_mut().insert(ordered(one, other), link);
+        self.with(|state| state.wires.set_link(one, other, link));
     }
 
-    /// Has `lookup_host` and `connect` find those addresses under that name. Known from the start
-    /// is `localhost`.
+    /// Gives a name to hosts, for [`lookup_host`](crate::lookup_host) and whoever takes names; with
+    /// no address, takes it away. "localhost" is known from the beginning.
     ///
     /// ```
     /// use straightline_net::{lookup_host, sim::network};
     /// use straightline_sched::sim;
     ///
-    /// sim::run(7, || {
-    ///     network().name("example.org", ["10.0.0.1".parse().unwrap()]);
-    ///     let address = lookup_host("example.org:80")?.next().unwrap();
-    ///     assert_eq!(address.to_string(), "10.0.0.1:80");
-    ///     std::io::Result::Ok(())
-    /// })?;
-    /// # std::io::Result::Ok(())
+    /// sim::run(1, || {
+    ///     network().name("db.example", [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]);
+    ///     assert_eq!(lookup_host("db.example:5432").unwrap().len(), 2);
+    ///     assert!(lookup_host("unknown.example:80").is_err());
+    /// });
     /// ```
     pub fn name(&self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         let addresses = addresses.into_iter().collect();
-        self.state.names.borrow_mut().insert(name.to_lowercase(), addresses);
+        self.with(|state| state.hosts.set_name(name, addresses));
     }
 
-    /// Whether looking up names fails, as when the resolver is not reached.
+    /// From now on every lookup of a name fails, or none does that has an address.
     pub fn fail_lookups(&self, fail: bool) {
-        self.state.lookups_fail.set(fail);
+        self.strike(&Fault::FailLookups(fail));
     }
 
-    /// Nothing gets from one of the two hosts to the other any more. Streams send again what is
-    /// lost, later and later, and fail after a quarter of an hour.
+    /// Loses every packet between two hosts, those included that are on their way. TCP sends again
+    /// what was lost, at growing intervals; when the partition is healed, a connection goes on with
+    /// the next attempt, or has been given up after a quarter of an hour.
     pub fn partition(&self, one: IpAddr, other: IpAddr) {
-        sim::note(|| format!("network: partition of {one} and {other}"));
-        self.state.partitions.borrow_mut().insert(ordered(one, other));
+        self.strike(&Fault::Partition(one, other));
     }
 
-    /// Ends a [`partition`](Self::partition).
+    /// Ends a partition.
     pub fn heal(&self, one: IpAddr, other: IpAddr) {
-        sim::note(|| format!("network: {one} and {other} reach each other"));
-        self.state.partitions.borrow_mut().remove(&ordered(one, other));
+        self.strike(&Fault::Heal(one, other));
     }
 
-    /// Nothing gets to that host from others, or from it, any more.
-    pub fn isolate(&self, host: IpAddr) {
-        sim::note(|| format!("network: {host} is isolated"));
-        self.state.isolated.borrow_mut().insert(host);
+    /// Loses every packet between that host and all others.
+    pub fn isolate(&self, ip: IpAddr) {
+        self.strike(&Fault::Isolate(ip));
     }
 
-    /// Ends an [`isolate`](Self::isolate).
-    pub fn join(&self, host: IpAddr) {
-        sim::note(|| format!("network: {host} is reached again"));
-        self.state.isolated.borrow_mut().remove(&host);
+    /// Takes an [`isolate`](Self::isolate) back.
+    pub fn rejoin(&self, ip: IpAddr) {
+        self.strike(&Fault::Rejoin(ip));
     }
 
-    /// Ends every partition and isolation, and whatever else makes calls fail. Connections that
-    /// [vanished](Self::vanish) stay so.
+    /// Ends all partitions and isolations, and whatever else makes calls fail. What has vanished
+    /// does not come back, and the links stay as they are.
     pub fn heal_all(&self) {
-        sim::note(|| "network: all is well".to_owned());
-        let state = &self.state;
-        state.partitions.take();
-        state.isolated.take();
-        state.refusing.take();
-        state.accepts_fail.set(None);
-        state.lookups_fail.set(false);
-        state.descriptors_max.set(usize::MAX);
+        self.strike(&Fault::HealAll);
     }
 
-    /// The machine at that end of a connection lost its power: nothing comes from that end any
-    /// more, or reaches it, and nobody is told. Returns whether there is such an end.
+    /// The machine of the socket at that address lost its power: nothing ever comes from it again,
+    /// and nobody is told. The peers have half-open connections. (What runs there goes on, since it
+    /// is a part of the test, but speaks to nobody.)
     ///
     /// ```
-    /// use std::io::Read;
+    /// use std::io::{ErrorKind, Read, Write};
     /// use std::time::Duration;
     /// use straightline_net::{TcpListener, TcpStream, sim::network};
-    /// use straightline_sched::{self as sched, sim};
+    /// use straightline_sched::sim;
     ///
-    /// sim::run(7, || {
-    ///     let listener = TcpListener::bind("10.0.0.1:80")?;
-    ///     let client = TcpStream::connect("10.0.0.1:80")?;
-    ///     let (mut stream, _) = listener.accept()?;
-    ///     assert!(network().vanish(client.local_addr()?));
-    ///     drop(client); // nobody hears of that
-    ///     let read = sched::deadline(Duration::from_secs(3_600), || stream.read(&mut [0]));
-    ///     assert!(read.is_err());
-    ///     std::io::Result::Ok(())
-    /// })?;
-    /// # std::io::Result::Ok(())
+    /// sim::run(1, || {
+    ///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
+    ///     let client = TcpStream::connect("10.0.0.1:80").unwrap();
+    ///     let mut stream = listener.accept().unwrap().0;
+    ///     network().vanish(client.local_addr().unwrap());
+    ///     stream.write_all(b"is anybody there?").unwrap();
+    ///     let error = stream.read(&mut [0]).unwrap_err();
+    ///     assert_eq!(error.kind(), ErrorKind::TimedOut); // as the kernel's
+    ///     assert!(sim::elapsed() > Duration::from_secs(900));
+    /// });
     /// ```
-    pub fn vanish(&self, end: SocketAddr) -> bool {
-        self.with_end(end, End::vanish)
+    pub fn vanish(&self, address: SocketAddr) {
+        self.strike(&Fault::Vanish(address));
     }
 
-    /// Resets the connection that has an end at that address, for both ends. Returns whether there
-    /// is one.
-    pub fn reset(&self, end: SocketAddr) -> bool {
-        self.with_end(end, End::break_off)
-    }
-
-    /// Whether connects to that address are refused, even if somebody listens there.
-    pub fn refuse(&self, address: SocketAddr, refuse: bool) {
-        sim::note(|| format!("network: {address} refuses: {refuse}"));
-        let mut refusing = self.state.refusing.borrow_mut();
-        if refuse {
-            refusing.insert(address);
-        } else {
-            refusing.remove(&address);
-        }
-    }
-
-    /// Has each accept of a connection that is there fail with that error of the system (such as
-    /// `EMFILE`, 24), or no more. The connection stays where it is.
-    ///
-    /// # Panics
-    ///
-    /// If it is no error of the system.
+    /// Resets every TCP connection of which one end has that address, as a firewall would: both
+    /// ends get a RST at once. Returns how many ends that were.
     ///
     /// ```
+    /// use std::io::{ErrorKind, Read};
     /// use straightline_net::{TcpListener, TcpStream, sim::network};
     /// use straightline_sched::sim;
     ///
-    /// sim::run(7, || {
-    ///     let listener = TcpListener::bind("10.0.0.1:80")?;
-    ///     let _client = TcpStream::connect("10.0.0.1:80")?;
-    ///     network().fail_accepts(Some(std::io::Error::from_raw_os_error(24)));
-    ///     assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(24));
-    ///     network().fail_accepts(None);
-    ///     listener.accept().map(drop)
-    /// })?;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn fail_accepts(&self, error: Option<io::Error>) {
-        sim::note(|| format!("network: accepts fail: {error:?}"));
-        let errno = error.map(|error| Errno::from_io_error(&error).expect("a system's error"));
-        self.state.accepts_fail.set(errno);
-    }
-
-    /// How many sockets there may be: every further one fails with `EMFILE`.
-    pub fn set_descriptors_max(&self, count: usize) {
-        sim::note(|| format!("network: at most {count} descriptors"));
-        self.state.descriptors_max.set(count);
-    }
-
-    /// How many sockets somebody has: connections, listeners, and those for datagrams.
-    pub fn open_sockets(&self) -> usize {
-        self.state.descriptors.get()
-    }
-
-    /// What happened so far.
-    ///
-    /// ```
-    /// use straightline_net::{TcpStream, sim::network};
-    /// use straightline_sched::sim;
-    ///
-    /// sim::run(7, || {
-    ///     TcpStream::connect("10.0.0.1:80").unwrap_err();
-    ///     assert_eq!(network().stats().connects, 1);
+    /// sim::run(1, || {
+    ///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
+    ///     let mut client = TcpStream::connect("10.0.0.1:80").unwrap();
+    ///     let stream = listener.accept().unwrap().0;
+    ///     assert_eq!(network().reset(stream.local_addr().unwrap()), 2);
+    ///     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     /// });
     /// ```
-    pub fn stats(&self) -> NetworkStats {
-        self.state.stats.get()
+    pub fn reset(&self, address: SocketAddr) -> usize {
+        self.with(|state| state.reset_all(address))
     }
 
-    /// Has the faults happen, each when so much time has passed. [`Fault::draw`] has an example.
+    /// Refuses connections to that address, though somebody listens there.
+    pub fn refuse(&self, address: SocketAddr) {
+        self.strike(&Fault::Refuse(address));
+    }
+
+    /// Takes a [`refuse`](Self::refuse) back.
+    pub fn accept_again(&self, address: SocketAddr) {
+        self.strike(&Fault::AcceptAgain(address));
+    }
+
+    /// From now on every accept fails with that error of the system; with `None` they succeed
+    /// again.
+    ///
+    /// Where descriptors or memory are missing (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), who waits
+    /// to be accepted goes on waiting; any other error takes him away.
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    /// use straightline_net::{TcpListener, TcpStream, sim::network};
+    /// use straightline_sched::sim;
+    ///
+    /// sim::run(1, || {
+    ///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
+    ///     let client = TcpStream::connect("10.0.0.1:80").unwrap();
+    ///     let too_many_open_files = 24;
+    ///     network().fail_accepts(Some(too_many_open_files));
+    ///     let error = listener.accept().unwrap_err();
+    ///     assert_eq!(error.raw_os_error(), Some(too_many_open_files));
+    ///     network().fail_accepts(None);
+    ///     assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+    /// });
+    /// ```
+    pub fn fail_accepts(&self, raw_os_error: Option<i32>) {
+        self.strike(&Fault::FailAccepts(raw_os_error));
+    }
+
+    /// How many sockets there may be; one more fails with `EMFILE`. An accept that fails so leaves
+    /// the connection where it is.
+    ///
+    /// ```
+    /// use straightline_net::{UdpSocket, sim::network};
+    /// use straightline_sched::sim;
+    ///
+    /// sim::run(1, || {
+    ///     network().set_descriptors_max(Some(1));
+    ///     let _one = UdpSocket::bind("10.0.0.1:53").unwrap();
+    ///     assert_eq!(UdpSocket::bind("10.0.0.1:54").unwrap_err().raw_os_error(), Some(24));
+    /// });
+    /// ```
+    pub fn set_descriptors_max(&self, max: Option<usize>) {
+        self.strike(&Fault::DescriptorsMax(max));
+    }
+
+    /// Has that fault happen now.
+    pub fn inject(&self, fault: &Fault) {
+        self.with(|state| {
+            state.counters.faults += 1;
+            state.strike_noted(fault);
+        });
+    }
+
+    /// Has each of the faults happen when so much time has passed from now on, with a line in the
+    /// trace. [`Fault`]'s example shows it.
     pub fn schedule(&self, faults: Vec<(Duration, Fault)>) {
-        for (delay, fault) in faults {
-            sim::after(delay, move || {
-                sim::note(|| format!("fault: {fault}"));
-                let network = network();
-                network.state.count(|stats| stats.faults += 1);
-                fault.happen(&network);
-            });
-        }
+        self.with(|state| {
+            for (delay, fault) in faults {
+                state.after(delay, move |state| {
+                    state.counters.faults += 1;
+                    state.strike_noted(&fault);
+                });
+            }
+        });
     }
 
-    /// The TCP connections' ends that are open, by their addresses, in the order of their making.
-    pub(super) fn ends(&self) -> Vec<SocketAddr> {
-        let ends = self.state.ends.borrow();
-        let open = ends.values().filter(|end| end.is_connected() && !end.is_local());
-        open.map(|end| end.local.borrow().inet()).collect()
+    /// How many sockets are open now: those that the program has, whatever they are connected to.
+    ///
+    /// ```
+    /// use straightline_net::{UnixStream, sim::network};
+    /// use straightline_sched::sim;
+    ///
+    /// sim::run(1, || {
+    ///     let pair = UnixStream::pair().unwrap();
+    ///     assert_eq!(network().open_sockets(), 2);
+    ///     drop(pair);
+    ///     assert_eq!(network().open_sockets(), 0);
+    /// });
+    /// ```
+    pub fn open_sockets(&self) -> usize {
+        self.with(|state| state.open_count())
     }
 
-    pub(super) fn listening(&self) -> Vec<SocketAddr> {
-        use super::address::Name;
-        let listeners = self.state.listeners.borrow();
-        let addresses: BTreeSet<SocketAddr> = listeners
-            .values()
-            .filter_map(|listener| match &listener.name {
-                Name::Inet(address) => Some(*address),
-                Name::Unix(_) => None,
-            })
-            .collect();
-        addresses.into_iter().collect()
+    /// What has been counted so far.
+    pub fn counters(&self) -> Counters {
+        self.with(|state| state.counters)
     }
 
-    pub(super) fn hosts(&self) -> Vec<IpAddr> {
-        let hosts: BTreeSet<IpAddr> =
-            self.state.ends.borrow().values().filter_map(|end| end.local.borrow().ip()).collect();
-        hosts.into_iter().collect()
+    fn strike(&self, fault: &Fault) {
+        self.with(|state| state.strike_noted(fault));
     }
 
-    fn with_end(&self, address: SocketAddr, act: impl FnOnce(&End)) -> bool {
-        let ends = self.state.ends.borrow();
-        let end = ends.values().find(|end| end.local.borrow().is(address)).cloned();
-        drop(ends);
-        end.inspect(|end| act(end)).is_some()
+    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let over = |error: io::Error| panic!("straightline: {error}");
+        self.net.with(act).unwrap_or_else(over)
     }
 }
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network").field("link", &self.link()).finish_non_exhaustive()
+        f.debug_struct("Network").finish_non_exhaustive()
     }
 }

@@ -1,0 +1,136 @@
+//! What is between the sockets: packets that travel, and get lost.
+//!
+//! A packet that is sent to where a partition has cut the way, or whose way is cut while it
+//! travels, is lost. The network knows that, and tells the ends of the connection when a real one
+//! would begin to wonder; so a connection of which nothing is lost needs no timer.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use straightline_sched::sim;
+
+use super::link::Link;
+use super::pipe::{Acknowledgement, Piece};
+use super::table::State;
+
+/// The ways between hosts.
+#[derive(Default)]
+pub(super) struct Wires {
+    default: Link,
+    /// By both ends, the smaller first.
+    links: BTreeMap<(IpAddr, IpAddr), Link>,
+    /// Until when the way from one host to another is taken, where the rate is limited.
+    busy_until: BTreeMap<(IpAddr, IpAddr), Duration>,
+}
+
+/// A packet of TCP.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    pub(super) from: SocketAddr,
+    pub(super) to: SocketAddr,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// "Let us talk; I have room for that many bytes."
+    Syn(u64),
+    /// "Yes; I have room for that many."
+    SynAck(u64),
+    Segment(Segment),
+    Reset,
+}
+
+/// A piece of the stream, perhaps empty, and what the sender has to say of the other direction.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) piece: Piece,
+    pub(super) told: Acknowledgement,
+    /// Is to be answered.
+    pub(super) is_probe: bool,
+}
+
+impl Wires {
+    pub(super) fn link(&self, one: IpAddr, other: IpAddr) -> &Link {
+        self.links.get(&pair(one, other)).unwrap_or(&self.default)
+    }
+
+    pub(super) fn default_link(&self) -> &Link {
+        &self.default
+    }
+
+    pub(super) fn set_default_link(&mut self, link: Link) {
+        self.default = link;
+        self.links.clear();
+    }
+
+    pub(super) fn set_link(&mut self, one: IpAddr, other: IpAddr, link: Link) {
+        self.links.insert(pair(one, other), link);
+    }
+}
+
+impl State {
+    /// Sends a packet that arrives not before `earliest`; returns when it does.
+    pub(super) fn send(&mut self, packet: Packet, earliest: Duration) -> Duration {
+        let bytes = match &packet.what {
+            What::Segment(segment) => segment.piece.bytes.len(),
+            _ => 0,
+        };
+        let (from, to) = (packet.from, packet.to);
+        let arrives_at = self.arrival(from.ip(), to.ip(), bytes).max(earliest);
+        self.counters.packets_sent += 1;
+        if self.is_cut(from, to) {
+            self.lose(from, to);
+        } else {
+            let delay = arrives_at.saturating_sub(sim::elapsed());
+            self.after(delay, move |state| {
+                if state.is_cut(from, to) {
+                    state.lose(from, to);
+                } else {
+                    state.arrive(packet);
+                }
+            });
+        }
+        arrives_at
+    }
+
+    /// When a packet arrives that is sent now.
+    pub(super) fn arrival(&mut self, from: IpAddr, to: IpAddr, bytes: usize) -> Duration {
+        let link = self.wires.link(from, to);
+        let (latency, rate) = (link.latency.clone(), link.bytes_per_second);
+        let now = sim::elapsed();
+        let sent_at = match rate {
+            None => now,
+            Some(rate) => {
+                let bytes = (bytes + HEADER_BYTES) as u64;
+                let takes = Duration::from_nanos(bytes * 1_000_000_000 / rate.max(1));
+                let way = (from.to_canonical(), to.to_canonical());
+                let busy_until = self.wires.busy_until.entry(way).or_default();
+                *busy_until = now.max(*busy_until) + takes;
+                *busy_until
+            }
+        };
+        sent_at + self.random.duration(latency)
+    }
+
+    fn lose(&mut self, from: SocketAddr, to: SocketAddr) {
+        self.counters.packets_lost += 1;
+        sim::note(|| format!("lost: {from} > {to}"));
+        // The sender gets no answer, and neither does the other one if this was the answer.
+        for ends in [(from, to), (to, from)] {
+            if let Some(&key) = self.connections.get(&ends) {
+                self.arm_retransmission(key);
+            }
+        }
+    }
+}
+
+/// A pair of hosts, whichever comes first.
+pub(super) fn pair(one: IpAddr, other: IpAddr) -> (IpAddr, IpAddr) {
+    let (one, other) = (one.to_canonical(), other.to_canonical());
+    (one.min(other), one.max(other))
+}
+
+/// What a packet has besides its bytes: the headers of IP and of TCP without options.
+const HEADER_BYTES: usize = 40;
