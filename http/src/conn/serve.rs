@@ -81,6 +81,7 @@ impl Connection {
         ControlFlow::Break(())
     }
 
+    #[inline]
     fn serve(&self) -> io::Result<End> {
         let mut buffers = self.shard.buffers.take();
         mem::swap(&mut buffers.output, &mut *self.link.output());
