@@ -1,6 +1,6 @@
 //! What the programs share.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -63,6 +63,16 @@ pub(crate) fn arrived(stream: &TcpStream, count: usize) {
     let mut buffer = vec![0; count];
     while stream.peek(&mut buffer).expect("data") < count {
         sched::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Writes until that fails.
+pub(crate) fn write_until_it_fails(stream: &mut TcpStream) -> io::Error {
+    loop {
+        if let Err(error) = stream.write_all(b"x") {
+            return error;
+        }
+        sched::yield_now();
     }
 }
 

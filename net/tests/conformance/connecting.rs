@@ -12,8 +12,8 @@ use crate::common::{arrival, kind, on_both, read_to_end};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn listener() -> (TcpListener, std::net::SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
 
@@ -195,7 +195,7 @@ fn a_full_backlog_is_waited_for() {
 
 /// Waits until somebody is in the backlog.
 fn arrived_at(listener: &TcpListener) {
-    listener.wait_readable().unwrap();
+    listener.wait_readable().expect("it can be waited for");
 }
 
 #[test]

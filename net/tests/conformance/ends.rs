@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
-use crate::common::{arrival, connected, kind, on_both, read_to_end};
+use crate::common::{arrival, connected, kind, on_both, read_to_end, write_until_it_fails};
 
 #[test]
 fn the_end_comes_after_all_data_and_repeats() {
@@ -112,12 +112,7 @@ fn an_end_is_seen_by_peers_that_only_write() {
         drop(client);
         assert_eq!(arrival(&server).unwrap(), 0);
         // The first may go out; it is answered by a reset, and then nothing goes out any more.
-        let error = loop {
-            match server.write(b"is anybody there?") {
-                Ok(_) => straightline_sched::yield_now(),
-                Err(error) => break error,
-            }
-        };
+        let error = write_until_it_fails(&mut server);
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);
         assert_eq!(server.read(&mut [0]).unwrap(), 0);

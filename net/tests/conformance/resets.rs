@@ -6,14 +6,14 @@ use std::net::Shutdown;
 use straightline_net::TcpStream;
 use straightline_sched as sched;
 
-use crate::common::{arrival, arrived, connected, kind, on_both};
+use crate::common::{arrival, arrived, connected, kind, on_both, write_until_it_fails};
 
 /// A stream whose peer closed it with something unread, after having sent `sent`.
 fn reset_after(sent: &[u8]) -> TcpStream {
     let (mut client, mut server) = connected();
-    server.write_all(b"nobody reads this").unwrap();
+    server.write_all(b"nobody reads this").expect("room");
     arrived(&client, 17);
-    client.write_all(sent).unwrap();
+    client.write_all(sent).expect("room");
     drop(client);
     server
 }
@@ -36,12 +36,7 @@ fn a_close_with_unread_data_is_a_reset_after_what_was_sent() {
 fn a_writer_hears_of_a_reset_once_and_then_of_a_broken_pipe() {
     on_both(|| {
         let mut server = reset_after(b"");
-        let error = loop {
-            match server.write(b"x") {
-                Ok(_) => sched::yield_now(),
-                Err(error) => break error,
-            }
-        };
+        let error = write_until_it_fails(&mut server);
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);
         assert_eq!(server.read(&mut [0]).unwrap(), 0);
@@ -67,13 +62,8 @@ fn data_for_who_has_closed_is_answered_by_a_reset() {
         client.shutdown(Shutdown::Write).unwrap();
         drop(client); // nothing was unread: no reset yet
         assert_eq!(server.read(&mut [0]).unwrap(), 0);
-        assert_eq!(server.write(b"too late").unwrap() > 0, true);
-        let error = loop {
-            match server.write(b"x") {
-                Ok(_) => sched::yield_now(),
-                Err(error) => break error,
-            }
-        };
+        server.write_all(b"too late").unwrap();
+        let error = write_until_it_fails(&mut server);
         // The end had come before.
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     });

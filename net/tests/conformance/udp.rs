@@ -14,7 +14,7 @@ fn on_both(body: impl Fn() + Clone + Send + 'static) {
 }
 
 fn socket() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").unwrap()
+    UdpSocket::bind("127.0.0.1:0").expect("a free port")
 }
 
 #[test]
