@@ -27,12 +27,15 @@
 //!
 //! # What it does not do yet
 //!
-//! Timeouts and caps against slow or too many clients, streamed responses, chunked request bodies
-//! (refused with 501), CONNECT and upgrades, TLS, HTTP/2.
+//! Timeouts and caps against slow or too many clients, streamed responses, CONNECT and upgrades,
+//! TLS, HTTP/2.
 
 #![forbid(unsafe_code)]
 
 mod conn;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod proto;
 mod request;
 mod response;

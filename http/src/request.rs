@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::mem;
 use std::rc::Rc;
 use std::str;
 
 use http::{Method, Version};
 
-use crate::conn::{Buffers, Link, read};
-use crate::proto::{Head, Headers, encode_continue};
+use crate::conn::{BodyIn, Buffers, Link};
+use crate::proto::{Head, Headers};
 use crate::server::Peer;
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -30,18 +29,13 @@ pub struct Request {
     /// The parsed head, and its bytes as the first unread ones; the body follows them.
     pub(crate) buffers: Box<Buffers>,
     pub(crate) link: Rc<Link>,
-    /// How much of the body's part in the buffer was read.
-    pub(crate) buffered_read: usize,
-    /// How much of the body was not read.
-    pub(crate) remaining: u64,
-    /// The client waits for "100 Continue".
-    pub(crate) expect_continue: bool,
+    pub(crate) body: BodyIn,
 }
 
 impl Request {
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
-        let (remaining, expect_continue) = (buffers.head.body_bytes, buffers.head.expect_continue);
-        Self { buffers, link, buffered_read: 0, remaining, expect_continue }
+        let body = BodyIn::new(&buffers.head);
+        Self { buffers, link, body }
     }
 
     /// The method.
@@ -86,6 +80,23 @@ impl Request {
         Headers::new(self.buffers.input.unread(), &self.head().fields)
     }
 
+    /// The trailer fields of a chunked body, once all of it was read; none before, and of other
+    /// bodies. They are what the client says and no more: those that are about the message's length
+    /// or destination are refused.
+    ///
+    /// ```
+    /// use straightline::{Request, StatusCode};
+    ///
+    /// fn upload(request: &mut Request) -> Result<String, StatusCode> {
+    ///     let bytes = request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)?;
+    ///     let checksum = request.trailers().get("checksum").unwrap_or("none");
+    ///     Ok(format!("{} bytes, checksum {checksum}\n", bytes.len()))
+    /// }
+    /// ```
+    pub fn trailers(&self) -> Headers<'_> {
+        self.body.trailers()
+    }
+
     /// Who sent it, as the socket says.
     ///
     /// ```
@@ -110,12 +121,8 @@ impl Request {
         &self.buffers.head
     }
 
-    /// What of the body is in the buffer and was not read yet.
-    pub(crate) fn buffered(&self) -> &[u8] {
-        let body = &self.buffers.input.unread()[self.head().end..];
-        let length =
-            usize::try_from(self.head().body_bytes).map_or(body.len(), |n| n.min(body.len()));
-        &body[self.buffered_read..length]
+    pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.body.read(&mut self.buffers.input, &self.link, &self.link.limits, buffer)
     }
 
     fn text(&self, (start, end): (u32, u32)) -> &str {
@@ -132,7 +139,7 @@ impl fmt::Debug for Request {
             .field("target", &self.target())
             .field("version", &self.version())
             .field("headers", &self.headers())
-            .field("remaining", &self.remaining)
+            .field("remaining", &self.body.remaining())
             .finish_non_exhaustive()
     }
 }
@@ -177,9 +184,10 @@ pub struct Body<'r> {
 }
 
 impl Body<'_> {
-    /// How many bytes are still to be read. Not a yield point.
-    pub fn remaining(&self) -> u64 {
-        self.request.remaining
+    /// How many bytes are still to be read; `None` as long as only the client knows (a chunked
+    /// body). Not a yield point.
+    pub fn remaining(&self) -> Option<u64> {
+        self.request.body.remaining()
     }
 
     /// Reads all that remains. Its length is bounded by
@@ -205,7 +213,8 @@ impl Body<'_> {
     /// ```
     pub fn read_to_vec(&mut self) -> io::Result<Vec<u8>> {
         // Announced is not sent: a large vector is only made when its bytes come.
-        let announced = usize::try_from(self.remaining()).unwrap_or(usize::MAX);
+        let announced = self.remaining().unwrap_or(0);
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(announced.min(RESERVE_MAX));
         self.read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -215,39 +224,7 @@ impl Body<'_> {
 impl Read for Body<'_> {
     /// A yield point, see [the body](Body#blocking).
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Request { remaining, .. } = *self.request;
-        if remaining == 0 || buffer.is_empty() {
-            return Ok(0);
-        }
-        let mut buffered = self.request.buffered();
-        let count = if buffered.is_empty() {
-            let most = usize::try_from(remaining).map_or(buffer.len(), |n| n.min(buffer.len()));
-            self.request.read_wire(&mut buffer[..most])?
-        } else {
-            let count = buffered.read(buffer)?;
-            self.request.buffered_read += count;
-            count
-        };
-        self.request.remaining -= count as u64;
-        Ok(count)
-    }
-}
-
-impl Request {
-    /// Reads what is not in the buffer, after everything that the client may be waiting for has
-    /// been written: responses to what it asked before, and the word to go on.
-    fn read_wire(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if mem::take(&mut self.expect_continue) {
-            encode_continue(&mut self.link.output());
-        }
-        self.link.flush()?;
-        match read(&self.link.transport, buffer)? {
-            0 => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the client ended the connection in the middle of its request body",
-            )),
-            count => Ok(count),
-        }
+        self.request.read_body(buffer)
     }
 }
 

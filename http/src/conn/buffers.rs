@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use straightline_sched::sim;
 
-use super::transport::Transport;
+use super::transport::{Transport, read};
 use crate::proto::{Head, HeadParser};
 
 /// What a connection needs while it works on a request, and gives back when it rests.
@@ -104,6 +104,26 @@ impl Input {
         let count = transport.try_read(&mut self.bytes[self.end..])?;
         self.end += count;
         Ok(count)
+    }
+
+    /// As [`fill`](Self::fill), but waits until there is something; 0 is the end of the stream.
+    pub(crate) fn fill_waiting(
+        &mut self,
+        transport: &dyn Transport,
+        bytes_max: usize,
+    ) -> io::Result<usize> {
+        if self.end == self.bytes.len() {
+            self.make_room(bytes_max);
+        }
+        let count = read(transport, &mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// Forgets what was read behind the first `count` unread bytes.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        debug_assert!(count <= self.end - self.start, "more than there is");
+        self.end = self.start + count;
     }
 
     fn make_room(&mut self, bytes_max: usize) {

@@ -2,21 +2,25 @@
 
 use std::cell::{RefCell, RefMut};
 use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
 
 use super::transport::Transport;
+use crate::proto::Limits;
 use crate::server::Peer;
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link<T: ?Sized = dyn Transport> {
     pub(crate) peer: Peer,
+    /// What the client may send.
+    pub(crate) limits: Rc<Limits>,
     /// Responses that were encoded and not yet written. Borrowed while it is being written.
     output: RefCell<Vec<u8>>,
     pub(crate) transport: T,
 }
 
 impl<T: Transport> Link<T> {
-    pub(crate) fn new(peer: Peer, transport: T) -> Self {
-        Self { peer, output: RefCell::default(), transport }
+    pub(crate) fn new(peer: Peer, limits: Rc<Limits>, transport: T) -> Self {
+        Self { peer, limits, output: RefCell::default(), transport }
     }
 }
 

@@ -11,10 +11,10 @@ use http::{Method, StatusCode};
 use slog::{debug, error};
 use straightline_sched::{before_park, checkpoint, is_cancel};
 
+use super::body_in::Unread;
 use super::buffers::Buffers;
 use super::linger::linger;
 use super::link::Link;
-use super::transport::read;
 use crate::proto::{self, Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, is_bodyless};
@@ -158,27 +158,33 @@ impl Connection {
             Err(payload) => self.panicked(&request, payload),
         };
 
-        // What the handler left unread, in the buffer and beyond it.
-        let (skipped, remaining) = (request.buffered().len(), request.remaining);
-        let unread = remaining - skipped as u64;
-        let Request { mut buffers, buffered_read, expect_continue, .. } = request;
-        let Buffers { input, head, .. } = &mut *buffers;
+        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        if let Some(refusal) = request.body.refusal() {
+            // What the handler made of half a body is void, and so is what it answered.
+            self.refuse(refusal, request.method() == Method::HEAD)?;
+            return Ok((Some(End::Linger), request.buffers));
+        }
         // A client that was not told to continue may or may not send its body: no way to go on.
-        let settles = unread == 0 || (!expect_continue && unread <= SKIP_BYTES_MAX);
+        let settles = match unread {
+            Unread::Nothing => true,
+            Unread::Known(bytes) => !request.body.is_expecting() && bytes <= SKIP_BYTES_MAX,
+            Unread::Unknown => !request.body.is_expecting(),
+        };
+        let head = &request.buffers.head;
         let keep_alive =
             head.keep_alive && settles && !response.close && !self.shard.draining.get();
         self.respond(head, &response, keep_alive)?;
-        input.consume(head.end + buffered_read + skipped);
-        if keep_alive {
-            if unread > 0 {
-                self.skip(unread)?;
-            }
+        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip(&mut request)?);
+        let Request { mut buffers, body, .. } = request;
+        let Buffers { input, .. } = &mut *buffers;
+        input.consume(body.end());
+        if goes_on {
             return Ok((None, buffers));
         }
         self.link.flush()?;
         // A client that pipelines may have sent more; it learns from the close that it is lost.
-        let end = if unread == 0 && input.is_empty() { End::Close } else { End::Linger };
-        Ok((Some(end), buffers))
+        let is_over = unread == Unread::Nothing && input.is_empty();
+        Ok((Some(if is_over { End::Close } else { End::Linger }), buffers))
     }
 
     /// Encodes a response; a large body is written at once, a small one waits for company.
@@ -212,32 +218,42 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what a handler left of its request's body, and drops it.
+    /// Reads what a handler left of its request's body, and drops it; returns whether that was all
+    /// of it.
     #[cold]
-    fn skip(&self, mut unread: u64) -> io::Result<()> {
+    fn skip(&self, request: &mut Request) -> io::Result<bool> {
         // The client may wait for its response before it sends the rest.
         self.link.flush()?;
-        let mut scratch = [0; 1024];
-        while unread > 0 {
-            let most = usize::try_from(unread).map_or(scratch.len(), |n| n.min(scratch.len()));
-            let count = read(&self.link.transport, &mut scratch[..most])?;
-            if count == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
+        let (mut scratch, mut skipped) = ([0; 1024], 0);
+        while skipped <= SKIP_BYTES_MAX {
+            match request.read_body(&mut scratch) {
+                Ok(0) => return Ok(true),
+                Ok(count) => skipped += count as u64,
+                Err(error) => match request.body.refusal() {
+                    Some(refusal) => {
+                        self.note_refusal(refusal);
+                        return Ok(false);
+                    }
+                    None => return Err(error),
+                },
             }
-            unread -= count as u64;
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Answers a request that is not served, and ends the connection.
-    #[cold]
-    fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<Next> {
+    fn note_refusal(&self, refusal: Refusal) {
         self.shard.counters.refused.bump();
         debug!(
             self.shard.logger, "request refused";
             "peer" => %self.link.peer, "reason" => %refusal,
             "status" => refusal.kind.status().as_u16()
         );
+    }
+
+    /// Answers a request that is not served, and ends the connection.
+    #[cold]
+    fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<Next> {
+        self.note_refusal(refusal);
         let text = format!("{}\n", refusal.kind.text());
         let response = (refusal.kind.status(), text).into_response();
         let mut output = self.link.output();

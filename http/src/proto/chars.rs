@@ -56,6 +56,12 @@ const fn is_in(byte: u8, set: &[u8]) -> bool {
     false
 }
 
+/// Whether the byte may stand in a token.
+#[inline]
+pub(super) fn is_token(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & TOKEN != 0
+}
+
 /// The first position from `from` on that holds no token byte; the length if all do.
 #[inline]
 pub(super) fn token_end(bytes: &[u8], from: usize) -> usize {

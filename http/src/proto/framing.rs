@@ -7,13 +7,38 @@ use super::chars::host_end;
 use super::limits::Limits;
 use super::refusal::RefusalKind;
 
+/// Where a request's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyLength {
+    /// After so many bytes.
+    Known(u64),
+    /// Where the chunked coding says.
+    Chunked,
+}
+
+impl Default for BodyLength {
+    fn default() -> Self {
+        Self::Known(0)
+    }
+}
+
+/// What `Transfer-Encoding` said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coding {
+    #[default]
+    None,
+    Chunked,
+    /// Another one, several, or `chunked` in several fields.
+    Other,
+}
+
 /// Collected field by field while the head is parsed.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools)] // each is a header field seen or not, and no state
 pub(super) struct Framing {
     host_seen: bool,
     content_length: Option<u64>,
-    transfer_encoding: bool,
+    coding: Coding,
     pub(super) expect_continue: bool,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
@@ -37,7 +62,9 @@ impl Framing {
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.transfer_encoding = true;
+                let chunked = value.eq_ignore_ascii_case(b"chunked");
+                let alone = chunked && self.coding == Coding::None;
+                self.coding = if alone { Coding::Chunked } else { Coding::Other };
                 Ok(())
             }
             _ => Ok(()),
@@ -46,22 +73,23 @@ impl Framing {
 
     /// The body's length, once all fields are known.
     #[inline]
-    pub(super) fn body_bytes(&self, minor: u8, limits: &Limits) -> Result<u64, RefusalKind> {
+    pub(super) fn body(&self, minor: u8, limits: &Limits) -> Result<BodyLength, RefusalKind> {
         if minor > 0 && !self.host_seen {
             return Err(RefusalKind::HostMissing);
         }
-        if self.transfer_encoding {
-            return Err(match (self.content_length, minor) {
-                (Some(_), _) => RefusalKind::FramingConflict,
-                (None, 0) => RefusalKind::TransferEncodingIn10,
-                (None, _) => RefusalKind::TransferEncoding,
-            });
+        if self.coding != Coding::None {
+            return match (self.content_length, minor, self.coding) {
+                (Some(_), ..) => Err(RefusalKind::FramingConflict),
+                (None, 0, _) => Err(RefusalKind::TransferEncodingIn10),
+                (None, _, Coding::Chunked) => Ok(BodyLength::Chunked),
+                (None, ..) => Err(RefusalKind::TransferEncoding),
+            };
         }
         let length = self.content_length.unwrap_or(0);
         if length > limits.body_bytes {
             return Err(RefusalKind::BodyBytes);
         }
-        Ok(length)
+        Ok(BodyLength::Known(length))
     }
 
     fn host(&mut self, value: &[u8], known: &mut KnownHost) -> Result<(), RefusalKind> {

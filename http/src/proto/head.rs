@@ -19,7 +19,7 @@ use http::Method;
 
 use super::chars::{path_end, target_end, token_end, value_end};
 use super::fields::{Field, span};
-use super::framing::{Framing, KnownHost, is_authority};
+use super::framing::{BodyLength, Framing, KnownHost, is_authority};
 use super::limits::Limits;
 use super::refusal::{Refusal, RefusalKind};
 
@@ -37,7 +37,7 @@ pub(crate) struct Head {
     pub(crate) minor: u8,
     pub(crate) keep_alive: bool,
     pub(crate) expect_continue: bool,
-    pub(crate) body_bytes: u64,
+    pub(crate) body: BodyLength,
     /// Where the body begins.
     pub(crate) end: usize,
 }
@@ -221,10 +221,11 @@ impl Progress {
     fn finish(&mut self, end: usize, limits: &Limits, head: &mut Head) -> Result<(), Refusal> {
         check_head(end, limits)?;
         let framing = &self.framing;
-        head.body_bytes = framing.body_bytes(head.minor, limits).map_err(|kind| kind.at(end))?;
+        head.body = framing.body(head.minor, limits).map_err(|kind| kind.at(end))?;
         head.keep_alive = !framing.close && (head.minor > 0 || framing.keep_alive);
         // RFC 9110 section 10.1.1: from a 1.0 client the expectation is to be ignored.
-        head.expect_continue = framing.expect_continue && head.minor > 0 && head.body_bytes > 0;
+        let has_body = head.body != BodyLength::Known(0);
+        head.expect_continue = framing.expect_continue && head.minor > 0 && has_body;
         head.end = end;
         Ok(())
     }

@@ -23,6 +23,12 @@ pub struct Limits {
     pub fields: usize,
     /// Bytes of a request's body; more is 413. Default 2 MiB: forms and JSON, not uploads.
     pub body_bytes: u64,
+    /// Bytes of all chunk extensions of a body together; more is 413. Default 1,024: nobody uses
+    /// them, and they are read and thrown away.
+    pub chunk_extension_bytes: usize,
+    /// Bytes of the trailers of a chunked body, line ends included; more is 431. Default 4,096: a
+    /// checksum or a signature or two.
+    pub trailer_bytes: usize,
 }
 
 impl Default for Limits {
@@ -33,6 +39,8 @@ impl Default for Limits {
             head_bytes: 32 * 1024,
             fields: 100,
             body_bytes: 2 * 1024 * 1024,
+            chunk_extension_bytes: 1024,
+            trailer_bytes: 4 * 1024,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! HTTP/1.1 as pure functions: bytes in, meaning out, and the other way.
 //!
 //! Nothing in here knows a scheduler, a socket or a clock, so all of it is tested and fuzzed as it
-//! is. `head` parses, `fields` is the view of what was parsed, `refusal` names every reason to say
-//! no, `encode` writes.
+//! is. `head` parses, `chunked` decodes bodies, `fields` is the view of what was parsed, `refusal`
+//! names every reason to say no, `encode` writes.
 
 mod chars;
+mod chunked;
 mod encode;
 mod fields;
 mod framing;
@@ -12,8 +13,10 @@ mod head;
 mod limits;
 mod refusal;
 
+pub(crate) use chunked::{ChunkedDecoder, Next as ChunkedNext};
 pub(crate) use encode::{Connection, Encoder, encode_continue};
 pub use fields::Headers;
+pub(crate) use framing::BodyLength;
 pub(crate) use head::{Head, HeadParser};
 pub use limits::Limits;
 pub use refusal::{Refusal, RefusalKind};

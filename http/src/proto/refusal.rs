@@ -80,12 +80,16 @@ refusals! {
     FramingConflict => BAD_REQUEST, "both Content-Length and Transfer-Encoding";
     /// `Transfer-Encoding` in HTTP/1.0, which does not know it.
     TransferEncodingIn10 => BAD_REQUEST, "Transfer-Encoding in HTTP/1.0";
-    /// A transfer coding that is not implemented; at present that is every one.
-    TransferEncoding => NOT_IMPLEMENTED, "transfer codings are not implemented";
+    /// A `Transfer-Encoding` other than `chunked` alone.
+    TransferEncoding => NOT_IMPLEMENTED, "transfer codings other than chunked are not implemented";
     /// CONNECT, which is not implemented.
     Connect => NOT_IMPLEMENTED, "CONNECT is not implemented";
     /// An `Expect` other than `100-continue`.
     Expectation => EXPECTATION_FAILED, "unknown expectation";
+    /// Malformed framing in a chunked body.
+    Chunk => BAD_REQUEST, "malformed chunk";
+    /// A trailer that is about where the message ends or goes, such as `Content-Length`.
+    TrailerField => BAD_REQUEST, "a trailer that belongs into the head";
     /// [`Limits::request_line_bytes`](super::Limits::request_line_bytes).
     RequestLineBytes => URI_TOO_LONG, "request line too long";
     /// [`Limits::field_line_bytes`](super::Limits::field_line_bytes).
@@ -94,6 +98,10 @@ refusals! {
     HeadBytes => REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long";
     /// [`Limits::fields`](super::Limits::fields).
     Fields => REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header lines";
+    /// [`Limits::chunk_extension_bytes`](super::Limits::chunk_extension_bytes).
+    ChunkExtensionBytes => PAYLOAD_TOO_LARGE, "chunk extensions too long";
+    /// [`Limits::trailer_bytes`](super::Limits::trailer_bytes).
+    TrailerBytes => REQUEST_HEADER_FIELDS_TOO_LARGE, "trailers too long";
     /// [`Limits::body_bytes`](super::Limits::body_bytes).
     BodyBytes => PAYLOAD_TOO_LARGE, "request body too large";
 }

@@ -82,7 +82,7 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.counters.accepted.bump();
     let registered = state.register();
     let key = registered.key();
-    let link = Rc::new(Link::new(peer, stream));
+    let link = Rc::new(Link::new(peer, Rc::clone(&state.limits), stream));
     let connection = Connection::new(link, Rc::clone(state), registered);
     let fiber = spawn_episodes(move || connection.episode());
     state.set_fiber(key, fiber.fiber());

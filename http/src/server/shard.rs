@@ -22,7 +22,7 @@ new_key_type! { struct ConnectionKey; }
 /// What the connections of a shard share.
 pub(crate) struct ShardState {
     pub(crate) service: Rc<Service>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Limits>,
     pub(crate) logger: Logger,
     pub(crate) counters: CountersOf,
     pub(crate) buffers: BufferPool,
@@ -103,7 +103,7 @@ impl ShardState {
     fn new(shared: &Arc<Shared>, index: usize) -> Self {
         Self {
             service: (shared.factory)(),
-            limits: shared.config.limits.clone(),
+            limits: Rc::new(shared.config.limits.clone()),
             logger: shared.config.logger.clone(),
             counters: CountersOf { shared: Arc::clone(shared), index },
             buffers: BufferPool::new(),

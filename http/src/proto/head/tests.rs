@@ -33,7 +33,7 @@ fn a_head_is_read_in_full() {
     assert_eq!(head.method, Method::POST);
     assert_eq!(&bytes[head.target.0 as usize..head.target.1 as usize], b"/a?b=c");
     assert_eq!((head.minor, head.keep_alive, head.expect_continue), (1, true, true));
-    assert_eq!(head.body_bytes, 12);
+    assert_eq!(head.body, BodyLength::Known(12));
     assert_eq!(&bytes[head.end..], b"body");
     let headers = Headers::new(bytes, &head.fields);
     assert_eq!(headers.get("x-ODD"), Some("two words"));
@@ -99,7 +99,12 @@ fn malformed_heads_are_refused_with_their_reason() {
         ("Content-Length: 18446744073709551615", K::BodyBytes),
         ("Content-Length: 1\r\nContent-Length: 1", K::ContentLengthDuplicate),
         ("Content-Length: 1\r\ncontent-length: 2", K::ContentLengthDuplicate),
-        ("Transfer-Encoding: chunked", K::TransferEncoding),
+        ("Transfer-Encoding: gzip, chunked", K::TransferEncoding),
+        ("Transfer-Encoding: chunked, chunked", K::TransferEncoding),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", K::TransferEncoding),
+        ("Transfer-Encoding: xchunked", K::TransferEncoding),
+        ("Transfer-Encoding: identity", K::TransferEncoding),
+        ("Transfer-Encoding:", K::TransferEncoding),
         ("Transfer-Encoding: chunked\r\nContent-Length: 1", K::FramingConflict),
         ("Expect: more", K::Expectation),
     ];

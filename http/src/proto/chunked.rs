@@ -1,0 +1,401 @@
+//! The chunked transfer coding (RFC 9112 section 7.1): a decoder that takes the bytes as they come.
+//!
+//! It is asked with what is buffered, and says how many of those bytes are framing and what follows
+//! them: data of a chunk, the end, or nothing yet. The data itself it never sees, so whoever reads
+//! a body copies it once, from where it lies to where it is wanted.
+//!
+//! Every byte of framing is looked at once. Strictness: sizes are hexadecimal digits and nothing
+//! else; CR LF ends lines and nothing else does; extensions follow their grammar as far as it
+//! matters to where they end, and are ignored; trailers are header lines. What extensions and
+//! trailers may take is bounded over the whole body.
+
+use super::chars::{is_token, token_end, value_end};
+use super::fields::Field;
+use super::limits::Limits;
+use super::refusal::RefusalKind;
+
+/// Where the decoder stands in a body.
+#[derive(Debug)]
+pub(crate) struct ChunkedDecoder {
+    state: State,
+    /// What is left of the chunk; the size so far while that is read.
+    left: u64,
+    /// Of all chunks so far, this one included.
+    announced: u64,
+    extension_bytes: usize,
+    /// The trailer lines, each with its line end.
+    trailers: Vec<u8>,
+    trailer_fields: Vec<Field>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first digit of a size.
+    Size,
+    /// After so many digits.
+    Digits(u8),
+    /// After whitespace behind the size: an extension must follow.
+    Space,
+    /// In an extension, outside of quotes.
+    Extension,
+    Quoted,
+    /// Behind a backslash in quotes.
+    Escaped,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    /// At the beginning of a trailer line, or of the empty one.
+    TrailerLine,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    End,
+}
+
+/// What follows the framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// So many bytes of data, at least one, before the next framing. Tell the decoder with
+    /// [`ChunkedDecoder::took`] how many were taken.
+    Data(u64),
+    /// The body is complete.
+    End,
+    /// It depends on bytes that have not come.
+    More,
+}
+
+impl ChunkedDecoder {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Size,
+            left: 0,
+            announced: 0,
+            extension_bytes: 0,
+            trailers: Vec::new(),
+            trailer_fields: Vec::new(),
+        }
+    }
+
+    /// Looks at `bytes`, which follow those that were consumed before: how many of them are
+    /// framing, and what comes then.
+    ///
+    /// # Errors
+    ///
+    /// Why the body is refused, and at which of `bytes`.
+    pub(crate) fn next(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<(usize, Next), (RefusalKind, usize)> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            match self.state {
+                State::Data => return Ok((at, Next::Data(self.left))),
+                State::End => return Ok((at, Next::End)),
+                _ => self.step(byte, limits).map_err(|kind| (kind, at))?,
+            }
+        }
+        let next = match self.state {
+            State::Data => Next::Data(self.left),
+            State::End => Next::End,
+            _ => Next::More,
+        };
+        Ok((bytes.len(), next))
+    }
+
+    /// So many bytes of the chunk's data were taken.
+    pub(crate) fn took(&mut self, count: u64) {
+        debug_assert!(self.state == State::Data && count <= self.left, "more than there is");
+        self.left -= count;
+        if self.left == 0 {
+            self.state = State::DataCr;
+        }
+    }
+
+    /// The trailers, once the body is complete: their lines, and where the fields are in them.
+    pub(crate) fn trailers(&self) -> (&[u8], &[Field]) {
+        (&self.trailers, &self.trailer_fields)
+    }
+
+    #[allow(clippy::match_same_arms)] // in the order of a body, which says more
+    fn step(&mut self, byte: u8, limits: &Limits) -> Result<(), RefusalKind> {
+        self.state = match (self.state, byte) {
+            (State::Size | State::Digits(_), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                self.digit(byte)?
+            }
+            (State::Digits(_), b'\r') => State::SizeLf,
+            (State::Digits(_) | State::Space, b' ' | b'\t') => {
+                self.extension(limits, State::Space)?
+            }
+            (State::Digits(_) | State::Space, b';') => self.extension(limits, State::Extension)?,
+            (State::Extension, b'\r') => State::SizeLf,
+            (State::Extension, b'"') => self.extension(limits, State::Quoted)?,
+            (State::Extension, b' ' | b'\t' | b';' | b'=') => {
+                self.extension(limits, State::Extension)?
+            }
+            (State::Extension, _) if is_token(byte) => self.extension(limits, State::Extension)?,
+            (State::Quoted, b'"') => self.extension(limits, State::Extension)?,
+            (State::Quoted, b'\\') => self.extension(limits, State::Escaped)?,
+            (State::Quoted | State::Escaped, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.extension(limits, State::Quoted)?
+            }
+            (State::SizeLf, b'\n') => self.size(limits)?,
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::Size,
+            (State::TrailerLine, b'\r') => State::EndLf,
+            (State::TrailerLine | State::Trailer, _) if byte != b'\r' && byte != b'\n' => {
+                self.trailer(byte, limits, State::Trailer)?
+            }
+            (State::Trailer, b'\r') => self.trailer(byte, limits, State::TrailerLf)?,
+            (State::TrailerLf, b'\n') => self.trailer(byte, limits, State::TrailerLine)?,
+            (State::EndLf, b'\n') => self.end(limits)?,
+            (State::TrailerLine | State::Trailer | State::TrailerLf | State::EndLf, _) => {
+                return Err(RefusalKind::LineEnd);
+            }
+            _ => return Err(RefusalKind::Chunk),
+        };
+        Ok(())
+    }
+
+    fn digit(&mut self, byte: u8) -> Result<State, RefusalKind> {
+        let digits = if let State::Digits(digits) = self.state { digits } else { 0 };
+        // As many as 64 bits have: a longer size is a number that no body has, or padding.
+        if digits == DIGITS_MAX {
+            return Err(RefusalKind::Chunk);
+        }
+        let value = (byte as char).to_digit(16).unwrap_or(0);
+        self.left = self.left << 4 | u64::from(value);
+        Ok(State::Digits(digits + 1))
+    }
+
+    /// The size line is complete.
+    fn size(&mut self, limits: &Limits) -> Result<State, RefusalKind> {
+        if self.left == 0 {
+            return Ok(State::TrailerLine);
+        }
+        self.announced = self.announced.saturating_add(self.left);
+        if self.announced > limits.body_bytes {
+            return Err(RefusalKind::BodyBytes);
+        }
+        Ok(State::Data)
+    }
+
+    /// Everything is there.
+    fn end(&mut self, limits: &Limits) -> Result<State, RefusalKind> {
+        let (bytes, mut line) = (&self.trailers[..], 0);
+        while line < bytes.len() {
+            let name_end = token_end(bytes, line);
+            if name_end == line || bytes[name_end] != b':' {
+                return Err(RefusalKind::FieldName);
+            }
+            let name = &bytes[line..name_end];
+            if FORBIDDEN.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+                return Err(RefusalKind::TrailerField);
+            }
+            if self.trailer_fields.len() >= limits.fields {
+                return Err(RefusalKind::Fields);
+            }
+            let line_end = value_end(bytes, name_end + 1);
+            if bytes[line_end] != b'\r' {
+                return Err(RefusalKind::FieldValue);
+            }
+            let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+            let value = &bytes[name_end + 1..line_end];
+            let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+            let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |at| at + 1);
+            let from = name_end + 1;
+            self.trailer_fields.push(Field::new(line..name_end, from + start..from + end));
+            line = line_end + 2;
+        }
+        Ok(State::End)
+    }
+
+    fn extension(&mut self, limits: &Limits, next: State) -> Result<State, RefusalKind> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > limits.chunk_extension_bytes {
+            return Err(RefusalKind::ChunkExtensionBytes);
+        }
+        Ok(next)
+    }
+
+    fn trailer(&mut self, byte: u8, limits: &Limits, next: State) -> Result<State, RefusalKind> {
+        if self.trailers.len() >= limits.trailer_bytes {
+            return Err(RefusalKind::TrailerBytes);
+        }
+        self.trailers.push(byte);
+        Ok(next)
+    }
+}
+
+/// What says where the message ends or goes has to be known before the body (RFC 9110 section
+/// 6.5.1), and two parties might differ on whether it counts.
+const FORBIDDEN: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+
+/// Digits of a chunk's size, leading zeros included.
+const DIGITS_MAX: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            body_bytes: 1 << 40,
+            chunk_extension_bytes: 64,
+            trailer_bytes: 64,
+            ..Limits::default()
+        }
+    }
+
+    /// The body and the trailers, of bytes that come in pieces of those lengths; and what is left.
+    fn decode(mut bytes: &[u8], pieces: &[u8]) -> Result<(Vec<u8>, Vec<u8>, usize), RefusalKind> {
+        let (mut decoder, mut body) = (ChunkedDecoder::new(), Vec::new());
+        let mut pieces = pieces.iter().cycle();
+        let mut there = 0;
+        loop {
+            let (framing, next) =
+                decoder.next(&bytes[..there], &limits()).map_err(|(kind, _)| kind)?;
+            bytes = &bytes[framing..];
+            there -= framing;
+            match next {
+                Next::End => return Ok((body, decoder.trailers().0.to_vec(), bytes.len())),
+                Next::Data(left) if there > 0 => {
+                    let count = there.min(usize::try_from(left).unwrap());
+                    body.extend_from_slice(&bytes[..count]);
+                    decoder.took(count as u64);
+                    bytes = &bytes[count..];
+                    there -= count;
+                }
+                Next::Data(_) | Next::More => {
+                    let piece = pieces.next().map_or(bytes.len(), |piece| 1 + usize::from(*piece));
+                    assert!(there < bytes.len(), "an end without an end");
+                    there = (there + piece).min(bytes.len());
+                }
+            }
+        }
+    }
+
+    fn encode(chunks: &[Vec<u8>], trailers: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
+            bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            bytes.extend_from_slice(chunk);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
+        bytes
+    }
+
+    quickcheck! {
+        fn what_was_encoded_is_decoded_in_any_pieces(
+            chunks: Vec<Vec<u8>>,
+            pieces: Vec<u8>,
+            rest: Vec<u8>
+        ) -> bool {
+            let mut bytes = encode(&chunks, "a: b\r\n");
+            bytes.extend_from_slice(&rest);
+            let Ok((body, trailers, left)) = decode(&bytes, &pieces) else { return false };
+            body == chunks.concat() && trailers == b"a: b\r\n" && left <= rest.len()
+        }
+
+        fn any_bytes_end_in_a_verdict(bytes: Vec<u8>, pieces: Vec<u8>) -> bool {
+            // With an end behind it that every unfinished line runs into.
+            let mut bytes = bytes;
+            bytes.extend_from_slice(b"\n\n");
+            let mut decoder = ChunkedDecoder::new();
+            let mut pieces = pieces.iter().map(|piece| usize::from(*piece)).chain([usize::MAX]);
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let piece = pieces.next().unwrap_or(usize::MAX).clamp(1, rest.len());
+                match decoder.next(&rest[..piece], &limits()) {
+                    Err((_, at)) => return at < piece,
+                    Ok((_, Next::End)) => return true,
+                    Ok((framing, Next::More)) => {
+                        if framing != piece {
+                            return false;
+                        }
+                        rest = &rest[framing..];
+                    }
+                    Ok((framing, Next::Data(left))) => {
+                        let count = usize::try_from(left).unwrap_or(usize::MAX);
+                        let count = count.min(rest.len() - framing);
+                        decoder.took(count as u64);
+                        rest = &rest[framing + count..];
+                        if count == 0 && rest.is_empty() {
+                            return true;
+                        }
+                    }
+                }
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn good_and_bad_framing() {
+        for (text, expected) in [
+            ("0\r\n\r\n", Ok("")),
+            ("3\r\nabc\r\n0\r\n\r\n", Ok("abc")),
+            ("03\r\nabc\r\n00\r\n\r\n", Ok("abc")),
+            ("a\r\n0123456789\r\n0\r\n\r\n", Ok("0123456789")),
+            ("A;x\r\n0123456789\r\n0;y=z\r\n\r\n", Ok("0123456789")),
+            ("1 ;x = \"q\\\"; \r\"\r\n", Err(RefusalKind::Chunk)),
+            ("1;x=\"a;b\"\r\n!\r\n0\r\n\r\n", Ok("!")),
+            ("1 ; x\r\n!\r\n0\r\n\r\n", Ok("!")),
+            ("1 \r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            (" 1\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("\r\n", Err(RefusalKind::Chunk)),
+            ("+1\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("-1\r\n", Err(RefusalKind::Chunk)),
+            ("0x1\r\n!\r\n", Err(RefusalKind::Chunk)),
+            ("1_0\r\n", Err(RefusalKind::Chunk)),
+            ("g\r\n", Err(RefusalKind::Chunk)),
+            ("1\n!\n0\n\n", Err(RefusalKind::Chunk)),
+            ("1\r!\r\n", Err(RefusalKind::Chunk)),
+            ("1\r\n!\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1\r\n!0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1\r\n!!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;\u{1}\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("00000000000000001\r\n", Err(RefusalKind::Chunk)),
+            ("ffffffffffffffff\r\n", Err(RefusalKind::BodyBytes)),
+            ("1\r\n!\r\nfffffffffffffffff\r\n", Err(RefusalKind::Chunk)),
+            ("0\r\na: b\r\n\r\n", Ok("")),
+            ("0\r\na : b\r\n\r\n", Err(RefusalKind::FieldName)),
+            ("0\r\n: b\r\n\r\n", Err(RefusalKind::FieldName)),
+            ("0\r\na\r\n\r\n", Err(RefusalKind::FieldName)),
+            ("0\r\n folded\r\n\r\n", Err(RefusalKind::FieldName)),
+            ("0\r\na: \u{1}\r\n\r\n", Err(RefusalKind::FieldValue)),
+            ("0\r\nContent-length: 5\r\n\r\n", Err(RefusalKind::TrailerField)),
+            ("0\r\na: b\n\r\n", Err(RefusalKind::LineEnd)),
+            ("0\r\n\n", Err(RefusalKind::LineEnd)),
+            ("0\r\n\ra", Err(RefusalKind::LineEnd)),
+        ] {
+            let text_in_pieces = |piece| {
+                let decoded = decode(text.as_bytes(), &[piece]);
+                decoded.map(|(body, ..)| String::from_utf8(body).unwrap())
+            };
+            for piece in [0, 1, 2, 254] {
+                assert_eq!(text_in_pieces(piece), expected.map(str::to_owned), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn extensions_and_trailers_are_bounded_over_the_whole_body() {
+        let with_extension =
+            |bytes: usize| format!("1;{}\r\n!\r\n0\r\n\r\n", "x".repeat(bytes - 1));
+        assert!(decode(with_extension(64).as_bytes(), &[]).is_ok());
+        let refused = decode(with_extension(65).as_bytes(), &[]).unwrap_err();
+        assert_eq!(refused, RefusalKind::ChunkExtensionBytes);
+        let many = "1;xxxxxxxxxxxxxxx\r\n!\r\n".repeat(5);
+        assert_eq!(decode(many.as_bytes(), &[]).unwrap_err(), RefusalKind::ChunkExtensionBytes);
+
+        let with_trailer = |bytes: usize| format!("0\r\na:{}\r\n\r\n", "x".repeat(bytes - 4));
+        assert!(decode(with_trailer(64).as_bytes(), &[]).is_ok());
+        let refused = decode(with_trailer(65).as_bytes(), &[]).unwrap_err();
+        assert_eq!(refused, RefusalKind::TrailerBytes);
+    }
+}
