@@ -462,6 +462,36 @@ macro_rules! impl_stream {
                 self.io.arm_readable()
             }
 
+            /// Writes up to `count` bytes of a file, from `offset` on, without copying them through
+            /// the program where the system can do that (`sendfile` on Linux); returns how many,
+            /// which is 0 only if the file has none there. The file's own position stays.
+            ///
+            /// # Blocking
+            ///
+            /// A yield point, as a write. But the system reads what it does not have in memory, and
+            /// no other fiber of the thread runs meanwhile: with files on a slow disk, ask for
+            /// little at a time, or read them with [`offload`](straightline_sched::offload).
+            ///
+            /// # Cancellation
+            ///
+            /// A cancel or a deadline is raised before anything is written.
+            ///
+            /// # Errors
+            ///
+            /// As a write, or what the system says to reading the file.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a fiber.
+            pub fn send_file(
+                &self,
+                file: &std::fs::File,
+                offset: u64,
+                count: usize,
+            ) -> std::io::Result<usize> {
+                self.io.write(|stream| crate::socket::send_file(stream, file, offset, count))
+            }
+
             /// Shuts down one or both directions, as [`std::net::TcpStream::shutdown`].
             ///
             /// Not a yield point.

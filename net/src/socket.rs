@@ -2,9 +2,11 @@
 //!
 //! Which of them it is was decided when it was made, and is one branch of each operation.
 
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use straightline_sched::{Watch, Watched};
@@ -117,6 +119,25 @@ pub(crate) fn send_vectored<S: AsFd>(
     }
 }
 
+/// Sends up to `count` bytes of the file from `offset` on; 0 if it has none there.
+pub(crate) fn send_file<S: AsFd>(
+    socket: &Socket<S>,
+    file: &File,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    if let Socket::System(socket) = socket {
+        let mut from = offset;
+        return Ok(rustix::fs::sendfile(socket, file, Some(&mut from), count)?);
+    }
+    let mut buffer = vec![0; count.min(COPY_BYTES)];
+    match file.read_at(&mut buffer, offset)? {
+        0 => Ok(0),
+        count => send(socket, &buffer[..count]),
+    }
+}
+
 /// As std's `shutdown`, of whatever stream it is.
 pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result<()> {
     match socket {
@@ -131,6 +152,10 @@ pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result
         Socket::Simulated(handle) => handle.shutdown(how),
     }
 }
+
+/// Of a file at once, where the system cannot send it by itself. Arbitrary: large enough that calls
+/// do not count, small enough for any memory.
+const COPY_BYTES: usize = 64 * 1024;
 
 /// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
 /// On systems without the flag std has set the corresponding socket option.

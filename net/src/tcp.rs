@@ -6,6 +6,7 @@ use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use socket2::SockRef;
 use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
 
 use crate::bound::{BoundTcpListener, Kind};
@@ -380,6 +381,38 @@ impl TcpStream {
         match self.io.inner() {
             Socket::System(stream) => stream.nodelay(),
             Socket::Simulated(handle) => handle.nodelay(),
+        }
+    }
+
+    /// Has the close of this stream reset the connection (`SO_LINGER` of zero): the peer's next read
+    /// fails, and what it has not received is lost. For a transfer that must not look complete.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// ```
+    /// use std::io::{ErrorKind, Read};
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let mut client = TcpStream::connect(listener.local_addr()?)?;
+    ///     let (server, _) = listener.accept()?;
+    ///     server.set_zero_linger()?;
+    ///     drop(server);
+    ///     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        match self.io.inner() {
+            Socket::System(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            Socket::Simulated(handle) => handle.set_zero_linger(),
         }
     }
 

@@ -108,6 +108,10 @@ impl Handle {
         })?
     }
 
+    pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
+        self.with(|state, key| state.tcp_mut(key).zero_linger = true)
+    }
+
     /// Of TCP or UDP.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with(|state, key| match &state.sockets[key].kind {

@@ -41,6 +41,8 @@ pub(super) struct Tcp {
     /// The program will read no more; what arrives can be read all the same, as on Linux.
     read_shut: bool,
     pub(super) nodelay: bool,
+    /// The program's close resets the peer.
+    pub(super) zero_linger: bool,
     /// Nobody has accepted it yet.
     pub(super) is_unaccepted: bool,
     /// Its last time is running.
@@ -80,6 +82,7 @@ impl Tcp {
             error: None,
             read_shut: false,
             nodelay: false,
+            zero_linger: false,
             is_unaccepted: matches!(phase, Phase::Answering { .. }),
             is_leaving: false,
             last_arrival: Duration::ZERO,
@@ -244,7 +247,7 @@ impl State {
             Phase::Over if tcp.is_leaving => {}
             Phase::Connecting | Phase::Over => self.forget(key),
             // The peer is told that its data came for nothing (RFC 9293, section 3.6).
-            _ if tcp.incoming.len() > 0 => self.abort(key),
+            _ if tcp.incoming.len() > 0 || tcp.zero_linger => self.abort(key),
             _ => {
                 tcp.outgoing.finish();
                 self.pump(key);

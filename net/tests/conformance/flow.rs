@@ -1,7 +1,10 @@
 //! Buffers that fill, and what is large.
 
+use std::fs::{self, File};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{env, process};
 
 use straightline_sched as sched;
 
@@ -111,5 +114,37 @@ fn a_short_read_leaves_nothing_behind() {
         assert_eq!(server.try_read(&mut [0; 2]).unwrap(), 2);
         assert_eq!(server.try_read(&mut [0; 2]).unwrap(), 1);
         assert_eq!(server.try_read(&mut [0; 2]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+/// A file without a name, and what is in it.
+fn a_file(bytes: usize) -> (File, Vec<u8>) {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = env::temp_dir().join(format!("straightline-{}-{number}", process::id()));
+    let content = pattern(bytes);
+    fs::write(&path, &content).expect("room on the disk");
+    let file = File::open(&path).expect("it was just written");
+    fs::remove_file(&path).expect("it is ours");
+    (file, content)
+}
+
+#[test]
+fn a_file_is_sent_from_where_it_is_asked_for() {
+    on_both(|| {
+        let (file, content) = a_file(300_000);
+        let (client, server) = connected();
+        let reader = sched::spawn(move || read_to_end(client));
+        let mut offset = 1;
+        loop {
+            match server.send_file(&file, offset, 100_000).expect("the client reads") {
+                0 => break,
+                count => offset += count as u64,
+            }
+        }
+        assert_eq!(offset, 300_000);
+        assert_eq!(server.send_file(&file, 1 << 40, 1).unwrap(), 0);
+        drop(server);
+        assert!(reader.join().expect("no panic") == content[1..]);
     });
 }

@@ -96,3 +96,13 @@ fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
         );
     });
 }
+
+#[test]
+fn a_close_without_lingering_is_a_reset() {
+    on_both(|| {
+        let (mut client, server) = connected();
+        server.set_zero_linger().unwrap();
+        drop(server);
+        assert_eq!(kind(client.read(&mut [0])), ErrorKind::ConnectionReset);
+    });
+}
