@@ -19,6 +19,29 @@
 //! the rest of a body, for [`sched::sleep`], for a [`net::TcpStream`] of its own) other requests go
 //! on, on the same thread. There is nothing to `await`, and nothing needs to be `Send`.
 //!
+//! # Bodies
+//!
+//! A request's [`Body`] is a [`Read`](std::io::Read), straight from the connection: what nobody
+//! asks for stays with the client. A response is bytes in memory, or a function that writes to a
+//! [`BodyWriter`] ([`Response::stream`]), a reader, or a file; it may also hand over the connection
+//! ([`Response::upgrade`], [`Response::tunnel`]). Whatever its size, a body takes constant memory.
+//!
+//! | | HTTP/1.1 | HTTP/1.0 |
+//! |---|---|---|
+//! | length known | `Content-Length` | `Content-Length` |
+//! | not known | chunks, then trailers if there are any | until the connection closes |
+//! | HEAD, 204, 205, 304 | no body; the header fields that a GET would get | likewise |
+//!
+//! A response whose body fails half-way ends the connection, so that no client takes it for whole:
+//! without its last chunk, short of its length, or, where the end of the connection would be the
+//! end of the body, with a reset. If nothing of it has left, the client gets a 500 instead.
+//!
+//! # What is refused
+//!
+//! A request that two parties could read differently ([`RefusalKind`] lists the reasons, `Limits`
+//! the bounds): the client gets the status and a line of text, the connection closes, and
+//! [`Counters`], the logger and [`Hooks`] are told.
+//!
 //! # The layers
 //!
 //! - this crate: the server, requests and responses;
@@ -27,15 +50,16 @@
 //!
 //! # What it does not do yet
 //!
-//! Timeouts and caps against slow or too many clients, streamed responses, CONNECT and upgrades,
-//! TLS, HTTP/2.
+//! Timeouts and caps against slow or too many clients, TLS, HTTP/2.
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod conn;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod payload;
 mod proto;
 mod request;
 mod response;
@@ -54,8 +78,12 @@ pub use bytes::Bytes;
 pub use http::header;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
+pub use body::{Body, BodyError, Lines};
+pub use conn::{BodyWriter, Upgraded};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
-pub use request::{Body, Request};
+pub use request::Request;
 pub use response::{IntoResponse, Response};
-pub use server::{Address, Builder, Counters, Handler, IntoAddress, Peer, Server, ServerHandle};
+pub use server::{
+    Address, Builder, Counters, Handler, Hooks, IntoAddress, Peer, Server, ServerHandle,
+};
 pub use signal::StopSignal;

@@ -1,12 +1,13 @@
 //! What a handler is given.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::rc::Rc;
 use std::str;
 
-use http::{Method, Version};
+use http::{Method, Version, header};
 
+use crate::body::Body;
 use crate::conn::{BodyIn, Buffers, Link};
 use crate::proto::{Head, Headers};
 use crate::server::Peer;
@@ -44,12 +45,14 @@ impl Request {
     }
 
     /// The request target as the client sent it: usually path and query, `*` for a server-wide
-    /// OPTIONS, a whole URL from clients that take this server for a proxy.
+    /// OPTIONS, a whole URL from clients that take this server for a proxy, host and port for
+    /// CONNECT.
     pub fn target(&self) -> &str {
         self.text(self.head().target)
     }
 
-    /// The path, still percent-encoded; it begins with `/` unless the target is `*`.
+    /// The path, still percent-encoded; it begins with `/` unless the target is `*`, and is empty
+    /// for CONNECT, which has none.
     ///
     /// ```
     /// # use straightline::Request;
@@ -59,7 +62,7 @@ impl Request {
     /// ```
     pub fn path(&self) -> &str {
         match self.text(self.head().path) {
-            "" => "/", // an absolute target without a path
+            "" if self.method() != Method::CONNECT => "/", // an absolute target without a path
             path => path,
         }
     }
@@ -85,10 +88,10 @@ impl Request {
     /// or destination are refused.
     ///
     /// ```
-    /// use straightline::{Request, StatusCode};
+    /// use straightline::{BodyError, Request};
     ///
-    /// fn upload(request: &mut Request) -> Result<String, StatusCode> {
-    ///     let bytes = request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)?;
+    /// fn upload(request: &mut Request) -> Result<String, BodyError> {
+    ///     let bytes = request.body().read_to_vec(1 << 20)?;
     ///     let checksum = request.trailers().get("checksum").unwrap_or("none");
     ///     Ok(format!("{} bytes, checksum {checksum}\n", bytes.len()))
     /// }
@@ -112,9 +115,59 @@ impl Request {
         &self.link.peer
     }
 
+    /// Whether the client asks to go on in that protocol on this connection, which
+    /// [`Response::upgrade`](crate::Response::upgrade) does (RFC 9110 section 7.8).
+    ///
+    /// ```
+    /// # use straightline::Request;
+    /// fn is_websocket(request: &Request) -> bool {
+    ///     request.asks_to_upgrade("websocket")
+    /// }
+    /// ```
+    pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
+        let lists = |field: header::HeaderName, item: &str| {
+            let headers = self.headers();
+            let mut items =
+                headers.all(field.as_str()).flat_map(|value| value.split(|&b| b == b','));
+            items.any(|other| other.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
+        };
+        // In HTTP/1.0 the field is to be ignored.
+        self.version() == Version::HTTP_11
+            && lists(header::CONNECTION, "upgrade")
+            && lists(header::UPGRADE, protocol)
+    }
+
+    /// The head as the `http` crate's type, for code of the ecosystem; who sent it is among its
+    /// extensions, as a [`Peer`]. It is a copy.
+    ///
+    /// # Errors
+    ///
+    /// If the target is none that `http::Uri` takes, which is stricter about a few bytes.
+    ///
+    /// ```
+    /// use straightline::{Request, StatusCode};
+    ///
+    /// fn host(request: &mut Request) -> Result<String, StatusCode> {
+    ///     let parts = request.to_http().map_err(|_| StatusCode::BAD_REQUEST)?;
+    ///     let host = parts.headers().get("host").and_then(|host| host.to_str().ok());
+    ///     Ok(format!("{} of {host:?}\n", parts.uri().path()))
+    /// }
+    /// ```
+    pub fn to_http(&self) -> Result<http::Request<()>, http::Error> {
+        let mut request = http::Request::builder()
+            .method(self.method().clone())
+            .uri(self.target())
+            .version(self.version())
+            .extension(self.peer().clone());
+        for (name, value) in self.headers().iter() {
+            request = request.header(name, value);
+        }
+        request.body(())
+    }
+
     /// The body; empty if the request has none.
     pub fn body(&mut self) -> Body<'_> {
-        Body { request: self }
+        Body::new(self)
     }
 
     fn head(&self) -> &Head {
@@ -122,7 +175,7 @@ impl Request {
     }
 
     pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.body.read(&mut self.buffers.input, &self.link, &self.link.limits, buffer)
+        self.body.read(&mut self.buffers.input, &self.link, buffer)
     }
 
     fn text(&self, (start, end): (u32, u32)) -> &str {
@@ -143,96 +196,3 @@ impl fmt::Debug for Request {
             .finish_non_exhaustive()
     }
 }
-
-/// A request's body, read straight from the connection.
-///
-/// Nothing is buffered that the handler does not ask for: a client that sends more than is read is
-/// held back by TCP. A client that waits with `Expect: 100-continue` is told to go on by the first
-/// read. What a handler leaves unread is skipped up to a bound, beyond which the connection closes.
-///
-/// A read returns `UnexpectedEof` if the client ends the connection before the body's announced
-/// length.
-///
-/// # Blocking
-///
-/// A read is a yield point where what was received with the head is used up: it first writes what
-/// the client may be waiting for, then waits for more.
-///
-/// # Cancellation
-///
-/// A cancel or a deadline is raised before anything is read. A handler that sets a
-/// [deadline](straightline_sched::deadline) around its reads may answer when that has passed, or
-/// read on; what it leaves of the body is the server's to settle.
-///
-/// ```
-/// use std::io::Read;
-/// use std::time::Duration;
-/// use straightline::{IntoResponse, Request, Response, StatusCode, sched};
-///
-/// fn first_kilobyte(request: &mut Request) -> Result<Vec<u8>, Response> {
-///     let mut bytes = Vec::new();
-///     let limit = Duration::from_secs(5);
-///     match sched::deadline(limit, || request.body().take(1024).read_to_end(&mut bytes)) {
-///         Ok(Ok(_)) => Ok(bytes),
-///         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
-///         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response().close()),
-///     }
-/// }
-/// ```
-pub struct Body<'r> {
-    request: &'r mut Request,
-}
-
-impl Body<'_> {
-    /// How many bytes are still to be read; `None` as long as only the client knows (a chunked
-    /// body). Not a yield point.
-    pub fn remaining(&self) -> Option<u64> {
-        self.request.body.remaining()
-    }
-
-    /// Reads all that remains. Its length is bounded by
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes).
-    ///
-    /// # Blocking
-    ///
-    /// A yield point, unless all of it was received with the head.
-    ///
-    /// # Cancellation
-    ///
-    /// As for [the body](Self#cancellation); what was read is dropped.
-    ///
-    /// # Errors
-    ///
-    /// `UnexpectedEof` if the client goes away; otherwise what the socket said.
-    ///
-    /// ```
-    /// # use straightline::{Request, StatusCode};
-    /// fn echo(request: &mut Request) -> Result<Vec<u8>, StatusCode> {
-    ///     request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)
-    /// }
-    /// ```
-    pub fn read_to_vec(&mut self) -> io::Result<Vec<u8>> {
-        // Announced is not sent: a large vector is only made when its bytes come.
-        let announced = self.remaining().unwrap_or(0);
-        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(announced.min(RESERVE_MAX));
-        self.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-impl Read for Body<'_> {
-    /// A yield point, see [the body](Body#blocking).
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.request.read_body(buffer)
-    }
-}
-
-impl fmt::Debug for Body<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("remaining", &self.remaining()).finish_non_exhaustive()
-    }
-}
-
-/// How much [`Body::read_to_vec`] reserves on the client's word alone. Arbitrary.
-const RESERVE_MAX: usize = 64 * 1024;

@@ -1,11 +1,18 @@
 //! What a handler returns.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-/// A response: status, header fields and a body of known length.
+use crate::conn::{BodyWriter, Upgraded};
+use crate::payload::{Payload, Streamed};
+use crate::request::Request;
+
+/// A response: status, header fields and a body, which is in memory, or [written](Self::stream)
+/// piece by piece, or [a file](Self::file).
 ///
 /// Text gets `Content-Type: text/plain; charset=utf-8` and bytes `application/octet-stream`, unless
 /// the handler names another. `Date` and `Content-Length` come with every response by themselves.
@@ -20,21 +27,12 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 ///         .body(format!("{{\"id\":{id}}}"))
 /// }
 /// ```
-#[derive(Clone)]
 pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Payload,
     pub(crate) close: bool,
-}
-
-/// A body in memory.
-#[derive(Clone)]
-pub(crate) enum Payload {
-    Static(&'static [u8]),
-    Owned(Vec<u8>),
-    Shared(Bytes),
 }
 
 /// What a handler may return.
@@ -89,6 +87,192 @@ impl Response {
     pub fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
         StatusCode::METHOD_NOT_ALLOWED.into_response().header(header::ALLOW, names.join(", "))
+    }
+
+    /// A response (200) whose body is written by a function, straight to the connection.
+    ///
+    /// The function runs when the handler has returned, on the same fiber. It gets the request
+    /// back, so that it may read the request's body meanwhile, and a [`BodyWriter`]. If the length
+    /// is known, say so with [`content_length`](Self::content_length). If not, the body goes in
+    /// chunks to HTTP/1.1 clients, and ends with the connection for those of HTTP/1.0. For HEAD
+    /// requests, and with a status that has no body, the function is not called.
+    ///
+    /// If the function fails (an error, a panic, fewer bytes than were announced) and nothing of
+    /// the response has left, the client gets a 500 instead; otherwise the connection ends so that
+    /// the client can tell that the body is not complete.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use straightline::{Request, Response};
+    ///
+    /// fn numbers(_: &mut Request) -> Response {
+    ///     Response::stream(|_, body| {
+    ///         for n in 0..1_000_000 {
+    ///             writeln!(body, "{n}")?;
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .content_type("text/plain")
+    /// }
+    ///
+    /// /// Sends back what it is sent, while it is sent.
+    /// fn echo(_: &mut Request) -> Response {
+    ///     Response::stream(|request, body| request.body().copy_to(body).map(drop))
+    /// }
+    /// ```
+    pub fn stream(
+        write: impl FnOnce(&mut Request, &mut BodyWriter) -> io::Result<()> + 'static,
+    ) -> Self {
+        Self::streamed(Streamed::Writer(None, Box::new(write)))
+    }
+
+    /// A response (200) whose body is read from `reader` to its end, as if a
+    /// [`stream`](Self::stream) did that.
+    ///
+    /// ```
+    /// use std::io;
+    /// use straightline::{Request, Response, net::TcpStream};
+    ///
+    /// fn relay(_: &mut Request) -> io::Result<Response> {
+    ///     Ok(Response::reader(TcpStream::connect("127.0.0.1:9000")?))
+    /// }
+    /// # fn handler(request: &mut Request) -> Result<Response, straightline::StatusCode> {
+    /// #     relay(request).map_err(|_| straightline::StatusCode::BAD_GATEWAY)
+    /// # }
+    /// ```
+    pub fn reader(reader: impl Read + 'static) -> Self {
+        let mut reader = reader;
+        Self::stream(move |_, body| body.copy_from(&mut reader))
+    }
+
+    /// A response (200) that is a file, from its beginning to its present length, sent by the
+    /// system without a copy through the program where it can do that.
+    ///
+    /// The system reads from the disk what it does not have in memory, and the shard waits
+    /// meanwhile; with files that are seldom asked for on a slow disk, read them with
+    /// [`sched::offload`](straightline_sched::offload) instead.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when asked for the length; `InvalidInput` if it is not a regular file.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io;
+    /// use straightline::{Request, Response, StatusCode};
+    ///
+    /// fn logo(_: &mut Request) -> Result<Response, StatusCode> {
+    ///     let open = || Response::file(File::open("logo.png")?);
+    ///     open().map(|file| file.content_type("image/png")).map_err(|error: io::Error| {
+    ///         match error.kind() {
+    ///             io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+    ///             _ => StatusCode::INTERNAL_SERVER_ERROR,
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn file(file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(Self::streamed(Streamed::File(metadata.len(), file)))
+    }
+
+    /// Goes over to another protocol, as the client has asked (RFC 9110 section 7.8): answers 101
+    /// with `Upgrade: protocol`, and calls `run` with the connection, which ends when that returns.
+    ///
+    /// The request's body is read and dropped first if the handler has left any. If the client has
+    /// not asked for the protocol ([`Request::asks_to_upgrade`]) it gets a 426 instead.
+    ///
+    /// # Panics
+    ///
+    /// If the protocol's name cannot be a header value; that is a bug in the handler, and the
+    /// client sees a 500.
+    ///
+    /// ```
+    /// use std::io::{self, Read, Write};
+    /// use straightline::{Request, Response, Upgraded};
+    ///
+    /// fn chat(_: &mut Request) -> Response {
+    ///     Response::upgrade("chat", |mut client: Upgraded| {
+    ///         let mut message = [0; 1024];
+    ///         loop {
+    ///             match client.read(&mut message)? {
+    ///                 0 => return Ok(()),
+    ///                 count => client.write_all(&message[..count])?,
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn upgrade(protocol: &str, run: impl FnOnce(Upgraded) -> io::Result<()> + 'static) -> Self {
+        let response = Self::streamed(Streamed::Upgrade(Box::new(run)));
+        let response = Self { status: StatusCode::SWITCHING_PROTOCOLS, ..response };
+        response.header(header::UPGRADE, protocol)
+    }
+
+    /// Accepts a CONNECT request (RFC 9110 section 9.3.6): answers 200 and calls `run` with the
+    /// connection, which ends when that returns.
+    ///
+    /// It is an answer to CONNECT only, and the only successful one: whoever asked takes what
+    /// follows for the other end's bytes. In place of one that does not fit the client gets a 501
+    /// (another success for a CONNECT) or a 500 (a tunnel for another method).
+    ///
+    /// ```
+    /// use std::io;
+    /// use straightline::net::TcpStream;
+    /// use straightline::{Method, Request, Response, StatusCode, sched};
+    ///
+    /// fn proxy(request: &mut Request) -> Result<Response, StatusCode> {
+    ///     if request.method() != Method::CONNECT || request.target() != "example.org:443" {
+    ///         return Err(StatusCode::FORBIDDEN);
+    ///     }
+    ///     let server =
+    ///         TcpStream::connect(request.target()).map_err(|_| StatusCode::BAD_GATEWAY)?;
+    ///     Ok(Response::tunnel(move |client| {
+    ///         // Each direction until its end; then the other one is told.
+    ///         sched::scope(|scope| {
+    ///             let up = scope.spawn(|| {
+    ///                 io::copy(&mut &client, &mut &server)?;
+    ///                 server.shutdown(std::net::Shutdown::Write)
+    ///             });
+    ///             io::copy(&mut &server, &mut &client)?;
+    ///             client.shutdown_write()?;
+    ///             up.join().unwrap_or(Ok(()))
+    ///         })
+    ///     }))
+    /// }
+    /// ```
+    pub fn tunnel(run: impl FnOnce(Upgraded) -> io::Result<()> + 'static) -> Self {
+        Self::streamed(Streamed::Upgrade(Box::new(run)))
+    }
+
+    /// Announces the length of a body that [`stream`](Self::stream) or [`reader`](Self::reader)
+    /// sends, in bytes: it then goes with `Content-Length` and not in chunks. A body that turns out
+    /// longer or shorter is an error.
+    ///
+    /// # Panics
+    ///
+    /// If the body is of another kind, whose length is known; that is a bug in the handler, and the
+    /// client sees a 500.
+    ///
+    /// ```
+    /// use std::io::{self, Read};
+    /// use straightline::{Request, Response};
+    ///
+    /// fn zeros(_: &mut Request) -> Response {
+    ///     Response::reader(io::repeat(0).take(1 << 30)).content_length(1 << 30)
+    /// }
+    /// ```
+    pub fn content_length(mut self, bytes: u64) -> Self {
+        if let Payload::Streamed(streamed) = &mut self.body
+            && let Streamed::Writer(length, _) = &mut **streamed
+        {
+            *length = Some(bytes);
+            return self;
+        }
+        panic!("only a streamed body is told its length");
     }
 
     /// Replaces the body. Text and bytes bring their content type along if there is none yet.
@@ -160,6 +344,10 @@ impl Response {
         self.status
     }
 
+    fn streamed(streamed: Streamed) -> Self {
+        Self { body: Payload::Streamed(Box::new(streamed)), ..Self::new(StatusCode::OK) }
+    }
+
     fn with_body(content_type: &'static str, body: Payload) -> Self {
         Self { content_type: Some(content_type), body, ..Self::new(StatusCode::OK) }
     }
@@ -171,19 +359,9 @@ impl fmt::Debug for Response {
             .field("status", &self.status)
             .field("content_type", &self.content_type)
             .field("fields", &self.fields)
-            .field("body_bytes", &self.body.bytes().len())
+            .field("body_bytes", &self.body.length())
             .field("close", &self.close)
             .finish()
-    }
-}
-
-impl Payload {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Static(bytes) => bytes,
-            Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
     }
 }
 
@@ -227,7 +405,7 @@ impl IntoResponse for StatusCode {
     /// The status, and its reason as one line of text where a body is allowed.
     fn into_response(self) -> Response {
         match self.canonical_reason() {
-            Some(reason) if !(self.is_informational() || is_bodyless(self)) => {
+            Some(reason) if !(self.is_informational() || has_no_body(self)) => {
                 Response { status: self, ..format!("{reason}\n").into_response() }
             }
             _ => Response::new(self),
@@ -250,9 +428,10 @@ impl<R: IntoResponse, E: IntoResponse> IntoResponse for Result<R, E> {
     }
 }
 
-/// Whether a response of that status never has a body (RFC 9110 sections 15.3.5 and 15.4.5).
-pub(crate) fn is_bodyless(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+/// Whether a response of that status never has a body (RFC 9110 sections 15.3.5, 15.3.6 and
+/// 15.4.5).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

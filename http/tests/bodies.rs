@@ -7,10 +7,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{serve, serve_with};
-use straightline::{Limits, Request, StatusCode};
+use straightline::{BodyError, Limits, Request, StatusCode};
 
-fn echo(request: &mut Request) -> Result<Vec<u8>, StatusCode> {
-    request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)
+fn echo(request: &mut Request) -> Result<Vec<u8>, BodyError> {
+    request.body().read_to_vec(u64::MAX)
 }
 
 fn post(path: &str, body: &str) -> String {
@@ -120,13 +120,13 @@ fn an_earlier_answer_does_not_wait_for_a_later_body() {
 fn a_client_that_vanishes_in_mid_body_is_an_error_to_the_handler() {
     let (tell, told) = mpsc::channel();
     let server = serve(move |request: &mut Request| {
-        let error = request.body().read_to_vec().unwrap_err();
-        tell.send(error.kind()).unwrap();
+        tell.send(request.body().read_to_vec(u64::MAX).unwrap_err()).unwrap();
         StatusCode::BAD_REQUEST
     });
     let mut client = server.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf").finish();
-    assert_eq!(told.recv().unwrap(), ErrorKind::UnexpectedEof);
+    let error = told.recv().unwrap();
+    assert_eq!(error, BodyError::Disconnected(ErrorKind::UnexpectedEof));
     client.wait_for_end();
 }
 

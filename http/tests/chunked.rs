@@ -6,12 +6,12 @@ use std::io::{ErrorKind, Read};
 use std::sync::mpsc;
 
 use common::{Client, serve, serve_with};
-use straightline::{Limits, Refusal, RefusalKind, Request, StatusCode};
+use straightline::{BodyError, Limits, RefusalKind, Request};
 
 const HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-fn echo(request: &mut Request) -> Result<Vec<u8>, StatusCode> {
-    request.body().read_to_vec().map_err(|_| StatusCode::BAD_REQUEST)
+fn echo(request: &mut Request) -> Result<Vec<u8>, BodyError> {
+    request.body().read_to_vec(u64::MAX)
 }
 
 /// The body in chunks of that size.
@@ -61,7 +61,7 @@ fn pipelined_chunked_bodies_do_not_run_into_each_other() {
 fn trailers_are_there_after_the_body() {
     let server = serve(|request: &mut Request| {
         let early = request.trailers().len();
-        let body = request.body().read_to_vec().unwrap();
+        let body = request.body().read_to_vec(u64::MAX).unwrap();
         let late = request.trailers();
         format!("{early} {} {} {:?}", body.len(), late.len(), late.get("CHECKSUM"))
     });
@@ -144,17 +144,18 @@ fn the_limits_of_a_chunked_body_are_exact() {
 fn a_handler_learns_what_is_wrong_with_its_body() {
     let (tell, told) = mpsc::channel();
     let server = serve(move |request: &mut Request| {
-        let error = request.body().read_to_vec().unwrap_err();
-        let reason = error.get_ref().and_then(|error| error.downcast_ref::<Refusal>().copied());
-        tell.send((error.kind(), reason.map(|refusal| refusal.kind))).unwrap();
+        tell.send(request.body().read_to_vec(u64::MAX).unwrap_err()).unwrap();
         "all is well, says the handler"
     });
     let status = refusal(server.client(), format!("{HEAD}1\r\nab").as_bytes());
     assert_eq!(status, 400);
-    assert_eq!(told.recv().unwrap(), (ErrorKind::InvalidData, Some(RefusalKind::Chunk)));
+    let error = told.recv().unwrap();
+    let BodyError::Refused(refusal) = error else { panic!("{error:?}") };
+    assert_eq!(refusal.kind, RefusalKind::Chunk);
     let mut client = server.client();
     client.send(format!("{HEAD}5\r\nab")).finish();
-    assert_eq!(told.recv().unwrap(), (ErrorKind::UnexpectedEof, None));
+    let error = told.recv().unwrap();
+    assert_eq!(error, BodyError::Disconnected(ErrorKind::UnexpectedEof));
     client.wait_for_end();
 }
 

@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::sync::mpsc;
+
 use common::{Client, serve, serve_with};
-use straightline::{Limits, Request};
+use straightline::{Hooks, Limits, Peer, Refusal, RefusalKind, Request};
 
 fn unreachable(_: &mut Request) -> &'static str {
     panic!("a refused request reached the handler")
@@ -33,7 +35,7 @@ fn each_fault_has_its_status() {
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 413),
         ("POST / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n", 417),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 501),
-        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+        ("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
     ];
     for (bytes, status) in cases {
@@ -109,4 +111,66 @@ fn a_refused_head_request_gets_no_body() {
     let answer = client.send("HEAD / HTTP/1.1\r\n\r\n").receive_with(false);
     assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
     assert!(client.is_at_end());
+}
+
+/// Tells what is refused.
+struct Told(mpsc::Sender<(Peer, Refusal)>);
+
+impl Hooks for Told {
+    fn refused(&self, peer: &Peer, refusal: Refusal) {
+        self.0.send((peer.clone(), refusal)).expect("somebody listens");
+    }
+}
+
+#[test]
+fn the_hooks_are_told_who_was_refused_and_why_and_where() {
+    let (tell, told) = mpsc::channel();
+    let server = serve_with(|builder| builder.hooks(Told(tell)), |_: &mut Request| "fine");
+    for (bytes, kind, offset) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", RefusalKind::FieldName, 26),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\nG@T /", RefusalKind::Method, 1),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\n",
+            RefusalKind::Chunk,
+            60,
+        ),
+    ] {
+        let mut client = server.client();
+        client.send(bytes);
+        client.wait_for_end();
+        let (peer, refusal) = told.recv().expect("a refusal");
+        assert_eq!(refusal, Refusal { kind, offset }, "{bytes:?}");
+        let Peer::Tcp(peer) = peer else { panic!("{peer:?}") };
+        assert_eq!(peer, client.stream.local_addr().expect("an address"));
+    }
+}
+
+#[test]
+fn the_last_request_of_a_connection_is_told_so() {
+    let limits = Limits { requests: 3, ..Limits::default() };
+    let server = serve_with(|builder| builder.limits(limits), |_: &mut Request| "fine");
+    for _ in 0..2 {
+        let mut client = server.client();
+        assert_eq!(client.get("/").field("connection"), None);
+        assert_eq!(client.get("/").field("connection"), None);
+        assert_eq!(client.get("/").field("connection"), Some("close"));
+        assert!(client.is_at_end());
+    }
+}
+
+#[test]
+fn a_refusal_deep_in_a_body_says_how_deep() {
+    let (tell, told) = mpsc::channel();
+    let server = serve_with(
+        |builder| builder.hooks(Told(tell)),
+        |request: &mut Request| request.body().read_to_vec(u64::MAX),
+    );
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = format!("{:x}\r\n{}\r\n", 70_000, "x".repeat(70_000));
+    let bytes = [head, &chunk, &chunk, "3\r\nabc\r\n", "z"].concat();
+    let mut client = server.client();
+    client.send(&bytes);
+    client.wait_for_end();
+    let (_, refusal) = told.recv().expect("a refusal");
+    assert_eq!(refusal, Refusal { kind: RefusalKind::Chunk, offset: bytes.len() as u64 - 1 });
 }

@@ -17,6 +17,13 @@ fn hello(request: &mut Request) -> impl IntoResponse {
         ("/echo-header", _) => Ok(request.headers().get("X-Echo").unwrap_or("none").to_string()),
         ("/empty", _) => Err(Response::new(StatusCode::NO_CONTENT)),
         ("/tagged", _) => Err(Response::new(StatusCode::OK).header(header::ETAG, "\"1\"")),
+        ("/http", _) => match request.to_http() {
+            Ok(head) => Err(format!("{head:?}").into_response()),
+            Err(error) => Err((StatusCode::BAD_REQUEST, error.to_string()).into_response()),
+        },
+        ("*", &Method::OPTIONS) => {
+            Err(Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, "GET, HEAD"))
+        }
         ("/closing", _) => Err("bye".into_response().close()),
         ("/interim", _) => Err(Response::new(StatusCode::CONTINUE)),
         _ => Err(StatusCode::NOT_FOUND.into_response()),
@@ -248,4 +255,37 @@ fn an_answer_does_not_wait_for_a_later_handler_that_blocks() {
     told.recv().unwrap().unpark();
     assert_eq!(client.receive().text(), "/blocks");
     assert_eq!(client.receive().text(), "/3");
+}
+
+#[test]
+fn a_head_becomes_one_of_the_ecosystem() {
+    let server = serve(hello);
+    let mut client = server.client();
+    let answer = client.ask("PUT /http?a=b HTTP/1.1\r\nHost: a\r\nX: 1\r\nx: 2\r\n\r\n");
+    let text = answer.text();
+    for part in ["method: PUT", "uri: /http?a=b", "HTTP/1.1", "\"host\": \"a\"", "\"x\": \"2\""] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // What `http::Uri` does not take is an error and no panic.
+    let answer = client.ask("GET /http?|^ HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(answer.status == 200 || answer.status == 400, "{answer:?}");
+}
+
+#[test]
+fn options_of_the_server_are_its_handlers_to_answer() {
+    let server = serve(hello);
+    let answer = server.client().ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((answer.status, answer.field("allow")), (204, Some("GET, HEAD")));
+}
+
+#[test]
+fn a_client_that_has_said_all_still_gets_its_answers() {
+    let server = serve(hello);
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3)).finish();
+    for _ in 0..3 {
+        assert_eq!(client.receive().text(), "Hello, World!\n");
+    }
+    assert!(client.is_at_end());
+    assert_eq!(server.handle.counters().aborted, 0);
 }

@@ -384,8 +384,9 @@ impl TcpStream {
         }
     }
 
-    /// Has the close of this stream reset the connection (`SO_LINGER` of zero): the peer's next read
-    /// fails, and what it has not received is lost. For a transfer that must not look complete.
+    /// Has the close of this stream reset the connection (`SO_LINGER` of zero): the peer's next
+    /// read fails, and what it has not received is lost. For a transfer that must not look
+    /// complete.
     ///
     /// Not a yield point.
     ///

@@ -7,33 +7,29 @@
 //! it is wanted; framing is read into the buffer behind the head.
 
 use std::io::{self, ErrorKind};
-use std::mem;
 
 use super::buffers::Input;
-use super::link::Link;
+use super::link::{Expectation, Link};
 use super::transport::read;
+use crate::body::BodyError;
 use crate::proto::{
     BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, encode_continue,
 };
 
 /// The state of a body.
 pub(crate) struct BodyIn {
-    left: Left,
+    /// Bytes of a body of known length that are still to come.
+    left: u64,
+    /// The decoder of a chunked one.
+    chunked: Option<Box<ChunkedDecoder>>,
     /// Where the body begins in the buffer: behind the head.
     start: usize,
     /// How many bytes behind that are used up.
     used: usize,
-    /// The client waits to be told that its body is wanted.
-    expect_continue: bool,
+    /// How many were before those, and are no longer in the buffer or never were.
+    passed: u64,
     /// What is wrong with the framing: nothing further can be read, and the client is to be told.
     refusal: Option<Refusal>,
-}
-
-enum Left {
-    Known(u64),
-    Chunked(Box<ChunkedDecoder>),
-    /// A chunked body that is complete; its trailers are in there.
-    Complete(Box<ChunkedDecoder>),
 }
 
 /// What of a body has not been read.
@@ -44,34 +40,36 @@ pub(super) enum Unread {
     Known(u64),
     /// The rest of a chunked body.
     Unknown,
+    /// Its framing is malformed.
+    Refused(Refusal),
 }
 
 impl BodyIn {
     pub(crate) fn new(head: &Head) -> Self {
-        let left = match head.body {
-            BodyLength::Known(bytes) => Left::Known(bytes),
-            BodyLength::Chunked => Left::Chunked(Box::new(ChunkedDecoder::new())),
+        let (left, chunked) = match head.body {
+            BodyLength::Known(bytes) => (bytes, None),
+            BodyLength::Chunked => (0, Some(Box::new(ChunkedDecoder::new()))),
         };
-        let expect_continue = head.expect_continue;
-        Self { left, start: head.end, used: 0, expect_continue, refusal: None }
+        Self { left, chunked, start: head.end, used: 0, passed: 0, refusal: None }
     }
 
     /// Bytes that are still to come, if that is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
-        match &self.left {
-            Left::Known(bytes) => Some(*bytes),
-            Left::Chunked(_) => None,
-            Left::Complete(_) => Some(0),
+        match &self.chunked {
+            None => Some(self.left),
+            Some(decoder) if decoder.is_complete() => Some(0),
+            Some(_) => None,
         }
     }
 
+    /// The trailers of a chunked body that is complete.
     pub(crate) fn trailers(&self) -> Headers<'_> {
-        match &self.left {
-            Left::Complete(decoder) => {
+        match &self.chunked {
+            Some(decoder) if decoder.is_complete() => {
                 let (lines, fields) = decoder.trailers();
                 Headers::new(lines, fields)
             }
-            Left::Known(_) | Left::Chunked(_) => Headers::new(&[], &[]),
+            _ => Headers::new(&[], &[]),
         }
     }
 
@@ -84,24 +82,19 @@ impl BodyIn {
         self.refusal
     }
 
-    /// The client waits for a word that it will not get.
-    pub(super) fn is_expecting(&self) -> bool {
-        self.expect_continue
-    }
-
     /// Reads some bytes; 0 is the end.
     pub(crate) fn read(
         &mut self,
         input: &mut Input,
         link: &Link,
-        limits: &Limits,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
+        let limits = &*link.limits;
         loop {
-            let left = match self.advance(input, limits)? {
+            let left = match self.advance(input, limits).map_err(BodyError::Refused)? {
                 Some(0) => return Ok(0),
                 left => left,
             };
@@ -109,19 +102,23 @@ impl BodyIn {
             let Some(left) = left else {
                 // The framing goes on behind what is there, all of which is used up.
                 input.truncate(self.start);
+                self.passed += self.used as u64;
                 self.used = 0;
-                self.before_read(link)?;
-                if input.fill_waiting(&link.transport, limits.head_bytes + FRAMING_BYTES)? == 0 {
+                before_read(link)?;
+                if input.fill_waiting(&*link.transport, limits.head_bytes + FRAMING_BYTES)? == 0 {
                     return Err(ended_early());
                 }
                 continue;
             };
             let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let count = if buffered.is_empty() {
-                self.before_read(link)?;
-                match read(&link.transport, &mut buffer[..most])? {
+                before_read(link)?;
+                match read(&*link.transport, &mut buffer[..most])? {
                     0 => return Err(ended_early()),
-                    count => count,
+                    count => {
+                        self.passed += count as u64;
+                        count
+                    }
                 }
             } else {
                 let count = most.min(buffered.len());
@@ -135,17 +132,26 @@ impl BodyIn {
     }
 
     /// Passes over what is in the buffer; returns what is left beyond it.
+    #[inline]
     pub(super) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
+        if self.left == 0 && self.chunked.is_none() {
+            return Unread::Nothing;
+        }
+        self.pass_over(input, limits)
+    }
+
+    #[cold]
+    fn pass_over(&mut self, input: &Input, limits: &Limits) -> Unread {
         loop {
             let left = match self.advance(input, limits) {
                 Ok(Some(0)) => return Unread::Nothing,
                 Ok(Some(left)) => left,
-                // A refusal is noted; nobody can say how long such a body is.
-                Ok(None) | Err(_) => return Unread::Unknown,
+                Ok(None) => return Unread::Unknown,
+                Err(refusal) => return Unread::Refused(refusal),
             };
             let buffered = input.unread().len() - self.end();
             if buffered == 0 {
-                let is_known = matches!(self.left, Left::Known(_));
+                let is_known = self.chunked.is_none();
                 return if is_known { Unread::Known(left) } else { Unread::Unknown };
             }
             let count = usize::try_from(left).map_or(buffered, |left| left.min(buffered));
@@ -155,59 +161,53 @@ impl BodyIn {
     }
 
     /// How many bytes of data come next, 0 at the end; `None` if that depends on what has not come.
-    fn advance(&mut self, input: &Input, limits: &Limits) -> io::Result<Option<u64>> {
-        if let Some(refusal) = self.refusal {
-            return Err(io::Error::new(ErrorKind::InvalidData, refusal));
-        }
-        let decoder = match &mut self.left {
-            Left::Known(bytes) => return Ok(Some(*bytes)),
-            Left::Complete(_) => return Ok(Some(0)),
-            Left::Chunked(decoder) => decoder,
+    fn advance(&mut self, input: &Input, limits: &Limits) -> Result<Option<u64>, Refusal> {
+        let Some(decoder) = &mut self.chunked else {
+            return Ok(Some(self.left));
         };
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
         let at = self.start + self.used;
         let (framing, next) =
             decoder.next(&input.unread()[at..], limits).map_err(|(kind, byte)| {
-                let refusal = kind.at(at + byte);
+                let mut refusal = kind.at(at + byte);
+                refusal.offset += self.passed;
                 self.refusal = Some(refusal);
-                io::Error::new(ErrorKind::InvalidData, refusal)
+                refusal
             })?;
         self.used += framing;
-        match next {
-            ChunkedNext::Data(bytes) => Ok(Some(bytes)),
-            ChunkedNext::More => Ok(None),
-            ChunkedNext::End => {
-                let decoder = mem::replace(&mut self.left, Left::Known(0));
-                if let Left::Chunked(decoder) = decoder {
-                    self.left = Left::Complete(decoder);
-                }
-                Ok(Some(0))
-            }
-        }
+        Ok(match next {
+            ChunkedNext::Data(bytes) => Some(bytes),
+            ChunkedNext::More => None,
+            ChunkedNext::End => Some(0),
+        })
     }
 
     fn took(&mut self, count: u64) {
-        match &mut self.left {
-            Left::Known(bytes) => *bytes -= count,
-            Left::Chunked(decoder) => decoder.took(count),
-            Left::Complete(_) => debug_assert_eq!(count, 0, "data behind the end"),
+        match &mut self.chunked {
+            None => self.left -= count,
+            Some(decoder) => decoder.took(count),
         }
-    }
-
-    /// What was answered before leaves before anything is waited for, and the client is told that
-    /// its body is wanted.
-    fn before_read(&mut self, link: &Link) -> io::Result<()> {
-        if mem::take(&mut self.expect_continue) {
-            encode_continue(&mut link.output());
-        }
-        link.flush()
     }
 }
 
+/// What was answered before leaves before anything is waited for, and the client is told that
+/// its body is wanted.
+fn before_read(link: &Link) -> io::Result<()> {
+    match link.expectation.get() {
+        Expectation::None => {}
+        Expectation::Waiting => {
+            link.expectation.set(Expectation::None);
+            encode_continue(&mut link.output());
+        }
+        Expectation::Declined => return Err(BodyError::Declined.into()),
+    }
+    link.flush()
+}
+
 fn ended_early() -> io::Error {
-    io::Error::new(
-        ErrorKind::UnexpectedEof,
-        "the client ended the connection in the middle of its request body",
-    )
+    BodyError::Disconnected(ErrorKind::UnexpectedEof).into()
 }
 
 /// Room behind the largest head for the framing of a chunked body, and for data that comes with it.

@@ -126,6 +126,11 @@ impl Input {
         self.end = self.start + count;
     }
 
+    /// Forgets everything, and gives the memory back.
+    pub(crate) fn release(&mut self) {
+        *self = Self { bytes: Vec::new(), start: 0, end: 0 };
+    }
+
     fn make_room(&mut self, bytes_max: usize) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

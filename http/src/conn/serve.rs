@@ -1,6 +1,7 @@
 //! The straight line itself.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::ControlFlow;
@@ -14,10 +15,10 @@ use straightline_sched::{before_park, checkpoint, is_cancel};
 use super::body_in::Unread;
 use super::buffers::Buffers;
 use super::linger::linger;
-use super::link::Link;
-use crate::proto::{self, Head, Refusal};
+use super::link::{Expectation, Link};
+use crate::proto::{self, Framing, Head, Refusal};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response, is_bodyless};
+use crate::response::{IntoResponse, Response, has_no_body};
 use crate::server::{Registered, ShardState};
 
 /// A handler, as the connection sees it.
@@ -25,21 +26,25 @@ pub(crate) type Service = dyn Fn(&mut Request) -> Response;
 
 /// A connection's state: all that lasts while it rests.
 pub(crate) struct Connection {
-    link: Rc<Link>,
+    pub(super) link: Rc<Link>,
     /// Flushes the link: see [`before_park`].
-    flush: Rc<dyn Fn()>,
-    shard: Rc<ShardState>,
+    pub(super) flush: Rc<dyn Fn()>,
+    pub(super) shard: Rc<ShardState>,
     registered: Registered,
+    /// Requests that went to the handler.
+    requests: Cell<u64>,
 }
 
 /// How a stretch of serving ends.
-enum End {
+pub(super) enum End {
     /// Idle: nothing buffered, and the fiber is woken when something comes.
     Rest,
     /// Over; everything that was to be said is written.
     Close,
     /// Over, but the client may still be sending: see [`linger`].
     Linger,
+    /// Over in the middle of a response, which the client is to notice.
+    Cut,
 }
 
 /// What comes next on the connection.
@@ -53,7 +58,7 @@ impl Connection {
     pub(crate) fn new(link: Rc<Link>, shard: Rc<ShardState>, registered: Registered) -> Self {
         let output = Rc::clone(&link);
         let flush = Rc::new(move || output.flush_before_park());
-        Self { link, flush, shard, registered }
+        Self { link, flush, shard, registered, requests: Cell::new(0) }
     }
 
     /// Serves until the connection rests or is over: one episode of its fiber.
@@ -61,8 +66,8 @@ impl Connection {
         // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
             Ok(Ok(End::Rest)) => return ControlFlow::Continue(()),
-            Ok(Ok(End::Close)) => {}
-            Ok(Ok(End::Linger)) => linger(&self.link.transport),
+            Ok(Ok(End::Close | End::Cut)) => {}
+            Ok(Ok(End::Linger)) => linger(&*self.link.transport),
             Err(payload) => {
                 if !is_cancel(&*payload) {
                     self.shard.counters.aborted.bump();
@@ -72,6 +77,7 @@ impl Connection {
             }
             Ok(Err(error)) => {
                 self.shard.counters.aborted.bump();
+                self.shard.hooks.connection_failed(&self.link.peer, &error);
                 debug!(
                     self.shard.logger, "connection failed";
                     "peer" => %self.link.peer, "error" => %error
@@ -89,14 +95,17 @@ impl Connection {
             if let Next::End(end) = self.next(&mut buffers)? {
                 break end;
             }
-            let request = Request::new(buffers, Rc::clone(&self.link));
-            let (end, after) = self.exchange(request)?;
-            buffers = after;
+            let mut request = Request::new(buffers, Rc::clone(&self.link));
+            let end = self.exchange(&mut request)?;
+            buffers = request.buffers;
             if let Some(end) = end {
                 break end;
             }
             checkpoint();
         };
+        if matches!(end, End::Cut) {
+            self.link.output().clear();
+        }
         mem::swap(&mut buffers.output, &mut *self.link.output());
         self.shard.buffers.give(buffers);
         Ok(end)
@@ -104,7 +113,7 @@ impl Connection {
 
     /// Waits for the next request head. What was answered is written before anything is read.
     fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
-        let transport = &self.link.transport;
+        let transport = &*self.link.transport;
         let limits = &self.shard.limits;
         loop {
             let Buffers { input, parser, head, .. } = buffers;
@@ -112,7 +121,10 @@ impl Connection {
                 match parser.parse(input.unread(), limits, head) {
                     Ok(true) => return Ok(Next::Request),
                     Ok(false) => {}
-                    Err(refusal) => return self.refuse(refusal, head.method == Method::HEAD),
+                    Err(refusal) => {
+                        self.refuse(refusal, head.method == Method::HEAD)?;
+                        return Ok(Next::End(End::Linger));
+                    }
                 }
             }
             self.link.flush()?;
@@ -143,69 +155,112 @@ impl Connection {
         }
     }
 
-    /// One request and its response. Returns how to end if the connection does not go on, and the
-    /// buffers, from which the request is consumed.
-    fn exchange(&self, mut request: Request) -> io::Result<(Option<End>, Box<Buffers>)> {
+    /// One request and its response. Returns how to end, if the connection does not go on; the
+    /// request is consumed from the buffers.
+    #[inline]
+    fn exchange(&self, request: &mut Request) -> io::Result<Option<End>> {
         self.shard.counters.requests.bump();
+        self.requests.set(self.requests.get() + 1);
+        let waits = request.buffers.head.expect_continue;
+        self.link.expectation.set(if waits { Expectation::Waiting } else { Expectation::None });
         let service = &*self.shard.service;
         // Earlier responses that wait to be written must not wait for this handler.
         let has_output = !self.link.output().is_empty();
         let flush = has_output.then(|| before_park(Rc::clone(&self.flush)));
-        let outcome = catch_unwind(AssertUnwindSafe(|| service(&mut request)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| service(request)));
         drop(flush);
         let response = match outcome {
-            Ok(response) => self.checked(response),
-            Err(payload) => self.panicked(&request, payload),
+            Ok(response) => response,
+            Err(payload) => self.panicked(request, payload),
         };
-
-        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
-        if let Some(refusal) = request.body.refusal() {
-            // What the handler made of half a body is void, and so is what it answered.
-            self.refuse(refusal, request.method() == Method::HEAD)?;
-            return Ok((Some(End::Linger), request.buffers));
+        let is_connect = *request.method() == Method::CONNECT;
+        if is_connect || response.status.is_informational() || response.body.is_streamed() {
+            return self.respond_unusually(request, response);
         }
+        self.answer(request, &response)
+    }
+
+    /// As [`answer`](Self::answer), for whom it is not worth a copy of that code.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn answer_unusually(
+        &self,
+        request: &mut Request,
+        response: &Response,
+    ) -> io::Result<Option<End>> {
+        self.answer(request, response)
+    }
+
+    /// Answers with a body in memory, or with the head of another one, and settles the request.
+    #[allow(clippy::inline_always)] // here and below: 40 instructions a request, measured
+    #[inline(always)]
+    fn answer(&self, request: &mut Request, response: &Response) -> io::Result<Option<End>> {
+        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        if let Unread::Refused(refusal) = unread {
+            // What the handler made of half a body is void, and so is what it answered.
+            return self.refuse_and_settle(request, refusal);
+        }
+        let keep_alive = self.may_go_on(request, response) && self.is_skippable(unread);
+        self.respond(&request.buffers.head, response, keep_alive)?;
+        self.settle(request, unread, keep_alive)
+    }
+
+    /// Whether the connection goes on behind a response, as far as the two sides wish.
+    pub(super) fn may_go_on(&self, request: &Request, response: &Response) -> bool {
+        request.buffers.head.keep_alive
+            && !response.close
+            && !self.shard.draining.get()
+            && self.requests.get() < self.link.limits.requests
+    }
+
+    /// Whether what is left of a request's body is worth reading, to go on behind it.
+    pub(super) fn is_skippable(&self, unread: Unread) -> bool {
         // A client that was not told to continue may or may not send its body: no way to go on.
-        let settles = match unread {
+        let comes = || self.link.expectation.get() == Expectation::None;
+        match unread {
             Unread::Nothing => true,
-            Unread::Known(bytes) => !request.body.is_expecting() && bytes <= SKIP_BYTES_MAX,
-            Unread::Unknown => !request.body.is_expecting(),
-        };
-        let head = &request.buffers.head;
-        let keep_alive =
-            head.keep_alive && settles && !response.close && !self.shard.draining.get();
-        self.respond(head, &response, keep_alive)?;
-        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip(&mut request)?);
-        let Request { mut buffers, body, .. } = request;
-        let Buffers { input, .. } = &mut *buffers;
-        input.consume(body.end());
+            Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && comes(),
+            Unread::Unknown => comes(),
+            Unread::Refused(_) => false,
+        }
+    }
+
+    /// Behind a response: the connection goes on, or ends so that the client can read all of it.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub(super) fn settle(
+        &self,
+        request: &mut Request,
+        unread: Unread,
+        keep_alive: bool,
+    ) -> io::Result<Option<End>> {
+        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip(request)?);
+        let input = &mut request.buffers.input;
+        input.consume(request.body.end());
         if goes_on {
-            return Ok((None, buffers));
+            return Ok(None);
         }
         self.link.flush()?;
         // A client that pipelines may have sent more; it learns from the close that it is lost.
         let is_over = unread == Unread::Nothing && input.is_empty();
-        Ok((Some(if is_over { End::Close } else { End::Linger }), buffers))
+        Ok(Some(if is_over { End::Close } else { End::Linger }))
     }
 
     /// Encodes a response; a large body is written at once, a small one waits for company.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn respond(&self, head: &Head, response: &Response, keep_alive: bool) -> io::Result<()> {
-        let connection = match (keep_alive, head.minor) {
-            (false, _) => proto::Connection::Close,
-            (true, 0) => proto::Connection::KeepAlive,
-            (true, _) => proto::Connection::Default,
-        };
-        let body = if is_bodyless(response.status) { &[][..] } else { response.body.bytes() };
-        let length = (!is_bodyless(response.status)).then_some(body.len() as u64);
         let mut output = self.link.output();
         self.shard.encoder().encode(
             &mut output,
             response.status,
             response.content_type,
             &response.fields,
-            length,
-            connection,
+            framing(response, head.minor),
+            proto::Connection::for_version(head.minor, keep_alive),
         );
-        let body = if head.method == Method::HEAD { &[] } else { body };
+        let is_sent = head.method != Method::HEAD && !has_no_body(response.status);
+        let body = if is_sent { response.body.bytes() } else { &[] };
         if body.len() > COPY_BYTES_MAX {
             drop(output);
             return self.link.flush_with(body);
@@ -221,7 +276,7 @@ impl Connection {
     /// Reads what a handler left of its request's body, and drops it; returns whether that was all
     /// of it.
     #[cold]
-    fn skip(&self, request: &mut Request) -> io::Result<bool> {
+    pub(super) fn skip(&self, request: &mut Request) -> io::Result<bool> {
         // The client may wait for its response before it sends the rest.
         self.link.flush()?;
         let (mut scratch, mut skipped) = ([0; 1024], 0);
@@ -241,8 +296,9 @@ impl Connection {
         Ok(false)
     }
 
-    fn note_refusal(&self, refusal: Refusal) {
+    pub(super) fn note_refusal(&self, refusal: Refusal) {
         self.shard.counters.refused.bump();
+        self.shard.hooks.refused(&self.link.peer, refusal);
         debug!(
             self.shard.logger, "request refused";
             "peer" => %self.link.peer, "reason" => %refusal,
@@ -250,43 +306,39 @@ impl Connection {
         );
     }
 
-    /// Answers a request that is not served, and ends the connection.
+    /// Answers a request that is not served; the connection has to end.
     #[cold]
-    fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<Next> {
+    fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<()> {
         self.note_refusal(refusal);
         let text = format!("{}\n", refusal.kind.text());
         let response = (refusal.kind.status(), text).into_response();
-        let mut output = self.link.output();
-        self.shard.encoder().encode(
-            &mut output,
-            response.status,
-            response.content_type,
-            &[],
-            Some(response.body.bytes().len() as u64),
-            proto::Connection::Close,
-        );
-        if !is_head {
-            output.extend_from_slice(response.body.bytes());
-        }
-        drop(output);
-        self.link.flush()?;
-        Ok(Next::End(End::Linger))
+        let method = if is_head { Method::HEAD } else { Method::GET };
+        self.respond(&Head { method, minor: 1, ..Head::default() }, &response, false)?;
+        self.link.flush()
     }
 
-    /// A handler's response, unless its status is none that a handler may give.
-    fn checked(&self, response: Response) -> Response {
-        if !response.status.is_informational() {
-            return response;
-        }
-        error!(
-            self.shard.logger, "a handler returned an interim status";
-            "status" => response.status.as_u16()
-        );
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    /// The same for one that has got to a handler.
+    #[cold]
+    pub(super) fn refuse_and_settle(
+        &self,
+        request: &Request,
+        refusal: Refusal,
+    ) -> io::Result<Option<End>> {
+        self.refuse(refusal, request.method() == Method::HEAD)?;
+        Ok(Some(End::Linger))
+    }
+
+    pub(super) fn note_misuse(&self, message: &'static str, status: StatusCode) {
+        error!(self.shard.logger, "{message}"; "status" => status.as_u16());
     }
 
     #[cold]
-    fn panicked(&self, request: &Request, payload: Box<dyn Any + Send>) -> Response {
+    pub(super) fn panicked(&self, request: &Request, payload: Box<dyn Any + Send>) -> Response {
+        self.note_panic(request.method(), request.target(), payload);
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+
+    pub(super) fn note_panic(&self, method: &Method, target: &str, payload: Box<dyn Any + Send>) {
         if is_cancel(&*payload) {
             resume_unwind(payload);
         }
@@ -296,12 +348,44 @@ impl Connection {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("(no message)");
+        self.shard.hooks.handler_panicked(&self.link.peer, message);
         error!(
             self.shard.logger, "a handler panicked";
-            "peer" => %self.link.peer, "method" => %request.method(), "target" => request.target(),
+            "peer" => %self.link.peer, "method" => %method, "target" => target,
             "message" => message
         );
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+
+    /// A handler could not complete its response.
+    pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
+        self.shard.counters.failed_responses.bump();
+        self.shard.hooks.response_failed(&self.link.peer, error);
+        error!(
+            self.shard.logger, "a response could not be completed";
+            "peer" => %self.link.peer, "method" => %request.method(), "target" => request.target(),
+            "error" => %error
+        );
+    }
+}
+
+/// What the head says about the body.
+#[inline]
+fn framing(response: &Response, minor: u8) -> Framing {
+    match response.body.length() {
+        Some(length) if !has_no_body(response.status) => Framing::Length(length),
+        length => unusual_framing(response.status, length, minor),
+    }
+}
+
+/// Of a body that is not sent, or whose length is not known: what it would be for a GET.
+#[cold]
+fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> Framing {
+    match (status, length) {
+        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, Some(0)) => Framing::None,
+        (StatusCode::RESET_CONTENT, _) => Framing::Length(0),
+        (_, Some(length)) => Framing::Length(length),
+        (_, None) if minor == 0 => Framing::None,
+        (_, None) => Framing::Chunked,
     }
 }
 

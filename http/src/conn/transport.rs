@@ -1,5 +1,6 @@
 //! What a connection runs over: plain sockets today, whatever has these few calls tomorrow.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 
@@ -20,6 +21,10 @@ pub(crate) trait Transport: 'static {
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Writes some of it, waiting until that is possible.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes some of a file, waiting until that is possible; 0 if it has nothing there.
+    fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize>;
+    /// Has the close look like an accident to the peer, where there is a way.
+    fn reset_on_close(&self);
     /// Tells the peer that nothing more will be written.
     fn shutdown_write(&self) -> io::Result<()>;
 }
@@ -43,7 +48,7 @@ pub(crate) fn read(transport: &dyn Transport, buffer: &mut [u8]) -> io::Result<u
 }
 
 macro_rules! transport {
-    ($stream:ty) => {
+    ($stream:ty, $reset_on_close:expr) => {
         impl Transport for $stream {
             fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.try_read(buffer)
@@ -69,6 +74,14 @@ macro_rules! transport {
                 (&mut &*self).write(bytes)
             }
 
+            fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+                self.send_file(file, offset, count)
+            }
+
+            fn reset_on_close(&self) {
+                $reset_on_close(self);
+            }
+
             fn shutdown_write(&self) -> io::Result<()> {
                 self.shutdown(Shutdown::Write)
             }
@@ -76,5 +89,8 @@ macro_rules! transport {
     };
 }
 
-transport!(TcpStream);
-transport!(UnixStream);
+transport!(TcpStream, |stream: &TcpStream| {
+    // If that fails the peer is gone already.
+    let _ = stream.set_zero_linger();
+});
+transport!(UnixStream, |_: &UnixStream| {});

@@ -1,15 +1,21 @@
-//! The chunked transfer coding (RFC 9112 section 7.1): a decoder that takes the bytes as they come.
+//! The chunked transfer coding (RFC 9112 section 7.1): how a body is written, and a decoder that
+//! takes the bytes as they come.
 //!
-//! It is asked with what is buffered, and says how many of those bytes are framing and what follows
-//! them: data of a chunk, the end, or nothing yet. The data itself it never sees, so whoever reads
-//! a body copies it once, from where it lies to where it is wanted.
+//! The decoder is asked with what is buffered, and says how many of those bytes are framing and
+//! what follows them: data of a chunk, the end, or nothing yet. The data itself it never sees, so
+//! whoever reads a body copies it once, from where it lies to where it is wanted.
 //!
 //! Every byte of framing is looked at once. Strictness: sizes are hexadecimal digits and nothing
 //! else; CR LF ends lines and nothing else does; extensions follow their grammar as far as it
 //! matters to where they end, and are ignored; trailers are header lines. What extensions and
 //! trailers may take is bounded over the whole body.
 
+use std::io::Write;
+
+use http::{HeaderName, HeaderValue};
+
 use super::chars::{is_token, token_end, value_end};
+use super::encode::put_fields;
 use super::fields::Field;
 use super::limits::Limits;
 use super::refusal::RefusalKind;
@@ -112,6 +118,11 @@ impl ChunkedDecoder {
         }
     }
 
+    /// Nothing more comes.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state == State::End
+    }
+
     /// The trailers, once the body is complete: their lines, and where the fields are in them.
     pub(crate) fn trailers(&self) -> (&[u8], &[Field]) {
         (&self.trailers, &self.trailer_fields)
@@ -189,7 +200,7 @@ impl ChunkedDecoder {
                 return Err(RefusalKind::FieldName);
             }
             let name = &bytes[line..name_end];
-            if FORBIDDEN.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            if is_forbidden_trailer(name) {
                 return Err(RefusalKind::TrailerField);
             }
             if self.trailer_fields.len() >= limits.fields {
@@ -227,9 +238,51 @@ impl ChunkedDecoder {
     }
 }
 
+/// Makes room for the size line of a chunk; returns where the chunk's data begins.
+pub(crate) fn begin_chunk(out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(&[0; SIZE_LINE_BYTES]);
+    out.len()
+}
+
+/// Ends a chunk whose data begins at `start`, writing its size line in front of it; an empty one,
+/// which would end the body, goes. The data is shorter than 64 KiB.
+#[cold]
+pub(crate) fn end_chunk(out: &mut Vec<u8>, start: usize) {
+    let line = start - SIZE_LINE_BYTES;
+    let size = out.len() - start;
+    if size == 0 {
+        return out.truncate(line);
+    }
+    let mut digits = Vec::with_capacity(SIZE_LINE_BYTES);
+    put_chunk_size(&mut digits, size);
+    debug_assert!(digits.len() <= SIZE_LINE_BYTES, "a chunk that is too long");
+    out.splice(line..start, digits);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the size line of a chunk.
+pub(crate) fn put_chunk_size(out: &mut Vec<u8>, size: usize) {
+    let _ = write!(out, "{size:x}\r\n"); // a vector takes everything
+}
+
+/// Appends what ends a chunked body.
+pub(crate) fn put_last_chunk(out: &mut Vec<u8>, trailers: &[(HeaderName, HeaderValue)]) {
+    out.extend_from_slice(b"0\r\n");
+    put_fields(out, trailers);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a trailer of that name could be taken for a part of the head.
+pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    FORBIDDEN.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
 /// What says where the message ends or goes has to be known before the body (RFC 9110 section
 /// 6.5.1), and two parties might differ on whether it counts.
 const FORBIDDEN: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+
+/// Room for four digits and a line end.
+const SIZE_LINE_BYTES: usize = 6;
 
 /// Digits of a chunk's size, leading zeros included.
 const DIGITS_MAX: u8 = 16;

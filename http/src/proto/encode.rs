@@ -13,6 +13,29 @@ pub(crate) enum Connection {
     Close,
 }
 
+impl Connection {
+    /// For a client of that minor version.
+    #[inline]
+    pub(crate) fn for_version(minor: u8, keep_alive: bool) -> Self {
+        match (keep_alive, minor) {
+            (false, _) => Self::Close,
+            (true, 0) => Self::KeepAlive,
+            (true, _) => Self::Default,
+        }
+    }
+}
+
+/// What the head says about the body (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Nothing: there is none, or it ends with the connection.
+    None,
+    /// `Content-Length`
+    Length(u64),
+    /// `Transfer-Encoding: chunked`
+    Chunked,
+}
+
 /// Writes response heads with a date that its owner keeps current.
 #[derive(Debug)]
 pub(crate) struct Encoder {
@@ -31,15 +54,13 @@ impl Encoder {
     }
 
     /// Appends a whole head to `out`.
-    ///
-    /// `content_length` is absent where RFC 9110 section 8.6 forbids it (1xx, 204).
     pub(crate) fn encode(
         &mut self,
         out: &mut Vec<u8>,
         status: StatusCode,
         content_type: Option<&'static str>,
         fields: &[(HeaderName, HeaderValue)],
-        content_length: Option<u64>,
+        framing: Framing,
         connection: Connection,
     ) {
         out.reserve(HEAD_BYTES_USUAL);
@@ -56,25 +77,37 @@ impl Encoder {
             }
             _ => self.encode_unusual(out, status, content_type),
         }
-        for (name, value) in fields {
-            out.extend_from_slice(name.as_str().as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        put_fields(out, fields);
         match connection {
             Connection::Default => {}
             Connection::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             Connection::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
-        match content_length {
-            Some(length) => {
+        match framing {
+            Framing::Length(length) => {
                 out.extend_from_slice(b"Content-Length: ");
                 put_decimal(out, length);
                 out.extend_from_slice(b"\r\n\r\n");
             }
-            None => out.extend_from_slice(b"\r\n"),
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
+            Framing::None => out.extend_from_slice(b"\r\n"),
         }
+    }
+
+    /// Appends the head behind which the connection is another protocol's: of a 101 (RFC 9110
+    /// section 15.2.2), or of a success for CONNECT (section 9.3.6).
+    pub(crate) fn encode_upgrade(
+        &self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        fields: &[(HeaderName, HeaderValue)],
+    ) {
+        self.encode_unusual(out, status, None);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+        }
+        put_fields(out, fields);
+        out.extend_from_slice(b"\r\n");
     }
 
     fn encode_unusual(&self, out: &mut Vec<u8>, status: StatusCode, content_type: Option<&str>) {
@@ -92,6 +125,16 @@ impl Encoder {
         if let Some(content_type) = content_type {
             put_content_type(out, content_type);
         }
+    }
+}
+
+#[inline]
+pub(super) fn put_fields(out: &mut Vec<u8>, fields: &[(HeaderName, HeaderValue)]) {
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -131,7 +174,7 @@ const HEAD_BYTES_USUAL: usize = 256;
 mod tests {
     use super::*;
 
-    fn encoded(status: u16, length: Option<u64>, connection: Connection) -> String {
+    fn encoded(status: u16, framing: Framing, connection: Connection) -> String {
         let mut out = Vec::new();
         let fields = [(http::header::ETAG, HeaderValue::from_static("\"1\""))];
         let status = StatusCode::from_u16(status).unwrap();
@@ -140,7 +183,7 @@ mod tests {
             status,
             Some("text/plain"),
             &fields,
-            length,
+            framing,
             connection,
         );
         String::from_utf8(out).unwrap()
@@ -149,12 +192,12 @@ mod tests {
     #[test]
     fn a_head_is_written_in_full() {
         assert_eq!(
-            encoded(200, Some(0), Connection::Default),
+            encoded(200, Framing::Length(0), Connection::Default),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: text/plain\r\netag: \"1\"\r\nContent-Length: 0\r\n\r\n"
         );
         assert_eq!(
-            encoded(404, Some(u64::MAX), Connection::Close),
+            encoded(404, Framing::Length(u64::MAX), Connection::Close),
             "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: text/plain\r\netag: \"1\"\r\nConnection: close\r\n\
              Content-Length: 18446744073709551615\r\n\r\n"
@@ -167,7 +210,14 @@ mod tests {
         for content_type in ["", "text/plain", "text/plain", "application/json", "text/plain"] {
             let mut out = Vec::new();
             let (status, connection) = (StatusCode::OK, Connection::Default);
-            encoder.encode(&mut out, status, Some(content_type), &[], Some(1), connection);
+            encoder.encode(
+                &mut out,
+                status,
+                Some(content_type),
+                &[],
+                Framing::Length(1),
+                connection,
+            );
             let expected = format!(
                 "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"
@@ -178,6 +228,8 @@ mod tests {
 
     #[test]
     fn an_unknown_status_keeps_the_space_before_its_empty_reason() {
-        assert!(encoded(299, None, Connection::Default).starts_with("HTTP/1.1 299 \r\nDate: "));
+        assert!(
+            encoded(299, Framing::None, Connection::Default).starts_with("HTTP/1.1 299 \r\nDate: ")
+        );
     }
 }

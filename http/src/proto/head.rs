@@ -207,7 +207,7 @@ impl Progress {
             return Err(RefusalKind::RequestLineBytes.at(line));
         }
         check_head(line_end + 2, limits)?;
-        let path = if bytes[target] == b'/' {
+        let path = if bytes[target] == b'/' && head.method != Method::CONNECT {
             target
         } else {
             let path = path_of(&head.method, &bytes[target..target_end]);
@@ -225,6 +225,9 @@ impl Progress {
         head.keep_alive = !framing.close && (head.minor > 0 || framing.keep_alive);
         // RFC 9110 section 10.1.1: from a 1.0 client the expectation is to be ignored.
         let has_body = head.body != BodyLength::Known(0);
+        if has_body && head.method == Method::CONNECT {
+            return Err(RefusalKind::ConnectBody.at(end));
+        }
         head.expect_continue = framing.expect_continue && head.minor > 0 && has_body;
         head.end = end;
         Ok(())
@@ -242,9 +245,6 @@ fn method(bytes: &[u8], line: usize) -> Result<Option<(Method, usize)>, Refusal>
         Some(_) => return Err(RefusalKind::Method.at(end)),
     }
     let method = Method::from_bytes(&bytes[line..end]).map_err(|_| RefusalKind::Method.at(line))?;
-    if method == Method::CONNECT {
-        return Err(RefusalKind::Connect.at(line));
-    }
     Ok(Some((method, end)))
 }
 
@@ -299,8 +299,14 @@ fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
 }
 
 /// Where the path begins in a request target, if the target has a form that the method allows
-/// (RFC 9112 section 3.2). The origin form has been dealt with, and CONNECT is refused before.
+/// (RFC 9112 section 3.2). The origin form has been dealt with.
 fn path_of(method: &Method, target: &[u8]) -> Option<usize> {
+    if method == Method::CONNECT {
+        // authority-form, which has no path; the port may not be left out.
+        let port = target.rsplit(|&byte| byte == b':').next().unwrap_or_default();
+        let is_good = is_authority(target) && port.len() < target.len() && !port.is_empty();
+        return (is_good && port.iter().all(u8::is_ascii_digit)).then_some(target.len());
+    }
     if target == b"*" {
         return (method == Method::OPTIONS).then_some(0);
     }

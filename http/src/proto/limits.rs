@@ -29,6 +29,10 @@ pub struct Limits {
     /// Bytes of the trailers of a chunked body, line ends included; more is 431. Default 4,096: a
     /// checksum or a signature or two.
     pub trailer_bytes: usize,
+    /// Requests of one connection; the last one's response says `Connection: close`. Default: no
+    /// limit, as a connection costs no more for having lasted. Set one to have the clients of a
+    /// long-lived connection spread over new servers now and then.
+    pub requests: u64,
 }
 
 impl Default for Limits {
@@ -41,6 +45,7 @@ impl Default for Limits {
             body_bytes: 2 * 1024 * 1024,
             chunk_extension_bytes: 1024,
             trailer_bytes: 4 * 1024,
+            requests: u64::MAX,
         }
     }
 }

@@ -13,8 +13,11 @@ mod head;
 mod limits;
 mod refusal;
 
-pub(crate) use chunked::{ChunkedDecoder, Next as ChunkedNext};
-pub(crate) use encode::{Connection, Encoder, encode_continue};
+pub(crate) use chunked::{
+    ChunkedDecoder, Next as ChunkedNext, begin_chunk, end_chunk, is_forbidden_trailer,
+    put_chunk_size, put_last_chunk,
+};
+pub(crate) use encode::{Connection, Encoder, Framing, encode_continue};
 pub use fields::Headers;
 pub(crate) use framing::BodyLength;
 pub(crate) use head::{Head, HeadParser};

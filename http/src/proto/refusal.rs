@@ -9,8 +9,9 @@ use http::StatusCode;
 pub struct Refusal {
     /// What is wrong.
     pub kind: RefusalKind,
-    /// The byte of the request head, counted from 0, where it was noticed.
-    pub offset: usize,
+    /// The byte, counted from the first of the request (or of the empty lines before it), where it
+    /// was noticed.
+    pub offset: u64,
 }
 
 macro_rules! refusals {
@@ -82,8 +83,8 @@ refusals! {
     TransferEncodingIn10 => BAD_REQUEST, "Transfer-Encoding in HTTP/1.0";
     /// A `Transfer-Encoding` other than `chunked` alone.
     TransferEncoding => NOT_IMPLEMENTED, "transfer codings other than chunked are not implemented";
-    /// CONNECT, which is not implemented.
-    Connect => NOT_IMPLEMENTED, "CONNECT is not implemented";
+    /// CONNECT with a body, which it cannot have: what follows the head is the tunnel's.
+    ConnectBody => BAD_REQUEST, "a CONNECT request with a body";
     /// An `Expect` other than `100-continue`.
     Expectation => EXPECTATION_FAILED, "unknown expectation";
     /// Malformed framing in a chunked body.
@@ -108,7 +109,7 @@ refusals! {
 
 impl RefusalKind {
     pub(crate) fn at(self, offset: usize) -> Refusal {
-        Refusal { kind: self, offset }
+        Refusal { kind: self, offset: offset as u64 }
     }
 }
 

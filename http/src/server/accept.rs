@@ -34,6 +34,7 @@ pub(super) fn accept_loop(listener: Listener, state: &Rc<ShardState>, shared: &S
     };
     if let Err(error) = result {
         state.counters.accept_errors.bump();
+        state.hooks.accept_failed(&error);
         slog::error!(state.logger, "a listener failed for good"; "error" => %error);
     }
 }
@@ -61,6 +62,7 @@ fn accept_from<T: Transport>(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 state.counters.accept_errors.bump();
+                state.hooks.accept_failed(&error);
                 if is_of_one_connection(&error) {
                     continue;
                 }

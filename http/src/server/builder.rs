@@ -1,5 +1,6 @@
 //! From a description to bound sockets.
 
+use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
@@ -15,6 +16,7 @@ use straightline_sched::{Reporter, sim};
 
 use super::accept::Listener;
 use super::address::{Address, IntoAddress};
+use super::hooks::{Hooks, NoHooks};
 use super::running::{Server, Shared};
 use super::signals::SignalThread;
 use crate::proto::Limits;
@@ -36,7 +38,6 @@ use crate::response::IntoResponse;
 /// println!("listening on http://{}", server.local_addrs()[0]);
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Debug)]
 pub struct Builder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
@@ -45,7 +46,7 @@ pub struct Builder {
 }
 
 /// What every shard is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Config {
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) limits: Limits,
@@ -53,6 +54,7 @@ pub(super) struct Config {
     pub(super) stack_bytes: usize,
     pub(super) logger: Logger,
     pub(super) reporter: Reporter,
+    pub(super) hooks: Arc<dyn Hooks>,
 }
 
 /// A function from a request to a response: what [`Builder::build`] takes.
@@ -103,6 +105,7 @@ impl Builder {
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
                 logger: Logger::root(Discard, o!()),
                 reporter: Reporter::default(),
+                hooks: Arc::new(NoHooks),
             },
             stop_on_signals: false,
             inspect_on_sigquit: false,
@@ -157,6 +160,13 @@ impl Builder {
         let errors = logger.clone();
         self.config.reporter = Reporter::new(move |report| error!(errors, "{report}"));
         self.config.logger = logger;
+        self
+    }
+
+    /// Who is told of faults as they happen. Default: nobody; they are counted and logged all the
+    /// same.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.config.hooks = Arc::new(hooks);
         self
     }
 
@@ -250,6 +260,12 @@ impl Builder {
         let signals =
             SignalThread::install(&shared, self.stop_on_signals, self.inspect_on_sigquit)?;
         Ok(Server::new(shared, shards, signals))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 

@@ -48,10 +48,13 @@ counters! {
     closed,
     /// Requests whose head was read and that went to the handler.
     requests,
-    /// Requests refused before a handler saw them; see [`RefusalKind`](crate::RefusalKind).
+    /// Requests refused, before a handler saw them or for their body; see
+    /// [`RefusalKind`](crate::RefusalKind).
     refused,
-    /// Handlers that panicked; their clients saw a 500.
+    /// Handlers that panicked; their clients saw a 500, or the connection end.
     panicked,
+    /// Responses whose body a handler could not complete.
+    failed_responses,
     /// Connections that failed: the client vanished in mid-request, or the socket broke.
     aborted,
     /// Accepts that failed, for want of descriptors for example.

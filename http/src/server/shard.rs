@@ -13,6 +13,7 @@ use straightline_sched::{self as sched, Fiber, ShardHandle};
 
 use super::accept::{Listener, accept_loop};
 use super::counters::ShardCounters;
+use super::hooks::Hooks;
 use super::running::{Phase, Shared};
 use crate::conn::{BufferPool, Service};
 use crate::proto::{Encoder, Limits};
@@ -24,6 +25,7 @@ pub(crate) struct ShardState {
     pub(crate) service: Rc<Service>,
     pub(crate) limits: Rc<Limits>,
     pub(crate) logger: Logger,
+    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) counters: CountersOf,
     pub(crate) buffers: BufferPool,
     /// No connection goes on after the response it is at.
@@ -105,6 +107,7 @@ impl ShardState {
             service: (shared.factory)(),
             limits: Rc::new(shared.config.limits.clone()),
             logger: shared.config.logger.clone(),
+            hooks: Arc::clone(&shared.config.hooks),
             counters: CountersOf { shared: Arc::clone(shared), index },
             buffers: BufferPool::new(),
             draining: Cell::new(false),

@@ -73,6 +73,8 @@ pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
+    /// A line each.
+    pub trailers: String,
 }
 
 impl Answer {
@@ -116,15 +118,77 @@ impl Client {
         };
         let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("text");
         let status = head[9..12].parse().expect("a status");
-        let mut answer = Answer { status, head, body: Vec::new() };
-        let length = answer.field("content-length").map_or(0, |text| text.parse().expect("digits"));
-        if has_body {
-            while self.buffer.len() < length {
-                assert!(self.fill(), "EOF in a body");
-            }
-            answer.body = self.buffer.drain(..length).collect();
+        let mut answer = Answer { status, head, body: Vec::new(), trailers: String::new() };
+        if !has_body {
+            return answer;
         }
+        answer.body = if answer.field("transfer-encoding") == Some("chunked") {
+            let (body, trailers) = self.chunks();
+            answer.trailers = trailers;
+            body.expect("a whole body")
+        } else {
+            let length =
+                answer.field("content-length").map_or(0, |text| text.parse().expect("digits"));
+            self.exactly(length)
+        };
         answer
+    }
+
+    /// So many bytes.
+    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
+        while self.buffer.len() < length {
+            assert!(self.fill(), "EOF in a body");
+        }
+        self.buffer.drain(..length).collect()
+    }
+
+    /// A chunked body and its trailers; the error is what came of one that ends early.
+    pub fn chunks(&mut self) -> (Result<Vec<u8>, Vec<u8>>, String) {
+        let mut body = Vec::new();
+        loop {
+            let Some(line) = self.line() else {
+                return (Err(body), String::new());
+            };
+            let size = usize::from_str_radix(&line, 16).expect("a size");
+            if size == 0 {
+                break;
+            }
+            assert!(!line.starts_with('0'), "{line}");
+            while self.buffer.len() < size + 2 {
+                if !self.fill() {
+                    body.append(&mut self.buffer);
+                    return (Err(body), String::new());
+                }
+            }
+            body.extend(self.buffer.drain(..size));
+            assert_eq!(self.exactly(2), b"\r\n");
+        }
+        let mut trailers = String::new();
+        loop {
+            match self.line().expect("trailers or an empty line") {
+                line if line.is_empty() => return (Ok(body), trailers),
+                line => trailers += &(line + "\n"),
+            }
+        }
+    }
+
+    /// The next line without its end; `None` where the connection ends.
+    fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|window| window == b"\r\n") {
+                let line = self.buffer.drain(..end + 2).take(end).collect();
+                return Some(String::from_utf8(line).expect("text"));
+            }
+            if !self.fill() {
+                return None;
+            }
+        }
+    }
+
+    /// All that comes until the server closes in good order.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.buffer)
     }
 
     pub fn receive(&mut self) -> Answer {

@@ -1,0 +1,338 @@
+//! A request's body, as a handler reads it.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+
+use http::StatusCode;
+
+use crate::proto::Refusal;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// A request's body, read straight from the connection.
+///
+/// Nothing is buffered that the handler does not ask for: a client that sends more than is read is
+/// held back by TCP. A client that waits with `Expect: 100-continue` is told to go on by the first
+/// read. What a handler leaves unread is skipped if it is at most 64 KiB, and the connection closes
+/// otherwise, after the response.
+///
+/// The errors of a read carry a [`BodyError`], which says what is wrong.
+///
+/// # Blocking
+///
+/// A read is a yield point where what was received with the head is used up: it first writes what
+/// the client may be waiting for, then waits for more.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised before anything is read. A handler that sets a
+/// [deadline](straightline_sched::deadline) around its reads may answer when that has passed, or
+/// read on; what it leaves of the body is the server's to settle.
+///
+/// ```
+/// use std::io::Read;
+/// use std::time::Duration;
+/// use straightline::{IntoResponse, Request, Response, StatusCode, sched};
+///
+/// fn first_kilobyte(request: &mut Request) -> Result<Vec<u8>, Response> {
+///     let mut bytes = Vec::new();
+///     let limit = Duration::from_secs(5);
+///     match sched::deadline(limit, || request.body().take(1024).read_to_end(&mut bytes)) {
+///         Ok(Ok(_)) => Ok(bytes),
+///         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
+///         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response().close()),
+///     }
+/// }
+/// ```
+pub struct Body<'r> {
+    request: &'r mut Request,
+}
+
+/// Why a request's body could not be read.
+///
+/// It is a response too, so a handler may return it: what the client gets then is what the variants
+/// say. Errors of `std::io` that come from a body hold one.
+///
+/// ```
+/// use std::io::{self, Read};
+/// use straightline::{BodyError, Request, StatusCode};
+///
+/// fn count(request: &mut Request) -> Result<String, StatusCode> {
+///     match io::copy(&mut request.body(), &mut io::sink()) {
+///         Ok(bytes) => Ok(format!("{bytes} bytes\n")),
+///         Err(error) => match BodyError::of(&error) {
+///             Some(BodyError::Disconnected(_)) => Err(StatusCode::BAD_REQUEST),
+///             _ => Err(StatusCode::INTERNAL_SERVER_ERROR),
+///         },
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The connection ended or broke before the body did. Nobody is there to be answered.
+    Disconnected(ErrorKind),
+    /// Its framing is malformed, or it is longer than
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). The client gets the refusal, whatever the
+    /// handler returns.
+    Refused(Refusal),
+    /// It, or a line of it, is longer than the handler said, in bytes: 413.
+    TooLong(u64),
+    /// A line of it is not UTF-8: 400.
+    NotText,
+    /// The client waited with `Expect: 100-continue` to be asked for its body, and was sent a
+    /// response instead.
+    Declined,
+}
+
+/// The lines of a body, see [`Body::lines`].
+pub struct Lines<'b> {
+    body: Option<Body<'b>>,
+    line_bytes_max: usize,
+    /// What was read and not yet returned: `buffer[start..]`, of which the bytes before `searched`
+    /// end no line.
+    buffer: Vec<u8>,
+    start: usize,
+    searched: usize,
+}
+
+impl<'r> Body<'r> {
+    pub(crate) fn new(request: &'r mut Request) -> Self {
+        Self { request }
+    }
+
+    /// How many bytes are still to be read; `None` as long as only the client knows (a chunked
+    /// body). Not a yield point.
+    pub fn remaining(&self) -> Option<u64> {
+        self.request.body.remaining()
+    }
+
+    /// Reads all that remains, which may be `bytes_max` bytes.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, unless all of it was received with the head.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [the body](Self#cancellation); what was read is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`](BodyError::TooLong), before anything is read if the client announced so much;
+    /// otherwise what kept it from being read.
+    ///
+    /// ```
+    /// # use straightline::{BodyError, Request};
+    /// fn echo(request: &mut Request) -> Result<Vec<u8>, BodyError> {
+    ///     request.body().read_to_vec(1024 * 1024)
+    /// }
+    /// ```
+    pub fn read_to_vec(&mut self, bytes_max: u64) -> Result<Vec<u8>, BodyError> {
+        // Announced is not sent: a large vector is only made when its bytes come.
+        let announced = self.remaining().unwrap_or(0);
+        if announced > bytes_max {
+            return Err(BodyError::TooLong(bytes_max));
+        }
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(announced.min(RESERVE_MAX));
+        // One more, to know whether there is more.
+        let mut body = self.by_ref().take(bytes_max.saturating_add(1));
+        body.read_to_end(&mut bytes).map_err(|error| BodyError::from_body(&error))?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(BodyError::TooLong(bytes_max));
+        }
+        Ok(bytes)
+    }
+
+    /// Writes all that remains to `writer`, in pieces as it comes; returns how many bytes that
+    /// were.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, and whatever the writer is.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [the body](Self#cancellation); what was read has been written.
+    ///
+    /// # Errors
+    ///
+    /// Those of the body hold a [`BodyError`], the others are the writer's.
+    ///
+    /// ```
+    /// use std::{fs::File, io};
+    /// use straightline::Request;
+    ///
+    /// fn save(request: &mut Request) -> io::Result<u64> {
+    ///     request.body().copy_to(&mut File::create("upload")?)
+    /// }
+    /// ```
+    pub fn copy_to(&mut self, writer: &mut (impl Write + ?Sized)) -> io::Result<u64> {
+        let (mut buffer, mut copied) = (vec![0; COPY_BYTES], 0);
+        loop {
+            match self.read(&mut buffer)? {
+                0 => return Ok(copied),
+                count => {
+                    writer.write_all(&buffer[..count])?;
+                    copied += count as u64;
+                }
+            }
+        }
+    }
+
+    /// The lines of what remains, without their line ends (LF or CR LF), each of at most
+    /// `line_bytes_max` bytes. After an error there are no more.
+    ///
+    /// Asking for the next line is a yield point, as a read.
+    ///
+    /// ```
+    /// use straightline::{BodyError, Request};
+    ///
+    /// fn sum(request: &mut Request) -> Result<String, BodyError> {
+    ///     let mut sum = 0;
+    ///     for line in request.body().lines(100) {
+    ///         sum += line?.parse::<i64>().unwrap_or(0);
+    ///     }
+    ///     Ok(format!("{sum}\n"))
+    /// }
+    /// ```
+    pub fn lines(self, line_bytes_max: usize) -> Lines<'r> {
+        Lines { body: Some(self), line_bytes_max, buffer: Vec::new(), start: 0, searched: 0 }
+    }
+}
+
+impl Read for Body<'_> {
+    /// A yield point, see [the body](Body#blocking).
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.request.read_body(buffer)
+    }
+}
+
+impl Lines<'_> {
+    /// The next line; `None` behind the last.
+    fn next_line(&mut self) -> Result<Option<String>, BodyError> {
+        let Some(body) = &mut self.body else {
+            return Ok(None);
+        };
+        loop {
+            let found = memchr::memchr(b'\n', &self.buffer[self.searched..]);
+            let length = found.unwrap_or(self.buffer.len() - self.searched) + self.searched;
+            let line = &self.buffer[self.start..length];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.len() > self.line_bytes_max {
+                return Err(BodyError::TooLong(self.line_bytes_max as u64));
+            }
+            if found.is_some() {
+                let text = text(line)?;
+                (self.start, self.searched) = (length + 1, length + 1);
+                return Ok(Some(text));
+            }
+            self.buffer.drain(..self.start);
+            (self.start, self.searched) = (0, self.buffer.len());
+            self.buffer.resize(self.searched + LINE_READ_BYTES, 0);
+            let read = body.read(&mut self.buffer[self.searched..]);
+            self.buffer.truncate(self.searched + read.as_ref().map_or(0, |&count| count));
+            if read.map_err(|error| BodyError::from_body(&error))? == 0 {
+                self.body = None;
+                // Without a line end at its end it is a line all the same.
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    text(&self.buffer).map(Some)
+                };
+            }
+        }
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Result<String, BodyError>;
+
+    /// A yield point, as a read.
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.next_line();
+        if line.is_err() {
+            self.body = None;
+        }
+        line.transpose()
+    }
+}
+
+fn text(line: &[u8]) -> Result<String, BodyError> {
+    String::from_utf8(line.to_vec()).map_err(|_| BodyError::NotText)
+}
+
+impl BodyError {
+    /// What is wrong with the body that this error comes from, if it comes from one.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+
+    /// Of an error that a body's read has returned.
+    fn from_body(error: &io::Error) -> Self {
+        Self::of(error).unwrap_or(Self::Disconnected(error.kind()))
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected(ErrorKind::UnexpectedEof) => {
+                f.write_str("the client ended the connection in the middle of its request body")
+            }
+            Self::Disconnected(kind) => write!(f, "the connection broke in a request body: {kind}"),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::TooLong(limit) => write!(f, "more than {limit} bytes"),
+            Self::NotText => f.write_str("a line that is not UTF-8"),
+            Self::Declined => f.write_str("the client was not asked for its body"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl From<BodyError> for io::Error {
+    fn from(error: BodyError) -> Self {
+        let kind = match error {
+            BodyError::Disconnected(kind) => kind,
+            BodyError::Refused(_) | BodyError::NotText => ErrorKind::InvalidData,
+            BodyError::TooLong(_) => ErrorKind::FileTooLarge,
+            BodyError::Declined => ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl IntoResponse for BodyError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Refused(refusal) => refusal.kind.status(),
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
+            Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, format!("{self}\n")).into_response()
+    }
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("body", &self.body).finish_non_exhaustive()
+    }
+}
+
+/// How much [`Body::read_to_vec`] reserves on the client's word alone. Arbitrary.
+const RESERVE_MAX: usize = 64 * 1024;
+
+/// A piece of [`Body::copy_to`]. Arbitrary: system calls hardly count at this size.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A piece of [`Body::lines`]. Arbitrary: many lines.
+const LINE_READ_BYTES: usize = 4 * 1024;

@@ -1,0 +1,381 @@
+//! A response's body on its way out, written piece by piece.
+//!
+//! Small pieces collect in the connection's output and leave together, at the latest when the
+//! handler waits for something; large ones leave from where they are. A client that reads slowly
+//! holds the writer back: there is never more in memory than the bounds below.
+//!
+//! The head is put in front of the first byte and not before, so that a body that fails at once can
+//! still become an error response, and a request's body that is read first can still be asked for.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+
+use http::{HeaderName, HeaderValue};
+use straightline_sched::{BeforePark, before_park};
+
+use super::link::{Expectation, Link};
+use crate::proto::{self, is_forbidden_trailer, put_chunk_size, put_last_chunk};
+use crate::response::Response;
+use crate::server::ShardState;
+
+/// Writes the body of a [`Response::stream`](crate::Response::stream).
+///
+/// What is written leaves when 16 KiB have come together, when the handler waits for anything, or
+/// when it is flushed; large pieces leave at once.
+///
+/// # Blocking
+///
+/// Writing and flushing are yield points where something leaves: they wait for a client that reads
+/// slowly.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised before anything is written, but one that ends the write of a
+/// large piece leaves a part of it written. The response then cannot be completed: every further
+/// write is an error, and the client sees that the body has ended early.
+///
+/// ```
+/// use std::io::Write;
+/// use std::time::Duration;
+/// use straightline::{Request, Response, sched};
+///
+/// /// One event a second; each leaves when the next is waited for.
+/// fn clock(_: &mut Request) -> Response {
+///     Response::stream(|_, body| {
+///         for second in 0.. {
+///             write!(body, "data: {second}\n\n")?;
+///             sched::sleep(Duration::from_secs(1));
+///         }
+///         Ok(())
+///     })
+///     .content_type("text/event-stream")
+/// }
+/// ```
+pub struct BodyWriter {
+    link: Rc<Link>,
+    shard: Rc<ShardState>,
+    /// Flushes the link, and has that done if the writer waits for something.
+    flush: Rc<dyn Fn()>,
+    waits: Option<BeforePark>,
+    /// How much had left when that was arranged; it is done once.
+    arranged_at: u64,
+    /// The head, as long as it waits for the first byte.
+    head: Option<PendingHead>,
+    framing: Framing,
+    trailers: Vec<(HeaderName, HeaderValue)>,
+    /// The connection goes on behind the body, for all that is known.
+    keep_alive: bool,
+    health: Health,
+}
+
+/// How the client knows where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// So many bytes are to come.
+    Length(u64),
+    Chunked,
+    /// Where the connection does.
+    UntilClose,
+}
+
+/// Whether the client can still be sent a whole body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// A piece has left in part, and then the writer was unwound.
+    Torn,
+    /// The connection broke.
+    Failed,
+}
+
+/// What the head will say; its body is elsewhere.
+struct PendingHead {
+    response: Response,
+    minor: u8,
+}
+
+impl BodyWriter {
+    pub(super) fn new(
+        link: Rc<Link>,
+        shard: Rc<ShardState>,
+        flush: Rc<dyn Fn()>,
+        response: Response,
+        length: Option<u64>,
+        minor: u8,
+        keep_alive: bool,
+    ) -> Self {
+        let framing = match (length, minor) {
+            (Some(length), _) => Framing::Length(length),
+            (None, 0) => Framing::UntilClose,
+            (None, _) => Framing::Chunked,
+        };
+        let keep_alive = keep_alive && framing != Framing::UntilClose;
+        let head = Some(PendingHead { response, minor });
+        // What waits already are earlier responses.
+        let waits = Some(before_park(Rc::clone(&flush)));
+        Self {
+            arranged_at: link.written(),
+            link,
+            shard,
+            flush,
+            waits,
+            head,
+            framing,
+            trailers: Vec::new(),
+            keep_alive,
+            health: Health::Good,
+        }
+    }
+
+    /// Adds a trailer field, which is sent behind the body. Only a chunked body has trailers: one
+    /// of known length, or for an HTTP/1.0 client, goes without. A client may throw them away
+    /// unless it says `TE: trailers`.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Panics
+    ///
+    /// If the value cannot be a header value, or the name is one that says where the message ends
+    /// or goes (`Content-Length`, `Transfer-Encoding`, `Host`): bugs in the handler, and the body
+    /// ends early.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use straightline::{HeaderName, Request, Response, header};
+    ///
+    /// fn checked(_: &mut Request) -> Response {
+    ///     Response::stream(|_, body| {
+    ///         let text = b"some text\n";
+    ///         body.write_all(text)?;
+    ///         let sum: u32 = text.iter().map(|&byte| u32::from(byte)).sum();
+    ///         body.trailer(HeaderName::from_static("sum"), sum.to_string());
+    ///         Ok(())
+    ///     })
+    ///     .header(header::TRAILER, "sum")
+    /// }
+    /// ```
+    pub fn trailer<V>(&mut self, name: HeaderName, value: V)
+    where
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        assert!(!is_forbidden_trailer(name.as_str().as_bytes()), "`{name}` belongs into the head");
+        match value.try_into() {
+            Ok(value) => self.trailers.push((name, value)),
+            Err(error) => panic!("not a value for the trailer field `{name}`: {error}"),
+        }
+    }
+
+    pub(super) fn keep_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// A body that ends early looks complete, unless the connection is reset.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.framing == Framing::UntilClose
+    }
+
+    /// The connection broke while it was written to.
+    pub(super) fn has_failed(&self) -> bool {
+        self.health == Health::Failed
+    }
+
+    /// Copies all that `reader` has.
+    pub(crate) fn copy_from(&mut self, reader: &mut dyn Read) -> io::Result<()> {
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.write_all(&buffer[..count])?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends the file that the body is.
+    pub(super) fn send_file(&mut self, file: &File) -> io::Result<()> {
+        let Framing::Length(length) = self.framing else {
+            unreachable!("a file has a length");
+        };
+        if length <= PIECE_BYTES as u64 {
+            let mut content = vec![0; usize::try_from(length).unwrap_or(PIECE_BYTES)];
+            file.read_exact_at(&mut content, 0)?;
+            return self.write_all(&content);
+        }
+        self.begin();
+        self.leaving(Link::flush)?;
+        let mut offset = 0;
+        while offset < length {
+            let most = usize::try_from(length - offset).map_or(FILE_BYTES, |n| n.min(FILE_BYTES));
+            let count = self.leaving(|link| link.transport.send_file(file, offset, most))?;
+            if count == 0 {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
+            }
+            self.link.note_written(count);
+            offset += count as u64;
+        }
+        self.framing = Framing::Length(0);
+        Ok(())
+    }
+
+    /// Puts the head into the output; without a body if it has none to be sent.
+    pub(super) fn begin(&mut self) {
+        let Some(PendingHead { response, minor }) = self.head.take() else {
+            return;
+        };
+        // Nobody can say whether a body comes that was not asked for.
+        if self.link.expectation.get() == Expectation::Waiting {
+            self.link.expectation.set(Expectation::Declined);
+            self.keep_alive = false;
+        }
+        let framing = match self.framing {
+            Framing::Length(length) => proto::Framing::Length(length),
+            Framing::Chunked => proto::Framing::Chunked,
+            Framing::UntilClose => proto::Framing::None,
+        };
+        self.shard.encoder().encode(
+            &mut self.link.output(),
+            response.status,
+            response.content_type,
+            &response.fields,
+            framing,
+            proto::Connection::for_version(minor, self.keep_alive),
+        );
+    }
+
+    /// The body is complete: puts what ends it into the output.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.check()?;
+        self.begin();
+        match self.framing {
+            Framing::Length(0) | Framing::UntilClose => {}
+            Framing::Length(left) => {
+                let message = format!("{left} bytes fewer than were announced");
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
+            }
+            Framing::Chunked => {
+                let mut output = self.link.output();
+                self.link.end_chunk(&mut output);
+                put_last_chunk(&mut output, &self.trailers);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.health {
+            Health::Good => Ok(()),
+            Health::Torn => Err(io::Error::other("an earlier write was cut short")),
+            Health::Failed => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Takes a piece of the body off what was announced.
+    fn announce(&mut self, bytes: usize) -> io::Result<()> {
+        self.check()?;
+        self.begin();
+        if let Framing::Length(left) = &mut self.framing {
+            let message = "more bytes than were announced";
+            *left = left
+                .checked_sub(bytes as u64)
+                .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, message))?;
+        }
+        Ok(())
+    }
+
+    /// Has what is in the output leave when the fiber waits.
+    fn arrange_flush(&mut self) {
+        let written = self.link.written();
+        if self.arranged_at != written {
+            self.arranged_at = written;
+            self.waits = None;
+            self.waits = Some(before_park(Rc::clone(&self.flush)));
+        }
+    }
+
+    /// Puts a small piece to the others; they leave when they are enough.
+    fn collect(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.arrange_flush();
+        let collected = if self.framing == Framing::Chunked {
+            self.link.fill_chunk(piece)
+        } else {
+            let mut output = self.link.output();
+            output.extend_from_slice(piece);
+            output.len()
+        };
+        if collected >= PIECE_BYTES { self.leaving(Link::flush) } else { Ok(()) }
+    }
+
+    /// Writes a large piece from where it is, behind what has collected.
+    fn send(&mut self, piece: &[u8]) -> io::Result<()> {
+        let is_chunk = self.framing == Framing::Chunked;
+        if is_chunk {
+            let mut output = self.link.output();
+            self.link.end_chunk(&mut output);
+            put_chunk_size(&mut output, piece.len());
+        }
+        self.health = Health::Torn;
+        self.leaving(|link| link.flush_with(piece))?;
+        self.health = Health::Good;
+        if is_chunk {
+            self.link.output().extend_from_slice(b"\r\n");
+            self.arrange_flush();
+        }
+        Ok(())
+    }
+
+    /// Runs what writes to the connection.
+    fn leaving<T>(&mut self, write: impl FnOnce(&Link) -> io::Result<T>) -> io::Result<T> {
+        let result = write(&self.link);
+        if result.is_err() {
+            self.health = Health::Failed;
+        }
+        result
+    }
+}
+
+impl Write for BodyWriter {
+    /// Takes all of `piece`. See [the writer](BodyWriter#blocking).
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if piece.is_empty() {
+            return Ok(0);
+        }
+        self.announce(piece.len())?;
+        if piece.len() < PIECE_BYTES {
+            self.collect(piece)?;
+        } else {
+            self.send(piece)?;
+        }
+        Ok(piece.len())
+    }
+
+    /// Sends what was written so far, and the head if nothing was.
+    fn flush(&mut self) -> io::Result<()> {
+        self.check()?;
+        self.begin();
+        self.leaving(Link::flush)
+    }
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter")
+            .field("framing", &self.framing)
+            .field("begun", &self.head.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What of a body is collected before it leaves, and how large a piece leaves by itself. Arbitrary:
+/// copying it costs about a system call.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A piece of what is read from a reader. Arbitrary: system calls hardly count at this size.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A piece of a file, between two of which others run. Arbitrary: a fraction of a millisecond.
+const FILE_BYTES: usize = 512 * 1024;

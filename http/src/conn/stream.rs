@@ -1,0 +1,216 @@
+//! Responses that are more than bytes in memory: bodies that are written piece by piece, what
+//! happens when that fails half-way, and connections that become another protocol's.
+
+use std::any::Any;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::body_in::Unread;
+use super::body_out::BodyWriter;
+use super::serve::{Connection, End};
+use super::upgrade::Upgraded;
+use crate::body::BodyError;
+use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response, has_no_body};
+
+/// Why a body is not complete.
+enum Failure {
+    /// What the handler, or the connection, said.
+    Error(io::Error),
+    Panic(Box<dyn Any + Send>),
+}
+
+impl Connection {
+    /// Answers with what is not in memory, or to CONNECT, or with what no handler may return.
+    #[cold]
+    pub(super) fn respond_unusually(
+        &self,
+        request: &mut Request,
+        mut response: Response,
+    ) -> io::Result<Option<End>> {
+        let is_sent = request.method() != Method::HEAD && !has_no_body(response.status);
+        let streamed = match mem::replace(&mut response.body, Payload::Static(b"")) {
+            Payload::Streamed(streamed) => *streamed,
+            in_memory => {
+                response.body = in_memory;
+                return self.answer_unusually(request, &self.checked(request, response));
+            }
+        };
+        let length = streamed.length();
+        let write: Box<WriteBody> = match streamed {
+            Streamed::Upgrade(run) => return self.respond_upgrade(request, &response, run),
+            _ if !is_sent || is_unfit(request, response.status) => {
+                response.body = Payload::Streamed(Box::new(streamed));
+                return self.answer_unusually(request, &self.checked(request, response));
+            }
+            Streamed::Writer(_, write) => write,
+            Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
+        };
+        self.respond_written(request, response, length, write)
+    }
+
+    /// A handler's response, unless it is none that a handler may give.
+    fn checked(&self, request: &Request, response: Response) -> Response {
+        if !is_unfit(request, response.status) {
+            return response;
+        }
+        if response.status.is_informational() {
+            self.note_misuse("a handler returned an interim status", response.status);
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        self.note_misuse("a handler agreed to a CONNECT and made no tunnel", response.status);
+        StatusCode::NOT_IMPLEMENTED.into_response().close()
+    }
+
+    /// Has a body written.
+    fn respond_written(
+        &self,
+        request: &mut Request,
+        response: Response,
+        length: Option<u64>,
+        write: Box<WriteBody>,
+    ) -> io::Result<Option<End>> {
+        let keep_alive = self.may_go_on(request, &response);
+        let begin = self.link.position();
+        let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
+        let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
+        let mut body = BodyWriter::new(link, shard, flush, response, length, minor, keep_alive);
+        let written = catch_unwind(AssertUnwindSafe(|| write(request, &mut body)));
+        let failure = match written {
+            Ok(Ok(())) => body.finish().err().map(Failure::Error),
+            Ok(Err(error)) => Some(Failure::Error(error)),
+            Err(payload) => Some(Failure::Panic(payload)),
+        };
+        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        if let Some(failure) = failure {
+            return self.give_up(request, unread, &body, failure, begin);
+        }
+        if let Unread::Refused(refusal) = unread {
+            // The response is whole, and the handler has not asked for this part of the body.
+            self.note_refusal(refusal);
+        }
+        let keep_alive = body.keep_alive() && self.is_skippable(unread);
+        self.settle(request, unread, keep_alive)
+    }
+
+    /// Tells the client that there is no whole body: by another response if nothing has left of
+    /// this one, by the way in which the connection ends otherwise.
+    fn give_up(
+        &self,
+        request: &mut Request,
+        unread: Unread,
+        body: &BodyWriter,
+        failure: Failure,
+        begin: u64,
+    ) -> io::Result<Option<End>> {
+        let is_untouched = self.link.take_back(begin);
+        if let Unread::Refused(refusal) = unread {
+            // On account of the request's body: the client's fault.
+            if is_untouched {
+                return self.refuse_and_settle(request, refusal);
+            }
+            self.note_refusal(refusal);
+            return self.cut(body);
+        }
+        let response = match failure {
+            Failure::Panic(payload) => self.panicked(request, payload),
+            Failure::Error(error) if body.has_failed() => return Err(error),
+            Failure::Error(error) => match BodyError::of(&error) {
+                Some(BodyError::Disconnected(_)) if !is_untouched => return Err(error),
+                Some(error) => error.into_response(),
+                None => {
+                    self.note_failed_response(request, &error);
+                    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                }
+            },
+        };
+        if is_untouched {
+            return self.answer_unusually(request, &response.close());
+        }
+        self.cut(body)
+    }
+
+    /// Ends the connection in the middle of the body. What there is of it may leave, but nothing
+    /// that would make it look complete.
+    fn cut(&self, body: &BodyWriter) -> io::Result<Option<End>> {
+        if body.ends_with_connection() {
+            self.link.transport.reset_on_close();
+        } else {
+            self.link.flush()?;
+        }
+        Ok(Some(End::Cut))
+    }
+
+    /// Goes over to another protocol, if the client wants that.
+    fn respond_upgrade(
+        &self,
+        request: &mut Request,
+        response: &Response,
+        run: Box<RunProtocol>,
+    ) -> io::Result<Option<End>> {
+        if let Some(instead) = self.upgrade_refused(request, response) {
+            return self.answer_unusually(request, &instead);
+        }
+        let input = &request.buffers.input;
+        match request.body.pass_over_buffered(input, &self.link.limits) {
+            Unread::Nothing => {}
+            Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
+            Unread::Known(_) | Unread::Unknown => {
+                if !self.skip(request)? {
+                    let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
+                    return self.answer_unusually(request, &response.close());
+                }
+            }
+        }
+        let encoder = self.shard.encoder();
+        encoder.encode_upgrade(&mut self.link.output(), response.status, &response.fields);
+        drop(encoder);
+        self.link.flush()?;
+
+        let (method, target) = (request.method().clone(), request.target().to_owned());
+        let input = &mut request.buffers.input;
+        let early = input.unread()[request.body.end()..].to_vec();
+        // The protocol may last for hours, and has no use for the buffer, nor for the head in it.
+        input.release();
+        let upgraded = Upgraded::new(Rc::clone(&self.link), early);
+        match catch_unwind(AssertUnwindSafe(|| run(upgraded))) {
+            Ok(result) => result?,
+            Err(payload) => self.note_panic(&method, &target, payload),
+        }
+        Ok(Some(End::Linger))
+    }
+
+    /// What the client gets if there is nothing to go over to.
+    fn upgrade_refused(&self, request: &Request, response: &Response) -> Option<Response> {
+        let is_connect = *request.method() == Method::CONNECT;
+        if response.status != StatusCode::SWITCHING_PROTOCOLS {
+            if is_connect && response.status.is_success() {
+                return None;
+            }
+            self.note_misuse("a handler made a tunnel without a CONNECT", response.status);
+            return Some(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        }
+        let mut protocols = response.fields.iter().filter(|(name, _)| *name == header::UPGRADE);
+        let protocol = protocols.next().and_then(|(_, protocol)| protocol.to_str().ok());
+        let protocol = protocol.unwrap_or_default();
+        if !is_connect && request.asks_to_upgrade(protocol) {
+            return None;
+        }
+        // RFC 9110 section 15.5.22: it says which, and the field is one of this hop.
+        let mut refused =
+            StatusCode::UPGRADE_REQUIRED.into_response().header(header::UPGRADE, protocol);
+        refused.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));
+        Some(refused)
+    }
+}
+
+/// A status that means something else than the handler thinks: an interim one, or agreement to a
+/// CONNECT, behind which the client takes what it gets for the other end's bytes.
+fn is_unfit(request: &Request, status: StatusCode) -> bool {
+    status.is_informational() || (*request.method() == Method::CONNECT && status.is_success())
+}

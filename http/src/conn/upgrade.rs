@@ -1,0 +1,136 @@
+//! Connections that become another protocol's: `Upgrade` and CONNECT.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::rc::Rc;
+
+use super::link::Link;
+use super::transport::read;
+use crate::server::Peer;
+
+/// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
+/// [`tunnel`](crate::Response::tunnel): bytes both ways, and nobody else's.
+///
+/// What the client sent along with its request is read first. Reading and writing also work through
+/// a shared reference, so that one fiber may read while another writes. The connection ends when
+/// this is dropped. A drain of the server waits for it, and at the end of that cancels it.
+///
+/// # Blocking
+///
+/// Reads and writes are yield points. There is no timeout but the
+/// [deadlines](straightline_sched::deadline) that the protocol sets for itself.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised before anything is read or written.
+///
+/// ```
+/// use std::io::{self, Read, Write};
+/// use straightline::{Response, Upgraded, sched};
+///
+/// /// Greets, and then repeats what it hears.
+/// fn speak(client: Upgraded) -> io::Result<()> {
+///     sched::scope(|scope| {
+///         let echo = scope.spawn(|| io::copy(&mut &client, &mut &client));
+///         (&client).write_all(b"hello\n")?;
+///         echo.join().unwrap_or(Ok(0)).map(drop)
+///     })
+/// }
+///
+/// let response = Response::upgrade("echo", speak);
+/// ```
+pub struct Upgraded {
+    link: Rc<Link>,
+    /// What came with the request, and how much of it has been read.
+    early: RefCell<(Vec<u8>, usize)>,
+}
+
+impl Upgraded {
+    pub(super) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
+        Self { link, early: RefCell::new((early, 0)) }
+    }
+
+    /// Who it is, as the socket says. Not a yield point.
+    pub fn peer(&self) -> &Peer {
+        &self.link.peer
+    }
+
+    /// Tells the peer that nothing more will be written. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says, for example when the peer is gone.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        self.link.transport.shutdown_write()
+    }
+
+    fn read_early(&self, buffer: &mut [u8]) -> usize {
+        let (early, at) = &mut *self.early.borrow_mut();
+        let count = buffer.len().min(early.len() - *at);
+        buffer[..count].copy_from_slice(&early[*at..*at + count]);
+        *at += count;
+        if *at == early.len() {
+            (*early, *at) = (Vec::new(), 0);
+        }
+        count
+    }
+}
+
+impl Read for &Upgraded {
+    /// A yield point, see [`Upgraded`](Upgraded#blocking).
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.read_early(buffer) {
+            0 if buffer.is_empty() => Ok(0),
+            0 => read(&*self.link.transport, buffer),
+            count => Ok(count),
+        }
+    }
+}
+
+impl Write for &Upgraded {
+    /// A yield point, see [`Upgraded`](Upgraded#blocking).
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.link.transport.write(bytes)
+    }
+
+    /// A yield point, as `write`.
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.link.transport.write_vectored(buffers)
+    }
+
+    /// Does nothing: there is no buffer here. Not a yield point.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Upgraded {
+    /// A yield point, as for a shared reference.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buffer)
+    }
+}
+
+impl Write for Upgraded {
+    /// A yield point, as for a shared reference.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    /// A yield point, as `write`.
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(buffers)
+    }
+
+    /// Does nothing: there is no buffer here. Not a yield point.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").field("peer", &self.link.peer).finish_non_exhaustive()
+    }
+}
