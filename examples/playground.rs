@@ -1,0 +1,244 @@
+//! A server to poke at: `cargo run --release --example playground`, then `curl -i localhost:8080`.
+//!
+//! It has a path for each thing that HTTP does, and a flag for each limit.
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use straightline::sched;
+use straightline::{
+    Address, BodyError, HeaderValue, Hooks, IntoResponse, Limits, Method, Peer, Refusal, Request,
+    Response, Server, StatusCode, header,
+};
+
+/// Serves what there is to try out.
+#[derive(Parser)]
+#[command(after_help = PATHS)]
+struct Args {
+    /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: Address,
+    /// Threads to serve on [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Tells of every fault on stderr
+    #[arg(long)]
+    verbose: bool,
+    /// How long a stop waits for requests in flight
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    drain_timeout: u64,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// What a client may send.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Bytes of the request line; more is 414
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().request_line_bytes)]
+    request_line_bytes: usize,
+    /// Bytes of one header line; more is 431
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().field_line_bytes)]
+    field_line_bytes: usize,
+    /// Bytes of the whole head; more is 431
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().head_bytes)]
+    head_bytes: usize,
+    /// Header lines; more is 431
+    #[arg(long, value_name = "N", default_value_t = Limits::default().fields)]
+    fields: usize,
+    /// Bytes of a request's body; more is 413. Nothing here holds a body in memory, so this is more
+    /// than the library's default
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
+    body_bytes: u64,
+    /// Bytes of all chunk extensions of a body; more is 413
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().chunk_extension_bytes)]
+    chunk_extension_bytes: usize,
+    /// Bytes of the trailers of a chunked body; more is 431
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().trailer_bytes)]
+    trailer_bytes: usize,
+    /// Requests of one connection [default: no limit]
+    #[arg(long, value_name = "N")]
+    requests: Option<u64>,
+}
+
+const PATHS: &str = "\
+Paths:
+  /, /hello      a line of text
+  /echo          POST or PUT: the request's body, back while it comes
+  /upload        POST or PUT: how many bytes the request's body has, and their SHA-256
+  /big?bytes=N   N bytes (1048576), streamed
+  /slow?ms=N     a line of text, after N milliseconds (1000)
+  /headers       the request's head as JSON";
+
+fn answer(request: &mut Request) -> Response {
+    let allowed: &[Method] = match request.path() {
+        "/" | "/hello" | "/big" | "/slow" | "/headers" => &[Method::GET, Method::HEAD],
+        "/echo" | "/upload" => &[Method::POST, Method::PUT],
+        // Of the server as a whole.
+        "*" => {
+            let all = "GET, HEAD, POST, PUT, OPTIONS";
+            return Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, all);
+        }
+        _ if request.method() == Method::CONNECT => {
+            return StatusCode::NOT_IMPLEMENTED.into_response();
+        }
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    if !allowed.contains(request.method()) {
+        return Response::method_not_allowed(allowed);
+    }
+    match request.path() {
+        "/echo" => echo(request),
+        "/upload" => upload(request).into_response(),
+        "/big" => big(request).into_response(),
+        "/slow" => slow(request).into_response(),
+        "/headers" => headers(request),
+        _ => "Hello, World!\n".into_response(),
+    }
+}
+
+fn echo(request: &Request) -> Response {
+    let response = Response::stream(|request, body| request.body().copy_to(body).map(drop));
+    let content_type = request.headers().get_bytes("content-type").unwrap_or(b"text/plain");
+    match HeaderValue::from_bytes(content_type) {
+        Ok(content_type) => response.header(header::CONTENT_TYPE, content_type),
+        Err(_) => response,
+    }
+}
+
+fn upload(request: &mut Request) -> Result<Response, Response> {
+    let mut hash = Sha256::new();
+    let bytes = request.body().copy_to(&mut hash).map_err(|error| match BodyError::of(&error) {
+        Some(error) => error.into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    })?;
+    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(as_json(&json!({ "bytes": bytes, "sha256": sha256 })))
+}
+
+fn big(request: &Request) -> Result<Response, Response> {
+    let bytes = parameter(request, "bytes", 1 << 20)?;
+    Ok(Response::stream(move |_, body| {
+        let piece = vec![b'x'; 64 * 1024];
+        let mut left = bytes;
+        while left > 0 {
+            let count = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
+            body.write_all(&piece[..count])?;
+            left -= count as u64;
+        }
+        Ok(())
+    })
+    .content_type("application/octet-stream"))
+}
+
+fn slow(request: &Request) -> Result<String, Response> {
+    let time = Duration::from_millis(parameter(request, "ms", 1_000)?);
+    sched::sleep(time);
+    Ok(format!("that took {time:?}\n"))
+}
+
+fn headers(request: &Request) -> Response {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = request.headers();
+    let fields: Vec<_> = headers.iter().map(|(name, value)| (name, text(value))).collect();
+    as_json(&json!({
+        "method": request.method().as_str(),
+        "target": request.target(),
+        "path": request.path(),
+        "query": request.query(),
+        "version": format!("{:?}", request.version()),
+        "headers": fields,
+    }))
+}
+
+fn as_json(value: &serde_json::Value) -> Response {
+    format!("{value}\n").into_response().content_type("application/json")
+}
+
+/// A parameter of the query, or what it is without one.
+fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N, Response> {
+    let parameters = request.query().unwrap_or_default().split('&');
+    let mut values =
+        parameters.filter_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='));
+    match values.next() {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| {
+            (StatusCode::BAD_REQUEST, format!("{name} is to be a whole number\n")).into_response()
+        }),
+    }
+}
+
+/// Tells of every fault on stderr.
+struct Verbose;
+
+impl Hooks for Verbose {
+    fn refused(&self, peer: &Peer, refusal: Refusal) {
+        eprintln!("{peer}: refused: {refusal}");
+    }
+
+    fn handler_panicked(&self, peer: &Peer, message: &str) {
+        eprintln!("{peer}: a handler panicked: {message}");
+    }
+
+    fn response_failed(&self, peer: &Peer, error: &io::Error) {
+        eprintln!("{peer}: a response could not be completed: {error}");
+    }
+
+    fn connection_failed(&self, peer: &Peer, error: &io::Error) {
+        eprintln!("{peer}: the connection failed: {error}");
+    }
+
+    fn accept_failed(&self, error: &io::Error) {
+        eprintln!("accept failed: {error}");
+    }
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        Limits {
+            request_line_bytes: self.request_line_bytes,
+            field_line_bytes: self.field_line_bytes,
+            head_bytes: self.head_bytes,
+            fields: self.fields,
+            body_bytes: self.body_bytes,
+            chunk_extension_bytes: self.chunk_extension_bytes,
+            trailer_bytes: self.trailer_bytes,
+            requests: self.requests.unwrap_or(Limits::default().requests),
+        }
+    }
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    let mut server = Server::builder()
+        .bind(args.listen)
+        .limits(args.limits.limits())
+        .drain_timeout(Duration::from_secs(args.drain_timeout))
+        .stop_on_signals()
+        .inspect_on_sigquit();
+    if let Some(workers) = args.workers {
+        server = server.workers(workers.get());
+    }
+    if args.verbose {
+        server = server.hooks(Verbose);
+    }
+    let server = server.build(answer)?;
+    println!("listening on http://{}", server.local_addrs()[0]);
+    server.run()
+}
+
+fn main() -> ExitCode {
+    match serve(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("playground: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
