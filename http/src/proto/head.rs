@@ -17,11 +17,12 @@
 
 use http::Method;
 
-use super::chars::{path_end, target_end, token_end, value_end};
+use super::chars::token_end;
 use super::fields::{Field, span};
 use super::framing::{BodyLength, Framing, KnownHost, is_authority};
 use super::limits::Limits;
 use super::refusal::{Refusal, RefusalKind};
+use super::scan::{Scanner, target_ends};
 
 /// A parsed request head; offsets count from its first byte. It is filled in place and used again
 /// for the next request.
@@ -95,6 +96,8 @@ impl Progress {
         if self.searched > self.line && memchr::memchr(b'\n', &bytes[self.searched..]).is_none() {
             return self.wait_for_more(bytes, limits);
         }
+        // Begun here and not behind the request line: the first block does not wait for that.
+        let mut scanner = Scanner::new(bytes, self.line);
         if !self.in_fields {
             let Some(next) = self.request_line(bytes, limits, head)? else {
                 return self.wait_for_more(bytes, limits);
@@ -102,11 +105,12 @@ impl Progress {
             head.fields.clear();
             (self.line, self.in_fields) = (next, true);
         }
+        let mut line = self.line;
         loop {
-            let line = self.line;
-            let name_end = token_end(bytes, line);
+            let name_end = scanner.token_end(line);
             if name_end == line || bytes.get(name_end) != Some(&b':') {
                 if !is_fields_end(bytes, line, name_end)? {
+                    self.line = line;
                     return self.wait_for_more(bytes, limits);
                 }
                 return self.finish(line + 2, limits, head).map(|()| true);
@@ -115,8 +119,9 @@ impl Progress {
             while let Some(b' ' | b'\t') = bytes.get(value) {
                 value += 1;
             }
-            let line_end = value_end(bytes, value);
+            let line_end = scanner.value_end(value);
             if !is_line_end(bytes, line_end)? {
+                self.line = line;
                 return self.wait_for_more(bytes, limits);
             }
             if line_end - line > limits.field_line_bytes {
@@ -134,7 +139,7 @@ impl Progress {
                 return Err(kind.at(value));
             }
             head.fields.push(Field::new(line..name_end, value..value_end));
-            self.line = line_end + 2;
+            line = line_end + 2;
         }
     }
 
@@ -188,9 +193,7 @@ impl Progress {
             }
         };
         let target = method_end + 1;
-        let query = path_end(bytes, target);
-        let target_end =
-            if bytes.get(query) == Some(&b'?') { target_end(bytes, query) } else { query };
+        let (query, target_end) = target_ends(bytes, target);
         match bytes.get(target_end) {
             None => return Ok(None),
             Some(b' ') if target_end > target => {}

@@ -1,8 +1,8 @@
 //! HTTP/1.1 as pure functions: bytes in, meaning out, and the other way.
 //!
 //! Nothing in here knows a scheduler, a socket or a clock, so all of it is tested and fuzzed as it
-//! is. `head` parses, `chunked` decodes bodies, `fields` is the view of what was parsed, `refusal`
-//! names every reason to say no, `encode` writes.
+//! is. `head` parses, `chunked` decodes bodies, `fields` is the view of what was parsed, `scan`
+//! finds where names and values end, `refusal` names every reason to say no, `encode` writes.
 
 mod chars;
 mod chunked;
@@ -12,6 +12,7 @@ mod framing;
 mod head;
 mod limits;
 mod refusal;
+mod scan;
 
 pub(crate) use chunked::{
     ChunkedDecoder, Next as ChunkedNext, begin_chunk, end_chunk, is_forbidden_trailer,
