@@ -9,7 +9,7 @@ const VALUE: u8 = 2;
 /// `[ ] \ ^ { | }` and the backtick; browsers send them as they are.
 const TARGET: u8 = 4;
 /// A registered name or IPv4 address in a `Host`, percent-encoded bytes included (RFC 3986
-/// section 3.2.2).
+/// section 3.2.2). But no comma: no name has one, and two hosts in one field would look like that.
 const HOST: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
@@ -31,7 +31,7 @@ const fn classes() -> [u8; 256] {
         if c.is_ascii_graphic() && !is_in(c, b"\"<>#") {
             class |= TARGET;
         }
-        if alphanumeric || is_in(c, b"-._~%!$&'()*+,;=") {
+        if alphanumeric || is_in(c, b"-._~%!$&'()*+;=") {
             class |= HOST;
         }
         classes[byte] = class;

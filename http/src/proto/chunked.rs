@@ -6,8 +6,8 @@
 //! whoever reads a body copies it once, from where it lies to where it is wanted.
 //!
 //! Every byte of framing is looked at once. Strictness: sizes are hexadecimal digits and nothing
-//! else; CR LF ends lines and nothing else does; extensions follow their grammar as far as it
-//! matters to where they end, and are ignored; trailers are header lines. What extensions and
+//! else; CR LF ends lines and nothing else does; extensions follow their grammar and are
+//! ignored; trailers are header lines. What extensions and
 //! trailers may take is bounded over the whole body.
 
 use std::io::Write;
@@ -40,13 +40,20 @@ enum State {
     Size,
     /// After so many digits.
     Digits(u8),
-    /// After whitespace behind the size: an extension must follow.
+    /// After whitespace behind the size or an extension: another extension must follow.
     Space,
-    /// In an extension, outside of quotes.
+    /// Behind a semicolon: a name must follow.
     Extension,
+    Name,
+    /// After whitespace behind a name: its value or another extension must follow.
+    NameSpace,
+    /// Behind an equals sign.
+    Equals,
+    Value,
     Quoted,
     /// Behind a backslash in quotes.
     Escaped,
+    Unquoted,
     SizeLf,
     Data,
     DataCr,
@@ -134,22 +141,22 @@ impl ChunkedDecoder {
             (State::Size | State::Digits(_), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 self.digit(byte)?
             }
-            (State::Digits(_), b'\r') => State::SizeLf,
-            (State::Digits(_) | State::Space, b' ' | b'\t') => {
-                self.extension(limits, State::Space)?
+            (State::Digits(_) | State::Name | State::Value | State::Unquoted, b'\r') => {
+                State::SizeLf
             }
-            (State::Digits(_) | State::Space, b';') => self.extension(limits, State::Extension)?,
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, b'"') => self.extension(limits, State::Quoted)?,
-            (State::Extension, b' ' | b'\t' | b';' | b'=') => {
-                self.extension(limits, State::Extension)?
-            }
-            (State::Extension, _) if is_token(byte) => self.extension(limits, State::Extension)?,
-            (State::Quoted, b'"') => self.extension(limits, State::Extension)?,
-            (State::Quoted, b'\\') => self.extension(limits, State::Escaped)?,
-            (State::Quoted | State::Escaped, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.extension(limits, State::Quoted)?
-            }
+            (
+                State::Digits(_)
+                | State::Space
+                | State::Extension
+                | State::Name
+                | State::NameSpace
+                | State::Equals
+                | State::Value
+                | State::Quoted
+                | State::Escaped
+                | State::Unquoted,
+                _,
+            ) => self.extension(byte, limits)?,
             (State::SizeLf, b'\n') => self.size(limits)?,
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
@@ -221,7 +228,32 @@ impl ChunkedDecoder {
         Ok(State::End)
     }
 
-    fn extension(&mut self, limits: &Limits, next: State) -> Result<State, RefusalKind> {
+    /// A byte behind a size: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`.
+    fn extension(&mut self, byte: u8, limits: &Limits) -> Result<State, RefusalKind> {
+        let next = match (self.state, byte) {
+            (State::Digits(_) | State::Space | State::Value | State::Unquoted, b' ' | b'\t') => {
+                State::Space
+            }
+            (
+                State::Digits(_)
+                | State::Space
+                | State::Name
+                | State::NameSpace
+                | State::Value
+                | State::Unquoted,
+                b';',
+            ) => State::Extension,
+            (State::Name | State::NameSpace, b' ' | b'\t') => State::NameSpace,
+            (State::Name | State::NameSpace, b'=') => State::Equals,
+            (state @ (State::Extension | State::Equals), b' ' | b'\t') => state,
+            (State::Extension | State::Name, _) if is_token(byte) => State::Name,
+            (State::Equals, b'"') => State::Quoted,
+            (State::Equals | State::Value, _) if is_token(byte) => State::Value,
+            (State::Quoted, b'"') => State::Unquoted,
+            (State::Quoted, b'\\') => State::Escaped,
+            (State::Quoted | State::Escaped, b'\t' | b' '..=b'~' | 0x80..) => State::Quoted,
+            _ => return Err(RefusalKind::Chunk),
+        };
         self.extension_bytes += 1;
         if self.extension_bytes > limits.chunk_extension_bytes {
             return Err(RefusalKind::ChunkExtensionBytes);
@@ -398,6 +430,17 @@ mod tests {
             ("1;x=\"a;b\"\r\n!\r\n0\r\n\r\n", Ok("!")),
             ("1 ; x\r\n!\r\n0\r\n\r\n", Ok("!")),
             ("1 \r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a=b;c ; d\t=\te;f=\"g\"\r\n!\r\n0\r\n\r\n", Ok("!")),
+            ("1;\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1; \r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;;a\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;=a\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a=\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a \r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a b\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a=\"b\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;a=b\"c\"\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
+            ("1;\"a\"\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
             (" 1\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),
             ("\r\n", Err(RefusalKind::Chunk)),
             ("+1\r\n!\r\n0\r\n\r\n", Err(RefusalKind::Chunk)),

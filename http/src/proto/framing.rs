@@ -28,8 +28,35 @@ enum Coding {
     #[default]
     None,
     Chunked,
-    /// Another one, several, or `chunked` in several fields.
+    /// Others, which this server does not know.
     Other,
+    /// Others, and `chunked` behind them.
+    OtherChunked,
+    /// None at all, or `chunked` somewhere else than at the end, or more than once.
+    Faulty,
+}
+
+impl Coding {
+    /// With those of one more field line (RFC 9112 section 6.1).
+    #[cold]
+    fn and(self, value: &[u8]) -> Self {
+        if self == Self::None && value.eq_ignore_ascii_case(b"chunked") {
+            return Self::Chunked;
+        }
+        value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).fold(self, |before, coding| {
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            match before {
+                // Who takes another coding for the last one reads another body.
+                Self::Chunked | Self::Faulty => Self::Faulty,
+                Self::None if is_chunked => Self::Chunked,
+                _ if coding.is_empty() => Self::Faulty,
+                // Behind another one it is where it belongs, and that one is unknown.
+                Self::None | Self::Other if !is_chunked => Self::Other,
+                Self::None | Self::Other => Self::OtherChunked,
+                Self::OtherChunked => Self::Faulty,
+            }
+        })
+    }
 }
 
 /// Collected field by field while the head is parsed.
@@ -62,9 +89,7 @@ impl Framing {
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                let chunked = value.eq_ignore_ascii_case(b"chunked");
-                let alone = chunked && self.coding == Coding::None;
-                self.coding = if alone { Coding::Chunked } else { Coding::Other };
+                self.coding = self.coding.and(value);
                 Ok(())
             }
             _ => Ok(()),
@@ -82,6 +107,7 @@ impl Framing {
                 (Some(_), ..) => Err(RefusalKind::FramingConflict),
                 (None, 0, _) => Err(RefusalKind::TransferEncodingIn10),
                 (None, _, Coding::Chunked) => Ok(BodyLength::Chunked),
+                (None, _, Coding::Faulty) => Err(RefusalKind::TransferEncodingSyntax),
                 (None, ..) => Err(RefusalKind::TransferEncoding),
             };
         }
@@ -126,7 +152,8 @@ impl Framing {
         if self.content_length.is_some() {
             return Err(RefusalKind::ContentLengthDuplicate);
         }
-        if value.is_empty() {
+        // With a zero in front it has been read as octal, by others.
+        if value.is_empty() || (value.len() > 1 && value[0] == b'0') {
             return Err(RefusalKind::ContentLength);
         }
         let mut length = 0_u64;

@@ -9,8 +9,8 @@
 //!
 //! A line is parsed when it is complete. In the usual case the whole head is there and each line is
 //! parsed straight away. When the bytes end in mid-line, only the new ones are searched for the
-//! line's end at the next call, and the line is parsed once more when it has come. So a head that
-//! arrives byte by byte costs time linear in its length.
+//! line's end at the next call, and the line is parsed once more when a half of that has come, and
+//! when all of it has. So a head that arrives byte by byte costs time linear in its length.
 //!
 //! Strictness: CR LF ends lines and nothing else does; no whitespace before a colon; no folded
 //! lines; no control bytes. See [`super::chars`] for the sets and [`super::framing`] for lengths.
@@ -93,7 +93,10 @@ impl Progress {
         head: &mut Head,
         known_host: &mut KnownHost,
     ) -> Result<bool, Refusal> {
-        if self.searched > self.line && memchr::memchr(b'\n', &bytes[self.searched..]).is_none() {
+        // From the last byte that was there on: a CR may have been it, and be no half of a line end.
+        let is_line_going_on = self.searched > self.line
+            && memchr::memchr2(b'\r', b'\n', &bytes[self.searched - 1..]).is_none();
+        if is_line_going_on {
             return self.wait_for_more(bytes, limits);
         }
         // Begun here and not behind the request line: the first block does not wait for that.
@@ -293,12 +296,18 @@ fn version_minor(version: &[u8; 10], at: usize) -> Result<u8, Refusal> {
     }
 }
 
-/// Fewer bytes than a version has: good so far, or wrong already.
+/// Fewer bytes than a version and its line end have: good so far, or wrong already.
 fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
-    let good = bytes.iter().zip(VERSION_1_1).all(|(byte, expected)| {
+    let is_good = |(byte, expected): (&u8, &u8)| {
         byte == expected || (expected.is_ascii_digit() && byte.is_ascii_digit())
-    });
-    if good { Ok(()) } else { Err(RefusalKind::VersionSyntax.at(at)) }
+    };
+    if !bytes.iter().zip(&VERSION_1_1[..8]).all(is_good) {
+        return Err(RefusalKind::VersionSyntax.at(at));
+    }
+    match bytes.get(8) {
+        None | Some(b'\r') => Ok(()),
+        Some(_) => Err(RefusalKind::LineEnd.at(at + 8)),
+    }
 }
 
 /// Where the path begins in a request target, if the target has a form that the method allows

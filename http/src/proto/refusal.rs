@@ -72,7 +72,8 @@ refusals! {
     HostDuplicate => BAD_REQUEST, "more than one Host header";
     /// A `Host` that is not a host with an optional port.
     Host => BAD_REQUEST, "malformed Host header";
-    /// A `Content-Length` that is not a plain number.
+    /// A `Content-Length` that is not a plain number, or one with zeros in front, which some read
+    /// as octal.
     ContentLength => BAD_REQUEST, "malformed Content-Length header";
     /// More than one `Content-Length`, equal ones included: who counts differently reads another
     /// request.
@@ -81,7 +82,10 @@ refusals! {
     FramingConflict => BAD_REQUEST, "both Content-Length and Transfer-Encoding";
     /// `Transfer-Encoding` in HTTP/1.0, which does not know it.
     TransferEncodingIn10 => BAD_REQUEST, "Transfer-Encoding in HTTP/1.0";
-    /// A `Transfer-Encoding` other than `chunked` alone.
+    /// A `Transfer-Encoding` without a coding, or with `chunked` before another one or twice: where
+    /// the body ends depends on who reads it.
+    TransferEncodingSyntax => BAD_REQUEST, "malformed Transfer-Encoding header";
+    /// A `Transfer-Encoding` with other codings than `chunked`.
     TransferEncoding => NOT_IMPLEMENTED, "transfer codings other than chunked are not implemented";
     /// CONNECT with a body, which it cannot have: what follows the head is the tunnel's.
     ConnectBody => BAD_REQUEST, "a CONNECT request with a body";

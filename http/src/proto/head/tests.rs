@@ -17,6 +17,15 @@ fn parse_with(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, RefusalKind
     }
 }
 
+fn parse_byte_by_byte(bytes: &[u8]) -> Result<bool, RefusalKind> {
+    let (mut parser, mut head) = (HeadParser::default(), Head::default());
+    let mut parse = |end| parser.parse(&bytes[..end], &Limits::default(), &mut head);
+    match (0..=bytes.len()).map(&mut parse).find(|parsed| *parsed != Ok(false)) {
+        None => Ok(false),
+        Some(parsed) => parsed.map_err(|refusal| refusal.kind),
+    }
+}
+
 /// Sets one limit.
 type Change = fn(&mut Limits, usize);
 
@@ -83,10 +92,12 @@ fn malformed_heads_are_refused_with_their_reason() {
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", K::HostDuplicate),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", K::Host),
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", K::Host),
+        ("GET / HTTP/1.1\r\nHost: a,b\r\n\r\n", K::Host),
         ("GET / HTTP/1.1\r\nHost: a\r\n\nx", K::FieldName),
     ];
     for (bytes, kind) in cases {
         assert_eq!(parse(bytes.as_bytes()).unwrap_err(), *kind, "{bytes:?}");
+        assert_eq!(parse_byte_by_byte(bytes.as_bytes()).unwrap_err(), *kind, "{bytes:?}");
     }
     let lines: &[(&str, RefusalKind)] = &[
         ("A : b", K::FieldName),
@@ -103,17 +114,26 @@ fn malformed_heads_are_refused_with_their_reason() {
         ("Content-Length: -1", K::ContentLength),
         ("Content-Length:", K::ContentLength),
         ("Content-Length: 1,1", K::ContentLength),
+        ("Content-Length: 007", K::ContentLength),
+        ("Content-Length: 00", K::ContentLength),
         ("Content-Length: 0x1", K::ContentLength),
         ("Content-Length: 18446744073709551616", K::ContentLength),
         ("Content-Length: 18446744073709551615", K::BodyBytes),
         ("Content-Length: 1\r\nContent-Length: 1", K::ContentLengthDuplicate),
         ("Content-Length: 1\r\ncontent-length: 2", K::ContentLengthDuplicate),
         ("Transfer-Encoding: gzip, chunked", K::TransferEncoding),
-        ("Transfer-Encoding: chunked, chunked", K::TransferEncoding),
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", K::TransferEncoding),
+        ("Transfer-Encoding: chunked, gzip", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: chunked, chunked", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: gzip, chunked, chunked", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", K::TransferEncoding),
+        ("Transfer-Encoding: , chunked", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: chunked,", K::TransferEncodingSyntax),
+        ("Transfer-Encoding: chunked;q=1", K::TransferEncoding),
         ("Transfer-Encoding: xchunked", K::TransferEncoding),
         ("Transfer-Encoding: identity", K::TransferEncoding),
-        ("Transfer-Encoding:", K::TransferEncoding),
+        ("Transfer-Encoding:", K::TransferEncodingSyntax),
         ("Transfer-Encoding: chunked\r\nContent-Length: 1", K::FramingConflict),
         ("Expect: more", K::Expectation),
     ];
@@ -138,7 +158,7 @@ fn unusual_but_good_heads_are_served() {
         "GET HTTP://a?q HTTP/1.1\r\nHost: b\r\n\r\n",
         "GET /%00|[]^{}`\\ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: [::1]:80\r\n!#$%&'*+-.^_`|~: \u{e9}\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
     ];
     for bytes in cases {
         assert!(matches!(parse(bytes.as_bytes()), Ok(Some(_))), "{bytes:?}");
