@@ -18,7 +18,7 @@ use straightline::net::TcpStream;
 use straightline::net::sim::{Fault, Link, network, on_host};
 use straightline::sched::sim::{self, Failure, Random, Sim};
 use straightline::sched::{self, deadline};
-use straightline::{IntoResponse, Request, Response, Server, StatusCode};
+use straightline::{IntoResponse, Request, Response, Server};
 
 /// Runs a server and its clients in a simulation, under faults.
 #[derive(Parser)]
@@ -85,10 +85,10 @@ fn answer(request: &mut Request) -> Response {
         return name.to_owned().into_response();
     }
     if path == "/echo" {
-        let mut body = Vec::new();
-        return match request.body().read_to_end(&mut body) {
-            Ok(_) => body.into_response(),
-            Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        // Of known length after all of it has come, and in chunks while it comes.
+        return match request.body().remaining() {
+            Some(_) => request.body().read_to_vec(u64::MAX).into_response(),
+            None => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
         };
     }
     path.trim_start_matches('/').to_owned().into_response()
@@ -164,19 +164,24 @@ impl Client {
         Ok(count)
     }
 
-    /// A body there and back, in pieces.
+    /// A body there and back, in pieces or in chunks.
     fn echo(&mut self) -> io::Result<u64> {
         let length = [10, 1_000, 20_000][self.random.index(3)];
         let length = self.random.index(length);
         let body: Vec<u8> = (0..length).map(|_| self.random.u64().to_le_bytes()[0]).collect();
-        self.send(
-            format!("POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: {length}\r\n\r\n")
-                .as_bytes(),
-        )?;
-        let (first, rest) = body.split_at(self.random.index(length + 1));
-        self.send(first)?;
+        let (mut first, mut rest) = (body.clone(), Vec::new());
+        rest.extend(first.drain(self.random.index(length + 1)..));
+        let field = if self.random.chance(0.5) {
+            (first, rest) = (chunk(&first), [&chunk(&rest)[..], b"0\r\n\r\n"].concat());
+            "Transfer-Encoding: chunked".to_owned()
+        } else {
+            format!("Content-Length: {length}")
+        };
+        let head = format!("POST /echo HTTP/1.1\r\nHost: server\r\n{field}\r\n\r\n");
+        self.send(head.as_bytes())?;
+        self.send(&first)?;
         sched::sleep(self.random.duration(Duration::ZERO..=Duration::from_millis(100)));
-        self.send(rest)?;
+        self.send(&rest)?;
         assert!(self.receive()? == body, "a body was changed on its way");
         Ok(1)
     }
@@ -204,25 +209,48 @@ impl Client {
 
     /// The body of the next answer.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
-        let end = loop {
-            match self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
-                Some(end) => break end + 4,
-                None => self.fill()?,
-            }
-        };
-        let head: Vec<u8> = self.unread.drain(..end).collect();
-        let head = String::from_utf8_lossy(&head).to_lowercase();
+        let head = self.until(b"\r\n\r\n")?.to_lowercase();
         let mut fields = head.lines().filter_map(|line| line.split_once(": "));
         let length = fields.find(|(name, _)| *name == "content-length");
-        let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
-        while self.unread.len() < length {
-            self.fill()?;
-        }
-        let body = self.unread.drain(..length).collect();
+        let body = match length.and_then(|(_, value)| value.parse().ok()) {
+            Some(length) => self.exactly(length)?,
+            None => self.chunks()?,
+        };
         if !head.starts_with("http/1.1 200 ") {
             return Err(io::Error::other("refused"));
         }
         Ok(body)
+    }
+
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = usize::from_str_radix(self.until(b"\r\n")?.trim_end(), 16);
+            let size = size.expect("the server writes sizes");
+            body.extend(self.exactly(size)?);
+            assert_eq!(self.exactly(2)?, b"\r\n", "something else behind a chunk");
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    fn until(&mut self, end: &[u8]) -> io::Result<String> {
+        let length = loop {
+            match self.unread.windows(end.len()).position(|window| window == end) {
+                Some(at) => break at + end.len(),
+                None => self.fill()?,
+            }
+        };
+        let bytes = self.exactly(length)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        while self.unread.len() < length {
+            self.fill()?;
+        }
+        Ok(self.unread.drain(..length).collect())
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -234,6 +262,14 @@ impl Client {
 
     fn stream(&mut self) -> &mut TcpStream {
         self.stream.as_mut().expect("open while it is used")
+    }
+}
+
+/// Nothing for nothing: an empty chunk would be the last.
+fn chunk(data: &[u8]) -> Vec<u8> {
+    match data.len() {
+        0 => Vec::new(),
+        length => [format!("{length:x}\r\n").as_bytes(), data, b"\r\n"].concat(),
     }
 }
 

@@ -127,7 +127,10 @@ fn a_client_that_vanishes_in_mid_body_is_an_error_to_the_handler() {
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf").finish();
     let error = told.recv().unwrap();
     assert_eq!(error, BodyError::Disconnected(ErrorKind::UnexpectedEof));
-    client.wait_for_end();
+    let answer = client.receive();
+    assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
+    assert!(client.is_at_end());
+    assert_eq!(server.handle.counters().aborted, 1);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Hostile and unusual requests, from data files: through the protocol core, and over a socket.
 //!
-//! The files in `corpus/` hold the cases of the public lists, and ours. Each has a name in brackets,
-//! then lines that say where it comes from, which clause it is about, what is expected and why, then
-//! the bytes up to a line with a lone dot. Line ends of the file are none of the bytes; those are
-//! written out, as `\r\n`, and what repeats as `{9000:a}`.
+//! The files in `corpus/` hold the cases of the public lists, and ours. Each has a name in
+//! brackets, then lines that say where it comes from, which clause it is about, what is expected
+//! and why, then the bytes up to a line with a lone dot. Line ends of the file are none of the
+//! bytes; those are written out, as `\r\n`, and what repeats as `{9000:a}`.
 //!
 //! What is expected is the statuses in order, the last one with its `RefusalKind` if it is a
 //! refusal, and whether the connection is `open` or `closed` then.

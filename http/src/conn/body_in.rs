@@ -30,6 +30,8 @@ pub(crate) struct BodyIn {
     passed: u64,
     /// What is wrong with the framing: nothing further can be read, and the client is to be told.
     refusal: Option<Refusal>,
+    /// How the connection ended in the middle of it.
+    cut: Option<ErrorKind>,
 }
 
 /// What of a body has not been read.
@@ -42,6 +44,8 @@ pub(super) enum Unread {
     Unknown,
     /// Its framing is malformed.
     Refused(Refusal),
+    /// The connection ended or broke while it was read.
+    Cut(ErrorKind),
 }
 
 impl BodyIn {
@@ -50,7 +54,7 @@ impl BodyIn {
             BodyLength::Known(bytes) => (bytes, None),
             BodyLength::Chunked => (0, Some(Box::new(ChunkedDecoder::new()))),
         };
-        Self { left, chunked, start: head.end, used: 0, passed: 0, refusal: None }
+        Self { left, chunked, start: head.end, used: 0, passed: 0, refusal: None, cut: None }
     }
 
     /// Bytes that are still to come, if that is known.
@@ -92,6 +96,14 @@ impl BodyIn {
         if buffer.is_empty() {
             return Ok(0);
         }
+        self.try_read(input, link, buffer).inspect_err(|error| {
+            if let Some(BodyError::Disconnected(kind)) = BodyError::of(error) {
+                self.cut = Some(kind);
+            }
+        })
+    }
+
+    fn try_read(&mut self, input: &mut Input, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
         let limits = &*link.limits;
         loop {
             let left = match self.advance(input, limits).map_err(BodyError::Refused)? {
@@ -105,15 +117,16 @@ impl BodyIn {
                 self.passed += self.used as u64;
                 self.used = 0;
                 before_read(link)?;
-                if input.fill_waiting(&*link.transport, limits.head_bytes + FRAMING_BYTES)? == 0 {
-                    return Err(ended_early());
+                let room = limits.head_bytes + FRAMING_BYTES;
+                match input.fill_waiting(&*link.transport, room).map_err(broken)? {
+                    0 => return Err(ended_early()),
+                    _ => continue,
                 }
-                continue;
             };
             let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let count = if buffered.is_empty() {
                 before_read(link)?;
-                match read(&*link.transport, &mut buffer[..most])? {
+                match read(&*link.transport, &mut buffer[..most]).map_err(broken)? {
                     0 => return Err(ended_early()),
                     count => {
                         self.passed += count as u64;
@@ -142,6 +155,9 @@ impl BodyIn {
 
     #[cold]
     fn pass_over(&mut self, input: &Input, limits: &Limits) -> Unread {
+        if let Some(kind) = self.cut {
+            return Unread::Cut(kind);
+        }
         loop {
             let left = match self.advance(input, limits) {
                 Ok(Some(0)) => return Unread::Nothing,
@@ -203,7 +219,12 @@ fn before_read(link: &Link) -> io::Result<()> {
         }
         Expectation::Declined => return Err(BodyError::Declined.into()),
     }
-    link.flush()
+    link.flush().map_err(broken)
+}
+
+#[allow(clippy::needless_pass_by_value)] // as `map_err` wants it
+fn broken(error: io::Error) -> io::Error {
+    BodyError::Disconnected(error.kind()).into()
 }
 
 fn ended_early() -> io::Error {

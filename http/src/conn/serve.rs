@@ -16,6 +16,7 @@ use super::body_in::Unread;
 use super::buffers::Buffers;
 use super::linger::linger;
 use super::link::{Expectation, Link};
+use crate::body::BodyError;
 use crate::proto::{self, Framing, Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, has_no_body};
@@ -33,6 +34,8 @@ pub(crate) struct Connection {
     registered: Registered,
     /// Requests that went to the handler.
     requests: Cell<u64>,
+    /// It broke, and that is told.
+    is_failed: Cell<bool>,
 }
 
 /// How a stretch of serving ends.
@@ -58,7 +61,7 @@ impl Connection {
     pub(crate) fn new(link: Rc<Link>, shard: Rc<ShardState>, registered: Registered) -> Self {
         let output = Rc::clone(&link);
         let flush = Rc::new(move || output.flush_before_park());
-        Self { link, flush, shard, registered, requests: Cell::new(0) }
+        Self { link, flush, shard, registered, requests: Cell::new(0), is_failed: Cell::new(false) }
     }
 
     /// Serves until the connection rests or is over: one episode of its fiber.
@@ -75,14 +78,7 @@ impl Connection {
                 }
                 resume_unwind(payload);
             }
-            Ok(Err(error)) => {
-                self.shard.counters.aborted.bump();
-                self.shard.hooks.connection_failed(&self.link.peer, &error);
-                debug!(
-                    self.shard.logger, "connection failed";
-                    "peer" => %self.link.peer, "error" => %error
-                );
-            }
+            Ok(Err(error)) => self.note_failure(&error),
         }
         ControlFlow::Break(())
     }
@@ -195,7 +191,7 @@ impl Connection {
     #[allow(clippy::inline_always)] // here and below: 40 instructions a request, measured
     #[inline(always)]
     fn answer(&self, request: &mut Request, response: &Response) -> io::Result<Option<End>> {
-        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        let unread = self.unread(request);
         if let Unread::Refused(refusal) = unread {
             // What the handler made of half a body is void, and so is what it answered.
             return self.refuse_and_settle(request, refusal);
@@ -221,7 +217,7 @@ impl Connection {
             Unread::Nothing => true,
             Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && comes(),
             Unread::Unknown => comes(),
-            Unread::Refused(_) => false,
+            Unread::Refused(_) | Unread::Cut(_) => false,
         }
     }
 
@@ -294,6 +290,31 @@ impl Connection {
             }
         }
         Ok(false)
+    }
+
+    /// What is left of a request's body, beyond what has been received.
+    #[inline]
+    pub(super) fn unread(&self, request: &mut Request) -> Unread {
+        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        if let Unread::Cut(kind) = unread {
+            // A handler that was told so has answered all the same; there may be nobody to read it.
+            self.note_failure(&BodyError::Disconnected(kind).into());
+        }
+        unread
+    }
+
+    /// The connection broke, or ended too early: told once.
+    #[cold]
+    fn note_failure(&self, error: &io::Error) {
+        if self.is_failed.replace(true) {
+            return;
+        }
+        self.shard.counters.aborted.bump();
+        self.shard.hooks.connection_failed(&self.link.peer, error);
+        debug!(
+            self.shard.logger, "connection failed";
+            "peer" => %self.link.peer, "error" => %error
+        );
     }
 
     pub(super) fn note_refusal(&self, refusal: Refusal) {

@@ -86,7 +86,7 @@ impl Connection {
             Ok(Err(error)) => Some(Failure::Error(error)),
             Err(payload) => Some(Failure::Panic(payload)),
         };
-        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        let unread = self.unread(request);
         if let Some(failure) = failure {
             return self.give_up(request, unread, &body, failure, begin);
         }
@@ -156,11 +156,10 @@ impl Connection {
         if let Some(instead) = self.upgrade_refused(request, response) {
             return self.answer_unusually(request, &instead);
         }
-        let input = &request.buffers.input;
-        match request.body.pass_over_buffered(input, &self.link.limits) {
+        match self.unread(request) {
             Unread::Nothing => {}
             Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
-            Unread::Known(_) | Unread::Unknown => {
+            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => {
                 if !self.skip(request)? {
                     let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
                     return self.answer_unusually(request, &response.close());

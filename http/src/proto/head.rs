@@ -93,7 +93,7 @@ impl Progress {
         head: &mut Head,
         known_host: &mut KnownHost,
     ) -> Result<bool, Refusal> {
-        // From the last byte that was there on: a CR may have been it, and be no half of a line end.
+        // From the last byte that was there on: it may be a CR that is no half of a line end.
         let is_line_going_on = self.searched > self.line
             && memchr::memchr2(b'\r', b'\n', &bytes[self.searched - 1..]).is_none();
         if is_line_going_on {
