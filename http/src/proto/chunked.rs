@@ -362,14 +362,14 @@ mod tests {
         }
     }
 
-    fn encode(chunks: &[Vec<u8>], trailers: &str) -> Vec<u8> {
+    fn encode(chunks: &[Vec<u8>], trailers: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
-            bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        for chunk in chunks {
+            let start = begin_chunk(&mut bytes);
             bytes.extend_from_slice(chunk);
-            bytes.extend_from_slice(b"\r\n");
+            end_chunk(&mut bytes, start);
         }
-        bytes.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
+        put_last_chunk(&mut bytes, trailers);
         bytes
     }
 
@@ -379,7 +379,8 @@ mod tests {
             pieces: Vec<u8>,
             rest: Vec<u8>
         ) -> bool {
-            let mut bytes = encode(&chunks, "a: b\r\n");
+            let trailer = (HeaderName::from_static("a"), HeaderValue::from_static("b"));
+            let mut bytes = encode(&chunks, &[trailer]);
             bytes.extend_from_slice(&rest);
             let Ok((body, trailers, left)) = decode(&bytes, &pieces) else { return false };
             body == chunks.concat() && trailers == b"a: b\r\n" && left <= rest.len()

@@ -2,6 +2,7 @@
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
 
+use super::super::chars;
 use super::super::fields::Headers;
 use super::*;
 
@@ -266,7 +267,117 @@ impl Arbitrary for Cut {
     }
 }
 
+/// A valid request, and what it says.
+#[derive(Clone, Debug)]
+struct Valid {
+    method: String,
+    target: String,
+    minor: u8,
+    fields: Fields,
+    /// Whitespace around each value.
+    padding: Vec<u8>,
+    pieces: Vec<u8>,
+}
+
+/// Up to so many of those bytes, but at least one.
+fn some(g: &mut Gen, bytes: impl Iterator<Item = u8>, most: usize) -> Vec<u8> {
+    let bytes: Vec<u8> = bytes.collect();
+    (0..=usize::arbitrary(g) % most).map(|_| *g.choose(&bytes).unwrap()).collect()
+}
+
+impl Arbitrary for Valid {
+    fn arbitrary(g: &mut Gen) -> Self {
+        let token = |g: &mut Gen, most| {
+            let bytes = (0..=255).filter(|&byte| chars::is_token(byte));
+            String::from_utf8(some(g, bytes, most)).unwrap()
+        };
+        let value = |g: &mut Gen| {
+            let bytes = (b' '..=b'~').chain(0x80..=0xff).chain([b'\t']);
+            some(g, bytes, 100).trim_ascii().to_vec()
+        };
+        let path = some(g, (b'!'..=b'~').filter(|byte| !b"\"<>#".contains(byte)), 80);
+        // A name that means something would make it another request.
+        let fields =
+            (0..usize::arbitrary(g) % 20).map(|_| (format!("x{}", token(g, 30)), value(g)));
+        let fields = fields.chain([("HoSt".to_owned(), b"example.org".to_vec())]).collect();
+        Self {
+            // CONNECT has targets of its own.
+            method: format!("M{}", token(g, 10)),
+            target: format!("/{}", String::from_utf8(path).unwrap()),
+            minor: u8::arbitrary(g) % 10,
+            fields,
+            padding: Vec::arbitrary(g),
+            pieces: Vec::arbitrary(g),
+        }
+    }
+}
+
+impl Valid {
+    fn rendered(&self) -> Vec<u8> {
+        let mut bytes =
+            format!("{} {} HTTP/1.{}\r\n", self.method, self.target, self.minor).into_bytes();
+        let mut padding = self.padding.iter().cycle();
+        let mut pad = |bytes: &mut Vec<u8>| {
+            let count = padding.next().copied().unwrap_or(1);
+            bytes.extend((0..count % 3).map(|n| if (count + n) % 2 == 0 { b' ' } else { b'\t' }));
+        };
+        for (name, value) in &self.fields {
+            bytes.extend_from_slice(format!("{name}:").as_bytes());
+            pad(&mut bytes);
+            bytes.extend_from_slice(value);
+            pad(&mut bytes);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
+    }
+}
+
+type Fields = Vec<(String, Vec<u8>)>;
+
+/// What httparse makes of the bytes.
+fn httparse(bytes: &[u8]) -> Option<(usize, String, String, u8, Fields)> {
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    let mut request = httparse::Request::new(&mut headers);
+    let Ok(httparse::Status::Complete(end)) = request.parse(bytes) else { return None };
+    let fields = request.headers.iter().map(|field| (field.name.to_owned(), field.value.to_vec()));
+    let (method, target) = (request.method?.to_owned(), request.path?.to_owned());
+    Some((end, method, target, request.version?, fields.collect()))
+}
+
+fn fields(bytes: &[u8], head: &Head) -> Fields {
+    let headers = Headers::new(bytes, &head.fields);
+    headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
+}
+
+fn target(bytes: &[u8], head: &Head) -> String {
+    String::from_utf8(bytes[head.target.0 as usize..head.target.1 as usize].to_vec()).unwrap()
+}
+
 quickcheck! {
+    fn a_valid_request_says_what_was_rendered_however_it_is_cut(valid: Valid) -> bool {
+        let bytes = valid.rendered();
+        let (mut parser, mut head) = (HeadParser::default(), Head::default());
+        let mut pieces = valid.pieces.iter().cycle();
+        let mut have = 0;
+        while parser.parse(&bytes[..have], &Limits::default(), &mut head) == Ok(false) {
+            let piece = pieces.next().map_or(1, |&piece| usize::from(piece) + 1);
+            have = (have + piece).min(bytes.len());
+        }
+        head.end == bytes.len()
+            && head.method.as_str() == valid.method
+            && target(&bytes, &head) == valid.target
+            && head.minor == valid.minor.min(1)
+            && fields(&bytes, &head) == valid.fields
+    }
+
+    fn what_httparse_accepts_too_it_reads_the_same(cut: Cut) -> bool {
+        let Ok(Some(head)) = parse(&cut.bytes) else { return true };
+        let Some(theirs) = httparse(&cut.bytes) else { return false };
+        let (method, target) = (head.method.to_string(), target(&cut.bytes, &head));
+        theirs == (head.end, method, target, head.minor, fields(&cut.bytes, &head))
+    }
+
     fn any_split_parses_the_same(cut: Cut) -> bool {
         let limits = Limits::default();
         let whole = parse_with(&cut.bytes, &limits);
