@@ -113,11 +113,11 @@ fn line<'b>(bytes: &'b [u8], at: &mut usize) -> Option<&'b [u8]> {
 /// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`
 fn is_extension(mut text: &[u8]) -> bool {
     while !text.is_empty() {
-        let Some((b';', rest)) = text.trim_ascii_start().split_first() else { return false };
-        let Some(rest) = after_token(rest.trim_ascii_start()) else { return false };
+        let Some((b';', rest)) = after_space(text).split_first() else { return false };
+        let Some(rest) = after_token(after_space(rest)) else { return false };
         text = rest;
-        if let Some((b'=', value)) = rest.trim_ascii_start().split_first() {
-            let value = value.trim_ascii_start();
+        if let Some((b'=', value)) = after_space(rest).split_first() {
+            let value = after_space(value);
             let after =
                 if value.starts_with(b"\"") { after_quoted(value) } else { after_token(value) };
             let Some(rest) = after else { return false };
@@ -125,6 +125,12 @@ fn is_extension(mut text: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// `BWS`, which is spaces and tabs.
+fn after_space(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| !b" \t".contains(byte)).unwrap_or(text.len());
+    &text[end..]
 }
 
 fn after_token(text: &[u8]) -> Option<&[u8]> {

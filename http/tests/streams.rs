@@ -210,6 +210,9 @@ fn what_is_written_leaves_when_the_writer_waits() {
         let wait = Arc::clone(&wait);
         Response::stream(move |_, body| {
             for event in 0..3 {
+                // Also if nothing was there to leave at an earlier wait.
+                sched::yield_now();
+                sched::yield_now();
                 writeln!(body, "event {event}")?;
                 let _ = wait.lock().expect("not unwinding").recv();
             }

@@ -60,8 +60,6 @@ pub struct BodyWriter {
     /// Flushes the link, and has that done if the writer waits for something.
     flush: Rc<dyn Fn()>,
     waits: Option<BeforePark>,
-    /// How much had left when that was arranged; it is done once.
-    arranged_at: u64,
     /// The head, as long as it waits for the first byte.
     head: Option<PendingHead>,
     framing: Framing,
@@ -115,9 +113,9 @@ impl BodyWriter {
         let keep_alive = keep_alive && framing != Framing::UntilClose;
         let head = Some(PendingHead { response, minor });
         // What waits already are earlier responses.
+        link.arrange_flush();
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
-            arranged_at: link.written(),
             link,
             shard,
             flush,
@@ -289,9 +287,7 @@ impl BodyWriter {
 
     /// Has what is in the output leave when the fiber waits.
     fn arrange_flush(&mut self) {
-        let written = self.link.written();
-        if self.arranged_at != written {
-            self.arranged_at = written;
+        if self.link.arrange_flush() {
             self.waits = None;
             self.waits = Some(before_park(Rc::clone(&self.flush)));
         }

@@ -22,6 +22,8 @@ pub(crate) struct Link {
     chunk: Cell<Option<usize>>,
     /// Bytes that have left.
     written: Cell<u64>,
+    /// The output leaves if the fiber waits, which is arranged for once at a time.
+    leaves_before_park: Cell<bool>,
     /// Boxed: where an unsized field begins would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
 }
@@ -46,6 +48,7 @@ impl Link {
             output: RefCell::default(),
             chunk: Cell::new(None),
             written: Cell::new(0),
+            leaves_before_park: Cell::new(false),
             transport: Box::new(transport),
         }
     }
@@ -54,9 +57,10 @@ impl Link {
         self.output.borrow_mut()
     }
 
-    /// How many bytes have left.
-    pub(crate) fn written(&self) -> u64 {
-        self.written.get()
+    /// Whether [`flush_before_park`](Self::flush_before_park) still has to be arranged for; it is
+    /// from now on.
+    pub(crate) fn arrange_flush(&self) -> bool {
+        !self.leaves_before_park.replace(true)
     }
 
     /// How many bytes the client has been sent, those that wait included.
@@ -148,6 +152,7 @@ impl Link {
     /// What happens when a handler waits: its predecessors' responses leave, and what is there of
     /// its own. An error shows again at the next write.
     pub(crate) fn flush_before_park(&self) {
+        self.leaves_before_park.set(false);
         let is_being_written = self.output.try_borrow_mut().is_err();
         if !is_being_written {
             let _ = self.flush();
