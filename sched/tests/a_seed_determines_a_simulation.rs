@@ -148,3 +148,17 @@ fn a_trace_tells_who_did_what() {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }
 }
+
+#[test]
+fn what_a_trace_does_itself_is_not_traced() {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&lines);
+    let simulation = Sim::new(1).trace(move |line| {
+        sim::note(|| "once more".to_owned());
+        sink.borrow_mut().push(line.to_owned());
+    });
+    simulation.run(|| sim::note(|| "only this".to_owned())).unwrap();
+    let lines = lines.borrow();
+    assert_eq!(lines.iter().filter(|line| line.contains("only this")).count(), 1);
+    assert!(!lines.iter().any(|line| line.contains("once more")));
+}

@@ -224,7 +224,8 @@ impl World {
         let Some(trace) = &self.trace else { return };
         // Made first: the text may be somebody's `Debug`, and do what it likes.
         let text = text();
-        let mut trace = trace.borrow_mut();
+        // What the sink itself does is no event.
+        let Ok(mut trace) = trace.try_borrow_mut() else { return };
         let Trace { sink, actor, line } = &mut *trace;
         line.clear();
         let (now, colon) = (self.now.get(), if actor.is_empty() { "" } else { ": " });
