@@ -174,3 +174,14 @@ fn a_refusal_deep_in_a_body_says_how_deep() {
     let (_, refusal) = told.recv().expect("a refusal");
     assert_eq!(refusal, Refusal { kind: RefusalKind::Chunk, offset: bytes.len() as u64 - 1 });
 }
+
+#[test]
+fn a_refusal_after_a_head_request_has_its_body() {
+    let server = serve(|_: &mut Request| "fine");
+    let mut client = server.client();
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\n\r\n");
+    assert_eq!(client.receive_with(false).status, 200);
+    let answer = client.receive();
+    assert_eq!((answer.status, answer.text()), (400, "too many empty lines before the request\n"));
+    assert!(client.is_at_end());
+}

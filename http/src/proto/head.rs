@@ -173,6 +173,8 @@ impl Progress {
         limits: &Limits,
         head: &mut Head,
     ) -> Result<Option<usize>, Refusal> {
+        // Until it is known: whoever refuses the request asks whether it was a HEAD.
+        head.method = Method::GET;
         // RFC 9112 section 2.2: at least one empty line before a request is to be ignored.
         while bytes[self.line..].starts_with(b"\r\n") {
             if self.empty_lines == EMPTY_LINES_MAX {
@@ -182,8 +184,6 @@ impl Progress {
             self.line += 2;
         }
         let line = self.line;
-        // Until it is known: whoever refuses the request asks whether it was a HEAD.
-        head.method = Method::GET;
         let method_end = if bytes[line..].starts_with(b"GET ") {
             line + 3
         } else {
