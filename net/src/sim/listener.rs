@@ -93,7 +93,9 @@ impl State {
             self.abort(connection);
             return Err(error);
         }
-        let peer = self.tcp_mut(connection).remote;
+        let tcp = self.tcp_mut(connection);
+        tcp.is_unaccepted = false;
+        let peer = tcp.remote;
         self.sockets[connection].open();
         self.counters.accepted += 1;
         self.note(connection, || "is accepted".to_owned());

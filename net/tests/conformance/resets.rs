@@ -58,14 +58,18 @@ fn a_reset_connection_has_no_peer() {
 #[test]
 fn data_for_who_has_closed_is_answered_by_a_reset() {
     on_both(|| {
-        let (client, mut server) = connected();
-        client.shutdown(Shutdown::Write).unwrap();
-        drop(client); // nothing was unread: no reset yet
-        assert_eq!(server.read(&mut [0]).unwrap(), 0);
-        server.write_all(b"too late").unwrap();
-        let error = write_until_it_fails(&mut server);
-        // The end had come before.
-        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        for closer_has_connected in [true, false] {
+            let (client, server) = connected();
+            let (closer, mut writer) =
+                if closer_has_connected { (client, server) } else { (server, client) };
+            closer.shutdown(Shutdown::Write).unwrap();
+            drop(closer); // nothing was unread: no reset yet
+            assert_eq!(writer.read(&mut [0]).unwrap(), 0);
+            writer.write_all(b"too late").unwrap();
+            let error = write_until_it_fails(&mut writer);
+            // The end had come before.
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
     });
 }
 
