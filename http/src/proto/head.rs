@@ -78,6 +78,12 @@ impl HeadParser {
         head: &mut Head,
     ) -> Result<bool, Refusal> {
         let result = self.progress.advance(bytes, limits, head, &mut self.known_host);
+        if result.is_err() && !self.progress.in_fields {
+            // The line may have been searched for its end only. Whoever refuses the request asks
+            // whether it was a HEAD.
+            let is_head = bytes[self.progress.line..].starts_with(b"HEAD ");
+            head.method = if is_head { Method::HEAD } else { Method::GET };
+        }
         if !matches!(result, Ok(false)) {
             self.progress = Progress::default();
         }
@@ -173,8 +179,6 @@ impl Progress {
         limits: &Limits,
         head: &mut Head,
     ) -> Result<Option<usize>, Refusal> {
-        // Until it is known: whoever refuses the request asks whether it was a HEAD.
-        head.method = Method::GET;
         // RFC 9112 section 2.2: at least one empty line before a request is to be ignored.
         while bytes[self.line..].starts_with(b"\r\n") {
             if self.empty_lines == EMPTY_LINES_MAX {
@@ -184,6 +188,7 @@ impl Progress {
             self.line += 2;
         }
         let line = self.line;
+        head.method = Method::GET;
         let method_end = if bytes[line..].starts_with(b"GET ") {
             line + 3
         } else {

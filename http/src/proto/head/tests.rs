@@ -224,6 +224,19 @@ fn a_line_that_never_ends_is_refused_at_its_limit() {
     assert_eq!(parse_with(&endless, &limits).unwrap_err(), RefusalKind::FieldLineBytes);
 }
 
+#[test]
+fn a_refused_line_is_known_for_a_head_request_however_it_is_cut() {
+    let limits = Limits { request_line_bytes: 64, ..Limits::default() };
+    let endless = [b"\r\nHEAD /".to_vec(), vec![b'a'; 100]].concat();
+    for cut in 0..60 {
+        let (mut parser, mut head) = (HeadParser::default(), Head::default());
+        assert!(matches!(parser.parse(&endless[..cut], &limits, &mut head), Ok(false)));
+        let refusal = parser.parse(&endless, &limits, &mut head).unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::RequestLineBytes);
+        assert_eq!(head.method, Method::HEAD, "cut at {cut}");
+    }
+}
+
 /// A request that is good most of the time, and how to cut it up.
 #[derive(Clone, Debug)]
 struct Cut {
