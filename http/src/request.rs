@@ -73,6 +73,28 @@ impl Request {
         (start < end).then(|| self.text((start + 1, end)))
     }
 
+    /// The host that is asked, with its port if one is named: that of an absolute target or of
+    /// CONNECT, which counts more than the `Host` field (RFC 9112 section 3.2.2), and otherwise
+    /// that field. `None` only in HTTP/1.0.
+    ///
+    /// ```
+    /// # use straightline::Request;
+    /// fn is_internal(request: &Request) -> bool {
+    ///     request.host().is_some_and(|host| host.ends_with(".internal"))
+    /// }
+    /// ```
+    pub fn host(&self) -> Option<&str> {
+        let head = self.head();
+        if head.method == Method::CONNECT {
+            return Some(self.target());
+        }
+        let before_path = self.text((head.target.0, head.path.0));
+        match before_path.split_once("://") {
+            Some((_scheme, authority)) => Some(authority),
+            None => self.headers().get("host"),
+        }
+    }
+
     /// HTTP/1.0 or HTTP/1.1.
     pub fn version(&self) -> Version {
         if self.head().minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }

@@ -17,6 +17,7 @@ fn hello(request: &mut Request) -> impl IntoResponse {
         ("/echo-header", _) => Ok(request.headers().get("X-Echo").unwrap_or("none").to_string()),
         ("/empty", _) => Err(Response::new(StatusCode::NO_CONTENT)),
         ("/tagged", _) => Err(Response::new(StatusCode::OK).header(header::ETAG, "\"1\"")),
+        ("/host", _) => Ok(format!("{:?}", request.host())),
         ("/http", _) => match request.to_http() {
             Ok(head) => Err(format!("{head:?}").into_response()),
             Err(error) => Err((StatusCode::BAD_REQUEST, error.to_string()).into_response()),
@@ -288,4 +289,18 @@ fn a_client_that_has_said_all_still_gets_its_answers() {
     }
     assert!(client.is_at_end());
     assert_eq!(server.handle.counters().aborted, 0);
+}
+
+#[test]
+fn the_host_of_an_absolute_target_counts_more_than_the_field() {
+    let server = serve(hello);
+    for (head, host) in [
+        ("GET /host HTTP/1.1\r\nHost: a:1\r\n", "Some(\"a:1\")"),
+        ("GET http://b:2/host HTTP/1.1\r\nHost: a:1\r\n", "Some(\"b:2\")"),
+        ("GET HTTPS://[::1]/host?://c HTTP/1.1\r\nHost: a:1\r\n", "Some(\"[::1]\")"),
+        ("GET /host?http://c/ HTTP/1.1\r\nHost: a:1\r\n", "Some(\"a:1\")"),
+        ("GET /host HTTP/1.0\r\n", "None"),
+    ] {
+        assert_eq!(server.client().ask(format!("{head}\r\n")).text(), host, "{head}");
+    }
 }

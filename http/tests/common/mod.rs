@@ -103,29 +103,6 @@ impl Client {
         self
     }
 
-    /// As `send`, where the server may have closed already.
-    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes)
-    }
-
-    /// Whether anything more comes, before the server closes or resets.
-    pub fn has_more(&mut self) -> bool {
-        if !self.buffer.is_empty() {
-            return true;
-        }
-        let mut chunk = [0; 4 * 1024];
-        match self.stream.read(&mut chunk) {
-            Ok(count) => {
-                self.buffer.extend_from_slice(&chunk[..count]);
-                count > 0
-            }
-            Err(error) => {
-                assert_ne!(error.kind(), ErrorKind::WouldBlock, "neither an answer nor an end");
-                false
-            }
-        }
-    }
-
     pub fn finish(&mut self) -> &mut Self {
         self.stream.shutdown(Shutdown::Write).expect("an open stream");
         self
