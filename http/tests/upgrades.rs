@@ -135,6 +135,7 @@ fn a_tunnel_for_another_method_and_an_interim_status_are_bugs_of_the_handler() {
     let server = serve(handler);
     assert_eq!(server.client().get("/tunnel").status, 500);
     assert_eq!(server.client().get("/interim").status, 500);
+    assert_eq!(server.handle.counters().failed_responses, 2);
 }
 
 fn upgraded(server: &Running, path: &str) -> Client {

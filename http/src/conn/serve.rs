@@ -349,7 +349,10 @@ impl Connection {
         Ok(Some(End::Linger))
     }
 
+    /// A handler returned what it may not, and the client gets something else.
     pub(super) fn note_misuse(&self, message: &'static str, status: StatusCode) {
+        self.shard.counters.failed_responses.bump();
+        self.shard.hooks.response_failed(&self.link.peer, &io::Error::other(message));
         error!(self.shard.logger, "{message}"; "status" => status.as_u16());
     }
 

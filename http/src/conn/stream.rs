@@ -109,6 +109,10 @@ impl Connection {
         begin: u64,
     ) -> io::Result<Option<End>> {
         let is_untouched = self.link.take_back(begin);
+        let failure = match failure {
+            Failure::Panic(payload) => Err(self.panicked(request, payload)),
+            Failure::Error(error) => Ok(error),
+        };
         if let Unread::Refused(refusal) = unread {
             // On account of the request's body: the client's fault.
             if is_untouched {
@@ -118,9 +122,9 @@ impl Connection {
             return self.cut(body);
         }
         let response = match failure {
-            Failure::Panic(payload) => self.panicked(request, payload),
-            Failure::Error(error) if body.has_failed() => return Err(error),
-            Failure::Error(error) => match BodyError::of(&error) {
+            Err(panicked) => panicked,
+            Ok(error) if body.has_failed() => return Err(error),
+            Ok(error) => match BodyError::of(&error) {
                 Some(BodyError::Disconnected(_)) if !is_untouched => return Err(error),
                 Some(error) => error.into_response(),
                 None => {

@@ -53,7 +53,8 @@ counters! {
     refused,
     /// Handlers that panicked; their clients saw a 500, or the connection end.
     panicked,
-    /// Responses whose body a handler could not complete.
+    /// Responses that a handler could not complete, or may not give; their clients saw an error or
+    /// the connection end.
     failed_responses,
     /// Connections that failed: the client vanished in mid-request, or the socket broke.
     aborted,

@@ -41,7 +41,7 @@ pub trait Hooks: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
-    /// A handler could not complete the body of its response.
+    /// A handler could not complete the body of its response, or returned one that it may not.
     fn response_failed(&self, peer: &Peer, error: &io::Error) {
         let _ = (peer, error);
     }
