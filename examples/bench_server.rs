@@ -30,7 +30,7 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
             json.into_response().content_type("application/json")
         }
         ("/big", &Method::GET | &Method::HEAD) => big.clone().into_response(),
-        ("/echo", &Method::POST) => request.body().read_to_vec(1 << 20).into_response(),
+        ("/echo", &Method::POST) => request.body().read_to_vec(2 << 20).into_response(),
         ("/echo", _) => Response::method_not_allowed(&[Method::POST]),
         ("/plaintext" | "/json" | "/big", _) => {
             Response::method_not_allowed(&[Method::GET, Method::HEAD])
