@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame, Tick};
+use crate::fiber::{Deadline, FiberCell, Frame, Term, Tick};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
 /// ```
 pub fn remaining() -> Option<Duration> {
     local::with(|shard| {
-        let at = shard.current().deadline.get().at.ever()?;
+        let at = shard.current().renew_end().ever()?;
         Some(at.saturating_since(shard.clock()))
     })
 }
@@ -145,13 +145,14 @@ pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
 pub(super) struct Masked<'s> {
     shard: &'s Shard,
     fiber: Rc<FiberCell>,
-    outer: Deadline,
+    outer: (Deadline, Option<Rc<Term>>),
 }
 
 impl<'s> Masked<'s> {
     pub(super) fn enter(shard: &'s Shard, fiber: Rc<FiberCell>) -> Self {
         fiber.masked.set(fiber.masked.get() + 1);
-        let outer = fiber.deadline.replace(Deadline::NONE);
+        let outer = (fiber.deadline.replace(Deadline::NONE), fiber.term.take());
+        fiber.ends_at.set(Tick::NEVER);
         Self { shard, fiber, outer }
     }
 }
@@ -159,7 +160,9 @@ impl<'s> Masked<'s> {
 impl Drop for Masked<'_> {
     fn drop(&mut self) {
         self.fiber.masked.set(self.fiber.masked.get() - 1);
-        self.shard.set_deadline(&self.fiber, self.outer);
+        let (deadline, term) = (self.outer.0, self.outer.1.take());
+        self.fiber.term.replace(term);
+        self.shard.set_deadline(&self.fiber, deadline);
     }
 }
 
@@ -189,12 +192,12 @@ impl Shard {
     }
 
     /// Replaces the fiber's deadline, and has it woken in time.
-    fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
+    pub(super) fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
         fiber.deadline.set(deadline);
-        self.set_alarm(fiber, deadline.at);
+        self.set_alarm(fiber, fiber.renew_end());
     }
 
-    fn next_frame(&self) -> Frame {
+    pub(super) fn next_frame(&self) -> Frame {
         // After four billion calls the numbers come again, but for the one that means none.
         let frame = self.frames.get().checked_add(1).unwrap_or(1);
         self.frames.set(frame);

@@ -19,7 +19,7 @@ use super::local;
 use super::report::Report;
 use super::shard::Shard;
 use super::source_state::SourceState;
-use crate::fiber::{CallName, Deadline, FiberCell, FiberKey, Wait};
+use crate::fiber::{CallName, FiberCell, FiberKey, Tick, Wait};
 use crate::watch;
 
 /// The message of the panic, if the calling fiber must not wait for a lock that `holder` has: the
@@ -100,7 +100,7 @@ impl Shard {
         // There are no other circles, unless one had a way out when it was closed.
         for _ in 0..CHAIN_MAX {
             let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
-            let leaves = fiber.cancelled.get() || fiber.deadline.get() != Deadline::NONE;
+            let leaves = fiber.cancelled.get() || fiber.ends_at.get() != Tick::NEVER;
             if leaves || fiber.queued.get() && fiber.key != me.key {
                 return false;
             }

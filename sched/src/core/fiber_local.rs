@@ -178,7 +178,7 @@ mod tests {
     use crate::fiber::{Birth, FiberKey, Tick};
 
     fn fiber() -> FiberCell {
-        let birth = Birth { spawned_at: Location::caller(), family: None };
+        let birth = Birth { spawned_at: Location::caller(), spawned_in: Tick::NEVER, family: None };
         FiberCell::new(FiberKey::default(), birth, Tick::NEVER)
     }
 

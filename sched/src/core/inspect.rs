@@ -10,7 +10,9 @@ use slotmap::Key;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Wait, take_dump, while_running};
+use crate::fiber::{
+    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_dump, while_running,
+};
 
 /// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
 /// there is one.
@@ -23,6 +25,10 @@ pub struct FiberInfo {
     pub name: Option<String>,
     /// The call that started it.
     pub spawned_at: &'static Location<'static>,
+    /// How long ago that was.
+    pub age: Duration,
+    /// What it is doing in its own words, see [`Label`](crate::Label).
+    pub label: Option<String>,
     /// What it is doing.
     pub state: FiberState,
     /// For how long, by the shard's clock. Zero for one that runs or is ready.
@@ -106,6 +112,21 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
     local::with(|shard| shard.inspect_with_backtraces(backtraces_max))
 }
 
+/// Has the calling fiber labelled until this is called again; `None` takes its label away. Changes
+/// of the label show from then on.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+#[inline]
+pub fn set_label(label: Option<&Doing>) {
+    local::with(|shard| {
+        let _former = shard.current().label.replace(label.cloned());
+    });
+}
+
 impl FiberInfo {
     pub(super) fn of(shard: &Shard, fiber: &FiberCell) -> Self {
         let (now, wait) = (shard.clock(), fiber.wait.get());
@@ -123,11 +144,13 @@ impl FiberInfo {
             FiberState::Waiting(_) => now.saturating_since(fiber.since.get()),
             _ => Duration::ZERO,
         };
-        let deadline = fiber.deadline.get().at.ever();
+        let deadline = fiber.renew_end().ever();
         Self {
             id: id(fiber.key),
             name: fiber.name().map(Into::into),
             spawned_at: fiber.birth.spawned_at,
+            age: now.saturating_since(fiber.birth.spawned_in),
+            label: fiber.label.borrow().as_ref().and_then(Doing::text),
             state,
             since,
             deadline_in: deadline.map(|at| at.saturating_since(now)),
@@ -214,6 +237,11 @@ impl fmt::Display for Label<'_> {
 impl fmt::Display for FiberInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_label(f, self.name.as_deref(), self.id, self.spawned_at)?;
+        write!(f, ", {:.1} s old", self.age.as_secs_f64())?;
+        if let Some(label) = &self.label {
+            // Escaped: it may be from outside.
+            write!(f, ", at `{}`", label.escape_debug())?;
+        }
         match &self.state {
             FiberState::Running => f.write_str(": running")?,
             FiberState::Ready => f.write_str(": ready")?,

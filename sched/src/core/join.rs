@@ -89,7 +89,7 @@ impl<T> JoinHandle<T> {
 
     /// The handle of a fiber that was cancelled before there was one.
     pub(super) fn never_begun(shard: &Shard, spawned_at: &'static Location<'static>) -> Self {
-        let birth = Birth { spawned_at, family: None };
+        let birth = Birth { spawned_at, spawned_in: shard.tick.get(), family: None };
         let fiber = FiberCell::new(FiberKey::default(), birth, shard.tick.get());
         fiber.over.set(true);
         Self::new(Rc::new(Packet::new(None)), Rc::new(fiber))

@@ -20,6 +20,7 @@ mod end;
 mod fiber_local;
 mod inspect;
 mod join;
+mod lease;
 mod letterbox;
 mod local;
 mod mailbox;
@@ -39,8 +40,9 @@ pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
 pub use fiber_local::FiberLocal;
 pub(crate) use inspect::label;
-pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces};
+pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces, set_label};
 pub use join::{JoinError, JoinHandle};
+pub use lease::Lease;
 pub(crate) use local::{enter, is_on_a_shard};
 pub use mailbox::{Handle, SpawnError};
 pub use park::{

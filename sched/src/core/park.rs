@@ -26,7 +26,9 @@ use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, FiberKey, Suspend, Tick, Wait, running, tell_running};
+use crate::fiber::{
+    Deadline, FiberCell, FiberKey, Frame, Suspend, Tick, Wait, running, tell_running,
+};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -510,13 +512,30 @@ impl Shard {
             fiber.raises.set(raises);
             return self.raise(fiber, Reason::Cancelled, raises);
         }
-        let deadline = fiber.deadline.get();
-        if deadline.at > self.tick.get() {
+        if fiber.ends_at.get() > self.tick.get() {
             return Ok(());
         }
-        let raises = deadline.raises + 1;
-        fiber.deadline.set(Deadline { raises, ..deadline });
-        self.raise(fiber, Reason::Expired(deadline.frame), raises)
+        self.is_over(fiber)
+    }
+
+    /// Raises, unless what the fiber runs under was renewed.
+    #[cold]
+    fn is_over(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+        let (now, deadline) = (self.tick.get(), fiber.deadline.get());
+        if deadline.at <= now {
+            let raises = deadline.raises + 1;
+            fiber.deadline.set(Deadline { raises, ..deadline });
+            return self.raise(fiber, Reason::Expired(deadline.frame), raises);
+        }
+        let end = fiber.renew_end();
+        if end > now {
+            self.set_alarm(fiber, end);
+            return Ok(());
+        }
+        let frame = fiber.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.frame.get());
+        let raises = fiber.term_raises.get() + 1;
+        fiber.term_raises.set(raises);
+        self.raise(fiber, Reason::Expired(frame), raises)
     }
 
     /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.

@@ -9,7 +9,7 @@ use super::inspect::FiberInfo;
 use super::mailbox::Message;
 use super::shard::Shard;
 use crate::fiber::tell_running;
-use crate::watch::{Running, Stall, watch};
+use crate::watch::{Limits, Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub enum Report {
     GivenUp(FiberInfo),
     /// A fiber kept its thread for longer than [`Config::stall_limit`](crate::Config).
     Stalled(Stall),
+    /// It still does, after [`Config::stuck_limit`](crate::Config).
+    Stuck(Stall),
     /// Every fiber of the shard waits for another one, and the process has no other thread that
     /// could wake any: they will wait for ever. These are all of them.
     Deadlock(Vec<FiberInfo>),
@@ -87,7 +89,7 @@ impl fmt::Display for Report {
                 "{fiber} was given up: it went on after it had been cancelled; pass on what \
                  `catch_unwind` returns when `is_cancel` says so"
             ),
-            Self::Stalled(stall) => stall.fmt(f),
+            Self::Stalled(stall) | Self::Stuck(stall) => stall.fmt(f),
             Self::Deadlock(fibers) => {
                 f.write_str("deadlock: all fibers wait, and nobody is left to wake them")?;
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
@@ -100,13 +102,19 @@ impl fmt::Display for Report {
 fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
     tell_running(|fiber| {
         let birth = &fiber.birth;
-        tell(Running { spawned_at: birth.spawned_at, name: fiber.name() });
+        let (spawned_at, name) = (birth.spawned_at, fiber.name());
+        // The fiber may be about to change it.
+        let label = fiber.label.try_borrow();
+        match label.as_deref() {
+            Ok(Some(label)) => label.tell(|label| tell(Running { spawned_at, name, label })),
+            _ => tell(Running { spawned_at, name, label: b"" }),
+        }
     });
 }
 
 impl Shard {
     /// Has the monitor look at this shard; it reports stalls if a limit is set.
-    pub(super) fn watch(&self, limit: Option<Duration>) {
+    pub(super) fn watch(&self, stall: Option<Duration>, stuck: Option<Duration>) {
         // The mailbox is the shard's: its descriptor is to be closed with it.
         let (reporter, mailbox) = (self.reporter.clone(), Arc::downgrade(&self.mailbox));
         let housekeep = move || {
@@ -115,9 +123,11 @@ impl Shard {
                 let _ = mailbox.send(Message::Housekeep);
             }
         };
-        watch(Arc::downgrade(&self.pulse), limit, describe_running, housekeep, move |stall| {
-            reporter.report(&Report::Stalled(stall));
-        });
+        let limits = Limits { stall, stuck };
+        let report = move |stall, is_stuck| {
+            reporter.report(&if is_stuck { Report::Stuck(stall) } else { Report::Stalled(stall) });
+        };
+        watch(Arc::downgrade(&self.pulse), limits, describe_running, housekeep, report);
     }
 
     pub(super) fn report(&self, report: &Report) {

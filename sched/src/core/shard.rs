@@ -56,6 +56,9 @@ pub struct Config {
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: it is not reported.
     pub stall_limit: Option<Duration>,
+    /// How long until it is reported as stuck ([`Report::Stuck`](crate::Report)), for whoever can
+    /// do something about it, such as starting another shard. Default: `None`, it is not.
+    pub stuck_limit: Option<Duration>,
     /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
     /// to begin; further ones are refused. Default: 65,536, which is more than a shard falls behind
     /// by in a healthy program, and some 10 MiB.
@@ -73,6 +76,7 @@ impl Default for Config {
         Self {
             stack_bytes: 256 * 1024,
             stall_limit: Some(Duration::from_secs(1)),
+            stuck_limit: None,
             sent_fibers_max: 65_536,
             reporter: Reporter::default(),
             stack_census: false,
@@ -177,7 +181,7 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
     let shard = Shard::new(&config, Driver::system()?);
     let entered = local::enter(&shard);
     unwind::warm_up();
-    shard.watch(config.stall_limit);
+    shard.watch(config.stall_limit, config.stuck_limit);
     let _signals = overflow::watch()?;
     let root = shard.spawn(Builder::new().name("root"), Location::caller(), None, root)?;
     loop {

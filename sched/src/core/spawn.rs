@@ -165,7 +165,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     let spawned_at = Location::caller();
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
-        let birth = Birth { spawned_at, family: None };
+        let birth = Birth { spawned_at, spawned_in: shard.tick.get(), family: None };
         let locals = parent.handed_down();
         let fiber =
             shard.enroll(birth, Some(&parent), locals, Body::Idle(Some(Box::new(episodes))));
@@ -239,7 +239,7 @@ impl Shard {
         // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
         // fiber is over, and never after.
         let coroutine = unsafe { on_stack(stack, main) };
-        let birth = Birth { spawned_at, family: family.cloned() };
+        let birth = Birth { spawned_at, spawned_in: self.tick.get(), family: family.cloned() };
         let fiber = self.enroll(birth, parent, locals, Body::Stackful(coroutine));
         fiber.stack.set(bounds);
         if let Some(name) = builder.name {
@@ -270,10 +270,10 @@ impl Shard {
         // In a shard that ends, nothing begins any more but what a commit under way needs.
         fiber.cancelled.set(self.ending.get() && !Self::is_sheltered(&fiber));
         if let Some(family) = &fiber.birth.family {
-            let inherited = parent.and_then(|parent| parent.deadline.get().at.ever());
-            if let Some(at) = inherited {
-                fiber.deadline.set(Deadline::new(at, Frame::ROOT));
-                self.set_alarm(&fiber, at);
+            if let Some(parent) = parent {
+                fiber.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
+                fiber.term.replace(parent.term.borrow().clone());
+                self.set_alarm(&fiber, fiber.renew_end());
             }
             family.children.borrow_mut().insert(key, Rc::clone(&fiber));
             family.parent.children.update(|count| count + 1);

@@ -90,7 +90,7 @@ impl Shard {
             let Some(fiber) = fiber else { continue };
             fiber.alarm.set(Tick::NEVER);
             let wake_at = fiber.wake_at.get();
-            let ends = [wake_at, fiber.deadline.get().at];
+            let ends = [wake_at, fiber.renew_end()];
             if ends.iter().any(|at| *at <= alarm) {
                 if wake_at <= alarm {
                     fiber.wake_at.set(Tick::NEVER);

@@ -10,6 +10,7 @@
 
 pub(crate) mod backtrace;
 pub(crate) mod census;
+mod label;
 mod memory;
 pub(crate) mod overflow;
 mod quota;
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
+pub use label::Label;
 pub(crate) use running::{running, tell_running, while_running};
 use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
@@ -111,11 +113,19 @@ pub(crate) struct FiberCell {
     pub(crate) children: Cell<u32>,
     /// The nearest deadline: whichever encloses the running code and comes first.
     pub(crate) deadline: Cell<Deadline>,
+    /// What it runs under besides, and shares with its children.
+    pub(crate) term: RefCell<Option<Rc<Term>>>,
+    /// How often the end of that was raised.
+    pub(crate) term_raises: Cell<u16>,
+    /// The earlier end of the two. The term may have been renewed since.
+    pub(crate) ends_at: Cell<Tick>,
     /// When a timed wait ends; the deadline may end it before.
     pub(crate) wake_at: Cell<Tick>,
     /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
-    /// the alarm is then set anew when it goes off. Never later than `wake_at` and `deadline`.
+    /// the alarm is then set anew when it goes off. Never later than `wake_at` and `ends_at`.
     pub(crate) alarm: Cell<Tick>,
+    /// What it is doing. A signal handler may look into it too.
+    pub(crate) label: RefCell<Option<Label>>,
     /// Who waits for the end.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
     /// What few fibers have. Set once, so that a signal handler may look into it.
@@ -137,6 +147,8 @@ pub(crate) struct Rare {
 /// What is known of a fiber when it is made.
 pub(crate) struct Birth {
     pub(crate) spawned_at: &'static Location<'static>,
+    /// The turn.
+    pub(crate) spawned_in: Tick,
     /// The scope that waits for it.
     pub(crate) family: Option<Rc<Family>>,
 }
@@ -195,6 +207,14 @@ impl Deadline {
     }
 }
 
+/// A point in time that is moved while fibers run under it.
+#[derive(Debug)]
+pub(crate) struct Term {
+    pub(crate) until: Cell<Tick>,
+    /// Which call catches the unwind.
+    pub(crate) frame: Cell<Frame>,
+}
+
 impl FiberCell {
     pub(crate) fn new(key: FiberKey, birth: Birth, now: Tick) -> Self {
         Self {
@@ -213,11 +233,23 @@ impl FiberCell {
             raises: Cell::new(0),
             children: Cell::new(0),
             deadline: Cell::new(Deadline::NONE),
+            term: RefCell::new(None),
+            term_raises: Cell::new(0),
+            ends_at: Cell::new(Tick::NEVER),
             wake_at: Cell::new(Tick::NEVER),
             alarm: Cell::new(Tick::NEVER),
+            label: RefCell::new(None),
             joiner: Cell::new(None),
             rare: OnceCell::new(),
         }
+    }
+
+    /// Works out `ends_at`, and returns it.
+    pub(crate) fn renew_end(&self) -> Tick {
+        let of_term = self.term.borrow().as_ref().map_or(Tick::NEVER, |term| term.until.get());
+        let end = of_term.min(self.deadline.get().at);
+        self.ends_at.set(end);
+        end
     }
 
     pub(crate) fn set_name(&self, name: Rc<str>) {
@@ -247,4 +279,4 @@ impl FiberCell {
 // A parked fiber is to cost little beyond its page of stack: see the sample `million`.
 // AddressSanitizer has corosensei keep more.
 #[cfg(all(target_pointer_width = "64", not(feature = "sanitizer")))]
-const _: () = assert!(size_of::<FiberCell>() <= 176);
+const _: () = assert!(size_of::<FiberCell>() <= 240);

@@ -98,6 +98,8 @@ pub struct OffloadStats {
     pub queued: usize,
     /// Threads whose job goes on though its caller has left.
     pub lost: usize,
+    /// Jobs that went on though their caller had left, those that have ended since included.
+    pub abandoned_total: u64,
     /// Jobs that were refused because the queue was full or no thread could be started.
     pub refused_total: u64,
     /// Jobs that ended, by returning or by panicking; those of lost threads included.
@@ -122,6 +124,7 @@ struct State {
     threads: usize,
     idle: usize,
     lost: usize,
+    abandoned_total: u64,
     closed: bool,
     refused_total: u64,
     completed_total: u64,
@@ -227,6 +230,7 @@ impl OffloadPool {
             idle: state.idle,
             queued: state.queue.len(),
             lost: state.lost,
+            abandoned_total: state.abandoned_total,
             refused_total: state.refused_total,
             completed_total: state.completed_total,
         }
@@ -304,6 +308,7 @@ impl Shared {
         if let Some(lost) = state.running.get_mut(&id) {
             *lost = true;
             state.lost += 1;
+            state.abandoned_total += 1;
             one_more = self.take_place(&mut state);
         }
         drop(state);

@@ -81,20 +81,24 @@ pub(super) fn sample(thread: i32, timeout: Duration) -> io::Result<Option<Sample
         }
         std::thread::sleep(POLL_EVERY);
     }
-    let name: Vec<u8> = NAME[..NAME_BYTES.load(Ordering::Relaxed)]
-        .iter()
-        .map(|byte| byte.load(Ordering::Relaxed))
-        .collect();
     let spawned_at = SPAWNED_AT.load(Ordering::Relaxed);
     Ok(Some(Sample {
         // SAFETY: it is null or was stored from a `&'static Location`.
         spawned_at: unsafe { spawned_at.as_ref() },
-        name: (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned()),
+        name: text(&NAME, &NAME_BYTES),
+        label: text(&LABEL, &LABEL_BYTES),
         frames: FRAMES[..FRAMES_COUNT.load(Ordering::Relaxed)]
             .iter()
             .map(|frame| frame.load(Ordering::Relaxed))
             .collect(),
     }))
+}
+
+/// What the handler has left there; `None` if that is nothing.
+fn text(bytes: &[AtomicU8], count: &AtomicUsize) -> Option<String> {
+    let bytes = &bytes[..count.load(Ordering::Relaxed)];
+    let bytes: Vec<u8> = bytes.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn install() -> io::Result<()> {
@@ -139,6 +143,7 @@ fn on_signal() {
         return; // somebody else's SIGURG
     }
     NAME_BYTES.store(0, Ordering::Relaxed);
+    LABEL_BYTES.store(0, Ordering::Relaxed);
     SPAWNED_AT.store(ptr::null_mut(), Ordering::Relaxed);
     if let Some(describe) = DESCRIBE.get() {
         describe(&mut |running| {
@@ -148,6 +153,10 @@ fn on_signal() {
                 slot.store(*byte, Ordering::Relaxed);
             }
             NAME_BYTES.store(name.len().min(NAME.len()), Ordering::Relaxed);
+            for (slot, byte) in LABEL.iter().zip(running.label) {
+                slot.store(*byte, Ordering::Relaxed);
+            }
+            LABEL_BYTES.store(running.label.len().min(LABEL.len()), Ordering::Relaxed);
         });
     }
     let mut count = 0;
@@ -173,6 +182,8 @@ static DONE: AtomicBool = AtomicBool::new(false);
 static SPAWNED_AT: AtomicPtr<Location<'static>> = AtomicPtr::new(ptr::null_mut());
 static NAME: [AtomicU8; 64] = [const { AtomicU8::new(0) }; 64];
 static NAME_BYTES: AtomicUsize = AtomicUsize::new(0);
+static LABEL: [AtomicU8; 128] = [const { AtomicU8::new(0) }; 128];
+static LABEL_BYTES: AtomicUsize = AtomicUsize::new(0);
 static FRAMES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 static FRAMES_COUNT: AtomicUsize = AtomicUsize::new(0);
 

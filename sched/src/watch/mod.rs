@@ -38,6 +38,16 @@ const MONITOR_NAME: &str = "straightline-wa";
 pub(crate) struct Running<'a> {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
+    pub(crate) label: &'a [u8],
+}
+
+/// How long a fiber may keep its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Until that is reported.
+    pub(crate) stall: Option<Duration>,
+    /// Until it is given up waiting for.
+    pub(crate) stuck: Option<Duration>,
 }
 
 /// Calls the function that it is given with the running fiber, if there is one. It must be safe to
@@ -45,20 +55,20 @@ pub(crate) struct Running<'a> {
 pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));
 
 /// Watches the calling thread's shard until its pulse is dropped. On the monitor's thread `report`
-/// is called for each fiber that runs for longer than `limit`, and `housekeep` when the shard falls
-/// quiet, and now and then while it does not.
+/// is called for each fiber that runs for longer than the limits, with whether it is the second
+/// one; and `housekeep` when the shard falls quiet, and now and then while it does not.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
-    limit: Option<Duration>,
+    limits: Limits,
     describe: Describe,
     housekeep: impl Fn() + Send + 'static,
-    report: impl Fn(Stall) + Send + 'static,
+    report: impl Fn(Stall, bool) + Send + 'static,
 ) {
     os::set_describe(describe);
     stall::watch(stall::Watched {
         pulse,
         thread: os::this_thread(),
-        limit,
+        limits,
         housekeep: Box::new(housekeep),
         report: Box::new(report),
     });

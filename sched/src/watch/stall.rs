@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::os;
 use super::pulse::Pulse;
+use super::{Limits, os};
 use crate::fiber::backtrace::Backtrace;
 
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
@@ -41,6 +41,8 @@ use crate::fiber::backtrace::Backtrace;
 pub struct Stall {
     /// The fiber's name, if it has one; the first 64 bytes.
     pub name: Option<String>,
+    /// What it is doing in its own words, see [`Label`](crate::Label).
+    pub label: Option<String>,
     /// The call that started the fiber.
     pub spawned_at: Option<&'static Location<'static>>,
     /// For how long it had kept the thread when it was found.
@@ -67,10 +69,11 @@ pub enum StallCause {
 }
 
 /// A stuck thread's fiber and the return addresses of its stack.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sample {
     pub(super) spawned_at: Option<&'static Location<'static>>,
     pub(super) name: Option<String>,
+    pub(super) label: Option<String>,
     pub(super) frames: Vec<usize>,
 }
 
@@ -79,10 +82,10 @@ pub(super) struct Watched {
     pub(super) pulse: Weak<Pulse>,
     /// The shard's thread, by the system's number.
     pub(super) thread: i32,
-    pub(super) limit: Option<Duration>,
+    pub(super) limits: Limits,
     /// Asks the shard to do what is to be done now and then.
     pub(super) housekeep: Box<dyn Fn() + Send>,
-    pub(super) report: Box<dyn Fn(Stall) + Send>,
+    pub(super) report: Box<dyn Fn(Stall, bool) + Send>,
 }
 
 /// Watches a shard until its pulse is dropped.
@@ -110,11 +113,19 @@ struct Seen {
     watched: Watched,
     beats: u64,
     since: Instant,
-    reported: bool,
+    reported: Reported,
     /// When it was last asked to keep house.
     housekept_at: Instant,
     /// How often it was asked since its pulse last moved.
     housekept: u32,
+}
+
+/// Which limit was last told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reported {
+    None,
+    Stall,
+    Stuck,
 }
 
 fn run() {
@@ -128,7 +139,7 @@ fn run() {
                 watched,
                 beats: 0,
                 since: now,
-                reported: false,
+                reported: Reported::None,
                 housekept_at: now,
                 housekept: 0,
             }));
@@ -138,7 +149,8 @@ fn run() {
                 return;
             }
         }
-        let shortest = shards.iter().filter_map(|seen| seen.watched.limit).min();
+        let limits = shards.iter().map(|seen| seen.watched.limits);
+        let shortest = limits.flat_map(|limits| [limits.stall, limits.stuck]).flatten().min();
         let shortest = shortest.unwrap_or(ROUND_MAX);
         thread::sleep((shortest / 4).clamp(ROUND_MIN, ROUND_MAX));
         shards.retain_mut(look);
@@ -151,7 +163,7 @@ fn look(seen: &mut Seen) -> bool {
     let (beats, now) = (pulse.beats(), Instant::now());
     let moved = beats != seen.beats;
     if moved || beats % 2 == 0 {
-        (seen.beats, seen.since, seen.reported) = (beats, now, false);
+        (seen.beats, seen.since, seen.reported) = (beats, now, Reported::None);
         seen.housekept = if moved { 0 } else { seen.housekept };
         // When it falls quiet after some work, once more after that (what was in use the first
         // time is not any more), and now and then while it works.
@@ -164,31 +176,39 @@ fn look(seen: &mut Seen) -> bool {
         return true;
     }
     let held_for = now - seen.since;
-    if seen.reported || seen.watched.limit.is_none_or(|limit| held_for < limit) {
+    let is_over = |limit: Option<Duration>| limit.is_some_and(|limit| held_for >= limit);
+    let limits = seen.watched.limits;
+    let level = if is_over(limits.stuck) {
+        Reported::Stuck
+    } else if is_over(limits.stall) {
+        Reported::Stall
+    } else {
+        Reported::None
+    };
+    if level <= seen.reported {
         return true;
     }
-    seen.reported = true;
     let cause = os::cause(seen.watched.thread);
     let sample = os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten();
     if pulse.beats() != beats {
         return true; // it moved while it was being looked at: the sample is of something else
     }
-    pulse.count_stall();
+    if seen.reported == Reported::None {
+        pulse.count_stall();
+    }
+    seen.reported = level;
     // What the report runs must not keep the shard's pulse alive.
     drop(pulse);
-    let stall = match sample {
-        Some(sample) => Stall {
-            name: sample.name,
-            spawned_at: sample.spawned_at,
-            held_for,
-            cause,
-            backtrace: Backtrace::new(sample.frames),
-        },
-        None => {
-            Stall { name: None, spawned_at: None, held_for, cause, backtrace: Backtrace::default() }
-        }
+    let sample = sample.unwrap_or_default();
+    let stall = Stall {
+        name: sample.name,
+        label: sample.label,
+        spawned_at: sample.spawned_at,
+        held_for,
+        cause,
+        backtrace: Backtrace::new(sample.frames),
     };
-    (seen.watched.report)(stall);
+    (seen.watched.report)(stall, level == Reported::Stuck);
     true
 }
 
@@ -198,6 +218,9 @@ impl fmt::Display for Stall {
             (Some(name), Some(at)) => write!(f, "fiber `{name}` (spawned at {at})")?,
             (None, Some(at)) => write!(f, "the fiber spawned at {at}")?,
             _ => f.write_str("a fiber")?,
+        }
+        if let Some(label) = &self.label {
+            write!(f, ", at `{}`,", label.escape_debug())?;
         }
         let seconds = self.held_for.as_secs_f64();
         write!(f, " has kept its thread for {seconds:.1} s and {}", self.cause)?;
