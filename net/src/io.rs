@@ -1,6 +1,6 @@
 //! The loop that all blocking calls are: try, and wait when it would block.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
@@ -12,10 +12,13 @@ use straightline_sched::poll_checkpoint;
 use straightline_sched::{Interest, Source, Watch, checkpoint, clock};
 
 use crate::socket::Socket;
+use crate::stream_set::Member;
 
 /// A non-blocking stream and what is known about its readiness.
 #[derive(Debug)]
 pub(crate) struct Io<S: AsFd> {
+    /// Before the stream: it has to leave the set while its descriptor is still its own.
+    member: RefCell<Option<Member>>,
     source: Source<Socket<S>>,
     /// The last read proved that nothing is left: wait before the next one.
     drained: Cell<bool>,
@@ -29,6 +32,7 @@ pub(crate) struct Io<S: AsFd> {
 impl<S: AsFd> Io<S> {
     pub(crate) fn new(stream: Socket<S>, short_read_drains: bool) -> Self {
         Self {
+            member: RefCell::new(None),
             source: Source::new(stream),
             drained: Cell::new(false),
             short_read_drains,
@@ -50,6 +54,7 @@ impl<S: AsFd> Io<S> {
     }
 
     pub(crate) fn into_inner(self) -> Socket<S> {
+        drop(self.member);
         self.source.into_inner()
     }
 
@@ -85,11 +90,26 @@ impl<S: AsFd> Io<S> {
         self.drained.get()
     }
 
+    /// Waits until `interest` may be possible, until `at`, or until the fiber is woken for another
+    /// reason; false if the time has come.
+    pub(crate) fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
+        let in_time = self.source.wait_until(interest, at)?;
+        if interest == Interest::Read {
+            self.drained.set(false);
+        }
+        Ok(in_time)
+    }
+
     /// Waits until a read may succeed, or the fiber is woken for another reason.
     pub(crate) fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)?;
         self.drained.set(false);
         Ok(())
+    }
+
+    /// Puts the stream into a set, or takes it out of the one that it is in.
+    pub(crate) fn set_member(&self, member: Option<Member>) {
+        let _former = self.member.replace(member);
     }
 
     /// What is waited for.
@@ -110,13 +130,7 @@ impl<S: AsFd> Io<S> {
         if let (None, Some(timeout)) = (&end, self.timeout(interest).get()) {
             *end = clock().checked_add(timeout);
         }
-        if !self.source.wait_until(interest, *end)? {
-            return Err(timed_out());
-        }
-        if interest == Interest::Read {
-            self.drained.set(false);
-        }
-        Ok(())
+        if self.wait_until(interest, *end)? { Ok(()) } else { Err(timed_out()) }
     }
 
     /// Reads with `read` and waits as long as it would block.
@@ -397,71 +411,6 @@ macro_rules! impl_stream {
         }
 
         impl $stream {
-            /// Reads what is there, without waiting.
-            ///
-            /// Not a yield point.
-            ///
-            /// # Errors
-            ///
-            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
-            /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
-            ///
-            /// # Panics
-            ///
-            /// On a thread that runs no shard.
-            pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
-            }
-
-            /// Whether the last read proved that nothing is left. To try again before waiting is
-            /// then hardly worth the system call.
-            ///
-            /// Not a yield point.
-            pub fn is_drained(&self) -> bool {
-                self.io.is_drained()
-            }
-
-            /// Waits until a read is likely to succeed, or the fiber is woken for another reason.
-            /// The read timeout does not apply.
-            ///
-            /// # Blocking
-            ///
-            /// A yield point, unless something came since the last read. Call it after a read that
-            /// would have blocked.
-            ///
-            /// # Cancellation
-            ///
-            /// A cancel or a deadline ends the wait by unwinding. Nothing was taken, and that
-            /// something came is noted for the next wait.
-            ///
-            /// # Errors
-            ///
-            /// When the system cannot watch the descriptor, or the fiber is unwinding.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
-            pub fn wait_readable(&self) -> std::io::Result<()> {
-                self.io.wait_readable()
-            }
-
-            /// Has the calling fiber woken when there is something to read, without waiting for
-            /// it; false if there may be something already. For fibers that rest between episodes
-            /// (`straightline_sched::spawn_episodes`).
-            ///
-            /// Not a yield point.
-            ///
-            /// # Errors
-            ///
-            /// When the system cannot watch the descriptor.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
-            pub fn arm_readable(&self) -> std::io::Result<bool> {
-                self.io.arm_readable()
-            }
-
             /// Writes up to `count` bytes of a file, from `offset` on, without copying them through
             /// the program where the system can do that (`sendfile` on Linux); returns how many,
             /// which is 0 only if the file has none there. The file's own position stays.

@@ -54,13 +54,16 @@ mod lookup;
 mod raw_fd;
 pub mod sim;
 mod socket;
+mod stream_set;
 mod tcp;
+mod tries;
 mod udp;
 mod unix;
 
 pub use bound::{BoundTcpListener, BoundUnixListener};
 pub use listen::ListenOptions;
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
+pub use stream_set::StreamSet;
 pub use tcp::{IntoAddr, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

@@ -1,10 +1,12 @@
-//! The one place where a bare number becomes a descriptor: those that a process is started with.
+//! The one place where a bare number becomes a descriptor: of those that a process is started with,
+//! and of streams that another thread has.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::net::{Shutdown, shutdown};
 
 /// Takes the descriptor `number` that the process was started with.
 ///
@@ -30,4 +32,18 @@ pub(crate) unsafe fn take(number: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: it is open, and the caller vouches that nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A descriptor that somebody else owns, and that stays open as long as this is in its
+/// [`StreamSet`](crate::StreamSet): it is taken out, under the set's lock, before it is closed.
+pub(crate) struct Number(pub(crate) RawFd);
+
+impl Number {
+    /// Ends both directions. Under the lock of the set that it is in.
+    pub(crate) fn shut_down(&self) {
+        // SAFETY: it is in its set, so it is open, and the lock keeps it so for this call.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.0) };
+        // A connection that is gone already needs no end.
+        let _ = shutdown(descriptor, Shutdown::Both);
+    }
 }

@@ -3,11 +3,13 @@
 //! Which of them it is was decided when it was made, and is one branch of each operation.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use straightline_sched::{Watch, Watched};
 
@@ -135,6 +137,20 @@ pub(crate) fn send_file<S: AsFd>(
     match file.read_at(&mut buffer, offset)? {
         0 => Ok(0),
         count => send(socket, &buffer[..count]),
+    }
+}
+
+/// Whether the peer has closed its side or the connection is broken.
+pub(crate) fn is_peer_gone<S: AsFd>(socket: &Socket<S>) -> bool {
+    #[cfg(target_os = "linux")]
+    if let Socket::System(socket) = socket {
+        let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+        // Whether it has ended or broken is told without being asked for.
+        return poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0);
+    }
+    match recv_peek(socket, &mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts};
 use crate::listen::ListenOptions;
 use crate::lookup::IntoTarget;
 use crate::socket::{Socket, recv_peek};
+use crate::tries::impl_tries;
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///
@@ -459,6 +460,7 @@ impl TcpStream {
 }
 
 impl_stream!(TcpStream);
+impl_tries!(TcpStream);
 impl_timeouts!(TcpStream);
 
 impl fmt::Debug for TcpStream {

@@ -13,6 +13,7 @@ use crate::bound::{BoundUnixListener, Kind};
 use crate::io::{Io, accept, impl_stream, impl_timeouts};
 use crate::sim::Handle;
 use crate::socket::Socket;
+use crate::tries::impl_tries;
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 ///
@@ -316,6 +317,7 @@ impl UnixStream {
 }
 
 impl_stream!(UnixStream);
+impl_tries!(UnixStream);
 impl_timeouts!(UnixStream);
 
 impl fmt::Debug for UnixStream {

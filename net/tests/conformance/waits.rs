@@ -179,3 +179,52 @@ fn an_end_ends_every_wait() {
         readers.into_iter().for_each(|reader| assert_eq!(reader.join().unwrap(), 0));
     });
 }
+
+#[test]
+fn a_wait_for_room_ends_on_time_and_when_there_is_some() {
+    on_both(|| {
+        let (mut client, server) = connected();
+        let mut filled = 0;
+        // Whether it fills at all is the network's choice: what is under way makes room.
+        let waited_in_vain = loop {
+            match server.try_write(&[7; 16 * 1024]) {
+                Ok(count) => filled += count,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    let at = sched::now() + Duration::from_millis(50);
+                    if !server.wait_until(sched::Interest::Write, Some(at)).unwrap() {
+                        break sched::now() >= at;
+                    }
+                }
+            }
+        };
+        assert!(waited_in_vain);
+        let reader = sched::spawn(move || {
+            let mut bytes = vec![0; filled];
+            client.read_exact(&mut bytes).map(|()| (client, bytes))
+        });
+        let at = sched::now() + Duration::from_secs(3_600);
+        while let Err(error) = server.try_write(b"!") {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            assert!(server.wait_until(sched::Interest::Write, Some(at)).unwrap());
+        }
+        let (_client, bytes) = reader.join().unwrap().unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 7));
+    });
+}
+
+#[test]
+fn a_peer_that_closes_is_gone_and_one_that_is_silent_is_not() {
+    on_both(|| {
+        let (client, server) = connected();
+        assert!(!server.is_peer_gone());
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        server.wait_readable().unwrap();
+        assert!(server.is_peer_gone());
+        let (client, server) = connected();
+        client.set_zero_linger().unwrap();
+        drop(client);
+        server.wait_readable().unwrap();
+        assert!(server.is_peer_gone());
+    });
+}

@@ -1,0 +1,208 @@
+//! Streams without waiting, for whoever does the waiting himself: with a timeout that depends on
+//! what has happened so far, or between the episodes of a fiber.
+
+/// What a stream type with an `io` field can do without waiting.
+macro_rules! impl_tries {
+    ($stream:ty) => {
+        impl $stream {
+            /// Reads what is there, without waiting.
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
+            /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
+            ///
+            /// # Panics
+            ///
+            /// On a thread that runs no shard.
+            pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
+            }
+
+            /// Whether the last read proved that nothing is left. To try again before waiting is
+            /// then hardly worth the system call.
+            ///
+            /// Not a yield point.
+            pub fn is_drained(&self) -> bool {
+                self.io.is_drained()
+            }
+
+            /// Waits until a read is likely to succeed, or the fiber is woken for another reason.
+            /// The read timeout does not apply.
+            ///
+            /// # Blocking
+            ///
+            /// A yield point, unless something came since the last read. Call it after a read that
+            /// would have blocked.
+            ///
+            /// # Cancellation
+            ///
+            /// A cancel or a deadline ends the wait by unwinding. Nothing was taken, and that
+            /// something came is noted for the next wait.
+            ///
+            /// # Errors
+            ///
+            /// When the system cannot watch the descriptor, or the fiber is unwinding.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a fiber.
+            pub fn wait_readable(&self) -> std::io::Result<()> {
+                self.io.wait_readable()
+            }
+
+            /// Has the calling fiber woken when there is something to read, without waiting for
+            /// it; false if there may be something already. For fibers that rest between episodes
+            /// (`straightline_sched::spawn_episodes`).
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// When the system cannot watch the descriptor.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a fiber.
+            pub fn arm_readable(&self) -> std::io::Result<bool> {
+                self.io.arm_readable()
+            }
+
+            /// Writes what there is room for, without waiting.
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when there is no room; wait with
+            /// [`wait_until`](Self::wait_until) then. Otherwise what the system said.
+            ///
+            /// ```
+            /// use std::io::ErrorKind;
+            /// use std::time::{Duration, Instant};
+            /// use straightline_net::{TcpListener, TcpStream};
+            /// use straightline_sched::{self as sched, Interest};
+            ///
+            /// sched::run(|| {
+            ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+            ///     let stream = TcpStream::connect(listener.local_addr()?)?;
+            ///     let patience = Duration::from_millis(5);
+            ///     let kept = loop {
+            ///         match stream.try_write(&[0; 65_536]) {
+            ///             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            ///                 let at = Instant::now() + patience; // from the last progress on
+            ///                 if !stream.wait_until(Interest::Write, Some(at))? {
+            ///                     break "the peer reads nothing";
+            ///                 }
+            ///             }
+            ///             result => result?,
+            ///         };
+            ///     };
+            ///     assert_eq!(kept, "the peer reads nothing");
+            ///     std::io::Result::Ok(())
+            /// })??;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
+                crate::socket::send(self.io.inner(), bytes)
+            }
+
+            /// As [`try_write`](Self::try_write), from several places.
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// As [`try_write`](Self::try_write).
+            pub fn try_write_vectored(
+                &self,
+                buffers: &[std::io::IoSlice<'_>],
+            ) -> std::io::Result<usize> {
+                crate::socket::send_vectored(self.io.inner(), buffers)
+            }
+
+            /// As [`send_file`](Self::send_file), without waiting for room.
+            ///
+            /// Not a yield point, though it may block the thread as that one may.
+            ///
+            /// # Errors
+            ///
+            /// As [`try_write`](Self::try_write), or what the system says to reading the file.
+            pub fn try_send_file(
+                &self,
+                file: &std::fs::File,
+                offset: u64,
+                count: usize,
+            ) -> std::io::Result<usize> {
+                crate::socket::send_file(self.io.inner(), file, offset, count)
+            }
+
+            /// Waits until the direction is likely to go on, until `at`, or until the fiber is
+            /// woken for another reason: try again after it. Returns false if the time has come
+            /// and nothing has changed. The timeouts of the stream do not apply.
+            ///
+            /// # Blocking
+            ///
+            /// A yield point, unless something changed since the last try. Call it after one that
+            /// would have blocked.
+            ///
+            /// # Cancellation
+            ///
+            /// As [`wait_readable`](Self::wait_readable).
+            ///
+            /// # Errors
+            ///
+            /// As [`wait_readable`](Self::wait_readable).
+            ///
+            /// # Panics
+            ///
+            /// Outside of a fiber.
+            pub fn wait_until(
+                &self,
+                interest: straightline_sched::Interest,
+                at: Option<std::time::Instant>,
+            ) -> std::io::Result<bool> {
+                self.io.wait_until(interest, at)
+            }
+
+            /// Whether the peer has closed its side, or the connection is broken, as far as that
+            /// is known here: a peer that vanished without a word is not gone yet. On Linux what
+            /// has arrived and was not read hides nothing; elsewhere it hides an end behind it.
+            ///
+            /// A peer that has shut down its writing side only, and still reads, looks the same.
+            ///
+            /// Not a yield point.
+            ///
+            /// ```
+            /// use straightline_net::{TcpListener, TcpStream};
+            /// use straightline_sched as sched;
+            ///
+            /// sched::run(|| {
+            ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+            ///     let client = TcpStream::connect(listener.local_addr()?)?;
+            ///     let (stream, _) = listener.accept()?;
+            ///     assert!(!stream.is_peer_gone());
+            ///     drop(client);
+            ///     stream.wait_readable()?; // for the end of the stream
+            ///     assert!(stream.is_peer_gone());
+            ///     std::io::Result::Ok(())
+            /// })??;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn is_peer_gone(&self) -> bool {
+                crate::socket::is_peer_gone(self.io.inner())
+            }
+
+            /// Puts the stream into a set, by which another thread can shut it down; it leaves
+            /// the set that it was in. A simulated stream does not go into any.
+            ///
+            /// Not a yield point.
+            pub fn join_set(&self, set: &crate::StreamSet) {
+                self.io.set_member(set.add(self.io.inner()));
+            }
+        }
+    };
+}
+pub(crate) use impl_tries;
