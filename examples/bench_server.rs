@@ -40,14 +40,15 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_sigquit();
+    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
     let big = Bytes::from(vec![b'x'; 1 << 20]);
     let server = server.build(move |request: &mut Request| answer(request, &big))?;
     println!("listening on http://{}", server.local_addrs()[0]);
-    server.run()
+    server.run()?;
+    Ok(())
 }
 
 fn main() -> ExitCode {

@@ -76,7 +76,7 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
 }
 
 fn serve(args: Args) -> io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_sigquit();
+    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
@@ -91,7 +91,8 @@ fn serve(args: Args) -> io::Result<()> {
     let Address::Tcp(own) = server.local_addrs()[0] else { unreachable!("it listens on TCP") };
     upstreams.get_or_init(|| if args.upstream.is_empty() { vec![own] } else { args.upstream });
     println!("listening on http://{own}");
-    server.run()
+    server.run()?;
+    Ok(())
 }
 
 fn main() -> ExitCode {

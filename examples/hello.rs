@@ -25,13 +25,14 @@ fn hello(request: &mut Request) -> impl IntoResponse {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_sigquit();
+    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
     let server = server.build(hello)?;
     println!("listening on http://{}", server.local_addrs()[0]);
-    server.run()
+    server.run()?;
+    Ok(())
 }
 
 fn main() -> ExitCode {

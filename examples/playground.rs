@@ -183,8 +183,8 @@ impl Hooks for Verbose {
         eprintln!("{peer}: refused: {refusal}");
     }
 
-    fn handler_panicked(&self, peer: &Peer, message: &str) {
-        eprintln!("{peer}: a handler panicked: {message}");
+    fn handler_panicked(&self, peer: &Peer, message: &str, place: Option<&str>) {
+        eprintln!("{peer}: a handler panicked at {}: {message}", place.unwrap_or("?"));
     }
 
     fn response_failed(&self, peer: &Peer, error: &io::Error) {
@@ -221,7 +221,7 @@ fn serve(args: Args) -> io::Result<()> {
         .limits(args.limits.limits())
         .drain_timeout(Duration::from_secs(args.drain_timeout))
         .stop_on_signals()
-        .inspect_on_sigquit();
+        .inspect_on_signals();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
@@ -230,7 +230,8 @@ fn serve(args: Args) -> io::Result<()> {
     }
     let server = server.build(answer)?;
     println!("listening on http://{}", server.local_addrs()[0]);
-    server.run()
+    server.run()?;
+    Ok(())
 }
 
 fn main() -> ExitCode {

@@ -69,7 +69,7 @@ fn history() {
         .collect();
     let answers: u64 = clients.into_iter().map(|client| client.join().expect("no panic")).sum();
 
-    handle.stop();
+    handle.shutdown();
     serving.join().expect("no panic").expect("the server ends well");
     let counters = handle.counters();
     assert_eq!(counters.accepted, counters.closed, "a connection is left: {counters:?}");

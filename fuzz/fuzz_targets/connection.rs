@@ -198,7 +198,7 @@ fn history(behaviour: &Behaviour, bytes: &[u8]) {
     let serving = sched::spawn(|| server.run());
     let answers = deadline(Duration::from_secs(3_600), || behave(behaviour, bytes));
     let answers = answers.expect("it hangs").expect("the network is well");
-    handle.stop();
+    handle.shutdown();
     serving.join().expect("no panic").expect("the server ends well");
     let counters = handle.counters();
     assert_eq!(counters.accepted, counters.closed);

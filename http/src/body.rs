@@ -8,6 +8,7 @@ use http::StatusCode;
 use crate::proto::Refusal;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use crate::server::Timeout;
 
 /// A request's body, read straight from the connection.
 ///
@@ -76,6 +77,9 @@ pub enum BodyError {
     /// [`Limits::body_bytes`](crate::Limits::body_bytes). The client gets the refusal, whatever the
     /// handler returns.
     Refused(Refusal),
+    /// It came too slowly, see [`Timeouts::body`](crate::Timeouts::body). The client gets a 408,
+    /// whatever the handler returns.
+    TimedOut(Timeout),
     /// It, or a line of it, is longer than the handler said, in bytes: 413.
     TooLong(u64),
     /// A line of it is not UTF-8: 400.
@@ -283,6 +287,7 @@ impl fmt::Display for BodyError {
             }
             Self::Disconnected(kind) => write!(f, "the connection broke in a request body: {kind}"),
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::TimedOut(timeout) => timeout.fmt(f),
             Self::TooLong(limit) => write!(f, "more than {limit} bytes"),
             Self::NotText => f.write_str("a line that is not UTF-8"),
             Self::Declined => f.write_str("the client was not asked for its body"),
@@ -296,6 +301,7 @@ impl From<BodyError> for io::Error {
     fn from(error: BodyError) -> Self {
         let kind = match error {
             BodyError::Disconnected(kind) => kind,
+            BodyError::TimedOut(_) => ErrorKind::TimedOut,
             BodyError::Refused(_) | BodyError::NotText => ErrorKind::InvalidData,
             BodyError::TooLong(_) => ErrorKind::FileTooLarge,
             BodyError::Declined => ErrorKind::InvalidInput,
@@ -310,6 +316,7 @@ impl IntoResponse for BodyError {
             Self::Refused(refusal) => refusal.kind.status(),
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, format!("{self}\n")).into_response()

@@ -11,7 +11,8 @@
 //! }
 //!
 //! fn main() -> std::io::Result<()> {
-//!     Server::builder().bind("127.0.0.1:8080").stop_on_signals().build(hello)?.run()
+//!     Server::builder().bind("127.0.0.1:8080").stop_on_signals().build(hello)?.run()?;
+//!     Ok(())
 //! }
 //! ```
 //!
@@ -84,6 +85,7 @@ pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use server::{
-    Address, Builder, Counters, Handler, Hooks, IntoAddress, Peer, Server, ServerHandle,
+    Address, Builder, Capacity, Counters, Full, Handler, Hooks, IntoAddress, OnDisconnect, Pace,
+    Peer, Phase, Server, ServerHandle, ShutdownReport, Timeout, Timeouts, WhenFull,
 };
 pub use signal::StopSignal;

@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::str;
+use std::time::Duration;
 
 use http::{Method, Version, header};
 
 use crate::body::Body;
 use crate::conn::{BodyIn, Buffers, Link};
 use crate::proto::{Head, Headers};
-use crate::server::Peer;
+use crate::server::{OnDisconnect, Pace, Peer, ServerHandle};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
 ///
@@ -37,6 +38,16 @@ impl Request {
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
         let body = BodyIn::new(&buffers.head);
         Self { buffers, link, body }
+    }
+
+    /// Shows the request line to whoever lists the fibers.
+    #[inline]
+    pub(crate) fn tell_label(&self) {
+        let head = self.head();
+        let (start, end) = head.target;
+        let begin = (start as usize).saturating_sub(head.method.as_str().len() + 1);
+        let line = self.buffers.input.unread().get(begin..end as usize);
+        self.buffers.label.set(line.unwrap_or_default());
     }
 
     /// The method.
@@ -185,6 +196,82 @@ impl Request {
             request = request.header(name, value);
         }
         request.body(())
+    }
+
+    /// Gives the handler another [time](crate::Timeouts::handler), from now on: to return its
+    /// response, or for a streamed body to come on. `Duration::MAX` is as long as it likes.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline::{Request, sched};
+    ///
+    /// fn report(request: &mut Request) -> &'static str {
+    ///     request.set_handler_timeout(Duration::from_secs(600));
+    ///     sched::sleep(Duration::from_secs(120)); // a large one
+    ///     "the report\n"
+    /// }
+    /// ```
+    pub fn set_handler_timeout(&mut self, timeout: Duration) {
+        self.link.handler_timeout.set(timeout);
+        self.link.lease.renew(timeout);
+    }
+
+    /// Lets the body come faster or slower than [`Timeouts::body`](crate::Timeouts::body) asks,
+    /// from now on.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::{io, time::Duration};
+    /// use straightline::{Pace, Request};
+    ///
+    /// /// One connection that says something every few minutes.
+    /// fn telemetry(request: &mut Request) -> io::Result<u64> {
+    ///     let idle = Duration::from_secs(600);
+    ///     request.set_body_pace(Pace { idle, bytes_per_second: 0, ..Pace::default() });
+    ///     request.body().copy_to(&mut io::sink())
+    /// }
+    /// ```
+    pub fn set_body_pace(&mut self, pace: Pace) {
+        self.link.reads.restart(pace);
+    }
+
+    /// Says whether this request's handler is to be ended when its client goes away, instead of
+    /// what [`Builder::on_disconnect`](crate::Builder::on_disconnect) says.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline::{OnDisconnect, Request};
+    ///
+    /// fn pay(request: &mut Request) -> &'static str {
+    ///     request.on_disconnect(OnDisconnect::Finish); // whoever hangs up has paid all the same
+    ///     "paid\n"
+    /// }
+    /// ```
+    pub fn on_disconnect(&mut self, what: OnDisconnect) {
+        match what {
+            OnDisconnect::Finish => self.link.unwatch(),
+            OnDisconnect::Cancel => self.link.watch(),
+        }
+    }
+
+    /// A handle to the server that it came to. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::{Request, StatusCode};
+    ///
+    /// fn readyz(request: &mut Request) -> StatusCode {
+    ///     match request.server().is_ready() {
+    ///         true => StatusCode::OK,
+    ///         false => StatusCode::SERVICE_UNAVAILABLE, // a load balancer looks elsewhere
+    ///     }
+    /// }
+    /// ```
+    pub fn server(&self) -> ServerHandle {
+        self.link.shard.handle()
     }
 
     /// The body; empty if the request has none.

@@ -197,7 +197,7 @@ fn a_server_listens_on_several_addresses_with_several_workers() {
     let second = Server::builder().bind(unix.clone()).build(hello).unwrap_err();
     assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
     assert!(second.to_string().contains(&unix), "{second}");
-    first.handle().stop();
+    first.handle().shutdown();
     first.run().unwrap();
 }
 
@@ -222,7 +222,7 @@ fn each_shard_may_have_a_handler_of_its_own() {
     assert_eq!(client.get("/").text(), "1");
     assert_eq!(client.get("/").text(), "2");
     drop(client);
-    handle.stop();
+    handle.shutdown();
     running.join().unwrap().unwrap();
 }
 

@@ -16,7 +16,7 @@ fn idle_connections_are_closed_at_once() {
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "served");
     }
-    server.handle.stop();
+    server.handle.shutdown();
     assert!(clients.iter_mut().all(common::Client::is_at_end));
     let counters = server.join();
     assert_eq!((counters.closed, counters.cut, counters.aborted), (50, 0, 0));
@@ -33,7 +33,7 @@ fn a_request_in_flight_is_answered_and_told_that_the_connection_ends() {
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let handler = told.recv().unwrap();
-    server.handle.stop();
+    server.handle.shutdown();
     // Nobody new: the port is closed while the request is still in flight.
     while TcpStream::connect(server.address).is_ok() {}
     handler.unpark();
@@ -51,7 +51,7 @@ fn a_head_that_had_begun_to_arrive_is_still_served() {
     client.send("GET / HTTP/1.1\r\nHo");
     // Another request on a new connection is behind the first bytes of that one.
     assert_eq!(server.client().get("/").text(), "finished");
-    server.handle.stop();
+    server.handle.shutdown();
     let answer = client.ask("st: a\r\n\r\n");
     assert_eq!((answer.text(), answer.field("connection")), ("finished", Some("close")));
     assert_eq!(server.join().cut, 0);
@@ -77,7 +77,7 @@ fn what_does_not_end_by_the_drain_timeout_is_cut() {
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     told.recv().unwrap();
-    server.handle.stop();
+    server.handle.shutdown();
     assert!(client.is_at_end());
     assert_eq!(server.join().cut, 1);
     drop_told.recv().unwrap();
@@ -94,8 +94,8 @@ fn a_second_stop_does_not_wait() {
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     told.recv().unwrap();
-    server.handle.stop();
-    server.handle.stop();
+    server.handle.shutdown();
+    server.handle.shutdown();
     assert!(client.is_at_end());
     assert_eq!(server.join().cut, 1);
 }
@@ -105,7 +105,7 @@ fn a_handler_may_stop_its_own_server() {
     let (give, given) = mpsc::channel::<straightline::ServerHandle>();
     let given = std::sync::Mutex::new(given);
     let server = serve(move |_: &mut Request| {
-        given.lock().unwrap().recv().unwrap().stop();
+        given.lock().unwrap().recv().unwrap().shutdown();
         "stopping"
     });
     give.send(server.handle.clone()).unwrap();
@@ -130,7 +130,7 @@ fn a_port_can_be_served_again_and_again() {
         let running = std::thread::spawn(move || server.run());
         let mut client = common::Client::connect(local);
         assert_eq!(client.get("/").text(), round.to_string());
-        handle.stop();
+        handle.shutdown();
         assert!(client.is_at_end());
         running.join().unwrap().unwrap();
     }
@@ -142,7 +142,7 @@ fn a_drain_may_take_as_long_as_it_likes() {
     let server = serve_with(configure, |_: &mut Request| "served");
     let mut client = server.client();
     assert_eq!(client.get("/").text(), "served");
-    server.handle.stop();
+    server.handle.shutdown();
     assert!(client.is_at_end());
     assert_eq!(server.join().cut, 0);
 }

@@ -97,7 +97,7 @@ macro_rules! impl_tries {
             ///                     break "the peer reads nothing";
             ///                 }
             ///             }
-            ///             result => result?,
+            ///             result => drop(result?),
             ///         };
             ///     };
             ///     assert_eq!(kept, "the peer reads nothing");
@@ -192,7 +192,7 @@ macro_rules! impl_tries {
             /// # std::io::Result::Ok(())
             /// ```
             pub fn is_peer_gone(&self) -> bool {
-                crate::socket::is_peer_gone(self.io.inner())
+                self.io.source().is_read_closed() || crate::socket::is_peer_gone(self.io.inner())
             }
 
             /// Puts the stream into a set, by which another thread can shut it down; it leaves

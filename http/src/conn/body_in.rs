@@ -10,11 +10,11 @@ use std::io::{self, ErrorKind};
 
 use super::buffers::Input;
 use super::link::{Expectation, Link};
-use super::transport::read;
 use crate::body::BodyError;
 use crate::proto::{
     BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, encode_continue,
 };
+use crate::server::Timeout;
 
 /// The state of a body.
 pub(crate) struct BodyIn {
@@ -32,6 +32,8 @@ pub(crate) struct BodyIn {
     refusal: Option<Refusal>,
     /// How the connection ended in the middle of it.
     cut: Option<ErrorKind>,
+    /// It came too slowly; nothing further is read.
+    timeout: Option<Timeout>,
 }
 
 /// What of a body has not been read.
@@ -46,6 +48,8 @@ pub(super) enum Unread {
     Refused(Refusal),
     /// The connection ended or broke while it was read.
     Cut(ErrorKind),
+    /// It came too slowly.
+    TimedOut(Timeout),
 }
 
 impl BodyIn {
@@ -54,7 +58,16 @@ impl BodyIn {
             BodyLength::Known(bytes) => (bytes, None),
             BodyLength::Chunked => (0, Some(Box::new(ChunkedDecoder::new()))),
         };
-        Self { left, chunked, start: head.end, used: 0, passed: 0, refusal: None, cut: None }
+        Self {
+            left,
+            chunked,
+            start: head.end,
+            used: 0,
+            passed: 0,
+            refusal: None,
+            cut: None,
+            timeout: None,
+        }
     }
 
     /// Bytes that are still to come, if that is known.
@@ -96,15 +109,18 @@ impl BodyIn {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.try_read(input, link, buffer).inspect_err(|error| {
-            if let Some(BodyError::Disconnected(kind)) = BodyError::of(error) {
-                self.cut = Some(kind);
-            }
+        self.try_read(input, link, buffer).inspect_err(|error| match BodyError::of(error) {
+            Some(BodyError::Disconnected(kind)) => self.cut = Some(kind),
+            Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
+            _ => {}
         })
     }
 
     fn try_read(&mut self, input: &mut Input, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
-        let limits = &*link.limits;
+        if let Some(timeout) = self.timeout {
+            return Err(BodyError::TimedOut(timeout).into());
+        }
+        let limits = &link.shard.limits;
         loop {
             let left = match self.advance(input, limits).map_err(BodyError::Refused)? {
                 Some(0) => return Ok(0),
@@ -118,7 +134,7 @@ impl BodyIn {
                 self.used = 0;
                 before_read(link)?;
                 let room = limits.head_bytes + FRAMING_BYTES;
-                match input.fill_waiting(&*link.transport, room).map_err(broken)? {
+                match input.fill_waiting(link, room).map_err(broken)? {
                     0 => return Err(ended_early()),
                     _ => continue,
                 }
@@ -126,7 +142,7 @@ impl BodyIn {
             let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let count = if buffered.is_empty() {
                 before_read(link)?;
-                match read(&*link.transport, &mut buffer[..most]).map_err(broken)? {
+                match link.read(&mut buffer[..most]).map_err(broken)? {
                     0 => return Err(ended_early()),
                     count => {
                         self.passed += count as u64;
@@ -157,6 +173,9 @@ impl BodyIn {
     fn pass_over(&mut self, input: &Input, limits: &Limits) -> Unread {
         if let Some(kind) = self.cut {
             return Unread::Cut(kind);
+        }
+        if let Some(timeout) = self.timeout {
+            return Unread::TimedOut(timeout);
         }
         loop {
             let left = match self.advance(input, limits) {
@@ -224,6 +243,9 @@ fn before_read(link: &Link) -> io::Result<()> {
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` wants it
 fn broken(error: io::Error) -> io::Error {
+    if let Some(timeout @ (Timeout::Body | Timeout::BodyRate)) = Timeout::of(&error) {
+        return BodyError::TimedOut(timeout).into();
+    }
     BodyError::Disconnected(error.kind()).into()
 }
 

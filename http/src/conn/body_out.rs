@@ -209,11 +209,10 @@ impl BodyWriter {
         let mut offset = 0;
         while offset < length {
             let most = usize::try_from(length - offset).map_or(FILE_BYTES, |n| n.min(FILE_BYTES));
-            let count = self.leaving(|link| link.transport.send_file(file, offset, most))?;
+            let count = self.leaving(|link| link.send_file(file, offset, most))?;
             if count == 0 {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
-            self.link.note_written(count);
             offset += count as u64;
         }
         self.framing = Framing::Length(0);
@@ -235,6 +234,7 @@ impl BodyWriter {
             Framing::Chunked => proto::Framing::Chunked,
             Framing::UntilClose => proto::Framing::None,
         };
+        self.shard.counters.respond(response.status);
         self.shard.encoder().encode(
             &mut self.link.output(),
             response.status,
@@ -327,8 +327,10 @@ impl BodyWriter {
     /// Runs what writes to the connection.
     fn leaving<T>(&mut self, write: impl FnOnce(&Link) -> io::Result<T>) -> io::Result<T> {
         let result = write(&self.link);
-        if result.is_err() {
-            self.health = Health::Failed;
+        match &result {
+            // The handler comes on.
+            Ok(_) => self.link.lease.renew(self.link.handler_timeout.get()),
+            Err(_) => self.health = Health::Failed,
         }
         result
     }

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use straightline_sched::sim;
+use straightline_sched::{Label, sim};
 
-use super::transport::{Transport, read};
+use super::link::Link;
+use super::transport::Transport;
 use crate::proto::{Head, HeadParser};
 
 /// What a connection needs while it works on a request, and gives back when it rests.
@@ -16,6 +17,8 @@ pub(crate) struct Buffers {
     pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
     pub(crate) head: Head,
+    /// The request line, for whoever lists the fibers.
+    pub(crate) label: Label,
     /// Tells the pool's simulation that they are alive.
     _alive: Rc<()>,
 }
@@ -55,6 +58,7 @@ impl BufferPool {
                 output: Vec::new(),
                 parser: HeadParser::default(),
                 head: Head::default(),
+                label: Label::new(),
                 _alive: Rc::clone(&self.alive),
             })
         })
@@ -107,15 +111,11 @@ impl Input {
     }
 
     /// As [`fill`](Self::fill), but waits until there is something; 0 is the end of the stream.
-    pub(crate) fn fill_waiting(
-        &mut self,
-        transport: &dyn Transport,
-        bytes_max: usize,
-    ) -> io::Result<usize> {
+    pub(crate) fn fill_waiting(&mut self, link: &Link, bytes_max: usize) -> io::Result<usize> {
         if self.end == self.bytes.len() {
             self.make_room(bytes_max);
         }
-        let count = read(transport, &mut self.bytes[self.end..])?;
+        let count = link.read(&mut self.bytes[self.end..])?;
         self.end += count;
         Ok(count)
     }

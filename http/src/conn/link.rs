@@ -1,20 +1,45 @@
 //! The way to the client: who it is, the stream, and what waits to be written to it.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use straightline_sched::{Interest, Lease, checkpoint, clock};
+
+use super::disconnect::Watch;
+use super::meter::{Meter, Slow};
 use super::transport::Transport;
-use crate::proto::{Limits, begin_chunk, end_chunk};
-use crate::server::Peer;
+use crate::proto::{begin_chunk, end_chunk};
+use crate::server::{Peer, ShardState, Timeout};
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {
     pub(crate) peer: Peer,
-    /// What the client may send.
-    pub(crate) limits: Rc<Limits>,
+    pub(crate) shard: Rc<ShardState>,
     /// Whether the client of the request at hand waits to be told to send its body.
     pub(crate) expectation: Cell<Expectation>,
+    /// Requests that went to the handler.
+    pub(crate) requests: Cell<u64>,
+    /// One is with its handler, or its answer on its way.
+    is_in_flight: Cell<bool>,
+    /// In which sweep of the shard the connection began to rest; 0 while it works.
+    pub(crate) rests_since: Cell<u32>,
+    /// Its rest took too long.
+    pub(crate) is_expired: Cell<bool>,
+    /// What its handlers run under: it ends them when they stand still.
+    pub(crate) lease: Lease,
+    pub(crate) handler_timeout: Cell<Duration>,
+    /// How slowly the client sends the body at hand.
+    pub(crate) reads: Meter,
+    /// How slowly it takes what it is sent.
+    writes: Meter,
+    /// Its client has been too slow.
+    pub(crate) timeout: Cell<Option<Timeout>>,
+    /// The client has gone while a handler ran that wanted to know.
+    pub(crate) is_gone: Cell<bool>,
+    pub(super) watch: Cell<Option<Watch>>,
     /// Responses that were encoded and not yet written. Borrowed while it is being written.
     output: RefCell<Vec<u8>>,
     /// Where in the output the chunk begins that is being filled, if one is. What is written ends
@@ -40,16 +65,46 @@ pub(crate) enum Expectation {
 }
 
 impl Link {
-    pub(crate) fn new(peer: Peer, limits: Rc<Limits>, transport: impl Transport) -> Self {
+    pub(crate) fn new(peer: Peer, shard: Rc<ShardState>, transport: impl Transport) -> Self {
+        let timeouts = shard.timeouts;
         Self {
             peer,
-            limits,
+            shard,
             expectation: Cell::new(Expectation::None),
+            requests: Cell::new(0),
+            is_in_flight: Cell::new(false),
+            rests_since: Cell::new(0),
+            is_expired: Cell::new(false),
+            lease: Lease::new(),
+            handler_timeout: Cell::new(timeouts.handler),
+            reads: Meter::new(timeouts.body),
+            writes: Meter::new(timeouts.write),
+            timeout: Cell::new(None),
+            is_gone: Cell::new(false),
+            watch: Cell::new(None),
             output: RefCell::default(),
             chunk: Cell::new(None),
             written: Cell::new(0),
             leaves_before_park: Cell::new(false),
             transport: Box::new(transport),
+        }
+    }
+
+    /// A request goes to its handler.
+    #[inline]
+    pub(crate) fn begin_request(&self) {
+        self.shard.counters.requests.bump();
+        self.shard.counters.in_flight.bump();
+        self.is_in_flight.set(true);
+    }
+
+    /// It is over, if one was in flight: answered, or never to be.
+    #[inline]
+    pub(crate) fn end_request(&self, is_answered: bool) {
+        if self.is_in_flight.replace(false) {
+            let counters = &self.shard.counters;
+            counters.in_flight.lower();
+            if is_answered { &counters.answered } else { &counters.unanswered }.bump();
         }
     }
 
@@ -99,7 +154,7 @@ impl Link {
         }
     }
 
-    /// Writes everything out, waiting as long as it takes.
+    /// Writes everything out, waiting as long as the client may take.
     ///
     /// A yield point.
     pub(crate) fn flush(&self) -> io::Result<()> {
@@ -110,11 +165,9 @@ impl Link {
         self.end_chunk(&mut output);
         let mut flushing = Flushing { link: self, output: &mut output, written: 0 };
         while let Some(rest) = flushing.rest() {
-            match self.transport.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => flushing.written += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.write(|transport| transport.try_write(rest))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => flushing.written += count,
             }
         }
         Ok(())
@@ -131,21 +184,99 @@ impl Link {
         let mut left = body;
         while !left.is_empty() || flushing.rest().is_some() {
             let rest = flushing.rest().unwrap_or_default();
-            let count =
-                match self.transport.write_vectored(&[IoSlice::new(rest), IoSlice::new(left)]) {
-                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                    Ok(count) => count,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(error),
-                };
+            let slices = [IoSlice::new(rest), IoSlice::new(left)];
+            let count = match self.write(|transport| transport.try_write_vectored(&slices))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => count,
+            };
             left = &left[count.saturating_sub(rest.len())..];
             flushing.written += count;
         }
         Ok(())
     }
 
+    /// Writes some of a file; 0 if it has nothing there.
+    ///
+    /// A yield point.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
+        self.note_written(count);
+        Ok(count)
+    }
+
+    /// Reads at least one byte of a request's body, waiting for it; 0 is the end of the stream.
+    ///
+    /// A yield point.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Before anything is read: it may raise, and what was read would be lost.
+        checkpoint();
+        loop {
+            if self.transport.is_drained() {
+                self.wait_for_client(Interest::Read)?;
+            }
+            match self.transport.try_read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_for_client(Interest::Read)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    return result.inspect(|&count| {
+                        self.reads.moved(count);
+                        self.shard.counters.bytes_read.add(count as u64);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tries to write until some of it has left.
+    #[inline]
+    fn write(
+        &self,
+        mut write: impl FnMut(&dyn Transport) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        // Before anything is written: it may raise, and the count would be lost.
+        checkpoint();
+        loop {
+            match write(&*self.transport) {
+                Ok(count) => {
+                    self.writes.moved(count);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_for_client(Interest::Write)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A wait that the client is responsible for: it counts against the client's pace and not
+    /// against the handler's time.
+    #[cold]
+    fn wait_for_client(&self, interest: Interest) -> io::Result<()> {
+        let meter = if interest == Interest::Read { &self.reads } else { &self.writes };
+        let waiting = Waiting::begin(self, meter);
+        let (until, slow) = meter.patience(waiting.since);
+        let in_time = self.transport.wait_until(interest, until)?;
+        drop(waiting);
+        if in_time {
+            return Ok(());
+        }
+        let timeout = match (interest, slow) {
+            (Interest::Read, Slow::Idle) => Timeout::Body,
+            (Interest::Read, Slow::Rate) => Timeout::BodyRate,
+            (Interest::Write, Slow::Idle) => Timeout::Write,
+            (Interest::Write, Slow::Rate) => Timeout::WriteRate,
+        };
+        self.timeout.set(Some(timeout));
+        Err(io::Error::new(ErrorKind::TimedOut, timeout))
+    }
+
     /// Bytes have left that were never in the output.
     pub(crate) fn note_written(&self, count: usize) {
+        self.shard.counters.bytes_written.add(count as u64);
         self.written.set(self.written.get() + count as u64);
     }
 
@@ -157,6 +288,27 @@ impl Link {
         if !is_being_written {
             let _ = self.flush();
         }
+    }
+}
+
+/// A wait for the client, however it ends.
+struct Waiting<'l> {
+    link: &'l Link,
+    meter: &'l Meter,
+    since: Instant,
+}
+
+impl<'l> Waiting<'l> {
+    fn begin(link: &'l Link, meter: &'l Meter) -> Self {
+        link.lease.renew(Duration::MAX);
+        Self { link, meter, since: clock() }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.meter.waited(clock().saturating_duration_since(self.since));
+        self.link.lease.renew(self.link.handler_timeout.get());
     }
 }
 

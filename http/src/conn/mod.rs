@@ -1,16 +1,21 @@
 //! One connection, as a straight line: read a head, run the handler, write the response, again.
 //!
 //! `serve` is that line. `transport` is what it runs over, `link` that and what waits to be sent,
-//! `buffers` the memory for both ways, `body_in` a request's body, `body_out` a response's that is
-//! written piece by piece, `stream` what becomes of that, `upgrade` another protocol, `linger` the
-//! careful end. A connection between two requests with nothing buffered holds neither a stack nor a
-//! buffer: its line ends there, and readiness starts it again.
+//! `meter` how slow its client is, `buffers` the memory for both ways, `body_in` a request's body,
+//! `body_out` a response's that is written piece by piece, `stream` what becomes of that,
+//! `disconnect` the eye on a client that may go, `faults` what is told of all that goes wrong,
+//! `upgrade` another protocol, `linger` the careful end. A connection between two requests with
+//! nothing buffered holds neither a stack nor a buffer: its line ends there, and readiness starts
+//! it again.
 
 mod body_in;
 mod body_out;
 mod buffers;
+mod disconnect;
+mod faults;
 mod linger;
 mod link;
+mod meter;
 mod serve;
 mod stream;
 mod transport;
@@ -19,6 +24,7 @@ mod upgrade;
 pub(crate) use body_in::BodyIn;
 pub use body_out::BodyWriter;
 pub(crate) use buffers::{BufferPool, Buffers};
+pub(crate) use linger::linger;
 pub(crate) use link::Link;
 pub(crate) use serve::{Connection, Service};
 pub(crate) use transport::Transport;

@@ -1,6 +1,5 @@
 //! The straight line itself.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -9,18 +8,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use http::{Method, StatusCode};
-use slog::{debug, error};
-use straightline_sched::{before_park, checkpoint, is_cancel};
+use slog::error;
+use straightline_sched::{
+    DeadlineExceeded, Interest, before_park, checkpoint, clock, is_cancel, set_label,
+};
 
 use super::body_in::Unread;
 use super::buffers::Buffers;
 use super::linger::linger;
 use super::link::{Expectation, Link};
 use crate::body::BodyError;
-use crate::proto::{self, Framing, Head, Refusal};
+use crate::proto::{self, Framing, Head};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response, has_no_body};
-use crate::server::{Registered, ShardState};
+use crate::response::{Response, has_no_body};
+use crate::server::{OnDisconnect, Registered, ShardState, Timeout};
 
 /// A handler, as the connection sees it.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;
@@ -32,10 +33,8 @@ pub(crate) struct Connection {
     pub(super) flush: Rc<dyn Fn()>,
     pub(super) shard: Rc<ShardState>,
     registered: Registered,
-    /// Requests that went to the handler.
-    requests: Cell<u64>,
     /// It broke, and that is told.
-    is_failed: Cell<bool>,
+    pub(super) is_failed: Cell<bool>,
 }
 
 /// How a stretch of serving ends.
@@ -58,17 +57,22 @@ enum Next {
 }
 
 impl Connection {
-    pub(crate) fn new(link: Rc<Link>, shard: Rc<ShardState>, registered: Registered) -> Self {
+    pub(crate) fn new(link: Rc<Link>, registered: Registered) -> Self {
         let output = Rc::clone(&link);
         let flush = Rc::new(move || output.flush_before_park());
-        Self { link, flush, shard, registered, requests: Cell::new(0), is_failed: Cell::new(false) }
+        let shard = Rc::clone(&link.shard);
+        Self { link, flush, shard, registered, is_failed: Cell::new(false) }
     }
 
     /// Serves until the connection rests or is over: one episode of its fiber.
     pub(crate) fn episode(&self) -> ControlFlow<()> {
+        self.link.rests_since.set(0);
         // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-            Ok(Ok(End::Rest)) => return ControlFlow::Continue(()),
+            Ok(Ok(End::Rest)) => {
+                self.link.rests_since.set(self.shard.sweep());
+                return ControlFlow::Continue(());
+            }
             Ok(Ok(End::Close | End::Cut)) => {}
             Ok(Ok(End::Linger)) => linger(&*self.link.transport),
             Err(payload) => {
@@ -87,12 +91,16 @@ impl Connection {
     fn serve(&self) -> io::Result<End> {
         let mut buffers = self.shard.buffers.take();
         mem::swap(&mut buffers.output, &mut *self.link.output());
+        set_label(Some(&buffers.label));
         let end = loop {
             if let Next::End(end) = self.next(&mut buffers)? {
                 break end;
             }
             let mut request = Request::new(buffers, Rc::clone(&self.link));
             let end = self.exchange(&mut request)?;
+            if !matches!(end, Some(End::Cut)) {
+                self.link.end_request(true);
+            }
             buffers = request.buffers;
             if let Some(end) = end {
                 break end;
@@ -103,6 +111,7 @@ impl Connection {
             self.link.output().clear();
         }
         mem::swap(&mut buffers.output, &mut *self.link.output());
+        set_label(None);
         self.shard.buffers.give(buffers);
         Ok(end)
     }
@@ -111,6 +120,7 @@ impl Connection {
     fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
         let transport = &*self.link.transport;
         let limits = &self.shard.limits;
+        let mut head_until = None;
         loop {
             let Buffers { input, parser, head, .. } = buffers;
             if !input.is_empty() {
@@ -124,21 +134,36 @@ impl Connection {
                 }
             }
             self.link.flush()?;
-            let draining = self.shard.draining.get();
+            let ending = self.shard.draining.get() || self.link.is_expired.get();
             // A read that would block is saved, but not the one before the end: a request may just
             // have come.
-            let read = if transport.is_drained() && !draining {
+            let read = if transport.is_drained() && !ending {
                 Err(ErrorKind::WouldBlock.into())
             } else {
-                input.fill(transport, limits.head_bytes)
+                input.fill(transport, limits.head_bytes).inspect(|&count| {
+                    self.shard.counters.bytes_read.add(count as u64);
+                })
             };
             match read {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock if !input.is_empty() => transport.wait_readable()?,
-                    ErrorKind::WouldBlock if draining => return Ok(Next::End(End::Close)),
+                    ErrorKind::WouldBlock if !input.is_empty() => {
+                        let until = head_until
+                            .get_or_insert_with(|| clock().checked_add(self.shard.timeouts.head));
+                        if !transport.wait_until(Interest::Read, *until)? {
+                            self.refuse_late(Timeout::Head)?;
+                            return Ok(Next::End(End::Linger));
+                        }
+                    }
+                    ErrorKind::WouldBlock if ending => {
+                        if self.link.is_expired.get() {
+                            let is_new = self.link.requests.get() == 0;
+                            self.note_timeout(if is_new { Timeout::Head } else { Timeout::Idle });
+                        }
+                        return Ok(Next::End(End::Close));
+                    }
                     ErrorKind::WouldBlock => {
                         if transport.arm_readable()? {
                             return Ok(Next::End(End::Rest));
@@ -155,18 +180,32 @@ impl Connection {
     /// request is consumed from the buffers.
     #[inline]
     fn exchange(&self, request: &mut Request) -> io::Result<Option<End>> {
-        self.shard.counters.requests.bump();
-        self.requests.set(self.requests.get() + 1);
+        self.link.begin_request();
+        self.link.requests.set(self.link.requests.get() + 1);
+        request.tell_label();
+        self.link.handler_timeout.set(self.shard.timeouts.handler);
+        if request.body.remaining() != Some(0) {
+            self.link.reads.restart(self.shard.timeouts.body);
+        }
         let waits = request.buffers.head.expect_continue;
         self.link.expectation.set(if waits { Expectation::Waiting } else { Expectation::None });
         let service = &*self.shard.service;
         // Earlier responses that wait to be written must not wait for this handler.
         let has_output = !self.link.output().is_empty();
         let flush = has_output.then(|| before_park(Rc::clone(&self.flush)));
-        let outcome = catch_unwind(AssertUnwindSafe(|| service(request)));
+        if self.shard.on_disconnect == OnDisconnect::Cancel {
+            self.link.watch();
+        }
+        if self.shard.is_overloaded() {
+            let response = self.overloaded();
+            return self.answer_unusually(request, &response);
+        }
+        let (lease, timeout) = (&self.link.lease, self.link.handler_timeout.get());
+        let outcome = catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || service(request))));
         drop(flush);
         let response = match outcome {
-            Ok(response) => response,
+            Ok(Ok(response)) => response,
+            Ok(Err(DeadlineExceeded)) => self.expired()?,
             Err(payload) => self.panicked(request, payload),
         };
         let is_connect = *request.method() == Method::CONNECT;
@@ -192,9 +231,11 @@ impl Connection {
     #[inline(always)]
     fn answer(&self, request: &mut Request, response: &Response) -> io::Result<Option<End>> {
         let unread = self.unread(request);
-        if let Unread::Refused(refusal) = unread {
-            // What the handler made of half a body is void, and so is what it answered.
-            return self.refuse_and_settle(request, refusal);
+        // What the handler made of half a body is void, and so is what it answered.
+        match unread {
+            Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
+            Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
+            _ => {}
         }
         let keep_alive = self.may_go_on(request, response) && self.is_skippable(unread);
         self.respond(&request.buffers.head, response, keep_alive)?;
@@ -206,7 +247,7 @@ impl Connection {
         request.buffers.head.keep_alive
             && !response.close
             && !self.shard.draining.get()
-            && self.requests.get() < self.link.limits.requests
+            && self.link.requests.get() < self.shard.limits.requests
     }
 
     /// Whether what is left of a request's body is worth reading, to go on behind it.
@@ -217,7 +258,7 @@ impl Connection {
             Unread::Nothing => true,
             Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && comes(),
             Unread::Unknown => comes(),
-            Unread::Refused(_) | Unread::Cut(_) => false,
+            Unread::Refused(_) | Unread::Cut(_) | Unread::TimedOut(_) => false,
         }
     }
 
@@ -230,6 +271,7 @@ impl Connection {
         unread: Unread,
         keep_alive: bool,
     ) -> io::Result<Option<End>> {
+        self.link.unwatch();
         let goes_on = keep_alive && (unread == Unread::Nothing || self.skip(request)?);
         let input = &mut request.buffers.input;
         input.consume(request.body.end());
@@ -245,8 +287,14 @@ impl Connection {
     /// Encodes a response; a large body is written at once, a small one waits for company.
     #[allow(clippy::inline_always)]
     #[inline(always)]
-    fn respond(&self, head: &Head, response: &Response, keep_alive: bool) -> io::Result<()> {
+    pub(super) fn respond(
+        &self,
+        head: &Head,
+        response: &Response,
+        keep_alive: bool,
+    ) -> io::Result<()> {
         let mut output = self.link.output();
+        self.shard.counters.respond(response.status);
         self.shard.encoder().encode(
             &mut output,
             response.status,
@@ -280,12 +328,16 @@ impl Connection {
             match request.read_body(&mut scratch) {
                 Ok(0) => return Ok(true),
                 Ok(count) => skipped += count as u64,
-                Err(error) => match request.body.refusal() {
-                    Some(refusal) => {
+                Err(error) => match (request.body.refusal(), BodyError::of(&error)) {
+                    (Some(refusal), _) => {
                         self.note_refusal(refusal);
                         return Ok(false);
                     }
-                    None => return Err(error),
+                    (None, Some(BodyError::TimedOut(timeout))) => {
+                        self.note_timeout(timeout);
+                        return Ok(false);
+                    }
+                    (None, _) => return Err(error),
                 },
             }
         }
@@ -295,100 +347,12 @@ impl Connection {
     /// What is left of a request's body, beyond what has been received.
     #[inline]
     pub(super) fn unread(&self, request: &mut Request) -> Unread {
-        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.link.limits);
+        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.shard.limits);
         if let Unread::Cut(kind) = unread {
             // A handler that was told so has answered all the same; there may be nobody to read it.
             self.note_failure(&BodyError::Disconnected(kind).into());
         }
         unread
-    }
-
-    /// The connection broke, or ended too early: told once.
-    #[cold]
-    fn note_failure(&self, error: &io::Error) {
-        if self.is_failed.replace(true) {
-            return;
-        }
-        self.shard.counters.aborted.bump();
-        self.shard.hooks.connection_failed(&self.link.peer, error);
-        debug!(
-            self.shard.logger, "connection failed";
-            "peer" => %self.link.peer, "error" => %error
-        );
-    }
-
-    pub(super) fn note_refusal(&self, refusal: Refusal) {
-        self.shard.counters.refused.bump();
-        self.shard.hooks.refused(&self.link.peer, refusal);
-        debug!(
-            self.shard.logger, "request refused";
-            "peer" => %self.link.peer, "reason" => %refusal,
-            "status" => refusal.kind.status().as_u16()
-        );
-    }
-
-    /// Answers a request that is not served; the connection has to end.
-    #[cold]
-    fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<()> {
-        self.note_refusal(refusal);
-        let text = format!("{}\n", refusal.kind.text());
-        let response = (refusal.kind.status(), text).into_response();
-        let method = if is_head { Method::HEAD } else { Method::GET };
-        self.respond(&Head { method, minor: 1, ..Head::default() }, &response, false)?;
-        self.link.flush()
-    }
-
-    /// The same for one that has got to a handler.
-    #[cold]
-    pub(super) fn refuse_and_settle(
-        &self,
-        request: &Request,
-        refusal: Refusal,
-    ) -> io::Result<Option<End>> {
-        self.refuse(refusal, request.method() == Method::HEAD)?;
-        Ok(Some(End::Linger))
-    }
-
-    /// A handler returned what it may not, and the client gets something else.
-    pub(super) fn note_misuse(&self, message: &'static str, status: StatusCode) {
-        self.shard.counters.failed_responses.bump();
-        self.shard.hooks.response_failed(&self.link.peer, &io::Error::other(message));
-        error!(self.shard.logger, "{message}"; "status" => status.as_u16());
-    }
-
-    #[cold]
-    pub(super) fn panicked(&self, request: &Request, payload: Box<dyn Any + Send>) -> Response {
-        self.note_panic(request.method(), request.target(), payload);
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
-    }
-
-    pub(super) fn note_panic(&self, method: &Method, target: &str, payload: Box<dyn Any + Send>) {
-        if is_cancel(&*payload) {
-            resume_unwind(payload);
-        }
-        self.shard.counters.panicked.bump();
-        let message = payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("(no message)");
-        self.shard.hooks.handler_panicked(&self.link.peer, message);
-        error!(
-            self.shard.logger, "a handler panicked";
-            "peer" => %self.link.peer, "method" => %method, "target" => target,
-            "message" => message
-        );
-    }
-
-    /// A handler could not complete its response.
-    pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
-        self.shard.counters.failed_responses.bump();
-        self.shard.hooks.response_failed(&self.link.peer, error);
-        error!(
-            self.shard.logger, "a response could not be completed";
-            "peer" => %self.link.peer, "method" => %request.method(), "target" => request.target(),
-            "error" => %error
-        );
     }
 }
 
@@ -415,8 +379,12 @@ fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> Framin
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.link.unwatch();
+        // One that was being answered is answered no more.
+        self.link.end_request(false);
         self.shard.counters.closed.bump();
-        self.registered.leave(&self.shard);
+        self.shard.hooks.connection_closed(&self.link.peer);
+        self.registered.leave(&self.link);
     }
 }
 

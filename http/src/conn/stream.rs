@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use http::{HeaderValue, Method, StatusCode, header};
+use straightline_sched::DeadlineExceeded;
 
 use super::body_in::Unread;
 use super::body_out::BodyWriter;
@@ -23,6 +24,8 @@ enum Failure {
     /// What the handler, or the connection, said.
     Error(io::Error),
     Panic(Box<dyn Any + Send>),
+    /// It took too long, or its client has gone.
+    Expired,
 }
 
 impl Connection {
@@ -80,19 +83,24 @@ impl Connection {
         let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
         let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
         let mut body = BodyWriter::new(link, shard, flush, response, length, minor, keep_alive);
-        let written = catch_unwind(AssertUnwindSafe(|| write(request, &mut body)));
+        let (lease, timeout) = (&self.link.lease, self.link.handler_timeout.get());
+        let written =
+            catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
         let failure = match written {
-            Ok(Ok(())) => body.finish().err().map(Failure::Error),
-            Ok(Err(error)) => Some(Failure::Error(error)),
+            Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
+            Ok(Ok(Err(error))) => Some(Failure::Error(error)),
+            Ok(Err(DeadlineExceeded)) => Some(Failure::Expired),
             Err(payload) => Some(Failure::Panic(payload)),
         };
         let unread = self.unread(request);
         if let Some(failure) = failure {
             return self.give_up(request, unread, &body, failure, begin);
         }
-        if let Unread::Refused(refusal) = unread {
+        match unread {
             // The response is whole, and the handler has not asked for this part of the body.
-            self.note_refusal(refusal);
+            Unread::Refused(refusal) => self.note_refusal(refusal),
+            Unread::TimedOut(timeout) => self.note_timeout(timeout),
+            _ => {}
         }
         let keep_alive = body.keep_alive() && self.is_skippable(unread);
         self.settle(request, unread, keep_alive)
@@ -111,18 +119,29 @@ impl Connection {
         let is_untouched = self.link.take_back(begin);
         let failure = match failure {
             Failure::Panic(payload) => Err(self.panicked(request, payload)),
+            Failure::Expired => Err(self.expired()?),
             Failure::Error(error) => Ok(error),
         };
-        if let Unread::Refused(refusal) = unread {
-            // On account of the request's body: the client's fault.
-            if is_untouched {
+        // On account of the request's body: the client's fault.
+        match unread {
+            Unread::Refused(refusal) if is_untouched => {
                 return self.refuse_and_settle(request, refusal);
             }
-            self.note_refusal(refusal);
-            return self.cut(body);
+            Unread::TimedOut(timeout) if is_untouched => {
+                return self.refuse_late_and_settle(request, timeout);
+            }
+            Unread::Refused(refusal) => {
+                self.note_refusal(refusal);
+                return self.cut(body);
+            }
+            Unread::TimedOut(timeout) => {
+                self.note_timeout(timeout);
+                return self.cut(body);
+            }
+            _ => {}
         }
         let response = match failure {
-            Err(panicked) => panicked,
+            Err(response) => response,
             Ok(error) if body.has_failed() => return Err(error),
             Ok(error) => match BodyError::of(&error) {
                 Some(BodyError::Disconnected(_)) if !is_untouched => return Err(error),
@@ -163,6 +182,7 @@ impl Connection {
         match self.unread(request) {
             Unread::Nothing => {}
             Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
+            Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
             Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => {
                 if !self.skip(request)? {
                     let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -170,11 +190,14 @@ impl Connection {
                 }
             }
         }
+        self.shard.counters.respond(response.status);
         let encoder = self.shard.encoder();
         encoder.encode_upgrade(&mut self.link.output(), response.status, &response.fields);
         drop(encoder);
         self.link.flush()?;
 
+        // What follows is no request any more.
+        self.link.end_request(true);
         let (method, target) = (request.method().clone(), request.target().to_owned());
         let input = &mut request.buffers.input;
         let early = input.unread()[request.body.end()..].to_vec();

@@ -1,50 +1,41 @@
 //! What a connection runs over: plain sockets today, whatever has these few calls tomorrow.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::time::Instant;
 
-use straightline_net::{TcpStream, UnixStream};
-use straightline_sched::checkpoint;
+use straightline_net::{StreamSet, TcpStream, UnixStream};
+use straightline_sched::Interest;
 
-/// A byte stream with a fiber's way of waiting.
+/// A byte stream that never waits by itself; the [`Link`](super::Link) knows how long to.
 pub(crate) trait Transport: 'static {
     /// Reads what is there; `WouldBlock` when nothing is.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     /// The last read proved that nothing is left: to try again before waiting is hardly worth it.
     fn is_drained(&self) -> bool;
-    /// Waits until a read is likely to succeed; may return early.
-    fn wait_readable(&self) -> io::Result<()>;
     /// Has the fiber woken when a read is likely to succeed; false if one is now.
     fn arm_readable(&self) -> io::Result<bool>;
-    /// As [`write`](Self::write), from several places.
-    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Writes some of it, waiting until that is possible.
-    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Writes some of a file, waiting until that is possible; 0 if it has nothing there.
-    fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize>;
-    /// Has the close look like an accident to the peer, where there is a way.
+    /// Writes what there is room for; `WouldBlock` when there is none.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// As [`try_write`](Self::try_write), from several places.
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// As [`try_write`](Self::try_write), from a file; 0 if it has nothing there.
+    fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize>;
+    /// Waits until that direction is likely to go on, but not beyond that time; false if it has
+    /// come. May return early. After a try that would have blocked.
+    ///
+    /// A yield point.
+    fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool>;
+    /// Whether the client has closed its side, or the connection is broken.
+    fn is_peer_gone(&self) -> bool;
+    /// Has the close look like an accident to the peer, where there is a way; what was written and
+    /// not yet sent is given up.
     fn reset_on_close(&self);
     /// Tells the peer that nothing more will be written.
     fn shutdown_write(&self) -> io::Result<()>;
-}
-
-/// Reads at least one byte, waiting for it; 0 is the end of the stream.
-///
-/// A yield point.
-pub(crate) fn read(transport: &dyn Transport, buffer: &mut [u8]) -> io::Result<usize> {
-    // Before anything is read: it may raise, and what was read would be lost.
-    checkpoint();
-    loop {
-        if transport.is_drained() {
-            transport.wait_readable()?;
-        }
-        match transport.try_read(buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => transport.wait_readable()?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+    /// Lets others shut it down.
+    fn join_set(&self, set: &StreamSet);
 }
 
 macro_rules! transport {
@@ -58,24 +49,28 @@ macro_rules! transport {
                 self.is_drained()
             }
 
-            fn wait_readable(&self) -> io::Result<()> {
-                self.wait_readable()
-            }
-
             fn arm_readable(&self) -> io::Result<bool> {
                 self.arm_readable()
             }
 
-            fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-                (&mut &*self).write_vectored(slices)
+            fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+                self.try_write(bytes)
             }
 
-            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-                (&mut &*self).write(bytes)
+            fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                self.try_write_vectored(slices)
             }
 
-            fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
-                self.send_file(file, offset, count)
+            fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+                self.try_send_file(file, offset, count)
+            }
+
+            fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
+                self.wait_until(interest, at)
+            }
+
+            fn is_peer_gone(&self) -> bool {
+                self.is_peer_gone()
             }
 
             fn reset_on_close(&self) {
@@ -84,6 +79,10 @@ macro_rules! transport {
 
             fn shutdown_write(&self) -> io::Result<()> {
                 self.shutdown(Shutdown::Write)
+            }
+
+            fn join_set(&self, set: &StreamSet) {
+                self.join_set(set);
             }
         }
     };

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
 
+use straightline_sched::{Interest, checkpoint};
+
 use super::link::Link;
-use super::transport::read;
+use super::transport::Transport;
 use crate::server::Peer;
 
 /// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
@@ -65,6 +67,29 @@ impl Upgraded {
         self.link.transport.shutdown_write()
     }
 
+    /// Tries until it is done, with nobody's patience but the protocol's.
+    fn wait(
+        &self,
+        interest: Interest,
+        mut attempt: impl FnMut(&dyn Transport) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        // Before anything is done: it may raise, and what was read would be lost.
+        checkpoint();
+        let transport = &*self.link.transport;
+        loop {
+            if interest == Interest::Read && transport.is_drained() {
+                transport.wait_until(interest, None)?;
+            }
+            match attempt(transport) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    transport.wait_until(interest, None)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
     fn read_early(&self, buffer: &mut [u8]) -> usize {
         let (early, at) = &mut *self.early.borrow_mut();
         let count = buffer.len().min(early.len() - *at);
@@ -82,7 +107,7 @@ impl Read for &Upgraded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.read_early(buffer) {
             0 if buffer.is_empty() => Ok(0),
-            0 => read(&*self.link.transport, buffer),
+            0 => self.wait(Interest::Read, |transport| transport.try_read(buffer)),
             count => Ok(count),
         }
     }
@@ -91,12 +116,12 @@ impl Read for &Upgraded {
 impl Write for &Upgraded {
     /// A yield point, see [`Upgraded`](Upgraded#blocking).
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.link.transport.write(bytes)
+        self.wait(Interest::Write, |transport| transport.try_write(bytes))
     }
 
     /// A yield point, as `write`.
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.link.transport.write_vectored(buffers)
+        self.wait(Interest::Write, |transport| transport.try_write_vectored(buffers))
     }
 
     /// Does nothing: there is no buffer here. Not a yield point.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use slog::warn;
 use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
-use straightline_sched::{checkpoint, park_timeout, spawn_episodes};
+use straightline_sched::{self as sched, checkpoint, park_timeout, spawn_episodes};
 
 use super::address::Peer;
-use super::running::{Phase, Shared};
+use super::capacity::{Full, WhenFull};
 use super::shard::ShardState;
-use crate::conn::{Connection, Link, Transport};
+use super::shared::Phase;
+use crate::conn::{Connection, Link, Transport, linger};
 
 /// An open socket on its way to its shard.
 #[derive(Debug)]
@@ -20,16 +21,26 @@ pub(super) enum Listener {
     Unix(BoundUnixListener),
 }
 
+impl Listener {
+    /// Another descriptor of the same socket.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
+}
+
 /// Accepts until the server is stopped, and then what had been waiting already.
-pub(super) fn accept_loop(listener: Listener, state: &Rc<ShardState>, shared: &Shared) {
+pub(super) fn accept_loop(listener: Listener, state: &Rc<ShardState>) {
     let result = match listener {
         Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, Peer::Tcp(peer)));
-            accept_from(accept, || listener.wait_readable(), state, shared)
+            accept_from(accept, || listener.wait_readable(), state)
         }),
         Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
-            accept_from(accept, || listener.wait_readable(), state, shared)
+            accept_from(accept, || listener.wait_readable(), state)
         }),
     };
     if let Err(error) = result {
@@ -43,18 +54,27 @@ fn accept_from<T: Transport>(
     accept: impl Fn() -> io::Result<(T, Peer)>,
     wait: impl Fn() -> io::Result<()>,
     state: &Rc<ShardState>,
-    shared: &Shared,
 ) -> io::Result<()> {
     let mut pause = PAUSE_MIN;
+    let is_ending = || state.shared.phase() > Phase::Unready;
     loop {
+        if state.capacity.when_full == WhenFull::Wait && has_no_room(state) {
+            if is_ending() {
+                return Ok(());
+            }
+            // Whoever leaves another shard does not say so here.
+            state.await_leave();
+            park_timeout(LOOK_AGAIN);
+            continue;
+        }
         match accept() {
             Ok((stream, peer)) => {
                 pause = PAUSE_MIN;
-                open(stream, peer, state);
+                admit(stream, peer, state);
                 checkpoint();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if shared.phase() > Phase::Serving {
+                if is_ending() {
                     return Ok(());
                 }
                 wait()?;
@@ -69,7 +89,7 @@ fn accept_from<T: Transport>(
                 // Descriptors or memory ran out: they come back when connections close, and trying
                 // at once would only take the thread away from those. One line a pause.
                 warn!(state.logger, "accept failed"; "error" => %error, "pause" => ?pause);
-                if shared.phase() > Phase::Serving {
+                if is_ending() {
                     return Ok(());
                 }
                 park_timeout(pause);
@@ -79,15 +99,68 @@ fn accept_from<T: Transport>(
     }
 }
 
+fn has_no_room(state: &ShardState) -> bool {
+    let capacity = &state.capacity;
+    state.shared.connections() >= capacity.connections as u64
+        || state.shared.in_flight() >= capacity.in_flight as u64
+}
+
+/// Starts a connection, or turns it away.
+fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
+    let capacity = &state.capacity;
+    if state.shared.connections() >= capacity.connections as u64 {
+        return turn_away(stream, &peer, Full::Connections, state);
+    }
+    let most = capacity.connections_per_peer;
+    if most != usize::MAX && !state.shared.peers.enter(&peer, most) {
+        return turn_away(stream, &peer, Full::Peer, state);
+    }
+    open(stream, peer, state);
+}
+
 /// Starts a connection's fiber.
 fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.counters.accepted.bump();
-    let registered = state.register();
+    state.hooks.connection_opened(&peer);
+    stream.join_set(&state.counters.slot().streams);
+    let link = Rc::new(Link::new(peer, Rc::clone(state), stream));
+    let registered = state.register(&link);
     let key = registered.key();
-    let link = Rc::new(Link::new(peer, Rc::clone(&state.limits), stream));
-    let connection = Connection::new(link, Rc::clone(state), registered);
+    let connection = Connection::new(link, registered);
     let fiber = spawn_episodes(move || connection.episode());
     state.set_fiber(key, fiber.fiber());
+}
+
+/// Tells a client that there is no room for it.
+fn turn_away<T: Transport>(stream: T, peer: &Peer, why: Full, state: &Rc<ShardState>) {
+    state.counters.turned_away.bump();
+    state.hooks.turned_away(peer, why);
+    // A socket that is new has room for this.
+    let is_told = stream.try_write(&state.refusal).is_ok();
+    let refusing = state.refusing.get();
+    if !is_told || refusing >= REFUSING_MAX {
+        // A client that has sent something may see a reset before the answer.
+        return;
+    }
+    state.refusing.set(refusing + 1);
+    let here = Rc::clone(state);
+    let told = sched::Builder::new().name("turned away").spawn(move || {
+        let _one = Refusing(here);
+        linger(&stream);
+    });
+    if told.is_err() {
+        // There is no stack for it, and it is closed.
+        state.refusing.set(refusing);
+    }
+}
+
+/// A client that is being turned away.
+struct Refusing(Rc<ShardState>);
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.0.refusing.set(self.0.refusing.get() - 1);
+    }
 }
 
 /// The client gave up between its handshake and our accept; the next one may be fine.
@@ -103,3 +176,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 /// The longest such pause. Arbitrary: what a waiting client hardly notices.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// A client that waits for room hardly notices it either.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How many clients of a shard that are turned away are seen off carefully at a time, each for up
+/// to a second. Arbitrary: the stacks that takes are no burden; beyond it a flood is cut short.
+const REFUSING_MAX: usize = 128;

@@ -12,13 +12,16 @@ use std::time::Duration;
 
 use slog::{Discard, Logger, error, o};
 use straightline_net::{BoundUnixListener, ListenOptions};
-use straightline_sched::{Reporter, sim};
+use straightline_sched::{Report, sim};
 
 use super::accept::Listener;
 use super::address::{Address, IntoAddress};
+use super::capacity::Capacity;
 use super::hooks::{Hooks, NoHooks};
-use super::running::{Server, Shared};
+use super::running::Server;
+use super::shared::Shared;
 use super::signals::SignalThread;
+use super::timeouts::Timeouts;
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;
@@ -42,7 +45,7 @@ pub struct Builder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
     stop_on_signals: bool,
-    inspect_on_sigquit: bool,
+    inspect_on_signals: bool,
 }
 
 /// What every shard is told.
@@ -50,11 +53,40 @@ pub struct Builder {
 pub(super) struct Config {
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) capacity: Capacity,
+    pub(super) on_disconnect: OnDisconnect,
+    pub(super) ready_delay: Duration,
     pub(super) drain_timeout: Duration,
+    pub(super) stuck_limit: Option<Duration>,
+    pub(super) replacements: usize,
     pub(super) stack_bytes: usize,
     pub(super) logger: Logger,
-    pub(super) reporter: Reporter,
+    /// There is a logger, which hears of fibers that misbehave.
+    has_logger: bool,
     pub(super) hooks: Arc<dyn Hooks>,
+}
+
+/// What becomes of a handler whose client goes away: closes the connection, or its side of it, or
+/// breaks it. A client that vanishes without a word is not noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// It works on, and finds out when it reads or writes. The default: what was begun is done, and
+    /// clients that close their side after the request are answered.
+    Finish,
+    /// It unwinds at its next yield point. It is noticed at once if the handler waits then.
+    Cancel,
+}
+
+impl Config {
+    /// Fibers that misbehave are told to the logger, and without one on standard error.
+    pub(super) fn tell_report(&self, report: &Report) {
+        if self.has_logger {
+            error!(self.logger, "{report}");
+        } else {
+            eprintln!("straightline: {report}");
+        }
+    }
 }
 
 /// A function from a request to a response: what [`Builder::build`] takes.
@@ -101,14 +133,20 @@ impl Builder {
             config: Config {
                 workers: None,
                 limits: Limits::default(),
+                timeouts: Timeouts::default(),
+                capacity: Capacity::default(),
+                on_disconnect: OnDisconnect::Finish,
+                ready_delay: Duration::ZERO,
                 drain_timeout: Duration::from_secs(30),
+                stuck_limit: Some(Duration::from_secs(10)),
+                replacements: 4,
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
                 logger: Logger::root(Discard, o!()),
-                reporter: Reporter::default(),
+                has_logger: false,
                 hooks: Arc::new(NoHooks),
             },
             stop_on_signals: false,
-            inspect_on_sigquit: false,
+            inspect_on_signals: false,
         }
     }
 
@@ -138,6 +176,48 @@ impl Builder {
         self
     }
 
+    /// How long the server waits for its clients and handlers.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// How many clients and requests it takes at a time, and what becomes of the others.
+    pub fn capacity(mut self, capacity: Capacity) -> Self {
+        self.config.capacity = capacity;
+        self
+    }
+
+    /// Whether handlers are ended whose client goes away. Default: [`OnDisconnect::Finish`].
+    pub fn on_disconnect(mut self, what: OnDisconnect) -> Self {
+        self.config.on_disconnect = what;
+        self
+    }
+
+    /// How long a shard's thread may be kept by one handler that does not wait, before another
+    /// shard takes over its listeners, and its clients are disconnected; `None` for never. If the
+    /// handler ever comes to a yield point, it is cancelled, and its shard ends. Default: ten
+    /// seconds, as it costs the clients of that shard their connections; what computes for long
+    /// belongs into [`sched::offload`](straightline_sched::offload).
+    pub fn stuck_limit(mut self, limit: Option<Duration>) -> Self {
+        self.config.stuck_limit = limit;
+        self
+    }
+
+    /// How many shards may be stuck and replaced at a time. Default: 4. Each keeps its thread, and
+    /// a core if it computes.
+    pub fn replacements(mut self, count: usize) -> Self {
+        self.config.replacements = count;
+        self
+    }
+
+    /// How long a stop goes on to serve, while [`ServerHandle::is_ready`](super::ServerHandle)
+    /// says no, before it closes the port: for a load balancer to notice. Default: not at all.
+    pub fn ready_delay(mut self, delay: Duration) -> Self {
+        self.config.ready_delay = delay;
+        self
+    }
+
     /// How long a stop waits for requests in flight before it cuts them. Default: 30 seconds, what
     /// process managers usually grant.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
@@ -157,9 +237,8 @@ impl Builder {
     /// Fibers that misbehave ([`sched::Report`](straightline_sched::Report)) are told there as
     /// errors too; by default on standard error.
     pub fn logger(mut self, logger: Logger) -> Self {
-        let errors = logger.clone();
-        self.config.reporter = Reporter::new(move |report| error!(errors, "{report}"));
         self.config.logger = logger;
+        self.config.has_logger = true;
         self
     }
 
@@ -176,10 +255,11 @@ impl Builder {
         self
     }
 
-    /// Lists every fiber on standard error at SIGQUIT (`kill -QUIT`, Ctrl-\\ in a terminal), with
-    /// the backtraces of up to 64 of each shard; the server goes on.
-    pub fn inspect_on_sigquit(mut self) -> Self {
-        self.inspect_on_sigquit = true;
+    /// Lists every fiber on standard error at SIGUSR1 or SIGQUIT (Ctrl-\\ in a terminal): its age,
+    /// its request line, what it waits for and since when, with the backtraces of up to 64 of each
+    /// shard. The server goes on.
+    pub fn inspect_on_signals(mut self) -> Self {
+        self.inspect_on_signals = true;
         self
     }
 
@@ -256,9 +336,10 @@ impl Builder {
                 shard.push(listener);
             }
         }
-        let shared = Shared::new(self.config, factory, local, workers);
+        let shared = Shared::new(self.config, factory, local);
+        (0..workers).for_each(|_| drop(shared.add_slot()));
         let signals =
-            SignalThread::install(&shared, self.stop_on_signals, self.inspect_on_sigquit)?;
+            SignalThread::install(&shared, self.stop_on_signals, self.inspect_on_signals)?;
         Ok(Server::new(shared, shards, signals))
     }
 }

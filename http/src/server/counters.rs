@@ -5,14 +5,35 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that one thread raises and every thread may read.
+use http::StatusCode;
+
+use super::timeouts::Timeout;
+
+/// A number that one thread changes and every thread may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one. Only the shard that owns the counter may call it.
+    /// Adds one. Only the shard that owns the counter may call it, here and below.
+    #[inline]
     pub(crate) fn bump(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.get() + count, Ordering::Relaxed);
+    }
+
+    /// Takes one away.
+    #[inline]
+    pub(crate) fn lower(&self) {
+        self.0.store(self.get() - 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -20,22 +41,36 @@ macro_rules! counters {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         /// What a server has seen since it was built.
         ///
-        /// Always `accepted >= closed`; the difference is the number of open connections.
+        /// Always `accepted >= closed`; the difference is the number of open connections. And
+        /// always `requests = answered + unanswered + in_flight`.
+        ///
+        /// The numbers of different shards, and of one that is at work, are read one after the
+        /// other: exact sums are those of a server at rest.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters {
             $($(#[$doc])+ pub $name: u64,)+
+            /// Responses by the hundreds of their status, 1xx first; those to refused requests
+            /// included.
+            pub responses: [u64; 5],
+            /// Timeouts, in the order of [`Timeout::ALL`].
+            pub timeouts: [u64; Timeout::ALL.len()],
         }
 
         /// One shard's counters.
         #[derive(Debug, Default)]
         pub(crate) struct ShardCounters {
             $(pub(crate) $name: Counter,)+
+            responses: [Counter; 5],
+            timeouts: [Counter; Timeout::ALL.len()],
         }
 
         impl ShardCounters {
             pub(crate) fn add_to(&self, sum: &mut Counters) {
-                $(sum.$name += self.$name.0.load(Ordering::Relaxed);)+
+                $(sum.$name += self.$name.get();)+
+                let responses = sum.responses.iter_mut().zip(&self.responses);
+                let timeouts = sum.timeouts.iter_mut().zip(&self.timeouts);
+                responses.chain(timeouts).for_each(|(sum, counter)| *sum += counter.get());
             }
         }
     };
@@ -46,13 +81,27 @@ counters! {
     accepted,
     /// Connections that are over, for whatever reason.
     closed,
-    /// Requests whose head was read and that went to the handler.
+    /// Connections that were turned away, because there were [too many](crate::Capacity). They are
+    /// not among the accepted ones.
+    turned_away,
+    /// Requests whose head was read and taken.
     requests,
+    /// Requests whose response the server has made, whoever may have got it.
+    answered,
+    /// Requests without a whole response: their connection broke, or was cut.
+    unanswered,
+    /// Requests that are neither yet: a number of now.
+    in_flight,
+    /// Requests that were answered with a 503, because there were [too many](crate::Capacity) in
+    /// flight.
+    overloaded,
     /// Requests refused, before a handler saw them or for their body; see
     /// [`RefusalKind`](crate::RefusalKind).
     refused,
     /// Handlers that panicked; their clients saw a 500, or the connection end.
     panicked,
+    /// Handlers that were ended because their time was over, or their client gone.
+    cancelled,
     /// Responses that a handler could not complete, or may not give; their clients saw an error or
     /// the connection end.
     failed_responses,
@@ -62,4 +111,41 @@ counters! {
     accept_errors,
     /// Connections cut at the end of a drain.
     cut,
+    /// Connections that a shutdown found at rest, and closed.
+    closed_at_rest,
+    /// Connections that a shutdown found at work, and that ended in time.
+    drained,
+    /// Bytes that came from clients.
+    bytes_read,
+    /// Bytes that were written to clients.
+    bytes_written,
+}
+
+impl Counters {
+    /// How often that time was over.
+    ///
+    /// ```
+    /// use straightline::{Request, Server, Timeout};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "")?;
+    /// assert_eq!(server.handle().counters().timed_out(Timeout::Head), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn timed_out(&self, timeout: Timeout) -> u64 {
+        self.timeouts[timeout as usize]
+    }
+}
+
+impl ShardCounters {
+    /// Counts a response.
+    #[inline]
+    pub(crate) fn respond(&self, status: StatusCode) {
+        // A status of 600 or more exists for the types only.
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5);
+        self.responses[class - 1].bump();
+    }
+
+    pub(crate) fn timeouts(&self, timeout: Timeout) -> &Counter {
+        &self.timeouts[timeout as usize]
+    }
 }

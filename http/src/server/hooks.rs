@@ -2,7 +2,12 @@
 
 use std::io;
 
+use straightline_sched::Report;
+
 use super::address::Peer;
+use super::capacity::Full;
+use super::shared::Phase;
+use super::timeouts::Timeout;
 use crate::proto::Refusal;
 
 /// Told of every fault, as it happens; each method does nothing by default.
@@ -31,14 +36,45 @@ use crate::proto::Refusal;
 /// # std::io::Result::Ok(())
 /// ```
 pub trait Hooks: Send + Sync + 'static {
+    /// A connection was accepted.
+    fn connection_opened(&self, peer: &Peer) {
+        let _ = peer;
+    }
+
+    /// A connection is over, whatever else was told of it.
+    fn connection_closed(&self, peer: &Peer) {
+        let _ = peer;
+    }
+
+    /// A connection was turned away at the door.
+    fn turned_away(&self, peer: &Peer, why: Full) {
+        let _ = (peer, why);
+    }
+
+    /// A request got a 503, as too many are in flight.
+    fn overloaded(&self, peer: &Peer) {
+        let _ = peer;
+    }
+
+    /// Some time was over. What came of it says [`Timeouts`](crate::Timeouts).
+    fn timed_out(&self, peer: &Peer, timeout: Timeout) {
+        let _ = (peer, timeout);
+    }
+
+    /// A handler was ended, because its time was over or its client gone.
+    fn handler_cancelled(&self, peer: &Peer) {
+        let _ = peer;
+    }
+
     /// A request was refused; the client was told so if it still listens.
     fn refused(&self, peer: &Peer, refusal: Refusal) {
         let _ = (peer, refusal);
     }
 
-    /// A handler panicked.
-    fn handler_panicked(&self, peer: &Peer, message: &str) {
-        let _ = (peer, message);
+    /// A handler panicked. The place is known unless the program has a panic hook that does not
+    /// call the one before it.
+    fn handler_panicked(&self, peer: &Peer, message: &str, place: Option<&str>) {
+        let _ = (peer, message, place);
     }
 
     /// A handler could not complete the body of its response, or returned one that it may not.
@@ -54,6 +90,24 @@ pub trait Hooks: Send + Sync + 'static {
     /// A connection could not be accepted.
     fn accept_failed(&self, error: &io::Error) {
         let _ = error;
+    }
+
+    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Called from the
+    /// thread that watches the shards, or from the shard's own.
+    fn reported(&self, report: &Report) {
+        let _ = report;
+    }
+
+    /// A stuck shard's listeners were taken over by a new one, which is the given number of them,
+    /// and its clients disconnected; or, with `None`, there may be no more of them. Called from
+    /// the thread that watches the shards.
+    fn shard_replaced(&self, replacement: Option<u64>) {
+        let _ = replacement;
+    }
+
+    /// A stop has come this far.
+    fn shutdown(&self, phase: Phase) {
+        let _ = phase;
     }
 }
 

@@ -1,21 +1,33 @@
 //! The server: addresses, shards, and their life from bind to drain.
 //!
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
-//! handle that stops it; `shard` is what one thread does, `accept` its front door,
-//! `hooks` what it tells of.
+//! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, `accept`
+//! its front door, `sweep` its clock for connections at rest; `takeover` goes on without a shard
+//! that is stuck. `timeouts` and `capacity` are the bounds, `hooks` and `counters` what is told of
+//! it all.
 
 mod accept;
 mod address;
 mod builder;
+mod capacity;
 mod counters;
 mod hooks;
+mod panics;
 mod running;
 mod shard;
+mod shared;
 mod signals;
+mod sweep;
+mod takeover;
+mod timeouts;
 
 pub use address::{Address, IntoAddress, Peer};
-pub use builder::{Builder, Handler};
+pub use builder::{Builder, Handler, OnDisconnect};
+pub use capacity::{Capacity, Full, WhenFull};
 pub use counters::Counters;
 pub use hooks::Hooks;
-pub use running::{Server, ServerHandle};
+pub(crate) use panics::take_place;
+pub use running::{Server, ServerHandle, ShutdownReport};
 pub(crate) use shard::{Registered, ShardState};
+pub use shared::Phase;
+pub use timeouts::{Pace, Timeout, Timeouts};

@@ -3,18 +3,19 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use straightline_sched::sync::{Selectable, select};
-use straightline_sched::{self as sched, Fiber, FiberInfo, sim};
+use straightline_sched::sync::{Selectable, after, mpsc, select};
+use straightline_sched::{FiberInfo, ShardHandle, clock, sim};
 
 use super::accept::Listener;
 use super::address::Address;
-use super::builder::{Builder, Config, ServiceFactory};
-use super::counters::{Counters, ShardCounters};
+use super::builder::Builder;
+use super::counters::Counters;
+use super::panics;
 use super::shard;
+use super::shared::{Phase, Shared};
 use super::signals::SignalThread;
 
 /// A server whose sockets are open.
@@ -24,9 +25,9 @@ use super::signals::SignalThread;
 ///
 /// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "hi\n")?;
 /// let handle = server.handle();
-/// handle.stop(); // usually from elsewhere, while it runs
-/// server.run()?;
-/// assert_eq!(handle.counters().accepted, 0);
+/// handle.shutdown(); // usually from elsewhere, while it runs
+/// let ended = server.run()?;
+/// assert_eq!((ended.finished, ended.cancelled), (0, 0));
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Server {
@@ -42,30 +43,22 @@ pub struct ServerHandle {
     shared: Arc<Shared>,
 }
 
-/// What the shards, the handles and the signals have in common.
-pub(super) struct Shared {
-    pub(super) config: Config,
-    pub(super) factory: Arc<ServiceFactory>,
-    local: Vec<Address>,
-    /// One for each shard.
-    pub(super) counters: Vec<ShardCounters>,
-    /// A [`Phase`]; it only grows.
-    phase: AtomicU8,
-    /// The root fiber of each shard that runs, to be woken when the phase changes.
-    roots: Mutex<Vec<Fiber>>,
-    /// The shards themselves, in the order of their indices once they run.
-    running: Mutex<Vec<(usize, sched::Handle)>>,
-}
-
-/// How far a server's end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Phase {
-    Serving,
-    /// Nobody new; what is in flight is finished.
-    Draining,
-    /// What is in flight is cut.
-    Cutting,
+/// What a server's end came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Connections that were at rest, and were closed at once.
+    pub idle: u64,
+    /// Connections that were at work, and ended within the drain timeout.
+    pub finished: u64,
+    /// Connections that were cut after it: their handlers were ended by unwinding.
+    pub cancelled: u64,
+    /// Fibers that did not react to that, and were given up.
+    pub given_up: u64,
+    /// Shards whose thread did not come back; it ends with the process.
+    pub stuck: u64,
+    /// From the first call of [`ServerHandle::shutdown`] to the end.
+    pub took: Duration,
 }
 
 impl Server {
@@ -89,11 +82,11 @@ impl Server {
 
     /// A handle that stops it.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { shared: Arc::clone(&self.shared) }
+        ServerHandle::new(&self.shared)
     }
 
     /// Serves until it is stopped, and then until what is in flight is done: each shard on a thread
-    /// of its own, while the calling one waits.
+    /// of its own, while the calling one waits. Returns what the end came to.
     ///
     /// # Blocking
     ///
@@ -102,7 +95,7 @@ impl Server {
     /// # Cancellation
     ///
     /// A cancel or a deadline ends the wait by unwinding, and stops the server as
-    /// [`ServerHandle::stop`] does; its shards then end by themselves.
+    /// [`ServerHandle::shutdown`] does; its shards then end by themselves.
     ///
     /// # Errors
     ///
@@ -112,34 +105,94 @@ impl Server {
     ///
     /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
     /// was closed behind its back. The others are stopped first.
-    pub fn run(self) -> io::Result<()> {
+    pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, shards, _signals } = self;
+        panics::note_places();
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
+        let (sender, newcomers) = mpsc::unbounded();
+        *shared.newcomers.lock() = Some(sender);
         let mut running = Vec::with_capacity(shards.len());
         let mut result = Ok(());
-        for (index, listeners) in shards.into_iter().enumerate() {
-            match shard::start(&shared, index, listeners) {
+        for (slot, listeners) in shared.slots().into_iter().zip(shards) {
+            match shard::start(&shared, slot, listeners) {
                 Ok(shard) => running.push(shard),
                 Err(error) => {
-                    shared.stop();
+                    shared.advance(Phase::Cutting);
                     result = Err(error);
                     break;
                 }
             }
         }
         let mut panic = None;
-        while !running.is_empty() {
-            let shards: Vec<_> = running.iter().map(|shard| shard as &dyn Selectable).collect();
-            let ended = running.swap_remove(select(&shards)?);
-            // However a shard ends, it does not end alone.
-            shared.stop_if_serving();
+        while !running.is_empty() && !has_waited_enough(&shared) {
+            let Some(ended) = next_end(&shared, &mut running, &newcomers)? else { continue };
+            let is_replaced = shared.is_any_retired();
             match ended.join() {
                 Ok(ended) => result = result.and(ended.and_then(|served| served)),
                 Err(payload) => panic = Some(payload),
             }
+            // However a shard ends, it does not end alone; but for one that was taken over.
+            if !is_replaced || panic.is_some() || result.is_err() {
+                shared.shutdown_if_serving();
+            }
         }
-        for address in &shared.local {
+        let stuck = running.len() as u64;
+        shared.remove_socket_files();
+        match panic {
+            Some(payload) => std::panic::resume_unwind(payload),
+            None => result.map(|()| shared.summary(stuck)),
+        }
+    }
+}
+
+type Shard = ShardHandle<io::Result<()>>;
+
+/// Waits for a shard to end, or for something else to happen, which is `None`.
+fn next_end(
+    shared: &Shared,
+    running: &mut Vec<Shard>,
+    newcomers: &mpsc::Receiver<Shard>,
+) -> io::Result<Option<Shard>> {
+    // Only at the end is there anything to look at now and then.
+    let pause = match shared.phase() {
+        Phase::Serving => Duration::MAX,
+        _ => LOOK_EVERY,
+    };
+    let pause = after(pause);
+    let mut awaited: Vec<_> = running.iter().map(|shard| shard as &dyn Selectable).collect();
+    let count = awaited.len();
+    awaited.push(newcomers);
+    awaited.push(&pause);
+    let index = select(&awaited)?;
+    running.extend(newcomers.try_iter());
+    Ok((index < count).then(|| running.swap_remove(index)))
+}
+
+/// Whether those shards that have not ended are not going to.
+fn has_waited_enough(shared: &Shared) -> bool {
+    let Some(since) = *shared.ends_since.lock() else { return false };
+    let waited = clock().saturating_duration_since(since);
+    let config = &shared.config;
+    let drained = match shared.phase() {
+        Phase::Serving => return false,
+        Phase::Unready | Phase::Draining => config.ready_delay.saturating_add(config.drain_timeout),
+        Phase::Cutting => Duration::ZERO,
+    };
+    let only_stuck = shared.is_every_running_one_stuck();
+    waited >= drained.saturating_add(if only_stuck { LOOK_EVERY } else { CUT_TIME })
+}
+
+/// Now and then while the end is awaited. Arbitrary: shorter than anybody notices.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long shards may take to cut what is left: sections that must not be cancelled have ten
+/// seconds.
+const CUT_TIME: Duration = Duration::from_secs(12);
+
+impl Shared {
+    fn remove_socket_files(&self) {
+        for address in &self.local {
             if let Address::Unix(path) = address
                 && !sim::is_simulated()
             {
@@ -147,9 +200,21 @@ impl Server {
                 let _ = std::fs::remove_file(path);
             }
         }
-        match panic {
-            Some(payload) => std::panic::resume_unwind(payload),
-            None => result,
+    }
+
+    fn summary(&self, stuck: u64) -> ShutdownReport {
+        let since: Instant = self.ends_since.lock().unwrap_or_else(clock);
+        let sum = |of: fn(&super::shared::Slot) -> &super::counters::Counter| {
+            self.slots().iter().map(|slot| of(slot).get()).sum::<u64>()
+        };
+        let cancelled = sum(|slot| &slot.counters.cut);
+        ShutdownReport {
+            idle: sum(|slot| &slot.counters.closed_at_rest),
+            finished: sum(|slot| &slot.counters.drained),
+            cancelled,
+            given_up: self.given_up.load(Ordering::Relaxed),
+            stuck,
+            took: clock().saturating_duration_since(since),
         }
     }
 }
@@ -164,13 +229,28 @@ impl fmt::Debug for Server {
 }
 
 impl ServerHandle {
-    /// Begins the end: nobody new is accepted, idle connections close, requests in flight are
-    /// finished and answered with `Connection: close`, for up to the drain timeout. A second call
-    /// cuts what is left at once. [`Server::run`] returns when all is done.
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// Begins the end. First the server says that it is [not ready](Self::is_ready), and goes on
+    /// for [`Builder::ready_delay`]. Then nobody new is accepted, idle connections close, and
+    /// requests in flight are finished and answered with `Connection: close`, for up to the drain
+    /// timeout. What is left then is cut: handlers unwind at their next yield point.
+    /// [`Server::run`] returns when all is done.
+    ///
+    /// A second call cuts at once.
     ///
     /// Not a yield point: it returns at once, and works from any thread, handlers included.
-    pub fn stop(&self) {
-        self.shared.stop();
+    pub fn shutdown(&self) {
+        self.shared.shutdown();
+    }
+
+    /// Whether new clients are welcome: until a shutdown begins. For a load balancer's probe.
+    ///
+    /// Not a yield point; works from any thread.
+    pub fn is_ready(&self) -> bool {
+        self.shared.phase() == Phase::Serving
     }
 
     /// Lists the fibers of every shard, each with the backtraces of at most `backtraces_max` parked
@@ -193,7 +273,7 @@ impl ServerHandle {
     ///         println!("{fiber}");
     ///     }
     /// }
-    /// handle.stop();
+    /// handle.shutdown();
     /// serving.join().unwrap()?;
     /// # std::io::Result::Ok(())
     /// ```
@@ -207,9 +287,7 @@ impl ServerHandle {
 
     /// What the server has seen so far. Not a yield point; works from any thread.
     pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        self.shared.counters.iter().for_each(|counters| counters.add_to(&mut sum));
-        sum
+        self.shared.counters()
     }
 }
 
@@ -221,69 +299,11 @@ impl fmt::Debug for ServerHandle {
     }
 }
 
-impl Shared {
-    pub(super) fn new(
-        config: Config,
-        factory: Arc<ServiceFactory>,
-        local: Vec<Address>,
-        workers: usize,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            config,
-            factory,
-            local,
-            counters: (0..workers).map(|_| ShardCounters::default()).collect(),
-            phase: AtomicU8::new(Phase::Serving as u8),
-            roots: Mutex::default(),
-            running: Mutex::default(),
-        })
-    }
-
-    /// One phase further; the last one stays.
-    pub(super) fn stop(&self) {
-        let next = |phase: u8| Some((phase + 1).min(Phase::Cutting as u8));
-        let _ = self.phase.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-        self.roots.lock().iter().for_each(Fiber::unpark);
-    }
-
-    fn stop_if_serving(&self) {
-        if self.phase() == Phase::Serving {
-            self.stop();
-        }
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::SeqCst) {
-            0 => Phase::Serving,
-            1 => Phase::Draining,
-            _ => Phase::Cutting,
-        }
-    }
-
-    /// Has the calling fiber woken at every change of the phase from now on.
-    pub(super) fn watch_phase(&self, index: usize) {
-        self.roots.lock().push(sched::current());
-        self.running.lock().push((index, sched::Handle::current()));
-    }
-
-    /// What each shard answers, in the order of their indices.
-    pub(super) fn inspect(
-        &self,
-        backtraces_max: usize,
-        timeout: Duration,
-    ) -> Vec<io::Result<Vec<FiberInfo>>> {
-        // Not under the lock: an answer may take its time.
-        let mut shards = self.running.lock().clone();
-        shards.sort_by_key(|(index, _)| *index);
-        shards.iter().map(|(_, shard)| shard.inspect(backtraces_max, timeout)).collect()
-    }
-}
-
 /// However `Server::run` is left, its shards do not go on for ever.
 struct StopOnDrop(Arc<Shared>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.stop_if_serving();
+        self.0.shutdown_if_serving();
     }
 }

@@ -3,19 +3,27 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slog::{Logger, info};
 use slotmap::{SlotMap, new_key_type};
-use straightline_sched::{self as sched, Fiber, ShardHandle};
+use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle};
 
 use super::accept::{Listener, accept_loop};
+use super::builder::OnDisconnect;
+use super::capacity::Capacity;
 use super::counters::ShardCounters;
 use super::hooks::Hooks;
-use super::running::{Phase, Shared};
-use crate::conn::{BufferPool, Service};
+use super::running::ServerHandle;
+use super::shared::{Phase, Shared, Slot};
+use super::sweep::{Sweeps, sweep};
+use super::takeover;
+use super::timeouts::Timeouts;
+use crate::conn::{BufferPool, Link, Service};
 use crate::proto::{Encoder, Limits};
 
 new_key_type! { struct ConnectionKey; }
@@ -23,15 +31,30 @@ new_key_type! { struct ConnectionKey; }
 /// What the connections of a shard share.
 pub(crate) struct ShardState {
     pub(crate) service: Rc<Service>,
-    pub(crate) limits: Rc<Limits>,
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) capacity: Capacity,
+    pub(crate) on_disconnect: OnDisconnect,
     pub(crate) logger: Logger,
     pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) counters: CountersOf,
     pub(crate) buffers: BufferPool,
     /// No connection goes on after the response it is at.
     pub(crate) draining: Cell<bool>,
-    /// Every open connection; its fiber once it has one.
-    connections: RefCell<SlotMap<ConnectionKey, Option<Fiber>>>,
+    pub(super) shared: Arc<Shared>,
+    /// What this shard may have in flight without a look at the others.
+    in_flight_share: u64,
+    /// Who is turned away is told so in these words.
+    pub(super) refusal: Vec<u8>,
+    /// How many of them are still told.
+    pub(super) refusing: Cell<usize>,
+    /// Every open connection.
+    connections: RefCell<SlotMap<ConnectionKey, Entry>>,
+    /// How often they were looked through; see `sweep`.
+    sweep: Cell<u32>,
+    /// To be woken by the next connection, or by the next that leaves.
+    sweeper: RefCell<Option<Fiber>>,
+    waiting_acceptors: RefCell<Vec<Fiber>>,
     /// Woken when the last connection leaves a draining shard.
     root: Fiber,
     encoder: RefCell<Encoder>,
@@ -39,82 +62,183 @@ pub(crate) struct ShardState {
     encoder_until: Cell<Instant>,
 }
 
-/// This shard's counters among those of all.
-pub(crate) struct CountersOf {
-    shared: Arc<Shared>,
-    index: usize,
+/// An open connection.
+struct Entry {
+    link: Rc<Link>,
+    /// Its fiber, once it has one.
+    fiber: Option<Fiber>,
 }
+
+/// This shard's counters among those of all.
+pub(crate) struct CountersOf(Arc<Slot>);
 
 /// A connection's place among those that a drain waits for.
 pub(crate) struct Registered(ConnectionKey);
 
-/// Starts a shard that serves `listeners` until the server is stopped and drained.
+/// Starts a shard that serves `listeners` until the server is stopped and drained, or another one
+/// takes over.
 pub(super) fn start(
     shared: &Arc<Shared>,
-    index: usize,
+    slot: Arc<Slot>,
     listeners: Vec<Listener>,
 ) -> io::Result<ShardHandle<io::Result<()>>> {
-    let reporter = shared.config.reporter.clone();
-    let stack_bytes = shared.config.stack_bytes;
-    let config = sched::Config { stack_bytes, reporter, ..sched::Config::default() };
+    let config = sched::Config {
+        stack_bytes: shared.config.stack_bytes,
+        stuck_limit: shared.config.stuck_limit,
+        reporter: takeover::reporter(shared, &slot),
+        ..sched::Config::default()
+    };
+    if shared.config.stuck_limit.is_some() && !sched::sim::is_simulated() {
+        let spare: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
+        *slot.spare.lock() = spare?;
+    }
     let shared = Arc::clone(shared);
-    sched::spawn_shard(&format!("straightline-{index}"), config, move || {
+    sched::spawn_shard(&format!("straightline-{}", slot.index), config, move || {
         sched::set_thread_logger(shared.config.logger.clone());
-        serve(&shared, index, listeners)
+        let result = serve(&shared, &slot, listeners);
+        slot.has_ended.store(true, Ordering::SeqCst);
+        result
     })
 }
 
-fn serve(shared: &Arc<Shared>, index: usize, listeners: Vec<Listener>) -> io::Result<()> {
-    let state = Rc::new(ShardState::new(shared, index));
-    shared.watch_phase(index);
+fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>, listeners: Vec<Listener>) -> io::Result<()> {
+    let state = Rc::new(ShardState::new(shared, slot));
+    slot.runs();
     let mut acceptors = Vec::with_capacity(listeners.len());
     for listener in listeners {
-        let (state, shared) = (Rc::clone(&state), Arc::clone(shared));
+        let state = Rc::clone(&state);
         acceptors.push(sched::Builder::new().name("acceptor").spawn(move || {
-            accept_loop(listener, &state, &shared);
+            accept_loop(listener, &state);
         })?);
     }
-    while shared.phase() == Phase::Serving {
+    if let Some(sweeps) = Sweeps::of(state.timeouts.head, state.timeouts.idle) {
+        let state = Rc::clone(&state);
+        sched::Builder::new().name("sweeper").spawn(move || sweep(&state, sweeps))?;
+    }
+    let is_retired = || slot.is_retired.load(Ordering::SeqCst);
+    while shared.phase() == Phase::Serving && !is_retired() {
         sched::park();
     }
-
-    // Who is in the backlog already is served; who comes later is told so by the closed port.
-    for acceptor in acceptors {
-        acceptor.fiber().unpark();
-        let _ = acceptor.join(); // its faults are counted and logged by itself
+    if is_retired() {
+        info!(state.logger, "a shard that was replaced has ended"; "shard" => slot.index);
+        return Ok(()); // which cancels whoever kept it
     }
-    state.draining.set(true);
-    state.wake_connections();
-    let deadline = sched::now().checked_add(shared.config.drain_timeout);
-    while !state.connections.borrow().is_empty() && shared.phase() == Phase::Draining {
-        // A timeout beyond the clock's range is none.
-        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::now()));
-        if left.is_zero() {
-            break;
-        }
-        sched::park_timeout(left);
-    }
-    let cut = state.connections.borrow().len();
-    (0..cut).for_each(|_| state.counters.cut.bump());
-    info!(state.logger, "shard drained"; "shard" => index, "cut" => cut);
+    park_until(shared.config.ready_delay, || shared.phase() == Phase::Unready);
+    shared.advance(Phase::Draining);
+    state.drain(acceptors);
     Ok(())
     // The end of the root fiber cancels what is left.
 }
 
+/// Waits as long as `goes_on`, but no longer than `time`.
+fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
+    let deadline = sched::now().checked_add(time);
+    while goes_on() {
+        // A timeout beyond the clock's range is none.
+        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::now()));
+        if left.is_zero() {
+            return;
+        }
+        sched::park_timeout(left);
+    }
+}
+
 impl ShardState {
-    fn new(shared: &Arc<Shared>, index: usize) -> Self {
+    fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Self {
+        let config = &shared.config;
+        let workers = shared.slots().len() as u64;
         Self {
             service: (shared.factory)(),
-            limits: Rc::new(shared.config.limits.clone()),
-            logger: shared.config.logger.clone(),
-            hooks: Arc::clone(&shared.config.hooks),
-            counters: CountersOf { shared: Arc::clone(shared), index },
+            limits: config.limits.clone(),
+            timeouts: config.timeouts,
+            capacity: config.capacity,
+            on_disconnect: config.on_disconnect,
+            logger: config.logger.clone(),
+            hooks: Arc::clone(&config.hooks),
+            counters: CountersOf(Arc::clone(slot)),
             buffers: BufferPool::new(),
             draining: Cell::new(false),
+            shared: Arc::clone(shared),
+            in_flight_share: config.capacity.in_flight as u64 / workers,
+            refusal: config.capacity.refusal(),
+            refusing: Cell::new(0),
             connections: RefCell::default(),
+            sweep: Cell::new(1),
+            sweeper: RefCell::new(None),
+            waiting_acceptors: RefCell::default(),
             root: sched::current(),
             encoder: RefCell::new(Encoder::new("")),
             encoder_until: Cell::new(sched::now()),
+        }
+    }
+
+    /// Lets go of what rests, and waits for what works.
+    fn drain(&self, acceptors: Vec<JoinHandle<()>>) {
+        // Who is in the backlog already is served; who comes later is told so by the closed port.
+        for acceptor in acceptors {
+            acceptor.fiber().unpark();
+            let _ = acceptor.join(); // its faults are counted and logged by itself
+        }
+        self.draining.set(true);
+        let (resting, working): (Vec<_>, Vec<_>) = self
+            .connections
+            .borrow()
+            .values()
+            .filter_map(|entry| Some((entry.link.rests_since.get() != 0, entry.fiber.clone()?)))
+            .partition(|(rests, _)| *rests);
+        self.counters.closed_at_rest.add(resting.len() as u64);
+        resting.iter().chain(&working).for_each(|(_, fiber)| fiber.unpark());
+        let (is_empty, shared) = (|| self.connections.borrow().is_empty(), &self.shared);
+        park_until(shared.config.drain_timeout, || {
+            !is_empty() && shared.phase() == Phase::Draining
+        });
+        let cut = self.connections.borrow().len();
+        self.counters.cut.add(cut as u64);
+        self.counters.drained.add(working.len().saturating_sub(cut) as u64);
+        info!(self.logger, "shard drained"; "shard" => self.counters.0.index, "cut" => cut);
+    }
+
+    pub(crate) fn handle(&self) -> ServerHandle {
+        ServerHandle::new(&self.shared)
+    }
+
+    /// Whether one request more than there may be is in flight.
+    #[inline]
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.counters.in_flight.get() > self.in_flight_share && self.is_overloaded_in_all()
+    }
+
+    #[cold]
+    fn is_overloaded_in_all(&self) -> bool {
+        self.shared.in_flight() > self.capacity.in_flight as u64
+    }
+
+    /// The number of the sweep that comes next.
+    pub(crate) fn sweep(&self) -> u32 {
+        self.sweep.get()
+    }
+
+    /// Waits until there are any.
+    pub(super) fn wait_for_connections(&self) {
+        while self.connections.borrow().is_empty() {
+            self.sweeper.replace(Some(sched::current()));
+            sched::park();
+        }
+    }
+
+    /// Wakes every connection that has rested for too long, to its end.
+    pub(super) fn expire(&self, sweeps: Sweeps) {
+        let now = self.sweep.get();
+        // After four billion sweeps the numbers come again, but for the one that means none.
+        self.sweep.set(now.checked_add(1).unwrap_or(1));
+        let connections = self.connections.borrow();
+        for Entry { link, fiber } in connections.values() {
+            let since = link.rests_since.get();
+            let most = if link.requests.get() == 0 { sweeps.new } else { sweeps.idle };
+            if since != 0 && now.saturating_sub(since) >= most {
+                link.is_expired.set(true);
+                fiber.iter().for_each(Fiber::unpark);
+            }
         }
     }
 
@@ -136,18 +260,24 @@ impl ShardState {
         self.encoder_until.set(now + left);
     }
 
-    pub(super) fn register(&self) -> Registered {
-        Registered(self.connections.borrow_mut().insert(None))
+    /// Enters a connection, whose fiber comes later.
+    pub(super) fn register(&self, link: &Rc<Link>) -> Registered {
+        let entry = Entry { link: Rc::clone(link), fiber: None };
+        if let Some(sweeper) = self.sweeper.take() {
+            sweeper.unpark();
+        }
+        Registered(self.connections.borrow_mut().insert(entry))
     }
 
     pub(super) fn set_fiber(&self, key: ConnectionKeyOf, fiber: Fiber) {
-        if let Some(place) = self.connections.borrow_mut().get_mut(key.0) {
-            *place = Some(fiber);
+        if let Some(entry) = self.connections.borrow_mut().get_mut(key.0) {
+            entry.fiber = Some(fiber);
         }
     }
 
-    fn wake_connections(&self) {
-        self.connections.borrow().values().flatten().for_each(Fiber::unpark);
+    /// Has the calling fiber unparked when a connection leaves.
+    pub(super) fn await_leave(&self) {
+        self.waiting_acceptors.borrow_mut().push(sched::current());
     }
 }
 
@@ -161,20 +291,31 @@ impl Registered {
     }
 
     /// The connection is over.
-    pub(crate) fn leave(&self, state: &ShardState) {
-        let mut connections = state.connections.borrow_mut();
-        connections.remove(self.0);
-        if connections.is_empty() && state.draining.get() {
+    pub(crate) fn leave(&self, link: &Link) {
+        let state = &link.shard;
+        if state.capacity.connections_per_peer != usize::MAX {
+            state.shared.peers.leave(&link.peer);
+        }
+        // Dropped when the table is not borrowed any more.
+        let _entry = state.connections.borrow_mut().remove(self.0);
+        state.waiting_acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());
+        if state.connections.borrow().is_empty() && state.draining.get() {
             state.root.unpark();
         }
     }
 }
 
-impl std::ops::Deref for CountersOf {
+impl Deref for CountersOf {
     type Target = ShardCounters;
 
     fn deref(&self) -> &ShardCounters {
-        &self.shared.counters[self.index]
+        &self.0.counters
+    }
+}
+
+impl CountersOf {
+    pub(super) fn slot(&self) -> &Slot {
+        &self.0
     }
 }
 

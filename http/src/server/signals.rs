@@ -1,15 +1,15 @@
-//! SIGTERM and SIGINT stop the server, SIGQUIT lists what it is doing.
+//! SIGTERM and SIGINT stop the server, SIGUSR1 and SIGQUIT list what it is doing.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 use straightline_sched::sim;
 
-use super::running::Shared;
+use super::shared::Shared;
 
 /// While it lives, the signals are the server's instead of the process's.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl SignalThread {
             handled.extend([SIGTERM, SIGINT]);
         }
         if list {
-            handled.push(SIGQUIT);
+            handled.extend([SIGUSR1, SIGQUIT]);
         }
         if handled.is_empty() {
             return Ok(None);
@@ -46,8 +46,8 @@ impl SignalThread {
             thread::Builder::new().name("straightline-signals".into()).spawn(move || {
                 for signal in signals.forever() {
                     match signal {
-                        SIGQUIT => list_fibers(&shared),
-                        _ => shared.stop(),
+                        SIGUSR1 | SIGQUIT => list_fibers(&shared),
+                        _ => shared.shutdown(),
                     }
                 }
             })?;

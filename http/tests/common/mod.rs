@@ -6,13 +6,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use straightline::{Builder, Counters, Handler, Server, ServerHandle};
+use straightline::{Builder, Counters, Handler, Server, ServerHandle, ShutdownReport};
 
 /// A running server; dropping it stops it and checks that nothing was left open.
 pub struct Running {
     pub address: SocketAddr,
     pub handle: ServerHandle,
-    thread: Option<thread::JoinHandle<std::io::Result<()>>>,
+    thread: Option<thread::JoinHandle<std::io::Result<ShutdownReport>>>,
 }
 
 pub fn serve<H>(handler: H) -> Running
@@ -50,6 +50,8 @@ impl Running {
         }
         let counters = self.handle.counters();
         assert_eq!(counters.accepted, counters.closed, "{counters:?}");
+        assert_eq!(counters.requests, counters.answered + counters.unanswered, "{counters:?}");
+        assert_eq!(counters.in_flight, 0, "{counters:?}");
         counters
     }
 }
@@ -57,7 +59,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.thread.is_some() && !thread::panicking() {
-            self.handle.stop();
+            self.handle.shutdown();
             self.end();
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::deadline::DeadlineExceeded;
 use super::local;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, Frame, Term, Tick};
+use crate::fiber::{Deadline, FiberKey, Frame, Term, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
 ///
@@ -47,7 +47,11 @@ impl Lease {
     #[allow(clippy::new_without_default)] // a lease is no value
     pub fn new() -> Self {
         Self {
-            term: Rc::new(Term { until: Cell::new(Tick::NEVER), frame: Cell::new(Frame::ROOT) }),
+            term: Rc::new(Term {
+                until: Cell::new(Tick::NEVER),
+                frame: Cell::new(Frame::ROOT),
+                holder: Cell::default(),
+            }),
         }
     }
 
@@ -84,6 +88,7 @@ impl Lease {
             let frame = shard.next_frame();
             self.term.until.set(shard.tick.get().saturating_add(duration));
             self.term.frame.set(frame);
+            self.term.holder.set(fiber.key);
             let outer = fiber.deadline.get();
             let outer_term = fiber.term.replace(Some(Rc::clone(&self.term)));
             let outer_raises = fiber.term_raises.replace(0);
@@ -94,6 +99,7 @@ impl Lease {
             }
             shard.set_alarm(&fiber, fiber.renew_end());
             let outcome = catch_unwind(AssertUnwindSafe(body));
+            self.term.holder.set(FiberKey::default());
             fiber.term.replace(outer_term);
             fiber.term_raises.set(outer_raises);
             shard.set_deadline(&fiber, outer);
@@ -106,6 +112,38 @@ impl Lease {
                 Err(payload) => resume_unwind(payload),
             }
         })
+    }
+
+    /// Ends the lease: what runs under it unwinds at its next yield point, and at once if it waits.
+    /// For another fiber of the shard, that has found out that the work is in vain.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, DeadlineExceeded, Lease};
+    ///
+    /// sched::run(|| {
+    ///     let lease = Lease::new();
+    ///     let other = lease.clone();
+    ///     sched::spawn(move || other.end());
+    ///     let held = lease.hold(std::time::Duration::MAX, sched::park);
+    ///     assert_eq!(held, Err(DeadlineExceeded));
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn end(&self) {
+        local::with(|shard| {
+            self.term.until.set(Tick::from_nanos(0));
+            let holder = shard.fibers.borrow().get(self.term.holder.get()).cloned();
+            if let Some(holder) = holder {
+                holder.renew_end();
+                shard.wake(holder);
+            }
+        });
     }
 
     /// What runs under the lease has `duration` from the beginning of the turn, whatever it had

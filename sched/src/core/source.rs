@@ -327,6 +327,37 @@ impl<T: Watch> Source<T> {
         Ok(act(state))
     }
 
+    /// Whether the system has told, at some wait, that nothing more will come to read behind what
+    /// is there: the peer has closed, or the connection is broken.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use straightline_sched::{self as sched, Interest, Source};
+    ///
+    /// sched::run(|| {
+    ///     let (near, far) = UnixStream::pair()?;
+    ///     let source = Source::new(near);
+    ///     drop(far);
+    ///     source.wait(Interest::Read)?;
+    ///     assert!(source.is_read_closed());
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn is_read_closed(&self) -> bool {
+        let Some(known) = self.registration.get() else { return false };
+        local::with(|shard| {
+            let sources = shard.sources.borrow();
+            sources.get(known.key).is_some_and(|state| state.read_closed)
+        })
+    }
+
     fn has_changed(&self, shard: &Shard, interest: Interest) -> bool {
         let Some(known) = self.registration.get() else { return false };
         let mut sources = shard.sources.borrow_mut();

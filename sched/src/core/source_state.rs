@@ -20,7 +20,7 @@ pub(crate) struct SourceState {
     pub(super) registered: Interests,
     read: Side,
     write: Side,
-    read_closed: bool,
+    pub(super) read_closed: bool,
     pub(super) urgent: bool,
 }
 

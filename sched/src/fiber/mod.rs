@@ -213,6 +213,8 @@ pub(crate) struct Term {
     pub(crate) until: Cell<Tick>,
     /// Which call catches the unwind.
     pub(crate) frame: Cell<Frame>,
+    /// Whose call that is.
+    pub(crate) holder: Cell<FiberKey>,
 }
 
 impl FiberCell {

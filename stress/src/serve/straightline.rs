@@ -9,7 +9,8 @@ use super::{ANY_PORT, BODY, PATH, announce};
 pub(super) fn run() -> io::Result<()> {
     let server = Server::builder().bind(ANY_PORT).workers(1).build(answer)?;
     announce(&server.local_addrs()[0]);
-    server.run()
+    server.run()?;
+    Ok(())
 }
 
 fn answer(request: &mut Request) -> Result<&'static str, StatusCode> {

@@ -1,0 +1,165 @@
+//! What goes wrong on a connection: what the client gets for it, what is counted, and who is told.
+
+use std::any::Any;
+use std::io::{self, ErrorKind};
+use std::panic::resume_unwind;
+
+use http::{Method, StatusCode, header};
+use slog::{debug, error};
+use straightline_sched::is_cancel;
+
+use super::serve::{Connection, End};
+use crate::proto::{Head, Refusal};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::server::{Timeout, take_place};
+
+impl Connection {
+    /// The connection broke, or ended too early: told once.
+    #[cold]
+    pub(super) fn note_failure(&self, error: &io::Error) {
+        if self.is_failed.replace(true) {
+            return;
+        }
+        self.shard.counters.aborted.bump();
+        if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.timeout.get() {
+            self.note_timeout(timeout);
+            // The system would go on for many minutes to send what it has.
+            self.link.transport.reset_on_close();
+            return;
+        }
+        self.shard.hooks.connection_failed(&self.link.peer, error);
+        debug!(
+            self.shard.logger, "connection failed";
+            "peer" => %self.link.peer, "error" => %error
+        );
+    }
+
+    pub(super) fn note_refusal(&self, refusal: Refusal) {
+        self.shard.counters.refused.bump();
+        self.shard.hooks.refused(&self.link.peer, refusal);
+        debug!(
+            self.shard.logger, "request refused";
+            "peer" => %self.link.peer, "reason" => %refusal,
+            "status" => refusal.kind.status().as_u16()
+        );
+    }
+
+    /// Answers a request that is not served; the connection has to end.
+    #[cold]
+    pub(super) fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<()> {
+        self.note_refusal(refusal);
+        let text = format!("{}\n", refusal.kind.text());
+        let response = (refusal.kind.status(), text).into_response();
+        let method = if is_head { Method::HEAD } else { Method::GET };
+        self.respond(&Head { method, minor: 1, ..Head::default() }, &response, false)?;
+        self.link.flush()
+    }
+
+    /// The same for one that has got to a handler.
+    #[cold]
+    pub(super) fn refuse_and_settle(
+        &self,
+        request: &Request,
+        refusal: Refusal,
+    ) -> io::Result<Option<End>> {
+        self.refuse(refusal, request.method() == Method::HEAD)?;
+        Ok(Some(End::Linger))
+    }
+
+    /// Answers a request that did not come in time; the connection has to end.
+    #[cold]
+    pub(super) fn refuse_late(&self, timeout: Timeout) -> io::Result<()> {
+        self.note_timeout(timeout);
+        let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
+        self.respond(&Head { minor: 1, ..Head::default() }, &response, false)?;
+        self.link.flush()
+    }
+
+    /// The same for one that has got to a handler.
+    #[cold]
+    pub(super) fn refuse_late_and_settle(
+        &self,
+        request: &Request,
+        timeout: Timeout,
+    ) -> io::Result<Option<End>> {
+        self.note_timeout(timeout);
+        let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
+        self.respond(&request.buffers.head, &response, false)?;
+        self.link.flush()?;
+        Ok(Some(End::Linger))
+    }
+
+    #[cold]
+    pub(super) fn note_timeout(&self, timeout: Timeout) {
+        self.shard.counters.timeouts(timeout).bump();
+        self.shard.hooks.timed_out(&self.link.peer, timeout);
+        debug!(self.shard.logger, "timeout"; "peer" => %self.link.peer, "kind" => timeout.name());
+    }
+
+    /// What the client gets whose handler was ended; the error is that there is no client.
+    #[cold]
+    pub(super) fn expired(&self) -> io::Result<Response> {
+        self.shard.counters.cancelled.bump();
+        self.shard.hooks.handler_cancelled(&self.link.peer);
+        if self.link.is_gone.get() {
+            let message = "the client went away before it was answered";
+            return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
+        }
+        self.note_timeout(Timeout::Handler);
+        let text = format!("{}\n", Timeout::Handler);
+        Ok((StatusCode::GATEWAY_TIMEOUT, text).into_response())
+    }
+
+    /// What the client gets when too many requests are in flight.
+    #[cold]
+    pub(super) fn overloaded(&self) -> Response {
+        self.shard.counters.overloaded.bump();
+        self.shard.hooks.overloaded(&self.link.peer);
+        let seconds = self.shard.capacity.retry_seconds();
+        StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
+    }
+
+    /// A handler returned what it may not, and the client gets something else.
+    pub(super) fn note_misuse(&self, message: &'static str, status: StatusCode) {
+        self.shard.counters.failed_responses.bump();
+        self.shard.hooks.response_failed(&self.link.peer, &io::Error::other(message));
+        error!(self.shard.logger, "{message}"; "status" => status.as_u16());
+    }
+
+    #[cold]
+    pub(super) fn panicked(&self, request: &Request, payload: Box<dyn Any + Send>) -> Response {
+        self.note_panic(request.method(), request.target(), payload);
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+
+    pub(super) fn note_panic(&self, method: &Method, target: &str, payload: Box<dyn Any + Send>) {
+        if is_cancel(&*payload) {
+            resume_unwind(payload);
+        }
+        self.shard.counters.panicked.bump();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(no message)");
+        let place = take_place();
+        self.shard.hooks.handler_panicked(&self.link.peer, message, place.as_deref());
+        error!(
+            self.shard.logger, "a handler panicked";
+            "peer" => %self.link.peer, "method" => %method, "target" => target,
+            "message" => message, "at" => place
+        );
+    }
+
+    /// A handler could not complete its response.
+    pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
+        self.shard.counters.failed_responses.bump();
+        self.shard.hooks.response_failed(&self.link.peer, error);
+        error!(
+            self.shard.logger, "a response could not be completed";
+            "peer" => %self.link.peer, "method" => %request.method(), "target" => request.target(),
+            "error" => %error
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! How slow a client is: the time that was waited for it against the bytes that came of it.
+//!
+//! A client has a credit of time. Waiting for it uses the credit up, bytes earn it back at the
+//! rate that is asked for, and it is never more than the grace: so a client may be as much behind
+//! the rate as that, at any time, and no good beginning lets it stand still for longer later on.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use crate::server::Pace;
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pace: Cell<Pace>,
+    credit: Cell<Duration>,
+}
+
+/// Which bound of a pace was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slow {
+    Idle,
+    Rate,
+}
+
+impl Meter {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace: Cell::new(pace), credit: Cell::new(pace.grace) }
+    }
+
+    /// Another body, or another pace.
+    pub(crate) fn restart(&self, pace: Pace) {
+        self.pace.set(pace);
+        self.credit.set(pace.grace);
+    }
+
+    /// Until when to wait from `now` on, and which bound that is.
+    pub(crate) fn patience(&self, now: Instant) -> (Option<Instant>, Slow) {
+        let pace = self.pace.get();
+        let (credit, idle) = (self.credit.get(), pace.idle);
+        if pace.bytes_per_second > 0 && credit < idle {
+            (now.checked_add(credit), Slow::Rate)
+        } else {
+            (now.checked_add(idle), Slow::Idle)
+        }
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        self.credit.set(self.credit.get().saturating_sub(time));
+    }
+
+    #[inline]
+    pub(crate) fn moved(&self, bytes: usize) {
+        let pace = self.pace.get();
+        if self.credit.get() < pace.grace {
+            self.earn(pace, bytes);
+        }
+    }
+
+    #[cold]
+    fn earn(&self, pace: Pace, bytes: usize) {
+        if let Some(nanos) = (bytes as u64).saturating_mul(NANOS).checked_div(pace.bytes_per_second)
+        {
+            let earned = Duration::from_nanos(nanos);
+            self.credit.set(self.credit.get().saturating_add(earned).min(pace.grace));
+        }
+    }
+}
+
+/// In a second.
+const NANOS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    const fn secs(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_client_that_keeps_the_rate_is_never_late() {
+        let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
+        let meter = Meter::new(pace);
+        let now = Instant::now();
+        for _ in 0..1_000 {
+            let (until, which) = meter.patience(now);
+            assert_eq!(which, Slow::Rate);
+            assert!(until.is_some_and(|until| until >= now + secs(5)));
+            meter.waited(secs(5));
+            meter.moved(500);
+        }
+        meter.waited(secs(8));
+        assert_eq!(meter.patience(now), (Some(now + secs(2)), Slow::Rate));
+        // Who has been fast has no more than the grace for it.
+        meter.moved(1_000_000_000);
+        assert_eq!(meter.patience(now), (Some(now + secs(10)), Slow::Rate));
+    }
+
+    #[test]
+    fn a_bound_that_is_not_wanted_is_none() {
+        let now = Instant::now();
+        let meter = Meter::new(Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) });
+        meter.waited(secs(1_000));
+        meter.moved(1);
+        assert_eq!(meter.patience(now), (Some(now + secs(30)), Slow::Idle));
+        let meter =
+            Meter::new(Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX });
+        assert_eq!(meter.patience(now), (None, Slow::Idle));
+    }
+
+    quickcheck! {
+        /// However waits and bytes come: what is waited in all is at most the grace and what the
+        /// bytes have earned.
+        fn a_client_is_waited_for_no_longer_than_it_has_earned(steps: Vec<(u16, u16)>) -> bool {
+            let pace = Pace { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
+            let meter = Meter::new(pace);
+            let now = Instant::now();
+            let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
+            for (millis, bytes) in steps {
+                let (until, _) = meter.patience(now);
+                let patience = until.map_or(Duration::MAX, |until| until - now);
+                let time = Duration::from_millis(millis.into()).min(patience);
+                meter.waited(time);
+                waited += time;
+                if waited > pace.grace + earned {
+                    return false;
+                }
+                meter.moved(bytes.into());
+                earned += Duration::from_nanos(u64::from(bytes) * NANOS / 240);
+            }
+            true
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! How many clients a server takes at a time, and what becomes of the others.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::address::Peer;
+
+/// How many connections and requests a server takes at a time.
+///
+/// The shards share the numbers, and each goes by what it last saw of the others': with several of
+/// them they may be exceeded by one for each.
+///
+/// ```
+/// use straightline::{Capacity, Request, Server};
+///
+/// let capacity = Capacity { in_flight: 200, ..Capacity::default() };
+/// Server::builder().bind("127.0.0.1:0").capacity(capacity).build(|_: &mut Request| "hi\n")?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Open connections. Default: three quarters of the descriptors that the process may open, so
+    /// that handlers have some for files and for connections of their own.
+    pub connections: usize,
+    /// Open connections of one address; of IPv6, of one /64 network, which is what one customer
+    /// has. Default: no limit, as a proxy in front is one address.
+    pub connections_per_peer: usize,
+    /// Requests that were begun and are not answered; what a connection that was
+    /// [upgraded](crate::Response::upgrade) does later is none. Further ones get a 503 with
+    /// `Retry-After`. Default: 10,000, which with the default stacks is some 100 MiB of touched
+    /// pages.
+    pub in_flight: usize,
+    /// What becomes of clients that come when there are as many connections as may be.
+    pub when_full: WhenFull,
+    /// What `Retry-After` says, in whole seconds. Default: 1 second.
+    pub retry_after: Duration,
+}
+
+/// What becomes of clients for whom there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They get a 503 with `Retry-After`, and are disconnected: they know at once. The default.
+    Refuse,
+    /// They wait in the system's queue until somebody leaves, or until it is full: they know
+    /// nothing. For clients that cannot deal with a 503. It is also what they do then if as many
+    /// requests are in flight as may be. Those beyond
+    /// [`connections_per_peer`](Capacity::connections_per_peer) are refused all the same.
+    Wait,
+}
+
+/// What there were too many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Full {
+    /// [`Capacity::connections`].
+    Connections,
+    /// [`Capacity::connections_per_peer`].
+    Peer,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            connections: default_connections(),
+            connections_per_peer: usize::MAX,
+            in_flight: 10_000,
+            when_full: WhenFull::Refuse,
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Capacity {
+    /// The whole response for who is turned away. (A 5xx needs no date: RFC 9110 section 6.6.1.)
+    pub(super) fn refusal(&self) -> Vec<u8> {
+        let (body, seconds) = ("Service Unavailable\n", self.retry_seconds());
+        format!(
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {seconds}\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    /// At least one: a client that is told 0 comes back at once.
+    pub(crate) fn retry_seconds(&self) -> u64 {
+        self.retry_after.as_secs().max(1)
+    }
+}
+
+/// How many connections each address has.
+#[derive(Debug, Default)]
+pub(super) struct PeerCounts(Mutex<HashMap<IpAddr, usize>>);
+
+impl PeerCounts {
+    /// One more of that peer, unless it has as many as it may.
+    pub(super) fn enter(&self, peer: &Peer, most: usize) -> bool {
+        let Some(network) = network(peer) else { return true };
+        let mut counts = self.0.lock();
+        let count = counts.entry(network).or_default();
+        let has_room = *count < most;
+        *count += usize::from(has_room);
+        has_room
+    }
+
+    /// One less.
+    pub(super) fn leave(&self, peer: &Peer) {
+        let Some(network) = network(peer) else { return };
+        let mut counts = self.0.lock();
+        if let Some(count) = counts.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&network);
+            }
+        }
+    }
+}
+
+/// Who counts as one; nobody on a Unix socket does.
+fn network(peer: &Peer) -> Option<IpAddr> {
+    let Peer::Tcp(address) = peer else { return None };
+    Some(match address.ip().to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            Ipv6Addr::from(network).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    })
+}
+
+fn default_connections() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    descriptors / 4 * 3
+}

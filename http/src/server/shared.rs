@@ -1,0 +1,217 @@
+//! What the shards, the handles, the signals and the watch of a server have in common.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use straightline_net::StreamSet;
+use straightline_sched::sync::mpsc;
+use straightline_sched::{self as sched, Fiber, FiberInfo, ShardHandle, clock};
+
+use super::accept::Listener;
+use super::address::Address;
+use super::builder::{Config, ServiceFactory};
+use super::capacity::PeerCounts;
+use super::counters::{Counters, ShardCounters};
+
+/// How far a server's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// It serves, and says that it soon will not: see [`Builder::ready_delay`](super::Builder).
+    Unready,
+    /// Nobody new; what is in flight is finished.
+    Draining,
+    /// What is in flight is cut.
+    Cutting,
+}
+
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) factory: Arc<ServiceFactory>,
+    pub(super) local: Vec<Address>,
+    /// One for each shard that there is or was.
+    slots: RwLock<Vec<Arc<Slot>>>,
+    pub(super) peers: PeerCounts,
+    /// A [`Phase`]; it only grows.
+    phase: AtomicU8,
+    /// When the end began.
+    pub(super) ends_since: Mutex<Option<Instant>>,
+    /// Fibers that went on after they had been cancelled, and were given up.
+    pub(super) given_up: AtomicU64,
+    /// Where shards go that were started while the server runs.
+    pub(super) newcomers: Mutex<Option<mpsc::Sender<ShardHandle<io::Result<()>>>>>,
+}
+
+/// One shard, as others see it.
+pub(super) struct Slot {
+    pub(super) index: usize,
+    pub(super) counters: ShardCounters,
+    /// Its connections.
+    pub(super) streams: StreamSet,
+    /// Its listeners once more, for another shard to take over.
+    pub(super) spare: Mutex<Vec<Listener>>,
+    /// It does not answer, and is not waited for.
+    pub(super) is_stuck: AtomicBool,
+    pub(super) has_ended: AtomicBool,
+    /// Another one has taken over: it ends as soon as it can.
+    pub(super) is_retired: AtomicBool,
+    /// Its root fiber, to be woken when something changes, and itself; once it runs.
+    running: Mutex<Option<(Fiber, sched::Handle)>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Config,
+        factory: Arc<ServiceFactory>,
+        local: Vec<Address>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            factory,
+            local,
+            slots: RwLock::default(),
+            peers: PeerCounts::default(),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            ends_since: Mutex::new(None),
+            given_up: AtomicU64::new(0),
+            newcomers: Mutex::new(None),
+        })
+    }
+
+    /// A place for one more shard.
+    pub(super) fn add_slot(&self) -> Arc<Slot> {
+        let mut slots = self.slots.write();
+        let slot = Arc::new(Slot {
+            index: slots.len(),
+            counters: ShardCounters::default(),
+            streams: StreamSet::new(),
+            spare: Mutex::default(),
+            is_stuck: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
+            running: Mutex::new(None),
+        });
+        slots.push(Arc::clone(&slot));
+        slot
+    }
+
+    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().clone()
+    }
+
+    /// One step further to the end: the first call begins it, the next one cuts it short.
+    pub(super) fn shutdown(&self) {
+        match self.phase() {
+            Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
+            Phase::Serving => self.advance(Phase::Draining),
+            Phase::Unready | Phase::Draining | Phase::Cutting => self.advance(Phase::Cutting),
+        }
+    }
+
+    /// At least so far, and at most once so.
+    pub(super) fn advance(&self, to: Phase) {
+        let before = self.phase.fetch_max(to as u8, Ordering::SeqCst);
+        if before >= to as u8 {
+            return;
+        }
+        self.ends_since.lock().get_or_insert_with(clock);
+        self.config.hooks.shutdown(to);
+        for slot in self.slots() {
+            if to >= Phase::Draining {
+                // The port closes with the last of them.
+                slot.spare.lock().clear();
+            }
+            slot.wake();
+        }
+    }
+
+    pub(super) fn shutdown_if_serving(&self) {
+        if self.phase() == Phase::Serving {
+            self.advance(Phase::Draining);
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::Unready,
+            2 => Phase::Draining,
+            _ => Phase::Cutting,
+        }
+    }
+
+    /// Whether the end of a shard may be because another one has taken over.
+    pub(super) fn is_any_retired(&self) -> bool {
+        self.slots.read().iter().any(|slot| slot.is_retired.load(Ordering::SeqCst))
+    }
+
+    /// Whether nobody is left whose end could be waited for.
+    pub(super) fn is_every_running_one_stuck(&self) -> bool {
+        let slots = self.slots.read();
+        slots.iter().all(|slot| {
+            slot.is_stuck.load(Ordering::SeqCst) || slot.has_ended.load(Ordering::SeqCst)
+        })
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.slots.read().iter().for_each(|slot| slot.counters.add_to(&mut sum));
+        sum
+    }
+
+    /// Connections that are open, of all shards.
+    pub(super) fn connections(&self) -> u64 {
+        let slots = self.slots.read();
+        let open = |slot: &Arc<Slot>| {
+            // In this order: one that is opened and closed in between must not make it negative.
+            let closed = slot.counters.closed.get();
+            slot.counters.accepted.get().saturating_sub(closed)
+        };
+        slots.iter().map(open).sum()
+    }
+
+    /// Requests in flight, of all shards.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.slots.read().iter().map(|slot| slot.counters.in_flight.get()).sum()
+    }
+
+    /// What each shard answers, in the order of their indices.
+    pub(super) fn inspect(
+        &self,
+        backtraces_max: usize,
+        timeout: Duration,
+    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+        // Not under the lock: an answer may take its time.
+        let shards = self
+            .slots()
+            .into_iter()
+            .filter_map(|slot| slot.running.lock().as_ref().map(|(_, shard)| shard.clone()));
+        shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
+    }
+}
+
+impl Slot {
+    /// Has the calling fiber woken when something changes, from now on.
+    pub(super) fn runs(&self) {
+        *self.running.lock() = Some((sched::current(), sched::Handle::current()));
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some((root, _)) = &*self.running.lock() {
+            root.unpark();
+        }
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("index", &self.index).finish_non_exhaustive()
+    }
+}

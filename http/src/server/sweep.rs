@@ -1,0 +1,74 @@
+//! Connections that have rested for too long.
+//!
+//! They hold no stack and have no alarm. Instead one fiber of the shard looks at all of them now
+//! and then, and counts its sweeps; a connection notes in which of them its rest began, and nothing
+//! else. A sweep of ten thousand connections takes some hundred microseconds.
+use std::rc::Rc;
+use std::time::Duration;
+
+use straightline_sched as sched;
+
+use super::shard::ShardState;
+
+/// How many sweeps each timeout is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sweeps {
+    pub(super) interval: Duration,
+    /// Of a connection that has sent nothing yet.
+    pub(super) new: u32,
+    pub(super) idle: u32,
+}
+
+impl Sweeps {
+    /// `None` if nobody is ever to be expired.
+    pub(super) fn of(head: Duration, idle: Duration) -> Option<Self> {
+        let shortest = head.min(idle);
+        let interval = (shortest / SWEEPS).max(INTERVAL_MIN);
+        if shortest == Duration::MAX {
+            return None;
+        }
+        // The first of them may come at once.
+        let count = |timeout: Duration| match timeout {
+            Duration::MAX => u32::MAX,
+            _ => {
+                let sweeps = timeout.as_nanos().div_ceil(interval.as_nanos()) + 1;
+                u32::try_from(sweeps).unwrap_or(u32::MAX)
+            }
+        };
+        Some(Self { interval, new: count(head), idle: count(idle) })
+    }
+}
+
+/// Sweeps as long as the shard lives.
+pub(super) fn sweep(state: &Rc<ShardState>, sweeps: Sweeps) {
+    loop {
+        state.wait_for_connections();
+        sched::sleep(sweeps.interval);
+        state.expire(sweeps);
+    }
+}
+
+/// What part of the shortest timeout another sweep comes after.
+const SWEEPS: u32 = 16;
+
+/// For timeouts that only tests have.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_expired_early_and_nobody_much_too_late() {
+        let secs = Duration::from_secs;
+        let sweeps = Sweeps::of(secs(16), secs(60)).expect("timeouts");
+        assert_eq!(sweeps.interval, secs(1));
+        // A rest that begins right before a sweep has lasted one interval less than they count.
+        assert_eq!((sweeps.new, sweeps.idle), (17, 61));
+        let sweeps = Sweeps::of(Duration::MAX, secs(32)).expect("a timeout");
+        assert_eq!((sweeps.new, sweeps.idle), (u32::MAX, 17));
+        assert!(Sweeps::of(Duration::MAX, Duration::MAX).is_none());
+        let sweeps = Sweeps::of(Duration::ZERO, Duration::ZERO).expect("timeouts");
+        assert_eq!((sweeps.new, sweeps.idle), (1, 1));
+    }
+}

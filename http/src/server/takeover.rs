@@ -1,0 +1,95 @@
+//! When a shard is stuck: a fresh one takes its listeners over, and its clients are let go.
+//!
+//! A handler that computes for ever, or blocks its thread, cannot be interrupted. But the server
+//! can go on without it: whoever connects comes to the fresh shard, which has the very same
+//! sockets, so that those who wait in their queues are served as well. The stuck shard's clients
+//! see the end of their connections instead of nothing at all. If the handler ever yields, it is
+//! cancelled, and its shard ends.
+//!
+//! All this runs on the thread that watches the shards.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use slog::{error, warn};
+use straightline_sched::{Report, Reporter};
+
+use super::accept::Listener;
+use super::shard;
+use super::shared::{Phase, Shared, Slot};
+
+/// Who hears of a shard's fibers that misbehave.
+pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
+    let (shared, slot) = (Arc::downgrade(shared), Arc::clone(slot));
+    Reporter::new(move |report| {
+        // The server may be gone by the time that its last fiber is.
+        let Some(shared) = shared.upgrade() else { return };
+        shared.config.hooks.reported(report);
+        shared.config.tell_report(report);
+        match report {
+            Report::GivenUp(_) => {
+                shared.given_up.fetch_add(1, Ordering::Relaxed);
+            }
+            Report::Stuck(_) => replace(&shared, &slot),
+            _ => {}
+        }
+    })
+}
+
+/// Goes on without a shard.
+fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
+    slot.is_stuck.store(true, Ordering::SeqCst);
+    let replacement =
+        if shared.phase() == Phase::Serving { start_another(shared, slot) } else { None };
+    // Only now: whoever comes again at once finds the new one.
+    let disconnected = slot.streams.shut_down();
+    match replacement {
+        Some(number) => {
+            slot.is_retired.store(true, Ordering::SeqCst);
+            slot.wake(); // it will get to know when its thread is free
+            warn!(
+                shared.config.logger, "a stuck shard was replaced";
+                "shard" => slot.index, "by" => number, "disconnected" => disconnected
+            );
+        }
+        None => error!(
+            shared.config.logger, "a stuck shard was not replaced";
+            "shard" => slot.index, "disconnected" => disconnected
+        ),
+    }
+    if shared.phase() == Phase::Serving {
+        shared.config.hooks.shard_replaced(replacement.map(|number| number as u64));
+    }
+}
+
+/// The number of the fresh shard; none if there may not be more, or it cannot be started.
+fn start_another(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
+    let slots = shared.slots();
+    let stuck = slots.iter().filter(|slot| slot.is_stuck.load(Ordering::SeqCst)).count();
+    if stuck > shared.config.replacements {
+        return None;
+    }
+    let spare = slot.spare.lock();
+    let clones: io::Result<Vec<Listener>> = spare.iter().map(Listener::try_clone).collect();
+    drop(spare);
+    let newcomers = shared.newcomers.lock().clone()?;
+    let started = clones.and_then(|listeners| {
+        if listeners.is_empty() {
+            return Err(io::Error::other("the server ends"));
+        }
+        let fresh = shared.add_slot();
+        let index = fresh.index;
+        let handle = shard::start(shared, fresh, listeners)?;
+        // The server's own thread waits for it at the end; if that is over, nobody does.
+        let _ = newcomers.try_send(handle);
+        Ok(index)
+    });
+    match started {
+        Ok(index) => Some(index),
+        Err(error) => {
+            error!(shared.config.logger, "no other shard could be started"; "error" => %error);
+            None
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! How long everything may take.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How long a server waits for its clients and its handlers. Each has a default that suits
+/// services on the open internet, and none depends on another; `Duration::MAX` is no timeout.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline::{Request, Server, Timeouts};
+///
+/// let timeouts = Timeouts { handler: Duration::from_secs(5), ..Timeouts::default() };
+/// Server::builder().bind("127.0.0.1:0").timeouts(timeouts).build(|_: &mut Request| "hi\n")?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request to the end of its head; beyond it the client gets a 408. A
+    /// new connection also has this long to send its first byte, and is closed without a word
+    /// otherwise. Default: 15 seconds, some slow round trips; whoever sends a head byte by byte is
+    /// no browser.
+    pub head: Duration,
+    /// How long a connection may rest between two requests; it is then closed without a word.
+    /// It may last a sixteenth of this or of `head` longer, whichever is less. Default: 60
+    /// seconds, what browsers and proxies expect of a keep-alive.
+    pub idle: Duration,
+    /// How long a handler may take to return its response, and a streamed body to come on: the time
+    /// begins anew whenever the handler has waited for its client, which the next two bound. Beyond
+    /// it the handler unwinds at its next yield point, and the client gets a 504, or the end of the
+    /// connection if something of the response has left. Default: 60 seconds, what the common
+    /// proxies wait for an answer.
+    ///
+    /// [`Request::set_handler_timeout`](crate::Request::set_handler_timeout) changes it for one
+    /// request.
+    pub handler: Duration,
+    /// How slow a request's body may come; beyond it the client gets a 408.
+    ///
+    /// [`Request::set_body_pace`](crate::Request::set_body_pace) changes it for one request.
+    pub body: Pace,
+    /// How slow a client may read its response; beyond it the connection is reset.
+    pub write: Pace,
+}
+
+/// How slow a client may be with a body, one way or the other. Only the time counts in which the
+/// server waits for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long it may do nothing at all. Default: 30 seconds.
+    pub idle: Duration,
+    /// How many bytes a second it has to take or send, once it has used up its grace. Default: 240,
+    /// a modem's of 1980; 0 is no such bound.
+    pub bytes_per_second: u64,
+    /// By how much time it may be behind that rate. Default: 60 seconds, so that a train's tunnel
+    /// does not cost an upload.
+    pub grace: Duration,
+}
+
+/// Which time was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// [`Timeouts::head`].
+    Head,
+    /// [`Timeouts::idle`].
+    Idle,
+    /// The [`Pace::idle`] of a request's body.
+    Body,
+    /// The rate of a request's body.
+    BodyRate,
+    /// [`Timeouts::handler`].
+    Handler,
+    /// The [`Pace::idle`] of a client that does not read its response.
+    Write,
+    /// The rate of such a client.
+    WriteRate,
+}
+
+impl Timeout {
+    /// All of them, in the order of a request's life.
+    pub const ALL: [Self; 7] = [
+        Self::Head,
+        Self::Idle,
+        Self::Body,
+        Self::BodyRate,
+        Self::Handler,
+        Self::Write,
+        Self::WriteRate,
+    ];
+
+    /// The one that an error comes from, if it comes from one.
+    pub(crate) fn of(error: &std::io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+
+    /// Its name in metrics: `head`, `idle`, `body`, `body_rate`, `handler`, `write`, `write_rate`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Idle => "idle",
+            Self::Body => "body",
+            Self::BodyRate => "body_rate",
+            Self::Handler => "handler",
+            Self::Write => "write",
+            Self::WriteRate => "write_rate",
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
+            handler: Duration::from_secs(60),
+            body: Pace::default(),
+            write: Pace::default(),
+        }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(30),
+            bytes_per_second: 240,
+            grace: Duration::from_secs(60),
+        }
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head => "the request head took too long",
+            Self::Idle => "the connection was idle for too long",
+            Self::Body => "the request body did not come on",
+            Self::BodyRate => "the request body came too slowly",
+            Self::Handler => "the handler took too long",
+            Self::Write => "the client did not read its response",
+            Self::WriteRate => "the client read its response too slowly",
+        })
+    }
+}
+
+impl std::error::Error for Timeout {}
