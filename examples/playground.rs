@@ -13,8 +13,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use straightline::sched;
 use straightline::{
-    Address, BodyError, HeaderValue, Hooks, IntoResponse, Limits, Method, Peer, Refusal, Request,
-    Response, Server, StatusCode, header,
+    Address, BodyError, Event, HeaderValue, IntoResponse, Limits, Method, Request, Response,
+    Server, StatusCode, header,
 };
 
 /// Serves what there is to try out.
@@ -175,31 +175,6 @@ fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N,
     }
 }
 
-/// Tells of every fault on stderr.
-struct Verbose;
-
-impl Hooks for Verbose {
-    fn refused(&self, peer: &Peer, refusal: Refusal) {
-        eprintln!("{peer}: refused: {refusal}");
-    }
-
-    fn handler_panicked(&self, peer: &Peer, message: &str, place: Option<&str>) {
-        eprintln!("{peer}: a handler panicked at {}: {message}", place.unwrap_or("?"));
-    }
-
-    fn response_failed(&self, peer: &Peer, error: &io::Error) {
-        eprintln!("{peer}: a response could not be completed: {error}");
-    }
-
-    fn connection_failed(&self, peer: &Peer, error: &io::Error) {
-        eprintln!("{peer}: the connection failed: {error}");
-    }
-
-    fn accept_failed(&self, error: &io::Error) {
-        eprintln!("accept failed: {error}");
-    }
-}
-
 impl LimitArgs {
     fn limits(&self) -> Limits {
         Limits {
@@ -226,7 +201,7 @@ fn serve(args: Args) -> io::Result<()> {
         server = server.workers(workers.get());
     }
     if args.verbose {
-        server = server.hooks(Verbose);
+        server = server.hooks(|event: &Event<'_>| eprintln!("{event}"));
     }
     let server = server.build(answer)?;
     println!("listening on http://{}", server.local_addrs()[0]);

@@ -85,7 +85,8 @@ pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use server::{
-    Address, Builder, Capacity, Counters, Full, Handler, Hooks, IntoAddress, OnDisconnect, Pace,
-    Peer, Phase, Server, ServerHandle, ShutdownReport, Timeout, Timeouts, WhenFull,
+    Address, Builder, Capacity, Counters, Event, Full, Handler, Hooks, IntoAddress, LogHooks,
+    OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport, Timeout, Timeouts,
+    WhenFull,
 };
 pub use signal::StopSignal;

@@ -5,7 +5,7 @@ mod common;
 use std::sync::mpsc;
 
 use common::{Client, serve, serve_with};
-use straightline::{Hooks, Limits, Peer, Refusal, RefusalKind, Request};
+use straightline::{Event, Hooks, Limits, Peer, Refusal, RefusalKind, Request};
 
 fn unreachable(_: &mut Request) -> &'static str {
     panic!("a refused request reached the handler")
@@ -117,8 +117,10 @@ fn a_refused_head_request_gets_no_body() {
 struct Told(mpsc::Sender<(Peer, Refusal)>);
 
 impl Hooks for Told {
-    fn refused(&self, peer: &Peer, refusal: Refusal) {
-        self.0.send((peer.clone(), refusal)).expect("somebody listens");
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::RequestRefused { peer, refusal } = *event {
+            self.0.send((peer.clone(), refusal)).expect("somebody listens");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{env, process};
 use common::{Answer, serve, serve_with};
 use straightline::sched;
 use straightline::{
-    BodyError, BodyWriter, HeaderName, Hooks, IntoResponse, Method, Peer, Request, Response,
+    BodyError, BodyWriter, Event, HeaderName, Hooks, IntoResponse, Method, Peer, Request, Response,
     StatusCode,
 };
 
@@ -243,9 +243,11 @@ fn pipelined_streams_leave_together() {
 struct Failed(mpsc::Sender<String>);
 
 impl Hooks for Failed {
-    fn response_failed(&self, peer: &Peer, error: &io::Error) {
-        assert!(matches!(peer, Peer::Tcp(_)));
-        let _ = self.0.send(error.to_string());
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::ResponseFailed { peer, error, .. } = event {
+            assert!(matches!(peer, Peer::Tcp(_)));
+            let _ = self.0.send(error.to_string());
+        }
     }
 }
 

@@ -5,14 +5,13 @@ use std::io::{self, ErrorKind};
 use std::panic::resume_unwind;
 
 use http::{Method, StatusCode, header};
-use slog::{debug, error};
 use straightline_sched::is_cancel;
 
 use super::serve::{Connection, End};
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::{Timeout, take_place};
+use crate::server::{Event, Timeout, take_place};
 
 impl Connection {
     /// The connection broke, or ended too early: told once.
@@ -28,21 +27,12 @@ impl Connection {
             self.link.transport.reset_on_close();
             return;
         }
-        self.shard.hooks.connection_failed(&self.link.peer, error);
-        debug!(
-            self.shard.logger, "connection failed";
-            "peer" => %self.link.peer, "error" => %error
-        );
+        self.shard.tell(&Event::ConnectionFailed { peer: &self.link.peer, error });
     }
 
     pub(super) fn note_refusal(&self, refusal: Refusal) {
         self.shard.counters.refused.bump();
-        self.shard.hooks.refused(&self.link.peer, refusal);
-        debug!(
-            self.shard.logger, "request refused";
-            "peer" => %self.link.peer, "reason" => %refusal,
-            "status" => refusal.kind.status().as_u16()
-        );
+        self.shard.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
     }
 
     /// Answers a request that is not served; the connection has to end.
@@ -93,15 +83,14 @@ impl Connection {
     #[cold]
     pub(super) fn note_timeout(&self, timeout: Timeout) {
         self.shard.counters.timeouts(timeout).bump();
-        self.shard.hooks.timed_out(&self.link.peer, timeout);
-        debug!(self.shard.logger, "timeout"; "peer" => %self.link.peer, "kind" => timeout.name());
+        self.shard.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
     }
 
     /// What the client gets whose handler was ended; the error is that there is no client.
     #[cold]
     pub(super) fn expired(&self) -> io::Result<Response> {
         self.shard.counters.cancelled.bump();
-        self.shard.hooks.handler_cancelled(&self.link.peer);
+        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
         if self.link.is_gone.get() {
             let message = "the client went away before it was answered";
             return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
@@ -115,16 +104,15 @@ impl Connection {
     #[cold]
     pub(super) fn overloaded(&self) -> Response {
         self.shard.counters.overloaded.bump();
-        self.shard.hooks.overloaded(&self.link.peer);
+        self.shard.tell(&Event::Overloaded { peer: &self.link.peer });
         let seconds = self.shard.capacity.retry_seconds();
         StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
     }
 
     /// A handler returned what it may not, and the client gets something else.
-    pub(super) fn note_misuse(&self, message: &'static str, status: StatusCode) {
-        self.shard.counters.failed_responses.bump();
-        self.shard.hooks.response_failed(&self.link.peer, &io::Error::other(message));
-        error!(self.shard.logger, "{message}"; "status" => status.as_u16());
+    #[cold]
+    pub(super) fn note_misuse(&self, request: &Request, message: &'static str) {
+        self.note_failed_response(request, &io::Error::other(message));
     }
 
     #[cold]
@@ -143,23 +131,15 @@ impl Connection {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("(no message)");
-        let place = take_place();
-        self.shard.hooks.handler_panicked(&self.link.peer, message, place.as_deref());
-        error!(
-            self.shard.logger, "a handler panicked";
-            "peer" => %self.link.peer, "method" => %method, "target" => target,
-            "message" => message, "at" => place
-        );
+        let (peer, place) = (&self.link.peer, take_place());
+        let place = place.as_deref();
+        self.shard.tell(&Event::HandlerPanicked { peer, method, target, message, place });
     }
 
     /// A handler could not complete its response.
     pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
         self.shard.counters.failed_responses.bump();
-        self.shard.hooks.response_failed(&self.link.peer, error);
-        error!(
-            self.shard.logger, "a response could not be completed";
-            "peer" => %self.link.peer, "method" => %request.method(), "target" => request.target(),
-            "error" => %error
-        );
+        let (peer, method, target) = (&self.link.peer, request.method(), request.target());
+        self.shard.tell(&Event::ResponseFailed { peer, method, target, error });
     }
 }

@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use http::{Method, StatusCode};
-use slog::error;
 use straightline_sched::{
     DeadlineExceeded, Interest, before_park, checkpoint, clock, is_cancel, set_label,
 };
@@ -21,7 +20,7 @@ use crate::body::BodyError;
 use crate::proto::{self, Framing, Head};
 use crate::request::Request;
 use crate::response::{Response, has_no_body};
-use crate::server::{OnDisconnect, Registered, ShardState, Timeout};
+use crate::server::{Event, OnDisconnect, Registered, ShardState, Timeout};
 
 /// A handler, as the connection sees it.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;
@@ -78,7 +77,9 @@ impl Connection {
             Err(payload) => {
                 if !is_cancel(&*payload) {
                     self.shard.counters.aborted.bump();
-                    error!(self.shard.logger, "a connection panicked"; "peer" => %self.link.peer);
+                    let error = io::Error::other("a panic outside of the handler");
+                    self.shard
+                        .tell(&Event::ConnectionFailed { peer: &self.link.peer, error: &error });
                 }
                 resume_unwind(payload);
             }
@@ -383,7 +384,7 @@ impl Drop for Connection {
         // One that was being answered is answered no more.
         self.link.end_request(false);
         self.shard.counters.closed.bump();
-        self.shard.hooks.connection_closed(&self.link.peer);
+        self.shard.tell(&Event::ConnectionClosed { peer: &self.link.peer });
         self.registered.leave(&self.link);
     }
 }

@@ -63,10 +63,10 @@ impl Connection {
             return response;
         }
         if response.status.is_informational() {
-            self.note_misuse("a handler returned an interim status", response.status);
+            self.note_misuse(request, "a handler returned an interim status");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        self.note_misuse("a handler agreed to a CONNECT and made no tunnel", response.status);
+        self.note_misuse(request, "a handler agreed to a CONNECT and made no tunnel");
         StatusCode::NOT_IMPLEMENTED.into_response().close()
     }
 
@@ -218,7 +218,7 @@ impl Connection {
             if is_connect && response.status.is_success() {
                 return None;
             }
-            self.note_misuse("a handler made a tunnel without a CONNECT", response.status);
+            self.note_misuse(request, "a handler made a tunnel without a CONNECT");
             return Some(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
         let mut protocols = response.fields.iter().filter(|(name, _)| *name == header::UPGRADE);

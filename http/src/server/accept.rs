@@ -4,12 +4,12 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use slog::warn;
 use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
 use straightline_sched::{self as sched, checkpoint, park_timeout, spawn_episodes};
 
 use super::address::Peer;
 use super::capacity::{Full, WhenFull};
+use super::events::Event;
 use super::shard::ShardState;
 use super::shared::Phase;
 use crate::conn::{Connection, Link, Transport, linger};
@@ -45,8 +45,7 @@ pub(super) fn accept_loop(listener: Listener, state: &Rc<ShardState>) {
     };
     if let Err(error) = result {
         state.counters.accept_errors.bump();
-        state.hooks.accept_failed(&error);
-        slog::error!(state.logger, "a listener failed for good"; "error" => %error);
+        state.tell(&Event::AcceptFailed { error: &error, pause: None });
     }
 }
 
@@ -82,13 +81,13 @@ fn accept_from<T: Transport>(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 state.counters.accept_errors.bump();
-                state.hooks.accept_failed(&error);
                 if is_of_one_connection(&error) {
+                    state.tell(&Event::AcceptFailed { error: &error, pause: None });
                     continue;
                 }
                 // Descriptors or memory ran out: they come back when connections close, and trying
                 // at once would only take the thread away from those. One line a pause.
-                warn!(state.logger, "accept failed"; "error" => %error, "pause" => ?pause);
+                state.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
                 if is_ending() {
                     return Ok(());
                 }
@@ -121,7 +120,7 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
 /// Starts a connection's fiber.
 fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.counters.accepted.bump();
-    state.hooks.connection_opened(&peer);
+    state.tell(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.counters.slot().streams);
     let link = Rc::new(Link::new(peer, Rc::clone(state), stream));
     let registered = state.register(&link);
@@ -132,9 +131,9 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
 }
 
 /// Tells a client that there is no room for it.
-fn turn_away<T: Transport>(stream: T, peer: &Peer, why: Full, state: &Rc<ShardState>) {
+fn turn_away<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
     state.counters.turned_away.bump();
-    state.hooks.turned_away(peer, why);
+    state.tell(&Event::TurnedAway { peer, full });
     // A socket that is new has room for this.
     let is_told = stream.try_write(&state.refusal).is_ok();
     let refusing = state.refusing.get();

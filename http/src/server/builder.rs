@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use slog::{Discard, Logger, error, o};
+use slog::Logger;
 use straightline_net::{BoundUnixListener, ListenOptions};
-use straightline_sched::{Report, sim};
+use straightline_sched::sim;
 
 use super::accept::Listener;
 use super::address::{Address, IntoAddress};
 use super::capacity::Capacity;
-use super::hooks::{Hooks, NoHooks};
+use super::events::{Event, Hooks};
+use super::log::LogHooks;
 use super::running::Server;
 use super::shared::Shared;
 use super::signals::SignalThread;
@@ -61,10 +62,8 @@ pub(super) struct Config {
     pub(super) stuck_limit: Option<Duration>,
     pub(super) replacements: usize,
     pub(super) stack_bytes: usize,
-    pub(super) logger: Logger,
-    /// There is a logger, which hears of fibers that misbehave.
-    has_logger: bool,
-    pub(super) hooks: Arc<dyn Hooks>,
+    pub(super) logger: Option<Logger>,
+    hooks: Vec<Arc<dyn Hooks>>,
 }
 
 /// What becomes of a handler whose client goes away: closes the connection, or its side of it, or
@@ -79,12 +78,16 @@ pub enum OnDisconnect {
 }
 
 impl Config {
-    /// Fibers that misbehave are told to the logger, and without one on standard error.
-    pub(super) fn tell_report(&self, report: &Report) {
-        if self.has_logger {
-            error!(self.logger, "{report}");
-        } else {
-            eprintln!("straightline: {report}");
+    #[inline]
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        match &self.hooks[..] {
+            // What nobody else would ever hear of.
+            [] => {
+                if let Event::FiberReported { .. } | Event::ShardStuck { .. } = event {
+                    eprintln!("straightline: {event}");
+                }
+            }
+            hooks => hooks.iter().for_each(|hooks| hooks.on_event(event)),
         }
     }
 }
@@ -141,9 +144,8 @@ impl Builder {
                 stuck_limit: Some(Duration::from_secs(10)),
                 replacements: 4,
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
-                logger: Logger::root(Discard, o!()),
-                has_logger: false,
-                hooks: Arc::new(NoHooks),
+                logger: None,
+                hooks: Vec::new(),
             },
             stop_on_signals: false,
             inspect_on_signals: false,
@@ -231,21 +233,18 @@ impl Builder {
         self
     }
 
-    /// Where faults are told: handler panics and accept failures as errors, refused requests and
-    /// broken connections at debug level. Default: nowhere; they are counted all the same.
-    ///
-    /// Fibers that misbehave ([`sched::Report`](straightline_sched::Report)) are told there as
-    /// errors too; by default on standard error.
+    /// Where events are written, by [`LogHooks`]; it is also the logger of the shards' fibers
+    /// ([`sched::logger`](straightline_sched::logger)). Default: nowhere, and everything is counted
+    /// all the same.
     pub fn logger(mut self, logger: Logger) -> Self {
-        self.config.logger = logger;
-        self.config.has_logger = true;
-        self
+        self.config.logger = Some(logger.clone());
+        self.hooks(LogHooks::new(logger))
     }
 
-    /// Who is told of faults as they happen. Default: nobody; they are counted and logged all the
-    /// same.
+    /// Who is told of events as they happen; each call adds one. Default: nobody, but for fibers
+    /// that keep their thread, which are then told on standard error.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
-        self.config.hooks = Arc::new(hooks);
+        self.config.hooks.push(Arc::new(hooks));
         self
     }
 

@@ -3,15 +3,16 @@
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, `accept`
 //! its front door, `sweep` its clock for connections at rest; `takeover` goes on without a shard
-//! that is stuck. `timeouts` and `capacity` are the bounds, `hooks` and `counters` what is told of
-//! it all.
+//! that is stuck. `timeouts` and `capacity` are the bounds, `events`, `log` and `counters` what is
+//! told of it all.
 
 mod accept;
 mod address;
 mod builder;
 mod capacity;
 mod counters;
-mod hooks;
+mod events;
+mod log;
 mod panics;
 mod running;
 mod shard;
@@ -25,7 +26,8 @@ pub use address::{Address, IntoAddress, Peer};
 pub use builder::{Builder, Handler, OnDisconnect};
 pub use capacity::{Capacity, Full, WhenFull};
 pub use counters::Counters;
-pub use hooks::Hooks;
+pub use events::{Event, Hooks};
+pub use log::LogHooks;
 pub(crate) use panics::take_place;
 pub use running::{Server, ServerHandle, ShutdownReport};
 pub(crate) use shard::{Registered, ShardState};

@@ -1,4 +1,4 @@
-//! Where a panic came from: only the panic hook is told, and what is caught afterwards does not say.
+//! Where a panic came from: only the panic hook is told, and what is caught does not say.
 
 use std::cell::RefCell;
 use std::panic;

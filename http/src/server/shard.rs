@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use slog::{Logger, info};
 use slotmap::{SlotMap, new_key_type};
 use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle};
 
@@ -17,7 +16,7 @@ use super::accept::{Listener, accept_loop};
 use super::builder::OnDisconnect;
 use super::capacity::Capacity;
 use super::counters::ShardCounters;
-use super::hooks::Hooks;
+use super::events::Event;
 use super::running::ServerHandle;
 use super::shared::{Phase, Shared, Slot};
 use super::sweep::{Sweeps, sweep};
@@ -35,8 +34,6 @@ pub(crate) struct ShardState {
     pub(crate) timeouts: Timeouts,
     pub(crate) capacity: Capacity,
     pub(crate) on_disconnect: OnDisconnect,
-    pub(crate) logger: Logger,
-    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) counters: CountersOf,
     pub(crate) buffers: BufferPool,
     /// No connection goes on after the response it is at.
@@ -94,7 +91,9 @@ pub(super) fn start(
     }
     let shared = Arc::clone(shared);
     sched::spawn_shard(&format!("straightline-{}", slot.index), config, move || {
-        sched::set_thread_logger(shared.config.logger.clone());
+        if let Some(logger) = &shared.config.logger {
+            sched::set_thread_logger(logger.clone());
+        }
         let result = serve(&shared, &slot, listeners);
         slot.has_ended.store(true, Ordering::SeqCst);
         result
@@ -120,7 +119,6 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>, listeners: Vec<Listener>) -> io
         sched::park();
     }
     if is_retired() {
-        info!(state.logger, "a shard that was replaced has ended"; "shard" => slot.index);
         return Ok(()); // which cancels whoever kept it
     }
     park_until(shared.config.ready_delay, || shared.phase() == Phase::Unready);
@@ -153,8 +151,6 @@ impl ShardState {
             timeouts: config.timeouts,
             capacity: config.capacity,
             on_disconnect: config.on_disconnect,
-            logger: config.logger.clone(),
-            hooks: Arc::clone(&config.hooks),
             counters: CountersOf(Arc::clone(slot)),
             buffers: BufferPool::new(),
             draining: Cell::new(false),
@@ -195,7 +191,12 @@ impl ShardState {
         let cut = self.connections.borrow().len();
         self.counters.cut.add(cut as u64);
         self.counters.drained.add(working.len().saturating_sub(cut) as u64);
-        info!(self.logger, "shard drained"; "shard" => self.counters.0.index, "cut" => cut);
+        self.tell(&Event::ShardDrained { shard: self.counters.0.index, cut });
+    }
+
+    #[inline]
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        self.shared.config.tell(event);
     }
 
     pub(crate) fn handle(&self) -> ServerHandle {

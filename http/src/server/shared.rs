@@ -16,6 +16,7 @@ use super::address::Address;
 use super::builder::{Config, ServiceFactory};
 use super::capacity::PeerCounts;
 use super::counters::{Counters, ShardCounters};
+use super::events::Event;
 
 /// How far a server's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,7 +123,7 @@ impl Shared {
             return;
         }
         self.ends_since.lock().get_or_insert_with(clock);
-        self.config.hooks.shutdown(to);
+        self.config.tell(&Event::ShutdownAdvanced { phase: to });
         for slot in self.slots() {
             if to >= Phase::Draining {
                 // The port closes with the last of them.

@@ -12,10 +12,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use slog::{error, warn};
 use straightline_sched::{Report, Reporter};
 
 use super::accept::Listener;
+use super::events::Event;
 use super::shard;
 use super::shared::{Phase, Shared, Slot};
 
@@ -25,8 +25,7 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
     Reporter::new(move |report| {
         // The server may be gone by the time that its last fiber is.
         let Some(shared) = shared.upgrade() else { return };
-        shared.config.hooks.reported(report);
-        shared.config.tell_report(report);
+        shared.config.tell(&Event::FiberReported { report });
         match report {
             Report::GivenUp(_) => {
                 shared.given_up.fetch_add(1, Ordering::Relaxed);
@@ -44,23 +43,12 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
         if shared.phase() == Phase::Serving { start_another(shared, slot) } else { None };
     // Only now: whoever comes again at once finds the new one.
     let disconnected = slot.streams.shut_down();
-    match replacement {
-        Some(number) => {
-            slot.is_retired.store(true, Ordering::SeqCst);
-            slot.wake(); // it will get to know when its thread is free
-            warn!(
-                shared.config.logger, "a stuck shard was replaced";
-                "shard" => slot.index, "by" => number, "disconnected" => disconnected
-            );
-        }
-        None => error!(
-            shared.config.logger, "a stuck shard was not replaced";
-            "shard" => slot.index, "disconnected" => disconnected
-        ),
+    if replacement.is_some() {
+        slot.is_retired.store(true, Ordering::SeqCst);
+        slot.wake(); // it will get to know when its thread is free
     }
-    if shared.phase() == Phase::Serving {
-        shared.config.hooks.shard_replaced(replacement.map(|number| number as u64));
-    }
+    let shard = slot.index;
+    shared.config.tell(&Event::ShardStuck { shard, replacement, disconnected });
 }
 
 /// The number of the fresh shard; none if there may not be more, or it cannot be started.
@@ -85,11 +73,6 @@ fn start_another(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
         let _ = newcomers.try_send(handle);
         Ok(index)
     });
-    match started {
-        Ok(index) => Some(index),
-        Err(error) => {
-            error!(shared.config.logger, "no other shard could be started"; "error" => %error);
-            None
-        }
-    }
+    // Without a thread or a descriptor to be had there is none.
+    started.ok()
 }

@@ -1,0 +1,231 @@
+//! What happens to a server, in the words of its operator.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use http::Method;
+use straightline_sched::Report;
+
+use super::address::Peer;
+use super::capacity::Full;
+use super::shared::Phase;
+use super::timeouts::Timeout;
+use crate::proto::Refusal;
+
+/// A step in the life of a server or of one of its connections, or a fault. `Display` tells it in a
+/// line.
+///
+/// ```
+/// use straightline::{Event, Request, Server};
+///
+/// let server = Server::builder().bind("127.0.0.1:0").hooks(|event: &Event<'_>| match event {
+///     Event::HandlerPanicked { target, .. } => eprintln!("look at {target}: {event}"),
+///     _ => {}
+/// });
+/// server.build(|_: &mut Request| "hi\n")?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'e> {
+    /// A connection was accepted.
+    ConnectionOpened {
+        /// Whose.
+        peer: &'e Peer,
+    },
+    /// A connection is over, whatever else was told of it.
+    ConnectionClosed {
+        /// Whose.
+        peer: &'e Peer,
+    },
+    /// A connection broke, or the client ended it in the middle of a request.
+    ConnectionFailed {
+        /// Whose.
+        peer: &'e Peer,
+        /// What the system said.
+        error: &'e io::Error,
+    },
+    /// A connection was turned away at the door.
+    TurnedAway {
+        /// Whose.
+        peer: &'e Peer,
+        /// What there is too much of.
+        full: Full,
+    },
+    /// A connection could not be accepted.
+    AcceptFailed {
+        /// What the system said.
+        error: &'e io::Error,
+        /// How long until it is tried again; `None` if it is not, or at once as the fault was the
+        /// client's.
+        pause: Option<Duration>,
+    },
+    /// A request was refused; the client was told so if it still listens.
+    RequestRefused {
+        /// Whose.
+        peer: &'e Peer,
+        /// Why, and at which byte.
+        refusal: Refusal,
+    },
+    /// A request got a 503, as too many are in flight.
+    Overloaded {
+        /// Whose.
+        peer: &'e Peer,
+    },
+    /// Some time was over. What came of it says [`Timeouts`](crate::Timeouts).
+    TimedOut {
+        /// Whose.
+        peer: &'e Peer,
+        /// Which time.
+        timeout: Timeout,
+    },
+    /// A handler was ended because its time was over, or its client gone.
+    HandlerCancelled {
+        /// Whose.
+        peer: &'e Peer,
+    },
+    /// A handler panicked.
+    HandlerPanicked {
+        /// Whose.
+        peer: &'e Peer,
+        /// The request's method.
+        method: &'e Method,
+        /// The request's target.
+        target: &'e str,
+        /// What it said.
+        message: &'e str,
+        /// Where, as `file:line:column`. Known unless the program has a panic hook that does not
+        /// call the one before it.
+        place: Option<&'e str>,
+    },
+    /// A handler could not complete the body of its response, or returned one that it may not.
+    ResponseFailed {
+        /// Whose.
+        peer: &'e Peer,
+        /// The request's method.
+        method: &'e Method,
+        /// The request's target.
+        target: &'e str,
+        /// What is wrong.
+        error: &'e io::Error,
+    },
+    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Told by the
+    /// thread that watches the shards, or by the shard's own.
+    FiberReported {
+        /// What it does.
+        report: &'e Report,
+    },
+    /// A shard is stuck, and its clients were disconnected. Told by the thread that watches the
+    /// shards.
+    ShardStuck {
+        /// Its number.
+        shard: usize,
+        /// The number of the fresh shard that has taken over; `None` if there may be no more of
+        /// them, or it could not be started.
+        replacement: Option<usize>,
+        /// How many clients that were.
+        disconnected: usize,
+    },
+    /// A stop has come this far.
+    ShutdownAdvanced {
+        /// Where it is.
+        phase: Phase,
+    },
+    /// A shard is done with its drain.
+    ShardDrained {
+        /// Its number.
+        shard: usize,
+        /// How many connections were still at work, and are cut.
+        cut: usize,
+    },
+}
+
+/// Who is told of events, as they happen. Functions and closures are; the samples and the logger
+/// show both.
+///
+/// The calls come from the shards' threads, on the fiber that the event is about, and should be
+/// short: count, send to a channel. They may not wait, and may not panic.
+pub trait Hooks: Send + Sync + 'static {
+    /// Something has happened.
+    fn on_event(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Hooks for F {
+    fn on_event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+impl Event<'_> {
+    /// Whom it is about, if it is about a client.
+    pub fn peer(&self) -> Option<&Peer> {
+        match self {
+            Self::ConnectionOpened { peer }
+            | Self::ConnectionClosed { peer }
+            | Self::ConnectionFailed { peer, .. }
+            | Self::TurnedAway { peer, .. }
+            | Self::RequestRefused { peer, .. }
+            | Self::Overloaded { peer }
+            | Self::TimedOut { peer, .. }
+            | Self::HandlerCancelled { peer }
+            | Self::HandlerPanicked { peer, .. }
+            | Self::ResponseFailed { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(peer) = self.peer() {
+            write!(f, "{peer}: ")?;
+        }
+        match self {
+            Self::ConnectionOpened { .. } => f.write_str("connected"),
+            Self::ConnectionClosed { .. } => f.write_str("closed"),
+            Self::ConnectionFailed { error, .. } => write!(f, "the connection failed: {error}"),
+            Self::TurnedAway { full: Full::Connections, .. } => {
+                f.write_str("turned away: too many connections")
+            }
+            Self::TurnedAway { full: Full::Peer, .. } => {
+                f.write_str("turned away: too many connections of this client")
+            }
+            Self::AcceptFailed { error, pause: Some(pause) } => {
+                write!(f, "accept failed: {error}; again in {pause:?}")
+            }
+            Self::AcceptFailed { error, pause: None } => write!(f, "accept failed: {error}"),
+            Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
+            Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),
+            Self::TimedOut { timeout, .. } => timeout.fmt(f),
+            Self::HandlerCancelled { .. } => f.write_str("the handler was ended"),
+            Self::HandlerPanicked { method, target, message, place, .. } => {
+                let place = place.unwrap_or("an unknown place");
+                write!(f, "the handler of {method} {target} panicked at {place}: {message}")
+            }
+            Self::ResponseFailed { method, target, error, .. } => {
+                write!(f, "the response to {method} {target} could not be completed: {error}")
+            }
+            Self::FiberReported { report } => report.fmt(f),
+            Self::ShardStuck { shard, replacement: Some(replacement), disconnected } => write!(
+                f,
+                "shard {shard} is stuck: shard {replacement} takes over, and {disconnected} \
+                 clients were disconnected"
+            ),
+            Self::ShardStuck { shard, replacement: None, disconnected } => write!(
+                f,
+                "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
+                 disconnected"
+            ),
+            Self::ShutdownAdvanced { phase } => f.write_str(match phase {
+                Phase::Serving => "serving",
+                Phase::Unready => "stopping: still serving, but not ready",
+                Phase::Draining => "stopping: finishing what is in flight",
+                Phase::Cutting => "stopping: cutting what is in flight",
+            }),
+            Self::ShardDrained { shard, cut } => {
+                write!(f, "shard {shard} is drained, {cut} connections are cut")
+            }
+        }
+    }
+}
