@@ -2,19 +2,21 @@
 //!
 //! It has a path for each thing that HTTP does, and a flag for each limit.
 
+use std::hint::black_box;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
+use humantime::parse_duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use straightline::sched;
 use straightline::{
-    Address, BodyError, Event, HeaderValue, IntoResponse, Limits, Method, Request, Response,
-    Server, StatusCode, header,
+    Address, BodyError, Builder, Capacity, Event, HeaderValue, IntoResponse, Limits, Method,
+    OnDisconnect, Pace, Request, Response, Server, StatusCode, Timeouts, WhenFull, header,
 };
 
 /// Serves what there is to try out.
@@ -30,11 +32,86 @@ struct Args {
     /// Tells of every fault on stderr
     #[arg(long)]
     verbose: bool,
-    /// How long a stop waits for requests in flight
-    #[arg(long, value_name = "SECONDS", default_value = "30")]
-    drain_timeout: u64,
+    #[command(flatten)]
+    times: TimeArgs,
+    #[command(flatten)]
+    capacity: CapacityArgs,
     #[command(flatten)]
     limits: LimitArgs,
+}
+
+/// How long everything may take: 250ms, 5s, 1m.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Times")]
+struct TimeArgs {
+    /// For a request's head; longer is 408
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_duration)]
+    head_timeout: Duration,
+    /// Between two requests of a connection
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    idle_timeout: Duration,
+    /// Without a byte of a request's body; longer is 408
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    body_timeout: Duration,
+    /// Bytes a second of a request's body at least, 0 for any; fewer is 408
+    #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
+    body_rate: u64,
+    /// How much it may be behind that
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    body_grace: Duration,
+    /// For a handler, waits for its client not counted; longer is 504
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    handler_timeout: Duration,
+    /// Without the client's reading anything of a response
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    write_timeout: Duration,
+    /// Bytes a second that it has to read at least, 0 for any
+    #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
+    write_rate: u64,
+    /// How much it may be behind that
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    write_grace: Duration,
+    /// How long a stop serves on while /readyz says no
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    ready_delay: Duration,
+    /// How long a stop waits for requests in flight
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    drain_timeout: Duration,
+    /// How long a handler may keep its thread before another one takes over
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    stuck_limit: Duration,
+    /// How many threads may be stuck and replaced at a time
+    #[arg(long, value_name = "N", default_value = "4")]
+    replacements: usize,
+    /// Ends handlers whose client goes away
+    #[arg(long)]
+    cancel_on_disconnect: bool,
+}
+
+/// How much there may be at a time.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Capacity")]
+struct CapacityArgs {
+    /// Open connections [default: three quarters of the descriptors]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
+    /// Open connections of one address [default: no limit]
+    #[arg(long, value_name = "N")]
+    max_connections_per_peer: Option<usize>,
+    /// Requests in flight; more get a 503
+    #[arg(long, value_name = "N", default_value_t = Capacity::default().in_flight)]
+    max_in_flight: usize,
+    /// What becomes of further clients
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    when_full: Full,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Full {
+    /// They get a 503
+    Refuse,
+    /// They wait until somebody leaves
+    Wait,
 }
 
 /// What a client may send.
@@ -75,11 +152,22 @@ Paths:
   /upload        POST or PUT: how many bytes the request's body has, and their SHA-256
   /big?bytes=N   N bytes (1048576), streamed
   /slow?ms=N     a line of text, after N milliseconds (1000)
-  /headers       the request's head as JSON";
+  /headers       the request's head as JSON
+  /block?ms=N    blocks a thread of the offload pool for N milliseconds (1000)
+  /spin?ms=N     computes for N milliseconds (1000) without giving way
+  /hang          does so for ever
+  /recurse?depth=N  calls itself N times (10), a kilobyte of stack each
+  /panic         panics
+  /healthz       200 as long as it answers at all
+  /readyz        200, and 503 once a stop has begun
+  /metrics       what Prometheus reads";
 
 fn answer(request: &mut Request) -> Response {
     let allowed: &[Method] = match request.path() {
-        "/" | "/hello" | "/big" | "/slow" | "/headers" => &[Method::GET, Method::HEAD],
+        "/" | "/hello" | "/big" | "/slow" | "/headers" | "/block" | "/spin" | "/hang"
+        | "/recurse" | "/panic" | "/healthz" | "/readyz" | "/metrics" => {
+            &[Method::GET, Method::HEAD]
+        }
         "/echo" | "/upload" => &[Method::POST, Method::PUT],
         // Of the server as a whole.
         "*" => {
@@ -100,6 +188,16 @@ fn answer(request: &mut Request) -> Response {
         "/big" => big(request).into_response(),
         "/slow" => slow(request).into_response(),
         "/headers" => headers(request),
+        "/block" => block(request).into_response(),
+        "/spin" => spin(request).into_response(),
+        "/hang" => loop {
+            std::hint::spin_loop();
+        },
+        "/recurse" => recurse(request).into_response(),
+        "/panic" => panic!("as you wish"),
+        "/healthz" => "alive\n".into_response(),
+        "/readyz" if request.server().is_ready() => "ready\n".into_response(),
+        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
         _ => "Hello, World!\n".into_response(),
     }
 }
@@ -144,6 +242,33 @@ fn slow(request: &Request) -> Result<String, Response> {
     Ok(format!("that took {time:?}\n"))
 }
 
+fn block(request: &Request) -> Result<String, Response> {
+    let time = Duration::from_millis(parameter(request, "ms", 1_000)?);
+    match sched::offload(move || std::thread::sleep(time)) {
+        Ok(()) => Ok(format!("that blocked a thread for {time:?}\n")),
+        Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()),
+    }
+}
+
+fn spin(request: &Request) -> Result<String, Response> {
+    let time = Duration::from_millis(parameter(request, "ms", 1_000)?);
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        std::hint::spin_loop();
+    }
+    Ok(format!("that kept the thread for {time:?}\n"))
+}
+
+fn recurse(request: &Request) -> Result<String, Response> {
+    #[inline(never)]
+    fn descend(depth: u64) -> u64 {
+        let frame = black_box([depth; 128]);
+        if depth == 0 { 0 } else { 1 + descend(depth - 1) + black_box(frame)[0] - depth }
+    }
+    let depth = parameter(request, "depth", 10)?;
+    Ok(format!("{} calls deep\n", descend(depth)))
+}
+
 fn headers(request: &Request) -> Response {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers = request.headers();
@@ -175,6 +300,53 @@ fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N,
     }
 }
 
+impl TimeArgs {
+    fn apply(&self, server: Builder) -> Builder {
+        let timeouts = Timeouts {
+            head: self.head_timeout,
+            idle: self.idle_timeout,
+            handler: self.handler_timeout,
+            body: Pace {
+                idle: self.body_timeout,
+                bytes_per_second: self.body_rate,
+                grace: self.body_grace,
+            },
+            write: Pace {
+                idle: self.write_timeout,
+                bytes_per_second: self.write_rate,
+                grace: self.write_grace,
+            },
+        };
+        let on_disconnect =
+            if self.cancel_on_disconnect { OnDisconnect::Cancel } else { OnDisconnect::Finish };
+        server
+            .timeouts(timeouts)
+            .ready_delay(self.ready_delay)
+            .drain_timeout(self.drain_timeout)
+            .stuck_limit(Some(self.stuck_limit))
+            .replacements(self.replacements)
+            .on_disconnect(on_disconnect)
+    }
+}
+
+impl CapacityArgs {
+    fn capacity(&self) -> Capacity {
+        let default = Capacity::default();
+        Capacity {
+            connections: self.max_connections.unwrap_or(default.connections),
+            connections_per_peer: self
+                .max_connections_per_peer
+                .unwrap_or(default.connections_per_peer),
+            in_flight: self.max_in_flight,
+            when_full: match self.when_full {
+                Full::Refuse => WhenFull::Refuse,
+                Full::Wait => WhenFull::Wait,
+            },
+            ..default
+        }
+    }
+}
+
 impl LimitArgs {
     fn limits(&self) -> Limits {
         Limits {
@@ -191,12 +363,13 @@ impl LimitArgs {
 }
 
 fn serve(args: Args) -> io::Result<()> {
-    let mut server = Server::builder()
+    let server = Server::builder()
         .bind(args.listen)
         .limits(args.limits.limits())
-        .drain_timeout(Duration::from_secs(args.drain_timeout))
+        .capacity(args.capacity.capacity())
         .stop_on_signals()
         .inspect_on_signals();
+    let mut server = args.times.apply(server);
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
@@ -205,7 +378,8 @@ fn serve(args: Args) -> io::Result<()> {
     }
     let server = server.build(answer)?;
     println!("listening on http://{}", server.local_addrs()[0]);
-    server.run()?;
+    let ended = server.run()?;
+    eprintln!("{ended}");
     Ok(())
 }
 

@@ -276,6 +276,8 @@ impl BodyWriter {
     fn announce(&mut self, bytes: usize) -> io::Result<()> {
         self.check()?;
         self.begin();
+        // The handler comes on.
+        self.link.lease.renew(self.link.handler_timeout.get());
         if let Framing::Length(left) = &mut self.framing {
             let message = "more bytes than were announced";
             *left = left
@@ -327,10 +329,8 @@ impl BodyWriter {
     /// Runs what writes to the connection.
     fn leaving<T>(&mut self, write: impl FnOnce(&Link) -> io::Result<T>) -> io::Result<T> {
         let result = write(&self.link);
-        match &result {
-            // The handler comes on.
-            Ok(_) => self.link.lease.renew(self.link.handler_timeout.get()),
-            Err(_) => self.health = Health::Failed,
+        if result.is_err() {
+            self.health = Health::Failed;
         }
         result
     }

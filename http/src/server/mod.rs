@@ -1,10 +1,10 @@
 //! The server: addresses, shards, and their life from bind to drain.
 //!
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
-//! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, `accept`
-//! its front door, `sweep` its clock for connections at rest; `takeover` goes on without a shard
-//! that is stuck. `timeouts` and `capacity` are the bounds, `events`, `log` and `counters` what is
-//! told of it all.
+//! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
+//! `accept`, its front door, and `sweep`, its clock for connections at rest; `takeover` goes on
+//! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log` and
+//! `counters` what is told of it all.
 
 mod accept;
 mod address;

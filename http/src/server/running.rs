@@ -219,6 +219,18 @@ impl Shared {
     }
 }
 
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { idle, finished, cancelled, given_up, stuck, took } = self;
+        write!(
+            f,
+            "stopped after {:.1} s: {idle} idle connections closed, {finished} finished, \
+             {cancelled} cancelled, {given_up} fibers given up, {stuck} threads stuck",
+            took.as_secs_f64()
+        )
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")

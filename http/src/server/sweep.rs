@@ -28,12 +28,10 @@ impl Sweeps {
             return None;
         }
         // The first of them may come at once.
-        let count = |timeout: Duration| match timeout {
-            Duration::MAX => u32::MAX,
-            _ => {
-                let sweeps = timeout.as_nanos().div_ceil(interval.as_nanos()) + 1;
-                u32::try_from(sweeps).unwrap_or(u32::MAX)
-            }
+        let count = |timeout: Duration| {
+            let sweeps = timeout.as_nanos().div_ceil(interval.as_nanos()) + 1;
+            // More than four billion are as good as for ever.
+            u32::try_from(sweeps).unwrap_or(u32::MAX)
         };
         Some(Self { interval, new: count(head), idle: count(idle) })
     }

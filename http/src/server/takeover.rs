@@ -47,8 +47,8 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
         slot.is_retired.store(true, Ordering::SeqCst);
         slot.wake(); // it will get to know when its thread is free
     }
-    let shard = slot.index;
-    shared.config.tell(&Event::ShardStuck { shard, replacement, disconnected });
+    let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
+    shared.config.tell(&event);
 }
 
 /// The number of the fresh shard; none if there may not be more, or it cannot be started.
