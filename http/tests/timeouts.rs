@@ -448,7 +448,7 @@ fn a_client_that_reads_nothing_is_cut_in_time() {
 
 #[test]
 fn a_client_that_reads_too_slowly_is_cut_as_well() {
-    let write = Pace { bytes_per_second: 10_000, ..Pace::default() };
+    let write = Pace { idle: secs(600), bytes_per_second: 10_000, grace: secs(60) };
     let timeouts = Timeouts { write, ..Timeouts::default() };
     let counters = simulated(
         move |builder| builder.timeouts(timeouts),
