@@ -58,7 +58,7 @@ fn a_label_shows_in_the_listing_and_goes_with_the_last_one() {
         label.set(&[b'x'; 1_000]);
         sched::set_label(Some(&label));
         let find = || sched::inspect().into_iter().find_map(|fiber| fiber.label);
-        assert_eq!(find().map(|text| text.len()), Some(127));
+        assert_eq!(find().map(|text| text.len()), Some(120));
         label.set(b"evil\n\x1b[2J");
         let line = sched::inspect()[0].to_string();
         assert!(line.contains(r"at `evil\n\u{1b}[2J`"), "{line}");

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
@@ -57,6 +58,9 @@ fn accept_from<T: Transport>(
     let mut pause = PAUSE_MIN;
     let is_ending = || state.shared.phase() > Phase::Unready;
     loop {
+        if state.counters.slot().is_retired.load(Ordering::SeqCst) {
+            return Ok(()); // the clients are another shard's
+        }
         if state.capacity.when_full == WhenFull::Wait && has_no_room(state) {
             if is_ending() {
                 return Ok(());

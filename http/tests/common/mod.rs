@@ -44,6 +44,13 @@ impl Running {
         self.end()
     }
 
+    /// As [`join`](Self::join), with what the server says of its end, for one that leaves
+    /// something behind.
+    pub fn join_report(mut self) -> ShutdownReport {
+        let thread = self.thread.take().expect("it runs");
+        thread.join().expect("the server does not panic").expect("the server runs")
+    }
+
     fn end(&mut self) -> Counters {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the server does not panic").expect("the server runs");
@@ -219,6 +226,21 @@ impl Client {
                 Ok(_) => {}
                 Err(error) => {
                     assert_ne!(error.kind(), ErrorKind::WouldBlock, "still open");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for a whole head, or until the connection is over.
+    pub fn wait_for_end_or_answer(&mut self) {
+        let mut scratch = [0; 1024];
+        while !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
+            match self.stream.read(&mut scratch) {
+                Ok(0) => return,
+                Ok(count) => self.buffer.extend_from_slice(&scratch[..count]),
+                Err(error) => {
+                    assert_ne!(error.kind(), ErrorKind::WouldBlock, "neither");
                     return;
                 }
             }

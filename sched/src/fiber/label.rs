@@ -6,7 +6,7 @@ use std::rc::Rc;
 /// A short text that says what a fiber is doing: "GET /report", "job 17".
 ///
 /// It is copied, so that it can be told at any time, even by a signal handler while the fiber keeps
-/// its thread; the first 127 bytes count.
+/// its thread; the first 120 bytes count.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Label};
@@ -27,36 +27,39 @@ use std::rc::Rc;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Label(Rc<Cell<Text>>);
+pub struct Label(Rc<Text>);
 
 /// The bytes before the length.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Text {
-    bytes: [u8; TEXT_BYTES],
-    length: u8,
+    length: Cell<usize>,
+    bytes: [Cell<u8>; TEXT_BYTES],
 }
 
 impl Label {
     /// An empty one. Not a yield point.
     #[allow(clippy::new_without_default)] // a label is no value
     pub fn new() -> Self {
-        Self(Rc::new(Cell::new(Text { bytes: [0; TEXT_BYTES], length: 0 })))
+        Self(Rc::new(Text { length: Cell::new(0), bytes: [const { Cell::new(0) }; TEXT_BYTES] }))
     }
 
     /// Says something else. Not a yield point.
     #[inline]
     pub fn set(&self, text: &[u8]) {
         let length = text.len().min(TEXT_BYTES);
-        let mut bytes = [0; TEXT_BYTES];
-        bytes[..length].copy_from_slice(&text[..length]);
-        #[allow(clippy::cast_possible_truncation)] // at most 127
-        self.0.set(Text { bytes, length: length as u8 });
+        for (to, from) in self.0.bytes.iter().zip(text) {
+            to.set(*from);
+        }
+        self.0.length.set(length);
     }
 
     pub(crate) fn tell<R>(&self, tell: impl FnOnce(&[u8]) -> R) -> R {
-        let text = self.0.get();
         // In a signal handler it may be half of one text and half of another.
-        tell(&text.bytes[..usize::from(text.length).min(TEXT_BYTES)])
+        let mut text = [0; TEXT_BYTES];
+        for (to, from) in text.iter_mut().zip(&self.0.bytes) {
+            *to = from.get();
+        }
+        tell(&text[..self.0.length.get().min(TEXT_BYTES)])
     }
 
     /// The text; `None` if there is none.
@@ -66,4 +69,4 @@ impl Label {
 }
 
 /// With the length it fills two cache lines.
-const TEXT_BYTES: usize = 127;
+const TEXT_BYTES: usize = 120;

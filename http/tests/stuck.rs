@@ -1,0 +1,156 @@
+//! A handler that keeps its thread costs the clients of that thread their connections, and nobody
+//! else anything.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use common::{Running, serve_with};
+use straightline::sched::{self, Report};
+use straightline::{Event, Request};
+
+/// What the hooks are told that is about stuck shards.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// With the request line of the handler.
+    Report(Option<String>),
+    Stuck(usize, Option<usize>),
+}
+
+struct Trial {
+    server: Running,
+    told: Receiver<Told>,
+    /// A handler has unwound that was stuck.
+    unwound: Receiver<()>,
+    /// Ends the handlers' loops.
+    release: Arc<AtomicBool>,
+}
+
+struct Tell(Sender<()>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        // The test may be over.
+        let _ = self.0.send(());
+    }
+}
+
+/// A server whose handler at `/spin` keeps its thread until it is released, and then waits for
+/// ever.
+fn trial(replacements: usize) -> Trial {
+    let (tell, told) = mpsc::channel();
+    let (unwinds, unwound) = mpsc::channel();
+    let release = Arc::new(AtomicBool::new(false));
+    let hooks = move |event: &Event<'_>| {
+        let told = match event {
+            Event::FiberReported { report: Report::Stuck(stall) } => {
+                Told::Report(stall.label.clone())
+            }
+            Event::ShardStuck { shard, replacement, .. } => Told::Stuck(*shard, *replacement),
+            _ => return,
+        };
+        // The test may be over.
+        let _ = tell.send(told);
+    };
+    let is_released = Arc::clone(&release);
+    let server = serve_with(
+        |builder| {
+            builder
+                .stuck_limit(Some(Duration::from_millis(100)))
+                .replacements(replacements)
+                .drain_timeout(Duration::from_millis(100))
+                .hooks(hooks)
+        },
+        move |request: &mut Request| {
+            if request.path() == "/spin" {
+                let _tell = Tell(unwinds.clone());
+                while !is_released.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
+                sched::park();
+            }
+            "served"
+        },
+    );
+    Trial { server, told, unwound, release }
+}
+
+const SPIN: &str = "GET /spin?x=1 HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The request line, where the system can tell it.
+fn label() -> Option<String> {
+    cfg!(target_os = "linux").then(|| "GET /spin?x=1".to_owned())
+}
+
+#[test]
+fn its_shard_is_replaced_and_ends_when_it_can() {
+    let Trial { server, told, unwound, release } = trial(4);
+    let mut neighbour = server.client();
+    assert_eq!(neighbour.get("/").text(), "served");
+    let mut culprit = server.client();
+    culprit.send(SPIN);
+    assert_eq!(told.recv().unwrap(), Told::Report(label()));
+    assert_eq!(told.recv().unwrap(), Told::Stuck(0, Some(1)));
+    // Both see the end, and whoever comes now is served.
+    culprit.wait_for_end();
+    assert!(neighbour.is_at_end());
+    assert_eq!(server.client().get("/").text(), "served");
+    release.store(true, Ordering::SeqCst);
+    unwound.recv().unwrap();
+    assert_eq!(server.client().get("/").text(), "served");
+    server.handle.shutdown();
+    let counters = server.join();
+    assert_eq!((counters.requests, counters.unanswered), (4, 1));
+}
+
+#[test]
+fn clients_that_wait_in_its_queue_are_served_by_the_next() {
+    let Trial { server, told, release, .. } = trial(4);
+    let mut culprit = server.client();
+    culprit.send(SPIN);
+    // The thread is kept from here on, or will be; so these may come before it or after.
+    let mut waiting: Vec<_> = (0..10).map(|_| server.client()).collect();
+    for client in &mut waiting {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    assert_eq!(told.recv().unwrap(), Told::Report(label()));
+    culprit.wait_for_end();
+    assert_eq!(server.client().get("/").text(), "served");
+    release.store(true, Ordering::SeqCst);
+    // None of them hangs: it is answered, or its connection was that of the stuck shard.
+    for client in &mut waiting {
+        client.wait_for_end_or_answer();
+    }
+}
+
+#[test]
+fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
+    let Trial { server, told, release, .. } = trial(2);
+    for (shard, replacement) in [(0, Some(1)), (1, Some(2)), (2, None)] {
+        let mut culprit = server.client();
+        culprit.send(SPIN);
+        assert_eq!(told.recv().unwrap(), Told::Report(label()));
+        assert_eq!(told.recv().unwrap(), Told::Stuck(shard, replacement));
+        culprit.wait_for_end();
+    }
+    release.store(true, Ordering::SeqCst);
+    // The last one was not replaced, and so it serves again when it can.
+    assert_eq!(server.client().get("/").text(), "served");
+}
+
+#[test]
+fn a_server_ends_without_it() {
+    let Trial { server, told, unwound, release } = trial(4);
+    let mut culprit = server.client();
+    culprit.send(SPIN);
+    assert_eq!(told.recv().unwrap(), Told::Report(label()));
+    assert_eq!(told.recv().unwrap(), Told::Stuck(0, Some(1)));
+    server.handle.shutdown();
+    let report = server.join_report();
+    assert_eq!(report.stuck, 1, "{report:?}");
+    release.store(true, Ordering::SeqCst);
+    unwound.recv().unwrap();
+}
