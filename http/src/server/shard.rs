@@ -95,7 +95,7 @@ pub(super) fn start(
             sched::set_thread_logger(logger.clone());
         }
         let result = serve(&shared, &slot, listeners);
-        slot.has_ended.store(true, Ordering::SeqCst);
+        slot.ends();
         result
     })
 }

@@ -204,6 +204,13 @@ impl Slot {
         *self.running.lock() = Some((sched::current(), sched::Handle::current()));
     }
 
+    /// The shard is over but for what it cancels.
+    pub(super) fn ends(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
+        // A handle keeps some of a shard alive, which keeps this slot.
+        *self.running.lock() = None;
+    }
+
     pub(super) fn wake(&self) {
         if let Some((root, _)) = &*self.running.lock() {
             root.unpark();

@@ -1,6 +1,7 @@
 //! The monitor: one thread per process, for as long as there are shards to watch.
 
 use std::fmt;
+use std::mem;
 use std::panic::Location;
 use std::sync::Weak;
 use std::thread;
@@ -135,7 +136,9 @@ fn run() {
         {
             let mut monitor = MONITOR.lock();
             let now = Instant::now();
-            shards.extend(monitor.arrived.drain(..).map(|watched| Seen {
+            // Taken whole: what room many of them once needed is given back.
+            let arrived = mem::take(&mut monitor.arrived);
+            shards.extend(arrived.into_iter().map(|watched| Seen {
                 watched,
                 beats: 0,
                 since: now,
