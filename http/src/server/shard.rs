@@ -176,21 +176,25 @@ impl ShardState {
             let _ = acceptor.join(); // its faults are counted and logged by itself
         }
         self.draining.set(true);
-        let (resting, working): (Vec<_>, Vec<_>) = self
-            .connections
-            .borrow()
-            .values()
-            .filter_map(|entry| Some((entry.link.rests_since.get() != 0, entry.fiber.clone()?)))
-            .partition(|(rests, _)| *rests);
-        self.counters.closed_at_rest.add(resting.len() as u64);
-        resting.iter().chain(&working).for_each(|(_, fiber)| fiber.unpark());
+        let (mut resting, mut working) = (0, 0);
+        for entry in self.connections.borrow().values() {
+            match &entry.fiber {
+                Some(fiber) if entry.link.rests_since.get() != 0 => {
+                    resting += 1;
+                    fiber.unpark();
+                }
+                // What it waits for is its own concern.
+                _ => working += 1,
+            }
+        }
+        self.counters.closed_at_rest.add(resting);
         let (is_empty, shared) = (|| self.connections.borrow().is_empty(), &self.shared);
         park_until(shared.config.drain_timeout, || {
             !is_empty() && shared.phase() == Phase::Draining
         });
         let cut = self.connections.borrow().len();
         self.counters.cut.add(cut as u64);
-        self.counters.drained.add(working.len().saturating_sub(cut) as u64);
+        self.counters.drained.add(u64::saturating_sub(working, cut as u64));
         self.tell(&Event::ShardDrained { shard: self.counters.0.index, cut });
     }
 

@@ -155,7 +155,12 @@ fn run() {
         let limits = shards.iter().map(|seen| seen.watched.limits);
         let shortest = limits.flat_map(|limits| [limits.stall, limits.stuck]).flatten().min();
         let shortest = shortest.unwrap_or(ROUND_MAX);
-        thread::sleep((shortest / 4).clamp(ROUND_MIN, ROUND_MAX));
+        let (pause, begin) = ((shortest / 4).clamp(ROUND_MIN, ROUND_MAX), Instant::now());
+        thread::sleep(pause);
+        if begin.elapsed() > pause + OVERSLEPT {
+            // The whole process stood still (a debugger, a machine that slept): not its fibers.
+            shards.iter_mut().for_each(|seen| seen.since = Instant::now());
+        }
         shards.retain_mut(look);
     }
 }
@@ -260,6 +265,9 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 /// A look takes some 100 ns a shard; but nobody needs more of them than this.
 const ROUND_MIN: Duration = Duration::from_millis(5);
 const ROUND_MAX: Duration = Duration::from_millis(250);
+
+/// How much later than it should the thread wakes up on a machine that is busy and not stopped.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// How long the thread stays for shards to come: tests and programs that run one after the other.
 const EMPTY_ROUNDS_MAX: u32 = 8;
