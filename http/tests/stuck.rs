@@ -1,5 +1,5 @@
 //! A handler that keeps its thread costs the clients of that thread their connections, and nobody
-//! else anything.
+//! else anything; and no handler keeps a server from its end.
 
 mod common;
 
@@ -153,4 +153,26 @@ fn a_server_ends_without_it() {
     assert_eq!(report.stuck, 1, "{report:?}");
     release.store(true, Ordering::SeqCst);
     unwound.recv().unwrap();
+}
+
+#[test]
+fn a_handler_that_goes_on_for_ever_does_not_keep_the_server() {
+    let (tell, told) = mpsc::channel();
+    let server = serve_with(
+        |builder| builder.drain_timeout(Duration::ZERO),
+        move |_: &mut Request| -> &'static str {
+            tell.send(()).expect("the test listens");
+            loop {
+                // As worker loops are written that know nothing of cancels.
+                let _ = std::panic::catch_unwind(sched::park);
+            }
+        },
+    );
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    told.recv().unwrap();
+    server.handle.shutdown();
+    let report = server.join_report();
+    assert_eq!((report.cancelled, report.given_up, report.stuck), (1, 1, 0), "{report}");
+    client.wait_for_end();
 }

@@ -138,6 +138,10 @@ impl Server {
             }
         }
         let stuck = running.len() as u64;
+        // Of fibers that were given up, and of shards that are stuck: nobody else closes them.
+        for slot in shared.slots() {
+            slot.streams.shut_down();
+        }
         shared.remove_socket_files();
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
