@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use slog::{Drain, Logger, o};
+use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode};
 
 /// Says hello on fibers.
@@ -25,7 +27,12 @@ fn hello(request: &mut Request) -> impl IntoResponse {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals();
+    let stderr = FullFormat::new(PlainSyncDecorator::new(std::io::stderr())).build();
+    let mut server = Server::builder()
+        .bind(args.listen)
+        .logger(Logger::root(stderr.fuse(), o!()))
+        .stop_on_signals()
+        .inspect_on_signals();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }

@@ -13,10 +13,12 @@ use clap::Parser;
 use humantime::parse_duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use slog::{Drain, Level, Logger, o};
+use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::sched;
 use straightline::{
-    Address, BodyError, Builder, Capacity, Event, HeaderValue, IntoResponse, Limits, Method,
-    OnDisconnect, Pace, Request, Response, Server, StatusCode, Timeouts, WhenFull, header,
+    AccessLogFormat, Address, BodyError, Builder, Capacity, HeaderValue, IntoResponse, Limits,
+    Method, OnDisconnect, Pace, Request, Response, Server, StatusCode, Timeouts, WhenFull, header,
 };
 
 /// Serves what there is to try out.
@@ -29,9 +31,12 @@ struct Args {
     /// Threads to serve on [default: one per core]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Tells of every fault on stderr
+    /// Logs what clients do on stderr, and not only what an operator has to know
     #[arg(long)]
     verbose: bool,
+    /// Writes a line for each request to stdout
+    #[arg(long, value_name = "FORMAT")]
+    access_log: Option<AccessLog>,
     #[command(flatten)]
     times: TimeArgs,
     #[command(flatten)]
@@ -104,6 +109,13 @@ struct CapacityArgs {
     /// What becomes of further clients
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     when_full: Full,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AccessLog {
+    Common,
+    Combined,
+    Json,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -196,6 +208,12 @@ fn answer(request: &mut Request) -> Response {
         "/recurse" => recurse(request).into_response(),
         "/panic" => panic!("as you wish"),
         "/healthz" => "alive\n".into_response(),
+        "/metrics" => request
+            .server()
+            .metrics()
+            .to_prometheus()
+            .into_response()
+            .content_type("text/plain; version=0.0.4"),
         "/readyz" if request.server().is_ready() => "ready\n".into_response(),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
         _ => "Hello, World!\n".into_response(),
@@ -367,20 +385,33 @@ fn serve(args: Args) -> io::Result<()> {
         .bind(args.listen)
         .limits(args.limits.limits())
         .capacity(args.capacity.capacity())
+        .logger(logger(args.verbose))
         .stop_on_signals()
         .inspect_on_signals();
     let mut server = args.times.apply(server);
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
-    if args.verbose {
-        server = server.hooks(|event: &Event<'_>| eprintln!("{event}"));
+    if let Some(format) = args.access_log {
+        let format = match format {
+            AccessLog::Common => AccessLogFormat::Common,
+            AccessLog::Combined => AccessLogFormat::Combined,
+            AccessLog::Json => AccessLogFormat::Json,
+        };
+        server = server.access_log(format, io::stdout());
     }
     let server = server.build(answer)?;
     println!("listening on http://{}", server.local_addrs()[0]);
     let ended = server.run()?;
     eprintln!("{ended}");
     Ok(())
+}
+
+/// To stderr.
+fn logger(is_verbose: bool) -> Logger {
+    let format = FullFormat::new(PlainSyncDecorator::new(io::stderr())).build();
+    let level = if is_verbose { Level::Debug } else { Level::Info };
+    Logger::root(format.filter_level(level).fuse(), o!())
 }
 
 fn main() -> ExitCode {

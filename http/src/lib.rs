@@ -66,6 +66,7 @@ mod request;
 mod response;
 mod server;
 mod signal;
+mod telemetry;
 
 /// The examples of `docs/simulation.md`, as tests.
 #[cfg(doctest)]
@@ -86,7 +87,8 @@ pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use server::{
     Address, Builder, Capacity, Counters, Event, Full, Handler, Hooks, IntoAddress, LogHooks,
-    OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport, Timeout, Timeouts,
-    WhenFull,
+    Metrics, OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport, Timeout,
+    Timeouts, WhenFull,
 };
 pub use signal::StopSignal;
+pub use telemetry::{AccessLogFormat, Latencies};

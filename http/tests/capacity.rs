@@ -60,8 +60,8 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
     }
     let [gone, _stays] = clients;
     drop(gone);
-    let served = std::iter::repeat_with(|| server.client().get("/").status);
-    assert!(served.take(10_000).any(|status| status == 200));
+    let later = std::iter::repeat_with(|| server.client().get("/").status);
+    assert!(later.take(10_000).any(|status| status == 200));
     let counters = server.handle.counters();
     assert!(counters.turned_away >= 3, "{counters:?}");
 }
@@ -77,8 +77,8 @@ fn connections_of_one_address_have_a_bound_of_their_own() {
     assert_eq!(server.client().get("/").status, 503);
     assert_eq!(full.recv().unwrap(), Full::Peer);
     drop(clients);
-    let served = std::iter::repeat_with(|| server.client().get("/").status);
-    assert!(served.take(10_000).any(|status| status == 200));
+    let later = std::iter::repeat_with(|| server.client().get("/").status);
+    assert!(later.take(10_000).any(|status| status == 200));
 }
 
 #[test]

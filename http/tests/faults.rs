@@ -39,7 +39,8 @@ struct Plan {
 /// One request of each kind, back to back.
 const SCRIPT: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n\
     POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
-    POST /stream HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n\
+    POST /stream HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+    3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n\
     POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nxyz\
     GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 

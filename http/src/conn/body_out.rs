@@ -234,15 +234,17 @@ impl BodyWriter {
             Framing::Chunked => proto::Framing::Chunked,
             Framing::UntilClose => proto::Framing::None,
         };
-        self.shard.counters.respond(response.status);
+        self.link.begin_response(response.status);
+        let mut output = self.link.output();
         self.shard.encoder().encode(
-            &mut self.link.output(),
+            &mut output,
             response.status,
             response.content_type,
             &response.fields,
             framing,
             proto::Connection::for_version(minor, self.keep_alive),
         );
+        self.link.end_response_head(output.len());
     }
 
     /// The body is complete: puts what ends it into the output.

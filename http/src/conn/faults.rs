@@ -43,6 +43,7 @@ impl Connection {
         let response = (refusal.kind.status(), text).into_response();
         let method = if is_head { Method::HEAD } else { Method::GET };
         self.respond(&Head { method, minor: 1, ..Head::default() }, &response, false)?;
+        self.log_unless_in_flight();
         self.link.flush()
     }
 
@@ -63,6 +64,7 @@ impl Connection {
         self.note_timeout(timeout);
         let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
         self.respond(&Head { minor: 1, ..Head::default() }, &response, false)?;
+        self.log_unless_in_flight();
         self.link.flush()
     }
 

@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use straightline_sched::{Interest, Lease, checkpoint, clock};
+use http::StatusCode;
+use straightline_sched::{Interest, Lease, checkpoint, clock, now};
 
 use super::disconnect::Watch;
 use super::meter::{Meter, Slow};
@@ -22,6 +23,14 @@ pub(crate) struct Link {
     pub(crate) expectation: Cell<Expectation>,
     /// Requests that went to the handler.
     pub(crate) requests: Cell<u64>,
+    /// The turn in which the request at hand came.
+    begun: Cell<Instant>,
+    /// Since when responses wait to leave, and how many.
+    unsent: Cell<(Instant, u32)>,
+    /// The response's status, and at which position its body begins; for the access log.
+    pub(super) answer: Cell<(u16, u64)>,
+    /// The access log knows of it.
+    pub(super) is_logged: Cell<bool>,
     /// One is with its handler, or its answer on its way.
     is_in_flight: Cell<bool>,
     /// In which sweep of the shard the connection began to rest; 0 while it works.
@@ -66,12 +75,16 @@ pub(crate) enum Expectation {
 
 impl Link {
     pub(crate) fn new(peer: Peer, shard: Rc<ShardState>, transport: impl Transport) -> Self {
-        let timeouts = shard.timeouts;
+        let (timeouts, now) = (shard.timeouts, now());
         Self {
+            begun: Cell::new(now),
+            unsent: Cell::new((now, 0)),
+            answer: Cell::new((0, u64::MAX)),
             peer,
             shard,
             expectation: Cell::new(Expectation::None),
             requests: Cell::new(0),
+            is_logged: Cell::new(false),
             is_in_flight: Cell::new(false),
             rests_since: Cell::new(0),
             is_expired: Cell::new(false),
@@ -96,6 +109,8 @@ impl Link {
         self.shard.counters.requests.bump();
         self.shard.counters.in_flight.bump();
         self.is_in_flight.set(true);
+        self.is_logged.set(false);
+        self.begun.set(now());
     }
 
     /// It is over, if one was in flight: answered, or never to be.
@@ -104,8 +119,61 @@ impl Link {
         if self.is_in_flight.replace(false) {
             let counters = &self.shard.counters;
             counters.in_flight.lower();
-            if is_answered { &counters.answered } else { &counters.unanswered }.bump();
+            if is_answered {
+                counters.answered.bump();
+                self.note_answer();
+            } else {
+                counters.unanswered.bump();
+            }
         }
+    }
+
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.is_in_flight.get()
+    }
+
+    /// For a request that never was one.
+    pub(super) fn restart_clock(&self) {
+        self.begun.set(now());
+    }
+
+    /// How long the request at hand has taken.
+    pub(super) fn request_time(&self) -> Duration {
+        clock().saturating_duration_since(self.begun.get())
+    }
+
+    /// A response is made, and has left or waits for others.
+    #[inline]
+    fn note_answer(&self) {
+        let (since, count) = self.unsent.get();
+        self.unsent.set((if count == 0 { self.begun.get() } else { since }, count + 1));
+        if self.output.borrow().is_empty() {
+            self.note_sent();
+        }
+    }
+
+    /// All that was made has left.
+    #[inline]
+    fn note_sent(&self) {
+        let (since, count) = self.unsent.get();
+        if count > 0 {
+            self.unsent.set((since, 0));
+            self.shard.record_latency(since, count.into());
+        }
+    }
+
+    /// A response begins.
+    #[inline]
+    pub(crate) fn begin_response(&self, status: StatusCode) {
+        self.shard.counters.respond(status);
+        self.answer.set((status.as_u16(), u64::MAX));
+    }
+
+    /// Its head is in the output, which is that long now.
+    #[inline]
+    pub(crate) fn end_response_head(&self, output_bytes: usize) {
+        let (status, _) = self.answer.get();
+        self.answer.set((status, self.written.get() + output_bytes as u64));
     }
 
     pub(crate) fn output(&self) -> RefMut<'_, Vec<u8>> {
@@ -170,6 +238,7 @@ impl Link {
                 count => flushing.written += count,
             }
         }
+        self.note_sent();
         Ok(())
     }
 
@@ -192,6 +261,7 @@ impl Link {
             left = &left[count.saturating_sub(rest.len())..];
             flushing.written += count;
         }
+        self.note_sent();
         Ok(())
     }
 

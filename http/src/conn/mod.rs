@@ -4,10 +4,12 @@
 //! `meter` how slow its client is, `buffers` the memory for both ways, `body_in` a request's body,
 //! `body_out` a response's that is written piece by piece, `stream` what becomes of that,
 //! `disconnect` the eye on a client that may go, `faults` what is told of all that goes wrong,
+//! `access` what the access log is,
 //! `upgrade` another protocol, `linger` the careful end. A connection between two requests with
 //! nothing buffered holds neither a stack nor a buffer: its line ends there, and readiness starts
 //! it again.
 
+mod access;
 mod body_in;
 mod body_out;
 mod buffers;

@@ -98,7 +98,9 @@ impl Connection {
                 break end;
             }
             let mut request = Request::new(buffers, Rc::clone(&self.link));
-            let end = self.exchange(&mut request)?;
+            let end = self.exchange(&mut request);
+            self.log_request(&request);
+            let end = end?;
             if !matches!(end, Some(End::Cut)) {
                 self.link.end_request(true);
             }
@@ -274,6 +276,7 @@ impl Connection {
     ) -> io::Result<Option<End>> {
         self.link.unwatch();
         let goes_on = keep_alive && (unread == Unread::Nothing || self.skip(request)?);
+        self.log_request(request);
         let input = &mut request.buffers.input;
         input.consume(request.body.end());
         if goes_on {
@@ -295,7 +298,7 @@ impl Connection {
         keep_alive: bool,
     ) -> io::Result<()> {
         let mut output = self.link.output();
-        self.shard.counters.respond(response.status);
+        self.link.begin_response(response.status);
         self.shard.encoder().encode(
             &mut output,
             response.status,
@@ -304,6 +307,7 @@ impl Connection {
             framing(response, head.minor),
             proto::Connection::for_version(head.minor, keep_alive),
         );
+        self.link.end_response_head(output.len());
         let is_sent = head.method != Method::HEAD && !has_no_body(response.status);
         let body = if is_sent { response.body.bytes() } else { &[] };
         if body.len() > COPY_BYTES_MAX {

@@ -190,13 +190,14 @@ impl Connection {
                 }
             }
         }
-        self.shard.counters.respond(response.status);
+        self.link.begin_response(response.status);
         let encoder = self.shard.encoder();
         encoder.encode_upgrade(&mut self.link.output(), response.status, &response.fields);
         drop(encoder);
         self.link.flush()?;
 
         // What follows is no request any more.
+        self.log_request(request);
         self.link.end_request(true);
         let (method, target) = (request.method().clone(), request.target().to_owned());
         let input = &mut request.buffers.input;

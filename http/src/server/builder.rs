@@ -1,7 +1,7 @@
 //! From a description to bound sockets.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -15,6 +15,7 @@ use straightline_net::{BoundUnixListener, ListenOptions};
 use straightline_sched::sim;
 
 use super::accept::Listener;
+use super::access_log::AccessLog;
 use super::address::{Address, IntoAddress};
 use super::capacity::Capacity;
 use super::events::{Event, Hooks};
@@ -26,6 +27,7 @@ use super::timeouts::Timeouts;
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;
+use crate::telemetry::AccessLogFormat;
 
 /// A server in the making; got from [`Server::builder`].
 ///
@@ -45,6 +47,7 @@ use crate::response::IntoResponse;
 pub struct Builder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
+    access_log: Option<(AccessLogFormat, Box<dyn Write + Send>)>,
     stop_on_signals: bool,
     inspect_on_signals: bool,
 }
@@ -147,6 +150,7 @@ impl Builder {
                 logger: None,
                 hooks: Vec::new(),
             },
+            access_log: None,
             stop_on_signals: false,
             inspect_on_signals: false,
         }
@@ -239,6 +243,27 @@ impl Builder {
     pub fn logger(mut self, logger: Logger) -> Self {
         self.config.logger = Some(logger.clone());
         self.hooks(LogHooks::new(logger))
+    }
+
+    /// Where a line is written for each request, on a thread of its own: a file, or the standard
+    /// output. Lines that cannot be written as fast as requests come are left out, and
+    /// [counted](crate::Metrics::access_log_dropped). Default: nowhere.
+    ///
+    /// ```
+    /// use straightline::{AccessLogFormat, Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0");
+    /// let server = server.access_log(AccessLogFormat::Combined, std::io::stdout());
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn access_log(
+        mut self,
+        format: AccessLogFormat,
+        writer: impl Write + Send + 'static,
+    ) -> Self {
+        self.access_log = Some((format, Box::new(writer)));
+        self
     }
 
     /// Who is told of events as they happen; each call adds one. Default: nobody, but for fibers
@@ -335,8 +360,11 @@ impl Builder {
                 shard.push(listener);
             }
         }
-        let shared = Shared::new(self.config, factory, local);
-        (0..workers).for_each(|_| drop(shared.add_slot()));
+        let access_log = match self.access_log {
+            Some((format, writer)) => Some(AccessLog::start(format, writer)?),
+            None => None,
+        };
+        let shared = Shared::new(self.config, factory, local, workers, access_log);
         let signals =
             SignalThread::install(&shared, self.stop_on_signals, self.inspect_on_signals)?;
         Ok(Server::new(shared, shards, signals))

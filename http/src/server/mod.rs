@@ -3,16 +3,18 @@
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
 //! `accept`, its front door, and `sweep`, its clock for connections at rest; `takeover` goes on
-//! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log` and
-//! `counters` what is told of it all.
+//! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log`,
+//! `counters`, `metrics` and `access_log` what is told of it all.
 
 mod accept;
+mod access_log;
 mod address;
 mod builder;
 mod capacity;
 mod counters;
 mod events;
 mod log;
+mod metrics;
 mod panics;
 mod running;
 mod shard;
@@ -28,6 +30,7 @@ pub use capacity::{Capacity, Full, WhenFull};
 pub use counters::Counters;
 pub use events::{Event, Hooks};
 pub use log::LogHooks;
+pub use metrics::Metrics;
 pub(crate) use panics::take_place;
 pub use running::{Server, ServerHandle, ShutdownReport};
 pub(crate) use shard::{Registered, ShardState};

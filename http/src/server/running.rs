@@ -13,6 +13,7 @@ use super::accept::Listener;
 use super::address::Address;
 use super::builder::Builder;
 use super::counters::Counters;
+use super::metrics::Metrics;
 use super::panics;
 use super::shard;
 use super::shared::{Phase, Shared};
@@ -143,6 +144,9 @@ impl Server {
             slot.streams.shut_down();
         }
         shared.remove_socket_files();
+        if let Some(log) = &shared.access_log {
+            log.finish();
+        }
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
             None => result.map(|()| shared.summary(stuck)),
@@ -304,6 +308,12 @@ impl ServerHandle {
     /// What the server has seen so far. Not a yield point; works from any thread.
     pub fn counters(&self) -> Counters {
         self.shared.counters()
+    }
+
+    /// All that can be counted of the server, for a page that Prometheus reads, or for the program
+    /// itself. Takes some microseconds. Not a yield point; works from any thread.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.shared)
     }
 }
 

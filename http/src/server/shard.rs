@@ -13,6 +13,7 @@ use slotmap::{SlotMap, new_key_type};
 use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle};
 
 use super::accept::{Listener, accept_loop};
+use super::access_log::AccessLog;
 use super::builder::OnDisconnect;
 use super::capacity::Capacity;
 use super::counters::ShardCounters;
@@ -196,6 +197,16 @@ impl ShardState {
         self.counters.cut.add(cut as u64);
         self.counters.drained.add(u64::saturating_sub(working, cut as u64));
         self.tell(&Event::ShardDrained { shard: self.counters.0.index, cut });
+    }
+
+    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
+        self.shared.access_log.as_deref()
+    }
+
+    /// So many requests were answered, the first of which began then.
+    pub(crate) fn record_latency(&self, since: Instant, count: u64) {
+        let time = sched::clock().saturating_duration_since(since);
+        self.counters.0.latencies.record(time, count);
     }
 
     #[inline]

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use straightline_net::StreamSet;
 use straightline_sched::sync::mpsc;
-use straightline_sched::{self as sched, Fiber, FiberInfo, ShardHandle, clock};
+use straightline_sched::{self as sched, Fiber, FiberInfo, ShardHandle, Stats, clock};
 
 use super::accept::Listener;
+use super::access_log::AccessLog;
 use super::address::Address;
 use super::builder::{Config, ServiceFactory};
 use super::capacity::PeerCounts;
 use super::counters::{Counters, ShardCounters};
 use super::events::Event;
+use crate::telemetry::Histogram;
 
 /// How far a server's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +39,9 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) factory: Arc<ServiceFactory>,
     pub(super) local: Vec<Address>,
+    /// How many shards there are meant to be.
+    pub(super) workers: usize,
+    pub(super) access_log: Option<Arc<AccessLog>>,
     /// One for each shard that there is or was.
     slots: RwLock<Vec<Arc<Slot>>>,
     pub(super) peers: PeerCounts,
@@ -54,6 +59,7 @@ pub(super) struct Shared {
 pub(super) struct Slot {
     pub(super) index: usize,
     pub(super) counters: ShardCounters,
+    pub(super) latencies: Histogram,
     /// Its connections.
     pub(super) streams: StreamSet,
     /// Its listeners once more, for another shard to take over.
@@ -72,18 +78,24 @@ impl Shared {
         config: Config,
         factory: Arc<ServiceFactory>,
         local: Vec<Address>,
+        workers: usize,
+        access_log: Option<Arc<AccessLog>>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let shared = Self {
             config,
             factory,
             local,
+            workers,
+            access_log,
             slots: RwLock::default(),
             peers: PeerCounts::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),
             given_up: AtomicU64::new(0),
             newcomers: Mutex::new(None),
-        })
+        };
+        (0..workers).for_each(|_| drop(shared.add_slot()));
+        Arc::new(shared)
     }
 
     /// A place for one more shard.
@@ -92,6 +104,7 @@ impl Shared {
         let slot = Arc::new(Slot {
             index: slots.len(),
             counters: ShardCounters::default(),
+            latencies: Histogram::default(),
             streams: StreamSet::new(),
             spare: Mutex::default(),
             is_stuck: AtomicBool::new(false),
@@ -165,6 +178,15 @@ impl Shared {
         let mut sum = Counters::default();
         self.slots.read().iter().for_each(|slot| slot.counters.add_to(&mut sum));
         sum
+    }
+
+    /// Of each scheduler that runs, with the number of its shard.
+    pub(super) fn shard_stats(&self) -> Vec<(usize, Stats)> {
+        let slots = self.slots();
+        let stats = slots.iter().filter_map(|slot| {
+            slot.running.lock().as_ref().map(|(_, shard)| (slot.index, shard.stats()))
+        });
+        stats.collect()
     }
 
     /// Connections that are open, of all shards.

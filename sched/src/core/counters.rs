@@ -81,6 +81,8 @@ counters! {
     deadlines_exceeded,
     /// Turns of the scheduler that looked outside.
     turns,
+    /// Gauge: how long the longest of them took, its waiting excluded, in nanoseconds.
+    longest_turn_nanos,
     /// Messages from other threads.
     messages,
     /// Times that a fiber was given the thread.

@@ -332,7 +332,7 @@ impl Shard {
     pub(crate) fn look_outside(&self, until: Option<Tick>) {
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.get();
         self.idle_turn.set(true);
-        self.looked_at.set(self.pulse.beats());
+        let ran = self.looked_at.replace(self.pulse.beats()) != self.pulse.beats();
         if self.mailbox.is_pending() || !self.deferred.borrow().is_empty() {
             self.read_mail(self.mailbox.take());
         }
@@ -340,14 +340,30 @@ impl Shard {
         if self.trimming.get() {
             timeout = self.trim_stacks(timeout);
         }
+        // Where it is not going to wait, the clock that is read behind it does.
+        if ran && !busy {
+            self.note_turn(self.clock());
+        }
         let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
             panic!("straightline: waiting for events failed: {error}");
         }
-        self.tick.set(self.clock());
+        let now = self.clock();
+        if busy {
+            self.note_turn(now);
+        }
+        self.tick.set(now);
         self.ring_alarms();
         self.counters.turns.add(1);
         self.counters.ready_now.set(self.ready.borrow().len() as u64);
+    }
+
+    /// The turn's fibers have run until `now`.
+    fn note_turn(&self, now: Tick) {
+        let nanos = now.nanos().saturating_sub(self.tick.get().nanos());
+        if nanos > self.counters.longest_turn_nanos.read() {
+            self.counters.longest_turn_nanos.set(nanos);
+        }
     }
 
     /// Runs each fiber that is ready now once; those that become ready meanwhile wait.

@@ -1,0 +1,52 @@
+//! What the access log is told of a request.
+
+use http::Version;
+use straightline_sched::system_time;
+
+use super::serve::Connection;
+use crate::request::Request;
+use crate::telemetry::Entry;
+
+impl Connection {
+    /// Tells the access log, if there is one, of a request and of what has become of it. Once, and
+    /// before its head leaves the buffer.
+    #[inline]
+    pub(super) fn log_request(&self, request: &Request) {
+        if self.shard.access_log().is_some() && !self.link.is_logged.replace(true) {
+            self.log(Some(request));
+        }
+    }
+
+    #[cold]
+    fn log(&self, request: Option<&Request>) {
+        let Some(log) = self.shard.access_log() else { return };
+        let (status, body_at) = self.link.answer.replace((0, u64::MAX));
+        let duration = self.link.request_time();
+        let field = |name| request.and_then(|request| request.headers().get_bytes(name));
+        let version = |request: &Request| match request.version() {
+            Version::HTTP_10 => "HTTP/1.0",
+            _ => "HTTP/1.1",
+        };
+        log.note(&Entry {
+            time: system_time().checked_sub(duration).unwrap_or_else(system_time),
+            peer: &self.link.peer.to_string(),
+            line: request
+                .map(|request| (request.method().as_str(), request.target(), version(request))),
+            status,
+            bytes: self.link.position().saturating_sub(body_at),
+            duration,
+            host: field("host"),
+            referer: field("referer"),
+            user_agent: field("user-agent"),
+        });
+    }
+
+    /// The same for a request that is none; one that is will be told of with the others.
+    #[cold]
+    pub(super) fn log_unless_in_flight(&self) {
+        if !self.link.is_in_flight() {
+            self.link.restart_clock();
+            self.log(None);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! All that can be counted of a server, at one moment.
+
+use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
+
+use super::counters::Counters;
+use super::shared::{Phase, Shared};
+use super::timeouts::Timeout;
+use crate::telemetry::{Exposition, Latencies};
+
+/// What a server has counted, and how it is doing; got from [`ServerHandle::metrics`].
+///
+/// [`ServerHandle::metrics`]: crate::ServerHandle::metrics
+///
+/// ```
+/// use straightline::{IntoResponse, Request, Response};
+///
+/// fn metrics(request: &mut Request) -> Response {
+///     let text = request.server().metrics().to_prometheus();
+///     text.into_response().content_type("text/plain; version=0.0.4")
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Of connections and requests.
+    pub counters: Counters,
+    /// How long requests took.
+    pub latencies: Latencies,
+    /// Of each shard's scheduler that runs, with its number.
+    pub shards: Vec<(usize, Stats)>,
+    /// Of the pool of [`sched::offload`](straightline_sched::offload), which is the process's.
+    pub offload: OffloadStats,
+    /// Shards that were started in the place of stuck ones.
+    pub replacements: u64,
+    /// Lines that the access log has left out, because they could not be written fast enough.
+    pub access_log_dropped: u64,
+    /// How far the server's end has come.
+    pub phase: Phase,
+}
+
+impl Metrics {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let mut latencies = Latencies::default();
+        shared.slots().iter().for_each(|slot| slot.latencies.add_to(&mut latencies));
+        let workers = shared.workers;
+        Self {
+            counters: shared.counters(),
+            latencies,
+            shards: shared.shard_stats(),
+            offload: if sim::is_simulated() {
+                OffloadStats::default()
+            } else {
+                OffloadPool::global().stats()
+            },
+            replacements: shared.slots().len().saturating_sub(workers) as u64,
+            access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
+            phase: shared.phase(),
+        }
+    }
+
+    /// The text that Prometheus reads (`text/plain; version=0.0.4`).
+    pub fn to_prometheus(&self) -> String {
+        let mut text = Exposition::default();
+        self.put_connections(&mut text);
+        self.put_requests(&mut text);
+        self.put_faults(&mut text);
+        self.put_schedulers(&mut text);
+        text.finish()
+    }
+
+    fn put_connections(&self, text: &mut Exposition) {
+        let Counters { accepted, closed, turned_away, accept_errors, aborted, cut, .. } =
+            self.counters;
+        let name = |rest: &str| format!("straightline_connections_{rest}");
+        text.counter(&name("accepted_total"), "Connections accepted.", accepted);
+        text.counter(&name("closed_total"), "Connections that are over.", closed);
+        let active = accepted.saturating_sub(closed);
+        text.gauge(&name("active"), "Connections that are open.", active);
+        let help = "Connections turned away because there were too many.";
+        text.counter(&name("refused_total"), help, turned_away);
+        let help = "Connections that broke, or were left in mid-request.";
+        text.counter(&name("aborted_total"), help, aborted);
+        text.counter(&name("cut_total"), "Connections cut at the end of a drain.", cut);
+        let help = "Accepts that failed.";
+        text.counter("straightline_accept_errors_total", help, accept_errors);
+        let ready = u8::from(self.phase == Phase::Serving);
+        text.gauge("straightline_ready", "1 until a shutdown begins.", ready);
+    }
+
+    fn put_requests(&self, text: &mut Exposition) {
+        let Counters { requests, answered, unanswered, in_flight, overloaded, .. } = self.counters;
+        let Counters { responses, bytes_read, bytes_written, .. } = self.counters;
+        text.counter("straightline_requests_total", "Requests taken.", requests);
+        let help = "Requests with a whole response.";
+        text.counter("straightline_requests_answered_total", help, answered);
+        let help = "Requests without a whole response.";
+        text.counter("straightline_requests_unanswered_total", help, unanswered);
+        let help = "Requests that are being answered.";
+        text.gauge("straightline_requests_in_flight", help, in_flight);
+        let help = "Requests that got a 503, as too many were in flight.";
+        text.counter("straightline_requests_overloaded_total", help, overloaded);
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(responses);
+        let help = "Responses by the class of their status, those to refused requests included.";
+        text.counters("straightline_responses_total", help, "class", classes);
+        let help = "Bytes that came from clients.";
+        text.counter("straightline_read_bytes_total", help, bytes_read);
+        let help = "Bytes that were written to clients.";
+        text.counter("straightline_written_bytes_total", help, bytes_written);
+        let help = "How long requests took, from the end of their heads to the write.";
+        text.histogram("straightline_request_duration_seconds", help, &self.latencies);
+    }
+
+    fn put_faults(&self, text: &mut Exposition) {
+        let Counters { refused, panicked, cancelled, failed_responses, timeouts, .. } =
+            self.counters;
+        let help = "Requests refused as malformed, or beyond a limit.";
+        text.counter("straightline_requests_refused_total", help, refused);
+        let help = "Handlers that panicked.";
+        text.counter("straightline_handlers_panicked_total", help, panicked);
+        let help = "Handlers ended because of their time or their client.";
+        text.counter("straightline_handlers_cancelled_total", help, cancelled);
+        let help = "Responses that a handler could not complete.";
+        text.counter("straightline_responses_failed_total", help, failed_responses);
+        let kinds = Timeout::ALL.map(Timeout::name).into_iter().zip(timeouts);
+        text.counters("straightline_timeouts_total", "Times that were over.", "kind", kinds);
+        let help = "Shards started in the place of stuck ones.";
+        text.counter("straightline_replacements_total", help, self.replacements);
+        let help = "Lines left out of the access log.";
+        text.counter("straightline_access_log_dropped_total", help, self.access_log_dropped);
+    }
+
+    fn put_schedulers(&self, text: &mut Exposition) {
+        let names = Stats::default();
+        for (index, (name, _)) in names.iter().enumerate() {
+            let of_shard = |(shard, stats): &(usize, Stats)| {
+                (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
+            };
+            // Those that say so are gauges; the others count.
+            let is_gauge = name.ends_with("_now")
+                || name.starts_with("stacks_") && name != "stacks_refused"
+                || ["stack_mapped_bytes", "longest_turn_nanos"].contains(&name);
+            let values = self.shards.iter().map(of_shard);
+            if is_gauge {
+                let help = "Of the scheduler; see Stats.";
+                text.gauges(&format!("straightline_sched_{name}"), help, "shard", values);
+            } else {
+                let help = "Of the scheduler; see Stats.";
+                text.counters(&format!("straightline_sched_{name}_total"), help, "shard", values);
+            }
+        }
+        let OffloadStats { threads, queued, lost, abandoned_total, refused_total, .. } =
+            self.offload;
+        let name = |rest: &str| format!("straightline_offload_{rest}");
+        text.gauge(&name("threads"), "Threads of the offload pool.", threads);
+        text.gauge(&name("queued"), "Jobs that wait for one.", queued);
+        text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
+        text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned_total);
+        text.counter(&name("refused_total"), "Jobs that were refused.", refused_total);
+    }
+}

@@ -1,0 +1,243 @@
+//! A line for each request.
+//!
+//! What clients say cannot forge a line: quotes, backslashes, control bytes and what is not ASCII
+//! are escaped, as Apache does it, and in JSON as that wants it.
+
+use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What the lines of an access log look like.
+///
+/// ```text
+/// 192.0.2.1 - - [22/Nov/2026:13:08:04 +0000] "GET /x HTTP/1.1" 200 1234
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessLogFormat {
+    /// The Common Log Format, as above: client, time, request line, status, and bytes of the body.
+    Common,
+    /// The same with the fields `Referer` and `User-Agent`: what most analysers take.
+    Combined,
+    /// A JSON object, with the keys `time` (RFC 3339), `peer`, `method`, `target`, `version`,
+    /// `status`, `bytes`, `duration_us`, `host`, `referer` and `user_agent`; the last three may be
+    /// null.
+    Json,
+}
+
+/// A request and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'e> {
+    pub(crate) time: SystemTime,
+    pub(crate) peer: &'e str,
+    /// `None` if the request was none.
+    pub(crate) line: Option<(&'e str, &'e str, &'static str)>,
+    /// 0 if nothing was answered.
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+    pub(crate) duration: Duration,
+    pub(crate) host: Option<&'e [u8]>,
+    pub(crate) referer: Option<&'e [u8]>,
+    pub(crate) user_agent: Option<&'e [u8]>,
+}
+
+impl AccessLogFormat {
+    /// The line, with its end.
+    pub(crate) fn line(self, entry: &Entry<'_>) -> String {
+        let mut line = String::with_capacity(200);
+        // Writing to a string cannot fail, here and below.
+        let _ = match self {
+            Self::Common | Self::Combined => apache(&mut line, entry, self == Self::Combined),
+            Self::Json => json(&mut line, entry),
+        };
+        line.push('\n');
+        line
+    }
+}
+
+fn apache(line: &mut String, entry: &Entry<'_>, is_combined: bool) -> std::fmt::Result {
+    let Entry { peer, status, bytes, .. } = entry;
+    let Date { year, month, day, hour, minute, second, .. } = Date::of(entry.time);
+    let name = MONTHS[month - 1];
+    write!(line, "{peer} - - [{day:02}/{name}/{year}:{hour:02}:{minute:02}:{second:02} +0000] \"")?;
+    match entry.line {
+        Some((method, target, version)) => {
+            line.push_str(method);
+            line.push(' ');
+            escape_apache(line, target.as_bytes());
+            write!(line, " {version}")?;
+        }
+        None => line.push('-'),
+    }
+    write!(line, "\" {status:03} {bytes}")?;
+    if is_combined {
+        for field in [entry.referer, entry.user_agent] {
+            line.push_str(" \"");
+            escape_apache(line, field.unwrap_or(b"-"));
+            line.push('"');
+        }
+    }
+    Ok(())
+}
+
+fn json(line: &mut String, entry: &Entry<'_>) -> std::fmt::Result {
+    let Date { year, month, day, hour, minute, second, millis } = Date::of(entry.time);
+    write!(line, "{{\"time\":\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+    write!(line, ".{millis:03}Z\",\"peer\":")?;
+    escape_json(line, entry.peer.as_bytes());
+    let (method, target, version) = match entry.line {
+        Some((method, target, version)) => (Some(method), Some(target), Some(version)),
+        None => (None, None, None),
+    };
+    for (key, value) in [("method", method), ("target", target), ("version", version)] {
+        member(line, key, value.map(str::as_bytes))?;
+    }
+    let Entry { status, bytes, duration, .. } = entry;
+    let micros = duration.as_micros();
+    write!(line, ",\"status\":{status},\"bytes\":{bytes},\"duration_us\":{micros}")?;
+    member(line, "host", entry.host)?;
+    member(line, "referer", entry.referer)?;
+    member(line, "user_agent", entry.user_agent)?;
+    line.push('}');
+    Ok(())
+}
+
+fn member(line: &mut String, key: &str, value: Option<&[u8]>) -> std::fmt::Result {
+    write!(line, ",\"{key}\":")?;
+    match value {
+        Some(value) => escape_json(line, value),
+        None => line.push_str("null"),
+    }
+    Ok(())
+}
+
+/// As Apache's `%r` and `%{...}i`.
+fn escape_apache(line: &mut String, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => line.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => line.push(char::from(byte)),
+            _ => {
+                let _ = write!(line, "\\x{byte:02x}");
+            }
+        }
+    }
+}
+
+/// A string of RFC 8259. What is not UTF-8 becomes replacement characters.
+fn escape_json(line: &mut String, bytes: &[u8]) {
+    line.push('"');
+    for character in String::from_utf8_lossy(bytes).chars() {
+        match character {
+            '"' | '\\' => line.extend(['\\', character]),
+            // The separators are line ends to some readers.
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(line, "\\u{:04x}", u32::from(character));
+            }
+            _ => line.push(character),
+        }
+    }
+    line.push('"');
+}
+
+/// A time of day in UTC.
+struct Date {
+    year: u64,
+    month: usize,
+    day: u64,
+    hour: u64,
+    minute: u64,
+    second: u64,
+    millis: u32,
+}
+
+impl Date {
+    /// A clock that is before 1970 is one that was never set.
+    fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+        // Days since the first of March of year 0, so that leap days come last; 400 years have
+        // always the same number of days (H. Hinnant, "chrono-compatible low-level date
+        // algorithms").
+        let days = days + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march_month = (5 * day_of_year + 2) / 153;
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        Self {
+            year: era * 400 + year_of_era + u64::from(month <= 2),
+            month: usize::try_from(month).unwrap_or(1),
+            day: day_of_year - (153 * march_month + 2) / 5 + 1,
+            hour: seconds / 3_600,
+            minute: seconds / 60 % 60,
+            second: seconds % 60,
+            millis: since.subsec_millis(),
+        }
+    }
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    fn entry() -> Entry<'static> {
+        Entry {
+            time: UNIX_EPOCH + Duration::from_millis(1_795_352_884_056),
+            peer: "192.0.2.1:4711",
+            line: Some(("GET", "/x?y=\"z\"", "HTTP/1.1")),
+            status: 200,
+            bytes: 1_234,
+            duration: Duration::from_micros(56),
+            host: Some(b"example.org"),
+            referer: None,
+            user_agent: Some(b"a\"b\\c\n\xff"),
+        }
+    }
+
+    #[test]
+    fn lines_are_as_analysers_read_them() {
+        let begin = "192.0.2.1:4711 - - [22/Nov/2026:13:08:04 +0000] \
+                     \"GET /x?y=\\\"z\\\" HTTP/1.1\" 200 1234";
+        assert_eq!(AccessLogFormat::Common.line(&entry()), format!("{begin}\n"));
+        assert_eq!(
+            AccessLogFormat::Combined.line(&entry()),
+            format!("{begin} \"-\" \"a\\\"b\\\\c\\x0a\\xff\"\n")
+        );
+        assert_eq!(
+            AccessLogFormat::Json.line(&entry()),
+            "{\"time\":\"2026-11-22T13:08:04.056Z\",\"peer\":\"192.0.2.1:4711\",\
+             \"method\":\"GET\",\"target\":\"/x?y=\\\"z\\\"\",\"version\":\"HTTP/1.1\",\
+             \"status\":200,\"bytes\":1234,\"duration_us\":56,\"host\":\"example.org\",\
+             \"referer\":null,\"user_agent\":\"a\\\"b\\\\c\\u000a\u{fffd}\"}\n"
+        );
+        let none = Entry { line: None, status: 0, ..entry() };
+        assert!(AccessLogFormat::Common.line(&none).ends_with("] \"-\" 000 1234\n"));
+        assert!(AccessLogFormat::Json.line(&none).contains("\"method\":null,\"target\":null"));
+    }
+
+    quickcheck! {
+        fn a_line_is_one_line_whatever_is_said(text: Vec<u8>) -> bool {
+            let entry = Entry { referer: Some(&text), user_agent: Some(&text), ..entry() };
+            [AccessLogFormat::Combined, AccessLogFormat::Json].iter().all(|format| {
+                let line = format.line(&entry);
+                let body = &line[..line.len() - 1];
+                line.ends_with('\n') && !body.chars().any(char::is_control)
+            })
+        }
+
+        /// Against the dates that the `httpdate` crate writes.
+        fn dates_are_right(seconds: u32) -> bool {
+            let time = UNIX_EPOCH + Duration::from_secs(u64::from(seconds) * 3);
+            let Date { year, month, day, hour, minute, second, .. } = Date::of(time);
+            let month = MONTHS[month - 1];
+            let text = format!("{day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT");
+            httpdate::fmt_http_date(time).ends_with(&text)
+        }
+    }
+}

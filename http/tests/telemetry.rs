@@ -1,0 +1,208 @@
+//! What an operator sees: metrics, the access log, events, and the list of fibers.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{Running, serve, serve_with};
+use straightline::sched::FiberState;
+use straightline::{AccessLogFormat, Event, Request, Response, StatusCode, sched};
+
+/// A file that a test reads.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn answer(request: &mut Request) -> Result<Response, StatusCode> {
+    match request.path() {
+        "/" => Ok(straightline::IntoResponse::into_response("served")),
+        "/stream" => Ok(Response::stream(|_, body| body.write_all(b"piece"))),
+        "/cut" => Ok(Response::stream(|_, body| {
+            body.write_all(b"piece")?;
+            body.flush()?;
+            Err(io::Error::other("no more"))
+        })),
+        "/panic" => panic!("as you wish"),
+        _ => Err(StatusCode::NOT_FOUND),
+    }
+}
+
+/// The samples of a text that Prometheus reads, by name and labels.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').expect("a value");
+        (name.to_owned(), value.parse().expect("a number"))
+    };
+    lines.map(sample).collect()
+}
+
+/// A response is counted when it has left, which its client may know before.
+fn wait_for_latencies(server: &Running, count: u64) {
+    loop {
+        match server.handle.metrics().latencies.count() {
+            counted if counted < count => std::thread::yield_now(),
+            counted => return assert_eq!(counted, count),
+        }
+    }
+}
+
+#[test]
+fn metrics_say_what_has_happened() {
+    let server = serve(answer);
+    let mut client = server.client();
+    for _ in 0..3 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    assert_eq!(client.get("/nowhere").status, 404);
+    assert_eq!(client.get("/panic").status, 500);
+    assert_eq!(server.client().ask("G@T / HTTP/1.1\r\n\r\n").status, 400);
+    wait_for_latencies(&server, 5);
+    let metrics = server.handle.metrics();
+    assert_eq!(metrics.counters, server.handle.counters());
+    let (median, p99) = (metrics.latencies.quantile(0.5), metrics.latencies.quantile(0.99));
+    assert!(median > Duration::ZERO && median <= p99);
+    let samples = samples(&metrics.to_prometheus());
+    for (name, value) in [
+        ("straightline_connections_accepted_total", 2.0),
+        ("straightline_requests_total", 5.0),
+        ("straightline_requests_answered_total", 5.0),
+        ("straightline_requests_in_flight", 0.0),
+        ("straightline_requests_refused_total", 1.0),
+        ("straightline_responses_total{class=\"2xx\"}", 3.0),
+        ("straightline_responses_total{class=\"4xx\"}", 2.0),
+        ("straightline_responses_total{class=\"5xx\"}", 1.0),
+        ("straightline_handlers_panicked_total", 1.0),
+        ("straightline_timeouts_total{kind=\"write_rate\"}", 0.0),
+        ("straightline_request_duration_seconds_count", 5.0),
+        ("straightline_request_duration_seconds_bucket{le=\"+Inf\"}", 5.0),
+        ("straightline_ready", 1.0),
+        ("straightline_replacements_total", 0.0),
+    ] {
+        assert_eq!(samples.get(name), Some(&value), "{name} of {samples:#?}");
+    }
+    for name in [
+        "straightline_sched_fibers_now{shard=\"0\"}",
+        "straightline_sched_turns_total{shard=\"0\"}",
+        "straightline_sched_longest_turn_nanos{shard=\"0\"}",
+        "straightline_read_bytes_total",
+        "straightline_written_bytes_total",
+    ] {
+        assert!(samples.get(name).is_some_and(|value| *value > 0.0), "{name} of {samples:#?}");
+    }
+}
+
+#[test]
+fn requests_that_leave_together_are_all_timed() {
+    let server = serve(answer);
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20));
+    for _ in 0..20 {
+        assert_eq!(client.receive().text(), "served");
+    }
+    wait_for_latencies(&server, 20);
+}
+
+#[test]
+fn each_request_is_a_line_of_the_access_log() {
+    let file = Shared::default();
+    let server =
+        serve_with(|builder| builder.access_log(AccessLogFormat::Combined, file.clone()), answer);
+    let mut client = server.client();
+    let peer = client.stream.local_addr().expect("an address");
+    client.ask("GET /?q=a HTTP/1.1\r\nHost: a\r\nUser-Agent: \"tést\"\r\n\r\n");
+    client.ask("GET /stream HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\n\r\n");
+    client.send("HEAD / HTTP/1.0\r\n\r\n").receive_with(false);
+    let mut client = server.client();
+    client.send("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n").wait_for_end();
+    let mut client = server.client();
+    client.ask("nonsense\r\n\r\n");
+    server.handle.shutdown();
+    server.join();
+    let text = String::from_utf8(file.0.lock().expect("no panic").clone()).expect("text");
+    let lines: Vec<_> = text.lines().collect();
+    let ends = [
+        r#""GET /?q=a HTTP/1.1" 200 6 "-" "\"t\xc3\xa9st\"""#,
+        // As sent: a chunk, and the last one.
+        r#""GET /stream HTTP/1.1" 200 15 "http://b/" "-""#,
+        r#""HEAD / HTTP/1.0" 200 0 "-" "-""#,
+        r#""GET /cut HTTP/1.1" 200 10 "-" "-""#,
+        r#""-" 400 "#,
+    ];
+    assert_eq!(lines.len(), ends.len(), "{text}");
+    for (line, end) in lines.iter().zip(ends) {
+        assert!(line.contains(end), "{line} has no {end}");
+    }
+    assert!(lines[0].starts_with(&format!("{peer} - - [")), "{text}");
+}
+
+#[test]
+fn the_steps_of_a_connection_are_told_in_order() {
+    let (tell, told) = mpsc::channel();
+    let server = serve_with(
+        |builder| {
+            builder.hooks(move |event: &Event<'_>| {
+                // The last of them come when nobody listens any more.
+                let _ = tell.send(format!("{event}"));
+            })
+        },
+        answer,
+    );
+    let mut client = server.client();
+    let peer = client.stream.local_addr().expect("an address");
+    assert_eq!(client.get("/panic?x").status, 500);
+    client.send("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n").wait_for_end();
+    drop(client);
+    let next = || told.recv().expect("an event");
+    assert_eq!(next(), format!("{peer}: connected"));
+    let panicked = next();
+    let begin = format!("{peer}: the handler of GET /panic?x panicked at http/tests/telemetry.rs:");
+    assert!(panicked.starts_with(&begin) && panicked.ends_with(": as you wish"), "{panicked}");
+    assert_eq!(next(), format!("{peer}: the response to GET /cut could not be completed: no more"));
+    assert_eq!(next(), format!("{peer}: closed"));
+    server.handle.shutdown();
+    assert_eq!(next(), "stopping: finishing what is in flight");
+    assert_eq!(next(), "shard 0 is drained, 0 connections are cut");
+}
+
+#[test]
+fn the_list_of_fibers_shows_requests() {
+    let (tell, told) = mpsc::channel();
+    let server = serve(move |_: &mut Request| {
+        tell.send(sched::current()).expect("the test listens");
+        sched::park();
+        "served"
+    });
+    let mut client = server.client();
+    client.send("GET /report?of=today HTTP/1.1\r\nHost: a\r\n\r\n");
+    let handler = told.recv().expect("it is with its handler");
+    // It has told before it waits.
+    let fiber = loop {
+        let shards = server.handle.inspect(0, Duration::from_secs(10));
+        let fibers = shards.into_iter().next().expect("a shard").expect("it answers");
+        let mut ours = fibers.into_iter().filter(|fiber| fiber.label.is_some());
+        if let Some(fiber) = ours.find(|fiber| matches!(fiber.state, FiberState::Waiting(_))) {
+            break fiber;
+        }
+    };
+    assert_eq!(fiber.label.as_deref(), Some("GET /report?of=today"));
+    let text = fiber.to_string();
+    assert!(text.contains("s old, at `GET /report?of=today`: waiting for"), "{text}");
+    assert!(fiber.deadline_in.is_some_and(|left| left <= Duration::from_secs(60)));
+    handler.unpark();
+    assert_eq!(client.receive().text(), "served");
+}
