@@ -180,6 +180,9 @@ fn next_end(
 /// Whether those shards that have not ended are not going to.
 fn has_waited_enough(shared: &Shared) -> bool {
     let Some(since) = *shared.ends_since.lock() else { return false };
+    if shared.phase() >= Phase::Draining && shared.is_every_running_one_stuck() {
+        return true; // their clients were disconnected long ago
+    }
     let waited = clock().saturating_duration_since(since);
     let config = &shared.config;
     let drained = match shared.phase() {
@@ -187,8 +190,7 @@ fn has_waited_enough(shared: &Shared) -> bool {
         Phase::Unready | Phase::Draining => config.ready_delay.saturating_add(config.drain_timeout),
         Phase::Cutting => Duration::ZERO,
     };
-    let only_stuck = shared.is_every_running_one_stuck();
-    waited >= drained.saturating_add(if only_stuck { LOOK_EVERY } else { CUT_TIME })
+    waited >= drained.saturating_add(CUT_TIME)
 }
 
 /// Now and then while the end is awaited. Arbitrary: shorter than anybody notices.

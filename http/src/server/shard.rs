@@ -118,6 +118,8 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>, listeners: Vec<Listener>) -> io
     let is_retired = || slot.is_retired.load(Ordering::SeqCst);
     while shared.phase() == Phase::Serving && !is_retired() {
         sched::park();
+        // Whatever it was, the thread is free again.
+        slot.is_stuck.store(false, Ordering::SeqCst);
     }
     if is_retired() {
         return Ok(()); // which cancels whoever kept it

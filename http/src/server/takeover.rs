@@ -45,8 +45,8 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
         slot.is_retired.store(true, Ordering::SeqCst);
-        slot.wake(); // it will get to know when its thread is free
     }
+    slot.wake(); // it gets to know when its thread is free
     let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
     shared.config.tell(&event);
 }
