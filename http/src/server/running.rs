@@ -126,7 +126,7 @@ impl Server {
             }
         }
         let mut panic = None;
-        while !running.is_empty() && !has_waited_enough(&shared) {
+        while !running.is_empty() && !has_waited_enough(&shared, running.len()) {
             let Some(ended) = next_end(&shared, &mut running, &newcomers)? else { continue };
             let is_replaced = shared.is_any_retired();
             match ended.join() {
@@ -178,9 +178,9 @@ fn next_end(
 }
 
 /// Whether those shards that have not ended are not going to.
-fn has_waited_enough(shared: &Shared) -> bool {
+fn has_waited_enough(shared: &Shared, running: usize) -> bool {
     let Some(since) = *shared.ends_since.lock() else { return false };
-    if shared.phase() >= Phase::Draining && shared.is_every_running_one_stuck() {
+    if shared.phase() >= Phase::Draining && shared.stuck() >= running {
         return true; // their clients were disconnected long ago
     }
     let waited = clock().saturating_duration_since(since);

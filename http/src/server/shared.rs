@@ -166,12 +166,13 @@ impl Shared {
         self.slots.read().iter().any(|slot| slot.is_retired.load(Ordering::SeqCst))
     }
 
-    /// Whether nobody is left whose end could be waited for.
-    pub(super) fn is_every_running_one_stuck(&self) -> bool {
+    /// How many shards do not answer.
+    pub(super) fn stuck(&self) -> usize {
         let slots = self.slots.read();
-        slots.iter().all(|slot| {
-            slot.is_stuck.load(Ordering::SeqCst) || slot.has_ended.load(Ordering::SeqCst)
-        })
+        let is_stuck = |slot: &&Arc<Slot>| {
+            slot.is_stuck.load(Ordering::SeqCst) && !slot.has_ended.load(Ordering::SeqCst)
+        };
+        slots.iter().filter(is_stuck).count()
     }
 
     pub(super) fn counters(&self) -> Counters {

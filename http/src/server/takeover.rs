@@ -53,9 +53,7 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
 
 /// The number of the fresh shard; none if there may not be more, or it cannot be started.
 fn start_another(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
-    let slots = shared.slots();
-    let stuck = slots.iter().filter(|slot| slot.is_stuck.load(Ordering::SeqCst)).count();
-    if stuck > shared.config.replacements {
+    if shared.stuck() > shared.config.replacements {
         return None;
     }
     let spare = slot.spare.lock();
