@@ -101,6 +101,13 @@ impl Trial {
         }
     }
 
+    /// Expects a counter to be there at all.
+    pub(crate) fn expect_told(&mut self, metrics: &Metrics, key: &str) {
+        let value = metrics.value(key);
+        let seen = value.map_or(format!("there is no {key}"), |value| format!("{value}"));
+        self.expect(format!("{key} is told"), seen, value.is_some());
+    }
+
     /// Expects the server to have closed what its clients left: the connections of its own count,
     /// and the descriptors.
     pub(crate) fn expect_all_closed(
