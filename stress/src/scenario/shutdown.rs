@@ -11,7 +11,7 @@ use super::client::{Client, MARGIN, get_once};
 use super::fate::{Fate, Tally};
 use super::reply::{End, READ_BYTES};
 use super::server::Server;
-use super::trial::{Trial, each, eventually, joined};
+use super::trial::{Trial, each, eventually, joined, requests_are_read};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     drains(trial)?;
@@ -37,12 +37,15 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
             let (server, moment) = (&server, &moment);
             s.spawn(move || each(0..clients, |_| timed(server, moment, of, slow)))
         };
-        let groups = [group(in_flight), group(streaming), group(asking), group(idle)];
-        // Once everybody is where the signal is to find them.
+        let (in_flight, streaming, idle) = (group(in_flight), group(streaming), group(idle));
+        // Two requests of each that is in flight, one of each that is idle.
+        moment.wait_for(3 * clients);
+        requests_are_read(&server, 5 * clients)?;
+        let asking = group(asking);
         moment.wait_for(4 * clients);
-        let sent = server.terminate();
         moment.sent.set(Some(Instant::now()));
-        sent.map(|()| groups.map(joined))
+        server.terminate()?;
+        io::Result::Ok([in_flight, streaming, asking, idle].map(joined))
     })?;
     let tally = |fates: io::Result<Vec<_>>| fates.map(Tally::from_iter);
     let [in_flight, streaming, asking, idle] = groups.map(tally);
@@ -106,10 +109,9 @@ fn gives_up(trial: &mut Trial) -> io::Result<()> {
     let flags = format!("--drain-timeout {}ms --ready-delay 0ms", drain.as_millis());
     let mut server = trial.start(&flags, 4)?;
     let mut client = Client::connect(server.address())?;
-    // Answered, so it is accepted; what is sent next is in flight as soon as it is read.
     client.get("/hello")?;
     client.ask("/slow?ms=600000")?;
-    sched::sleep(SETTLE);
+    requests_are_read(&server, 2)?;
     server.terminate()?;
     let fate = Fate::from(client.reply(drain + MARGIN));
     let held = fate.is_refusal(503);
@@ -138,7 +140,6 @@ impl Moment {
         while self.there.get() < clients && begun.elapsed() < MARGIN {
             sched::sleep(LOOK_PAUSE);
         }
-        sched::sleep(SETTLE);
     }
 }
 
@@ -206,10 +207,6 @@ fn status_of(server: &Server, target: &str) -> Fate {
 const OK: Fate = Fate::Answered(200);
 
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
-
-/// For bytes that were sent to be read on the other side, with which no client can help: there is
-/// no answer yet. Generous, and if it is too short then a request was not in flight.
-const SETTLE: Duration = Duration::from_millis(200);
 
 const READ_PAUSE: Duration = Duration::from_millis(10);
 
