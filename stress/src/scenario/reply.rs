@@ -42,6 +42,8 @@ pub(crate) enum End {
 #[derive(Default)]
 pub(crate) struct Inbox {
     came: Vec<u8>,
+    /// The end, once it came: the system tells of a reset only once.
+    end: Option<End>,
     /// How long to wait before each read.
     pub(crate) pause: Duration,
 }
@@ -76,16 +78,18 @@ impl Inbox {
         if !self.pause.is_zero() {
             sched::sleep(self.pause);
         }
-        let mut bytes = [0; READ_BYTES];
-        match stream.read(&mut bytes) {
-            Ok(0) => Ok(Some(End::Closed)),
-            Ok(count) => {
-                self.came.extend_from_slice(&bytes[..count]);
-                Ok(None)
+        if self.end.is_none() {
+            let mut bytes = [0; READ_BYTES];
+            match stream.read(&mut bytes) {
+                Ok(0) => self.end = Some(End::Closed),
+                Ok(count) => self.came.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    self.end = Some(End::Reset);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(Some(End::Reset)),
-            Err(error) => Err(error),
         }
+        Ok(self.end)
     }
 
     fn answer(&mut self, stream: &TcpStream, begun: &mut bool) -> Result<Answer, Stop> {
