@@ -1,5 +1,5 @@
-//! Connections that come in waves and go in every way: what they take comes back after the wave, and
-//! no wave leaves more behind than the one before.
+//! Connections that come in waves and go in every way: what they take comes back after the waves,
+//! however many there were.
 
 use std::cell::Cell;
 use std::io;

@@ -1,5 +1,5 @@
-//! A server that runs out of descriptors: whoever is connected is served, whoever is not waits or is
-//! sent away, nothing spins, and all is well once clients leave.
+//! A server that runs out of descriptors: whoever is connected is served, whoever is not waits or
+//! is sent away, nothing spins, and all is well once clients leave.
 
 use std::fmt;
 use std::io;

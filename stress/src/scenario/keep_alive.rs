@@ -105,7 +105,8 @@ fn memory_when_all_are_idle(server: &Server, open: &Open, clients: usize) -> io:
 /// Eight times what an idle connection is documented to take, and more than one page of a stack.
 const MEMORY_EACH_BYTES_MAX: u64 = 8 * 1024;
 
-/// What the first requests bring along, whoever sends them: stacks, buffers, the allocator's arenas.
+/// What the first requests bring along, whoever sends them: stacks, buffers, the allocator's
+/// arenas.
 const MEMORY_SLACK_BYTES: u64 = 16 << 20;
 
 /// Short beside the idle timeout.

@@ -1,5 +1,5 @@
-//! Trials of the sample server as a black box: each scenario starts it as a process, does to it what
-//! the world does to servers, and compares what it saw with what is documented.
+//! Trials of the sample server as a black box: each scenario starts it as a process, does to it
+//! what the world does to servers, and compares what it saw with what is documented.
 //!
 //! - `args` is the command line, `outcome` the table, `progress` the line on a terminal;
 //! - `trial` is what a scenario works with; `server` the process, `process` what the kernel says

@@ -144,7 +144,8 @@ const REPLACEMENTS: &str = "straightline_replacements_total";
 /// Connections that exist before. Of so many, each of two shards has some (but once in 2^19).
 const OLD: usize = 20;
 
-/// New connections; at distances of a tenth of the limit, they come while a shard is stuck and after.
+/// New connections; at distances of a tenth of the limit, they come while a shard is stuck and
+/// after.
 const CLIENTS: usize = 20;
 
 /// What is waited for in vain where a thread never comes back.

@@ -1,5 +1,5 @@
-//! SIGTERM under load: what is in flight is answered completely, idle connections are closed at once,
-//! nothing is half-answered, and the process ends well and in time.
+//! SIGTERM under load: what is in flight is answered completely, idle connections are closed at
+//! once, nothing is half-answered, and the process ends well and in time.
 
 use std::cell::Cell;
 use std::io;

@@ -40,7 +40,8 @@ impl Trial {
         Outcome { scenario: self.scenario, elapsed, checks: self.checks }
     }
 
-    /// Starts the server with two workers and these flags, separated by spaces, for so many clients.
+    /// Starts the server with these flags, separated by spaces, and two workers unless they say
+    /// otherwise, for so many clients.
     pub(crate) fn start(&self, flags: &str, clients: usize) -> io::Result<Server> {
         make_room(clients)?;
         Server::start(&self.options.server, &split(flags), None)
