@@ -66,15 +66,22 @@ impl Drop for Server {
 
 /// The address in the first line that a server prints.
 fn read_address(stdout: ChildStdout) -> io::Result<SocketAddr> {
+    let (line, _) = first_line(stdout)?;
+    let address = line.trim_end().strip_prefix(READY).and_then(|address| address.parse().ok());
+    address.ok_or_else(|| io::Error::other(format!("it said {line:?}")))
+}
+
+/// Waits for the first line that a server prints, and gives the pipe back.
+pub(crate) fn first_line(stdout: ChildStdout) -> io::Result<(String, ChildStdout)> {
     let patience = Timespec { tv_sec: START_SECONDS_MAX, tv_nsec: 0 };
     let mut ready = [PollFd::new(&stdout, PollFlags::IN)];
     if poll(&mut ready, Some(&patience))? == 0 {
         return Err(io::Error::new(io::ErrorKind::TimedOut, "it says nothing"));
     }
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let address = line.trim_end().strip_prefix(READY).and_then(|address| address.parse().ok());
-    address.ok_or_else(|| io::Error::other(format!("it said {line:?}")))
+    let mut reader = BufReader::new(stdout);
+    reader.read_line(&mut line)?;
+    Ok((line, reader.into_inner()))
 }
 
 /// Arbitrary: a hundred times what the slowest server here takes on a busy machine.

@@ -14,6 +14,7 @@ use crate::cpu::Pinning;
 use crate::load::Mode;
 use crate::micro;
 use crate::report;
+use crate::scenario;
 use crate::serve::{self, Kind};
 
 /// Measures the server beside its peers.
@@ -35,9 +36,14 @@ enum Command {
     Bench(BenchArgs),
     /// Measures single operations of the scheduler beside may, tokio and threads
     Micro(MicroArgs),
+    #[command(flatten)]
+    Scenario(scenario::Command),
     /// Is one of the servers; `bench` starts these
     #[command(hide = true)]
     Serve(ServeArgs),
+    /// Becomes the server of a scenario
+    #[command(hide = true)]
+    Launch(LaunchArgs),
 }
 
 #[derive(Args)]
@@ -90,6 +96,16 @@ struct ServeArgs {
     cpu: Option<usize>,
 }
 
+#[derive(Args)]
+struct LaunchArgs {
+    /// Open files that it may have
+    #[arg(long)]
+    descriptors: Option<u64>,
+    program: PathBuf,
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    arguments: Vec<String>,
+}
+
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -100,13 +116,21 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+        Command::Scenario(command) => scenario::run_command(command),
+        Command::Launch(args) => {
+            Err(scenario::launch(&args.program, &args.arguments, args.descriptors))
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("stress: {error}");
-            ExitCode::FAILURE
+            // What cannot be done as asked is told from what was done and failed.
+            match error.kind() {
+                io::ErrorKind::InvalidInput => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -160,7 +184,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.1..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("not a number from 0.1 to 600".to_owned()),

@@ -1,8 +1,11 @@
-//! The project's own benchmark: this server beside a peer and a lower bound, in interleaved rounds.
+//! The project's own benchmark, this server beside a peer and a lower bound in interleaved rounds;
+//! and trials of the sample server under what the world does to servers.
 //!
 //! `child` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` tells
-//! what came of it.
+//! what came of it. `micro` measures single operations of the scheduler.
+//!
+//! `scenario` is the trials, with everything that only they need.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -24,6 +27,8 @@ mod micro;
 mod reply;
 #[cfg(target_os = "linux")]
 mod report;
+#[cfg(target_os = "linux")]
+mod scenario;
 #[cfg(target_os = "linux")]
 mod serve;
 

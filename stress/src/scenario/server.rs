@@ -1,0 +1,185 @@
+//! The server under trial: `playground` as a process of its own.
+//!
+//! It is started through this binary (`launch`), which takes what the child is to inherit, and then
+//! becomes the server: so no code runs between `fork` and `exec`, which would be unsafe.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, set_parent_process_death_signal,
+    setrlimit,
+};
+use straightline::sched;
+
+use super::process::Process;
+use crate::child;
+
+/// A running server. It ends when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// What it says on stderr. The file has no name any more.
+    stderr: File,
+}
+
+/// The server that was built together with this binary.
+///
+/// # Errors
+///
+/// `InvalidInput` if there is none.
+pub(crate) fn beside_this_binary() -> io::Result<PathBuf> {
+    let this = env::current_exe()?;
+    existing(this.parent().unwrap_or(Path::new(".")).join("examples").join("playground"))
+}
+
+/// `path`, if there is a file.
+///
+/// # Errors
+///
+/// `InvalidInput` if there is none.
+pub(crate) fn existing(path: PathBuf) -> io::Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    let release = if cfg!(debug_assertions) { "" } else { "--release " };
+    let text = format!(
+        "no server at {}; build it: cargo build {release}-p straightline-examples --example \
+         playground",
+        path.display()
+    );
+    Err(io::Error::new(ErrorKind::InvalidInput, text))
+}
+
+/// Becomes `program`; returns only if that fails.
+pub(crate) fn launch(program: &Path, arguments: &[String], descriptors: Option<u64>) -> io::Error {
+    // Whoever ends the run, the server ends too.
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        return error.into();
+    }
+    if let Some(count) = descriptors {
+        let limit = Rlimit { current: Some(count), maximum: Some(count) };
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            return error.into();
+        }
+    }
+    Command::new(program).args(arguments).exec()
+}
+
+/// Makes room for `connections` clients here, and as many connections in the server.
+///
+/// # Errors
+///
+/// If the system grants fewer descriptors.
+pub(crate) fn make_room(connections: usize) -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = (connections + DESCRIPTORS_SPARE) as u64;
+    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+        let text = format!("{connections} clients need {needed} descriptors (ulimit -n)");
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+}
+
+impl Server {
+    /// Starts it with these flags and waits until it listens.
+    pub(crate) fn start(
+        program: &Path,
+        flags: &[String],
+        descriptors: Option<u64>,
+    ) -> io::Result<Self> {
+        let stderr = nameless_file()?;
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("launch");
+        if let Some(count) = descriptors {
+            command.arg("--descriptors").arg(count.to_string());
+        }
+        command.arg("--").arg(program).args(["--listen", "127.0.0.1:0"]).args(flags);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
+        let unknown = SocketAddr::from(([0; 4], 0));
+        // From here on the guard exists, and no failure leaves the process behind.
+        let mut server = Self { child: command.spawn()?, address: unknown, stderr };
+        let stdout = server.child.stdout.take().ok_or_else(|| io::Error::other("no pipe to it"))?;
+        let (line, stdout) = child::first_line(stdout)?;
+        // It stays open for as long as the server may print.
+        server.child.stdout = Some(stdout);
+        let address = line.trim_end().strip_prefix("listening on http://");
+        server.address = address.and_then(|address| address.parse().ok()).ok_or_else(|| {
+            let said = server.said();
+            io::Error::other(format!("the server did not start: it printed {line:?}; {said}"))
+        })?;
+        Ok(server)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process::new(self.child.id())
+    }
+
+    /// Asks it to stop (SIGTERM).
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
+    }
+
+    /// Waits until the process has ended, for at most `bound`.
+    pub(crate) fn wait(&mut self, bound: Duration) -> io::Result<Option<ExitStatus>> {
+        let begun = Instant::now();
+        loop {
+            let status = self.child.try_wait()?;
+            if status.is_some() || begun.elapsed() > bound {
+                return Ok(status);
+            }
+            sched::sleep(EXIT_PAUSE);
+        }
+    }
+
+    /// Whether the process is still there.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The beginning of what it said on stderr.
+    pub(crate) fn said(&self) -> String {
+        let mut bytes = [0; SAID_BYTES];
+        let count = self.stderr.read_at(&mut bytes, 0).unwrap_or(0);
+        format!("on stderr: {:?}", String::from_utf8_lossy(&bytes[..count]).trim())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only for a process that is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file that lasts as long as somebody has it open.
+fn nameless_file() -> io::Result<File> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = env::temp_dir().join(format!("straightline-stress-{}-{number}", process::id()));
+    let file = File::options().read(true).append(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// For what either side has open beside its connections. Arbitrary, a multiple of what that is.
+const DESCRIPTORS_SPARE: usize = 100;
+
+/// Short beside everything that is waited for here.
+const EXIT_PAUSE: Duration = Duration::from_millis(5);
+
+/// Enough for the mistake that is told first.
+const SAID_BYTES: usize = 400;
