@@ -111,7 +111,9 @@ fn has_no_room(state: &ShardState) -> bool {
 /// Starts a connection, or turns it away.
 fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     let capacity = &state.capacity;
-    if state.shared.connections() >= capacity.connections as u64 {
+    let is_full = state.shared.connections() >= capacity.connections as u64;
+    // Where clients wait, one that another shard was quicker than is let in all the same.
+    if is_full && capacity.when_full == WhenFull::Refuse {
         return turn_away(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;

@@ -40,8 +40,6 @@ pub(crate) struct ShardState {
     /// No connection goes on after the response it is at.
     pub(crate) draining: Cell<bool>,
     pub(super) shared: Arc<Shared>,
-    /// What this shard may have in flight without a look at the others.
-    in_flight_share: u64,
     /// Who is turned away is told so in these words.
     pub(super) refusal: Vec<u8>,
     /// How many of them are still told.
@@ -147,7 +145,6 @@ fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
 impl ShardState {
     fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Self {
         let config = &shared.config;
-        let workers = shared.slots().len() as u64;
         Self {
             service: (shared.factory)(),
             limits: config.limits.clone(),
@@ -158,7 +155,6 @@ impl ShardState {
             buffers: BufferPool::new(),
             draining: Cell::new(false),
             shared: Arc::clone(shared),
-            in_flight_share: config.capacity.in_flight as u64 / workers,
             refusal: config.capacity.refusal(),
             refusing: Cell::new(0),
             connections: RefCell::default(),
@@ -223,12 +219,21 @@ impl ShardState {
     /// Whether one request more than there may be is in flight.
     #[inline]
     pub(crate) fn is_overloaded(&self) -> bool {
-        self.counters.in_flight.get() > self.in_flight_share && self.is_overloaded_in_all()
+        // To look at all the others for each request would be slow, and is hardly ever needed.
+        self.shared.is_crowded.load(Ordering::Relaxed) && self.is_overloaded_in_all()
     }
 
     #[cold]
     fn is_overloaded_in_all(&self) -> bool {
         self.shared.in_flight() > self.capacity.in_flight as u64
+    }
+
+    /// A connection has come or gone: each has one request in flight at most.
+    fn note_crowd(&self) {
+        let is_crowded = self.shared.connections() > self.capacity.in_flight as u64;
+        if self.shared.is_crowded.load(Ordering::Relaxed) != is_crowded {
+            self.shared.is_crowded.store(is_crowded, Ordering::Relaxed);
+        }
     }
 
     /// The number of the sweep that comes next.
@@ -280,6 +285,7 @@ impl ShardState {
 
     /// Enters a connection, whose fiber comes later.
     pub(super) fn register(&self, link: &Rc<Link>) -> Registered {
+        self.note_crowd();
         let entry = Entry { link: Rc::clone(link), fiber: None };
         if let Some(sweeper) = self.sweeper.take() {
             sweeper.unpark();
@@ -314,6 +320,7 @@ impl Registered {
         if state.capacity.connections_per_peer != usize::MAX {
             state.shared.peers.leave(&link.peer);
         }
+        state.note_crowd();
         // Dropped when the table is not borrowed any more.
         let _entry = state.connections.borrow_mut().remove(self.0);
         state.waiting_acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());

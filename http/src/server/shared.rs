@@ -45,6 +45,8 @@ pub(super) struct Shared {
     /// One for each shard that there is or was.
     slots: RwLock<Vec<Arc<Slot>>>,
     pub(super) peers: PeerCounts,
+    /// There are more connections than requests may be in flight.
+    pub(super) is_crowded: AtomicBool,
     /// A [`Phase`]; it only grows.
     phase: AtomicU8,
     /// When the end began.
@@ -89,6 +91,7 @@ impl Shared {
             access_log,
             slots: RwLock::default(),
             peers: PeerCounts::default(),
+            is_crowded: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),
             given_up: AtomicU64::new(0),

@@ -84,6 +84,8 @@ impl Shard {
         };
         if self.ready.borrow().is_empty()
             && self.timers.borrow().len() == 0
+            // At its end a shard has none.
+            && !self.fibers.borrow().is_empty()
             && self.fibers.borrow().values().all(waits_inside)
             // A select, a connect or a task waits for a descriptor under another name.
             && !self.sources.borrow().values().any(SourceState::is_waited_for)
