@@ -280,8 +280,9 @@ fn spin(request: &Request) -> Result<String, Response> {
 fn recurse(request: &Request) -> Result<String, Response> {
     #[inline(never)]
     fn descend(depth: u64) -> u64 {
-        let frame = black_box([depth; 128]);
-        if depth == 0 { 0 } else { 1 + descend(depth - 1) + black_box(frame)[0] - depth }
+        let frame = [depth; 120];
+        let below = if depth == 0 { 0 } else { 1 + descend(depth - 1) };
+        below + black_box(&frame)[0] - depth
     }
     let depth = parameter(request, "depth", 10)?;
     Ok(format!("{} calls deep\n", descend(depth)))

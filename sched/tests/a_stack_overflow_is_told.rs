@@ -47,6 +47,20 @@ fn assert_not_told(output: &Output) {
 }
 
 #[test]
+fn an_overflow_says_what_the_fiber_was_doing() {
+    let output = in_a_child("an_overflow_says_what_the_fiber_was_doing", || {
+        let _ = sched::run(|| {
+            let label = sched::Label::new();
+            sched::set_label(Some(&label));
+            label.set(b"GET /deep\n");
+            overflow(0)
+        });
+    });
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(r"), at `GET /deep\n`, overflowed its stack of "), "{stderr}");
+}
+
+#[test]
 fn an_overflow_of_a_fiber_names_its_spawn_and_its_size() {
     let line = line!() + 3;
     let output = in_a_child("an_overflow_of_a_fiber_names_its_spawn_and_its_size", || {

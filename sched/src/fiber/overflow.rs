@@ -139,14 +139,15 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
             let _ = line.write_str("an unnamed fiber");
         }
     }
-    let _ = writeln!(
-        line,
-        " (spawned at {}:{}:{}) overflowed its stack of {} KiB; give it more with `stack_bytes`",
-        at.file(),
-        at.line(),
-        at.column(),
-        stack.bytes() / 1024,
-    );
+    let _ = write!(line, " (spawned at {}:{}:{})", at.file(), at.line(), at.column());
+    // It may be about to be changed, and then it is not told.
+    if let Ok(Some(label)) = fiber.label.try_borrow().as_deref() {
+        label.tell(|label| {
+            let _ = write!(line, ", at `{}`,", label.escape_ascii());
+        });
+    }
+    let kib = stack.bytes() / 1024;
+    let _ = writeln!(line, " overflowed its stack of {kib} KiB; give it more with `stack_bytes`");
     let bytes = line.written();
     // SAFETY: the bytes are there to be read, that many.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
@@ -228,7 +229,7 @@ fn current_alternate_stack() -> io::Result<libc::stack_t> {
 }
 
 /// Longer than a path and a half.
-const LINE_BYTES: usize = 512;
+const LINE_BYTES: usize = 1024;
 
 /// Arbitrary: what the kernel saves is up to 12 KiB on the largest processors, and walking a stack
 /// takes 8 KiB more.
