@@ -40,8 +40,19 @@
 //! # What is refused
 //!
 //! A request that two parties could read differently ([`RefusalKind`] lists the reasons, `Limits`
-//! the bounds): the client gets the status and a line of text, the connection closes, and
-//! [`Counters`], the logger and [`Hooks`] are told.
+//! the bounds): the client gets the status and a line of text, and the connection closes.
+//!
+//! # What is bounded
+//!
+//! Time and numbers are, by default: [`Timeouts`] says how long clients and handlers may take,
+//! [`Capacity`] how many there may be, and [`Builder::stuck_limit`] when a thread that does not
+//! come back is replaced. What each does when it is hit is in `docs/overload.md` of the repository.
+//!
+//! # What is told
+//!
+//! Whatever happens is an [`Event`]: [`Hooks`] get it, and the log does. [`ServerHandle::metrics`]
+//! counts, for Prometheus too, [`Builder::access_log`] has a line for each request, and
+//! [`ServerHandle::inspect`] lists every fiber with its request line.
 //!
 //! # The layers
 //!
@@ -51,7 +62,7 @@
 //!
 //! # What it does not do yet
 //!
-//! Timeouts and caps against slow or too many clients, TLS, HTTP/2.
+//! TLS, HTTP/2.
 
 #![forbid(unsafe_code)]
 
