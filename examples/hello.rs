@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use slog::{Drain, Logger, o};
-use slog_term::{FullFormat, PlainSyncDecorator};
+use slog_async::Async;
+use slog_term::{FullFormat, PlainDecorator};
 use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode};
 
 /// Says hello on fibers.
@@ -27,10 +28,12 @@ fn hello(request: &mut Request) -> impl IntoResponse {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let stderr = FullFormat::new(PlainSyncDecorator::new(std::io::stderr())).build();
+    // On a thread of its own: whoever reads it may be slow, or gone.
+    let stderr = FullFormat::new(PlainDecorator::new(std::io::stderr())).build();
+    let log = Async::new(stderr.ignore_res()).build();
     let mut server = Server::builder()
         .bind(args.listen)
-        .logger(Logger::root(stderr.fuse(), o!()))
+        .logger(Logger::root(log.ignore_res(), o!()))
         .stop_on_signals()
         .inspect_on_signals();
     if let Some(workers) = args.workers {

@@ -13,8 +13,9 @@ use clap::Parser;
 use humantime::parse_duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use slog::{Drain, Level, Logger, o};
-use slog_term::{FullFormat, PlainSyncDecorator};
+use slog::{Drain, Level, Logger, info, o};
+use slog_async::Async;
+use slog_term::{FullFormat, PlainDecorator};
 use straightline::sched;
 use straightline::{
     AccessLogFormat, Address, BodyError, Builder, Capacity, HeaderValue, IntoResponse, Limits,
@@ -382,11 +383,12 @@ impl LimitArgs {
 }
 
 fn serve(args: Args) -> io::Result<()> {
+    let log = logger(args.verbose);
     let server = Server::builder()
         .bind(args.listen)
         .limits(args.limits.limits())
         .capacity(args.capacity.capacity())
-        .logger(logger(args.verbose))
+        .logger(log.clone())
         .stop_on_signals()
         .inspect_on_signals();
     let mut server = args.times.apply(server);
@@ -404,15 +406,16 @@ fn serve(args: Args) -> io::Result<()> {
     let server = server.build(answer)?;
     println!("listening on http://{}", server.local_addrs()[0]);
     let ended = server.run()?;
-    eprintln!("{ended}");
+    info!(log, "{ended}");
     Ok(())
 }
 
-/// To stderr.
+/// To stderr, on a thread of its own: whoever reads it may be slow, or gone.
 fn logger(is_verbose: bool) -> Logger {
-    let format = FullFormat::new(PlainSyncDecorator::new(io::stderr())).build();
+    let stderr = FullFormat::new(PlainDecorator::new(io::stderr())).build();
     let level = if is_verbose { Level::Debug } else { Level::Info };
-    Logger::root(format.filter_level(level).fuse(), o!())
+    let log = Async::new(stderr.ignore_res()).build();
+    Logger::root(log.filter_level(level).ignore_res(), o!())
 }
 
 fn main() -> ExitCode {

@@ -206,3 +206,26 @@ fn the_list_of_fibers_shows_requests() {
     handler.unpark();
     assert_eq!(client.receive().text(), "served");
 }
+
+#[test]
+fn a_hook_that_panics_spoils_only_its_own_notes() {
+    let (sender, told) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let server = serve_with(
+        |builder| {
+            builder.hooks(|_: &Event<'_>| panic!("a hook's own trouble")).hooks(
+                move |event: &Event<'_>| {
+                    if let Event::HandlerPanicked { message, .. } = event {
+                        sender.lock().expect("no panic").send((*message).to_owned()).expect("read");
+                    }
+                },
+            )
+        },
+        answer,
+    );
+    let mut client = server.client();
+    for (path, status) in [("/", 200), ("/panic", 500), ("/", 200)] {
+        assert_eq!(client.get(path).status, status);
+    }
+    assert_eq!(told.recv().expect("a word"), "as you wish");
+}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use slog::Logger;
 use straightline_net::{BoundUnixListener, ListenOptions};
-use straightline_sched::sim;
+use straightline_sched::{is_cancel, sim};
 
 use super::accept::Listener;
 use super::access_log::AccessLog;
@@ -87,11 +88,21 @@ impl Config {
             // What nobody else would ever hear of.
             [] => {
                 if let Event::FiberReported { .. } | Event::ShardStuck { .. } = event {
-                    eprintln!("straightline: {event}");
+                    // A standard error that is closed is nobody's loss.
+                    let _ = writeln!(io::stderr(), "straightline: {event}");
                 }
             }
-            hooks => hooks.iter().for_each(|hooks| hooks.on_event(event)),
+            hooks => hooks.iter().for_each(|hooks| tell_one(&**hooks, event)),
         }
+    }
+}
+
+fn tell_one(hooks: &dyn Hooks, event: &Event<'_>) {
+    let told = catch_unwind(AssertUnwindSafe(|| hooks.on_event(event)));
+    match told {
+        Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
+        // What it says has been printed, and the event's own matter goes on.
+        Ok(()) | Err(_) => {}
     }
 }
 

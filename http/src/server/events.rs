@@ -145,7 +145,8 @@ pub enum Event<'e> {
 /// show both.
 ///
 /// The calls come from the shards' threads, on the fiber that the event is about, and should be
-/// short: count, send to a channel. They may not wait, and may not panic.
+/// short: count, send to a channel. They may not wait. A panic of theirs is printed and goes no
+/// further.
 pub trait Hooks: Send + Sync + 'static {
     /// Something has happened.
     fn on_event(&self, event: &Event<'_>);

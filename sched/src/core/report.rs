@@ -1,6 +1,7 @@
 //! What a shard has to say of a fiber that misbehaves, and to whom.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,8 @@ impl Reporter {
 impl Default for Reporter {
     /// Writes to standard error.
     fn default() -> Self {
-        Self::new(|report| eprintln!("straightline: {report}"))
+        // A standard error that is closed is nobody's loss.
+        Self::new(|report| drop(writeln!(io::stderr(), "straightline: {report}")))
     }
 }
 
