@@ -73,6 +73,8 @@ fn history() {
     serving.join().expect("no panic").expect("the server ends well");
     let counters = handle.counters();
     assert_eq!(counters.accepted, counters.closed, "a connection is left: {counters:?}");
+    let ended = counters.answered + counters.unanswered;
+    assert_eq!((counters.requests, counters.in_flight), (ended, 0), "{counters:?}");
     assert!(answers <= counters.requests, "{answers} answers, but {counters:?}");
     assert_eq!(counters.panicked, 0, "{counters:?}");
 }

@@ -202,6 +202,8 @@ fn history(behaviour: &Behaviour, bytes: &[u8]) {
     serving.join().expect("no panic").expect("the server ends well");
     let counters = handle.counters();
     assert_eq!(counters.accepted, counters.closed);
+    let ended = counters.answered + counters.unanswered;
+    assert_eq!((counters.requests, counters.in_flight), (ended, 0), "{counters:?}");
     // Who vanishes at once may not be met.
     assert!(counters.accepted == 1 || behaviour.vanishes);
     assert_eq!((counters.panicked, counters.cut), (0, 0), "{counters:?}");
