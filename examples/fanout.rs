@@ -10,6 +10,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Parser;
+use slog::{Drain, Logger, o};
+use slog_async::Async;
+use slog_term::{FullFormat, PlainDecorator};
 use straightline::net::TcpStream;
 use straightline::sched::{self, sync::mpsc};
 use straightline::{Address, IntoResponse, Request, Response, Server, StatusCode};
@@ -76,7 +79,14 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
 }
 
 fn serve(args: Args) -> io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals();
+    // On a thread of its own: whoever reads it may be slow, or gone.
+    let stderr = FullFormat::new(PlainDecorator::new(io::stderr())).build();
+    let log = Async::new(stderr.ignore_res()).build();
+    let mut server = Server::builder()
+        .bind(args.listen)
+        .logger(Logger::root(log.ignore_res(), o!()))
+        .stop_on_signals()
+        .inspect_on_signals();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }

@@ -336,13 +336,17 @@ impl Shard {
         if self.mailbox.is_pending() || !self.deferred.borrow().is_empty() {
             self.read_mail(self.mailbox.take());
         }
-        let mut timeout = self.timeout(busy, until);
+        // Where it is not going to wait, the clock that is read behind it does.
+        let mut timeout = Some(Duration::ZERO);
+        if !busy {
+            let now = self.clock();
+            if ran {
+                self.note_turn(now);
+            }
+            timeout = self.timeout(now, until);
+        }
         if self.trimming.get() {
             timeout = self.trim_stacks(timeout);
-        }
-        // Where it is not going to wait, the clock that is read behind it does.
-        if ran && !busy {
-            self.note_turn(self.clock());
         }
         let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
         if let Err(error) = waited {
@@ -478,10 +482,7 @@ impl Shard {
     }
 
     /// How long the driver may wait.
-    fn timeout(&self, busy: bool, until: Option<Tick>) -> Option<Duration> {
-        if busy {
-            return Some(Duration::ZERO);
-        }
+    fn timeout(&self, now: Tick, until: Option<Tick>) -> Option<Duration> {
         if self.starved.take() {
             return Some(STARVED_WAIT);
         }
@@ -490,7 +491,7 @@ impl Shard {
         }
         let next = self.timers.borrow().next_at();
         let at = next.into_iter().chain(until).min()?;
-        Some(at.saturating_since(self.clock()).min(WAIT_MAX))
+        Some(at.saturating_since(now).min(WAIT_MAX))
     }
 }
 
