@@ -154,7 +154,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
 
 #[test]
 fn who_keeps_a_thread_is_replaced() {
-    let flags = ["--workers", "1", "--stuck-limit", "100ms"];
+    let flags = ["--workers", "1", "--stuck-limit", "500ms"];
     let mut server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     client.write_all(request("GET", "/hang", "").as_bytes()).unwrap();
