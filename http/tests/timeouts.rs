@@ -106,6 +106,25 @@ fn plain() -> impl for<'r> Handler<'r> + 'static {
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
+fn half_a_head_is_nobody_elses() {
+    simulated(
+        |builder| builder,
+        plain,
+        |address| {
+            for half in
+                ["GET /", "GET /x HTTP/1.1\r\nHost: somebody\r\nX: y", "HEAD / HTTP/1.1\r\nA"]
+            {
+                let mut late = Client::connect(address);
+                assert!(late.send(half).rest().0.starts_with("HTTP/1.1 408 "));
+                // It gets the buffers of the other one.
+                let mut next = Client::connect(address);
+                assert!(next.send("G").send(&GET[1..]).receive().ends_with("\r\n\r\n/x"));
+            }
+        },
+    );
+}
+
+#[test]
 fn a_head_that_comes_byte_by_byte_is_refused_in_time() {
     let counters = simulated(
         |builder| builder,
