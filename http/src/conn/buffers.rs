@@ -74,6 +74,7 @@ impl BufferPool {
                 buffers.output = Vec::new();
             }
             (buffers.input.start, buffers.input.end) = (0, 0);
+            buffers.parser.forget(); // a head that was never completed
             free.push(buffers);
         }
     }

@@ -89,6 +89,11 @@ impl HeadParser {
         }
         result
     }
+
+    /// Gives up on what has come of a head, for the next one.
+    pub(crate) fn forget(&mut self) {
+        self.progress = Progress::default();
+    }
 }
 
 impl Progress {
