@@ -18,7 +18,7 @@ use straightline::net::TcpStream;
 use straightline::net::sim::{Fault, Link, network, on_host};
 use straightline::sched::sim::{self, Failure, Random, Sim};
 use straightline::sched::{self, deadline};
-use straightline::{IntoResponse, Request, Response, Server};
+use straightline::{IntoResponse, Request, Response, Server, Timeouts};
 
 /// Runs a server and its clients in a simulation, under faults.
 #[derive(Parser)]
@@ -53,7 +53,8 @@ fn history() {
         network().set_link(Link::draw(&mut random));
         network().schedule(sim::plan(|random| Fault::draw(random, FAULTY)));
     }
-    let server = Server::builder().bind(SERVER).workers(1 + random.index(3));
+    let timeouts = Timeouts { head: PATIENCE / 2, ..Timeouts::default() };
+    let server = Server::builder().bind(SERVER).workers(1 + random.index(3)).timeouts(timeouts);
     let server = server.drain_timeout(Duration::from_secs(5)).build(answer).expect("a free port");
     let handle = server.handle();
     let serving = sched::Builder::new().name("server").spawn(|| server.run()).expect("a stack");
@@ -188,11 +189,15 @@ impl Client {
         Ok(1)
     }
 
-    /// Closes the connection after a part of a request.
+    /// Closes the connection after a part of a request; or says nothing for so long that the server
+    /// closes it.
     fn leave_in_the_middle(&mut self) -> io::Result<u64> {
         let request = b"POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: 10\r\n\r\nhalf of";
         let part = self.random.index(request.len() + 1);
         self.send(&request[..part])?;
+        if self.random.below(4) == 0 {
+            sched::sleep(PATIENCE * 3 / 4);
+        }
         self.hang_up();
         Ok(0)
     }
