@@ -98,7 +98,7 @@ fn metrics_say_what_has_happened() {
     for name in [
         "straightline_sched_fibers_now{shard=\"0\"}",
         "straightline_sched_turns_total{shard=\"0\"}",
-        "straightline_sched_longest_turn_nanos{shard=\"0\"}",
+        "straightline_sched_longest_turn_seconds{shard=\"0\"}",
         "straightline_read_bytes_total",
         "straightline_written_bytes_total",
     ] {

@@ -214,6 +214,7 @@ impl BodyWriter {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
             offset += count as u64;
+            self.comes_on(); // also from a disk that is slower than the client
         }
         self.framing = Framing::Length(0);
         Ok(())
@@ -278,8 +279,7 @@ impl BodyWriter {
     fn announce(&mut self, bytes: usize) -> io::Result<()> {
         self.check()?;
         self.begin();
-        // The handler comes on.
-        self.link.lease.renew(self.link.handler_timeout.get());
+        self.comes_on();
         if let Framing::Length(left) = &mut self.framing {
             let message = "more bytes than were announced";
             *left = left
@@ -287,6 +287,11 @@ impl BodyWriter {
                 .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, message))?;
         }
         Ok(())
+    }
+
+    /// Whoever writes has not come to a standstill.
+    fn comes_on(&self) {
+        self.link.lease.renew(self.link.handler_timeout.get());
     }
 
     /// Has what is in the output leave when the fiber waits.

@@ -1,5 +1,7 @@
 //! All that can be counted of a server, at one moment.
 
+use std::time::Duration;
+
 use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
 
 use super::counters::Counters;
@@ -130,22 +132,25 @@ impl Metrics {
     }
 
     fn put_schedulers(&self, text: &mut Exposition) {
-        let names = Stats::default();
-        for (index, (name, _)) in names.iter().enumerate() {
+        let help = "Of the scheduler; see Stats.";
+        for (index, (name, _)) in Stats::default().iter().enumerate() {
             let of_shard = |(shard, stats): &(usize, Stats)| {
                 (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
             };
+            let values = self.shards.iter().map(of_shard);
             // Those that say so are gauges; the others count.
             let is_gauge = name.ends_with("_now")
                 || name.starts_with("stacks_") && name != "stacks_refused"
-                || ["stack_mapped_bytes", "longest_turn_nanos"].contains(&name);
-            let values = self.shards.iter().map(of_shard);
-            if is_gauge {
-                let help = "Of the scheduler; see Stats.";
-                text.gauges(&format!("straightline_sched_{name}"), help, "shard", values);
+                || name == "stack_mapped_bytes";
+            let full_name = |rest: &str| format!("straightline_sched_{rest}");
+            if let Some(name) = name.strip_suffix("_nanos") {
+                let seconds = |(shard, nanos)| (shard, Duration::from_nanos(nanos).as_secs_f64());
+                let name = full_name(&format!("{name}_seconds"));
+                text.gauges(&name, help, "shard", values.map(seconds));
+            } else if is_gauge {
+                text.gauges(&full_name(name), help, "shard", values);
             } else {
-                let help = "Of the scheduler; see Stats.";
-                text.counters(&format!("straightline_sched_{name}_total"), help, "shard", values);
+                text.counters(&full_name(&format!("{name}_total")), help, "shard", values);
             }
         }
         let OffloadStats { threads, queued, lost, abandoned_total, refused_total, .. } =
