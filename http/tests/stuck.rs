@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Running, serve_with};
 use straightline::sched::{self, Report};
-use straightline::{Event, Request};
+use straightline::{Builder, Capacity, Event, Request};
 
 /// What the hooks are told that is about stuck shards.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ impl Drop for Tell {
 /// A server whose handler at `/spin` keeps its thread until it is released, and then waits for
 /// ever.
 fn trial(replacements: usize, drain_timeout: Duration) -> Trial {
+    trial_with(|builder| builder.replacements(replacements).drain_timeout(drain_timeout))
+}
+
+fn trial_with(configure: impl FnOnce(Builder) -> Builder) -> Trial {
     let (tell, told) = mpsc::channel();
     let (unwinds, unwound) = mpsc::channel();
     let release = Arc::new(AtomicBool::new(false));
@@ -57,13 +61,7 @@ fn trial(replacements: usize, drain_timeout: Duration) -> Trial {
     };
     let is_released = Arc::clone(&release);
     let server = serve_with(
-        |builder| {
-            builder
-                .stuck_limit(Some(Duration::from_millis(100)))
-                .replacements(replacements)
-                .drain_timeout(drain_timeout)
-                .hooks(hooks)
-        },
+        |builder| configure(builder.stuck_limit(Some(Duration::from_millis(100))).hooks(hooks)),
         move |request: &mut Request| {
             if request.path() == "/spin" {
                 let _tell = Tell(unwinds.clone());
@@ -140,6 +138,31 @@ fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
     release.store(true, Ordering::SeqCst);
     // The last one was not replaced, and so it serves again when it can.
     assert_eq!(server.client().get("/").text(), "served");
+}
+
+#[test]
+fn the_room_that_it_takes_is_given_to_others() {
+    let room =
+        Capacity { connections: 2, connections_per_peer: 2, in_flight: 1, ..Capacity::default() };
+    let Trial { server, told, unwound, release } = trial_with(|builder| builder.capacity(room));
+    let mut neighbour = server.client();
+    assert_eq!(neighbour.get("/").text(), "served");
+    let mut culprit = server.client();
+    culprit.send(SPIN);
+    assert_eq!(told.recv().unwrap(), Told::Report(label()));
+    assert_eq!(told.recv().unwrap(), Told::Stuck(0, Some(1)));
+    let (mut one, mut other) = (server.client(), server.client());
+    assert_eq!(one.get("/").text(), "served");
+    assert_eq!(other.get("/").text(), "served");
+    assert_eq!(server.client().get("/").status, 503);
+    release.store(true, Ordering::SeqCst);
+    unwound.recv().unwrap();
+    while server.handle.counters().closed < 2 {
+        std::thread::yield_now();
+    }
+    // It is given once.
+    assert_eq!(server.client().get("/").status, 503);
+    assert_eq!(one.get("/").text(), "served");
 }
 
 #[test]
