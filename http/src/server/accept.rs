@@ -56,6 +56,7 @@ fn accept_from<T: Transport>(
     state: &Rc<ShardState>,
 ) -> io::Result<()> {
     let mut pause = PAUSE_MIN;
+    let mut listed_at = None;
     let is_ending = || state.shared.phase() > Phase::Unready;
     loop {
         if state.counters.slot().is_retired.load(Ordering::SeqCst) {
@@ -66,7 +67,9 @@ fn accept_from<T: Transport>(
                 return Ok(());
             }
             // Whoever leaves another shard does not say so here.
-            state.await_leave();
+            if listed_at.replace(state.leaves()) != Some(state.leaves()) {
+                state.await_leave();
+            }
             park_timeout(LOOK_AGAIN);
             continue;
         }
@@ -117,7 +120,7 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
         return turn_away(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;
-    if most != usize::MAX && !state.shared.peers.enter(&peer, most) {
+    if most != usize::MAX && !state.shared.peers.enter(&peer, state.counters.slot().index, most) {
         return turn_away(stream, &peer, Full::Peer, state);
     }
     open(stream, peer, state);

@@ -92,31 +92,53 @@ impl Capacity {
     }
 }
 
-/// How many connections each address has.
+/// How many connections each address has, and on which shards.
 #[derive(Debug, Default)]
-pub(super) struct PeerCounts(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct PeerCounts(Mutex<HashMap<IpAddr, Vec<OnShard>>>);
+
+#[derive(Debug)]
+struct OnShard {
+    shard: usize,
+    connections: usize,
+}
 
 impl PeerCounts {
     /// One more of that peer, unless it has as many as it may.
-    pub(super) fn enter(&self, peer: &Peer, most: usize) -> bool {
+    pub(super) fn enter(&self, peer: &Peer, shard: usize, most: usize) -> bool {
         let Some(network) = network(peer) else { return true };
         let mut counts = self.0.lock();
-        let count = counts.entry(network).or_default();
-        let has_room = *count < most;
-        *count += usize::from(has_room);
-        has_room
+        let of_peer = counts.get(&network).map_or(&[][..], Vec::as_slice);
+        if of_peer.iter().map(|here| here.connections).sum::<usize>() >= most {
+            return false;
+        }
+        let of_peer = counts.entry(network).or_default();
+        match of_peer.iter_mut().find(|here| here.shard == shard) {
+            Some(here) => here.connections += 1,
+            None => of_peer.push(OnShard { shard, connections: 1 }),
+        }
+        true
     }
 
-    /// One less.
-    pub(super) fn leave(&self, peer: &Peer) {
+    /// One less, unless its shard was forgotten.
+    pub(super) fn leave(&self, peer: &Peer, shard: usize) {
         let Some(network) = network(peer) else { return };
         let mut counts = self.0.lock();
-        if let Some(count) = counts.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&network);
-            }
+        let Some(of_peer) = counts.get_mut(&network) else { return };
+        of_peer.iter_mut().filter(|here| here.shard == shard).for_each(|here| {
+            here.connections -= 1;
+        });
+        of_peer.retain(|here| here.connections > 0);
+        if of_peer.is_empty() {
+            counts.remove(&network);
         }
+    }
+
+    /// The connections of a shard count no more, and it accepts none.
+    pub(super) fn forget(&self, shard: usize) {
+        self.0.lock().retain(|_, of_peer| {
+            of_peer.retain(|here| here.shard != shard);
+            !of_peer.is_empty()
+        });
     }
 }
 

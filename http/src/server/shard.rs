@@ -51,6 +51,8 @@ pub(crate) struct ShardState {
     /// To be woken by the next connection, or by the next that leaves.
     sweeper: RefCell<Option<Fiber>>,
     waiting_acceptors: RefCell<Vec<Fiber>>,
+    /// How many connections have left.
+    leaves: Cell<u64>,
     /// Woken when the last connection leaves a draining shard.
     root: Fiber,
     encoder: RefCell<Encoder>,
@@ -161,6 +163,7 @@ impl ShardState {
             sweep: Cell::new(1),
             sweeper: RefCell::new(None),
             waiting_acceptors: RefCell::default(),
+            leaves: Cell::new(0),
             root: sched::current(),
             encoder: RefCell::new(Encoder::new("")),
             encoder_until: Cell::new(sched::now()),
@@ -228,14 +231,6 @@ impl ShardState {
         self.shared.in_flight() > self.capacity.in_flight as u64
     }
 
-    /// A connection has come or gone: each has one request in flight at most.
-    fn note_crowd(&self) {
-        let is_crowded = self.shared.connections() > self.capacity.in_flight as u64;
-        if self.shared.is_crowded.load(Ordering::Relaxed) != is_crowded {
-            self.shared.is_crowded.store(is_crowded, Ordering::Relaxed);
-        }
-    }
-
     /// The number of the sweep that comes next.
     pub(crate) fn sweep(&self) -> u32 {
         self.sweep.get()
@@ -285,7 +280,7 @@ impl ShardState {
 
     /// Enters a connection, whose fiber comes later.
     pub(super) fn register(&self, link: &Rc<Link>) -> Registered {
-        self.note_crowd();
+        self.shared.note_crowd();
         let entry = Entry { link: Rc::clone(link), fiber: None };
         if let Some(sweeper) = self.sweeper.take() {
             sweeper.unpark();
@@ -299,7 +294,11 @@ impl ShardState {
         }
     }
 
-    /// Has the calling fiber unparked when a connection leaves.
+    pub(super) fn leaves(&self) -> u64 {
+        self.leaves.get()
+    }
+
+    /// Has the calling fiber unparked when the next connection leaves.
     pub(super) fn await_leave(&self) {
         self.waiting_acceptors.borrow_mut().push(sched::current());
     }
@@ -318,11 +317,12 @@ impl Registered {
     pub(crate) fn leave(&self, link: &Link) {
         let state = &link.shard;
         if state.capacity.connections_per_peer != usize::MAX {
-            state.shared.peers.leave(&link.peer);
+            state.shared.peers.leave(&link.peer, state.counters.0.index);
         }
-        state.note_crowd();
+        state.shared.note_crowd();
         // Dropped when the table is not borrowed any more.
         let _entry = state.connections.borrow_mut().remove(self.0);
+        state.leaves.set(state.leaves.get() + 1);
         state.waiting_acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());
         if state.connections.borrow().is_empty() && state.draining.get() {
             state.root.unpark();

@@ -193,20 +193,33 @@ impl Shared {
         stats.collect()
     }
 
-    /// Connections that are open, of all shards.
+    /// Connections that are open. Those of a shard that was replaced are shut down, and may never
+    /// be closed: they take no room from others, here and below.
     pub(super) fn connections(&self) -> u64 {
-        let slots = self.slots.read();
-        let open = |slot: &Arc<Slot>| {
+        self.sum(|counters| {
             // In this order: one that is opened and closed in between must not make it negative.
-            let closed = slot.counters.closed.get();
-            slot.counters.accepted.get().saturating_sub(closed)
-        };
-        slots.iter().map(open).sum()
+            let closed = counters.closed.get();
+            counters.accepted.get().saturating_sub(closed)
+        })
     }
 
-    /// Requests in flight, of all shards.
+    /// A connection has come or gone: each has one request in flight at most.
+    pub(super) fn note_crowd(&self) {
+        let is_crowded = self.connections() > self.config.capacity.in_flight as u64;
+        if self.is_crowded.load(Ordering::Relaxed) != is_crowded {
+            self.is_crowded.store(is_crowded, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests in flight.
     pub(super) fn in_flight(&self) -> u64 {
-        self.slots.read().iter().map(|slot| slot.counters.in_flight.get()).sum()
+        self.sum(|counters| counters.in_flight.get())
+    }
+
+    fn sum(&self, of: impl Fn(&ShardCounters) -> u64) -> u64 {
+        let slots = self.slots.read();
+        let counting = slots.iter().filter(|slot| !slot.is_retired.load(Ordering::SeqCst));
+        counting.map(|slot| of(&slot.counters)).sum()
     }
 
     /// What each shard answers, in the order of their indices.

@@ -45,6 +45,8 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
         slot.is_retired.store(true, Ordering::SeqCst);
+        shared.peers.forget(slot.index);
+        shared.note_crowd();
     }
     slot.wake(); // it gets to know when its thread is free
     let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
