@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::Client;
+use parking_lot::{Condvar, Mutex};
 use straightline::{Request, Response, Server, sched};
 
 /// The system's allocator, with a count of what is allocated and not freed.
@@ -65,6 +66,30 @@ fn wait_for_the_watch() {
     }
 }
 
+/// Locks that are waited for share a table of the process, which grows with the number of threads
+/// that have ever waited at a time, and is kept. Here it grows beyond what any life needs.
+fn grow_the_table_of_locks() {
+    let is_over = Mutex::new(false);
+    let (condvar, (tell, waiting)) = (Condvar::new(), mpsc::channel());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            let (condvar, is_over, tell) = (&condvar, &is_over, tell.clone());
+            scope.spawn(move || {
+                let mut is_over = is_over.lock();
+                tell.send(()).expect("the test listens");
+                condvar.wait_while(&mut is_over, |is_over| !*is_over);
+            });
+        }
+        (0..THREADS).for_each(|_| waiting.recv().expect("a thread"));
+        // Whoever has told so gives the lock away only to wait.
+        *is_over.lock() = true;
+        condvar.notify_all();
+    });
+}
+
+/// Far more than a life has.
+const THREADS: usize = 64;
+
 /// One life of a server, with clients in all states at its end.
 fn live() {
     let (tell, waiting) = mpsc::channel();
@@ -110,6 +135,7 @@ fn live() {
 #[test]
 fn leave_nothing() {
     // What is made once and kept is made in the first of them.
+    grow_the_table_of_locks();
     (0..10).for_each(|_| live());
     wait_for_the_watch();
     let before = Belongings::now();
