@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Running, serve, serve_with};
 use straightline::sched::FiberState;
-use straightline::{AccessLogFormat, Event, Request, Response, StatusCode, sched};
+use straightline::{AccessLogFormat, Builder, Event, Request, Response, StatusCode, sched};
 
 /// A file that a test reads.
 #[derive(Clone, Default)]
@@ -205,6 +205,43 @@ fn the_list_of_fibers_shows_requests() {
     assert!(fiber.deadline_in.is_some_and(|left| left <= Duration::from_secs(60)));
     handler.unpark();
     assert_eq!(client.receive().text(), "served");
+}
+
+/// A file that is full, or whose reader sleeps.
+struct Useless(Option<mpsc::Receiver<()>>);
+
+impl Write for Useless {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            None => Err(io::ErrorKind::StorageFull.into()),
+            Some(never) => never.recv().map(|()| 0).map_err(io::Error::other),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_counted_and_one_that_hangs_keeps_nobody() {
+    let log = |file| move |builder: Builder| builder.access_log(AccessLogFormat::Common, file);
+    let full = serve_with(log(Useless(None)), answer);
+    for _ in 0..3 {
+        assert_eq!(full.client().get("/").status, 200);
+    }
+    while full.handle.metrics().access_log_dropped < 3 {
+        std::thread::yield_now();
+    }
+    full.handle.shutdown();
+    full.join();
+
+    let (keep, never) = mpsc::channel();
+    let hanging = serve_with(log(Useless(Some(never))), answer);
+    assert_eq!(hanging.client().get("/").status, 200);
+    hanging.handle.shutdown();
+    hanging.join(); // which takes two seconds
+    drop(keep);
 }
 
 #[test]
