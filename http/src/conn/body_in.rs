@@ -238,7 +238,8 @@ fn before_read(link: &Link) -> io::Result<()> {
         }
         Expectation::Declined => return Err(BodyError::Declined.into()),
     }
-    link.flush().map_err(broken)
+    // Another fiber that writes the response may be held back by the client, and this one not.
+    link.flush_or_leave().map_err(broken)
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` wants it

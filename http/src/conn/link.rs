@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use straightline_sched::sync::Event;
 use straightline_sched::{Interest, Lease, checkpoint, clock, now};
 
 use super::disconnect::Watch;
@@ -49,8 +50,13 @@ pub(crate) struct Link {
     /// The client has gone while a handler ran that wanted to know.
     pub(crate) is_gone: Cell<bool>,
     pub(super) watch: Cell<Option<Watch>>,
-    /// Responses that were encoded and not yet written. Borrowed while it is being written.
+    /// Responses that were encoded and not yet written. Never borrowed across a wait: while one
+    /// fiber of a handler writes it out, another may add to its end.
     output: RefCell<Vec<u8>>,
+    /// A fiber writes the output out, and what is added meanwhile too.
+    is_being_written: Cell<bool>,
+    /// The end of that, for whoever waits to write himself.
+    turn_over: Cell<Option<Rc<Event>>>,
     /// Where in the output the chunk begins that is being filled, if one is. What is written ends
     /// it, so that nothing is held back.
     chunk: Cell<Option<usize>>,
@@ -96,6 +102,8 @@ impl Link {
             is_gone: Cell::new(false),
             watch: Cell::new(None),
             output: RefCell::default(),
+            is_being_written: Cell::new(false),
+            turn_over: Cell::new(None),
             chunk: Cell::new(None),
             written: Cell::new(0),
             leaves_before_park: Cell::new(false),
@@ -226,43 +234,57 @@ impl Link {
     ///
     /// A yield point.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        let mut output = self.output.borrow_mut();
-        if output.is_empty() {
-            return Ok(());
-        }
-        self.end_chunk(&mut output);
-        let mut flushing = Flushing { link: self, output: &mut output, written: 0 };
-        while let Some(rest) = flushing.rest() {
-            match self.write(|transport| transport.try_write(rest))? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                count => flushing.written += count,
+        if self.output.borrow().is_empty() { Ok(()) } else { self.write_out(&[]) }
+    }
+
+    /// As [`flush`](Self::flush), unless another fiber of the handler is at it: what is there will
+    /// leave then.
+    ///
+    /// A yield point.
+    pub(crate) fn flush_or_leave(&self) -> io::Result<()> {
+        if self.is_being_written.get() { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes everything out and then `body`, together and without copying it. If that fails or is
+    /// unwound, some of the body may have left. Nobody may add to the output meanwhile.
+    ///
+    /// A yield point.
+    pub(crate) fn flush_with(&self, body: &[u8]) -> io::Result<()> {
+        self.write_out(body)
+    }
+
+    fn write_out(&self, body: &[u8]) -> io::Result<()> {
+        let mut turn = self.take_turn()?;
+        while turn.written < self.output.borrow().len() + body.len() {
+            let written = turn.written;
+            let count = self.write(|transport| {
+                let output = &mut *self.output.borrow_mut();
+                self.end_chunk(output);
+                let rest = output.get(written..).unwrap_or_default();
+                match &body[written.saturating_sub(output.len())..] {
+                    [] => transport.try_write(rest),
+                    body => transport.try_write_vectored(&[IoSlice::new(rest), IoSlice::new(body)]),
+                }
+            })?;
+            if count == 0 {
+                return Err(ErrorKind::WriteZero.into());
             }
+            turn.written += count;
         }
+        drop(turn);
         self.note_sent();
         Ok(())
     }
 
-    /// Writes everything out and then `body`, together and without copying it. If that fails or is
-    /// unwound, some of the body may have left.
-    ///
-    /// A yield point.
-    pub(crate) fn flush_with(&self, body: &[u8]) -> io::Result<()> {
-        let mut output = self.output.borrow_mut();
-        self.end_chunk(&mut output);
-        let mut flushing = Flushing { link: self, output: &mut output, written: 0 };
-        let mut left = body;
-        while !left.is_empty() || flushing.rest().is_some() {
-            let rest = flushing.rest().unwrap_or_default();
-            let slices = [IoSlice::new(rest), IoSlice::new(left)];
-            let count = match self.write(|transport| transport.try_write_vectored(&slices))? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                count => count,
-            };
-            left = &left[count.saturating_sub(rest.len())..];
-            flushing.written += count;
+    /// Waits until no other fiber writes.
+    fn take_turn(&self) -> io::Result<Turn<'_>> {
+        while self.is_being_written.get() {
+            let over = self.turn_over.take().unwrap_or_default();
+            self.turn_over.set(Some(Rc::clone(&over)));
+            over.wait()?;
         }
-        self.note_sent();
-        Ok(())
+        self.is_being_written.set(true);
+        Ok(Turn { link: self, written: 0 })
     }
 
     /// Writes some of a file; 0 if it has nothing there.
@@ -354,10 +376,7 @@ impl Link {
     /// its own. An error shows again at the next write.
     pub(crate) fn flush_before_park(&self) {
         self.leaves_before_park.set(false);
-        let is_being_written = self.output.try_borrow_mut().is_err();
-        if !is_being_written {
-            let _ = self.flush();
-        }
+        let _ = self.flush_or_leave();
     }
 }
 
@@ -384,22 +403,23 @@ impl Drop for Waiting<'_> {
 
 /// Output on its way; what was written goes when this is dropped. A handler's deadline may end a
 /// write, and what has left must not leave again.
-struct Flushing<'o> {
-    link: &'o Link,
-    output: &'o mut Vec<u8>,
+struct Turn<'l> {
+    link: &'l Link,
     /// Of the output, and then of what follows it.
     written: usize,
 }
 
-impl Flushing<'_> {
-    fn rest(&self) -> Option<&[u8]> {
-        self.output.get(self.written..).filter(|rest| !rest.is_empty())
-    }
-}
-
-impl Drop for Flushing<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.output.drain(..self.written.min(self.output.len()));
+        let mut output = self.link.output.borrow_mut();
+        let gone = self.written.min(output.len());
+        output.drain(..gone);
+        // One that was begun behind what has left.
+        self.link.chunk.update(|chunk| chunk.map(|start| start - gone));
         self.link.note_written(self.written);
+        self.link.is_being_written.set(false);
+        if let Some(over) = self.link.turn_over.take() {
+            over.set();
+        }
     }
 }
