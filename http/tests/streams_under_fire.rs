@@ -47,6 +47,66 @@ fn one_fiber_reads_the_request_while_another_writes_the_response() {
     assert_eq!(server.handle.counters().panicked, 0);
 }
 
+#[test]
+fn one_fiber_writes_while_another_waits_for_the_same_client() {
+    let server = serve(|request: &mut Request| {
+        if request.path() == "/other" {
+            return "".into_response();
+        }
+        Response::stream(|request, body| {
+            // More than the kernel takes, most of which leaves when the parent waits.
+            for _ in 0..20_000 {
+                body.write_all(&[b'x'; 1_000])?;
+                sched::scope(|scope| {
+                    let writer = scope.spawn(|| body.write_all(b"y"));
+                    while request.body().read(&mut [0; 10])? > 0 {}
+                    writer.join().expect("no panic")
+                })?;
+            }
+            Ok(())
+        })
+    });
+    let mut client = server.client();
+    client.send(post("/", "Content-Length: 5"));
+    assert_eq!(client.receive_with(false).status, 200);
+    client.send("hello");
+    // Each of these is a turn for the two.
+    let mut other = server.client();
+    for _ in 0..1_000 {
+        other.get("/other");
+    }
+    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    assert!(body.chunks(1_001).all(|piece| piece.ends_with(b"xy")));
+    assert_eq!(body.len(), 20_000 * 1_001);
+    assert_eq!(server.handle.counters().panicked, 0);
+}
+
+#[test]
+fn what_a_child_has_written_leaves_when_its_parent_waits() {
+    let (go, wait) = sched::sync::mpsc::channel::<()>(1);
+    let wait = Arc::new(Mutex::new(Some(wait)));
+    let server = serve(move |_: &mut Request| {
+        let wait = wait.lock().expect("no panic").take().expect("one request");
+        Response::stream(move |_, body| {
+            for word in ["one", "two"] {
+                sched::scope(|scope| {
+                    scope.spawn(|| body.write_all(word.as_bytes())).join().expect("no panic")
+                })?;
+                let _ = wait.recv();
+            }
+            Ok(())
+        })
+    });
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.receive_with(false).status, 200);
+    for word in ["one", "two"] {
+        assert_eq!(client.exactly(8), format!("3\r\n{word}\r\n").as_bytes());
+        go.send(()).expect("it waits");
+    }
+    assert_eq!(client.exactly(5), b"0\r\n\r\n");
+}
+
 /// Writes numbered pieces, each as often as it takes until its deadline has not passed.
 fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
     for number in 0..PIECES {

@@ -1,14 +1,15 @@
 //! What a fiber wants done before it waits.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::local;
 use super::shard::Shard;
 use crate::fiber::FiberCell;
 
-/// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped:
-/// for what must not be kept back while the fiber waits, such as output that is collected.
+/// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped,
+/// or ends: for what must not be kept back while others run, such as output that is collected.
 ///
 /// The hook runs on the fiber, and may wait itself. There is one at a time: a second call replaces
 /// the first's.
@@ -50,6 +51,16 @@ pub struct BeforePark {
 impl Drop for BeforePark {
     fn drop(&mut self) {
         self.fiber.take_hook();
+    }
+}
+
+impl FiberCell {
+    /// At the fiber's end, on its own stack: a last chance for what a guard that lives on elsewhere
+    /// is to see done. What it raises ends with the fiber, as any cancel.
+    pub(super) fn run_last_hook(&self) {
+        if let Some(hook) = self.take_hook() {
+            let _ = catch_unwind(AssertUnwindSafe(|| hook()));
+        }
     }
 }
 

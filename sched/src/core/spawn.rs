@@ -232,7 +232,9 @@ impl Shard {
         let result = Rc::clone(&packet);
         let main = move |fiber: &FiberCell| {
             if !fiber.cancelled.get() {
-                result.fill(catch_unwind(AssertUnwindSafe(body)));
+                let outcome = catch_unwind(AssertUnwindSafe(body));
+                fiber.run_last_hook();
+                result.fill(outcome);
             }
             None
         };
