@@ -107,6 +107,27 @@ fn what_a_child_has_written_leaves_when_its_parent_waits() {
     assert_eq!(client.exactly(5), b"0\r\n\r\n");
 }
 
+#[test]
+fn a_stream_that_fails_behind_100_continue_becomes_an_error() {
+    let server = serve(|_: &mut Request| {
+        Response::stream(|request, body| {
+            let text = request.body().read_to_vec(100)?;
+            body.write_all(&text)?;
+            Err(io::Error::other("on purpose"))
+        })
+    });
+    let mut client = server.client();
+    let head = post("/", "Expect: 100-continue\r\nContent-Length: 4");
+    assert_eq!(client.ask(head).status, 100);
+    assert_eq!(client.ask("text").status, 500);
+    assert!(client.is_at_end());
+    let mut client = server.client();
+    let head = post("/", "Expect: 100-continue\r\nTransfer-Encoding: chunked");
+    assert_eq!(client.ask(head).status, 100);
+    assert_eq!(client.ask("x").text(), "malformed chunk\n");
+    assert!(client.is_at_end());
+}
+
 /// Writes numbered pieces, each as often as it takes until its deadline has not passed.
 fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
     for number in 0..PIECES {
@@ -125,6 +146,34 @@ fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
 
 /// More than a kernel takes.
 const PIECES: u32 = 20_000;
+
+#[test]
+fn a_stream_that_is_cut_for_its_request_is_counted() {
+    let server = serve(|_: &mut Request| {
+        Response::stream(|request, body| {
+            body.flush()?;
+            request.body().read_to_vec(1).map_err(io::Error::from).map(drop)
+        })
+    });
+    let mut client = server.client();
+    client.send(post("/", "Content-Length: 5") + "01234");
+    assert_eq!(client.receive_with(false).status, 200);
+    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    assert_eq!(body, b"");
+    assert_eq!(server.handle.counters().failed_responses, 1);
+}
+
+#[test]
+fn a_response_that_is_taken_back_is_not_counted() {
+    let server = serve(|_: &mut Request| {
+        Response::stream(|_, body| {
+            body.write_all(b"text")?;
+            Err(io::Error::other("on purpose"))
+        })
+    });
+    assert_eq!(server.client().get("/").status, 500);
+    assert_eq!(server.handle.counters().responses, [0, 0, 0, 0, 1]);
+}
 
 fiber_local! {
     static USER: RefCell<String> = RefCell::new(String::from("nobody"));

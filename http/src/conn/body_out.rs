@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
 use super::link::{Expectation, Link};
@@ -62,6 +62,10 @@ pub struct BodyWriter {
     waits: Option<BeforePark>,
     /// The head, as long as it waits for the first byte.
     head: Option<PendingHead>,
+    /// Where the response begins, once it does; an interim one may have come before it.
+    begins_at: Option<u64>,
+    /// Of one that has begun and is not yet counted, because it may be taken back.
+    uncounted: Option<StatusCode>,
     framing: Framing,
     trailers: Vec<(HeaderName, HeaderValue)>,
     /// The connection goes on behind the body, for all that is known.
@@ -121,6 +125,8 @@ impl BodyWriter {
             flush,
             waits,
             head,
+            begins_at: None,
+            uncounted: None,
             framing,
             trailers: Vec::new(),
             keep_alive,
@@ -174,6 +180,22 @@ impl BodyWriter {
     /// A body that ends early looks complete, unless the connection is reset.
     pub(super) fn ends_with_connection(&self) -> bool {
         self.framing == Framing::UntilClose
+    }
+
+    /// Takes the response back, if nothing of it has left.
+    pub(super) fn take_back(&mut self) -> bool {
+        let is_untouched = self.begins_at.is_none_or(|position| self.link.take_back(position));
+        if is_untouched {
+            self.uncounted = None;
+        }
+        is_untouched
+    }
+
+    /// It is on its way, be it whole or not.
+    fn count(&mut self) {
+        if let Some(status) = self.uncounted.take() {
+            self.shard.counters.respond(status);
+        }
     }
 
     /// The connection broke while it was written to.
@@ -235,7 +257,9 @@ impl BodyWriter {
             Framing::Chunked => proto::Framing::Chunked,
             Framing::UntilClose => proto::Framing::None,
         };
-        self.link.begin_response(response.status);
+        self.begins_at = Some(self.link.position());
+        self.uncounted = Some(response.status);
+        self.link.propose_response(response.status);
         let mut output = self.link.output();
         self.shard.encoder().encode(
             &mut output,
@@ -264,6 +288,7 @@ impl BodyWriter {
                 put_last_chunk(&mut output, &self.trailers);
             }
         }
+        self.count();
         Ok(())
     }
 
@@ -363,6 +388,12 @@ impl Write for BodyWriter {
         self.check()?;
         self.begin();
         self.leaving(Link::flush)
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        self.count();
     }
 }
 

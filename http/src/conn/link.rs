@@ -170,10 +170,16 @@ impl Link {
         }
     }
 
-    /// A response begins.
+    /// A response begins, and will be sent.
     #[inline]
     pub(crate) fn begin_response(&self, status: StatusCode) {
         self.shard.counters.respond(status);
+        self.propose_response(status);
+    }
+
+    /// A response begins, and may be taken back; whoever sends it counts it.
+    #[inline]
+    pub(crate) fn propose_response(&self, status: StatusCode) {
         self.answer.set((status.as_u16(), u64::MAX));
     }
 

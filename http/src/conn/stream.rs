@@ -79,7 +79,6 @@ impl Connection {
         write: Box<WriteBody>,
     ) -> io::Result<Option<End>> {
         let keep_alive = self.may_go_on(request, &response);
-        let begin = self.link.position();
         let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
         let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
         let mut body = BodyWriter::new(link, shard, flush, response, length, minor, keep_alive);
@@ -94,7 +93,7 @@ impl Connection {
         };
         let unread = self.unread(request);
         if let Some(failure) = failure {
-            return self.give_up(request, unread, &body, failure, begin);
+            return self.give_up(request, unread, &mut body, failure);
         }
         match unread {
             // The response is whole, and the handler has not asked for this part of the body.
@@ -112,11 +111,10 @@ impl Connection {
         &self,
         request: &mut Request,
         unread: Unread,
-        body: &BodyWriter,
+        body: &mut BodyWriter,
         failure: Failure,
-        begin: u64,
     ) -> io::Result<Option<End>> {
-        let is_untouched = self.link.take_back(begin);
+        let is_untouched = body.take_back();
         let failure = match failure {
             Failure::Panic(payload) => Err(self.panicked(request, payload)),
             Failure::Expired => Err(self.expired()?),
@@ -145,8 +143,8 @@ impl Connection {
             Ok(error) if body.has_failed() => return Err(error),
             Ok(error) => match BodyError::of(&error) {
                 Some(BodyError::Disconnected(_)) if !is_untouched => return Err(error),
-                Some(error) => error.into_response(),
-                None => {
+                Some(error) if is_untouched => error.into_response(),
+                _ => {
                     self.note_failed_response(request, &error);
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
                 }
