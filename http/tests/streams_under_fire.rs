@@ -128,6 +128,26 @@ fn a_stream_that_fails_behind_100_continue_becomes_an_error() {
     assert!(client.is_at_end());
 }
 
+#[test]
+fn small_streams_that_are_pipelined_do_not_pile_up() {
+    const STREAMS: u64 = 100;
+    let server = serve(|request: &mut Request| {
+        if request.path() == "/written" {
+            return request.server().counters().bytes_written.to_string().into_response();
+        }
+        Response::stream(|_, body| body.write_all(&[0; 15_000]))
+    });
+    let mut client = server.client();
+    let mut requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    requests += "GET /written HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(requests);
+    for _ in 0..STREAMS {
+        assert_eq!(client.receive().body.len(), 15_000);
+    }
+    let written: u64 = client.receive().text().parse().expect("a number");
+    assert!(written > STREAMS * 15_000 - 64 * 1024, "{written} of them have left");
+}
+
 /// Writes numbered pieces, each as often as it takes until its deadline has not passed.
 fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
     for number in 0..PIECES {
@@ -146,6 +166,24 @@ fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
 
 /// More than a kernel takes.
 const PIECES: u32 = 20_000;
+
+#[test]
+fn a_small_piece_whose_deadline_passes_was_not_written() {
+    static LATE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+    let server = serve(|request: &mut Request| match request.path() {
+        "/sized" => Response::stream(|_, body| patient_pieces(body, &LATE[0]))
+            .content_length(u64::from(PIECES) * 1_000),
+        _ => Response::stream(|_, body| patient_pieces(body, &LATE[1])),
+    });
+    for (path, late) in [("/sized", &LATE[0]), ("/chunked", &LATE[1])] {
+        let mut client = server.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        wait_for(late);
+        let body = client.receive().body;
+        let numbers = body.chunks(4).map(|bytes| bytes.try_into().map_or(0, u32::from_be_bytes));
+        assert!(numbers.eq((0..PIECES).flat_map(|number| [number; 250])), "{path}");
+    }
+}
 
 #[test]
 fn a_stream_that_is_cut_for_its_request_is_counted() {

@@ -17,13 +17,14 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
 use super::link::{Expectation, Link};
+use super::serve::OUTPUT_BYTES_MAX;
 use crate::proto::{self, is_forbidden_trailer, put_chunk_size, put_last_chunk};
 use crate::response::Response;
 use crate::server::ShardState;
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
-/// What is written leaves when 16 KiB have come together, when the handler waits for anything, or
+/// What is written leaves when there is more behind 16 KiB, when the handler waits for anything, or
 /// when it is flushed; large pieces leave at once.
 ///
 /// # Blocking
@@ -33,9 +34,9 @@ use crate::server::ShardState;
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline is raised before anything is written, but one that ends the write of a
-/// large piece leaves a part of it written. The response then cannot be completed: every further
-/// write is an error, and the client sees that the body has ended early.
+/// A write that a cancel or a deadline ends has written nothing, and may be repeated, if the piece
+/// was shorter than 16 KiB; of a larger one a part may be written. The response then cannot be
+/// completed: every further write is an error, and the client sees that the body has ended early.
 ///
 /// ```
 /// use std::io::Write;
@@ -289,6 +290,10 @@ impl BodyWriter {
             }
         }
         self.count();
+        // Those of a client that pipelines collect, but not without end.
+        if self.link.output().len() > OUTPUT_BYTES_MAX {
+            self.leaving(Link::flush)?;
+        }
         Ok(())
     }
 
@@ -302,9 +307,6 @@ impl BodyWriter {
 
     /// Takes a piece of the body off what was announced.
     fn announce(&mut self, bytes: usize) -> io::Result<()> {
-        self.check()?;
-        self.begin();
-        self.comes_on();
         if let Framing::Length(left) = &mut self.framing {
             let message = "more bytes than were announced";
             *left = left
@@ -327,17 +329,23 @@ impl BodyWriter {
         }
     }
 
-    /// Puts a small piece to the others; they leave when they are enough.
-    fn collect(&mut self, piece: &[u8]) -> io::Result<()> {
+    /// Has those before it leave if they are enough. Before a small piece is taken: who is unwound
+    /// while he waits for room may write it again.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.link.output().len() < PIECE_BYTES {
+            return Ok(());
+        }
+        self.leaving(Link::flush)
+    }
+
+    /// Puts a small piece to the others. Not a yield point.
+    fn collect(&mut self, piece: &[u8]) {
         self.arrange_flush();
-        let collected = if self.framing == Framing::Chunked {
-            self.link.fill_chunk(piece)
+        if self.framing == Framing::Chunked {
+            self.link.fill_chunk(piece);
         } else {
-            let mut output = self.link.output();
-            output.extend_from_slice(piece);
-            output.len()
-        };
-        if collected >= PIECE_BYTES { self.leaving(Link::flush) } else { Ok(()) }
+            self.link.output().extend_from_slice(piece);
+        }
     }
 
     /// Writes a large piece from where it is, behind what has collected.
@@ -374,10 +382,15 @@ impl Write for BodyWriter {
         if piece.is_empty() {
             return Ok(0);
         }
-        self.announce(piece.len())?;
+        self.check()?;
+        self.begin();
+        self.comes_on();
         if piece.len() < PIECE_BYTES {
-            self.collect(piece)?;
+            self.make_room()?;
+            self.announce(piece.len())?;
+            self.collect(piece);
         } else {
+            self.announce(piece.len())?;
             self.send(piece)?;
         }
         Ok(piece.len())
@@ -406,8 +419,8 @@ impl fmt::Debug for BodyWriter {
     }
 }
 
-/// What of a body is collected before it leaves, and how large a piece leaves by itself. Arbitrary:
-/// copying it costs about a system call.
+/// What of a body is collected before it leaves, with one small piece more at most, and how large a
+/// piece leaves by itself. Arbitrary: copying it costs about a system call.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// A piece of what is read from a reader. Arbitrary: system calls hardly count at this size.

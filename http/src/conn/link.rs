@@ -216,16 +216,13 @@ impl Link {
         true
     }
 
-    /// Puts data of a chunked body into the output; returns how long its chunk has become.
-    pub(crate) fn fill_chunk(&self, data: &[u8]) -> usize {
+    /// Puts data of a chunked body into the output.
+    pub(crate) fn fill_chunk(&self, data: &[u8]) {
         let mut output = self.output.borrow_mut();
-        let start = self.chunk.get().unwrap_or_else(|| {
-            let start = begin_chunk(&mut output);
-            self.chunk.set(Some(start));
-            start
-        });
+        if self.chunk.get().is_none() {
+            self.chunk.set(Some(begin_chunk(&mut output)));
+        }
         output.extend_from_slice(data);
-        output.len() - start
     }
 
     /// Ends the chunk that is being filled, if one is.

@@ -398,7 +398,7 @@ impl Drop for Connection {
 const COPY_BYTES_MAX: usize = 16 * 1024;
 
 /// Pipelined responses leave when they come to this much, at the latest.
-const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// How much of an unread request body is skipped to keep a connection. Arbitrary: up to here,
 /// reading costs less than a new connection.
