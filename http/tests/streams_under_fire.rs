@@ -186,6 +186,50 @@ fn a_small_piece_whose_deadline_passes_was_not_written() {
 }
 
 #[test]
+fn a_body_that_ends_with_its_connection_is_whole_or_reset() {
+    let server = serve_with(
+        |builder| builder.drain_timeout(Duration::from_millis(10)),
+        |request: &mut Request| {
+            if request.path() == "/gone" {
+                request.on_disconnect(OnDisconnect::Cancel);
+            }
+            Response::stream(|request, body| {
+                let mut buffer = [0; 100];
+                if request.path() == "/echo" {
+                    while let count @ 1.. = request.body().read(&mut buffer)? {
+                        body.write_all(&buffer[..count])?;
+                        body.flush()?;
+                    }
+                    return Ok(());
+                }
+                body.write_all(b"01234")?;
+                loop {
+                    sched::park();
+                }
+            })
+        },
+    );
+    let begin = |path: &str| {
+        let mut client = server.client();
+        client.send(format!("POST {path} HTTP/1.0\r\nContent-Length: 10\r\n\r\n01234"));
+        assert_eq!(client.receive_with(false).field("connection"), Some("close"));
+        assert_eq!(client.exactly(5), b"01234");
+        client
+    };
+    let ending = |mut client: common::Client| {
+        client.stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind())
+    };
+    for path in ["/echo", "/gone"] {
+        let mut client = begin(path);
+        client.finish();
+        assert_eq!(ending(client), Err(ErrorKind::ConnectionReset), "{path}");
+    }
+    let client = begin("/");
+    server.handle.shutdown();
+    assert_eq!(ending(client), Err(ErrorKind::ConnectionReset), "the end of a drain");
+}
+
+#[test]
 fn a_stream_that_is_cut_for_its_request_is_counted() {
     let server = serve(|_: &mut Request| {
         Response::stream(|request, body| {

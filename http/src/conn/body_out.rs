@@ -71,6 +71,9 @@ pub struct BodyWriter {
     trailers: Vec<(HeaderName, HeaderValue)>,
     /// The connection goes on behind the body, for all that is known.
     keep_alive: bool,
+    /// All of a body has left that ends with its connection. Until then the connection must not end
+    /// in good order.
+    is_whole: bool,
     health: Health,
 }
 
@@ -131,6 +134,7 @@ impl BodyWriter {
             framing,
             trailers: Vec::new(),
             keep_alive,
+            is_whole: false,
             health: Health::Good,
         }
     }
@@ -178,7 +182,8 @@ impl BodyWriter {
         self.keep_alive
     }
 
-    /// A body that ends early looks complete, unless the connection is reset.
+    /// A body that ends early looks complete, unless the connection is reset, which dropping this
+    /// sees to.
     pub(super) fn ends_with_connection(&self) -> bool {
         self.framing == Framing::UntilClose
     }
@@ -187,7 +192,7 @@ impl BodyWriter {
     pub(super) fn take_back(&mut self) -> bool {
         let is_untouched = self.begins_at.is_none_or(|position| self.link.take_back(position));
         if is_untouched {
-            self.uncounted = None;
+            (self.begins_at, self.uncounted) = (None, None);
         }
         is_untouched
     }
@@ -278,7 +283,11 @@ impl BodyWriter {
         self.check()?;
         self.begin();
         match self.framing {
-            Framing::Length(0) | Framing::UntilClose => {}
+            Framing::Length(0) => {}
+            Framing::UntilClose => {
+                self.leaving(Link::flush)?;
+                self.is_whole = true;
+            }
             Framing::Length(left) => {
                 let message = format!("{left} bytes fewer than were announced");
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
@@ -405,8 +414,12 @@ impl Write for BodyWriter {
 }
 
 impl Drop for BodyWriter {
+    /// However it ends: an error, the client's end of its side, the end of a drain.
     fn drop(&mut self) {
         self.count();
+        if self.ends_with_connection() && self.begins_at.is_some() && !self.is_whole {
+            self.link.transport.reset_on_close();
+        }
     }
 }
 

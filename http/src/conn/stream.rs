@@ -159,9 +159,7 @@ impl Connection {
     /// Ends the connection in the middle of the body. What there is of it may leave, but nothing
     /// that would make it look complete.
     fn cut(&self, body: &BodyWriter) -> io::Result<Option<End>> {
-        if body.ends_with_connection() {
-            self.link.transport.reset_on_close();
-        } else {
+        if !body.ends_with_connection() {
             self.link.flush()?;
         }
         Ok(Some(End::Cut))
