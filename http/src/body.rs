@@ -234,10 +234,11 @@ impl Lines<'_> {
             }
             self.buffer.drain(..self.start);
             (self.start, self.searched) = (0, self.buffer.len());
-            self.buffer.resize(self.searched + LINE_READ_BYTES, 0);
-            let read = body.read(&mut self.buffer[self.searched..]);
-            self.buffer.truncate(self.searched + read.as_ref().map_or(0, |&count| count));
-            if read.map_err(|error| BodyError::from_body(&error))? == 0 {
+            // Not into the buffer: a deadline may end the read, and the next call goes on.
+            let mut piece = [0; LINE_READ_BYTES];
+            let read = body.read(&mut piece).map_err(|error| BodyError::from_body(&error))?;
+            self.buffer.extend_from_slice(&piece[..read]);
+            if read == 0 {
                 self.body = None;
                 // Without a line end at its end it is a line all the same.
                 return if self.buffer.is_empty() {
