@@ -129,6 +129,27 @@ fn a_stream_that_fails_behind_100_continue_becomes_an_error() {
 }
 
 #[test]
+fn a_client_that_says_expect_and_does_not_wait_is_echoed() {
+    let server = serve(|_: &mut Request| {
+        Response::stream(|request, body| {
+            if request.path() == "/flush" {
+                body.flush()?;
+            }
+            request.body().copy_to(body).map(drop)
+        })
+    });
+    let mut client = server.client();
+    for path in ["/", "/", "/flush"] {
+        client.send(post(path, "Expect: 100-continue\r\nContent-Length: 10") + "01234");
+        assert_eq!(client.receive_with(false).status, 200);
+        assert_eq!(client.exactly(10), b"5\r\n01234\r\n");
+        client.send("56789");
+        let (Ok(rest), _) = client.chunks() else { panic!("it is whole") };
+        assert_eq!(rest, b"56789");
+    }
+}
+
+#[test]
 fn small_streams_that_are_pipelined_do_not_pile_up() {
     const STREAMS: u64 = 100;
     let server = serve(|request: &mut Request| {
@@ -146,6 +167,26 @@ fn small_streams_that_are_pipelined_do_not_pile_up() {
     }
     let written: u64 = client.receive().text().parse().expect("a number");
     assert!(written > STREAMS * 15_000 - 64 * 1024, "{written} of them have left");
+}
+
+#[test]
+fn a_line_that_a_deadline_cuts_in_two_is_whole_all_the_same() {
+    static LATE: AtomicU64 = AtomicU64::new(0);
+    let server = serve(|request: &mut Request| {
+        let mut lines = request.body().lines(10_000);
+        let mut text = String::new();
+        loop {
+            match sched::deadline(Duration::from_millis(10), || lines.next()) {
+                Ok(None) => return text,
+                Ok(Some(line)) => text += &line.map_or_else(|error| error.to_string(), |l| l + "|"),
+                Err(_) => _ = LATE.fetch_add(1, Ordering::Relaxed),
+            }
+        }
+    });
+    let mut client = server.client();
+    client.send(post("/", "Content-Length: 10") + "he");
+    wait_for(&LATE);
+    assert_eq!(client.ask("llo\nyou\n").text(), "hello|you|");
 }
 
 /// Writes numbered pieces, each as often as it takes until its deadline has not passed.

@@ -150,6 +150,8 @@ impl BodyIn {
                     }
                 }
             } else {
+                // Who sends some of it does not wait to be asked (RFC 9110 section 10.1.1).
+                link.expectation.set(Expectation::None);
                 let count = most.min(buffered.len());
                 buffer[..count].copy_from_slice(&buffered[..count]);
                 self.used += count;
