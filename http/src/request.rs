@@ -215,7 +215,7 @@ impl Request {
     /// ```
     pub fn set_handler_timeout(&mut self, timeout: Duration) {
         self.link.handler_timeout.set(timeout);
-        self.link.lease.renew(timeout);
+        self.link.comes_on();
     }
 
     /// Lets the body come faster or slower than [`Timeouts::body`](crate::Timeouts::body) asks,

@@ -8,11 +8,13 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{serve, serve_with};
 use straightline::sched::{self, fiber_local};
-use straightline::{BodyWriter, IntoResponse, OnDisconnect, Request, Response, StatusCode};
+use straightline::{
+    BodyWriter, IntoResponse, OnDisconnect, Request, Response, StatusCode, Timeouts,
+};
 
 fn post(path: &str, fields: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")
@@ -296,6 +298,63 @@ fn a_response_that_is_taken_back_is_not_counted() {
     });
     assert_eq!(server.client().get("/").status, 500);
     assert_eq!(server.handle.counters().responses, [0, 0, 0, 0, 1]);
+}
+
+#[test]
+fn a_stream_that_never_stands_still_ends_when_its_client_does() {
+    let server = serve_with(
+        |builder| builder.on_disconnect(OnDisconnect::Cancel),
+        |_: &mut Request| {
+            Response::stream(|_, body| {
+                sched::scope(|scope| {
+                    let writer = scope.spawn(|| {
+                        // Bounded, for a test that fails.
+                        for _ in 0..100_000 {
+                            body.write_all(b"x")?;
+                            sched::yield_now();
+                        }
+                        Ok(())
+                    });
+                    writer.join().expect("no panic")
+                })
+            })
+        },
+    );
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.receive_with(false).status, 200);
+    // It reads on, so that nothing else ends the stream.
+    client.finish();
+    let (Err(_), _) = client.chunks() else { panic!("its end is forgotten") };
+    assert_eq!(server.handle.counters().cancelled, 1);
+}
+
+#[test]
+fn a_writer_that_waits_for_its_client_is_in_time_whatever_its_parent_does() {
+    let handler = Duration::from_millis(300);
+    let server = serve_with(
+        |builder| builder.timeouts(Timeouts { handler, ..Timeouts::default() }),
+        |_: &mut Request| {
+            Response::stream(|request, body| {
+                sched::scope(|scope| {
+                    let writer = scope.spawn(|| body.write_all(&vec![b'x'; 20_000_000]));
+                    while request.body().read(&mut [0; 10])? > 0 {}
+                    writer.join().expect("no panic")
+                })
+            })
+        },
+    );
+    let mut client = server.client();
+    client.send(post("/", "Content-Length: 5"));
+    assert_eq!(client.receive_with(false).status, 200);
+    client.send("hello");
+    // It is what must not happen that is waited for.
+    let until = Instant::now() + 3 * handler;
+    while Instant::now() < until && server.handle.counters().cancelled == 0 {
+        std::thread::yield_now();
+    }
+    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    assert_eq!(body.len(), 20_000_000);
 }
 
 fiber_local! {

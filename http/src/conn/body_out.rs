@@ -242,7 +242,7 @@ impl BodyWriter {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
             offset += count as u64;
-            self.comes_on(); // also from a disk that is slower than the client
+            self.link.comes_on(); // also from a disk that is slower than the client
         }
         self.framing = Framing::Length(0);
         Ok(())
@@ -325,11 +325,6 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Whoever writes has not come to a standstill.
-    fn comes_on(&self) {
-        self.link.lease.renew(self.link.handler_timeout.get());
-    }
-
     /// Has what is in the output leave when the fiber waits.
     fn arrange_flush(&mut self) {
         if self.link.arrange_flush() {
@@ -393,7 +388,7 @@ impl Write for BodyWriter {
         }
         self.check()?;
         self.begin();
-        self.comes_on();
+        self.link.comes_on();
         if piece.len() < PIECE_BYTES {
             self.make_room()?;
             self.announce(piece.len())?;

@@ -41,6 +41,8 @@ pub(crate) struct Link {
     /// What its handlers run under: it ends them when they stand still.
     pub(crate) lease: Lease,
     pub(crate) handler_timeout: Cell<Duration>,
+    /// Fibers that wait for the client at the moment.
+    waiting: Cell<u32>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
     /// How slowly it takes what it is sent.
@@ -96,6 +98,7 @@ impl Link {
             is_expired: Cell::new(false),
             lease: Lease::new(),
             handler_timeout: Cell::new(timeouts.handler),
+            waiting: Cell::new(0),
             reads: Meter::new(timeouts.body),
             writes: Meter::new(timeouts.write),
             timeout: Cell::new(None),
@@ -118,6 +121,7 @@ impl Link {
         self.shard.counters.in_flight.bump();
         self.is_in_flight.set(true);
         self.is_logged.set(false);
+        self.is_gone.set(false);
         self.begun.set(now());
     }
 
@@ -231,6 +235,20 @@ impl Link {
         if let Some(start) = self.chunk.take() {
             end_chunk(output, start);
         }
+    }
+
+    /// The handler has not come to a standstill: its time begins anew. That it spends with waiting
+    /// for its client is not counted, whichever of its fibers does that.
+    pub(crate) fn comes_on(&self) {
+        if self.waiting.get() == 0 {
+            self.lease.renew(self.handler_time());
+        }
+    }
+
+    /// What the handler has until it is to write again, or to wait for its client.
+    pub(crate) fn handler_time(&self) -> Duration {
+        // The lease of one whose client has gone is over, and stays so.
+        if self.is_gone.get() { Duration::ZERO } else { self.handler_timeout.get() }
     }
 
     /// Writes everything out, waiting as long as the client may take.
@@ -392,7 +410,10 @@ struct Waiting<'l> {
 
 impl<'l> Waiting<'l> {
     fn begin(link: &'l Link, meter: &'l Meter) -> Self {
-        link.lease.renew(Duration::MAX);
+        link.waiting.update(|count| count + 1);
+        if !link.is_gone.get() {
+            link.lease.renew(Duration::MAX);
+        }
         Self { link, meter, since: clock() }
     }
 }
@@ -400,7 +421,8 @@ impl<'l> Waiting<'l> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.meter.waited(clock().saturating_duration_since(self.since));
-        self.link.lease.renew(self.link.handler_timeout.get());
+        self.link.waiting.update(|count| count - 1);
+        self.link.comes_on();
     }
 }
 

@@ -82,7 +82,7 @@ impl Connection {
         let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
         let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
         let mut body = BodyWriter::new(link, shard, flush, response, length, minor, keep_alive);
-        let (lease, timeout) = (&self.link.lease, self.link.handler_timeout.get());
+        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
         let written =
             catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
         let failure = match written {
