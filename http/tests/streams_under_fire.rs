@@ -357,6 +357,29 @@ fn a_writer_that_waits_for_its_client_is_in_time_whatever_its_parent_does() {
     assert_eq!(body.len(), 20_000_000);
 }
 
+#[test]
+fn the_last_words_of_a_protocol_that_fails_arrive() {
+    let server = serve(|_: &mut Request| {
+        Response::upgrade("strict", |mut client| {
+            client.read_exact(&mut [0])?;
+            client.write_all(b"not like that")?;
+            Err(io::Error::other("a violation"))
+        })
+    });
+    let mut client = server.client();
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: strict\r\n\r\n";
+    let answer = client.send(head).receive_with(false);
+    assert_eq!(answer.status, 101);
+    client.send([b'x'; 1_000]);
+    assert_eq!(client.rest(), b"not like that");
+    drop(client);
+    let counters = server.handle.counters();
+    assert_eq!(counters.aborted, 1);
+    // What is read to be dropped does not count.
+    assert_eq!(counters.bytes_read, head.len() as u64 + 1);
+    assert_eq!(counters.bytes_written, answer.head.len() as u64 + 13);
+}
+
 fiber_local! {
     static USER: RefCell<String> = RefCell::new(String::from("nobody"));
 }

@@ -192,7 +192,8 @@ impl Connection {
         drop(encoder);
         self.link.flush()?;
 
-        // What follows is no request any more.
+        // What follows is no request any more, and whoever closes his side of it may still read.
+        self.link.unwatch();
         self.log_request(request);
         self.link.end_request(true);
         let (method, target) = (request.method().clone(), request.target().to_owned());
@@ -202,7 +203,9 @@ impl Connection {
         input.release();
         let upgraded = Upgraded::new(Rc::clone(&self.link), early);
         match catch_unwind(AssertUnwindSafe(|| run(upgraded))) {
-            Ok(result) => result?,
+            Ok(Ok(())) => {}
+            // Its last words may have been written all the same, and are to arrive.
+            Ok(Err(error)) => self.note_failure(&error),
             Err(payload) => self.note_panic(&method, &target, payload),
         }
         Ok(Some(End::Linger))

@@ -16,7 +16,9 @@ use crate::server::Peer;
 ///
 /// What the client sent along with its request is read first. Reading and writing also work through
 /// a shared reference, so that one fiber may read while another writes. The connection ends when
-/// this is dropped. A drain of the server waits for it, and at the end of that cancels it.
+/// the function that this was given to returns, wherever it is then, so a fiber that has it must
+/// not outlive that: use a scope. A drain of the server waits for it, and at the end of that
+/// cancels it.
 ///
 /// # Blocking
 ///
@@ -85,7 +87,15 @@ impl Upgraded {
                     transport.wait_until(interest, None)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
+                Ok(count) => {
+                    let counters = &self.link.shard.counters;
+                    match interest {
+                        Interest::Read => counters.bytes_read.add(count as u64),
+                        Interest::Write => counters.bytes_written.add(count as u64),
+                    }
+                    return Ok(count);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
