@@ -383,3 +383,25 @@ fn the_last_words_of_a_protocol_that_fails_arrive() {
 fiber_local! {
     static USER: RefCell<String> = RefCell::new(String::from("nobody"));
 }
+
+#[test]
+fn what_belongs_to_a_request_is_not_there_for_the_next_one() {
+    let server = serve(|request: &mut Request| {
+        let user = request.path()[1..].to_owned();
+        let former = USER.with(|name| name.replace(user));
+        match request.query() {
+            Some("stream") => Response::stream(move |_, body| {
+                let user = USER.with(|name| name.borrow().clone());
+                write!(body, "{former}, {user}")
+            }),
+            Some("panic") => panic!("on purpose"),
+            Some(_) => StatusCode::NOT_FOUND.into_response(),
+            None => former.into_response(),
+        }
+    });
+    let mut client = server.client();
+    assert_eq!(client.get("/ann").text(), "nobody");
+    assert_eq!(client.get("/bob?stream").text(), "nobody, bob");
+    assert_eq!(client.get("/eve?panic").status, 500);
+    assert_eq!(client.get("/bob").text(), "nobody");
+}

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use http::{Method, StatusCode};
 use straightline_sched::{
     DeadlineExceeded, Interest, before_park, checkpoint, clock, is_cancel, set_label,
+    with_own_locals,
 };
 
 use super::body_in::Unread;
@@ -98,7 +99,8 @@ impl Connection {
                 break end;
             }
             let mut request = Request::new(buffers, Rc::clone(&self.link));
-            let end = self.exchange(&mut request);
+            // Requests of one connection may be of several users, if it is a proxy's.
+            let end = with_own_locals(|| self.exchange(&mut request));
             self.log_request(&request);
             let end = end?;
             if !matches!(end, Some(End::Cut)) {

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use super::local;
@@ -53,6 +53,46 @@ macro_rules! fiber_local {
         $visibility static $name: $crate::FiberLocal<$type> = $crate::FiberLocal::new(|| $init);
         $($crate::fiber_local!($($rest)*);)?
     };
+}
+
+/// Runs `body` with fiber-locals of its own, as if the calling fiber had started one for it: it
+/// begins with clones of those that are inherited, and what it leaves is dropped when it is over.
+/// For a fiber that does one piece of work after the other, none of which is to know the others'.
+///
+/// Not a yield point itself, but the values' destructors may wait.
+///
+/// # Panics
+///
+/// When `body` does, and outside of a fiber.
+///
+/// ```
+/// use std::cell::RefCell;
+/// use straightline_sched::{self as sched, fiber_local};
+///
+/// fiber_local! {
+///     static inherited TENANT: RefCell<String> = RefCell::new("nobody".into());
+///     static USER: RefCell<String> = RefCell::new("nobody".into());
+/// }
+///
+/// sched::run(|| {
+///     TENANT.with(|name| name.replace("acme".into()));
+///     USER.with(|name| name.replace("root".into()));
+///     sched::with_own_locals(|| {
+///         assert_eq!(TENANT.with(RefCell::take), "acme");
+///         assert_eq!(USER.with(|name| name.replace("ann".into())), "nobody");
+///     });
+///     assert_eq!(TENANT.with(RefCell::take), "acme");
+///     assert_eq!(USER.with(RefCell::take), "root");
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
+    let fiber = local::with(Shard::current);
+    let outer = fiber.replace_locals(fiber.handed_down());
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    fiber.drop_locals();
+    fiber.replace_locals(outer);
+    outcome.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// The key of a fiber-local; declared by [`fiber_local!`].
@@ -131,6 +171,14 @@ impl FiberCell {
     /// Sets a value; the one that was there is dropped at the end.
     fn put_local(&self, local: Local) {
         self.rare_mut().locals.borrow_mut().push(local);
+    }
+
+    /// Returns those that it had; it takes memory only if there are any.
+    fn replace_locals(&self, locals: Locals) -> Locals {
+        if locals.is_empty() && self.rare().is_none() {
+            return locals;
+        }
+        self.rare_mut().locals.replace(locals)
     }
 
     /// What a new fiber begins with that this one starts.

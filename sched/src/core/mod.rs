@@ -38,7 +38,7 @@ pub use before_park::{BeforePark, before_park};
 pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
-pub use fiber_local::FiberLocal;
+pub use fiber_local::{FiberLocal, with_own_locals};
 pub(crate) use inspect::label;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces, set_label};
 pub use join::{JoinError, JoinHandle};
