@@ -88,10 +88,14 @@ macro_rules! fiber_local {
 /// ```
 pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
     let fiber = local::with(Shard::current);
-    let outer = fiber.replace_locals(fiber.handed_down());
+    let outer = fiber.has_locals().then(|| fiber.replace_locals(fiber.handed_down()));
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    fiber.drop_locals();
-    fiber.replace_locals(outer);
+    if fiber.has_locals() {
+        fiber.drop_locals();
+    }
+    if let Some(outer) = outer {
+        fiber.replace_locals(outer);
+    }
     outcome.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
@@ -173,11 +177,14 @@ impl FiberCell {
         self.rare_mut().locals.borrow_mut().push(local);
     }
 
-    /// Returns those that it had; it takes memory only if there are any.
+    #[inline]
+    fn has_locals(&self) -> bool {
+        self.rare().is_some_and(|rare| !rare.locals.borrow().is_empty())
+    }
+
+    /// Returns those that it had.
+    #[cold]
     fn replace_locals(&self, locals: Locals) -> Locals {
-        if locals.is_empty() && self.rare().is_none() {
-            return locals;
-        }
         self.rare_mut().locals.replace(locals)
     }
 
