@@ -6,6 +6,7 @@ mod common;
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -355,6 +356,43 @@ fn a_writer_that_waits_for_its_client_is_in_time_whatever_its_parent_does() {
     }
     let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
     assert_eq!(body.len(), 20_000_000);
+}
+
+#[test]
+fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
+    let server = serve(|_: &mut Request| {
+        Response::stream(|request, body| {
+            // Until the kernel takes nothing more, and there is something left.
+            for _ in 0..20 {
+                let fill = || -> io::Result<()> {
+                    loop {
+                        body.write_all(&[b'x'; 10_000])?;
+                    }
+                };
+                sched::deadline(Duration::from_millis(5), fill).expect_err("nobody reads it");
+            }
+            sched::scope(|scope| {
+                // Reading lets what is written leave, and swallows all that would end it.
+                let reader = scope.spawn(|| {
+                    loop {
+                        let read = || request.body().read(&mut [0]);
+                        let _ = catch_unwind(AssertUnwindSafe(read));
+                    }
+                });
+                sched::yield_now();
+                reader.cancel();
+                reader.join().expect_err("it is given up")
+            });
+            Ok(())
+        })
+    });
+    let mut client = server.client();
+    client.send(post("/", "Content-Length: 5"));
+    assert_eq!(client.receive_with(false).status, 200);
+    while server.handle.counters().aborted == 0 {
+        std::thread::yield_now();
+    }
+    client.wait_for_end();
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Link {
         self.is_in_flight.set(true);
         self.is_logged.set(false);
         self.is_gone.set(false);
+        self.timeout.set(None);
         self.begun.set(now());
     }
 
@@ -295,6 +296,16 @@ impl Link {
         drop(turn);
         self.note_sent();
         Ok(())
+    }
+
+    /// Whether the output can be relied on, once the handler's fibers are all over: not if one of
+    /// them was given up while it wrote.
+    #[inline]
+    pub(crate) fn check_output(&self) -> io::Result<()> {
+        if !self.is_being_written.get() {
+            return Ok(());
+        }
+        Err(io::Error::other("a fiber was given up in the middle of a response"))
     }
 
     /// Waits until no other fiber writes.
