@@ -229,6 +229,70 @@ fn a_small_piece_whose_deadline_passes_was_not_written() {
     }
 }
 
+/// Writes bytes that count up, in every way there is and with waits and deadlines in between, as
+/// the seed has it.
+fn at_random(mut seed: u64, request: &mut Request, body: &mut BodyWriter) -> io::Result<()> {
+    let mut next = move |below: usize| {
+        // Knuth's generator; its upper bits are good enough.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).expect("31 bits") % below
+    };
+    let bytes = counted(RANDOM_BYTES);
+    let (mut at, soon) = (0, Duration::from_millis(1));
+    while at < bytes.len() {
+        let small = &bytes[at..bytes.len().min(at + 1 + next(3_000))];
+        let large = &bytes[at..bytes.len().min(at + 1 + next(100_000))];
+        match next(8) {
+            0 | 1 => at += body.write(small)?,
+            2 => at += body.write(large)?,
+            3 => at += sched::deadline(soon, || body.write(small)).unwrap_or(Ok(0))?,
+            4 => sched::deadline(soon, || body.flush()).unwrap_or(Ok(()))?,
+            5 => _ = sched::deadline(soon, sched::yield_now),
+            6 => _ = sched::deadline(soon, || request.body().read(&mut [0; 100])),
+            _ => sched::scope(|scope| {
+                let writer = scope.spawn(|| body.write_all(small));
+                let _ = sched::deadline(soon, || request.body().read(&mut [0; 100]));
+                at += small.len();
+                writer.join().expect("no panic")
+            })?,
+        }
+    }
+    Ok(())
+}
+
+fn counted(bytes: usize) -> Vec<u8> {
+    (0..=250).cycle().take(bytes).collect()
+}
+
+const RANDOM_BYTES: usize = 8_000_000;
+
+#[test]
+fn whatever_a_writer_does_its_bytes_come_in_order() {
+    let server = serve(|request: &mut Request| {
+        let Ok(seed) = request.path()[1..].parse() else { return "".into_response() };
+        let response = Response::stream(move |request, body| at_random(seed, request, body));
+        match request.query() {
+            Some("sized") => response.content_length(RANDOM_BYTES as u64),
+            _ => response,
+        }
+    });
+    for seed in 0..9 {
+        let (query, version) = [("", "1.1"), ("?sized", "1.1"), ("", "1.0")][seed % 3];
+        let mut client = server.client();
+        client.send(format!(
+            "POST /{seed}{query} HTTP/{version}\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+        ));
+        client.send(vec![0; 50_000]);
+        // It begins to read late: each of these is a turn for the writer.
+        for _ in 0..100 {
+            server.client().get("/");
+        }
+        let mut body = client.receive().body;
+        body.extend(if version == "1.0" { client.rest() } else { Vec::new() });
+        assert!(body == counted(RANDOM_BYTES), "seed {seed}: {} bytes", body.len());
+    }
+}
+
 #[test]
 fn a_body_that_ends_with_its_connection_is_whole_or_reset() {
     let server = serve_with(
