@@ -460,6 +460,18 @@ fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
 }
 
 #[test]
+fn a_malformed_body_before_an_upgrade_is_refused_once() {
+    let server = serve(|_: &mut Request| Response::upgrade("any", |_| Ok(())));
+    let mut client = server.client();
+    let upgrade = "Connection: upgrade\r\nUpgrade: any\r\n";
+    let body = "Expect: 100-continue\r\nTransfer-Encoding: chunked";
+    assert_eq!(client.ask(post("/", &format!("{upgrade}{body}"))).status, 100);
+    assert_eq!(client.ask("x").text(), "malformed chunk\n");
+    assert!(client.is_at_end());
+    assert_eq!(server.handle.counters().refused, 1);
+}
+
+#[test]
 fn the_last_words_of_a_protocol_that_fails_arrive() {
     let server = serve(|_: &mut Request| {
         Response::upgrade("strict", |mut client| {

@@ -96,12 +96,8 @@ impl Connection {
         if let Some(failure) = failure {
             return self.give_up(request, unread, &mut body, failure);
         }
-        match unread {
-            // The response is whole, and the handler has not asked for this part of the body.
-            Unread::Refused(refusal) => self.note_refusal(refusal),
-            Unread::TimedOut(timeout) => self.note_timeout(timeout),
-            _ => {}
-        }
+        // The response is whole, and the handler has not asked for this part of the body.
+        self.note_unread(unread);
         let keep_alive = body.keep_alive() && self.is_skippable(unread);
         self.settle(request, unread, keep_alive)
     }
@@ -176,15 +172,17 @@ impl Connection {
         if let Some(instead) = self.upgrade_refused(request, response) {
             return self.answer_unusually(request, &instead);
         }
-        match self.unread(request) {
+        let unread = match self.unread(request) {
+            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip(request)?,
+            unread => unread,
+        };
+        match unread {
             Unread::Nothing => {}
             Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
             Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
             Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => {
-                if !self.skip(request)? {
-                    let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
-                    return self.answer_unusually(request, &response.close());
-                }
+                let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
+                return self.answer_unusually(request, &response.close());
             }
         }
         self.link.begin_response(response.status);
