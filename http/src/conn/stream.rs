@@ -48,13 +48,29 @@ impl Connection {
         let write: Box<WriteBody> = match streamed {
             Streamed::Upgrade(run) => return self.respond_upgrade(request, &response, run),
             _ if !is_sent || is_unfit(request, response.status) => {
-                response.body = Payload::Streamed(Box::new(streamed));
-                return self.answer_unusually(request, &self.checked(request, response));
+                response.body =
+                    Payload::Streamed(Box::new(Streamed::Writer(length, Box::new(|_, _| Ok(())))));
+                let response = match self.drop_unsent(request, streamed)? {
+                    Some(instead) => instead,
+                    None => self.checked(request, response),
+                };
+                return self.answer_unusually(request, &response);
             }
             Streamed::Writer(_, write) => write,
             Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
         };
         self.respond_written(request, response, length, write)
+    }
+
+    /// Drops what is not called. It may own something whose destructor waits or panics, and is the
+    /// handler's code as much as the rest; returns what the client gets for that.
+    fn drop_unsent(&self, request: &Request, unsent: Streamed) -> io::Result<Option<Response>> {
+        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
+        match catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || drop(unsent)))) {
+            Ok(Ok(())) => Ok(None),
+            Ok(Err(DeadlineExceeded)) => self.expired().map(Some),
+            Err(payload) => Ok(Some(self.panicked(request, payload))),
+        }
     }
 
     /// A handler's response, unless it is none that a handler may give.
@@ -169,8 +185,9 @@ impl Connection {
         response: &Response,
         run: Box<RunProtocol>,
     ) -> io::Result<Option<End>> {
-        if let Some(instead) = self.upgrade_refused(request, response) {
-            return self.answer_unusually(request, &instead);
+        if let Some(refused) = self.upgrade_refused(request, response) {
+            let dropped = self.drop_unsent(request, Streamed::Upgrade(run))?;
+            return self.answer_unusually(request, &dropped.unwrap_or(refused));
         }
         let unread = match self.unread(request) {
             Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip(request)?,
