@@ -99,7 +99,8 @@ impl Response {
     ///
     /// If the function fails (an error, a panic, fewer bytes than were announced) and nothing of
     /// the response has left, the client gets a 500 instead; otherwise the connection ends so that
-    /// the client can tell that the body is not complete.
+    /// the client can tell that the body is not complete. (One of HTTP/1.0 on a Unix socket cannot,
+    /// unless the length was announced: there is no reset.)
     ///
     /// ```
     /// use std::io::Write;

@@ -21,6 +21,10 @@ fn post(path: &str, fields: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")
 }
 
+fn head(path: &str) -> String {
+    format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
 /// Waits until a counter that somebody else bumps is no longer 0.
 fn wait_for(counter: &AtomicU64) {
     while counter.load(Ordering::Relaxed) == 0 {
@@ -457,6 +461,68 @@ fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
         std::thread::yield_now();
     }
     client.wait_for_end();
+}
+
+/// Does at its end what a handler should not do there.
+struct Rude {
+    waits: bool,
+}
+
+impl Rude {
+    fn be_used(&self) -> io::Result<()> {
+        panic!("nobody asks for it, waiting: {}", self.waits);
+    }
+}
+
+impl Drop for Rude {
+    fn drop(&mut self) {
+        if self.waits {
+            loop {
+                sched::park();
+            }
+        }
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn what_a_body_owns_that_is_not_sent_ends_within_the_handlers_bounds() {
+    let timeouts = Timeouts { handler: Duration::from_millis(50), ..Timeouts::default() };
+    let server = serve_with(
+        |builder| builder.timeouts(timeouts),
+        |request: &mut Request| {
+            let rude = match request.path() {
+                "/" => return "fine".into_response(),
+                path => Rude { waits: path == "/wait" },
+            };
+            match request.query() {
+                Some("upgrade") => Response::upgrade("any", move |_| rude.be_used()),
+                _ => Response::stream(move |_, _| rude.be_used()),
+            }
+        },
+    );
+    let mut client = server.client();
+    for (path, status) in [("/panic", 500), ("/wait", 504)] {
+        // What was answered before is not lost with it.
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned() + &head(path));
+        assert_eq!(client.receive().text(), "fine");
+        assert_eq!(client.receive_with(false).status, status);
+        assert_eq!(client.get(&format!("{path}?upgrade")).status, status);
+    }
+    let counters = server.handle.counters();
+    assert_eq!((counters.panicked, counters.cancelled, counters.aborted), (2, 2, 0));
+}
+
+#[test]
+fn a_malformed_body_before_an_upgrade_is_refused_once() {
+    let server = serve(|_: &mut Request| Response::upgrade("any", |_| Ok(())));
+    let mut client = server.client();
+    let upgrade = "Connection: upgrade\r\nUpgrade: any\r\n";
+    let body = "Expect: 100-continue\r\nTransfer-Encoding: chunked";
+    assert_eq!(client.ask(post("/", &format!("{upgrade}{body}"))).status, 100);
+    assert_eq!(client.ask("x").text(), "malformed chunk\n");
+    assert!(client.is_at_end());
+    assert_eq!(server.handle.counters().refused, 1);
 }
 
 #[test]

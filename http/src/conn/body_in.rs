@@ -95,10 +95,6 @@ impl BodyIn {
         self.start + self.used
     }
 
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.refusal
-    }
-
     /// Reads some bytes; 0 is the end.
     pub(crate) fn read(
         &mut self,

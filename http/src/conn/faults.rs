@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
+use super::body_in::Unread;
 use super::serve::{Connection, End};
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
@@ -33,6 +34,15 @@ impl Connection {
     pub(super) fn note_refusal(&self, refusal: Refusal) {
         self.shard.counters.refused.bump();
         self.shard.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
+    }
+
+    /// What is wrong with a body that nobody has asked for.
+    pub(super) fn note_unread(&self, unread: Unread) {
+        match unread {
+            Unread::Refused(refusal) => self.note_refusal(refusal),
+            Unread::TimedOut(timeout) => self.note_timeout(timeout),
+            _ => {}
+        }
     }
 
     /// Answers a request that is not served; the connection has to end.

@@ -278,7 +278,7 @@ impl Connection {
         keep_alive: bool,
     ) -> io::Result<Option<End>> {
         self.link.unwatch();
-        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip(request)?);
+        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip_noted(request)?);
         self.log_request(request);
         let input = &mut request.buffers.input;
         input.consume(request.body.end());
@@ -325,31 +325,35 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what a handler left of its request's body, and drops it; returns whether that was all
-    /// of it.
+    /// Passes over what is left of a request's body; returns whether the connection goes on.
     #[cold]
-    pub(super) fn skip(&self, request: &mut Request) -> io::Result<bool> {
+    fn skip_noted(&self, request: &mut Request) -> io::Result<bool> {
+        let unread = self.skip(request)?;
+        self.note_unread(unread);
+        Ok(unread == Unread::Nothing)
+    }
+
+    /// Reads what a handler left of its request's body, and drops it; returns what is left of it
+    /// then, because it is too much or cannot be read.
+    #[cold]
+    pub(super) fn skip(&self, request: &mut Request) -> io::Result<Unread> {
         // The client may wait for its response before it sends the rest.
         self.link.flush()?;
         let (mut scratch, mut skipped) = ([0; 1024], 0);
         while skipped <= SKIP_BYTES_MAX {
             match request.read_body(&mut scratch) {
-                Ok(0) => return Ok(true),
+                Ok(0) => return Ok(Unread::Nothing),
                 Ok(count) => skipped += count as u64,
-                Err(error) => match (request.body.refusal(), BodyError::of(&error)) {
-                    (Some(refusal), _) => {
-                        self.note_refusal(refusal);
-                        return Ok(false);
-                    }
-                    (None, Some(BodyError::TimedOut(timeout))) => {
-                        self.note_timeout(timeout);
-                        return Ok(false);
-                    }
-                    (None, _) => return Err(error),
-                },
+                Err(error) => {
+                    return match BodyError::of(&error) {
+                        Some(BodyError::Refused(refusal)) => Ok(Unread::Refused(refusal)),
+                        Some(BodyError::TimedOut(timeout)) => Ok(Unread::TimedOut(timeout)),
+                        _ => Err(error),
+                    };
+                }
             }
         }
-        Ok(false)
+        Ok(Unread::Unknown)
     }
 
     /// What is left of a request's body, beyond what has been received.

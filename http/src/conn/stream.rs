@@ -48,13 +48,29 @@ impl Connection {
         let write: Box<WriteBody> = match streamed {
             Streamed::Upgrade(run) => return self.respond_upgrade(request, &response, run),
             _ if !is_sent || is_unfit(request, response.status) => {
-                response.body = Payload::Streamed(Box::new(streamed));
-                return self.answer_unusually(request, &self.checked(request, response));
+                response.body =
+                    Payload::Streamed(Box::new(Streamed::Writer(length, Box::new(|_, _| Ok(())))));
+                let response = match self.drop_unsent(request, streamed)? {
+                    Some(instead) => instead,
+                    None => self.checked(request, response),
+                };
+                return self.answer_unusually(request, &response);
             }
             Streamed::Writer(_, write) => write,
             Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
         };
         self.respond_written(request, response, length, write)
+    }
+
+    /// Drops what is not called. It may own something whose destructor waits or panics, and is the
+    /// handler's code as much as the rest; returns what the client gets for that.
+    fn drop_unsent(&self, request: &Request, unsent: Streamed) -> io::Result<Option<Response>> {
+        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
+        match catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || drop(unsent)))) {
+            Ok(Ok(())) => Ok(None),
+            Ok(Err(DeadlineExceeded)) => self.expired().map(Some),
+            Err(payload) => Ok(Some(self.panicked(request, payload))),
+        }
     }
 
     /// A handler's response, unless it is none that a handler may give.
@@ -96,12 +112,8 @@ impl Connection {
         if let Some(failure) = failure {
             return self.give_up(request, unread, &mut body, failure);
         }
-        match unread {
-            // The response is whole, and the handler has not asked for this part of the body.
-            Unread::Refused(refusal) => self.note_refusal(refusal),
-            Unread::TimedOut(timeout) => self.note_timeout(timeout),
-            _ => {}
-        }
+        // The response is whole, and the handler has not asked for this part of the body.
+        self.note_unread(unread);
         let keep_alive = body.keep_alive() && self.is_skippable(unread);
         self.settle(request, unread, keep_alive)
     }
@@ -173,18 +185,21 @@ impl Connection {
         response: &Response,
         run: Box<RunProtocol>,
     ) -> io::Result<Option<End>> {
-        if let Some(instead) = self.upgrade_refused(request, response) {
-            return self.answer_unusually(request, &instead);
+        if let Some(refused) = self.upgrade_refused(request, response) {
+            let dropped = self.drop_unsent(request, Streamed::Upgrade(run))?;
+            return self.answer_unusually(request, &dropped.unwrap_or(refused));
         }
-        match self.unread(request) {
+        let unread = match self.unread(request) {
+            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip(request)?,
+            unread => unread,
+        };
+        match unread {
             Unread::Nothing => {}
             Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
             Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
             Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => {
-                if !self.skip(request)? {
-                    let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
-                    return self.answer_unusually(request, &response.close());
-                }
+                let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
+                return self.answer_unusually(request, &response.close());
             }
         }
         self.link.begin_response(response.status);
