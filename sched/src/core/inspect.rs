@@ -153,7 +153,7 @@ impl FiberInfo {
             label: fiber.label.borrow().as_ref().and_then(Doing::text),
             state,
             since,
-            deadline_in: deadline.map(|at| at.saturating_since(now)),
+            deadline_in: deadline.map(|at| at.saturating_since(now)).filter(|&left| left < NEVER),
             is_cancelled: fiber.cancelled.get(),
             backtrace: None,
         }
@@ -302,3 +302,6 @@ impl Shard {
 fn id(key: FiberKey) -> u64 {
     key.data().as_ffi()
 }
+
+/// A deadline so far away is none, such as that of a lease without an end: a century.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
