@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -205,9 +205,15 @@ impl Shared {
 
     /// A connection has come or gone: each has one request in flight at most.
     pub(super) fn note_crowd(&self) {
-        let is_crowded = self.connections() > self.config.capacity.in_flight as u64;
-        if self.is_crowded.load(Ordering::Relaxed) != is_crowded {
-            self.is_crowded.store(is_crowded, Ordering::Relaxed);
+        loop {
+            // What this shard has counted is seen by all others before the flag is looked at: two
+            // of them may be at it, and the second undo what the first has found out.
+            fence(Ordering::SeqCst);
+            let now = self.connections() > self.config.capacity.in_flight as u64;
+            if self.is_crowded.load(Ordering::Relaxed) == now {
+                return;
+            }
+            self.is_crowded.store(now, Ordering::Relaxed);
         }
     }
 
