@@ -7,11 +7,13 @@ mod common;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{serve, serve_with};
+use straightline::sched::sync::Event;
 use straightline::sched::{self, fiber_local};
 use straightline::{
     BodyWriter, IntoResponse, OnDisconnect, Request, Response, StatusCode, Timeouts,
@@ -52,6 +54,27 @@ fn one_fiber_reads_the_request_while_another_writes_the_response() {
     let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
     assert_eq!(body.len(), 20_000_000);
     assert_eq!(server.handle.counters().panicked, 0);
+}
+
+#[test]
+fn a_handlers_own_hook_does_not_keep_its_words_back() {
+    let event = Arc::new(Event::new());
+    let has_come = Arc::clone(&event);
+    let server = serve(move |_: &mut Request| {
+        let has_come = Arc::clone(&has_come);
+        Response::stream(move |_, body| {
+            let _own = sched::before_park(Rc::new(|| {}));
+            body.write_all(b"first")?;
+            has_come.wait()?;
+            body.write_all(b"last")
+        })
+    });
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.receive_with(false).status, 200);
+    assert_eq!(client.exactly(10), b"5\r\nfirst\r\n");
+    event.set();
+    assert_eq!(client.chunks().0.expect("it is whole"), b"last");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::fiber::FiberCell;
 /// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped,
 /// or ends: for what must not be kept back while others run, such as output that is collected.
 ///
-/// The hook runs on the fiber, and may wait itself. There is one at a time: a second call replaces
-/// the first's.
+/// The hook runs on the fiber, and may wait itself. There may be several; the newest is called
+/// first.
 ///
 /// Not a yield point.
 ///
@@ -38,19 +38,25 @@ use crate::fiber::FiberCell;
 /// ```
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     let fiber = local::with(Shard::current);
-    fiber.rare_mut().before_park.set(Some(hook));
-    BeforePark { fiber }
+    fiber.rare_mut().before_park.borrow_mut().push(Rc::clone(&hook));
+    BeforePark { fiber, hook }
 }
 
 /// Takes the hook of [`before_park`] back when it is dropped. Not a yield point.
 #[must_use = "the hook is taken back when this is dropped"]
 pub struct BeforePark {
     fiber: Rc<FiberCell>,
+    hook: Rc<dyn Fn()>,
 }
 
 impl Drop for BeforePark {
     fn drop(&mut self) {
-        self.fiber.take_hook();
+        let Some(rare) = self.fiber.rare() else { return };
+        let mut hooks = rare.before_park.borrow_mut();
+        // Gone if it has been called. One that is set twice is as good as the other.
+        if let Some(own) = hooks.iter().rposition(|hook| Rc::ptr_eq(hook, &self.hook)) {
+            hooks.remove(own);
+        }
     }
 }
 
@@ -58,7 +64,7 @@ impl FiberCell {
     /// At the fiber's end, on its own stack: a last chance for what a guard that lives on elsewhere
     /// is to see done. What it raises ends with the fiber, as any cancel.
     pub(super) fn run_last_hook(&self) {
-        if let Some(hook) = self.take_hook() {
+        while let Some(hook) = self.take_hook() {
             let _ = catch_unwind(AssertUnwindSafe(|| hook()));
         }
     }

@@ -308,13 +308,13 @@ impl Shard {
         if !family.children.borrow().is_empty() {
             self.cancel_family(family);
             let fiber = self.current();
-            // It might panic, and nothing may end this wait before the children do.
-            let hook = fiber.take_hook();
+            // They might panic, and nothing may end this wait before the children do.
+            let hooks = fiber.rare().map(|rare| rare.before_park.take());
             let masked = Masked::enter(self, Rc::clone(&fiber));
             self.wait_for_children(family);
             drop(masked);
-            if hook.is_some() {
-                fiber.rare_mut().before_park.set(hook);
+            if let Some((rare, hooks)) = fiber.rare().zip(hooks) {
+                rare.before_park.replace(hooks);
             }
         }
         let value = match outcome {

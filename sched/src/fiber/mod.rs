@@ -139,7 +139,7 @@ pub(crate) struct Rare {
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
     /// What to do before it next waits.
-    pub(crate) before_park: Cell<Option<Rc<dyn Fn()>>>,
+    pub(crate) before_park: RefCell<Vec<Rc<dyn Fn()>>>,
     /// Who waits for the end among other things.
     pub(crate) watchers: Cell<Vec<Rc<FiberCell>>>,
 }
@@ -268,9 +268,9 @@ impl FiberCell {
         self.rare.get().map(|rare| &**rare)
     }
 
-    /// What is to be done before the fiber next waits, and only then.
+    /// One of those things that are to be done before the fiber next waits; the newest comes first.
     pub(crate) fn take_hook(&self) -> Option<Rc<dyn Fn()>> {
-        self.rare().and_then(|rare| rare.before_park.take())
+        self.rare().and_then(|rare| rare.before_park.borrow_mut().pop())
     }
 
     pub(crate) fn rare_mut(&self) -> &Rare {
