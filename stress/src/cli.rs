@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::bench::{self, Plan};
+use crate::cost;
 use crate::cpu::Pinning;
 use crate::load::Mode;
 use crate::micro;
@@ -36,6 +37,11 @@ enum Command {
     Bench(BenchArgs),
     /// Measures single operations of the scheduler beside may, tokio and threads
     Micro(MicroArgs),
+    /// Counts the instructions of a request and the bytes of a connection at rest, by valgrind
+    ///
+    /// Exits with 1 if one is more than 3 % above what stress/cost.txt records, unless that is of
+    /// another compiler or processor.
+    Cost(CostArgs),
     #[command(flatten)]
     Scenario(scenario::Command),
     /// Is one of the servers; `bench` starts these
@@ -89,6 +95,13 @@ struct MicroArgs {
 }
 
 #[derive(Args)]
+struct CostArgs {
+    /// Writes the record instead of comparing with it
+    #[arg(long)]
+    update: bool,
+}
+
+#[derive(Args)]
 struct ServeArgs {
     server: Kind,
     /// The CPU to stay on
@@ -115,6 +128,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(args) => measure(args),
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
+        Command::Cost(args) => cost::run(args.update),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
         Command::Scenario(command) => scenario::run_command(command),
         Command::Launch(args) => {

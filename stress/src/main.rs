@@ -3,7 +3,8 @@
 //!
 //! `child` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` tells
-//! what came of it. `micro` measures single operations of the scheduler.
+//! what came of it. `micro` measures single operations of the scheduler, and `cost` counts what a
+//! request takes in instructions, against a record.
 //!
 //! `scenario` is the trials, with everything that only they need.
 
@@ -15,6 +16,8 @@ mod bench;
 mod child;
 #[cfg(target_os = "linux")]
 mod cli;
+#[cfg(target_os = "linux")]
+mod cost;
 #[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
