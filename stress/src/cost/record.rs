@@ -111,7 +111,7 @@ const RECORD_STORY: &str = "\
 # of heap (dhat). `stress cost` measures and compares, `stress cost --update` writes this file. A
 # commit that changes it says why.";
 
-/// How much a figure may be above the record: two runs of one binary differ by a third of a percent.
+/// How much a figure may be above the record. Two runs of one binary differ by 0.3 %.
 const PERCENT_MAX: u64 = 3;
 
 /// What code is chosen by at run time, of those features that valgrind knows.
