@@ -25,7 +25,8 @@ pub(crate) struct AccessLog {
 
 enum Out {
     Thread(SyncSender<String>, Mutex<Option<Writing>>),
-    /// In a simulation, where a thread would have a time of its own.
+    /// In a simulation, where a thread would have a time of its own. The writer may wait on its
+    /// fiber; what others have to say meanwhile is left out.
     Here(Mutex<Box<dyn Write + Send>>),
 }
 
@@ -60,7 +61,10 @@ impl AccessLog {
         let line = self.format.line(entry);
         let is_taken = match &self.out {
             Out::Thread(sender, _) => sender.try_send(line).is_ok(),
-            Out::Here(writer) => writer.lock().write_all(line.as_bytes()).is_ok(),
+            Out::Here(writer) => {
+                let writer = writer.try_lock();
+                writer.is_some_and(|mut writer| writer.write_all(line.as_bytes()).is_ok())
+            }
         };
         if !is_taken {
             self.dropped.fetch_add(1, Ordering::Relaxed);

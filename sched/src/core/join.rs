@@ -296,11 +296,12 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Panic(payload) => {
-                let payload = payload.lock();
-                let message = payload
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+                // Copied: the writer may wait, and the lock is not held meanwhile.
+                let message = {
+                    let payload = payload.lock();
+                    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+                    text.or_else(|| payload.downcast_ref::<String>().cloned())
+                };
                 match message {
                     Some(message) => write!(f, "the fiber panicked: {message}"),
                     None => f.write_str("the fiber panicked"),

@@ -72,8 +72,12 @@ impl Reporter {
 impl Default for Reporter {
     /// Writes to standard error.
     fn default() -> Self {
-        // A standard error that is closed is nobody's loss.
-        Self::new(|report| drop(writeln!(io::stderr(), "straightline: {report}")))
+        Self::new(|report| {
+            // Whole, before standard error is locked: a backtrace takes its time.
+            let text = format!("straightline: {report}\n");
+            // A standard error that is closed is nobody's loss.
+            drop(io::stderr().write_all(text.as_bytes()));
+        })
     }
 }
 

@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -35,7 +34,7 @@ pub(crate) struct World {
     /// The values of [`local`](Self::local), in the order in which they were made.
     locals: RefCell<Vec<Rc<dyn Any>>>,
     leaks: RefCell<Vec<LeakCheck>>,
-    trace: Option<RefCell<Trace>>,
+    trace: Option<Trace>,
     /// How long a job of `offload` takes.
     job_cost: RangeInclusive<Duration>,
 }
@@ -49,10 +48,10 @@ pub(crate) type LeakCheck = Box<dyn FnOnce() -> Vec<String>>;
 pub(crate) type TraceSink = Box<dyn FnMut(&str)>;
 
 struct Trace {
-    sink: TraceSink,
+    /// Borrowed while it is called; it may let others run meanwhile.
+    sink: RefCell<TraceSink>,
     /// Who acts now: a fiber, or nobody.
-    actor: String,
-    line: String,
+    actor: RefCell<String>,
 }
 
 thread_local! {
@@ -66,8 +65,7 @@ impl World {
         trace: Option<TraceSink>,
     ) -> Self {
         let mut random = Random::new(seed);
-        let trace = trace
-            .map(|sink| RefCell::new(Trace { sink, actor: String::new(), line: String::new() }));
+        let trace = trace.map(|sink| Trace { sink: RefCell::new(sink), actor: RefCell::default() });
         Self {
             started_at: Instant::now(),
             now: Cell::new(0),
@@ -185,15 +183,17 @@ impl World {
     }
 
     pub(crate) fn local<T: 'static>(&self, init: impl FnOnce() -> T) -> Rc<T> {
-        let known = self.locals.borrow().iter().find_map(|local| {
-            let local = Rc::clone(local);
-            local.downcast::<T>().ok()
-        });
-        known.unwrap_or_else(|| {
-            // It may ask for others itself.
+        let known = || {
+            let locals = self.locals.borrow();
+            locals.iter().find_map(|local| Rc::clone(local).downcast::<T>().ok())
+        };
+        known().unwrap_or_else(|| {
+            // It may ask for others itself, and may wait: then somebody else's may be there now.
             let local = Rc::new(init());
-            self.locals.borrow_mut().push(Rc::clone(&local) as Rc<dyn Any>);
-            local
+            known().unwrap_or_else(|| {
+                self.locals.borrow_mut().push(Rc::clone(&local) as Rc<dyn Any>);
+                local
+            })
         })
     }
 
@@ -215,7 +215,7 @@ impl World {
     /// Who the next lines are about; nobody if it is empty.
     pub(crate) fn set_actor(&self, actor: String) {
         if let Some(trace) = &self.trace {
-            trace.borrow_mut().actor = actor;
+            trace.actor.replace(actor);
         }
     }
 
@@ -225,14 +225,15 @@ impl World {
         // Made first: the text may be somebody's `Debug`, and do what it likes.
         let text = text();
         // What the sink itself does is no event.
-        let Ok(mut trace) = trace.try_borrow_mut() else { return };
-        let Trace { sink, actor, line } = &mut *trace;
-        line.clear();
-        let (now, colon) = (self.now.get(), if actor.is_empty() { "" } else { ": " });
+        let Ok(mut sink) = trace.sink.try_borrow_mut() else { return };
+        let now = self.now.get();
         let (seconds, nanos) = (now / 1_000_000_000, now % 1_000_000_000);
-        // Writing to a string cannot fail.
-        let _ = write!(line, "{seconds:>5}.{nanos:09} {actor}{colon}{text}");
-        sink(line);
+        let line = {
+            let actor = trace.actor.borrow();
+            let colon = if actor.is_empty() { "" } else { ": " };
+            format!("{seconds:>5}.{nanos:09} {actor}{colon}{text}")
+        };
+        sink(&line);
     }
 }
 

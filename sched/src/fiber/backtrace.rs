@@ -49,6 +49,11 @@ impl Backtrace {
         Self { addresses }
     }
 
+    /// Where the calls return to, innermost first.
+    pub(crate) fn addresses(&self) -> &[usize] {
+        &self.addresses
+    }
+
     /// Whether nothing could be found out.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty()
@@ -57,28 +62,52 @@ impl Backtrace {
 
 impl fmt::Display for Backtrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut result, mut number, mut at_root) = (Ok(()), 0, false);
-        for address in &self.addresses {
-            backtrace::resolve(ptr::without_provenance_mut(*address), |symbol| {
-                let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
-                at_root |= ROOT_FRAMES.iter().any(|root| name.contains(root));
-                if at_root || OWN_FRAMES.iter().any(|own| name.contains(own)) {
-                    return;
-                }
-                let separator = if number == 0 { "" } else { "\n" };
-                result = result.and_then(|()| write!(f, "{separator}{number:4}: {name}"));
-                if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
-                    let file = file.display();
-                    result = result.and_then(|()| write!(f, "\n             at {file}:{line}"));
-                }
-                number += 1;
-            });
-            if at_root {
+        let mut number = 0;
+        for call in self.addresses.iter().flat_map(|address| resolve(*address)) {
+            if call.is_root() {
                 break;
             }
+            if OWN_FRAMES.iter().any(|own| call.name.contains(own)) {
+                continue;
+            }
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}{number:4}: {}", call.name)?;
+            if let Some(place) = &call.place {
+                write!(f, "\n             at {place}")?;
+            }
+            number += 1;
         }
-        result
+        Ok(())
     }
+}
+
+/// A call, in words.
+pub(crate) struct Call {
+    /// Its path; empty if it has none.
+    pub(crate) name: String,
+    /// The file and the line.
+    place: Option<String>,
+}
+
+impl Call {
+    /// Whether it is the one where a fiber's own calls end.
+    pub(crate) fn is_root(&self) -> bool {
+        ROOT_FRAMES.iter().any(|root| self.name.contains(root))
+    }
+}
+
+/// The call that returns to that address, and before it those that were inlined into it, innermost
+/// first.
+pub(crate) fn resolve(address: usize) -> Vec<Call> {
+    let mut calls = Vec::new();
+    // This runs under a lock of the process: nobody else's code may, and nothing may wait here.
+    backtrace::resolve(ptr::without_provenance_mut(address), |symbol| {
+        let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
+        let place = symbol.filename().zip(symbol.lineno());
+        let place = place.map(|(file, line)| format!("{}:{line}", file.display()));
+        calls.push(Call { name, place });
+    });
+    calls
 }
 
 /// Where a fiber's own calls end.

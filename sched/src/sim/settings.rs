@@ -146,7 +146,7 @@ impl Sim {
     }
 
     /// Records what happens: `sink` gets each line, without a line break. It begins with the
-    /// virtual time in seconds and the fiber that acts.
+    /// virtual time in seconds and the fiber that acts. What happens while `sink` runs is left out.
     ///
     /// ```
     /// use std::{cell::RefCell, rc::Rc};

@@ -111,7 +111,9 @@ impl Default for WaitGroup {
 
 impl fmt::Debug for WaitGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitGroup").field("members", &self.shared.lock().members).finish()
+        // The writer may wait: the lock is not held meanwhile.
+        let members = self.shared.lock().members;
+        f.debug_struct("WaitGroup").field("members", &members).finish()
     }
 }
 
