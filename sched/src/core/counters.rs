@@ -97,6 +97,9 @@ counters! {
     sources_now,
     /// Fibers that kept their thread for longer than [`Config::stall_limit`](crate::Config).
     stalls,
+    /// Places where a fiber waited inside of a closure that ties state to its thread, as far as
+    /// [`Config::tripwire`](crate::Config) looked.
+    thread_bound_waits,
     /// Gauge: stacks in use. This one and the three after it are as of the last question on the
     /// shard itself, or of its last quiet moment.
     stacks_now,

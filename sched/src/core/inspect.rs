@@ -11,7 +11,8 @@ use super::local;
 use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
 use crate::fiber::{
-    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_dump, while_running,
+    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump,
+    while_running,
 };
 
 /// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
@@ -180,14 +181,25 @@ impl Shard {
     }
 
     /// Where a suspended fiber stands; `None` for one that runs, rests or has not begun.
-    fn backtrace(fiber: &Rc<FiberCell>) -> Option<Backtrace> {
+    pub(super) fn backtrace(fiber: &Rc<FiberCell>) -> Option<Backtrace> {
+        Self::ask(fiber, Resume::Dump)?;
+        take_dump()
+    }
+
+    /// How many bytes of its stack a suspended fiber has in use; `None` as for a backtrace.
+    pub(super) fn depth(fiber: &Rc<FiberCell>) -> Option<usize> {
+        Self::ask(fiber, Resume::Measure)?;
+        take_depth()
+    }
+
+    fn ask(fiber: &Rc<FiberCell>, question: Resume) -> Option<()> {
         if fiber.wait.get() == Wait::Nothing {
             return None;
         }
         let mut body = fiber.body.try_borrow_mut().ok()?;
         let Body::Stackful(coroutine) = &mut *body else { return None };
-        while_running(fiber, || coroutine.resume(Resume::Dump));
-        take_dump()
+        while_running(fiber, || coroutine.resume(question));
+        Some(())
     }
 
     fn describe_watched(&self, number: i32) -> String {

@@ -5,7 +5,7 @@
 //!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
 //! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end`;
 //! - other threads: `mailbox` (what they may ask for) and its `letterbox`;
-//! - looking inside: `inspect`, `counters`, `report`, and `stacks` with the census;
+//! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
 //! - `local`: the shard of the running thread.
 //!
 //! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
@@ -33,6 +33,7 @@ mod source_state;
 mod spawn;
 mod stacks;
 mod timer;
+mod tripwire;
 
 pub use before_park::{BeforePark, before_park};
 pub use counters::{Stats, stats};
@@ -60,3 +61,4 @@ pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
 pub use stacks::stack_census;
 pub use timer::sleep;
+pub use tripwire::ThreadBoundWait;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::inspect::FiberInfo;
 use super::mailbox::Message;
 use super::shard::Shard;
+use super::tripwire::ThreadBoundWait;
 use crate::fiber::tell_running;
 use crate::watch::{Limits, Running, Stall, watch};
 
@@ -26,6 +27,9 @@ pub enum Report {
     /// Every fiber of the shard waits for another one, and the process has no other thread that
     /// could wake any: they will wait for ever. These are all of them.
     Deadlock(Vec<FiberInfo>),
+    /// A fiber waits inside of a closure that ties state to its thread, such as the initialiser of
+    /// a `LazyLock`; told once for each place, if [`Config::tripwire`](crate::Config) is set.
+    ThreadBoundWait(ThreadBoundWait),
 }
 
 /// Where reports go.
@@ -96,6 +100,7 @@ impl fmt::Display for Report {
                  `catch_unwind` returns when `is_cancel` says so"
             ),
             Self::Stalled(stall) | Self::Stuck(stall) => stall.fmt(f),
+            Self::ThreadBoundWait(wait) => wait.fmt(f),
             Self::Deadlock(fibers) => {
                 f.write_str("deadlock: all fibers wait, and nobody is left to wake them")?;
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))

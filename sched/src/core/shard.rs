@@ -27,10 +27,11 @@ use super::counters::Counters;
 use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
 use super::park::BUDGET;
-use super::report::Reporter;
+use super::report::{Report, Reporter};
 use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
 use super::timer::Alarms;
+use super::tripwire::Tripwire;
 use crate::driver::{Driver, World};
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
@@ -69,6 +70,13 @@ pub struct Config {
     /// Default: `false`, because it takes some 10 µs for each fiber that ends, and as much for each
     /// that begins. Meant for a trial run, by which sizes are chosen.
     pub stack_census: bool,
+    /// Looks where fibers wait, and reports each place that is inside of a closure that ties state
+    /// to the thread ([`Report::ThreadBoundWait`](crate::Report)). Default: whether the environment
+    /// variable `STRAIGHTLINE_TRIPWIRE` is `1`. Meant for tests and trial runs: it takes some 15 µs
+    /// for each place of waiting now and then, a second or so at the first one, when the debug
+    /// information is read, and the program's debug information in memory. A program without any
+    /// (`debug = "line-tables-only"` does) shows what was not inlined.
+    pub tripwire: bool,
 }
 
 impl Default for Config {
@@ -80,6 +88,7 @@ impl Default for Config {
             sent_fibers_max: 65_536,
             reporter: Reporter::default(),
             stack_census: false,
+            tripwire: std::env::var_os("STRAIGHTLINE_TRIPWIRE").is_some_and(|value| value == "1"),
         }
     }
 }
@@ -111,6 +120,8 @@ pub(crate) struct Shard {
     pub(super) deferred: RefCell<VecDeque<Sent>>,
     /// What ended fibers used of their stacks, if that is asked for.
     pub(super) census: RefCell<Census>,
+    /// Looks where fibers wait, if that is asked for.
+    pub(super) tripwire: Option<Box<Tripwire>>,
     /// When the stacks may be trimmed again.
     pub(super) trim_at: Cell<Tick>,
     /// There is something to trim.
@@ -308,6 +319,7 @@ impl Shard {
             ending: Cell::new(false),
             deferred: RefCell::default(),
             census: RefCell::default(),
+            tripwire: config.tripwire.then(Box::default),
             trim_at: Cell::new(Tick::from_nanos(0)),
             trimming: Cell::new(false),
             trimmed_at: Cell::new(0),
@@ -372,13 +384,34 @@ impl Shard {
 
     /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
     pub(super) fn run_ready(&self) {
+        if self.tripwire.is_some() {
+            return self.run_ready_watched();
+        }
         let count = self.ready.borrow().len();
         for _ in 0..count {
-            let fiber = self.ready.borrow_mut().pop_front();
-            let Some(fiber) = fiber else { break };
-            fiber.queued.set(false);
+            let Some(fiber) = self.next_ready() else { break };
             self.resume(fiber);
         }
+    }
+
+    /// The same, and looks where each of them then waits.
+    #[cold]
+    fn run_ready_watched(&self) {
+        let count = self.ready.borrow().len();
+        for _ in 0..count {
+            let Some(fiber) = self.next_ready() else { break };
+            self.resume(Rc::clone(&fiber));
+            if let Some(wait) = self.look_at_wait(&fiber) {
+                self.report(&Report::ThreadBoundWait(wait));
+            }
+        }
+    }
+
+    #[inline]
+    fn next_ready(&self) -> Option<Rc<FiberCell>> {
+        let fiber = self.ready.borrow_mut().pop_front()?;
+        fiber.queued.set(false);
+        Some(fiber)
     }
 
     /// Runs a fiber until it suspends or ends, and files it accordingly.

@@ -72,8 +72,8 @@ impl fmt::Display for Backtrace {
             }
             let separator = if number == 0 { "" } else { "\n" };
             write!(f, "{separator}{number:4}: {}", call.name)?;
-            if let Some(place) = &call.place {
-                write!(f, "\n             at {place}")?;
+            if let (Some(file), Some(line)) = (&call.file, call.line) {
+                write!(f, "\n             at {file}:{line}")?;
             }
             number += 1;
         }
@@ -85,8 +85,9 @@ impl fmt::Display for Backtrace {
 pub(crate) struct Call {
     /// Its path; empty if it has none.
     pub(crate) name: String,
-    /// The file and the line.
-    place: Option<String>,
+    /// Its source, as far as that is known.
+    pub(crate) file: Option<String>,
+    line: Option<u32>,
 }
 
 impl Call {
@@ -103,9 +104,8 @@ pub(crate) fn resolve(address: usize) -> Vec<Call> {
     // This runs under a lock of the process: nobody else's code may, and nothing may wait here.
     backtrace::resolve(ptr::without_provenance_mut(address), |symbol| {
         let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
-        let place = symbol.filename().zip(symbol.lineno());
-        let place = place.map(|(file, line)| format!("{}:{line}", file.display()));
-        calls.push(Call { name, place });
+        let file = symbol.filename().map(|file| file.display().to_string());
+        calls.push(Call { name, file, line: symbol.lineno() });
     });
     calls
 }

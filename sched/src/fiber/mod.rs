@@ -35,7 +35,7 @@ use slotmap::new_key_type;
 pub use label::Label;
 pub(crate) use running::{running, tell_running, while_running};
 use stack::{FiberStack, StackBounds};
-pub(crate) use switch::{Switch, Yielder, take_dump};
+pub(crate) use switch::{Switch, Yielder, take_depth, take_dump};
 pub(crate) use tick::Tick;
 pub(crate) use unwind::Frame;
 pub(crate) use wait::{CallName, Lock, LockWait, Wait};
@@ -61,6 +61,8 @@ pub(crate) enum Resume {
     Run,
     /// To note where it stands, and to give the thread back at once.
     Dump,
+    /// To note how much of its stack it has in use, likewise.
+    Measure,
 }
 
 /// What an episodic fiber runs at each wake-up.

@@ -5,7 +5,8 @@
 //! begins to run, and suspends through that note.
 //!
 //! A suspended fiber can be asked where it stands: it is resumed with [`Resume::Dump`], captures
-//! its own backtrace, and suspends again. No other code of it runs.
+//! its own backtrace, and suspends again. No other code of it runs. [`Resume::Measure`] asks for
+//! less.
 
 use std::cell::Cell;
 use std::ptr;
@@ -37,8 +38,12 @@ impl Switch {
         // SAFETY: the yielder lives in the root frame of the coroutine that entered, and the
         // caller promises to be running on it: the frame is there, and only this thread sees it.
         let yielder = unsafe { &*yielder };
-        while yielder.suspend(why) == Resume::Dump {
-            dump();
+        loop {
+            match yielder.suspend(why) {
+                Resume::Run => return,
+                Resume::Dump => dump(),
+                Resume::Measure => measure(),
+            }
         }
     }
 }
@@ -52,6 +57,19 @@ impl Default for Switch {
 /// What the last resume with [`Resume::Dump`] on this thread captured.
 pub(crate) fn take_dump() -> Option<Backtrace> {
     DUMP.take()
+}
+
+/// What the last resume with [`Resume::Measure`] on this thread found: bytes.
+pub(crate) fn take_depth() -> Option<usize> {
+    DEPTH.take()
+}
+
+/// On the stack of the fiber that is asked.
+#[cold]
+fn measure() {
+    let here = 0_u8;
+    let here = ptr::from_ref(&here).addr();
+    DEPTH.set(tell_running(|fiber| fiber.stack.get().base().wrapping_sub(here)));
 }
 
 /// On the stack of the fiber that is asked, which counts as the running one meanwhile.
@@ -70,4 +88,5 @@ const DUMP_BYTES: usize = 12 * 1024;
 
 thread_local! {
     static DUMP: Cell<Option<Backtrace>> = const { Cell::new(None) };
+    static DEPTH: Cell<Option<usize>> = const { Cell::new(None) };
 }

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use super::plan::Plans;
 use super::settings::{Failure, FailureKind, Sim};
-use crate::core::{Builder, Config, JoinError, JoinHandle, Shard, enter, is_on_a_shard};
+use crate::core::{
+    Builder, Config, JoinError, JoinHandle, Shard, ThreadBoundWait, enter, is_on_a_shard,
+};
 use crate::driver::{Driver, SimulatedDriver, World};
 use crate::fiber::{FiberCell, Tick, Wait, overflow, unwind};
 
@@ -38,6 +40,8 @@ pub(super) struct SimShard {
 struct Shards {
     list: RefCell<Vec<Rc<SimShard>>>,
     made: Cell<usize>,
+    /// What [`Sim::tripwire`] says, for all of them.
+    tripwire: Cell<Option<bool>>,
 }
 
 /// A shard's first fiber, whatever it returns.
@@ -86,6 +90,7 @@ pub(super) fn run<T: 'static>(
     let plans = Plans::of(&world);
     plans.leave_out(std::mem::take(&mut sim.left_out));
     let shards = world.local(Shards::default);
+    shards.tripwire.set(sim.tripwire);
     unwind::warm_up();
     let refused =
         |error| Failure { seed, at: Duration::ZERO, kind: FailureKind::Refused(error), planned: 0 };
@@ -142,7 +147,9 @@ pub(crate) fn add_shard<T: 'static>(
     if number > 0 {
         world.note(|| format!("starts shard {number}"));
     }
-    let shard = Shard::new(config, Driver::simulated(world));
+    let tripwire = shards.tripwire.get().unwrap_or(config.tripwire);
+    let config = Config { tripwire, ..config.clone() };
+    let shard = Shard::new(&config, Driver::simulated(world));
     let handle = shard.spawn(Builder::new().name("root"), spawned_at, None, root)?;
     let root = RootFiber { handle: RefCell::new(Some(handle)), settle: Cell::new(Some(settle)) };
     shards.list.borrow_mut().push(Rc::new(SimShard {
@@ -172,7 +179,9 @@ impl Runner {
                 self.pass_time(&list);
             } else {
                 let chosen = busy[self.world.order.borrow_mut().index(busy.len())];
-                chosen.step(&self.world);
+                if let Some(wait) = chosen.step(&self.world) {
+                    self.fail(FailureKind::ThreadBoundWait(Box::new(wait)));
+                }
                 self.count_turn(&list);
             }
             for shard in &list {
@@ -266,20 +275,21 @@ impl SimShard {
         alarm.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
     }
 
-    fn step(&self, world: &World) {
+    /// Returns what the tripwire tells of the fiber that ran.
+    fn step(&self, world: &World) -> Option<ThreadBoundWait> {
         let _entered = enter(&self.shard);
         let fiber = self.round.borrow_mut().pop_front();
-        match fiber {
-            Some(fiber) => {
-                fiber.queued.set(false);
-                if world.is_traced() {
-                    self.resume_traced(world, &fiber);
-                } else {
-                    self.shard.resume(fiber);
-                }
-            }
-            None => self.look_outside(world),
+        let Some(fiber) = fiber else {
+            self.look_outside(world);
+            return None;
+        };
+        fiber.queued.set(false);
+        if world.is_traced() {
+            self.resume_traced(world, &fiber);
+        } else {
+            self.shard.resume(Rc::clone(&fiber));
         }
+        self.shard.look_at_wait(&fiber)
     }
 
     fn look_outside(&self, world: &World) {

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::runner;
+use crate::core::ThreadBoundWait;
 use crate::driver::TraceSink;
 
 /// A simulation to be run, with its settings.
@@ -26,6 +27,8 @@ pub struct Sim {
     pub(super) offload_cost: RangeInclusive<Duration>,
     pub(super) end_grace: Duration,
     pub(super) turns_max: u64,
+    /// `None`: as each shard's configuration says.
+    pub(super) tripwire: Option<bool>,
     pub(super) trace: Option<TraceSink>,
     pub(super) left_out: BTreeSet<usize>,
 }
@@ -56,6 +59,9 @@ pub enum FailureKind {
     Panic(Box<dyn Any + Send>),
     /// The root fiber swallowed one unwind after the other, and was given up.
     GivenUp,
+    /// A fiber waited inside of a closure that ties state to its thread, and [`Sim::tripwire`] was
+    /// set.
+    ThreadBoundWait(Box<ThreadBoundWait>),
     /// The system refused what a simulation needs, such as memory for stacks.
     Refused(io::Error),
 }
@@ -69,6 +75,7 @@ impl Sim {
             offload_cost: Duration::from_micros(50)..=Duration::from_millis(5),
             end_grace: Duration::from_secs(60),
             turns_max: 10_000_000,
+            tripwire: None,
             trace: None,
             left_out: BTreeSet::new(),
         }
@@ -142,6 +149,26 @@ impl Sim {
     /// ```
     pub fn turns_max(mut self, turns: u64) -> Self {
         self.turns_max = turns;
+        self
+    }
+
+    /// Whether a fiber that waits inside of a closure which ties state to its thread makes the
+    /// simulation fail, see [`Config::tripwire`](crate::Config). Default: yes in a
+    /// [`check`](super::check()), elsewhere what the shard's [`Config`](crate::Config) says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_sched::{self as sched, sim::{FailureKind, Sim}};
+    ///
+    /// thread_local! {
+    ///     static SLOW: u32 = { sched::sleep(Duration::from_secs(1)); 7 };
+    /// }
+    ///
+    /// let failure = Sim::new(7).tripwire(true).run(|| SLOW.with(|value| *value)).unwrap_err();
+    /// assert!(matches!(failure.kind(), FailureKind::ThreadBoundWait(_)));
+    /// ```
+    pub fn tripwire(mut self, tripwire: bool) -> Self {
+        self.tripwire = Some(tripwire);
         self
     }
 
@@ -228,6 +255,7 @@ impl fmt::Display for FailureKind {
             Self::Endless(list) => ("no end in sight; these fibers are there", list),
             Self::Panic(payload) => return write!(f, "panic: {}", message(&**payload)),
             Self::GivenUp => return f.write_str("the root fiber was given up"),
+            Self::ThreadBoundWait(wait) => return wait.fmt(f),
             Self::Refused(error) => return write!(f, "the system refused: {error}"),
         };
         f.write_str(what)?;

@@ -1,0 +1,231 @@
+//! The tripwire: fibers that wait where state is tied to the thread by a closure.
+//!
+//! Some code ties state to its thread for as long as a closure runs: the initialiser of a
+//! thread-local or of a `LazyLock`, `LocalKey::with`, `scoped_tls`, `std::thread::scope`. It takes
+//! for granted that nothing else of the thread runs meanwhile. A fiber that waits inside of the
+//! closure lets others of the thread run, and no library can prevent that; but the closure's frame
+//! is on the fiber's stack, and that can be looked at.
+//!
+//! It is looked at from outside, when the fiber has given the thread back, so that a wait takes no
+//! instruction for it. A look takes some 15 µs. So each *place* of waiting (where the fiber was
+//! spawned, how deep its stack is, what kind of thing it waits for) is looked at the first time,
+//! the second, the fourth, and so on: two calls may be one place, because a compiler may put them
+//! into one frame.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::mem::{self, Discriminant};
+use std::panic::Location;
+use std::rc::Rc;
+
+use parking_lot::Mutex;
+
+use super::inspect::FiberInfo;
+use super::shard::Shard;
+use crate::fiber::backtrace::{Backtrace, Call, resolve};
+use crate::fiber::{FiberCell, Wait};
+
+/// A fiber waits inside of a closure that ties state to its thread. Other fibers of the thread run
+/// meanwhile, and find that state half-made, or end theirs before it.
+///
+/// `docs/hazards.md` of the repository says what may come of it, and what to use instead.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ThreadBoundWait {
+    /// The fiber, with its backtrace.
+    pub fiber: FiberInfo,
+    /// What it waits inside of: "the initialiser of a `LazyLock`".
+    pub inside: &'static str,
+}
+
+/// What a shard has looked at.
+#[derive(Default)]
+pub(crate) struct Tripwire {
+    /// How often a fiber was found waiting there.
+    places: RefCell<HashMap<Place, u64>>,
+    /// The calls, from the wait out to the closure's, of each wait that was told.
+    told: RefCell<HashSet<Vec<usize>>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Place {
+    spawned_at: *const Location<'static>,
+    /// Bytes of the stack in use.
+    depth: usize,
+    wait: Discriminant<Wait>,
+}
+
+impl Shard {
+    /// Looks where a fiber waits that has just run, if the tripwire is set; returns what is to be
+    /// told of it.
+    #[cold]
+    pub(crate) fn look_at_wait(&self, fiber: &Rc<FiberCell>) -> Option<ThreadBoundWait> {
+        let tripwire = self.tripwire.as_ref()?;
+        let place = Place {
+            spawned_at: fiber.birth.spawned_at,
+            depth: Self::depth(fiber)?,
+            wait: mem::discriminant(&fiber.wait.get()),
+        };
+        if !tripwire.is_worth_a_look(place) {
+            return None;
+        }
+        let backtrace = Self::backtrace(fiber)?;
+        let (inside, calls) = find(&backtrace)?;
+        if !tripwire.told.borrow_mut().insert(calls) {
+            return None;
+        }
+        self.counters.thread_bound_waits.add(1);
+        let fiber = FiberInfo { backtrace: Some(backtrace), ..FiberInfo::of(self, fiber) };
+        Some(ThreadBoundWait { fiber, inside })
+    }
+}
+
+impl Tripwire {
+    fn is_worth_a_look(&self, place: Place) -> bool {
+        let mut places = self.places.borrow_mut();
+        if places.len() >= PLACES_MAX && !places.contains_key(&place) {
+            return false;
+        }
+        let count = places.entry(place).or_default();
+        *count += 1;
+        count.is_power_of_two()
+    }
+}
+
+/// The innermost closure of that kind, and the calls from the wait out to it.
+fn find(backtrace: &Backtrace) -> Option<(&'static str, Vec<usize>)> {
+    let addresses = backtrace.addresses();
+    let mut is_guarded = false;
+    for (index, address) in addresses.iter().enumerate() {
+        for mark in marks(*address) {
+            match mark {
+                Mark::Root => return None,
+                Mark::Guard => is_guarded = true,
+                Mark::Bound(kind) if is_guarded && kind.may_be_guarded => {}
+                Mark::Bound(kind) => {
+                    // With the call that the closure was handed to, which tells it from others.
+                    let calls = &addresses[..addresses.len().min(index + 2)];
+                    return Some((kind.name, calls.to_vec()));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// What a call means here.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// The fiber's own calls end here.
+    Root,
+    /// Our own cell, whose initialiser may wait.
+    Guard,
+    Bound(&'static Kind),
+}
+
+/// What the call that returns to that address means here, and those that were inlined into it.
+/// Found out once for each address of the program, because it takes its time.
+fn marks(address: usize) -> Vec<Mark> {
+    static KNOWN: Mutex<BTreeMap<usize, Vec<Mark>>> = Mutex::new(BTreeMap::new());
+    let known = KNOWN.lock().get(&address).cloned();
+    known.unwrap_or_else(|| {
+        let marks: Vec<_> = resolve(address).iter().filter_map(mark).collect();
+        KNOWN.lock().insert(address, marks.clone());
+        marks
+    })
+}
+
+fn mark(call: &Call) -> Option<Mark> {
+    if call.is_root() {
+        return Some(Mark::Root);
+    }
+    if GUARD.is_of(call) {
+        return Some(Mark::Guard);
+    }
+    KINDS.iter().find(|kind| kind.is_of(call)).map(Mark::Bound)
+}
+
+/// A closure that ties state to the thread, and how its frame is known.
+struct Kind {
+    name: &'static str,
+    /// What the function's path begins with.
+    path: &'static str,
+    /// What the path of its source contains: of a call that was inlined the debug information may
+    /// have no more than the last part of its name.
+    source: &'static str,
+    /// It does no harm around our own cell, because what waits there is no part of the state.
+    may_be_guarded: bool,
+}
+
+impl Kind {
+    const fn new(name: &'static str, path: &'static str, source: &'static str) -> Self {
+        Self { name, path, source, may_be_guarded: false }
+    }
+
+    fn is_of(&self, call: &Call) -> bool {
+        // An `impl` for a type, in either scheme of names, begins with a bracket.
+        let path = call.name.trim_start_matches('<');
+        path.starts_with(self.path)
+            || call.file.as_ref().is_some_and(|file| file.contains(self.source))
+    }
+}
+
+const GUARD: Kind = Kind::new(
+    "our own cell",
+    "straightline_sched::sync::once_cell::",
+    "sched/src/sync/once_cell.rs",
+);
+
+static KINDS: [Kind; 11] = [
+    Kind::new(
+        "the initialiser of a `thread_local!`",
+        "std::sys::thread_local::",
+        "library/std/src/sys/thread_local/",
+    ),
+    Kind {
+        may_be_guarded: true,
+        ..Kind::new(
+            "`LocalKey::with`",
+            "std::thread::local::LocalKey<",
+            "library/std/src/thread/local.rs",
+        )
+    },
+    Kind::new(
+        "the initialiser of a `LazyLock`",
+        "std::sync::lazy_lock::",
+        "library/std/src/sync/lazy_lock.rs",
+    ),
+    Kind::new(
+        "the initialiser of a `OnceLock`",
+        "std::sync::once_lock::",
+        "library/std/src/sync/once_lock.rs",
+    ),
+    Kind::new("`Once::call_once`", "std::sync::once::", "library/std/src/sync/once.rs"),
+    Kind::new(
+        "`Once::call_once`",
+        "std::sync::poison::once::",
+        "library/std/src/sync/poison/once.rs",
+    ),
+    Kind::new("`Once::call_once`", "std::sys::sync::once::", "library/std/src/sys/sync/once/"),
+    Kind::new("`std::thread::scope`", "std::thread::scoped::", "library/std/src/thread/scoped.rs"),
+    Kind::new("an initialiser of the crate `once_cell`", "once_cell::imp::", "/src/imp_std.rs"),
+    Kind::new("`ScopedKey` of the crate `scoped-tls`", "scoped_tls::", "/scoped-tls-1"),
+    Kind::new("the crate `slog-scope`", "slog_scope::", "/slog-scope-4"),
+];
+
+impl fmt::Display for ThreadBoundWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a wait inside of {}: other fibers of the thread run meanwhile, and meet its state \
+             half-made or out of order; wait outside of it, or use `shard_local!`, `sync::Lazy`, \
+             `sync::OnceCell` or `fiber_local!`. It is {}",
+            self.inside, self.fiber
+        )
+    }
+}
+
+/// More places than any program has that waits at a bounded depth; then no further one is looked
+/// at. Arbitrary: some megabytes.
+const PLACES_MAX: usize = 65_536;

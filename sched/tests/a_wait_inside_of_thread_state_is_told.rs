@@ -1,0 +1,298 @@
+//! The tripwire: a fiber that waits inside of a closure or an initialiser that ties state to its
+//! thread is reported, by name and with its backtrace, once for each place.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Output};
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock, Mutex, Once, OnceLock};
+use std::time::Duration;
+
+use common::unless_it_hangs;
+use straightline_sched::sim::{Check, FailureKind, Sim};
+use straightline_sched::sync::{OnceCell, mpsc, select};
+use straightline_sched::{
+    self as sched, Builder, Config, Report, Reporter, Stats, fiber_local, sim, sync,
+};
+
+/// What the tripwire tells of `body` on a shard of its own, and what is counted.
+fn told(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, Stats) {
+    unless_it_hangs(move || {
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&reports);
+        let reporter = Reporter::new(move |report| {
+            let Report::ThreadBoundWait(wait) = report else { panic!("{report}") };
+            sink.lock().unwrap().push((wait.inside, report.to_string()));
+        });
+        let config = Config { tripwire: true, reporter, stall_limit: None, ..Config::default() };
+        let stats = sched::run_with(config, || {
+            Builder::new().name("suspect").spawn(body).unwrap().join().unwrap();
+            sched::stats()
+        });
+        let reports = std::mem::take(&mut *reports.lock().unwrap());
+        (reports, stats.unwrap())
+    })
+}
+
+/// A fiber that calls this three times is told once, for what it waits inside of.
+#[track_caller]
+fn assert_told(inside: &str, place: &str, waits: fn()) {
+    let (reports, stats) = told(move || (0..3).for_each(|_| waits()));
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    let (told_inside, text) = &reports[0];
+    assert_eq!(*told_inside, inside, "{text}");
+    assert!(text.contains(inside), "{text}");
+    assert!(text.contains("fiber `suspect` (spawned at"), "{text}");
+    assert!(text.contains(place), "no {place} in {text}");
+    assert_eq!(stats.thread_bound_waits, 1);
+}
+
+/// Lets others run.
+fn pause() {
+    sched::sleep(Duration::from_micros(1));
+}
+
+/// A value that takes a wait to make.
+fn wait() -> u32 {
+    pause();
+    7
+}
+
+thread_local! {
+    static MADE_WITH_A_WAIT: u32 = wait();
+    static READY: Cell<u32> = const { Cell::new(7) };
+}
+
+#[test]
+fn in_the_initialiser_of_a_thread_local() {
+    #[inline(never)]
+    fn uses_a_client() {
+        assert_eq!(MADE_WITH_A_WAIT.with(|value| *value), 7);
+    }
+    assert_told("the initialiser of a `thread_local!`", "uses_a_client", uses_a_client);
+}
+
+#[test]
+fn in_a_closure_of_a_thread_local() {
+    #[inline(never)]
+    fn waits_with() {
+        READY.with(|_| wait());
+    }
+    #[inline(never)]
+    fn waits_try_with() {
+        READY.try_with(|_| wait()).unwrap();
+    }
+    assert_told("`LocalKey::with`", "waits_with", waits_with);
+    assert_told("`LocalKey::with`", "waits_try_with", waits_try_with);
+}
+
+#[test]
+fn in_the_initialiser_of_a_lazy_lock() {
+    static LAZY: LazyLock<u32> = LazyLock::new(wait);
+    #[inline(never)]
+    fn forces() {
+        assert_eq!(*LAZY, 7);
+    }
+    assert_told("the initialiser of a `LazyLock`", "forces", forces);
+}
+
+#[test]
+fn in_the_initialiser_of_a_once_lock() {
+    static LOCK: OnceLock<u32> = OnceLock::new();
+    #[inline(never)]
+    fn initialises() {
+        assert_eq!(*LOCK.get_or_init(wait), 7);
+    }
+    assert_told("the initialiser of a `OnceLock`", "initialises", initialises);
+}
+
+#[test]
+fn in_a_once() {
+    static ONCE: Once = Once::new();
+    #[inline(never)]
+    fn calls_once() {
+        ONCE.call_once(|| pause());
+    }
+    assert_told("`Once::call_once`", "calls_once", calls_once);
+}
+
+#[test]
+fn in_a_scoped_key() {
+    scoped_tls::scoped_thread_local!(static SCOPED: u32);
+    #[inline(never)]
+    fn waits_in_set() {
+        SCOPED.set(&7, || pause());
+    }
+    #[inline(never)]
+    fn waits_in_with() {
+        SCOPED.set(&7, || SCOPED.with(|_| pause()));
+    }
+    assert_told("`ScopedKey` of the crate `scoped-tls`", "waits_in_set", waits_in_set);
+    assert_told("`ScopedKey` of the crate `scoped-tls`", "waits_in_with", waits_in_with);
+}
+
+#[test]
+fn in_the_scope_of_a_logger() {
+    #[inline(never)]
+    fn logs() {
+        slog_scope::scope(&slog_scope::logger(), || pause());
+    }
+    let _guard = slog_scope::set_global_logger(slog_scope::logger());
+    assert_told("the crate `slog-scope`", "logs", logs);
+}
+
+#[test]
+fn in_a_scope_of_threads() {
+    #[inline(never)]
+    fn has_threads() {
+        std::thread::scope(|_| pause());
+    }
+    assert_told("`std::thread::scope`", "has_threads", has_threads);
+}
+
+#[test]
+fn each_place_is_told() {
+    #[inline(never)]
+    fn one() {
+        READY.with(|_| wait());
+    }
+    #[inline(never)]
+    fn another() {
+        READY.with(|_| wait());
+    }
+    let (reports, stats) = told(|| {
+        for _ in 0..10 {
+            one();
+            another();
+        }
+    });
+    assert_eq!(reports.len(), 2, "{reports:#?}");
+    assert_eq!(stats.thread_bound_waits, 2);
+}
+
+fiber_local! {
+    static OWN: u32 = wait();
+}
+
+/// All kinds of waits, none of them where it does harm.
+fn waits_cleanly() {
+    thread_local! {
+        static CLIENT: OnceCell<Rc<u32>> = const { OnceCell::new() };
+    }
+    let uses_client = || {
+        let client = CLIENT.with(|cell| cell.get_or_init(|| Rc::new(wait())).cloned());
+        assert_eq!(client.as_deref(), Ok(&7));
+    };
+    sched::yield_now();
+    wait();
+    OWN.with(|_| wait());
+    sched::scope(|s| {
+        (0..3).for_each(|_| drop(s.spawn(uses_client)));
+        wait();
+    });
+    let (lock, cell) = (Rc::new(sync::Mutex::new(0)), RefCell::new(0));
+    let guard = lock.lock().unwrap();
+    let waiter = sched::spawn({
+        let lock = Rc::clone(&lock);
+        move || *lock.lock().unwrap()
+    });
+    wait();
+    drop(guard);
+    waiter.join().unwrap();
+    let (sender, receiver) = mpsc::channel(1);
+    sched::spawn(move || sender.send(wait()));
+    assert_eq!(select(&[&receiver]), Ok(0));
+    sched::offload(|| ()).unwrap();
+    let _borrow = cell.borrow_mut();
+    READY.with(|value| value.set(7));
+    sched::with_own_locals(|| pause());
+    let _ = sched::deadline(Duration::from_secs(60), wait);
+}
+
+#[test]
+fn a_clean_fiber_is_not_told() {
+    let (reports, stats) = told(waits_cleanly);
+    assert_eq!(reports, []);
+    assert_eq!(stats.thread_bound_waits, 0);
+    sim::check(waits_cleanly);
+}
+
+#[test]
+fn what_is_below_the_shard_is_not_the_fibers() {
+    static AROUND: LazyLock<usize> = LazyLock::new(|| {
+        std::thread::scope(|_| {
+            READY.with(|_| {
+                let config = Config { tripwire: true, ..Config::default() };
+                let count = sched::run_with(config, || {
+                    wait();
+                    sched::stats().thread_bound_waits
+                });
+                count.unwrap().try_into().unwrap()
+            })
+        })
+    });
+    assert_eq!(*AROUND, 0);
+}
+
+#[test]
+fn a_check_fails_by_it() {
+    let body = || READY.with(|_| pause());
+    let failure = catch_unwind(AssertUnwindSafe(|| sim::check(body))).unwrap_err();
+    let text = failure.downcast_ref::<String>().unwrap();
+    assert!(text.contains("a wait inside of `LocalKey::with`"), "{text}");
+    assert!(!text.contains("run again"), "{text}");
+    Check::new().configure(|seed| Sim::new(seed).tripwire(false)).run(body);
+    Sim::new(1).run(body).unwrap();
+    let failure = Sim::new(1).tripwire(true).run(body).unwrap_err();
+    assert!(matches!(failure.kind(), FailureKind::ThreadBoundWait(_)), "{failure}");
+}
+
+/// What a child of the test of that name does.
+fn in_a_child(test: &str, body: impl FnOnce()) -> Output {
+    if std::env::var_os(CHILD).is_some() {
+        body();
+        std::process::exit(0);
+    }
+    let mut child = Command::new(std::env::current_exe().expect("this test"));
+    let child = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
+    child.env("STRAIGHTLINE_TRIPWIRE", "1").output().expect("a child process")
+}
+
+/// The first fiber waits inside; the second one then blocks the thread, which is where the watchdog
+/// finds it. With the tripwire set, what was told before that names the reason.
+#[test]
+fn a_lazy_lock_that_takes_the_thread_down_is_told_before() {
+    static CLIENT: LazyLock<u32> = LazyLock::new(|| {
+        sched::sleep(Duration::from_millis(1));
+        7
+    });
+    fn connects() -> u32 {
+        *CLIENT
+    }
+    let output = in_a_child("a_lazy_lock_that_takes_the_thread_down_is_told_before", || {
+        let reporter = Reporter::new(|report| {
+            eprintln!("straightline: {report}");
+            if let Report::Stalled(_) = report {
+                std::process::exit(0); // the thread never comes back
+            }
+        });
+        // Set by the environment.
+        let stall_limit = Some(Duration::from_millis(50));
+        let config = Config { reporter, stall_limit, ..Config::default() };
+        let _ = sched::run_with(config, || {
+            sched::yield_now();
+            let first = sched::spawn(connects);
+            let second = sched::spawn(connects);
+            (first.join(), second.join())
+        });
+    });
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let reason = stderr.find("inside of the initialiser of a `LazyLock`");
+    let stall = stderr.find("waits for a lock that is not a fiber's");
+    assert!(reason.is_some_and(|reason| stall.is_some_and(|stall| reason < stall)), "{stderr}");
+    assert!(stderr.contains("connects"), "{stderr}");
+}
+
+const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";
