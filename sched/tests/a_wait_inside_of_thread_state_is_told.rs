@@ -4,6 +4,7 @@
 mod common;
 
 use std::cell::{Cell, RefCell};
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output};
 use std::rc::Rc;
@@ -49,14 +50,15 @@ fn assert_told(inside: &str, place: &str, waits: fn()) {
     assert_eq!(stats.thread_bound_waits, 1);
 }
 
-/// Lets others run.
-fn pause() {
+/// Lets others run. With a number, so that a compiler does not take two of the callers for one.
+fn pause(number: u32) {
+    black_box(number);
     sched::sleep(Duration::from_micros(1));
 }
 
 /// A value that takes a wait to make.
 fn wait() -> u32 {
-    pause();
+    pause(0);
     7
 }
 
@@ -78,11 +80,11 @@ fn in_the_initialiser_of_a_thread_local() {
 fn in_a_closure_of_a_thread_local() {
     #[inline(never)]
     fn waits_with() {
-        READY.with(|_| wait());
+        READY.with(|_| pause(1));
     }
     #[inline(never)]
     fn waits_try_with() {
-        READY.try_with(|_| wait()).unwrap();
+        READY.try_with(|_| pause(2)).unwrap();
     }
     assert_told("`LocalKey::with`", "waits_with", waits_with);
     assert_told("`LocalKey::with`", "waits_try_with", waits_try_with);
@@ -113,7 +115,7 @@ fn in_a_once() {
     static ONCE: Once = Once::new();
     #[inline(never)]
     fn calls_once() {
-        ONCE.call_once(|| pause());
+        ONCE.call_once(|| pause(0));
     }
     assert_told("`Once::call_once`", "calls_once", calls_once);
 }
@@ -123,11 +125,11 @@ fn in_a_scoped_key() {
     scoped_tls::scoped_thread_local!(static SCOPED: u32);
     #[inline(never)]
     fn waits_in_set() {
-        SCOPED.set(&7, || pause());
+        SCOPED.set(&7, || pause(0));
     }
     #[inline(never)]
     fn waits_in_with() {
-        SCOPED.set(&7, || SCOPED.with(|_| pause()));
+        SCOPED.set(&7, || SCOPED.with(|_| pause(1)));
     }
     assert_told("`ScopedKey` of the crate `scoped-tls`", "waits_in_set", waits_in_set);
     assert_told("`ScopedKey` of the crate `scoped-tls`", "waits_in_with", waits_in_with);
@@ -137,7 +139,7 @@ fn in_a_scoped_key() {
 fn in_the_scope_of_a_logger() {
     #[inline(never)]
     fn logs() {
-        slog_scope::scope(&slog_scope::logger(), || pause());
+        slog_scope::scope(&slog_scope::logger(), || pause(0));
     }
     let _guard = slog_scope::set_global_logger(slog_scope::logger());
     assert_told("the crate `slog-scope`", "logs", logs);
@@ -147,7 +149,7 @@ fn in_the_scope_of_a_logger() {
 fn in_a_scope_of_threads() {
     #[inline(never)]
     fn has_threads() {
-        std::thread::scope(|_| pause());
+        std::thread::scope(|_| pause(0));
     }
     assert_told("`std::thread::scope`", "has_threads", has_threads);
 }
@@ -156,11 +158,11 @@ fn in_a_scope_of_threads() {
 fn each_place_is_told() {
     #[inline(never)]
     fn one() {
-        READY.with(|_| wait());
+        READY.with(|_| pause(1));
     }
     #[inline(never)]
     fn another() {
-        READY.with(|_| wait());
+        READY.with(|_| pause(2));
     }
     let (reports, stats) = told(|| {
         for _ in 0..10 {
@@ -207,7 +209,7 @@ fn waits_cleanly() {
     sched::offload(|| ()).unwrap();
     let _borrow = cell.borrow_mut();
     READY.with(|value| value.set(7));
-    sched::with_own_locals(|| pause());
+    sched::with_own_locals(|| pause(0));
     let _ = sched::deadline(Duration::from_secs(60), wait);
 }
 
@@ -238,7 +240,7 @@ fn what_is_below_the_shard_is_not_the_fibers() {
 
 #[test]
 fn a_check_fails_by_it() {
-    let body = || READY.with(|_| pause());
+    let body = || READY.with(|_| pause(0));
     let failure = catch_unwind(AssertUnwindSafe(|| sim::check(body))).unwrap_err();
     let text = failure.downcast_ref::<String>().unwrap();
     assert!(text.contains("a wait inside of `LocalKey::with`"), "{text}");

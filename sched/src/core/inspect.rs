@@ -11,8 +11,7 @@ use super::local;
 use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
 use crate::fiber::{
-    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump,
-    while_running,
+    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
 };
 
 /// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if

@@ -14,7 +14,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::mem::{self, Discriminant};
 use std::panic::Location;
 use std::rc::Rc;
@@ -44,8 +44,9 @@ pub struct ThreadBoundWait {
 pub(crate) struct Tripwire {
     /// How often a fiber was found waiting there.
     places: RefCell<HashMap<Place, u64>>,
-    /// The calls, from the wait out to the closure's, of each wait that was told.
-    told: RefCell<HashSet<Vec<usize>>>,
+    /// The calls, from the wait out to the closure's, of each wait that was told: in words, because
+    /// a compiler may copy code.
+    told: RefCell<HashSet<String>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -93,25 +94,31 @@ impl Tripwire {
     }
 }
 
-/// The innermost closure of that kind, and the calls from the wait out to it.
-fn find(backtrace: &Backtrace) -> Option<(&'static str, Vec<usize>)> {
+/// The innermost closure of that kind, and the calls from the wait out to the one that the closure
+/// was handed to, and its caller, in words.
+fn find(backtrace: &Backtrace) -> Option<(&'static str, String)> {
     let addresses = backtrace.addresses();
     let mut is_guarded = false;
-    for (index, address) in addresses.iter().enumerate() {
-        for mark in marks(*address) {
-            match mark {
-                Mark::Root => return None,
-                Mark::Guard => is_guarded = true,
-                Mark::Bound(kind) if is_guarded && kind.may_be_guarded => {}
-                Mark::Bound(kind) => {
-                    // With the call that the closure was handed to, which tells it from others.
-                    let calls = &addresses[..addresses.len().min(index + 2)];
-                    return Some((kind.name, calls.to_vec()));
-                }
+    let marks = addresses.iter().flat_map(|address| marks(*address));
+    let kind =
+        marks.take_while(|mark| !matches!(mark, Mark::Root)).find_map(|mark| match mark {
+            Mark::Bound(kind) if !(is_guarded && kind.may_be_guarded) => Some(kind),
+            Mark::Guard => {
+                is_guarded = true;
+                None
             }
+            _ => None,
+        })?;
+    let (mut calls, mut is_found) = (String::new(), false);
+    for call in addresses.iter().flat_map(|address| resolve(*address)) {
+        // Writing to a string cannot fail.
+        let _ = write!(calls, "{call}");
+        if is_found {
+            break;
         }
+        is_found = kind.is_of(&call);
     }
-    None
+    Some((kind.name, calls))
 }
 
 /// What a call means here.
@@ -140,7 +147,7 @@ fn mark(call: &Call) -> Option<Mark> {
     if call.is_root() {
         return Some(Mark::Root);
     }
-    if GUARD.is_of(call) {
+    if call.is_in("sync/once_cell.rs") {
         return Some(Mark::Guard);
     }
     KINDS.iter().find(|kind| kind.is_of(call)).map(Mark::Bound)
@@ -170,12 +177,6 @@ impl Kind {
             || call.file.as_ref().is_some_and(|file| file.contains(self.source))
     }
 }
-
-const GUARD: Kind = Kind::new(
-    "our own cell",
-    "straightline_sched::sync::once_cell::",
-    "sched/src/sync/once_cell.rs",
-);
 
 static KINDS: [Kind; 11] = [
     Kind::new(

@@ -67,14 +67,11 @@ impl fmt::Display for Backtrace {
             if call.is_root() {
                 break;
             }
-            if OWN_FRAMES.iter().any(|own| call.name.contains(own)) {
+            if call.is_wrapping() {
                 continue;
             }
             let separator = if number == 0 { "" } else { "\n" };
-            write!(f, "{separator}{number:4}: {}", call.name)?;
-            if let (Some(file), Some(line)) = (&call.file, call.line) {
-                write!(f, "\n             at {file}:{line}")?;
-            }
+            write!(f, "{separator}{number:4}: {call}")?;
             number += 1;
         }
         Ok(())
@@ -94,6 +91,34 @@ impl Call {
     /// Whether it is the one where a fiber's own calls end.
     pub(crate) fn is_root(&self) -> bool {
         ROOT_FRAMES.iter().any(|root| self.name.contains(root))
+    }
+
+    /// Whether it is in that source of this crate. (Of a call that was inlined the name may be no
+    /// more than the last part of its path.)
+    pub(crate) fn is_in(&self, source: &str) -> bool {
+        let folder = file!().trim_end_matches("fiber/backtrace.rs");
+        let file = self.file.as_deref().and_then(|file| file.split_once(folder));
+        file.is_some_and(|(_, rest)| rest.starts_with(source))
+    }
+
+    /// Whether it is one of those that every fiber's calls begin and end with.
+    fn is_wrapping(&self) -> bool {
+        OWN_FRAMES.iter().any(|own| self.name.contains(own))
+            || OWN_SOURCES.iter().any(|source| self.is_in(source))
+            || self
+                .file
+                .as_ref()
+                .is_some_and(|file| FOREIGN_SOURCES.iter().any(|it| file.contains(it)))
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "\n             at {file}:{line}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -129,6 +154,17 @@ const OWN_FRAMES: [&str; 14] = [
     "panicking::catch_unwind",
     "panic::unwind_safe::AssertUnwindSafe",
     "core::ops::function::FnOnce",
+];
+
+/// The sources of the same, in this crate and elsewhere.
+const OWN_SOURCES: [&str; 5] =
+    ["fiber/", "core/park.rs", "core/local.rs", "core/spawn.rs", "watch/"];
+const FOREIGN_SOURCES: [&str; 5] = [
+    "/backtrace-0.3",
+    "library/core/src/ops/function.rs",
+    "library/core/src/panic/unwind_safe.rs",
+    "library/std/src/panic.rs",
+    "library/std/src/panicking.rs",
 ];
 
 /// Enough for a handler in a framework; more are allocated for.
