@@ -152,8 +152,8 @@ mod watch;
 pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
-    Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, Source, SpawnError, Stats,
-    ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
+    Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, ShardLocal, Source, SpawnError,
+    Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
     inspect, inspect_with_backtraces, now, park, park_timeout, poll_checkpoint, random_u64,
     remaining, run, run_with, scope, set_label, sleep, spawn, spawn_episodes, stack_census, stats,
     system_time, try_scope, uncancellable, wait_for_armed, wake_later, with_own_locals, yield_now,

@@ -5,9 +5,13 @@ mod common;
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use common::{on_a_shard, settle};
-use straightline_sched::{self as sched, Unwinding, sync::OnceCell};
+use common::{OnDrop, on_a_shard, settle};
+use straightline_sched::sync::{Event, Lazy, OnceCell};
+use straightline_sched::{self as sched, Unwinding};
 
 #[test]
 fn all_get_the_value_of_the_first() {
@@ -103,5 +107,62 @@ fn a_set_waits_for_the_initialiser() {
         };
         assert_eq!(cell.get_or_init(initialise), Ok(&"made"));
         assert_eq!(setter.join().unwrap(), Err("set"));
+    });
+}
+
+#[test]
+fn a_lazy_value_is_made_once_for_fibers_and_threads() {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    static IS_REACHED: Event = Event::new();
+    static LAZY: Lazy<u32> = Lazy::new(|| {
+        IS_REACHED.wait().unwrap();
+        MADE.fetch_add(1, Ordering::SeqCst)
+    });
+    on_a_shard(|| {
+        let fibers: Vec<_> = (0..5).map(|_| sched::spawn(|| *LAZY)).collect();
+        settle();
+        let waiting =
+            sched::inspect().iter().filter(|it| it.to_string().contains("get_or_init")).count();
+        assert_eq!(waiting, 4);
+        let threads: Vec<_> = (0..2).map(|_| thread::spawn(|| *LAZY)).collect();
+        IS_REACHED.set();
+        assert!(fibers.into_iter().all(|fiber| fiber.join().unwrap() == 0));
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap() == 0));
+        assert_eq!(LAZY.get(), Ok(&0));
+    });
+}
+
+#[test]
+fn a_lazy_value_is_not_poisoned() {
+    static FAIL: AtomicU32 = AtomicU32::new(0);
+    static LAZY: Lazy<u32> = Lazy::new(|| {
+        sched::yield_now();
+        match FAIL.load(Ordering::SeqCst) {
+            0 => panic!("not yet"),
+            1 => sched::sleep(Duration::MAX),
+            number => return number,
+        }
+        unreachable!("a sleep without an end")
+    });
+    on_a_shard(|| {
+        assert!(sched::spawn(|| *LAZY).join().is_err());
+        FAIL.store(1, Ordering::SeqCst);
+        assert!(sched::deadline(Duration::from_millis(1), || *LAZY).is_err());
+        let first = sched::spawn(|| *LAZY);
+        let got = Rc::new(Cell::new(None));
+        let in_fiber = Rc::clone(&got);
+        let unwinds = sched::spawn(move || {
+            let _late = OnDrop(|| in_fiber.set(Some(LAZY.get().copied())));
+            sched::park();
+        });
+        let second = sched::spawn(|| *LAZY);
+        settle();
+        unwinds.cancel();
+        assert!(unwinds.join().is_err());
+        assert_eq!(got.get(), Some(Err(Unwinding)));
+        FAIL.store(7, Ordering::SeqCst);
+        first.cancel();
+        assert!(first.join().unwrap_err().is_cancelled());
+        assert_eq!(second.join().unwrap(), 7);
     });
 }

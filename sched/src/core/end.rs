@@ -44,13 +44,16 @@ impl Shard {
         self.clock().saturating_add(END_GRACE)
     }
 
-    /// Returns whether no fiber is left. After `give_up_at` there is none.
+    /// Returns whether no fiber is left, and no shard-local. After `give_up_at` there is none.
     pub(crate) fn end_if_over(&self, give_up_at: Tick) -> bool {
         if !self.fibers.borrow().is_empty() {
             if self.clock() < give_up_at {
                 return false;
             }
             self.give_up_all();
+        }
+        if self.drop_values() {
+            return false;
         }
         self.mailbox.close();
         debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));

@@ -3,7 +3,8 @@
 //! `shard` owns everything and turns; the other files are one verb or one thing each:
 //! - waiting: `park` (give the thread back, be woken), `timer` (sleep, and the one alarm of each
 //!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
-//! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end`;
+//! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end`; `shard_local`
+//!   is what they share;
 //! - other threads: `mailbox` (what they may ask for) and its `letterbox`;
 //! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
 //! - `local`: the shard of the running thread.
@@ -28,6 +29,7 @@ mod park;
 mod report;
 mod scope;
 mod shard;
+mod shard_local;
 mod source;
 mod source_state;
 mod spawn;
@@ -57,6 +59,7 @@ pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;
 pub use shard::{Config, clock, now, random_u64, run, run_with, system_time};
+pub use shard_local::ShardLocal;
 pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
 pub use stacks::stack_census;

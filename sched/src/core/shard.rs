@@ -28,6 +28,7 @@ use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
 use super::park::BUDGET;
 use super::report::{Report, Reporter};
+use super::shard_local::ShardValues;
 use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
 use super::timer::Alarms;
@@ -120,6 +121,8 @@ pub(crate) struct Shard {
     pub(super) deferred: RefCell<VecDeque<Sent>>,
     /// What ended fibers used of their stacks, if that is asked for.
     pub(super) census: RefCell<Census>,
+    /// Its values of shard-locals.
+    pub(super) values: ShardValues,
     /// Looks where fibers wait, if that is asked for.
     pub(super) tripwire: Option<Box<Tripwire>>,
     /// When the stacks may be trimmed again.
@@ -319,6 +322,7 @@ impl Shard {
             ending: Cell::new(false),
             deferred: RefCell::default(),
             census: RefCell::default(),
+            values: ShardValues::default(),
             tripwire: config.tripwire.then(Box::default),
             trim_at: Cell::new(Tick::from_nanos(0)),
             trimming: Cell::new(false),

@@ -9,7 +9,7 @@
 //! | "it has happened, go": start, stop, reload | [`Event`] |
 //! | waiting until all have finished | [`WaitGroup`]; for results, [`JoinHandle::join`] |
 //! | meeting at a point, all of a round | [`Barrier`] |
-//! | making a value once, when it is first wanted | [`OnceCell`] |
+//! | making a value once, when it is first wanted | [`OnceCell`]; for a static, [`Lazy`] |
 //! | work from many to one | [`mpsc`] |
 //! | one answer | [`oneshot`] |
 //! | news from one to many | [`broadcast`] |
@@ -49,6 +49,7 @@ pub mod broadcast;
 mod condvar;
 mod event;
 mod gate;
+mod lazy;
 mod line;
 pub mod mpsc;
 mod mutex;
@@ -65,6 +66,7 @@ mod watch;
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::Condvar;
 pub use event::Event;
+pub use lazy::Lazy;
 pub use mutex::{Mutex, MutexGuard};
 pub use once_cell::OnceCell;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -1,0 +1,250 @@
+//! Shard-locals: a value for each shard, which its fibers share, and which may wait while it is
+//! made.
+//!
+//! A lazy `thread_local!` does not do for that: while one fiber waits in its initialiser, another
+//! one runs it again, and the first value is dropped with references to it around. Here the value
+//! is made in a [`OnceCell`], so that others wait on their fibers; and it is handed out as an `Rc`,
+//! so that it is there for as long as anybody uses it.
+//!
+//! The values belong to the shard and not to the thread: each shard of a simulation has its own,
+//! and they are dropped when their shard ends, on a fiber.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+
+use super::local;
+use super::park::Unwinding;
+use super::shard::Shard;
+use super::spawn::Builder;
+use crate::sync::OnceCell;
+
+/// Declares shard-locals: what [`std::thread_local!`] is for threads that block.
+///
+/// The value is made when a fiber of the shard first asks for it, once, and may wait while it is
+/// made: fibers that ask meanwhile wait for it on their stacks. If its expression unwinds (a panic,
+/// a cancel, a deadline), the next fiber tries again.
+///
+/// The values are dropped when the shard ends, the youngest first, after all other fibers have
+/// ended. That happens on a fiber, so their destructors may wait, within what time the shard has for
+/// its end.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, shard_local};
+///
+/// struct Client(&'static str);
+///
+/// impl Client {
+///     fn connect() -> Self {
+///         sched::sleep(Duration::from_millis(1)); // others run meanwhile
+///         Self("connected")
+///     }
+/// }
+///
+/// shard_local! {
+///     /// One connection for all requests of the shard.
+///     static CLIENT: Client = Client::connect();
+/// }
+///
+/// sched::run(|| {
+///     sched::scope(|s| {
+///         for _ in 0..8 {
+///             s.spawn(|| assert_eq!(CLIENT.get().unwrap().0, "connected"));
+///         }
+///     });
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[macro_export]
+macro_rules! shard_local {
+    () => {};
+    ($(#[$meta:meta])* $visibility:vis static $name:ident : $type:ty = $init:expr
+        $(; $($rest:tt)*)?) => {
+        $(#[$meta])*
+        $visibility static $name: $crate::ShardLocal<$type> = $crate::ShardLocal::new(|| $init);
+        $($crate::shard_local!($($rest)*);)?
+    };
+}
+
+/// The key of a shard-local; declared by [`shard_local!`], whose example shows it.
+pub struct ShardLocal<T: 'static> {
+    init: fn() -> T,
+}
+
+/// A shard's values, the youngest last.
+#[derive(Default)]
+pub(super) struct ShardValues {
+    list: RefCell<Vec<Value>>,
+    /// How often they were dropped.
+    rounds: Cell<u32>,
+}
+
+struct Value {
+    /// Where the key is, which is what tells it from others.
+    key: usize,
+    /// A `OnceCell` of an `Rc` of the value.
+    cell: Rc<dyn Any>,
+}
+
+impl<T: 'static> ShardLocal<T> {
+    /// For [`shard_local!`]: a key is told from others by where it is, so it must be a `static`.
+    #[doc(hidden)]
+    pub const fn new(init: fn() -> T) -> Self {
+        Self { init }
+    }
+
+    /// The value of the calling fiber's shard, made first if this is its first use. It may outlive
+    /// the shard.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point if another fiber is making the value; and whatever its expression does, which
+    /// runs on the caller's fiber. Not one if the value is there.
+    ///
+    /// # Cancellation
+    ///
+    /// If the expression unwinds, there is no value, and the next of those who wait makes one.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`] if another fiber is making the value and the caller unwinds.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber, and when the value's expression asks for the value itself.
+    pub fn get(&'static self) -> Result<Rc<T>, Unwinding> {
+        local::with(|shard| {
+            let cell = self.cell_of(shard);
+            match cell.downcast_ref::<OnceCell<Rc<T>>>() {
+                Some(cell) => match cell.get() {
+                    Some(value) => Ok(Rc::clone(value)),
+                    None => self.make(shard, cell),
+                },
+                None => unreachable!("a shard-local of another type at the same address"),
+            }
+        })
+    }
+
+    /// Calls `body` with the value, as [`get`](Self::get) returns it. It may wait.
+    ///
+    /// # Blocking
+    ///
+    /// As [`get`](Self::get), and as `body`.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); then `body` was not called.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get), and when `body` does.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use straightline_sched::{self as sched, shard_local};
+    ///
+    /// shard_local! {
+    ///     static HITS: Cell<u32> = Cell::new(0);
+    /// }
+    ///
+    /// sched::run(|| {
+    ///     HITS.with(|hits| hits.set(hits.get() + 1))?;
+    ///     assert_eq!(HITS.with(Cell::get)?, 1);
+    ///     Ok::<(), sched::Unwinding>(())
+    /// })?
+    /// # .unwrap();
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn with<R>(&'static self, body: impl FnOnce(&T) -> R) -> Result<R, Unwinding> {
+        self.get().map(|value| body(&value))
+    }
+
+    #[cold]
+    fn make(&'static self, shard: &Shard, cell: &OnceCell<Rc<T>>) -> Result<Rc<T>, Unwinding> {
+        shard.current(); // panics outside of a fiber
+        let value = cell.get_or_init(|| {
+            let value = Rc::new((self.init)());
+            shard.values.note_made(self.key());
+            value
+        });
+        value.cloned()
+    }
+
+    /// The shard's cell, empty if this is the first use.
+    fn cell_of(&'static self, shard: &Shard) -> Rc<dyn Any> {
+        let mut values = shard.values.list.borrow_mut();
+        if let Some(value) = values.iter().find(|value| value.key == self.key()) {
+            return Rc::clone(&value.cell);
+        }
+        let cell: Rc<dyn Any> = Rc::new(OnceCell::<Rc<T>>::new());
+        values.push(Value { key: self.key(), cell: Rc::clone(&cell) });
+        cell
+    }
+
+    fn key(&'static self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl<T> fmt::Debug for ShardLocal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardLocal").finish_non_exhaustive()
+    }
+}
+
+impl ShardValues {
+    /// The value of that key is the youngest.
+    fn note_made(&self, key: usize) {
+        let mut list = self.list.borrow_mut();
+        if let Some(place) = list.iter().position(|value| value.key == key) {
+            list[place..].rotate_left(1);
+        }
+    }
+}
+
+impl Drop for ShardValues {
+    /// Only if the shard itself panicked are there any left, and no fiber to drop them on.
+    fn drop(&mut self) {
+        mem::forget(self.list.take());
+    }
+}
+
+impl Shard {
+    /// Has a fiber drop the values, if there are any; returns whether there were. Called at the end
+    /// of the shard, when all fibers are over.
+    pub(super) fn drop_values(&self) -> bool {
+        // A destructor may use a shard-local again, and so make a new value: a few rounds. What is
+        // left then is leaked.
+        let rounds = &self.values.rounds;
+        let has_some = !self.values.list.borrow().is_empty();
+        if !has_some || rounds.get() == ROUNDS_MAX || self.reserve_stack().is_err() {
+            return false;
+        }
+        rounds.set(rounds.get() + 1);
+        let values = self.values.list.take();
+        let drop_all = move || {
+            for value in values.into_iter().rev() {
+                // One destructor's panic is not the others'.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+            }
+        };
+        // It begins although nothing else does any more.
+        self.ending.set(false);
+        let name = Builder::new().name("shard-locals");
+        let spawned = self.spawn(name, Location::caller(), None, drop_all);
+        self.ending.set(true);
+        debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
+        true
+    }
+}
+
+/// As glibc does with thread-specific data.
+const ROUNDS_MAX: u32 = 4;
