@@ -88,6 +88,33 @@ fn one_that_waits_for_a_foreign_lock() {
     }
 }
 
+/// A C function that waits may return early for a signal, and not every caller expects that.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_in_a_system_call_is_not_interrupted() {
+    use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
+
+    let (config, stalls) = watched(|| ());
+    let slept = sched::run_with(config, move || {
+        let fiber = Builder::new().name("sleeper").spawn(move || {
+            let mut are_whole = true;
+            // Bounded: until it is reported.
+            (0..100).find_map(|_| {
+                let slept = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 300_000_000 });
+                are_whole &= matches!(slept, NanosleepRelativeResult::Ok);
+                let stall = stalls.try_recv().ok()?;
+                Some((are_whole, stall))
+            })
+        });
+        fiber.unwrap().join().unwrap()
+    });
+    let (are_whole, stall) = slept.unwrap().expect("it is reported");
+    assert!(are_whole, "a sleep was interrupted");
+    assert!(matches!(stall.cause, StallCause::SystemCall(Some(_))), "{stall}");
+    assert_eq!(stall.name, None, "nobody was asked");
+    assert!(stall.backtrace.is_empty());
+}
+
 #[test]
 fn one_that_gives_way_is_not_reported() {
     let (config, stalls) = watched(|| ());

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Describe;
-use super::stall::{Sample, StallCause};
+use super::stall::{Activity, Sample, StallCause};
 
 pub(super) fn this_thread() -> i32 {
     0
@@ -14,8 +14,8 @@ pub(super) fn thread_names() -> Option<Vec<String>> {
     None
 }
 
-pub(super) fn cause(_thread: i32) -> StallCause {
-    StallCause::Unknown
+pub(super) fn activity(_thread: i32) -> Activity {
+    Activity { cause: StallCause::Unknown, user_ticks: None, is_restarted: false }
 }
 
 pub(super) fn set_describe(_describe: Describe) {}

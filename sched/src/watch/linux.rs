@@ -5,6 +5,10 @@
 //! the middle of whatever the thread does, so it does nothing but read and store numbers: the
 //! running fiber's name and place of birth, and the return addresses of the stack. The monitor
 //! turns those into text, on its own thread. One sample is taken at a time.
+//!
+//! A signal ends many system calls early, with EINTR, which not every caller expects; `SA_RESTART`
+//! has the kernel take up only some of them again. So it is for the monitor to send it only to a
+//! thread that computes, or waits in a call that is always taken up again.
 
 use std::ffi::c_void;
 use std::io;
@@ -16,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicUsize,
 use std::time::{Duration, Instant};
 
 use super::Describe;
-use super::stall::{Sample, StallCause};
+use super::stall::{Activity, Sample, StallCause};
 
 /// The calling thread, by the system's number.
 pub(super) fn this_thread() -> i32 {
@@ -32,30 +36,74 @@ pub(super) fn thread_names() -> Option<Vec<String>> {
 }
 
 /// What the kernel says that the thread does.
-pub(super) fn cause(thread: i32) -> StallCause {
-    let call = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall"));
-    let number = call.ok().and_then(|text| {
-        let first = text.split_ascii_whitespace().next().map(str::to_owned);
-        first.filter(|first| first != "running")
-    });
-    match number.map(|number| number.parse()) {
-        Some(Ok(libc::SYS_futex)) => StallCause::ForeignLock,
-        Some(Ok(number)) if number >= 0 => StallCause::SystemCall(Some(number)),
-        Some(_) => StallCause::SystemCall(None),
-        None if is_asleep(thread) => StallCause::SystemCall(None),
-        None => StallCause::Computes,
+pub(super) fn activity(thread: i32) -> Activity {
+    let read = |name| std::fs::read_to_string(format!("/proc/self/task/{thread}/{name}"));
+    let stat = read("stat").ok().and_then(|text| Stat::parse(&text));
+    let call = read("syscall").ok().and_then(|text| Call::parse(&text));
+    let (state, user_ticks) = stat.map_or(('?', None), |it| (it.state, Some(it.user_ticks)));
+    let (cause, is_restarted) = match call {
+        Some(Call { number: Some(libc::SYS_futex), is_restarted }) => {
+            (StallCause::ForeignLock, is_restarted)
+        }
+        Some(Call { number, .. }) => (StallCause::SystemCall(number), false),
+        // Where the number may not be read, there is the thread's state.
+        None if matches!(state, 'S' | 'D') => (StallCause::SystemCall(None), false),
+        None => (StallCause::Computes, false),
+    };
+    Activity { cause, user_ticks: user_ticks.filter(|_| state == 'R'), is_restarted }
+}
+
+/// Of `/proc/self/task/*/stat`.
+struct Stat {
+    state: char,
+    /// Of the processor's time, outside of the kernel.
+    user_ticks: u64,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // After the name, which stands in parentheses and may contain anything.
+        let (_, rest) = text.rsplit_once(") ")?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let user_ticks = fields.nth(10)?.parse().ok()?;
+        Some(Self { state, user_ticks })
     }
 }
 
-/// Where the number of the system call may not be read: the thread's state.
-fn is_asleep(thread: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
-    let state = stat.ok().and_then(|text| {
-        // After the name, which stands in parentheses and may contain anything.
-        text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
-    });
-    matches!(state, Some('S' | 'D'))
+/// The system call that a thread waits in, of `/proc/self/task/*/syscall`.
+struct Call {
+    /// `None` if it is in the kernel for another reason, such as a page that is not in memory.
+    number: Option<i64>,
+    /// The kernel takes it up again after a signal, and its caller sees nothing of that.
+    is_restarted: bool,
 }
+
+impl Call {
+    /// `None` for a thread that runs.
+    fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split_ascii_whitespace();
+        let first = fields.next().filter(|first| *first != "running")?;
+        let number = first.parse().ok().filter(|number| *number >= 0);
+        let arguments: Vec<u64> = fields
+            .map_while(|field| u64::from_str_radix(field.trim_start_matches("0x"), 16).ok())
+            .collect();
+        // A wait for a futex without a timeout; one with a timeout ends with EINTR.
+        let is_restarted = match (number, &arguments[..]) {
+            (Some(libc::SYS_futex), [_, operation, _, timeout, ..]) => {
+                let command = operation & !FUTEX_FLAGS;
+                (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET) && *timeout == 0
+            }
+            _ => false,
+        };
+        Some(Self { number, is_restarted })
+    }
+}
+
+/// FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME.
+const FUTEX_FLAGS: u64 = 128 | 256;
+const FUTEX_WAIT: u64 = 0;
+const FUTEX_WAIT_BITSET: u64 = 9;
 
 /// How the handler learns which fiber runs; the first call counts.
 pub(super) fn set_describe(describe: Describe) {
@@ -189,3 +237,33 @@ static FRAMES_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The answer takes microseconds when it comes at all.
 const POLL_EVERY: Duration = Duration::from_micros(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_contain_anything() {
+        let text = "7 (a) R 1) R 1 7 7 0 -1 4194368 12 0 0 0 345 6 0 0 20 0 1 0 99 8192 5";
+        let stat = Stat::parse(text).expect("it is well formed");
+        assert_eq!((stat.state, stat.user_ticks), ('R', 345));
+        assert!(Stat::parse("7 (cut").is_none());
+        assert!(Stat::parse("7 (cut) S 1 2").is_none());
+    }
+
+    #[test]
+    fn only_a_futex_without_a_timeout_is_restarted() {
+        let parse = |text: &str| Call::parse(text).map(|call| (call.number, call.is_restarted));
+        let futex = |rest: &str| {
+            let text = format!("{} 0x7f00 {rest} 0x7ffd 0x7f11", libc::SYS_futex);
+            parse(&text)
+        };
+        assert_eq!(parse("running"), None);
+        assert_eq!(parse("-1 0x7ffd 0x7f11"), Some((None, false)));
+        assert_eq!(futex("0x80 0x2 0x0 0x0 0x0"), Some((Some(libc::SYS_futex), true)));
+        assert_eq!(futex("0x189 0x2 0x0 0x0 0xffffffff"), Some((Some(libc::SYS_futex), true)));
+        assert_eq!(futex("0x89 0x2 0x7f22 0x0 0xffffffff"), Some((Some(libc::SYS_futex), false)));
+        assert_eq!(futex("0x86 0x0 0x0 0x0 0x0"), Some((Some(libc::SYS_futex), false)));
+        assert_eq!(parse("7 0x1 0x80 0x2 0x0"), Some((Some(7), false)));
+    }
+}

@@ -40,7 +40,9 @@ use crate::fiber::backtrace::Backtrace;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
-    /// The fiber's name, if it has one; the first 64 bytes.
+    /// The fiber's name, if it has one; the first 64 bytes. This one and the other fields that tell
+    /// of the fiber are empty where the thread could not be asked, see `docs/hazards.md`: in most
+    /// system calls a signal would be noticed.
     pub name: Option<String>,
     /// What it is doing in its own words, see [`Label`](crate::Label).
     pub label: Option<String>,
@@ -67,6 +69,36 @@ pub enum StallCause {
     SystemCall(Option<i64>),
     /// The system does not tell.
     Unknown,
+}
+
+/// What a thread does, and whether a signal would disturb it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Activity {
+    pub(super) cause: StallCause,
+    /// The processor's time that it has had, if it runs.
+    pub(super) user_ticks: Option<u64>,
+    /// The system call that it waits in goes on after a signal as if there had been none.
+    pub(super) is_restarted: bool,
+}
+
+impl Activity {
+    /// Whether it runs, and has run since it had had that much time.
+    fn has_computed_since(self, user_ticks: Option<u64>) -> bool {
+        let ticks = self.user_ticks.zip(user_ticks);
+        self.cause == StallCause::Computes && ticks.is_some_and(|(now, before)| now > before)
+    }
+}
+
+impl Limits {
+    /// The last limit that is passed.
+    fn passed_by(self, held_for: Duration) -> (Reported, Duration) {
+        let passed = |limit: Option<Duration>| limit.filter(|limit| held_for >= *limit);
+        match (passed(self.stuck), passed(self.stall)) {
+            (Some(limit), _) => (Reported::Stuck, limit),
+            (None, Some(limit)) => (Reported::Stall, limit),
+            (None, None) => (Reported::None, Duration::ZERO),
+        }
+    }
 }
 
 /// A stuck thread's fiber and the return addresses of its stack.
@@ -115,6 +147,8 @@ struct Seen {
     beats: u64,
     since: Instant,
     reported: Reported,
+    /// What `Activity::user_ticks` were when the fiber was first seen again.
+    user_ticks: Option<u64>,
     /// When it was last asked to keep house.
     housekept_at: Instant,
     /// How often it was asked since its pulse last moved.
@@ -143,6 +177,7 @@ fn run() {
                 beats: 0,
                 since: now,
                 reported: Reported::None,
+                user_ticks: None,
                 housekept_at: now,
                 housekept: 0,
             }));
@@ -172,6 +207,7 @@ fn look(seen: &mut Seen) -> bool {
     let moved = beats != seen.beats;
     if moved || beats % 2 == 0 {
         (seen.beats, seen.since, seen.reported) = (beats, now, Reported::None);
+        seen.user_ticks = None;
         seen.housekept = if moved { 0 } else { seen.housekept };
         // When it falls quiet after some work, once more after that (what was in use the first
         // time is not any more), and now and then while it works.
@@ -184,20 +220,27 @@ fn look(seen: &mut Seen) -> bool {
         return true;
     }
     let held_for = now - seen.since;
-    let is_over = |limit: Option<Duration>| limit.is_some_and(|limit| held_for >= limit);
-    let limits = seen.watched.limits;
-    let level = if is_over(limits.stuck) {
-        Reported::Stuck
-    } else if is_over(limits.stall) {
-        Reported::Stall
-    } else {
-        Reported::None
-    };
-    if level <= seen.reported {
+    let (level, limit) = seen.watched.limits.passed_by(held_for);
+    let is_due = level > seen.reported;
+    if !is_due && (seen.user_ticks.is_some() || seen.reported != Reported::None) {
         return true;
     }
-    let cause = os::cause(seen.watched.thread);
-    let sample = os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten();
+    let activity = os::activity(seen.watched.thread);
+    let computes = activity.has_computed_since(seen.user_ticks);
+    seen.user_ticks = seen.user_ticks.or(activity.user_ticks);
+    // On a busy machine it takes a while until that shows.
+    let may_show = held_for < limit * 2 + UNCLEAR_MAX;
+    let is_unclear = activity.cause == StallCause::Computes && !computes && may_show;
+    if !is_due || is_unclear {
+        return true;
+    }
+    // A signal would end a system call early that the fiber's code may rely on. So it is sent only
+    // to a thread that is known to compute, or where nobody can notice it.
+    let sample = if computes || activity.is_restarted {
+        os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten()
+    } else {
+        None
+    };
     if pulse.beats() != beats {
         return true; // it moved while it was being looked at: the sample is of something else
     }
@@ -213,7 +256,7 @@ fn look(seen: &mut Seen) -> bool {
         label: sample.label,
         spawned_at: sample.spawned_at,
         held_for,
-        cause,
+        cause: activity.cause,
         backtrace: Backtrace::new(sample.frames),
     };
     (seen.watched.report)(stall, level == Reported::Stuck);
@@ -271,6 +314,10 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// How long the thread stays for shards to come: tests and programs that run one after the other.
 const EMPTY_ROUNDS_MAX: u32 = 8;
+
+/// How much longer than twice the limit may pass until a thread that runs has had a tick of the
+/// processor's time, 10 ms; then it is reported without where it stands. Arbitrary.
+const UNCLEAR_MAX: Duration = Duration::from_secs(1);
 
 /// A thread in an uninterruptible wait does not run its handler.
 const SAMPLE_TIMEOUT: Duration = Duration::from_millis(100);
