@@ -20,6 +20,14 @@
 //! the rest of a body, for [`sched::sleep`], for a [`net::TcpStream`] of its own) other requests go
 //! on, on the same thread. There is nothing to `await`, and nothing needs to be `Send`.
 //!
+//! Thread-locals work, with one exception: *never wait inside of a closure that ties state to the
+//! thread*, such as the initialiser of a lazy `thread_local!` or of a `LazyLock`, `scoped_tls` or
+//! `slog_scope::scope`. Other requests of the thread run meanwhile, and find the state half-made:
+//! two initialisers run, a thread blocks for ever, scopes end out of order. A client that connects
+//! at its first use is a [`shard_local!`](sched::shard_local!), or a [`sched::sync::Lazy`]; what
+//! belongs to one request is a [`fiber_local!`](sched::fiber_local!). [`sched`] has the details, and
+//! `STRAIGHTLINE_TRIPWIRE=1` in the environment has such waits reported.
+//!
 //! # Bodies
 //!
 //! A request's [`Body`] is a [`Read`](std::io::Read), straight from the connection: what nobody

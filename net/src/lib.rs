@@ -37,6 +37,11 @@
 //! Inside of a [simulation](straightline_sched::sim) the same types are sockets of a network in
 //! memory, see [`sim`].
 //!
+//! Connect neither in the initialiser of a lazy `thread_local!` or `LazyLock`, nor wait elsewhere
+//! inside of a closure that ties state to its thread: other fibers of the thread run meanwhile, and
+//! find that state half-made. [`straightline_sched`] says what comes of it; a client for all fibers
+//! of a thread is a [`shard_local!`](straightline_sched::shard_local!).
+//!
 //! Names are resolved by the system's resolver, which blocks, and so runs on other threads
 //! ([`lookup_host`]); an address never leaves the fiber.
 

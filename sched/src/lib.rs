@@ -3,7 +3,9 @@
 //! A *fiber* is a stackful coroutine that looks like a thread to the code it runs. Where it would
 //! block, it gives its thread to the next one, and it comes back when what it waits for has
 //! happened. A *shard* is one thread's scheduler, and fibers never leave theirs: so [`spawn`] needs
-//! neither `Send` nor `Arc`, and `Rc`, `Cell` and thread-locals do what they always do.
+//! neither `Send` nor `Arc`, and `Rc` and `Cell` do what they always do. So do thread-locals, with
+//! one exception: *never wait inside of a closure that ties state to the thread*, see
+//! [below](#state-that-is-tied-to-the-thread).
 //!
 //! # A tour
 //!
@@ -100,7 +102,7 @@
 //! ```
 //!
 //! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for what belongs to one
-//! request, [`spawn_episodes`] for fibers that hold no stack while they rest, [`Source`] to wait
+//! request, [`shard_local!`] for what all requests of a thread share, [`spawn_episodes`] for fibers that hold no stack while they rest, [`Source`] to wait
 //! for a descriptor, [`Handle`] to reach a shard from another thread.
 //!
 //! # Yield points
@@ -108,6 +110,46 @@
 //! A fiber runs until it waits: nothing interrupts it. So data that no yield point interrupts needs
 //! no lock. Each call that may wait says under *Blocking* when it does. A fiber that computes for
 //! long keeps its thread for as long; [`checkpoint`] in such a loop lets the others in.
+//!
+//! # State that is tied to the thread
+//!
+//! Some code ties state to its thread for as long as a closure runs, and takes for granted that
+//! nothing else of the thread runs meanwhile. A fiber that waits inside of the closure lets others
+//! run; no library can prevent that. What comes of it goes as far as memory errors:
+//!
+//! - the initialiser of a lazy `thread_local!` that waits (it connects, say) is run again by the
+//!   next fiber, and the first value is dropped while the first fiber uses it;
+//! - a `LazyLock`, `OnceLock` or `Once` whose initialiser waits blocks the thread of the next fiber
+//!   that wants it, for ever if that is the same thread;
+//! - what is set for the time of a closure (`scoped_tls`, `slog_scope::scope`) ends out of order.
+//!
+//! What a thread's fibers share and has to wait when it is made is a [`shard_local!`], what the
+//! whole process shares a [`sync::Lazy`], and what holds for the time of a closure a
+//! [`fiber_local!`]. A `thread_local!` that waits on its own is sound around our [`sync::OnceCell`]:
+//!
+//! ```
+//! use std::rc::Rc;
+//! use straightline_sched::{self as sched, sync::OnceCell};
+//!
+//! # struct Client;
+//! # impl Client { fn connect() -> Self { sched::yield_now(); Self } }
+//! thread_local! {
+//!     static CLIENT: OnceCell<Rc<Client>> = const { OnceCell::new() };
+//! }
+//!
+//! fn client() -> Rc<Client> {
+//!     let made = CLIENT.with(|cell| cell.get_or_init(|| Rc::new(Client::connect())).cloned());
+//!     made.expect("only a destructor may not wait")
+//! }
+//! # sched::run(|| {
+//! #     let fibers = [(); 3].map(|()| sched::spawn(client));
+//! #     assert_eq!(fibers.map(|fiber| Rc::strong_count(&fiber.join().unwrap())), [4, 3, 2]);
+//! # })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! [`Config::tripwire`], or `STRAIGHTLINE_TRIPWIRE=1` in the environment, finds such waits and
+//! reports them by name; [`sim::check`] fails by them.
 //!
 //! # Ending a fiber
 //!
