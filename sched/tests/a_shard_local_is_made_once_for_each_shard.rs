@@ -132,14 +132,14 @@ static ENDS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 impl Drop for Noted {
     fn drop(&mut self) {
         sched::sleep(Duration::from_millis(1));
-        BASE.with(|_| ()).unwrap();
-        ENDS.lock().unwrap().push(self.0);
+        BASE.with(|()| ()).expect("nothing unwinds at the end");
+        ENDS.lock().expect("no panic in this test").push(self.0);
     }
 }
 
 shard_local! {
     static BASE: () = ();
-    static OUTER: (Rc<Noted>, Noted) = (INNER.get().unwrap(), Noted("outer"));
+    static OUTER: (Rc<Noted>, Noted) = (INNER.get().expect("nothing unwinds"), Noted("outer"));
     static INNER: Noted = Noted("inner");
     static PANICS: OnDrop<fn()> = OnDrop(|| panic!("a destructor of a shard-local"));
 }

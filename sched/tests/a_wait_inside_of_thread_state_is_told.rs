@@ -25,15 +25,15 @@ fn told(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, S
         let sink = Arc::clone(&reports);
         let reporter = Reporter::new(move |report| {
             let Report::ThreadBoundWait(wait) = report else { panic!("{report}") };
-            sink.lock().unwrap().push((wait.inside, report.to_string()));
+            sink.lock().expect("no panic").push((wait.inside, report.to_string()));
         });
         let config = Config { tripwire: true, reporter, stall_limit: None, ..Config::default() };
         let stats = sched::run_with(config, || {
-            Builder::new().name("suspect").spawn(body).unwrap().join().unwrap();
+            Builder::new().name("suspect").spawn(body).expect("a stack").join().expect("it ends");
             sched::stats()
         });
-        let reports = std::mem::take(&mut *reports.lock().unwrap());
-        (reports, stats.unwrap())
+        let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
+        (reports, stats.expect("a shard"))
     })
 }
 
@@ -195,18 +195,18 @@ fn waits_cleanly() {
         wait();
     });
     let (lock, cell) = (Rc::new(sync::Mutex::new(0)), RefCell::new(0));
-    let guard = lock.lock().unwrap();
+    let guard = lock.lock().expect("nothing unwinds");
     let waiter = sched::spawn({
         let lock = Rc::clone(&lock);
-        move || *lock.lock().unwrap()
+        move || *lock.lock().expect("nothing unwinds")
     });
     wait();
     drop(guard);
-    waiter.join().unwrap();
+    waiter.join().expect("it ends");
     let (sender, receiver) = mpsc::channel(1);
     sched::spawn(move || sender.send(wait()));
     assert_eq!(select(&[&receiver]), Ok(0));
-    sched::offload(|| ()).unwrap();
+    sched::offload(|| ()).expect("a thread");
     let _borrow = cell.borrow_mut();
     READY.with(|value| value.set(7));
     sched::with_own_locals(|| pause(0));
