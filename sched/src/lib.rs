@@ -102,8 +102,9 @@
 //! ```
 //!
 //! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for what belongs to one
-//! request, [`shard_local!`] for what all requests of a thread share, [`spawn_episodes`] for fibers that hold no stack while they rest, [`Source`] to wait
-//! for a descriptor, [`Handle`] to reach a shard from another thread.
+//! request, [`shard_local!`] for what all requests of a thread share, [`spawn_episodes`] for fibers
+//! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`Handle`] to reach a
+//! shard from another thread.
 //!
 //! # Yield points
 //!
