@@ -25,7 +25,7 @@
 //! `slog_scope::scope`. Other requests of the thread run meanwhile, and find the state half-made:
 //! two initialisers run, a thread blocks for ever, scopes end out of order. A client that connects
 //! at its first use is a [`shard_local!`](sched::shard_local!), or a [`sched::sync::Lazy`]; what
-//! belongs to one request is a [`fiber_local!`](sched::fiber_local!). [`sched`] has the details, and
+//! belongs to one request is a [`fiber_local!`](sched::fiber_local!). [`sched`] has the details;
 //! `STRAIGHTLINE_TRIPWIRE=1` in the environment has such waits reported.
 //!
 //! # Bodies

@@ -126,7 +126,7 @@
 //!
 //! What a thread's fibers share and has to wait when it is made is a [`shard_local!`], what the
 //! whole process shares a [`sync::Lazy`], and what holds for the time of a closure a
-//! [`fiber_local!`]. A `thread_local!` that waits on its own is sound around our [`sync::OnceCell`]:
+//! [`fiber_local!`]. A `thread_local!` is sound around our [`sync::OnceCell`], which may wait:
 //!
 //! ```
 //! use std::rc::Rc;

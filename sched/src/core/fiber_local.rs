@@ -1,8 +1,8 @@
 //! Fiber-locals: a value for each fiber, as `thread_local!` has one for each thread.
 //!
 //! A thread-local is shared by all fibers of the thread, and may not wait while it is made
-//! (`shard_local` may). What belongs to one request (its logger, its trace id) is a fiber-local; with `inherited` the fibers that the
-//! request starts begin with a clone of it.
+//! (`shard_local` may). What belongs to one request (its logger, its trace id) is a fiber-local;
+//! with `inherited` the fibers that the request starts begin with a clone of it.
 
 use std::any::Any;
 use std::fmt;

@@ -16,6 +16,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
+use super::deadline::uncancellable;
 use super::local;
 use super::park::Unwinding;
 use super::shard::Shard;
@@ -29,8 +30,8 @@ use crate::sync::OnceCell;
 /// a cancel, a deadline), the next fiber tries again.
 ///
 /// The values are dropped when the shard ends, the youngest first, after all other fibers have
-/// ended. That happens on a fiber, so their destructors may wait, within what time the shard has for
-/// its end.
+/// ended. That happens on a fiber, in an [`uncancellable`] section: their destructors may wait, for
+/// as long as the end of a shard waits for such a section.
 ///
 /// ```
 /// use std::time::Duration;
@@ -117,16 +118,14 @@ impl<T: 'static> ShardLocal<T> {
     ///
     /// Outside of a fiber, and when the value's expression asks for the value itself.
     pub fn get(&'static self) -> Result<Rc<T>, Unwinding> {
-        local::with(|shard| {
-            let cell = self.cell_of(shard);
-            match cell.downcast_ref::<OnceCell<Rc<T>>>() {
-                Some(cell) => match cell.get() {
-                    Some(value) => Ok(Rc::clone(value)),
-                    None => self.make(shard, cell),
-                },
-                None => unreachable!("a shard-local of another type at the same address"),
-            }
-        })
+        let cell = local::with(|shard| self.cell_of(shard));
+        match cell.downcast_ref::<OnceCell<Rc<T>>>() {
+            Some(cell) => match cell.get() {
+                Some(value) => Ok(Rc::clone(value)),
+                None => self.make(cell),
+            },
+            None => unreachable!("a shard-local of another type at the same address"),
+        }
     }
 
     /// Calls `body` with the value, as [`get`](Self::get) returns it. It may wait.
@@ -168,11 +167,11 @@ impl<T: 'static> ShardLocal<T> {
     }
 
     #[cold]
-    fn make(&'static self, shard: &Shard, cell: &OnceCell<Rc<T>>) -> Result<Rc<T>, Unwinding> {
-        shard.current(); // panics outside of a fiber
+    fn make(&'static self, cell: &OnceCell<Rc<T>>) -> Result<Rc<T>, Unwinding> {
+        let _fiber = local::with(Shard::current); // panics outside of a fiber
         let value = cell.get_or_init(|| {
             let value = Rc::new((self.init)());
-            shard.values.note_made(self.key());
+            local::with(|shard| shard.values.note_made(self.key()));
             value
         });
         value.cloned()
@@ -231,10 +230,12 @@ impl Shard {
         rounds.set(rounds.get() + 1);
         let values = self.values.list.take();
         let drop_all = move || {
-            for value in values.into_iter().rev() {
-                // One destructor's panic is not the others'.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
-            }
+            uncancellable(|| {
+                for value in values.into_iter().rev() {
+                    // One destructor's panic is not the others'.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+                }
+            });
         };
         // It begins although nothing else does any more.
         self.ending.set(false);
