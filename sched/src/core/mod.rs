@@ -13,6 +13,7 @@
 //! request.
 
 mod before_park;
+mod checkpoint;
 mod counters;
 mod deadline;
 mod deadlock;
@@ -35,6 +36,8 @@ mod stacks;
 mod timer;
 
 pub use before_park::{BeforePark, before_park};
+pub(crate) use checkpoint::try_checkpoint;
+pub use checkpoint::{checkpoint, poll_checkpoint};
 pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
@@ -45,13 +48,8 @@ pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
 pub(crate) use local::{enter, is_on_a_shard};
 pub use mailbox::{Handle, SpawnError};
-pub use park::{
-    Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,
-    yield_now,
-};
-pub(crate) use park::{
-    current_id, try_checkpoint, try_current, try_park, try_park_until, try_yield_point,
-};
+pub use park::{Fiber, Unwinding, current, park, park_timeout, wake_later, yield_now};
+pub(crate) use park::{current_id, try_current, try_park, try_park_until, try_yield_point};
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;

@@ -18,7 +18,6 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::inspect::label;
@@ -160,20 +159,6 @@ pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwin
 /// `None` where no fiber runs.
 pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
-}
-
-/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
-/// runs.
-pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
-    local::try_with(|shard| {
-        let fiber = shard.try_current()?;
-        if !shard.is_share_spent() {
-            return Some(shard.yield_point(&fiber));
-        }
-        shard.wake(fiber);
-        Some(shard.park(Wait::Turn))
-    })
-    .flatten()
 }
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.
@@ -324,75 +309,6 @@ pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
 }
 
-/// For loops that compute for long: yields if the fiber has had the thread for its share.
-///
-/// That is after 128 calls, or when the turn has lasted for a millisecond, which is looked at every
-/// 16 calls. A call that does not yield takes 2 ns. Sockets and channels call it too, for each
-/// operation that succeeded without waiting, so that a peer that always has something ready cannot
-/// keep the thread.
-///
-/// # Blocking
-///
-/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds.
-///
-/// # Cancellation
-///
-/// A cancel or a deadline is raised when it yields.
-///
-/// # Panics
-///
-/// On a thread that runs no shard.
-///
-/// ```
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     for _ in 0..1_000 {
-///         sched::checkpoint(); // other fibers run in between
-///     }
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn checkpoint() {
-    local::with(|shard| {
-        if shard.is_share_spent() {
-            shard.wake(shard.current());
-            // An unwinding fiber does not wait.
-            let _ = shard.park(Wait::Turn);
-        }
-    });
-}
-
-/// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
-/// itself. A poll must not wait on its own: others may need what its caller holds.
-///
-/// Not a yield point.
-///
-/// # Panics
-///
-/// On a thread that runs no shard.
-///
-/// ```
-/// use std::future::poll_fn;
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     sched::block_on(async {
-///         for _ in 0..1_000 {
-///             poll_fn(sched::poll_checkpoint).await; // other fibers run in between
-///         }
-///     })
-/// })?.unwrap();
-/// # std::io::Result::Ok(())
-/// ```
-pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
-    if local::with(Shard::is_share_spent) {
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
-    }
-    Poll::Ready(())
-}
-
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
@@ -401,7 +317,7 @@ impl Shard {
 
     /// As [`park`](Self::park); `fiber` is the running one.
     #[inline]
-    fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
+    pub(super) fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
         self.yield_point(fiber)?;
         if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
@@ -434,21 +350,6 @@ impl Shard {
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
         Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
-    }
-
-    /// Counts one operation, and returns whether the fiber has had the thread for its share.
-    fn is_share_spent(&self) -> bool {
-        let left = self.budget.get();
-        let spent = left == 0
-            || left % CLOCK_EVERY == 1
-                && self.clock().saturating_since(self.tick.get()) > SLICE_MAX;
-        if spent {
-            // The turn's clock is what a deadline is compared with.
-            self.tick.set(self.clock());
-        } else {
-            self.budget.set(left - 1);
-        }
-        spent
     }
 
     /// The fiber that runs now.
@@ -503,7 +404,7 @@ impl Shard {
 impl Shard {
     /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
     #[inline]
-    fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+    pub(super) fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
         if std::thread::panicking() {
             return Err(Unwinding);
         }
@@ -574,10 +475,6 @@ impl fmt::Display for Unwinding {
 
 impl std::error::Error for Unwinding {}
 
-/// How many operations may succeed in a row before the fiber yields. Arbitrary: at about 1 µs an
-/// operation it keeps the others waiting for a tenth of a millisecond.
-pub(crate) const BUDGET: u32 = 128;
-
 /// How often one cancel, or one deadline, is raised. Two or three levels of `catch_unwind` are
 /// plausible in honest code; a loop around one is not.
 const RAISES_MAX: u16 = 4;
@@ -585,10 +482,3 @@ const RAISES_MAX: u16 = 4;
 /// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
 /// does not would spin for ever.
 const FAILURES_MAX: u16 = 64;
-
-/// Every so many operations without a wait the clock is looked at.
-const CLOCK_EVERY: u32 = 16;
-
-/// How long a turn may last before a fiber that calls `checkpoint` lets the others in. Arbitrary:
-/// below what a client notices, far above the 30 ns of a look at the clock.
-const SLICE_MAX: Duration = Duration::from_millis(1);

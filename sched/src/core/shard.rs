@@ -23,10 +23,10 @@ use std::time::{Duration, Instant, SystemTime};
 use corosensei::CoroutineResult;
 use slotmap::SlotMap;
 
+use super::checkpoint::BUDGET;
 use super::counters::Counters;
 use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
-use super::park::BUDGET;
 use super::report::Reporter;
 use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
