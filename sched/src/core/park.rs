@@ -433,7 +433,7 @@ impl Shard {
             self.set_alarm(fiber, end);
             return Ok(());
         }
-        let frame = fiber.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.frame.get());
+        let frame = fiber.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.end().1);
         let raises = fiber.term_raises.get() + 1;
         fiber.term_raises.set(raises);
         self.raise(fiber, Reason::Expired(frame), raises)
