@@ -1,5 +1,6 @@
 //! The fairness budget: a fiber that never has to wait lets the others run now and then.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,21 +14,26 @@ use crate::fiber::Wait;
 pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| {
         let fiber = shard.try_current()?;
-        if !shard.is_share_spent() {
-            return Some(shard.yield_point(&fiber));
-        }
-        shard.wake(fiber);
-        Some(shard.park(Wait::Turn))
+        shard.charge();
+        Some(shard.yield_point(&fiber))
     })
     .flatten()
+}
+
+/// The [`checkpoint`] of an operation that may succeed without waiting, to be called before it
+/// takes anything. It raises only where that yields; it does nothing where no fiber runs, and
+/// yields in none that unwinds.
+#[inline]
+pub(crate) fn charge() {
+    local::try_with(Shard::charge);
 }
 
 /// For loops that compute for long: yields if the fiber has had the thread for its share.
 ///
 /// That is after 128 calls, or when the turn has lasted for a millisecond, which is looked at every
-/// 16 calls. A call that does not yield takes 2 ns. Sockets and channels call it too, for each
-/// operation that succeeded without waiting, so that a peer that always has something ready cannot
-/// keep the thread.
+/// 16 calls. A call that does not yield takes 2 ns. Sockets, channels, locks and the rest of
+/// [`sync`](crate::sync) call it too, for each operation that may wait, so that a peer that always
+/// has something ready cannot keep the thread.
 ///
 /// # Blocking
 ///
@@ -92,6 +98,24 @@ pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
 }
 
 impl Shard {
+    #[inline]
+    fn charge(&self) {
+        if self.is_share_spent() {
+            self.give_way();
+        }
+    }
+
+    #[cold]
+    fn give_way(&self) {
+        if let Some(fiber) = self.try_current()
+            && !std::thread::panicking()
+        {
+            self.wake(Rc::clone(&fiber));
+            // It is an error in a fiber that swallowed its unwinds: it goes on without waiting.
+            let _ = self.park_fiber(&fiber, Wait::Turn);
+        }
+    }
+
     /// Counts one operation, and returns whether the fiber has had the thread for its share.
     fn is_share_spent(&self) -> bool {
         let left = self.budget.get();

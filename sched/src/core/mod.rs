@@ -36,11 +36,11 @@ mod stacks;
 mod timer;
 
 pub use before_park::{BeforePark, before_park};
-pub(crate) use checkpoint::try_checkpoint;
+pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
 pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
-pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
+pub(crate) use deadlock::{may_close_circle, note_circle};
 pub use fiber_local::{FiberLocal, with_own_locals};
 pub(crate) use inspect::label;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces, set_label};
@@ -49,7 +49,9 @@ pub use lease::Lease;
 pub(crate) use local::{enter, is_on_a_shard};
 pub use mailbox::{Handle, SpawnError};
 pub use park::{Fiber, Unwinding, current, park, park_timeout, wake_later, yield_now};
-pub(crate) use park::{current_id, try_current, try_park, try_park_until, try_yield_point};
+pub(crate) use park::{
+    current_id, has_hook, is_to_end, try_before_wait, try_current, try_park, try_park_until,
+};
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;

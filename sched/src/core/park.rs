@@ -155,10 +155,27 @@ pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwin
         .flatten()
 }
 
-/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end.
-/// `None` where no fiber runs.
-pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
-    local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
+/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end, and
+/// call the hooks of `before_park`. `None` where no fiber runs.
+pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|fiber| shard.before_wait(&fiber))).flatten()
+}
+
+/// Whether something is to be done before the calling fiber waits, see [`try_before_wait`].
+pub(crate) fn has_hook() -> bool {
+    tell_running(FiberCell::has_hook) == Some(true)
+}
+
+/// Whether the calling fiber's next yield point raises.
+pub(crate) fn is_to_end() -> bool {
+    local::try_with(|shard| {
+        let is_over = |fiber: &FiberCell| {
+            fiber.cancelled.get() && fiber.masked.get() == 0
+                || fiber.renew_end() <= shard.tick.get()
+        };
+        tell_running(is_over) == Some(true)
+    })
+    .unwrap_or(false)
 }
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.
@@ -329,8 +346,22 @@ impl Shard {
         fiber.since.set(self.tick.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
+        // It waits until this is passed: if it is given up here, it leaves the line it stands in.
+        let may_go_on = self.yield_point(fiber);
         fiber.wait.set(Wait::Nothing);
-        self.yield_point(fiber)
+        may_go_on
+    }
+
+    /// All that [`park`](Self::park) does before it suspends, so that nothing of it is left to do:
+    /// for a fiber that is about to take a place in a line. There it is not given up, and no hook
+    /// waits for something else.
+    fn before_wait(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+        self.yield_point(fiber)?;
+        while let Some(hook) = fiber.take_hook() {
+            hook();
+            self.yield_point(fiber)?;
+        }
+        Ok(())
     }
 
     /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
@@ -445,6 +476,8 @@ impl Shard {
         // If a timed wait ends by this, its time is no concern of the waits that follow.
         fiber.wake_at.set(Tick::NEVER);
         if raises <= RAISES_MAX {
+            // The frames that it may point into are about to go.
+            fiber.wait.set(Wait::Nothing);
             self.note(|| match reason {
                 Reason::Cancelled => "unwinds: cancelled".to_owned(),
                 Reason::Expired(_) => "unwinds: past its deadline".to_owned(),
@@ -455,6 +488,7 @@ impl Shard {
             return Err(Unwinding);
         }
         self.before_give_up(fiber);
+        Self::leave_line(fiber);
         // SAFETY: the callers of `yield_point` pass the running fiber, so this is its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Abandoned) };
         unreachable!("an abandoned fiber was resumed");

@@ -38,7 +38,7 @@ use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_dump};
 pub(crate) use tick::Tick;
 pub(crate) use unwind::Frame;
-pub(crate) use wait::{CallName, Lock, LockWait, Wait};
+pub(crate) use wait::{CallName, LineWait, Standing, Wait};
 
 new_key_type! {
     /// A fiber's place in its shard's table; never reused for another fiber.
@@ -294,6 +294,10 @@ impl FiberCell {
     /// One of those things that are to be done before the fiber next waits; the newest comes first.
     pub(crate) fn take_hook(&self) -> Option<Rc<dyn Fn()>> {
         self.rare().and_then(|rare| rare.before_park.borrow_mut().pop())
+    }
+
+    pub(crate) fn has_hook(&self) -> bool {
+        self.rare().is_some_and(|rare| !rare.before_park.borrow().is_empty())
     }
 
     pub(crate) fn rare_mut(&self) -> &Rare {
