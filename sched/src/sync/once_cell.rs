@@ -66,8 +66,9 @@ impl<T> OnceCell<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point if somebody else is making the value; and whatever `initialiser` does, which
-    /// runs on the caller's fiber. Not one if the value is there.
+    /// Not a yield point if the value is there. Otherwise it is one: it waits if somebody else is
+    /// making the value, and lets others run now and then even if not; and `initialiser`, which
+    /// runs on the caller's fiber, may be one.
     ///
     /// # Cancellation
     ///
@@ -168,8 +169,8 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Waits until nobody else makes the value. Lets the next one in when what it returns is dropped:
-    /// when the value is made, or its maker unwinds.
+    /// Waits until nobody else makes the value. What it returns lets the next one in when it is
+    /// dropped: when the value is made, or its maker unwinds.
     fn make(&self) -> Result<Held<'_>, Unwinding> {
         // Certain, as it is not of a lock: what lets the next one in is in this fiber's frames, and
         // cannot have moved to another.
