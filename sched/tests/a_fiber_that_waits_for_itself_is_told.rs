@@ -1,6 +1,6 @@
-//! A fiber that asks for what it holds itself waits, and that is reported by its name: the guard may
-//! have moved to another fiber, and then it gets what it asks for. Only where that is impossible does
-//! it panic.
+//! A fiber that asks for what it holds itself waits, and that is reported by its name: the guard
+//! may have moved to another fiber, and then it gets what it asks for. Only where that is
+//! impossible does it panic.
 
 mod common;
 

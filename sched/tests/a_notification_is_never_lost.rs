@@ -1,5 +1,5 @@
-//! Who waits for a condition is notified in turn, and one that is cancelled passes it on; however its
-//! wait ends, it holds the lock.
+//! Who waits for a condition is notified in turn, and one that is cancelled passes it on; however
+//! its wait ends, it holds the lock.
 
 mod common;
 

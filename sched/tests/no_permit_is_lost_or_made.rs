@@ -1,5 +1,5 @@
-//! Whatever fibers acquire, release and are cancelled or given up in between: a semaphore does what a
-//! counter and a queue do.
+//! Whatever fibers acquire, release and are cancelled or given up in between: a semaphore does what
+//! a counter and a queue do.
 
 mod common;
 

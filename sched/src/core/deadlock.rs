@@ -7,10 +7,10 @@
 //! - **Joins alone, outside of scopes and without a deadline**: each handle is consumed by the join
 //!   that waits, so nobody else can cancel any of them, and nothing but the end of the shard opens
 //!   the circle. The caller panics with the names of all.
-//! - **Everything else**: another fiber may cancel one of them, a deadline may pass, and a guard may
-//!   have moved to a fiber that is about to drop it, which nobody can see. So nothing is done but to
-//!   look again, twice, when the monitor has the shard keep house. A circle that is still there is
-//!   reported, once; until then, and after it, the listing tells who waits for whom.
+//! - **Everything else**: another fiber may cancel one of them, a deadline may pass, and a guard
+//!   may have moved to a fiber that is about to drop it, which nobody can see. So nothing is done
+//!   but to look again, twice, when the monitor has the shard keep house. A circle that is still
+//!   there is reported, once; until then, and after it, the listing tells who waits for whom.
 //!
 //! Circles over several shards are not found, and neither are those through channels, where anybody
 //! may come and send.

@@ -63,8 +63,9 @@ impl Condvar {
     ///
     /// A fiber that is cancelled or passes its deadline in here takes the lock again first, as
     /// after every other end of the wait, and unwinds then: its destructors find the guard as it
-    /// was. Neither a cancel nor a deadline ends that wait for the lock, so the fiber ends no sooner
-    /// than whoever holds it lets go. A notification that the fiber had got goes to the next.
+    /// was. Neither a cancel nor a deadline ends that wait for the lock, so the fiber ends no
+    /// sooner than whoever holds it lets go. A notification that the fiber had got goes to the
+    /// next.
     ///
     /// # Errors
     ///

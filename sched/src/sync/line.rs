@@ -16,7 +16,8 @@
 //!
 //! A waiter that unwinds leaves from wherever it is: the drop of its [`Place`] sees to that. For a
 //! fiber that is given up, and whose destructors never run, the scheduler does it: the fiber's
-//! [`Wait`](crate::fiber::Wait) says how. Tickets ascend in both queues, so a search takes logarithmic time.
+//! [`Wait`](crate::fiber::Wait) says how. Tickets ascend in both queues, so a search takes
+//! logarithmic time.
 
 use std::collections::VecDeque;
 use std::mem;

@@ -1,8 +1,8 @@
 //! Who holds a lock.
 //!
 //! Kept with each lock that lets in one at a time, under the lock's own short lock, from the moment
-//! it is taken or handed over: so the listing tells who took what another one waits for. A guard that
-//! moves to another fiber of its thread still counts as its first owner's.
+//! it is taken or handed over: so the listing tells who took what another one waits for. A guard
+//! that moves to another fiber of its thread still counts as its first owner's.
 
 use crate::core;
 use crate::fiber::FiberKey;
