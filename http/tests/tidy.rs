@@ -27,7 +27,7 @@ const UNSAFE: [&str; 20] = [
     "sched/src/fiber/stack.rs",
     "sched/src/fiber/switch.rs",
     "sched/src/fiber/wait.rs",
-    "sched/src/sync/gate.rs",
+    "sched/src/sync/waiter.rs",
     "sched/src/watch/linux.rs",
     "sched/tests/a_shard_asks_for_no_endless_wait.rs",
     "sched/tests/a_stack_overflow_is_told.rs",

@@ -247,6 +247,13 @@ fn a_message_that_uses_its_channel_when_it_is_dropped_does_not_block_it() {
     on_a_shard(|| {
         let (sender, receiver) = mpsc::channel(1);
         assert!(sender.send(Echo(Some(sender.clone()))).is_ok());
+        // One that waits, and whose message is dropped with its frame.
+        let waiter = sched::spawn({
+            let sender = sender.clone();
+            move || drop(sender.send(Echo(Some(sender.clone()))))
+        });
+        settle();
         drop(receiver);
+        waiter.join().unwrap();
     });
 }

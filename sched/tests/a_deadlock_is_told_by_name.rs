@@ -1,5 +1,7 @@
-//! Fibers that wait for each other's locks and ends in a circle hear of it, by name.
+//! Fibers that wait for each other's locks and ends in a circle are reported by name if that lasts;
+//! none of them panics for it, since something may open the circle.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,17 +10,10 @@ use straightline_sched::{self as sched, Builder, FiberState, JoinHandle};
 
 mod common;
 
-use common::run;
+use common::{reported_circle, run, turns};
 
 fn named<T: 'static>(name: &str, body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     Builder::new().name(name).spawn(body).expect("there are stacks")
-}
-
-/// The message of a fiber that panicked.
-fn message(fiber: JoinHandle<()>) -> String {
-    let error = fiber.join().expect_err("it panics");
-    assert!(error.is_panic(), "{error}");
-    error.to_string()
 }
 
 /// Locks `first`, lets the others run, then locks `second`.
@@ -31,54 +26,105 @@ fn locker(first: &Rc<Mutex<()>>, second: &Rc<Mutex<()>>) -> impl FnOnce() + use<
     }
 }
 
+fn two_mutexes() -> (Rc<Mutex<()>>, Rc<Mutex<()>>) {
+    (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())))
+}
+
 #[test]
 fn two_that_lock_in_opposite_orders() {
-    run(|| {
-        let (a, b) = (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())));
-        let ann = named("ann", locker(&a, &b));
-        let bob = named("bob", locker(&b, &a));
-        let text = message(bob);
-        assert!(text.contains("deadlock: fiber `bob`"), "{text}");
-        assert!(text.contains("for fiber `ann`"), "{text}");
-        ann.join().expect("the other one's unwinding has released its lock");
+    let text = reported_circle(|| {
+        let (a, b) = two_mutexes();
+        vec![named("ann", locker(&a, &b)), named("bob", locker(&b, &a))]
     });
+    assert!(text.starts_with("deadlock: fibers wait for each other in a circle"), "{text}");
+    assert!(text.contains("Mutex::lock, taken by fiber `ann`"), "{text}");
+    assert!(text.contains("Mutex::lock, taken by fiber `bob`"), "{text}");
 }
 
 #[test]
 fn three_in_a_circle_of_locks() {
-    run(|| {
+    let text = reported_circle(|| {
         let [a, b, c] = [(); 3].map(|()| Rc::new(Mutex::new(())));
-        let ann = named("ann", locker(&a, &b));
-        let bob = named("bob", locker(&b, &c));
-        let cat = named("cat", locker(&c, &a));
-        let text = message(cat);
-        for name in ["ann", "bob", "cat"] {
-            assert!(text.contains(&format!("fiber `{name}`")), "{text}");
-        }
-        ann.join().expect("it gets its locks");
-        bob.join().expect("it gets its locks");
+        vec![
+            named("ann", locker(&a, &b)),
+            named("bob", locker(&b, &c)),
+            named("cat", locker(&c, &a)),
+        ]
     });
+    for name in ["ann", "bob", "cat"] {
+        assert!(text.contains(&format!("taken by fiber `{name}`")), "{text}");
+    }
 }
 
 #[test]
 fn a_join_of_whoever_waits_for_the_own_lock() {
-    run(|| {
+    let text = reported_circle(|| {
         let lock = Rc::new(Mutex::new(()));
-        let joiner = named("joiner", {
-            let lock = Rc::clone(&lock);
-            move || {
-                let _held = lock.lock().expect("it does not unwind");
-                let waiter = named("waiter", {
-                    let lock = Rc::clone(&lock);
-                    move || drop(lock.lock())
+        vec![named("joiner", move || {
+            let _held = lock.lock().expect("it does not unwind");
+            let waiter = named("waiter", {
+                let lock = Rc::clone(&lock);
+                move || drop(lock.lock())
+            });
+            sched::yield_now();
+            let _ = waiter.join();
+        })]
+    });
+    assert!(text.contains("the end of fiber `waiter`"), "{text}");
+    assert!(text.contains("Mutex::lock, taken by fiber `joiner`"), "{text}");
+}
+
+/// Fibers of a scope: it could cancel them, so they do not panic.
+#[test]
+fn joins_in_a_scope() {
+    let text = reported_circle(|| {
+        vec![named("parent", || {
+            let own = RefCell::new(None);
+            sched::scope(|s| {
+                let child = Builder::new().name("child").spawn_scoped(s, || {
+                    let own: JoinHandle<()> = own.take().expect("it is there");
+                    let _ = own.join();
                 });
-                sched::yield_now();
-                let _ = waiter.join();
-            }
+                own.replace(Some(child.expect("there are stacks")));
+                sched::park();
+            });
+        })]
+    });
+    assert!(text.starts_with("deadlock: a fiber waits for what it took itself"), "{text}");
+    assert!(text.contains("the end of fiber `child`"), "{text}");
+}
+
+#[test]
+fn a_circle_that_a_supervisor_opens_goes_on() {
+    run(|| {
+        let (a, b) = two_mutexes();
+        let (ann, bob) = (named("ann", locker(&a, &b)), named("bob", locker(&b, &a)));
+        turns(3);
+        assert!(!ann.is_finished() && !bob.is_finished());
+        bob.cancel();
+        assert!(bob.join().expect_err("it was cancelled").is_cancelled());
+        ann.join().expect("it gets its locks");
+    });
+}
+
+/// As far as anybody can see, each waits for the other's lock.
+#[test]
+fn a_circle_that_a_guard_in_other_hands_opens_goes_on() {
+    run(|| {
+        let (a, b) = two_mutexes();
+        sched::scope(|s| {
+            let guard = a.lock().expect("it does not unwind");
+            s.spawn(|| {
+                let _b = b.lock().expect("it does not unwind");
+                drop(a.lock().expect("it does not unwind"));
+            });
+            sched::yield_now();
+            s.spawn(move || {
+                turns(3);
+                drop(guard);
+            });
+            drop(b.lock().expect("it does not unwind"));
         });
-        let text = message(joiner);
-        assert!(text.contains("JoinHandle::join for fiber `waiter`"), "{text}");
-        assert!(text.contains("Mutex::lock for fiber `joiner`"), "{text}");
     });
 }
 
@@ -136,7 +182,7 @@ fn the_listing_tells_who_holds_the_lock() {
         let FiberState::Waiting(what) = &state.expect("it waits").state else {
             panic!("it waits");
         };
-        assert!(what.starts_with("Mutex::lock, held by fiber `holder`"), "{what}");
+        assert!(what.starts_with("Mutex::lock, taken by fiber `holder`"), "{what}");
         holder.fiber().unpark();
         holder.join().expect("it returns");
         waiter.join().expect("it returns");

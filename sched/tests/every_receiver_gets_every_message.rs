@@ -155,3 +155,52 @@ fn fibers_that_share_a_receiver_share_its_messages() {
         assert_eq!(messages, [0, 1, 2]);
     });
 }
+
+/// A message that uses its channel whenever it is cloned or dropped.
+struct Echo {
+    sender: broadcast::Sender<Echo>,
+    is_last: bool,
+}
+
+impl Echo {
+    fn use_channel(&self) {
+        if !self.is_last {
+            assert!(self.sender.receiver_count() < 3);
+            let _ = self.sender.send(Self { sender: self.sender.clone(), is_last: true });
+        }
+    }
+}
+
+impl Clone for Echo {
+    fn clone(&self) -> Self {
+        self.use_channel();
+        Self { sender: self.sender.clone(), is_last: true }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.use_channel();
+    }
+}
+
+/// If any of them ran under the channel's lock, that would block the thread for ever.
+#[test]
+fn messages_may_use_their_channel_when_they_are_cloned_or_dropped() {
+    on_a_shard(|| {
+        let (sender, first) = broadcast::channel(2);
+        let second = sender.subscribe();
+        let send = || {
+            let sent = sender.send(Echo { sender: sender.clone(), is_last: false });
+            assert!(sent.is_ok());
+        };
+        send();
+        drop(first.recv()); // a clone
+        drop(second.recv()); // the message itself
+        (0..4).for_each(|_| send()); // pushes others out
+        drop(second);
+        send();
+        drop(first); // with what it has not seen
+        assert!(sender.send(Echo { sender: sender.clone(), is_last: false }).is_err());
+    });
+}

@@ -161,3 +161,114 @@ fn a_section_that_is_not_cancelled_is_not_ended_either() {
         assert!(committed);
     });
 }
+
+#[test]
+fn a_lease_that_is_held_again_has_an_end_for_each_hold() {
+    simulated(|| {
+        let lease = Lease::new();
+        let begin = sched::now();
+        let outer = lease.hold(ms(100), || {
+            assert_eq!(lease.hold(ms(10), sched::park), Err(DeadlineExceeded));
+            sched::sleep(ms(50)); // the outer one has its own time
+            assert_eq!(lease.hold(ms(10), || "in time"), Ok("in time"));
+            assert!(sched::remaining().is_some_and(|left| left > ms(39) && left < ms(41)));
+            // And is not longer for the sake of an inner one.
+            let _ = lease.hold(ms(1_000), sched::park);
+            unreachable!("the outer one's end is not the inner one's");
+        });
+        assert_eq!(outer, Err::<(), _>(DeadlineExceeded));
+        let took = sched::now() - begin;
+        assert!(took >= ms(100) && took < ms(101), "{took:?}");
+        assert_eq!(sched::remaining(), None);
+        assert_eq!(lease.hold(ms(10), sched::park), Err(DeadlineExceeded));
+    });
+}
+
+#[test]
+fn a_renewal_is_for_all_who_hold_the_lease() {
+    simulated(|| {
+        let lease = Lease::new();
+        let held = lease.hold(ms(10), || {
+            let inner = lease.hold(ms(10), || {
+                for _ in 0..20 {
+                    sched::sleep(ms(9));
+                    lease.renew(ms(10));
+                }
+                "done"
+            });
+            sched::sleep(ms(5));
+            inner
+        });
+        assert_eq!(held, Ok(Ok("done")));
+    });
+}
+
+#[test]
+fn a_child_may_hold_its_parents_lease() {
+    simulated(|| {
+        let lease = Lease::new();
+        let begin = sched::now();
+        let held = lease.hold(ms(100), || {
+            sched::scope(|scope| {
+                let child = scope.spawn(|| {
+                    let own = lease.hold(ms(10), sched::park);
+                    (own, sched::now() - begin)
+                });
+                let (own, after) = child.join().expect("it is not unwound as a whole");
+                assert_eq!(own, Err(DeadlineExceeded));
+                assert!(after < ms(11), "{after:?}");
+                // The parent's end is the child's too, and the parent catches it.
+                scope.spawn(|| {
+                    let _ = lease.hold(ms(1_000), sched::park);
+                    unreachable!("the parent's end is not the child's to catch");
+                });
+                sched::park();
+            });
+        });
+        assert_eq!(held, Err(DeadlineExceeded));
+        let took = sched::now() - begin;
+        assert!(took >= ms(100) && took < ms(101), "{took:?}");
+    });
+}
+
+#[test]
+fn a_lease_ends_for_all_who_hold_it() {
+    simulated(|| {
+        let lease = Lease::new();
+        let fibers: Vec<_> = (0..3)
+            .map(|_| {
+                let lease = lease.clone();
+                sched::spawn(move || lease.hold(ms(1_000), || lease.hold(ms(2_000), sched::park)))
+            })
+            .collect();
+        sched::sleep(ms(1));
+        let begin = sched::now();
+        lease.end();
+        for fiber in fibers {
+            assert_eq!(fiber.join().expect("it is caught"), Err(DeadlineExceeded));
+        }
+        assert!(sched::now() - begin < ms(1));
+    });
+}
+
+/// Each round begins a hold of its own, and swallows the end of the one around it.
+#[test]
+fn an_outer_end_that_is_swallowed_is_counted_through_inner_holds() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        sim::run(1, move || {
+            let fiber = sched::spawn(|| {
+                let (outer, inner) = (Lease::new(), Lease::new());
+                let _ = outer.hold(ms(10), || {
+                    loop {
+                        let hold = || inner.hold(ms(1_000), || sched::sleep(ms(100)));
+                        let _ = catch_unwind(AssertUnwindSafe(hold));
+                    }
+                });
+            });
+            tell.send(fiber.join().is_err_and(|error| error.is_cancelled()))
+        })
+    });
+    let is_given_up = told.recv_timeout(Duration::from_secs(60));
+    assert_eq!(is_given_up, Ok(true), "it is given up in the end");
+}

@@ -1,16 +1,17 @@
-//! Whatever fibers acquire, release and are cancelled in between: a semaphore does what a counter
-//! and a queue do.
+//! Whatever fibers acquire, release and are cancelled or given up in between: a semaphore does what
+//! a counter and a queue do.
 
 mod common;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use common::{on_a_shard, settle};
+use common::{brittle, on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
-    self as sched, JoinHandle,
+    self as sched, JoinHandle, Lease,
     sync::{AcquireError, Event, Semaphore, TryAcquireError},
 };
 
@@ -72,6 +73,7 @@ struct Asking {
     need: usize,
     handle: JoinHandle<()>,
     release: Rc<Event>,
+    lease: Lease,
 }
 
 impl Real {
@@ -82,7 +84,7 @@ impl Real {
 
     fn apply(&mut self, (kind, amount): Operation) {
         let pick = usize::from(amount);
-        match kind % 5 {
+        match kind % 6 {
             0 | 1 => self.ask(pick % (PERMITS + 2)),
             2 => {
                 let held = self.holders();
@@ -93,6 +95,12 @@ impl Real {
             3 => {
                 if let Some(fiber) = self.fibers.get(pick % self.fibers.len().max(1)) {
                     fiber.handle.cancel();
+                }
+            }
+            4 => {
+                let waiting = self.pending();
+                if let Some(fiber) = waiting.get(pick % waiting.len().max(1)) {
+                    fiber.lease.end(); // it is given up where it waits
                 }
             }
             _ => {
@@ -111,17 +119,20 @@ impl Real {
             }
         }
         let (name, release) = (self.fibers.len(), Rc::new(Event::new()));
+        let lease = Lease::new();
         let handle = sched::spawn({
             let (semaphore, holders) = (Rc::clone(&self.semaphore), Rc::clone(&self.holders));
-            let release = Rc::clone(&release);
+            let (release, lease) = (Rc::clone(&release), lease.clone());
             move || {
-                let _permit = semaphore.acquire(need).expect("it may wait");
-                holders.borrow_mut().push((name, need));
-                let _held = Held(holders, name);
-                release.wait().expect("it may wait");
+                brittle(&lease, || {
+                    let _permit = semaphore.acquire(need).expect("it may wait");
+                    holders.borrow_mut().push((name, need));
+                    let _held = Held(holders, name);
+                    release.wait().expect("it may wait");
+                });
             }
         });
-        self.fibers.push(Asking { name, need, handle, release });
+        self.fibers.push(Asking { name, need, handle, release, lease });
     }
 
     fn holders(&self) -> Vec<(usize, usize)> {
@@ -155,7 +166,7 @@ impl Model {
 
     fn apply(&mut self, (kind, amount): Operation) {
         let pick = usize::from(amount);
-        match kind % 5 {
+        match kind % 6 {
             0 | 1 => {
                 self.waiting.push_back((self.asked, pick % (PERMITS + 2)));
                 self.asked += 1;
@@ -172,6 +183,11 @@ impl Model {
                 let holds = |holder: &(usize, usize)| holder.0 == name;
                 if let Some(position) = self.holders.iter().position(holds) {
                     self.free += self.holders.remove(position).1;
+                }
+            }
+            4 => {
+                if !self.waiting.is_empty() {
+                    self.waiting.remove(pick % self.waiting.len());
                 }
             }
             _ => self.free += 1,
@@ -217,6 +233,21 @@ fn a_close_turns_everybody_away() {
         assert_eq!(semaphore.available_permits(), 1);
         assert_eq!(semaphore.acquire(1).unwrap_err(), AcquireError::Closed);
     });
+}
+
+/// Too many permits are refused where they are made, and not where one comes back: that may be in a
+/// destructor.
+#[test]
+fn there_are_never_too_many_permits() {
+    let semaphore = Semaphore::new(usize::MAX);
+    let permit = semaphore.try_acquire(1).unwrap();
+    let added = catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(1)));
+    assert!(added.is_err());
+    drop(permit);
+    assert_eq!(semaphore.available_permits(), usize::MAX);
+    semaphore.try_acquire(5).unwrap().forget();
+    semaphore.add_permits(5);
+    assert_eq!(semaphore.available_permits(), usize::MAX);
 }
 
 #[test]

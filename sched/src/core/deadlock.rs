@@ -1,77 +1,116 @@
-//! Fibers that wait for each other in a circle: found by the one that would close it.
+//! Fibers that wait for each other in a circle.
 //!
-//! Two waits have exactly one fiber that can end them: a join has its target, and a lock has its
-//! holder. Before a fiber begins such a wait, the chain of them is followed from that fiber. If it
-//! comes back to the caller, nothing can ever end it, and the caller panics with the names of all.
-//! It is certain: a fiber in the chain that is cancelled, or has a deadline, will leave by itself,
-//! and then nothing is said. Circles over several shards are not found, and neither are those
-//! through channels, where anybody may come and send.
+//! Two waits have one fiber that is to end them: a join has its target, and a lock has the fiber
+//! that took it. Where such a wait begins, the chain of them is followed from that fiber; if it
+//! comes back to the caller, the circle is closed. What follows depends on what is certain:
+//!
+//! - **Joins alone, outside of scopes and without a deadline**: each handle is consumed by the join
+//!   that waits, so nobody else can cancel any of them, and nothing but the end of the shard opens
+//!   the circle. The caller panics with the names of all.
+//! - **Everything else**: another fiber may cancel one of them, a deadline may pass, and a guard
+//!   may have moved to a fiber that is about to drop it, which nobody can see. So nothing is done
+//!   but to look again, twice, when the monitor has the shard keep house. A circle that is still
+//!   there is reported, once; until then, and after it, the listing tells who waits for whom.
+//!
+//! Circles over several shards are not found, and neither are those through channels, where anybody
+//! may come and send.
 //!
 //! What is left is found late: a shard that has been quiet for a while looks whether all of its
 //! fibers wait for something that only another fiber or thread can do. If the process has no other
 //! thread, nobody will.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 use std::rc::Rc;
 
-use super::inspect::Label;
+use super::inspect::{FiberInfo, Label};
 use super::local;
 use super::report::Report;
 use super::shard::Shard;
 use super::source_state::SourceState;
-use crate::fiber::{CallName, FiberCell, FiberKey, Tick, Wait};
+use crate::fiber::{FiberCell, FiberKey, Tick, Wait};
 use crate::watch;
 
-/// The message of the panic, if the calling fiber must not wait for a lock that `holder` has: the
-/// number of a shard, and a fiber there.
-pub(crate) fn lock_deadlock(call: CallName, holder: (u64, FiberKey)) -> Option<String> {
-    local::try_with(|shard| {
-        let (shard_id, key) = holder;
-        if shard_id != shard.id {
-            return None;
-        }
-        shard.deadlock(&*shard.try_current()?, key, call)
-    })
-    .flatten()
+/// The fibers that closed a circle and may wait there still, and what was done about it.
+pub(super) type Circles = BTreeMap<FiberKey, Circle>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Circle {
+    Closed,
+    /// It was there when the shard last kept house.
+    Seen,
+    Told,
 }
 
-/// Whether that fiber, of that shard, is one of the caller's shard and waits for a lock or a join
-/// itself: then [`lock_deadlock`] is worth a call.
-pub(crate) fn waits_in_chain((shard_id, key): (u64, FiberKey)) -> bool {
+/// Whether it may close a circle if the caller waits for a lock that this fiber, of that shard,
+/// has taken: then [`note_circle`] is worth a call.
+pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
     local::try_with(|shard| {
+        if shard.id != shard_id {
+            return false;
+        }
         let fibers = shard.fibers.borrow();
-        let holder = fibers.get(key).filter(|_| shard.id == shard_id);
-        // One that is queued has just been handed what it waited for, as a lock's next holder is.
-        holder.is_some_and(|holder| {
-            !holder.queued.get() && matches!(holder.wait.get(), Wait::End(_) | Wait::Lock(_))
-        })
+        let Some(holder) = fibers.get(key) else { return false };
+        let waits = match holder.wait.get() {
+            // One that is queued has just been handed what it waited for, as a lock's next holder.
+            Wait::End(_) => !holder.queued.get(),
+            Wait::Line(line) => line.is_for_a_lock() && !holder.queued.get(),
+            _ => false,
+        };
+        waits || shard.try_current().is_some_and(|me| me.key == key)
     })
     .unwrap_or(false)
 }
 
+/// Notes a circle, if the calling fiber closes one by waiting for a lock that `holder` took.
+///
+/// Not to be called under a short lock: somebody in the chain may wait for the same one.
+pub(crate) fn note_circle((shard_id, holder): (u64, FiberKey)) {
+    local::try_with(|shard| {
+        let Some(me) = shard.try_current().filter(|_| shard.id == shard_id) else { return };
+        if shard.circle(&me, holder).is_some() {
+            shard.note_closed(&me);
+        }
+    });
+}
+
 impl Shard {
-    /// What is wrong with `me` beginning to wait for `first`, in `call`; `None` if nothing is known
-    /// to be.
-    pub(super) fn deadlock(
-        &self,
-        me: &FiberCell,
-        first: FiberKey,
-        call: CallName,
-    ) -> Option<String> {
-        if !self.is_circle(me, first) || std::thread::panicking() {
+    /// The message of the panic, if it is certain that the end of `target` never comes for `me`.
+    pub(super) fn endless_join(&self, me: &FiberCell, target: FiberKey) -> Option<String> {
+        let circle = self.circle(me, target)?;
+        if !circle.iter().all(|fiber| Self::is_bound(me, fiber)) || std::thread::panicking() {
+            self.note_closed(me);
             return None;
         }
         let mut text = format!("straightline: deadlock: {} would wait for ever", Label(me));
-        let (mut key, mut call) = (first, call);
-        loop {
-            let fiber = self.fibers.borrow().get(key).cloned()?;
+        for fiber in circle {
+            let which = if fiber.key == me.key { "" } else { ", which waits" };
             // Writing to a string cannot fail.
-            let _ = write!(text, "; in {call} for {}", Label(&fiber));
-            if fiber.key == me.key {
-                return Some(text);
-            }
-            text.push_str(", which waits");
-            (key, call) = self.next_in_chain(&fiber)?;
+            let _ = write!(text, "; in JoinHandle::join for {}{which}", Label(&fiber));
+        }
+        Some(text)
+    }
+
+    /// Reports the circles that last. Called now and then, between two fibers.
+    pub(super) fn tell_circles(&self) {
+        for (key, state) in self.circles.take() {
+            let fiber = self.fibers.borrow().get(key).cloned();
+            let Some(fiber) = fiber else { continue };
+            let state = match self.next_in_chain(&fiber).and_then(|key| self.circle(&fiber, key)) {
+                Some(_) if state == Circle::Closed => Circle::Seen,
+                Some(circle) => {
+                    if state == Circle::Seen {
+                        let circle = circle.iter().map(|fiber| FiberInfo::of(self, fiber));
+                        self.report(&Report::Circle(circle.collect()));
+                    }
+                    Circle::Told
+                }
+                // It looks again at what it waits for, and may go on waiting.
+                None if fiber.queued.get() => state,
+                None => continue,
+            };
+            self.circles.borrow_mut().insert(key, state);
         }
     }
 
@@ -80,7 +119,7 @@ impl Shard {
     pub(super) fn tell_if_stuck(&self) {
         let waits_inside = |fiber: &Rc<FiberCell>| {
             let wait = fiber.wait.get();
-            matches!(wait, Wait::End(_) | Wait::Lock(_) | Wait::Children | Wait::Call(_))
+            matches!(wait, Wait::End(_) | Wait::Line(_) | Wait::Children | Wait::Call(_))
         };
         if self.ready.borrow().is_empty()
             && self.timers.borrow().len() == 0
@@ -97,32 +136,51 @@ impl Shard {
         }
     }
 
-    fn is_circle(&self, me: &FiberCell, first: FiberKey) -> bool {
-        let mut key = first;
-        // There are no other circles, unless one had a way out when it was closed.
-        for _ in 0..CHAIN_MAX {
-            let Some(fiber) = self.fibers.borrow().get(key).cloned() else { return false };
-            let leaves = fiber.cancelled.get() || fiber.ends_at.get() != Tick::NEVER;
-            if leaves || fiber.queued.get() && fiber.key != me.key {
-                return false;
-            }
-            if fiber.key == me.key {
-                return true;
-            }
-            let Some((next, _)) = self.next_in_chain(&fiber) else { return false };
-            key = next;
+    fn note_closed(&self, me: &FiberCell) {
+        if let Entry::Vacant(entry) = self.circles.borrow_mut().entry(me.key) {
+            entry.insert(Circle::Closed);
         }
-        false
     }
 
-    /// The one fiber that can end this one's wait, and the call that waits; `None` if there is no
-    /// such one on this shard.
-    fn next_in_chain(&self, fiber: &FiberCell) -> Option<(FiberKey, CallName)> {
+    /// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first`
+    /// or is about to; `None` if the chain does not come back.
+    fn circle(&self, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<FiberCell>>> {
+        let (mut circle, mut key) = (Vec::new(), first);
+        // There may be another circle ahead, that `me` is not in.
+        while circle.len() < CHAIN_MAX {
+            let fiber = self.fibers.borrow().get(key).cloned()?;
+            let is_me = fiber.key == me.key;
+            if !is_me {
+                if fiber.queued.get() {
+                    return None;
+                }
+                key = self.next_in_chain(&fiber)?;
+            }
+            circle.push(fiber);
+            if is_me {
+                return Some(circle);
+            }
+        }
+        None
+    }
+
+    /// Whether a fiber of a circle that `me` closes by a join does nothing but join, and nobody can
+    /// end that: no fiber with its handle, no scope, no time.
+    fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
+        let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
+        joins
+            && fiber.birth.family.is_none()
+            && !fiber.cancelled.get()
+            && fiber.ends_at.get() == Tick::NEVER
+    }
+
+    /// The one fiber that is to end this one's wait; `None` if there is no such one on this shard.
+    fn next_in_chain(&self, fiber: &FiberCell) -> Option<FiberKey> {
         match fiber.wait.get() {
-            Wait::End(target) => Some((target, &"JoinHandle::join")),
-            Wait::Lock(lock) => {
-                let (shard_id, holder) = lock.holder()?;
-                (shard_id == self.id).then_some((holder, lock.call()))
+            Wait::End(target) => Some(target),
+            Wait::Line(line) => {
+                let (shard_id, holder) = line.holder()?;
+                (shard_id == self.id).then_some(holder)
             }
             _ => None,
         }
@@ -130,4 +188,4 @@ impl Shard {
 }
 
 /// Arbitrary; a chain of so many locks is no deadlock that a message would help with.
-const CHAIN_MAX: u32 = 1_000;
+const CHAIN_MAX: usize = 1_000;

@@ -4,10 +4,11 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::inspect::FiberInfo;
+use super::inspect::{FiberInfo, Label};
+use super::local;
 use super::report::Report;
 use super::shard::Shard;
-use crate::fiber::{Body, FiberCell, Tick};
+use crate::fiber::{Body, FiberCell, Tick, Wait, while_running};
 
 impl Shard {
     /// Ends every fiber that is left: each is cancelled, and has the time of [`END_GRACE`] to leave
@@ -66,6 +67,7 @@ impl Shard {
     pub(super) fn before_give_up(&self, fiber: &FiberCell) {
         self.counters.given_up.add(1);
         self.report(&Report::GivenUp(FiberInfo::of(self, fiber)));
+        self.given_up.borrow_mut().insert(fiber.key, Label(fiber).to_string());
         for child in self.fibers.borrow().values() {
             if let Some(family) = &child.birth.family
                 && std::ptr::eq(Rc::as_ptr(&family.parent), fiber)
@@ -89,6 +91,14 @@ impl Shard {
         false
     }
 
+    /// Takes back the place of a fiber that will never run again: what it was called for, or would
+    /// be, goes on to the next. It has to be the running one.
+    pub(super) fn leave_line(fiber: &FiberCell) {
+        if let Wait::Line(line) = fiber.wait.replace(Wait::Nothing) {
+            line.leave();
+        }
+    }
+
     /// Leaves a fiber's frames as they are for ever, and what they point into.
     pub(super) fn forget_body(body: Body) {
         mem::forget(body);
@@ -98,6 +108,7 @@ impl Shard {
         let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
         for fiber in left {
             self.before_give_up(&fiber);
+            while_running(&fiber, || Self::leave_line(&fiber));
             Self::forget_body(fiber.body.replace(Body::OVER));
             self.finish(&fiber);
         }
@@ -108,7 +119,10 @@ impl Drop for Shard {
     /// Only if the shard itself panicked are there fibers left. Their frames may borrow from each
     /// other, so they are not unwound in whatever order, but left as they are.
     fn drop(&mut self) {
-        for (_, fiber) in self.fibers.borrow_mut().drain() {
+        let left: Vec<_> = self.fibers.borrow_mut().drain().map(|(_, fiber)| fiber).collect();
+        for fiber in left {
+            let _entered = (!local::is_on_a_shard()).then(|| local::enter(self));
+            while_running(&fiber, || Self::leave_line(&fiber));
             if let Ok(mut body) = fiber.body.try_borrow_mut() {
                 Self::forget_body(mem::replace(&mut *body, Body::OVER));
             }

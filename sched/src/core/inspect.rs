@@ -222,15 +222,24 @@ impl Shard {
             },
             Wait::Children => "the fibers of its scope".into(),
             Wait::Call(call) => (*call).into(),
-            Wait::Lock(lock) => match lock.holder() {
-                Some((shard_id, key)) if shard_id == self.id => {
-                    match self.fibers.borrow().get(key) {
-                        Some(holder) => format!("{}, held by {}", lock.call(), Label(holder)),
-                        None => (*lock.call()).into(),
-                    }
-                }
-                _ => (*lock.call()).into(),
+            Wait::Line(line) => match line.holder() {
+                Some(holder) => format!("{}, {}", line.call(), self.describe_holder(holder)),
+                None => (*line.call()).into(),
             },
+        }
+    }
+
+    /// Who took a lock. Its guard may have moved to another fiber since, which does not show.
+    fn describe_holder(&self, (shard_id, key): (u64, FiberKey)) -> String {
+        if shard_id != self.id {
+            return "taken by a fiber of another shard".into();
+        }
+        if let Some(holder) = self.fibers.borrow().get(key) {
+            return format!("taken by {}", Label(holder));
+        }
+        match self.given_up.borrow().get(&key) {
+            Some(holder) => format!("taken by {holder}, which was given up"),
+            None => "taken by a fiber that has ended".into(),
         }
     }
 }

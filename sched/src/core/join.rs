@@ -114,7 +114,8 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// Where waiting could never end: the fiber joins the caller, through others or directly, and
-    /// none of them has a deadline. In a fiber that unwinds the wait is an error as always.
+    /// none of them has a deadline or belongs to a scope, which could cancel it. In a fiber that
+    /// unwinds the wait is an error as always.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -139,7 +140,7 @@ impl<T> JoinHandle<T> {
             }
             let waited = local::with(|shard| {
                 let joiner = shard.current();
-                if let Some(text) = shard.deadlock(&joiner, self.fiber.key, &"JoinHandle::join") {
+                if let Some(text) = shard.endless_join(&joiner, self.fiber.key) {
                     panic!("{text}");
                 }
                 self.fiber.joiner.set(Some(joiner));

@@ -2,11 +2,12 @@
 //!
 //! A [`deadline`](super::deadline()) bounds how long a piece of work may take in all. Where only
 //! standing still is to be bounded, whoever makes progress renews a lease instead. A fiber runs
-//! under one lease at most and shares it with the children of its scopes; a renewal is one store.
-//! Nobody is told of it: a fiber finds out when it believes that its time is over, see `is_over` in
-//! `park`.
+//! under the leases that it holds, one inside of the other, and shares them with the children of
+//! its scopes. Each hold is a *term*, with an end and a frame of its own, so that it catches what
+//! is its own; a renewal is one store for each hold, of which there nearly always is one. Nobody is
+//! told of it: a fiber finds out when it believes that its time is over, see `is_over` in `park`.
 
-use std::cell::Cell;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::deadline::DeadlineExceeded;
 use super::local;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberKey, Frame, Term, Tick};
+use crate::fiber::{FiberKey, Term, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
 ///
@@ -37,8 +38,9 @@ use crate::fiber::{Deadline, FiberKey, Frame, Term, Tick};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Lease {
+    /// The first hold's. Those of further holds, that begin while it lasts, are noted there.
     term: Rc<Term>,
 }
 
@@ -46,22 +48,17 @@ impl Lease {
     /// One that nothing runs under yet. Not a yield point.
     #[allow(clippy::new_without_default)] // a lease is no value
     pub fn new() -> Self {
-        Self {
-            term: Rc::new(Term {
-                until: Cell::new(Tick::NEVER),
-                frame: Cell::new(Frame::ROOT),
-                holder: Cell::default(),
-            }),
-        }
+        Self { term: Rc::new(Term::new()) }
     }
 
     /// Runs `body`, which has `duration` from the beginning of the turn (see [`now`](crate::now)),
     /// and as much longer as it is [renewed](Self::renew).
     ///
     /// What runs out is as with a [`deadline`](crate::deadline): `body` unwinds at its next yield
-    /// point, and so do the children of its scopes, which run under the same lease. Another lease
-    /// that is held inside counts instead of this one, but not for longer than this one had when
-    /// that began.
+    /// point, and so do the children of its scopes, which run under the same lease.
+    ///
+    /// Holds nest: of this lease or of another, in `body` or in a child of its scopes. Each has an
+    /// end of its own and catches that, and the ends of those around it hold as well.
     ///
     /// # Blocking
     ///
@@ -85,24 +82,29 @@ impl Lease {
     ) -> Result<T, DeadlineExceeded> {
         local::with(|shard| {
             let fiber = shard.current();
-            let frame = shard.next_frame();
-            self.term.until.set(shard.tick.get().saturating_add(duration));
-            self.term.frame.set(frame);
-            self.term.holder.set(fiber.key);
-            let outer = fiber.deadline.get();
-            let outer_term = fiber.term.replace(Some(Rc::clone(&self.term)));
-            let outer_raises = fiber.term_raises.replace(0);
-            if let Some(term) = &outer_term
-                && term.until.get() < outer.at
-            {
-                fiber.deadline.set(Deadline::new(term.until.get(), term.frame.get()));
+            let (frame, term) = (shard.next_frame(), self.free_term());
+            term.until.set(shard.tick.get().saturating_add(duration));
+            term.frame.set(frame);
+            term.holder.set(fiber.key);
+            let outer = fiber.term.replace(Some(Rc::clone(&term)));
+            // Those of an outer end that is swallowed go on to count.
+            let is_over = |outer: Option<&Rc<Term>>| {
+                outer.is_some_and(|outer| outer.end().0 <= shard.tick.get())
+            };
+            let raises = fiber.term_raises.get();
+            if !is_over(outer.as_ref()) {
+                fiber.term_raises.set(0);
             }
+            term.outer.replace(outer);
             shard.set_alarm(&fiber, fiber.renew_end());
             let outcome = catch_unwind(AssertUnwindSafe(body));
-            self.term.holder.set(FiberKey::default());
-            fiber.term.replace(outer_term);
-            fiber.term_raises.set(outer_raises);
-            shard.set_deadline(&fiber, outer);
+            let outer = term.outer.take();
+            if !is_over(outer.as_ref()) {
+                fiber.term_raises.set(raises);
+            }
+            fiber.term.replace(outer);
+            self.let_go(&term);
+            shard.set_alarm(&fiber, fiber.renew_end());
             match outcome {
                 Ok(value) => Ok(value),
                 Err(payload) if unwind::reason(&*payload) == Some(Reason::Expired(frame)) => {
@@ -137,12 +139,14 @@ impl Lease {
     /// ```
     pub fn end(&self) {
         local::with(|shard| {
-            self.term.until.set(Tick::from_nanos(0));
-            let holder = shard.fibers.borrow().get(self.term.holder.get()).cloned();
-            if let Some(holder) = holder {
-                holder.renew_end();
-                shard.wake(holder);
-            }
+            self.for_each_term(|term| {
+                term.until.set(Tick::from_nanos(0));
+                let holder = shard.fibers.borrow().get(term.holder.get()).cloned();
+                if let Some(holder) = holder {
+                    holder.renew_end();
+                    shard.wake(holder);
+                }
+            });
         });
     }
 
@@ -158,10 +162,41 @@ impl Lease {
     pub fn renew(&self, duration: Duration) {
         local::with(|shard| {
             let until = shard.tick.get().saturating_add(duration);
-            if until < self.term.until.replace(until) {
+            let mut is_shorter = false;
+            self.for_each_term(|term| is_shorter |= until < term.until.replace(until));
+            if is_shorter {
                 let fiber = shard.current();
                 shard.set_alarm(&fiber, fiber.renew_end());
             }
         });
+    }
+
+    /// One for a hold that begins.
+    fn free_term(&self) -> Rc<Term> {
+        if self.term.holder.get() == FiberKey::default() {
+            return Rc::clone(&self.term);
+        }
+        let term = Rc::new(Term::new());
+        self.term.further.borrow_mut().push(Rc::clone(&term));
+        term
+    }
+
+    /// The hold of that term is over.
+    fn let_go(&self, term: &Rc<Term>) {
+        term.holder.set(FiberKey::default());
+        if !Rc::ptr_eq(term, &self.term) {
+            self.term.further.borrow_mut().retain(|further| !Rc::ptr_eq(further, term));
+        }
+    }
+
+    fn for_each_term(&self, mut act: impl FnMut(&Term)) {
+        act(&self.term);
+        self.term.further.borrow().iter().for_each(|term| act(term));
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@
 //! request.
 
 mod before_park;
+mod checkpoint;
 mod counters;
 mod deadline;
 mod deadlock;
@@ -38,9 +39,11 @@ mod timer;
 mod tripwire;
 
 pub use before_park::{BeforePark, before_park};
+pub(crate) use checkpoint::{charge, try_checkpoint};
+pub use checkpoint::{checkpoint, poll_checkpoint};
 pub use counters::{Stats, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
-pub(crate) use deadlock::{lock_deadlock, waits_in_chain};
+pub(crate) use deadlock::{may_close_circle, note_circle};
 pub use fiber_local::{FiberLocal, with_own_locals};
 pub(crate) use inspect::label;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces, set_label};
@@ -48,12 +51,9 @@ pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
 pub(crate) use local::{enter, is_on_a_shard};
 pub use mailbox::{Handle, SpawnError};
-pub use park::{
-    Fiber, Unwinding, checkpoint, current, park, park_timeout, poll_checkpoint, wake_later,
-    yield_now,
-};
+pub use park::{Fiber, Unwinding, current, park, park_timeout, wake_later, yield_now};
 pub(crate) use park::{
-    current_id, try_checkpoint, try_current, try_park, try_park_until, try_yield_point,
+    current_id, has_hook, is_to_end, try_before_wait, try_current, try_park, try_park_until,
 };
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};

@@ -18,7 +18,6 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::inspect::label;
@@ -156,24 +155,27 @@ pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwin
         .flatten()
 }
 
-/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end.
-/// `None` where no fiber runs.
-pub(crate) fn try_yield_point() -> Option<Result<(), Unwinding>> {
-    local::try_with(|shard| shard.try_current().map(|fiber| shard.yield_point(&fiber))).flatten()
+/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end, and
+/// call the hooks of `before_park`. `None` where no fiber runs.
+pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
+    local::try_with(|shard| shard.try_current().map(|fiber| shard.before_wait(&fiber))).flatten()
 }
 
-/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
-/// runs.
-pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
+/// Whether something is to be done before the calling fiber waits, see [`try_before_wait`].
+pub(crate) fn has_hook() -> bool {
+    tell_running(FiberCell::has_hook) == Some(true)
+}
+
+/// Whether the calling fiber's next yield point raises.
+pub(crate) fn is_to_end() -> bool {
     local::try_with(|shard| {
-        let fiber = shard.try_current()?;
-        if !shard.is_share_spent() {
-            return Some(shard.yield_point(&fiber));
-        }
-        shard.wake(fiber);
-        Some(shard.park(Wait::Turn))
+        let is_over = |fiber: &FiberCell| {
+            fiber.cancelled.get() && fiber.masked.get() == 0
+                || fiber.renew_end() <= shard.tick.get()
+        };
+        tell_running(is_over) == Some(true)
     })
-    .flatten()
+    .unwrap_or(false)
 }
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.
@@ -324,75 +326,6 @@ pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
 }
 
-/// For loops that compute for long: yields if the fiber has had the thread for its share.
-///
-/// That is after 128 calls, or when the turn has lasted for a millisecond, which is looked at every
-/// 16 calls. A call that does not yield takes 2 ns. Sockets and channels call it too, for each
-/// operation that succeeded without waiting, so that a peer that always has something ready cannot
-/// keep the thread.
-///
-/// # Blocking
-///
-/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds.
-///
-/// # Cancellation
-///
-/// A cancel or a deadline is raised when it yields.
-///
-/// # Panics
-///
-/// On a thread that runs no shard.
-///
-/// ```
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     for _ in 0..1_000 {
-///         sched::checkpoint(); // other fibers run in between
-///     }
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn checkpoint() {
-    local::with(|shard| {
-        if shard.is_share_spent() {
-            shard.wake(shard.current());
-            // An unwinding fiber does not wait.
-            let _ = shard.park(Wait::Turn);
-        }
-    });
-}
-
-/// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
-/// itself. A poll must not wait on its own: others may need what its caller holds.
-///
-/// Not a yield point.
-///
-/// # Panics
-///
-/// On a thread that runs no shard.
-///
-/// ```
-/// use std::future::poll_fn;
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     sched::block_on(async {
-///         for _ in 0..1_000 {
-///             poll_fn(sched::poll_checkpoint).await; // other fibers run in between
-///         }
-///     })
-/// })?.unwrap();
-/// # std::io::Result::Ok(())
-/// ```
-pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
-    if local::with(Shard::is_share_spent) {
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
-    }
-    Poll::Ready(())
-}
-
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
@@ -401,7 +334,7 @@ impl Shard {
 
     /// As [`park`](Self::park); `fiber` is the running one.
     #[inline]
-    fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
+    pub(super) fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
         self.yield_point(fiber)?;
         if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
@@ -413,8 +346,22 @@ impl Shard {
         fiber.since.set(self.tick.get());
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
+        // It waits until this is passed: if it is given up here, it leaves the line it stands in.
+        let may_go_on = self.yield_point(fiber);
         fiber.wait.set(Wait::Nothing);
-        self.yield_point(fiber)
+        may_go_on
+    }
+
+    /// All that [`park`](Self::park) does before it suspends, so that nothing of it is left to do:
+    /// for a fiber that is about to take a place in a line. There it is not given up, and no hook
+    /// waits for something else.
+    fn before_wait(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+        self.yield_point(fiber)?;
+        while let Some(hook) = fiber.take_hook() {
+            hook();
+            self.yield_point(fiber)?;
+        }
+        Ok(())
     }
 
     /// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
@@ -434,21 +381,6 @@ impl Shard {
 
     pub(super) fn handle_to(&self, fiber: &FiberCell) -> Fiber {
         Fiber { shard_id: self.id, key: fiber.key, mailbox: Arc::clone(&self.mailbox) }
-    }
-
-    /// Counts one operation, and returns whether the fiber has had the thread for its share.
-    fn is_share_spent(&self) -> bool {
-        let left = self.budget.get();
-        let spent = left == 0
-            || left % CLOCK_EVERY == 1
-                && self.clock().saturating_since(self.tick.get()) > SLICE_MAX;
-        if spent {
-            // The turn's clock is what a deadline is compared with.
-            self.tick.set(self.clock());
-        } else {
-            self.budget.set(left - 1);
-        }
-        spent
     }
 
     /// The fiber that runs now.
@@ -503,7 +435,7 @@ impl Shard {
 impl Shard {
     /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
     #[inline]
-    fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
+    pub(super) fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
         if std::thread::panicking() {
             return Err(Unwinding);
         }
@@ -532,7 +464,7 @@ impl Shard {
             self.set_alarm(fiber, end);
             return Ok(());
         }
-        let frame = fiber.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.frame.get());
+        let frame = fiber.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.end().1);
         let raises = fiber.term_raises.get() + 1;
         fiber.term_raises.set(raises);
         self.raise(fiber, Reason::Expired(frame), raises)
@@ -544,6 +476,8 @@ impl Shard {
         // If a timed wait ends by this, its time is no concern of the waits that follow.
         fiber.wake_at.set(Tick::NEVER);
         if raises <= RAISES_MAX {
+            // The frames that it may point into are about to go.
+            fiber.wait.set(Wait::Nothing);
             self.note(|| match reason {
                 Reason::Cancelled => "unwinds: cancelled".to_owned(),
                 Reason::Expired(_) => "unwinds: past its deadline".to_owned(),
@@ -554,6 +488,7 @@ impl Shard {
             return Err(Unwinding);
         }
         self.before_give_up(fiber);
+        Self::leave_line(fiber);
         // SAFETY: the callers of `yield_point` pass the running fiber, so this is its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Abandoned) };
         unreachable!("an abandoned fiber was resumed");
@@ -574,10 +509,6 @@ impl fmt::Display for Unwinding {
 
 impl std::error::Error for Unwinding {}
 
-/// How many operations may succeed in a row before the fiber yields. Arbitrary: at about 1 µs an
-/// operation it keeps the others waiting for a tenth of a millisecond.
-pub(crate) const BUDGET: u32 = 128;
-
 /// How often one cancel, or one deadline, is raised. Two or three levels of `catch_unwind` are
 /// plausible in honest code; a loop around one is not.
 const RAISES_MAX: u16 = 4;
@@ -585,10 +516,3 @@ const RAISES_MAX: u16 = 4;
 /// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
 /// does not would spin for ever.
 const FAILURES_MAX: u16 = 64;
-
-/// Every so many operations without a wait the clock is looked at.
-const CLOCK_EVERY: u32 = 16;
-
-/// How long a turn may last before a fiber that calls `checkpoint` lets the others in. Arbitrary:
-/// below what a client notices, far above the 30 ns of a look at the clock.
-const SLICE_MAX: Duration = Duration::from_millis(1);

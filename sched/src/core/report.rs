@@ -24,6 +24,11 @@ pub enum Report {
     Stalled(Stall),
     /// It still does, after [`Config::stuck_limit`](crate::Config).
     Stuck(Stall),
+    /// Each of these fibers waits for the next one, and the last for the first: for its end, or for
+    /// a lock that it took. That has lasted for a while, and goes on until one of them is cancelled
+    /// or passes a deadline; or until a lock's guard is dropped that was handed to another fiber,
+    /// which the scheduler cannot see.
+    Circle(Vec<FiberInfo>),
     /// Every fiber of the shard waits for another one, and the process has no other thread that
     /// could wake any: they will wait for ever. These are all of them.
     Deadlock(Vec<FiberInfo>),
@@ -101,6 +106,14 @@ impl fmt::Display for Report {
             ),
             Self::Stalled(stall) | Self::Stuck(stall) => stall.fmt(f),
             Self::ThreadBoundWait(wait) => wait.fmt(f),
+            Self::Circle(fibers) => {
+                f.write_str(match fibers.len() {
+                    1 => "deadlock: a fiber waits for what it took itself",
+                    _ => "deadlock: fibers wait for each other in a circle",
+                })?;
+                f.write_str(", unless the guard of a lock has moved to another fiber")?;
+                fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
+            }
             Self::Deadlock(fibers) => {
                 f.write_str("deadlock: all fibers wait, and nobody is left to wake them")?;
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))

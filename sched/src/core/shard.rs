@@ -11,7 +11,7 @@
 //! by force, and spin for ever on one that catches the unwind in a loop.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::panic::Location;
@@ -23,10 +23,11 @@ use std::time::{Duration, Instant, SystemTime};
 use corosensei::CoroutineResult;
 use slotmap::SlotMap;
 
+use super::checkpoint::BUDGET;
 use super::counters::Counters;
+use super::deadlock::Circles;
 use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
-use super::park::BUDGET;
 use super::report::{Report, Reporter};
 use super::shard_local::ShardValues;
 use super::source_state::{SourceKey, SourceState};
@@ -129,6 +130,10 @@ pub(crate) struct Shard {
     pub(super) trim_at: Cell<Tick>,
     /// There is something to trim.
     pub(super) trimming: Cell<bool>,
+    /// What is known of fibers that wait for each other.
+    pub(super) circles: RefCell<Circles>,
+    /// What the fibers were called that were given up: they may hold locks for ever.
+    pub(super) given_up: RefCell<BTreeMap<FiberKey, String>>,
     /// The pulse when a deadlock of all was reported.
     pub(super) told_stuck_at: Cell<Option<u64>>,
     /// The pulse at the last trim.
@@ -327,6 +332,8 @@ impl Shard {
             trim_at: Cell::new(Tick::from_nanos(0)),
             trimming: Cell::new(false),
             trimmed_at: Cell::new(0),
+            circles: RefCell::default(),
+            given_up: RefCell::default(),
             told_stuck_at: Cell::new(None),
             looked_at: Cell::new(0),
             idle_turn: Cell::new(true),
@@ -503,6 +510,7 @@ impl Shard {
             Message::Housekeep => {
                 self.trimming.set(true);
                 self.publish_stacks();
+                self.tell_circles();
                 self.tell_if_stuck();
             }
             // Who asked may be gone by now.

@@ -38,7 +38,7 @@ use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_depth, take_dump};
 pub(crate) use tick::Tick;
 pub(crate) use unwind::Frame;
-pub(crate) use wait::{CallName, Lock, LockWait, Wait};
+pub(crate) use wait::{CallName, LineWait, Standing, Wait};
 
 new_key_type! {
     /// A fiber's place in its shard's table; never reused for another fiber.
@@ -209,14 +209,37 @@ impl Deadline {
     }
 }
 
-/// A point in time that is moved while fibers run under it.
-#[derive(Debug)]
+/// A point in time that is moved while fibers run under it: one `hold` of a lease.
 pub(crate) struct Term {
     pub(crate) until: Cell<Tick>,
     /// Which call catches the unwind.
     pub(crate) frame: Cell<Frame>,
-    /// Whose call that is.
+    /// Whose call that is; none between two calls.
     pub(crate) holder: Cell<FiberKey>,
+    /// What the holder ran under before, and runs under still.
+    pub(crate) outer: RefCell<Option<Rc<Term>>>,
+    /// The terms of those who hold the same lease while this one, its first, is held.
+    pub(crate) further: RefCell<Vec<Rc<Term>>>,
+}
+
+impl Term {
+    /// One that nothing runs under.
+    pub(crate) fn new() -> Self {
+        Self {
+            until: Cell::new(Tick::NEVER),
+            frame: Cell::new(Frame::ROOT),
+            holder: Cell::default(),
+            outer: RefCell::new(None),
+            further: RefCell::default(),
+        }
+    }
+
+    /// The earliest end of it and those around it, and whose that is: the outermost's of several.
+    pub(crate) fn end(&self) -> (Tick, Frame) {
+        let own = (self.until.get(), self.frame.get());
+        let outer = self.outer.borrow().as_ref().map(|outer| outer.end());
+        outer.filter(|outer| outer.0 <= own.0).unwrap_or(own)
+    }
 }
 
 impl FiberCell {
@@ -250,7 +273,7 @@ impl FiberCell {
 
     /// Works out `ends_at`, and returns it.
     pub(crate) fn renew_end(&self) -> Tick {
-        let of_term = self.term.borrow().as_ref().map_or(Tick::NEVER, |term| term.until.get());
+        let of_term = self.term.borrow().as_ref().map_or(Tick::NEVER, |term| term.end().0);
         let end = of_term.min(self.deadline.get().at);
         self.ends_at.set(end);
         end
@@ -273,6 +296,10 @@ impl FiberCell {
     /// One of those things that are to be done before the fiber next waits; the newest comes first.
     pub(crate) fn take_hook(&self) -> Option<Rc<dyn Fn()>> {
         self.rare().and_then(|rare| rare.before_park.borrow_mut().pop())
+    }
+
+    pub(crate) fn has_hook(&self) -> bool {
+        self.rare().is_some_and(|rare| !rare.before_park.borrow().is_empty())
     }
 
     pub(crate) fn rare_mut(&self) -> &Rare {

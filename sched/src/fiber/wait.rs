@@ -23,53 +23,58 @@ pub(crate) enum Wait {
     End(FiberKey),
     /// The end of its scope's fibers.
     Children,
-    /// Something that another fiber or thread does; the text names the call, `Receiver::recv`.
+    /// Something that another fiber or thread does; the text names the call, `block_on`.
     Call(CallName),
-    /// A lock that somebody holds.
-    Lock(LockWait),
+    /// Its turn in a line of `sync`, or something of a `select`.
+    Line(LineWait),
 }
 
 /// A call's name. Behind one more reference, so that it is one word.
 pub(crate) type CallName = &'static &'static str;
 
-/// Where a fiber that waits for a lock tells who holds it: in a frame of its own stack.
+/// Where a fiber that stands in a line tells of it: in a frame of its own stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LockWait(*const Lock<'static>);
+pub(crate) struct LineWait(*const Standing<'static>);
 
-/// A lock that a fiber waits for.
-pub(crate) struct Lock<'l> {
+/// Where a fiber waits: its place in a line, or its registrations with what a `select` waits for.
+pub(crate) struct Standing<'s> {
     pub(crate) call: CallName,
-    /// Asks for the holder: the number of a shard, and a fiber there.
-    pub(crate) holder: &'l dyn Fn() -> Option<(u64, FiberKey)>,
+    /// For a lock, asks who took it: the number of a shard, and a fiber there.
+    pub(crate) holder: Option<&'s dyn Fn() -> Option<(u64, FiberKey)>>,
+    /// Takes the place back, for a fiber that will never run again.
+    pub(crate) leave: &'s dyn Fn(),
 }
 
-impl std::fmt::Debug for Lock<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lock").field("call", &self.call).finish_non_exhaustive()
-    }
-}
-
-impl LockWait {
+impl LineWait {
     /// # Safety
     ///
     /// It must be set as the [`Wait`] of the calling fiber only, and only while that is parked
-    /// below the frame that `lock` is in.
-    pub(crate) unsafe fn new(lock: &Lock<'_>) -> Self {
-        Self(ptr::from_ref(lock).cast())
+    /// below the frame that `standing` is in, or is given up there.
+    pub(crate) unsafe fn new(standing: &Standing<'_>) -> Self {
+        Self(ptr::from_ref(standing).cast())
     }
 
     pub(crate) fn call(self) -> CallName {
-        self.lock().call
+        self.standing().call
     }
 
+    pub(crate) fn is_for_a_lock(self) -> bool {
+        self.standing().holder.is_some()
+    }
+
+    /// Who took the lock, if it is one, and if that was a fiber.
     pub(crate) fn holder(self) -> Option<(u64, FiberKey)> {
-        (self.lock().holder)()
+        self.standing().holder?()
     }
 
-    fn lock<'l>(self) -> &'l Lock<'l> {
+    pub(crate) fn leave(self) {
+        (self.standing().leave)();
+    }
+
+    fn standing<'s>(self) -> &'s Standing<'s> {
         // SAFETY: who made it keeps the promise of `new`: whoever reads a fiber's `Wait` runs on
-        // the same thread while that fiber is parked, so the frame with the lock is there. A fiber
-        // that is over waits for nothing.
+        // the same thread while that fiber is parked, or has just been given up, so the frame is
+        // there. A fiber that is over waits for nothing.
         unsafe { &*self.0 }
     }
 }

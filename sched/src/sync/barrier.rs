@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::line::{Line, Place, Rules};
 use super::waiter::{Wakes, may_wait};
-use crate::core::Unwinding;
+use crate::core::{Unwinding, charge};
 
 /// Holds fibers and threads back until a number of them has come, again and again.
 ///
@@ -55,7 +55,8 @@ impl Barrier {
     ///
     /// # Blocking
     ///
-    /// A yield point, unless the caller is the last that was missing.
+    /// A yield point: it waits unless the caller is the last that was missing, and lets others run
+    /// now and then even then.
     ///
     /// # Cancellation
     ///
@@ -72,6 +73,7 @@ impl Barrier {
     /// assert!(Barrier::new(1).wait().unwrap().is_leader()); // nobody is missing
     /// ```
     pub fn wait(&self) -> Result<BarrierWaitResult, Unwinding> {
+        charge();
         loop {
             if self.arrive_last() {
                 return Ok(BarrierWaitResult { leader: true });

@@ -20,7 +20,7 @@ pub use std::sync::mpsc::SendError;
 use super::line::{Line, Place, Rules};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
-use crate::core::try_checkpoint;
+use crate::core::{charge, try_checkpoint};
 
 /// A channel that keeps the newest `capacity` messages for each receiver.
 ///
@@ -117,12 +117,21 @@ impl<T> Sender<T> {
     /// Sends to every receiver that is there, and returns how many that are. The oldest message
     /// makes room if there is none.
     ///
-    /// Not a yield point.
+    /// # Blocking
+    ///
+    /// It never waits, but is a yield point now and then: it lets others run, the receivers among
+    /// them, if the caller has had the thread for its share.
+    ///
+    /// # Cancellation
+    ///
+    /// A fiber that is cancelled or passes its deadline in here has not sent: `value` is dropped
+    /// with its frame.
     ///
     /// # Errors
     ///
     /// The value, if there is no receiver now.
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
+        charge();
         let mut wakes = Wakes::default();
         let mut state = self.shared.lock();
         let receivers = state.receivers;

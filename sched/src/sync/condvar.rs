@@ -1,13 +1,14 @@
 //! Waiting for a condition that a mutex guards.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex as ShortMutex;
 
 use super::line::{Line, Place, Rules};
 use super::mutex::MutexGuard;
 use super::waiter::{Wakes, may_wait};
-use crate::core::Unwinding;
+use crate::core::{Unwinding, clock, is_to_end};
 
 /// Waits until somebody who changed the data of a [`Mutex`](super::Mutex) says so.
 ///
@@ -37,6 +38,12 @@ pub struct Condvar {
     line: ShortMutex<Line>,
 }
 
+/// Whether a wait of a [`Condvar`] that had a limit has come to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitTimeoutResult {
+    timed_out: bool,
+}
+
 impl Condvar {
     /// A condition that nobody waits for.
     pub const fn new() -> Self {
@@ -54,24 +61,122 @@ impl Condvar {
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here unwinds *without the lock*, since
-    /// it could not wait for it any more: the guard is empty then, and who still uses it (behind a
-    /// `catch_unwind`, in a destructor) panics. A notification that the fiber had got goes to the
+    /// A fiber that is cancelled or passes its deadline in here takes the lock again first, as
+    /// after every other end of the wait, and unwinds then: its destructors find the guard as it
+    /// was. Neither a cancel nor a deadline ends that wait for the lock, so the fiber ends no
+    /// sooner than whoever holds it lets go. A notification that the fiber had got goes to the
     /// next.
     ///
     /// # Errors
     ///
-    /// [`Unwinding`], with the lock held all the time, if the caller unwinds.
+    /// [`Unwinding`], with the lock held, if the caller unwinds.
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), Unwinding> {
-        // Raises with the lock held, before the caller stands in the line.
+        self.wait_until(guard, None).map(drop)
+    }
+
+    /// As [`wait`](Self::wait), but for at most `timeout` until it takes the lock again. The result
+    /// says whether the time was over before a notification came.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_sched::{self as sched, sync::{Condvar, Mutex}};
+    ///
+    /// sched::run(|| {
+    ///     let (lock, changed) = (Mutex::new(0), Condvar::new());
+    ///     let mut guard = lock.lock().unwrap();
+    ///     let waited = changed.wait_timeout(&mut guard, Duration::from_millis(2)).unwrap();
+    ///     assert!(waited.timed_out()); // nobody has changed it
+    ///     *guard += 1;
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn wait_timeout<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        timeout: Duration,
+    ) -> Result<WaitTimeoutResult, Unwinding> {
+        self.wait_until(guard, after(timeout)).map(|timed_out| WaitTimeoutResult { timed_out })
+    }
+
+    /// As [`wait_while`](Self::wait_while), but for at most `timeout`. The result says whether the
+    /// time was over with `condition` still true.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point if `condition` is true.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_while`](Self::wait_while).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_sched::{self as sched, sync::{Condvar, Mutex}};
+    ///
+    /// sched::run(|| {
+    ///     let (lock, changed) = (Mutex::new(Vec::<u8>::new()), Condvar::new());
+    ///     let mut bytes = lock.lock().unwrap();
+    ///     let timeout = Duration::from_millis(2);
+    ///     let waited = changed.wait_timeout_while(&mut bytes, timeout, |bytes| bytes.is_empty());
+    ///     assert!(waited.unwrap().timed_out());
+    ///     assert!(bytes.is_empty());
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn wait_timeout_while<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        timeout: Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> Result<WaitTimeoutResult, Unwinding> {
+        let due = after(timeout);
+        let mut timed_out = false;
+        while condition(guard) {
+            if timed_out {
+                return Ok(WaitTimeoutResult { timed_out });
+            }
+            timed_out = self.wait_until(guard, due)?;
+        }
+        Ok(WaitTimeoutResult { timed_out: false })
+    }
+
+    /// Waits until it is notified or `due`; returns whether that came first. The lock is held in
+    /// any case when this returns or unwinds.
+    fn wait_until<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        due: Option<Instant>,
+    ) -> Result<bool, Unwinding> {
+        // Raises before the caller stands in the line.
         may_wait()?;
         // In the line before the lock is free: whoever takes it finds the caller there.
         let place = Place::join(&self.line, self.line.lock(), RULES, 1);
-        guard.release();
-        place.wait_unclaimed(&"Condvar::wait")?;
-        guard.retake()?;
-        place.claim();
-        Ok(())
+        let wait = || place.wait_unclaimed(&"Condvar::wait", due);
+        let notified = guard.unlocked(wait, &|| place.leave())?;
+        if is_to_end() {
+            // It unwinds in a moment, and so passes on what it was notified of.
+            place.leave();
+            may_wait()?;
+        } else {
+            place.claim();
+        }
+        Ok(!notified)
     }
 
     /// Waits until `condition` is false, as [`wait`](Self::wait) does; not at all if it is.
@@ -113,6 +218,13 @@ impl Condvar {
     }
 }
 
+impl WaitTimeoutResult {
+    /// Whether the time was over.
+    pub fn timed_out(&self) -> bool {
+        self.timed_out
+    }
+}
+
 impl Default for Condvar {
     fn default() -> Self {
         Self::new()
@@ -123,6 +235,11 @@ impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Condvar").finish_non_exhaustive()
     }
+}
+
+/// `None` if that is never.
+fn after(timeout: Duration) -> Option<Instant> {
+    clock().checked_add(timeout)
 }
 
 /// Who leaves with a notification passes it on.

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::line::{Line, Place, Rules};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
-use crate::core::Unwinding;
+use crate::core::{Unwinding, charge};
 
 /// A flag to wait for: once it is set, everybody passes, until somebody clears it.
 ///
@@ -51,7 +51,7 @@ impl Event {
     ///
     /// # Blocking
     ///
-    /// A yield point, unless the event is set.
+    /// A yield point: it waits unless the event is set, and lets others run now and then even then.
     ///
     /// # Cancellation
     ///
@@ -61,6 +61,7 @@ impl Event {
     ///
     /// [`Unwinding`] if it would have to wait and the caller unwinds.
     pub fn wait(&self) -> Result<(), Unwinding> {
+        charge();
         if self.is_set() {
             return Ok(());
         }

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::line::{End, Line, Place, Rules};
 use super::owner::Owner;
 use super::waiter::{Wakes, may_wait};
-use crate::core::{lock_deadlock, waits_in_chain};
-use crate::fiber::{CallName, Lock, LockWait, Wait};
+use crate::core::{charge, current_id, may_close_circle, note_circle, uncancellable};
+use crate::fiber::CallName;
 
 pub(super) struct Gate {
     state: Mutex<State>,
@@ -21,6 +21,8 @@ pub(super) struct Gate {
 
 struct State {
     free: usize,
+    /// Those that are free and those that are out; none are made or lost but on purpose.
+    total: usize,
     /// Who takes this many holds the gate alone, and is noted as its owner.
     full: usize,
     owner: Owner,
@@ -36,15 +38,19 @@ pub(super) enum Refused {
     Unwinding,
     /// The gate is closed.
     Closed,
-    /// The caller holds all of it already, and would wait for itself.
-    Held,
+}
+
+/// Some permits of a gate, given back when it is dropped.
+pub(super) struct Held<'g> {
+    gate: &'g Gate,
+    count: usize,
 }
 
 impl Gate {
     /// A gate with that many permits, where whoever takes `full` of them holds it alone.
     pub(super) const fn new(free: usize, full: usize) -> Self {
         let line = Line::new();
-        let state = State { free, full, owner: Owner::NOBODY, closed: false, line };
+        let state = State { free, total: free, full, owner: Owner::NOBODY, closed: false, line };
         Self { state: Mutex::new(state) }
     }
 
@@ -53,48 +59,82 @@ impl Gate {
         self.state.lock().try_acquire(need)
     }
 
-    /// Takes `need` permits. A yield point if it has to wait.
+    /// Takes `need` permits. A yield point if it has to wait, and now and then.
     pub(super) fn acquire(&self, need: usize, call: CallName) -> Result<(), Refused> {
+        charge();
         if self.try_acquire(need) {
             return Ok(());
         }
         may_wait().map_err(|_| Refused::Unwinding)?;
+        self.wait_in_line(need, call, &|| ())
+    }
+
+    /// Takes `need` permits of a gate that is never closed, whatever happens to the caller, who
+    /// does not unwind. If it is given up in here, `also_leave` is called.
+    pub(super) fn acquire_masked(&self, need: usize, call: CallName, also_leave: &dyn Fn()) {
+        let acquired = if self.try_acquire(need) {
+            Ok(())
+        } else if current_id().is_some() {
+            uncancellable(|| self.wait_in_line(need, call, also_leave))
+        } else {
+            self.wait_in_line(need, call, also_leave)
+        };
+        acquired.expect("a masked caller that does not unwind may wait");
+    }
+
+    /// Whether the calling fiber is the one that holds the gate alone.
+    pub(super) fn is_held_by_caller(&self) -> bool {
+        self.state.lock().owner.is_caller()
+    }
+
+    fn wait_in_line(
+        &self,
+        need: usize,
+        call: CallName,
+        also_leave: &dyn Fn(),
+    ) -> Result<(), Refused> {
         let mut state = self.state.lock();
-        if let Some(holder) = state.owner.id().filter(|holder| waits_in_chain(*holder)) {
-            // Not under the lock: somebody in the chain may wait at this very gate.
-            drop(state);
-            if let Some(text) = lock_deadlock(call, holder) {
-                panic!("{text}");
-            }
-            state = self.state.lock();
-        }
         if state.try_acquire(need) {
             return Ok(());
         }
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.owner.is_caller() {
-            return Err(Refused::Held);
-        }
+        let suspect = state.owner.id().filter(|holder| may_close_circle(*holder));
         let place = Place::join(&self.state, state, State::RULES, need);
+        if let Some(holder) = suspect {
+            note_circle(holder);
+        }
         let holder = || self.state.lock().owner.id();
-        let lock = Lock { call, holder: &holder };
-        // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
-        // that is suspended below this frame: it takes it back before it returns or raises.
-        let wait = Wait::Lock(unsafe { LockWait::new(&lock) });
-        match place.wait_for(wait, |_, end| end) {
+        match place.wait_for_lock(call, &holder, also_leave) {
             Ok(End::Called) => Ok(()),
             Ok(End::Dismissed) => Err(Refused::Closed),
             Err(_) => Err(Refused::Unwinding),
         }
     }
 
-    /// Gives permits back, or adds new ones, and hands them on.
+    /// Gives permits back, and hands them on.
     pub(super) fn release(&self, count: usize) {
         let mut wakes = Wakes::default();
         self.state.lock().release(count, &mut wakes);
         wakes.wake_all();
+    }
+
+    /// Adds new permits, and hands them on; returns false if there would be too many in all.
+    pub(super) fn add(&self, count: usize) -> bool {
+        let mut wakes = Wakes::default();
+        let mut state = self.state.lock();
+        let Some(total) = state.total.checked_add(count) else { return false };
+        state.total = total;
+        state.release(count, &mut wakes);
+        drop(state);
+        wakes.wake_all();
+        true
+    }
+
+    /// Forgets permits that are out.
+    pub(super) fn forget(&self, count: usize) {
+        self.state.lock().total -= count;
     }
 
     /// Turns away everybody who waits, and everybody who comes from now on.
@@ -131,7 +171,7 @@ impl State {
     }
 
     fn release(&mut self, count: usize, wakes: &mut Wakes) {
-        self.free = self.free.checked_add(count).expect("no more permits than usize::MAX");
+        self.free += count; // at most `total`
         if count == self.full {
             self.owner = Owner::NOBODY;
         }
@@ -152,8 +192,25 @@ impl State {
         }
     }
 
-    /// Somebody unwound in the line: see [`Rules::left`].
+    /// Somebody has left the line: see [`Rules::left`].
     fn left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
         self.release(called_for.unwrap_or(0), wakes);
+    }
+}
+
+impl<'g> Held<'g> {
+    /// For a caller that has acquired them.
+    pub(super) fn new(gate: &'g Gate, count: usize) -> Self {
+        Self { gate, count }
+    }
+
+    pub(super) fn gate(&self) -> &'g Gate {
+        self.gate
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.gate.release(self.count);
     }
 }

@@ -9,23 +9,26 @@
 //! ```text
 //!              call                       claim
 //! waiting ────────────▶ called ─────────────────────▶ (gone, and has what it was called for)
-//!    │ dismiss             │ unwinds: `left(called)`, which passes it on
+//!    │ dismiss             │ unwinds, or is given up: `left(called)`, which passes it on
 //!    ▼                     ▼
 //!  (gone, looks again)   (gone)
 //! ```
 //!
-//! A waiter that unwinds leaves from wherever it is: the drop of its [`Place`] sees to that.
-//! Tickets ascend in both queues, so a search takes logarithmic time.
+//! A waiter that unwinds leaves from wherever it is: the drop of its [`Place`] sees to that. For a
+//! fiber that is given up, and whose destructors never run, the scheduler does it: the fiber's
+//! [`Wait`](crate::fiber::Wait) says how. Tickets ascend in both queues, so a search takes
+//! logarithmic time.
 
 use std::collections::VecDeque;
 use std::mem;
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use super::owner::Owner;
-use super::waiter::{Waiter, Wakes, wait, wait_for};
-use crate::core::Unwinding;
-use crate::fiber::{CallName, Wait};
+use super::waiter::{Waiter, Wakes, wait_in};
+use crate::core::{Unwinding, clock};
+use crate::fiber::{CallName, FiberKey, Standing};
 
 pub(super) struct Line {
     waiting: VecDeque<Entry>,
@@ -110,8 +113,8 @@ impl Line {
 /// What a state does about one of its lines.
 pub(super) struct Rules<S> {
     pub(super) line: fn(&mut S) -> &mut Line,
-    /// Somebody unwound: while he waited, or after he was called (`Some`: what for) and before he
-    /// took it. Passes it on, or looks whether those behind him can go now.
+    /// Somebody unwound or was given up: while he waited, or after he was called (`Some`: what for)
+    /// and before he took it. Passes it on, or looks whether those behind him can go now.
     pub(super) left: fn(&mut S, called_for: Option<usize>, wakes: &mut Wakes),
 }
 
@@ -139,7 +142,7 @@ impl<'s, S> Place<'s, S> {
 
     /// Waits until the caller is called or dismissed, and takes what it was called for.
     pub(super) fn wait(self, call: CallName) -> Result<End, Unwinding> {
-        self.wait_for(Wait::Call(call), |_, end| end)
+        self.wait_then(call, |_, end| end)
     }
 
     /// As [`wait`](Self::wait); `take` runs under the lock, in the moment of the claim.
@@ -148,59 +151,97 @@ impl<'s, S> Place<'s, S> {
         call: CallName,
         take: impl FnOnce(&mut S, End) -> R,
     ) -> Result<R, Unwinding> {
-        self.wait_for(Wait::Call(call), take)
+        let standing = Standing { call, holder: None, leave: &|| self.leave() };
+        let (mut state, end) = self.wait_at(&standing)?;
+        let taken = take(&mut state, end);
+        drop(state);
+        mem::forget(self); // it stands in no queue any more, and owns nothing
+        Ok(taken)
     }
 
-    /// As [`wait_then`](Self::wait_then), with more to tell about what for.
-    pub(super) fn wait_for<R>(
+    /// As [`wait`](Self::wait), for a lock: `holder` tells who took it. If the caller is given up
+    /// meanwhile, `also_leave` is called too.
+    pub(super) fn wait_for_lock(
         self,
-        what: Wait,
-        take: impl FnOnce(&mut S, End) -> R,
-    ) -> Result<R, Unwinding> {
-        loop {
-            // Who was called since it joined is woken already, so this returns at once.
-            wait_for(what)?;
-            let mut state = self.state.lock();
-            if let Some(end) = (self.rules.line)(&mut state).claim(self.ticket) {
-                let taken = take(&mut state, end);
-                drop(state);
-                mem::forget(self); // it stands in no queue any more, and owns nothing
-                return Ok(taken);
-            }
-        }
+        call: CallName,
+        holder: &dyn Fn() -> Option<(u64, FiberKey)>,
+        also_leave: &dyn Fn(),
+    ) -> Result<End, Unwinding> {
+        let leave = || {
+            self.leave();
+            also_leave();
+        };
+        let standing = Standing { call, holder: Some(holder), leave: &leave };
+        let (state, end) = self.wait_at(&standing)?;
+        drop(state);
+        mem::forget(self); // as in `wait_then`
+        Ok(end)
     }
 
-    /// As [`wait`](Self::wait), but a call stays unclaimed: if the caller unwinds before it
-    /// [`claim`](Self::claim)s, the call is passed on.
-    pub(super) fn wait_unclaimed(&self, call: CallName) -> Result<(), Unwinding> {
-        while (self.rules.line)(&mut self.state.lock()).position(self.ticket).is_some() {
-            wait(call)?;
+    /// As [`wait`](Self::wait), but not longer than until `due`, and a call stays unclaimed: if the
+    /// caller [leaves](Self::leave) before it [claims](Self::claim) it, the call is passed on.
+    /// Returns false if the time was over first; the place is left then.
+    pub(super) fn wait_unclaimed(
+        &self,
+        call: CallName,
+        due: Option<Instant>,
+    ) -> Result<bool, Unwinding> {
+        let standing = Standing { call, holder: None, leave: &|| self.leave() };
+        loop {
+            let is_due = due.is_some_and(|due| clock() >= due);
+            let mut state = self.state.lock();
+            if (self.rules.line)(&mut state).position(self.ticket).is_none() {
+                return Ok(true);
+            }
+            if is_due {
+                self.leave_from(state);
+                return Ok(false);
+            }
+            drop(state);
+            wait_in(&standing, due)?;
         }
-        Ok(())
     }
 
     /// Takes what the caller was called for, after [`wait_unclaimed`](Self::wait_unclaimed).
     pub(super) fn claim(self) {
         (self.rules.line)(&mut self.state.lock()).claim(self.ticket);
-        mem::forget(self); // as in `wait`
+        mem::forget(self); // as in `wait_then`
+    }
+
+    /// Gives the place up, from wherever it is. What the caller was called for and has not claimed
+    /// goes to the next.
+    pub(super) fn leave(&self) {
+        self.leave_from(self.state.lock());
+    }
+
+    fn leave_from(&self, mut state: MutexGuard<'s, S>) {
+        let mut wakes = Wakes::default();
+        let line = (self.rules.line)(&mut state);
+        if let Some(position) = line.position(self.ticket) {
+            line.waiting.remove(position);
+            (self.rules.left)(&mut state, None, &mut wakes);
+        } else if line.claim(self.ticket) == Some(End::Called) {
+            (self.rules.left)(&mut state, Some(self.need), &mut wakes);
+        } // else dismissed: nobody counts on it
+        drop(state);
+        wakes.wake_all();
+    }
+
+    /// Waits until the caller is called or dismissed; that is then forgotten.
+    fn wait_at(&self, standing: &Standing<'_>) -> Result<(MutexGuard<'s, S>, End), Unwinding> {
+        loop {
+            // Who was called since it joined is woken already, so this returns at once.
+            wait_in(standing, None)?;
+            let mut state = self.state.lock();
+            if let Some(end) = (self.rules.line)(&mut state).claim(self.ticket) {
+                return Ok((state, end));
+            }
+        }
     }
 }
 
 impl<S> Drop for Place<'_, S> {
     fn drop(&mut self) {
-        let mut wakes = Wakes::default();
-        let mut state = self.state.lock();
-        let line = (self.rules.line)(&mut state);
-        let called_for = if let Some(position) = line.position(self.ticket) {
-            line.waiting.remove(position);
-            None
-        } else if line.claim(self.ticket) == Some(End::Called) {
-            Some(self.need)
-        } else {
-            return; // dismissed: nobody counts on it
-        };
-        (self.rules.left)(&mut state, called_for, &mut wakes);
-        drop(state);
-        wakes.wake_all();
+        self.leave();
     }
 }

@@ -30,6 +30,14 @@
 //! leaves the line, and what it was handed just then (a lock, a permit, room in a channel, a
 //! notification) goes to the next. No message is lost so, and no lock is ever poisoned.
 //!
+//! **An operation that may wait is a yield point also where it need not**: it lets others run if
+//! the fiber has had the thread for its share, as [`checkpoint`] does, and raises there, before it
+//! has taken anything. What is named `try_` is not, and neither is what only gives something back.
+//!
+//! **Who is given up leaves the line, and keeps what it has.** A fiber that swallows its cancels,
+//! or outlasts the end of its shard, never runs again: where it waits, its turn goes to the next,
+//! but a lock or permit that it holds stays held.
+//!
 //! **While a fiber unwinds it does not wait.** What its destructors call here succeeds if it need
 //! not wait, and otherwise is an error at once: [`Unwinding`], or the type's own. Code that is no
 //! destructor never sees that error, so an `unwrap` there is right.
@@ -38,10 +46,12 @@
 //!
 //! Each type is a small state under a short lock, which is never held while anything waits, wakes
 //! or runs the user's code. `line` is who waits, in order, and what becomes of one who unwinds;
-//! `gate` is a count with a line; `waiter` is how a fiber or a thread is parked and woken; `watch`
-//! is what `select` registers with; `owner` knows who holds a lock.
+//! `gate` is a count with a line, under everything that is acquired; `waiter` is how a fiber or a
+//! thread is parked and woken; `watch` is what `select` registers with; `owner` knows who holds a
+//! lock.
 //!
 //! [`JoinHandle::join`]: crate::JoinHandle::join
+//! [`checkpoint`]: crate::checkpoint()
 //! [`Unwinding`]: crate::Unwinding
 
 mod barrier;
@@ -64,7 +74,7 @@ pub(crate) mod waiter;
 mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
-pub use condvar::Condvar;
+pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
 pub use lazy::Lazy;
 pub use mutex::{Mutex, MutexGuard};

@@ -19,8 +19,9 @@ use parking_lot::Mutex;
 pub use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 
 use super::line::{End, Line, Place, Rules};
-use super::waiter::{Wakes, checkpoint_and_may_wait};
+use super::waiter::{Wakes, checkpoint, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
+use crate::core::has_hook;
 
 /// A channel with room for `bound` messages: who sends more waits.
 ///
@@ -115,14 +116,15 @@ impl<T> Sender<T> {
     /// The value, if the receiver is gone; also if the channel is full and the caller unwinds, and
     /// so may not wait.
     pub fn send(&self, mut value: T) -> Result<(), SendError<T>> {
-        let may_wait = checkpoint_and_may_wait();
+        // It raises here or in `may_wait`; what it returns is of no concern to who need not wait.
+        let _ = checkpoint();
         loop {
             value = match self.try_send(value) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Disconnected(value)) => return Err(SendError(value)),
                 Err(TrySendError::Full(value)) => value,
             };
-            if may_wait.is_err() {
+            if may_wait().is_err() {
                 return Err(SendError(value));
             }
             let state = self.shared.lock();
@@ -207,7 +209,7 @@ impl<T> Receiver<T> {
     /// [`RecvError`] if all senders are gone and nothing is left; also if nothing is there and the
     /// caller unwinds, and so may not wait.
     pub fn recv(&self) -> Result<T, RecvError> {
-        let may_wait = checkpoint_and_may_wait();
+        let passed = checkpoint();
         let mut wakes = Wakes::default();
         let mut state = self.shared.lock();
         // Who was called may find nothing: a `try_recv` on another fiber can be faster.
@@ -216,7 +218,13 @@ impl<T> Receiver<T> {
                 drop(state);
                 break result;
             }
-            may_wait.map_err(|_| RecvError)?;
+            passed.map_err(|_| RecvError)?;
+            if has_hook() {
+                drop(state);
+                may_wait().map_err(|_| RecvError)?;
+                state = self.shared.lock();
+                continue;
+            }
             let place = Place::join(&self.shared, state, State::RECEIVING, 1);
             let taken = place.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
             if let Some(result) = taken.map_err(|_| RecvError)? {

@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::gate::{Gate, Refused};
-use super::owner;
+use super::gate::{Gate, Held};
 use crate::core::Unwinding;
+use crate::fiber::CallName;
 
 /// Lets one fiber or thread at a time at its data, in the order of their coming.
 ///
@@ -18,6 +19,10 @@ use crate::core::Unwinding;
 /// **It is never poisoned.** A holder that panics, is cancelled or passes its deadline releases the
 /// lock as it unwinds, and leaves the data as it was at that point. What must not be seen half done
 /// is done between two yield points, or repaired by a destructor.
+///
+/// A holder that is *given up*, because it swallowed its cancels or stayed in an `uncancellable`
+/// section, has no destructors any more: what it holds stays locked. The listing of those that wait
+/// tells its name ([`inspect`](crate::inspect())).
 ///
 /// Within one shard a `RefCell` or `Cell` does where nothing waits in between.
 ///
@@ -51,9 +56,9 @@ pub struct Mutex<T: ?Sized> {
 /// Releases its [`Mutex`] when it is dropped. It stays on its thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct MutexGuard<'m, T: ?Sized> {
-    mutex: &'m Mutex<T>,
-    /// `None` after a wait for a condition unwound: the lock is then not held any more.
-    data: Option<parking_lot::MutexGuard<'m, T>>,
+    // Dropped in this order: whoever passes the gate finds the data free.
+    data: parking_lot::MutexGuard<'m, T>,
+    held: Held<'m>,
 }
 
 impl<T> Mutex<T> {
@@ -73,22 +78,26 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point if somebody else holds the lock; otherwise it does not wait.
+    /// A yield point: it waits if the lock is held, and lets others run now and then even if it is
+    /// free.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline while it waits leaves the line; if the lock
-    /// was handed to it just then, it goes to the next.
+    /// A fiber that is cancelled or passes its deadline in here does not hold the lock: it leaves
+    /// the line, and if the lock was handed to it just then, it goes to the next.
     ///
     /// # Errors
     ///
     /// [`Unwinding`] if somebody else holds the lock and the caller unwinds, and so may not wait.
     ///
-    /// # Panics
+    /// # Deadlocks
     ///
-    /// When the fiber holds the lock itself and would wait for ever.
+    /// A fiber that asks for a lock that it holds waits, since its guard may have moved to another
+    /// fiber meanwhile. If that lasts, it is reported ([`Report::Circle`](crate::Report)), and so
+    /// is a circle of several fibers.
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Unwinding> {
-        self.enter()?;
+        // The gate is never closed, so there is one reason.
+        self.gate.acquire(1, CALL).map_err(|_| Unwinding)?;
         Ok(self.guard())
     }
 
@@ -114,43 +123,36 @@ impl<T: ?Sized> Mutex<T> {
         self.data.get_mut()
     }
 
-    fn enter(&self) -> Result<(), Unwinding> {
-        match self.gate.acquire(1, &"Mutex::lock") {
-            Ok(()) => Ok(()),
-            Err(Refused::Held) => owner::deadlock("Mutex"),
-            Err(Refused::Unwinding | Refused::Closed) => Err(Unwinding),
-        }
-    }
-
     /// The caller has passed the gate.
     fn guard(&self) -> MutexGuard<'_, T> {
-        MutexGuard { mutex: self, data: Some(self.open()) }
-    }
-
-    fn open(&self) -> parking_lot::MutexGuard<'_, T> {
-        self.data.try_lock().expect("the gate lets in one at a time")
+        let data = self.data.try_lock().expect("the gate lets in one at a time");
+        MutexGuard { data, held: Held::new(&self.gate, 1) }
     }
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Releases the lock and keeps the guard, for a condition to wait without it.
-    pub(super) fn release(&mut self) {
-        if self.data.take().is_some() {
-            self.mutex.gate.release(1);
-        }
-    }
-
-    /// Takes the lock again after [`release`](Self::release).
-    pub(super) fn retake(&mut self) -> Result<(), Unwinding> {
-        self.mutex.enter()?;
-        self.data = Some(self.mutex.open());
-        Ok(())
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    fn drop(&mut self) {
-        self.release();
+    /// Releases the lock while `wait` runs, and returns or unwinds with the lock held again:
+    /// neither a cancel nor a deadline ends that wait.
+    ///
+    /// Calls `leave` when the place that the caller waited in is not needed any more: before it
+    /// waits for the lock if `wait` was not true, and otherwise if it is given up meanwhile.
+    pub(super) fn unlocked(
+        &mut self,
+        wait: impl FnOnce() -> Result<bool, Unwinding>,
+        leave: &dyn Fn(),
+    ) -> Result<bool, Unwinding> {
+        let gate = self.held.gate();
+        let outcome = parking_lot::MutexGuard::unlocked(&mut self.data, || {
+            gate.release(1);
+            // A fiber that unwinds may not wait, so the unwind itself has to.
+            let outcome = catch_unwind(AssertUnwindSafe(wait));
+            if !matches!(outcome, Ok(Ok(true))) {
+                leave();
+            }
+            gate.acquire_masked(1, CALL, leave);
+            outcome
+        });
+        outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 
@@ -158,22 +160,19 @@ impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.data.as_ref().expect(GIVEN_UP)
+        &self.data
     }
 }
 
 impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.data.as_mut().expect(GIVEN_UP)
+        &mut self.data
     }
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.data {
-            Some(data) => data.fmt(f),
-            None => f.write_str("<given up>"),
-        }
+        (**self).fmt(f)
     }
 }
 
@@ -204,5 +203,4 @@ impl<T> From<T> for Mutex<T> {
     }
 }
 
-/// What a guard says whose lock is gone.
-const GIVEN_UP: &str = "the lock was given up by a wait for a condition that unwound";
+const CALL: CallName = &"Mutex::lock";

@@ -5,10 +5,10 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::thread;
 
-use super::gate::{Gate, Refused};
-use super::owner;
-use crate::core::Unwinding;
+use super::gate::{Gate, Held};
+use crate::core::{Unwinding, try_current};
 
 /// A cell that is written once. The initialiser may wait, and runs in one fiber at a time.
 ///
@@ -66,8 +66,9 @@ impl<T> OnceCell<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point if somebody else is making the value; and whatever `initialiser` does, which
-    /// runs on the caller's fiber. Not one if the value is there.
+    /// Not a yield point if the value is there. Otherwise it is one: it waits if somebody else is
+    /// making the value, and lets others run now and then even if not; and `initialiser`, which
+    /// runs on the caller's fiber, may be one.
     ///
     /// # Cancellation
     ///
@@ -168,24 +169,19 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Waits until nobody else makes the value.
-    fn make(&self) -> Result<Making<'_>, Unwinding> {
-        match self.gate.acquire(1, &"OnceCell::get_or_init") {
-            Ok(()) => Ok(Making { gate: &self.gate }),
-            Err(Refused::Held) => owner::deadlock("OnceCell's initialiser"),
-            Err(Refused::Unwinding | Refused::Closed) => Err(Unwinding),
+    /// Waits until nobody else makes the value. What it returns lets the next one in when it is
+    /// dropped: when the value is made, or its maker unwinds.
+    fn make(&self) -> Result<Held<'_>, Unwinding> {
+        // Certain, as it is not of a lock: what lets the next one in is in this fiber's frames, and
+        // cannot have moved to another.
+        if let Some(fiber) = try_current().filter(|_| self.gate.is_held_by_caller())
+            && !thread::panicking()
+        {
+            panic!("straightline: deadlock: the initialiser wants its own value: {fiber:?}");
         }
-    }
-}
-
-/// Lets the next one in when the value is made, or its maker unwinds.
-struct Making<'c> {
-    gate: &'c Gate,
-}
-
-impl Drop for Making<'_> {
-    fn drop(&mut self) {
-        self.gate.release(1);
+        // Never closed, so that is the only reason.
+        let acquired = self.gate.acquire(1, &"OnceCell::get_or_init").map_err(|_| Unwinding);
+        acquired.map(|()| Held::new(&self.gate, 1))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who holds a lock.
 //!
 //! Kept with each lock that lets in one at a time, under the lock's own short lock, from the moment
-//! it is taken or handed over: so a fiber that would wait for itself is told so instead.
+//! it is taken or handed over: so the listing tells who took what another one waits for. A guard
+//! that moves to another fiber of its thread still counts as its first owner's.
 
 use crate::core;
 use crate::fiber::FiberKey;
@@ -37,15 +38,5 @@ impl Owner {
 
     pub(super) fn is_caller(self) -> bool {
         self.fiber.is_some() && self == Self::current()
-    }
-}
-
-/// Reports that the calling fiber waits for what it holds itself, which would never end.
-pub(super) fn deadlock(holds: &str) -> ! {
-    match core::try_current() {
-        Some(fiber) => {
-            panic!("straightline: deadlock: the fiber already holds this {holds}: {fiber:?}")
-        }
-        None => panic!("straightline: deadlock: the caller already holds this {holds}"),
     }
 }

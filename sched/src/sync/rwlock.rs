@@ -5,8 +5,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use super::gate::{Gate, Refused};
-use super::owner;
+use super::gate::{Gate, Held};
 use crate::core::Unwinding;
 use crate::fiber::CallName;
 
@@ -16,7 +15,8 @@ use crate::fiber::CallName;
 /// starves, and a fiber that reads already must not wait to read again: it may stand behind a
 /// writer that waits for it.
 ///
-/// It is never poisoned, as a [`Mutex`](super::Mutex) is not.
+/// It is never poisoned, as a [`Mutex`](super::Mutex) is not, and stays locked as that does if its
+/// holder is given up.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -45,17 +45,17 @@ pub struct RwLock<T: ?Sized> {
 /// Lets one reader at the data of its [`RwLock`] until it is dropped. It stays on its thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct RwLockReadGuard<'l, T: ?Sized> {
-    gate: &'l Gate,
-    /// `None` only while the guard is dropped: the gate is released after it.
-    data: Option<parking_lot::RwLockReadGuard<'l, T>>,
+    // Dropped in this order: whoever passes the gate finds the data free.
+    data: parking_lot::RwLockReadGuard<'l, T>,
+    _held: Held<'l>,
 }
 
 /// Lets the writer at the data of its [`RwLock`] until it is dropped. It stays on its thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct RwLockWriteGuard<'l, T: ?Sized> {
-    gate: &'l Gate,
-    /// `None` only while the guard is dropped: the gate is released after it.
-    data: Option<parking_lot::RwLockWriteGuard<'l, T>>,
+    // Dropped in this order: whoever passes the gate finds the data free.
+    data: parking_lot::RwLockWriteGuard<'l, T>,
+    _held: Held<'l>,
 }
 
 impl<T> RwLock<T> {
@@ -75,7 +75,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point if a writer is in, or somebody waits; otherwise it does not wait.
+    /// A yield point: it waits if a writer is in, or somebody waits, and lets others run now and
+    /// then even if not.
     ///
     /// # Cancellation
     ///
@@ -86,9 +87,9 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// [`Unwinding`] if it would have to wait and unwinds.
     ///
-    /// # Panics
+    /// # Deadlocks
     ///
-    /// When the fiber is the writer itself and would wait for ever.
+    /// A fiber that is the writer itself waits; see [`Mutex::lock`](super::Mutex::lock).
     pub fn read(&self) -> Result<RwLockReadGuard<'_, T>, Unwinding> {
         self.enter(1, &"RwLock::read")?;
         Ok(self.read_guard())
@@ -103,7 +104,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point if somebody is in; otherwise it does not wait.
+    /// A yield point: it waits if somebody is in, and lets others run now and then even if not.
     ///
     /// # Cancellation
     ///
@@ -114,10 +115,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// [`Unwinding`] if it would have to wait and unwinds.
     ///
-    /// # Panics
+    /// # Deadlocks
     ///
-    /// When the fiber is the writer already and would wait for ever. A fiber that holds a reader's
-    /// guard is not recognized: it waits for itself.
+    /// A fiber that is the writer already waits; see [`Mutex::lock`](super::Mutex::lock). One that
+    /// holds a reader's guard waits for itself as well, and that is not recognized.
     pub fn write(&self) -> Result<RwLockWriteGuard<'_, T>, Unwinding> {
         self.enter(READERS_MAX, &"RwLock::write")?;
         Ok(self.write_guard())
@@ -144,35 +145,18 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn enter(&self, need: usize, call: CallName) -> Result<(), Unwinding> {
-        match self.gate.acquire(need, call) {
-            Ok(()) => Ok(()),
-            Err(Refused::Held) => owner::deadlock("RwLock"),
-            Err(Refused::Unwinding | Refused::Closed) => Err(Unwinding),
-        }
+        // The gate is never closed, so there is one reason.
+        self.gate.acquire(need, call).map_err(|_| Unwinding)
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
         let data = self.data.try_read().expect("the gate lets no writer in beside a reader");
-        RwLockReadGuard { gate: &self.gate, data: Some(data) }
+        RwLockReadGuard { data, _held: Held::new(&self.gate, 1) }
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
         let data = self.data.try_write().expect("the gate lets nobody in beside a writer");
-        RwLockWriteGuard { gate: &self.gate, data: Some(data) }
-    }
-}
-
-impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
-    fn drop(&mut self) {
-        self.data = None;
-        self.gate.release(1);
-    }
-}
-
-impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
-    fn drop(&mut self) {
-        self.data = None;
-        self.gate.release(READERS_MAX);
+        RwLockWriteGuard { data, _held: Held::new(&self.gate, READERS_MAX) }
     }
 }
 
@@ -180,7 +164,7 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.data.as_ref().expect(UNTIL_DROP)
+        &self.data
     }
 }
 
@@ -188,13 +172,13 @@ impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.data.as_ref().expect(UNTIL_DROP)
+        &self.data
     }
 }
 
 impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.data.as_mut().expect(UNTIL_DROP)
+        &mut self.data
     }
 }
 
@@ -234,5 +218,3 @@ impl<T> From<T> for RwLock<T> {
 /// The gate's permits. Far below the inner lock's own limit of readers, and above any number of
 /// fibers that fits into memory.
 const READERS_MAX: usize = 1 << 30;
-
-const UNTIL_DROP: &str = "present until the guard is dropped";

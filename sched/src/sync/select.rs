@@ -3,15 +3,14 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::waiter::{may_wait, wait};
+use super::waiter::{checkpoint, may_wait, wait_in};
 use super::watch::{Watch, Watcher};
 use super::{Event, broadcast, mpsc, oneshot};
-use crate::core::{self, JoinHandle, Source, Unwinding, try_checkpoint};
+use crate::core::{self, JoinHandle, Source, Unwinding, has_hook};
 use crate::driver::{self, Interest, World};
-use crate::fiber::{CallName, Wait};
+use crate::fiber::Standing;
 use crate::shard_thread::ShardHandle;
 
 /// Something that [`select`] can wait for.
@@ -86,15 +85,22 @@ impl<T: driver::Watch> Selectable for Writable<'_, T> {}
 pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
     assert!(!things.is_empty(), "straightline: a select of nothing would never end");
-    try_checkpoint();
+    let passed = checkpoint();
     let watcher = Watcher::new(NEXT_ID.fetch_add(1, Ordering::Relaxed));
-    let mut watching = Watching { things, first: first_of(things.len()), registered: 0, watcher };
+    let (first, registered) = (first_of(things.len()), Cell::new(0));
+    let watching = Watching { things, first, registered, watcher };
+    let standing = Standing { call: &"select", holder: None, leave: &|| watching.end() };
     loop {
         if let Some(index) = watching.begin() {
             return Ok(index);
         }
-        may_wait()?;
-        wait_until(things.iter().filter_map(|thing| thing.due()).min(), &"select")?;
+        passed?;
+        if has_hook() {
+            watching.end();
+            may_wait()?;
+            continue;
+        }
+        wait_in(&standing, things.iter().filter_map(|thing| thing.due()).min())?;
         watching.end();
     }
 }
@@ -178,7 +184,7 @@ pub struct Writable<'s, T: driver::Watch>(pub &'s Source<T>);
 struct Watching<'t> {
     things: &'t [&'t dyn Selectable],
     first: usize,
-    registered: usize,
+    registered: Cell<usize>,
     watcher: Watcher,
 }
 
@@ -188,22 +194,22 @@ impl Watching<'_> {
     }
 
     /// Registers with one after the other; returns the first that is ready instead.
-    fn begin(&mut self) -> Option<usize> {
+    fn begin(&self) -> Option<usize> {
         for nth in 0..self.things.len() {
             let index = self.index(nth);
             if self.things[index].watch(&self.watcher) {
                 return Some(index);
             }
-            self.registered = nth + 1;
+            self.registered.set(nth + 1);
         }
         None
     }
 
     /// Takes all registrations back.
-    fn end(&mut self) {
-        while self.registered > 0 {
-            self.registered -= 1;
-            self.things[self.index(self.registered)].unwatch(&self.watcher);
+    fn end(&self) {
+        while let Some(last) = self.registered.get().checked_sub(1) {
+            self.registered.set(last);
+            self.things[self.index(last)].unwatch(&self.watcher);
         }
     }
 }
@@ -281,19 +287,6 @@ impl<T: driver::Watch + fmt::Debug> fmt::Debug for Writable<'_, T> {
 /// A source that cannot be registered is ready: the caller's next operation says what is wrong.
 fn watch_source<T: driver::Watch>(source: &Source<T>, interest: Interest) -> bool {
     !source.arm(interest).unwrap_or(false)
-}
-
-/// As [`wait`], but not longer than until `due`.
-fn wait_until(due: Option<Instant>, call: CallName) -> Result<(), Unwinding> {
-    let Some(due) = due else { return wait(call) };
-    match core::try_park_until(due, Wait::Call(call)) {
-        Some(parked) => parked,
-        None if thread::panicking() => Err(Unwinding),
-        None => {
-            thread::park_timeout(due.saturating_duration_since(core::clock()));
-            Ok(())
-        }
-    }
 }
 
 /// Where a search of so many begins. Evenly spread over the calls of a thread, and also over every

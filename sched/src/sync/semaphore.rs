@@ -66,8 +66,8 @@ impl Semaphore {
     ///
     /// # Blocking
     ///
-    /// A yield point if the permits are not there, or others wait already; otherwise it does not
-    /// wait.
+    /// A yield point: it waits if the permits are not there, or others wait already, and lets
+    /// others run now and then even if it need not.
     ///
     /// # Cancellation
     ///
@@ -82,7 +82,7 @@ impl Semaphore {
         match self.gate.acquire(count, &"Semaphore::acquire") {
             Ok(()) => Ok(SemaphorePermit { semaphore: self, count }),
             Err(Refused::Closed) => Err(AcquireError::Closed),
-            Err(Refused::Unwinding | Refused::Held) => Err(AcquireError::Unwinding),
+            Err(Refused::Unwinding) => Err(AcquireError::Unwinding),
         }
     }
 
@@ -123,9 +123,9 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// When there are more than `usize::MAX` in all.
+    /// When there would be more than `usize::MAX` in all, those that are out included.
     pub fn add_permits(&self, count: usize) {
-        self.gate.release(count);
+        assert!(self.gate.add(count), "straightline: a semaphore has at most usize::MAX permits");
     }
 
     /// How many permits nobody holds. Not a yield point.
@@ -162,6 +162,7 @@ impl SemaphorePermit<'_> {
     /// Takes the permits out of circulation for good, until
     /// [`add_permits`](Semaphore::add_permits) brings them back.
     pub fn forget(mut self) {
+        self.semaphore.gate.forget(self.count);
         self.count = 0;
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::line::{Line, Place, Rules};
 use super::waiter::{Wakes, may_wait};
-use crate::core::Unwinding;
+use crate::core::{Unwinding, charge};
 
 /// Waits until every clone of it is gone.
 ///
@@ -56,7 +56,8 @@ impl WaitGroup {
     ///
     /// # Blocking
     ///
-    /// A yield point, unless this is the last clone.
+    /// A yield point: it waits unless this is the last clone, and lets others run now and then even
+    /// then.
     ///
     /// # Cancellation
     ///
@@ -67,6 +68,7 @@ impl WaitGroup {
     ///
     /// [`Unwinding`] if there are others and the caller unwinds.
     pub fn wait(self) -> Result<(), Unwinding> {
+        charge();
         let shared = Arc::clone(&self.shared);
         drop(self);
         if shared.lock().members == 0 {

@@ -4,9 +4,10 @@
 //! thread can send to a fiber, and a test can wait for one.
 
 use std::thread::{self, Thread};
+use std::time::Instant;
 
 use crate::core::{self, Fiber, Unwinding};
-use crate::fiber::{CallName, Wait};
+use crate::fiber::{CallName, LineWait, Standing, Wait};
 
 /// The caller as somebody else sees it who is to wake it.
 #[derive(Clone, Debug)]
@@ -37,34 +38,48 @@ impl Waiter {
 ///
 /// It raises when the fiber is cancelled or past its deadline.
 pub(crate) fn wait(call: CallName) -> Result<(), Unwinding> {
-    wait_for(Wait::Call(call))
+    wait_until(None, Wait::Call(call))
 }
 
-/// As [`wait`], with more to tell about what for.
-pub(super) fn wait_for(wait: Wait) -> Result<(), Unwinding> {
-    match core::try_park(wait) {
-        Some(parked) => parked,
-        None if thread::panicking() => Err(Unwinding),
-        None => {
-            thread::park();
-            Ok(())
-        }
+/// As [`wait`], at a place that is taken back if the fiber is given up meanwhile, and not longer
+/// than until `due`.
+pub(super) fn wait_in(standing: &Standing<'_>, due: Option<Instant>) -> Result<(), Unwinding> {
+    // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
+    // that is suspended below this frame: it takes it back before it returns or raises. A fiber
+    // that is given up keeps its frames for ever.
+    let line = unsafe { LineWait::new(standing) };
+    wait_until(due, Wait::Line(line))
+}
+
+fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {
+    let parked = match due {
+        None => core::try_park(wait),
+        Some(due) => core::try_park_until(due, wait),
+    };
+    match (parked, due) {
+        (Some(parked), _) => return parked,
+        (None, _) if thread::panicking() => return Err(Unwinding),
+        (None, None) => thread::park(),
+        (None, Some(due)) => thread::park_timeout(due.saturating_duration_since(core::clock())),
     }
+    Ok(())
 }
 
-/// What [`wait`] would do first, raising included: asked before the caller stands in a line, so
-/// that a fiber that is given up for swallowing its cancels stands in none.
+/// What [`wait`] would do first, raising included: asked before the caller takes a place in a line,
+/// so that it does nothing else at that place than wait.
+///
+/// The caller looks again after it, since a hook of `before_park` may have waited.
 pub(super) fn may_wait() -> Result<(), Unwinding> {
-    match core::try_yield_point() {
+    match core::try_before_wait() {
         Some(may) => may,
         None if thread::panicking() => Err(Unwinding),
         None => Ok(()),
     }
 }
 
-/// A [`checkpoint`](crate::checkpoint), and then [`may_wait`]: what an operation that may succeed
-/// without waiting begins with. It raises before anything is taken.
-pub(super) fn checkpoint_and_may_wait() -> Result<(), Unwinding> {
+/// A [`checkpoint`](crate::checkpoint) that always is a yield point: what an operation of a channel
+/// begins with. It raises before anything is taken.
+pub(super) fn checkpoint() -> Result<(), Unwinding> {
     match core::try_checkpoint() {
         Some(may) => may,
         None if thread::panicking() => Err(Unwinding),

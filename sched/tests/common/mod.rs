@@ -3,14 +3,16 @@
 // Each test file is a program of its own, and none uses all of it.
 #![allow(dead_code)]
 
-use std::panic::resume_unwind;
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, JoinError};
+use straightline_sched::{
+    self as sched, Config, JoinError, JoinHandle, Lease, Report, Reporter, sync,
+};
 
 /// Runs `body` on a thread of its own, and gives up on it if it hangs.
 pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
@@ -113,3 +115,46 @@ const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// Longer than any chain of wake-ups in these tests.
 const TURNS: usize = 8;
+
+/// Runs `body` so that its fiber, if it waits when `lease` ends, is given up right there.
+pub(crate) fn brittle<T>(lease: &Lease, body: impl FnOnce() -> T) {
+    let _ = lease.hold(Duration::MAX, || {
+        lease.end();
+        // It swallows that as often as it may.
+        (0..UNWINDS_MAX).for_each(|_| drop(catch_unwind(sched::yield_now)));
+        lease.renew(Duration::MAX);
+        body();
+    });
+}
+
+/// Waits for the first report of a circle on a shard where `start` has started the fibers of one;
+/// they are cancelled then. Returns what it says.
+pub(crate) fn reported_circle(
+    start: impl FnOnce() -> Vec<JoinHandle<()>> + Send + 'static,
+) -> String {
+    let (tell, told) = sync::mpsc::unbounded();
+    let reporter = Reporter::new(move |report| {
+        if let Report::Circle(_) = report {
+            let _ = tell.send(report.to_string());
+        }
+    });
+    // The monitor looks four times in that.
+    let stall_limit = Some(Duration::from_millis(40));
+    let config = Config { reporter, stall_limit, ..Config::default() };
+    let root = move || {
+        let fibers = start();
+        let text = told.recv().expect("it is told");
+        // No more of the same, however often the shard looks.
+        let again = sync::select(&[&told, &sync::after(Duration::from_millis(60))]);
+        assert_eq!(again, Ok(1), "it is told once");
+        for fiber in fibers {
+            fiber.cancel();
+            let _ = fiber.join();
+        }
+        text
+    };
+    unless_it_hangs(|| sched::run_with(config, root).expect("a shard can be made"))
+}
+
+/// How often a fiber's unwind is raised, and how often its calls fail then.
+const UNWINDS_MAX: usize = 4 + 64;
