@@ -290,7 +290,8 @@ fn write_label(
     spawned_at: &Location<'_>,
 ) -> fmt::Result {
     match name {
-        Some(name) => write!(f, "fiber `{name}`")?,
+        // Escaped, as the label: a handler may name its fibers after what it was sent.
+        Some(name) => write!(f, "fiber `{}`", name.escape_debug())?,
         None => write!(f, "fiber {id:#x}")?,
     }
     write!(f, " (spawned at {spawned_at})")

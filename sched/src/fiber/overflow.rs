@@ -133,7 +133,7 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let _ = line.write_str("\nstraightline: ");
     match fiber.name() {
         Some(name) => {
-            let _ = write!(line, "fiber `{name}`");
+            let _ = write!(line, "fiber `{}`", name.escape_debug());
         }
         None => {
             let _ = line.write_str("an unnamed fiber");

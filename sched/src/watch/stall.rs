@@ -266,7 +266,9 @@ fn look(seen: &mut Seen) -> bool {
 impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.name, self.spawned_at) {
-            (Some(name), Some(at)) => write!(f, "fiber `{name}` (spawned at {at})")?,
+            (Some(name), Some(at)) => {
+                write!(f, "fiber `{}` (spawned at {at})", name.escape_debug())?;
+            }
             (None, Some(at)) => write!(f, "the fiber spawned at {at}")?,
             _ => f.write_str("a fiber")?,
         }
