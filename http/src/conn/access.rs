@@ -30,6 +30,7 @@ impl Connection {
         log.note(&Entry {
             time: system_time().checked_sub(duration).unwrap_or_else(system_time),
             peer: &self.link.peer.to_string(),
+            client: &self.link.peer.host(),
             line: request
                 .map(|request| (request.method().as_str(), request.target(), version(request))),
             status,

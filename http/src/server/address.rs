@@ -96,6 +96,16 @@ impl fmt::Display for Address {
     }
 }
 
+impl Peer {
+    /// Who it is without the port, which is another one each time.
+    pub(crate) fn host(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().to_string(),
+            Self::Unix => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

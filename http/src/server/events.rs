@@ -12,9 +12,11 @@ use super::capacity::Full;
 use super::shared::Phase;
 use super::timeouts::Timeout;
 use crate::proto::Refusal;
+use crate::telemetry::Escaped;
 
 /// A step in the life of a server or of one of its connections, or a fault. `Display` tells it in a
-/// line.
+/// line (a fiber's report may have several): what is not printable in what a client, a handler or
+/// the system said is escaped there, and is as it was in the fields.
 ///
 /// ```
 /// use straightline::{Event, Request, Server};
@@ -45,6 +47,11 @@ pub enum Event<'e> {
         peer: &'e Peer,
         /// What the system said.
         error: &'e io::Error,
+    },
+    /// A connection at rest was closed to make room for a newcomer.
+    ConnectionEvicted {
+        /// Whose.
+        peer: &'e Peer,
     },
     /// A connection was turned away at the door.
     TurnedAway {
@@ -165,6 +172,7 @@ impl Event<'_> {
             Self::ConnectionOpened { peer }
             | Self::ConnectionClosed { peer }
             | Self::ConnectionFailed { peer, .. }
+            | Self::ConnectionEvicted { peer }
             | Self::TurnedAway { peer, .. }
             | Self::RequestRefused { peer, .. }
             | Self::Overloaded { peer }
@@ -185,7 +193,10 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::ConnectionOpened { .. } => f.write_str("connected"),
             Self::ConnectionClosed { .. } => f.write_str("closed"),
-            Self::ConnectionFailed { error, .. } => write!(f, "the connection failed: {error}"),
+            Self::ConnectionFailed { error, .. } => {
+                write!(f, "the connection failed: {}", Escaped(error))
+            }
+            Self::ConnectionEvicted { .. } => f.write_str("closed at rest: its place is needed"),
             Self::TurnedAway { full: Full::Connections, .. } => {
                 f.write_str("turned away: too many connections")
             }
@@ -193,18 +204,22 @@ impl fmt::Display for Event<'_> {
                 f.write_str("turned away: too many connections of this client")
             }
             Self::AcceptFailed { error, pause: Some(pause) } => {
-                write!(f, "accept failed: {error}; again in {pause:?}")
+                write!(f, "accept failed: {}; again in {pause:?}", Escaped(error))
             }
-            Self::AcceptFailed { error, pause: None } => write!(f, "accept failed: {error}"),
+            Self::AcceptFailed { error, pause: None } => {
+                write!(f, "accept failed: {}", Escaped(error))
+            }
             Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
             Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
             Self::HandlerCancelled { .. } => f.write_str("the handler was ended"),
             Self::HandlerPanicked { method, target, message, place, .. } => {
-                let place = place.unwrap_or("an unknown place");
+                let place = Escaped(place.unwrap_or("an unknown place"));
+                let (target, message) = (Escaped(target), Escaped(message));
                 write!(f, "the handler of {method} {target} panicked at {place}: {message}")
             }
             Self::ResponseFailed { method, target, error, .. } => {
+                let (target, error) = (Escaped(target), Escaped(error));
                 write!(f, "the response to {method} {target} could not be completed: {error}")
             }
             Self::FiberReported { report } => report.fmt(f),

@@ -6,6 +6,8 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::escaped::is_printable;
+
 /// What the lines of an access log look like.
 ///
 /// ```text
@@ -14,7 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessLogFormat {
-    /// The Common Log Format, as above: client, time, request line, status, and bytes of the body.
+    /// The Common Log Format, as above: the client's address, time, request line, status, and bytes
+    /// of the body, without what frames it.
     Common,
     /// The same with the fields `Referer` and `User-Agent`: what most analysers take.
     Combined,
@@ -29,6 +32,8 @@ pub enum AccessLogFormat {
 pub(crate) struct Entry<'e> {
     pub(crate) time: SystemTime,
     pub(crate) peer: &'e str,
+    /// The same without the port.
+    pub(crate) client: &'e str,
     /// `None` if the request was none.
     pub(crate) line: Option<(&'e str, &'e str, &'static str)>,
     /// 0 if nothing was answered.
@@ -55,10 +60,13 @@ impl AccessLogFormat {
 }
 
 fn apache(line: &mut String, entry: &Entry<'_>, is_combined: bool) -> std::fmt::Result {
-    let Entry { peer, status, bytes, .. } = entry;
+    let Entry { client, status, bytes, .. } = entry;
     let Date { year, month, day, hour, minute, second, .. } = Date::of(entry.time);
     let name = MONTHS[month - 1];
-    write!(line, "{peer} - - [{day:02}/{name}/{year}:{hour:02}:{minute:02}:{second:02} +0000] \"")?;
+    write!(
+        line,
+        "{client} - - [{day:02}/{name}/{year}:{hour:02}:{minute:02}:{second:02} +0000] \""
+    )?;
     match entry.line {
         Some((method, target, version)) => {
             line.push_str(method);
@@ -129,9 +137,11 @@ fn escape_json(line: &mut String, bytes: &[u8]) {
     for character in String::from_utf8_lossy(bytes).chars() {
         match character {
             '"' | '\\' => line.extend(['\\', character]),
-            // The separators are line ends to some readers.
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                let _ = write!(line, "\\u{:04x}", u32::from(character));
+            // Also separators, which are line ends to some readers, and what turns text around.
+            _ if !is_printable(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
             }
             _ => line.push(character),
         }
@@ -190,6 +200,7 @@ mod tests {
         Entry {
             time: UNIX_EPOCH + Duration::from_millis(1_795_352_884_056),
             peer: "192.0.2.1:4711",
+            client: "192.0.2.1",
             line: Some(("GET", "/x?y=\"z\"", "HTTP/1.1")),
             status: 200,
             bytes: 1_234,
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn lines_are_as_analysers_read_them() {
-        let begin = "192.0.2.1:4711 - - [22/Nov/2026:13:08:04 +0000] \
+        let begin = "192.0.2.1 - - [22/Nov/2026:13:08:04 +0000] \
                      \"GET /x?y=\\\"z\\\" HTTP/1.1\" 200 1234";
         assert_eq!(AccessLogFormat::Common.line(&entry()), format!("{begin}\n"));
         assert_eq!(
@@ -216,6 +227,10 @@ mod tests {
              \"status\":200,\"bytes\":1234,\"duration_us\":56,\"host\":\"example.org\",\
              \"referer\":null,\"user_agent\":\"a\\\"b\\\\c\\u000a\u{fffd}\"}\n"
         );
+        let odd = "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{e0001}\u{e9}".as_bytes();
+        let odd = AccessLogFormat::Json.line(&Entry { user_agent: Some(odd), ..entry() });
+        let expected = "\\u001b[2J\\u007f\\u009b\\u202e\\udb40\\udc01\u{e9}\"}\n";
+        assert!(odd.ends_with(expected), "{odd}");
         let none = Entry { line: None, status: 0, ..entry() };
         assert!(AccessLogFormat::Common.line(&none).ends_with("] \"-\" 000 1234\n"));
         assert!(AccessLogFormat::Json.line(&none).contains("\"method\":null,\"target\":null"));
@@ -227,7 +242,7 @@ mod tests {
             [AccessLogFormat::Combined, AccessLogFormat::Json].iter().all(|format| {
                 let line = format.line(&entry);
                 let body = &line[..line.len() - 1];
-                line.ends_with('\n') && !body.chars().any(char::is_control)
+                line.ends_with('\n') && body.chars().all(is_printable)
             })
         }
 

@@ -1,0 +1,59 @@
+//! Text from outside on its way into a log.
+//!
+//! A panic's message, an error's, a request's target: what a client has sent is in them, and must
+//! not end a line, move a terminal's cursor, or turn around what is read.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Shows something with all that is not printable escaped, and backslashes, so that it is one line
+/// and can be told from what it is not.
+#[derive(Debug)]
+pub(crate) struct Escaped<T>(pub(crate) T);
+
+impl<T: Display> Display for Escaped<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+struct Escaping<'e, 'f>(&'e mut Formatter<'f>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| match character {
+            '\\' => self.0.write_str("\\\\"),
+            _ if is_printable(character) => self.0.write_char(character),
+            _ => write!(self.0, "{}", character.escape_debug()),
+        })
+    }
+}
+
+/// Whether a character is nothing but what it looks like: no control, no line or paragraph
+/// separator, nothing that changes the direction of text, nothing without a meaning.
+pub(super) fn is_printable(character: char) -> bool {
+    match character {
+        '"' | '\'' | '\\' => true,
+        _ => character.escape_debug().len() == 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_printable_is_escaped_and_the_rest_is_not() {
+        for (text, expected) in [
+            (
+                "it's \"plain\" text, \u{e9} and \u{4e2d}",
+                "it's \"plain\" text, \u{e9} and \u{4e2d}",
+            ),
+            ("a\r\nb\tc\0", "a\\r\\nb\\tc\\0"),
+            ("\u{1b}[2J\u{7f}\u{9b}", "\\u{1b}[2J\\u{7f}\\u{9b}"),
+            ("\u{202e}\u{2028}\u{feff}", "\\u{202e}\\u{2028}\\u{feff}"),
+            ("a\\nb", "a\\\\nb"),
+        ] {
+            assert_eq!(Escaped(text).to_string(), expected);
+        }
+    }
+}
