@@ -1,24 +1,37 @@
 //! The protocol core, for this repository's own fuzzers, benchmarks and test tables: behind the
 //! feature `internals`, and no part of the interface.
 
-use crate::proto::{BodyLength, ChunkedDecoder, ChunkedNext, Head, HeadParser, Headers};
+use crate::proto::{BodyLength, ChunkedDecoder, ChunkedNext, Gap, Head, HeadParser, Headers};
 use crate::{Limits, Method, Refusal, RefusalKind};
 
 /// A head parser and the head that it fills.
 #[derive(Debug, Default)]
 pub struct Parser {
-    parser: HeadParser,
+    gap: Gap,
+    of_heads: HeadParser,
     head: Head,
 }
 
 impl Parser {
-    /// Parses all that has come of a head so far; true when it is complete.
+    /// How many bytes, which follow those that were passed over before, are of empty lines before
+    /// a head.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    pub fn skip(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        // What is refused is no answer to the request before.
+        self.gap.skip(bytes).inspect_err(|_| self.head.method = Method::GET)
+    }
+
+    /// Parses all that has come of a head so far, without empty lines before it; true when it is
+    /// complete.
     ///
     /// # Errors
     ///
     /// The refusal.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
-        self.parser.parse(bytes, limits, &mut self.head)
+        self.of_heads.parse(bytes, limits, &mut self.head)
     }
 
     /// Of the head that was parsed last.

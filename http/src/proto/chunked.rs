@@ -18,7 +18,7 @@ use super::chars::{is_token, token_end, value_end};
 use super::encode::put_fields;
 use super::fields::Field;
 use super::limits::Limits;
-use super::refusal::RefusalKind;
+use super::refusal::{RefusalKind, push};
 
 /// Where the decoder stands in a body.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl ChunkedDecoder {
                 return Err(RefusalKind::FieldName);
             }
             let name = &bytes[line..name_end];
-            if is_forbidden_trailer(name) {
+            if is_one_of(&OF_THE_MESSAGE, name) {
                 return Err(RefusalKind::TrailerField);
             }
             if self.trailer_fields.len() >= limits.fields {
@@ -222,7 +222,11 @@ impl ChunkedDecoder {
             let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
             let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |at| at + 1);
             let from = name_end + 1;
-            self.trailer_fields.push(Field::new(line..name_end, from + start..from + end));
+            // Who merged it with the head would take the client's word behind the body for it.
+            if !is_one_of(&OF_THE_HEAD, name) {
+                let field = Field::new(line..name_end, from + start..from + end);
+                push(&mut self.trailer_fields, field)?;
+            }
             line = line_end + 2;
         }
         Ok(State::End)
@@ -262,10 +266,10 @@ impl ChunkedDecoder {
     }
 
     fn trailer(&mut self, byte: u8, limits: &Limits, next: State) -> Result<State, RefusalKind> {
-        if self.trailers.len() >= limits.trailer_bytes {
+        if self.trailers.len() >= limits.trailer_bytes.min(TRAILER_BYTES_MAX) {
             return Err(RefusalKind::TrailerBytes);
         }
-        self.trailers.push(byte);
+        push(&mut self.trailers, byte)?;
         Ok(next)
     }
 }
@@ -304,14 +308,63 @@ pub(crate) fn put_last_chunk(out: &mut Vec<u8>, trailers: &[(HeaderName, HeaderV
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether a trailer of that name could be taken for a part of the head.
+/// Whether a field of that name has no place behind a body (RFC 9110 section 6.5.1).
 pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
-    FORBIDDEN.iter().any(|other| name.eq_ignore_ascii_case(other))
+    is_one_of(&OF_THE_MESSAGE, name) || is_one_of(&OF_THE_HEAD, name)
 }
 
-/// What says where the message ends or goes has to be known before the body (RFC 9110 section
-/// 6.5.1), and two parties might differ on whether it counts.
-const FORBIDDEN: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+fn is_one_of(names: &[&[u8]], name: &[u8]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+/// What says where the message ends or goes: it has to be known before the body, and two parties
+/// might differ on whether it counts. A client's is refused.
+const OF_THE_MESSAGE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+
+/// What else has to be known before the body is dealt with. A client's is ignored.
+const OF_THE_HEAD: [&[u8]; 33] = [
+    // About the connection.
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"upgrade",
+    // About what is to be done with the request.
+    b"cache-control",
+    b"expect",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"if-range",
+    b"if-unmodified-since",
+    b"max-forwards",
+    b"pragma",
+    b"range",
+    // About who asks.
+    b"authorization",
+    b"cookie",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"set-cookie",
+    b"www-authenticate",
+    // About what is to be done with the response.
+    b"age",
+    b"date",
+    b"expires",
+    b"location",
+    b"retry-after",
+    b"vary",
+    b"warning",
+    // About what the body is.
+    b"content-encoding",
+    b"content-location",
+    b"content-range",
+    b"content-type",
+];
+
+/// Offsets into the trailers are 32 bits wide, whatever the configured limit.
+const TRAILER_BYTES_MAX: usize = u32::MAX as usize;
 
 /// Room for four digits and a line end.
 const SIZE_LINE_BYTES: usize = 6;

@@ -134,10 +134,14 @@ impl Framing {
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
-        if !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(RefusalKind::Expectation);
+        // A list, in one line or several, which may be empty and say a thing twice.
+        for expectation in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            if expectation.eq_ignore_ascii_case(b"100-continue") {
+                self.expect_continue = true;
+            } else if !expectation.is_empty() {
+                return Err(RefusalKind::Expectation);
+            }
         }
-        self.expect_continue = true;
         Ok(())
     }
 
@@ -209,7 +213,15 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
     if end == 0 {
         return is_literal_authority(value);
     }
-    is_port(&value[end..])
+    is_port(&value[end..]) && is_well_encoded(&value[..end])
+}
+
+/// Whether each percent sign has its two hexadecimal digits (RFC 3986 section 2.1).
+fn is_well_encoded(host: &[u8]) -> bool {
+    host.split(|&byte| byte == b'%').skip(1).all(|behind| {
+        let digits = behind.first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 /// The same with an IP literal in brackets, whose inside is for whoever resolves it.
@@ -221,8 +233,10 @@ fn is_literal_authority(value: &[u8]) -> bool {
     let Some(end) = literal.iter().position(|&byte| byte == b']') else {
         return false;
     };
-    let mut parts = literal[..end].split(|&byte| byte == b':');
-    end > 0 && parts.all(|part| host_end(part) == part.len()) && is_port(&literal[end + 1..])
+    let (inside, rest) = (&literal[..end], &literal[end + 1..]);
+    let mut parts = inside.split(|&byte| byte == b':');
+    let is_of_host = parts.all(|part| host_end(part) == part.len());
+    end > 0 && is_of_host && is_well_encoded(inside) && is_port(rest)
 }
 
 /// Nothing, or a colon and at most five digits.
@@ -241,9 +255,24 @@ mod tests {
 
     #[test]
     fn an_authority_is_a_host_and_maybe_a_port() {
-        let good: [&[u8]; 7] =
-            [b"a", b"example.com", b"127.0.0.1:80", b"[::1]", b"[::1]:8080", b"a:", b"x_y:65535"];
-        let bad: [&[u8]; 11] = [
+        let good: [&[u8]; 9] = [
+            b"a",
+            b"example.com",
+            b"127.0.0.1:80",
+            b"[::1]",
+            b"[::1]:8080",
+            b"a:",
+            b"x_y:65535",
+            b"%41%c3%A9.example:80",
+            b"[fe80::1%25eth0]",
+        ];
+        let bad: [&[u8]; 17] = [
+            b"%",
+            b"a%4",
+            b"a%zz:80",
+            b"%%41",
+            b"a%4:1",
+            b"[::1%]",
             b"",
             b":80",
             b"a b",

@@ -14,6 +14,7 @@
 //!
 //! Strictness: CR LF ends lines and nothing else does; no whitespace before a colon; no folded
 //! lines; no control bytes. See [`super::chars`] for the sets and [`super::framing`] for lengths.
+//! Empty lines before the request are not the parser's: see [`super::gap`].
 
 use http::Method;
 
@@ -21,7 +22,7 @@ use super::chars::token_end;
 use super::fields::{Field, span};
 use super::framing::{BodyLength, Framing, KnownHost, is_authority};
 use super::limits::Limits;
-use super::refusal::{Refusal, RefusalKind};
+use super::refusal::{Refusal, RefusalKind, push};
 use super::scan::{Scanner, target_ends};
 
 /// A parsed request head; offsets count from its first byte. It is filled in place and used again
@@ -58,7 +59,6 @@ struct Progress {
     searched: usize,
     /// The request line is parsed, and `line` is a header line or the head's end.
     in_fields: bool,
-    empty_lines: u8,
     framing: Framing,
 }
 
@@ -152,7 +152,8 @@ impl Progress {
             if let Err(kind) = self.framing.note(name, trimmed, known_host) {
                 return Err(kind.at(value));
             }
-            head.fields.push(Field::new(line..name_end, value..value_end));
+            let field = Field::new(line..name_end, value..value_end);
+            push(&mut head.fields, field).map_err(|kind| kind.at(line))?;
             line = line_end + 2;
         }
     }
@@ -184,14 +185,6 @@ impl Progress {
         limits: &Limits,
         head: &mut Head,
     ) -> Result<Option<usize>, Refusal> {
-        // RFC 9112 section 2.2: at least one empty line before a request is to be ignored.
-        while bytes[self.line..].starts_with(b"\r\n") {
-            if self.empty_lines == EMPTY_LINES_MAX {
-                return Err(RefusalKind::EmptyLines.at(self.line));
-            }
-            self.empty_lines += 1;
-            self.line += 2;
-        }
         let line = self.line;
         head.method = Method::GET;
         let method_end = if bytes[line..].starts_with(b"GET ") {
@@ -256,8 +249,6 @@ fn method(bytes: &[u8], line: usize) -> Result<Option<(Method, usize)>, Refusal>
     match bytes.get(end) {
         None => return Ok(None),
         Some(b' ') if end > line => {}
-        // The first half of an empty line.
-        Some(b'\r') if end == line && end + 1 == bytes.len() => return Ok(None),
         Some(_) => return Err(RefusalKind::Method.at(end)),
     }
     let method = Method::from_bytes(&bytes[line..end]).map_err(|_| RefusalKind::Method.at(line))?;
@@ -351,10 +342,6 @@ fn check_head(head_bytes: usize, limits: &Limits) -> Result<(), Refusal> {
 }
 
 const VERSION_1_1: &[u8; 10] = b"HTTP/1.1\r\n";
-
-/// Empty lines that are skipped before a request. Arbitrary: clients that send an extra CR LF after
-/// a body send one.
-const EMPTY_LINES_MAX: u8 = 2;
 
 /// Offsets into the head are 32 bits wide, whatever the configured limit.
 const HEAD_BYTES_MAX: usize = u32::MAX as usize;

@@ -9,8 +9,8 @@ use http::StatusCode;
 pub struct Refusal {
     /// What is wrong.
     pub kind: RefusalKind,
-    /// The byte, counted from the first of the request (or of the empty lines before it), where it
-    /// was noticed.
+    /// The byte, counted from the first of the request, where it was noticed; of what cannot begin
+    /// a request, from the first that came.
     pub offset: u64,
 }
 
@@ -58,7 +58,7 @@ refusals! {
     VersionSyntax => BAD_REQUEST, "malformed HTTP version";
     /// A version that is not 1.x.
     Version => HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are served here";
-    /// More empty lines before the request than a sloppy client leaves.
+    /// More empty lines before the request, or where it would begin, than a sloppy client leaves.
     EmptyLines => BAD_REQUEST, "too many empty lines before the request";
     /// A line that does not end with CR LF, or a CR elsewhere.
     LineEnd => BAD_REQUEST, "malformed line end";
@@ -93,7 +93,8 @@ refusals! {
     Expectation => EXPECTATION_FAILED, "unknown expectation";
     /// Malformed framing in a chunked body.
     Chunk => BAD_REQUEST, "malformed chunk";
-    /// A trailer that is about where the message ends or goes, such as `Content-Length`.
+    /// A trailer that is about where the message ends or goes: `Content-Length`,
+    /// `Transfer-Encoding`, `Host`. Others that belong into the head are ignored.
     TrailerField => BAD_REQUEST, "a trailer that belongs into the head";
     /// [`Limits::request_line_bytes`](super::Limits::request_line_bytes).
     RequestLineBytes => URI_TOO_LONG, "request line too long";
@@ -109,12 +110,24 @@ refusals! {
     TrailerBytes => REQUEST_HEADER_FIELDS_TOO_LARGE, "trailers too long";
     /// [`Limits::body_bytes`](super::Limits::body_bytes).
     BodyBytes => PAYLOAD_TOO_LARGE, "request body too large";
+    /// The system has no memory for what has come of the request, whatever the limits allow.
+    Memory => SERVICE_UNAVAILABLE, "no memory for the request";
 }
 
 impl RefusalKind {
     pub(crate) fn at(self, offset: usize) -> Refusal {
         Refusal { kind: self, offset: offset as u64 }
     }
+}
+
+/// As [`Vec::push`], but what a client has sent never ends the process for want of memory.
+#[inline]
+pub(super) fn push<T>(items: &mut Vec<T>, item: T) -> Result<(), RefusalKind> {
+    if items.len() == items.capacity() {
+        items.try_reserve(1).map_err(|_| RefusalKind::Memory)?;
+    }
+    items.push(item);
+    Ok(())
 }
 
 impl fmt::Display for Refusal {

@@ -107,17 +107,20 @@ struct Wire<'b> {
 
 impl Wire<'_> {
     fn request(&mut self, parser: &mut Parser) -> Result<Request, RefusalKind> {
+        let mut in_head = false;
         loop {
+            if !in_head {
+                let come = &self.bytes[self.at..self.have];
+                self.at += parser.skip(come).map_err(|refusal| refusal.kind)?;
+            }
             let come = &self.bytes[self.at..self.have];
-            if !come.is_empty()
-                && parser.parse(come, self.limits).map_err(|refusal| refusal.kind)?
-            {
+            in_head = !come.is_empty();
+            if in_head && parser.parse(come, self.limits).map_err(|refusal| refusal.kind)? {
                 break;
             }
             if !self.more() {
                 // Empty lines before a request that may never come are nobody's request.
-                let is_idle = matches!(come, b"" | b"\r\n" | b"\r\n\r\n");
-                return Ok(Request::Ends(if is_idle { End::Open } else { End::WaitsInHead }));
+                return Ok(Request::Ends(if in_head { End::WaitsInHead } else { End::Open }));
             }
         }
         self.at += parser.end();
