@@ -84,6 +84,8 @@ pub enum BodyError {
     TooLong(u64),
     /// A line of it is not UTF-8: 400.
     NotText,
+    /// The system has no memory for what has come of it: 503.
+    NoMemory,
     /// The client waited with `Expect: 100-continue` to be asked for its body, and was sent a
     /// response instead.
     Declined,
@@ -124,7 +126,7 @@ impl<'r> Body<'r> {
     /// # Errors
     ///
     /// [`TooLong`](BodyError::TooLong), before anything is read if the client announced so much;
-    /// otherwise what kept it from being read.
+    /// [`NoMemory`](BodyError::NoMemory); otherwise what kept it from being read.
     ///
     /// ```
     /// # use straightline::{BodyError, Request};
@@ -134,18 +136,30 @@ impl<'r> Body<'r> {
     /// ```
     pub fn read_to_vec(&mut self, bytes_max: u64) -> Result<Vec<u8>, BodyError> {
         // Announced is not sent: a large vector is only made when its bytes come.
-        let announced = self.remaining().unwrap_or(0);
-        if announced > bytes_max {
+        let announced = self.remaining();
+        if announced.is_some_and(|announced| announced > bytes_max) {
             return Err(BodyError::TooLong(bytes_max));
         }
-        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(announced.min(RESERVE_MAX));
         // One more, to know whether there is more.
-        let mut body = self.by_ref().take(bytes_max.saturating_add(1));
-        body.read_to_end(&mut bytes).map_err(|error| BodyError::from_body(&error))?;
-        if bytes.len() as u64 > bytes_max {
-            return Err(BodyError::TooLong(bytes_max));
+        let most = announced.unwrap_or(bytes_max.saturating_add(1));
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let first = if announced.is_some() { RESERVE_MAX } else { UNKNOWN_RESERVE };
+        let (mut bytes, mut filled) = (Vec::new(), 0);
+        while self.remaining() != Some(0) {
+            if filled == bytes.len() {
+                let grown = filled.saturating_mul(2).max(first).min(most);
+                bytes.try_reserve_exact(grown - filled).map_err(|_| BodyError::NoMemory)?;
+                bytes.resize(grown, 0);
+            }
+            match self.read(&mut bytes[filled..]).map_err(|error| BodyError::from_body(&error))? {
+                0 => break,
+                count => filled += count,
+            }
+            if filled as u64 > bytes_max {
+                return Err(BodyError::TooLong(bytes_max));
+            }
         }
+        bytes.truncate(filled);
         Ok(bytes)
     }
 
@@ -237,6 +251,7 @@ impl Lines<'_> {
             // Not into the buffer: a deadline may end the read, and the next call goes on.
             let mut piece = [0; LINE_READ_BYTES];
             let read = body.read(&mut piece).map_err(|error| BodyError::from_body(&error))?;
+            self.buffer.try_reserve(read).map_err(|_| BodyError::NoMemory)?;
             self.buffer.extend_from_slice(&piece[..read]);
             if read == 0 {
                 self.body = None;
@@ -265,7 +280,10 @@ impl Iterator for Lines<'_> {
 }
 
 fn text(line: &[u8]) -> Result<String, BodyError> {
-    String::from_utf8(line.to_vec()).map_err(|_| BodyError::NotText)
+    let mut text = String::new();
+    text.try_reserve_exact(line.len()).map_err(|_| BodyError::NoMemory)?;
+    text.push_str(str::from_utf8(line).map_err(|_| BodyError::NotText)?);
+    Ok(text)
 }
 
 impl BodyError {
@@ -291,6 +309,7 @@ impl fmt::Display for BodyError {
             Self::TimedOut(timeout) => timeout.fmt(f),
             Self::TooLong(limit) => write!(f, "more than {limit} bytes"),
             Self::NotText => f.write_str("a line that is not UTF-8"),
+            Self::NoMemory => f.write_str("no memory for the request"),
             Self::Declined => f.write_str("the client was not asked for its body"),
         }
     }
@@ -305,6 +324,7 @@ impl From<BodyError> for io::Error {
             BodyError::TimedOut(_) => ErrorKind::TimedOut,
             BodyError::Refused(_) | BodyError::NotText => ErrorKind::InvalidData,
             BodyError::TooLong(_) => ErrorKind::FileTooLarge,
+            BodyError::NoMemory => ErrorKind::OutOfMemory,
             BodyError::Declined => ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
@@ -318,6 +338,7 @@ impl IntoResponse for BodyError {
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, format!("{self}\n")).into_response()
@@ -338,6 +359,9 @@ impl fmt::Debug for Lines<'_> {
 
 /// How much [`Body::read_to_vec`] reserves on the client's word alone. Arbitrary.
 const RESERVE_MAX: usize = 64 * 1024;
+
+/// And where there is no word. Arbitrary: most bodies are smaller.
+const UNKNOWN_RESERVE: usize = 4 * 1024;
 
 /// A piece of [`Body::copy_to`]. Arbitrary: system calls hardly count at this size.
 const COPY_BYTES: usize = 64 * 1024;

@@ -118,7 +118,8 @@ impl Request {
 
     /// The trailer fields of a chunked body, once all of it was read; none before, and of other
     /// bodies. They are what the client says and no more: those that are about the message's length
-    /// or destination are refused.
+    /// or destination are refused, and others that belong into the head
+    /// (RFC 9110 section 6.5.1) are not among them.
     ///
     /// ```
     /// use straightline::{BodyError, Request};
@@ -235,7 +236,7 @@ impl Request {
     /// }
     /// ```
     pub fn set_body_pace(&mut self, pace: Pace) {
-        self.link.reads.restart(pace);
+        self.link.set_body_pace(pace);
     }
 
     /// Says whether this request's handler is to be ended when its client goes away, instead of

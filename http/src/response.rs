@@ -3,9 +3,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use rustix::io::Errno;
 
 use crate::conn::{BodyWriter, Upgraded};
 use crate::payload::{Payload, Streamed};
@@ -147,7 +149,8 @@ impl Response {
     }
 
     /// A response (200) that is a file, from its beginning to its present length, sent by the
-    /// system without a copy through the program where it can do that.
+    /// system without a copy through the program where it can do that. A file whose size is not
+    /// what can be read, as in `/proc`, is read to its end, and its length is not announced.
     ///
     /// The system reads from the disk what it does not have in memory, and the shard waits
     /// meanwhile; with files that are seldom asked for on a slow disk, read them with
@@ -155,7 +158,9 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// What the system says when asked for the length; `InvalidInput` if it is not a regular file.
+    /// What the system says when asked for the length and for a byte of it; `PermissionDenied` also
+    /// if it was not opened for reading; `InvalidInput` if it is not a regular file but a
+    /// directory, a pipe or a device.
     ///
     /// ```
     /// use std::fs::File;
@@ -167,6 +172,7 @@ impl Response {
     ///     open().map(|file| file.content_type("image/png")).map_err(|error: io::Error| {
     ///         match error.kind() {
     ///             io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+    ///             io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
     ///             _ => StatusCode::INTERNAL_SERVER_ERROR,
     ///         }
     ///     })
@@ -177,7 +183,14 @@ impl Response {
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Self::streamed(Streamed::File(metadata.len(), file)))
+        // One that cannot be read is told of here, and not when the head has left.
+        let length = metadata.len();
+        let probed_at = if length <= PROBED_WHOLE { length.saturating_sub(1) } else { 0 };
+        let has_byte = file.read_at(&mut [0], probed_at).map_err(unreadable)? > 0;
+        if has_byte == (length > 0) {
+            return Ok(Self::streamed(Streamed::File(length, file)));
+        }
+        Ok(Self::reader(FromStart { file, at: 0 }))
     }
 
     /// Goes over to another protocol, as the client has asked (RFC 9110 section 7.8): answers 101
@@ -434,6 +447,30 @@ impl<R: IntoResponse, E: IntoResponse> IntoResponse for Result<R, E> {
 pub(crate) fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
+
+/// Reads a file wherever others that share it are.
+struct FromStart {
+    file: File,
+    at: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(buffer, self.at).inspect(|&count| self.at += count as u64)
+    }
+}
+
+/// Why a file cannot be read.
+fn unreadable(error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) {
+        return io::Error::new(io::ErrorKind::PermissionDenied, "not open for reading");
+    }
+    error
+}
+
+/// Up to here it is the last byte of a file that has to be there, or its size is not true (`/sys`
+/// says a page of all its files). Arbitrary: the system reads as much at once.
+const PROBED_WHOLE: u64 = 64 * 1024;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";

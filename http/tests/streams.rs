@@ -96,10 +96,9 @@ fn a_stream_of_announced_length_is_sent_as_such() {
 fn trailers_follow_a_chunked_body_and_only_that() {
     let server = serve(|request: &mut Request| {
         let write = |_: &mut Request, body: &mut BodyWriter| {
-            body.trailer(HeaderName::from_static("checksum"), "1");
+            body.trailer(HeaderName::from_static("checksum"), "1")?;
             body.write_all(b"text")?;
-            body.trailer(HeaderName::from_static("other"), "2");
-            Ok(())
+            body.trailer(HeaderName::from_static("other"), "2")
         };
         match request.path() {
             "/" => Response::stream(write),
@@ -114,6 +113,28 @@ fn trailers_follow_a_chunked_body_and_only_that() {
     let mut client = server.client();
     assert_eq!(client.ask(get("/", "1.0")).status, 200);
     assert_eq!(client.rest(), b"text");
+}
+
+#[test]
+fn a_trailer_that_belongs_into_the_head_is_refused_and_nothing_else() {
+    let server = serve(|_: &mut Request| {
+        Response::stream(|_, body| {
+            body.write_all(b"text")?;
+            for name in ["content-length", "transfer-encoding", "host", "connection", "set-cookie"]
+            {
+                let name = HeaderName::from_static(name);
+                let error = body.trailer(name, "1").expect_err("it belongs into the head");
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            }
+            let sum = HeaderName::from_static("sum");
+            let error = body.trailer(sum.clone(), "1\r\nx: y").expect_err("no value");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            body.trailer(sum, "1")
+        })
+    });
+    let answer = server.client().get("/");
+    assert_eq!((answer.text(), &*answer.trailers), ("text", "sum: 1\n"));
+    assert_eq!(server.handle.counters().panicked, 0);
 }
 
 /// Heads that would be the same but for the date.
@@ -464,8 +485,38 @@ fn a_file_is_sent_whole() {
         assert!(answer.body == pattern(bytes), "{bytes}");
     }
     assert_eq!(server.handle.counters().accepted, 1);
-    let folder = Response::file(File::open(env::temp_dir()).unwrap()).unwrap_err();
-    assert_eq!(folder.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn what_cannot_be_sent_as_a_file_is_no_response() {
+    let refused = |file| Response::file(file).expect_err("it cannot be read").kind();
+    assert_eq!(refused(File::open(env::temp_dir()).unwrap()), ErrorKind::InvalidInput);
+    assert_eq!(refused(File::open("/dev/null").unwrap()), ErrorKind::InvalidInput);
+    let path = env::temp_dir().join(format!("straightline-http-{}-write-only", process::id()));
+    for content in [&b""[..], b"some"] {
+        fs::write(&path, content).expect("room on the disk");
+        let file = File::options().append(true).open(&path).expect("it was just written");
+        assert_eq!(refused(file), ErrorKind::PermissionDenied);
+    }
+    fs::remove_file(&path).expect("it is ours");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_whose_size_is_not_true_is_sent_whole() {
+    let server = serve(|request: &mut Request| {
+        File::open(request.path()).and_then(Response::file).map_err(|_| StatusCode::NOT_FOUND)
+    });
+    // Of a size of 0, and of one of a page.
+    for path in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+        let Ok(content) = fs::read(path) else { continue };
+        let mut client = server.client();
+        let answer = client.get(path);
+        assert!(answer.body == content && !content.is_empty(), "{path}: {answer:?}");
+        assert_eq!(answer.field("content-length"), None);
+        client.send(get(path, "1.0"));
+        assert!(client.rest().ends_with(&content), "{path}");
+    }
 }
 
 #[test]
