@@ -62,7 +62,7 @@ fn accept_from<T: Transport>(
         if state.counters.slot().is_retired.load(Ordering::SeqCst) {
             return Ok(()); // the clients are another shard's
         }
-        if state.capacity.when_full == WhenFull::Wait && has_no_room(state) {
+        if state.capacity.when_full == WhenFull::Wait && !has_room(state) {
             if is_ending() {
                 return Ok(());
             }
@@ -105,10 +105,11 @@ fn accept_from<T: Transport>(
     }
 }
 
-fn has_no_room(state: &ShardState) -> bool {
+/// Whether a client could be taken that waits.
+fn has_room(state: &ShardState) -> bool {
     let capacity = &state.capacity;
-    state.shared.connections() >= capacity.connections as u64
-        || state.shared.in_flight() >= capacity.in_flight as u64
+    let is_full = state.shared.connections() >= capacity.connections as u64;
+    state.shared.in_flight() < capacity.in_flight as u64 && (!is_full || state.has_evictable())
 }
 
 /// Starts a connection, or turns it away.
@@ -116,12 +117,16 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     let capacity = &state.capacity;
     let is_full = state.shared.connections() >= capacity.connections as u64;
     // Where clients wait, one that another shard was quicker than is let in all the same.
-    if is_full && capacity.when_full == WhenFull::Refuse {
+    if is_full && capacity.when_full == WhenFull::Refuse && !state.has_evictable() {
         return turn_away(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;
     if most != usize::MAX && !state.shared.peers.enter(&peer, state.counters.slot().index, most) {
         return turn_away(stream, &peer, Full::Peer, state);
+    }
+    if is_full {
+        // It may be gone already where clients wait: then there is one too many for a while.
+        state.evict();
     }
     open(stream, peer, state);
 }

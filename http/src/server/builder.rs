@@ -229,7 +229,8 @@ impl Builder {
     }
 
     /// How long a stop goes on to serve, while [`ServerHandle::is_ready`](super::ServerHandle)
-    /// says no, before it closes the port: for a load balancer to notice. Default: not at all.
+    /// says no and each answer `Connection: close`, before it closes the port: for a load balancer
+    /// to notice, and clients to go elsewhere. Default: not at all.
     pub fn ready_delay(mut self, delay: Duration) -> Self {
         self.config.ready_delay = delay;
         self

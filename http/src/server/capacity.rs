@@ -22,18 +22,22 @@ use super::address::Peer;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Open connections. Default: three quarters of the descriptors that the process may open, so
-    /// that handlers have some for files and for connections of their own.
+    /// Open connections. Where there are as many, the one that has rested longest between two
+    /// requests is closed for a newcomer, if one of the shard has rested for a moment. Default:
+    /// three quarters of the descriptors that the process may open, so that handlers have some for
+    /// files and for connections of their own.
     pub connections: usize,
     /// Open connections of one address; of IPv6, of one /64 network, which is what one customer
     /// has. Default: no limit, as a proxy in front is one address.
     pub connections_per_peer: usize,
-    /// Requests that were begun and are not answered; what a connection that was
+    /// Requests that were begun and are not answered, and do not wait for their client: for their
+    /// body, or for their response to be read. What a connection that was
     /// [upgraded](crate::Response::upgrade) does later is none. Further ones get a 503 with
     /// `Retry-After`. Default: 10,000, which with the default stacks is some 100 MiB of touched
     /// pages.
     pub in_flight: usize,
-    /// What becomes of clients that come when there are as many connections as may be.
+    /// What becomes of clients that come when there are as many connections as may be, and none of
+    /// them at rest.
     pub when_full: WhenFull,
     /// What `Retry-After` says, in whole seconds. Default: 1 second.
     pub retry_after: Duration,

@@ -92,6 +92,11 @@ counters! {
     unanswered,
     /// Requests that are neither yet: a number of now.
     in_flight,
+    /// Those of them that wait for their client, to send or to read a body: they take no place of
+    /// [those](crate::Capacity) that may be in flight. A number of now.
+    awaiting_client,
+    /// Connections at rest that were closed to make room for newcomers.
+    evicted,
     /// Requests that were answered with a 503, because there were [too many](crate::Capacity) in
     /// flight.
     overloaded,
@@ -109,7 +114,7 @@ counters! {
     aborted,
     /// Accepts that failed, for want of descriptors for example.
     accept_errors,
-    /// Connections cut at the end of a drain.
+    /// Connections cut at the end of a drain, or in it because another protocol had fallen silent.
     cut,
     /// Connections that a shutdown found at rest, and closed.
     closed_at_rest,

@@ -71,8 +71,8 @@ impl Metrics {
     }
 
     fn put_connections(&self, text: &mut Exposition) {
-        let Counters { accepted, closed, turned_away, accept_errors, aborted, cut, .. } =
-            self.counters;
+        let Counters { accepted, closed, turned_away, accept_errors, .. } = self.counters;
+        let Counters { aborted, evicted, cut, .. } = self.counters;
         let name = |rest: &str| format!("straightline_connections_{rest}");
         text.counter(&name("accepted_total"), "Connections accepted.", accepted);
         text.counter(&name("closed_total"), "Connections that are over.", closed);
@@ -82,6 +82,8 @@ impl Metrics {
         text.counter(&name("refused_total"), help, turned_away);
         let help = "Connections that broke, or were left in mid-request.";
         text.counter(&name("aborted_total"), help, aborted);
+        let help = "Connections at rest closed to make room for newcomers.";
+        text.counter(&name("evicted_total"), help, evicted);
         text.counter(&name("cut_total"), "Connections cut at the end of a drain.", cut);
         let help = "Accepts that failed.";
         text.counter("straightline_accept_errors_total", help, accept_errors);
@@ -91,7 +93,7 @@ impl Metrics {
 
     fn put_requests(&self, text: &mut Exposition) {
         let Counters { requests, answered, unanswered, in_flight, overloaded, .. } = self.counters;
-        let Counters { responses, bytes_read, bytes_written, .. } = self.counters;
+        let Counters { awaiting_client, responses, bytes_read, bytes_written, .. } = self.counters;
         text.counter("straightline_requests_total", "Requests taken.", requests);
         let help = "Requests with a whole response.";
         text.counter("straightline_requests_answered_total", help, answered);
@@ -99,6 +101,8 @@ impl Metrics {
         text.counter("straightline_requests_unanswered_total", help, unanswered);
         let help = "Requests that are being answered.";
         text.gauge("straightline_requests_in_flight", help, in_flight);
+        let help = "Those of them that wait for their client.";
+        text.gauge("straightline_requests_awaiting_client", help, awaiting_client);
         let help = "Requests that got a 503, as too many were in flight.";
         text.counter("straightline_requests_overloaded_total", help, overloaded);
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(responses);

@@ -2,7 +2,8 @@
 //!
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
-//! `accept`, its front door, and `sweep`, its clock for connections at rest; `takeover` goes on
+//! `accept`, its front door, `sweep`, its clock for connections at rest, and `evict`, who of them
+//! makes room; `takeover` goes on
 //! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log`,
 //! `counters`, `metrics` and `access_log` what is told of it all.
 
@@ -13,6 +14,7 @@ mod builder;
 mod capacity;
 mod counters;
 mod events;
+mod evict;
 mod log;
 mod metrics;
 mod panics;

@@ -52,7 +52,8 @@ pub struct ShutdownReport {
     pub idle: u64,
     /// Connections that were at work, and ended within the drain timeout.
     pub finished: u64,
-    /// Connections that were cut after it: their handlers were ended by unwinding.
+    /// Connections that were cut after it, and upgraded ones of which nothing came or left
+    /// meanwhile: their handlers were ended by unwinding.
     pub cancelled: u64,
     /// Fibers that did not react to that, and were given up.
     pub given_up: u64,
@@ -256,10 +257,10 @@ impl ServerHandle {
     }
 
     /// Begins the end. First the server says that it is [not ready](Self::is_ready), and goes on
-    /// for [`Builder::ready_delay`]. Then nobody new is accepted, idle connections close, and
-    /// requests in flight are finished and answered with `Connection: close`, for up to the drain
-    /// timeout. What is left then is cut: handlers unwind at their next yield point.
-    /// [`Server::run`] returns when all is done.
+    /// for [`Builder::ready_delay`], each answer the last of its connection. Then nobody new is
+    /// accepted, idle connections close, and requests in flight are finished and answered with
+    /// `Connection: close`, for up to the drain timeout. What is left then is cut: handlers unwind
+    /// at their next yield point. [`Server::run`] returns when all is done.
     ///
     /// A second call cuts at once.
     ///

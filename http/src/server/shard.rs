@@ -18,15 +18,16 @@ use super::builder::OnDisconnect;
 use super::capacity::Capacity;
 use super::counters::ShardCounters;
 use super::events::Event;
+use super::evict::Evictable;
 use super::running::ServerHandle;
 use super::shared::{Phase, Shared, Slot};
 use super::sweep::{Sweeps, sweep};
 use super::takeover;
 use super::timeouts::Timeouts;
-use crate::conn::{BufferPool, Link, Service};
+use crate::conn::{BufferPool, Link, RestEnd, Service};
 use crate::proto::{Encoder, Limits};
 
-new_key_type! { struct ConnectionKey; }
+new_key_type! { pub(super) struct ConnectionKey; }
 
 /// What the connections of a shard share.
 pub(crate) struct ShardState {
@@ -37,7 +38,9 @@ pub(crate) struct ShardState {
     pub(crate) on_disconnect: OnDisconnect,
     pub(crate) counters: CountersOf,
     pub(crate) buffers: BufferPool,
-    /// No connection goes on after the response it is at.
+    /// A stop has begun: no connection goes on after the response it is at.
+    pub(crate) is_ending: Cell<bool>,
+    /// And those at rest close.
     pub(crate) draining: Cell<bool>,
     pub(super) shared: Arc<Shared>,
     /// Who is turned away is told so in these words.
@@ -45,7 +48,9 @@ pub(crate) struct ShardState {
     /// How many of them are still told.
     pub(super) refusing: Cell<usize>,
     /// Every open connection.
-    connections: RefCell<SlotMap<ConnectionKey, Entry>>,
+    pub(super) connections: RefCell<SlotMap<ConnectionKey, Entry>>,
+    /// Those that may go if there is no room for another.
+    pub(super) evictable: Evictable,
     /// How often they were looked through; see `sweep`.
     sweep: Cell<u32>,
     /// To be woken by the next connection, or by the next that leaves.
@@ -61,10 +66,10 @@ pub(crate) struct ShardState {
 }
 
 /// An open connection.
-struct Entry {
-    link: Rc<Link>,
+pub(super) struct Entry {
+    pub(super) link: Rc<Link>,
     /// Its fiber, once it has one.
-    fiber: Option<Fiber>,
+    pub(super) fiber: Option<Fiber>,
 }
 
 /// This shard's counters among those of all.
@@ -111,10 +116,9 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>, listeners: Vec<Listener>) -> io
             accept_loop(listener, &state);
         })?);
     }
-    if let Some(sweeps) = Sweeps::of(state.timeouts.head, state.timeouts.idle) {
-        let state = Rc::clone(&state);
-        sched::Builder::new().name("sweeper").spawn(move || sweep(&state, sweeps))?;
-    }
+    let sweeps = Sweeps::of(state.timeouts.head, state.timeouts.idle);
+    let swept = Rc::clone(&state);
+    sched::Builder::new().name("sweeper").spawn(move || sweep(&swept, sweeps))?;
     let is_retired = || slot.is_retired.load(Ordering::SeqCst);
     while shared.phase() == Phase::Serving && !is_retired() {
         sched::park();
@@ -124,12 +128,41 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>, listeners: Vec<Listener>) -> io
     if is_retired() {
         return Ok(()); // which cancels whoever kept it
     }
+    state.is_ending.set(true);
     park_until(shared.config.ready_delay, || shared.phase() == Phase::Unready);
     shared.advance(Phase::Draining);
+    let drained = Rc::clone(&state);
+    // If it cannot be started those that do nothing are waited for like others.
+    let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
     state.drain(acceptors);
     Ok(())
     // The end of the root fiber cancels what is left.
 }
+
+/// Ends, while they are waited for, upgraded connections of which nothing comes or leaves.
+fn end_idle_protocols(state: &ShardState) {
+    let begin = sched::now();
+    loop {
+        sched::sleep(PROTOCOL_IDLE / 5);
+        let Some(since) = sched::now().checked_sub(PROTOCOL_IDLE) else { continue };
+        if since < begin {
+            continue;
+        }
+        for Entry { link, .. } in state.connections.borrow().values() {
+            if let Some(protocol) = link.protocol.get()
+                && protocol.is_idle_since(since)
+            {
+                protocol.cut();
+                state.counters.cut.bump();
+                link.lease.end();
+            }
+        }
+    }
+}
+
+/// How long a drain waits for an upgraded connection that does nothing and has not asked to hear of
+/// drains. Arbitrary: a slow round trip or two, as an answer may be under way.
+const PROTOCOL_IDLE: Duration = Duration::from_secs(5);
 
 /// Waits as long as `goes_on`, but no longer than `time`.
 fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
@@ -155,11 +188,13 @@ impl ShardState {
             on_disconnect: config.on_disconnect,
             counters: CountersOf(Arc::clone(slot)),
             buffers: BufferPool::new(),
+            is_ending: Cell::new(false),
             draining: Cell::new(false),
             shared: Arc::clone(shared),
             refusal: config.capacity.refusal(),
             refusing: Cell::new(0),
             connections: RefCell::default(),
+            evictable: Evictable::default(),
             sweep: Cell::new(1),
             sweeper: RefCell::new(None),
             waiting_acceptors: RefCell::default(),
@@ -186,17 +221,27 @@ impl ShardState {
                     fiber.unpark();
                 }
                 // What it waits for is its own concern.
-                _ => working += 1,
+                _ => {
+                    working += 1;
+                    entry
+                        .link
+                        .protocol
+                        .get()
+                        .into_iter()
+                        .for_each(|protocol| protocol.hear_drain());
+                }
             }
         }
         self.counters.closed_at_rest.add(resting);
+        let cut_before = self.counters.cut.get();
         let (is_empty, shared) = (|| self.connections.borrow().is_empty(), &self.shared);
         park_until(shared.config.drain_timeout, || {
             !is_empty() && shared.phase() == Phase::Draining
         });
         let cut = self.connections.borrow().len();
         self.counters.cut.add(cut as u64);
-        self.counters.drained.add(u64::saturating_sub(working, cut as u64));
+        let cut_in_all = self.counters.cut.get() - cut_before;
+        self.counters.drained.add(u64::saturating_sub(working, cut_in_all));
         self.tell(&Event::ShardDrained { shard: self.counters.0.index, cut });
     }
 
@@ -254,7 +299,7 @@ impl ShardState {
             let since = link.rests_since.get();
             let most = if link.requests.get() == 0 { sweeps.new } else { sweeps.idle };
             if since != 0 && now.saturating_sub(since) >= most {
-                link.is_expired.set(true);
+                link.rest_end.set(Some(RestEnd::Expired));
                 fiber.iter().for_each(Fiber::unpark);
             }
         }

@@ -27,7 +27,8 @@ use crate::telemetry::Histogram;
 pub enum Phase {
     /// It serves.
     Serving,
-    /// It serves, and says that it soon will not: see [`Builder::ready_delay`](super::Builder).
+    /// It serves, and says that it soon will not, in each answer too: see
+    /// [`Builder::ready_delay`](super::Builder).
     Unready,
     /// Nobody new; what is in flight is finished.
     Draining,
@@ -217,9 +218,12 @@ impl Shared {
         }
     }
 
-    /// Requests in flight.
+    /// Requests in flight that do not wait for their client.
     pub(super) fn in_flight(&self) -> u64 {
-        self.sum(|counters| counters.in_flight.get())
+        self.sum(|counters| {
+            let awaiting = counters.awaiting_client.get();
+            counters.in_flight.get().saturating_sub(awaiting)
+        })
     }
 
     fn sum(&self, of: impl Fn(&ShardCounters) -> u64) -> u64 {

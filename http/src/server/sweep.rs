@@ -20,20 +20,15 @@ pub(super) struct Sweeps {
 }
 
 impl Sweeps {
-    /// `None` if nobody is ever to be expired.
-    pub(super) fn of(head: Duration, idle: Duration) -> Option<Self> {
-        let shortest = head.min(idle);
-        let interval = (shortest / SWEEPS).max(INTERVAL_MIN);
-        if shortest == Duration::MAX {
-            return None;
-        }
+    pub(super) fn of(head: Duration, idle: Duration) -> Self {
+        let interval = (head.min(idle) / SWEEPS).clamp(INTERVAL_MIN, INTERVAL_MAX);
         // The first of them may come at once.
         let count = |timeout: Duration| {
             let sweeps = timeout.as_nanos().div_ceil(interval.as_nanos()) + 1;
             // More than four billion are as good as for ever.
             u32::try_from(sweeps).unwrap_or(u32::MAX)
         };
-        Some(Self { interval, new: count(head), idle: count(idle) })
+        Self { interval, new: count(head), idle: count(idle) }
     }
 }
 
@@ -52,6 +47,10 @@ const SWEEPS: u32 = 16;
 /// For timeouts that only tests have.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
+/// So that it is known who rests for how long where nobody rests for too long: whoever has rested
+/// for an interval may have to make room. Arbitrary: a sweep costs next to nothing.
+const INTERVAL_MAX: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,14 +58,15 @@ mod tests {
     #[test]
     fn nobody_is_expired_early_and_nobody_much_too_late() {
         let secs = Duration::from_secs;
-        let sweeps = Sweeps::of(secs(16), secs(60)).expect("timeouts");
+        let sweeps = Sweeps::of(secs(16), secs(60));
         assert_eq!(sweeps.interval, secs(1));
         // A rest that begins right before a sweep has lasted one interval less than they count.
         assert_eq!((sweeps.new, sweeps.idle), (17, 61));
-        let sweeps = Sweeps::of(Duration::MAX, secs(32)).expect("a timeout");
+        let sweeps = Sweeps::of(Duration::MAX, secs(32));
         assert_eq!((sweeps.new, sweeps.idle), (u32::MAX, 17));
-        assert!(Sweeps::of(Duration::MAX, Duration::MAX).is_none());
-        let sweeps = Sweeps::of(Duration::ZERO, Duration::ZERO).expect("timeouts");
+        let sweeps = Sweeps::of(Duration::MAX, Duration::MAX);
+        assert_eq!((sweeps.interval, sweeps.new, sweeps.idle), (INTERVAL_MAX, u32::MAX, u32::MAX));
+        let sweeps = Sweeps::of(Duration::ZERO, Duration::ZERO);
         assert_eq!((sweeps.new, sweeps.idle), (1, 1));
     }
 }

@@ -16,13 +16,13 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the first byte of a request to the end of its head; beyond it the client gets a 408. A
-    /// new connection also has this long to send its first byte, and is closed without a word
-    /// otherwise. Default: 15 seconds, some slow round trips; whoever sends a head byte by byte is
-    /// no browser.
+    /// From the first byte of a request, empty lines before it not counted, to the end of its head;
+    /// beyond it the client gets a 408. A new connection also has this long to send its first byte,
+    /// and is closed without a word otherwise. Default: 15 seconds, some slow round trips; whoever
+    /// sends a head byte by byte is no browser.
     pub head: Duration,
-    /// How long a connection may rest between two requests; it is then closed without a word.
-    /// It may last a sixteenth of this or of `head` longer, whichever is less. Default: 60
+    /// How long a connection may rest between two requests; it is then closed without a word, and
+    /// earlier if a newcomer needs [the place](crate::Capacity::connections). It may last a sixteenth of this or of `head` longer, whichever is less. Default: 60
     /// seconds, what browsers and proxies expect of a keep-alive.
     pub idle: Duration,
     /// How long a handler may take to return its response, and a streamed body to come on: the time
@@ -34,7 +34,7 @@ pub struct Timeouts {
     /// [`Request::set_handler_timeout`](crate::Request::set_handler_timeout) changes it for one
     /// request.
     pub handler: Duration,
-    /// How slow a request's body may come; beyond it the client gets a 408.
+    /// How slow the requests' bodies of a connection may come; beyond it the client gets a 408.
     ///
     /// [`Request::set_body_pace`](crate::Request::set_body_pace) changes it for one request.
     pub body: Pace,
@@ -51,8 +51,8 @@ pub struct Pace {
     /// How many bytes a second it has to take or send, once it has used up its grace. Default: 240,
     /// a modem's of 1980; 0 is no such bound.
     pub bytes_per_second: u64,
-    /// By how much time it may be behind that rate. Default: 60 seconds, so that a train's tunnel
-    /// does not cost an upload.
+    /// By how much time it may be behind that rate, with all the bodies of its connection. Default:
+    /// 60 seconds, so that a train's tunnel does not cost an upload.
     pub grace: Duration,
 }
 
