@@ -19,8 +19,11 @@ fn held(capacity: Capacity) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
             tell_full.send(*full).expect("the test listens");
         }
     };
+    // Nobody rests so long that a newcomer gets the place.
+    let long = Duration::from_secs(600);
+    let timeouts = Timeouts { head: long, idle: long, ..Timeouts::default() };
     let server = serve_with(
-        |builder| builder.capacity(capacity).hooks(hooks),
+        |builder| builder.capacity(capacity).timeouts(timeouts).hooks(hooks),
         move |request: &mut Request| {
             if request.path() == "/wait" {
                 tell.send(sched::current()).expect("the test listens");

@@ -65,15 +65,28 @@ fn a_load_balancer_has_time_to_notice() {
             })
         });
         assert!(handle.is_ready());
+        let [mut idle, mut kept, mut slow] =
+            ["/", "/", "/slow"].map(|path| ask(address, path).expect("the port is open"));
+        for stream in [&mut idle, &mut kept] {
+            assert!(!answer_of(stream).contains("Connection: close"));
+        }
         handle.shutdown();
         assert!(!handle.is_ready());
         sched::sleep(secs(9));
-        // It still serves, and connections stay open.
+        // It still serves, and says so to each client that this is the last answer of its
+        // connection: who honours that loses no request to the end of it.
         let mut early = ask(address, "/").expect("the port is open");
-        assert!(!answer_of(&mut early).contains("Connection: close"));
-        sched::sleep(secs(2));
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is open");
+        for stream in [&mut early, &mut kept, &mut slow] {
+            assert!(answer_of(stream).contains("\r\nConnection: close\r\n"));
+            assert_eq!(stream.read(&mut [0]).expect("a good end"), 0);
+        }
+        // Connections at rest stay until the port is closed.
+        assert_eq!(sim::elapsed().as_secs(), 9);
+        assert_eq!(idle.read(&mut [0]).expect("a good end"), 0);
+        assert_eq!(sim::elapsed().as_secs(), 10);
+        sched::sleep(secs(1));
         assert!(ask(address, "/").is_err());
-        assert_eq!(early.read(&mut [0]).expect("a good end"), 0);
         let report = serving.join().expect("no panic").expect("a good end");
         assert_eq!((report.idle, report.took.as_secs()), (1, 10), "{report}");
         let phases = phases.lock().expect("no panic").clone();

@@ -1,109 +1,20 @@
 //! However slow a client or a handler is, it costs a bounded time: shown in simulation, where time
 //! is exact and costs nothing.
 
+mod common;
+
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use straightline::net::TcpStream;
+use common::simulated::{Client, GET, assert_between, plain, secs, simulated, time_since};
 use straightline::sched::{self, sim};
 use straightline::{
-    BodyError, Builder, Counters, Handler, IntoResponse, OnDisconnect, Pace, Request, Response,
-    Server, StatusCode, Timeout, Timeouts,
+    BodyError, Handler, IntoResponse, OnDisconnect, Pace, Request, Response, StatusCode, Timeout,
+    Timeouts,
 };
-
-const fn secs(count: u64) -> Duration {
-    Duration::from_secs(count)
-}
-
-/// Runs a server and its client; returns what the server counted.
-fn simulated<H>(
-    configure: impl FnOnce(Builder) -> Builder + 'static,
-    make_handler: impl Fn() -> H + Send + Sync + 'static,
-    client: impl FnOnce(SocketAddr) + 'static,
-) -> Counters
-where
-    H: for<'r> Handler<'r> + 'static,
-{
-    let counted = Rc::new(RefCell::new(Counters::default()));
-    let counts = Rc::clone(&counted);
-    let once = RefCell::new(Some((configure, make_handler, client)));
-    sim::run(7, move || {
-        let (configure, make_handler, client) = once.take().expect("one run");
-        let builder = configure(Server::builder().bind("127.0.0.1:0").workers(1));
-        let server = builder.build_with(make_handler).expect("a port");
-        let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
-        let handle = server.handle();
-        let serving = sched::spawn(|| server.run());
-        client(address);
-        handle.shutdown();
-        serving.join().expect("no panic").expect("the server ends well");
-        let counters = handle.counters();
-        assert_eq!(counters.accepted, counters.closed, "{counters:?}");
-        assert_eq!(counters.requests, counters.answered + counters.unanswered, "{counters:?}");
-        counts.replace(counters);
-    });
-    counted.take()
-}
-
-struct Client {
-    stream: TcpStream,
-    since: Duration,
-}
-
-impl Client {
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
-        Self { stream, since: sim::elapsed() }
-    }
-
-    fn send(&mut self, text: &str) -> &mut Self {
-        self.stream.write_all(text.as_bytes()).expect("the server reads");
-        self
-    }
-
-    /// Everything until the end, and after which time that was.
-    fn rest(&mut self) -> (String, Duration) {
-        let mut bytes = Vec::new();
-        self.stream.read_to_end(&mut bytes).expect("an end in good order");
-        (String::from_utf8(bytes).expect("text"), time_since(self.since))
-    }
-
-    /// One response with a length.
-    fn receive(&mut self) -> String {
-        let mut text = Vec::new();
-        while !text.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.stream.read_exact(&mut byte).expect("a head");
-            text.push(byte[0]);
-        }
-        let head = String::from_utf8(text).expect("text");
-        let length = head
-            .split("Content-Length: ")
-            .nth(1)
-            .and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        self.stream.read_exact(&mut body).expect("a body");
-        head + std::str::from_utf8(&body).expect("text")
-    }
-}
-
-fn time_since(begin: Duration) -> Duration {
-    sim::elapsed().saturating_sub(begin)
-}
-
-fn assert_between(time: Duration, from: Duration, to: Duration) {
-    assert!(time >= from && time <= to, "{time:?} is not from {from:?} to {to:?}");
-}
-
-fn plain() -> impl for<'r> Handler<'r> + 'static {
-    |request: &mut Request| request.path().to_owned()
-}
-
-const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn half_a_head_is_nobody_elses() {

@@ -12,7 +12,8 @@ use super::buffers::Input;
 use super::link::{Expectation, Link};
 use crate::body::BodyError;
 use crate::proto::{
-    BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, encode_continue,
+    BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, RefusalKind,
+    encode_continue,
 };
 use crate::server::Timeout;
 
@@ -105,10 +106,13 @@ impl BodyIn {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.try_read(input, link, buffer).inspect_err(|error| match BodyError::of(error) {
-            Some(BodyError::Disconnected(kind)) => self.cut = Some(kind),
-            Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
-            _ => {}
+        self.try_read(input, link, buffer).inspect_err(|error| {
+            match BodyError::of(error) {
+                Some(BodyError::Disconnected(kind)) => self.cut = Some(kind),
+                Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
+                _ => {}
+            }
+            link.note_vain_call(self.cut.is_some());
         })
     }
 
@@ -117,10 +121,14 @@ impl BodyIn {
             return Err(BodyError::TimedOut(timeout).into());
         }
         let limits = &link.shard.limits;
+        // Of as many chunks as are there: a call for each would cost more than its bytes.
+        let mut taken = 0;
         loop {
-            let left = match self.advance(input, limits).map_err(BodyError::Refused)? {
-                Some(0) => return Ok(0),
-                left => left,
+            let left = match self.advance(input, limits) {
+                Ok(Some(0)) => return Ok(taken),
+                // What came before is good, and what is wrong will be told again.
+                Ok(None) | Err(_) if taken > 0 => return Ok(taken),
+                left => left.map_err(BodyError::Refused)?,
             };
             let buffered = &input.unread()[self.end()..];
             let Some(left) = left else {
@@ -129,33 +137,51 @@ impl BodyIn {
                 self.passed += self.used as u64;
                 self.used = 0;
                 before_read(link)?;
-                let room = limits.head_bytes + FRAMING_BYTES;
-                match input.fill_waiting(link, room).map_err(broken)? {
-                    0 => return Err(ended_early()),
-                    _ => continue,
+                match input.fill_waiting(link) {
+                    Ok(0) => return Err(ended_early()),
+                    Ok(_) => continue,
+                    Err(error) if error.kind() == ErrorKind::OutOfMemory => {
+                        let refusal = self.refuse(RefusalKind::Memory, self.start);
+                        return Err(BodyError::Refused(refusal).into());
+                    }
+                    Err(error) => return Err(broken(error)),
                 }
             };
-            let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-            let count = if buffered.is_empty() {
-                before_read(link)?;
-                match link.read(&mut buffer[..most]).map_err(broken)? {
-                    0 => return Err(ended_early()),
-                    count => {
-                        self.passed += count as u64;
-                        count
-                    }
-                }
-            } else {
+            let free = &mut buffer[taken..];
+            let most = usize::try_from(left).map_or(free.len(), |left| left.min(free.len()));
+            if !buffered.is_empty() {
                 // Who sends some of it does not wait to be asked (RFC 9110 section 10.1.1).
                 link.expectation.set(Expectation::None);
                 let count = most.min(buffered.len());
-                buffer[..count].copy_from_slice(&buffered[..count]);
+                free[..count].copy_from_slice(&buffered[..count]);
                 self.used += count;
-                count
-            };
-            self.took(count as u64);
-            return Ok(count);
+                self.took(count as u64);
+                taken += count;
+                if taken == buffer.len() {
+                    return Ok(taken);
+                }
+            } else if taken > 0 {
+                return Ok(taken);
+            } else {
+                before_read(link)?;
+                let count = match link.read(&mut free[..most]).map_err(broken)? {
+                    0 => return Err(ended_early()),
+                    count => count,
+                };
+                self.passed += count as u64;
+                self.took(count as u64);
+                return Ok(count);
+            }
         }
+    }
+
+    /// Nothing further of the body can be read.
+    #[cold]
+    fn refuse(&mut self, kind: RefusalKind, at: usize) -> Refusal {
+        let mut refusal = kind.at(at);
+        refusal.offset += self.passed;
+        self.refusal = Some(refusal);
+        refusal
     }
 
     /// Passes over what is in the buffer; returns what is left beyond it.
@@ -202,13 +228,10 @@ impl BodyIn {
             return Err(refusal);
         }
         let at = self.start + self.used;
-        let (framing, next) =
-            decoder.next(&input.unread()[at..], limits).map_err(|(kind, byte)| {
-                let mut refusal = kind.at(at + byte);
-                refusal.offset += self.passed;
-                self.refusal = Some(refusal);
-                refusal
-            })?;
+        let (framing, next) = match decoder.next(&input.unread()[at..], limits) {
+            Ok(next) => next,
+            Err((kind, byte)) => return Err(self.refuse(kind, at + byte)),
+        };
         self.used += framing;
         Ok(match next {
             ChunkedNext::Data(bytes) => Some(bytes),
@@ -251,6 +274,3 @@ fn broken(error: io::Error) -> io::Error {
 fn ended_early() -> io::Error {
     BodyError::Disconnected(ErrorKind::UnexpectedEof).into()
 }
-
-/// Room behind the largest head for the framing of a chunked body, and for data that comes with it.
-const FRAMING_BYTES: usize = 4 * 1024;

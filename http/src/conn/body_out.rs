@@ -30,7 +30,13 @@ use crate::server::ShardState;
 /// # Blocking
 ///
 /// Writing and flushing are yield points where something leaves: they wait for a client that reads
-/// slowly.
+/// slowly. So is a write that fails.
+///
+/// # Errors
+///
+/// When a write or a flush has failed, because the client is gone or takes nothing, or the body is
+/// longer than announced, so do all that follow: return the error. A loop that goes on all the same
+/// is ended after a thousand of them: it unwinds as a handler past its time does.
 ///
 /// # Cancellation
 ///
@@ -122,6 +128,7 @@ impl BodyWriter {
         let head = Some(PendingHead { response, minor });
         // What waits already are earlier responses.
         link.arrange_flush();
+        link.vain_calls.set(0);
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
@@ -145,11 +152,12 @@ impl BodyWriter {
     ///
     /// Not a yield point.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the value cannot be a header value, or the name is one that says where the message ends
-    /// or goes (`Content-Length`, `Transfer-Encoding`, `Host`): bugs in the handler, and the body
-    /// ends early.
+    /// `InvalidInput` if the value cannot be a header value, or the field is one that has to be in
+    /// the head: about where the message ends or goes, the connection, who asks, what is to be done
+    /// with the message, or what the body is (RFC 9110 section 6.5.1; `Content-Type` for example,
+    /// and `Set-Cookie`). The trailer is not sent then; nothing else changes.
     ///
     /// ```
     /// use std::io::Write;
@@ -160,22 +168,27 @@ impl BodyWriter {
     ///         let text = b"some text\n";
     ///         body.write_all(text)?;
     ///         let sum: u32 = text.iter().map(|&byte| u32::from(byte)).sum();
-    ///         body.trailer(HeaderName::from_static("sum"), sum.to_string());
-    ///         Ok(())
+    ///         body.trailer(HeaderName::from_static("sum"), sum.to_string())
     ///     })
     ///     .header(header::TRAILER, "sum")
     /// }
     /// ```
-    pub fn trailer<V>(&mut self, name: HeaderName, value: V)
+    pub fn trailer<V>(&mut self, name: HeaderName, value: V) -> io::Result<()>
     where
         V: TryInto<HeaderValue>,
         V::Error: fmt::Display,
     {
-        assert!(!is_forbidden_trailer(name.as_str().as_bytes()), "`{name}` belongs into the head");
+        let invalid = |message: String| Err(io::Error::new(ErrorKind::InvalidInput, message));
+        if is_forbidden_trailer(name.as_str().as_bytes()) {
+            return invalid(format!("the field `{name}` belongs into the head"));
+        }
         match value.try_into() {
             Ok(value) => self.trailers.push((name, value)),
-            Err(error) => panic!("not a value for the trailer field `{name}`: {error}"),
+            Err(error) => {
+                return invalid(format!("not a value for the trailer field `{name}`: {error}"));
+            }
         }
+        Ok(())
     }
 
     pub(super) fn keep_alive(&self) -> bool {
@@ -295,7 +308,9 @@ impl BodyWriter {
             Framing::Chunked => {
                 let mut output = self.link.output();
                 self.link.end_chunk(&mut output);
+                let before = output.len();
                 put_last_chunk(&mut output, &self.trailers);
+                self.link.note_framing(output.len() - before);
             }
         }
         self.count();
@@ -358,13 +373,16 @@ impl BodyWriter {
         if is_chunk {
             let mut output = self.link.output();
             self.link.end_chunk(&mut output);
+            let before = output.len();
             put_chunk_size(&mut output, piece.len());
+            self.link.note_framing(output.len() - before);
         }
         self.health = Health::Torn;
         self.leaving(|link| link.flush_with(piece))?;
         self.health = Health::Good;
         if is_chunk {
             self.link.output().extend_from_slice(b"\r\n");
+            self.link.note_framing(2);
             self.arrange_flush();
         }
         Ok(())
@@ -380,12 +398,8 @@ impl BodyWriter {
     }
 }
 
-impl Write for BodyWriter {
-    /// Takes all of `piece`. See [the writer](BodyWriter#blocking).
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        if piece.is_empty() {
-            return Ok(0);
-        }
+impl BodyWriter {
+    fn put(&mut self, piece: &[u8]) -> io::Result<()> {
         self.check()?;
         self.begin();
         self.link.comes_on();
@@ -393,18 +407,33 @@ impl Write for BodyWriter {
             self.make_room()?;
             self.announce(piece.len())?;
             self.collect(piece);
-        } else {
-            self.announce(piece.len())?;
-            self.send(piece)?;
+            return Ok(());
+        }
+        self.announce(piece.len())?;
+        self.send(piece)
+    }
+
+    /// A write has failed; all further ones will.
+    #[cold]
+    fn note_failed_write(&self) {
+        self.link.note_vain_call(self.has_failed());
+    }
+}
+
+impl Write for BodyWriter {
+    /// Takes all of `piece`. See [the writer](BodyWriter#blocking).
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if !piece.is_empty() {
+            self.put(piece).inspect_err(|_| self.note_failed_write())?;
         }
         Ok(piece.len())
     }
 
     /// Sends what was written so far, and the head if nothing was.
     fn flush(&mut self) -> io::Result<()> {
-        self.check()?;
+        self.check().inspect_err(|_| self.note_failed_write())?;
         self.begin();
-        self.leaving(Link::flush)
+        self.leaving(Link::flush).inspect_err(|_| self.note_failed_write())
     }
 }
 

@@ -97,24 +97,29 @@ impl Input {
         }
     }
 
-    /// Reads once into the free space, which is made if there is none: at most `bytes_max` unread.
+    /// Reads once into the free space, which is made if there is none, for a head of at most
+    /// `head_bytes_max`.
     pub(crate) fn fill(
         &mut self,
         transport: &dyn Transport,
-        bytes_max: usize,
+        head_bytes_max: usize,
     ) -> io::Result<usize> {
         if self.end == self.bytes.len() {
-            self.make_room(bytes_max);
+            // One byte more than a head may have, so that reading never stops without a refusal.
+            self.make_room(1, head_bytes_max.saturating_add(1))?;
         }
         let count = transport.try_read(&mut self.bytes[self.end..])?;
         self.end += count;
         Ok(count)
     }
 
-    /// As [`fill`](Self::fill), but waits until there is something; 0 is the end of the stream.
-    pub(crate) fn fill_waiting(&mut self, link: &Link, bytes_max: usize) -> io::Result<usize> {
-        if self.end == self.bytes.len() {
-            self.make_room(bytes_max);
+    /// As [`fill`](Self::fill), for what follows a head; waits until there is something; 0 is the
+    /// end of the stream.
+    pub(crate) fn fill_waiting(&mut self, link: &Link) -> io::Result<usize> {
+        // Where little is free each read would bring little, as often as the client likes: where
+        // its head ends is its choice.
+        if self.bytes.len() - self.end < ROOM_LEAST {
+            self.make_room(ROOM_BYTES, 0)?;
         }
         let count = link.read(&mut self.bytes[self.end..])?;
         self.end += count;
@@ -132,21 +137,36 @@ impl Input {
         *self = Self { bytes: Vec::new(), start: 0, end: 0 };
     }
 
-    fn make_room(&mut self, bytes_max: usize) {
+    /// Makes room for that many bytes: by moving what is there to the front, or else by growing,
+    /// to twice the size if that is not beyond `grown_max`.
+    ///
+    /// An error is the allocator's, and the process goes on.
+    #[cold]
+    fn make_room(&mut self, least: usize, grown_max: usize) -> io::Result<()> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
-        } else {
-            // One byte more than a head may have, so that reading never stops without a refusal.
-            let grown = (self.bytes.len() * 2).min(bytes_max.saturating_add(1));
-            debug_assert!(grown > self.bytes.len(), "a full buffer without a refusal");
-            self.bytes.resize(grown.max(self.bytes.len() + 1), 0);
         }
+        if self.bytes.len() - self.end < least {
+            let twice = self.bytes.len().saturating_mul(2).min(grown_max);
+            let grown = twice.max(self.end.saturating_add(least));
+            self.bytes.try_reserve_exact(grown - self.bytes.len())?;
+            self.bytes.resize(grown, 0);
+        }
+        Ok(())
     }
 }
 
 /// A read buffer's first size: room for nearly every head, or for many small ones.
 const INPUT_BYTES: usize = 8 * 1024;
+
+/// What follows a head is read in pieces of at least this, if there is as much: the framing of a
+/// chunked body and data that comes with it. Arbitrary: at this size a system call costs less than
+/// a nanosecond a byte.
+const ROOM_LEAST: usize = 1024;
+
+/// And that much room is made where there is less.
+const ROOM_BYTES: usize = 4 * 1024;
 
 /// Free buffers that a shard keeps. Arbitrary: as many as connections work at the same time on a
 /// busy shard; with an output of usual size each they come to less than 2 MiB.

@@ -8,6 +8,7 @@ use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
 use super::body_in::Unread;
+use super::link::RestEnd;
 use super::serve::{Connection, End};
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
@@ -96,6 +97,22 @@ impl Connection {
     pub(super) fn note_timeout(&self, timeout: Timeout) {
         self.shard.counters.timeouts(timeout).bump();
         self.shard.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
+    }
+
+    /// A connection that was at rest is closed without a word, if it is for that.
+    #[cold]
+    pub(super) fn note_rest_end(&self) {
+        match self.link.rest_end.get() {
+            None => {}
+            Some(RestEnd::Expired) => {
+                let is_new = self.link.requests.get() == 0;
+                self.note_timeout(if is_new { Timeout::Head } else { Timeout::Idle });
+            }
+            Some(RestEnd::Evicted) => {
+                self.shard.counters.evicted.bump();
+                self.shard.tell(&Event::ConnectionEvicted { peer: &self.link.peer });
+            }
+        }
     }
 
     /// What the client gets whose handler was ended; the error is that there is no client.

@@ -1,6 +1,6 @@
 //! The way to the client: who it is, the stream, and what waits to be written to it.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use straightline_sched::sync::Event;
-use straightline_sched::{Interest, Lease, checkpoint, clock, now};
+use straightline_sched::{Interest, Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
 use super::meter::{Meter, Slow};
 use super::transport::Transport;
-use crate::proto::{begin_chunk, end_chunk};
-use crate::server::{Peer, ShardState, Timeout};
+use super::upgrade::Protocol;
+use crate::proto::{Gap, begin_chunk, end_chunk};
+use crate::server::{Pace, Peer, ShardState, Timeout};
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {
@@ -28,7 +29,8 @@ pub(crate) struct Link {
     begun: Cell<Instant>,
     /// Since when responses wait to leave, and how many.
     unsent: Cell<(Instant, u32)>,
-    /// The response's status, and at which position its body begins; for the access log.
+    /// The response's status, and at which position its body begins, or would if what frames it
+    /// came before all of it; for the access log.
     pub(super) answer: Cell<(u16, u64)>,
     /// The access log knows of it.
     pub(super) is_logged: Cell<bool>,
@@ -36,8 +38,10 @@ pub(crate) struct Link {
     is_in_flight: Cell<bool>,
     /// In which sweep of the shard the connection began to rest; 0 while it works.
     pub(crate) rests_since: Cell<u32>,
-    /// Its rest took too long.
-    pub(crate) is_expired: Cell<bool>,
+    /// Its rest is to end, and the connection with it.
+    pub(crate) rest_end: Cell<Option<RestEnd>>,
+    /// The empty lines behind the last request.
+    pub(super) gap: Cell<Gap>,
     /// What its handlers run under: it ends them when they stand still.
     pub(crate) lease: Lease,
     pub(crate) handler_timeout: Cell<Duration>,
@@ -45,6 +49,8 @@ pub(crate) struct Link {
     waiting: Cell<u32>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
+    /// The credit that it has for that, while the body at hand has a pace of its own.
+    kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
     writes: Meter,
     /// Its client has been too slow.
@@ -62,12 +68,25 @@ pub(crate) struct Link {
     /// Where in the output the chunk begins that is being filled, if one is. What is written ends
     /// it, so that nothing is held back.
     chunk: Cell<Option<usize>>,
+    /// Calls of the handler that failed at once, because the client is gone or the body at its end.
+    pub(super) vain_calls: Cell<u32>,
+    /// The other protocol's, once it is that.
+    pub(crate) protocol: OnceCell<Rc<Protocol>>,
     /// Bytes that have left.
     written: Cell<u64>,
     /// The output leaves if the fiber waits, which is arranged for once at a time.
     leaves_before_park: Cell<bool>,
     /// Boxed: where an unsized field begins would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
+}
+
+/// Why a connection is not to rest any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RestEnd {
+    /// It took too long.
+    Expired,
+    /// A newcomer needs the place.
+    Evicted,
 }
 
 /// `Expect: 100-continue`, for one request.
@@ -95,11 +114,13 @@ impl Link {
             is_logged: Cell::new(false),
             is_in_flight: Cell::new(false),
             rests_since: Cell::new(0),
-            is_expired: Cell::new(false),
+            rest_end: Cell::new(None),
+            gap: Cell::new(Gap::default()),
             lease: Lease::new(),
             handler_timeout: Cell::new(timeouts.handler),
             waiting: Cell::new(0),
             reads: Meter::new(timeouts.body),
+            kept_credit: Cell::new(None),
             writes: Meter::new(timeouts.write),
             timeout: Cell::new(None),
             is_gone: Cell::new(false),
@@ -108,6 +129,8 @@ impl Link {
             is_being_written: Cell::new(false),
             turn_over: Cell::new(None),
             chunk: Cell::new(None),
+            vain_calls: Cell::new(0),
+            protocol: OnceCell::new(),
             written: Cell::new(0),
             leaves_before_park: Cell::new(false),
             transport: Box::new(transport),
@@ -124,6 +147,21 @@ impl Link {
         self.is_gone.set(false);
         self.timeout.set(None);
         self.begun.set(now());
+    }
+
+    /// Its body is to come, of a head of that many bytes.
+    pub(super) fn begin_body(&self, head_bytes: usize) {
+        let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
+        self.reads.go_on(self.shard.timeouts.body, credit);
+        // A head is worth as much as a body, or small ones would use the credit up.
+        self.reads.moved(head_bytes);
+        self.vain_calls.set(0);
+    }
+
+    /// The body at hand has a pace of its own.
+    pub(crate) fn set_body_pace(&self, pace: Pace) {
+        self.kept_credit.set(self.kept_credit.get().or(Some(self.reads.credit())));
+        self.reads.restart(pace);
     }
 
     /// It is over, if one was in flight: answered, or never to be.
@@ -225,7 +263,9 @@ impl Link {
     pub(crate) fn fill_chunk(&self, data: &[u8]) {
         let mut output = self.output.borrow_mut();
         if self.chunk.get().is_none() {
+            let before = output.len();
             self.chunk.set(Some(begin_chunk(&mut output)));
+            self.note_framing(output.len() - before);
         }
         output.extend_from_slice(data);
     }
@@ -234,8 +274,33 @@ impl Link {
     #[inline]
     pub(crate) fn end_chunk(&self, output: &mut Vec<u8>) {
         if let Some(start) = self.chunk.take() {
+            let before = output.len();
             end_chunk(output, start);
+            // The size line may have become shorter than the room for it.
+            self.note_framing(output.len().wrapping_sub(before));
         }
+    }
+
+    /// So many bytes of the output are no data of the body.
+    pub(super) fn note_framing(&self, bytes: usize) {
+        self.answer.update(|(status, body_at)| (status, body_at.wrapping_add(bytes as u64)));
+    }
+
+    /// A call of the handler has failed, and so will the next: a loop that does not look at its
+    /// errors would keep the thread. It gives way now and then, and does not come back in the end.
+    ///
+    /// A yield point.
+    #[cold]
+    pub(crate) fn note_vain_call(&self, is_client_gone: bool) {
+        self.vain_calls.update(|count| count.saturating_add(1));
+        if self.vain_calls.get() < VAIN_CALLS_MAX {
+            return checkpoint();
+        }
+        if is_client_gone {
+            self.is_gone.set(true);
+        }
+        self.lease.end();
+        yield_now();
     }
 
     /// The handler has not come to a standstill: its time begins anew. That it spends with waiting
@@ -417,6 +482,8 @@ struct Waiting<'l> {
     link: &'l Link,
     meter: &'l Meter,
     since: Instant,
+    /// The request holds no place meanwhile, see [`Capacity::in_flight`](crate::Capacity).
+    is_counted: bool,
 }
 
 impl<'l> Waiting<'l> {
@@ -425,7 +492,11 @@ impl<'l> Waiting<'l> {
         if !link.is_gone.get() {
             link.lease.renew(Duration::MAX);
         }
-        Self { link, meter, since: clock() }
+        let is_counted = link.is_in_flight.get() && link.waiting.get() == 1;
+        if is_counted {
+            link.shard.counters.awaiting_client.bump();
+        }
+        Self { link, meter, since: clock(), is_counted }
     }
 }
 
@@ -433,6 +504,9 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.meter.waited(clock().saturating_duration_since(self.since));
         self.link.waiting.update(|count| count - 1);
+        if self.is_counted {
+            self.link.shard.counters.awaiting_client.lower();
+        }
         self.link.comes_on();
     }
 }
@@ -459,3 +533,7 @@ impl Drop for Turn<'_> {
         }
     }
 }
+
+/// How many calls of one request may fail at once. Arbitrary: honest code stops at the first,
+/// and code that logs each and goes on to the next piece has had its say.
+const VAIN_CALLS_MAX: u32 = 1_000;

@@ -3,6 +3,9 @@
 //! A client has a credit of time. Waiting for it uses the credit up, bytes earn it back at the
 //! rate that is asked for, and it is never more than the grace: so a client may be as much behind
 //! the rate as that, at any time, and no good beginning lets it stand still for longer later on.
+//!
+//! The credit is the connection's and not a request's: who began anew with each request would be
+//! waited for as long as he likes, for a head now and then.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -28,7 +31,17 @@ impl Meter {
         Self { pace: Cell::new(pace), credit: Cell::new(pace.grace) }
     }
 
-    /// Another body, or another pace.
+    pub(crate) fn credit(&self) -> Duration {
+        self.credit.get()
+    }
+
+    /// Another body at that pace, with what credit those before it have left.
+    pub(crate) fn go_on(&self, pace: Pace, credit: Duration) {
+        self.pace.set(pace);
+        self.credit.set(credit.min(pace.grace));
+    }
+
+    /// A pace of the body's own.
     pub(crate) fn restart(&self, pace: Pace) {
         self.pace.set(pace);
         self.credit.set(pace.grace);
@@ -109,6 +122,26 @@ mod tests {
         let meter =
             Meter::new(Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX });
         assert_eq!(meter.patience(now), (None, Slow::Idle));
+    }
+
+    #[test]
+    fn the_next_body_has_what_the_last_one_left() {
+        let now = Instant::now();
+        let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
+        let meter = Meter::new(pace);
+        meter.waited(secs(7));
+        meter.go_on(pace, meter.credit());
+        assert_eq!(meter.patience(now), (Some(now + secs(3)), Slow::Rate));
+        // One that is waited for by a measure of its own costs the others nothing.
+        let kept = meter.credit();
+        meter.restart(Pace { grace: secs(25), ..pace });
+        assert_eq!(meter.patience(now), (Some(now + secs(25)), Slow::Rate));
+        meter.waited(secs(25));
+        meter.go_on(pace, kept);
+        meter.moved(200);
+        assert_eq!(meter.patience(now), (Some(now + secs(5)), Slow::Rate));
+        meter.go_on(pace, secs(100));
+        assert_eq!(meter.patience(now), (Some(now + secs(10)), Slow::Rate));
     }
 
     quickcheck! {

@@ -27,7 +27,7 @@ pub(crate) use body_in::BodyIn;
 pub use body_out::BodyWriter;
 pub(crate) use buffers::{BufferPool, Buffers};
 pub(crate) use linger::linger;
-pub(crate) use link::Link;
+pub(crate) use link::{Link, RestEnd};
 pub(crate) use serve::{Connection, Service};
 pub(crate) use transport::Transport;
 pub use upgrade::Upgraded;

@@ -14,11 +14,11 @@ use straightline_sched::{
 };
 
 use super::body_in::Unread;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Input};
 use super::linger::linger;
 use super::link::{Expectation, Link};
 use crate::body::BodyError;
-use crate::proto::{self, Framing, Head};
+use crate::proto::{self, Framing, Head, Refusal, RefusalKind};
 use crate::request::Request;
 use crate::response::{Response, has_no_body};
 use crate::server::{Event, OnDisconnect, Registered, ShardState, Timeout};
@@ -66,11 +66,13 @@ impl Connection {
 
     /// Serves until the connection rests or is over: one episode of its fiber.
     pub(crate) fn episode(&self) -> ControlFlow<()> {
-        self.link.rests_since.set(0);
+        let (since, requests) = (self.link.rests_since.replace(0), self.link.requests.get());
         // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
             Ok(Ok(End::Rest)) => {
-                self.link.rests_since.set(self.shard.sweep());
+                // An empty line, or nothing at all, does not begin the rest anew.
+                let goes_on = since != 0 && self.link.requests.get() == requests;
+                self.link.rests_since.set(if goes_on { since } else { self.shard.sweep() });
                 return ControlFlow::Continue(());
             }
             Ok(Ok(End::Close | End::Cut)) => {}
@@ -128,6 +130,12 @@ impl Connection {
         let mut head_until = None;
         loop {
             let Buffers { input, parser, head, .. } = buffers;
+            if self.is_in_gap(input)
+                && let Err(refusal) = self.pass_gap(input)
+            {
+                self.refuse(refusal, false)?;
+                return Ok(Next::End(End::Linger));
+            }
             if !input.is_empty() {
                 match parser.parse(input.unread(), limits, head) {
                     Ok(true) => return Ok(Next::Request),
@@ -139,7 +147,7 @@ impl Connection {
                 }
             }
             self.link.flush()?;
-            let ending = self.shard.draining.get() || self.link.is_expired.get();
+            let ending = self.shard.draining.get() || self.link.rest_end.get().is_some();
             // A read that would block is saved, but not the one before the end: a request may just
             // have come.
             let read = if transport.is_drained() && !ending {
@@ -152,6 +160,8 @@ impl Connection {
             match read {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                // Who is not at rest is not ended for having been.
+                Ok(_) if ending => self.link.rest_end.set(None),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
@@ -163,10 +173,7 @@ impl Connection {
                         }
                     }
                     ErrorKind::WouldBlock if ending => {
-                        if self.link.is_expired.get() {
-                            let is_new = self.link.requests.get() == 0;
-                            self.note_timeout(if is_new { Timeout::Head } else { Timeout::Idle });
-                        }
+                        self.note_rest_end();
                         return Ok(Next::End(End::Close));
                     }
                     ErrorKind::WouldBlock => {
@@ -175,10 +182,32 @@ impl Connection {
                         }
                     }
                     ErrorKind::Interrupted => {}
+                    ErrorKind::OutOfMemory => {
+                        let refusal = RefusalKind::Memory.at(buffers.input.unread().len());
+                        self.refuse(refusal, false)?;
+                        return Ok(Next::End(End::Linger));
+                    }
                     _ => return Err(error),
                 },
             }
         }
+    }
+
+    /// Whether what has come is, or may be, no part of a head.
+    #[inline]
+    fn is_in_gap(&self, input: &Input) -> bool {
+        let first = input.unread().first();
+        first.is_some_and(|first| matches!(first, b'\r' | b'\n') || !self.link.gap.get().is_empty())
+    }
+
+    /// Passes over empty lines before a head.
+    #[cold]
+    fn pass_gap(&self, input: &mut Input) -> Result<(), Refusal> {
+        let mut gap = self.link.gap.get();
+        let count = gap.skip(input.unread())?;
+        self.link.gap.set(gap);
+        input.consume(count);
+        Ok(())
     }
 
     /// One request and its response. Returns how to end, if the connection does not go on; the
@@ -190,7 +219,7 @@ impl Connection {
         request.tell_label();
         self.link.handler_timeout.set(self.shard.timeouts.handler);
         if request.body.remaining() != Some(0) {
-            self.link.reads.restart(self.shard.timeouts.body);
+            self.link.begin_body(request.buffers.head.end);
         }
         let waits = request.buffers.head.expect_continue;
         self.link.expectation.set(if waits { Expectation::Waiting } else { Expectation::None });
@@ -252,7 +281,7 @@ impl Connection {
     pub(super) fn may_go_on(&self, request: &Request, response: &Response) -> bool {
         request.buffers.head.keep_alive
             && !response.close
-            && !self.shard.draining.get()
+            && !self.shard.is_ending.get()
             && self.link.requests.get() < self.shard.limits.requests
     }
 
@@ -278,8 +307,8 @@ impl Connection {
         keep_alive: bool,
     ) -> io::Result<Option<End>> {
         self.link.unwatch();
-        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip_noted(request)?);
         self.log_request(request);
+        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip_noted(request)?);
         let input = &mut request.buffers.input;
         input.consume(request.body.end());
         if goes_on {
@@ -328,6 +357,9 @@ impl Connection {
     /// Passes over what is left of a request's body; returns whether the connection goes on.
     #[cold]
     fn skip_noted(&self, request: &mut Request) -> io::Result<bool> {
+        // The client has its answer, and the request no place any more.
+        self.link.flush()?;
+        self.link.end_request(true);
         let unread = self.skip(request)?;
         self.note_unread(unread);
         Ok(unread == Unread::Nothing)

@@ -6,6 +6,7 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::DeadlineExceeded;
@@ -13,11 +14,13 @@ use straightline_sched::DeadlineExceeded;
 use super::body_in::Unread;
 use super::body_out::BodyWriter;
 use super::serve::{Connection, End};
-use super::upgrade::Upgraded;
+use super::upgrade::{Protocol, Upgraded};
 use crate::body::BodyError;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
+use crate::proto::RefusalKind;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, has_no_body};
+use crate::server::{Event, Timeout};
 
 /// Why a body is not complete.
 enum Failure {
@@ -202,6 +205,14 @@ impl Connection {
                 return self.answer_unusually(request, &response.close());
             }
         }
+        // What has come of it already, as long as there is a way back.
+        let input = &request.buffers.input.unread()[request.body.end()..];
+        let mut early = Vec::new();
+        if early.try_reserve_exact(input.len()).is_err() {
+            let refusal = RefusalKind::Memory.at(request.body.end());
+            return self.refuse_and_settle(request, refusal);
+        }
+        early.extend_from_slice(input);
         self.link.begin_response(response.status);
         let encoder = self.shard.encoder();
         encoder.encode_upgrade(&mut self.link.output(), response.status, &response.fields);
@@ -213,18 +224,29 @@ impl Connection {
         self.log_request(request);
         self.link.end_request(true);
         let (method, target) = (request.method().clone(), request.target().to_owned());
-        let input = &mut request.buffers.input;
-        let early = input.unread()[request.body.end()..].to_vec();
         // The protocol may last for hours, and has no use for the buffer, nor for the head in it.
-        input.release();
+        request.buffers.input.release();
         let upgraded = Upgraded::new(Rc::clone(&self.link), early);
-        match catch_unwind(AssertUnwindSafe(|| run(upgraded))) {
-            Ok(Ok(())) => {}
+        let protocol = Rc::clone(upgraded.protocol());
+        let lease = &self.link.lease;
+        match catch_unwind(AssertUnwindSafe(|| lease.hold(Duration::MAX, || run(upgraded)))) {
+            Ok(Ok(Ok(()))) => {}
             // Its last words may have been written all the same, and are to arrive.
-            Ok(Err(error)) => self.note_failure(&error),
+            Ok(Ok(Err(error))) => self.note_failure(&error),
+            Ok(Err(DeadlineExceeded)) => self.note_protocol_end(&protocol),
             Err(payload) => self.note_panic(&method, &target, payload),
         }
         Ok(Some(End::Linger))
+    }
+
+    /// A protocol was ended that would not have ended by itself.
+    #[cold]
+    fn note_protocol_end(&self, protocol: &Protocol) {
+        self.shard.counters.cancelled.bump();
+        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        if protocol.is_cut() {
+            self.note_timeout(Timeout::Idle);
+        }
     }
 
     /// What the client gets if there is nothing to go over to.

@@ -1,11 +1,13 @@
 //! Connections that become another protocol's: `Upgrade` and CONNECT.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
+use std::time::Instant;
 
-use straightline_sched::{Interest, checkpoint};
+use slotmap::{DefaultKey, SlotMap};
+use straightline_sched::{Fiber, Interest, checkpoint, current, now};
 
 use super::link::Link;
 use super::transport::Transport;
@@ -17,8 +19,12 @@ use crate::server::Peer;
 /// What the client sent along with its request is read first. Reading and writing also work through
 /// a shared reference, so that one fiber may read while another writes. The connection ends when
 /// the function that this was given to returns, wherever it is then, so a fiber that has it must
-/// not outlive that: use a scope. A drain of the server waits for it, and at the end of that
-/// cancels it.
+/// not outlive that: use a scope.
+///
+/// A drain of the server waits for it, and at the end of that cancels it. A protocol that rests
+/// should ask to hear of the drain, see [`interrupt_on_drain`](Self::interrupt_on_drain): one that
+/// has not, and of which nothing comes or leaves for five seconds of the drain, is ended then, as a
+/// handler past its time is.
 ///
 /// # Blocking
 ///
@@ -28,6 +34,10 @@ use crate::server::Peer;
 /// # Cancellation
 ///
 /// A cancel or a deadline is raised before anything is read or written.
+///
+/// # Errors
+///
+/// What the socket says. A loop that goes on all the same is ended after a thousand of them.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -48,11 +58,45 @@ pub struct Upgraded {
     link: Rc<Link>,
     /// What came with the request, and how much of it has been read.
     early: RefCell<(Vec<u8>, usize)>,
+    protocol: Rc<Protocol>,
+}
+
+/// What a drain knows of an upgraded connection.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    /// When something came or left last.
+    moved_at: Cell<Instant>,
+    hearing: Cell<Hearing>,
+    /// Fibers that wait to read, and are to hear of a drain.
+    readers: RefCell<SlotMap<DefaultKey, Fiber>>,
+    /// It did nothing while it was waited for.
+    is_cut: Cell<bool>,
+}
+
+/// Whether a protocol is to hear of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    No,
+    /// From the next read that has to wait.
+    Wanted,
+    Done,
 }
 
 impl Upgraded {
     pub(super) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
-        Self { link, early: RefCell::new((early, 0)) }
+        let protocol = Rc::new(Protocol {
+            moved_at: Cell::new(now()),
+            hearing: Cell::new(Hearing::No),
+            readers: RefCell::default(),
+            is_cut: Cell::new(false),
+        });
+        let known = link.protocol.get_or_init(|| Rc::clone(&protocol));
+        debug_assert!(Rc::ptr_eq(known, &protocol), "a connection is upgraded once");
+        Self { link, early: RefCell::new((early, 0)), protocol }
+    }
+
+    pub(super) fn protocol(&self) -> &Rc<Protocol> {
+        &self.protocol
     }
 
     /// Who it is, as the socket says. Not a yield point.
@@ -69,6 +113,61 @@ impl Upgraded {
         self.link.transport.shutdown_write()
     }
 
+    /// Has a drain of the server interrupt the protocol's reads: the first of them that has to wait
+    /// when the drain has begun, or waits already then, is an error, once. What has come is still
+    /// read before that, and all later reads are as ever, so that the protocol can say goodbye and
+    /// hear the answer. It has the [drain timeout](crate::Builder::drain_timeout) for that.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::io::{self, Read, Write};
+    /// use straightline::{Response, Upgraded};
+    ///
+    /// fn echo(mut client: Upgraded) -> io::Result<()> {
+    ///     client.interrupt_on_drain();
+    ///     let mut message = [0; 1024];
+    ///     loop {
+    ///         match client.read(&mut message) {
+    ///             Ok(0) => return Ok(()),
+    ///             Ok(count) => client.write_all(&message[..count])?,
+    ///             Err(_) if client.is_draining() => return client.write_all(b"goodbye\n"),
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let response = Response::upgrade("echo", echo);
+    /// ```
+    pub fn interrupt_on_drain(&self) {
+        if self.protocol.hearing.get() == Hearing::No {
+            self.protocol.hearing.set(Hearing::Wanted);
+        }
+    }
+
+    /// Whether a drain of the server has begun: for a protocol that looks between two messages.
+    /// Not a yield point.
+    pub fn is_draining(&self) -> bool {
+        self.link.shard.draining.get()
+    }
+
+    /// Waits until that direction may go on. An error is the drain that the protocol wants to hear
+    /// of, or the stream's.
+    fn park(&self, interest: Interest) -> io::Result<()> {
+        let protocol = &*self.protocol;
+        let mut reading = None;
+        if interest == Interest::Read && protocol.hearing.get() == Hearing::Wanted {
+            if self.is_draining() {
+                protocol.hearing.set(Hearing::Done);
+                return Err(io::Error::other("the server is stopping"));
+            }
+            reading = Some(Reading::begin(protocol));
+        }
+        self.link.transport.wait_until(interest, None)?;
+        drop(reading);
+        Ok(())
+    }
+
     /// Tries until it is done, with nobody's patience but the protocol's.
     fn wait(
         &self,
@@ -80,22 +179,24 @@ impl Upgraded {
         let transport = &*self.link.transport;
         loop {
             if interest == Interest::Read && transport.is_drained() {
-                transport.wait_until(interest, None)?;
+                self.park(interest)?;
             }
             match attempt(transport) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    transport.wait_until(interest, None)?;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.park(interest)?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(count) => {
                     let counters = &self.link.shard.counters;
+                    self.protocol.moved_at.set(now());
                     match interest {
                         Interest::Read => counters.bytes_read.add(count as u64),
                         Interest::Write => counters.bytes_written.add(count as u64),
                     }
                     return Ok(count);
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.link.note_vain_call(false);
+                    return Err(error);
+                }
             }
         }
     }
@@ -109,6 +210,42 @@ impl Upgraded {
             (*early, *at) = (Vec::new(), 0);
         }
         count
+    }
+}
+
+impl Protocol {
+    /// A drain has begun.
+    pub(crate) fn hear_drain(&self) {
+        self.readers.borrow().values().for_each(Fiber::unpark);
+    }
+
+    /// Whether nothing has come or left since that time, and it does not want to hear of drains.
+    pub(crate) fn is_idle_since(&self, since: Instant) -> bool {
+        self.hearing.get() == Hearing::No && !self.is_cut.get() && self.moved_at.get() <= since
+    }
+
+    /// It is ended for that.
+    pub(crate) fn cut(&self) {
+        self.is_cut.set(true);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+}
+
+/// A wait that a drain is to end.
+struct Reading<'p>(&'p Protocol, DefaultKey);
+
+impl<'p> Reading<'p> {
+    fn begin(protocol: &'p Protocol) -> Self {
+        Self(protocol, protocol.readers.borrow_mut().insert(current()))
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let _reader = self.0.readers.borrow_mut().remove(self.1);
     }
 }
 

@@ -1,6 +1,8 @@
 //! A server on the loopback and a client that speaks raw bytes.
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses its part of it
 
+pub mod simulated;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
