@@ -21,8 +21,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     let descriptors: usize = trial.options.pick(64, 256);
     let clients = 2 * descriptors;
-    let mut server =
-        trial.start_short_of(descriptors as u64, &format!("--idle-timeout 120s {flags}"))?;
+    let mut server = trial.start_short_of(descriptors as u64, &format!("{LONG_TIMES} {flags}"))?;
     let note = if flags.is_empty() { String::new() } else { format!(", {flags}") };
     trial.doing(format!("a server with {descriptors} descriptors{note}"));
     // What it opens for its first clients is no connection left open.
@@ -159,3 +158,6 @@ fn expect_served(trial: &mut Trial, tally: &Tally) {
 
 /// How long a client listens before it counts as waiting; more than the others need.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Nobody rests so long that a newcomer gets the place.
+const LONG_TIMES: &str = "--head-timeout 120s --idle-timeout 120s";

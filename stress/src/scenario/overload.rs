@@ -11,7 +11,7 @@ use super::client::{Client, Heard, MARGIN, get_once};
 use super::fate::{Fate, Tally};
 use super::metrics::Metrics;
 use super::server::Server;
-use super::trial::{Trial, each, eventually, fates, joined, mebibytes};
+use super::trial::{Trial, each, eventually, fates, joined};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     too_many_connections(trial)?;
@@ -24,7 +24,8 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(20, 200);
     let time = trial.options.seconds(1.0, 10.0);
     trial.doing(format!("{most} connections at work for {time:?}, {most} too many"));
-    let flags = format!("--max-connections {most} --when-full refuse --idle-timeout 60s");
+    // With times in which nobody rests so long that a newcomer gets the place.
+    let flags = format!("--max-connections {most} --when-full refuse {LONG_TIMES}");
     let server = trial.start(&flags, 3 * most)?;
     let before = trial.scrape(&server);
     let mut held = hold(trial, &server, most)?;
@@ -66,38 +67,40 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
 fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(20, 100);
     trial.doing(format!(
-        "{most} in the middle of {}, {most} too many, 4 workers",
-        mebibytes(HELD_BYTES)
+        "{most} requests for {HELD_TIME:?}, {most} whose bodies do not come, {most} too many, \
+         4 workers"
     ));
     // With so many that the system hardly ever divides the connections evenly: a shard that looks
     // at its own share only would then show.
     let flags = format!("--workers 4 --max-in-flight {most} --when-full refuse");
-    let server = trial.start(&flags, 3 * most)?;
-    // Who has the beginning of an answer, and does not read on, is in flight for sure.
+    let server = trial.start(&flags, 4 * most)?;
+    // Those wait for their clients, and take no place.
+    let late = each(0..most, |_| {
+        let mut client = Client::connect(server.address())?;
+        client.send(b"POST /echo HTTP/1.1\r\nHost: stress\r\nContent-Length: 9\r\n\r\nhalf")?;
+        Ok(client)
+    });
+    let late = late.into_iter().collect::<io::Result<Vec<_>>>()?;
     let held = each(0..most, |_| {
         let mut client = Client::connect(server.address())?;
-        client.keep_little()?;
-        client.ask(&format!("/big?bytes={HELD_BYTES}"))?;
-        match client.hear(MARGIN)? {
-            Heard::Bytes => Ok(client),
-            Heard::Silence => Err(io::Error::other("no answer")),
-            Heard::End(end) => Err(io::Error::other(end.to_string())),
-        }
+        client.ask(&format!("/slow?ms={}", HELD_TIME.as_millis()))?;
+        Ok(client)
     });
     let held = held.into_iter().collect::<io::Result<Vec<_>>>()?;
+    eventually(MARGIN, || Ok(refused_hello(&server) == Fate::Answered(503)))?;
     let surplus = fates(0..most, |_| refused_hello(&server));
     let refused = surplus.all(|fate| *fate == Fate::Answered(503));
     let expected = format!("surplus: each 503 with Retry-After within {MARGIN:?}");
     trial.expect(expected, surplus.to_string(), refused);
-    let tally = fates(held, |mut client| match client.answer(READ_TIME_MAX) {
-        Ok(answer) if answer.status == 200 && answer.body_bytes != HELD_BYTES => {
-            Fate::Failed(format!("200 with {} bytes", answer.body_bytes))
-        }
-        Ok(answer) => Fate::Answered(answer.status),
+    let tally = fates(held, |mut client| client.reply(HELD_TIME + MARGIN).into());
+    let all = tally.all(|fate| *fate == Fate::Answered(200));
+    trial.expect(format!("the {most}: each 200"), tally.to_string(), all);
+    let tally = fates(late, |mut client| match client.send(b" more") {
+        Ok(()) => client.reply(MARGIN).into(),
         Err(error) => error.into(),
     });
-    let whole = tally.all(|fate| *fate == Fate::Answered(200));
-    trial.expect(format!("the {most}: each 200 and whole"), tally.to_string(), whole);
+    let all = tally.all(|fate| *fate == Fate::Answered(200));
+    trial.expect(format!("the {most} late ones: each 200"), tally.to_string(), all);
     let fate = hello(&server);
     trial.expect("afterwards a new one: 200", fate.to_string(), fate == Fate::Answered(200));
     let after = trial.scrape(&server);
@@ -109,7 +112,7 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
 fn too_many_that_wait(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(10, 100);
     trial.doing(format!("{most} connections, and {most} more that are to wait"));
-    let flags = format!("--max-connections {most} --when-full wait --idle-timeout 60s");
+    let flags = format!("--max-connections {most} --when-full wait {LONG_TIMES}");
     let server = trial.start(&flags, 2 * most)?;
     let held = hold(trial, &server, most)?;
     let late = each(0..most, |_| {
@@ -244,11 +247,10 @@ fn expect_each(trial: &mut Trial, expected: String, tallies: &[Tally], fate: &Fa
     trial.expect(expected, all.to_string(), held);
 }
 
-/// More than the kernel takes of an answer that nobody reads (`tcp_wmem`, by default 4 MiB).
-const HELD_BYTES: u64 = 16 << 20;
+/// Longer than all the others take to come and to be sent away, also in a debug build.
+const HELD_TIME: Duration = MARGIN.saturating_mul(2);
 
-/// For a debug build on a machine that does other things, too.
-const READ_TIME_MAX: Duration = MARGIN.saturating_mul(12);
+const LONG_TIMES: &str = "--head-timeout 120s --idle-timeout 120s";
 
 const PER_PEER: usize = 5;
 
