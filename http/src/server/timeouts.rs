@@ -22,8 +22,9 @@ pub struct Timeouts {
     /// sends a head byte by byte is no browser.
     pub head: Duration,
     /// How long a connection may rest between two requests; it is then closed without a word, and
-    /// earlier if a newcomer needs [the place](crate::Capacity::connections). It may last a sixteenth of this or of `head` longer, whichever is less. Default: 60
-    /// seconds, what browsers and proxies expect of a keep-alive.
+    /// earlier if a newcomer needs [the place](crate::Capacity::connections). It may last a
+    /// sixteenth of this or of `head` longer, whichever is less. Default: 60 seconds, what browsers
+    /// and proxies expect of a keep-alive.
     pub idle: Duration,
     /// How long a handler may take to return its response, and a streamed body to come on: the time
     /// begins anew whenever the handler has waited for its client, which the next two bound. Beyond
