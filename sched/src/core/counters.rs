@@ -116,7 +116,8 @@ impl Counters {
     pub(crate) fn stats(&self, pulse: &Pulse) -> Stats {
         let stats = self.read();
         let fibers_now = stats.spawned.saturating_sub(stats.ended);
-        Stats { resumed: pulse.resumes(), stalls: pulse.stalls(), fibers_now, ..stats }
+        let (turns, resumed, stalls) = (pulse.turns(), pulse.resumes(), pulse.stalls());
+        Stats { turns, resumed, stalls, fibers_now, ..stats }
     }
 }
 

@@ -27,6 +27,15 @@ pub(crate) fn is_on_a_shard() -> bool {
     current().is_some()
 }
 
+/// The number of the thread's shard, which tells it apart from all others of the process.
+///
+/// # Panics
+///
+/// If the thread has none.
+pub(crate) fn shard_id() -> u64 {
+    with(|shard| shard.id)
+}
+
 /// Calls `body` with the thread's shard.
 ///
 /// # Panics

@@ -49,7 +49,7 @@ pub(crate) use inspect::label;
 pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces, set_label};
 pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
-pub(crate) use local::{enter, is_on_a_shard};
+pub(crate) use local::{enter, is_on_a_shard, shard_id};
 pub use mailbox::{Handle, SpawnError};
 pub use park::{Fiber, Unwinding, current, park, park_timeout, wake_later, yield_now};
 pub(crate) use park::{

@@ -11,7 +11,7 @@ use super::mailbox::Message;
 use super::shard::Shard;
 use super::tripwire::ThreadBoundWait;
 use crate::fiber::tell_running;
-use crate::watch::{Limits, Running, Stall, watch};
+use crate::watch::{Found, Limits, Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
 #[derive(Debug)]
@@ -20,6 +20,12 @@ pub enum Report {
     /// A fiber swallowed its cancels, or stayed in an `uncancellable` section past the end of its
     /// shard: it never runs again, and its stack and all that it holds are lost.
     GivenUp(FiberInfo),
+    /// The shard has not asked what is new for so long, which is longer than
+    /// [`Config::busy_limit`](crate::Config).
+    Busy(Duration),
+    /// A shard that was told as busy has come back, and has not been busy again for ten times the
+    /// limit.
+    Free,
     /// A fiber kept its thread for longer than [`Config::stall_limit`](crate::Config).
     Stalled(Stall),
     /// It still does, after [`Config::stuck_limit`](crate::Config).
@@ -104,6 +110,11 @@ impl fmt::Display for Report {
                 "{fiber} was given up: it went on after it had been cancelled; pass on what \
                  `catch_unwind` returns when `is_cancel` says so"
             ),
+            Self::Busy(time) => {
+                let seconds = time.as_secs_f64();
+                write!(f, "a shard has not asked for what is new for {seconds:.1} s")
+            }
+            Self::Free => f.write_str("a shard that was busy asks for what is new again"),
             Self::Stalled(stall) | Self::Stuck(stall) => stall.fmt(f),
             Self::ThreadBoundWait(wait) => wait.fmt(f),
             Self::Circle(fibers) => {
@@ -137,8 +148,8 @@ fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
 }
 
 impl Shard {
-    /// Has the monitor look at this shard; it reports stalls if a limit is set.
-    pub(super) fn watch(&self, stall: Option<Duration>, stuck: Option<Duration>) {
+    /// Has the monitor look at this shard, which reports what passes one of the limits.
+    pub(super) fn watch(&self, limits: Limits) {
         // The mailbox is the shard's: its descriptor is to be closed with it.
         let (reporter, mailbox) = (self.reporter.clone(), Arc::downgrade(&self.mailbox));
         let housekeep = move || {
@@ -147,14 +158,18 @@ impl Shard {
                 let _ = mailbox.send(Message::Housekeep);
             }
         };
-        let limits = Limits { stall, stuck };
-        let report = move |stall, is_stuck| {
-            reporter.report(&if is_stuck { Report::Stuck(stall) } else { Report::Stalled(stall) });
+        let report = move |found| {
+            reporter.report(&match found {
+                Found::Stalled(stall) => Report::Stalled(stall),
+                Found::Stuck(stall) => Report::Stuck(stall),
+                Found::Busy(time) => Report::Busy(time),
+                Found::Free => Report::Free,
+            });
         };
         watch(Arc::downgrade(&self.pulse), limits, describe_running, housekeep, report);
     }
 
-    pub(super) fn report(&self, report: &Report) {
+    pub(crate) fn report(&self, report: &Report) {
         self.reporter.report(report);
     }
 }

@@ -39,7 +39,7 @@ use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
 use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind, while_running};
-use crate::watch::Pulse;
+use crate::watch::{Limits, Pulse};
 
 /// What a shard is made with.
 ///
@@ -59,6 +59,13 @@ pub struct Config {
     /// How long a fiber may keep the thread before that is reported, with the place where it
     /// stands. Default: one second. `None`: it is not reported.
     pub stall_limit: Option<Duration>,
+    /// How long the shard may go on without asking what is new, that is which descriptors are
+    /// ready, which timers are due and what other threads have sent. One fiber that keeps the
+    /// thread can be the reason, or many that keep it one after the other. Longer is reported as
+    /// [`Report::Busy`](crate::Report), and the end of it as [`Report::Free`](crate::Report), for
+    /// a program that can have another shard do what this one does not. Default: `None`, it is not
+    /// reported.
+    pub busy_limit: Option<Duration>,
     /// How long until it is reported as stuck ([`Report::Stuck`](crate::Report)), for whoever can
     /// do something about it, such as starting another shard. Default: `None`, it is not.
     pub stuck_limit: Option<Duration>,
@@ -86,6 +93,7 @@ impl Default for Config {
         Self {
             stack_bytes: 256 * 1024,
             stall_limit: Some(Duration::from_secs(1)),
+            busy_limit: None,
             stuck_limit: None,
             sent_fibers_max: 65_536,
             reporter: Reporter::default(),
@@ -200,7 +208,8 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
     let shard = Shard::new(&config, Driver::system()?);
     let entered = local::enter(&shard);
     unwind::warm_up();
-    shard.watch(config.stall_limit, config.stuck_limit);
+    let Config { stall_limit: stall, busy_limit: busy, stuck_limit: stuck, .. } = config;
+    shard.watch(Limits { stall, busy, stuck });
     let _signals = overflow::watch()?;
     let root = shard.spawn(Builder::new().name("root"), Location::caller(), None, root)?;
     loop {
@@ -381,7 +390,7 @@ impl Shard {
         }
         self.tick.set(now);
         self.ring_alarms();
-        self.counters.turns.add(1);
+        self.pulse.turn();
         self.counters.ready_now.set(self.ready.borrow().len() as u64);
     }
 

@@ -39,13 +39,15 @@
 //!
 //! The scheduler does not know that it is simulated: the same code runs, on another driver. `world`
 //! (in the driver's folder) is the clock and what happens when; `runner` gives the shards their
-//! turns; `trace` words what they did; `settings` and `check` are what one calls.
+//! turns, `keep_thread` takes them away; `trace` words what they did; `settings` and `check` are what one calls.
 
 mod check;
 mod host;
+mod keep_thread;
 mod plan;
 mod runner;
 mod settings;
+
 mod trace;
 
 use std::rc::Rc;
@@ -55,6 +57,7 @@ use crate::driver::World;
 pub use crate::driver::{Device, Level, Random};
 pub use check::{Check, check};
 pub use host::{host, on_host};
+pub use keep_thread::keep_thread;
 pub use plan::plan;
 pub(crate) use runner::add_shard;
 pub use settings::{Failure, FailureKind, Sim};

@@ -32,13 +32,20 @@ pub(super) struct SimShard {
     root: Box<dyn Root>,
     /// Its fibers are being ended, and given up then.
     give_up_at: Cell<Option<Tick>>,
-    over: Cell<bool>,
+    pub(super) over: Cell<bool>,
+    /// A fiber keeps the thread until then; see `keep_thread`.
+    pub(super) kept_until: Cell<u64>,
+    /// How often one has kept it for longer than the limit.
+    pub(super) kept: Cell<u64>,
+    pub(super) busy_limit: Option<Duration>,
+    /// It was told as busy, and not as free again.
+    pub(super) is_told_busy: Cell<bool>,
 }
 
 /// A simulation's shards that are not over.
 #[derive(Default)]
-struct Shards {
-    list: RefCell<Vec<Rc<SimShard>>>,
+pub(super) struct Shards {
+    pub(super) list: RefCell<Vec<Rc<SimShard>>>,
     made: Cell<usize>,
     /// What [`Sim::tripwire`] says, for all of them.
     tripwire: Cell<Option<bool>>,
@@ -159,6 +166,10 @@ pub(crate) fn add_shard<T: 'static>(
         root: Box::new(root),
         give_up_at: Cell::new(None),
         over: Cell::new(false),
+        kept_until: Cell::new(0),
+        kept: Cell::new(0),
+        busy_limit: config.busy_limit,
+        is_told_busy: Cell::new(false),
     }));
     Ok(())
 }
@@ -174,7 +185,7 @@ impl Runner {
             }
             self.change_phase(&list);
             let busy: Vec<&Rc<SimShard>> =
-                list.iter().filter(|shard| shard.is_busy(self.world.now())).collect();
+                list.iter().filter(|shard| shard.can_run(self.world.now())).collect();
             if busy.is_empty() {
                 self.pass_time(&list);
             } else {
@@ -207,7 +218,7 @@ impl Runner {
             Phase::Settling(until) => Some(until),
             _ => None,
         };
-        let alarms = list.iter().filter_map(|shard| shard.next_at());
+        let alarms = list.iter().filter_map(|shard| shard.next_at(self.world.now()));
         let event = self.world.next_event_at();
         // That the time to settle is over matters only if something could have happened until then.
         match alarms.chain(event).min() {
@@ -260,17 +271,23 @@ impl Runner {
 
 impl SimShard {
     /// Whether it can do something now.
-    fn is_busy(&self, now: u64) -> bool {
+    fn can_run(&self, now: u64) -> bool {
         let shard = &self.shard;
+        if now < self.kept_until.get() {
+            return false;
+        }
         !self.round.borrow().is_empty()
             || !shard.ready.borrow().is_empty()
             || shard.has_mail()
             || shard.driver.simulation().is_some_and(SimulatedDriver::has_news)
-            || self.next_at().is_some_and(|at| at <= now)
+            || self.next_at(now).is_some_and(|at| at <= now)
     }
 
     /// When it next has something to do by itself.
-    fn next_at(&self) -> Option<u64> {
+    fn next_at(&self, now: u64) -> Option<u64> {
+        if now < self.kept_until.get() {
+            return Some(self.kept_until.get());
+        }
         let alarm = self.shard.timers.borrow().next_at();
         alarm.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
     }

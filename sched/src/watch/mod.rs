@@ -2,8 +2,10 @@
 //!
 //! Nothing interrupts a fiber, so one that computes, or blocks in a foreign call, keeps its whole
 //! shard. The shard cannot tell; a monitor thread can. `pulse` is what the two share, `stall` the
-//! monitor; `linux` and `elsewhere` are how it learns where the stuck thread stands.
+//! monitor, and `busy` its first question, which costs it two loads; `linux` and `elsewhere` are how
+//! it learns where the stuck thread stands.
 
+mod busy;
 mod pulse;
 mod stall;
 
@@ -18,6 +20,7 @@ use std::panic::Location;
 use std::sync::Weak;
 use std::time::Duration;
 
+pub(crate) use busy::CALM;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
@@ -41,13 +44,28 @@ pub(crate) struct Running<'a> {
     pub(crate) label: &'a [u8],
 }
 
-/// How long a fiber may keep its thread.
+/// How long a fiber may keep its thread, and a shard its eyes shut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Until that is reported.
+    /// Until a fiber that keeps the thread is reported.
     pub(crate) stall: Option<Duration>,
-    /// Until it is given up waiting for.
+    /// Until a shard that does not ask what is new is reported, whatever keeps it.
+    pub(crate) busy: Option<Duration>,
+    /// Until a fiber that keeps the thread is given up waiting for.
     pub(crate) stuck: Option<Duration>,
+}
+
+/// What the monitor has found out about a shard.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A fiber has kept the thread for longer than the first limit.
+    Stalled(Stall),
+    /// It still does, after the last one.
+    Stuck(Stall),
+    /// The shard has not asked what is new for so long.
+    Busy(Duration),
+    /// It was busy, and has asked in time for a while.
+    Free,
 }
 
 /// Calls the function that it is given with the running fiber, if there is one. It must be safe to
@@ -55,14 +73,14 @@ pub(crate) struct Limits {
 pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));
 
 /// Watches the calling thread's shard until its pulse is dropped. On the monitor's thread `report`
-/// is called for each fiber that runs for longer than the limits, with whether it is the second
-/// one; and `housekeep` when the shard falls quiet, and now and then while it does not.
+/// is called with what passes a limit; and `housekeep` when the shard falls quiet, and now and then
+/// while it does not.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
     limits: Limits,
     describe: Describe,
     housekeep: impl Fn() + Send + 'static,
-    report: impl Fn(Stall, bool) + Send + 'static,
+    report: impl Fn(Found) + Send + 'static,
 ) {
     os::set_describe(describe);
     stall::watch(stall::Watched {

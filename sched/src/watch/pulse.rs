@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Pulse {
     /// Grows at each switch into a fiber and out of it: odd while a fiber runs.
     beats: AtomicU64,
+    /// Grows each time that the shard has asked what is new: its driver, its mailbox, its timers.
+    turns: AtomicU64,
     /// Written by the monitor: how often a fiber kept the thread for too long.
     stalls: AtomicU64,
 }
@@ -16,6 +18,12 @@ impl Pulse {
     #[inline]
     pub(crate) fn beat(&self) {
         self.beats.store(self.beats.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// By the shard's thread only, as `beat`.
+    #[inline]
+    pub(crate) fn turn(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     pub(super) fn count_stall(&self) {
@@ -28,6 +36,10 @@ impl Pulse {
 
     pub(crate) fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// How often a fiber was given the thread.

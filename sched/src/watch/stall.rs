@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::busy::Turns;
 use super::pulse::Pulse;
-use super::{Limits, os};
+use super::{Found, Limits, os};
 use crate::fiber::backtrace::Backtrace;
 
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
@@ -118,7 +119,7 @@ pub(super) struct Watched {
     pub(super) limits: Limits,
     /// Asks the shard to do what is to be done now and then.
     pub(super) housekeep: Box<dyn Fn() + Send>,
-    pub(super) report: Box<dyn Fn(Stall, bool) + Send>,
+    pub(super) report: Box<dyn Fn(Found) + Send>,
 }
 
 /// Watches a shard until its pulse is dropped.
@@ -149,6 +150,7 @@ struct Seen {
     reported: Reported,
     /// What `Activity::user_ticks` were when the fiber was first seen again.
     user_ticks: Option<u64>,
+    turns: Turns,
     /// When it was last asked to keep house.
     housekept_at: Instant,
     /// How often it was asked since its pulse last moved.
@@ -178,6 +180,7 @@ fn run() {
                 since: now,
                 reported: Reported::None,
                 user_ticks: None,
+                turns: Turns::new(now),
                 housekept_at: now,
                 housekept: 0,
             }));
@@ -188,15 +191,34 @@ fn run() {
             }
         }
         let limits = shards.iter().map(|seen| seen.watched.limits);
-        let shortest = limits.flat_map(|limits| [limits.stall, limits.stuck]).flatten().min();
+        let shortest = limits.flat_map(|of| [of.stall, of.busy, of.stuck]).flatten().min();
         let shortest = shortest.unwrap_or(ROUND_MAX);
         let (pause, begin) = ((shortest / 4).clamp(ROUND_MIN, ROUND_MAX), Instant::now());
         thread::sleep(pause);
         if begin.elapsed() > pause + OVERSLEPT {
             // The whole process stood still (a debugger, a machine that slept): not its fibers.
-            shards.iter_mut().for_each(|seen| seen.since = Instant::now());
+            let now = Instant::now();
+            for seen in &mut shards {
+                seen.since = now;
+                seen.turns.begin_anew(now);
+            }
         }
+        shards.iter_mut().for_each(look_at_turns);
         shards.retain_mut(look);
+    }
+}
+
+/// Looks whether a shard asks for what is new, if there is a limit on that.
+fn look_at_turns(seen: &mut Seen) {
+    let (Some(limit), Some(pulse)) = (seen.watched.limits.busy, seen.watched.pulse.upgrade())
+    else {
+        return;
+    };
+    let (turns, beats) = (pulse.turns(), pulse.beats());
+    drop(pulse);
+    let is_at_rest = beats == seen.beats && beats % 2 == 0;
+    if let Some(found) = seen.turns.look(turns, is_at_rest, limit, Instant::now()) {
+        (seen.watched.report)(found);
     }
 }
 
@@ -259,7 +281,8 @@ fn look(seen: &mut Seen) -> bool {
         cause: activity.cause,
         backtrace: Backtrace::new(sample.frames),
     };
-    (seen.watched.report)(stall, level == Reported::Stuck);
+    let is_stuck = level == Reported::Stuck;
+    (seen.watched.report)(if is_stuck { Found::Stuck(stall) } else { Found::Stalled(stall) });
     true
 }
 

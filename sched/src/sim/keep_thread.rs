@@ -1,0 +1,75 @@
+//! Simulated: a fiber that keeps its thread.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::runner::{Shards, SimShard};
+use crate::core::{Report, shard_id, uncancellable, yield_now};
+use crate::driver::World;
+use crate::watch::CALM;
+
+/// Keeps the thread for that virtual time, as a computation would, or a call that blocks: no fiber
+/// of this shard runs meanwhile, and those of others do. What is longer than
+/// [`Config::busy_limit`](crate::Config) is reported, as it is outside of a simulation; what is
+/// longer than its other limits is not.
+///
+/// # Blocking
+///
+/// Not a yield point, but for the fibers of other shards.
+///
+/// # Panics
+///
+/// Outside of a fiber of a simulation.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, sim};
+///
+/// sim::run(7, || {
+///     let sleeper = sched::spawn(|| {
+///         sched::sleep(Duration::from_secs(1));
+///         sim::elapsed()
+///     });
+///     sched::yield_now(); // it sleeps
+///     sim::keep_thread(Duration::from_secs(60));
+///     assert!(sleeper.join().unwrap() >= Duration::from_secs(60));
+/// });
+/// ```
+#[track_caller]
+pub fn keep_thread(time: Duration) {
+    let world = World::expect_current();
+    let id = shard_id();
+    let shards = world.local(Shards::default);
+    let shard = shards.list.borrow().iter().find(|shard| shard.shard.id == id).map(Rc::clone);
+    let shard = shard.expect("the calling fiber's shard");
+    world.note(|| format!("keeps its thread for {time:?}"));
+    shard.keep(&world, time);
+    // While the shard is kept, nobody runs there, and so this does not return.
+    uncancellable(yield_now);
+}
+
+impl SimShard {
+    fn keep(self: &Rc<Self>, world: &Rc<World>, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.kept_until.set(world.now().saturating_add(nanos));
+        let Some(limit) = self.busy_limit.filter(|limit| time >= *limit) else { return };
+        let number = self.kept.get() + 1;
+        self.kept.set(number);
+        let shard = Rc::clone(self);
+        let busy = move || {
+            if !shard.over.get() && !shard.is_told_busy.replace(true) {
+                shard.shard.report(&Report::Busy(limit));
+            }
+        };
+        world.after(limit, Box::new(busy));
+        let shard = Rc::clone(self);
+        let free = move || {
+            let is_free = shard.kept.get() == number && !shard.over.get();
+            if is_free && shard.is_told_busy.replace(false) {
+                shard.shard.report(&Report::Free);
+            }
+        };
+        let calm = time.saturating_add(limit.saturating_mul(CALM));
+        world.after(calm, Box::new(free));
+    }
+}

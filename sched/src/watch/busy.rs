@@ -1,0 +1,105 @@
+//! Whether a shard asks in time for what is new.
+//!
+//! Until it does, nobody new is served there: no connection is accepted, no timer rings. One fiber
+//! may be the reason, or many that keep the thread one after the other; the pulse's count of turns
+//! tells both. A shard that waits for events makes no turns either, and no beats.
+
+use std::time::{Duration, Instant};
+
+use super::Found;
+
+/// What was last seen of a shard's turns.
+pub(super) struct Turns {
+    turns: u64,
+    /// When the shard was last seen to turn, or to be at rest.
+    since: Instant,
+    /// It was told as busy, and not as free again.
+    is_busy: bool,
+    /// When it was last seen to be over the limit.
+    over_at: Instant,
+}
+
+impl Turns {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { turns: 0, since: now, is_busy: false, over_at: now }
+    }
+
+    /// The whole process stood still until `now`, and not the shard.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// Takes another look; returns what is to be told.
+    pub(super) fn look(
+        &mut self,
+        turns: u64,
+        is_at_rest: bool,
+        limit: Duration,
+        now: Instant,
+    ) -> Option<Found> {
+        if turns != self.turns || is_at_rest {
+            (self.turns, self.since) = (turns, now);
+        }
+        let time = now - self.since;
+        if time >= limit {
+            self.over_at = now;
+            return (!std::mem::replace(&mut self.is_busy, true)).then_some(Found::Busy(time));
+        }
+        if self.is_busy && now - self.over_at >= limit.saturating_mul(CALM) {
+            self.is_busy = false;
+            return Some(Found::Free);
+        }
+        None
+    }
+}
+
+/// For how many times the limit a shard must not have been over it to be free again. Arbitrary: a
+/// fiber that is over it again and again, with pauses in between, changes nothing each time.
+pub(crate) const CALM: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    /// Looks every 25 ms; each item is the count of turns and whether the shard is at rest.
+    fn told(looks: impl IntoIterator<Item = (u64, bool)>) -> Vec<(usize, bool)> {
+        let mut now = Instant::now();
+        let mut turns = Turns::new(now);
+        let mut told = Vec::new();
+        for (index, (count, is_at_rest)) in looks.into_iter().enumerate() {
+            now += LIMIT / 4;
+            match turns.look(count, is_at_rest, LIMIT, now) {
+                Some(Found::Busy(time)) => {
+                    assert!(time >= LIMIT);
+                    told.push((index, true));
+                }
+                Some(_) => told.push((index, false)),
+                None => {}
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn a_shard_that_turns_or_rests_is_never_busy() {
+        assert_eq!(told((0..1_000).map(|look| (look, false))), []);
+        assert_eq!(told((0..1_000).map(|_| (7, true))), []);
+        // It is never seen at rest, and turns just often enough.
+        assert_eq!(told((4..1_000).map(|look| (look / 4, false))), []);
+    }
+
+    #[test]
+    fn one_that_does_neither_is_told_once_and_again_when_it_was_calm_for_a_while() {
+        let busy = (0..20).map(|_| (7, false));
+        let calm = (0..100).map(|look| (8 + look, false));
+        assert_eq!(told(busy.clone().chain(calm)), [(4, true), (59, false)]);
+        // Again and again, with half of the calm that it takes.
+        let again = (0..10).flat_map(|round| {
+            let busy = (0..6).map(move |_| (2 * round + 1, false));
+            busy.chain((0..20).map(move |_| (2 * round + 1, true)))
+        });
+        assert_eq!(told(again.chain((0..100).map(|_| (99, true)))).len(), 2);
+    }
+}
