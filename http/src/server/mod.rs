@@ -1,11 +1,11 @@
 //! The server: addresses, shards, and their life from bind to drain.
 //!
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
-//! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
-//! `accept`, its front door, `sweep`, its clock for connections at rest, and `evict`, who of them
-//! makes room; `takeover` goes on
-//! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log`,
-//! `counters`, `metrics` and `access_log` what is told of it all.
+//! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
+//! what one thread does, with `accept`, its front door, `sweep`, its clock for connections at rest,
+//! and `evict`, who of them makes room; `takeover` goes on without a shard that is stuck. `timeouts`
+//! and `capacity` are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is
+//! told of it all.
 
 mod accept;
 mod access_log;
@@ -22,6 +22,7 @@ mod running;
 mod shard;
 mod shared;
 mod signals;
+mod slot;
 mod sweep;
 mod takeover;
 mod timeouts;

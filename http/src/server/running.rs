@@ -215,7 +215,7 @@ impl Shared {
 
     fn summary(&self, stuck: u64) -> ShutdownReport {
         let since: Instant = self.ends_since.lock().unwrap_or_else(clock);
-        let sum = |of: fn(&super::shared::Slot) -> &super::counters::Counter| {
+        let sum = |of: fn(&super::slot::Slot) -> &super::counters::Counter| {
             self.slots().iter().map(|slot| of(slot).get()).sum::<u64>()
         };
         let cancelled = sum(|slot| &slot.counters.cut);

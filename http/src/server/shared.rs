@@ -1,24 +1,21 @@
 //! What the shards, the handles, the signals and the watch of a server have in common.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use straightline_net::StreamSet;
 use straightline_sched::sync::mpsc;
-use straightline_sched::{self as sched, Fiber, FiberInfo, ShardHandle, Stats, clock};
+use straightline_sched::{FiberInfo, ShardHandle, Stats, clock};
 
-use super::accept::Listener;
 use super::access_log::AccessLog;
 use super::address::Address;
 use super::builder::{Config, ServiceFactory};
 use super::capacity::PeerCounts;
 use super::counters::{Counters, ShardCounters};
 use super::events::Event;
-use crate::telemetry::Histogram;
+use super::slot::Slot;
 
 /// How far a server's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,24 +55,6 @@ pub(super) struct Shared {
     pub(super) newcomers: Mutex<Option<mpsc::Sender<ShardHandle<io::Result<()>>>>>,
 }
 
-/// One shard, as others see it.
-pub(super) struct Slot {
-    pub(super) index: usize,
-    pub(super) counters: ShardCounters,
-    pub(super) latencies: Histogram,
-    /// Its connections.
-    pub(super) streams: StreamSet,
-    /// Its listeners once more, for another shard to take over.
-    pub(super) spare: Mutex<Vec<Listener>>,
-    /// It does not answer, and is not waited for.
-    pub(super) is_stuck: AtomicBool,
-    pub(super) has_ended: AtomicBool,
-    /// Another one has taken over: it ends as soon as it can.
-    pub(super) is_retired: AtomicBool,
-    /// Its root fiber, to be woken when something changes, and itself; once it runs.
-    running: Mutex<Option<(Fiber, sched::Handle)>>,
-}
-
 impl Shared {
     pub(super) fn new(
         config: Config,
@@ -105,17 +84,7 @@ impl Shared {
     /// A place for one more shard.
     pub(super) fn add_slot(&self) -> Arc<Slot> {
         let mut slots = self.slots.write();
-        let slot = Arc::new(Slot {
-            index: slots.len(),
-            counters: ShardCounters::default(),
-            latencies: Histogram::default(),
-            streams: StreamSet::new(),
-            spare: Mutex::default(),
-            is_stuck: AtomicBool::new(false),
-            has_ended: AtomicBool::new(false),
-            is_retired: AtomicBool::new(false),
-            running: Mutex::new(None),
-        });
+        let slot = Arc::new(Slot::new(slots.len()));
         slots.push(Arc::clone(&slot));
         slot
     }
@@ -188,9 +157,7 @@ impl Shared {
     /// Of each scheduler that runs, with the number of its shard.
     pub(super) fn shard_stats(&self) -> Vec<(usize, Stats)> {
         let slots = self.slots();
-        let stats = slots.iter().filter_map(|slot| {
-            slot.running.lock().as_ref().map(|(_, shard)| (slot.index, shard.stats()))
-        });
+        let stats = slots.iter().filter_map(|slot| Some((slot.index, slot.scheduler()?.stats())));
         stats.collect()
     }
 
@@ -239,36 +206,7 @@ impl Shared {
         timeout: Duration,
     ) -> Vec<io::Result<Vec<FiberInfo>>> {
         // Not under the lock: an answer may take its time.
-        let shards = self
-            .slots()
-            .into_iter()
-            .filter_map(|slot| slot.running.lock().as_ref().map(|(_, shard)| shard.clone()));
+        let shards = self.slots().into_iter().filter_map(|slot| slot.scheduler());
         shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
-    }
-}
-
-impl Slot {
-    /// Has the calling fiber woken when something changes, from now on.
-    pub(super) fn runs(&self) {
-        *self.running.lock() = Some((sched::current(), sched::Handle::current()));
-    }
-
-    /// The shard is over but for what it cancels.
-    pub(super) fn ends(&self) {
-        self.has_ended.store(true, Ordering::SeqCst);
-        // A handle keeps some of a shard alive, which keeps this slot.
-        *self.running.lock() = None;
-    }
-
-    pub(super) fn wake(&self) {
-        if let Some((root, _)) = &*self.running.lock() {
-            root.unpark();
-        }
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("index", &self.index).finish_non_exhaustive()
     }
 }

@@ -17,7 +17,8 @@ use straightline_sched::{Report, Reporter};
 use super::accept::Listener;
 use super::events::Event;
 use super::shard;
-use super::shared::{Phase, Shared, Slot};
+use super::shared::{Phase, Shared};
+use super::slot::Slot;
 
 /// Who hears of a shard's fibers that misbehave.
 pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
