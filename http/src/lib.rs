@@ -105,9 +105,9 @@ pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use server::{
-    Address, Builder, Capacity, Counters, Event, Full, Handler, Hooks, IntoAddress, LogHooks,
-    Metrics, OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport, Timeout,
-    Timeouts, WhenFull,
+    Address, AllStuck, Builder, Capacity, Counters, Event, Full, Handler, Hooks, IntoAddress,
+    LogHooks, Metrics, OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport,
+    Timeout, Timeouts, WhenFull,
 };
 pub use signal::StopSignal;
 pub use telemetry::{AccessLogFormat, Latencies};

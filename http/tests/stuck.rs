@@ -3,14 +3,20 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{self, Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::Duration;
 
 use common::{Running, serve_with};
+use signal_hook::consts::SIGABRT;
 use straightline::sched::{self, Report};
-use straightline::{Builder, Capacity, Event, Request};
+use straightline::{AllStuck, Builder, Capacity, Event, Request, Server};
 
 /// What the hooks are told that is about stuck shards.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +24,7 @@ enum Told {
     /// With the request line of the handler.
     Report(Option<String>),
     Stuck(usize, Option<usize>),
+    All(usize),
 }
 
 struct Trial {
@@ -54,6 +61,7 @@ fn trial_with(configure: impl FnOnce(Builder) -> Builder) -> Trial {
                 Told::Report(stall.label.clone())
             }
             Event::ShardStuck { shard, replacement, .. } => Told::Stuck(*shard, *replacement),
+            Event::AllStuck { shards } => Told::All(*shards),
             _ => return,
         };
         // The test may be over.
@@ -135,9 +143,84 @@ fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
         assert_eq!(told.recv().unwrap(), Told::Stuck(shard, replacement));
         culprit.wait_for_end();
     }
+    // Nobody is left.
+    assert_eq!(told.recv().unwrap(), Told::All(3));
+    let error = server.join_error();
+    assert!(error.to_string().contains("all shards are stuck"), "{error}");
     release.store(true, Ordering::SeqCst);
-    // The last one was not replaced, and so it serves again when it can.
-    assert_eq!(server.client().get("/").text(), "served");
+}
+
+/// What a child does that runs the test of that name.
+fn in_a_child(test: &str, body: impl FnOnce() -> io::Result<()>) -> Output {
+    if std::env::var_os(CHILD).is_some() {
+        // As a program's `main` would.
+        process::exit(match body() {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("the server ended: {error}");
+                3
+            }
+        });
+    }
+    let mut child = Command::new(std::env::current_exe().expect("this test"));
+    let child = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
+    child.output().expect("a child process")
+}
+
+const CHILD: &str = "STRAIGHTLINE_STUCK_CHILD";
+
+/// Serves with a handler that uses a `LazyLock` whose initialiser waits, and asks it as often as it
+/// takes, each time as a client that waits no longer than it has to.
+fn serve_a_lazy_lock(all_stuck: AllStuck) -> io::Result<()> {
+    static CONFIGURATION: LazyLock<String> = LazyLock::new(|| {
+        sched::sleep(Duration::from_secs(1));
+        "served".to_owned()
+    });
+    let server = Server::builder()
+        .bind("127.0.0.1:0")
+        .workers(2)
+        .replacements(2)
+        .stuck_limit(Some(Duration::from_millis(300)))
+        .all_stuck(all_stuck)
+        .build(|_: &mut Request| CONFIGURATION.clone())?;
+    let address = server.local_addrs()[0].as_tcp().expect("an address of TCP");
+    thread::spawn(move || {
+        let mut clients = Vec::new();
+        // They end with the process.
+        while let Ok(mut client) = TcpStream::connect(address) {
+            let _ = client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            clients.push(client);
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    // So that this test does not hang if the server does not end.
+    let handle = server.handle();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(30));
+        handle.shutdown();
+        handle.shutdown();
+    });
+    server.run().map(drop)
+}
+
+#[test]
+fn a_lazy_lock_whose_initialiser_waits_ends_the_server_with_an_error() {
+    let test = "a_lazy_lock_whose_initialiser_waits_ends_the_server_with_an_error";
+    let output = in_a_child(test, || serve_a_lazy_lock(AllStuck::EndServer));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{:?}: {stderr}", output.status);
+    assert!(stderr.contains("the server ended: all shards are stuck"), "{stderr}");
+    // Nobody was told of events, so this is.
+    assert!(stderr.contains("straightline: all 4 shards are stuck"), "{stderr}");
+}
+
+#[test]
+fn or_the_process_if_that_is_asked_for() {
+    let test = "or_the_process_if_that_is_asked_for";
+    let output = in_a_child(test, || serve_a_lazy_lock(AllStuck::AbortProcess));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{:?}: {stderr}", output.status);
+    assert!(stderr.contains("straightline: aborting: all 4 shards are stuck"), "{stderr}");
 }
 
 #[test]

@@ -63,7 +63,9 @@ pub(super) struct Config {
     pub(super) on_disconnect: OnDisconnect,
     pub(super) ready_delay: Duration,
     pub(super) drain_timeout: Duration,
+    pub(super) busy_limit: Option<Duration>,
     pub(super) stuck_limit: Option<Duration>,
+    pub(super) all_stuck: AllStuck,
     pub(super) replacements: usize,
     pub(super) stack_bytes: usize,
     pub(super) logger: Option<Logger>,
@@ -81,13 +83,32 @@ pub enum OnDisconnect {
     Cancel,
 }
 
+/// What becomes of a server when all of its shards are stuck, and there may be no further one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllStuck {
+    /// [`Server::run`] returns an error, so that the program can end with a status that its
+    /// supervisor understands. The default. The stuck threads go on until the process ends.
+    EndServer,
+    /// The process is aborted (SIGABRT, which leaves a core where those are wanted), after a line on
+    /// standard error. For a program that does not end when `run` does.
+    AbortProcess,
+}
+
 impl Config {
+    /// Whether a shard's listeners may come to be another one's.
+    pub(super) fn keeps_copies(&self) -> bool {
+        self.busy_limit.is_some() || self.stuck_limit.is_some()
+    }
+
     #[inline]
     pub(super) fn tell(&self, event: &Event<'_>) {
         match &self.hooks[..] {
             // What nobody else would ever hear of.
             [] => {
-                if let Event::FiberReported { .. } | Event::ShardStuck { .. } = event {
+                if let Event::FiberReported { .. }
+                | Event::ShardStuck { .. }
+                | Event::AllStuck { .. } = event
+                {
                     // A standard error that is closed is nobody's loss.
                     let _ = writeln!(io::stderr(), "straightline: {event}");
                 }
@@ -155,7 +176,9 @@ impl Builder {
                 on_disconnect: OnDisconnect::Finish,
                 ready_delay: Duration::ZERO,
                 drain_timeout: Duration::from_secs(30),
+                busy_limit: Some(Duration::from_millis(100)),
                 stuck_limit: Some(Duration::from_secs(10)),
+                all_stuck: AllStuck::EndServer,
                 replacements: 4,
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
                 logger: None,
@@ -211,8 +234,19 @@ impl Builder {
         self
     }
 
-    /// How long a shard's thread may be kept by one handler that does not wait, before another
-    /// shard takes over its listeners, and its clients are disconnected; `None` for never. If the
+    /// How long a shard's thread may go on without a look at what is new, before another shard
+    /// accepts from its listeners as well; `None` for never. One handler that does not wait can be
+    /// the reason, or many that compute for long one after the other. It costs nobody anything: the
+    /// shard that is chosen is the one with the fewest connections, or a spare one that is started
+    /// if no other is well ([`replacements`](Self::replacements)), and it stops when the busy one
+    /// has been well for ten times this limit. Default: 100 milliseconds.
+    pub fn busy_limit(mut self, limit: Option<Duration>) -> Self {
+        self.config.busy_limit = limit;
+        self
+    }
+
+    /// How long a shard's thread may be kept by one handler that does not wait, before its clients
+    /// are disconnected, and another shard has its listeners for good; `None` for never. If the
     /// handler ever comes to a yield point, it is cancelled, and its shard ends. Default: ten
     /// seconds, as it costs the clients of that shard their connections; what computes for long
     /// belongs into [`sched::offload`](straightline_sched::offload).
@@ -221,10 +255,20 @@ impl Builder {
         self
     }
 
-    /// How many shards may be stuck and replaced at a time. Default: 4. Each keeps its thread, and
-    /// a core if it computes.
+    /// How many shards there may be beyond [`workers`](Self::workers), in the place of those that
+    /// are busy or stuck. Default: 4. Each is a thread, and each stuck one keeps its own, and a core
+    /// if it computes. A spare one that has nothing to do ends after ten seconds.
     pub fn replacements(mut self, count: usize) -> Self {
         self.config.replacements = count;
+        self
+    }
+
+    /// What happens when all shards are stuck, and there may be no further one. A lock of the
+    /// standard library whose holder waits does that, a `LazyLock` whose initialiser does for
+    /// example: each shard in turn blocks on it, and no thread can undo that. Default:
+    /// [`AllStuck::EndServer`].
+    pub fn all_stuck(mut self, what: AllStuck) -> Self {
+        self.config.all_stuck = what;
         self
     }
 

@@ -123,16 +123,38 @@ pub enum Event<'e> {
         /// What it does.
         report: &'e Report,
     },
+    /// A shard's thread does not come back ([`Builder::busy_limit`](crate::Builder::busy_limit)),
+    /// so another one accepts from its listeners as well. Told by the thread that watches the
+    /// shards.
+    ListenersLent {
+        /// Its number.
+        shard: usize,
+        /// The number of the other one.
+        helper: usize,
+    },
+    /// No other shard accepts from a shard's listeners any more: it has been well for a while, or it
+    /// was replaced. Told by the thread that watches the shards.
+    ListenersReturned {
+        /// Its number.
+        shard: usize,
+    },
     /// A shard is stuck, and its clients were disconnected. Told by the thread that watches the
     /// shards.
     ShardStuck {
         /// Its number.
         shard: usize,
-        /// The number of the fresh shard that has taken over; `None` if there may be no more of
-        /// them, or it could not be started.
+        /// The number of the shard that has its listeners from now on; `None` if there may be no
+        /// more of them, or it could not be started.
         replacement: Option<usize>,
         /// How many clients that were.
         disconnected: usize,
+    },
+    /// Every shard is stuck, and there may be no further one: nobody is served any more, and what
+    /// [`Builder::all_stuck`](crate::Builder::all_stuck) says comes next. Told by the thread that
+    /// watches the shards.
+    AllStuck {
+        /// How many they are.
+        shards: usize,
     },
     /// A stop has come this far.
     ShutdownAdvanced {
@@ -232,6 +254,17 @@ impl fmt::Display for Event<'_> {
                 f,
                 "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
                  disconnected"
+            ),
+            Self::ListenersLent { shard, helper } => write!(
+                f,
+                "shard {shard} does not come back: shard {helper} accepts from its listeners"
+            ),
+            Self::ListenersReturned { shard } => {
+                write!(f, "shard {shard} has its listeners to itself again")
+            }
+            Self::AllStuck { shards } => write!(
+                f,
+                "all {shards} shards are stuck, and no other may take over: nobody is served"
             ),
             Self::ShutdownAdvanced { phase } => f.write_str(match phase {
                 Phase::Serving => "serving",

@@ -1,11 +1,12 @@
 //! Events as lines of a log.
 
-use slog::{Logger, debug, error, info, warn};
+use slog::{Logger, crit, debug, error, info, warn};
 
 use super::events::{Event, Hooks};
 
-/// Writes every event to a logger: what an operator has to look into as an error or a warning, the
-/// steps of a shutdown as information, and what clients do at debug level.
+/// Writes every event to a logger: that nobody is served any more as critical, what an operator has
+/// to look into as an error or a warning, the steps of a shutdown as information, and what clients
+/// do at debug level.
 ///
 /// [`Builder::logger`](crate::Builder::logger) is the usual way to it.
 ///
@@ -38,6 +39,9 @@ impl Hooks for LogHooks {
             | Event::FiberReported { .. }
             | Event::ShardStuck { .. }
             | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{event}"),
+            Event::AllStuck { .. } => crit!(self.logger, "{event}"),
+            Event::ListenersLent { .. } => warn!(self.logger, "{event}"),
+            Event::ListenersReturned { .. } => info!(self.logger, "{event}"),
             Event::AcceptFailed { .. } | Event::TurnedAway { .. } | Event::Overloaded { .. } => {
                 warn!(self.logger, "{event}");
             }

@@ -1,5 +1,6 @@
 //! All that can be counted of a server, at one moment.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
@@ -32,7 +33,14 @@ pub struct Metrics {
     pub shards: Vec<(usize, Stats)>,
     /// Of the pool of [`sched::offload`](straightline_sched::offload), which is the process's.
     pub offload: OffloadStats,
-    /// Shards that were started in the place of stuck ones.
+    /// Shards whose listeners others accept from, because their threads
+    /// [do not come back](crate::Builder::busy_limit) or did not until a moment ago.
+    pub busy: usize,
+    /// Shards that are [stuck](crate::Builder::stuck_limit).
+    pub stuck: usize,
+    /// How often a shard's listeners were lent to another one.
+    pub listeners_lent: u64,
+    /// How many stuck shards were replaced.
     pub replacements: u64,
     /// Lines that the access log has left out, because they could not be written fast enough.
     pub access_log_dropped: u64,
@@ -42,19 +50,19 @@ pub struct Metrics {
 
 impl Metrics {
     pub(super) fn of(shared: &Shared) -> Self {
-        let mut latencies = Latencies::default();
-        shared.slots().iter().for_each(|slot| slot.latencies.add_to(&mut latencies));
-        let workers = shared.workers;
         Self {
             counters: shared.counters(),
-            latencies,
+            latencies: shared.latencies(),
             shards: shared.shard_stats(),
             offload: if sim::is_simulated() {
                 OffloadStats::default()
             } else {
                 OffloadPool::global().stats()
             },
-            replacements: shared.slots().len().saturating_sub(workers) as u64,
+            busy: shared.busy(),
+            stuck: shared.stuck(),
+            listeners_lent: shared.lent.load(Ordering::Relaxed),
+            replacements: shared.replacements.load(Ordering::Relaxed),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             phase: shared.phase(),
         }
@@ -129,7 +137,13 @@ impl Metrics {
         text.counter("straightline_responses_failed_total", help, failed_responses);
         let kinds = Timeout::ALL.map(Timeout::name).into_iter().zip(timeouts);
         text.counters("straightline_timeouts_total", "Times that were over.", "kind", kinds);
-        let help = "Shards started in the place of stuck ones.";
+        let help = "Shards whose listeners others accept from.";
+        text.gauge("straightline_shards_busy", help, self.busy);
+        let help = "Shards whose handler keeps the thread for good.";
+        text.gauge("straightline_shards_stuck", help, self.stuck);
+        let help = "Times that a shard's listeners were lent to another one.";
+        text.counter("straightline_listeners_lent_total", help, self.listeners_lent);
+        let help = "Stuck shards that were replaced.";
         text.counter("straightline_replacements_total", help, self.replacements);
         let help = "Lines left out of the access log.";
         text.counter("straightline_access_log_dropped_total", help, self.access_log_dropped);

@@ -3,9 +3,9 @@
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
 //! what one thread does, with `accept`, its front door, `sweep`, its clock for connections at rest,
-//! and `evict`, who of them makes room; `takeover` goes on without a shard that is stuck. `timeouts`
-//! and `capacity` are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is
-//! told of it all.
+//! and `evict`, who of them makes room. When a shard's thread does not come back, `lending` has
+//! another one accept in its place, and `takeover` goes on without it. `timeouts` and `capacity` are
+//! the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of it all.
 
 mod accept;
 mod access_log;
@@ -15,6 +15,7 @@ mod capacity;
 mod counters;
 mod events;
 mod evict;
+mod lending;
 mod log;
 mod metrics;
 mod panics;
@@ -28,7 +29,7 @@ mod takeover;
 mod timeouts;
 
 pub use address::{Address, IntoAddress, Peer};
-pub use builder::{Builder, Handler, OnDisconnect};
+pub use builder::{AllStuck, Builder, Handler, OnDisconnect};
 pub use capacity::{Capacity, Full, WhenFull};
 pub use counters::Counters;
 pub use events::{Event, Hooks};

@@ -18,6 +18,7 @@ use super::panics;
 use super::shard;
 use super::shared::{Phase, Shared};
 use super::signals::SignalThread;
+use super::slot::Slot;
 
 /// A server whose sockets are open.
 ///
@@ -101,7 +102,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a shard cannot be started. The others are stopped then.
+    /// When a shard cannot be started, and the others are stopped then; when all shards are stuck
+    /// and there may be no further one, see [`Builder::all_stuck`].
     ///
     /// # Panics
     ///
@@ -112,13 +114,15 @@ impl Server {
         panics::note_places();
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
-        let (sender, newcomers) = mpsc::unbounded();
-        *shared.newcomers.lock() = Some(sender);
+        let (sender, news) = mpsc::unbounded();
+        *shared.news.lock() = Some(sender);
         let mut running = Vec::with_capacity(shards.len());
         let mut result = Ok(());
         for (slot, listeners) in shared.slots().into_iter().zip(shards) {
-            match shard::start(&shared, slot, listeners) {
-                Ok(shard) => running.push(shard),
+            let keeps_copies = shared.config.keeps_copies();
+            let given = slot.give(listeners, keeps_copies);
+            match given.and_then(|()| shard::start(&shared, &slot)) {
+                Ok(shard) => running.push((slot, shard)),
                 Err(error) => {
                     shared.advance(Phase::Cutting);
                     result = Err(error);
@@ -128,14 +132,27 @@ impl Server {
         }
         let mut panic = None;
         while !running.is_empty() && !has_waited_enough(&shared, running.len()) {
-            let Some(ended) = next_end(&shared, &mut running, &newcomers)? else { continue };
-            let is_replaced = shared.is_any_retired();
+            let (slot, ended) = match next(&shared, &mut running, &news)? {
+                Next::Ended(slot, ended) => (slot, ended),
+                Next::Started(slot, shard) => {
+                    running.push((slot, shard));
+                    continue;
+                }
+                Next::AllStuck => {
+                    result = Err(io::Error::other(ALL_STUCK));
+                    shared.advance(Phase::Cutting);
+                    continue;
+                }
+                Next::Nothing => continue,
+            };
             match ended.join() {
                 Ok(ended) => result = result.and(ended.and_then(|served| served)),
                 Err(payload) => panic = Some(payload),
             }
-            // However a shard ends, it does not end alone; but for one that was taken over.
-            if !is_replaced || panic.is_some() || result.is_err() {
+            shared.forget(&slot);
+            // However a shard ends, it does not end alone; but for one that others do without.
+            let is_retired = slot.is_retired.load(Ordering::SeqCst);
+            if !is_retired || panic.is_some() || result.is_err() {
                 shared.shutdown_if_serving();
             }
         }
@@ -157,25 +174,50 @@ impl Server {
 
 type Shard = ShardHandle<io::Result<()>>;
 
-/// Waits for a shard to end, or for something else to happen, which is `None`.
-fn next_end(
+/// What `Server::run` is told while it waits.
+pub(super) enum News {
+    /// One more shard runs.
+    Started(Arc<Slot>, Shard),
+    /// No shard serves any more.
+    AllStuck,
+}
+
+/// What `Server::run` does next.
+enum Next {
+    Ended(Arc<Slot>, Shard),
+    Started(Arc<Slot>, Shard),
+    AllStuck,
+    /// It is time to look again.
+    Nothing,
+}
+
+/// Waits for a shard to end, or for something else to happen.
+fn next(
     shared: &Shared,
-    running: &mut Vec<Shard>,
-    newcomers: &mpsc::Receiver<Shard>,
-) -> io::Result<Option<Shard>> {
+    running: &mut Vec<(Arc<Slot>, Shard)>,
+    news: &mpsc::Receiver<News>,
+) -> io::Result<Next> {
     // Only at the end is there anything to look at now and then.
     let pause = match shared.phase() {
         Phase::Serving => Duration::MAX,
         _ => LOOK_EVERY,
     };
     let pause = after(pause);
-    let mut awaited: Vec<_> = running.iter().map(|shard| shard as &dyn Selectable).collect();
+    let mut awaited: Vec<_> = running.iter().map(|(_, shard)| shard as &dyn Selectable).collect();
     let count = awaited.len();
-    awaited.push(newcomers);
+    awaited.push(news);
     awaited.push(&pause);
     let index = select(&awaited)?;
-    running.extend(newcomers.try_iter());
-    Ok((index < count).then(|| running.swap_remove(index)))
+    Ok(match news.try_recv() {
+        // Before an end: it may be of a shard that was just started.
+        Ok(News::Started(slot, shard)) => Next::Started(slot, shard),
+        Ok(News::AllStuck) => Next::AllStuck,
+        Err(_) if index < count => {
+            let (slot, shard) = running.swap_remove(index);
+            Next::Ended(slot, shard)
+        }
+        Err(_) => Next::Nothing,
+    })
 }
 
 /// Whether those shards that have not ended are not going to.
@@ -193,6 +235,9 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
     };
     waited >= drained.saturating_add(CUT_TIME)
 }
+
+/// The error that `Server::run` returns then.
+const ALL_STUCK: &str = "all shards are stuck, and no other may take over";
 
 /// Now and then while the end is awaited. Arbitrary: shorter than anybody notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -215,14 +260,11 @@ impl Shared {
 
     fn summary(&self, stuck: u64) -> ShutdownReport {
         let since: Instant = self.ends_since.lock().unwrap_or_else(clock);
-        let sum = |of: fn(&super::slot::Slot) -> &super::counters::Counter| {
-            self.slots().iter().map(|slot| of(slot).get()).sum::<u64>()
-        };
-        let cancelled = sum(|slot| &slot.counters.cut);
+        let counters = self.counters();
         ShutdownReport {
-            idle: sum(|slot| &slot.counters.closed_at_rest),
-            finished: sum(|slot| &slot.counters.drained),
-            cancelled,
+            idle: counters.closed_at_rest,
+            finished: counters.drained,
+            cancelled: counters.cut,
             given_up: self.given_up.load(Ordering::Relaxed),
             stuck,
             took: clock().saturating_duration_since(since),

@@ -6,22 +6,23 @@ use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slotmap::{SlotMap, new_key_type};
 use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle};
 
-use super::accept::{Listener, accept_loop};
+use super::accept::accept_loop;
 use super::access_log::AccessLog;
 use super::builder::OnDisconnect;
 use super::capacity::Capacity;
 use super::counters::ShardCounters;
 use super::events::Event;
 use super::evict::Evictable;
+use super::lending;
 use super::running::ServerHandle;
 use super::shared::{Phase, Shared};
-use super::slot::Slot;
+use super::slot::{Handed, Slot};
 use super::sweep::{Sweeps, sweep};
 use super::takeover;
 use super::timeouts::Timeouts;
@@ -79,65 +80,110 @@ pub(crate) struct CountersOf(Arc<Slot>);
 /// A connection's place among those that a drain waits for.
 pub(crate) struct Registered(ConnectionKey);
 
-/// Starts a shard that serves `listeners` until the server is stopped and drained, or another one
-/// takes over.
+/// Starts a shard that serves what it is handed, until the server is stopped and drained, or it is
+/// retired.
 pub(super) fn start(
     shared: &Arc<Shared>,
-    slot: Arc<Slot>,
-    listeners: Vec<Listener>,
+    slot: &Arc<Slot>,
 ) -> io::Result<ShardHandle<io::Result<()>>> {
     let config = sched::Config {
         stack_bytes: shared.config.stack_bytes,
+        busy_limit: shared.config.busy_limit,
         stuck_limit: shared.config.stuck_limit,
-        reporter: takeover::reporter(shared, &slot),
+        reporter: takeover::reporter(shared, slot),
         ..sched::Config::default()
     };
-    if shared.config.stuck_limit.is_some() && !sched::sim::is_simulated() {
-        let spare: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
-        *slot.spare.lock() = spare?;
-    }
-    let shared = Arc::clone(shared);
+    let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
     sched::spawn_shard(&format!("straightline-{}", slot.index), config, move || {
         if let Some(logger) = &shared.config.logger {
             sched::set_thread_logger(logger.clone());
         }
-        let result = serve(&shared, &slot, listeners);
+        let result = serve(&shared, &slot);
         slot.ends();
         result
     })
 }
 
-fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>, listeners: Vec<Listener>) -> io::Result<()> {
+fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
     let state = Rc::new(ShardState::new(shared, slot));
     slot.runs();
-    let mut acceptors = Vec::with_capacity(listeners.len());
-    for listener in listeners {
-        let state = Rc::clone(&state);
-        acceptors.push(sched::Builder::new().name("acceptor").spawn(move || {
-            accept_loop(listener, &state);
-        })?);
-    }
     let sweeps = Sweeps::of(state.timeouts.head, state.timeouts.idle);
     let swept = Rc::clone(&state);
     sched::Builder::new().name("sweeper").spawn(move || sweep(&swept, sweeps))?;
-    let is_retired = || slot.is_retired.load(Ordering::SeqCst);
-    while shared.phase() == Phase::Serving && !is_retired() {
-        sched::park();
-        // Whatever it was, the thread is free again.
-        slot.is_stuck.store(false, Ordering::SeqCst);
+    if let Some(acceptors) = accept_until_drain(shared, slot, &state) {
+        let drained = Rc::clone(&state);
+        // If it cannot be started those that do nothing are waited for like others.
+        let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
+        state.drain(acceptors);
     }
-    if is_retired() {
-        return Ok(()); // which cancels whoever kept it
-    }
-    state.is_ending.set(true);
-    park_until(shared.config.ready_delay, || shared.phase() == Phase::Unready);
-    shared.advance(Phase::Draining);
-    let drained = Rc::clone(&state);
-    // If it cannot be started those that do nothing are waited for like others.
-    let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
-    state.drain(acceptors);
     Ok(())
     // The end of the root fiber cancels what is left.
+}
+
+/// A fiber that accepts, and when it is to end.
+struct Acceptor {
+    fiber: JoinHandle<()>,
+    is_over: Arc<AtomicBool>,
+}
+
+/// Accepts from whatever the shard is handed, until it is to drain; `None` if it is retired.
+fn accept_until_drain(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    state: &Rc<ShardState>,
+) -> Option<Vec<Acceptor>> {
+    let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
+    let (mut unready_since, mut idle_since) = (None, None);
+    while !slot.is_retired.load(Ordering::SeqCst) {
+        if slot.is_stuck.swap(false, Ordering::SeqCst) {
+            lending::settle(shared); // whatever it was, the thread is free again
+        }
+        waiting.extend(slot.take_handed());
+        waiting.retain_mut(|handed| !state.take_up(handed, &mut acceptors));
+        acceptors.retain(Acceptor::goes_on);
+        let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_AGAIN };
+        state.is_ending.set(shared.phase() > Phase::Serving);
+        match shared.phase() {
+            Phase::Serving => {}
+            Phase::Unready => {
+                let since = *unready_since.get_or_insert_with(sched::now);
+                let past = sched::now().saturating_duration_since(since);
+                let left = shared.config.ready_delay.saturating_sub(past);
+                if left.is_zero() {
+                    shared.advance(Phase::Draining);
+                    continue;
+                }
+                pause = pause.min(left);
+            }
+            Phase::Draining | Phase::Cutting => return Some(acceptors),
+        }
+        if acceptors.is_empty() && slot.is_spare.load(Ordering::SeqCst) {
+            let now = sched::now();
+            let since = *idle_since.get_or_insert(now);
+            if !state.is_idle() {
+                idle_since = None;
+            } else if now.saturating_duration_since(since) >= SPARE_TIME {
+                lending::retire_spare(shared, slot);
+                continue;
+            }
+            pause = pause.min(SPARE_TIME / 10);
+        } else {
+            idle_since = None;
+        }
+        sched::park_timeout(pause);
+    }
+    None
+}
+
+impl Acceptor {
+    /// Whether it goes on; if not, it gets to know.
+    fn goes_on(&self) -> bool {
+        let goes_on = !self.is_over.load(Ordering::SeqCst);
+        if !goes_on {
+            self.fiber.fiber().unpark();
+        }
+        goes_on
+    }
 }
 
 /// Ends, while they are waited for, upgraded connections of which nothing comes or leaves.
@@ -206,12 +252,41 @@ impl ShardState {
         }
     }
 
+    /// Begins to accept from these; false if there is no stack for that, or no descriptor.
+    fn take_up(self: &Rc<Self>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
+        while let Some(listener) = handed.listeners.last() {
+            let (state, is_over) = (Rc::clone(self), Arc::clone(&handed.is_over));
+            let fiber = listener.try_clone().and_then(|listener| {
+                let accept = move || accept_loop(listener, &is_over, &state);
+                sched::Builder::new().name("acceptor").spawn(accept)
+            });
+            match fiber {
+                Ok(fiber) => {
+                    acceptors.push(Acceptor { fiber, is_over: Arc::clone(&handed.is_over) });
+                    handed.listeners.pop();
+                }
+                Err(error) => {
+                    self.counters.accept_errors.bump();
+                    let pause = Some(TAKE_UP_AGAIN);
+                    self.tell(&Event::AcceptFailed { error: &error, pause });
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether it has no clients, those that are turned away included.
+    fn is_idle(&self) -> bool {
+        self.connections.borrow().is_empty() && self.refusing.get() == 0
+    }
+
     /// Lets go of what rests, and waits for what works.
-    fn drain(&self, acceptors: Vec<JoinHandle<()>>) {
+    fn drain(&self, acceptors: Vec<Acceptor>) {
         // Who is in the backlog already is served; who comes later is told so by the closed port.
-        for acceptor in acceptors {
-            acceptor.fiber().unpark();
-            let _ = acceptor.join(); // its faults are counted and logged by itself
+        for Acceptor { fiber, .. } in acceptors {
+            fiber.fiber().unpark();
+            let _ = fiber.join(); // its faults are counted and logged by itself
         }
         self.draining.set(true);
         let (mut resting, mut working) = (0, 0);
@@ -398,3 +473,10 @@ impl fmt::Debug for ShardState {
             .finish_non_exhaustive()
     }
 }
+
+/// How long until listeners are taken up that could not be at once. Arbitrary.
+const TAKE_UP_AGAIN: Duration = Duration::from_millis(100);
+
+/// For how long a spare shard stays that nobody needs: the next handler that computes for long may
+/// come at once. Arbitrary.
+const SPARE_TIME: Duration = Duration::from_secs(10);

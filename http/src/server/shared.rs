@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use straightline_sched::sync::mpsc;
-use straightline_sched::{FiberInfo, ShardHandle, Stats, clock};
+use straightline_sched::{FiberInfo, Stats, clock};
 
 use super::access_log::AccessLog;
 use super::address::Address;
 use super::builder::{Config, ServiceFactory};
 use super::capacity::PeerCounts;
-use super::counters::{Counters, ShardCounters};
+use super::counters::Counters;
 use super::events::Event;
+use super::lending::Loan;
+use super::running::News;
 use super::slot::Slot;
+use crate::telemetry::Latencies;
 
 /// How far a server's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +43,13 @@ pub(super) struct Shared {
     /// How many shards there are meant to be.
     pub(super) workers: usize,
     pub(super) access_log: Option<Arc<AccessLog>>,
-    /// One for each shard that there is or was.
-    slots: RwLock<Vec<Arc<Slot>>>,
+    slots: RwLock<Slots>,
+    /// Which shards accept for which others.
+    pub(super) loans: Mutex<Vec<Loan>>,
+    /// How often listeners were lent.
+    pub(super) lent: AtomicU64,
+    /// How many stuck shards were replaced.
+    pub(super) replacements: AtomicU64,
     pub(super) peers: PeerCounts,
     /// There are more connections than requests may be in flight.
     pub(super) is_crowded: AtomicBool,
@@ -51,8 +59,18 @@ pub(super) struct Shared {
     pub(super) ends_since: Mutex<Option<Instant>>,
     /// Fibers that went on after they had been cancelled, and were given up.
     pub(super) given_up: AtomicU64,
-    /// Where shards go that were started while the server runs.
-    pub(super) newcomers: Mutex<Option<mpsc::Sender<ShardHandle<io::Result<()>>>>>,
+    /// What `Server::run` is told, while it runs.
+    pub(super) news: Mutex<Option<mpsc::Sender<News>>>,
+}
+
+/// The shards, those that are over as sums only.
+#[derive(Default)]
+struct Slots {
+    live: Vec<Arc<Slot>>,
+    /// How many there were so far, which is the number of the next one.
+    made: usize,
+    past: Counters,
+    past_latencies: Latencies,
 }
 
 impl Shared {
@@ -70,27 +88,45 @@ impl Shared {
             workers,
             access_log,
             slots: RwLock::default(),
+            loans: Mutex::default(),
+            lent: AtomicU64::new(0),
+            replacements: AtomicU64::new(0),
             peers: PeerCounts::default(),
             is_crowded: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),
             given_up: AtomicU64::new(0),
-            newcomers: Mutex::new(None),
+            news: Mutex::new(None),
         };
-        (0..workers).for_each(|_| drop(shared.add_slot()));
+        (0..workers).for_each(|_| drop(shared.add_slot(false)));
         Arc::new(shared)
     }
 
     /// A place for one more shard.
-    pub(super) fn add_slot(&self) -> Arc<Slot> {
+    pub(super) fn add_slot(&self, is_spare: bool) -> Arc<Slot> {
         let mut slots = self.slots.write();
-        let slot = Arc::new(Slot::new(slots.len()));
-        slots.push(Arc::clone(&slot));
+        let slot = Arc::new(Slot::new(slots.made, is_spare));
+        slots.made += 1;
+        slots.live.push(Arc::clone(&slot));
         slot
     }
 
+    /// The thread of a shard is over: what it has counted stays, and nothing else.
+    pub(super) fn forget(&self, slot: &Slot) {
+        // Of fibers that were given up: nobody else closes them.
+        slot.streams.shut_down();
+        let mut slots = self.slots.write();
+        let before = slots.live.len();
+        slots.live.retain(|live| live.index != slot.index);
+        if slots.live.len() < before {
+            slot.counters.add_to(&mut slots.past);
+            slot.latencies.add_to(&mut slots.past_latencies);
+        }
+    }
+
+    /// Those that are not over.
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
-        self.slots.read().clone()
+        self.slots.read().live.clone()
     }
 
     /// One step further to the end: the first call begins it, the next one cuts it short.
@@ -113,7 +149,7 @@ impl Shared {
         for slot in self.slots() {
             if to >= Phase::Draining {
                 // The port closes with the last of them.
-                slot.spare.lock().clear();
+                slot.close_copies();
             }
             slot.wake();
         }
@@ -134,23 +170,48 @@ impl Shared {
         }
     }
 
-    /// Whether the end of a shard may be because another one has taken over.
-    pub(super) fn is_any_retired(&self) -> bool {
-        self.slots.read().iter().any(|slot| slot.is_retired.load(Ordering::SeqCst))
-    }
-
     /// How many shards do not answer.
     pub(super) fn stuck(&self) -> usize {
+        self.count(|slot| slot.is_stuck.load(Ordering::SeqCst))
+    }
+
+    /// How many do not ask for what is new, or did not until a moment ago.
+    pub(super) fn busy(&self) -> usize {
+        self.count(|slot| slot.is_busy.load(Ordering::SeqCst))
+    }
+
+    /// Whether there are shards, and none of them answers.
+    pub(super) fn are_all_stuck(&self) -> bool {
+        self.count(|slot| slot.is_there() && !slot.is_stuck.load(Ordering::SeqCst)) == 0
+    }
+
+    /// How many threads there are.
+    pub(super) fn threads(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    /// How many there may be.
+    pub(super) fn threads_max(&self) -> usize {
+        self.workers.saturating_add(self.config.replacements)
+    }
+
+    fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {
         let slots = self.slots.read();
-        let is_stuck = |slot: &&Arc<Slot>| {
-            slot.is_stuck.load(Ordering::SeqCst) && !slot.has_ended.load(Ordering::SeqCst)
-        };
-        slots.iter().filter(is_stuck).count()
+        let counted = |slot: &&Arc<Slot>| !slot.has_ended.load(Ordering::SeqCst) && is(slot);
+        slots.live.iter().filter(counted).count()
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        self.slots.read().iter().for_each(|slot| slot.counters.add_to(&mut sum));
+        let slots = self.slots.read();
+        let mut sum = slots.past;
+        slots.live.iter().for_each(|slot| slot.counters.add_to(&mut sum));
+        sum
+    }
+
+    pub(super) fn latencies(&self) -> Latencies {
+        let slots = self.slots.read();
+        let mut sum = slots.past_latencies.clone();
+        slots.live.iter().for_each(|slot| slot.latencies.add_to(&mut sum));
         sum
     }
 
@@ -164,11 +225,7 @@ impl Shared {
     /// Connections that are open. Those of a shard that was replaced are shut down, and may never
     /// be closed: they take no room from others, here and below.
     pub(super) fn connections(&self) -> u64 {
-        self.sum(|counters| {
-            // In this order: one that is opened and closed in between must not make it negative.
-            let closed = counters.closed.get();
-            counters.accepted.get().saturating_sub(closed)
-        })
+        self.sum(Slot::connections)
     }
 
     /// A connection has come or gone: each has one request in flight at most.
@@ -187,16 +244,16 @@ impl Shared {
 
     /// Requests in flight that do not wait for their client.
     pub(super) fn in_flight(&self) -> u64 {
-        self.sum(|counters| {
-            let awaiting = counters.awaiting_client.get();
-            counters.in_flight.get().saturating_sub(awaiting)
+        self.sum(|slot| {
+            let awaiting = slot.counters.awaiting_client.get();
+            slot.counters.in_flight.get().saturating_sub(awaiting)
         })
     }
 
-    fn sum(&self, of: impl Fn(&ShardCounters) -> u64) -> u64 {
+    fn sum(&self, of: impl Fn(&Slot) -> u64) -> u64 {
         let slots = self.slots.read();
-        let counting = slots.iter().filter(|slot| !slot.is_retired.load(Ordering::SeqCst));
-        counting.map(|slot| of(&slot.counters)).sum()
+        let counting = slots.live.iter().filter(|slot| !slot.is_retired.load(Ordering::SeqCst));
+        counting.map(|slot| of(slot)).sum()
     }
 
     /// What each shard answers, in the order of their indices.

@@ -1,6 +1,8 @@
 //! One shard of a server, as the others see it.
 
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -18,25 +20,42 @@ pub(super) struct Slot {
     pub(super) latencies: Histogram,
     /// Its connections.
     pub(super) streams: StreamSet,
-    /// Its listeners once more, for another shard to take over.
-    pub(super) spare: Mutex<Vec<Listener>>,
+    /// Its own listeners once more, for another shard to accept from.
+    own: Mutex<Vec<Listener>>,
+    /// What it is to accept from, and has not taken up yet; `None` once it takes up nothing more.
+    handed: Mutex<Option<Vec<Handed>>>,
+    /// It has no listeners of its own, and is there to accept from those of others.
+    pub(super) is_spare: AtomicBool,
+    /// It does not ask for what is new, so another one accepts from its listeners meanwhile.
+    pub(super) is_busy: AtomicBool,
     /// It does not answer, and is not waited for.
     pub(super) is_stuck: AtomicBool,
     pub(super) has_ended: AtomicBool,
-    /// Another one has taken over: it ends as soon as it can.
+    /// It ends as soon as it can: another one has taken over, or it is a spare one without work.
     pub(super) is_retired: AtomicBool,
     /// Its root fiber, to be woken when something changes, and itself; once it runs.
     running: Mutex<Option<(Fiber, sched::Handle)>>,
 }
 
+/// Listeners that a shard is to accept from.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) listeners: Vec<Listener>,
+    /// Not any more.
+    pub(super) is_over: Arc<AtomicBool>,
+}
+
 impl Slot {
-    pub(super) fn new(index: usize) -> Self {
+    pub(super) fn new(index: usize, is_spare: bool) -> Self {
         Self {
             index,
             counters: ShardCounters::default(),
             latencies: Histogram::default(),
             streams: StreamSet::new(),
-            spare: Mutex::default(),
+            own: Mutex::default(),
+            handed: Mutex::new(Some(Vec::new())),
+            is_spare: AtomicBool::new(is_spare),
+            is_busy: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             is_retired: AtomicBool::new(false),
@@ -49,9 +68,71 @@ impl Slot {
         *self.running.lock() = Some((sched::current(), sched::Handle::current()));
     }
 
+    /// Gives it listeners of its own. With `keeps_copies` others may accept from them later.
+    pub(super) fn give(&self, listeners: Vec<Listener>, keeps_copies: bool) -> io::Result<()> {
+        if keeps_copies {
+            let copies: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
+            self.own.lock().extend(copies?);
+        }
+        self.is_spare.store(false, Ordering::SeqCst);
+        self.hand(Handed { listeners, is_over: Arc::default() });
+        Ok(())
+    }
+
+    /// Has it accept from these as well, until that is over.
+    pub(super) fn hand(&self, handed: Handed) {
+        // One that takes up nothing more closes them here.
+        if let Some(all) = &mut *self.handed.lock() {
+            all.push(handed);
+        }
+        self.wake();
+    }
+
+    /// What it was handed since the last time.
+    pub(super) fn take_handed(&self) -> Vec<Handed> {
+        self.handed.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Its own listeners once more; none once the server ends.
+    pub(super) fn copies(&self) -> io::Result<Vec<Listener>> {
+        self.own.lock().iter().map(Listener::try_clone).collect()
+    }
+
+    /// Nobody is to accept from its own listeners any more but who does already.
+    pub(super) fn close_copies(&self) {
+        self.own.lock().clear();
+    }
+
+    /// Its thread does not come back, and it has not been replaced.
+    pub(super) fn needs_help(&self) -> bool {
+        self.is_away() && self.is_there()
+    }
+
+    /// It accepts in time, and will.
+    pub(super) fn can_help(&self) -> bool {
+        !self.is_away() && self.is_there()
+    }
+
+    fn is_away(&self) -> bool {
+        self.is_busy.load(Ordering::SeqCst) || self.is_stuck.load(Ordering::SeqCst)
+    }
+
+    /// It has not ended, and is not about to.
+    pub(super) fn is_there(&self) -> bool {
+        !self.has_ended.load(Ordering::SeqCst) && !self.is_retired.load(Ordering::SeqCst)
+    }
+
+    /// Its connections that are open.
+    pub(super) fn connections(&self) -> u64 {
+        // In this order: one that is opened and closed in between must not make it negative.
+        let closed = self.counters.closed.get();
+        self.counters.accepted.get().saturating_sub(closed)
+    }
+
     /// The shard is over but for what it cancels.
     pub(super) fn ends(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
+        *self.handed.lock() = None;
         // A handle keeps some of a shard alive, which keeps this slot.
         *self.running.lock() = None;
     }

@@ -1,22 +1,30 @@
-//! When a shard is stuck: a fresh one takes its listeners over, and its clients are let go.
+//! When a shard is stuck: another one has its listeners from then on, and its clients are let go.
 //!
 //! A handler that computes for ever, or blocks its thread, cannot be interrupted. But the server
-//! can go on without it: whoever connects comes to the fresh shard, which has the very same
-//! sockets, so that those who wait in their queues are served as well. The stuck shard's clients
-//! see the end of their connections instead of nothing at all. If the handler ever yields, it is
-//! cancelled, and its shard ends.
+//! can go on without it. That others accept from its listeners is done long before, and comes to an
+//! end when it does (`lending`). This is what costs the stuck shard's clients their connections: they
+//! see the end of them instead of nothing at all. A spare shard that is there becomes its
+//! replacement, or a fresh one is started. If the handler ever yields, it is cancelled, and its shard
+//! ends.
+//!
+//! When every shard is stuck and there may be no further one, nobody is left to serve anybody. The
+//! usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder waits on
+//! a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread can
+//! undo that, so the server ends with an error, or the process at once.
 //!
 //! All this runs on the thread that watches the shards.
 
-use std::io;
+use std::io::{self, Write};
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use straightline_sched::{Report, Reporter};
 
-use super::accept::Listener;
+use super::builder::AllStuck;
 use super::events::Event;
-use super::shard;
+use super::lending::{helper, settle, start_spare};
+use super::running::News;
 use super::shared::{Phase, Shared};
 use super::slot::Slot;
 
@@ -26,6 +34,10 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
     Reporter::new(move |report| {
         // The server may be gone by the time that its last fiber is.
         let Some(shared) = shared.upgrade() else { return };
+        if let Report::Busy(_) | Report::Free = report {
+            slot.is_busy.store(matches!(report, Report::Busy(_)), Ordering::SeqCst);
+            return settle(&shared);
+        }
         shared.config.tell(&Event::FiberReported { report });
         match report {
             Report::GivenUp(_) => {
@@ -40,40 +52,60 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
 /// Goes on without a shard.
 fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
     slot.is_stuck.store(true, Ordering::SeqCst);
-    let replacement =
-        if shared.phase() == Phase::Serving { start_another(shared, slot) } else { None };
+    let serves = shared.phase() <= Phase::Unready;
+    let replacement = if serves { replacement(shared, slot) } else { None };
     // Only now: whoever comes again at once finds the new one.
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
         slot.is_retired.store(true, Ordering::SeqCst);
+        slot.close_copies();
         shared.peers.forget(slot.index);
         shared.note_crowd();
+        shared.replacements.fetch_add(1, Ordering::Relaxed);
     }
     slot.wake(); // it gets to know when its thread is free
     let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
     shared.config.tell(&event);
+    settle(shared);
+    if serves && replacement.is_none() && shared.are_all_stuck() {
+        give_up(shared);
+    }
 }
 
-/// The number of the fresh shard; none if there may not be more, or it cannot be started.
-fn start_another(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
-    if shared.stuck() > shared.config.replacements {
-        return None;
+/// The number of the shard that has its listeners from now on; none if there may not be more, or it
+/// cannot be started.
+fn replacement(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
+    // So that no spare one retires, or is lent something, meanwhile.
+    let _loans = shared.loans.lock();
+    if slot.is_spare.load(Ordering::SeqCst) {
+        // It has no listeners, and what was lent to it is lent to another one.
+        return helper(shared).map(|helper| helper.index);
     }
-    let spare = slot.spare.lock();
-    let clones: io::Result<Vec<Listener>> = spare.iter().map(Listener::try_clone).collect();
-    drop(spare);
-    let newcomers = shared.newcomers.lock().clone()?;
-    let started = clones.and_then(|listeners| {
-        if listeners.is_empty() {
-            return Err(io::Error::other("the server ends"));
+    let listeners = slot.copies().ok().filter(|listeners| !listeners.is_empty())?;
+    let spare = shared
+        .slots()
+        .into_iter()
+        .find(|slot| slot.is_spare.load(Ordering::SeqCst) && slot.can_help());
+    let heir = spare.or_else(|| start_spare(shared))?;
+    heir.give(listeners, shared.config.keeps_copies()).ok()?;
+    Some(heir.index)
+}
+
+/// Nobody is left who could serve.
+fn give_up(shared: &Shared) {
+    let event = Event::AllStuck { shards: shared.stuck() };
+    shared.config.tell(&event);
+    match shared.config.all_stuck {
+        AllStuck::EndServer => {
+            if let Some(news) = &*shared.news.lock() {
+                // It waits for it, or is over.
+                let _ = news.try_send(News::AllStuck);
+            }
         }
-        let fresh = shared.add_slot();
-        let index = fresh.index;
-        let handle = shard::start(shared, fresh, listeners)?;
-        // The server's own thread waits for it at the end; if that is over, nobody does.
-        let _ = newcomers.try_send(handle);
-        Ok(index)
-    });
-    // Without a thread or a descriptor to be had there is none.
-    started.ok()
+        AllStuck::AbortProcess => {
+            // A logger may write on a thread of its own, which has no time left.
+            let _ = writeln!(io::stderr(), "straightline: aborting: {event}");
+            process::abort();
+        }
+    }
 }

@@ -53,6 +53,12 @@ impl Running {
         thread.join().expect("the server does not panic").expect("the server runs")
     }
 
+    /// The error of a server that ends by itself.
+    pub fn join_error(mut self) -> std::io::Error {
+        let thread = self.thread.take().expect("it runs");
+        thread.join().expect("the server does not panic").expect_err("it ends by itself")
+    }
+
     fn end(&mut self) -> Counters {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the server does not panic").expect("the server runs");
