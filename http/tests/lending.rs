@@ -5,15 +5,18 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Client, Running, serve_with};
-use straightline::{Builder, Event, Request, sched};
+use straightline::net::sim::{Link, network};
+use straightline::sched::{self, sim};
+use straightline::{Builder, Event, Request, Server};
 
 /// What the hooks are told that is about listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,4 +343,90 @@ fn without_a_limit_nothing_is_lent() {
     assert_eq!(culprit.receive().text(), "served");
     assert_eq!(late.receive().text(), "served");
     assert!(trial.told.try_recv().is_err());
+}
+
+#[test]
+fn a_handler_that_takes_its_time_to_be_made_is_no_reason_to_make_another_one() {
+    let server = Server::builder().bind("127.0.0.1:0").workers(1).stuck_limit(None);
+    let server = server.build_with(|| {
+        thread::sleep(Duration::from_millis(400)); // it reads a file, say
+        |_: &mut Request| "served"
+    });
+    let server = server.expect("a free port");
+    let address = server.local_addrs()[0].as_tcp().expect("an address of TCP");
+    let handle = server.handle();
+    let serving = thread::spawn(move || server.run());
+    assert_eq!(Client::connect(address).get("/").text(), "served");
+    let metrics = handle.metrics();
+    assert_eq!((metrics.listeners_lent, metrics.shards.len()), (0, 1));
+    handle.shutdown();
+    serving.join().expect("no panic").expect("it ends well");
+}
+
+/// When a handler began to keep its thread, and until when.
+type Kept = Arc<Mutex<Option<(Duration, Duration)>>>;
+
+#[test]
+fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
+    sim::check(|| {
+        let mut random = sim::fork_random();
+        let address: SocketAddr = "10.0.0.1:80".parse().expect("an address");
+        let kept = Kept::default();
+        network().set_link(Link::default());
+        let here = Arc::clone(&kept);
+        let server = Server::builder().bind(address).workers(1 + random.index(3));
+        let server = server.build(move |request: &mut Request| {
+            if request.path() == "/busy" {
+                let time = Duration::from_millis(sched::random_u64() % 3_000);
+                let now = sim::elapsed();
+                *here.lock().expect("no panic") = Some((now, now + time));
+                sim::keep_thread(time);
+            }
+            "served"
+        });
+        let server = server.expect("a free port");
+        let handle = server.handle();
+        let serving = sched::spawn(|| server.run());
+
+        let culprit = sched::spawn(move || {
+            for _ in 0..8 {
+                ask(address, "/busy");
+                sched::sleep(Duration::from_millis(sched::random_u64() % 2_000));
+            }
+        });
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let (kept, mut random) = (Arc::clone(&kept), random.fork());
+                sched::spawn(move || {
+                    for _ in 0..30 {
+                        sched::sleep(random.duration(Duration::ZERO..=Duration::from_millis(500)));
+                        let begin = sim::elapsed();
+                        let window = *kept.lock().expect("no panic");
+                        ask(address, "/");
+                        let took = sim::elapsed() - begin;
+                        // Before that it may have been accepted by the shard that was kept then.
+                        let is_new = window.is_some_and(|(from, to)| (from..to).contains(&begin));
+                        let bound = Duration::from_millis(300);
+                        assert!(!is_new || took < bound, "{took:?}, from {begin:?} on");
+                    }
+                })
+            })
+            .collect();
+        culprit.join().expect("no panic");
+        clients.into_iter().for_each(|client| client.join().expect("no panic"));
+        handle.shutdown();
+        serving.join().expect("no panic").expect("it ends well");
+        let counters = handle.counters();
+        assert_eq!((counters.accepted, counters.closed), (128, 128), "{counters:?}");
+        assert_eq!((counters.answered, counters.unanswered), (128, 0), "{counters:?}");
+    });
+}
+
+/// Asks on a new connection, which is answered.
+fn ask(address: SocketAddr, path: &str) {
+    let mut stream = straightline::net::TcpStream::connect(address).expect("the server listens");
+    stream.write_all(request(path).as_bytes()).expect("the server reads");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 200");
 }

@@ -224,6 +224,34 @@ fn or_the_process_if_that_is_asked_for() {
 }
 
 #[test]
+fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
+    const ROUNDS: u64 = 8;
+    // If a shard that has ended still counted, there would be no second replacement.
+    let Trial { server, told, unwound, release } = trial(1, Duration::from_millis(100));
+    for round in 1..=ROUNDS {
+        assert_eq!(server.client().get("/").text(), "served");
+        let mut culprit = server.client();
+        culprit.send(SPIN);
+        assert_eq!(told.recv().unwrap(), Told::Report(label()));
+        let Told::Stuck(_, Some(_)) = told.recv().unwrap() else { panic!("not replaced") };
+        culprit.wait_for_end();
+        release.store(true, Ordering::SeqCst);
+        unwound.recv().unwrap();
+        while server.handle.metrics().shards.len() > 1 || server.handle.metrics().stuck > 0 {
+            thread::yield_now();
+        }
+        release.store(false, Ordering::SeqCst);
+        let metrics = server.handle.metrics();
+        assert_eq!((metrics.counters.requests, metrics.replacements), (2 * round, round));
+    }
+    server.handle.shutdown();
+    let handle = server.handle.clone();
+    let counters = server.join();
+    assert_eq!((counters.accepted, counters.answered), (2 * ROUNDS, ROUNDS));
+    assert_eq!(handle.metrics().latencies.count(), ROUNDS);
+}
+
+#[test]
 fn the_room_that_it_takes_is_given_to_others() {
     let room =
         Capacity { connections: 2, connections_per_peer: 2, in_flight: 1, ..Capacity::default() };

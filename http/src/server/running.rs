@@ -42,7 +42,7 @@ pub struct Server {
 /// A way to a server from any thread: stops it, reads its counters.
 #[derive(Clone)]
 pub struct ServerHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What a server's end came to.

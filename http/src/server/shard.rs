@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slotmap::{SlotMap, new_key_type};
-use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle};
+use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle, sim};
 
 use super::accept::accept_loop;
 use super::access_log::AccessLog;
@@ -93,14 +93,20 @@ pub(super) fn start(
         reporter: takeover::reporter(shared, slot),
         ..sched::Config::default()
     };
+    let host = *shared.host.get_or_init(sim::host);
     let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
-    sched::spawn_shard(&format!("straightline-{}", slot.index), config, move || {
+    let name = format!("straightline-{}", slot.index);
+    let root = move || {
         if let Some(logger) = &shared.config.logger {
             sched::set_thread_logger(logger.clone());
         }
         let result = serve(&shared, &slot);
         slot.ends();
         result
+    };
+    sched::spawn_shard(&name, config, move || match host {
+        Some(host) => sim::on_host(host, root),
+        None => root(),
     })
 }
 

@@ -1,8 +1,9 @@
 //! What the shards, the handles, the signals and the watch of a server have in common.
 
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     pub(super) ends_since: Mutex<Option<Instant>>,
     /// Fibers that went on after they had been cancelled, and were given up.
     pub(super) given_up: AtomicU64,
+    /// Where a simulated server is, so that shards are there which are started from elsewhere.
+    pub(super) host: OnceLock<Option<IpAddr>>,
     /// What `Server::run` is told, while it runs.
     pub(super) news: Mutex<Option<mpsc::Sender<News>>>,
 }
@@ -96,6 +99,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),
             given_up: AtomicU64::new(0),
+            host: OnceLock::new(),
             news: Mutex::new(None),
         };
         (0..workers).for_each(|_| drop(shared.add_slot(false)));
@@ -265,5 +269,31 @@ impl Shared {
         // Not under the lock: an answer may take its time.
         let shards = self.slots().into_iter().filter_map(|slot| slot.scheduler());
         shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Request, Server};
+
+    #[test]
+    fn what_a_shard_has_counted_stays_and_its_slot_does_not() {
+        let server = Server::builder().bind("127.0.0.1:0").workers(1);
+        let server = server.build(|_: &mut Request| "").expect("a free port");
+        let shared = &server.handle().shared;
+        for number in 1..=10 {
+            let slot = shared.add_slot(true);
+            assert_eq!((slot.index, shared.threads()), (number, 2));
+            slot.counters.accepted.add(3);
+            slot.counters.closed.add(3);
+            slot.latencies.record(std::time::Duration::from_millis(1), 5);
+            slot.ends();
+            // The thread's end may be noticed more than once.
+            (0..2).for_each(|_| shared.forget(&slot));
+            let (counters, count) = (shared.counters(), number as u64);
+            assert_eq!((counters.accepted, counters.closed), (3 * count, 3 * count));
+            assert_eq!(shared.latencies().count(), 5 * count);
+            assert_eq!((shared.slots().len(), shared.connections()), (1, 0));
+        }
     }
 }

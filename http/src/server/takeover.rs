@@ -35,7 +35,9 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
         // The server may be gone by the time that its last fiber is.
         let Some(shared) = shared.upgrade() else { return };
         if let Report::Busy(_) | Report::Free = report {
-            slot.is_busy.store(matches!(report, Report::Busy(_)), Ordering::SeqCst);
+            // One that still makes its handler is no busier than the next one would be.
+            let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
+            slot.is_busy.store(is_busy, Ordering::SeqCst);
             return settle(&shared);
         }
         shared.config.tell(&Event::FiberReported { report });
