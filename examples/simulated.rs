@@ -87,6 +87,11 @@ fn answer(request: &mut Request) -> Response {
         sched::sleep(Duration::from_millis(sched::random_u64() % 1_500));
         return name.to_owned().into_response();
     }
+    if let Some(name) = path.strip_prefix("/busy/") {
+        // Long enough, often, for other shards to accept in this one's place.
+        sim::keep_thread(Duration::from_millis(sched::random_u64() % 400));
+        return name.to_owned().into_response();
+    }
     if path == "/echo" {
         // Of known length after all of it has come, and in chunks while it comes.
         return match request.body().remaining() {
@@ -156,7 +161,8 @@ impl Client {
         for _ in 0..count {
             self.made += 1;
             let name = format!("{}-{}", self.number, self.made);
-            let slow = if self.random.chance(0.2) { "slow/" } else { "" };
+            let slow = ["", "", "", "", "", "", "", "slow/", "slow/", "busy/"];
+            let slow = slow[self.random.index(slow.len())];
             write!(requests, "GET /{slow}{name} HTTP/1.1\r\nHost: server\r\n\r\n")?;
             names.push(name);
         }
