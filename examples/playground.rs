@@ -18,8 +18,9 @@ use slog_async::Async;
 use slog_term::{FullFormat, PlainDecorator};
 use straightline::sched;
 use straightline::{
-    AccessLogFormat, Address, BodyError, Builder, Capacity, HeaderValue, IntoResponse, Limits,
-    Method, OnDisconnect, Pace, Request, Response, Server, StatusCode, Timeouts, WhenFull, header,
+    AccessLogFormat, Address, AllStuck, BodyError, Builder, Capacity, HeaderValue, IntoResponse,
+    Limits, Method, OnDisconnect, Pace, Request, Response, Server, StatusCode, Timeouts, WhenFull,
+    header,
 };
 
 /// Serves what there is to try out.
@@ -83,12 +84,18 @@ struct TimeArgs {
     /// How long a stop waits for requests in flight
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     drain_timeout: Duration,
-    /// How long a handler may keep its thread before another one takes over
+    /// How long a thread may not come back before another one accepts in its place
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
+    busy_limit: Duration,
+    /// How long a handler may keep its thread before its clients are let go
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     stuck_limit: Duration,
-    /// How many threads may be stuck and replaced at a time
+    /// How many threads there may be beyond the workers, for those that are busy or stuck
     #[arg(long, value_name = "N", default_value = "4")]
     replacements: usize,
+    /// Aborts the process when all threads are stuck, instead of ending with an error
+    #[arg(long)]
+    abort_when_stuck: bool,
     /// Ends handlers whose client goes away
     #[arg(long)]
     cancel_on_disconnect: bool,
@@ -339,12 +346,16 @@ impl TimeArgs {
         };
         let on_disconnect =
             if self.cancel_on_disconnect { OnDisconnect::Cancel } else { OnDisconnect::Finish };
+        let all_stuck =
+            if self.abort_when_stuck { AllStuck::AbortProcess } else { AllStuck::EndServer };
         server
             .timeouts(timeouts)
             .ready_delay(self.ready_delay)
             .drain_timeout(self.drain_timeout)
+            .busy_limit(Some(self.busy_limit))
             .stuck_limit(Some(self.stuck_limit))
             .replacements(self.replacements)
+            .all_stuck(all_stuck)
             .on_disconnect(on_disconnect)
     }
 }

@@ -166,6 +166,34 @@ fn who_keeps_a_thread_is_replaced() {
 }
 
 #[test]
+fn nobody_waits_for_a_thread_that_is_kept() {
+    let mut server = Server::start("playground", &["--workers", "1"]);
+    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    client.write_all(request("GET", "/spin?ms=2000", "").as_bytes()).unwrap();
+    let line = server.wait_for_stderr("does not come back");
+    assert!(line.contains(" WARN ") && line.contains("shard 1 accepts"), "{line}");
+    assert!(poke(&server, &request("GET", "/hello", "")).starts_with("HTTP/1.1 200 "));
+    let mut begin = [0; 13];
+    client.read_exact(&mut begin).expect("it is answered, too");
+    assert_eq!(&begin, b"HTTP/1.1 200 ");
+    assert!(server.stop().success());
+}
+
+#[test]
+fn when_every_thread_is_kept_for_good_the_process_ends_badly() {
+    let stuck = ["--workers", "1", "--stuck-limit", "300ms", "--replacements", "0"];
+    for (flags, code) in [(&[][..], Some(1)), (&["--abort-when-stuck"], None)] {
+        let mut server = Server::start("playground", &[&stuck, flags].concat());
+        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        client.write_all(request("GET", "/hang", "").as_bytes()).unwrap();
+        let line = server.wait_for_stderr("every shard is stuck (1)");
+        assert!(line.contains(" CRIT ") || code.is_none(), "{line}");
+        let status = server.child.wait().expect("it ends");
+        assert_eq!(status.code(), code, "{status}");
+    }
+}
+
+#[test]
 fn whoever_runs_out_of_stack_is_named() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");

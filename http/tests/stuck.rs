@@ -146,7 +146,7 @@ fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
     // Nobody is left.
     assert_eq!(told.recv().unwrap(), Told::All(3));
     let error = server.join_error();
-    assert!(error.to_string().contains("all shards are stuck"), "{error}");
+    assert!(error.to_string().contains("every shard is stuck"), "{error}");
     release.store(true, Ordering::SeqCst);
 }
 
@@ -209,9 +209,9 @@ fn a_lazy_lock_whose_initialiser_waits_ends_the_server_with_an_error() {
     let output = in_a_child(test, || serve_a_lazy_lock(AllStuck::EndServer));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{:?}: {stderr}", output.status);
-    assert!(stderr.contains("the server ended: all shards are stuck"), "{stderr}");
+    assert!(stderr.contains("the server ended: every shard is stuck"), "{stderr}");
     // Nobody was told of events, so this is.
-    assert!(stderr.contains("straightline: all 4 shards are stuck"), "{stderr}");
+    assert!(stderr.contains("straightline: every shard is stuck (4)"), "{stderr}");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn or_the_process_if_that_is_asked_for() {
     let output = in_a_child(test, || serve_a_lazy_lock(AllStuck::AbortProcess));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(SIGABRT), "{:?}: {stderr}", output.status);
-    assert!(stderr.contains("straightline: aborting: all 4 shards are stuck"), "{stderr}");
+    assert!(stderr.contains("straightline: aborting: every shard is stuck (4)"), "{stderr}");
 }
 
 #[test]

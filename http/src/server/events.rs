@@ -264,7 +264,7 @@ impl fmt::Display for Event<'_> {
             }
             Self::AllStuck { shards } => write!(
                 f,
-                "all {shards} shards are stuck, and no other may take over: nobody is served"
+                "every shard is stuck ({shards}), and no other may take over: nobody is served"
             ),
             Self::ShutdownAdvanced { phase } => f.write_str(match phase {
                 Phase::Serving => "serving",

@@ -237,7 +237,7 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
 }
 
 /// The error that `Server::run` returns then.
-const ALL_STUCK: &str = "all shards are stuck, and no other may take over";
+const ALL_STUCK: &str = "every shard is stuck, and no other may take over";
 
 /// Now and then while the end is awaited. Arbitrary: shorter than anybody notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
