@@ -40,19 +40,26 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
             slot.is_busy.store(is_busy, Ordering::SeqCst);
             return settle(&shared);
         }
+        if let Report::GivenUp(_) = report {
+            shared.given_up.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_stuck = matches!(report, Report::Stuck(_));
+        // Clients first: to tell where a thread stands takes a second where symbols are many.
+        let replaced = is_stuck.then(|| replace(&shared, &slot));
         shared.config.tell(&Event::FiberReported { report });
-        match report {
-            Report::GivenUp(_) => {
-                shared.given_up.fetch_add(1, Ordering::Relaxed);
-            }
-            Report::Stuck(_) => replace(&shared, &slot),
-            _ => {}
+        let Some((replacement, disconnected)) = replaced else { return };
+        let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
+        shared.config.tell(&event);
+        settle(&shared);
+        let serves = shared.phase() <= Phase::Unready;
+        if serves && replacement.is_none() && shared.are_all_stuck() {
+            give_up(&shared);
         }
     })
 }
 
-/// Goes on without a shard.
-fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
+/// Goes on without a shard. Returns the number of its replacement, and how many clients were let go.
+fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) -> (Option<usize>, usize) {
     slot.is_stuck.store(true, Ordering::SeqCst);
     let serves = shared.phase() <= Phase::Unready;
     let replacement = if serves { replacement(shared, slot) } else { None };
@@ -66,12 +73,7 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) {
         shared.replacements.fetch_add(1, Ordering::Relaxed);
     }
     slot.wake(); // it gets to know when its thread is free
-    let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
-    shared.config.tell(&event);
-    settle(shared);
-    if serves && replacement.is_none() && shared.are_all_stuck() {
-        give_up(shared);
-    }
+    (replacement, disconnected)
 }
 
 /// The number of the shard that has its listeners from now on; none if there may not be more, or it

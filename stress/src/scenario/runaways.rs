@@ -1,6 +1,8 @@
-//! Handlers that never give way: with a limit on how long a shard may be stuck, another one takes
-//! its place, and nobody waits for ever.
+//! Handlers that never give way: others accept in the place of a thread that does not come back, so
+//! that new clients hardly notice; with a limit on how long it may be stuck, another one takes its
+//! place, and nobody waits for ever.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,13 @@ use super::fate::{Fate, Tally};
 use super::metrics::Metrics;
 use super::server::Server;
 use super::trial::{Trial, each, eventually, fates, figure, joined};
+use crate::histogram::Histogram;
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
+    for workers in [1, 2] {
+        newcomers(trial, workers)?;
+    }
+    all_stuck(trial)?;
     let limit = trial.options.pick(Duration::from_millis(300), Duration::from_secs(2));
     // As long as this program runs at most: whatever happens, the server is still stuck.
     stuck(trial, limit, &["/spin?ms=1200000"])?;
@@ -22,6 +29,75 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     // One for each worker.
     stuck(trial, limit, &["/hang", "/hang"])?;
     comes_back(trial, limit)
+}
+
+/// New clients at a rate while one of the threads computes, and is not stuck for long enough to be
+/// given up.
+fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
+    let time = trial.options.seconds(1.0, 4.0);
+    let spin = time + Duration::from_secs(1);
+    let rate = 1.0 / NEWCOMER_EVERY.as_secs_f64();
+    trial.doing(format!(
+        "/spin for {spin:?} on one of {workers} threads, and {rate:.0} new clients a second"
+    ));
+    let count =
+        usize::try_from(time.as_millis() / NEWCOMER_EVERY.as_millis()).unwrap_or(usize::MAX);
+    let mut server = trial.start(&format!("--workers {workers} --stuck-limit 60s"), count)?;
+    let before = trial.scrape(&server);
+    let target = format!("/spin?ms={}", spin.as_millis());
+    let latencies = RefCell::new(Histogram::new());
+    let (culprit, fresh) = sched::scope(|s| {
+        let culprit = s.spawn(|| get_once(server.address(), &target, spin + MARGIN));
+        sched::sleep(SPIN_BEGINS);
+        let fresh = fates(0..count, |index| {
+            sched::sleep(NEWCOMER_EVERY * u32::try_from(index).unwrap_or(0));
+            let begun = Instant::now();
+            let fate = newcomer(&server).unwrap_or_else(Fate::from);
+            latencies.borrow_mut().record(begun.elapsed(), 1);
+            fate
+        });
+        (joined(culprit), fresh)
+    });
+    let held = fresh.all(|fate| *fate == Fate::Answered(200));
+    trial.expect("each new client: 200", fresh.to_string(), held);
+    let latencies = latencies.into_inner();
+    let [median, most, all] = [0.5, 0.99, 1.0].map(|part| latencies.quantile(part).as_secs_f64());
+    let seen =
+        format!("median {:.1} ms, p99 {:.0} ms, all {:.0} ms", median * 1e3, most * 1e3, all * 1e3);
+    // A machine that has something else to do may take a little longer.
+    let bound = trial.options.pick(Duration::from_secs(1), Duration::from_millis(300));
+    let expected = format!("99 of 100 of them within {bound:?}");
+    trial.expect(expected, seen, most <= bound.as_secs_f64());
+    let culprit = culprit?;
+    let held = culprit == Fate::Answered(200);
+    trial.expect("who computed is answered, too", culprit.to_string(), held);
+    let after = trial.scrape(&server);
+    trial.expect_growth(&before, &after, "straightline_connections_accepted_total", count + 1);
+    trial.expect_growth(&before, &after, "straightline_listeners_lent_total", 1);
+    expect_gone(trial, &mut server, true)
+}
+
+/// A client that comes, asks once, and leaves.
+fn newcomer(server: &Server) -> io::Result<Fate> {
+    let mut client = Client::connect(server.address())?;
+    let fate = client.fate_of("/hello", MARGIN);
+    client.reset()?;
+    Ok(fate)
+}
+
+/// When every thread is stuck, and there may be no further one, the process ends, and says so.
+fn all_stuck(trial: &mut Trial) -> io::Result<()> {
+    let limit = trial.options.pick(Duration::from_millis(300), Duration::from_secs(2));
+    trial.doing(format!("/hang on the only thread, stuck limit {limit:?}, no replacement"));
+    let flags = format!("--workers 1 --replacements 0 --stuck-limit {}ms", limit.as_millis());
+    let mut server = trial.start(&flags, 1)?;
+    let fate = get_once(server.address(), "/hang", limit + MARGIN);
+    trial.expect("its client: an end", fate.to_string(), fate.is_refusal(503));
+    let status = server.wait(MARGIN)?;
+    let seen = status.map_or("still there".to_owned(), |status| status.to_string());
+    let held = status.and_then(|status| status.code()) == Some(1);
+    trial.expect("the process ends by itself, with exit status 1", seen, held);
+    Ok(())
 }
 
 /// Gets as many shards stuck, one after the other, and asks on old and on new connections.
@@ -150,3 +226,9 @@ const CLIENTS: usize = 20;
 
 /// What is waited for in vain where a thread never comes back.
 const DRAIN: Duration = Duration::from_millis(300);
+
+/// A thousand new clients a second.
+const NEWCOMER_EVERY: Duration = Duration::from_millis(1);
+
+/// Until a handler certainly computes that was asked to. Who comes earlier is only served better.
+const SPIN_BEGINS: Duration = Duration::from_millis(20);
