@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
@@ -11,6 +11,7 @@ use straightline_sched::{self as sched, checkpoint, park_timeout, spawn_episodes
 use super::address::Peer;
 use super::capacity::{Full, WhenFull};
 use super::events::Event;
+use super::lending::Loan;
 use super::shard::ShardState;
 use super::shared::Phase;
 use crate::conn::{Connection, Link, Transport, linger};
@@ -32,16 +33,17 @@ impl Listener {
     }
 }
 
-/// Accepts until `is_over`, or until the server is stopped, and then what had been waiting already.
-pub(super) fn accept_loop(listener: Listener, is_over: &AtomicBool, state: &Rc<ShardState>) {
+/// Accepts until the loan is over, if it is a loan, or until the server is stopped, and then what
+/// had been waiting already.
+pub(super) fn accept_loop(listener: Listener, loan: Option<&Loan>, state: &Rc<ShardState>) {
     let result = match listener {
         Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, Peer::Tcp(peer)));
-            accept_from(accept, || listener.wait_readable(), is_over, state)
+            accept_from(accept, || listener.wait_readable(), loan, state)
         }),
         Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
-            accept_from(accept, || listener.wait_readable(), is_over, state)
+            accept_from(accept, || listener.wait_readable(), loan, state)
         }),
     };
     if let Err(error) = result {
@@ -53,15 +55,15 @@ pub(super) fn accept_loop(listener: Listener, is_over: &AtomicBool, state: &Rc<S
 fn accept_from<T: Transport>(
     accept: impl Fn() -> io::Result<(T, Peer)>,
     wait: impl Fn() -> io::Result<()>,
-    is_over: &AtomicBool,
+    loan: Option<&Loan>,
     state: &Rc<ShardState>,
 ) -> io::Result<()> {
     let mut pause = PAUSE_MIN;
     let mut listed_at = None;
     let is_ending = || state.shared.phase() > Phase::Unready;
     loop {
-        if is_over.load(Ordering::SeqCst) || state.counters.slot().is_retired.load(Ordering::SeqCst)
-        {
+        let is_retired = state.counters.slot().is_retired.load(Ordering::SeqCst);
+        if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // the clients are another shard's
         }
         if state.capacity.when_full == WhenFull::Wait && !has_room(state) {

@@ -22,13 +22,18 @@ use super::shared::{Phase, Shared};
 use super::slot::{Handed, Slot};
 
 /// A shard's listeners that another one accepts from.
+#[derive(Debug)]
 pub(super) struct Loan {
     owner: Arc<Slot>,
     helper: Arc<Slot>,
-    is_over: Arc<AtomicBool>,
+    is_over: AtomicBool,
 }
 
 impl Loan {
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
     fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.helper.wake();
@@ -69,7 +74,7 @@ pub(super) fn settle(shared: &Arc<Shared>) {
 
 /// Lends the listeners of `owner`, unless a shard that is well has them already. Returns the one
 /// that gets them.
-fn lend(shared: &Arc<Shared>, loans: &mut Vec<Loan>, owner: &Arc<Slot>) -> Option<Arc<Slot>> {
+fn lend(shared: &Arc<Shared>, loans: &mut Vec<Arc<Loan>>, owner: &Arc<Slot>) -> Option<Arc<Slot>> {
     let before = loans.iter().position(|loan| loan.owner.index == owner.index);
     if before.is_some_and(|place| loans[place].helper.can_help()) {
         return None;
@@ -80,9 +85,10 @@ fn lend(shared: &Arc<Shared>, loans: &mut Vec<Loan>, owner: &Arc<Slot>) -> Optio
     if let Some(place) = before {
         loans.swap_remove(place).end();
     }
-    let is_over = Arc::<AtomicBool>::default();
-    helper.hand(Handed { listeners, is_over: Arc::clone(&is_over) });
-    loans.push(Loan { owner: Arc::clone(owner), helper: Arc::clone(&helper), is_over });
+    let (owner, is_over) = (Arc::clone(owner), AtomicBool::new(false));
+    let loan = Arc::new(Loan { owner, helper: Arc::clone(&helper), is_over });
+    helper.hand(Handed { listeners, loan: Some(Arc::clone(&loan)) });
+    loans.push(loan);
     shared.lent.fetch_add(1, Ordering::Relaxed);
     Some(helper)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slotmap::{SlotMap, new_key_type};
@@ -19,7 +19,7 @@ use super::capacity::Capacity;
 use super::counters::ShardCounters;
 use super::events::Event;
 use super::evict::Evictable;
-use super::lending;
+use super::lending::{self, Loan};
 use super::running::ServerHandle;
 use super::shared::{Phase, Shared};
 use super::slot::{Handed, Slot};
@@ -129,7 +129,7 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
 /// A fiber that accepts, and when it is to end.
 struct Acceptor {
     fiber: JoinHandle<()>,
-    is_over: Arc<AtomicBool>,
+    loan: Option<Arc<Loan>>,
 }
 
 /// Accepts from whatever the shard is handed, until it is to drain; `None` if it is retired.
@@ -184,7 +184,7 @@ fn accept_until_drain(
 impl Acceptor {
     /// Whether it goes on; if not, it gets to know.
     fn goes_on(&self) -> bool {
-        let goes_on = !self.is_over.load(Ordering::SeqCst);
+        let goes_on = self.loan.as_ref().is_none_or(|loan| !loan.is_over());
         if !goes_on {
             self.fiber.fiber().unpark();
         }
@@ -261,14 +261,14 @@ impl ShardState {
     /// Begins to accept from these; false if there is no stack for that, or no descriptor.
     fn take_up(self: &Rc<Self>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
         while let Some(listener) = handed.listeners.last() {
-            let (state, is_over) = (Rc::clone(self), Arc::clone(&handed.is_over));
+            let (state, loan) = (Rc::clone(self), handed.loan.clone());
             let fiber = listener.try_clone().and_then(|listener| {
-                let accept = move || accept_loop(listener, &is_over, &state);
+                let accept = move || accept_loop(listener, loan.as_deref(), &state);
                 sched::Builder::new().name("acceptor").spawn(accept)
             });
             match fiber {
                 Ok(fiber) => {
-                    acceptors.push(Acceptor { fiber, is_over: Arc::clone(&handed.is_over) });
+                    acceptors.push(Acceptor { fiber, loan: handed.loan.clone() });
                     handed.listeners.pop();
                 }
                 Err(error) => {

@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub(super) access_log: Option<Arc<AccessLog>>,
     slots: RwLock<Slots>,
     /// Which shards accept for which others.
-    pub(super) loans: Mutex<Vec<Loan>>,
+    pub(super) loans: Mutex<Vec<Arc<Loan>>>,
     /// How often listeners were lent.
     pub(super) lent: AtomicU64,
     /// How many stuck shards were replaced.

@@ -11,6 +11,7 @@ use straightline_sched::{self as sched, Fiber};
 
 use super::accept::Listener;
 use super::counters::ShardCounters;
+use super::lending::Loan;
 use crate::telemetry::Histogram;
 
 /// One shard.
@@ -41,8 +42,8 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Handed {
     pub(super) listeners: Vec<Listener>,
-    /// Not any more.
-    pub(super) is_over: Arc<AtomicBool>,
+    /// `None` if they are its own.
+    pub(super) loan: Option<Arc<Loan>>,
 }
 
 impl Slot {
@@ -75,11 +76,11 @@ impl Slot {
             self.own.lock().extend(copies?);
         }
         self.is_spare.store(false, Ordering::SeqCst);
-        self.hand(Handed { listeners, is_over: Arc::default() });
+        self.hand(Handed { listeners, loan: None });
         Ok(())
     }
 
-    /// Has it accept from these as well, until that is over.
+    /// Has it accept from these as well.
     pub(super) fn hand(&self, handed: Handed) {
         // One that takes up nothing more closes them here.
         if let Some(all) = &mut *self.handed.lock() {
