@@ -84,6 +84,14 @@ pub enum OnDisconnect {
 }
 
 /// What becomes of a server when all of its shards are stuck, and there may be no further one.
+///
+/// ```
+/// use straightline::{AllStuck, Request, Server};
+///
+/// let server = Server::builder().bind("127.0.0.1:0").all_stuck(AllStuck::AbortProcess);
+/// server.build(|_: &mut Request| "hi\n")?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllStuck {
     /// [`Server::run`] returns an error, so that the program can end with a status that its

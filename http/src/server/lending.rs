@@ -64,10 +64,9 @@ pub(super) fn settle(shared: &Arc<Shared>) {
     }
     // Not under the lock: these are the hooks of somebody else.
     for (owner, helper) in steps {
-        let shard = owner.index;
         shared.config.tell(&match helper {
-            Some(helper) => Event::ListenersLent { shard, helper: helper.index },
-            None => Event::ListenersReturned { shard },
+            Some(helper) => Event::ListenersLent { shard: owner.index, helper: helper.index },
+            None => Event::ListenersReturned { shard: owner.index },
         });
     }
 }
@@ -106,19 +105,15 @@ pub(super) fn start_spare(shared: &Arc<Shared>) -> Option<Arc<Slot>> {
     }
     let news = shared.news.lock().clone()?;
     let slot = shared.add_slot(true);
-    match shard::start(shared, &slot) {
-        Ok(handle) => {
-            // The server's own thread waits for it at the end; if that is over, nobody does.
-            let _ = news.try_send(News::Started(Arc::clone(&slot), handle));
-            Some(slot)
-        }
-        // Without a thread to be had there is none.
-        Err(_) => {
-            slot.ends();
-            shared.forget(&slot);
-            None
-        }
-    }
+    // Without a thread to be had there is none.
+    let Ok(handle) = shard::start(shared, &slot) else {
+        slot.ends();
+        shared.forget(&slot);
+        return None;
+    };
+    // The server's own thread waits for it at the end; if that is over, nobody does.
+    let _ = news.try_send(News::Started(Arc::clone(&slot), handle));
+    Some(slot)
 }
 
 /// Retires a spare shard that has nothing to do, unless something was lent to it meanwhile.

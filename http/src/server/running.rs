@@ -122,7 +122,7 @@ impl Server {
             let keeps_copies = shared.config.keeps_copies();
             let given = slot.give(listeners, keeps_copies);
             match given.and_then(|()| shard::start(&shared, &slot)) {
-                Ok(shard) => running.push((slot, shard)),
+                Ok(handle) => running.push((slot, handle)),
                 Err(error) => {
                     shared.advance(Phase::Cutting);
                     result = Err(error);
@@ -134,8 +134,8 @@ impl Server {
         while !running.is_empty() && !has_waited_enough(&shared, running.len()) {
             let (slot, ended) = match next(&shared, &mut running, &news)? {
                 Next::Ended(slot, ended) => (slot, ended),
-                Next::Started(slot, shard) => {
-                    running.push((slot, shard));
+                Next::Started(slot, handle) => {
+                    running.push((slot, handle));
                     continue;
                 }
                 Next::AllStuck => {
@@ -203,18 +203,18 @@ fn next(
         _ => LOOK_EVERY,
     };
     let pause = after(pause);
-    let mut awaited: Vec<_> = running.iter().map(|(_, shard)| shard as &dyn Selectable).collect();
+    let mut awaited: Vec<_> = running.iter().map(|(_, handle)| handle as &dyn Selectable).collect();
     let count = awaited.len();
     awaited.push(news);
     awaited.push(&pause);
     let index = select(&awaited)?;
     Ok(match news.try_recv() {
         // Before an end: it may be of a shard that was just started.
-        Ok(News::Started(slot, shard)) => Next::Started(slot, shard),
+        Ok(News::Started(slot, handle)) => Next::Started(slot, handle),
         Ok(News::AllStuck) => Next::AllStuck,
         Err(_) if index < count => {
-            let (slot, shard) = running.swap_remove(index);
-            Next::Ended(slot, shard)
+            let (slot, handle) = running.swap_remove(index);
+            Next::Ended(slot, handle)
         }
         Err(_) => Next::Nothing,
     })

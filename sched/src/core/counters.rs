@@ -117,7 +117,7 @@ impl Counters {
         let stats = self.read();
         let fibers_now = stats.spawned.saturating_sub(stats.ended);
         let (turns, resumed, stalls) = (pulse.turns(), pulse.resumes(), pulse.stalls());
-        Stats { turns, resumed, stalls, fibers_now, ..stats }
+        Stats { turns, resumed, fibers_now, stalls, ..stats }
     }
 }
 

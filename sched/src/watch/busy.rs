@@ -10,7 +10,7 @@ use super::Found;
 
 /// What was last seen of a shard's turns.
 pub(super) struct Turns {
-    turns: u64,
+    count: u64,
     /// When the shard was last seen to turn, or to be at rest.
     since: Instant,
     /// It was told as busy, and not as free again.
@@ -21,7 +21,7 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn new(now: Instant) -> Self {
-        Self { turns: 0, since: now, is_busy: false, over_at: now }
+        Self { count: 0, since: now, is_busy: false, over_at: now }
     }
 
     /// The whole process stood still until `now`, and not the shard.
@@ -37,8 +37,8 @@ impl Turns {
         limit: Duration,
         now: Instant,
     ) -> Option<Found> {
-        if turns != self.turns || is_at_rest {
-            (self.turns, self.since) = (turns, now);
+        if turns != self.count || is_at_rest {
+            (self.count, self.since) = (turns, now);
         }
         let time = now - self.since;
         if time >= limit {
