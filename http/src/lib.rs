@@ -53,9 +53,9 @@
 //! # What is bounded
 //!
 //! Time and numbers are, by default: [`Timeouts`] says how long clients and handlers may take,
-//! [`Capacity`] how many there may be, and [`Builder::busy_limit`] and [`Builder::stuck_limit`] when
-//! others go on in the place of a thread that does not come back. What each does when it is hit is
-//! in `docs/overload.md` of the repository.
+//! [`Capacity`] how many there may be, and [`Builder::busy_limit`] and [`Builder::stuck_limit`]
+//! when others go on in the place of a thread that does not come back. What each does when it is
+//! hit is in `docs/overload.md` of the repository.
 //!
 //! # What is told
 //!

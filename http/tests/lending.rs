@@ -1,5 +1,5 @@
-//! A thread that does not come back keeps no new client waiting: another shard accepts in its place,
-//! and its own clients are there when it comes back.
+//! A thread that does not come back keeps no new client waiting: another shard accepts in its
+//! place, and its own clients are there when it comes back.
 
 mod common;
 

@@ -174,7 +174,8 @@
 //! - **On threads of a pool**: the jobs of [`offload`]. They start when there is something to do,
 //!   and end when they were idle for a while.
 //! - **On one thread of the process** (`straightline-watch`): the watch over fibers that do not
-//!   give way and shards that do not ask what is new, and the [`Reporter`]'s calls about them. `Config::stall_limit: None` does without.
+//!   give way and shards that do not ask what is new, and the [`Reporter`]'s calls about them.
+//!   `Config::stall_limit: None` does without.
 //!
 //! More cores are more shards: start a thread for each, and call [`run`] on it. They share nothing.
 //! [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across them.

@@ -1,5 +1,5 @@
-//! A shard that does not ask for what is new is told as busy, whatever keeps it, and as free once it
-//! has asked in time for a while.
+//! A shard that does not ask for what is new is told as busy, whatever keeps it, and as free once
+//! it has asked in time for a while.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -97,8 +97,8 @@ pub enum AllStuck {
     /// [`Server::run`] returns an error, so that the program can end with a status that its
     /// supervisor understands. The default. The stuck threads go on until the process ends.
     EndServer,
-    /// The process is aborted (SIGABRT, which leaves a core where those are wanted), after a line on
-    /// standard error. For a program that does not end when `run` does.
+    /// The process is aborted (SIGABRT, which leaves a core where those are wanted), after a line
+    /// on standard error. For a program that does not end when `run` does.
     AbortProcess,
 }
 
@@ -264,8 +264,8 @@ impl Builder {
     }
 
     /// How many shards there may be beyond [`workers`](Self::workers), in the place of those that
-    /// are busy or stuck. Default: 4. Each is a thread, and each stuck one keeps its own, and a core
-    /// if it computes. A spare one that has nothing to do ends after ten seconds.
+    /// are busy or stuck. Default: 4. Each is a thread, and each stuck one keeps its own, and a
+    /// core if it computes. A spare one that has nothing to do ends after ten seconds.
     pub fn replacements(mut self, count: usize) -> Self {
         self.config.replacements = count;
         self

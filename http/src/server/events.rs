@@ -125,15 +125,15 @@ pub enum Event<'e> {
     },
     /// A shard's thread does not come back ([`Builder::busy_limit`](crate::Builder::busy_limit)),
     /// so another one accepts from its listeners as well. Told by the thread that watches the
-    /// shards.
+    /// shards, or by a shard's own.
     ListenersLent {
         /// Its number.
         shard: usize,
         /// The number of the other one.
         helper: usize,
     },
-    /// No other shard accepts from a shard's listeners any more: it has been well for a while, or it
-    /// was replaced. Told by the thread that watches the shards.
+    /// No other shard accepts from a shard's listeners any more: it has been well for a while, or
+    /// it was replaced. Told by the thread that watches the shards, or by the shard's own.
     ListenersReturned {
         /// Its number.
         shard: usize,

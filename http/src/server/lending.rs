@@ -2,12 +2,13 @@
 //!
 //! A client belongs to the queue of one shard from its handshake on, so it waits for that one. But
 //! the queue is the socket's, and any shard that has a descriptor of the socket may accept from it:
-//! each client is accepted once, by whichever shard is quicker. So listeners are *lent* as soon as a
-//! shard is busy (`Builder::busy_limit`), to the healthy shard with the fewest connections, and to a
-//! spare one that is started if none is healthy. The busy shard keeps its own descriptors and goes on
-//! with them when it comes back; who was accepted elsewhere stays there. So a loan is harmless when
-//! nothing was wrong but that the machine had no time for a thread, and it ends only when the shard
-//! has been well for a while: a handler that computes again and again changes nothing each time.
+//! each client is accepted once, by whichever shard is quicker. So listeners are *lent* as soon as
+//! a shard is busy (`Builder::busy_limit`), to the healthy shard with the fewest connections, and
+//! to a spare one that is started if none is healthy. The busy shard keeps its own descriptors and
+//! goes on with them when it comes back; who was accepted elsewhere stays there. So a loan is
+//! harmless when nothing was wrong but that the machine had no time for a thread, and it ends only
+//! when the shard has been well for a while: a handler that computes again and again changes
+//! nothing each time.
 //!
 //! `settle` is all of it: it compares the loans with the state of the shards, and may be called
 //! whenever that has changed.

@@ -2,15 +2,15 @@
 //!
 //! A handler that computes for ever, or blocks its thread, cannot be interrupted. But the server
 //! can go on without it. That others accept from its listeners is done long before, and comes to an
-//! end when it does (`lending`). This is what costs the stuck shard's clients their connections: they
-//! see the end of them instead of nothing at all. A spare shard that is there becomes its
-//! replacement, or a fresh one is started. If the handler ever yields, it is cancelled, and its shard
-//! ends.
+//! end when it does (`lending`). This is what costs the stuck shard's clients their connections:
+//! they see the end of them instead of nothing at all. A spare shard that is there becomes its
+//! replacement, or a fresh one is started. If the handler ever yields, it is cancelled, and its
+//! shard ends.
 //!
 //! When every shard is stuck and there may be no further one, nobody is left to serve anybody. The
-//! usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder waits on
-//! a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread can
-//! undo that, so the server ends with an error, or the process at once.
+//! usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder waits
+//! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
+//! can undo that, so the server ends with an error, or the process at once.
 //!
 //! All this runs on the thread that watches the shards.
 
@@ -58,7 +58,8 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
     })
 }
 
-/// Goes on without a shard. Returns the number of its replacement, and how many clients were let go.
+/// Goes on without a shard. Returns the number of its replacement, and how many clients were let
+/// go.
 fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) -> (Option<usize>, usize) {
     slot.is_stuck.store(true, Ordering::SeqCst);
     let serves = shared.phase() <= Phase::Unready;

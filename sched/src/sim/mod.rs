@@ -39,7 +39,8 @@
 //!
 //! The scheduler does not know that it is simulated: the same code runs, on another driver. `world`
 //! (in the driver's folder) is the clock and what happens when; `runner` gives the shards their
-//! turns, `keep_thread` takes them away; `trace` words what they did; `settings` and `check` are what one calls.
+//! turns, `keep_thread` takes them away; `trace` words what they did; `settings` and `check` are
+//! what one calls.
 
 mod check;
 mod host;

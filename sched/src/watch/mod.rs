@@ -2,8 +2,8 @@
 //!
 //! Nothing interrupts a fiber, so one that computes, or blocks in a foreign call, keeps its whole
 //! shard. The shard cannot tell; a monitor thread can. `pulse` is what the two share, `stall` the
-//! monitor, and `busy` its first question, which costs it two loads; `linux` and `elsewhere` are how
-//! it learns where the stuck thread stands.
+//! monitor, and `busy` its first question, which costs it two loads; `linux` and `elsewhere` are
+//! how it learns where the stuck thread stands.
 
 mod busy;
 mod pulse;
