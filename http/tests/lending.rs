@@ -422,6 +422,52 @@ fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
     });
 }
 
+#[test]
+fn a_spare_shard_ends_when_nothing_is_left_on_it() {
+    sim::check(|| {
+        let address: SocketAddr = "10.0.0.1:80".parse().expect("an address");
+        let is_done = Arc::new(AtomicBool::new(false));
+        let here = Arc::clone(&is_done);
+        let server = Server::builder().bind(address).workers(1);
+        let server = server.build(move |request: &mut Request| {
+            match request.path() {
+                "/busy" => sim::keep_thread(Duration::from_secs(2)),
+                _ => {
+                    // What outlives its request is the shard's, also on a spare one.
+                    let here = Arc::clone(&here);
+                    sched::spawn(move || {
+                        sched::sleep(Duration::from_secs(60));
+                        here.store(true, Ordering::SeqCst);
+                    });
+                }
+            }
+            "served"
+        });
+        let server = server.expect("a free port");
+        let handle = server.handle();
+        let serving = sched::spawn(|| server.run());
+        let culprit = sched::spawn(move || ask(address, "/busy"));
+        sched::sleep(Duration::from_secs(1));
+        ask(address, "/");
+        culprit.join().expect("no panic");
+        sched::sleep(Duration::from_secs(30));
+        assert_eq!(handle.metrics().shards.len(), 2);
+        assert!(!is_done.load(Ordering::SeqCst));
+        sched::sleep(Duration::from_secs(60));
+        assert!(is_done.load(Ordering::SeqCst), "it was ended with its shard");
+        assert_eq!(handle.metrics().shards.len(), 1);
+        assert_eq!(handle.counters().accepted, 2);
+        // And the next one is as good.
+        let culprit = sched::spawn(move || ask(address, "/busy"));
+        sched::sleep(Duration::from_secs(1));
+        ask(address, "/");
+        culprit.join().expect("no panic");
+        assert_eq!(handle.metrics().shards.len(), 2);
+        handle.shutdown();
+        serving.join().expect("no panic").expect("it ends well");
+    });
+}
+
 /// Asks on a new connection, which is answered.
 fn ask(address: SocketAddr, path: &str) {
     let mut stream = straightline::net::TcpStream::connect(address).expect("the server listens");

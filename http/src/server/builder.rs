@@ -265,7 +265,8 @@ impl Builder {
 
     /// How many shards there may be beyond [`workers`](Self::workers), in the place of those that
     /// are busy or stuck. Default: 4. Each is a thread, and each stuck one keeps its own, and a
-    /// core if it computes. A spare one that has nothing to do ends after ten seconds.
+    /// core if it computes. A spare one ends when it has had neither clients nor fibers of theirs
+    /// for ten seconds.
     pub fn replacements(mut self, count: usize) -> Self {
         self.config.replacements = count;
         self

@@ -140,6 +140,8 @@ fn accept_until_drain(
 ) -> Option<Vec<Acceptor>> {
     let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
     let (mut unready_since, mut idle_since) = (None, None);
+    // Its own, and those that the handler started when it was made.
+    let fibers = sched::stats().fibers_now;
     while !slot.is_retired.load(Ordering::SeqCst) {
         if slot.is_stuck.swap(false, Ordering::SeqCst) {
             lending::settle(shared); // whatever it was, the thread is free again
@@ -166,7 +168,7 @@ fn accept_until_drain(
         if acceptors.is_empty() && slot.is_spare.load(Ordering::SeqCst) {
             let now = sched::now();
             let since = *idle_since.get_or_insert(now);
-            if !state.is_idle() {
+            if sched::stats().fibers_now > fibers {
                 idle_since = None;
             } else if now.saturating_duration_since(since) >= SPARE_TIME {
                 lending::retire_spare(shared, slot);
@@ -280,11 +282,6 @@ impl ShardState {
             }
         }
         true
-    }
-
-    /// Whether it has no clients, those that are turned away included.
-    fn is_idle(&self) -> bool {
-        self.connections.borrow().is_empty() && self.refusing.get() == 0
     }
 
     /// Lets go of what rests, and waits for what works.
@@ -483,6 +480,6 @@ impl fmt::Debug for ShardState {
 /// How long until listeners are taken up that could not be at once. Arbitrary.
 const TAKE_UP_AGAIN: Duration = Duration::from_millis(100);
 
-/// For how long a spare shard stays that nobody needs: the next handler that computes for long may
-/// come at once. Arbitrary.
+/// For how long a spare shard stays that has neither clients nor what they have left behind: the
+/// next handler that computes for long may come at once. Arbitrary.
 const SPARE_TIME: Duration = Duration::from_secs(10);
