@@ -430,16 +430,15 @@ fn a_spare_shard_ends_when_nothing_is_left_on_it() {
         let here = Arc::clone(&is_done);
         let server = Server::builder().bind(address).workers(1);
         let server = server.build(move |request: &mut Request| {
-            match request.path() {
-                "/busy" => sim::keep_thread(Duration::from_secs(2)),
-                _ => {
-                    // What outlives its request is the shard's, also on a spare one.
-                    let here = Arc::clone(&here);
-                    sched::spawn(move || {
-                        sched::sleep(Duration::from_secs(60));
-                        here.store(true, Ordering::SeqCst);
-                    });
-                }
+            if request.path() == "/busy" {
+                sim::keep_thread(Duration::from_secs(2));
+            } else {
+                // What outlives its request is the shard's, also on a spare one.
+                let here = Arc::clone(&here);
+                sched::spawn(move || {
+                    sched::sleep(Duration::from_secs(60));
+                    here.store(true, Ordering::SeqCst);
+                });
             }
             "served"
         });
