@@ -230,7 +230,8 @@ const DRAIN: Duration = Duration::from_millis(300);
 const NEWCOMER_EVERY: Duration = Duration::from_millis(1);
 
 /// How long nearly all of them take at most: far less than the handler computes, and ten times what
-/// the server lets pass before it does something. On a machine that is at rest it is a tenth of this.
+/// the server lets pass before it does something. On a machine that is at rest it is a tenth of
+/// this.
 const NEWCOMER_MOST: Duration = Duration::from_secs(1);
 
 /// Until a handler certainly computes that was asked to. Who comes earlier is only served better.
