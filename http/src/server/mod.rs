@@ -4,8 +4,8 @@
 //! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
 //! what one thread does, with `accept`, its front door, `sweep`, its clock for connections at rest,
 //! and `evict`, who of them makes room. When a shard's thread does not come back, `lending` has
-//! another one accept in its place, and `takeover` goes on without it. `timeouts` and `capacity` are
-//! the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of it all.
+//! another one accept in its place, and `takeover` goes on without it. `timeouts` and `capacity`
+//! are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of it all.
 
 mod accept;
 mod access_log;
