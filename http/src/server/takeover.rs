@@ -27,7 +27,7 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
         let Some(shared) = shared.upgrade() else { return };
         shared.config.tell(&Event::FiberReported { report });
         match report {
-            Report::GivenUp(_) => {
+            Report::GivenUp(..) => {
                 shared.given_up.fetch_add(1, Ordering::Relaxed);
             }
             Report::Stuck(_) => replace(&shared, &slot),
