@@ -6,7 +6,8 @@
 //! see the end of their connections instead of nothing at all. If the handler ever yields, it is
 //! cancelled, and its shard ends.
 //!
-//! All this runs on the thread that watches the shards.
+//! All this runs on the thread that watches the shards. What is told of a fiber that was given up
+//! is told on its own shard's.
 
 use std::io;
 use std::sync::Arc;
@@ -27,8 +28,9 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
         let Some(shared) = shared.upgrade() else { return };
         shared.config.tell(&Event::FiberReported { report });
         match report {
-            Report::GivenUp(..) => {
+            Report::GivenUp(fiber, _) => {
                 shared.given_up.fetch_add(1, Ordering::Relaxed);
+                shard::note_given_up(&slot, fiber);
             }
             Report::Stuck(_) => replace(&shared, &slot),
             _ => {}
