@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{self, Command, Output};
@@ -16,7 +16,9 @@ use std::time::Duration;
 use common::{Running, serve_with};
 use signal_hook::consts::SIGABRT;
 use straightline::sched::{self, Report};
-use straightline::{AllStuck, Builder, Capacity, Event, Request, Server};
+use straightline::{
+    AllStuck, Builder, Capacity, Event, Request, Response, Server, Timeouts, WhenFull,
+};
 
 /// What the hooks are told that is about stuck shards.
 #[derive(Debug, PartialEq, Eq)]
@@ -311,4 +313,83 @@ fn a_handler_that_goes_on_for_ever_does_not_keep_the_server() {
     let report = server.join_report();
     assert_eq!((report.cancelled, report.given_up, report.stuck), (1, 1, 0), "{report}");
     client.wait_for_end();
+}
+
+/// Each of these is a fiber that is given up while the server goes on: the connection's own, or one
+/// that its handler has lent something to, which takes the connection's along.
+#[test]
+fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
+    let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
+    let capacity = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
+    let server = serve_with(
+        |builder| builder.timeouts(timeouts).capacity(capacity),
+        |request: &mut Request| match request.path() {
+            "/own" => swallow_for_ever(),
+            "/child" => sched::scope(|s| {
+                s.spawn(swallow_for_ever);
+                "never returned"
+            }),
+            "/thread" => {
+                let text = String::from("lent");
+                std::thread::scope(|threads| {
+                    // It outlives all of this, but not the process.
+                    threads.spawn(|| {
+                        loop {
+                            std::thread::park();
+                            std::hint::black_box(&text);
+                        }
+                    });
+                    swallow_for_ever()
+                })
+            }
+            _ => "served",
+        },
+    );
+    for (number, path) in (1..).zip(["/own", "/child", "/thread"]) {
+        let mut client = server.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.wait_for_end();
+        // There is room for one connection: so the one before does not count any more.
+        let mut other = server.client();
+        other.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert_eq!(other.receive().text(), "served");
+        other.wait_for_end();
+        let counters = server.handle.counters();
+        assert_eq!((counters.aborted, counters.unanswered), (number, number), "{path}");
+    }
+    server.handle.shutdown();
+    let handle = server.handle.clone();
+    let report = server.join_report();
+    assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 4, 0), "{report}");
+    let counters = handle.counters();
+    assert_eq!((counters.accepted, counters.closed, counters.in_flight), (6, 6, 0));
+    assert_eq!((counters.requests, counters.answered, counters.unanswered), (6, 3, 3));
+}
+
+fn swallow_for_ever() -> &'static str {
+    loop {
+        let _ = std::panic::catch_unwind(sched::park);
+    }
+}
+
+/// A body that ends with its connection would look whole, if that ended in an orderly way.
+#[test]
+fn a_response_whose_fiber_is_given_up_does_not_look_whole() {
+    let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
+    let server = serve_with(
+        |builder| builder.timeouts(timeouts),
+        |_: &mut Request| {
+            Response::stream(|_, body| {
+                body.write_all(b"half of it")?;
+                body.flush()?;
+                swallow_for_ever();
+                Ok(())
+            })
+        },
+    );
+    let mut client = server.client();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(client.receive_with(false).status, 200);
+    let end = client.stream.read_to_end(&mut Vec::new());
+    assert_eq!(end.expect_err("it was cut").kind(), ErrorKind::ConnectionReset);
 }

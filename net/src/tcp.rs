@@ -418,6 +418,48 @@ impl TcpStream {
         }
     }
 
+    /// Ends the connection at once: the peer is sent a reset, and what has not been sent is lost.
+    /// The stream stays, and its reads and writes are errors. For a connection that another fiber
+    /// has, and does not end.
+    ///
+    /// On systems other than Linux there is no such call: there it shuts both sides down, and the
+    /// reset comes when the stream is closed.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// ```
+    /// use std::io::{ErrorKind, Read};
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let mut client = TcpStream::connect(listener.local_addr()?)?;
+    ///     let (server, _) = listener.accept()?;
+    ///     server.reset()?;
+    ///     # #[cfg(target_os = "linux")]
+    ///     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn reset(&self) -> io::Result<()> {
+        match self.io.inner() {
+            #[cfg(target_os = "linux")]
+            Socket::System(stream) => Ok(rustix::net::connect_unspec(stream)?),
+            #[cfg(not(target_os = "linux"))]
+            Socket::System(_) => {
+                self.set_zero_linger()?;
+                self.shutdown(Shutdown::Both)
+            }
+            Socket::Simulated(handle) => handle.reset(),
+        }
+    }
+
     /// Reads without taking: the next read returns the same bytes.
     ///
     /// # Blocking

@@ -7,6 +7,7 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use straightline_sched::sim::is_simulated;
+use straightline_sched::sync::{after, select};
 use straightline_sched::{Interest, Source};
 
 use crate::bound::{BoundUnixListener, Kind};
@@ -340,10 +341,9 @@ fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result
             // A full backlog reports no readiness, so there is nothing to wait for but time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // A fiber that unwinds does not wait.
-                if std::thread::panicking() {
+                if select(&[&after(BACKLOG_RETRY)]).is_err() {
                     return Err(error);
                 }
-                straightline_sched::sleep(BACKLOG_RETRY);
             }
             result => return result,
         }

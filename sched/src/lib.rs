@@ -161,11 +161,13 @@
 //!
 //! - While a fiber unwinds it does not wait: blocking calls in its destructors return at once.
 //! - `catch_unwind` catches it as well: pass it on if [`is_cancel`] says so. A fiber that swallows
-//!   it again and again is *given up*: it never runs again, which is counted and reported.
+//!   it again and again is *given up*: it never runs again, which is counted and reported, and what
+//!   it has borrowed stays borrowed. So the fiber of its scope is given up too, and its thread never
+//!   ends; see [`JoinError::is_given_up`] and [`run`].
 //! - It needs `panic = "unwind"`, the default.
 //!
 //! The rest of what to know before putting old code onto fibers is in `docs/hazards.md` of the
-//! repository.
+//! repository, and why no safe code can break the memory's rules with them in `docs/soundness.md`.
 //!
 //! # What runs where
 //!
@@ -203,10 +205,10 @@ pub use crate::core::{
     system_time, try_scope, uncancellable, wait_for_armed, wake_later, with_own_locals, yield_now,
 };
 pub use crate::driver::{Interest, SHORT_READ_DRAINS, Watch, Watched};
-pub use crate::fiber::Label;
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::census::StackUse;
 pub use crate::fiber::unwind::is_cancel;
+pub use crate::fiber::{GivenUp, Label};
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};

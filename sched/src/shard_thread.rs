@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::thread;
 
-use crate::core::{Config, JoinError, Unwinding, run_with};
+use crate::core::{Config, JoinError, Unwinding, is_thread_kept, run_with};
 use crate::driver::World;
 use crate::sim::{self, add_shard};
 use crate::sync::oneshot;
@@ -14,9 +14,16 @@ use crate::sync::oneshot;
 /// A shard that [`spawn_shard`] has started. Dropping it lets the shard go on by itself.
 pub struct ShardHandle<T> {
     /// Comes when the shard has ended; [`select`](crate::sync::select()) watches it.
-    pub(crate) outcome: oneshot::Receiver<thread::Result<io::Result<T>>>,
+    pub(crate) outcome: oneshot::Receiver<Outcome<T>>,
     /// `None` in a simulation.
     thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What a shard leaves.
+pub(crate) struct Outcome<T> {
+    result: thread::Result<io::Result<T>>,
+    /// The thread does not end, because there are fibers that were given up.
+    is_thread_kept: bool,
 }
 
 /// Starts a thread of that name that is a shard, with `root` as its first fiber: as
@@ -62,19 +69,22 @@ pub fn spawn_shard<T: Send + 'static>(
                 Err(Ok(payload)) => Err(payload),
                 Err(Err(error)) => Ok(Err(io::Error::other(error))),
             };
-            let _ = sender.send(ended); // nobody may want to know
+            // Nobody may want to know.
+            let _ = sender.send(Outcome { result: ended, is_thread_kept: false });
         })?;
         return Ok(ShardHandle { outcome, thread: None });
     }
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let _ = sender.send(catch_unwind(AssertUnwindSafe(|| run_with(config, root))));
+        let result = catch_unwind(AssertUnwindSafe(|| run_with(config, root)));
+        let _ = sender.send(Outcome { result, is_thread_kept: is_thread_kept() });
     })?;
     Ok(ShardHandle { outcome, thread: Some(thread) })
 }
 
 impl<T> ShardHandle<T> {
     /// Waits until the shard has ended, and returns what its root fiber returned. From fibers and
-    /// from plain threads.
+    /// from plain threads. If fibers of the shard were given up, its thread never ends (see
+    /// [`run`](crate::run)), and is not waited for.
     ///
     /// # Blocking
     ///
@@ -92,11 +102,13 @@ impl<T> ShardHandle<T> {
         let Ok(outcome) = self.outcome.recv() else {
             return Err(Box::new(Unwinding) as Box<dyn Any + Send>);
         };
-        if let Some(thread) = self.thread {
+        if let Some(thread) = self.thread
+            && !outcome.is_thread_kept
+        {
             // It has nothing left to do.
             thread.join()?;
         }
-        outcome
+        outcome.result
     }
 }
 

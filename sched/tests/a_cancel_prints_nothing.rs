@@ -2,10 +2,13 @@
 //!
 //! The hook belongs to the process, so this is a single test in a file of its own.
 
-use std::panic::{self, catch_unwind};
+mod common;
+
+use std::panic;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use common::{on_a_shard, swallow_for_ever};
 use straightline_sched as sched;
 
 static HOOK_CALLS: AtomicU32 = AtomicU32::new(0);
@@ -16,18 +19,14 @@ fn the_panic_hook_hears_of_panics_alone() {
         HOOK_CALLS.fetch_add(1, Ordering::Relaxed);
     }));
 
-    sched::run(|| {
+    on_a_shard(|| {
         let cancelled = sched::spawn(|| sched::sleep(Duration::MAX));
-        let given_up = sched::spawn(|| {
-            loop {
-                let _ = catch_unwind(sched::park);
-            }
-        });
+        let given_up = sched::spawn(|| swallow_for_ever());
         sched::yield_now();
         cancelled.cancel();
         given_up.cancel();
         assert!(cancelled.join().unwrap_err().is_cancelled());
-        assert!(given_up.join().unwrap_err().is_cancelled());
+        assert!(given_up.join().map(|()| "returned").unwrap_err().is_given_up());
         let late = sched::deadline(Duration::ZERO, || {
             sched::scope(|s| {
                 (0..3).for_each(|_| drop(s.spawn(sched::park)));
@@ -39,8 +38,7 @@ fn the_panic_hook_hears_of_panics_alone() {
         (0..10).for_each(|_| drop(sched::spawn(sched::park)));
         drop(sched::spawn(|| sched::sleep(Duration::MAX)));
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(HOOK_CALLS.load(Ordering::Relaxed), 0);
 
     sched::run(|| {

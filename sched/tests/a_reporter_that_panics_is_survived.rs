@@ -1,13 +1,15 @@
-//! A reporter is other people's code. If it panics, what it was told of goes on as ever: a fiber
-//! that swallows its cancels is given up, and the next stall is found.
+//! A reporter is other people's code. If it panics, or waits where it must not, what it was told of
+//! goes on as ever: a fiber that swallows its cancels is given up, and the next stall is found.
 
-use std::panic::catch_unwind;
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
+use common::{swallow_for_ever, unless_it_hangs};
+use straightline_sched::sync::{Event, Mutex};
 use straightline_sched::{self as sched, Config, Report, Reporter};
 
 /// Panics at each report, and counts them.
@@ -24,31 +26,58 @@ fn panicking() -> (Reporter, Arc<AtomicU32>) {
     (reporter, count)
 }
 
-/// Runs `body` on a thread of its own, and fails if that does not end.
-fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(body()));
-    receiver.recv_timeout(Duration::from_secs(30)).expect("it came to an end")
-}
-
 #[test]
 fn a_stubborn_fiber_is_given_up_all_the_same() {
     let (reporter, count) = panicking();
     let given_up = unless_it_hangs(move || {
         sched::run_with(Config { reporter, ..Config::default() }, || {
-            let stubborn = sched::spawn(|| {
-                loop {
-                    let _ = catch_unwind(sched::park);
-                }
-            });
+            let stubborn = sched::spawn(|| swallow_for_ever());
             sched::yield_now();
             stubborn.cancel();
-            assert!(stubborn.join().unwrap_err().is_cancelled());
+            assert!(stubborn.join().map(|()| "returned").unwrap_err().is_given_up());
             sched::stats().given_up
         })
         .unwrap()
     });
     assert_eq!((given_up, count.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// Each of these would wait for ever: for another fiber of the very shard that waits for it.
+#[test]
+fn a_reporter_does_not_wait() {
+    let lock = Arc::new(Mutex::new(()));
+    let in_reporter = Arc::clone(&lock);
+    let tried = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tried);
+    let waits: [Box<dyn Fn() + Send + Sync>; 5] = [
+        Box::new(sched::park),
+        Box::new(|| sched::sleep(Duration::MAX)),
+        Box::new(move || assert!(in_reporter.lock().is_err())),
+        Box::new(|| assert!(Event::new().wait().is_err())),
+        Box::new(|| sched::scope(|s| drop(s.spawn(|| ()).join()))),
+    ];
+    let reporter = Reporter::new(move |report| {
+        if let Report::GivenUp(..) = report {
+            for wait in &waits {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = catch_unwind(AssertUnwindSafe(wait));
+            }
+        }
+    });
+    let given_up = unless_it_hangs(move || {
+        sched::run_with(Config { reporter, ..Config::default() }, move || {
+            let _held = lock.lock();
+            for _ in 0..2 {
+                let stubborn = sched::spawn(|| swallow_for_ever());
+                sched::yield_now();
+                stubborn.cancel();
+                assert!(stubborn.join().map(|()| "returned").unwrap_err().is_given_up());
+            }
+            sched::stats().given_up
+        })
+        .unwrap()
+    });
+    assert_eq!((given_up, tried.load(Ordering::SeqCst)), (2, 10));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use common::{OnDrop, on_a_shard, run, swallow_for_ever, turns};
 use straightline_sched::{self as sched, fiber_local};
 
 /// Takes its time, and cannot be stopped.
@@ -61,18 +61,23 @@ fn a_hook_that_panics_before_the_last_wait_does_not_end_the_scope() {
 }
 
 #[test]
-fn the_fibers_of_a_given_up_fiber_are_waited_for_by_its_scope() {
-    run(|| {
+fn the_fibers_of_fibers_that_were_given_up_unwind_all_the_same() {
+    on_a_shard(|| {
         let over = Rc::new(Cell::new(0));
-        sched::scope(|s| {
-            let over = Rc::clone(&over);
-            s.spawn(move || swallow_in_scopes(3, &over));
-            turns(6);
-            s.cancel();
+        let note = Rc::clone(&over);
+        let parent = sched::spawn(move || {
+            sched::scope(|s| {
+                s.spawn(|| swallow_in_scopes(3, &note));
+                turns(6);
+                s.cancel();
+            });
+            unreachable!("any of them might have borrowed what was lent to the first one");
         });
-        // Each of them might have borrowed what was lent to the first one.
-        assert_eq!(over.get(), 3);
-        assert_eq!(sched::stats().given_up, 3);
+        assert!(parent.join().map(|()| "returned").unwrap_err().is_given_up());
+        while sched::stats().fibers_now > 1 {
+            sched::yield_now();
+        }
+        assert_eq!((over.get(), sched::stats().given_up), (3, 4));
     });
 }
 
@@ -88,9 +93,7 @@ fn swallow_in_scopes(depth: u32, over: &Rc<Cell<u32>>) {
             let _over = OnDrop(|| held.set(held.get() + 1));
             a_while();
         });
-        loop {
-            let _ = catch_unwind(sched::park);
-        }
+        swallow_for_ever();
     });
 }
 

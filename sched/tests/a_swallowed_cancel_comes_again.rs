@@ -1,16 +1,19 @@
 //! A fiber that catches its cancel gets it again at each wait, and is given up in the end.
 
+mod common;
+
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::{on_a_shard, turns};
 use straightline_sched::{self as sched, Interest, JoinHandle, Source};
 
 #[test]
 fn each_wait_of_a_cancelled_fiber_raises() {
-    sched::run(|| {
+    on_a_shard(|| {
         let catches = Rc::new(Cell::new(0));
         let fiber = sched::spawn({
             let catches = Rc::clone(&catches);
@@ -30,20 +33,18 @@ fn each_wait_of_a_cancelled_fiber_raises() {
         let error = fiber.join().map(|()| "returned").unwrap_err();
         assert!(error.is_cancelled());
         assert_eq!(catches.get(), 3);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_panic_is_not_taken_for_a_cancel() {
-    sched::run(|| {
+    on_a_shard(|| {
         let fiber = sched::spawn(|| {
             let payload = catch_unwind(|| panic!("not a cancel")).unwrap_err();
             assert!(!sched::is_cancel(&*payload));
         });
         fiber.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 /// A fiber that waits for ever and does not mind being cancelled.
@@ -62,79 +63,76 @@ fn stubborn(wait: impl Fn() + 'static) -> (JoinHandle<()>, Rc<Cell<u64>>) {
 
 fn is_given_up(wait: impl Fn() + 'static) {
     let (fiber, catches) = stubborn(wait);
-    (0..3).for_each(|_| sched::yield_now());
+    turns(3);
     fiber.cancel();
     let error = fiber.join().expect_err("the fiber was given up");
-    assert!(error.is_cancelled());
+    assert!(error.is_given_up());
     assert!((1..1_000).contains(&catches.get()));
     let catches_before = catches.get();
-    (0..3).for_each(|_| sched::yield_now());
+    turns(3);
     assert_eq!(catches.get(), catches_before, "a fiber that was given up runs no more");
     assert_eq!(sched::spawn(|| "fine").join().expect("others go on"), "fine");
 }
 
 #[test]
 fn one_that_swallows_it_while_parking_is_given_up() {
-    sched::run(|| is_given_up(sched::park)).unwrap();
+    on_a_shard(|| is_given_up(sched::park));
 }
 
 #[test]
 fn one_that_swallows_it_while_yielding_is_given_up() {
-    sched::run(|| is_given_up(sched::yield_now)).unwrap();
+    on_a_shard(|| is_given_up(sched::yield_now));
 }
 
 #[test]
 fn one_that_swallows_it_between_operations_is_given_up() {
-    sched::run(|| is_given_up(sched::checkpoint)).unwrap();
+    on_a_shard(|| is_given_up(sched::checkpoint));
 }
 
 #[test]
 fn one_that_swallows_it_while_sleeping_is_given_up() {
-    sched::run(|| is_given_up(|| sched::sleep(Duration::from_secs(3_600)))).unwrap();
+    on_a_shard(|| is_given_up(|| sched::sleep(Duration::from_secs(3_600))));
 }
 
 #[test]
 fn one_that_swallows_it_while_parked_with_a_timeout_is_given_up() {
-    sched::run(|| is_given_up(|| sched::park_timeout(Duration::from_millis(1)))).unwrap();
+    on_a_shard(|| is_given_up(|| sched::park_timeout(Duration::from_millis(1))));
 }
 
 #[test]
 fn one_that_swallows_it_while_joining_is_given_up() {
-    sched::run(|| is_given_up(|| drop(sched::spawn(sched::park).join()))).unwrap();
+    on_a_shard(|| is_given_up(|| drop(sched::spawn(sched::park).join())));
 }
 
 #[test]
 fn one_that_swallows_it_while_waiting_for_a_descriptor_is_given_up() {
-    sched::run(|| {
+    on_a_shard(|| {
         let (near, far) = UnixStream::pair().unwrap();
         let source = Source::new(far);
         is_given_up(move || drop(source.wait(Interest::Read)));
         drop(near);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn the_end_of_run_does_not_wait_for_one_that_parks() {
-    sched::run(|| {
+    on_a_shard(|| {
         drop(stubborn(sched::park));
         sched::yield_now();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn the_end_of_run_does_not_wait_for_one_that_sleeps() {
-    sched::run(|| {
+    on_a_shard(|| {
         drop(stubborn(|| sched::sleep(Duration::from_secs(3_600))));
         sched::yield_now();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_descriptor_that_a_given_up_fiber_waited_for_serves_others() {
-    sched::run(|| {
+    on_a_shard(|| {
         let (near, far) = UnixStream::pair().unwrap();
         let source = Rc::new(Source::new(far));
         let (fiber, _) = stubborn({
@@ -143,11 +141,10 @@ fn a_descriptor_that_a_given_up_fiber_waited_for_serves_others() {
         });
         sched::yield_now();
         fiber.cancel();
-        assert!(fiber.join().unwrap_err().is_cancelled());
+        assert!(fiber.join().unwrap_err().is_given_up());
         let waiter = sched::spawn(move || source.wait(Interest::Read));
         sched::yield_now();
         drop(near);
         waiter.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }

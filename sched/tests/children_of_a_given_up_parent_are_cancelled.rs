@@ -8,14 +8,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
-use straightline_sched::{self as sched, Config, JoinHandle, Report, Reporter, Scope};
-
-fn swallow_for_ever() {
-    loop {
-        let _ = catch_unwind(sched::park);
-    }
-}
+use common::{OnDrop, on_a_shard, swallow_for_ever, turns, unless_it_hangs};
+use straightline_sched::{self as sched, Config, GivenUp, JoinHandle, Report, Reporter, Scope};
 
 /// A fiber that opens a scope, has `start` start fibers there, and swallows what is raised.
 fn stubborn_parent(
@@ -34,7 +28,7 @@ fn stubborn_parent(
 
 #[test]
 fn they_unwind_and_their_destructors_run() {
-    run(|| {
+    on_a_shard(|| {
         let ended = Rc::new(Cell::new(0));
         let in_fiber = Rc::clone(&ended);
         let parent = stubborn_parent(move |s| {
@@ -46,16 +40,16 @@ fn they_unwind_and_their_destructors_run() {
                 });
             }
         });
-        assert!(parent.join().unwrap_err().is_cancelled());
+        assert!(parent.join().unwrap_err().is_given_up());
         turns(3);
         assert_eq!(ended.get(), 3);
-        assert_eq!(sched::stats().fibers_now, 2, "the root and this fiber");
+        assert_eq!(sched::stats().fibers_now, 1, "this fiber");
     });
 }
 
 #[test]
 fn they_start_no_others() {
-    run(|| {
+    on_a_shard(|| {
         let began = Rc::new(Cell::new(0));
         let in_fiber = Rc::clone(&began);
         let parent = stubborn_parent(move |s| {
@@ -69,8 +63,8 @@ fn they_start_no_others() {
                 });
             });
         });
-        assert!(parent.join().unwrap_err().is_cancelled());
-        while sched::stats().fibers_now > 2 {
+        assert!(parent.join().unwrap_err().is_given_up());
+        while sched::stats().fibers_now > 1 {
             sched::yield_now();
         }
         assert_eq!(began.get(), 0);
@@ -79,7 +73,7 @@ fn they_start_no_others() {
 
 #[test]
 fn what_they_borrow_from_it_stays_where_it_is() {
-    run(|| {
+    on_a_shard(|| {
         let read = Rc::new(Cell::new(0));
         let note = Rc::clone(&read);
         let parent = sched::spawn(move || {
@@ -94,12 +88,12 @@ fn what_they_borrow_from_it_stays_where_it_is() {
         });
         turns(3);
         parent.cancel();
-        assert!(parent.join().unwrap_err().is_cancelled());
+        assert!(parent.join().unwrap_err().is_given_up());
         // Others use stacks meanwhile, but not that one.
         (0..50).for_each(|_| {
             sched::spawn(|| std::hint::black_box([0_u8; 4_096])).join().map(drop).unwrap();
         });
-        while sched::stats().fibers_now > 2 {
+        while sched::stats().fibers_now > 1 {
             sched::yield_now();
         }
         assert_eq!(read.get(), 7_000);
@@ -111,18 +105,20 @@ fn the_report_names_the_fiber() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
-        if let Report::GivenUp(fiber) = report {
+        if let Report::GivenUp(fiber, GivenUp::Swallows) = report {
             told.lock().unwrap().push((fiber.name.clone(), fiber.is_cancelled, report.to_string()));
         }
     });
-    sched::run_with(Config { reporter, ..Config::default() }, || {
-        let fiber = sched::Builder::new().name("stubborn").spawn(swallow_for_ever).unwrap();
+    let root = || {
+        let stubborn = || -> () { swallow_for_ever() };
+        let fiber = sched::Builder::new().name("stubborn").spawn(stubborn).unwrap();
         sched::yield_now();
         fiber.cancel();
         let caught = catch_unwind(AssertUnwindSafe(|| fiber.join()));
-        assert!(caught.unwrap().unwrap_err().is_cancelled());
-    })
-    .unwrap();
+        assert!(caught.unwrap().unwrap_err().is_given_up());
+    };
+    unless_it_hangs(move || sched::run_with(Config { reporter, ..Config::default() }, root))
+        .unwrap();
     let reports = reports.lock().unwrap();
     let [(name, is_cancelled, text)] = &**reports else { panic!("one report, not {reports:?}") };
     assert_eq!((name.as_deref(), is_cancelled), (Some("stubborn"), &true));

@@ -4,11 +4,10 @@ mod common;
 
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
-use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{run, turns};
+use common::{on_a_shard, run, swallow_for_ever, turns};
 use straightline_sched::{self as sched, Interest, Source, Stats};
 
 fn add_up() -> Stats {
@@ -21,18 +20,14 @@ fn add_up() -> Stats {
 
 #[test]
 fn however_fibers_end() {
-    run(|| {
+    on_a_shard(|| {
         let before = add_up();
         let own_ends: [fn(); 3] = [|| (), || panic!("broken"), || turns(3)];
         let ended: Vec<_> = own_ends.into_iter().map(sched::spawn).collect();
         let cancelled = sched::spawn(sched::park);
         let never_begun = sched::spawn(|| ());
         never_begun.cancel();
-        let given_up = sched::spawn(|| {
-            loop {
-                let _ = catch_unwind(sched::park);
-            }
-        });
+        let given_up = sched::spawn(|| swallow_for_ever());
         assert_eq!(add_up().spawned, before.spawned + 6);
         turns(2);
         cancelled.cancel();

@@ -266,7 +266,7 @@ fn an_outer_end_that_is_swallowed_is_counted_through_inner_holds() {
                     }
                 });
             });
-            tell.send(fiber.join().is_err_and(|error| error.is_cancelled()))
+            tell.send(fiber.join().is_err_and(|error| error.is_given_up()))
         })
     });
     let is_given_up = told.recv_timeout(Duration::from_secs(60));

@@ -17,9 +17,11 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::OnDrop;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
 use straightline_sched::{
     self as sched, Config, Handle, Interest, JoinHandle, Report, Reporter, Source, fiber_local,
 };
@@ -34,14 +36,27 @@ struct World {
     over: Cell<bool>,
     /// Fibers that have begun and whose destructors have not run, those of `stubborn` excepted.
     alive: Cell<u64>,
-    /// Fibers that began to swallow whatever is raised.
+    /// Fibers that began to swallow whatever is raised, and those that are to be given up with them.
     stubborn: Cell<u64>,
+    /// How many of these have this world to themselves.
+    owners: Cell<u64>,
+    /// Threads that read what such a fiber has lent to them, when they are told to.
+    readers: RefCell<Vec<Asker>>,
+    /// Coroutines that the scheduler knows nothing of, and how many of them are suspended in the
+    /// middle of an unwind.
+    foreigners: RefCell<Vec<Foreign>>,
+    unwinding: Cell<u64>,
     /// For whoever likes to cancel or join.
     handles: RefCell<Vec<JoinHandle<()>>>,
     inspected: Cell<u64>,
 }
 
 type Shared = Rc<World>;
+
+type Foreign = Coroutine<(), (), ()>;
+
+/// Tells a thread to read, and gets what it has read; with what that should be.
+type Asker = (String, Sender<()>, Receiver<String>);
 
 fiber_local! {
     /// How often the fiber has swallowed an unwind: it stops before that is too often.
@@ -67,23 +82,43 @@ fn nothing_is_left() {
     let reports = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
-        if let Report::GivenUp(_) = report {
+        if let Report::GivenUp(..) = report {
             told.fetch_add(1, Ordering::Relaxed);
         }
     });
     let config = Config { reporter, ..Config::default() };
-    let stubborn = sched::run_with(config, move || torture(seed, Duration::from_secs(seconds)));
-    assert_eq!(stubborn.expect("a shard can be made"), reports.load(Ordering::Relaxed));
+    let (tell, told) = channel();
+    // The thread does not end, since fibers are given up on it.
+    std::thread::spawn(move || {
+        let time = Duration::from_secs(seconds);
+        let torture = || sched::run_with(config, move || torture(seed, time));
+        tell.send(catch_unwind(AssertUnwindSafe(torture)))
+    });
+    let (stubborn, readers) = match told.recv().expect("an end, whatever it is") {
+        Ok(ended) => ended.expect("a shard can be made"),
+        Err(payload) => resume_unwind(payload),
+    };
+    assert_eq!(stubborn, reports.load(Ordering::Relaxed));
     assert_eq!(descriptors(), before, "descriptors are left");
+    println!("{} threads read what was lent to them", readers.len());
+    for (expected, begin, text) in readers {
+        begin.send(()).expect("the thread waits for this");
+        assert_eq!(text.recv().expect("the thread reads"), expected);
+    }
 }
 
-/// Runs for that long, and checks that nothing is left; returns how many fibers were given up.
-fn torture(seed: u64, time: Duration) -> u64 {
+/// Runs for that long, and checks that nothing is left; returns how many fibers were given up, and
+/// the threads that still have something of theirs.
+fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
     let world = Rc::new(World {
         random: Cell::new(seed),
         over: Cell::new(false),
         alive: Cell::new(0),
         stubborn: Cell::new(0),
+        owners: Cell::new(0),
+        readers: RefCell::default(),
+        foreigners: RefCell::default(),
+        unwinding: Cell::new(0),
         handles: RefCell::default(),
         inspected: Cell::new(0),
     });
@@ -106,11 +141,16 @@ fn torture(seed: u64, time: Duration) -> u64 {
     // Without a fiber's wait: the thread only sends.
     sender.join().expect("it does not panic");
     end(&world);
-    world.stubborn.get()
+    (world.stubborn.get(), world.readers.take())
 }
 
 /// Waits for the fibers; the patient ones are cancelled.
 fn end(world: &Shared) {
+    // Each of them ends when it is dropped, in the middle of whatever it is at.
+    while let Some(foreign) = world.foreigner() {
+        drop(foreign);
+    }
+    assert_eq!(world.unwinding.get(), 0);
     let mut turns = 0_u64;
     while sched::stats().fibers_now > 1 {
         world.handles.take().into_iter().for_each(|fiber| fiber.cancel());
@@ -128,7 +168,8 @@ fn end(world: &Shared) {
     assert_eq!(stats.spawned, stats.ended + 1);
     assert_eq!(stats.given_up, world.stubborn.get());
     assert_eq!((stats.alarms_now, stats.sources_now, stats.ready_now), (0, 0, 0));
-    assert_eq!(Rc::strong_count(world), 1 + usize::try_from(stats.given_up).expect("few"));
+    assert!(world.foreigners.borrow().is_empty());
+    assert_eq!(Rc::strong_count(world), 1 + usize::try_from(world.owners.get()).expect("few"));
 }
 
 /// Starts some fiber or other that nobody needs to wait for.
@@ -138,6 +179,7 @@ fn start(world: &Shared) {
         0..=3 => episodes(own),
         // Their stacks are lost, so there are not many.
         4 if world.stubborn.get() < STUBBORN_MAX => sched::spawn(move || stubborn(own, depth)),
+        5 if world.stubborn.get() < STUBBORN_MAX => sched::spawn(move || doomed(own)),
         _ => sched::spawn(move || live(&own, depth)),
     };
     if world.below(2) == 0 {
@@ -158,8 +200,10 @@ fn guard(world: &Shared) -> OnDrop<impl FnMut() + use<>> {
     let world = Rc::clone(world);
     OnDrop(move || {
         world.alive.set(world.alive.get() - 1);
-        // Destructors may make calls that wait, and so raise if the fiber does not unwind yet.
+        // Destructors may make calls that wait, and so raise if the fiber does not unwind yet. Not
+        // while nobody can tell: see `foreign`.
         match world.below(8) {
+            _ if world.unwinding.get() > 0 => {}
             1 => sched::sleep(Duration::from_micros(world.below(500))),
             2 if world.alive.get() < ALIVE_MAX => drop(sched::spawn(|| ()).join()),
             3 => TRACE.with(|trace| trace.borrow_mut().push(1)),
@@ -171,7 +215,7 @@ fn guard(world: &Shared) -> OnDrop<impl FnMut() + use<>> {
 fn act(world: &Shared, depth: u32) {
     let some_time = Duration::from_micros(world.below(2_000));
     let is_full = world.alive.get() > ALIVE_MAX;
-    match world.below(if world.over.get() || is_full { 6 } else { 22 }) {
+    match world.below(if world.over.get() || is_full { 6 } else { 24 }) {
         1 => sched::sleep(some_time),
         2 => sched::park_timeout(some_time),
         3 => (0..world.below(300)).for_each(|_| sched::checkpoint()),
@@ -183,12 +227,14 @@ fn act(world: &Shared, depth: u32) {
         9 if world.below(3) == 0 => panic_any(Wanted),
         10 => drop(sched::deadline(some_time, || act(world, depth))),
         11 => drop(sched::deadline(some_time, || live(world, depth))),
-        12 => sched::uncancellable(|| act(world, depth)),
+        12 => uncancellable(world.below(40), &|| act(world, depth)),
         13 => swallow(|| act(world, depth)),
         14 if world.below(8) == 0 => inspect(world),
         15 | 16 => talk(world, some_time),
         17 => hook(world, depth),
         18 if depth < DEPTH_MAX => try_scope(world, depth),
+        22 => foreign(world, depth),
+        23 => unwinding(world),
         19.. if depth < DEPTH_MAX => scope(world, depth),
         _ => sched::yield_now(),
     }
@@ -209,13 +255,6 @@ fn scope(world: &Shared, depth: u32) {
                     1 => drop(child.join()),
                     _ => {}
                 }
-            }
-            // A parent of stubborn fibers has to wait for them to be given up.
-            if world.below(60) == 0 && world.stubborn.get() < STUBBORN_MAX {
-                let own = Rc::clone(world);
-                s.spawn(move || stubborn(own, depth + 1));
-                sched::yield_now();
-                s.cancel();
             }
             live(world, depth + 1);
             if world.below(4) == 0 {
@@ -273,6 +312,7 @@ fn swallow(act: impl FnOnce()) {
 #[allow(clippy::needless_pass_by_value)] // held for ever: the count of the owners tells
 fn stubborn(world: Shared, depth: u32) {
     world.stubborn.set(world.stubborn.get() + 1);
+    world.owners.set(world.owners.get() + 1);
     sched::scope(|s| {
         s.spawn(|| live(&world, depth + 1));
         loop {
@@ -289,6 +329,109 @@ fn stubborn_for_ever() {
     loop {
         let _ = catch_unwind(sched::park);
     }
+}
+
+/// Has fibers in scopes in each other, the innermost of which is stubborn and lends what it borrows
+/// from the outermost to a thread. So all of them are given up, and that thread reads on. Unless
+/// they are cancelled before that one begins.
+#[allow(clippy::needless_pass_by_value)] // held for ever
+fn doomed(world: Shared) {
+    let _left = left(&world.owners);
+    let text = format!("what was lent, {}", world.below(u64::MAX));
+    nest(&world, world.below(4), &text);
+}
+
+/// Counts the caller as one that is given up, but for one that comes to its end.
+fn left(count: &Cell<u64>) -> OnDrop<impl FnMut()> {
+    count.set(count.get() + 1);
+    OnDrop(|| count.set(count.get() - 1))
+}
+
+fn nest(world: &Shared, depth: u64, text: &str) {
+    let _left = left(&world.stubborn);
+    sched::scope(|s| {
+        let own = Rc::clone(world);
+        s.spawn(move || live(&own, DEPTH_MAX - 1));
+        if depth > 0 {
+            s.spawn(|| nest(world, depth - 1, text));
+            return live(world, DEPTH_MAX - 1);
+        }
+        let ((begin, begins), (read, is_read)) = (channel(), channel());
+        world.readers.borrow_mut().push((text.to_owned(), begin, is_read));
+        std::thread::scope(|threads| {
+            threads.spawn(move || {
+                // Not told to, if the test has failed.
+                if begins.recv().is_ok() {
+                    read.send(text.to_owned()).expect("the test listens");
+                }
+            });
+            let _ = sched::deadline(Duration::from_millis(1), stubborn_for_ever);
+        });
+    });
+}
+
+/// In that many sections in each other.
+fn uncancellable(depth: u64, act: &dyn Fn()) {
+    match depth {
+        0 => act(),
+        _ => sched::uncancellable(|| uncancellable(depth - 1, act)),
+    }
+}
+
+/// A coroutine in this fiber, which may go on in another one, or end in the middle of its work.
+fn foreign(world: &Shared, depth: u32) {
+    let own = Rc::clone(world);
+    let mut foreign = world.foreigner().unwrap_or_else(|| {
+        Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
+            let _guard = guard(&own);
+            for _ in 0..own.below(6) {
+                act(&own, depth);
+                yielder.suspend(());
+            }
+        })
+    });
+    for _ in 0..world.below(4) {
+        if matches!(foreign.resume(()), CoroutineResult::Return(())) {
+            return;
+        }
+    }
+    if world.below(2) == 0 && !world.over.get() {
+        world.foreigners.borrow_mut().push(foreign);
+    }
+}
+
+/// Suspends a coroutine in the middle of an unwind, so that all others seem to unwind meanwhile.
+fn unwinding(world: &Shared) {
+    let own = Rc::clone(world);
+    let mut foreign: Foreign = Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            own.unwinding.set(own.unwinding.get() + 1);
+            let _suspends = OnDrop(|| {
+                yielder.suspend(());
+                own.unwinding.set(own.unwinding.get() - 1);
+            });
+            panic_any(Wanted);
+        }));
+        assert!(caught.is_err());
+    });
+    foreign.resume(());
+    // It ends by being resumed: to end it while it unwinds would end the process.
+    let _resumes = OnDrop(|| {
+        let _ = foreign.resume(());
+    });
+    let lent = Cell::new(0);
+    let scope = || {
+        sched::scope(|s| {
+            s.spawn(|| {
+                lent.set(lent.get() + 1);
+                let _over = OnDrop(|| lent.set(lent.get() - 1));
+                (0..world.below(4)).for_each(|_| sched::yield_now());
+            });
+            sched::yield_now();
+        });
+    };
+    let _ = catch_unwind(AssertUnwindSafe(scope));
+    assert_eq!(lent.get(), 0, "a scope has ended before its fibers");
 }
 
 fn episodes(world: Shared) -> JoinHandle<()> {
@@ -393,6 +536,10 @@ impl World {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % limit.max(1)
+    }
+
+    fn foreigner(&self) -> Option<Foreign> {
+        self.foreigners.borrow_mut().pop()
     }
 
     fn one_handle(&self) -> Option<JoinHandle<()>> {

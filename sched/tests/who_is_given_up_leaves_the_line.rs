@@ -297,8 +297,8 @@ fn a_plain_thread_behind_it_gets_its_turn() {
         tell.send(()).unwrap();
         its_end.end();
         other_end.end();
-        assert!(first.join().unwrap_err().is_cancelled());
-        assert!(second.join().unwrap_err().is_cancelled());
+        assert!(first.join().unwrap_err().is_given_up());
+        assert!(second.join().unwrap_err().is_given_up());
         semaphore.add_permits(1);
         drop(held);
     });
@@ -318,7 +318,7 @@ fn what_it_holds_stays_held_under_its_name() {
             }
         });
         its_end.end();
-        assert!(holder.join().unwrap_err().is_cancelled());
+        assert!(holder.join().unwrap_err().is_given_up());
         assert!(mutex.try_lock().is_none());
         let waiter = behind(move || drop(mutex.lock()));
         let states: Vec<_> = sched::inspect().into_iter().map(|fiber| fiber.state).collect();

@@ -363,14 +363,11 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the output can be relied on, once the handler's fibers are all over: not if one of
-    /// them was given up while it wrote.
-    #[inline]
-    pub(crate) fn check_output(&self) -> io::Result<()> {
-        if !self.is_being_written.get() {
-            return Ok(());
-        }
-        Err(io::Error::other("a fiber was given up in the middle of a response"))
+    /// The connection's fiber was given up: its client is not to wait for it.
+    pub(crate) fn lose(&self) {
+        self.unwatch();
+        self.end_request(false);
+        self.transport.reset();
     }
 
     /// Waits until no other fiber writes.

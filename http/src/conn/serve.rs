@@ -237,7 +237,6 @@ impl Connection {
         let (lease, timeout) = (&self.link.lease, self.link.handler_timeout.get());
         let outcome = catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || service(request))));
         drop(flush);
-        self.link.check_output()?;
         let response = match outcome {
             Ok(Ok(response)) => response,
             Ok(Err(DeadlineExceeded)) => self.expired()?,

@@ -104,7 +104,6 @@ impl Connection {
         let (lease, timeout) = (&self.link.lease, self.link.handler_time());
         let written =
             catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
-        self.link.check_output()?;
         let failure = match written {
             Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
             Ok(Ok(Err(error))) => Some(Failure::Error(error)),

@@ -32,6 +32,9 @@ pub(crate) trait Transport: 'static {
     /// Has the close look like an accident to the peer, where there is a way; what was written and
     /// not yet sent is given up.
     fn reset_on_close(&self);
+    /// Has the connection end at once, like an accident where there is a way, though its descriptor
+    /// stays open.
+    fn reset(&self);
     /// Tells the peer that nothing more will be written.
     fn shutdown_write(&self) -> io::Result<()>;
     /// Lets others shut it down.
@@ -39,7 +42,7 @@ pub(crate) trait Transport: 'static {
 }
 
 macro_rules! transport {
-    ($stream:ty, $reset_on_close:expr) => {
+    ($stream:ty, $reset_on_close:expr, $reset:expr) => {
         impl Transport for $stream {
             fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.try_read(buffer)
@@ -77,6 +80,11 @@ macro_rules! transport {
                 $reset_on_close(self);
             }
 
+            fn reset(&self) {
+                // If that fails the peer is gone already.
+                let _ = $reset(self);
+            }
+
             fn shutdown_write(&self) -> io::Result<()> {
                 self.shutdown(Shutdown::Write)
             }
@@ -88,8 +96,12 @@ macro_rules! transport {
     };
 }
 
-transport!(TcpStream, |stream: &TcpStream| {
-    // If that fails the peer is gone already.
-    let _ = stream.set_zero_linger();
-});
-transport!(UnixStream, |_: &UnixStream| {});
+transport!(
+    TcpStream,
+    |stream: &TcpStream| {
+        // If that fails the peer is gone already.
+        let _ = stream.set_zero_linger();
+    },
+    TcpStream::reset
+);
+transport!(UnixStream, |_: &UnixStream| {}, |stream: &UnixStream| stream.shutdown(Shutdown::Both));

@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slotmap::{SlotMap, new_key_type};
-use straightline_sched::{self as sched, Fiber, JoinHandle, ShardHandle, sim};
+use straightline_sched::{self as sched, Fiber, FiberInfo, JoinHandle, ShardHandle, sim};
 
 use super::accept::accept_loop;
 use super::access_log::AccessLog;
@@ -112,6 +112,10 @@ pub(super) fn start(
 
 fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
     let state = Rc::new(ShardState::new(shared, slot));
+    HERE.with_borrow_mut(|here| {
+        here.retain(|state| state.strong_count() > 0);
+        here.push(Rc::downgrade(&state));
+    });
     slot.runs();
     let sweeps = Sweeps::of(state.timeouts.head, state.timeouts.idle);
     let swept = Rc::clone(&state);
@@ -218,6 +222,19 @@ fn end_idle_protocols(state: &ShardState) {
 /// How long a drain waits for an upgraded connection that does nothing and has not asked to hear of
 /// drains. Arbitrary: a slow round trip or two, as an answer may be under way.
 const PROTOCOL_IDLE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// The shards of this thread: one, or those of a simulation.
+    static HERE: RefCell<Vec<Weak<ShardState>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A fiber of that slot's shard, on whose thread this is called, was given up.
+pub(super) fn note_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
+    let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
+    if let Some(state) = states.iter().find(|state| Arc::ptr_eq(&state.counters.0, slot)) {
+        state.lose(fiber);
+    }
+}
 
 /// Waits as long as `goes_on`, but no longer than `time`.
 fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
@@ -418,6 +435,40 @@ impl ShardState {
         }
     }
 
+    /// Ends the connection of a fiber that was given up, if it had one: all of that is the fiber's,
+    /// which does nothing any more.
+    fn lose(&self, fiber: &FiberInfo) {
+        let connections = self.connections.borrow();
+        let is_its = |entry: &Entry| entry.fiber.as_ref().is_some_and(|of| of.number() == fiber.id);
+        let lost = connections.iter().find(|(_, entry)| is_its(entry));
+        let Some((key, link)) = lost.map(|(key, entry)| (key, Rc::clone(&entry.link))) else {
+            return;
+        };
+        drop(connections);
+        link.lose();
+        self.counters.aborted.bump();
+        self.counters.closed.bump();
+        self.leave(key, &link);
+        let error = io::Error::other("the connection's fiber was given up");
+        self.tell(&Event::ConnectionFailed { peer: &link.peer, error: &error });
+        self.tell(&Event::ConnectionClosed { peer: &link.peer });
+    }
+
+    /// The connection is over.
+    fn leave(&self, key: ConnectionKey, link: &Link) {
+        if self.capacity.connections_per_peer != usize::MAX {
+            self.shared.peers.leave(&link.peer, self.counters.0.index);
+        }
+        self.shared.note_crowd();
+        // Dropped when the table is not borrowed any more.
+        let _entry = self.connections.borrow_mut().remove(key);
+        self.leaves.set(self.leaves.get() + 1);
+        self.waiting_acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());
+        if self.connections.borrow().is_empty() && self.draining.get() {
+            self.root.unpark();
+        }
+    }
+
     pub(super) fn leaves(&self) -> u64 {
         self.leaves.get()
     }
@@ -439,18 +490,7 @@ impl Registered {
 
     /// The connection is over.
     pub(crate) fn leave(&self, link: &Link) {
-        let state = &link.shard;
-        if state.capacity.connections_per_peer != usize::MAX {
-            state.shared.peers.leave(&link.peer, state.counters.0.index);
-        }
-        state.shared.note_crowd();
-        // Dropped when the table is not borrowed any more.
-        let _entry = state.connections.borrow_mut().remove(self.0);
-        state.leaves.set(state.leaves.get() + 1);
-        state.waiting_acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());
-        if state.connections.borrow().is_empty() && state.draining.get() {
-            state.root.unpark();
-        }
+        link.shard.leave(self.0, link);
     }
 }
 

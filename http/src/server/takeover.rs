@@ -12,7 +12,8 @@
 //! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
 //! can undo that, so the server ends with an error, or the process at once.
 //!
-//! All this runs on the thread that watches the shards.
+//! All this runs on the thread that watches the shards. What is told of a fiber that was given up
+//! is told on its own shard's.
 
 use std::io::{self, Write};
 use std::process;
@@ -25,6 +26,7 @@ use super::builder::AllStuck;
 use super::events::Event;
 use super::lending::{helper, settle, start_spare};
 use super::running::News;
+use super::shard;
 use super::shared::{Phase, Shared};
 use super::slot::Slot;
 
@@ -40,13 +42,16 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
             slot.is_busy.store(is_busy, Ordering::SeqCst);
             return settle(&shared);
         }
-        if let Report::GivenUp(_) = report {
+        if let Report::GivenUp(..) = report {
             shared.given_up.fetch_add(1, Ordering::Relaxed);
         }
         let is_stuck = matches!(report, Report::Stuck(_));
         // Clients first: to tell where a thread stands takes a second where symbols are many.
         let replaced = is_stuck.then(|| replace(&shared, &slot));
         shared.config.tell(&Event::FiberReported { report });
+        if let Report::GivenUp(fiber, _) = report {
+            shard::note_given_up(&slot, fiber);
+        }
         let Some((replacement, disconnected)) = replaced else { return };
         let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
         shared.config.tell(&event);

@@ -108,6 +108,10 @@ impl Handle {
         })?
     }
 
+    pub(crate) fn reset(&self) -> io::Result<()> {
+        self.with(State::reset_tcp)?
+    }
+
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         self.with(|state, key| state.tcp_mut(key).zero_linger = true)
     }

@@ -256,6 +256,19 @@ impl State {
         }
     }
 
+    /// Resets the peer; the program keeps its end, which is of no use any more.
+    pub(super) fn reset_tcp(&mut self, key: SocketKey) -> io::Result<()> {
+        let tcp = self.tcp(key);
+        if tcp.phase != Phase::Open {
+            return Err(Errno::NOTCONN.into());
+        }
+        let (local, remote, last_arrival) = (tcp.local, tcp.remote, tcp.last_arrival);
+        self.note(key, || "sends RST".to_owned());
+        self.send_reset(local, remote, last_arrival);
+        self.fail(key, Errno::CONNRESET);
+        Ok(())
+    }
+
     /// Resets the peer, and forgets the connection.
     pub(super) fn abort(&mut self, key: SocketKey) {
         let tcp = self.tcp(key);

@@ -108,7 +108,7 @@ impl Shard {
     #[cold]
     fn give_way(&self) {
         if let Some(fiber) = self.try_current()
-            && !std::thread::panicking()
+            && !fiber.unwinds()
         {
             self.wake(Rc::clone(&fiber));
             // It is an error in a fiber that swallowed its unwinds: it goes on without waiting.

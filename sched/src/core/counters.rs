@@ -73,7 +73,7 @@ counters! {
     spawned,
     /// Fibers that ended, in whatever way.
     ended,
-    /// Fibers that were given up because they swallowed their cancels; their stacks are lost.
+    /// Fibers that were given up, see [`GivenUp`](crate::GivenUp); their stacks are lost.
     given_up,
     /// Refusals for want of a stack, fibers that wait for one included.
     stacks_refused,

@@ -11,13 +11,15 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use super::local;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame, Term, Tick};
+use crate::fiber::{Deadline, FiberCell, Frame, Term, Tick, tell_running};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +65,52 @@ pub struct DeadlineExceeded;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
-    local::with(|shard| {
+    let (fiber, outer, frame) = local::with(|shard| {
+        let (fiber, outer) = (shard.current(), shard.current().deadline.get());
         // Read anew: the turn's reading may be older than the work that this fiber did before.
-        shard.with_deadline(shard.after(duration), body)
-    })
+        let at = shard.after(duration);
+        let frame = (at < outer.at).then(|| shard.next_frame());
+        if let Some(frame) = frame {
+            shard.set_deadline(&fiber, Deadline::new(at, frame));
+        }
+        (fiber, outer, frame)
+    });
+    let Some(frame) = frame else { return Ok(body()) };
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    restore(&fiber, outer);
+    settle(outcome, frame)
+}
+
+/// Takes a fiber's own unwind for what it is, behind the catch of the call that it names.
+pub(super) fn settle<T>(outcome: thread::Result<T>, frame: Frame) -> Result<T, DeadlineExceeded> {
+    match outcome {
+        Ok(value) => Ok(value),
+        Err(payload) if unwind::reason(&*payload) == Some(Reason::Expired(frame)) => {
+            local::try_with(|shard| shard.counters.deadlines_exceeded.add(1));
+            Err(DeadlineExceeded)
+        }
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// Gives a fiber back the deadline that it had before the caller's code ran.
+fn restore(fiber: &FiberCell, outer: Deadline) {
+    fiber.deadline.set(outer);
+    renew(fiber);
+}
+
+/// Works out when the fiber ends, and has it woken in time.
+///
+/// It is called behind other people's code, which a coroutine of another library may have carried
+/// to another fiber, or beyond the end of the shard. So no reference to a shard is held over such
+/// code, here and elsewhere; and only the running fiber is known to be of the thread's shard.
+pub(super) fn renew(fiber: &FiberCell) {
+    let end = fiber.renew_end();
+    local::try_with(|shard| {
+        if tell_running(|it| ptr::eq(it, fiber)) == Some(true) {
+            shard.set_alarm(fiber, end);
+        }
+    });
 }
 
 /// How much time the nearest deadline leaves; zero when it has passed, `None` without one.
@@ -100,7 +144,8 @@ pub fn remaining() -> Option<Duration> {
 /// be done whole once it has begun, such as a commit.
 ///
 /// Deadlines set inside of `body` hold as ever; give the waits in there one, because the end of a
-/// shard also waits for the section (for ten seconds, then the fiber is given up).
+/// shard also waits for the section (for ten seconds, then the fiber is
+/// [given up](crate::JoinError::is_given_up)).
 ///
 /// # Blocking
 ///
@@ -134,65 +179,37 @@ pub fn remaining() -> Option<Duration> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
-    local::with(|shard| {
-        let fiber = shard.current();
-        let _masked = Masked::enter(shard, fiber);
-        body()
-    })
+    let _masked = Masked::enter(local::with(Shard::current));
+    body()
 }
 
 /// A fiber that is neither cancelled nor past an outer deadline until this is dropped.
-pub(super) struct Masked<'s> {
-    shard: &'s Shard,
+struct Masked {
     fiber: Rc<FiberCell>,
     outer: (Deadline, Option<Rc<Term>>),
 }
 
-impl<'s> Masked<'s> {
-    pub(super) fn enter(shard: &'s Shard, fiber: Rc<FiberCell>) -> Self {
+impl Masked {
+    fn enter(fiber: Rc<FiberCell>) -> Self {
         fiber.masked.set(fiber.masked.get() + 1);
         let outer = (fiber.deadline.replace(Deadline::NONE), fiber.term.take());
         fiber.ends_at.set(Tick::NEVER);
-        Self { shard, fiber, outer }
+        Self { fiber, outer }
     }
 }
 
-impl Drop for Masked<'_> {
+impl Drop for Masked {
     fn drop(&mut self) {
         self.fiber.masked.set(self.fiber.masked.get() - 1);
         let (deadline, term) = (self.outer.0, self.outer.1.take());
         self.fiber.term.replace(term);
-        self.shard.set_deadline(&self.fiber, deadline);
+        restore(&self.fiber, deadline);
     }
 }
 
 impl Shard {
-    pub(super) fn with_deadline<T>(
-        &self,
-        at: Tick,
-        body: impl FnOnce() -> T,
-    ) -> Result<T, DeadlineExceeded> {
-        let fiber = self.current();
-        let outer = fiber.deadline.get();
-        if outer.at <= at {
-            return Ok(body());
-        }
-        let frame = self.next_frame();
-        self.set_deadline(&fiber, Deadline::new(at, frame));
-        let outcome = catch_unwind(AssertUnwindSafe(body));
-        self.set_deadline(&fiber, outer);
-        match outcome {
-            Ok(value) => Ok(value),
-            Err(payload) if unwind::reason(&*payload) == Some(Reason::Expired(frame)) => {
-                self.counters.deadlines_exceeded.add(1);
-                Err(DeadlineExceeded)
-            }
-            Err(payload) => resume_unwind(payload),
-        }
-    }
-
     /// Replaces the fiber's deadline, and has it woken in time.
-    pub(super) fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
+    fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
         fiber.deadline.set(deadline);
         self.set_alarm(fiber, fiber.renew_end());
     }

@@ -79,7 +79,7 @@ impl Shard {
     /// The message of the panic, if it is certain that the end of `target` never comes for `me`.
     pub(super) fn endless_join(&self, me: &FiberCell, target: FiberKey) -> Option<String> {
         let circle = self.circle(me, target)?;
-        if !circle.iter().all(|fiber| Self::is_bound(me, fiber)) || std::thread::panicking() {
+        if !circle.iter().all(|fiber| Self::is_bound(me, fiber)) || me.unwinds() {
             self.note_closed(me);
             return None;
         }
@@ -169,7 +169,7 @@ impl Shard {
     fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
         let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
         joins
-            && fiber.birth.family.is_none()
+            && fiber.family.borrow().is_none()
             && !fiber.cancelled.get()
             && fiber.ends_at.get() == Tick::NEVER
     }

@@ -4,11 +4,12 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::inspect::{FiberInfo, Label};
+use super::inspect::{FiberInfo, FiberState, Label};
 use super::local;
+use super::remains;
 use super::report::Report;
 use super::shard::Shard;
-use crate::fiber::{Body, FiberCell, Tick, Wait, while_running};
+use crate::fiber::{Body, FiberCell, GivenUp, Tick, Wait, while_running};
 
 impl Shard {
     /// Ends every fiber that is left: each is cancelled, and has the time of [`END_GRACE`] to leave
@@ -62,55 +63,67 @@ impl Shard {
         true
     }
 
-    /// The running fiber swallowed one unwind after the other, and will never run again. What its
-    /// scopes' fibers borrow from it stays where it is; they are cancelled.
-    pub(super) fn before_give_up(&self, fiber: &FiberCell) {
-        self.counters.given_up.add(1);
-        self.report(&Report::GivenUp(FiberInfo::of(self, fiber)));
+    /// Files a fiber that neither ends nor ever runs again. Its scopes' fibers are cancelled; what
+    /// they borrow from it stays where it is. Its own scope never ends, see `scope`.
+    ///
+    /// Not called on a fiber: whatever the reporter is, it has the thread's stack, and cannot wait.
+    pub(super) fn give_up(&self, fiber: &Rc<FiberCell>, why: GivenUp) {
+        let mut told = FiberInfo::of(self, fiber);
+        if told.state == FiberState::Ready {
+            told.state = FiberState::Running; // until just now
+        }
+        fiber.given_up.set(true);
+        Self::leave_line(fiber);
         self.given_up.borrow_mut().insert(fiber.key, Label(fiber).to_string());
-        for child in self.fibers.borrow().values() {
-            if let Some(family) = &child.birth.family
-                && std::ptr::eq(Rc::as_ptr(&family.parent), fiber)
-            {
+        self.counters.given_up.add(1);
+        let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
+        for child in left {
+            let family = child.family.borrow().clone();
+            if let Some(family) = family.filter(|family| Rc::ptr_eq(&family.parent, fiber)) {
                 family.cancelled.set(true);
-                self.cancel(child);
+                self.cancel(&child);
             }
         }
+        self.finish(fiber);
+        self.report(&Report::GivenUp(told, why));
     }
 
     /// Whether the fiber belongs to a scope in an `uncancellable` section: it ends with that, which
     /// needs it until then.
     pub(super) fn is_sheltered(fiber: &FiberCell) -> bool {
-        let mut child = fiber;
-        while let Some(family) = &child.birth.family {
-            if family.parent.masked.get() > 0 {
+        let mut family = fiber.family.borrow().clone();
+        while let Some(next) = family {
+            if next.parent.masked.get() > 0 {
                 return true;
             }
-            child = &family.parent;
+            let above = next.parent.family.borrow().clone();
+            family = above;
         }
         false
     }
 
     /// Takes back the place of a fiber that will never run again: what it was called for, or would
-    /// be, goes on to the next. It has to be the running one.
-    pub(super) fn leave_line(fiber: &FiberCell) {
+    /// be, goes on to the next. It counts as the running one meanwhile, though nothing of it runs:
+    /// so this calls nothing but `sync`'s own code, which does not wait there.
+    fn leave_line(fiber: &Rc<FiberCell>) {
         if let Wait::Line(line) = fiber.wait.replace(Wait::Nothing) {
-            line.leave();
+            while_running(fiber, || line.leave());
         }
     }
 
     /// Leaves a fiber's frames as they are for ever, and what they point into.
-    pub(super) fn forget_body(body: Body) {
+    pub(super) fn forget_body(&self, body: Body) {
+        self.has_remains.set(true);
         mem::forget(body);
     }
 
     fn give_up_all(&self) {
         let left: Vec<_> = self.fibers.borrow().values().cloned().collect();
         for fiber in left {
-            self.before_give_up(&fiber);
-            while_running(&fiber, || Self::leave_line(&fiber));
-            Self::forget_body(fiber.body.replace(Body::OVER));
-            self.finish(&fiber);
+            self.forget_body(fiber.body.replace(Body::OVER));
+            let is_masked = fiber.masked.get() > 0;
+            let why = if is_masked { GivenUp::Uncancellable } else { GivenUp::WithChild };
+            self.give_up(&fiber, why);
         }
     }
 }
@@ -119,13 +132,18 @@ impl Drop for Shard {
     /// Only if the shard itself panicked are there fibers left. Their frames may borrow from each
     /// other, so they are not unwound in whatever order, but left as they are.
     fn drop(&mut self) {
-        let left: Vec<_> = self.fibers.borrow_mut().drain().map(|(_, fiber)| fiber).collect();
-        for fiber in left {
+        let left = mem::take(&mut *self.fibers.borrow_mut());
+        for (_, fiber) in left {
             let _entered = (!local::is_on_a_shard()).then(|| local::enter(self));
-            while_running(&fiber, || Self::leave_line(&fiber));
-            if let Ok(mut body) = fiber.body.try_borrow_mut() {
-                Self::forget_body(mem::replace(&mut *body, Body::OVER));
+            Self::leave_line(&fiber);
+            match fiber.body.try_borrow_mut() {
+                Ok(mut body) => self.forget_body(mem::replace(&mut *body, Body::OVER)),
+                Err(_) => self.has_remains.set(true),
             }
+            mem::forget(fiber);
+        }
+        if self.has_remains.get() {
+            remains::keep_thread();
         }
     }
 }

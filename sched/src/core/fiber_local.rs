@@ -233,7 +233,7 @@ mod tests {
     use crate::fiber::{Birth, FiberKey, Tick};
 
     fn fiber() -> FiberCell {
-        let birth = Birth { spawned_at: Location::caller(), spawned_in: Tick::NEVER, family: None };
+        let birth = Birth { spawned_at: Location::caller(), spawned_in: Tick::NEVER };
         FiberCell::new(FiberKey::default(), birth, Tick::NEVER)
     }
 

@@ -146,7 +146,7 @@ impl FiberInfo {
         };
         let deadline = fiber.renew_end().ever();
         Self {
-            id: id(fiber.key),
+            id: number(fiber.key),
             name: fiber.name().map(Into::into),
             spawned_at: fiber.birth.spawned_at,
             age: now.saturating_since(fiber.birth.spawned_in),
@@ -250,7 +250,7 @@ pub(super) struct Label<'f>(pub(super) &'f FiberCell);
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let birth = &self.0.birth;
-        write_label(f, self.0.name(), id(self.0.key), birth.spawned_at)
+        write_label(f, self.0.name(), number(self.0.key), birth.spawned_at)
     }
 }
 
@@ -300,7 +300,7 @@ fn write_label(
 /// A fiber's name and number: short, and the same in each simulation of a seed.
 pub(crate) fn label(fiber: &FiberCell) -> String {
     // A place in the table, and how often it was taken (the low bit says that it is).
-    let key = id(fiber.key);
+    let key = number(fiber.key);
     let (place, takings) = (key & u64::from(u32::MAX), key >> 33);
     let name = fiber.name().unwrap_or("fiber");
     if takings == 0 { format!("{name}#{place}") } else { format!("{name}#{place}.{takings}") }
@@ -320,7 +320,7 @@ impl Shard {
     }
 }
 
-fn id(key: FiberKey) -> u64 {
+pub(super) fn number(key: FiberKey) -> u64 {
     key.data().as_ffi()
 }
 

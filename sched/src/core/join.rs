@@ -12,7 +12,7 @@ use super::local;
 use super::park::Fiber;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Birth, Family, FiberCell, FiberKey, Wait};
+use crate::fiber::{Birth, Family, FiberCell, FiberKey, Tick, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
@@ -79,6 +79,7 @@ enum Kind {
     Panic(Mutex<Box<dyn Any + Send>>),
     Cancelled,
     Expired,
+    GivenUp,
     Unwinding,
 }
 
@@ -88,9 +89,9 @@ impl<T> JoinHandle<T> {
     }
 
     /// The handle of a fiber that was cancelled before there was one.
-    pub(super) fn never_begun(shard: &Shard, spawned_at: &'static Location<'static>) -> Self {
-        let birth = Birth { spawned_at, spawned_in: shard.tick.get(), family: None };
-        let fiber = FiberCell::new(FiberKey::default(), birth, shard.tick.get());
+    pub(super) fn never_begun(spawned_at: &'static Location<'static>) -> Self {
+        let birth = Birth { spawned_at, spawned_in: Tick::NEVER };
+        let fiber = FiberCell::new(FiberKey::default(), birth, Tick::NEVER);
         fiber.over.set(true);
         Self::new(Rc::new(Packet::new(None)), Rc::new(fiber))
     }
@@ -108,8 +109,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError`] if the fiber panicked, was cancelled or passed a deadline that it inherited,
-    /// or if the caller is itself unwinding and therefore may not wait.
+    /// [`JoinError`] if the fiber panicked, was cancelled, passed a deadline that it inherited or
+    /// was given up, or if the caller is itself unwinding and therefore may not wait.
     ///
     /// # Panics
     ///
@@ -134,7 +135,8 @@ impl<T> JoinHandle<T> {
             if self.fiber.over.get() {
                 return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
-                    // It never began, or was given up: either way it was cancelled.
+                    None if self.fiber.given_up.get() => Err(JoinError { kind: Kind::GivenUp }),
+                    // It never began.
                     None => Err(JoinError { kind: Kind::Cancelled }),
                 };
             }
@@ -191,8 +193,8 @@ impl<T> JoinHandle<T> {
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
     /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at its
-    /// next yield points; then they fail without waiting, and then it is given up: it never runs
-    /// again, and its stack is lost.
+    /// next yield points; then they fail without waiting, and then it is given up, see
+    /// [`is_given_up`](JoinError::is_given_up).
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -280,6 +282,32 @@ impl JoinError {
         matches!(self.kind, Kind::Expired)
     }
 
+    /// The fiber was given up: it never runs again, and never ends. Its stack is lost, what it owns
+    /// is not dropped, and what it borrows stays borrowed. So a fiber of a [`scope`](crate::scope)
+    /// takes the scope's own fiber with it, as soon as that waits for the scope's end, and a thread
+    /// that has such a fiber does not end, see [`run`](crate::run).
+    ///
+    /// That happens to a fiber that swallows its unwinds, again and again, and to one that is
+    /// [`uncancellable`](crate::uncancellable) for too long at the end of its shard.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let stubborn = sched::spawn(|| loop {
+    ///         let _ = std::panic::catch_unwind(sched::park);
+    ///     });
+    ///     sched::yield_now();
+    ///     stubborn.cancel();
+    ///     let error = stubborn.join().map(|()| "returned").unwrap_err();
+    ///     assert!(error.is_given_up());
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn is_given_up(&self) -> bool {
+        matches!(self.kind, Kind::GivenUp)
+    }
+
     /// The panic's payload, for [`std::panic::resume_unwind`].
     ///
     /// # Errors
@@ -310,6 +338,7 @@ impl fmt::Display for JoinError {
             }
             Kind::Expired => f.write_str("the fiber passed its deadline"),
             Kind::Cancelled => f.write_str("the fiber was cancelled"),
+            Kind::GivenUp => f.write_str("the fiber was given up"),
             Kind::Unwinding => f.write_str("the joining fiber is unwinding and may not wait"),
         }
     }

@@ -8,13 +8,12 @@
 //! told of it: a fiber finds out when it believes that its time is over, see `is_over` in `park`.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::deadline::DeadlineExceeded;
+use super::deadline::{DeadlineExceeded, renew, settle};
 use super::local;
-use crate::fiber::unwind::{self, Reason};
 use crate::fiber::{FiberKey, Term, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
@@ -80,40 +79,30 @@ impl Lease {
         duration: Duration,
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
-        local::with(|shard| {
-            let fiber = shard.current();
-            let (frame, term) = (shard.next_frame(), self.free_term());
-            term.until.set(shard.tick.get().saturating_add(duration));
-            term.frame.set(frame);
-            term.holder.set(fiber.key);
-            let outer = fiber.term.replace(Some(Rc::clone(&term)));
-            // Those of an outer end that is swallowed go on to count.
-            let is_over = |outer: Option<&Rc<Term>>| {
-                outer.is_some_and(|outer| outer.end().0 <= shard.tick.get())
-            };
-            let raises = fiber.term_raises.get();
-            if !is_over(outer.as_ref()) {
-                fiber.term_raises.set(0);
-            }
-            term.outer.replace(outer);
-            shard.set_alarm(&fiber, fiber.renew_end());
-            let outcome = catch_unwind(AssertUnwindSafe(body));
-            let outer = term.outer.take();
-            if !is_over(outer.as_ref()) {
-                fiber.term_raises.set(raises);
-            }
-            fiber.term.replace(outer);
-            self.let_go(&term);
-            shard.set_alarm(&fiber, fiber.renew_end());
-            match outcome {
-                Ok(value) => Ok(value),
-                Err(payload) if unwind::reason(&*payload) == Some(Reason::Expired(frame)) => {
-                    shard.counters.deadlines_exceeded.add(1);
-                    Err(DeadlineExceeded)
-                }
-                Err(payload) => resume_unwind(payload),
-            }
-        })
+        let (fiber, frame, until) = local::with(|shard| {
+            let until = shard.tick.get().saturating_add(duration);
+            (shard.current(), shard.next_frame(), until)
+        });
+        let term = self.free_term();
+        term.until.set(until);
+        term.frame.set(frame);
+        term.holder.set(fiber.key);
+        let outer = fiber.term.replace(Some(Rc::clone(&term)));
+        let raises = fiber.term_raises.get();
+        if !is_over(outer.as_ref()) {
+            fiber.term_raises.set(0);
+        }
+        term.outer.replace(outer);
+        renew(&fiber);
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        let outer = term.outer.take();
+        if !is_over(outer.as_ref()) {
+            fiber.term_raises.set(raises);
+        }
+        fiber.term.replace(outer);
+        self.let_go(&term);
+        renew(&fiber);
+        settle(outcome, frame)
     }
 
     /// Ends the lease: what runs under it unwinds at its next yield point, and at once if it waits.
@@ -193,6 +182,12 @@ impl Lease {
         act(&self.term);
         self.term.further.borrow().iter().for_each(|term| act(term));
     }
+}
+
+/// Whether an outer hold's time is over. The unwinds of one that is swallowed go on to count.
+fn is_over(outer: Option<&Rc<Term>>) -> bool {
+    let now = || local::try_with(|shard| shard.tick.get());
+    outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))
 }
 
 impl fmt::Debug for Lease {

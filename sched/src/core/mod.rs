@@ -3,8 +3,8 @@
 //! `shard` owns everything and turns; the other files are one verb or one thing each:
 //! - waiting: `park` (give the thread back, be woken), `timer` (sleep, and the one alarm of each
 //!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
-//! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end`; `shard_local`
-//!   is what they share;
+//! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end` with
+//!   `remains`; `shard_local` is what they share;
 //! - other threads: `mailbox` (what they may ask for) and its `letterbox`;
 //! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
 //! - `local`: the shard of the running thread.
@@ -27,6 +27,7 @@ mod letterbox;
 mod local;
 mod mailbox;
 mod park;
+mod remains;
 mod report;
 mod scope;
 mod shard;
@@ -53,8 +54,10 @@ pub(crate) use local::{enter, is_on_a_shard, shard_id};
 pub use mailbox::{Handle, SpawnError};
 pub use park::{Fiber, Unwinding, current, park, park_timeout, wake_later, yield_now};
 pub(crate) use park::{
-    current_id, has_hook, is_to_end, try_before_wait, try_current, try_park, try_park_until,
+    current_id, has_hook, is_to_end, is_unwinding, may_block_thread, try_before_wait, try_current,
+    try_park, try_park_until,
 };
+pub(crate) use remains::is_kept as is_thread_kept;
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;

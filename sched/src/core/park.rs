@@ -11,8 +11,7 @@
 //! - a fiber that swallows its unwinds gets them again; after [`RAISES_MAX`] of them its calls fail
 //!   at once without parking, and after [`FAILURES_MAX`] such failures it is given up.
 //!
-//! Because nothing parks while it unwinds, `std::thread::panicking()` at a yield point speaks of
-//! the running fiber alone.
+//! Whether a fiber unwinds is [`FiberCell::unwinds`].
 
 use std::fmt;
 use std::io;
@@ -20,13 +19,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::inspect::label;
+use super::inspect::{label, number};
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
-use crate::fiber::unwind::{self, Reason};
+use crate::fiber::unwind::Reason;
 use crate::fiber::{
-    Deadline, FiberCell, FiberKey, Frame, Suspend, Tick, Wait, running, tell_running,
+    Deadline, FiberCell, FiberKey, Frame, GivenUp, Suspend, Tick, Wait, give_up_running, running,
+    tell_running,
 };
 
 /// A handle to a fiber, for waking it from anywhere.
@@ -80,6 +80,18 @@ impl Fiber {
             // A closed mailbox means that the fiber has ended, which is no error here.
             let _ = self.mailbox.send(Message::Unpark(self.key));
         }
+    }
+
+    /// What [`FiberInfo::id`](crate::FiberInfo::id) says of it. Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| assert_eq!(sched::current().number(), sched::inspect()[0].id))?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn number(&self) -> u64 {
+        number(self.key)
     }
 
     /// Ends the fiber's current wait, or its next one if it has not begun; a [`park`] too, which
@@ -176,6 +188,17 @@ pub(crate) fn is_to_end() -> bool {
         tell_running(is_over) == Some(true)
     })
     .unwrap_or(false)
+}
+
+/// Whether the calling fiber unwinds, or the thread where no fiber runs: it then may not wait.
+pub(crate) fn is_unwinding() -> bool {
+    tell_running(FiberCell::unwinds).unwrap_or_else(std::thread::panicking)
+}
+
+/// Where no fiber runs: whether the thread may wait instead. Not while it unwinds, and not if it is
+/// a shard's, all of whose fibers would wait with it.
+pub(crate) fn may_block_thread() -> bool {
+    !std::thread::panicking() && !local::is_on_a_shard()
 }
 
 /// What tells the calling fiber from all others of the process; `None` where no fiber runs.
@@ -436,7 +459,7 @@ impl Shard {
     /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
     #[inline]
     pub(super) fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
-        if std::thread::panicking() {
+        if fiber.unwinds() {
             return Err(Unwinding);
         }
         if fiber.cancelled.get() && fiber.masked.get() == 0 {
@@ -482,16 +505,12 @@ impl Shard {
                 Reason::Cancelled => "unwinds: cancelled".to_owned(),
                 Reason::Expired(_) => "unwinds: past its deadline".to_owned(),
             });
-            unwind::raise(reason);
+            fiber.raise(reason);
         }
         if raises <= RAISES_MAX + FAILURES_MAX {
             return Err(Unwinding);
         }
-        self.before_give_up(fiber);
-        Self::leave_line(fiber);
-        // SAFETY: the callers of `yield_point` pass the running fiber, so this is its coroutine.
-        unsafe { fiber.switch.suspend(Suspend::Abandoned) };
-        unreachable!("an abandoned fiber was resumed");
+        give_up_running(GivenUp::Swallows)
     }
 }
 

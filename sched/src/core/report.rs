@@ -10,16 +10,15 @@ use super::inspect::FiberInfo;
 use super::mailbox::Message;
 use super::shard::Shard;
 use super::tripwire::ThreadBoundWait;
-use crate::fiber::tell_running;
+use crate::fiber::{GivenUp, tell_running};
 use crate::watch::{Found, Limits, Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
-    /// A fiber swallowed its cancels, or stayed in an `uncancellable` section past the end of its
-    /// shard: it never runs again, and its stack and all that it holds are lost.
-    GivenUp(FiberInfo),
+    /// A fiber never runs again, and its stack and all that it holds are lost; and why.
+    GivenUp(FiberInfo, GivenUp),
     /// The shard has not asked what is new for so long, which is longer than
     /// [`Config::busy_limit`](crate::Config).
     Busy(Duration),
@@ -72,8 +71,9 @@ pub struct Reporter {
 
 impl Reporter {
     /// Has `report` called with each report. It may be called from any thread, also from one that
-    /// watches the shards; it must not wait, because a shard or the watch waits for it. If it
-    /// panics, the panic goes no further.
+    /// watches the shards, and never on a fiber. It must not wait, because a shard or the watch
+    /// waits for it: what waits in this library is an error or a panic there. If it panics, the
+    /// panic goes no further.
     pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         Self { report: Arc::new(report) }
     }
@@ -105,11 +105,7 @@ impl fmt::Debug for Reporter {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::GivenUp(fiber) => write!(
-                f,
-                "{fiber} was given up: it went on after it had been cancelled; pass on what \
-                 `catch_unwind` returns when `is_cancel` says so"
-            ),
+            Self::GivenUp(fiber, why) => write!(f, "{fiber} was given up: {why}"),
             Self::Busy(time) => {
                 let seconds = time.as_secs_f64();
                 write!(f, "a shard has not asked for what is new for {seconds:.1} s")
@@ -130,6 +126,21 @@ impl fmt::Display for Report {
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
             }
         }
+    }
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Swallows => {
+                "it went on after it had been cancelled; pass on what `catch_unwind` returns when \
+                 `is_cancel` says so"
+            }
+            Self::Uncancellable => {
+                "it was in an `uncancellable` section for too long after the end of its shard"
+            }
+            Self::WithChild => "a fiber of one of its scopes was, and a scope waits for its fibers",
+        })
     }
 }
 

@@ -4,34 +4,38 @@
 //! and that call neither returns nor unwinds before every child is over:
 //! - its waiting is the code after the body, not a destructor, so nobody can `mem::forget` it away;
 //! - the body runs under `catch_unwind`: a panic, a cancel, a deadline that passes, a `?` or
-//!   `return` in the closure all come to the same place;
-//! - the last wait is masked: no cancel and no deadline raises out of it, and no hook of
-//!   `before_park` is called in it. It ends because the children have been cancelled by then;
-//! - a child that has begun is over when its body has returned or unwound, and its closure, its
-//!   result (unless somebody holds the handle, whose type then keeps the borrow) and its
-//!   fiber-locals have been dropped, all on its own stack; or when it was given up for swallowing
-//!   its cancels, and then none of its code ever runs again;
-//! - a child that has not begun when it is cancelled drops its closure on its stack first;
-//! - when the parent itself is given up, its frames stay where they are for ever, its stack is not
-//!   reused, and its children are cancelled. They may borrow what it borrowed, so a scope that the
-//!   parent belongs to waits for them too;
-//! - while the caller unwinds, waiting is impossible, so [`Scope::spawn`] then drops the closure at
-//!   once: there is nothing to wait for.
+//!   `return` in the closure all come to the same place, which is [`close`];
+//! - there it is a loop around the bare suspension, and no yield point. It asks neither whether the
+//!   fiber is cancelled, nor for a deadline, a mask, a hook or the thread's count of panics, and
+//!   there is no unwinding out of it: what would, ends the process. Nor can a scope end on another
+//!   fiber than its own, which a coroutine inside of it could carry it to;
+//! - a child is over when its body has returned or unwound, and its closure, its result (unless
+//!   somebody holds the handle, whose type then keeps the borrow) and its fiber-locals have been
+//!   dropped, all on its own stack. One that has not begun when it is cancelled drops its closure on
+//!   its stack first;
+//! - a child that is *given up* is never over. None of its code ever runs again, but others may go
+//!   on with what it has borrowed: a thread of a `std::thread::scope` in its frames, to which it
+//!   lent it on. So the scope never ends either. Its fiber is given up in the scope's wait, and with
+//!   it whoever waits for that one, up to a fiber that borrows nothing. All of their frames stay
+//!   where they are, for ever, and so does the thread (`remains`);
+//! - while the caller unwinds, waiting would do harm to others, so [`Scope::spawn`] then drops the
+//!   closure at once. Nothing rests on that.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use super::deadline::Masked;
 use super::join::JoinHandle;
 use super::local;
 use super::shard::Shard;
-use super::spawn::Builder;
-use crate::fiber::{Family, FiberCell, Wait};
+use super::spawn::{Builder, spawn_child};
+use crate::fiber::{
+    Family, FiberCell, GivenUp, Suspend, Wait, give_up_running, running, suspend_running, unwind,
+};
 
 /// Where the fibers of a [`scope`] are started.
 pub struct Scope<'scope, 'env: 'scope> {
@@ -53,6 +57,10 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 /// they are cancelled, and the unwind goes on when they have ended. The same happens while the
 /// scope waits for them after `body` has returned.
 ///
+/// A fiber of the scope that is [given up](crate::JoinError::is_given_up) is never over: then this
+/// call neither returns nor unwinds. The calling fiber is given up as well, as soon as it waits for
+/// the scope's end, and so is whoever waits for it, up to a fiber of [`spawn`](crate::spawn).
+///
 /// # Blocking
 ///
 /// A yield point while fibers of the scope are alive.
@@ -65,6 +73,9 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 ///
 /// With the panic of `body`; otherwise with that of a fiber that nobody joined, after the others
 /// have been cancelled and have ended. Outside of a fiber.
+///
+/// The process is ended if a coroutine of another library has carried the scope to another fiber,
+/// and it ends there before its fibers.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -81,10 +92,8 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
-    local::with(|shard| {
-        let scope = Scope::new(shard);
-        shard.run_scope(&scope.family, || body(&scope), |_| false)
-    })
+    let scope = Scope::new();
+    run_scope(&scope.family, || body(&scope), |_| false)
 }
 
 /// As [`scope`], for work that can fail: the first error cancels the other fibers and is returned.
@@ -125,27 +134,20 @@ pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
 pub fn try_scope<'env, T, E>(
     body: impl for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
 ) -> Result<T, E> {
-    local::with(|shard| {
-        let scope = TryScope { scope: Scope::new(shard), error: RefCell::new(None) };
-        let body = || body(&scope).map_err(|error| scope.note(error)).ok();
-        let value = shard.run_scope(&scope.scope.family, body, Option::is_none);
-        match (scope.error.take(), value) {
-            (Some(error), _) => Err(error),
-            (None, Some(value)) => Ok(value),
-            (None, None) => unreachable!("the body's error was noted"),
-        }
-    })
+    let scope = TryScope { scope: Scope::new(), error: RefCell::new(None) };
+    let run = || body(&scope).map_err(|error| scope.note(error)).ok();
+    let value = run_scope(&scope.scope.family, run, Option::is_none);
+    match (scope.error.take(), value) {
+        (Some(error), _) => Err(error),
+        (None, Some(value)) => Ok(value),
+        (None, None) => unreachable!("the body's error was noted"),
+    }
 }
 
 impl<'scope> Scope<'scope, '_> {
-    fn new(shard: &Shard) -> Self {
-        let family = Rc::new(Family {
-            parent: shard.current(),
-            children: RefCell::new(BTreeMap::new()),
-            panic: Cell::new(None),
-            cancelled: Cell::new(false),
-        });
-        Self { family, invariant: PhantomData }
+    fn new() -> Self {
+        let parent = local::with(Shard::current);
+        Self { family: Rc::new(Family::new(parent)), invariant: PhantomData }
     }
 
     /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
@@ -219,11 +221,9 @@ impl<'scope> Scope<'scope, '_> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn join_all(&self) {
-        local::with(|shard| {
-            let is_own = Rc::ptr_eq(&shard.current(), &self.family.parent);
-            assert!(is_own, "straightline: join_all on another fiber than the scope's own");
-            shard.wait_for_children(&self.family);
-        });
+        let is_own = Rc::ptr_eq(&local::with(Shard::current), &self.family.parent);
+        assert!(is_own, "straightline: join_all on another fiber than the scope's own");
+        wait_for_children(&self.family);
     }
 
     pub(super) fn family(&self) -> &Rc<Family> {
@@ -287,83 +287,109 @@ impl<'scope, E> TryScope<'scope, '_, E> {
     }
 }
 
-impl Shard {
-    /// Runs a scope's body, and returns or unwinds when all of its children are over.
-    fn run_scope<T>(
-        &self,
-        family: &Rc<Family>,
-        body: impl FnOnce() -> T,
-        is_failure: impl FnOnce(&T) -> bool,
-    ) -> T {
-        // One catch for the body and the wait after it: both may raise, and then the children are
-        // cancelled.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let value = body();
-            if is_failure(&value) {
-                self.cancel_family(family);
-            }
-            self.wait_for_children(family);
-            value
-        }));
-        if !family.children.borrow().is_empty() {
-            self.cancel_family(family);
-            let fiber = self.current();
-            // They might panic, and nothing may end this wait before the children do.
-            let hooks = fiber.rare().map(|rare| rare.before_park.take());
-            let masked = Masked::enter(self, Rc::clone(&fiber));
-            self.wait_for_children(family);
-            drop(masked);
-            if let Some((rare, hooks)) = fiber.rare().zip(hooks) {
-                rare.before_park.replace(hooks);
-            }
+/// Runs a scope's body, and returns or unwinds when all of its children are over.
+fn run_scope<T>(
+    family: &Rc<Family>,
+    body: impl FnOnce() -> T,
+    is_failure: impl FnOnce(&T) -> bool,
+) -> T {
+    // One catch for the body and the wait after it: both may raise, and then the children are
+    // cancelled.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let value = body();
+        if !family.is_over() && is_failure(&value) {
+            local::with(|shard| shard.cancel_family(family));
         }
-        let value = match outcome {
-            Ok(value) => value,
-            Err(payload) => resume_unwind(payload),
-        };
-        if let Some(payload) = family.panic.take() {
-            drop(value);
-            resume_unwind(payload);
-        }
+        wait_for_children(family);
         value
+    }));
+    close(family);
+    let value = match outcome {
+        Ok(value) => value,
+        Err(payload) => resume_unwind(payload),
+    };
+    if let Some(payload) = family.panic.take() {
+        drop(value);
+        resume_unwind(payload);
     }
+    value
+}
 
-    fn wait_for_children(&self, family: &Family) {
-        while !family.children.borrow().is_empty() {
+/// The wait that may raise; then there may be children left.
+fn wait_for_children(family: &Family) {
+    while !family.is_over() {
+        if family.is_lost.get() {
+            give_up_running(GivenUp::WithChild);
+        }
+        let waited = local::with(|shard| {
             if family.has_panic() {
-                self.cancel_family(family);
+                shard.cancel_family(family);
             }
-            if self.park(Wait::Children).is_err() {
-                // Only while the fiber unwinds: then nothing was spawned, see `Scope::spawn`. Or
-                // it has swallowed its cancels: the masked wait that follows does not fail.
-                return;
-            }
+            let is_own = Rc::ptr_eq(&shard.current(), &family.parent);
+            is_own && shard.park(Wait::Children).is_ok()
+        });
+        if !waited {
+            // Nobody would wake it; or it unwinds, or has swallowed its cancels too often.
+            return;
         }
     }
+}
 
-    /// Lets the scope of a fiber that is over go on. What a scope lent to a fiber, that fiber may
-    /// have lent on to the fibers of its own scopes: if it was given up, the scope waits for them.
+/// Cancels what is left of a scope, and waits for it: returns when there is nothing left, and does
+/// not return otherwise. The module's text has the reasons for each of its lines.
+fn close(family: &Family) {
+    if family.is_over() {
+        return;
+    }
+    let bomb = EndsTheProcess;
+    // It may call a sink for traces, whose panics are no reason to go on.
+    let _ = catch_unwind(AssertUnwindSafe(|| local::with(|shard| shard.cancel_family(family))));
+    while !family.is_over() {
+        if family.is_lost.get() {
+            give_up_running(GivenUp::WithChild);
+        }
+        if !running().is_some_and(|fiber| Rc::ptr_eq(&fiber, &family.parent)) {
+            unwind::abort("a scope ends on another fiber than its own, and has fibers left");
+        }
+        family.parent.wait.set(Wait::Children);
+        local::with(|shard| family.parent.since.set(shard.tick.get()));
+        suspend_running(Suspend::Parked);
+        family.parent.wait.set(Wait::Nothing);
+    }
+    mem::forget(bomb);
+}
+
+impl Shard {
+    /// Lets the scope of a fiber that is over go on, or never end if that was given up.
     pub(super) fn leave_family(&self, fiber: &FiberCell) {
-        let Some(family) = &fiber.birth.family else { return };
-        if fiber.children.get() > 0 {
-            return; // the last of them comes here again
+        let Some(family) = fiber.family.take() else { return };
+        if fiber.given_up.get() {
+            family.is_lost.set(true);
         }
         family.children.borrow_mut().remove(&fiber.key);
-        let parent = &family.parent;
-        parent.children.update(|count| count - 1);
-        if parent.over.get() {
-            self.leave_family(parent);
-        } else if family.children.borrow().is_empty() || family.has_panic() {
-            self.wake(Rc::clone(parent));
+        if family.children.borrow().is_empty() || family.is_lost.get() || family.has_panic() {
+            self.wake(Rc::clone(&family.parent));
         }
     }
 
     pub(super) fn cancel_family(&self, family: &Family) {
         family.cancelled.set(true);
-        // Waking a child does not run it, so the borrow is short.
-        for child in family.children.borrow().values() {
-            self.cancel(child);
+        // A list of its own: what cancels is traced, and the trace is the user's.
+        let children: Vec<_> = family.children.borrow().values().cloned().collect();
+        for child in &children {
+            child.cancelled.set(true);
+            self.wake(Rc::clone(child));
         }
+        children.iter().for_each(|child| self.cancel(child));
+    }
+}
+
+/// Ends the process when it is dropped, which only an unwind does.
+struct EndsTheProcess;
+
+impl Drop for EndsTheProcess {
+    fn drop(&mut self) {
+        unwind::abort("a scope would unwind over its fibers");
     }
 }
 
@@ -408,7 +434,6 @@ impl Builder {
         scope: &'scope Scope<'scope, '_>,
         body: impl FnOnce() -> T + 'scope,
     ) -> io::Result<JoinHandle<T>> {
-        let spawned_at = Location::caller();
-        local::with(|shard| shard.spawn_child(self, spawned_at, scope.family(), body))
+        spawn_child(self, Location::caller(), scope.family(), body)
     }
 }

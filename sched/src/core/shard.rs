@@ -6,8 +6,8 @@
 //! turns.
 //!
 //! **The end.** `run` returns when its root fiber has. Whatever else is alive is cancelled then,
-//! and run until it has unwound: the table of fibers is the one owner of them all, and it is empty
-//! before the shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it
+//! and run until it has unwound, or is given up: the table of fibers is the one owner of them all,
+//! and it is empty before the shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it
 //! by force, and spin for ever on one that catches the unwind in a loop.
 
 use std::cell::{Cell, RefCell};
@@ -28,6 +28,7 @@ use super::counters::Counters;
 use super::deadlock::Circles;
 use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
+use super::remains;
 use super::report::{Report, Reporter};
 use super::shard_local::ShardValues;
 use super::source_state::{SourceKey, SourceState};
@@ -126,6 +127,8 @@ pub(crate) struct Shard {
     pub(crate) reporter: Reporter,
     /// No fiber begins any more.
     pub(crate) ending: Cell<bool>,
+    /// There are frames that stay for ever, and so does the thread.
+    pub(super) has_remains: Cell<bool>,
     /// What other threads sent and found no stack yet; oldest first.
     pub(super) deferred: RefCell<VecDeque<Sent>>,
     /// What ended fibers used of their stacks, if that is asked for.
@@ -159,6 +162,19 @@ pub(crate) struct Shard {
 /// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
 /// panics, so does `run`, after the same clean-up.
 ///
+/// # Fibers that were given up
+///
+/// One that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not unwound. It
+/// may have lent a thread-local of this thread to another thread, which still uses it. So `run`
+/// returns as ever, but *the thread does not end*: when it has come to its end, it says so on
+/// standard error and waits for ever, and so does whoever joins it. Run what may leave fibers behind
+/// with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread, or on a
+/// thread that nobody joins.
+///
+/// The process ends as ever, even on such a thread, by [`exit`](std::process::exit) or the end of
+/// `main`. But that too would destroy the thread's thread-locals; so if the process has other
+/// threads, it then ends at once with status 70, and says so.
+///
 /// # Blocking
 ///
 /// Blocks the thread until `root` has ended, and the clean-up after it. That takes up to ten
@@ -167,7 +183,8 @@ pub(crate) struct Shard {
 /// # Errors
 ///
 /// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
-/// and when `root` was given up for swallowing its deadlines.
+/// when `root` was given up; and, on systems other than Linux with glibc, when fibers were given up
+/// in an earlier `run` on this thread.
 ///
 /// # Panics
 ///
@@ -205,6 +222,7 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 #[track_caller]
 #[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
+    remains::check()?;
     let shard = Shard::new(&config, Driver::system()?);
     let entered = local::enter(&shard);
     unwind::warm_up();
@@ -334,6 +352,7 @@ impl Shard {
             pulse: Arc::default(),
             reporter: config.reporter.clone(),
             ending: Cell::new(false),
+            has_remains: Cell::new(false),
             deferred: RefCell::default(),
             census: RefCell::default(),
             values: ShardValues::default(),
@@ -455,6 +474,7 @@ impl Shard {
         self.idle_turn.set(false);
         self.budget.set(BUDGET);
         self.pulse.beat();
+        fiber.others_panic.set(std::thread::panicking());
         let result = while_running(&fiber, || coroutine.resume(Resume::Run));
         self.pulse.beat();
         if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
@@ -471,7 +491,12 @@ impl Shard {
                     return;
                 }
             }
-            CoroutineResult::Yield(_) => Self::forget_body(Body::Stackful(coroutine)),
+            CoroutineResult::Yield(Suspend::GivenUp(why)) => {
+                self.forget_body(Body::Stackful(coroutine));
+                drop(body);
+                return self.give_up(&fiber, why);
+            }
+            CoroutineResult::Yield(Suspend::Parked) => unreachable!("it was seen above"),
         }
         drop(body);
         self.finish(&fiber);

@@ -22,7 +22,7 @@ use slotmap::{Key, SlotMap};
 use super::local;
 use super::shard::Shard;
 use super::source_state::{SourceKey, SourceState};
-use crate::driver::{Interest, Interests, Watch};
+use crate::driver::{Interest, Interests, Watch, Watched};
 use crate::fiber::Wait;
 
 /// A descriptor whose readiness fibers can wait for.
@@ -156,10 +156,11 @@ impl<T: Watch> Source<T> {
         if !self.arm(interest)? {
             return Ok(true);
         }
+        let wait = self.wait_for(interest);
         local::with(|shard| {
             // Also when the park ends by unwinding: who does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            shard.park_at_most(self.wait_for(interest), at)?;
+            shard.park_at_most(wait, at)?;
             drop(waiting);
             let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(shard, interest);
             self.clear(interest);
@@ -230,8 +231,11 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
+        // Asked before the shard is looked at, here and elsewhere: it is the user's code.
+        let watched = self.inner().watched();
         local::with(|shard| {
-            self.with_state(shard, interest, |state| state.arm(interest, || shard.current()))
+            let arm = |state: &mut SourceState| state.arm(interest, || shard.current());
+            self.with_state(shard, &watched, interest, arm)
         })
     }
 
@@ -292,8 +296,10 @@ impl<T: Watch> Source<T> {
     pub fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Cloned before, and what is left of it dropped after the table is borrowed.
         let mut waker = Some(cx.waker().clone());
+        let watched = self.inner().watched();
         let armed = local::with(|shard| {
-            self.with_state(shard, interest, |state| state.arm_task(interest, &mut waker))
+            let arm = |state: &mut SourceState| state.arm_task(interest, &mut waker);
+            self.with_state(shard, &watched, interest, arm)
         });
         match armed {
             Ok(true) => Poll::Pending,
@@ -306,6 +312,7 @@ impl<T: Watch> Source<T> {
     fn with_state<R>(
         &self,
         shard: &Shard,
+        watched: &Watched<'_>,
         interest: Interest,
         act: impl FnOnce(&mut SourceState) -> R,
     ) -> io::Result<R> {
@@ -316,13 +323,12 @@ impl<T: Watch> Source<T> {
                 let state = &mut sources[key];
                 let wanted = state.registered.with(interest);
                 if wanted != state.registered {
-                    let watched = self.inner().watched();
-                    shard.driver.modify(&watched, key.data().as_ffi(), wanted)?;
+                    shard.driver.modify(watched, key.data().as_ffi(), wanted)?;
                     state.registered = wanted;
                 }
                 state
             }
-            None => self.register(shard, &mut sources, interest)?,
+            None => self.register(shard, &mut sources, watched, interest)?,
         };
         Ok(act(state))
     }
@@ -377,6 +383,7 @@ impl<T: Watch> Source<T> {
         &self,
         shard: &Shard,
         sources: &'t mut SlotMap<SourceKey, SourceState>,
+        watched: &Watched<'_>,
         interest: Interest,
     ) -> io::Result<&'t mut SourceState> {
         let mut registered = Interests::NONE.with(interest);
@@ -385,8 +392,7 @@ impl<T: Watch> Source<T> {
             registered = registered.with(Interest::Read);
         }
         let key = sources.insert(SourceState::new(registered));
-        let watched = self.inner().watched();
-        if let Err(error) = shard.driver.add(&watched, key.data().as_ffi(), registered) {
+        if let Err(error) = shard.driver.add(watched, key.data().as_ffi(), registered) {
             sources.remove(key);
             return Err(error);
         }
@@ -399,6 +405,7 @@ impl<T: Watch> Source<T> {
         let Some(Registration { shard_id, key }) = self.registration.take() else {
             return;
         };
+        let watched = self.inner().watched();
         local::try_with(|shard| {
             if shard.id == shard_id {
                 // Dropped at the end, when the table is not borrowed any more.
@@ -408,7 +415,7 @@ impl<T: Watch> Source<T> {
                 drop(sources);
                 // It fails only if the descriptor was closed behind our back, and then the driver
                 // has forgotten it already.
-                let _ = shard.driver.remove(&self.inner().watched());
+                let _ = shard.driver.remove(&watched);
             }
         });
     }

@@ -108,11 +108,14 @@ impl Builder {
         self,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
-        let spawned_at = Location::caller();
-        local::with(|shard| {
-            let parent = shard.current(); // panics outside of a fiber
-            shard.spawn(self, spawned_at, Some(&parent), body)
-        })
+        let (spawned_at, parent) = (Location::caller(), local::with(Shard::current));
+        // The same, but if this fails the body is dropped, which is other people's code.
+        let ready = local::with(|shard| shard.ready(self.stack_bytes, Some(&parent)))?;
+        let (name, parent) = (self.name, Some(&*parent));
+        Ok(local::with(|shard| {
+            // SAFETY: the body borrows nothing that ends.
+            unsafe { shard.spawn_unchecked(ready, name, spawned_at, parent, None, body) }
+        }))
     }
 }
 
@@ -165,13 +168,42 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     let spawned_at = Location::caller();
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
-        let birth = Birth { spawned_at, spawned_in: shard.tick.get(), family: None };
+        let birth = Birth { spawned_at, spawned_in: shard.tick.get() };
         let locals = parent.handed_down();
-        let fiber =
-            shard.enroll(birth, Some(&parent), locals, Body::Idle(Some(Box::new(episodes))));
+        let body = Body::Idle(Some(Box::new(episodes)));
+        let fiber = shard.enroll(birth, Some(&parent), None, locals, body);
         shard.note_spawn(&fiber);
         JoinHandle::new(packet, fiber)
     })
+}
+
+/// Starts a fiber of a scope. Without a reference to the shard wherever the body may be dropped,
+/// which is other people's code: see [`renew`](super::deadline::renew).
+pub(super) fn spawn_child<'scope, T: 'scope>(
+    builder: Builder,
+    spawned_at: &'static Location<'static>,
+    family: &Rc<Family>,
+    body: impl FnOnce() -> T + 'scope,
+) -> io::Result<JoinHandle<T>> {
+    let parent = local::with(Shard::current);
+    if parent.unwinds() || family.cancelled.get() {
+        // Dropped here: who unwinds should not wait for a fiber to do it.
+        drop(body);
+        return Ok(JoinHandle::never_begun(spawned_at));
+    }
+    let ready = local::with(|shard| shard.ready(builder.stack_bytes, Some(&parent)))?;
+    let (name, parent) = (builder.name, Some(&*parent));
+    Ok(local::with(|shard| {
+        // SAFETY: the family's scope does not end before this child is over, and what the body
+        // borrows outlives the scope; see the module `scope`.
+        unsafe { shard.spawn_unchecked(ready, name, spawned_at, parent, Some(family), body) }
+    }))
+}
+
+/// What a new fiber needs, and may be refused.
+struct Ready {
+    locals: Locals,
+    stack: FiberStack,
 }
 
 impl Shard {
@@ -182,8 +214,9 @@ impl Shard {
         parent: Option<&FiberCell>,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
+        let ready = self.ready(builder.stack_bytes, parent)?;
         // SAFETY: the body borrows nothing that ends.
-        unsafe { self.spawn_unchecked(builder, spawned_at, parent, None, body) }
+        Ok(unsafe { self.spawn_unchecked(ready, builder.name, spawned_at, parent, None, body) })
     }
 
     /// Starts a fiber that another thread sent.
@@ -192,23 +225,11 @@ impl Shard {
         self.spawn(Builder::new(), sent.spawned_at, None, sent.body)
     }
 
-    /// Starts a fiber of a scope.
-    pub(super) fn spawn_child<'scope, T: 'scope>(
-        &self,
-        builder: Builder,
-        spawned_at: &'static Location<'static>,
-        family: &Rc<Family>,
-        body: impl FnOnce() -> T + 'scope,
-    ) -> io::Result<JoinHandle<T>> {
-        let parent = self.current();
-        if std::thread::panicking() || family.cancelled.get() {
-            // Dropped here: who unwinds could not wait for a fiber to do it.
-            drop(body);
-            return Ok(JoinHandle::never_begun(self, spawned_at));
-        }
-        // SAFETY: the family's scope does not end before this child is over, and what the body
-        // borrows outlives the scope; see the module `scope`.
-        unsafe { self.spawn_unchecked(builder, spawned_at, Some(&parent), Some(family), body) }
+    /// Gets what a new fiber needs.
+    fn ready(&self, stack_bytes: Option<usize>, parent: Option<&FiberCell>) -> io::Result<Ready> {
+        // First of all: a `clone` that panics leaves nothing behind.
+        let locals = parent.map(FiberCell::handed_down).unwrap_or_default();
+        Ok(Ready { locals, stack: self.take_stack(stack_bytes)? })
     }
 
     /// Starts a fiber whose body may borrow.
@@ -218,15 +239,14 @@ impl Shard {
     /// What `body` and its result borrow must stay valid until the fiber is over.
     unsafe fn spawn_unchecked<T>(
         &self,
-        builder: Builder,
+        ready: Ready,
+        name: Option<Rc<str>>,
         spawned_at: &'static Location<'static>,
         parent: Option<&FiberCell>,
         family: Option<&Rc<Family>>,
         body: impl FnOnce() -> T,
-    ) -> io::Result<JoinHandle<T>> {
-        // First of all: a `clone` that panics leaves nothing behind.
-        let locals = parent.map(FiberCell::handed_down).unwrap_or_default();
-        let stack = self.take_stack(builder.stack_bytes)?;
+    ) -> JoinHandle<T> {
+        let Ready { locals, stack } = ready;
         let bounds = stack.bounds();
         let packet = Rc::new(Packet::new(family.cloned()));
         let result = Rc::clone(&packet);
@@ -241,14 +261,14 @@ impl Shard {
         // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
         // fiber is over, and never after.
         let coroutine = unsafe { on_stack(stack, main) };
-        let birth = Birth { spawned_at, spawned_in: self.tick.get(), family: family.cloned() };
-        let fiber = self.enroll(birth, parent, locals, Body::Stackful(coroutine));
+        let birth = Birth { spawned_at, spawned_in: self.tick.get() };
+        let fiber = self.enroll(birth, parent, family, locals, Body::Stackful(coroutine));
         fiber.stack.set(bounds);
-        if let Some(name) = builder.name {
+        if let Some(name) = name {
             fiber.set_name(name);
         }
         self.note_spawn(&fiber);
-        Ok(JoinHandle::new(packet, fiber))
+        JoinHandle::new(packet, fiber)
     }
 
     /// Enters a fiber into the table and the run queue. No code of the user runs in between.
@@ -256,6 +276,7 @@ impl Shard {
         &self,
         birth: Birth,
         parent: Option<&FiberCell>,
+        family: Option<&Rc<Family>>,
         locals: Locals,
         body: Body,
     ) -> Rc<FiberCell> {
@@ -269,16 +290,16 @@ impl Shard {
         if !locals.is_empty() {
             fiber.rare_mut().locals.replace(locals);
         }
+        fiber.family.replace(family.cloned());
         // In a shard that ends, nothing begins any more but what a commit under way needs.
         fiber.cancelled.set(self.ending.get() && !Self::is_sheltered(&fiber));
-        if let Some(family) = &fiber.birth.family {
+        if let Some(family) = family {
             if let Some(parent) = parent {
                 fiber.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
                 fiber.term.replace(parent.term.borrow().clone());
                 self.set_alarm(&fiber, fiber.renew_end());
             }
             family.children.borrow_mut().insert(key, Rc::clone(&fiber));
-            family.parent.children.update(|count| count + 1);
             // A `clone` that waited may have let the scope be cancelled meanwhile.
             if family.cancelled.get() {
                 fiber.cancelled.set(true);

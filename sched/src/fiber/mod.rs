@@ -28,12 +28,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Weak;
 
 use corosensei::Coroutine;
 use slotmap::new_key_type;
 
 pub use label::Label;
-pub(crate) use running::{running, tell_running, while_running};
+pub(crate) use running::{give_up_running, running, suspend_running, tell_running, while_running};
 use stack::{FiberStack, StackBounds};
 pub(crate) use switch::{Switch, Yielder, take_depth, take_dump};
 pub(crate) use tick::Tick;
@@ -50,8 +51,21 @@ new_key_type! {
 pub(crate) enum Suspend {
     /// To be resumed when somebody wakes it.
     Parked,
-    /// Never to be resumed: it swallowed one cancel after the other.
-    Abandoned,
+    /// Never to be resumed.
+    GivenUp(GivenUp),
+}
+
+/// Why a fiber was given up: it never runs again, and its frames stay where they are for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GivenUp {
+    /// It went on after it had been cancelled, or past its deadline, whatever its calls said.
+    Swallows,
+    /// It was in an [`uncancellable`](crate::uncancellable) section ten seconds after the end of
+    /// its shard.
+    Uncancellable,
+    /// A fiber of one of its scopes was given up, and a scope does not end before its fibers.
+    WithChild,
 }
 
 /// Why a fiber gets the thread.
@@ -106,13 +120,19 @@ pub(crate) struct FiberCell {
     pub(crate) cancelled: Cell<bool>,
     /// Ended or given up: it is in no table and will never run again.
     pub(crate) over: Cell<bool>,
-    /// How many `uncancellable` sections it is in.
-    pub(crate) masked: Cell<u16>,
+    /// It never ends, and never runs again. Then it is `over` too.
+    pub(crate) given_up: Cell<bool>,
+    /// The thread's count of panics was up when it was last given the thread: that was another's
+    /// doing, and says nothing of this fiber.
+    pub(crate) others_panic: Cell<bool>,
+    /// How many `uncancellable` sections it is in. Each has a frame on some stack, or has lost one:
+    /// they cannot be so many that this overflows.
+    pub(crate) masked: Cell<usize>,
     /// How often its cancel was raised: more than once means that it swallows it.
     pub(crate) raises: Cell<u16>,
-    /// How many fibers of its scopes are not over. At its own end there are some only if it was
-    /// given up.
-    pub(crate) children: Cell<u32>,
+    /// The scope that waits for it, until it is over: so nothing hangs on a fiber's record but what
+    /// is at work, whoever keeps it.
+    pub(crate) family: RefCell<Option<Rc<Family>>>,
     /// The nearest deadline: whichever encloses the running code and comes first.
     pub(crate) deadline: Cell<Deadline>,
     /// What it runs under besides, and shares with its children.
@@ -144,6 +164,8 @@ pub(crate) struct Rare {
     pub(crate) before_park: RefCell<Vec<Rc<dyn Fn()>>>,
     /// Who waits for the end among other things.
     pub(crate) watchers: Cell<Vec<Rc<FiberCell>>>,
+    /// The payload that was raised last, while it is there; see [`FiberCell::unwinds`].
+    pub(crate) raised: RefCell<Weak<()>>,
 }
 
 /// What is known of a fiber when it is made.
@@ -151,16 +173,16 @@ pub(crate) struct Birth {
     pub(crate) spawned_at: &'static Location<'static>,
     /// The turn.
     pub(crate) spawned_in: Tick,
-    /// The scope that waits for it.
-    pub(crate) family: Option<Rc<Family>>,
 }
 
 /// The fibers of one scope.
 pub(crate) struct Family {
     /// Whose frame they may borrow from: it does not leave the scope while there are children.
     pub(crate) parent: Rc<FiberCell>,
-    /// Those that are not over, or were given up and have children themselves.
+    /// Those that are not over.
     pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
+    /// One of them was given up: what it borrows is borrowed for ever, and the scope never ends.
+    pub(crate) is_lost: Cell<bool>,
     /// What one of them panicked with that nobody joins.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Further children never begin.
@@ -168,6 +190,22 @@ pub(crate) struct Family {
 }
 
 impl Family {
+    pub(crate) fn new(parent: Rc<FiberCell>) -> Self {
+        Self {
+            parent,
+            children: RefCell::default(),
+            is_lost: Cell::new(false),
+            panic: Cell::new(None),
+            cancelled: Cell::new(false),
+        }
+    }
+
+    /// Whether no fiber can touch any more what the scope lent.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.children.borrow().is_empty() && !self.is_lost.get()
+    }
+
     pub(crate) fn has_panic(&self) -> bool {
         let panic = self.panic.take();
         let has = panic.is_some();
@@ -256,9 +294,11 @@ impl FiberCell {
             unparked: Cell::new(false),
             cancelled: Cell::new(false),
             over: Cell::new(false),
+            given_up: Cell::new(false),
+            others_panic: Cell::new(false),
             masked: Cell::new(0),
             raises: Cell::new(0),
-            children: Cell::new(0),
+            family: RefCell::new(None),
             deadline: Cell::new(Deadline::NONE),
             term: RefCell::new(None),
             term_raises: Cell::new(0),

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ptr;
 use std::rc::Rc;
 
-use super::FiberCell;
+use super::{FiberCell, GivenUp, Suspend, unwind};
 
 thread_local! {
     /// Null between two fibers; otherwise `Rc::as_ptr` of one that `while_running` holds.
@@ -40,6 +40,27 @@ pub(crate) fn running() -> Option<Rc<FiberCell>> {
     unsafe { Rc::increment_strong_count(fiber) };
     // SAFETY: as above, and the count that this `Rc` gives back was just added.
     Some(unsafe { Rc::from_raw(fiber) })
+}
+
+/// Gives the thread back to whoever resumed the running fiber; returns once that is resumed again,
+/// and false at once where no fiber runs.
+pub(crate) fn suspend_running(why: Suspend) -> bool {
+    // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
+    // stack, this code included. While it is suspended, its coroutine's first frame holds it.
+    let Some(fiber) = (unsafe { RUNNING.get().as_ref() }) else { return false };
+    // SAFETY: the running fiber is the one whose coroutine has the thread.
+    unsafe { fiber.switch.suspend(why) };
+    true
+}
+
+/// Gives the running fiber up. Nothing behind this call ever runs, and nothing in front of it is
+/// ever taken back: the process ends sooner, if no fiber runs.
+#[cold]
+pub(crate) fn give_up_running(why: GivenUp) -> ! {
+    if suspend_running(Suspend::GivenUp(why)) {
+        unwind::abort("a fiber that was given up has been resumed");
+    }
+    unwind::abort("what only a fiber can wait for is waited for outside of fibers");
 }
 
 /// Calls `tell` with the running fiber, if there is one. For signal handlers too: only what does

@@ -2,13 +2,26 @@
 //!
 //! A yield point of a fiber that is cancelled, or past its deadline, unwinds the fiber's stack with
 //! a private payload. Destructors run as in a panic; the panic hook does not, so nothing is
-//! printed. Two rules make this sound: nothing parks and nothing raises while the fiber already
-//! unwinds (`core::park` keeps them).
+//! printed. Two rules keep it harmless: nothing parks and nothing raises while the fiber already
+//! unwinds (`core::yield_point` keeps them).
 
 use std::any::Any;
-use std::panic::{self, AssertUnwindSafe};
+use std::io::{self, Write};
+use std::panic;
+use std::process;
+use std::sync::Arc;
+use std::thread;
 
-/// Why a fiber unwinds that did not panic: the payload.
+use super::FiberCell;
+
+/// The payload.
+struct Raised {
+    reason: Reason,
+    /// What tells the fiber that it still unwinds, or that the payload was caught and is there yet.
+    _in_flight: Option<Arc<()>>,
+}
+
+/// Why a fiber unwinds that did not panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Cancelled,
@@ -53,16 +66,51 @@ pub fn is_cancel(payload: &(dyn Any + Send)) -> bool {
 
 /// Why the fiber unwound; `None` if it panicked.
 pub(crate) fn reason(payload: &(dyn Any + Send)) -> Option<Reason> {
-    payload.downcast_ref().copied()
+    payload.downcast_ref::<Raised>().map(|raised| raised.reason)
 }
 
-/// Unwinds the running fiber, to the end of its body or to whoever catches.
-pub(crate) fn raise(reason: Reason) -> ! {
-    panic::resume_unwind(Box::new(reason))
+impl FiberCell {
+    /// Whether this fiber, which is the running one, unwinds.
+    ///
+    /// std counts panics for each thread, and a fiber does not suspend while it unwinds. So the
+    /// count is up if this one unwinds. It may also be up because of a coroutine of somebody else's
+    /// that was suspended in the middle of an unwind. If it was up already when this fiber was given
+    /// the thread, it tells nothing; then only what was raised here is known of, and a panic is not.
+    /// So nothing may rest on the answer but how a fiber fares. Whether a scope waits does not.
+    #[inline]
+    pub(crate) fn unwinds(&self) -> bool {
+        thread::panicking() && (!self.others_panic.get() || self.is_raised())
+    }
+
+    #[cold]
+    fn is_raised(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.raised.borrow().strong_count() > 0)
+    }
+
+    /// Unwinds this fiber, which is the running one, to the end of its body or to whoever catches.
+    pub(crate) fn raise(&self, reason: Reason) -> ! {
+        let in_flight = self.others_panic.get().then(|| Arc::new(()));
+        if let Some(in_flight) = &in_flight {
+            self.rare_mut().raised.replace(Arc::downgrade(in_flight));
+        }
+        raise(Raised { reason, _in_flight: in_flight })
+    }
+}
+
+/// Ends the process, because going on would be worse.
+#[cold]
+pub(crate) fn abort(text: &str) -> ! {
+    // A standard error that is closed is no reason to go on.
+    let _ = writeln!(io::stderr(), "straightline: {text}");
+    process::abort()
+}
+
+fn raise(payload: Raised) -> ! {
+    panic::resume_unwind(Box::new(payload))
 }
 
 /// The first unwind of a process reads the unwinder's tables, which takes some 70 µs instead of
 /// 3: do it once before somebody's deadline has to wait for it.
 pub(crate) fn warm_up() {
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| raise(Reason::Cancelled)));
+    let _ = panic::catch_unwind(|| raise(Raised { reason: Reason::Cancelled, _in_flight: None }));
 }

@@ -23,7 +23,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::error::{Kind, OffloadError};
 use super::job::{Job, Slot};
-use crate::core::Unwinding;
+use crate::core::{Unwinding, is_unwinding};
 use crate::driver::World;
 use crate::sync::waiter::wait;
 
@@ -187,7 +187,7 @@ impl OffloadPool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, OffloadError> {
-        if thread::panicking() {
+        if is_unwinding() {
             return Err(Unwinding.into());
         }
         let slot = Arc::new(Slot::new(job));

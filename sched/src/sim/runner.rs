@@ -184,6 +184,13 @@ impl Runner {
                 return;
             }
             self.change_phase(&list);
+            // Before time may pass: what still has to be done at a shard's end takes some.
+            list.iter().for_each(|shard| shard.end_with_root());
+            self.shards.list.borrow_mut().retain(|shard| !shard.over.get());
+            let list = self.shards.list.borrow().clone();
+            if list.is_empty() {
+                return;
+            }
             let busy: Vec<&Rc<SimShard>> =
                 list.iter().filter(|shard| shard.can_run(self.world.now())).collect();
             if busy.is_empty() {
@@ -195,10 +202,6 @@ impl Runner {
                 }
                 self.count_turn(&list);
             }
-            for shard in &list {
-                shard.end_with_root();
-            }
-            self.shards.list.borrow_mut().retain(|shard| !shard.over.get());
         }
     }
 

@@ -58,7 +58,7 @@ fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {
     };
     match (parked, due) {
         (Some(parked), _) => return parked,
-        (None, _) if thread::panicking() => return Err(Unwinding),
+        (None, _) if !core::may_block_thread() => return Err(Unwinding),
         (None, None) => thread::park(),
         (None, Some(due)) => thread::park_timeout(due.saturating_duration_since(core::clock())),
     }
@@ -72,7 +72,7 @@ fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {
 pub(super) fn may_wait() -> Result<(), Unwinding> {
     match core::try_before_wait() {
         Some(may) => may,
-        None if thread::panicking() => Err(Unwinding),
+        None if !core::may_block_thread() => Err(Unwinding),
         None => Ok(()),
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn may_wait() -> Result<(), Unwinding> {
 pub(super) fn checkpoint() -> Result<(), Unwinding> {
     match core::try_checkpoint() {
         Some(may) => may,
-        None if thread::panicking() => Err(Unwinding),
+        None if !core::may_block_thread() => Err(Unwinding),
         None => Ok(()),
     }
 }

@@ -10,8 +10,12 @@ pub(super) fn this_thread() -> i32 {
     0
 }
 
-pub(super) fn thread_names() -> Option<Vec<String>> {
+pub(super) fn threads() -> Option<Vec<i32>> {
     None
+}
+
+pub(super) fn is_main_thread() -> bool {
+    false
 }
 
 pub(super) fn activity(_thread: i32) -> Activity {

@@ -27,12 +27,14 @@ pub(super) fn this_thread() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
-/// What the threads of this process are called.
-pub(super) fn thread_names() -> Option<Vec<String>> {
+/// The threads of this process, by their numbers.
+pub(super) fn threads() -> Option<Vec<i32>> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    // One that ends meanwhile has no name any more, and is counted all the same.
-    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
-    tasks.map(|task| Some(name(task.ok()?).unwrap_or_default())).collect()
+    tasks.map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+pub(super) fn is_main_thread() -> bool {
+    i32::try_from(std::process::id()) == Ok(this_thread())
 }
 
 /// What the kernel says that the thread does.

@@ -25,16 +25,16 @@ pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
 /// Whether the process has no thread but the calling one and the monitor; false where that cannot
-/// be found out.
+/// be found out. By their numbers: any thread may have the monitor's name.
 pub(crate) fn is_only_thread() -> bool {
-    os::thread_names().is_some_and(|names| {
-        let others = names.iter().filter(|name| !name.starts_with(MONITOR_NAME));
-        others.count() == 1
-    })
+    let ours = [Some(os::this_thread()), stall::monitor_thread()];
+    os::threads().is_some_and(|threads| threads.iter().all(|thread| ours.contains(&Some(*thread))))
 }
 
-/// As much of its name as the system keeps.
-const MONITOR_NAME: &str = "straightline-wa";
+/// Whether the calling thread is the one that runs `main`; false where that cannot be found out.
+pub(crate) fn is_main_thread() -> bool {
+    os::is_main_thread()
+}
 
 /// What a signal handler may learn of the fiber that runs on its thread.
 #[derive(Clone, Copy, Debug)]

@@ -133,14 +133,29 @@ pub(super) fn watch(watched: Watched) {
     }
 }
 
+/// The monitor's thread, if there is one.
+pub(super) fn monitor_thread() -> Option<i32> {
+    loop {
+        let monitor = MONITOR.lock();
+        if monitor.thread.is_some() || !monitor.running {
+            return monitor.thread;
+        }
+        drop(monitor);
+        thread::yield_now(); // it was started a moment ago
+    }
+}
+
 #[derive(Default)]
 struct Monitor {
     running: bool,
+    /// Its thread, by the system's number, while it runs.
+    thread: Option<i32>,
     /// Shards that the thread has not taken over yet.
     arrived: Vec<Watched>,
 }
 
-static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { running: false, arrived: Vec::new() });
+static MONITOR: Mutex<Monitor> =
+    Mutex::new(Monitor { running: false, thread: None, arrived: Vec::new() });
 
 /// A shard as the monitor last saw it.
 struct Seen {
@@ -171,6 +186,7 @@ fn run() {
     loop {
         {
             let mut monitor = MONITOR.lock();
+            monitor.thread = Some(os::this_thread());
             let now = Instant::now();
             // Taken whole: what room many of them once needed is given back.
             let arrived = mem::take(&mut monitor.arrived);
@@ -187,6 +203,7 @@ fn run() {
             empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
             if empty_rounds > EMPTY_ROUNDS_MAX {
                 monitor.running = false;
+                monitor.thread = None;
                 return;
             }
         }

@@ -3,7 +3,7 @@
 // Each test file is a program of its own, and none uses all of it.
 #![allow(dead_code)]
 
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -14,17 +14,23 @@ use straightline_sched::{
     self as sched, Config, JoinError, JoinHandle, Lease, Report, Reporter, sync,
 };
 
-/// Runs `body` on a thread of its own, and gives up on it if it hangs.
+/// Runs `body` on a thread of its own, and gives up on it if it hangs. Nobody joins that thread: so
+/// `body` may run a shard that leaves fibers behind, whose thread never ends.
 pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = mpsc::channel();
-    let runner = thread::spawn(move || tell.send(body()));
+    thread::spawn(move || tell.send(catch_unwind(AssertUnwindSafe(body))));
     match told.recv_timeout(HANGS_AFTER) {
-        Ok(value) => value,
+        Ok(Ok(value)) => value,
+        Ok(Err(payload)) => resume_unwind(payload),
         Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
-        Err(RecvTimeoutError::Disconnected) => match runner.join() {
-            Err(payload) => resume_unwind(payload),
-            Ok(_) => unreachable!("it ended without a value"),
-        },
+        Err(RecvTimeoutError::Disconnected) => unreachable!("it ended without a value"),
+    }
+}
+
+/// Swallows whatever ends a wait, for ever: once it is cancelled, the calling fiber is given up.
+pub(crate) fn swallow_for_ever() -> ! {
+    loop {
+        let _ = catch_unwind(sched::park);
     }
 }
 
