@@ -38,7 +38,10 @@ impl Hooks for LogHooks {
             | Event::FiberReported { .. }
             | Event::ShardStuck { .. }
             | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{event}"),
-            Event::AcceptFailed { .. } | Event::TurnedAway { .. } | Event::Overloaded { .. } => {
+            Event::AcceptFailed { .. }
+            | Event::TurnedAway { .. }
+            | Event::Overloaded { .. }
+            | Event::ShortOfMemory { .. } => {
                 warn!(self.logger, "{event}");
             }
             Event::ShutdownAdvanced { .. } | Event::ShardDrained { .. } => {

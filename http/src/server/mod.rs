@@ -2,10 +2,9 @@
 //!
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
-//! `accept`, its front door, `sweep`, its clock for connections at rest, and `evict`, who of them
-//! makes room; `takeover` goes on
-//! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log`,
-//! `counters`, `metrics` and `access_log` what is told of it all.
+//! `accept`, its front door, `sweep`, its clock for connections at rest, and `evict`, which of them
+//! makes room; `takeover` goes on without a shard that is stuck. `timeouts`, `capacity` and `memory`
+//! are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of it all.
 
 mod accept;
 mod access_log;
@@ -16,6 +15,7 @@ mod counters;
 mod events;
 mod evict;
 mod log;
+mod memory;
 mod metrics;
 mod panics;
 mod running;
@@ -32,6 +32,7 @@ pub use capacity::{Capacity, Full, WhenFull};
 pub use counters::Counters;
 pub use events::{Event, Hooks};
 pub use log::LogHooks;
+pub(crate) use memory::{Held, Memory};
 pub use metrics::Metrics;
 pub(crate) use panics::take_place;
 pub use running::{Server, ServerHandle, ShutdownReport};

@@ -18,6 +18,7 @@ use super::builder::{Config, ServiceFactory};
 use super::capacity::PeerCounts;
 use super::counters::{Counters, ShardCounters};
 use super::events::Event;
+use super::memory::Memory;
 use crate::telemetry::Histogram;
 
 /// How far a server's end has come.
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     /// One for each shard that there is or was.
     slots: RwLock<Vec<Arc<Slot>>>,
     pub(super) peers: PeerCounts,
+    pub(super) memory: Arc<Memory>,
     /// There are more connections than requests may be in flight.
     pub(super) is_crowded: AtomicBool,
     /// A [`Phase`]; it only grows.
@@ -84,6 +86,7 @@ impl Shared {
         workers: usize,
         access_log: Option<Arc<AccessLog>>,
     ) -> Arc<Self> {
+        let memory = Memory::new(config.capacity.memory_bytes);
         let shared = Self {
             config,
             factory,
@@ -92,6 +95,7 @@ impl Shared {
             access_log,
             slots: RwLock::default(),
             peers: PeerCounts::default(),
+            memory,
             is_crowded: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),
