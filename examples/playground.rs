@@ -114,6 +114,10 @@ struct CapacityArgs {
     /// Requests in flight; more get a 503
     #[arg(long, value_name = "N", default_value_t = Capacity::default().in_flight)]
     max_in_flight: usize,
+    /// Bytes of buffers and bodies of all clients; beyond it they get a 503 [default: a quarter of
+    /// what the process may have]
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<u64>,
     /// What becomes of further clients
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     when_full: Full,
@@ -165,11 +169,15 @@ struct LimitArgs {
     requests: Option<u64>,
 }
 
+/// The most that `/reverse` holds in memory for a client.
+const REVERSED_BYTES_MAX: u64 = 64 << 20;
+
 const PATHS: &str = "\
 Paths:
   /, /hello      a line of text
   /echo          POST or PUT: the request's body, back while it comes
   /upload        POST or PUT: how many bytes the request's body has, and their SHA-256
+  /reverse       POST or PUT: the request's body backwards, at most 64 MiB
   /big?bytes=N   N bytes (1048576), streamed
   /slow?ms=N     a line of text, after N milliseconds (1000)
   /headers       the request's head as JSON
@@ -188,7 +196,7 @@ fn answer(request: &mut Request) -> Response {
         | "/recurse" | "/panic" | "/healthz" | "/readyz" | "/metrics" => {
             &[Method::GET, Method::HEAD]
         }
-        "/echo" | "/upload" => &[Method::POST, Method::PUT],
+        "/echo" | "/upload" | "/reverse" => &[Method::POST, Method::PUT],
         // Of the server as a whole.
         "*" => {
             let all = "GET, HEAD, POST, PUT, OPTIONS";
@@ -205,6 +213,7 @@ fn answer(request: &mut Request) -> Response {
     match request.path() {
         "/echo" => echo(request),
         "/upload" => upload(request).into_response(),
+        "/reverse" => reverse(request).into_response(),
         "/big" => big(request).into_response(),
         "/slow" => slow(request).into_response(),
         "/headers" => headers(request),
@@ -235,6 +244,13 @@ fn echo(request: &Request) -> Response {
         Ok(content_type) => response.header(header::CONTENT_TYPE, content_type),
         Err(_) => response,
     }
+}
+
+/// Holds the body in memory, as it has to be whole for that.
+fn reverse(request: &mut Request) -> Result<Vec<u8>, BodyError> {
+    let mut bytes = request.body().read_to_vec(REVERSED_BYTES_MAX)?;
+    bytes.reverse();
+    Ok(bytes)
 }
 
 fn upload(request: &mut Request) -> Result<Response, Response> {
@@ -369,6 +385,7 @@ impl CapacityArgs {
                 .max_connections_per_peer
                 .unwrap_or(default.connections_per_peer),
             in_flight: self.max_in_flight,
+            memory_bytes: self.memory.unwrap_or(default.memory_bytes),
             when_full: match self.when_full {
                 Full::Refuse => WhenFull::Refuse,
                 Full::Wait => WhenFull::Wait,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use crate::proto::Refusal;
 use crate::request::Request;
@@ -148,6 +148,7 @@ impl<'r> Body<'r> {
         while self.remaining() != Some(0) {
             if filled == bytes.len() {
                 let grown = filled.saturating_mul(2).max(first).min(most);
+                self.hold(grown - filled)?;
                 bytes.try_reserve_exact(grown - filled).map_err(|_| BodyError::NoMemory)?;
                 bytes.resize(grown, 0);
             }
@@ -187,6 +188,7 @@ impl<'r> Body<'r> {
     /// }
     /// ```
     pub fn copy_to(&mut self, writer: &mut (impl Write + ?Sized)) -> io::Result<u64> {
+        self.hold(COPY_BYTES)?;
         let (mut buffer, mut copied) = (vec![0; COPY_BYTES], 0);
         loop {
             match self.read(&mut buffer)? {
@@ -217,6 +219,13 @@ impl<'r> Body<'r> {
     /// ```
     pub fn lines(self, line_bytes_max: usize) -> Lines<'r> {
         Lines { body: Some(self), line_bytes_max, buffer: Vec::new(), start: 0, searched: 0 }
+    }
+}
+
+impl Body<'_> {
+    /// So many bytes are going to be in memory, if the server has room for them.
+    fn hold(&self, bytes: usize) -> Result<(), BodyError> {
+        if self.request.link.try_hold(bytes) { Ok(()) } else { Err(BodyError::NoMemory) }
     }
 }
 
@@ -251,6 +260,9 @@ impl Lines<'_> {
             // Not into the buffer: a deadline may end the read, and the next call goes on.
             let mut piece = [0; LINE_READ_BYTES];
             let read = body.read(&mut piece).map_err(|error| BodyError::from_body(&error))?;
+            if self.buffer.capacity() - self.buffer.len() < read {
+                body.hold(self.buffer.len() + read)?; // it becomes twice as large
+            }
             self.buffer.try_reserve(read).map_err(|_| BodyError::NoMemory)?;
             self.buffer.extend_from_slice(&piece[..read]);
             if read == 0 {
@@ -341,7 +353,12 @@ impl IntoResponse for BodyError {
             Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        (status, format!("{self}\n")).into_response()
+        let response = (status, format!("{self}\n")).into_response();
+        match self {
+            // There will be room when others are done.
+            Self::NoMemory => response.header(header::RETRY_AFTER, "1"),
+            _ => response,
+        }
     }
 }
 

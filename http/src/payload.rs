@@ -44,6 +44,15 @@ impl Payload {
         }
     }
 
+    /// How many bytes of memory are its own, and go with it.
+    pub(crate) fn owned_bytes(&self) -> usize {
+        match self {
+            Self::Owned(bytes) => bytes.capacity(),
+            Self::Shared(bytes) if bytes.is_unique() => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// Its length, if it has one that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {

@@ -196,6 +196,7 @@ fn every_number_of_a_server_may_be_set_to_anything() {
                     connections: value.max(1),
                     connections_per_peer: value,
                     in_flight: value,
+                    memory_bytes: value as u64,
                     when_full,
                     retry_after: time,
                 };

@@ -114,6 +114,9 @@ struct LaunchArgs {
     /// Open files that it may have
     #[arg(long)]
     descriptors: Option<u64>,
+    /// Bytes of address space that it may have
+    #[arg(long)]
+    address_space: Option<u64>,
     program: PathBuf,
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
     arguments: Vec<String>,
@@ -132,7 +135,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
         Command::Scenario(command) => scenario::run_command(command),
         Command::Launch(args) => {
-            Err(scenario::launch(&args.program, &args.arguments, args.descriptors))
+            let LaunchArgs { descriptors, address_space, .. } = args;
+            let bounds = scenario::Bounds { descriptors, address_space };
+            Err(scenario::launch(&args.program, &args.arguments, bounds))
         }
     };
     match result {

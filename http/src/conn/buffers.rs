@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use straightline_sched::{Label, sim};
 
 use super::link::Link;
 use super::transport::Transport;
 use crate::proto::{Head, HeadParser};
+use crate::server::{Held, Memory};
 
 /// What a connection needs while it works on a request, and gives back when it rests.
 pub(crate) struct Buffers {
@@ -29,6 +31,8 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// What they, and the buffers around them, come to.
+    held: Held,
 }
 
 /// The free buffers of a shard.
@@ -36,10 +40,11 @@ pub(crate) struct BufferPool {
     #[allow(clippy::vec_box)] // they are handed around whole, and are large
     free: RefCell<Vec<Box<Buffers>>>,
     alive: Rc<()>,
+    memory: Arc<Memory>,
 }
 
 impl BufferPool {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
         let alive = Rc::new(());
         if sim::is_simulated() {
             let left = Rc::downgrade(&alive);
@@ -48,13 +53,15 @@ impl BufferPool {
                 count => vec![format!("{count} of a shard's pool of buffers and the buffers")],
             });
         }
-        Self { free: RefCell::default(), alive }
+        Self { free: RefCell::default(), alive, memory: Arc::clone(memory) }
     }
 
     pub(crate) fn take(&self) -> Box<Buffers> {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
+            let mut held = self.memory.none();
+            held.set(size_of::<Buffers>() + INPUT_BYTES);
             Box::new(Buffers {
-                input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0 },
+                input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0, held },
                 output: Vec::new(),
                 parser: HeadParser::default(),
                 head: Head::default(),
@@ -134,13 +141,15 @@ impl Input {
 
     /// Forgets everything, and gives the memory back.
     pub(crate) fn release(&mut self) {
-        *self = Self { bytes: Vec::new(), start: 0, end: 0 };
+        (self.bytes, self.start, self.end) = (Vec::new(), 0, 0);
+        self.held.set(0);
     }
 
     /// Makes room for that many bytes: by moving what is there to the front, or else by growing,
     /// to twice the size if that is not beyond `grown_max`.
     ///
-    /// An error is the allocator's, and the process goes on.
+    /// An error is that the server's memory or the allocator's is at its end, and the process goes
+    /// on.
     #[cold]
     fn make_room(&mut self, least: usize, grown_max: usize) -> io::Result<()> {
         if self.start > 0 {
@@ -150,6 +159,9 @@ impl Input {
         if self.bytes.len() - self.end < least {
             let twice = self.bytes.len().saturating_mul(2).min(grown_max);
             let grown = twice.max(self.end.saturating_add(least));
+            if !self.held.try_grow_to(size_of::<Buffers>() + grown) {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
             self.bytes.try_reserve_exact(grown - self.bytes.len())?;
             self.bytes.resize(grown, 0);
         }

@@ -129,11 +129,15 @@ impl Connection {
         Ok((StatusCode::GATEWAY_TIMEOUT, text).into_response())
     }
 
-    /// What the client gets when too many requests are in flight.
+    /// What the client gets when too many requests are in flight, or take too much memory.
     #[cold]
-    pub(super) fn overloaded(&self) -> Response {
-        self.shard.counters.overloaded.bump();
-        self.shard.tell(&Event::Overloaded { peer: &self.link.peer });
+    pub(super) fn refused_for_load(&self) -> Response {
+        if self.shard.memory.is_short() {
+            self.shard.note_short_of_memory(&self.link.peer);
+        } else {
+            self.shard.counters.overloaded.bump();
+            self.shard.tell(&Event::Overloaded { peer: &self.link.peer });
+        }
         let seconds = self.shard.capacity.retry_seconds();
         StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
     }

@@ -11,6 +11,7 @@ use straightline_sched::sync::Event;
 use straightline_sched::{Interest, Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
+use super::held::HeldForRequest;
 use super::meter::{Meter, Slow};
 use super::transport::Transport;
 use super::upgrade::Protocol;
@@ -72,6 +73,7 @@ pub(crate) struct Link {
     pub(super) vain_calls: Cell<u32>,
     /// The other protocol's, once it is that.
     pub(crate) protocol: OnceCell<Rc<Protocol>>,
+    pub(super) held: HeldForRequest,
     /// Bytes that have left.
     written: Cell<u64>,
     /// The output leaves if the fiber waits, which is arranged for once at a time.
@@ -103,6 +105,7 @@ pub(crate) enum Expectation {
 impl Link {
     pub(crate) fn new(peer: Peer, shard: Rc<ShardState>, transport: impl Transport) -> Self {
         let (timeouts, now) = (shard.timeouts, now());
+        let held = HeldForRequest::new(&shard.memory);
         Self {
             begun: Cell::new(now),
             unsent: Cell::new((now, 0)),
@@ -131,6 +134,7 @@ impl Link {
             chunk: Cell::new(None),
             vain_calls: Cell::new(0),
             protocol: OnceCell::new(),
+            held,
             written: Cell::new(0),
             leaves_before_park: Cell::new(false),
             transport: Box::new(transport),
@@ -168,6 +172,7 @@ impl Link {
     #[inline]
     pub(crate) fn end_request(&self, is_answered: bool) {
         if self.is_in_flight.replace(false) {
+            self.held.release();
             let counters = &self.shard.counters;
             counters.in_flight.lower();
             if is_answered {
@@ -177,6 +182,17 @@ impl Link {
                 counters.unanswered.bump();
             }
         }
+    }
+
+    /// A handler is about to have so many bytes more of its request's body in memory; false if the
+    /// server has no room for them, which is counted and told.
+    #[must_use]
+    pub(crate) fn try_hold(&self, bytes: usize) -> bool {
+        let fits = self.held.try_add_to_body(bytes);
+        if !fits {
+            self.shard.note_short_of_memory(&self.peer);
+        }
+        fits
     }
 
     pub(super) fn is_in_flight(&self) -> bool {
@@ -444,6 +460,8 @@ impl Link {
     fn wait_for_client(&self, interest: Interest) -> io::Result<()> {
         let meter = if interest == Interest::Read { &self.reads } else { &self.writes };
         let waiting = Waiting::begin(self, meter);
+        let _held = (interest == Interest::Write)
+            .then(|| self.held.while_unsent(self.output.borrow().capacity()));
         let (until, slow) = meter.patience(waiting.since);
         let in_time = self.transport.wait_until(interest, until)?;
         drop(waiting);

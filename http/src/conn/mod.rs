@@ -15,6 +15,7 @@ mod body_out;
 mod buffers;
 mod disconnect;
 mod faults;
+mod held;
 mod linger;
 mod link;
 mod meter;

@@ -231,7 +231,7 @@ impl Connection {
             self.link.watch();
         }
         if self.shard.is_overloaded() {
-            let response = self.overloaded();
+            let response = self.refused_for_load();
             return self.answer_unusually(request, &response);
         }
         let (lease, timeout) = (&self.link.lease, self.link.handler_timeout.get());
@@ -343,7 +343,10 @@ impl Connection {
         let body = if is_sent { response.body.bytes() } else { &[] };
         if body.len() > COPY_BYTES_MAX {
             drop(output);
-            return self.link.flush_with(body);
+            self.link.held.set_response(response.body.owned_bytes());
+            let flushed = self.link.flush_with(body);
+            self.link.held.set_response(0);
+            return flushed;
         }
         output.extend_from_slice(body);
         if output.len() > OUTPUT_BYTES_MAX {

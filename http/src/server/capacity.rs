@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::address::Peer;
+use super::memory::default_max as default_memory_bytes;
 
 /// How many connections and requests a server takes at a time.
 ///
@@ -39,6 +40,14 @@ pub struct Capacity {
     /// What becomes of clients that come when there are as many connections as may be, and none of
     /// them at rest.
     pub when_full: WhenFull,
+    /// Bytes of memory that all clients together have the server use: the buffers of connections at
+    /// work, request bodies that a handler reads into memory, responses in memory that wait for
+    /// their client. Where there is no room, a request gets a 503 with `Retry-After` instead of its
+    /// handler, until a quarter is free again; a body that is being read into memory becomes
+    /// [`BodyError::NoMemory`](crate::BodyError::NoMemory), which is a 503 too. What a handler
+    /// allocates by itself is not counted. Default: a quarter of the memory that the process may
+    /// use, by its control group, its limits (`RLIMIT_AS`, `RLIMIT_DATA`) and the machine.
+    pub memory_bytes: u64,
     /// What `Retry-After` says, in whole seconds. Default: 1 second.
     pub retry_after: Duration,
 }
@@ -71,6 +80,7 @@ impl Default for Capacity {
             connections: default_connections(),
             connections_per_peer: usize::MAX,
             in_flight: 10_000,
+            memory_bytes: default_memory_bytes(),
             when_full: WhenFull::Refuse,
             retry_after: Duration::from_secs(1),
         }

@@ -100,6 +100,9 @@ counters! {
     /// Requests that were answered with a 503, because there were [too many](crate::Capacity) in
     /// flight.
     overloaded,
+    /// Requests that were answered with a 503, and bodies that were not read into memory, because
+    /// the clients together [use too much](crate::Capacity::memory_bytes) of it.
+    short_of_memory,
     /// Requests refused, before a handler saw them or for their body; see
     /// [`RefusalKind`](crate::RefusalKind).
     refused,

@@ -80,6 +80,14 @@ pub enum Event<'e> {
         /// Whose.
         peer: &'e Peer,
     },
+    /// A request got a 503, or its body was not read into memory, as the clients together use as
+    /// much [memory](crate::Capacity::memory_bytes) as they may.
+    ShortOfMemory {
+        /// Whose.
+        peer: &'e Peer,
+        /// How many bytes all of them use.
+        held: u64,
+    },
     /// Some time was over. What came of it says [`Timeouts`](crate::Timeouts).
     TimedOut {
         /// Whose.
@@ -198,6 +206,7 @@ impl Event<'_> {
             | Self::TurnedAway { peer, .. }
             | Self::RequestRefused { peer, .. }
             | Self::Overloaded { peer }
+            | Self::ShortOfMemory { peer, .. }
             | Self::TimedOut { peer, .. }
             | Self::HandlerCancelled { peer }
             | Self::HandlerPanicked { peer, .. }
@@ -233,6 +242,9 @@ impl fmt::Display for Event<'_> {
             }
             Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
             Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),
+            Self::ShortOfMemory { held, .. } => {
+                write!(f, "refused: {held} bytes of memory are in use for clients")
+            }
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
             Self::HandlerCancelled { .. } => f.write_str("the handler was ended"),
             Self::HandlerPanicked { method, target, message, place, .. } => {

@@ -42,7 +42,10 @@ impl Hooks for LogHooks {
             Event::AllStuck { .. } => crit!(self.logger, "{event}"),
             Event::ListenersLent { .. } => warn!(self.logger, "{event}"),
             Event::ListenersReturned { .. } => info!(self.logger, "{event}"),
-            Event::AcceptFailed { .. } | Event::TurnedAway { .. } | Event::Overloaded { .. } => {
+            Event::AcceptFailed { .. }
+            | Event::TurnedAway { .. }
+            | Event::Overloaded { .. }
+            | Event::ShortOfMemory { .. } => {
                 warn!(self.logger, "{event}");
             }
             Event::ShutdownAdvanced { .. } | Event::ShardDrained { .. } => {

@@ -44,6 +44,9 @@ pub struct Metrics {
     pub replacements: u64,
     /// Lines that the access log has left out, because they could not be written fast enough.
     pub access_log_dropped: u64,
+    /// Bytes of memory that the clients have the server use, see
+    /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
+    pub memory_held: u64,
     /// How far the server's end has come.
     pub phase: Phase,
 }
@@ -64,6 +67,7 @@ impl Metrics {
             listeners_lent: shared.lent.load(Ordering::Relaxed),
             replacements: shared.replacements.load(Ordering::Relaxed),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
+            memory_held: shared.memory.held(),
             phase: shared.phase(),
         }
     }
@@ -113,6 +117,11 @@ impl Metrics {
         text.gauge("straightline_requests_awaiting_client", help, awaiting_client);
         let help = "Requests that got a 503, as too many were in flight.";
         text.counter("straightline_requests_overloaded_total", help, overloaded);
+        let help = "Requests that got a 503, or whose body was not read, for want of memory.";
+        let name = "straightline_requests_short_of_memory_total";
+        text.counter(name, help, self.counters.short_of_memory);
+        let help = "Bytes of memory that clients have the server use.";
+        text.gauge("straightline_memory_held_bytes", help, self.memory_held);
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(responses);
         let help = "Responses by the class of their status, those to refused requests included.";
         text.counters("straightline_responses_total", help, "class", classes);

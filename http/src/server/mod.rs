@@ -3,9 +3,10 @@
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
 //! what one thread does, with `accept`, its front door, `sweep`, its clock for connections at rest,
-//! and `evict`, who of them makes room. When a shard's thread does not come back, `lending` has
-//! another one accept in its place, and `takeover` goes on without it. `timeouts` and `capacity`
-//! are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of it all.
+//! and `evict`, which of them makes room. When a shard's thread does not come back, `lending` has
+//! another one accept in its place, and `takeover` goes on without it. `timeouts`, `capacity` and
+//! `memory` are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of
+//! it all.
 
 mod accept;
 mod access_log;
@@ -17,6 +18,7 @@ mod events;
 mod evict;
 mod lending;
 mod log;
+mod memory;
 mod metrics;
 mod panics;
 mod running;
@@ -34,6 +36,7 @@ pub use capacity::{Capacity, Full, WhenFull};
 pub use counters::Counters;
 pub use events::{Event, Hooks};
 pub use log::LogHooks;
+pub(crate) use memory::{Held, Memory};
 pub use metrics::Metrics;
 pub(crate) use panics::take_place;
 pub use running::{Server, ServerHandle, ShutdownReport};

@@ -14,12 +14,14 @@ use straightline_sched::{self as sched, Fiber, FiberInfo, JoinHandle, ShardHandl
 
 use super::accept::accept_loop;
 use super::access_log::AccessLog;
+use super::address::Peer;
 use super::builder::OnDisconnect;
 use super::capacity::Capacity;
 use super::counters::ShardCounters;
 use super::events::Event;
 use super::evict::Evictable;
 use super::lending::{self, Loan};
+use super::memory::Memory;
 use super::running::ServerHandle;
 use super::shared::{Phase, Shared};
 use super::slot::{Handed, Slot};
@@ -40,6 +42,8 @@ pub(crate) struct ShardState {
     pub(crate) on_disconnect: OnDisconnect,
     pub(crate) counters: CountersOf,
     pub(crate) buffers: BufferPool,
+    /// What all clients of the server have it use.
+    pub(crate) memory: Arc<Memory>,
     /// A stop has begun: no connection goes on after the response it is at.
     pub(crate) is_ending: Cell<bool>,
     /// And those at rest close.
@@ -259,7 +263,8 @@ impl ShardState {
             capacity: config.capacity,
             on_disconnect: config.on_disconnect,
             counters: CountersOf(Arc::clone(slot)),
-            buffers: BufferPool::new(),
+            buffers: BufferPool::new(&shared.memory),
+            memory: Arc::clone(&shared.memory),
             is_ending: Cell::new(false),
             draining: Cell::new(false),
             shared: Arc::clone(shared),
@@ -360,11 +365,19 @@ impl ShardState {
         ServerHandle::new(&self.shared)
     }
 
-    /// Whether one request more than there may be is in flight.
+    /// A client could not be served, as all of them use as much memory as they may.
+    #[cold]
+    pub(crate) fn note_short_of_memory(&self, peer: &Peer) {
+        self.counters.short_of_memory.bump();
+        self.tell(&Event::ShortOfMemory { peer, held: self.memory.held() });
+    }
+
+    /// Whether one request more than there may be is in flight, or the server short of memory.
     #[inline]
     pub(crate) fn is_overloaded(&self) -> bool {
         // To look at all the others for each request would be slow, and is hardly ever needed.
         self.shared.is_crowded.load(Ordering::Relaxed) && self.is_overloaded_in_all()
+            || self.memory.is_short()
     }
 
     #[cold]

@@ -17,6 +17,7 @@ use super::capacity::PeerCounts;
 use super::counters::Counters;
 use super::events::Event;
 use super::lending::Loan;
+use super::memory::Memory;
 use super::running::News;
 use super::slot::Slot;
 use crate::telemetry::Latencies;
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     /// How many stuck shards were replaced.
     pub(super) replacements: AtomicU64,
     pub(super) peers: PeerCounts,
+    pub(super) memory: Arc<Memory>,
     /// There are more connections than requests may be in flight.
     pub(super) is_crowded: AtomicBool,
     /// A [`Phase`]; it only grows.
@@ -84,6 +86,7 @@ impl Shared {
         workers: usize,
         access_log: Option<Arc<AccessLog>>,
     ) -> Arc<Self> {
+        let memory = Memory::new(config.capacity.memory_bytes);
         let shared = Self {
             config,
             factory,
@@ -95,6 +98,7 @@ impl Shared {
             lent: AtomicU64::new(0),
             replacements: AtomicU64::new(0),
             peers: PeerCounts::default(),
+            memory,
             is_crowded: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     SlowReaders(Sized),
     /// Scenario: bodies of the limit less one byte, the limit, and one more
     LargeBodies(Sized),
+    /// More bodies at a time than the process may have memory for
+    Memory(Sized),
     /// Scenario: more blocking calls than the offload pool has threads
     Pool(Sized),
     /// Scenario: handlers that never give way
@@ -116,6 +118,7 @@ impl Command {
             Self::SlowBodies(arguments) => (Scenario::SlowBodies, arguments.into()),
             Self::SlowReaders(arguments) => (Scenario::SlowReaders, arguments.into()),
             Self::LargeBodies(arguments) => (Scenario::LargeBodies, arguments.into()),
+            Self::Memory(arguments) => (Scenario::Memory, arguments.into()),
             Self::Pool(arguments) => (Scenario::Pool, arguments.into()),
             Self::Runaways(arguments) => (Scenario::Runaways, arguments.into()),
             Self::Descriptors(arguments) => (Scenario::Descriptors, arguments.into()),

@@ -20,6 +20,7 @@ mod fate;
 mod healthy;
 mod keep_alive;
 mod large_bodies;
+mod memory;
 mod metrics;
 mod outcome;
 mod overload;
@@ -46,7 +47,7 @@ use straightline::sched;
 pub(crate) use args::{Command, run as run_command};
 use outcome::Outcome;
 use progress::Progress;
-pub(crate) use server::launch;
+pub(crate) use server::{Bounds, launch};
 use trial::Trial;
 
 /// What is tried.
@@ -58,6 +59,7 @@ pub(crate) enum Scenario {
     SlowBodies,
     SlowReaders,
     LargeBodies,
+    Memory,
     Pool,
     Runaways,
     Descriptors,
@@ -106,13 +108,14 @@ fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> 
 }
 
 impl Scenario {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::ShortConnections,
         Self::KeepAlive,
         Self::SlowHeads,
         Self::SlowBodies,
         Self::SlowReaders,
         Self::LargeBodies,
+        Self::Memory,
         Self::Pool,
         Self::Runaways,
         Self::Descriptors,
@@ -129,6 +132,7 @@ impl Scenario {
             Self::SlowBodies => "slow-bodies",
             Self::SlowReaders => "slow-readers",
             Self::LargeBodies => "large-bodies",
+            Self::Memory => "memory",
             Self::Pool => "pool",
             Self::Runaways => "runaways",
             Self::Descriptors => "descriptors",
@@ -146,6 +150,7 @@ impl Scenario {
             Self::SlowBodies => slow_bodies::run,
             Self::SlowReaders => slow_readers::run,
             Self::LargeBodies => large_bodies::run,
+            Self::Memory => memory::run,
             Self::Pool => pool::run,
             Self::Runaways => runaways::run,
             Self::Descriptors => descriptors::run,

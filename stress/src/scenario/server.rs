@@ -59,15 +59,23 @@ pub(crate) fn existing(path: PathBuf) -> io::Result<PathBuf> {
     Err(io::Error::new(ErrorKind::InvalidInput, text))
 }
 
+/// What the server's process may have.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bounds {
+    pub(crate) descriptors: Option<u64>,
+    /// In bytes.
+    pub(crate) address_space: Option<u64>,
+}
+
 /// Becomes `program`; returns only if that fails.
-pub(crate) fn launch(program: &Path, arguments: &[String], descriptors: Option<u64>) -> io::Error {
+pub(crate) fn launch(program: &Path, arguments: &[String], bounds: Bounds) -> io::Error {
     // Whoever ends the run, the server ends too.
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return error.into();
     }
-    if let Some(count) = descriptors {
-        let limit = Rlimit { current: Some(count), maximum: Some(count) };
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+    let bounds = [(Resource::Nofile, bounds.descriptors), (Resource::As, bounds.address_space)];
+    for (resource, most) in bounds.into_iter().filter(|(_, most)| most.is_some()) {
+        if let Err(error) = setrlimit(resource, Rlimit { current: most, maximum: most }) {
             return error.into();
         }
     }
@@ -91,16 +99,16 @@ pub(crate) fn make_room(connections: usize) -> io::Result<()> {
 
 impl Server {
     /// Starts it with these flags and waits until it listens.
-    pub(crate) fn start(
-        program: &Path,
-        flags: &[String],
-        descriptors: Option<u64>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(program: &Path, flags: &[String], bounds: Bounds) -> io::Result<Self> {
         let stderr = nameless_file()?;
         let mut command = Command::new(env::current_exe()?);
         command.arg("launch");
-        if let Some(count) = descriptors {
-            command.arg("--descriptors").arg(count.to_string());
+        let bounds =
+            [("--descriptors", bounds.descriptors), ("--address-space", bounds.address_space)];
+        for (flag, most) in bounds {
+            if let Some(most) = most {
+                command.arg(flag).arg(most.to_string());
+            }
         }
         command.arg("--").arg(program).args(["--listen", "127.0.0.1:0"]).args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);

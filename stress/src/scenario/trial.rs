@@ -12,7 +12,7 @@ use super::fate::{Fate, Tally};
 use super::metrics::Metrics;
 use super::outcome::{Check, Outcome};
 use super::progress::Progress;
-use super::server::{Server, make_room};
+use super::server::{Bounds, Server, make_room};
 
 /// A scenario while it runs.
 pub(crate) struct Trial {
@@ -44,12 +44,24 @@ impl Trial {
     /// otherwise, for so many clients.
     pub(crate) fn start(&self, flags: &str, clients: usize) -> io::Result<Server> {
         make_room(clients)?;
-        Server::start(&self.options.server, &split(flags), None)
+        Server::start(&self.options.server, &split(flags), Bounds::default())
+    }
+
+    /// As [`start`](Self::start), with no more than that.
+    pub(crate) fn start_within(
+        &self,
+        bounds: Bounds,
+        flags: &str,
+        clients: usize,
+    ) -> io::Result<Server> {
+        make_room(clients)?;
+        Server::start(&self.options.server, &split(flags), bounds)
     }
 
     /// As [`start`](Self::start), with so few descriptors.
     pub(crate) fn start_short_of(&self, descriptors: u64, flags: &str) -> io::Result<Server> {
-        Server::start(&self.options.server, &split(flags), Some(descriptors))
+        let bounds = Bounds { descriptors: Some(descriptors), ..Bounds::default() };
+        Server::start(&self.options.server, &split(flags), bounds)
     }
 
     /// Says what is done from here on.

@@ -1,0 +1,59 @@
+//! What the request at hand has the server hold in memory, beside the connection's buffers.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::server::{Held, Memory};
+
+/// Counts it against the server's limit, until the request is over.
+pub(crate) struct HeldForRequest {
+    memory: Arc<Memory>,
+    /// Of its body.
+    body: Cell<u64>,
+    /// Of its response, while that leaves.
+    response: Cell<usize>,
+}
+
+impl HeldForRequest {
+    pub(super) fn new(memory: &Arc<Memory>) -> Self {
+        Self { memory: Arc::clone(memory), body: Cell::new(0), response: Cell::new(0) }
+    }
+
+    /// A handler is about to have so many bytes more of the body in memory; false if there is no
+    /// room for them.
+    #[must_use]
+    pub(super) fn try_add_to_body(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let fits = self.memory.try_add(bytes);
+        if fits {
+            self.body.update(|held| held + bytes);
+        }
+        fits
+    }
+
+    /// The response that leaves owns so many bytes.
+    pub(super) fn set_response(&self, bytes: usize) {
+        self.response.set(bytes);
+    }
+
+    /// What waits for its client counts while it waits: the response, and the output before it.
+    pub(super) fn while_unsent(&self, output_bytes: usize) -> Held {
+        let mut held = self.memory.none();
+        held.set(output_bytes + self.response.get());
+        held
+    }
+
+    /// The request is over, and its handler has nothing of it any more.
+    #[inline]
+    pub(super) fn release(&self) {
+        if self.body.get() > 0 {
+            self.memory.remove(self.body.take());
+        }
+    }
+}
+
+impl Drop for HeldForRequest {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

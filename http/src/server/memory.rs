@@ -1,0 +1,220 @@
+//! The memory that clients have a server use: the bytes of all buffers and bodies together.
+//!
+//! Each buffer and each body has a limit of its own, and so has the number of connections; their
+//! product is more than a machine has. So all of them are counted in one sum, which has a limit
+//! too. What can be refused is not begun when it would pass the limit: a request gets a 503, a body
+//! that a handler reads into memory becomes an error that is a 503. What is there already counts
+//! whatever the sum is.
+//!
+//! The count is changed when a buffer is made, grows or goes, and not for each request.
+
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::process::{Resource, getrlimit};
+
+/// The sum, and its limit.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    held: AtomicU64,
+    max: u64,
+    /// `held > max` or a refusal since the sum was last below three quarters of `max`, as some
+    /// thread last saw it. Requests are refused while it is set.
+    is_short: AtomicBool,
+}
+
+/// Bytes that count until this is dropped.
+pub(crate) struct Held {
+    memory: Arc<Memory>,
+    bytes: u64,
+}
+
+impl Memory {
+    pub(crate) fn new(max: u64) -> Arc<Self> {
+        Arc::new(Self { held: AtomicU64::new(0), max, is_short: AtomicBool::new(false) })
+    }
+
+    /// Whether new work is to be refused.
+    #[inline]
+    pub(crate) fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Counts nothing yet.
+    pub(crate) fn none(self: &Arc<Self>) -> Held {
+        Held { memory: Arc::clone(self), bytes: 0 }
+    }
+
+    /// Counts so many bytes that are there already.
+    pub(crate) fn add(&self, bytes: u64) {
+        if self.held.fetch_add(bytes, Ordering::SeqCst) + bytes > self.max {
+            self.is_short.store(true, Ordering::SeqCst);
+            // Others may have let go of theirs before the flag was set.
+            self.note_room(self.held.load(Ordering::SeqCst));
+        }
+    }
+
+    /// Counts so many bytes, if there is room for them.
+    #[must_use]
+    pub(crate) fn try_add(&self, bytes: u64) -> bool {
+        let held = self.held.fetch_add(bytes, Ordering::SeqCst);
+        if held.saturating_add(bytes) <= self.max {
+            return true;
+        }
+        self.is_short.store(true, Ordering::SeqCst);
+        self.remove(bytes);
+        false
+    }
+
+    /// So many of those that were counted are gone.
+    pub(crate) fn remove(&self, bytes: u64) {
+        self.note_room(self.held.fetch_sub(bytes, Ordering::SeqCst) - bytes);
+    }
+
+    fn note_room(&self, held: u64) {
+        // Not at the first byte: what has just been refused would come again.
+        if held <= self.max / 4 * 3 && self.is_short() {
+            self.is_short.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Held {
+    /// From now on so many bytes, if there is room for them; otherwise as before.
+    #[must_use]
+    pub(crate) fn try_grow_to(&mut self, bytes: usize) -> bool {
+        let more = (bytes as u64).saturating_sub(self.bytes);
+        let fits = more == 0 || self.memory.try_add(more);
+        if fits {
+            self.bytes += more;
+        }
+        fits
+    }
+
+    /// From now on so many bytes, which are there already.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        if bytes > self.bytes {
+            self.memory.add(bytes - self.bytes);
+        } else if bytes < self.bytes {
+            self.memory.remove(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// A quarter of what the process may use, as far as that is known.
+///
+/// A handler that has a body in memory often makes something of the same size of it, and the stacks
+/// of a server at work and the program's own data want room too.
+pub(super) fn default_max() -> u64 {
+    let limit = |resource| getrlimit(resource).current;
+    let limits = [limit(Resource::As), limit(Resource::Data), of_control_group(), of_machine()];
+    limits.into_iter().flatten().min().map_or(u64::MAX, |bytes| bytes / 4)
+}
+
+/// What the control group of the process may use, or one that it is in.
+fn of_control_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let limits = groups.lines().filter_map(|line| {
+        // `0::/path` in the second version, `4:memory:/path` in the first.
+        let (_, line) = line.split_once(':')?;
+        let (kind, path) = line.split_once(':')?;
+        let (root, name) = match kind {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        // In a container the path may be the host's: the root is then the container's own group.
+        let mut paths: Vec<_> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
+        paths.push(path);
+        let limit = |path: &&str| {
+            let text = fs::read_to_string(format!("{root}{path}/{name}")).ok()?;
+            text.trim().parse::<u64>().ok() // "max" is none
+        };
+        paths.iter().filter_map(limit).min()
+    });
+    limits.min()
+}
+
+fn of_machine() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    #[test]
+    fn one_that_would_pass_the_limit_is_refused() {
+        let memory = Memory::new(100);
+        let (mut first, mut second) = (memory.none(), memory.none());
+        assert!(first.try_grow_to(99) && second.try_grow_to(1));
+        assert!(!memory.is_short());
+        assert!(!second.try_grow_to(2));
+        assert_eq!((memory.held(), second.bytes), (100, 1));
+        assert!(memory.is_short(), "somebody had to be refused");
+        first.set(80);
+        assert!(memory.is_short(), "not at the first byte that is free");
+        drop(first);
+        assert!(!memory.is_short());
+        assert!(second.try_grow_to(100));
+    }
+
+    #[test]
+    fn what_is_there_counts_whatever_the_limit_is() {
+        let memory = Memory::new(100);
+        let mut held = memory.none();
+        held.set(150);
+        assert_eq!(memory.held(), 150);
+        assert!(memory.is_short());
+        drop(held);
+        assert_eq!((memory.held(), memory.is_short()), (0, false));
+    }
+
+    quickcheck! {
+        fn the_sum_is_that_of_all(steps: Vec<(u8, u16, bool)>) -> bool {
+            let memory = Memory::new(100_000);
+            let mut held: Vec<_> = (0..16).map(|_| memory.none()).collect();
+            for (who, bytes, by_force) in steps {
+                let (who, bytes) = (usize::from(who) % held.len(), usize::from(bytes));
+                let before = memory.held();
+                if by_force {
+                    held[who].set(bytes);
+                } else if held[who].try_grow_to(bytes) {
+                    assert!(memory.held() <= before.max(100_000));
+                } else {
+                    assert_eq!(memory.held(), before);
+                }
+                let sum: u64 = held.iter().map(|held| held.bytes).sum();
+                assert_eq!(memory.held(), sum);
+                assert!(sum <= 100_000 || memory.is_short());
+                assert!(sum > 75_000 || !memory.is_short());
+            }
+            drop(held);
+            memory.held() == 0 && !memory.is_short()
+        }
+    }
+}
