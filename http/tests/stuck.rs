@@ -6,6 +6,7 @@ mod common;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{self, Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -302,7 +303,7 @@ fn a_handler_that_goes_on_for_ever_does_not_keep_the_server() {
             tell.send(()).expect("the test listens");
             loop {
                 // As worker loops are written that know nothing of cancels.
-                let _ = std::panic::catch_unwind(sched::park);
+                let _ = catch_unwind(sched::park);
             }
         },
     );
@@ -342,12 +343,22 @@ fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
                     swallow_for_ever()
                 })
             }
+            "/read" => {
+                let mut read = || request.body().read(&mut [0]);
+                let _ = sched::deadline(Duration::ZERO, || -> io::Result<()> {
+                    loop {
+                        let _ = catch_unwind(AssertUnwindSafe(&mut read));
+                    }
+                });
+                "never returned"
+            }
             _ => "served",
         },
     );
-    for (number, path) in (1..).zip(["/own", "/child", "/thread"]) {
+    for (number, path) in (1..).zip(["/own", "/child", "/thread", "/read"]) {
         let mut client = server.client();
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        // The body never comes.
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"));
         client.wait_for_end();
         // There is room for one connection: so the one before does not count any more.
         let mut other = server.client();
@@ -356,19 +367,20 @@ fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
         other.wait_for_end();
         let counters = server.handle.counters();
         assert_eq!((counters.aborted, counters.unanswered), (number, number), "{path}");
+        assert_eq!(counters.awaiting_client, 0, "{path}");
     }
     server.handle.shutdown();
     let handle = server.handle.clone();
     let report = server.join_report();
-    assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 4, 0), "{report}");
+    assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 5, 0), "{report}");
     let counters = handle.counters();
-    assert_eq!((counters.accepted, counters.closed, counters.in_flight), (6, 6, 0));
-    assert_eq!((counters.requests, counters.answered, counters.unanswered), (6, 3, 3));
+    assert_eq!((counters.accepted, counters.closed, counters.in_flight), (8, 8, 0));
+    assert_eq!((counters.requests, counters.answered, counters.unanswered), (8, 4, 4));
 }
 
 fn swallow_for_ever() -> &'static str {
     loop {
-        let _ = std::panic::catch_unwind(sched::park);
+        let _ = catch_unwind(sched::park);
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) handler_timeout: Cell<Duration>,
     /// Fibers that wait for the client at the moment.
     waiting: Cell<u32>,
+    /// One of them is counted, for the request.
+    awaits_client: Cell<bool>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
     /// The credit that it has for that, while the body at hand has a pace of its own.
@@ -122,6 +124,7 @@ impl Link {
             lease: Lease::new(),
             handler_timeout: Cell::new(timeouts.handler),
             waiting: Cell::new(0),
+            awaits_client: Cell::new(false),
             reads: Meter::new(timeouts.body),
             kept_credit: Cell::new(None),
             writes: Meter::new(timeouts.write),
@@ -382,8 +385,15 @@ impl Link {
     /// The connection's fiber was given up: its client is not to wait for it.
     pub(crate) fn lose(&self) {
         self.unwatch();
+        self.await_client_no_more();
         self.end_request(false);
         self.transport.reset();
+    }
+
+    fn await_client_no_more(&self) {
+        if self.awaits_client.replace(false) {
+            self.shard.counters.awaiting_client.lower();
+        }
     }
 
     /// Waits until no other fiber writes.
@@ -509,6 +519,7 @@ impl<'l> Waiting<'l> {
         }
         let is_counted = link.is_in_flight.get() && link.waiting.get() == 1;
         if is_counted {
+            link.awaits_client.set(true);
             link.shard.counters.awaiting_client.bump();
         }
         Self { link, meter, since: clock(), is_counted }
@@ -520,7 +531,7 @@ impl Drop for Waiting<'_> {
         self.meter.waited(clock().saturating_duration_since(self.since));
         self.link.waiting.update(|count| count - 1);
         if self.is_counted {
-            self.link.shard.counters.awaiting_client.lower();
+            self.link.await_client_no_more();
         }
         self.link.comes_on();
     }

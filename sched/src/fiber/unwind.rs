@@ -74,9 +74,10 @@ impl FiberCell {
     ///
     /// std counts panics for each thread, and a fiber does not suspend while it unwinds. So the
     /// count is up if this one unwinds. It may also be up because of a coroutine of somebody else's
-    /// that was suspended in the middle of an unwind. If it was up already when this fiber was given
-    /// the thread, it tells nothing; then only what was raised here is known of, and a panic is not.
-    /// So nothing may rest on the answer but how a fiber fares. Whether a scope waits does not.
+    /// that was suspended in the middle of an unwind. If it was up already when this fiber was
+    /// given the thread, it tells nothing; then only what was raised here is known of, and a panic
+    /// is not. So nothing may rest on the answer but how a fiber fares. Whether a scope waits does
+    /// not.
     #[inline]
     pub(crate) fn unwinds(&self) -> bool {
         thread::panicking() && (!self.others_panic.get() || self.is_raised())
