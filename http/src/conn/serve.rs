@@ -152,7 +152,8 @@ impl Connection {
             match read {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
+                // One that its sweep called idle was not.
+                Ok(_) => self.link.is_expired.set(false),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
                         let until = head_until
