@@ -21,17 +21,17 @@ use std::time::Duration;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
-/// Whether the process has no thread but the calling one and the monitor; false where that cannot
-/// be found out.
+/// Whether the process has no thread but the calling one, the monitor, and the one that writes to
+/// standard error; false where that cannot be found out.
 pub(crate) fn is_only_thread() -> bool {
     os::thread_names().is_some_and(|names| {
-        let others = names.iter().filter(|name| !name.starts_with(MONITOR_NAME));
-        others.count() == 1
+        let is_ours = |name: &&String| OWN_NAMES.iter().any(|own| name.starts_with(own));
+        names.iter().filter(|name| !is_ours(name)).count() == 1
     })
 }
 
-/// As much of its name as the system keeps.
-const MONITOR_NAME: &str = "straightline-wa";
+/// As much of their names as the system keeps.
+const OWN_NAMES: [&str; 2] = ["straightline-wa", "straightline-wr"];
 
 /// What a signal handler may learn of the fiber that runs on its thread.
 #[derive(Clone, Copy, Debug)]
