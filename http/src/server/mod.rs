@@ -3,7 +3,7 @@
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
 //! `accept`, its front door, and `sweep`, its clock for connections at rest; `takeover` goes on
-//! without a shard that is stuck. `timeouts` and `capacity` are the bounds; `events`, `log`,
+//! without a shard that is stuck. `timeouts`, `capacity` and `descriptors` are the bounds; `events`, `log`,
 //! `counters`, `metrics` and `access_log` what is told of it all.
 
 mod accept;
@@ -12,6 +12,7 @@ mod address;
 mod builder;
 mod capacity;
 mod counters;
+mod descriptors;
 mod events;
 mod log;
 mod metrics;
