@@ -23,10 +23,12 @@ mod large_bodies;
 mod metrics;
 mod outcome;
 mod overload;
+mod pauses;
 mod pool;
 mod process;
 mod progress;
 mod reply;
+mod rolling_stop;
 mod runaways;
 mod server;
 mod short_connections;
@@ -35,6 +37,7 @@ mod slow_bodies;
 mod slow_heads;
 mod slow_readers;
 mod trial;
+mod unread_output;
 
 use std::io;
 use std::path::PathBuf;
@@ -64,6 +67,9 @@ pub(crate) enum Scenario {
     Churn,
     Shutdown,
     Overload,
+    Pauses,
+    UnreadOutput,
+    RollingStop,
 }
 
 /// How it is tried.
@@ -106,7 +112,7 @@ fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> 
 }
 
 impl Scenario {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::ShortConnections,
         Self::KeepAlive,
         Self::SlowHeads,
@@ -119,6 +125,9 @@ impl Scenario {
         Self::Churn,
         Self::Shutdown,
         Self::Overload,
+        Self::Pauses,
+        Self::UnreadOutput,
+        Self::RollingStop,
     ];
 
     fn name(self) -> &'static str {
@@ -135,6 +144,9 @@ impl Scenario {
             Self::Churn => "churn",
             Self::Shutdown => "shutdown",
             Self::Overload => "overload",
+            Self::Pauses => "pauses",
+            Self::UnreadOutput => "unread-output",
+            Self::RollingStop => "rolling-stop",
         }
     }
 
@@ -152,6 +164,9 @@ impl Scenario {
             Self::Churn => churn::run,
             Self::Shutdown => shutdown::run,
             Self::Overload => overload::run,
+            Self::Pauses => pauses::run,
+            Self::UnreadOutput => unread_output::run,
+            Self::RollingStop => rolling_stop::run,
         }
     }
 }
