@@ -24,8 +24,8 @@ use super::descriptors;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Open connections. Default: three quarters of the descriptors that the process may open, once
-    /// the server has [raised](crate::Builder::raise_descriptor_limit) that number, so that handlers
-    /// have some for files and for connections of their own.
+    /// the server has [raised](crate::Builder::raise_descriptor_limit) that number, so that
+    /// handlers have some for files and for connections of their own.
     pub connections: usize,
     /// Open connections of one address; of IPv6, of one /64 network, which is what one customer
     /// has. Default: no limit, as a proxy in front is one address.

@@ -3,8 +3,8 @@
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know; `shard` is what one thread does, with
 //! `accept`, its front door, and `sweep`, its clock for connections at rest; `takeover` goes on
-//! without a shard that is stuck. `timeouts`, `capacity` and `descriptors` are the bounds; `events`, `log`,
-//! `counters`, `metrics` and `access_log` what is told of it all.
+//! without a shard that is stuck. `timeouts`, `capacity` and `descriptors` are the bounds;
+//! `events`, `log`, `counters`, `metrics` and `access_log` what is told of it all.
 
 mod accept;
 mod access_log;
