@@ -112,7 +112,7 @@ impl Shard {
         {
             self.wake(Rc::clone(&fiber));
             // It is an error in a fiber that swallowed its unwinds: it goes on without waiting.
-            let _ = self.park_fiber(&fiber, Wait::Turn);
+            let _ = self.park_fiber(&fiber, Wait::Turn, || false);
         }
     }
 

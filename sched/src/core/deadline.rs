@@ -31,6 +31,9 @@ pub struct DeadlineExceeded;
 /// once, its destructors run, and `deadline` returns the error. A body that returns has done its
 /// work, however late, and its value is returned.
 ///
+/// What a read waits for is still taken if it has come by the time that the fiber runs again,
+/// however late that is: who has sent in time is not late because this thread was busy.
+///
 /// Deadlines nest, and the nearest one counts: an inner call cannot extend an outer one. Children
 /// of a [`scope`](crate::scope) inherit it; fibers of [`spawn`](crate::spawn) do not.
 ///

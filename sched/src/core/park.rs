@@ -313,8 +313,7 @@ pub fn yield_now() {
     local::with(|shard| {
         let fiber = shard.current();
         shard.wake(Rc::clone(&fiber));
-        // An unwinding fiber does not wait.
-        let _ = shard.park_fiber(&fiber, Wait::Turn);
+        let _ = shard.park_fiber(&fiber, Wait::Turn, || false);
     });
 }
 
@@ -352,12 +351,18 @@ pub fn wake_later() {
 impl Shard {
     /// Suspends the running fiber until it is woken. May return early.
     pub(crate) fn park(&self, wait: Wait) -> Result<(), Unwinding> {
-        self.park_fiber(&self.current(), wait)
+        self.park_fiber(&self.current(), wait, || false)
     }
 
-    /// As [`park`](Self::park); `fiber` is the running one.
+    /// As [`park`](Self::park); `fiber` is the running one. If what it waits for `has_come` by the
+    /// time that it runs, it may take it first, though its deadline has passed as well.
     #[inline]
-    pub(super) fn park_fiber(&self, fiber: &FiberCell, wait: Wait) -> Result<(), Unwinding> {
+    pub(super) fn park_fiber(
+        &self,
+        fiber: &FiberCell,
+        wait: Wait,
+        has_come: impl FnOnce() -> bool,
+    ) -> Result<(), Unwinding> {
         self.yield_point(fiber)?;
         if let Some(hook) = fiber.take_hook() {
             // The hook may wait for something of its own, and so take the wake-up that this wait
@@ -370,7 +375,8 @@ impl Shard {
         // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
         unsafe { fiber.switch.suspend(Suspend::Parked) };
         // It waits until this is passed: if it is given up here, it leaves the line it stands in.
-        let may_go_on = self.yield_point(fiber);
+        let is_late = fiber.ends_at.get() <= self.tick.get() && !fiber.cancelled.get();
+        let may_go_on = if is_late && has_come() { Ok(()) } else { self.yield_point(fiber) };
         fiber.wait.set(Wait::Nothing);
         may_go_on
     }
@@ -453,9 +459,7 @@ impl Shard {
         fiber.cancelled.set(true);
         self.wake(Rc::clone(fiber));
     }
-}
 
-impl Shard {
     /// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
     #[inline]
     pub(super) fn yield_point(&self, fiber: &FiberCell) -> Result<(), Unwinding> {

@@ -3,7 +3,8 @@
 //! **The turn.** Run every fiber that is ready now, once; look into the mailbox; ask the driver
 //! what became ready, waiting until the next timer if nothing can run; read the clock once; wake
 //! whose timer is due. While fibers keep the run queue busy the driver is asked only every few
-//! turns.
+//! turns. After a pause (a fiber kept the thread, or the process was stopped) the driver is asked
+//! until it has told everything, before any timer is looked at: what came in time is in time.
 //!
 //! **The end.** `run` returns when its root fiber has. Whatever else is alive is cancelled then,
 //! and run until it has unwound, or is given up: the table of fibers is the one owner of them all,
@@ -35,7 +36,7 @@ use super::source_state::{SourceKey, SourceState};
 use super::spawn::{Builder, episode_on};
 use super::timer::Alarms;
 use super::tripwire::Tripwire;
-use crate::driver::{Driver, World};
+use crate::driver::{Driver, EVENTS_MAX, Heard, World};
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
@@ -384,33 +385,68 @@ impl Shard {
         let busy = !self.ready.borrow().is_empty() && !self.idle_turn.get();
         self.idle_turn.set(true);
         let ran = self.looked_at.replace(self.pulse.beats()) != self.pulse.beats();
-        if self.mailbox.is_pending() || !self.deferred.borrow().is_empty() {
+        if self.has_mail() {
             self.read_mail(self.mailbox.take());
         }
         // Where it is not going to wait, the clock that is read behind it does.
         let mut timeout = Some(Duration::ZERO);
+        let mut asked = self.tick.get();
         if !busy {
-            let now = self.clock();
+            asked = self.clock();
             if ran {
-                self.note_turn(now);
+                self.note_turn(asked);
             }
-            timeout = self.timeout(now, until);
+            timeout = self.timeout(asked, until);
         }
         if self.trimming.get() {
             timeout = self.trim_stacks(timeout);
         }
-        let waited = self.driver.wait(timeout, |readiness| self.on_readiness(readiness));
-        if let Err(error) = waited {
-            panic!("straightline: waiting for events failed: {error}");
-        }
+        let heard = self.listen(timeout);
         let now = self.clock();
         if busy {
             self.note_turn(now);
         }
         self.tick.set(now);
-        self.ring_alarms();
+        if self.is_alarm_due(now) {
+            self.hear_out(heard, asked, timeout);
+            self.ring_alarms();
+        }
         self.pulse.turn();
         self.counters.ready_now.set(self.ready.borrow().len() as u64);
+    }
+
+    /// Lets the driver tell what became ready, for at most `timeout`.
+    fn listen(&self, timeout: Option<Duration>) -> Heard {
+        match self.driver.wait(timeout, |readiness| self.on_readiness(readiness)) {
+            Ok(heard) => heard,
+            Err(error) => panic!("straightline: waiting for events failed: {error}"),
+        }
+    }
+
+    /// Before alarms ring at the turn's time: hears what had come until then. Whoever's data was
+    /// there in time is not late, however long this thread was kept, or the process stopped.
+    ///
+    /// The driver was asked at `asked`, and has answered `heard` within `timeout`.
+    fn hear_out(&self, mut heard: Heard, asked: Tick, timeout: Option<Duration>) {
+        // It answered no earlier than then, and knows nothing of what came later.
+        let answered = match heard {
+            Heard::Nothing => asked.saturating_add(timeout.unwrap_or_default()),
+            Heard::All | Heard::Part => asked,
+        };
+        if heard != Heard::Part && self.tick.get().saturating_since(answered) < PAUSE_MIN {
+            return;
+        }
+        // Each source is told once before any is told again, so as many rounds tell them all.
+        let rounds = self.sources.borrow().len() / EVENTS_MAX + 1;
+        for _ in 0..rounds {
+            heard = self.listen(Some(Duration::ZERO));
+            if heard != Heard::Part {
+                break;
+            }
+        }
+        if self.has_mail() {
+            self.read_mail(self.mailbox.take());
+        }
     }
 
     /// The turn's fibers have run until `now`.
@@ -581,6 +617,10 @@ const SIMULATED_START: Duration = Duration::from_secs(1_893_456_000);
 /// beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn it
 /// keeps an event waiting for a tenth of a millisecond.
 const BEATS_MAX: u64 = 256;
+
+/// How long before an alarm the driver may have been asked last, for what came in between not to be
+/// asked for. Arbitrary: far less than any timeout is exact to, and more than a quiet turn takes.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// How long to wait for a stack before looking again, if nothing else happens.
 const STARVED_WAIT: Duration = Duration::from_millis(10);

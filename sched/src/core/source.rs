@@ -105,7 +105,8 @@ impl<T: Watch> Source<T> {
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait.
+    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait. If
+    /// the change comes in the same turn as the deadline, the wait returns, and the next one unwinds.
     ///
     /// # Errors
     ///
@@ -160,7 +161,8 @@ impl<T: Watch> Source<T> {
         local::with(|shard| {
             // Also when the park ends by unwinding: who does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            shard.park_at_most(wait, at)?;
+            let has_changed = || self.has_changed(shard, interest);
+            shard.park_at_most(wait, at, has_changed)?;
             drop(waiting);
             let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(shard, interest);
             self.clear(interest);
@@ -503,5 +505,5 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {
-    local::with(|shard| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at)?))
+    local::with(|shard| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at, || false)?))
 }

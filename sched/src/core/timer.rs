@@ -78,6 +78,12 @@ impl Shard {
         }
     }
 
+    /// Whether somebody's time has come.
+    #[inline]
+    pub(super) fn is_alarm_due(&self, now: Tick) -> bool {
+        self.timers.borrow().next_at().is_some_and(|at| at <= now)
+    }
+
     /// Wakes everybody whose time has come, in the order of their times.
     pub(super) fn ring_alarms(&self) {
         let now = self.tick.get();
@@ -114,12 +120,22 @@ impl Shard {
         parked
     }
 
-    /// As [`park_until`](Self::park_until), or without a limit.
-    pub(crate) fn park_at_most(&self, wait: Wait, at: Option<Instant>) -> Result<(), Unwinding> {
-        match at {
-            None => self.park(wait),
-            Some(at) => self.park_until(wait, self.tick_of(at)),
-        }
+    /// As [`park_until`](Self::park_until), or without a limit; `has_come` as in
+    /// [`park_fiber`](Self::park_fiber).
+    pub(super) fn park_at_most(
+        &self,
+        wait: Wait,
+        at: Option<Instant>,
+        has_come: impl FnOnce() -> bool,
+    ) -> Result<(), Unwinding> {
+        let fiber = self.current();
+        let Some(at) = at else { return self.park_fiber(&fiber, wait, has_come) };
+        let at = self.tick_of(at);
+        fiber.wake_at.set(at);
+        self.set_alarm(&fiber, at);
+        let parked = self.park_fiber(&fiber, wait, has_come);
+        fiber.wake_at.set(Tick::NEVER);
+        parked
     }
 
     /// The time of the turn.

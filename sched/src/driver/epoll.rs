@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::bell::Bell;
 use super::clock::monotonic_nanos;
-use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
+use super::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
 
 pub(crate) struct SystemDriver {
     epoll: OwnedFd,
@@ -58,15 +58,18 @@ impl SystemDriver {
         &self,
         timeout: Option<Duration>,
         mut on_event: impl FnMut(Readiness),
-    ) -> io::Result<()> {
+    ) -> io::Result<Heard> {
         let mut events = self.events.borrow_mut();
         events.clear();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
-            // A signal handler ran: nothing is ready, and the caller looks again.
-            Ok(_) | Err(Errno::INTR) => {}
+        let heard = match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+            Ok(0) => Heard::Nothing,
+            Ok(count) if count == EVENTS_MAX => Heard::Part,
+            Ok(_) => Heard::All,
+            // A signal handler ran, or the process was stopped and goes on: nobody has looked.
+            Err(Errno::INTR) => Heard::Part,
             Err(error) => return Err(error.into()),
-        }
+        };
         for event in &*events {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == WAKER_KEY {
@@ -85,7 +88,7 @@ impl SystemDriver {
                 urgent: flags.contains(EventFlags::PRI),
             });
         }
-        Ok(())
+        Ok(heard)
     }
 
     pub(crate) fn add(

@@ -144,12 +144,12 @@ impl Driver {
         &self,
         timeout: Option<Duration>,
         on_event: impl FnMut(Readiness),
-    ) -> io::Result<()> {
+    ) -> io::Result<Heard> {
         match self {
             Self::System(driver) => driver.wait(timeout, on_event),
             Self::Simulated(driver) => {
                 driver.look(on_event);
-                Ok(())
+                Ok(Heard::All)
             }
         }
     }
@@ -243,8 +243,19 @@ pub const SHORT_READ_DRAINS: bool =
 /// The key that no source may have: it means "another thread rang".
 const WAKER_KEY: u64 = u64::MAX;
 
-/// How many events one wait takes at most; more wait for the next turn.
-const EVENTS_MAX: usize = 256;
+/// How many events one wait takes at most; more wait for the next one.
+pub(crate) const EVENTS_MAX: usize = 256;
+
+/// What a wait has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing was ready, and the time was over.
+    Nothing,
+    /// All that was ready.
+    All,
+    /// As much as one wait takes, or nothing because it was interrupted: there may be more.
+    Part,
+}
 
 /// The direction that a fiber waits for, see [`Source`](crate::Source).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

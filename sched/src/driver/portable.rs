@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use polling::{Event, Events, PollMode, Poller};
 
-use super::{EVENTS_MAX, Interests, Readiness, WAKER_KEY};
+use super::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
 
 // A key must fit `polling`'s, which is a pointer wide.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "needs 64-bit pointers");
@@ -45,10 +45,15 @@ impl SystemDriver {
         &self,
         timeout: Option<Duration>,
         mut on_event: impl FnMut(Readiness),
-    ) -> io::Result<()> {
+    ) -> io::Result<Heard> {
         let mut events = self.events.borrow_mut();
         events.clear();
-        self.poller.wait(&mut events, timeout)?;
+        // A wait that is interrupted goes on, and looks once more when its time is over.
+        let heard = match self.poller.wait(&mut events, timeout)? {
+            0 => Heard::Nothing,
+            count if count < EVENTS_MAX => Heard::All,
+            _ => Heard::Part,
+        };
         for event in events.iter() {
             let closed = event.is_interrupt() || event.is_err().unwrap_or(false);
             on_event(Readiness {
@@ -60,7 +65,7 @@ impl SystemDriver {
                 urgent: false, // short reads prove nothing here anyway
             });
         }
-        Ok(())
+        Ok(heard)
     }
 
     pub(crate) fn add(
