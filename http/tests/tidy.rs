@@ -28,6 +28,7 @@ const UNSAFE: [&str; 21] = [
     "sched/src/fiber/stack.rs",
     "sched/src/fiber/switch.rs",
     "sched/src/fiber/wait.rs",
+    "sched/src/signal_mask.rs",
     "sched/src/sync/waiter.rs",
     "sched/src/watch/linux.rs",
     "sched/tests/a_shard_asks_for_no_endless_wait.rs",

@@ -190,7 +190,9 @@ mod fiber;
 mod log;
 mod offload;
 mod primitives;
+mod queued_writer;
 mod shard_thread;
+mod signal_mask;
 pub mod sim;
 pub mod sync;
 mod watch;
@@ -212,5 +214,7 @@ pub use crate::fiber::{GivenUp, Label};
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
+pub use crate::queued_writer::{QueuedWriter, stderr};
 pub use crate::shard_thread::{ShardHandle, spawn_shard};
+pub use crate::signal_mask::unblock_signals;
 pub use crate::watch::{Stall, StallCause};

@@ -1,7 +1,6 @@
 //! What a shard has to say of a fiber that misbehaves, and to whom.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use super::mailbox::Message;
 use super::shard::Shard;
 use super::tripwire::ThreadBoundWait;
 use crate::fiber::{GivenUp, tell_running};
+use crate::queued_writer::stderr;
 use crate::watch::{Found, Limits, Running, Stall, watch};
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
@@ -85,13 +85,10 @@ impl Reporter {
 }
 
 impl Default for Reporter {
-    /// Writes to standard error.
+    /// Writes to standard error, by [`stderr`](crate::stderr).
     fn default() -> Self {
         Self::new(|report| {
-            // Whole, before standard error is locked: a backtrace takes its time.
-            let text = format!("straightline: {report}\n");
-            // A standard error that is closed is nobody's loss.
-            drop(io::stderr().write_all(text.as_bytes()));
+            stderr().put_through(format!("straightline: {report}\n"), WRITE_TIME);
         })
     }
 }
@@ -184,3 +181,7 @@ impl Shard {
         self.reporter.report(report);
     }
 }
+
+/// How long a report may take to leave, as it may be the last thing that the program says.
+/// Arbitrary: far more than it takes if anybody reads.
+const WRITE_TIME: Duration = Duration::from_millis(50);

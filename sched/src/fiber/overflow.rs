@@ -22,6 +22,7 @@ use super::FiberCell;
 use super::memory::{Guards, Region};
 use super::running::tell_running;
 use super::slab::guard_bytes;
+use crate::signal_mask::unblock_signals;
 
 /// Reports overflows of this thread's fibers until it is dropped.
 ///
@@ -32,6 +33,8 @@ pub(crate) fn watch() -> io::Result<Watch> {
     static INSTALLED: Once = Once::new();
     let alternate_stack = AlternateStack::install()?;
     INSTALLED.call_once(|| SIGNALS.iter().for_each(install));
+    // Of a fault that is held back the process dies without a word, and the watch asks by SIGURG.
+    unblock_signals(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGURG])?;
     Ok(Watch { _alternate_stack: alternate_stack })
 }
 
@@ -149,6 +152,12 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let kib = stack.bytes() / 1024;
     let _ = writeln!(line, " overflowed its stack of {kib} KiB; give it more with `stack_bytes`");
     let bytes = line.written();
+    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // Nobody may read it any more, and the process is to end all the same.
+    // SAFETY: it is one entry, which is there; and a handler may call poll.
+    if unsafe { libc::poll(&raw mut stderr, 1, WRITE_TIME_MILLIS) } != 1 {
+        return;
+    }
     // SAFETY: the bytes are there to be read, that many.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
 }
@@ -228,8 +237,11 @@ fn current_alternate_stack() -> io::Result<libc::stack_t> {
     Ok(stack)
 }
 
-/// Longer than a path and a half.
+/// Longer than a path and a half. A pipe that can be written to has room for as much.
 const LINE_BYTES: usize = 1024;
+
+/// How long the end of the process waits for room to say why. Arbitrary.
+const WRITE_TIME_MILLIS: c_int = 100;
 
 /// Arbitrary: what the kernel saves is up to 12 KiB on the largest processors, and walking a stack
 /// takes 8 KiB more.

@@ -18,16 +18,19 @@ mod os;
 
 use std::panic::Location;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 pub(crate) use busy::CALM;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
-/// Whether the process has no thread but the calling one and the monitor; false where that cannot
-/// be found out. By their numbers: any thread may have the monitor's name.
+/// Whether the process has no thread but the calling one, the monitor, and the one that writes to
+/// standard error; false where that cannot be found out. By their numbers: any thread may have the
+/// names of ours.
 pub(crate) fn is_only_thread() -> bool {
-    let ours = [Some(os::this_thread()), stall::monitor_thread()];
+    let writer = WRITER_THREAD.load(Ordering::Relaxed);
+    let ours = [Some(os::this_thread()), stall::monitor_thread(), Some(writer)];
     os::threads().is_some_and(|threads| threads.iter().all(|thread| ours.contains(&Some(*thread))))
 }
 
@@ -35,6 +38,14 @@ pub(crate) fn is_only_thread() -> bool {
 pub(crate) fn is_main_thread() -> bool {
     os::is_main_thread()
 }
+
+/// The calling thread writes to standard error, and does nothing else.
+pub(crate) fn note_writer() {
+    WRITER_THREAD.store(os::this_thread(), Ordering::Relaxed);
+}
+
+/// By the system's number; 0 if there is none.
+static WRITER_THREAD: AtomicI32 = AtomicI32::new(0);
 
 /// What a signal handler may learn of the fiber that runs on its thread.
 #[derive(Clone, Copy, Debug)]
