@@ -4,13 +4,18 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::low_level::{pipe, unregister};
 use straightline_net::UnixStream;
+use straightline_sched::unblock_signals;
 
-/// SIGTERM and SIGINT, as something to wait for. While it lives they do not end the process.
+/// SIGTERM and SIGINT, as something to wait for. While it lives they do not end the process, and
+/// neither does SIGHUP, which means that settings are to be read again: a program that has any
+/// handles it by itself, beside this.
 ///
 /// ```
 /// use straightline::{StopSignal, sched};
@@ -33,11 +38,12 @@ use straightline_net::UnixStream;
 pub struct StopSignal {
     /// One byte arrives for each signal.
     signals: UnixStream,
-    registered: [SigId; 2],
+    registered: [SigId; 3],
 }
 
 impl StopSignal {
-    /// Takes the signals over.
+    /// Takes the signals over, even if the process was started with them held back: the calling
+    /// thread then takes them.
     ///
     /// Not a yield point.
     ///
@@ -46,8 +52,13 @@ impl StopSignal {
     /// When the system refuses the pair of sockets or the handlers.
     pub fn install() -> io::Result<Self> {
         let (signals, sender) = StdStream::pair()?;
-        let registered =
-            [pipe::register(SIGTERM, sender.try_clone()?)?, pipe::register(SIGINT, sender)?];
+        let registered = [
+            pipe::register(SIGTERM, sender.try_clone()?)?,
+            pipe::register(SIGINT, sender)?,
+            // That there is a handler is all.
+            flag::register(SIGHUP, Arc::default())?,
+        ];
+        unblock_signals(&[SIGTERM, SIGINT, SIGHUP])?;
         Ok(Self { signals: UnixStream::from_std(signals)?, registered })
     }
 

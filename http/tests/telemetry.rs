@@ -220,6 +220,7 @@ fn the_steps_of_a_connection_are_told_in_order() {
     client.send("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n").wait_for_end();
     drop(client);
     let next = || told.recv().expect("an event");
+    assert!(next().starts_with("serving up to "));
     assert_eq!(next(), format!("{peer}: connected"));
     let panicked = next();
     let begin = format!("{peer}: the handler of GET /panic?x panicked at http/tests/telemetry.rs:");

@@ -252,8 +252,11 @@ impl Queue {
             state.untold += lines;
             return false;
         }
-        let (text, cut) = match text.get(..self.settings.bytes_max / 4) {
-            Some(begin) if begin.len() < text.len() => (begin, CUT),
+        let (text, cut) = match text.split_at_checked(self.settings.bytes_max / 4) {
+            Some((begin, rest @ [_, ..])) => {
+                state.dropped += lines(rest) - 1; // of the first one the beginning is there
+                (begin, CUT)
+            }
             _ => (text, &[][..]),
         };
         let needed = state.waiting.len() + text.len() + cut.len();

@@ -13,17 +13,18 @@ use std::time::Duration;
 
 use slog::Logger;
 use straightline_net::{BoundUnixListener, ListenOptions};
-use straightline_sched::{is_cancel, sim};
+use straightline_sched::{is_cancel, sim, stderr};
 
 use super::accept::Listener;
 use super::access_log::AccessLog;
 use super::address::{Address, IntoAddress};
 use super::capacity::Capacity;
+use super::descriptors::{self, Descriptors};
 use super::events::{Event, Hooks};
 use super::log::LogHooks;
 use super::running::Server;
 use super::shared::Shared;
-use super::signals::SignalThread;
+use super::signals::{Handled, SignalThread};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
 use crate::request::Request;
@@ -49,8 +50,9 @@ pub struct Builder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
     access_log: Option<(AccessLogFormat, Box<dyn Write + Send>)>,
-    stop_on_signals: bool,
-    inspect_on_signals: bool,
+    access_log_bytes: usize,
+    signals: Handled,
+    raises_descriptor_limit: bool,
 }
 
 /// What every shard is told.
@@ -69,6 +71,8 @@ pub(super) struct Config {
     pub(super) replacements: usize,
     pub(super) stack_bytes: usize,
     pub(super) logger: Option<Logger>,
+    pub(super) prints_panics: bool,
+    pub(super) descriptors: Descriptors,
     hooks: Vec<Arc<dyn Hooks>>,
 }
 
@@ -117,8 +121,7 @@ impl Config {
                 | Event::ShardStuck { .. }
                 | Event::AllStuck { .. } = event
                 {
-                    // A standard error that is closed is nobody's loss.
-                    let _ = writeln!(io::stderr(), "straightline: {event}");
+                    stderr().put_through(format!("straightline: {event}\n"), WRITE_TIME);
                 }
             }
             hooks => hooks.iter().for_each(|hooks| tell_one(&**hooks, event)),
@@ -183,18 +186,21 @@ impl Builder {
                 capacity: Capacity::default(),
                 on_disconnect: OnDisconnect::Finish,
                 ready_delay: Duration::ZERO,
-                drain_timeout: Duration::from_secs(30),
+                drain_timeout: Duration::from_secs(25),
                 busy_limit: Some(Duration::from_millis(100)),
                 stuck_limit: Some(Duration::from_secs(10)),
                 all_stuck: AllStuck::EndServer,
                 replacements: 4,
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
                 logger: None,
+                prints_panics: false,
+                descriptors: Descriptors::default(),
                 hooks: Vec::new(),
             },
             access_log: None,
-            stop_on_signals: false,
-            inspect_on_signals: false,
+            access_log_bytes: 4 << 20,
+            signals: Handled::default(),
+            raises_descriptor_limit: true,
         }
     }
 
@@ -283,14 +289,19 @@ impl Builder {
 
     /// How long a stop goes on to serve, while [`ServerHandle::is_ready`](super::ServerHandle)
     /// says no and each answer `Connection: close`, before it closes the port: for a load balancer
-    /// to notice, and clients to go elsewhere. Default: not at all.
+    /// to notice, and clients to go elsewhere. Default: not at all, as not everybody has a balancer;
+    /// with one, the time between two of its probes and some more. It comes on top of the drain
+    /// timeout.
     pub fn ready_delay(mut self, delay: Duration) -> Self {
         self.config.ready_delay = delay;
         self
     }
 
-    /// How long a stop waits for requests in flight before it cuts them. Default: 30 seconds, what
-    /// process managers usually grant.
+    /// How long a stop waits for requests in flight before it cuts them. Default: 25 seconds.
+    ///
+    /// Whoever stops the process kills it after a while, and then nothing is cut with care. So this
+    /// and the ready delay together should be some seconds shorter than that: Kubernetes grants 30
+    /// seconds, systemd 90, `docker stop` 10 unless it is told otherwise.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
@@ -312,7 +323,8 @@ impl Builder {
 
     /// Where a line is written for each request, on a thread of its own: a file, or the standard
     /// output. Lines that cannot be written as fast as requests come are left out, and
-    /// [counted](crate::Metrics::access_log_dropped). Default: nowhere.
+    /// [counted](crate::Metrics::access_log_dropped); of long targets and fields a line has the
+    /// first 2 KiB. Default: nowhere.
     ///
     /// ```
     /// use straightline::{AccessLogFormat, Request, Server};
@@ -331,6 +343,13 @@ impl Builder {
         self
     }
 
+    /// How many bytes of the access log may wait to be written. Default: 4 MiB, some ten thousand
+    /// lines, which is a second of a busy server.
+    pub fn access_log_bytes(mut self, bytes: usize) -> Self {
+        self.access_log_bytes = bytes;
+        self
+    }
+
     /// Who is told of events as they happen; each call adds one. Default: nobody, but for fibers
     /// that keep their thread, which are then told on standard error.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
@@ -338,9 +357,41 @@ impl Builder {
         self
     }
 
-    /// Stops the server at SIGTERM or SIGINT; the second one does not wait for the drain.
+    /// Stops the server at SIGTERM or SIGINT; the second one does not wait for the drain. SIGHUP,
+    /// which by itself would end the process at once, is [a reload](Self::on_reload).
+    ///
+    /// All of them are taken even if the process was started with them held back.
     pub fn stop_on_signals(mut self) -> Self {
-        self.stop_on_signals = true;
+        self.signals.stop = true;
+        self
+    }
+
+    /// What is done at SIGHUP: read a file of settings again, say, or open a log file anew. Without
+    /// it there is nothing to reload. Either way an [`Event::Reloaded`] says what came of it.
+    ///
+    /// It runs on a thread of its own, and may take its time. A signal that comes meanwhile has it
+    /// run once more behind that.
+    ///
+    /// ```
+    /// use std::sync::{Arc, RwLock};
+    /// use straightline::{Request, Server};
+    ///
+    /// let greeting = Arc::new(RwLock::new(String::from("hello\n")));
+    /// let server = Server::builder().bind("127.0.0.1:0").stop_on_signals().on_reload({
+    ///     let greeting = Arc::clone(&greeting);
+    ///     move || {
+    ///         *greeting.write().unwrap() = std::fs::read_to_string("greeting.txt")?;
+    ///         Ok(())
+    ///     }
+    /// });
+    /// server.build(move |_: &mut Request| greeting.read().unwrap().clone())?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_reload(
+        mut self,
+        reload: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.signals.reload = Some(Arc::new(reload));
         self
     }
 
@@ -348,7 +399,31 @@ impl Builder {
     /// its request line, what it waits for and since when, with the backtraces of up to 64 of each
     /// shard. The server goes on.
     pub fn inspect_on_signals(mut self) -> Self {
-        self.inspect_on_signals = true;
+        self.signals.list = true;
+        self
+    }
+
+    /// Has panics printed by [`sched::stderr`](straightline_sched::stderr), instead of the panic
+    /// hook that there is when the server runs: for the whole process, and for good. std's own hook
+    /// writes on the thread that panics, so that once nobody reads the standard error any more, each
+    /// panic of a handler is the end of a shard. Default: no, because a hook of the program's own
+    /// would be called no more.
+    ///
+    /// It prints what std's does, with a backtrace if `RUST_BACKTRACE` says so. A cancel or a
+    /// timeout is no panic, and prints nothing.
+    pub fn print_panics(mut self) -> Self {
+        self.config.prints_panics = true;
+        self
+    }
+
+    /// Whether [`build`](Self::build) raises the number of descriptors that this process may open
+    /// (the soft limit) to what it may raise it to (the hard one), but to no more than 1,048,576.
+    /// Default: yes; [`Event::Started`] tells what came of it.
+    ///
+    /// It holds for the whole process, and for processes that it starts: one of those that waits
+    /// with `select` may not cope with numbers above 1,023.
+    pub fn raise_descriptor_limit(mut self, raise: bool) -> Self {
+        self.raises_descriptor_limit = raise;
         self
     }
 
@@ -408,7 +483,7 @@ impl Builder {
         }))
     }
 
-    fn build_shards(self, factory: Arc<ServiceFactory>) -> io::Result<Server> {
+    fn build_shards(mut self, factory: Arc<ServiceFactory>) -> io::Result<Server> {
         let workers = match self.config.workers {
             Some(workers) => workers.get(),
             None => available_parallelism()?.get(),
@@ -416,6 +491,7 @@ impl Builder {
         if self.addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
         }
+        self.settle_descriptors();
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut local = Vec::new();
         for address in self.addresses {
@@ -426,13 +502,24 @@ impl Builder {
             }
         }
         let access_log = match self.access_log {
-            Some((format, writer)) => Some(AccessLog::start(format, writer)?),
+            Some((format, writer)) => {
+                Some(AccessLog::start(format, writer, self.access_log_bytes)?)
+            }
             None => None,
         };
         let shared = Shared::new(self.config, factory, local, workers, access_log);
-        let signals =
-            SignalThread::install(&shared, self.stop_on_signals, self.inspect_on_signals)?;
+        let signals = SignalThread::install(&shared, self.signals)?;
         Ok(Server::new(shared, shards, signals))
+    }
+
+    fn settle_descriptors(&mut self) {
+        let of_default = Capacity::default().connections;
+        self.config.descriptors = descriptors::settle(self.raises_descriptor_limit);
+        // The default was made for the limit that there might be.
+        if self.config.capacity.connections == of_default {
+            self.config.capacity.connections =
+                descriptors::connections(self.config.descriptors.limit);
+        }
     }
 }
 
@@ -479,3 +566,7 @@ fn open_unix(path: &Path) -> io::Result<BoundUnixListener> {
         result => result,
     }
 }
+
+/// How long what is told on standard error may take to leave, as it may be the last of the process.
+/// Arbitrary: far more than it takes if anybody reads.
+const WRITE_TIME: Duration = Duration::from_millis(50);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::address::Peer;
+use super::descriptors;
 use super::memory::default_max as default_memory_bytes;
 
 /// How many connections and requests a server takes at a time.
@@ -25,7 +26,8 @@ use super::memory::default_max as default_memory_bytes;
 pub struct Capacity {
     /// Open connections. Where there are as many, the one that has rested longest between two
     /// requests is closed for a newcomer, if one of the shard has rested for a moment. Default:
-    /// three quarters of the descriptors that the process may open, so that handlers have some for
+    /// three quarters of the descriptors that the process may open, once the server has
+    /// [raised](crate::Builder::raise_descriptor_limit) that number, so that handlers have some for
     /// files and for connections of their own.
     pub connections: usize,
     /// Open connections of one address; of IPv6, of one /64 network, which is what one customer
@@ -77,7 +79,7 @@ pub enum Full {
 impl Default for Capacity {
     fn default() -> Self {
         Self {
-            connections: default_connections(),
+            connections: descriptors::connections(descriptors::most()),
             connections_per_peer: usize::MAX,
             in_flight: 10_000,
             memory_bytes: default_memory_bytes(),
@@ -166,10 +168,4 @@ fn network(peer: &Peer) -> Option<IpAddr> {
         }
         address @ IpAddr::V4(_) => address,
     })
-}
-
-fn default_connections() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    descriptors / 4 * 3
 }

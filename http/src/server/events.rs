@@ -31,6 +31,16 @@ use crate::telemetry::Escaped;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'e> {
+    /// The server serves from now on.
+    Started {
+        /// How many connections it takes at a time: [`Capacity::connections`](crate::Capacity).
+        connections: usize,
+        /// How many descriptors the process may open; `None` for any number.
+        descriptors: Option<u64>,
+        /// How many those had been before the server
+        /// [raised](crate::Builder::raise_descriptor_limit) the number.
+        raised_from: Option<u64>,
+    },
     /// A connection was accepted.
     ConnectionOpened {
         /// Whose.
@@ -157,6 +167,12 @@ pub enum Event<'e> {
         /// How many clients that were.
         disconnected: usize,
     },
+    /// SIGHUP came, and what there is to be reloaded was. Told by a thread of its own.
+    Reloaded {
+        /// What [`Builder::on_reload`](crate::Builder::on_reload) said; `None` if there is nothing
+        /// to reload.
+        outcome: Option<Result<(), &'e io::Error>>,
+    },
     /// Every shard is stuck, and there may be no further one: nobody is served any more, and what
     /// [`Builder::all_stuck`](crate::Builder::all_stuck) says comes next. Told by the thread that
     /// watches the shards.
@@ -222,6 +238,14 @@ impl fmt::Display for Event<'_> {
             write!(f, "{peer}: ")?;
         }
         match self {
+            Self::Started { connections, descriptors, raised_from } => {
+                write!(f, "serving up to {connections} connections at a time; ")?;
+                match descriptors {
+                    Some(count) => write!(f, "there may be {count} descriptors")?,
+                    None => f.write_str("there may be any number of descriptors")?,
+                }
+                raised_from.iter().try_for_each(|count| write!(f, ", raised from {count}"))
+            }
             Self::ConnectionOpened { .. } => f.write_str("connected"),
             Self::ConnectionClosed { .. } => f.write_str("closed"),
             Self::ConnectionFailed { error, .. } => {
@@ -278,6 +302,11 @@ impl fmt::Display for Event<'_> {
                 f,
                 "every shard is stuck ({shards}), and no other may take over: nobody is served"
             ),
+            Self::Reloaded { outcome: None } => f.write_str("SIGHUP: there is nothing to reload"),
+            Self::Reloaded { outcome: Some(Ok(())) } => f.write_str("SIGHUP: reloaded"),
+            Self::Reloaded { outcome: Some(Err(error)) } => {
+                write!(f, "SIGHUP: the reload failed: {error}")
+            }
             Self::ShutdownAdvanced { phase } => f.write_str(match phase {
                 Phase::Serving => "serving",
                 Phase::Unready => "stopping: still serving, but not ready",

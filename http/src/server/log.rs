@@ -1,5 +1,7 @@
 //! Events as lines of a log.
 
+use std::fmt::{self, Write};
+
 use slog::{Logger, crit, debug, error, info, warn};
 
 use super::events::{Event, Hooks};
@@ -33,25 +35,80 @@ impl LogHooks {
 
 impl Hooks for LogHooks {
     fn on_event(&self, event: &Event<'_>) {
+        let text = Plain(event);
         match event {
             Event::HandlerPanicked { .. }
             | Event::ResponseFailed { .. }
             | Event::FiberReported { .. }
             | Event::ShardStuck { .. }
-            | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{event}"),
-            Event::AllStuck { .. } => crit!(self.logger, "{event}"),
-            Event::ListenersLent { .. } => warn!(self.logger, "{event}"),
-            Event::ListenersReturned { .. } => info!(self.logger, "{event}"),
-            Event::AcceptFailed { .. }
+            | Event::Reloaded { outcome: Some(Err(_)) }
+            | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{text}"),
+            Event::AllStuck { .. } => crit!(self.logger, "{text}"),
+            Event::ListenersLent { .. }
+            | Event::AcceptFailed { .. }
             | Event::TurnedAway { .. }
             | Event::Overloaded { .. }
             | Event::ShortOfMemory { .. } => {
-                warn!(self.logger, "{event}");
+                warn!(self.logger, "{text}");
             }
-            Event::ShutdownAdvanced { .. } | Event::ShardDrained { .. } => {
-                info!(self.logger, "{event}");
-            }
-            _ => debug!(self.logger, "{event}"),
+            Event::Started { .. }
+            | Event::ListenersReturned { .. }
+            | Event::Reloaded { .. }
+            | Event::ShutdownAdvanced { .. }
+            | Event::ShardDrained { .. } => info!(self.logger, "{text}"),
+            _ => debug!(self.logger, "{text}"),
         }
+    }
+}
+
+/// An event's text without control characters, which may be a client's: what a handler panics with,
+/// or an error that repeats what was sent. A line end in it would begin a line of the log. Only
+/// reports of fibers have lines of their own.
+struct Plain<'e>(&'e Event<'e>);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_lines = matches!(self.0, Event::FiberReported { .. });
+        write!(Escaper { out: f, has_lines }, "{}", self.0)
+    }
+}
+
+struct Escaper<'f, 'o> {
+    out: &'f mut fmt::Formatter<'o>,
+    has_lines: bool,
+}
+
+impl fmt::Write for Escaper<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_kept = |character: char| {
+            !character.is_control() || self.has_lines && matches!(character, '\n' | '\t')
+        };
+        for piece in text.split_inclusive(|character| !is_kept(character)) {
+            let last = piece.chars().next_back().filter(|last| !is_kept(*last));
+            let kept = last.map_or(piece.len(), |last| piece.len() - last.len_utf8());
+            self.out.write_str(&piece[..kept])?;
+            last.map_or(Ok(()), |last| write!(self.out, "{}", last.escape_default()))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http::Method;
+
+    use super::*;
+    use crate::server::Peer;
+
+    #[test]
+    fn what_a_client_sent_stays_in_its_line() {
+        let (method, peer) = (Method::GET, Peer::Unix);
+        let error = io::Error::other("no \r\n\u{1b}[2J\u{9b}\u{7f}\tnumber: é");
+        let event =
+            Event::ResponseFailed { peer: &peer, method: &method, target: "/", error: &error };
+        let text = Plain(&event).to_string();
+        assert!(text.ends_with("no \\r\\n\\u{1b}[2J\\u{9b}\\u{7f}\\tnumber: é"), "{text}");
     }
 }

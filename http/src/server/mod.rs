@@ -4,9 +4,9 @@
 //! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
 //! what one thread does, with `accept`, its front door, `sweep`, its clock for connections at rest,
 //! and `evict`, which of them makes room. When a shard's thread does not come back, `lending` has
-//! another one accept in its place, and `takeover` goes on without it. `timeouts`, `capacity` and
-//! `memory` are the bounds; `events`, `log`, `counters`, `metrics` and `access_log` what is told of
-//! it all.
+//! another one accept in its place, and `takeover` goes on without it. `timeouts`, `capacity`,
+//! `memory` and `descriptors` are the bounds; `events`, `log`, `counters`, `metrics` and
+//! `access_log` what is told of it all.
 
 mod accept;
 mod access_log;
@@ -14,6 +14,7 @@ mod address;
 mod builder;
 mod capacity;
 mod counters;
+mod descriptors;
 mod events;
 mod evict;
 mod lending;

@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
-use straightline_sched::{FiberInfo, ShardHandle, clock, sim};
+use straightline_sched::{FiberInfo, ShardHandle, clock, sim, stderr};
 
 use super::accept::Listener;
 use super::address::Address;
 use super::builder::Builder;
 use super::counters::Counters;
+use super::descriptors::Descriptors;
+use super::events::Event;
 use super::metrics::Metrics;
 use super::panics;
 use super::shard;
@@ -111,7 +113,8 @@ impl Server {
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, shards, _signals } = self;
-        panics::note_places();
+        panics::note_places(shared.config.prints_panics);
+        shared.config.tell(&shared.started());
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
         let (sender, news) = mpsc::unbounded();
@@ -164,6 +167,10 @@ impl Server {
         shared.remove_socket_files();
         if let Some(log) = &shared.access_log {
             log.finish();
+        }
+        if !sim::is_simulated() {
+            // What is left of it is lost with the process, if the program ends now.
+            stderr().flush_within(FLUSH_TIME);
         }
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
@@ -246,7 +253,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// seconds.
 const CUT_TIME: Duration = Duration::from_secs(12);
 
+/// How long the end may take for what was printed last. Arbitrary.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+
 impl Shared {
+    fn started(&self) -> Event<'static> {
+        let Descriptors { limit, raised_from } = self.config.descriptors;
+        let connections = self.config.capacity.connections;
+        Event::Started { connections, descriptors: limit, raised_from }
+    }
+
     fn remove_socket_files(&self) {
         for address in &self.local {
             if let Address::Unix(path) = address

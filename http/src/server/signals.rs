@@ -1,15 +1,34 @@
-//! SIGTERM and SIGINT stop the server, SIGUSR1 and SIGQUIT list what it is doing.
+//! SIGTERM and SIGINT stop the server, SIGHUP has it reload, SIGUSR1 and SIGQUIT list what it is
+//! doing.
+//!
+//! One thread takes the signals and does nothing else: a stop is never kept waiting by whoever reads
+//! a listing, nor by what is reloaded. Those are errands, with threads of their own.
 
-use std::io::{self, Write};
+use std::fmt::Write;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
-use straightline_sched::sim;
+use straightline_sched::{sim, stderr, unblock_signals};
 
+use super::events::Event;
 use super::shared::Shared;
+
+/// Which signals are the server's.
+#[derive(Clone, Default)]
+pub(super) struct Handled {
+    pub(super) stop: bool,
+    pub(super) list: bool,
+    pub(super) reload: Option<Arc<Reload>>,
+}
+
+/// What a program reloads at SIGHUP.
+pub(super) type Reload = dyn Fn() -> io::Result<()> + Send + Sync;
 
 /// While it lives, the signals are the server's instead of the process's.
 #[derive(Debug)]
@@ -20,38 +39,56 @@ pub(super) struct SignalThread {
 
 impl SignalThread {
     /// Handles those signals that are asked for; `None` if that is none.
-    pub(super) fn install(
-        shared: &Arc<Shared>,
-        stop: bool,
-        list: bool,
-    ) -> io::Result<Option<Self>> {
-        let mut handled = Vec::new();
-        if stop {
-            handled.extend([SIGTERM, SIGINT]);
-        }
-        if list {
-            handled.extend([SIGUSR1, SIGQUIT]);
-        }
-        if handled.is_empty() {
+    pub(super) fn install(shared: &Arc<Shared>, handled: Handled) -> io::Result<Option<Self>> {
+        let numbers = handled.numbers();
+        if numbers.is_empty() {
             return Ok(None);
         }
         if sim::is_simulated() {
             let message = "signals are not simulated: stop the server by its handle";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
-        let mut signals = Signals::new(handled)?;
+        let mut signals = Signals::new(&numbers)?;
         let handle = signals.handle();
         let shared = Arc::clone(shared);
+        let listing = Errand::new("straightline-listing", {
+            let shared = Arc::clone(&shared);
+            move || list_fibers(&shared)
+        });
+        let reloading = Errand::new("straightline-reload", {
+            let shared = Arc::clone(&shared);
+            move || reload(&shared, handled.reload.as_deref())
+        });
         let thread =
             thread::Builder::new().name("straightline-signals".into()).spawn(move || {
+                // Whoever started the process may have held them back. They are signals' numbers,
+                // so this does not fail.
+                let _ = unblock_signals(&numbers);
                 for signal in signals.forever() {
                     match signal {
-                        SIGUSR1 | SIGQUIT => list_fibers(&shared),
+                        SIGUSR1 | SIGQUIT => listing.run(),
+                        SIGHUP => reloading.run(),
                         _ => shared.shutdown(),
                     }
                 }
             })?;
         Ok(Some(Self { handle, thread: Some(thread) }))
+    }
+}
+
+impl Handled {
+    fn numbers(&self) -> Vec<i32> {
+        let mut numbers = Vec::new();
+        if self.stop {
+            numbers.extend([SIGTERM, SIGINT]);
+        }
+        if self.stop || self.reload.is_some() {
+            numbers.push(SIGHUP);
+        }
+        if self.list {
+            numbers.extend([SIGUSR1, SIGQUIT]);
+        }
+        numbers
     }
 }
 
@@ -65,11 +102,59 @@ impl Drop for SignalThread {
     }
 }
 
+/// What a signal asks for and may take its time: one at a time, on a thread of its own.
+struct Errand {
+    name: &'static str,
+    work: Box<dyn Fn() + Send + Sync>,
+    /// How often it was asked for since it last rested.
+    asked: AtomicU64,
+}
+
+impl Errand {
+    fn new(name: &'static str, work: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { name, work: Box::new(work), asked: AtomicU64::new(0) })
+    }
+
+    /// Has it done. If it is under way it is done once more behind that, however often it was asked
+    /// for: what it has looked at may have changed since.
+    fn run(self: &Arc<Self>) {
+        if self.asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        let this = Arc::clone(self);
+        let started =
+            thread::Builder::new().name(self.name.into()).spawn(move || this.do_as_asked());
+        if started.is_err() {
+            // There are no threads left, and this one has little to do.
+            self.do_as_asked();
+        }
+    }
+
+    fn do_as_asked(&self) {
+        loop {
+            let asked = self.asked.load(Ordering::SeqCst);
+            // What it says has been printed, and the next time may be better.
+            let _ = catch_unwind(AssertUnwindSafe(&self.work));
+            if self.asked.compare_exchange(asked, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+fn reload(shared: &Shared, reload: Option<&Reload>) {
+    let outcome = reload.map(|reload| {
+        catch_unwind(AssertUnwindSafe(reload))
+            .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+    });
+    let outcome = outcome.as_ref().map(|outcome| outcome.as_ref().copied());
+    shared.config.tell(&Event::Reloaded { outcome });
+}
+
 /// Writes what every shard is doing to standard error.
 fn list_fibers(shared: &Shared) {
     let mut text = String::new();
     for (index, fibers) in shared.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT).into_iter().enumerate() {
-        use std::fmt::Write;
         // Writing to a string cannot fail.
         let _ = match fibers {
             Ok(fibers) => {
@@ -79,8 +164,16 @@ fn list_fibers(shared: &Shared) {
             Err(error) => writeln!(text, "== shard {index}: {error}"),
         };
     }
-    // A standard error that is closed is nobody's loss.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let mut rest = &text[..];
+    while let Some(end) = rest.find('\n') {
+        let (line, behind) = rest.split_at(end + 1);
+        if !stderr().put_patiently(line, LINE_TIME) {
+            // Nobody reads: the others are left out as well, and counted.
+            stderr().put(behind);
+            return;
+        }
+        rest = behind;
+    }
 }
 
 /// Each takes 15 µs of its shard's time.
@@ -88,3 +181,7 @@ const BACKTRACES_MAX: usize = 64;
 
 /// A shard that does not answer by then has a fiber that keeps its thread.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a listing waits for room for its next line. Arbitrary: a reader that takes nothing for
+/// so long is not slow.
+const LINE_TIME: Duration = Duration::from_secs(5);

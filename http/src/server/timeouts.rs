@@ -23,8 +23,12 @@ pub struct Timeouts {
     pub head: Duration,
     /// How long a connection may rest between two requests; it is then closed without a word, and
     /// earlier if a newcomer needs [the place](crate::Capacity::connections). It may last a
-    /// sixteenth of this or of `head` longer, whichever is less. Default: 60 seconds, what browsers
-    /// and proxies expect of a keep-alive.
+    /// sixteenth of this or of `head` longer, whichever is less. Default: 75 seconds.
+    ///
+    /// A load balancer in front keeps connections too, and sends a request on one that this server
+    /// is about to close: the request is lost. So this has to be longer than what the balancer has
+    /// for its idle connections to servers, which is 60 seconds with nginx and the balancers of the
+    /// large clouds, unless somebody has changed it.
     pub idle: Duration,
     /// How long a handler may take to return its response, and a streamed body to come on: the time
     /// begins anew whenever the handler has waited for its client, which the next two bound. Beyond
@@ -112,7 +116,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(15),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_secs(75),
             handler: Duration::from_secs(60),
             body: Pace::default(),
             write: Pace::default(),

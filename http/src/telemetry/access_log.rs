@@ -1,8 +1,10 @@
 //! A line for each request.
 //!
 //! What clients say cannot forge a line: quotes, backslashes, control bytes and what is not ASCII
-//! are escaped, as Apache does it, and in JSON as that wants it.
+//! are escaped, as Apache does it, and in JSON as that wants it. Nor can they fill the log with one
+//! request: targets and fields are cut.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -49,6 +51,8 @@ impl AccessLogFormat {
     /// The line, with its end.
     pub(crate) fn line(self, entry: &Entry<'_>) -> String {
         let mut line = String::with_capacity(200);
+        let texts = Texts::of(entry);
+        let entry = &texts.in_entry(entry);
         // Writing to a string cannot fail, here and below.
         let _ = match self {
             Self::Common | Self::Combined => apache(&mut line, entry, self == Self::Combined),
@@ -58,6 +62,46 @@ impl AccessLogFormat {
         line
     }
 }
+
+/// What a client has said, cut where it is long.
+struct Texts<'e> {
+    target: Option<Cow<'e, str>>,
+    fields: [Option<Cow<'e, [u8]>>; 3],
+}
+
+impl<'e> Texts<'e> {
+    fn of(entry: &Entry<'e>) -> Self {
+        let target = entry.line.map(|(_, target, _)| match target.len() {
+            0..=TEXT_BYTES_MAX => Cow::Borrowed(target),
+            _ => {
+                let mut ends = (0..=TEXT_BYTES_MAX).rev();
+                let end = ends.find(|end| target.is_char_boundary(*end)).unwrap_or(0);
+                (target[..end].to_owned() + CUT).into()
+            }
+        });
+        let cut = |field: &'e [u8]| match field.get(..TEXT_BYTES_MAX) {
+            Some(begin) if field.len() > TEXT_BYTES_MAX => [begin, CUT.as_bytes()].concat().into(),
+            _ => Cow::Borrowed(field),
+        };
+        let fields = [entry.host, entry.referer, entry.user_agent].map(|field| field.map(cut));
+        Self { target, fields }
+    }
+
+    fn in_entry<'t>(&'t self, entry: &Entry<'t>) -> Entry<'t> {
+        let line = entry.line.map(|(method, target, version)| {
+            (method, self.target.as_deref().unwrap_or(target), version)
+        });
+        let [host, referer, user_agent] = self.fields.each_ref().map(Option::as_deref);
+        Entry { line, host, referer, user_agent, ..*entry }
+    }
+}
+
+/// Of a target or a field, before it is escaped, which makes it up to six times as long. Arbitrary:
+/// longer ones are hardly ever told apart by their ends.
+const TEXT_BYTES_MAX: usize = 2_048;
+
+/// Where a text was cut.
+const CUT: &str = "...";
 
 fn apache(line: &mut String, entry: &Entry<'_>, is_combined: bool) -> std::fmt::Result {
     let Entry { client, status, bytes, .. } = entry;
@@ -234,6 +278,22 @@ mod tests {
         let none = Entry { line: None, status: 0, ..entry() };
         assert!(AccessLogFormat::Common.line(&none).ends_with("] \"-\" 000 1234\n"));
         assert!(AccessLogFormat::Json.line(&none).contains("\"method\":null,\"target\":null"));
+    }
+
+    #[test]
+    fn a_line_is_short_whatever_is_said() {
+        let (target, field) = ("/é".repeat(20_000), [0; 60_000]);
+        let line = Some(("GET", &target[..], "HTTP/1.1"));
+        let (host, referer, user_agent) = (Some(&field[..]), Some(&field[..]), Some(&field[..]));
+        let entry = Entry { line, host, referer, user_agent, ..entry() };
+        for format in [AccessLogFormat::Common, AccessLogFormat::Combined, AccessLogFormat::Json] {
+            let line = format.line(&entry);
+            assert!(line.contains("..."), "it says that it was cut");
+            assert!(line.len() < 25 * TEXT_BYTES_MAX, "{} bytes", line.len());
+        }
+        let target = "x".repeat(TEXT_BYTES_MAX);
+        let whole = Entry { line: Some(("GET", &target, "HTTP/1.1")), ..entry };
+        assert!(AccessLogFormat::Common.line(&whole).contains(&format!("GET {target} HTTP")));
     }
 
     quickcheck! {
