@@ -1,9 +1,12 @@
 //! What the measurements run against: `/plaintext`, `/json`, `/big` (1 MiB) and `POST /echo`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
-use straightline::{Address, Bytes, IntoResponse, Method, Request, Response, Server, StatusCode};
+use straightline::{
+    Address, Bytes, IntoResponse, Method, Request, Response, Server, StatusCode, sched,
+};
 
 /// Serves fixed answers, for measuring.
 #[derive(Parser)]
@@ -40,7 +43,8 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals();
+    let mut server =
+        Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals().print_panics();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
     match serve(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench_server: {error}");
+            sched::stderr().put_through(format!("bench_server: {error}\n"), Duration::from_secs(1));
             ExitCode::FAILURE
         }
     }

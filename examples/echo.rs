@@ -28,7 +28,8 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
                         clients.spawn(move || io::copy(&mut &client, &mut &client));
                     }
                     Err(error) => {
-                        eprintln!("echo: {error}"); // out of descriptors, say: let some be closed
+                        // Out of descriptors, say: let some be closed.
+                        sched::stderr().put(format!("echo: {error}\n"));
                         sched::sleep(Duration::from_millis(100));
                     }
                 }
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     match sched::run(move || serve(listen)).and_then(|served| served) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("echo: {error}");
+            sched::stderr().put_through(format!("echo: {error}\n"), Duration::from_secs(1));
             ExitCode::FAILURE
         }
     }

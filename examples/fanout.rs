@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use slog::{Drain, Logger, o};
-use slog_async::Async;
-use slog_term::{FullFormat, PlainDecorator};
+use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::net::TcpStream;
 use straightline::sched::{self, sync::mpsc};
 use straightline::{Address, IntoResponse, Request, Response, Server, StatusCode};
@@ -79,14 +78,14 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
 }
 
 fn serve(args: Args) -> io::Result<()> {
-    // On a thread of its own: whoever reads it may be slow, or gone.
-    let stderr = FullFormat::new(PlainDecorator::new(io::stderr())).build();
-    let log = Async::new(stderr.ignore_res()).build();
+    // By a queue with a thread of its own: whoever reads it may be slow, or gone.
+    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let mut server = Server::builder()
         .bind(args.listen)
         .logger(Logger::root(log.ignore_res(), o!()))
         .stop_on_signals()
-        .inspect_on_signals();
+        .inspect_on_signals()
+        .print_panics();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
@@ -109,7 +108,7 @@ fn main() -> ExitCode {
     match serve(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("fanout: {error}");
+            sched::stderr().put_through(format!("fanout: {error}\n"), Duration::from_secs(1));
             ExitCode::FAILURE
         }
     }

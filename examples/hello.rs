@@ -1,12 +1,12 @@
 //! The smallest server: `cargo run --release --example hello`, then `curl localhost:8080`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use slog::{Drain, Logger, o};
-use slog_async::Async;
-use slog_term::{FullFormat, PlainDecorator};
-use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode};
+use slog_term::{FullFormat, PlainSyncDecorator};
+use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode, sched};
 
 /// Says hello on fibers.
 #[derive(Parser)]
@@ -28,14 +28,14 @@ fn hello(request: &mut Request) -> impl IntoResponse {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    // On a thread of its own: whoever reads it may be slow, or gone.
-    let stderr = FullFormat::new(PlainDecorator::new(std::io::stderr())).build();
-    let log = Async::new(stderr.ignore_res()).build();
+    // By a queue with a thread of its own: whoever reads it may be slow, or gone.
+    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let mut server = Server::builder()
         .bind(args.listen)
         .logger(Logger::root(log.ignore_res(), o!()))
         .stop_on_signals()
-        .inspect_on_signals();
+        .inspect_on_signals()
+        .print_panics();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     match serve(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hello: {error}");
+            sched::stderr().put_through(format!("hello: {error}\n"), Duration::from_secs(1));
             ExitCode::FAILURE
         }
     }

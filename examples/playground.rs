@@ -14,8 +14,7 @@ use humantime::parse_duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use slog::{Drain, Level, Logger, info, o};
-use slog_async::Async;
-use slog_term::{FullFormat, PlainDecorator};
+use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::sched;
 use straightline::{
     AccessLogFormat, Address, AllStuck, BodyError, Builder, Capacity, HeaderValue, IntoResponse,
@@ -39,6 +38,9 @@ struct Args {
     /// Writes a line for each request to stdout
     #[arg(long, value_name = "FORMAT")]
     access_log: Option<AccessLog>,
+    /// Bytes of it that may wait to be read; lines beyond are left out
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    access_log_bytes: usize,
     #[command(flatten)]
     times: TimeArgs,
     #[command(flatten)]
@@ -55,7 +57,7 @@ struct TimeArgs {
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_duration)]
     head_timeout: Duration,
     /// Between two requests of a connection
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_duration)]
     idle_timeout: Duration,
     /// Without a byte of a request's body; longer is 408
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
@@ -82,7 +84,7 @@ struct TimeArgs {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     ready_delay: Duration,
     /// How long a stop waits for requests in flight
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
     drain_timeout: Duration,
     /// How long a thread may not come back before another one accepts in its place
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
@@ -121,6 +123,9 @@ struct CapacityArgs {
     /// What becomes of further clients
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     when_full: Full,
+    /// Leaves the soft limit of descriptors as it is
+    #[arg(long)]
+    keep_descriptor_limit: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -417,8 +422,11 @@ fn serve(args: Args) -> io::Result<()> {
         .limits(args.limits.limits())
         .capacity(args.capacity.capacity())
         .logger(log.clone())
+        .raise_descriptor_limit(!args.capacity.keep_descriptor_limit)
+        .access_log_bytes(args.access_log_bytes)
         .stop_on_signals()
-        .inspect_on_signals();
+        .inspect_on_signals()
+        .print_panics();
     let mut server = args.times.apply(server);
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
@@ -435,14 +443,14 @@ fn serve(args: Args) -> io::Result<()> {
     println!("listening on http://{}", server.local_addrs()[0]);
     let ended = server.run()?;
     info!(log, "{ended}");
+    sched::stderr().flush_within(Duration::from_secs(1));
     Ok(())
 }
 
-/// To stderr, on a thread of its own: whoever reads it may be slow, or gone.
+/// To stderr, by a queue with a thread of its own: whoever reads it may be slow, or gone.
 fn logger(is_verbose: bool) -> Logger {
-    let stderr = FullFormat::new(PlainDecorator::new(io::stderr())).build();
+    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let level = if is_verbose { Level::Debug } else { Level::Info };
-    let log = Async::new(stderr.ignore_res()).build();
     Logger::root(log.filter_level(level).ignore_res(), o!())
 }
 
@@ -450,7 +458,7 @@ fn main() -> ExitCode {
     match serve(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("playground: {error}");
+            sched::stderr().put_through(format!("playground: {error}\n"), Duration::from_secs(1));
             ExitCode::FAILURE
         }
     }

@@ -31,7 +31,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(name: &str, args: &[&str]) -> Self {
-        let mut child = Command::new(binary(name))
+        Self::start_by(&mut Command::new(binary(name)), args)
+    }
+
+    /// As [`start`](Self::start), by a command that becomes the server.
+    pub(crate) fn start_by(command: &mut Command, args: &[&str]) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(args)
             .stdout(Stdio::piped())
