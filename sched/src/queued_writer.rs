@@ -103,18 +103,14 @@ impl QueuedWriter {
     }
 
     /// As [`put`](Self::put), for what is printed in front of an end that may come at once, such as
-    /// a panic: waits until it is written, but no longer than `timeout`, and not at all as long as
-    /// nothing moves since a wait was in vain.
+    /// a panic: waits as [`flush_within`](Self::flush_within) does.
     ///
     /// # Blocking
     ///
     /// Blocks the thread.
     pub fn put_through(&self, text: impl AsRef<[u8]>, timeout: Duration) -> bool {
         let is_taken = self.put(text);
-        if !self.queue().state.lock().is_stalled {
-            let is_written = self.flush_within(timeout);
-            self.queue().state.lock().is_stalled = !is_written;
-        }
+        self.flush_within(timeout);
         is_taken
     }
 
@@ -135,7 +131,8 @@ impl QueuedWriter {
     }
 
     /// Waits until all that was put before is written, or left out; returns false if that takes
-    /// longer than `timeout`.
+    /// longer than `timeout`. If nothing at all was written since a wait of that length was in vain,
+    /// it does not wait again.
     ///
     /// # Blocking
     ///
@@ -145,8 +142,12 @@ impl QueuedWriter {
         let mut state = queue.state.lock();
         let put = state.put;
         while state.gone < put {
-            if queue.gone.wait_until(&mut state, until).timed_out() {
-                return state.gone >= put;
+            if state.waited_in_vain >= timeout {
+                return false;
+            }
+            let in_time = !queue.gone.wait_until(&mut state, until).timed_out();
+            if !in_time && state.gone < put {
+                state.waited_in_vain = timeout;
             }
         }
         true
@@ -228,8 +229,8 @@ struct State {
     dropped: u64,
     /// Those of them that were not told of.
     untold: u64,
-    /// A wait was in vain, and nothing has moved since.
-    is_stalled: bool,
+    /// For so long, and nothing was written since.
+    waited_in_vain: Duration,
     is_closed: bool,
     /// Nothing is written any more: the thread has ended.
     is_over: bool,
@@ -331,7 +332,7 @@ impl Queue {
     fn let_go(&self, chunk: &[u8], is_written: bool) {
         let mut state = self.state.lock();
         state.gone += chunk.len() as u64;
-        state.is_stalled = false;
+        state.waited_in_vain = Duration::ZERO;
         if !is_written {
             state.dropped += lines(chunk);
         }

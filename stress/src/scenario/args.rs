@@ -42,6 +42,12 @@ pub(crate) enum Command {
     Shutdown(Sized),
     /// Scenario: more connections and more requests than the server is to take
     Overload(Timed),
+    /// Scenario: the process is stopped for longer than its clients may take
+    Pauses(Sized),
+    /// Scenario: nobody reads what the server prints
+    UnreadOutput(Sized),
+    /// Scenario: one server after the other is stopped, while Node's and Go's clients ask both
+    RollingStop(Common),
     /// Every scenario, one after the other
     All(Common),
 }
@@ -125,6 +131,9 @@ impl Command {
             Self::Churn(arguments) => (Scenario::Churn, arguments),
             Self::Shutdown(arguments) => (Scenario::Shutdown, arguments.into()),
             Self::Overload(arguments) => (Scenario::Overload, arguments),
+            Self::Pauses(arguments) => (Scenario::Pauses, arguments.into()),
+            Self::UnreadOutput(arguments) => (Scenario::UnreadOutput, arguments.into()),
+            Self::RollingStop(arguments) => (Scenario::RollingStop, arguments.into()),
             Self::All(arguments) => return (Scenario::ALL.to_vec(), arguments.into()),
         };
         (vec![scenario], arguments)

@@ -24,10 +24,12 @@ mod memory;
 mod metrics;
 mod outcome;
 mod overload;
+mod pauses;
 mod pool;
 mod process;
 mod progress;
 mod reply;
+mod rolling_stop;
 mod runaways;
 mod server;
 mod short_connections;
@@ -36,6 +38,7 @@ mod slow_bodies;
 mod slow_heads;
 mod slow_readers;
 mod trial;
+mod unread_output;
 
 use std::io;
 use std::path::PathBuf;
@@ -66,6 +69,9 @@ pub(crate) enum Scenario {
     Churn,
     Shutdown,
     Overload,
+    Pauses,
+    UnreadOutput,
+    RollingStop,
 }
 
 /// How it is tried.
@@ -108,7 +114,7 @@ fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> 
 }
 
 impl Scenario {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::ShortConnections,
         Self::KeepAlive,
         Self::SlowHeads,
@@ -122,6 +128,9 @@ impl Scenario {
         Self::Churn,
         Self::Shutdown,
         Self::Overload,
+        Self::Pauses,
+        Self::UnreadOutput,
+        Self::RollingStop,
     ];
 
     fn name(self) -> &'static str {
@@ -139,6 +148,9 @@ impl Scenario {
             Self::Churn => "churn",
             Self::Shutdown => "shutdown",
             Self::Overload => "overload",
+            Self::Pauses => "pauses",
+            Self::UnreadOutput => "unread-output",
+            Self::RollingStop => "rolling-stop",
         }
     }
 
@@ -157,6 +169,9 @@ impl Scenario {
             Self::Churn => churn::run,
             Self::Shutdown => shutdown::run,
             Self::Overload => overload::run,
+            Self::Pauses => pauses::run,
+            Self::UnreadOutput => unread_output::run,
+            Self::RollingStop => rolling_stop::run,
         }
     }
 }

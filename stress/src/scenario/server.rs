@@ -6,7 +6,8 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -101,20 +102,35 @@ impl Server {
     /// Starts it with these flags and waits until it listens.
     pub(crate) fn start(program: &Path, flags: &[String], bounds: Bounds) -> io::Result<Self> {
         let stderr = nameless_file()?;
-        let mut command = Command::new(env::current_exe()?);
-        command.arg("launch");
-        let bounds =
-            [("--descriptors", bounds.descriptors), ("--address-space", bounds.address_space)];
-        for (flag, most) in bounds {
-            if let Some(most) = most {
-                command.arg(flag).arg(most.to_string());
-            }
-        }
-        command.arg("--").arg(program).args(["--listen", "127.0.0.1:0"]).args(flags);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
-        let unknown = SocketAddr::from(([0; 4], 0));
+        let mut command = command(program, ANY_PORT, flags, bounds)?;
+        let child = command.stderr(stderr.try_clone()?).spawn()?;
+        Self::new(child, stderr)
+    }
+
+    /// Starts it at an address that it was to have before.
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        program: &Path,
+        flags: &[String],
+    ) -> io::Result<Self> {
+        let stderr = nameless_file()?;
+        let mut command = command(program, address, flags, Bounds::default())?;
+        let child = command.stderr(stderr.try_clone()?).spawn()?;
+        Self::new(child, stderr)
+    }
+
+    /// Starts it with pipes for all that it says, which nobody reads.
+    pub(crate) fn start_unread(program: &Path, flags: &[String]) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        let mut command = command(program, ANY_PORT, flags, Bounds::default())?;
+        // What it takes to print backtraces is no matter of output.
+        let child = command.env("RUST_BACKTRACE", "0").stderr(writer).spawn()?;
+        Self::new(child, File::from(OwnedFd::from(reader)))
+    }
+
+    fn new(child: Child, stderr: File) -> io::Result<Self> {
         // From here on the guard exists, and no failure leaves the process behind.
-        let mut server = Self { child: command.spawn()?, address: unknown, stderr };
+        let mut server = Self { child, address: ANY_PORT, stderr };
         let stdout = server.child.stdout.take().ok_or_else(|| io::Error::other("no pipe to it"))?;
         let (line, stdout) = child::first_line(stdout)?;
         // It stays open for as long as the server may print.
@@ -137,7 +153,11 @@ impl Server {
 
     /// Asks it to stop (SIGTERM).
     pub(crate) fn terminate(&self) -> io::Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
+        self.signal(Signal::TERM)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     /// Waits until the process has ended, for at most `bound`.
@@ -165,6 +185,26 @@ impl Server {
     }
 }
 
+/// The server, started through this binary.
+fn command(
+    program: &Path,
+    address: SocketAddr,
+    flags: &[String],
+    bounds: Bounds,
+) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("launch");
+    let bounds = [("--descriptors", bounds.descriptors), ("--address-space", bounds.address_space)];
+    for (flag, most) in bounds {
+        if let Some(most) = most {
+            command.arg(flag).arg(most.to_string());
+        }
+    }
+    command.arg("--").arg(program).arg("--listen").arg(address.to_string()).args(flags);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    Ok(command)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Both fail only for a process that is gone already.
@@ -182,6 +222,9 @@ fn nameless_file() -> io::Result<File> {
     fs::remove_file(&path)?;
     Ok(file)
 }
+
+/// One that is free.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// For what either side has open beside its connections. Arbitrary, a multiple of what that is.
 const DESCRIPTORS_SPARE: usize = 100;

@@ -1,6 +1,7 @@
 //! What a scenario works with: it says what it does, and what it saw beside what it expected.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,17 @@ impl Trial {
     pub(crate) fn start_short_of(&self, descriptors: u64, flags: &str) -> io::Result<Server> {
         let bounds = Bounds { descriptors: Some(descriptors), ..Bounds::default() };
         Server::start(&self.options.server, &split(flags), bounds)
+    }
+
+    /// As [`start`](Self::start), at that address.
+    pub(crate) fn start_at(&self, address: SocketAddr, flags: &str) -> io::Result<Server> {
+        Server::start_at(address, &self.options.server, &split(flags))
+    }
+
+    /// As [`start`](Self::start); nobody reads what it prints.
+    pub(crate) fn start_unread(&self, flags: &str, clients: usize) -> io::Result<Server> {
+        make_room(clients)?;
+        Server::start_unread(&self.options.server, &split(flags))
     }
 
     /// Says what is done from here on.
