@@ -5,7 +5,7 @@ mod common;
 use std::io::{self, Write};
 use std::process::{Command, id};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::serve_with;
@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// Signals and limits are the process's, and the tests are its threads.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(|error| error.into_inner())
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn signal(name: &str) {
@@ -39,11 +39,11 @@ fn wait_for(events: &Receiver<String>, text: &str) {
 fn sighup_reloads_and_is_no_end() {
     let _alone = alone();
     let (tell, events) = channel();
-    let (begin, begun) = channel();
+    let (tell_begin, begun) = channel();
     let (end, ends) = channel();
     let ends = Mutex::new(ends);
     let reload = move || {
-        begin.send(()).map_err(io::Error::other)?;
+        tell_begin.send(()).map_err(io::Error::other)?;
         // What the test says, and nothing once it is over.
         match ends.lock().expect("no panic").recv() {
             Ok("fail") => Err(io::Error::other("as\nyou wish")),

@@ -27,9 +27,9 @@ fn with_clients<T: 'static>(
         let mut far = Vec::new();
         let mut fibers: Vec<JoinHandle<T>> = Vec::new();
         for _ in 0..CLIENTS {
-            let (near, client) = StdStream::pair().unwrap();
-            let near = UnixStream::from_std(near).unwrap();
-            client.set_nonblocking(true).unwrap();
+            let (near, client) = StdStream::pair().expect("a pair");
+            let near = UnixStream::from_std(near).expect("a socket");
+            client.set_nonblocking(true).expect("a socket");
             far.push(client);
             fibers.push(sched::spawn(move || wait(near)));
         }
@@ -42,15 +42,15 @@ fn with_clients<T: 'static>(
             }
             far
         });
-        let ended = fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect();
+        let ended = fibers.into_iter().map(|fiber| fiber.join().expect("no panic")).collect();
         drop(busy.join()); // the clients were there until now
         ended
     })
-    .unwrap()
+    .expect("a shard")
 }
 
 fn send(clients: &mut [StdStream]) {
-    clients.iter_mut().for_each(|client| client.write_all(b"in time").unwrap());
+    clients.iter_mut().for_each(|client| client.write_all(b"in time").expect("room"));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_write_with_a_timeout_finds_the_room_that_was_made_before() {
         },
         |clients| {
             for client in clients {
-                let mut scratch = [0; 64 * 1024];
+                let mut scratch = [0; 8 * 1024];
                 while client.read(&mut scratch).is_ok_and(|count| count > 0) {}
             }
         },

@@ -71,13 +71,13 @@ struct Texts<'e> {
 
 impl<'e> Texts<'e> {
     fn of(entry: &Entry<'e>) -> Self {
-        let target = entry.line.map(|(_, target, _)| match target.len() {
-            0..=TEXT_BYTES_MAX => Cow::Borrowed(target),
-            _ => {
-                let mut ends = (0..=TEXT_BYTES_MAX).rev();
-                let end = ends.find(|end| target.is_char_boundary(*end)).unwrap_or(0);
-                (target[..end].to_owned() + CUT).into()
+        let target = entry.line.map(|(_, target, _)| {
+            if target.len() <= TEXT_BYTES_MAX {
+                return Cow::Borrowed(target);
             }
+            let mut ends = (0..=TEXT_BYTES_MAX).rev();
+            let end = ends.find(|end| target.is_char_boundary(*end)).unwrap_or(0);
+            (target[..end].to_owned() + CUT).into()
         });
         let cut = |field: &'e [u8]| match field.get(..TEXT_BYTES_MAX) {
             Some(begin) if field.len() > TEXT_BYTES_MAX => [begin, CUT.as_bytes()].concat().into(),
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_line_is_short_whatever_is_said() {
-        let (target, field) = ("/é".repeat(20_000), [0; 60_000]);
+        let (target, field) = ("/é".repeat(20_000), vec![0; 60_000]);
         let line = Some(("GET", &target[..], "HTTP/1.1"));
         let (host, referer, user_agent) = (Some(&field[..]), Some(&field[..]), Some(&field[..]));
         let entry = Entry { line, host, referer, user_agent, ..entry() };

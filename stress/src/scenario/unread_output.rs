@@ -19,8 +19,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let before = server.process().memory()?.resident;
 
     trial.doing(format!("{clients} clients, {requests} panics each, with header lines of 7 KiB"));
-    let tally =
-        Tally::from_iter(each(0..clients, |_| panics(&server, requests)).into_iter().flatten());
+    let all = each(0..clients, |_| panics(&server, requests));
+    let tally: Tally = all.into_iter().flatten().collect();
     let held = tally.all(|fate| *fate == Fate::Answered(500));
     trial.expect("each 500", tally.to_string(), held);
 
