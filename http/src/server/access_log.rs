@@ -50,7 +50,7 @@ impl AccessLog {
             }
             Out::Here(writer, failed) => {
                 let writer = writer.try_lock();
-                if !writer.is_some_and(|mut writer| writer.write_all(line.as_bytes()).is_ok()) {
+                if writer.is_none_or(|mut writer| writer.write_all(line.as_bytes()).is_err()) {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
             }
