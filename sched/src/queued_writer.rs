@@ -1,9 +1,9 @@
 //! Output that makes nobody wait.
 //!
-//! Whoever reads a program's standard error may stop doing so: a terminal is paused, a log collector
-//! hangs. Then a write to it blocks, and so does every thread that writes, behind std's lock. Here
-//! what is to be written goes into a queue of a bounded number of bytes, and a thread writes it out.
-//! What finds no room is left out and counted.
+//! Whoever reads a program's standard error may stop doing so: a terminal is paused, a log
+//! collector hangs. Then a write to it blocks, and so does every thread that writes, behind std's
+//! lock. Here what is to be written goes into a queue of a bounded number of bytes, and a thread
+//! writes it out. What finds no room is left out and counted.
 //!
 //! The thread is started by the first line, and again if that was refused.
 
@@ -131,8 +131,8 @@ impl QueuedWriter {
     }
 
     /// Waits until all that was put before is written, or left out; returns false if that takes
-    /// longer than `timeout`. If nothing at all was written since a wait of that length was in vain,
-    /// it does not wait again.
+    /// longer than `timeout`. If nothing at all was written since a wait of that length was in
+    /// vain, it does not wait again.
     ///
     /// # Blocking
     ///

@@ -1,8 +1,8 @@
 //! The lines of the access log on their way out.
 //!
 //! A shard never waits for them: each goes into a queue of a bounded number of bytes, from which a
-//! thread writes. Where that falls behind, further lines are left out and counted. So are those that
-//! cannot be written.
+//! thread writes. Where that falls behind, further lines are left out and counted. So are those
+//! that cannot be written.
 
 use std::fmt;
 use std::io::{self, Write};

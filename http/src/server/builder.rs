@@ -405,9 +405,9 @@ impl Builder {
 
     /// Has panics printed by [`sched::stderr`](straightline_sched::stderr), instead of the panic
     /// hook that there is when the server runs: for the whole process, and for good. std's own hook
-    /// writes on the thread that panics, so that once nobody reads the standard error any more, each
-    /// panic of a handler is the end of a shard. Default: no, because a hook of the program's own
-    /// would be called no more.
+    /// writes on the thread that panics, so that once nobody reads the standard error any more,
+    /// each panic of a handler is the end of a shard. Default: no, because a hook of the program's
+    /// own would be called no more.
     ///
     /// It prints what std's does, with a backtrace if `RUST_BACKTRACE` says so. A cancel or a
     /// timeout is no panic, and prints nothing.

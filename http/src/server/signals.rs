@@ -1,8 +1,8 @@
 //! SIGTERM and SIGINT stop the server, SIGHUP has it reload, SIGUSR1 and SIGQUIT list what it is
 //! doing.
 //!
-//! One thread takes the signals and does nothing else: a stop is never kept waiting by whoever reads
-//! a listing, nor by what is reloaded. Those are errands, with threads of their own.
+//! One thread takes the signals and does nothing else: a stop is never kept waiting by whoever
+//! reads a listing, nor by what is reloaded. Those are errands, with threads of their own.
 
 use std::fmt::Write;
 use std::io;

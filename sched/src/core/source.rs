@@ -105,8 +105,9 @@ impl<T: Watch> Source<T> {
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait. If
-    /// the change comes in the same turn as the deadline, the wait returns, and the next one unwinds.
+    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait.
+    /// If the change comes in the same turn as the deadline, the wait returns, and the next one
+    /// unwinds.
     ///
     /// # Errors
     ///

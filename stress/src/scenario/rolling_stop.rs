@@ -64,7 +64,8 @@ fn roll(trial: &mut Trial, program: &Program) -> io::Result<()> {
     let why = said.splitn(4, ' ').nth(3).unwrap_or_default().trim();
     let stops = 2 * rounds;
     let seen = format!(
-        "{stops} stops: {answered} × 200, {refused} sent elsewhere as nobody listened, {lost} lost {why}"
+        "{stops} stops: {answered} × 200, {refused} sent elsewhere as nobody listened, {lost} lost \
+         {why}"
     );
     trial.expect("no request is lost", seen, lost == 0 && answered > 0);
     Ok(())

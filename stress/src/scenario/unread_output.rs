@@ -1,6 +1,6 @@
 //! A server whose output nobody reads: both pipes are full, and it goes on. Handlers panic, each
-//! request is a line of the access log, listings and reloads are asked for by signals. It serves, its
-//! memory stays bounded, and it ends when it is told to.
+//! request is a line of the access log, listings and reloads are asked for by signals. It serves,
+//! its memory stays bounded, and it ends when it is told to.
 
 use std::io;
 use std::time::{Duration, Instant};
