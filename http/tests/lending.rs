@@ -313,6 +313,31 @@ fn one_that_gets_stuck_after_it_is_replaced_by_the_spare_shard() {
 }
 
 #[test]
+fn who_takes_long_to_be_told_where_a_thread_stands_does_not_keep_the_watch() {
+    let (limit, is_over) = (Some(Duration::from_millis(300)), Arc::new(AtomicBool::new(false)));
+    let here = Arc::clone(&is_over);
+    let slow = move |event: &Event<'_>| {
+        let bound = Instant::now() + Duration::from_secs(60);
+        let is_slow = matches!(event, Event::FiberReported { .. });
+        while is_slow && !here.load(Ordering::SeqCst) && Instant::now() < bound {
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let trial = trial(|builder| builder.stuck_limit(limit).hooks(slow));
+    let _first = trial.keep_a_thread("/spin");
+    assert_eq!(trial.next(), Told::Lent(0, 1));
+    assert_eq!(trial.next(), Told::Stuck(0, Some(1)));
+    assert_eq!(trial.next(), Told::Returned(0));
+    let _second = trial.keep_a_thread("/spin");
+    assert_eq!(trial.next(), Told::Lent(1, 2));
+    assert_eq!(trial.next(), Told::Stuck(1, Some(2)));
+    is_over.store(true, Ordering::SeqCst);
+    trial.release();
+    trial.server.handle.shutdown();
+    trial.server.join_report();
+}
+
+#[test]
 fn one_that_gets_stuck_and_is_not_replaced_has_its_listeners_again_when_it_comes_back() {
     let limit = Some(Duration::from_millis(300));
     let trial = trial(|builder| builder.workers(2).replacements(0).stuck_limit(limit));

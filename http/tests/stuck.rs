@@ -94,6 +94,21 @@ fn label() -> Option<String> {
     cfg!(target_os = "linux").then(|| "GET /spin?x=1".to_owned())
 }
 
+/// Waits until a shard is told as stuck, and what its fiber does; returns its number and that of its
+/// replacement.
+fn stuck(told: &Receiver<Told>) -> (usize, Option<usize>) {
+    let (mut report, mut stuck) = (None, None);
+    while report.is_none() || stuck.is_none() {
+        match told.recv_timeout(Duration::from_secs(60)).expect("it is told") {
+            Told::Report(label) => report = Some(label),
+            Told::Stuck(shard, replacement) => stuck = Some((shard, replacement)),
+            all @ Told::All(_) => panic!("{all:?}"),
+        }
+    }
+    assert_eq!(report, Some(label()));
+    stuck.expect("both are there")
+}
+
 #[test]
 fn its_shard_is_replaced_and_ends_when_it_can() {
     let Trial { server, told, unwound, release } = trial(4, Duration::from_millis(100));
@@ -101,8 +116,7 @@ fn its_shard_is_replaced_and_ends_when_it_can() {
     assert_eq!(neighbour.get("/").text(), "served");
     let mut culprit = server.client();
     culprit.send(SPIN);
-    assert_eq!(told.recv().unwrap(), Told::Report(label()));
-    assert_eq!(told.recv().unwrap(), Told::Stuck(0, Some(1)));
+    assert_eq!(stuck(&told), (0, Some(1)));
     // Both see the end, and whoever comes now is served.
     culprit.wait_for_end();
     assert!(neighbour.is_at_end());
@@ -125,7 +139,7 @@ fn clients_that_wait_in_its_queue_are_served_by_the_next() {
     for client in &mut waiting {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    assert_eq!(told.recv().unwrap(), Told::Report(label()));
+    assert_eq!(stuck(&told), (0, Some(1)));
     culprit.wait_for_end();
     assert_eq!(server.client().get("/").text(), "served");
     release.store(true, Ordering::SeqCst);
@@ -142,8 +156,7 @@ fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
     for (shard, replacement) in [(0, Some(1)), (1, Some(2)), (2, None)] {
         let mut culprit = server.client();
         culprit.send(SPIN);
-        assert_eq!(told.recv().unwrap(), Told::Report(label()));
-        assert_eq!(told.recv().unwrap(), Told::Stuck(shard, replacement));
+        assert_eq!(stuck(&told), (shard, replacement));
         culprit.wait_for_end();
     }
     // Nobody is left.
@@ -235,8 +248,7 @@ fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
         assert_eq!(server.client().get("/").text(), "served");
         let mut culprit = server.client();
         culprit.send(SPIN);
-        assert_eq!(told.recv().unwrap(), Told::Report(label()));
-        let Told::Stuck(_, Some(_)) = told.recv().unwrap() else { panic!("not replaced") };
+        assert!(stuck(&told).1.is_some());
         culprit.wait_for_end();
         release.store(true, Ordering::SeqCst);
         unwound.recv().unwrap();
@@ -263,8 +275,7 @@ fn the_room_that_it_takes_is_given_to_others() {
     assert_eq!(neighbour.get("/").text(), "served");
     let mut culprit = server.client();
     culprit.send(SPIN);
-    assert_eq!(told.recv().unwrap(), Told::Report(label()));
-    assert_eq!(told.recv().unwrap(), Told::Stuck(0, Some(1)));
+    assert_eq!(stuck(&told), (0, Some(1)));
     let (mut one, mut other) = (server.client(), server.client());
     assert_eq!(one.get("/").text(), "served");
     assert_eq!(other.get("/").text(), "served");
@@ -284,8 +295,7 @@ fn a_server_ends_without_it() {
     let Trial { server, told, unwound, release } = trial(4, Duration::from_secs(30));
     let mut culprit = server.client();
     culprit.send(SPIN);
-    assert_eq!(told.recv().unwrap(), Told::Report(label()));
-    assert_eq!(told.recv().unwrap(), Told::Stuck(0, Some(1)));
+    assert_eq!(stuck(&told), (0, Some(1)));
     server.handle.shutdown();
     let report = server.join_report();
     // And it has not waited for it as for one that drains.

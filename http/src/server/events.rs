@@ -135,8 +135,9 @@ pub enum Event<'e> {
         /// What is wrong.
         error: &'e io::Error,
     },
-    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Told by the
-    /// thread that watches the shards, or by the shard's own.
+    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Told by a
+    /// thread of its own, or by the shard's; so what becomes of a shard that is stuck may be told
+    /// before or after it.
     FiberReported {
         /// What it does.
         report: &'e Report,

@@ -12,13 +12,14 @@
 //! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
 //! can undo that, so the server ends with an error, or the process at once.
 //!
-//! All this runs on the thread that watches the shards. What is told of a fiber that was given up
-//! is told on its own shard's.
+//! All this runs on the thread that watches the shards, but for what takes time there: to tell where
+//! a thread stands. What is told of a fiber that was given up is told on its own shard's.
 
 use std::io::{self, Write};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use straightline_sched::{Report, Reporter};
 
@@ -42,25 +43,48 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
             slot.is_busy.store(is_busy, Ordering::SeqCst);
             return settle(&shared);
         }
-        if let Report::GivenUp(..) = report {
-            shared.given_up.fetch_add(1, Ordering::Relaxed);
-        }
-        let is_stuck = matches!(report, Report::Stuck(_));
-        // Clients first: to tell where a thread stands takes a second where symbols are many.
-        let replaced = is_stuck.then(|| replace(&shared, &slot));
-        shared.config.tell(&Event::FiberReported { report });
-        if let Report::GivenUp(fiber, _) = report {
-            shard::note_given_up(&slot, fiber);
-        }
-        let Some((replacement, disconnected)) = replaced else { return };
-        let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
-        shared.config.tell(&event);
-        settle(&shared);
-        let serves = shared.phase() <= Phase::Unready;
-        if serves && replacement.is_none() && shared.are_all_stuck() {
-            give_up(&shared);
+        match report {
+            Report::Stalled(stall) => {
+                tell_aside(&shared, Report::Stalled(stall.clone()), || ());
+            }
+            Report::Stuck(stall) => {
+                let (replacement, disconnected) = replace(&shared, &slot);
+                let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
+                shared.config.tell(&event);
+                settle(&shared);
+                let serves = shared.phase() <= Phase::Unready;
+                let is_over = serves && replacement.is_none() && shared.are_all_stuck();
+                let here = Arc::clone(&shared);
+                tell_aside(&shared, Report::Stuck(stall.clone()), move || {
+                    if is_over {
+                        give_up(&here);
+                    }
+                });
+            }
+            Report::GivenUp(fiber, _) => {
+                shared.given_up.fetch_add(1, Ordering::Relaxed);
+                shared.config.tell(&Event::FiberReported { report });
+                shard::note_given_up(&slot, fiber);
+            }
+            _ => shared.config.tell(&Event::FiberReported { report }),
         }
     })
+}
+
+/// Tells where a thread stands, and does what comes `then`, on a thread of its own: to find the
+/// names of the calls takes a second where symbols are many, and the watch has to look meanwhile
+/// whether other shards come back.
+fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
+    let shared = Arc::clone(shared);
+    let tell = Arc::new(move || {
+        shared.config.tell(&Event::FiberReported { report: &report });
+        then();
+    });
+    let aside = Arc::clone(&tell);
+    let spawned = thread::Builder::new().name("straightline-report".into()).spawn(move || aside());
+    if spawned.is_err() {
+        tell(); // rather late than not at all
+    }
 }
 
 /// Goes on without a shard. Returns the number of its replacement, and how many clients were let
