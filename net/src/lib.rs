@@ -30,7 +30,8 @@
 //! ```
 //!
 //! A listener or stream can be made on any thread, but belongs to the thread whose fiber first
-//! waits on it, and blocking calls panic outside of a fiber. To hand one to another shard take the
+//! waits on it. Where no fiber runs nothing can wait: a call that would have to is an error there,
+//! and what needs no waiting is done. To hand one to another shard take the
 //! standard library's type out of it (`into_std`) and wrap that on the other side; a listener can
 //! go as what it was before it belonged to a shard ([`BoundTcpListener`]).
 //!

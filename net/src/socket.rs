@@ -112,6 +112,7 @@ pub(crate) fn send_vectored<S: AsFd>(
     socket: &Socket<S>,
     buffers: &[IoSlice<'_>],
 ) -> io::Result<usize> {
+    let buffers = &buffers[..buffers.len().min(SLICES_MAX)];
     match socket {
         Socket::System(socket) => {
             let mut control = SendAncillaryBuffer::default();
@@ -138,6 +139,18 @@ pub(crate) fn send_file<S: AsFd>(
         0 => Ok(0),
         count => send(socket, &buffer[..count]),
     }
+}
+
+/// Whether nothing more will come to be read behind what is there.
+pub(crate) fn is_read_shut<S: AsFd>(socket: &Socket<S>) -> bool {
+    #[cfg(target_os = "linux")]
+    if let Socket::System(socket) = socket {
+        let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+        let told = poll(&mut asked, Some(&Timespec::default()));
+        return told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP);
+    }
+    let _ = socket; // elsewhere the operation itself says so
+    false
 }
 
 /// Whether the peer has closed its side or the connection is broken.
@@ -168,6 +181,9 @@ pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result
         Socket::Simulated(handle) => handle.shutdown(how),
     }
 }
+
+/// What a call takes of several slices at most (`IOV_MAX`; Linux has had 1,024 ever since).
+pub(crate) const SLICES_MAX: usize = 1_024;
 
 /// Of a file at once, where the system cannot send it by itself. Arbitrary: large enough that calls
 /// do not count, small enough for any memory.

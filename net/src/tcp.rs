@@ -11,7 +11,7 @@ use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
 
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
-use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts};
+use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
 use crate::listen::ListenOptions;
 use crate::lookup::IntoTarget;
 use crate::socket::{Socket, recv_peek};
@@ -158,11 +158,9 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the system said: `ConnectionAborted` concerns that connection alone; `EMFILE` and
-    /// `ENFILE` mean that descriptors ran out, and repeat until some are closed.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// `ENFILE` mean that descriptors ran out, and repeat until some are closed; `InvalidInput`
+    /// means that the socket was shut down, through another descriptor of it, and listens no more.
+    /// When it would have to wait: that the fiber is unwinding, or that no fiber calls.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         accept(&self.source, || self.try_accept())
     }
@@ -176,16 +174,16 @@ impl TcpListener {
     /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = match self.source.inner() {
+        let (stream, peer) = try_accept(&self.source, |listener| match listener {
             Socket::System(listener) => {
                 let (stream, peer) = accept_nonblocking(listener)?;
-                (Socket::System(stream), peer)
+                Ok((Socket::System(stream), peer))
             }
             Socket::Simulated(handle) => {
                 let (stream, peer) = handle.accept_tcp()?;
-                (Socket::Simulated(stream), peer)
+                Ok((Socket::Simulated(stream), peer))
             }
-        };
+        })?;
         Ok((TcpStream::wrap(stream), peer))
     }
 
@@ -204,10 +202,6 @@ impl TcpListener {
     /// # Errors
     ///
     /// When the system cannot watch the descriptor, or the fiber is unwinding.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
     }
@@ -257,10 +251,6 @@ impl TcpStream {
     /// `InvalidInput` if the text is neither an address nor a name with a port; otherwise what the
     /// resolver said, or the system to the last address that was tried.
     ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
-    ///
     /// ```
     /// use straightline_net::{TcpListener, TcpStream};
     /// use straightline_sched as sched;
@@ -291,10 +281,6 @@ impl TcpStream {
     /// # Errors
     ///
     /// `TimedOut`; `InvalidInput` if the timeout is zero; otherwise what the system said.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     ///
     /// ```
     /// use std::time::Duration;
@@ -473,10 +459,6 @@ impl TcpStream {
     /// # Errors
     ///
     /// As a read.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     ///
     /// ```
     /// use std::io::{Read, Write};

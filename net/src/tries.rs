@@ -13,10 +13,6 @@ macro_rules! impl_tries {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
             /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
-            ///
-            /// # Panics
-            ///
-            /// On a thread that runs no shard.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
@@ -45,10 +41,6 @@ macro_rules! impl_tries {
             /// # Errors
             ///
             /// When the system cannot watch the descriptor, or the fiber is unwinding.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
             pub fn wait_readable(&self) -> std::io::Result<()> {
                 self.io.wait_readable()
             }
@@ -62,10 +54,6 @@ macro_rules! impl_tries {
             /// # Errors
             ///
             /// When the system cannot watch the descriptor.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
             pub fn arm_readable(&self) -> std::io::Result<bool> {
                 self.io.arm_readable()
             }
@@ -155,10 +143,6 @@ macro_rules! impl_tries {
             /// # Errors
             ///
             /// As [`wait_readable`](Self::wait_readable).
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
             pub fn wait_until(
                 &self,
                 interest: straightline_sched::Interest,

@@ -253,3 +253,19 @@ fn the_wrapped_stream_comes_back_as_it_was() {
     })
     .unwrap();
 }
+
+#[test]
+fn of_many_slices_some_are_written() {
+    use futures_util::io::AsyncWriteExt;
+    sched::run(|| {
+        let (near, far) = tcp_pair();
+        let bytes = pattern(3_000);
+        let count = on_fiber(async move {
+            let slices: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
+            AsyncStream::new(near).write_vectored(&slices).await
+        });
+        assert_eq!(count.expect("it takes some"), 1_024);
+        drop(far);
+    })
+    .expect("a shard can be made");
+}
