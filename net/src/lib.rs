@@ -61,13 +61,16 @@ mod raw_fd;
 pub mod sim;
 mod socket;
 mod stream_set;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod sys;
 mod tcp;
 mod tries;
 mod udp;
 mod unix;
 
 pub use bound::{BoundTcpListener, BoundUnixListener};
-pub use listen::ListenOptions;
+pub use listen::{Keepalive, ListenOptions};
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
 pub use stream_set::StreamSet;
 pub use tcp::{IntoAddr, TcpListener, TcpStream};

@@ -14,6 +14,8 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use straightline_sched::{Watch, Watched};
 
 use crate::sim::Handle;
+#[cfg(target_os = "linux")]
+use crate::sys;
 
 #[derive(Debug)]
 pub(crate) enum Socket<S> {
@@ -132,12 +134,29 @@ pub(crate) fn send_file<S: AsFd>(
     #[cfg(target_os = "linux")]
     if let Socket::System(socket) = socket {
         let mut from = offset;
-        return Ok(rustix::fs::sendfile(socket, file, Some(&mut from), count)?);
+        return Ok(sys::without_sigpipe(|| {
+            rustix::fs::sendfile(socket, file, Some(&mut from), count)
+        })?);
     }
     let mut buffer = vec![0; count.min(COPY_BYTES)];
-    match file.read_at(&mut buffer, offset)? {
-        0 => Ok(0),
-        count => send(socket, &buffer[..count]),
+    match file.read_at(&mut buffer, offset) {
+        Ok(0) => Ok(0),
+        Ok(count) => send(socket, &buffer[..count]),
+        // It is not the socket that would have to be waited for.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(io::Error::other(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes that were written and not acknowledged by the peer, or on a Unix socket not read; `None`
+/// if the system does not say.
+pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
+    match socket {
+        #[cfg(target_os = "linux")]
+        Socket::System(socket) => sys::unacknowledged(socket.as_fd()),
+        #[cfg(not(target_os = "linux"))]
+        Socket::System(_) => None,
+        Socket::Simulated(handle) => handle.unacknowledged().ok(),
     }
 }
 

@@ -80,7 +80,8 @@ pub struct TcpStream {
 
 impl TcpListener {
     /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`;
-    /// names are not resolved.
+    /// names are not resolved. As std's, `[::]` takes clients of IPv4 as well, unless the system
+    /// has it otherwise (`net.ipv6.bindv6only`).
     ///
     /// Not a yield point.
     ///
@@ -201,9 +202,46 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, or the fiber is unwinding.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
+    }
+
+    /// From now on nobody new gets into the queue, and whoever is in it or about to be still does:
+    /// accept until that says `WouldBlock`, and then drop the listener, and nobody is reset. Who
+    /// begins to connect meanwhile gets no answer, tries again after a second, as every TCP does,
+    /// and then finds the port closed, or another listener of the group.
+    ///
+    /// On other systems than Linux it does nothing.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// ```
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let _client = TcpStream::connect(listener.local_addr()?)?;
+    ///     listener.close_queue()?;
+    ///     let mut last = 0;
+    ///     while listener.try_accept().is_ok() {
+    ///         last += 1;
+    ///     }
+    ///     assert_eq!(last, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn close_queue(&self) -> io::Result<()> {
+        match self.source.inner() {
+            Socket::System(listener) => drop_new_handshakes(listener),
+            Socket::Simulated(handle) => handle.close_queue(),
+        }
     }
 
     /// The address that is listened on, with the real port.
@@ -548,4 +586,22 @@ fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
     Ok((stream, peer))
+}
+
+/// Has the kernel drop every segment with a SYN that comes for the listener, and no other.
+#[cfg(target_os = "linux")]
+fn drop_new_handshakes(listener: &net::TcpListener) -> io::Result<()> {
+    use socket2::SockFilter;
+    // Classic BPF, over the header of TCP. Byte 13 has the flags, the second of which is SYN.
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(0x30, 0, 0, 13),       // ldb [13]
+        SockFilter::new(0x45, 0, 1, 0x02),     // jset #SYN, next, the one after
+        SockFilter::new(0x06, 0, 0, 0),        // ret #0: drop it
+        SockFilter::new(0x06, 0, 0, u32::MAX), // ret #-1: all of it
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_new_handshakes(_: &net::TcpListener) -> io::Result<()> {
+    Ok(())
 }

@@ -149,7 +149,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system said; `TimedOut` past the read timeout.
+    /// What the system said; `TimedOut` past the read timeout; `InvalidInput`, as std's, if the
+    /// socket was shut down and nothing is left.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         with_sender(|socket| recv_from(socket, buffer), |read| self.io.read(0, read))
     }
@@ -193,7 +194,8 @@ impl UdpSocket {
     }
 
     /// Receives one datagram of the peer that [`connect`](Self::connect) set. What does not fit
-    /// into `buffer` is lost.
+    /// into `buffer` is lost. Returns 0 also if the socket was shut down, through another
+    /// descriptor of it, and nothing is left.
     ///
     /// # Blocking
     ///
@@ -296,16 +298,19 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, or the fiber is unwinding.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.io.wait_readable()
     }
 }
 
+/// What receives one datagram, and says how large it is.
+type Receive<'r> = dyn FnMut(&Socket<net::UdpSocket>) -> io::Result<usize> + 'r;
+
 /// Receives with `receive`, as `read` does it, and keeps who has sent it.
 fn with_sender(
     mut receive: impl FnMut(&Socket<net::UdpSocket>) -> io::Result<(usize, SocketAddr)>,
-    read: impl FnOnce(&mut dyn FnMut(&Socket<net::UdpSocket>) -> io::Result<usize>) -> io::Result<usize>,
+    read: impl FnOnce(&mut Receive<'_>) -> io::Result<usize>,
 ) -> io::Result<(usize, SocketAddr)> {
     let mut from = None;
     let count = read(&mut |socket| {

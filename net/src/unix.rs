@@ -187,7 +187,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, or the fiber is unwinding.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
     }
