@@ -54,6 +54,10 @@ pub(crate) struct Link {
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
     writes: Meter,
+    /// Bytes that were given to the transport, and how many of them the client had by the last
+    /// look.
+    sent: Cell<u64>,
+    taken: Cell<u64>,
     /// Its client has been too slow.
     pub(crate) timeout: Cell<Option<Timeout>>,
     /// The client has gone while a handler ran that wanted to know.
@@ -125,6 +129,8 @@ impl Link {
             reads: Meter::new(timeouts.body),
             kept_credit: Cell::new(None),
             writes: Meter::new(timeouts.write),
+            sent: Cell::new(0),
+            taken: Cell::new(0),
             timeout: Cell::new(None),
             is_gone: Cell::new(false),
             watch: Cell::new(None),
@@ -202,6 +208,13 @@ impl Link {
     /// For a request that never was one.
     pub(super) fn restart_clock(&self) {
         self.begun.set(now());
+    }
+
+    /// Of a connection that came a moment ago: until when its first request is waited for, though
+    /// the server ends. It has been on its way since the client connected.
+    pub(crate) fn first_request_until(&self) -> Option<Instant> {
+        let until = self.begun.get() + FIRST_REQUEST_TIME;
+        (self.requests.get() == 0 && until > now()).then_some(until)
     }
 
     /// How long the request at hand has taken.
@@ -414,12 +427,10 @@ impl Link {
         checkpoint();
         loop {
             if self.transport.is_drained() {
-                self.wait_for_client(Interest::Read)?;
+                self.wait_for_body()?;
             }
             match self.transport.try_read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait_for_client(Interest::Read)?;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_body()?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
                     return result.inspect(|&count| {
@@ -442,12 +453,10 @@ impl Link {
         loop {
             match write(&*self.transport) {
                 Ok(count) => {
-                    self.writes.moved(count);
+                    self.sent.set(self.sent.get() + count as u64);
                     return Ok(count);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait_for_client(Interest::Write)?;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -457,23 +466,59 @@ impl Link {
     /// A wait that the client is responsible for: it counts against the client's pace and not
     /// against the handler's time.
     #[cold]
-    fn wait_for_client(&self, interest: Interest) -> io::Result<()> {
-        let meter = if interest == Interest::Read { &self.reads } else { &self.writes };
-        let waiting = Waiting::begin(self, meter);
-        let _held = (interest == Interest::Write)
-            .then(|| self.held.while_unsent(self.output.borrow().capacity()));
-        let (until, slow) = meter.patience(waiting.since);
-        let in_time = self.transport.wait_until(interest, until)?;
+    fn wait_for_body(&self) -> io::Result<()> {
+        let waiting = Waiting::begin(self, &self.reads);
+        let (until, slow) = self.reads.patience(waiting.since, Duration::ZERO);
+        let in_time = self.transport.wait_until(Interest::Read, until)?;
         drop(waiting);
-        if in_time {
-            return Ok(());
+        match slow {
+            _ if in_time => Ok(()),
+            Slow::Idle => self.is_too_slow(Timeout::Body),
+            Slow::Rate => self.is_too_slow(Timeout::BodyRate),
         }
-        let timeout = match (interest, slow) {
-            (Interest::Read, Slow::Idle) => Timeout::Body,
-            (Interest::Read, Slow::Rate) => Timeout::BodyRate,
-            (Interest::Write, Slow::Idle) => Timeout::Write,
-            (Interest::Write, Slow::Rate) => Timeout::WriteRate,
-        };
+    }
+
+    /// As [`wait_for_body`](Self::wait_for_body), for room to write. The system tells of that when
+    /// a good part of its buffer is free, which takes a slow client long: so it is looked now and
+    /// then whether the client takes anything.
+    #[cold]
+    fn wait_for_room(&self) -> io::Result<()> {
+        let _held = self.held.while_unsent(self.output.borrow().capacity());
+        self.note_taken();
+        let mut idle_since = clock();
+        loop {
+            let waiting = Waiting::begin(self, &self.writes);
+            let idle_for = waiting.since.saturating_duration_since(idle_since);
+            let (until, slow) = self.writes.patience(waiting.since, idle_for);
+            let look_at = self.writes.look_at(waiting.since);
+            let at = until.into_iter().chain(look_at).min();
+            let in_time = self.transport.wait_until(Interest::Write, at)?;
+            drop(waiting);
+            if in_time {
+                return Ok(());
+            }
+            if self.note_taken() {
+                idle_since = clock();
+            } else if until.is_some_and(|until| until <= clock()) {
+                return match slow {
+                    Slow::Idle => self.is_too_slow(Timeout::Write),
+                    Slow::Rate => self.is_too_slow(Timeout::WriteRate),
+                };
+            }
+        }
+    }
+
+    /// Credits the client with what it has taken since the last look, if that is anything.
+    fn note_taken(&self) -> bool {
+        let unacknowledged = self.transport.unacknowledged().unwrap_or(0);
+        let taken = self.sent.get().saturating_sub(unacknowledged);
+        // A Unix socket also counts what its buffers take, and so this may go back.
+        let more = taken.saturating_sub(self.taken.replace(taken));
+        self.writes.moved(usize::try_from(more).unwrap_or(usize::MAX));
+        more > 0
+    }
+
+    fn is_too_slow(&self, timeout: Timeout) -> io::Result<()> {
         self.timeout.set(Some(timeout));
         Err(io::Error::new(ErrorKind::TimedOut, timeout))
     }
@@ -552,3 +597,7 @@ impl Drop for Turn<'_> {
 /// How many calls of one request may fail at once. Arbitrary: honest code stops at the first,
 /// and code that logs each and goes on to the next piece has had its say.
 const VAIN_CALLS_MAX: u32 = 1_000;
+
+/// How long a server that ends waits for the first request of a connection, from its accept on.
+/// Arbitrary: some slow round trips.
+const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
