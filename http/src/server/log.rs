@@ -38,6 +38,7 @@ impl Hooks for LogHooks {
             | Event::ResponseFailed { .. }
             | Event::FiberReported { .. }
             | Event::ShardStuck { .. }
+            | Event::ListenerFailed { .. }
             | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{event}"),
             Event::AllStuck { .. } => crit!(self.logger, "{event}"),
             Event::ListenersLent { .. } => warn!(self.logger, "{event}"),
