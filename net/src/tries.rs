@@ -40,7 +40,8 @@ macro_rules! impl_tries {
             ///
             /// # Errors
             ///
-            /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
+            /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber
+            /// calls.
             pub fn wait_readable(&self) -> std::io::Result<()> {
                 self.io.wait_readable()
             }

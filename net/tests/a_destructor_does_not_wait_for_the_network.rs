@@ -101,7 +101,7 @@ fn a_connect_to_a_full_unix_listener_is_an_error() {
 
 /// A stream that has no room, and its other end.
 fn full_stream() -> (UnixStream, UnixStream) {
-    let (near, far) = UnixStream::pair().unwrap();
+    let (near, far) = UnixStream::pair().expect("a pair");
     while near.try_write(&[0; 4_096]).is_ok() {}
     (near, far)
 }

@@ -168,7 +168,7 @@ fn a_loop_over_a_source_does_not_keep_the_thread() {
             (in_time.is_ok(), source.is_read_closed())
         });
         sched::yield_now();
-        shutdown(&other, Shutdown::Read).expect("an open socket");
+        shutdown(&other, Shutdown::Both).expect("an open socket");
         // Others run meanwhile, and the deadline fires.
         assert_eq!(waiter.join().expect("it returns"), (false, true));
         let turns = sched::stats().turns - start;

@@ -106,9 +106,9 @@ fn a_peer_that_reads_nothing_holds_little_of_what_is_written() {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
         // What the client's system has taken is acknowledged, and the rest stays here.
-        let mut unchanged = 0;
+        let (block, mut unchanged) = (vec![0; 64 << 10], 0);
         while unchanged < 20 {
-            match stream.try_write(&[0; 64 << 10]) {
+            match stream.try_write(&block) {
                 Ok(_) => unchanged = 0,
                 Err(_) => unchanged += 1,
             }

@@ -278,9 +278,8 @@ fn a_poll_outside_of_a_run_is_an_error_where_it_would_wait() {
     let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
     let mut near = AsyncStream::new(UnixStream::from_std(near).expect("a stream"));
     let mut cx = Context::from_waker(Waker::noop());
-    let mut read = || Pin::new(&mut near).poll_read(&mut cx, &mut [0; 8]);
-    assert!(matches!(read(), Poll::Ready(Err(_))));
-    drop(read);
+    let read = Pin::new(&mut near).poll_read(&mut cx, &mut [0; 8]);
+    assert!(matches!(read, Poll::Ready(Err(_))));
     let written = Pin::new(&mut near).poll_write(&mut cx, b"!");
     assert!(matches!(written, Poll::Ready(Ok(1))));
     far.read_exact(&mut [0]).expect("it is there");

@@ -273,7 +273,7 @@ fn a_buffer_is_dropped_wherever_that_may_be() {
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let mut buffer = BufWriter::with_capacity(2 << 20, near);
             buffer.write_all(&vec![0; 1 << 20]).expect("a buffer");
-            while buffer.get_ref().try_write(&[0; 65_536]).is_ok() {}
+            while buffer.get_ref().try_write(&[0; 8_192]).is_ok() {}
             panic!("broken");
         }));
         assert_eq!(text(&*panicked.expect_err("it panics")), "broken");
@@ -284,7 +284,7 @@ fn a_buffer_is_dropped_wherever_that_may_be() {
         run(move || {
             let mut buffer = BufWriter::with_capacity(2 << 20, near);
             buffer.write_all(&vec![0; 1 << 20]).expect("a buffer");
-            while buffer.get_ref().try_write(&[0; 65_536]).is_ok() {}
+            while buffer.get_ref().try_write(&[0; 8_192]).is_ok() {}
             drop(sched::spawn(move || drop(buffer)));
         });
     });
@@ -301,7 +301,7 @@ fn a_simulated_stream_that_outlives_its_simulation() {
         });
     })
     .map_or_else(
-        |_| KEPT.take().expect("kept").into_inner().map_err(|e| e.into_error()),
+        |_| KEPT.take().expect("kept").into_inner().map_err(io::IntoInnerError::into_error),
         |()| panic!("the simulation says that it leaks"),
     );
     let mut near = near.expect("nothing was buffered");

@@ -141,17 +141,17 @@ mod tests {
         let meter = Meter::new(pace);
         meter.waited(secs(7));
         meter.go_on(pace, meter.credit());
-        assert_eq!(meter.patience(now), (Some(now + secs(3)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
         // One that is waited for by a measure of its own costs the others nothing.
         let kept = meter.credit();
         meter.restart(Pace { grace: secs(25), ..pace });
-        assert_eq!(meter.patience(now), (Some(now + secs(25)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(25)), Slow::Rate));
         meter.waited(secs(25));
         meter.go_on(pace, kept);
         meter.moved(200);
-        assert_eq!(meter.patience(now), (Some(now + secs(5)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(5)), Slow::Rate));
         meter.go_on(pace, secs(100));
-        assert_eq!(meter.patience(now), (Some(now + secs(10)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
     }
 
     quickcheck! {

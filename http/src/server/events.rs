@@ -67,8 +67,8 @@ pub enum Event<'e> {
         /// How long until it is tried again; `None` if at once, as the fault was the client's.
         pause: Option<Duration>,
     },
-    /// A listener is over: its socket was shut down, or cannot be waited for. It is not tried again;
-    /// if no other is left, the server ends with an error.
+    /// A listener is over: its socket was shut down, or cannot be waited for. It is not tried
+    /// again; if no other is left, the server ends with an error.
     ListenerFailed {
         /// Where it listened, for one of the shards.
         address: &'e Address,

@@ -85,8 +85,8 @@ impl Server {
         shards: Vec<Vec<Listener>>,
         signals: Option<SignalThread>,
     ) -> Self {
-        let _files = RemoveFiles(Arc::clone(&shared));
-        Self { shared, shards, _signals: signals, _files }
+        let files = RemoveFiles(Arc::clone(&shared));
+        Self { shared, shards, _signals: signals, _files: files }
     }
 
     /// What it listens on, in the order of the binds and with the real ports.

@@ -1,16 +1,16 @@
 //! The file of a Unix socket: whose it is, when it may be replaced, and when it goes.
 //!
 //! A server that crashed leaves its file behind, and the next one has to replace it. To ask by a
-//! connect whether somebody listens is not enough: Linux says "connection refused" also of a regular
-//! file, a FIFO, and a socket that is bound and does not listen yet; and it waits where the queue is
-//! full. So a file is replaced only if it is a socket that nobody has bound, which a connect of the
-//! *wrong type* tells at once: of a stream socket that somebody has it says that the type is wrong,
-//! in whatever state that is, and of one that nobody has that the connection is refused.
+//! connect whether a program listens is not enough: Linux says "connection refused" also of a
+//! regular file, a FIFO, and a socket that is bound and does not listen yet; and it waits where the
+//! queue is full. So a file is replaced only if it is a socket that no program has bound, which a
+//! connect of the *wrong type* tells at once: of a stream socket that a program has it says that
+//! the type is wrong, in whatever state that is, and of a left-over that the connection is refused.
 //!
 //! At the end a server removes its own file only. What tells it from one that was put there
-//! meanwhile is its number, which nobody else gets as long as the socket is open; so the file goes
-//! before the socket is closed, when a stop closes the port. Then a successor that waits for the path
-//! is not disturbed, and who is in the queue by then is served.
+//! meanwhile is its number, which no other file gets as long as the socket is open; so the file
+//! goes before the socket is closed, when a stop closes the port. Then a successor that waits for
+//! the path is not disturbed, and the clients that are in the queue by then are served.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};

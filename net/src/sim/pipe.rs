@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 
 /// The sender's half.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // what may be the case in any combination
 pub(super) struct Outgoing {
     /// Written, and not acknowledged. The first byte's number is `acknowledged`.
     buffer: VecDeque<u8>,

@@ -104,8 +104,8 @@ impl<T: Watch> Source<T> {
     /// A yield point, unless the change came already. Try the operation before: a wait for what is
     /// there, but is no change, does not end. Where nothing more will come to be read
     /// ([`is_read_closed`](Self::is_read_closed)), a wait to read ends at once, so that each reader
-    /// finds the end; a loop that never finds it (Linux says "not now" for ever of a datagram socket
-    /// that was shut down) pauses from the 64th such wait on.
+    /// finds the end; a loop that never finds it (Linux says "not now" for ever of a datagram
+    /// socket that was shut down) pauses from the 64th such wait on.
     ///
     /// # Cancellation
     ///
