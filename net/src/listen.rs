@@ -277,3 +277,21 @@ impl Default for ListenOptions {
         Self::new()
     }
 }
+
+/// Has the kernel drop every segment with a SYN that comes for the listener, and no other.
+#[cfg(target_os = "linux")]
+pub(crate) fn drop_new_handshakes(listener: &net::TcpListener) -> io::Result<()> {
+    use socket2::SockFilter;
+    // Classic BPF, over the header of TCP. Byte 13 has the flags, the second of which is SYN.
+    socket2::SockRef::from(listener).attach_filter(&[
+        SockFilter::new(0x30, 0, 0, 13),       // ldb [13]
+        SockFilter::new(0x45, 0, 1, 0x02),     // jset #SYN, next, the one after
+        SockFilter::new(0x06, 0, 0, 0),        // ret #0: drop it
+        SockFilter::new(0x06, 0, 0, u32::MAX), // ret #-1: all of it
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn drop_new_handshakes(_: &net::TcpListener) -> io::Result<()> {
+    Ok(())
+}

@@ -12,7 +12,7 @@ use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
 use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
-use crate::listen::ListenOptions;
+use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::IntoTarget;
 use crate::socket::{Socket, recv_peek};
 use crate::tries::impl_tries;
@@ -586,22 +586,4 @@ fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
     Ok((stream, peer))
-}
-
-/// Has the kernel drop every segment with a SYN that comes for the listener, and no other.
-#[cfg(target_os = "linux")]
-fn drop_new_handshakes(listener: &net::TcpListener) -> io::Result<()> {
-    use socket2::SockFilter;
-    // Classic BPF, over the header of TCP. Byte 13 has the flags, the second of which is SYN.
-    SockRef::from(listener).attach_filter(&[
-        SockFilter::new(0x30, 0, 0, 13),       // ldb [13]
-        SockFilter::new(0x45, 0, 1, 0x02),     // jset #SYN, next, the one after
-        SockFilter::new(0x06, 0, 0, 0),        // ret #0: drop it
-        SockFilter::new(0x06, 0, 0, u32::MAX), // ret #-1: all of it
-    ])
-}
-
-#[cfg(not(target_os = "linux"))]
-fn drop_new_handshakes(_: &net::TcpListener) -> io::Result<()> {
-    Ok(())
 }
