@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use straightline_sched::sync::Event;
-use straightline_sched::{Interest, Lease, checkpoint, clock, now, yield_now};
+use straightline_sched::{Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
 use super::held::HeldForRequest;
-use super::meter::{Meter, Slow};
+use super::meter::Meter;
 use super::transport::Transport;
 use super::upgrade::Protocol;
 use crate::proto::{Gap, begin_chunk, end_chunk};
@@ -47,17 +47,17 @@ pub(crate) struct Link {
     pub(crate) lease: Lease,
     pub(crate) handler_timeout: Cell<Duration>,
     /// Fibers that wait for the client at the moment.
-    waiting: Cell<u32>,
+    pub(super) waiting: Cell<u32>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
     /// The credit that it has for that, while the body at hand has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
-    writes: Meter,
+    pub(super) writes: Meter,
     /// Bytes that were given to the transport, and how many of them the client had by the last
     /// look.
-    sent: Cell<u64>,
-    taken: Cell<u64>,
+    pub(super) sent: Cell<u64>,
+    pub(super) taken: Cell<u64>,
     /// Its client has been too slow.
     pub(crate) timeout: Cell<Option<Timeout>>,
     /// The client has gone while a handler ran that wanted to know.
@@ -463,66 +463,6 @@ impl Link {
         }
     }
 
-    /// A wait that the client is responsible for: it counts against the client's pace and not
-    /// against the handler's time.
-    #[cold]
-    fn wait_for_body(&self) -> io::Result<()> {
-        let waiting = Waiting::begin(self, &self.reads);
-        let (until, slow) = self.reads.patience(waiting.since, Duration::ZERO);
-        let in_time = self.transport.wait_until(Interest::Read, until)?;
-        drop(waiting);
-        match slow {
-            _ if in_time => Ok(()),
-            Slow::Idle => self.is_too_slow(Timeout::Body),
-            Slow::Rate => self.is_too_slow(Timeout::BodyRate),
-        }
-    }
-
-    /// As [`wait_for_body`](Self::wait_for_body), for room to write. The system tells of that when
-    /// a good part of its buffer is free, which takes a slow client long: so it is looked now and
-    /// then whether the client takes anything.
-    #[cold]
-    fn wait_for_room(&self) -> io::Result<()> {
-        let _held = self.held.while_unsent(self.output.borrow().capacity());
-        self.note_taken();
-        let mut idle_since = clock();
-        loop {
-            let waiting = Waiting::begin(self, &self.writes);
-            let idle_for = waiting.since.saturating_duration_since(idle_since);
-            let (until, slow) = self.writes.patience(waiting.since, idle_for);
-            let look_at = self.writes.look_at(waiting.since);
-            let at = until.into_iter().chain(look_at).min();
-            let in_time = self.transport.wait_until(Interest::Write, at)?;
-            drop(waiting);
-            if in_time {
-                return Ok(());
-            }
-            if self.note_taken() {
-                idle_since = clock();
-            } else if until.is_some_and(|until| until <= clock()) {
-                return match slow {
-                    Slow::Idle => self.is_too_slow(Timeout::Write),
-                    Slow::Rate => self.is_too_slow(Timeout::WriteRate),
-                };
-            }
-        }
-    }
-
-    /// Credits the client with what it has taken since the last look, if that is anything.
-    fn note_taken(&self) -> bool {
-        let unacknowledged = self.transport.unacknowledged().unwrap_or(0);
-        let taken = self.sent.get().saturating_sub(unacknowledged);
-        // A Unix socket also counts what its buffers take, and so this may go back.
-        let more = taken.saturating_sub(self.taken.replace(taken));
-        self.writes.moved(usize::try_from(more).unwrap_or(usize::MAX));
-        more > 0
-    }
-
-    fn is_too_slow(&self, timeout: Timeout) -> io::Result<()> {
-        self.timeout.set(Some(timeout));
-        Err(io::Error::new(ErrorKind::TimedOut, timeout))
-    }
-
     /// Bytes have left that were never in the output.
     pub(crate) fn note_written(&self, count: usize) {
         self.shard.counters.bytes_written.add(count as u64);
@@ -534,40 +474,6 @@ impl Link {
     pub(crate) fn flush_before_park(&self) {
         self.leaves_before_park.set(false);
         let _ = self.flush_or_leave();
-    }
-}
-
-/// A wait for the client, however it ends.
-struct Waiting<'l> {
-    link: &'l Link,
-    meter: &'l Meter,
-    since: Instant,
-    /// The request holds no place meanwhile, see [`Capacity::in_flight`](crate::Capacity).
-    is_counted: bool,
-}
-
-impl<'l> Waiting<'l> {
-    fn begin(link: &'l Link, meter: &'l Meter) -> Self {
-        link.waiting.update(|count| count + 1);
-        if !link.is_gone.get() {
-            link.lease.renew(Duration::MAX);
-        }
-        let is_counted = link.is_in_flight.get() && link.waiting.get() == 1;
-        if is_counted {
-            link.shard.counters.awaiting_client.bump();
-        }
-        Self { link, meter, since: clock(), is_counted }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.meter.waited(clock().saturating_duration_since(self.since));
-        self.link.waiting.update(|count| count - 1);
-        if self.is_counted {
-            self.link.shard.counters.awaiting_client.lower();
-        }
-        self.link.comes_on();
     }
 }
 

@@ -19,6 +19,7 @@ mod held;
 mod linger;
 mod link;
 mod meter;
+mod patience;
 mod serve;
 mod stream;
 mod transport;
