@@ -15,6 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use slog::{Drain, Level, Logger, info, o};
 use slog_term::{FullFormat, PlainSyncDecorator};
+use straightline::net::Keepalive;
 use straightline::sched;
 use straightline::{
     AccessLogFormat, Address, AllStuck, BodyError, Builder, Capacity, HeaderValue, IntoResponse,
@@ -45,6 +46,8 @@ struct Args {
     times: TimeArgs,
     #[command(flatten)]
     capacity: CapacityArgs,
+    #[command(flatten)]
+    sockets: SocketArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -126,6 +129,24 @@ struct CapacityArgs {
     /// Leaves the soft limit of descriptors as it is
     #[arg(long)]
     keep_descriptor_limit: bool,
+}
+
+/// What the kernel does for each connection of TCP.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sockets")]
+struct SocketArgs {
+    /// Bytes of responses kept until they are acknowledged [default: the kernel's choice]
+    #[arg(long, value_name = "BYTES")]
+    send_buffer: Option<usize>,
+    /// Bytes of requests kept until they are read [default: the kernel's choice]
+    #[arg(long, value_name = "BYTES")]
+    receive_buffer: Option<usize>,
+    /// Bytes of responses that may wait to be sent, 0 for any
+    #[arg(long, value_name = "BYTES", default_value = "131072")]
+    notsent_lowat: usize,
+    /// After how much silence a client is asked whether it is there, 0s for never
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    keepalive: Duration,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -381,6 +402,16 @@ impl TimeArgs {
     }
 }
 
+impl SocketArgs {
+    fn apply(&self, server: Builder) -> Builder {
+        let keepalive = Keepalive { idle: self.keepalive, ..Keepalive::default() };
+        server
+            .socket_buffers(self.send_buffer, self.receive_buffer)
+            .notsent_lowat((self.notsent_lowat > 0).then_some(self.notsent_lowat))
+            .keepalive((!self.keepalive.is_zero()).then_some(keepalive))
+    }
+}
+
 impl CapacityArgs {
     fn capacity(&self) -> Capacity {
         let default = Capacity::default();
@@ -427,7 +458,7 @@ fn serve(args: Args) -> io::Result<()> {
         .stop_on_signals()
         .inspect_on_signals()
         .print_panics();
-    let mut server = args.times.apply(server);
+    let mut server = args.sockets.apply(args.times.apply(server));
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }

@@ -76,6 +76,7 @@ fn run(plan: Plan) -> (Vec<u8>, Counters) {
             latency: microseconds(100..=300),
             segment_bytes: 1..=7,
             send_buffer_bytes: 16,
+            send_buffer_bytes_max: 16,
             receive_buffer_bytes: 16,
             short_write_chance: 0.3,
             ..Link::default()

@@ -33,10 +33,6 @@ use crate::{TcpStream, UnixStream};
 /// A fiber that is cancelled or past its deadline unwinds out of `block_on` and drops the future.
 /// What was read or written is what the last completed poll said.
 ///
-/// # Panics
-///
-/// When polled on a thread that runs no shard.
-///
 /// ```
 /// # #[cfg(feature = "tokio-io")] {
 /// use straightline_net::UnixStream;

@@ -2,16 +2,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::os::fd::AsFd;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
-use straightline_sched::{Interest, Source, Watch, checkpoint, clock};
+use straightline_sched::{
+    Interest, SHORT_READ_DRAINS, Source, Watch, checkpoint, clock, note_unwound_write,
+};
 
-use crate::socket::Socket;
+use crate::socket::{Socket, is_read_shut};
 use crate::stream_set::Member;
 
 /// A non-blocking stream and what is known about its readiness.
@@ -72,13 +78,14 @@ impl<S: AsFd> Io<S> {
                     && (1..asked).contains(count)
                     && self.source.clear(Interest::Read)
             }
-            Err(error) => {
-                let would_block = error.kind() == ErrorKind::WouldBlock;
-                if would_block {
-                    self.source.clear(Interest::Read);
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if is_shut(&self.source) {
+                    self.drained.set(false);
+                    return Ok(0);
                 }
-                would_block
+                true
             }
+            Err(_) => false,
         };
         self.drained.set(drained);
         result
@@ -143,8 +150,14 @@ impl<S: AsFd> Io<S> {
         checkpoint();
         let mut end = None;
         loop {
-            if self.is_drained() {
-                self.wait_in_time(Interest::Read, &mut end)?;
+            if self.is_drained()
+                && let Err(error) = self.wait_in_time(Interest::Read, &mut end)
+            {
+                if error.kind() == ErrorKind::TimedOut {
+                    return Err(error);
+                }
+                // Nothing waits here. What has come is read all the same.
+                self.drained.set(false);
             }
             match self.try_read(asked, &mut read) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -161,6 +174,7 @@ impl<S: AsFd> Io<S> {
         &self,
         mut write: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        let unwound = Unwound;
         // Before anything is written: it may raise, and the count would be lost.
         checkpoint();
         let mut end = None;
@@ -170,8 +184,22 @@ impl<S: AsFd> Io<S> {
                     self.wait_in_time(Interest::Write, &mut end)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
+                result => {
+                    mem::forget(unwound);
+                    return result;
+                }
             }
+        }
+    }
+}
+
+/// Dropped by a write that comes to nothing, which is counted if that is because its fiber unwinds.
+struct Unwound;
+
+impl Drop for Unwound {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            note_unwound_write();
         }
     }
 }
@@ -223,6 +251,17 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
+/// Whether a read, or an accept, that would have blocked always will, because the socket was shut
+/// down: there Linux says "not now" where a call that waits says "an end". Only of datagram sockets
+/// and Unix listeners; of streams the end itself is told.
+pub(crate) fn is_shut<S: AsFd>(source: &Source<Socket<S>>) -> bool {
+    if source.clear_blocked(Interest::Read) {
+        return true;
+    }
+    // Where events do not say so, the socket does.
+    !SHORT_READ_DRAINS && is_read_shut(source.inner())
+}
+
 /// A timeout that a setter was given, if it is one: as in std, zero is not.
 pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
     if timeout == Some(Duration::ZERO) {
@@ -234,6 +273,20 @@ pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Du
 /// What a wait ends with that took too long.
 pub(crate) fn timed_out() -> io::Error {
     ErrorKind::TimedOut.into()
+}
+
+/// Accepts with `accept`, without waiting. A listener that was shut down says so: Linux tells that
+/// of TCP only.
+pub(crate) fn try_accept<L: AsFd, T>(
+    listener: &Source<Socket<L>>,
+    accept: impl FnOnce(&Socket<L>) -> io::Result<T>,
+) -> io::Result<T> {
+    match accept(listener.inner()) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock && is_shut(listener) => {
+            Err(Errno::INVAL.into())
+        }
+        result => result,
+    }
 }
 
 /// Accepts with `accept` and waits as long as nobody is there.
@@ -335,11 +388,13 @@ macro_rules! impl_stream {
                 self.io.read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
-            /// A yield point, as `read`.
+            /// Into the first 1,024 buffers at most, as std. A yield point, as `read`.
             fn read_vectored(
                 &mut self,
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
+                let most = buffers.len().min(crate::socket::SLICES_MAX);
+                let buffers = &mut buffers[..most];
                 let asked = buffers.iter().map(|buffer| buffer.len()).sum();
                 self.io.read(asked, |stream| crate::socket::recv_vectored(stream, buffers))
             }
@@ -361,7 +416,7 @@ macro_rules! impl_stream {
                 self.io.write(|stream| crate::socket::send(stream, bytes))
             }
 
-            /// A yield point, as `write`.
+            /// From the first 1,024 slices at most, as std. A yield point, as `write`.
             fn write_vectored(
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
@@ -428,10 +483,6 @@ macro_rules! impl_stream {
             /// # Errors
             ///
             /// As a write, or what the system says to reading the file.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
             pub fn send_file(
                 &self,
                 file: &std::fs::File,

@@ -30,7 +30,8 @@
 //! ```
 //!
 //! A listener or stream can be made on any thread, but belongs to the thread whose fiber first
-//! waits on it, and blocking calls panic outside of a fiber. To hand one to another shard take the
+//! waits on it. Where no fiber runs nothing can wait: a call that would have to is an error there,
+//! and what needs no waiting is done. To hand one to another shard take the
 //! standard library's type out of it (`into_std`) and wrap that on the other side; a listener can
 //! go as what it was before it belonged to a shard ([`BoundTcpListener`]).
 //!
@@ -60,13 +61,16 @@ mod raw_fd;
 pub mod sim;
 mod socket;
 mod stream_set;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod sys;
 mod tcp;
 mod tries;
 mod udp;
 mod unix;
 
 pub use bound::{BoundTcpListener, BoundUnixListener};
-pub use listen::ListenOptions;
+pub use listen::{Keepalive, ListenOptions};
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
 pub use stream_set::StreamSet;
 pub use tcp::{IntoAddr, TcpListener, TcpStream};

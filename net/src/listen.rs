@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use straightline_sched::sim;
 
 use crate::bound::{BoundTcpListener, Kind};
@@ -22,14 +23,55 @@ use crate::sim::Handle;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
-    backlog: i32,
-    nodelay: bool,
+    pub(crate) backlog: i32,
+    pub(crate) nodelay: bool,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) receive_buffer: Option<usize>,
+    pub(crate) notsent_lowat: Option<usize>,
+    keepalive: Option<Keepalive>,
+}
+
+/// When a peer that says nothing is asked whether it is still there (`SO_KEEPALIVE`), and taken for
+/// gone: at the defaults after two minutes. Each read and write then fails with `TimedOut`.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_net::{Keepalive, ListenOptions};
+///
+/// let keepalive = Keepalive { idle: Duration::from_secs(15), ..Keepalive::default() };
+/// ListenOptions::new().keepalive(Some(keepalive)).bind("127.0.0.1:0".parse().unwrap())?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long nothing has to come before the first question (`TCP_KEEPIDLE`), in whole seconds.
+    /// Default: 60 seconds.
+    pub idle: Duration,
+    /// The time between two questions (`TCP_KEEPINTVL`), in whole seconds. Default: 15 seconds.
+    pub interval: Duration,
+    /// How many of them stay without an answer until the connection is over (`TCP_KEEPCNT`).
+    /// Default: 4.
+    pub probes: u32,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(60), interval: Duration::from_secs(15), probes: 4 }
+    }
 }
 
 impl ListenOptions {
-    /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted.
+    /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted; for the rest what
+    /// the system has.
     pub fn new() -> Self {
-        Self { backlog: 4096, nodelay: true }
+        Self {
+            backlog: 4096,
+            nodelay: true,
+            send_buffer: None,
+            receive_buffer: None,
+            notsent_lowat: None,
+            keepalive: None,
+        }
     }
 
     /// How many connections the kernel keeps for the listener to accept, at most; the system's own
@@ -43,6 +85,59 @@ impl ListenOptions {
     /// listener: accepted sockets inherit it.
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
+        self
+    }
+
+    /// How much an accepted connection keeps of what is written until the peer has acknowledged it
+    /// (`SO_SNDBUF`; Linux takes twice that, and at most `net.core.wmem_max`). `None`, the default:
+    /// the system has it grow with the connection, up to the third number of `net.ipv4.tcp_wmem`.
+    ///
+    /// Set once, on the listener, as all the options here: accepted sockets inherit them.
+    pub fn send_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.send_buffer = bytes;
+        self
+    }
+
+    /// How much an accepted connection keeps of what arrives until it is read (`SO_RCVBUF`; Linux
+    /// takes twice that, and at most `net.core.rmem_max`). `None`, the default: the system has it
+    /// grow, up to the third number of `net.ipv4.tcp_rmem`.
+    pub fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.receive_buffer = bytes;
+        self
+    }
+
+    /// How much of what is written to an accepted connection may wait to be sent: beyond it a write
+    /// waits, and goes on when half of it is left (`TCP_NOTSENT_LOWAT`). It bounds what a peer that
+    /// reads nothing costs, and a writer hears of room while a slow peer reads; without it only
+    /// when a third of the send buffer is free, which may be megabytes. `None`, the default: what
+    /// `net.ipv4.tcp_notsent_lowat` says, usually no bound. Other systems than Linux have no such
+    /// option, and it does nothing there.
+    ///
+    /// ```
+    /// use straightline_net::{ListenOptions, TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// let options = ListenOptions::new().notsent_lowat(Some(16 << 10));
+    /// let bound = options.bind("127.0.0.1:0".parse().unwrap())?;
+    /// sched::run(|| {
+    ///     let listener = TcpListener::from_bound(bound)?;
+    ///     let _client = TcpStream::connect(listener.local_addr()?)?; // it reads nothing
+    ///     let (stream, _) = listener.accept()?;
+    ///     while stream.try_write(&[0; 16 << 10]).is_ok() {} // what the client's system takes, too
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
+        self.notsent_lowat = bytes;
+        self
+    }
+
+    /// Whether and when the system finds out that the peer of an accepted connection has vanished
+    /// without a word. Default: `None`, it never does while nothing is sent. (Simulated peers are
+    /// not asked.)
+    pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
+        self.keepalive = keepalive;
         self
     }
 
@@ -129,11 +224,7 @@ impl ListenOptions {
             socket.set_nonblocking(true)?;
             // A restarted server must not wait for the last one's connections in TIME-WAIT.
             socket.set_reuse_address(true)?;
-            if address.is_ipv6() {
-                // Each family is bound by name; "[::]" then means the same on every system.
-                socket.set_only_v6(true)?;
-            }
-            SockRef::from(&socket).set_tcp_nodelay(self.nodelay)?;
+            self.set_options(&socket)?;
             before_bind(&socket)?;
             socket.bind(&address.into())?;
             after_bind(&socket)?;
@@ -143,12 +234,33 @@ impl ListenOptions {
         open().map_err(|error| cannot_listen(address, &error))
     }
 
+    /// What is accepted inherits.
+    fn set_options(&self, socket: &Socket) -> io::Result<()> {
+        socket.set_tcp_nodelay(self.nodelay)?;
+        if let Some(bytes) = self.send_buffer {
+            socket.set_send_buffer_size(bytes)?;
+        }
+        // Before it listens: the first window that a client is told depends on it.
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(bytes) = self.notsent_lowat {
+            socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+        }
+        if let Some(Keepalive { idle, interval, probes }) = self.keepalive {
+            let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
+            socket.set_tcp_keepalive(&keepalive.with_retries(probes))?;
+        }
+        Ok(())
+    }
+
     fn bind_simulated(
         &self,
         address: SocketAddr,
         count: usize,
     ) -> io::Result<Vec<BoundTcpListener>> {
-        let group = Handle::listen(address, count, self.backlog, self.nodelay);
+        let group = Handle::listen(address, count, self);
         let group = group.map_err(|error| cannot_listen(address, &error))?;
         let bound =
             |handle: Handle| BoundTcpListener { kind: Kind::Simulated(handle.into_bound()) };
@@ -164,4 +276,22 @@ impl Default for ListenOptions {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Has the kernel drop every segment with a SYN that comes for the listener, and no other.
+#[cfg(target_os = "linux")]
+pub(crate) fn drop_new_handshakes(listener: &net::TcpListener) -> io::Result<()> {
+    use socket2::SockFilter;
+    // Classic BPF, over the header of TCP. Byte 13 has the flags, the second of which is SYN.
+    socket2::SockRef::from(listener).attach_filter(&[
+        SockFilter::new(0x30, 0, 0, 13),       // ldb [13]
+        SockFilter::new(0x45, 0, 1, 0x02),     // jset #SYN, next, the one after
+        SockFilter::new(0x06, 0, 0, 0),        // ret #0: drop it
+        SockFilter::new(0x06, 0, 0, u32::MAX), // ret #-1: all of it
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn drop_new_handshakes(_: &net::TcpListener) -> io::Result<()> {
+    Ok(())
 }

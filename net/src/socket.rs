@@ -14,6 +14,8 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use straightline_sched::{Watch, Watched};
 
 use crate::sim::Handle;
+#[cfg(target_os = "linux")]
+use crate::sys;
 
 #[derive(Debug)]
 pub(crate) enum Socket<S> {
@@ -112,6 +114,7 @@ pub(crate) fn send_vectored<S: AsFd>(
     socket: &Socket<S>,
     buffers: &[IoSlice<'_>],
 ) -> io::Result<usize> {
+    let buffers = &buffers[..buffers.len().min(SLICES_MAX)];
     match socket {
         Socket::System(socket) => {
             let mut control = SendAncillaryBuffer::default();
@@ -131,13 +134,42 @@ pub(crate) fn send_file<S: AsFd>(
     #[cfg(target_os = "linux")]
     if let Socket::System(socket) = socket {
         let mut from = offset;
-        return Ok(rustix::fs::sendfile(socket, file, Some(&mut from), count)?);
+        return Ok(sys::without_sigpipe(|| {
+            rustix::fs::sendfile(socket, file, Some(&mut from), count)
+        })?);
     }
     let mut buffer = vec![0; count.min(COPY_BYTES)];
-    match file.read_at(&mut buffer, offset)? {
-        0 => Ok(0),
-        count => send(socket, &buffer[..count]),
+    match file.read_at(&mut buffer, offset) {
+        Ok(0) => Ok(0),
+        Ok(count) => send(socket, &buffer[..count]),
+        // It is not the socket that would have to be waited for.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(io::Error::other(error)),
+        Err(error) => Err(error),
     }
+}
+
+/// Bytes that were written and not acknowledged by the peer, or on a Unix socket not read; `None`
+/// if the system does not say.
+pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
+    match socket {
+        #[cfg(target_os = "linux")]
+        Socket::System(socket) => sys::unacknowledged(socket.as_fd()),
+        #[cfg(not(target_os = "linux"))]
+        Socket::System(_) => None,
+        Socket::Simulated(handle) => handle.unacknowledged().ok(),
+    }
+}
+
+/// Whether nothing more will come to be read behind what is there.
+pub(crate) fn is_read_shut<S: AsFd>(socket: &Socket<S>) -> bool {
+    #[cfg(target_os = "linux")]
+    if let Socket::System(socket) = socket {
+        let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+        let told = poll(&mut asked, Some(&Timespec::default()));
+        return told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP);
+    }
+    let _ = socket; // elsewhere the operation itself says so
+    false
 }
 
 /// Whether the peer has closed its side or the connection is broken.
@@ -168,6 +200,9 @@ pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result
         Socket::Simulated(handle) => handle.shutdown(how),
     }
 }
+
+/// What a call takes of several slices at most (`IOV_MAX`; Linux has had 1,024 ever since).
+pub(crate) const SLICES_MAX: usize = 1_024;
 
 /// Of a file at once, where the system cannot send it by itself. Arbitrary: large enough that calls
 /// do not count, small enough for any memory.

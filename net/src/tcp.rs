@@ -11,8 +11,8 @@ use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
 
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
-use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts};
-use crate::listen::ListenOptions;
+use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
+use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::IntoTarget;
 use crate::socket::{Socket, recv_peek};
 use crate::tries::impl_tries;
@@ -80,7 +80,8 @@ pub struct TcpStream {
 
 impl TcpListener {
     /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`;
-    /// names are not resolved.
+    /// names are not resolved. As std's, `[::]` takes clients of IPv4 as well, unless the system
+    /// has it otherwise (`net.ipv6.bindv6only`).
     ///
     /// Not a yield point.
     ///
@@ -158,11 +159,9 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the system said: `ConnectionAborted` concerns that connection alone; `EMFILE` and
-    /// `ENFILE` mean that descriptors ran out, and repeat until some are closed.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// `ENFILE` mean that descriptors ran out, and repeat until some are closed; `InvalidInput`
+    /// means that the socket was shut down, through another descriptor of it, and listens no more.
+    /// When it would have to wait: that the fiber is unwinding, or that no fiber calls.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         accept(&self.source, || self.try_accept())
     }
@@ -176,16 +175,16 @@ impl TcpListener {
     /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = match self.source.inner() {
+        let (stream, peer) = try_accept(&self.source, |listener| match listener {
             Socket::System(listener) => {
                 let (stream, peer) = accept_nonblocking(listener)?;
-                (Socket::System(stream), peer)
+                Ok((Socket::System(stream), peer))
             }
             Socket::Simulated(handle) => {
                 let (stream, peer) = handle.accept_tcp()?;
-                (Socket::Simulated(stream), peer)
+                Ok((Socket::Simulated(stream), peer))
             }
-        };
+        })?;
         Ok((TcpStream::wrap(stream), peer))
     }
 
@@ -203,13 +202,46 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, or the fiber is unwinding.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
+    }
+
+    /// From now on nobody new gets into the queue, and whoever is in it or about to be still does:
+    /// accept until that says `WouldBlock`, and then drop the listener, and nobody is reset. Who
+    /// begins to connect meanwhile gets no answer, tries again after a second, as every TCP does,
+    /// and then finds the port closed, or another listener of the group.
+    ///
+    /// On other systems than Linux it does nothing.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// ```
+    /// use straightline_net::{TcpListener, TcpStream};
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let _client = TcpStream::connect(listener.local_addr()?)?;
+    ///     listener.close_queue()?;
+    ///     let mut last = 0;
+    ///     while listener.try_accept().is_ok() {
+    ///         last += 1;
+    ///     }
+    ///     assert_eq!(last, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn close_queue(&self) -> io::Result<()> {
+        match self.source.inner() {
+            Socket::System(listener) => drop_new_handshakes(listener),
+            Socket::Simulated(handle) => handle.close_queue(),
+        }
     }
 
     /// The address that is listened on, with the real port.
@@ -257,10 +289,6 @@ impl TcpStream {
     /// `InvalidInput` if the text is neither an address nor a name with a port; otherwise what the
     /// resolver said, or the system to the last address that was tried.
     ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
-    ///
     /// ```
     /// use straightline_net::{TcpListener, TcpStream};
     /// use straightline_sched as sched;
@@ -291,10 +319,6 @@ impl TcpStream {
     /// # Errors
     ///
     /// `TimedOut`; `InvalidInput` if the timeout is zero; otherwise what the system said.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     ///
     /// ```
     /// use std::time::Duration;
@@ -473,10 +497,6 @@ impl TcpStream {
     /// # Errors
     ///
     /// As a read.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     ///
     /// ```
     /// use std::io::{Read, Write};

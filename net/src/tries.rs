@@ -13,10 +13,6 @@ macro_rules! impl_tries {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when nothing is there; wait with
             /// [`wait_readable`](Self::wait_readable) then. Otherwise what the system said.
-            ///
-            /// # Panics
-            ///
-            /// On a thread that runs no shard.
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
@@ -44,11 +40,8 @@ macro_rules! impl_tries {
             ///
             /// # Errors
             ///
-            /// When the system cannot watch the descriptor, or the fiber is unwinding.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
+            /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber
+            /// calls.
             pub fn wait_readable(&self) -> std::io::Result<()> {
                 self.io.wait_readable()
             }
@@ -61,11 +54,7 @@ macro_rules! impl_tries {
             ///
             /// # Errors
             ///
-            /// When the system cannot watch the descriptor.
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
+            /// When the system cannot watch the descriptor, or no fiber calls.
             pub fn arm_readable(&self) -> std::io::Result<bool> {
                 self.io.arm_readable()
             }
@@ -155,10 +144,6 @@ macro_rules! impl_tries {
             /// # Errors
             ///
             /// As [`wait_readable`](Self::wait_readable).
-            ///
-            /// # Panics
-            ///
-            /// Outside of a fiber.
             pub fn wait_until(
                 &self,
                 interest: straightline_sched::Interest,
@@ -193,6 +178,33 @@ macro_rules! impl_tries {
             /// ```
             pub fn is_peer_gone(&self) -> bool {
                 self.io.source().is_read_closed() || crate::socket::is_peer_gone(self.io.inner())
+            }
+
+            /// How many bytes were written that the peer has not acknowledged yet, or on a Unix
+            /// socket not read: what of the writes is still on its way. If it shrinks while there
+            /// is no room, the peer takes something. `None` if the system does not say (others than
+            /// Linux). A Unix socket counts what its buffers take, and goes down by a whole buffer
+            /// at a time.
+            ///
+            /// Not a yield point.
+            ///
+            /// ```
+            /// use std::io::{Read, Write};
+            /// use straightline_net::UnixStream;
+            /// use straightline_sched as sched;
+            ///
+            /// sched::run(|| {
+            ///     let (mut near, mut far) = UnixStream::pair()?;
+            ///     near.write_all(b"line")?;
+            ///     assert!(near.unacknowledged().is_none_or(|bytes| bytes >= 4));
+            ///     far.read_exact(&mut [0; 4])?;
+            ///     assert!(near.unacknowledged().is_none_or(|bytes| bytes == 0));
+            ///     std::io::Result::Ok(())
+            /// })??;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn unacknowledged(&self) -> Option<u64> {
+                crate::socket::unacknowledged(self.io.inner())
             }
 
             /// Puts the stream into a set, by which another thread can shut it down; it leaves

@@ -131,10 +131,6 @@ impl UdpSocket {
     /// # Errors
     ///
     /// What the resolver or the system said; `TimedOut` past the write timeout.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn send_to(&self, bytes: &[u8], target: impl IntoTarget) -> io::Result<usize> {
         let address = target.into_target()?.resolve()?.next();
         let address = address.ok_or(io::ErrorKind::InvalidInput)?;
@@ -153,13 +149,10 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system said; `TimedOut` past the read timeout.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// What the system said; `TimedOut` past the read timeout; `InvalidInput`, as std's, if the
+    /// socket was shut down and nothing is left.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_sender(|socket| recv_from(socket, buffer))
+        with_sender(|socket| recv_from(socket, buffer), |read| self.io.read(0, read))
     }
 
     /// As [`recv_from`](Self::recv_from), but the datagram stays for the next call.
@@ -175,15 +168,12 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`recv_from`](Self::recv_from).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_sender(|socket| match socket {
+        let receive = |socket: &Socket<net::UdpSocket>| match socket {
             Socket::System(socket) => socket.peek_from(buffer),
             Socket::Simulated(handle) => handle.peek_from(buffer),
-        })
+        };
+        with_sender(receive, |read| self.io.read(0, read))
     }
 
     /// Sends one datagram to the peer that [`connect`](Self::connect) set.
@@ -199,16 +189,13 @@ impl UdpSocket {
     /// # Errors
     ///
     /// What the system said; `TimedOut` past the write timeout.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.io.write(|socket| send(socket, bytes))
     }
 
     /// Receives one datagram of the peer that [`connect`](Self::connect) set. What does not fit
-    /// into `buffer` is lost.
+    /// into `buffer` is lost. Returns 0 also if the socket was shut down, through another
+    /// descriptor of it, and nothing is left.
     ///
     /// # Blocking
     ///
@@ -222,10 +209,6 @@ impl UdpSocket {
     ///
     /// What the system said, `ConnectionRefused` when an earlier datagram found nobody; `TimedOut`
     /// past the read timeout.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.io.read(buffer.len(), |socket| recv(socket, buffer))
     }
@@ -243,10 +226,6 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.io.read(buffer.len(), |socket| recv_peek(socket, buffer))
     }
@@ -283,7 +262,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        recv_from(self.io.inner(), buffer)
+        with_sender(|socket| recv_from(socket, buffer), |read| self.io.try_read(0, read))
     }
 
     /// As [`send`](Self::send), without waiting. Not a yield point.
@@ -301,7 +280,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when nothing is there; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        recv(self.io.inner(), buffer)
+        self.io.try_read(0, |socket| recv(socket, buffer))
     }
 
     /// Waits until a datagram is likely to be there, or the fiber is woken for another reason. The
@@ -319,27 +298,31 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, or the fiber is unwinding.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.io.wait_readable()
     }
+}
 
-    fn with_sender(
-        &self,
-        mut receive: impl FnMut(&Socket<net::UdpSocket>) -> io::Result<(usize, SocketAddr)>,
-    ) -> io::Result<(usize, SocketAddr)> {
-        let mut from = None;
-        let count = self.io.read(0, |socket| {
-            let (count, address) = receive(socket)?;
-            from = Some(address);
-            Ok(count)
-        })?;
-        Ok((count, from.expect("a datagram has a sender")))
-    }
+/// What receives one datagram, and says how large it is.
+type Receive<'r> = dyn FnMut(&Socket<net::UdpSocket>) -> io::Result<usize> + 'r;
+
+/// Receives with `receive`, as `read` does it, and keeps who has sent it.
+fn with_sender(
+    mut receive: impl FnMut(&Socket<net::UdpSocket>) -> io::Result<(usize, SocketAddr)>,
+    read: impl FnOnce(&mut Receive<'_>) -> io::Result<usize>,
+) -> io::Result<(usize, SocketAddr)> {
+    let mut from = None;
+    let count = read(&mut |socket| {
+        let (count, address) = receive(socket)?;
+        from = Some(address);
+        Ok(count)
+    })?;
+    // Of a socket that was shut down nobody has sent the end; std has this error for it.
+    let from = from.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the socket was shut down, and has no sender")
+    })?;
+    Ok((count, from))
 }
 
 fn send_to(

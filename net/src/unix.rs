@@ -7,11 +7,10 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use straightline_sched::sim::is_simulated;
-use straightline_sched::sync::{after, select};
-use straightline_sched::{Interest, Source};
+use straightline_sched::{Interest, Source, clock, wait_for_armed};
 
 use crate::bound::{BoundUnixListener, Kind};
-use crate::io::{Io, accept, impl_stream, impl_timeouts};
+use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
 use crate::sim::Handle;
 use crate::socket::Socket;
 use crate::tries::impl_tries;
@@ -149,10 +148,6 @@ impl UnixListener {
     /// # Errors
     ///
     /// What the system said, see [`TcpListener::accept`](crate::TcpListener::accept).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         accept(&self.source, || self.try_accept())
     }
@@ -166,7 +161,7 @@ impl UnixListener {
     ///
     /// `WouldBlock` when nobody is there; otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        match self.source.inner() {
+        try_accept(&self.source, |listener| match listener {
             Socket::System(listener) => {
                 let (stream, peer) = listener.accept()?;
                 Ok((UnixStream::from_std(stream)?, peer))
@@ -175,7 +170,7 @@ impl UnixListener {
                 let stream = UnixStream::simulated(handle.accept_unix()?);
                 Ok((stream, address_of(None)?))
             }
-        }
+        })
     }
 
     /// Waits until somebody is likely to be there; see
@@ -192,11 +187,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, or the fiber is unwinding.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
     }
@@ -236,11 +227,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system said; `WouldBlock` if the backlog is full and the fiber is unwinding.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber, when it has to wait.
+    /// What the system said; if the backlog is full, also that the fiber is unwinding, or that no
+    /// fiber calls.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let address = socket2::SockAddr::unix(path)?;
@@ -340,10 +328,8 @@ fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result
         match attempt() {
             // A full backlog reports no readiness, so there is nothing to wait for but time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // A fiber that unwinds does not wait.
-                if select(&[&after(BACKLOG_RETRY)]).is_err() {
-                    return Err(error);
-                }
+                // An error in a fiber that unwinds, and where none runs.
+                wait_for_armed(clock().checked_add(BACKLOG_RETRY))?;
             }
             result => return result,
         }

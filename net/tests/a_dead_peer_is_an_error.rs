@@ -1,6 +1,6 @@
 //! A connection that was reset, or whose peer is gone, is an error: no signal and no hang.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -129,4 +129,59 @@ fn a_broken_connection_breaks_no_other() {
 
 fn is_gone(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}
+
+/// Writes in every way to a peer that is gone, of each kind of stream.
+#[cfg(target_os = "linux")]
+fn write_to_nobody() {
+    sched::run(|| {
+        let file = std::fs::File::open("/proc/self/exe").expect("this program");
+        let (near, far) = UnixStream::pair().expect("a pair");
+        drop(far);
+        let slices = [IoSlice::new(b"!"), IoSlice::new(b"!")];
+        let mut said = vec![
+            near.send_file(&file, 0, 1 << 16),
+            near.try_send_file(&file, 0, 1),
+            (&near).write(b"!"),
+            (&near).write_vectored(&slices),
+            near.try_write(b"!"),
+            near.try_write_vectored(&slices),
+        ];
+        let (client, server) = tcp_pair();
+        reset(client);
+        server.wait_readable().expect("the reset comes");
+        // The reset itself is the first error, and then nobody is there any more.
+        said.extend([server.try_send_file(&file, 0, 1), server.try_send_file(&file, 0, 1)]);
+        said.extend([server.try_write(b"!"), server.try_write_vectored(&slices)]);
+        for said in said {
+            let error = said.expect_err("nobody is there");
+            assert!(is_gone(error.kind()), "{error}");
+        }
+    })
+    .expect("a shard can be made");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn it_ends_no_process_whatever_that_does_with_sigpipe() {
+    use std::os::unix::process::ExitStatusExt;
+    const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        // SAFETY: the default action needs nothing of this process.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        write_to_nobody();
+        println!("alive");
+        // And the signal is what the program has made of it: nothing is left of the masking.
+        // SAFETY: to raise a signal is always sound.
+        unsafe { libc::raise(libc::SIGPIPE) };
+        unreachable!("the child survived");
+    }
+    let name = "it_ends_no_process_whatever_that_does_with_sigpipe";
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
+    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output();
+    let output = output.expect("a child process");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("alive"), "{:?}: {told}", output.status);
+    assert_eq!(output.status.signal(), Some(libc::SIGPIPE), "{told}");
+    write_to_nobody(); // here it is ignored, as std has it
 }

@@ -1,6 +1,6 @@
 //! While a fiber unwinds, the network's blocking calls return: they do what needs no waiting.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 use std::thread;
@@ -97,4 +97,50 @@ fn a_connect_to_a_full_unix_listener_is_an_error() {
     drop((first, OwnedFd::from(listener)));
     std::fs::remove_file(path).unwrap();
     assert_eq!(returned, Ok(true));
+}
+
+/// A stream that has no room, and its other end.
+fn full_stream() -> (UnixStream, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a pair");
+    while near.try_write(&[0; 4_096]).is_ok() {}
+    (near, far)
+}
+
+#[test]
+fn what_a_buffer_loses_to_a_deadline_is_counted() {
+    sched::run(|| {
+        let (near, _far) = full_stream();
+        let mut buffer = BufWriter::new(near);
+        buffer.write_all(b"never to be seen").unwrap();
+        let in_time = sched::deadline(Duration::from_millis(5), || buffer.flush());
+        assert!(in_time.is_err());
+        drop(buffer); // which tries nothing after an unwind
+        assert_eq!(sched::stats().writes_unwound, 1);
+    })
+    .unwrap();
+}
+
+#[test]
+fn so_is_what_an_unwinding_fiber_cannot_write() {
+    sched::run(|| {
+        let (near, _far) = full_stream();
+        let mut buffer = BufWriter::new(near);
+        buffer.write_all(b"never to be seen").unwrap();
+        let fiber = sched::spawn(move || {
+            let _buffer = buffer;
+            sched::park();
+        });
+        sched::yield_now();
+        fiber.cancel();
+        assert!(fiber.join().unwrap_err().is_cancelled());
+        assert_eq!(sched::stats().writes_unwound, 1);
+        // One that finds room is none of them, nor one that fails in good order.
+        let (mut near, _far) = UnixStream::pair().unwrap();
+        near.write_all(b"!").unwrap();
+        let (mut near, _far) = full_stream();
+        near.set_write_timeout(Some(Duration::from_millis(1))).unwrap();
+        assert!(near.write_all(b"!").is_err());
+        assert_eq!(sched::stats().writes_unwound, 1);
+    })
+    .unwrap();
 }

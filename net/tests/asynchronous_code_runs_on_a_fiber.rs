@@ -253,3 +253,34 @@ fn the_wrapped_stream_comes_back_as_it_was() {
     })
     .unwrap();
 }
+
+#[test]
+fn of_many_slices_some_are_written() {
+    use futures_util::io::AsyncWriteExt;
+    sched::run(|| {
+        let (near, far) = tcp_pair();
+        let bytes = pattern(3_000);
+        let count = on_fiber(async move {
+            let slices: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
+            AsyncStream::new(near).write_vectored(&slices).await
+        });
+        assert_eq!(count.expect("it takes some"), 1_024);
+        drop(far);
+    })
+    .expect("a shard can be made");
+}
+
+#[test]
+fn a_poll_outside_of_a_run_is_an_error_where_it_would_wait() {
+    use futures_util::io::{AsyncRead, AsyncWrite};
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+    let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let mut near = AsyncStream::new(UnixStream::from_std(near).expect("a stream"));
+    let mut cx = Context::from_waker(Waker::noop());
+    let read = Pin::new(&mut near).poll_read(&mut cx, &mut [0; 8]);
+    assert!(matches!(read, Poll::Ready(Err(_))));
+    let written = Pin::new(&mut near).poll_write(&mut cx, b"!");
+    assert!(matches!(written, Poll::Ready(Ok(1))));
+    far.read_exact(&mut [0]).expect("it is there");
+}

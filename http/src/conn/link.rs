@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use straightline_sched::sync::Event;
-use straightline_sched::{Interest, Lease, checkpoint, clock, now, yield_now};
+use straightline_sched::{Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
 use super::held::HeldForRequest;
-use super::meter::{Meter, Slow};
+use super::meter::Meter;
 use super::transport::Transport;
 use super::upgrade::Protocol;
 use crate::proto::{Gap, begin_chunk, end_chunk};
@@ -47,15 +47,19 @@ pub(crate) struct Link {
     pub(crate) lease: Lease,
     pub(crate) handler_timeout: Cell<Duration>,
     /// Fibers that wait for the client at the moment.
-    waiting: Cell<u32>,
+    pub(super) waiting: Cell<u32>,
     /// One of them is counted, for the request.
-    awaits_client: Cell<bool>,
+    pub(super) awaits_client: Cell<bool>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
     /// The credit that it has for that, while the body at hand has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
-    writes: Meter,
+    pub(super) writes: Meter,
+    /// Bytes that were given to the transport, and how many of them the client had by the last
+    /// look.
+    pub(super) sent: Cell<u64>,
+    pub(super) taken: Cell<u64>,
     /// Its client has been too slow.
     pub(crate) timeout: Cell<Option<Timeout>>,
     /// The client has gone while a handler ran that wanted to know.
@@ -128,6 +132,8 @@ impl Link {
             reads: Meter::new(timeouts.body),
             kept_credit: Cell::new(None),
             writes: Meter::new(timeouts.write),
+            sent: Cell::new(0),
+            taken: Cell::new(0),
             timeout: Cell::new(None),
             is_gone: Cell::new(false),
             watch: Cell::new(None),
@@ -205,6 +211,13 @@ impl Link {
     /// For a request that never was one.
     pub(super) fn restart_clock(&self) {
         self.begun.set(now());
+    }
+
+    /// Of a connection that came a moment ago: until when its first request is waited for, though
+    /// the server ends. It has been on its way since the client connected.
+    pub(crate) fn first_request_until(&self) -> Option<Instant> {
+        let until = self.begun.get() + FIRST_REQUEST_TIME;
+        (self.requests.get() == 0 && until > now()).then_some(until)
     }
 
     /// How long the request at hand has taken.
@@ -390,7 +403,7 @@ impl Link {
         self.transport.reset();
     }
 
-    fn await_client_no_more(&self) {
+    pub(super) fn await_client_no_more(&self) {
         if self.awaits_client.replace(false) {
             self.shard.counters.awaiting_client.lower();
         }
@@ -424,12 +437,10 @@ impl Link {
         checkpoint();
         loop {
             if self.transport.is_drained() {
-                self.wait_for_client(Interest::Read)?;
+                self.wait_for_body()?;
             }
             match self.transport.try_read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait_for_client(Interest::Read)?;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_body()?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
                     return result.inspect(|&count| {
@@ -452,45 +463,14 @@ impl Link {
         loop {
             match write(&*self.transport) {
                 Ok(count) => {
-                    self.writes.moved(count);
+                    self.sent.set(self.sent.get() + count as u64);
                     return Ok(count);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait_for_client(Interest::Write)?;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// A wait that the client is responsible for: it counts against the client's pace and not
-    /// against the handler's time.
-    #[cold]
-    fn wait_for_client(&self, interest: Interest) -> io::Result<()> {
-        let meter = if interest == Interest::Read { &self.reads } else { &self.writes };
-        let mut waiting = Waiting::begin(self, meter);
-        let _held = (interest == Interest::Write)
-            .then(|| self.held.while_unsent(self.output.borrow().capacity()));
-        let (until, slow) = meter.patience(waiting.since);
-        let in_time = self.transport.wait_until(interest, until)?;
-        let now = clock();
-        if in_time && until.is_some_and(|until| until <= now) {
-            // The server did not look: nobody knows how long the client took.
-            waiting.since = now;
-        }
-        drop(waiting);
-        if in_time {
-            return Ok(());
-        }
-        let timeout = match (interest, slow) {
-            (Interest::Read, Slow::Idle) => Timeout::Body,
-            (Interest::Read, Slow::Rate) => Timeout::BodyRate,
-            (Interest::Write, Slow::Idle) => Timeout::Write,
-            (Interest::Write, Slow::Rate) => Timeout::WriteRate,
-        };
-        self.timeout.set(Some(timeout));
-        Err(io::Error::new(ErrorKind::TimedOut, timeout))
     }
 
     /// Bytes have left that were never in the output.
@@ -504,41 +484,6 @@ impl Link {
     pub(crate) fn flush_before_park(&self) {
         self.leaves_before_park.set(false);
         let _ = self.flush_or_leave();
-    }
-}
-
-/// A wait for the client, however it ends.
-struct Waiting<'l> {
-    link: &'l Link,
-    meter: &'l Meter,
-    since: Instant,
-    /// The request holds no place meanwhile, see [`Capacity::in_flight`](crate::Capacity).
-    is_counted: bool,
-}
-
-impl<'l> Waiting<'l> {
-    fn begin(link: &'l Link, meter: &'l Meter) -> Self {
-        link.waiting.update(|count| count + 1);
-        if !link.is_gone.get() {
-            link.lease.renew(Duration::MAX);
-        }
-        let is_counted = link.is_in_flight.get() && link.waiting.get() == 1;
-        if is_counted {
-            link.awaits_client.set(true);
-            link.shard.counters.awaiting_client.bump();
-        }
-        Self { link, meter, since: clock(), is_counted }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.meter.waited(clock().saturating_duration_since(self.since));
-        self.link.waiting.update(|count| count - 1);
-        if self.is_counted {
-            self.link.await_client_no_more();
-        }
-        self.link.comes_on();
     }
 }
 
@@ -568,3 +513,7 @@ impl Drop for Turn<'_> {
 /// How many calls of one request may fail at once. Arbitrary: honest code stops at the first,
 /// and code that logs each and goes on to the next piece has had its say.
 const VAIN_CALLS_MAX: u32 = 1_000;
+
+/// How long a server that ends waits for the first request of a connection, from its accept on.
+/// Arbitrary: some slow round trips.
+const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);

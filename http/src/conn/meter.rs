@@ -47,15 +47,22 @@ impl Meter {
         self.credit.set(pace.grace);
     }
 
-    /// Until when to wait from `now` on, and which bound that is.
-    pub(crate) fn patience(&self, now: Instant) -> (Option<Instant>, Slow) {
+    /// Until when to wait from `now` on, and which bound that is. The client has done nothing for
+    /// `idle_for` by now.
+    pub(crate) fn patience(&self, now: Instant, idle_for: Duration) -> (Option<Instant>, Slow) {
         let pace = self.pace.get();
-        let (credit, idle) = (self.credit.get(), pace.idle);
+        let (credit, idle) = (self.credit.get(), pace.idle.saturating_sub(idle_for));
         if pace.bytes_per_second > 0 && credit < idle {
             (now.checked_add(credit), Slow::Rate)
         } else {
             (now.checked_add(idle), Slow::Idle)
         }
+    }
+
+    /// When to look, in a wait from `now` on, whether the client does anything: so much later than
+    /// its idle time it may be told that it was over.
+    pub(crate) fn look_at(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.pace.get().idle / LOOKS)
     }
 
     pub(crate) fn waited(&self, time: Duration) {
@@ -80,6 +87,9 @@ impl Meter {
     }
 }
 
+/// How often to look in an idle time. Arbitrary: as often as at connections at rest.
+const LOOKS: u32 = 16;
+
 /// In a second.
 const NANOS: u64 = 1_000_000_000;
 
@@ -99,17 +109,17 @@ mod tests {
         let meter = Meter::new(pace);
         let now = Instant::now();
         for _ in 0..1_000 {
-            let (until, which) = meter.patience(now);
+            let (until, which) = meter.patience(now, Duration::ZERO);
             assert_eq!(which, Slow::Rate);
             assert!(until.is_some_and(|until| until >= now + secs(5)));
             meter.waited(secs(5));
             meter.moved(500);
         }
         meter.waited(secs(8));
-        assert_eq!(meter.patience(now), (Some(now + secs(2)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(2)), Slow::Rate));
         // Who has been fast has no more than the grace for it.
         meter.moved(1_000_000_000);
-        assert_eq!(meter.patience(now), (Some(now + secs(10)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
     }
 
     #[test]
@@ -118,10 +128,10 @@ mod tests {
         let meter = Meter::new(Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) });
         meter.waited(secs(1_000));
         meter.moved(1);
-        assert_eq!(meter.patience(now), (Some(now + secs(30)), Slow::Idle));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(30)), Slow::Idle));
         let meter =
             Meter::new(Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX });
-        assert_eq!(meter.patience(now), (None, Slow::Idle));
+        assert_eq!(meter.patience(now, Duration::ZERO), (None, Slow::Idle));
     }
 
     #[test]
@@ -131,17 +141,17 @@ mod tests {
         let meter = Meter::new(pace);
         meter.waited(secs(7));
         meter.go_on(pace, meter.credit());
-        assert_eq!(meter.patience(now), (Some(now + secs(3)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
         // One that is waited for by a measure of its own costs the others nothing.
         let kept = meter.credit();
         meter.restart(Pace { grace: secs(25), ..pace });
-        assert_eq!(meter.patience(now), (Some(now + secs(25)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(25)), Slow::Rate));
         meter.waited(secs(25));
         meter.go_on(pace, kept);
         meter.moved(200);
-        assert_eq!(meter.patience(now), (Some(now + secs(5)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(5)), Slow::Rate));
         meter.go_on(pace, secs(100));
-        assert_eq!(meter.patience(now), (Some(now + secs(10)), Slow::Rate));
+        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
     }
 
     quickcheck! {
@@ -153,7 +163,7 @@ mod tests {
             let now = Instant::now();
             let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
             for (millis, bytes) in steps {
-                let (until, _) = meter.patience(now);
+                let (until, _) = meter.patience(now, Duration::ZERO);
                 let patience = until.map_or(Duration::MAX, |until| until - now);
                 let time = Duration::from_millis(millis.into()).min(patience);
                 meter.waited(time);

@@ -1,7 +1,8 @@
 //! One connection, as a straight line: read a head, run the handler, write the response, again.
 //!
 //! `serve` is that line. `transport` is what it runs over, `link` that and what waits to be sent,
-//! `meter` how slow its client is, `buffers` the memory for both ways, `body_in` a request's body,
+//! `patience` and `meter` how long its client is waited for, `buffers` the memory for both ways,
+//! `body_in` a request's body,
 //! `body_out` a response's that is written piece by piece, `stream` what becomes of that,
 //! `disconnect` the eye on a client that may go, `faults` what is told of all that goes wrong,
 //! `access` what the access log is,
@@ -19,6 +20,7 @@ mod held;
 mod linger;
 mod link;
 mod meter;
+mod patience;
 mod serve;
 mod stream;
 mod transport;

@@ -173,6 +173,12 @@ impl Connection {
                         }
                     }
                     ErrorKind::WouldBlock if ending => {
+                        if self.shard.draining.get()
+                            && let Some(until) = self.link.first_request_until()
+                            && transport.wait_until(Interest::Read, Some(until))?
+                        {
+                            continue;
+                        }
                         self.note_rest_end();
                         return Ok(Next::End(End::Close));
                     }

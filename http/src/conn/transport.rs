@@ -27,6 +27,8 @@ pub(crate) trait Transport: 'static {
     ///
     /// A yield point.
     fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool>;
+    /// What was written and the client has not acknowledged; `None` where nobody knows.
+    fn unacknowledged(&self) -> Option<u64>;
     /// Whether the client has closed its side, or the connection is broken.
     fn is_peer_gone(&self) -> bool;
     /// Has the close look like an accident to the peer, where there is a way; what was written and
@@ -70,6 +72,10 @@ macro_rules! transport {
 
             fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
                 self.wait_until(interest, at)
+            }
+
+            fn unacknowledged(&self) -> Option<u64> {
+                self.unacknowledged()
             }
 
             fn is_peer_gone(&self) -> bool {

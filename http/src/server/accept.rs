@@ -1,14 +1,16 @@
 //! A shard's front door.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
-use straightline_sched::{self as sched, checkpoint, park_timeout, spawn_episodes};
+use straightline_sched::{self as sched, checkpoint, clock, now, park_timeout, spawn_episodes};
 
-use super::address::Peer;
+use super::address::{Address, Peer};
 use super::capacity::{Full, WhenFull};
 use super::events::Event;
 use super::lending::Loan;
@@ -35,41 +37,61 @@ impl Listener {
 
 /// Accepts until the loan is over, if it is a loan, or until the server is stopped, and then what
 /// had been waiting already.
-pub(super) fn accept_loop(listener: Listener, loan: Option<&Loan>, state: &Rc<ShardState>) {
+pub(super) fn accept_loop(
+    listener: Listener,
+    address: &Address,
+    loan: Option<&Loan>,
+    state: &Rc<ShardState>,
+) {
     let result = match listener {
         Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
-            let accept = || listener.try_accept().map(|(stream, peer)| (stream, Peer::Tcp(peer)));
-            accept_from(accept, || listener.wait_readable(), loan, state)
+            let accept = || listener.try_accept().map(|(stream, peer)| (stream, of_tcp(peer)));
+            // Where that fails, a client may be reset that comes at the last moment.
+            let close_queue = || drop(listener.close_queue());
+            accept_from(accept, || listener.wait_readable(), close_queue, loan, state)
         }),
         Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
-            accept_from(accept, || listener.wait_readable(), loan, state)
+            // Its file has gone, and with it the way into its queue.
+            accept_from(accept, || listener.wait_readable(), || (), loan, state)
         }),
     };
     if let Err(error) = result {
         state.counters.accept_errors.bump();
-        state.tell(&Event::AcceptFailed { error: &error, pause: None });
+        state.tell(&Event::ListenerFailed { address, error: &error });
+        if loan.is_none() {
+            state.shared.listener_failed(state.counters.slot(), address, &error);
+        }
     }
 }
 
+/// Which client it is. A listener of IPv6 has those of IPv4 as well, under addresses of its own.
+fn of_tcp(peer: SocketAddr) -> Peer {
+    Peer::Tcp(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+}
+
+/// An error is the listener's end.
 fn accept_from<T: Transport>(
     accept: impl Fn() -> io::Result<(T, Peer)>,
     wait: impl Fn() -> io::Result<()>,
+    close_queue: impl Fn(),
     loan: Option<&Loan>,
     state: &Rc<ShardState>,
 ) -> io::Result<()> {
     let mut pause = PAUSE_MIN;
     let mut listed_at = None;
-    let is_ending = || state.shared.phase() > Phase::Unready;
+    let mut ends_at = None;
     loop {
         let is_retired = state.counters.slot().is_retired.load(Ordering::SeqCst);
         if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // the clients are another shard's
         }
-        if state.capacity.when_full == WhenFull::Wait && !has_room(state) {
-            if is_ending() {
-                return Ok(());
-            }
+        if ends_at.is_none() && state.shared.phase() > Phase::Unready {
+            close_queue();
+            ends_at = Some(now() + END_PATIENCE);
+        }
+        // At the end whoever is in the queue is let in: they come to no more than that holds.
+        if ends_at.is_none() && state.capacity.when_full == WhenFull::Wait && !has_room(state) {
             // Whoever leaves another shard does not say so here.
             if listed_at.replace(state.leaves()) != Some(state.leaves()) {
                 state.await_leave();
@@ -84,12 +106,13 @@ fn accept_from<T: Transport>(
                 checkpoint();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if is_ending() {
+                if ends_at.is_some() {
                     return Ok(());
                 }
                 wait()?;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_of_listener(&error) => return Err(error),
             Err(error) => {
                 state.counters.accept_errors.bump();
                 if is_of_one_connection(&error) {
@@ -99,7 +122,7 @@ fn accept_from<T: Transport>(
                 // Descriptors or memory ran out: they come back when connections close, and trying
                 // at once would only take the thread away from those. One line a pause.
                 state.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
-                if is_ending() {
+                if ends_at.is_some_and(|at| at <= clock()) {
                     return Ok(());
                 }
                 park_timeout(pause);
@@ -188,11 +211,21 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// The socket listens no more: somebody has shut it down, or closed its descriptor.
+fn is_of_listener(error: &io::Error) -> bool {
+    let of_listener = [Errno::INVAL, Errno::BADF, Errno::NOTSOCK];
+    Errno::from_io_error(error).is_some_and(|error| of_listener.contains(&error))
+}
+
 /// The first pause after an accept that failed for want of something. Arbitrary.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 /// The longest such pause. Arbitrary: what a waiting client hardly notices.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// When a server stops, so long descriptors that have run out are waited for, for those who are in
+/// the queue. Arbitrary: connections at rest close meanwhile.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A client that waits for room hardly notices it either.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

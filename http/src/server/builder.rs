@@ -3,17 +3,15 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use slog::Logger;
-use straightline_net::{BoundUnixListener, ListenOptions};
-use straightline_sched::{is_cancel, sim, stderr};
+use straightline_net::{Keepalive, ListenOptions};
+use straightline_sched::{is_cancel, stderr};
 
 use super::accept::Listener;
 use super::access_log::AccessLog;
@@ -25,6 +23,7 @@ use super::log::LogHooks;
 use super::running::Server;
 use super::shared::Shared;
 use super::signals::{Handled, SignalThread};
+use super::socket_file::{self, SocketFile};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
 use crate::request::Request;
@@ -70,6 +69,7 @@ pub(super) struct Config {
     pub(super) all_stuck: AllStuck,
     pub(super) replacements: usize,
     pub(super) stack_bytes: usize,
+    pub(super) listen: ListenOptions,
     pub(super) logger: Option<Logger>,
     pub(super) prints_panics: bool,
     pub(super) descriptors: Descriptors,
@@ -192,6 +192,9 @@ impl Builder {
                 all_stuck: AllStuck::EndServer,
                 replacements: 4,
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
+                listen: ListenOptions::new()
+                    .notsent_lowat(Some(NOTSENT_LOWAT))
+                    .keepalive(Some(Keepalive::default())),
                 logger: None,
                 prints_panics: false,
                 descriptors: Descriptors::default(),
@@ -207,8 +210,10 @@ impl Builder {
     /// Adds an address to listen on: a [`SocketAddr`](std::net::SocketAddr), an [`Address`], a path
     /// or the text of one. A faulty one is reported by [`build`](Self::build).
     ///
-    /// The file of a Unix socket that nobody listens on any more is replaced, and removed at the
-    /// end.
+    /// The file of a Unix socket that nobody has bound any more, as a server leaves it that
+    /// crashed, is replaced; any other file, and the socket of another program, is an error and
+    /// stays. The server's own file is removed when a stop closes the port, or the server is
+    /// dropped, unless another file is there by then.
     pub fn bind(mut self, address: impl IntoAddress) -> Self {
         self.addresses.push(address.into_address());
         self
@@ -309,6 +314,43 @@ impl Builder {
     /// The stack of each fiber, in bytes. Default: 256 KiB. Only touched pages are resident.
     pub fn stack_bytes(mut self, bytes: usize) -> Self {
         self.config.stack_bytes = bytes;
+        self
+    }
+
+    /// How much of a response the kernel keeps until its client has acknowledged it, for each
+    /// connection of TCP, and how much of a request until it is read: `SO_SNDBUF` and `SO_RCVBUF`,
+    /// see [`ListenOptions::send_buffer`] and [`receive_buffer`](ListenOptions::receive_buffer).
+    /// Default: `None` for both, which lets the kernel choose by the speed of each connection (up
+    /// to 4 MiB and 6 MiB on most systems). What a slow client holds is bounded by
+    /// [`notsent_lowat`](Self::notsent_lowat) anyway.
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0");
+    /// let server = server.socket_buffers(Some(256 << 10), Some(64 << 10));
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn socket_buffers(mut self, send: Option<usize>, receive: Option<usize>) -> Self {
+        self.config.listen = self.config.listen.send_buffer(send).receive_buffer(receive);
+        self
+    }
+
+    /// How much of a response may wait in the kernel to be sent, for each connection of TCP:
+    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions::notsent_lowat`]. It bounds what a client that does
+    /// not read costs. Default: 128 KiB, the work of a wake-up or two of a fast client; `None` is
+    /// what the system has, usually no bound.
+    pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
+        self.config.listen = self.config.listen.notsent_lowat(bytes);
+        self
+    }
+
+    /// When a client of TCP that says nothing is asked whether it is still there, and taken for
+    /// gone (`SO_KEEPALIVE`). Default: after a minute, and gone after two ([`Keepalive`]): it is of
+    /// use where no other timeout runs, as on a connection that was upgraded. `None`: never.
+    pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
+        self.config.listen = self.config.listen.keepalive(keepalive);
         self
     }
 
@@ -492,10 +534,11 @@ impl Builder {
         }
         self.settle_descriptors();
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut local = Vec::new();
+        let (mut local, mut files) = (Vec::new(), Vec::new());
         for address in self.addresses {
-            let (address, group) = open(&address?, workers)?;
+            let (address, group, file) = open(&address?, workers, &self.config.listen)?;
             local.push(address);
+            files.extend(file);
             for (shard, listener) in shards.iter_mut().zip(group) {
                 shard.push(listener);
             }
@@ -507,6 +550,7 @@ impl Builder {
             None => None,
         };
         let shared = Shared::new(self.config, factory, local, workers, access_log);
+        *shared.socket_files.lock() = files;
         let signals = SignalThread::install(&shared, self.signals)?;
         Ok(Server::new(shared, shards, signals))
     }
@@ -529,15 +573,19 @@ impl fmt::Debug for Builder {
 }
 
 /// Opens one address for each shard; returns it with the real port.
-fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)> {
+fn open(
+    address: &Address,
+    count: usize,
+    options: &ListenOptions,
+) -> io::Result<(Address, Vec<Listener>, Option<SocketFile>)> {
     match address {
         Address::Tcp(address) => {
-            let group = ListenOptions::new().bind_group(*address, count)?;
+            let group = options.bind_group(*address, count)?;
             let local = group[0].local_addr()?;
-            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect()))
+            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect(), None))
         }
         Address::Unix(path) => {
-            let listener = open_unix(path).map_err(|error| {
+            let (listener, file) = socket_file::claim(path).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             })?;
             let mut group = Vec::with_capacity(count);
@@ -545,27 +593,14 @@ fn open(address: &Address, count: usize) -> io::Result<(Address, Vec<Listener>)>
                 group.push(Listener::Unix(listener.try_clone()?));
             }
             group.push(Listener::Unix(listener));
-            Ok((address.clone(), group))
+            Ok((address.clone(), group, file))
         }
-    }
-}
-
-/// A crashed server leaves its socket file behind; one that still answers is in use.
-fn open_unix(path: &Path) -> io::Result<BoundUnixListener> {
-    match BoundUnixListener::bind(path) {
-        // No file is in the way there: somebody listens.
-        result if sim::is_simulated() => result,
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match UnixStream::connect(path) {
-            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path)?;
-                BoundUnixListener::bind(path)
-            }
-            _ => Err(error),
-        },
-        result => result,
     }
 }
 
 /// How long what is told on standard error may take to leave, as it may be the last of the process.
 /// Arbitrary: far more than it takes if anybody reads.
 const WRITE_TIME: Duration = Duration::from_millis(50);
+/// The default of [`Builder::notsent_lowat`]. Arbitrary: what the kernel sends meanwhile is that
+/// and the window of the connection, so it is hardly ever idle.
+const NOTSENT_LOWAT: usize = 128 << 10;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use straightline_sched::Report;
 
-use super::address::Peer;
+use super::address::{Address, Peer};
 use super::capacity::Full;
 use super::shared::Phase;
 use super::timeouts::Timeout;
@@ -74,9 +74,16 @@ pub enum Event<'e> {
     AcceptFailed {
         /// What the system said.
         error: &'e io::Error,
-        /// How long until it is tried again; `None` if it is not, or at once as the fault was the
-        /// client's.
+        /// How long until it is tried again; `None` if at once, as the fault was the client's.
         pause: Option<Duration>,
+    },
+    /// A listener is over: its socket was shut down, or cannot be waited for. It is not tried
+    /// again; if no other is left, the server ends with an error.
+    ListenerFailed {
+        /// Where it listened, for one of the shards.
+        address: &'e Address,
+        /// What the system said.
+        error: &'e io::Error,
     },
     /// A request was refused; the client was told so if it still listens.
     RequestRefused {
@@ -264,6 +271,10 @@ impl fmt::Display for Event<'_> {
             }
             Self::AcceptFailed { error, pause: None } => {
                 write!(f, "accept failed: {}", Escaped(error))
+            }
+            Self::ListenerFailed { address, error } => {
+                let error = Escaped(error);
+                write!(f, "the listener on {address} failed, and is closed: {error}")
             }
             Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
             Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),

@@ -42,6 +42,7 @@ impl Hooks for LogHooks {
             | Event::FiberReported { .. }
             | Event::ShardStuck { .. }
             | Event::Reloaded { outcome: Some(Err(_)) }
+            | Event::ListenerFailed { .. }
             | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{text}"),
             Event::AllStuck { .. } => crit!(self.logger, "{text}"),
             Event::ListenersLent { .. } => warn!(self.logger, "{text}"),

@@ -27,6 +27,7 @@ mod shard;
 mod shared;
 mod signals;
 mod slot;
+mod socket_file;
 mod sweep;
 mod takeover;
 mod timeouts;

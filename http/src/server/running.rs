@@ -39,6 +39,16 @@ pub struct Server {
     /// One group of listeners for each shard.
     shards: Vec<Vec<Listener>>,
     _signals: Option<SignalThread>,
+    _files: RemoveFiles,
+}
+
+/// However a server ends, also one that never ran, its socket files go.
+struct RemoveFiles(Arc<Shared>);
+
+impl Drop for RemoveFiles {
+    fn drop(&mut self) {
+        self.0.remove_socket_files();
+    }
 }
 
 /// A way to a server from any thread: stops it, reads its counters.
@@ -77,7 +87,8 @@ impl Server {
         shards: Vec<Vec<Listener>>,
         signals: Option<SignalThread>,
     ) -> Self {
-        Self { shared, shards, _signals: signals }
+        let files = RemoveFiles(Arc::clone(&shared));
+        Self { shared, shards, _signals: signals, _files: files }
     }
 
     /// What it listens on, in the order of the binds and with the real ports.
@@ -105,14 +116,15 @@ impl Server {
     /// # Errors
     ///
     /// When a shard cannot be started, and the others are stopped then; when all shards are stuck
-    /// and there may be no further one, see [`Builder::all_stuck`].
+    /// and there may be no further one, see [`Builder::all_stuck`]. And when no listener is left,
+    /// because they were all shut down from outside: what is in flight is finished before.
     ///
     /// # Panics
     ///
     /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
-        let Self { shared, shards, _signals } = self;
+        let Self { shared, shards, _signals, _files } = self;
         panics::note_places(shared.config.prints_panics);
         shared.config.tell(&shared.started());
         // Also if the wait below is unwound.
@@ -120,11 +132,17 @@ impl Server {
         let (sender, news) = mpsc::unbounded();
         *shared.news.lock() = Some(sender);
         let mut running = Vec::with_capacity(shards.len());
-        let mut result = Ok(());
-        for (slot, listeners) in shared.slots().into_iter().zip(shards) {
-            let keeps_copies = shared.config.keeps_copies();
-            let given = slot.give(listeners, keeps_copies);
-            match given.and_then(|()| shard::start(&shared, &slot)) {
+        let (slots, keeps_copies) = (shared.slots(), shared.config.keeps_copies());
+        // All of them first: a listener that fails at once may not be taken for the last.
+        let given = slots.iter().zip(shards);
+        let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
+        let mut result: io::Result<()> = given.collect();
+        if result.is_err() {
+            shared.advance(Phase::Cutting);
+        }
+        let slots = if result.is_ok() { slots } else { Vec::new() };
+        for slot in slots {
+            match shard::start(&shared, &slot) {
                 Ok(handle) => running.push((slot, handle)),
                 Err(error) => {
                     shared.advance(Phase::Cutting);
@@ -164,7 +182,6 @@ impl Server {
         for slot in shared.slots() {
             slot.streams.shut_down();
         }
-        shared.remove_socket_files();
         if let Some(log) = &shared.access_log {
             log.finish();
         }
@@ -174,7 +191,10 @@ impl Server {
         }
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
-            None => result.map(|()| shared.summary(stuck)),
+            None => match shared.failure.lock().take() {
+                Some(failure) => result.and(Err(failure)),
+                None => result.map(|()| shared.summary(stuck)),
+            },
         }
     }
 }
@@ -261,17 +281,6 @@ impl Shared {
         let Descriptors { limit, raised_from } = self.config.descriptors;
         let connections = self.config.capacity.connections;
         Event::Started { connections, descriptors: limit, raised_from }
-    }
-
-    fn remove_socket_files(&self) {
-        for address in &self.local {
-            if let Address::Unix(path) = address
-                && !sim::is_simulated()
-            {
-                // Somebody else may have removed it already.
-                let _ = std::fs::remove_file(path);
-            }
-        }
     }
 
     fn summary(&self, stuck: u64) -> ShutdownReport {

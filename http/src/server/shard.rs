@@ -286,8 +286,10 @@ impl ShardState {
     fn take_up(self: &Rc<Self>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
         while let Some(listener) = handed.listeners.last() {
             let (state, loan) = (Rc::clone(self), handed.loan.clone());
+            // There is one for each, in their order.
+            let address = self.shared.local[handed.listeners.len() - 1].clone();
             let fiber = listener.try_clone().and_then(|listener| {
-                let accept = move || accept_loop(listener, loan.as_deref(), &state);
+                let accept = move || accept_loop(listener, &address, loan.as_deref(), &state);
                 sched::Builder::new().name("acceptor").spawn(accept)
             });
             match fiber {
@@ -308,17 +310,15 @@ impl ShardState {
 
     /// Lets go of what rests, and waits for what works.
     fn drain(&self, acceptors: Vec<Acceptor>) {
-        // Who is in the backlog already is served; who comes later is told so by the closed port.
-        for Acceptor { fiber, .. } in acceptors {
-            fiber.fiber().unpark();
-            let _ = fiber.join(); // its faults are counted and logged by itself
-        }
+        // First, so that those who are taken from the queue are told that it is the end.
         self.draining.set(true);
+        let (accepted, cut_before) = (self.counters.accepted.get(), self.counters.cut.get());
         let (mut resting, mut working) = (0, 0);
         for entry in self.connections.borrow().values() {
             match &entry.fiber {
                 Some(fiber) if entry.link.rests_since.get() != 0 => {
-                    resting += 1;
+                    let is_new = entry.link.first_request_until().is_some();
+                    *(if is_new { &mut working } else { &mut resting }) += 1;
                     fiber.unpark();
                 }
                 // What it waits for is its own concern.
@@ -334,7 +334,12 @@ impl ShardState {
             }
         }
         self.counters.closed_at_rest.add(resting);
-        let cut_before = self.counters.cut.get();
+        // Who is in the backlog already is served; who comes later is told so by the closed port.
+        for Acceptor { fiber, .. } in acceptors {
+            fiber.fiber().unpark();
+            let _ = fiber.join(); // its faults are counted and logged by itself
+        }
+        working += self.counters.accepted.get() - accepted;
         let (is_empty, shared) = (|| self.connections.borrow().is_empty(), &self.shared);
         park_until(shared.config.drain_timeout, || {
             !is_empty() && shared.phase() == Phase::Draining

@@ -1,6 +1,7 @@
 //! What the shards, the handles, the signals and the watch of a server have in common.
 
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
@@ -20,6 +21,7 @@ use super::lending::Loan;
 use super::memory::Memory;
 use super::running::News;
 use super::slot::Slot;
+use super::socket_file::SocketFile;
 use crate::telemetry::Latencies;
 
 /// How far a server's end has come.
@@ -66,6 +68,10 @@ pub(super) struct Shared {
     pub(super) host: OnceLock<Option<IpAddr>>,
     /// What `Server::run` is told, while it runs.
     pub(super) news: Mutex<Option<mpsc::Sender<News>>>,
+    /// Those of its Unix sockets, until the port closes.
+    pub(super) socket_files: Mutex<Vec<SocketFile>>,
+    /// Why it has no listener any more.
+    pub(super) failure: Mutex<Option<io::Error>>,
 }
 
 /// The shards, those that are over as sums only.
@@ -105,6 +111,8 @@ impl Shared {
             given_up: AtomicU64::new(0),
             host: OnceLock::new(),
             news: Mutex::new(None),
+            socket_files: Mutex::default(),
+            failure: Mutex::new(None),
         };
         (0..workers).for_each(|_| drop(shared.add_slot(false)));
         Arc::new(shared)
@@ -154,6 +162,9 @@ impl Shared {
         }
         self.ends_since.lock().get_or_insert_with(clock);
         self.config.tell(&Event::ShutdownAdvanced { phase: to });
+        if to >= Phase::Draining {
+            self.remove_socket_files();
+        }
         for slot in self.slots() {
             if to >= Phase::Draining {
                 // The port closes with the last of them.
@@ -164,9 +175,27 @@ impl Shared {
     }
 
     pub(super) fn shutdown_if_serving(&self) {
-        if self.phase() == Phase::Serving {
+        if self.phase() <= Phase::Unready {
             self.advance(Phase::Draining);
         }
+    }
+
+    /// Nobody new finds the way to its Unix sockets.
+    pub(super) fn remove_socket_files(&self) {
+        let files = mem::take(&mut *self.socket_files.lock());
+        drop(files); // when nothing is locked
+    }
+
+    /// One of that shard's listeners is over. Without any other the server is, too.
+    pub(super) fn listener_failed(&self, slot: &Slot, address: &Address, error: &io::Error) {
+        slot.lose_listener();
+        let is_left = self.slots().iter().any(|slot| slot.has_listener());
+        if is_left || self.phase() >= Phase::Draining {
+            return;
+        }
+        let message = format!("no listener is left; the last was on {address}: {error}");
+        self.failure.lock().get_or_insert(io::Error::new(error.kind(), message));
+        self.shutdown_if_serving();
     }
 
     pub(super) fn phase(&self) -> Phase {

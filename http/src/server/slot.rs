@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use straightline_net::StreamSet;
@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) latencies: Histogram,
     /// Its connections.
     pub(super) streams: StreamSet,
+    /// How many listeners of its own it has that have not failed.
+    listening: AtomicUsize,
     /// Its own listeners once more, for another shard to accept from.
     own: Mutex<Vec<Listener>>,
     /// What it is to accept from, and has not taken up yet; `None` once it takes up nothing more.
@@ -53,6 +55,7 @@ impl Slot {
             counters: ShardCounters::default(),
             latencies: Histogram::default(),
             streams: StreamSet::new(),
+            listening: AtomicUsize::new(0),
             own: Mutex::default(),
             handed: Mutex::new(Some(Vec::new())),
             is_spare: AtomicBool::new(is_spare),
@@ -76,8 +79,19 @@ impl Slot {
             self.own.lock().extend(copies?);
         }
         self.is_spare.store(false, Ordering::SeqCst);
+        self.listening.fetch_add(listeners.len(), Ordering::SeqCst);
         self.hand(Handed { listeners, loan: None });
         Ok(())
+    }
+
+    /// One of its own has failed.
+    pub(super) fn lose_listener(&self) {
+        self.listening.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether it has one of its own, which others accept from if it does not come to that.
+    pub(super) fn has_listener(&self) -> bool {
+        self.listening.load(Ordering::SeqCst) > 0 && self.is_there()
     }
 
     /// Has it accept from these as well.

@@ -43,7 +43,8 @@ pub struct Timeouts {
     ///
     /// [`Request::set_body_pace`](crate::Request::set_body_pace) changes it for one request.
     pub body: Pace,
-    /// How slow a client may read its response; beyond it the connection is reset.
+    /// How slow a client may read its response; beyond it the connection is reset. It has read what
+    /// its system acknowledges, which is looked at sixteen times in the idle time.
     pub write: Pace,
 }
 

@@ -112,6 +112,15 @@ impl Handle {
         self.with(State::reset_tcp)?
     }
 
+    /// What was written and has not arrived; on a Unix socket, what was not read.
+    pub(crate) fn unacknowledged(&self) -> io::Result<u64> {
+        self.with(|state, key| match &state.sockets[key].kind {
+            Kind::Tcp(tcp) => Ok(tcp.outgoing.unacknowledged()),
+            Kind::Unix(end) => Ok(state.unread_by_peer(end)),
+            _ => Err(Errno::OPNOTSUPP.into()),
+        })?
+    }
+
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         self.with(|state, key| state.tcp_mut(key).zero_linger = true)
     }
@@ -119,7 +128,7 @@ impl Handle {
     /// Of TCP or UDP.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with(|state, key| match &state.sockets[key].kind {
-            Kind::Tcp(tcp) => Ok(tcp.local),
+            Kind::Tcp(tcp) => Ok(tcp.shown(tcp.local)),
             Kind::TcpListener(listener) => Ok(listener.local),
             Kind::Udp(udp) => Ok(udp.local),
             Kind::Unix(_) | Kind::UnixListener(_) => Err(Errno::OPNOTSUPP.into()),

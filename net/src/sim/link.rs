@@ -38,8 +38,12 @@ pub struct Link {
     /// How many bytes of a TCP stream travel as one piece: a read returns the pieces that are
     /// there.
     pub segment_bytes: RangeInclusive<usize>,
-    /// How much a stream keeps until it has arrived. A write that finds no room waits.
+    /// How much a stream keeps at first until it has arrived. A write that finds no room waits.
     pub send_buffer_bytes: usize,
+    /// How far that grows while a program fills it: as on Linux, where the third number of
+    /// `net.ipv4.tcp_wmem` is the bound. The more a stream keeps, the later its writer hears of
+    /// room: when a third is free.
+    pub send_buffer_bytes_max: usize,
     /// How much a socket keeps until it is read.
     pub receive_buffer_bytes: usize,
     /// How probable it is that a write to a TCP stream takes less than there is room for.
@@ -58,6 +62,7 @@ impl Default for Link {
             bytes_per_second: None,
             segment_bytes: 1_448..=16 << 10,
             send_buffer_bytes: 128 << 10,
+            send_buffer_bytes_max: 4 << 20,
             receive_buffer_bytes: 128 << 10,
             short_write_chance: 0.0,
             datagram_loss_chance: 0.0,
@@ -84,11 +89,14 @@ impl Link {
         // A byte a packet, and a long way for each window of a few, would be a history of little
         // but waiting.
         let buffer_least = if most > 10_000 { 4 << 10 } else { 16 };
+        let bytes_per_second = random.chance(0.3).then(|| magnitude(random, 100_000, 1 << 30));
+        let send_buffer_bytes = size(random, buffer_least, 512 << 10);
         Self {
             latency: Duration::from_micros(least)..=Duration::from_micros(most),
-            bytes_per_second: random.chance(0.3).then(|| magnitude(random, 100_000, 1 << 30)),
+            bytes_per_second,
             segment_bytes: segment_least..=segment_most,
-            send_buffer_bytes: size(random, buffer_least, 512 << 10),
+            send_buffer_bytes,
+            send_buffer_bytes_max: send_buffer_bytes.max((send_buffer_bytes * 32).min(4 << 20)),
             receive_buffer_bytes: size(random, buffer_least, 512 << 10),
             short_write_chance: if random.chance(0.5) { 0.0 } else { 0.3 },
             datagram_loss_chance: if random.chance(0.7) { 0.0 } else { 0.1 },

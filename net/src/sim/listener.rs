@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use rustix::io::Errno;
 use straightline_sched::sim::{self, Level};
@@ -11,6 +11,7 @@ use super::handle::Handle;
 use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
 use super::tcp::{Phase, Tcp};
 use super::wire::{Packet, What};
+use crate::ListenOptions;
 
 pub(super) struct Listener {
     pub(super) local: SocketAddr,
@@ -20,7 +21,9 @@ pub(super) struct Listener {
     backlog: usize,
     /// Connections that are about to be established.
     begun: usize,
-    nodelay: bool,
+    options: ListenOptions,
+    /// Nobody new gets into the queue.
+    is_closed: bool,
 }
 
 impl Handle {
@@ -28,12 +31,16 @@ impl Handle {
     pub(crate) fn listen(
         address: SocketAddr,
         count: usize,
-        backlog: i32,
-        nodelay: bool,
+        options: &ListenOptions,
     ) -> io::Result<Vec<Self>> {
         let net = Net::current();
-        let keys = net.with(|state| state.listen(address, count, backlog, nodelay))??;
+        let keys = net.with(|state| state.listen(address, count, options))??;
         keys.into_iter().map(|key| Self::of(&net, key)).collect()
+    }
+
+    /// Nobody new gets into the queue.
+    pub(crate) fn close_queue(&self) -> io::Result<()> {
+        self.with(|state, key| state.listener_mut(key).is_closed = true)
     }
 
     /// Takes a connection that waits; `WouldBlock` if there is none.
@@ -48,8 +55,7 @@ impl State {
         &mut self,
         address: SocketAddr,
         count: usize,
-        backlog: i32,
-        nodelay: bool,
+        options: &ListenOptions,
     ) -> io::Result<Vec<SocketKey>> {
         self.check_descriptors()?;
         let is_free = |state: &Self, address: SocketAddr| {
@@ -69,9 +75,10 @@ impl State {
                 local,
                 queue: VecDeque::new(),
                 // As the kernel, which takes the number for one without a sign.
-                backlog: usize::try_from(backlog).unwrap_or(BACKLOG_MAX).min(BACKLOG_MAX),
+                backlog: usize::try_from(options.backlog).unwrap_or(BACKLOG_MAX).min(BACKLOG_MAX),
                 begun: 0,
-                nodelay,
+                options: options.clone(),
+                is_closed: false,
             };
             let label = format!("tcp listener {local}");
             let key = self.insert(label, true, Kind::TcpListener(listener));
@@ -95,7 +102,7 @@ impl State {
         }
         let tcp = self.tcp_mut(connection);
         tcp.is_unaccepted = false;
-        let peer = tcp.remote;
+        let peer = tcp.shown(tcp.remote);
         self.sockets[connection].open();
         self.counters.accepted += 1;
         self.note(connection, || "is accepted".to_owned());
@@ -112,7 +119,7 @@ impl State {
             return;
         };
         let listener = self.listener_mut(key);
-        if listener.queue.len() + listener.begun > listener.backlog {
+        if listener.is_closed || listener.queue.len() + listener.begun > listener.backlog {
             // It is dropped without a word, and tried again.
             self.note(key, || format!("has no room for {remote}"));
             self.counters.packets_lost += 1;
@@ -122,11 +129,12 @@ impl State {
             return;
         }
         listener.begun += 1;
-        let nodelay = listener.nodelay;
+        let (options, is_ipv6) = (listener.options.clone(), listener.local.is_ipv6());
         let link = self.wires.link(local.ip(), remote.ip());
         let mut tcp = Tcp::new(local, remote, link, Phase::Answering { listener: key });
+        tcp.set_options(&options);
+        tcp.is_mapped = is_ipv6 && local.is_ipv4();
         tcp.set_window(window);
-        tcp.nodelay = nodelay;
         let label = format!("tcp {local} > {remote}");
         let connection = self.insert(label, false, Kind::Tcp(Box::new(tcp)));
         self.connections.insert((local, remote), connection);
@@ -171,10 +179,13 @@ impl State {
         queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
     }
 
-    /// Who listens there: on that address, or on all; of a group, one or another.
+    /// Who listens there: on that address, or on all, of its family or of both (`[::]`); of a
+    /// group, one or another.
     fn find_listener(&mut self, address: SocketAddr) -> Option<SocketKey> {
         let group = self.listeners.get(&address);
-        let group = group.or_else(|| self.listeners.get(&unspecified(address)))?;
+        let group = group.or_else(|| self.listeners.get(&unspecified(address)));
+        let of_both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
+        let group = group.or_else(|| self.listeners.get(&of_both))?;
         match group[..] {
             [only] => Some(only),
             _ => Some(group[self.random.index(group.len())]),

@@ -35,7 +35,10 @@
 //! **TCP** travels in pieces ([`Link::segment_bytes`]), so that reads come back short; a full
 //! buffer at one end stops the writer at the other. Packets arrive in order, and get lost only
 //! where there is no way ([`Network::partition`], [`Network::vanish`]); then they are sent again,
-//! as Linux does, until that is given up. Handshakes, ends, resets, full backlogs: as Linux.
+//! as Linux does, until that is given up. Handshakes, ends, resets, full backlogs: as Linux. So are
+//! send buffers that grow while they are full ([`Link::send_buffer_bytes_max`]), when there is room
+//! again, and the options of a listener, but that nobody is asked whether he is still there
+//! ([`Keepalive`](crate::Keepalive)). A listener on `[::]` takes IPv4 as well.
 //!
 //! **Unix sockets** are immediate. Their path is a name in the simulation; no file is made, and it
 //! is free again when the listener is closed.

@@ -12,11 +12,18 @@ use std::collections::VecDeque;
 
 /// The sender's half.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // what may be the case in any combination
 pub(super) struct Outgoing {
     /// Written, and not acknowledged. The first byte's number is `acknowledged`.
     buffer: VecDeque<u8>,
     /// `buffer.len() <= capacity`
     capacity: usize,
+    /// It grows up to this while the program fills it, as Linux has it.
+    capacity_max: usize,
+    /// How much that was not sent may wait: beyond it there is no room.
+    notsent_max: usize,
+    /// A write found less room than it asked for, and nothing was acknowledged since.
+    is_filled: bool,
     /// Every byte below it has arrived.
     acknowledged: u64,
     /// The next byte to be sent: `acknowledged <= next <= end()`.
@@ -69,10 +76,13 @@ pub(super) struct Arrival {
 
 impl Outgoing {
     /// `window` bytes may be sent before the receiver says more.
-    pub(super) fn new(capacity: usize, window: u64) -> Self {
+    pub(super) fn new(capacity: usize, capacity_max: usize, window: u64) -> Self {
         Self {
             buffer: VecDeque::new(),
             capacity: capacity.max(1),
+            capacity_max,
+            notsent_max: usize::MAX,
+            is_filled: false,
             acknowledged: 0,
             next: 0,
             window_end: window,
@@ -80,6 +90,16 @@ impl Outgoing {
             end_sent: false,
             end_acknowledged: false,
         }
+    }
+
+    /// It has this capacity, and does not grow.
+    pub(super) fn fix_capacity(&mut self, bytes: usize) {
+        self.capacity = bytes.max(1);
+        self.capacity_max = self.capacity;
+    }
+
+    pub(super) fn set_notsent_max(&mut self, bytes: usize) {
+        self.notsent_max = bytes.max(1);
     }
 
     /// Takes as many bytes as there is room for.
@@ -118,6 +138,10 @@ impl Outgoing {
         self.buffer.drain(..length(count));
         self.acknowledged += count;
         self.next = self.next.max(self.acknowledged);
+        if count > 0 && std::mem::take(&mut self.is_filled) {
+            self.capacity =
+                self.capacity.max(self.capacity.saturating_mul(2).min(self.capacity_max));
+        }
         let is_end = self.is_finished && told.next > end && !self.end_acknowledged;
         if is_end {
             self.end_sent = true;
@@ -141,13 +165,32 @@ impl Outgoing {
         self.buffer = VecDeque::new();
     }
 
-    pub(super) fn room(&self) -> usize {
-        self.capacity - self.buffer.len()
+    /// What was written and not acknowledged.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.buffer.len() as u64
     }
 
-    /// There is so much room that who waits for it is to be woken: a third, as on Linux.
+    pub(super) fn room(&self) -> usize {
+        let free = self.capacity - self.buffer.len();
+        free.min(self.notsent_max.saturating_sub(self.notsent()))
+    }
+
+    /// Somebody has asked for more room than there is.
+    pub(super) fn note_filled(&mut self) {
+        self.is_filled = true;
+    }
+
+    /// There is so much room that who waits for it is to be woken: a third, as on Linux, and not
+    /// half of what may wait to be sent.
     pub(super) fn has_ample_room(&self) -> bool {
-        self.room() > 0 && self.room() * 3 >= self.capacity
+        let free = self.capacity - self.buffer.len();
+        self.room() > 0
+            && free.saturating_mul(3) >= self.capacity
+            && self.notsent().saturating_mul(2) < self.notsent_max
+    }
+
+    fn notsent(&self) -> usize {
+        length(self.end() - self.next)
     }
 
     /// There is something that may be sent.
@@ -313,7 +356,7 @@ mod tests {
     impl Model {
         fn new(send_bytes: usize, receive_bytes: usize) -> Self {
             Self {
-                outgoing: Outgoing::new(send_bytes, receive_bytes.max(1) as u64),
+                outgoing: Outgoing::new(send_bytes, 4 * send_bytes, receive_bytes.max(1) as u64),
                 incoming: Incoming::new(receive_bytes),
                 on_the_way: VecDeque::new(),
                 written: Vec::new(),
@@ -329,6 +372,9 @@ mod tests {
                         .map(|byte| byte.to_le_bytes()[0])
                         .collect();
                     let taken = self.outgoing.write(&bytes);
+                    if taken < bytes.len() {
+                        self.outgoing.note_filled();
+                    }
                     self.written.extend(&bytes[..taken]);
                 }
                 Step::Write(_) => {}

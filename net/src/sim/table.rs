@@ -299,9 +299,11 @@ impl Entry {
 /// Whether sockets at both addresses would get in each other's way.
 pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (one_ip, other_ip) = (one.ip(), other.ip());
+    // `[::]` takes IPv4 as well.
+    let is_wide =
+        |wide: IpAddr, other: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
     one.port() == other.port()
-        && one.is_ipv4() == other.is_ipv4()
-        && (one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified())
+        && (one_ip == other_ip || is_wide(one_ip, other_ip) || is_wide(other_ip, one_ip))
 }
 
 /// The address that stands for every one of the family.

@@ -15,7 +15,7 @@
 //! resets a peer that goes on to talk to it.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -28,6 +28,7 @@ use super::pipe::{Incoming, Outgoing};
 use super::retransmission::Retransmission;
 use super::table::{Kind, Net, SocketKey, State};
 use super::wire::{Packet, What};
+use crate::ListenOptions;
 
 #[allow(clippy::struct_excessive_bools)] // what may be the case in any combination
 pub(super) struct Tcp {
@@ -41,6 +42,8 @@ pub(super) struct Tcp {
     /// The program will read no more; what arrives can be read all the same, as on Linux.
     read_shut: bool,
     pub(super) nodelay: bool,
+    /// A listener of IPv6 has accepted it, for which IPv4 addresses are some of those.
+    pub(super) is_mapped: bool,
     /// The program's close resets the peer.
     pub(super) zero_linger: bool,
     /// Nobody has accepted it yet.
@@ -77,17 +80,40 @@ impl Tcp {
             local,
             remote,
             phase,
-            outgoing: Outgoing::new(link.send_buffer_bytes, 0),
+            outgoing: Outgoing::new(link.send_buffer_bytes, link.send_buffer_bytes_max, 0),
             incoming: Incoming::new(link.receive_buffer_bytes),
             error: None,
             read_shut: false,
             nodelay: false,
+            is_mapped: false,
             zero_linger: false,
             is_unaccepted: matches!(phase, Phase::Answering { .. }),
             is_leaving: false,
             last_arrival: Duration::ZERO,
             retransmission: Retransmission::default(),
             was_full: true,
+        }
+    }
+
+    /// Those of the listener that it has come to.
+    pub(super) fn set_options(&mut self, options: &ListenOptions) {
+        self.nodelay = options.nodelay;
+        if let Some(bytes) = options.send_buffer {
+            self.outgoing.fix_capacity(bytes.saturating_mul(2)); // as Linux
+        }
+        if let Some(bytes) = options.receive_buffer {
+            self.incoming = Incoming::new(bytes.saturating_mul(2));
+        }
+        self.outgoing.set_notsent_max(options.notsent_lowat.unwrap_or(usize::MAX));
+    }
+
+    /// An address of it as its program sees it.
+    pub(super) fn shown(&self, address: SocketAddr) -> SocketAddr {
+        match address.ip() {
+            IpAddr::V4(ip) if self.is_mapped => {
+                SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())
+            }
+            _ => address,
         }
     }
 
@@ -189,6 +215,9 @@ impl State {
         let asked: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let (local, remote) = (tcp.local.ip(), tcp.remote.ip());
         let mut count = asked.min(tcp.outgoing.room());
+        if count < asked {
+            tcp.outgoing.note_filled();
+        }
         if asked > 0 && count == 0 {
             tcp.was_full = true;
             return Err(Errno::AGAIN.into());
@@ -232,7 +261,7 @@ impl State {
     pub(super) fn peer_of_tcp(&self, key: SocketKey) -> io::Result<SocketAddr> {
         let tcp = self.tcp(key);
         match tcp.phase {
-            Phase::Answering { .. } | Phase::Open => Ok(tcp.remote),
+            Phase::Answering { .. } | Phase::Open => Ok(tcp.shown(tcp.remote)),
             Phase::Connecting | Phase::Over => Err(Errno::NOTCONN.into()),
         }
     }

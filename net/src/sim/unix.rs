@@ -171,6 +171,14 @@ impl State {
         Ok(accepted)
     }
 
+    /// What that end has written and its peer has not read.
+    pub(super) fn unread_by_peer(&self, end: &UnixEnd) -> u64 {
+        match end.peer.map(|peer| &self.sockets[peer].kind) {
+            Some(Kind::Unix(peer)) => peer.buffer.len() as u64,
+            _ => 0,
+        }
+    }
+
     pub(super) fn recv_unix(
         &mut self,
         key: SocketKey,

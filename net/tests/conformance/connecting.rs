@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use straightline_net::{ListenOptions, TcpListener, TcpStream, lookup_host};
@@ -205,5 +206,55 @@ fn a_client_that_went_before_it_was_accepted_has_an_end() {
         drop(TcpStream::connect(address).unwrap());
         let (server, _) = listener.accept().unwrap();
         assert_eq!(arrival(&server).unwrap(), 0);
+    });
+}
+
+#[test]
+fn all_addresses_of_ipv6_are_those_of_ipv4_as_well() {
+    on_both(|| {
+        // As std has it, whose default is the system's. There may be no IPv6.
+        let Ok(listener) = TcpListener::bind("[::]:0") else { return };
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        assert!(peer.is_ipv6() && peer.ip().to_canonical() == client.local_addr().unwrap().ip());
+        assert_eq!(peer.port(), client.local_addr().unwrap().port());
+        assert_eq!(peer, server.peer_addr().unwrap());
+        assert_eq!(
+            server.local_addr().unwrap().ip().to_canonical(),
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        );
+        let client = TcpStream::connect(("::1", port)).unwrap();
+        assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+        // And nobody else has that port there.
+        let other = TcpListener::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+        assert_eq!(kind(other), ErrorKind::AddrInUse);
+    });
+}
+
+#[test]
+fn a_queue_that_is_closed_keeps_whom_it_has_and_takes_nobody_else() {
+    if cfg!(not(target_os = "linux")) {
+        return;
+    }
+    on_both(|| {
+        let (listener, address) = listener();
+        let mut early = TcpStream::connect(address).unwrap();
+        listener.close_queue().unwrap();
+        let late = sched::spawn(move || TcpStream::connect(address));
+        (0..3).for_each(|_| sched::yield_now());
+        let (mut server, peer) = listener.accept().unwrap();
+        assert_eq!(peer, early.local_addr().unwrap());
+        // Longer than anybody on the way takes; the one that is late gets no answer.
+        sched::sleep(Duration::from_millis(300));
+        assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
+        assert!(!late.is_finished());
+        drop(listener);
+        assert_eq!(kind(late.join().unwrap()), ErrorKind::ConnectionRefused);
+        // What was accepted is a connection like any other.
+        early.write_all(b"!").unwrap();
+        assert_eq!(server.read(&mut [0]).unwrap(), 1);
+        drop(early);
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
     });
 }

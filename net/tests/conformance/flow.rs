@@ -106,6 +106,35 @@ fn several_buffers_are_one() {
 }
 
 #[test]
+fn of_many_slices_some_are_taken() {
+    on_both(|| {
+        let (mut client, mut server) = connected();
+        let writer = sched::spawn(move || {
+            let sent = pattern(3_000);
+            let mut slices: Vec<_> = sent.chunks(1).map(IoSlice::new).collect();
+            let taken = client.try_write_vectored(&slices).unwrap();
+            assert!((1..=1_024).contains(&taken), "{taken}");
+            let mut rest = &mut slices[taken..];
+            while !rest.is_empty() {
+                let taken = client.write_vectored(rest).unwrap();
+                assert!((1..=1_024).contains(&taken), "{taken}");
+                IoSlice::advance_slices(&mut rest, taken);
+            }
+        });
+        // What a call leaves there is the next one's, and no wait is begun for it.
+        let (mut received, mut count) = (vec![0; 3_000], 0);
+        while count < 3_000 {
+            let mut slices: Vec<_> = received[count..].chunks_mut(1).map(IoSliceMut::new).collect();
+            let taken = server.read_vectored(&mut slices).unwrap();
+            assert!((1..=1_024).contains(&taken), "{taken}");
+            count += taken;
+        }
+        assert!(received == pattern(3_000));
+        writer.join().unwrap();
+    });
+}
+
+#[test]
 fn a_short_read_leaves_nothing_behind() {
     on_both(|| {
         let (mut client, server) = connected();

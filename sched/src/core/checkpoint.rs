@@ -37,15 +37,12 @@ pub(crate) fn charge() {
 ///
 /// # Blocking
 ///
-/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds.
+/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds,
+/// and where no fiber runs: there are no others to let in.
 ///
 /// # Cancellation
 ///
 /// A cancel or a deadline is raised when it yields.
-///
-/// # Panics
-///
-/// On a thread that runs no shard.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -58,23 +55,13 @@ pub(crate) fn charge() {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn checkpoint() {
-    local::with(|shard| {
-        if shard.is_share_spent() {
-            shard.wake(shard.current());
-            // An unwinding fiber does not wait.
-            let _ = shard.park(Wait::Turn);
-        }
-    });
+    charge();
 }
 
 /// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
 /// itself. A poll must not wait on its own: others may need what its caller holds.
 ///
 /// Not a yield point.
-///
-/// # Panics
-///
-/// On a thread that runs no shard.
 ///
 /// ```
 /// use std::future::poll_fn;
@@ -90,7 +77,7 @@ pub fn checkpoint() {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
-    if local::with(Shard::is_share_spent) {
+    if local::try_with(Shard::is_share_spent) == Some(true) {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }

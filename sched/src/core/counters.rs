@@ -79,6 +79,10 @@ counters! {
     stacks_refused,
     /// Calls of `deadline` that returned `DeadlineExceeded`.
     deadlines_exceeded,
+    /// Writes that unwound before they had written anything, or that a fiber which unwinds was
+    /// refused because they would have waited. A buffer in front of them (`BufWriter`) may be lost
+    /// by each, and says nothing.
+    writes_unwound,
     /// Turns of the scheduler that looked outside.
     turns,
     /// Gauge: how long the longest of them took, its waiting excluded, in nanoseconds.
@@ -146,4 +150,22 @@ pub fn stats() -> Stats {
         shard.publish_stacks();
         shard.counters.stats(&shard.pulse)
     })
+}
+
+/// Counts one of [`Stats::writes_unwound`], for types that write to what a
+/// [`Source`](crate::Source) waits for. Outside of [`run`](crate::run) nothing is counted.
+///
+/// Not a yield point.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     sched::note_unwound_write();
+///     assert_eq!(sched::stats().writes_unwound, 1);
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn note_unwound_write() {
+    super::local::try_with(|shard| shard.counters.writes_unwound.add(1));
 }

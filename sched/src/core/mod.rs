@@ -42,7 +42,7 @@ mod tripwire;
 pub use before_park::{BeforePark, before_park};
 pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
-pub use counters::{Stats, stats};
+pub use counters::{Stats, note_unwound_write, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{may_close_circle, note_circle};
 pub use fiber_local::{FiberLocal, with_own_locals};

@@ -14,16 +14,17 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slotmap::{Key, SlotMap};
 
 use super::local;
 use super::shard::Shard;
-use super::source_state::{SourceKey, SourceState};
+use super::source_state::{Arming, SourceKey, SourceState};
 use crate::driver::{Interest, Interests, Watch, Watched};
-use crate::fiber::Wait;
+use crate::fiber::{FiberCell, Wait};
 
 /// A descriptor whose readiness fibers can wait for.
 ///
@@ -101,7 +102,10 @@ impl<T: Watch> Source<T> {
     /// # Blocking
     ///
     /// A yield point, unless the change came already. Try the operation before: a wait for what is
-    /// there, but is no change, does not end.
+    /// there, but is no change, does not end. Where nothing more will come to be read
+    /// ([`is_read_closed`](Self::is_read_closed)), a wait to read ends at once, so that each reader
+    /// finds the end; a loop that never finds it (Linux says "not now" for ever of a datagram
+    /// socket that was shut down) pauses from the 64th such wait on.
     ///
     /// # Cancellation
     ///
@@ -111,11 +115,8 @@ impl<T: Watch> Source<T> {
     ///
     /// # Errors
     ///
-    /// When the driver cannot register the descriptor, or the calling fiber is unwinding.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// When the driver cannot register the descriptor, the calling fiber is unwinding, or no fiber
+    /// calls.
     pub fn wait(&self, interest: Interest) -> io::Result<()> {
         self.wait_until(interest, None).map(drop)
     }
@@ -135,10 +136,6 @@ impl<T: Watch> Source<T> {
     ///
     /// As [`wait`](Self::wait).
     ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
-    ///
     /// ```
     /// use std::os::unix::net::UnixStream;
     /// use std::time::{Duration, Instant};
@@ -155,17 +152,24 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
-        if !self.arm(interest)? {
-            return Ok(true);
-        }
-        let wait = self.wait_for(interest);
-        local::with(|shard| {
+        // Asked before the shard is looked at, here and elsewhere: it is the user's code.
+        let watched = self.inner().watched();
+        let wait = wait_for(&watched, interest);
+        on_fiber(|shard, fiber| {
+            let arm = |state: &mut SourceState| state.arm(interest, fiber);
+            let until = match self.with_state(shard, &watched, interest, arm)? {
+                Arming::Changed => return Ok(true),
+                Arming::Armed => at,
+                Arming::Stale => {
+                    let pause = shard.now() + STALE_PAUSE;
+                    Some(at.map_or(pause, |at| at.min(pause)))
+                }
+            };
             // Also when the park ends by unwinding: who does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            let has_changed = || self.has_changed(shard, interest);
-            shard.park_at_most(wait, at, has_changed)?;
+            shard.park_at_most(wait, until, || self.has_changed(interest))?;
             drop(waiting);
-            let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(shard, interest);
+            let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(interest);
             self.clear(interest);
             Ok(in_time)
         })
@@ -177,22 +181,55 @@ impl<T: Watch> Source<T> {
     /// Returns whether a read that came back short proves that nothing is left: not when the peer
     /// sent urgent data, before which reads stop.
     ///
+    /// Not a yield point. Outside of a fiber there is nothing to forget.
+    #[inline]
+    pub fn clear(&self, interest: Interest) -> bool {
+        let cleared = self.with_known(|state| {
+            state.side(interest).ready = false;
+            !state.urgent
+        });
+        cleared.unwrap_or(true)
+    }
+
+    /// As [`clear`](Self::clear), after an operation that would have blocked. Returns whether it
+    /// always will, as nothing more comes to be read: then this is the end, whatever the operation
+    /// said.
+    ///
     /// Not a yield point.
     ///
-    /// # Panics
+    /// ```
+    /// use std::io::ErrorKind;
+    /// use std::net::Shutdown;
+    /// use std::os::unix::net::UnixDatagram;
+    /// use straightline_sched::{self as sched, Interest, Source};
     ///
-    /// Outside of a fiber.
-    pub fn clear(&self, interest: Interest) -> bool {
-        local::with(|shard| {
-            let Some(known) = self.registration.get() else { return true };
-            match shard.sources.borrow_mut().get_mut(known.key) {
-                Some(state) if known.shard_id == shard.id => {
-                    state.side(interest).ready = false;
-                    !state.urgent
-                }
-                _ => true,
-            }
-        })
+    /// sched::run(|| {
+    ///     let socket = UnixDatagram::unbound()?;
+    ///     socket.set_nonblocking(true)?;
+    ///     socket.shutdown(Shutdown::Both)?; // Linux then says `WouldBlock`, others say 0
+    ///     let source = Source::new(socket);
+    ///     let count = loop {
+    ///         match source.inner().recv(&mut [0; 8]) {
+    ///             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+    ///                 if source.clear_blocked(Interest::Read) {
+    ///                     break 0;
+    ///                 }
+    ///                 source.wait(Interest::Read)?;
+    ///             }
+    ///             result => break result?,
+    ///         }
+    ///     };
+    ///     assert_eq!(count, 0);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn clear_blocked(&self, interest: Interest) -> bool {
+        let is_over = self.with_known(|state| {
+            state.side(interest).ready = false;
+            interest == Interest::Read && state.read_closed
+        });
+        is_over.unwrap_or(false)
     }
 
     /// Has the calling fiber woken at the next change in that direction, without waiting for it.
@@ -204,11 +241,7 @@ impl<T: Watch> Source<T> {
     ///
     /// # Errors
     ///
-    /// When the driver cannot register the descriptor.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// When the driver cannot register the descriptor, or no fiber calls.
     ///
     /// ```
     /// use std::io::Write;
@@ -234,23 +267,26 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
-        // Asked before the shard is looked at, here and elsewhere: it is the user's code.
         let watched = self.inner().watched();
-        local::with(|shard| {
-            let arm = |state: &mut SourceState| state.arm(interest, || shard.current());
-            self.with_state(shard, &watched, interest, arm)
+        on_fiber(|shard, fiber| {
+            let arm = |state: &mut SourceState| state.arm(interest, fiber);
+            let arming = self.with_state(shard, &watched, interest, arm)?;
+            if arming == Arming::Stale {
+                shard.wake(shard.current()); // in a turn of its own it looks once more
+            }
+            Ok(arming != Arming::Changed)
         })
     }
 
     /// Takes back an [`arm`](Self::arm) that returned true. A change that came in between counts as
     /// not looked at, even if another fiber has looked.
     pub(crate) fn disarm(&self, interest: Interest) {
-        let Some(known) = self.registration.get() else { return };
-        local::with(|shard| {
-            if let Some(state) = shard.sources.borrow_mut().get_mut(known.key) {
+        let _ = on_fiber(|_, fiber| {
+            self.with_known(|state| {
                 let side = state.side(interest);
-                side.ready |= !side.remove(&shard.current());
-            }
+                side.ready |= !side.remove(&fiber);
+            });
+            Ok(())
         });
     }
 
@@ -263,11 +299,7 @@ impl<T: Watch> Source<T> {
     ///
     /// # Errors
     ///
-    /// When the driver cannot register the descriptor.
-    ///
-    /// # Panics
-    ///
-    /// On a thread that runs no shard.
+    /// When the driver cannot register the descriptor, or on a thread that runs no shard.
     ///
     /// ```
     /// use std::future::poll_fn;
@@ -300,13 +332,17 @@ impl<T: Watch> Source<T> {
         // Cloned before, and what is left of it dropped after the table is borrowed.
         let mut waker = Some(cx.waker().clone());
         let watched = self.inner().watched();
-        let armed = local::with(|shard| {
+        let armed = local::try_with(|shard| {
             let arm = |state: &mut SourceState| state.arm_task(interest, &mut waker);
             self.with_state(shard, &watched, interest, arm)
         });
-        match armed {
-            Ok(true) => Poll::Pending,
-            Ok(false) => Poll::Ready(Ok(())),
+        match armed.unwrap_or_else(|| Err(no_fiber())) {
+            Ok(Arming::Armed) => Poll::Pending,
+            Ok(Arming::Stale) => {
+                cx.waker().wake_by_ref(); // in a turn of its own it looks once more
+                Poll::Pending
+            }
+            Ok(Arming::Changed) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error)),
         }
     }
@@ -336,14 +372,10 @@ impl<T: Watch> Source<T> {
         Ok(act(state))
     }
 
-    /// Whether the system has told, at some wait, that nothing more will come to read behind what
-    /// is there: the peer has closed, or the connection is broken.
+    /// Whether the system has told, at some wait on the calling shard, that nothing more will come
+    /// to read behind what is there: the peer has closed, or the connection is broken.
     ///
-    /// Not a yield point.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// Not a yield point. Outside of a fiber nothing is known.
     ///
     /// ```
     /// use std::os::unix::net::UnixStream;
@@ -360,25 +392,22 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_read_closed(&self) -> bool {
-        let Some(known) = self.registration.get() else { return false };
-        local::with(|shard| {
-            let sources = shard.sources.borrow();
-            sources.get(known.key).is_some_and(|state| state.read_closed)
-        })
+        self.with_known(|state| state.read_closed).unwrap_or(false)
     }
 
-    fn has_changed(&self, shard: &Shard, interest: Interest) -> bool {
-        let Some(known) = self.registration.get() else { return false };
-        let mut sources = shard.sources.borrow_mut();
-        sources.get_mut(known.key).is_some_and(|state| state.side(interest).ready)
+    fn has_changed(&self, interest: Interest) -> bool {
+        self.with_known(|state| state.side(interest).ready).unwrap_or(false)
     }
 
-    fn wait_for(&self, interest: Interest) -> Wait {
-        let number = self.inner().watched().number();
-        match interest {
-            Interest::Read => Wait::Readable(number),
-            Interest::Write => Wait::Writable(number),
-        }
+    /// Calls `act` with what the calling thread's shard knows of the source, if it knows it: the
+    /// key of another shard's may be another source's here.
+    #[inline]
+    fn with_known<R>(&self, act: impl FnOnce(&mut SourceState) -> R) -> Option<R> {
+        let known = self.registration.get()?;
+        local::try_with(|shard| {
+            let mut sources = shard.sources.borrow_mut();
+            sources.get_mut(known.key).filter(|_| known.shard_id == shard.id).map(act)
+        })?
     }
 
     /// The first wait on this shard.
@@ -448,10 +477,8 @@ struct Waiting<'s, T: Watch> {
 
 impl<T: Watch> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
-        let Some(known) = self.source.registration.get() else { return };
-        if let Some(state) = self.shard.sources.borrow_mut().get_mut(known.key) {
-            state.side(self.interest).remove(&self.shard.current());
-        }
+        let fiber = self.shard.current();
+        self.source.with_known(|state| state.side(self.interest).remove(&fiber));
     }
 }
 
@@ -472,11 +499,7 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 ///
 /// # Errors
 ///
-/// When the calling fiber is unwinding, and so may not wait.
-///
-/// # Panics
-///
-/// Outside of a fiber.
+/// When the calling fiber is unwinding, and so may not wait, or when no fiber calls.
 ///
 /// ```
 /// use std::io::Write;
@@ -506,5 +529,32 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {
-    local::with(|shard| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at, || false)?))
+    on_fiber(|shard, _| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at, || false)?))
 }
+
+fn wait_for(watched: &Watched<'_>, interest: Interest) -> Wait {
+    match interest {
+        Interest::Read => Wait::Readable(watched.number()),
+        Interest::Write => Wait::Writable(watched.number()),
+    }
+}
+
+/// Calls `act` on the calling fiber. Where there is none nothing can wait, which is an error and no
+/// panic: a buffer in front of a stream may be dropped anywhere, and flushes then.
+fn on_fiber<R>(act: impl FnOnce(&Shard, Rc<FiberCell>) -> io::Result<R>) -> io::Result<R> {
+    local::try_with(|shard| shard.try_current().map(|fiber| act(shard, fiber)))
+        .flatten()
+        .unwrap_or_else(|| Err(no_fiber()))
+}
+
+#[cold]
+fn no_fiber() -> io::Error {
+    io::Error::other(
+        "straightline: a wait outside of a fiber; make it inside `straightline::run` or a request \
+         handler",
+    )
+}
+
+/// How long a fiber waits that cannot find the end it was told of, before it looks again.
+/// Arbitrary: its 64 looks take the thread for some microseconds of that.
+const STALE_PAUSE: Duration = Duration::from_millis(10);

@@ -22,6 +22,19 @@ pub(crate) struct SourceState {
     write: Side,
     pub(super) read_closed: bool,
     pub(super) urgent: bool,
+    /// How often in a row somebody who asked to wait was told that the reading side is closed.
+    closed_answers: u8,
+}
+
+/// What comes of the wish to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arming {
+    /// There is a change to look at, and nothing to wait for.
+    Changed,
+    /// The next change wakes the waiter.
+    Armed,
+    /// As `Armed`, but there may be no change any more, and an end that nobody has found.
+    Stale,
 }
 
 /// One direction.
@@ -43,7 +56,7 @@ enum Other {
 impl SourceState {
     pub(super) fn new(registered: Interests) -> Self {
         let (read, write) = (Side::default(), Side::default());
-        Self { registered, read, write, read_closed: false, urgent: false }
+        Self { registered, read, write, read_closed: false, urgent: false, closed_answers: 0 }
     }
 
     pub(super) fn side(&mut self, interest: Interest) -> &mut Side {
@@ -58,33 +71,37 @@ impl SourceState {
         [&self.read, &self.write].iter().any(|side| side.waiter.is_some() || !side.more.is_empty())
     }
 
-    pub(super) fn arm(
-        &mut self,
-        interest: Interest,
-        fiber: impl FnOnce() -> Rc<FiberCell>,
-    ) -> bool {
-        if interest == Interest::Read && self.read_closed {
-            return false;
+    pub(super) fn arm(&mut self, interest: Interest, fiber: Rc<FiberCell>) -> Arming {
+        let arming = self.look(interest);
+        if arming != Arming::Changed {
+            self.side(interest).add(fiber);
         }
-        let side = self.side(interest);
-        if std::mem::take(&mut side.ready) {
-            return false;
-        }
-        side.add(fiber());
-        true
+        arming
     }
 
     /// As [`arm`](Self::arm), for a task; afterwards `waker` is what need not be kept.
-    pub(super) fn arm_task(&mut self, interest: Interest, waker: &mut Option<Waker>) -> bool {
-        if interest == Interest::Read && self.read_closed {
-            return false;
+    pub(super) fn arm_task(&mut self, interest: Interest, waker: &mut Option<Waker>) -> Arming {
+        let arming = self.look(interest);
+        if arming != Arming::Changed {
+            self.side(interest).add_task(waker);
         }
-        let side = self.side(interest);
-        if std::mem::take(&mut side.ready) {
-            return false;
+        arming
+    }
+
+    /// Whether there is a change to look at. One that is told of is looked at.
+    fn look(&mut self, interest: Interest) -> Arming {
+        if std::mem::take(&mut self.side(interest).ready) {
+            return Arming::Changed;
         }
-        side.add_task(waker);
-        true
+        if interest == Interest::Write || !self.read_closed {
+            return Arming::Armed;
+        }
+        // An end stays to be read. But a shut down socket may say for ever that a read would block.
+        if self.closed_answers == CLOSED_ANSWERS_MAX {
+            return Arming::Stale;
+        }
+        self.closed_answers += 1;
+        Arming::Changed
     }
 }
 
@@ -152,9 +169,14 @@ impl Shard {
         };
         source.read_closed |= readiness.read_closed;
         source.urgent |= readiness.urgent;
+        source.closed_answers = 0;
         let reader = if readiness.readable { source.read.edge(self) } else { None };
         let writer = if readiness.writable { source.write.edge(self) } else { None };
         drop(sources);
         reader.into_iter().chain(writer).for_each(Waker::wake);
     }
 }
+
+/// How often in a row a wait for a closed reading side ends at once. Arbitrary: a reader finds the
+/// end at its first look or its second, and there may be some readers.
+const CLOSED_ANSWERS_MAX: u8 = 64;
