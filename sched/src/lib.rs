@@ -160,14 +160,14 @@
 //! *Cancellation*.
 //!
 //! - While a fiber unwinds it does not wait: blocking calls in its destructors return at once.
-//! - `catch_unwind` catches it as well: pass it on if [`is_cancel`] says so. A fiber that swallows
-//!   it again and again is *given up*: it never runs again, which is counted and reported, and what
-//!   it has borrowed stays borrowed. So the fiber of its scope is given up too, and its thread never
-//!   ends; see [`JoinError::is_given_up`] and [`run`].
+//! - `catch_unwind` catches it as well: pass it on if [`is_cancel`] says so. A fiber that
+//!   swallows it again and again is *given up*: it never runs again, which is counted and
+//!   reported, and what it has borrowed stays borrowed. So the fiber of its scope is given up
+//!   too, and its thread never ends; see [`JoinError::is_given_up`] and [`run`].
 //! - It needs `panic = "unwind"`, the default.
 //!
 //! The rest of what to know before putting old code onto fibers is in `docs/hazards.md` of the
-//! repository, and why no safe code can break the memory's rules with them in `docs/soundness.md`.
+//! repository; what safe code can rely on, and why, in `docs/soundness.md`.
 //!
 //! # What runs where
 //!

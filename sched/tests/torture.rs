@@ -36,7 +36,7 @@ struct World {
     over: Cell<bool>,
     /// Fibers that have begun and whose destructors have not run, those of `stubborn` excepted.
     alive: Cell<u64>,
-    /// Fibers that began to swallow whatever is raised, and those that are to be given up with them.
+    /// Fibers that began to swallow whatever is raised, and those to be given up with them.
     stubborn: Cell<u64>,
     /// How many of these have this world to themselves.
     owners: Cell<u64>,

@@ -1,18 +1,19 @@
 //! What fibers leave that were given up: frames that stay for ever, and a thread that must too.
 //!
-//! The frames of such a fiber were neither returned from nor unwound, so whatever they lent is still
-//! lent: their own variables, which stay where they are, but also thread-locals. `KEY.with(|value|
-//! std::thread::scope(...))` lends a thread's value to another thread, and relies on it that its own
-//! code comes back before the thread ends. Nobody can know whether there is such a borrow. So a
-//! thread that ran a shard with remains does not get to destroy its thread-locals: a guard, which is
-//! a thread-local's destructor itself and comes before all others, waits there for ever.
+//! The frames of such a fiber were neither returned from nor unwound, so whatever they lent is
+//! still lent: their own variables, which stay where they are, but also thread-locals.
+//! `KEY.with(|value| std::thread::scope(...))` lends a thread's value to another thread, and
+//! relies on it that its own code comes back before the thread ends. Nobody can know whether
+//! there is such a borrow. So a thread that ran a shard with remains does not get to destroy its
+//! thread-locals: a guard, which is a thread-local's destructor itself and comes before all
+//! others, waits there for ever.
 //!
 //! **First of all.** glibc calls the destructors of a thread in the reverse order of their
 //! registration, and std registers those of its thread-locals there. The guard is registered when
-//! the shard is gone: what the frames may have borrowed was made before, and is destroyed behind the
-//! guard, that is, never. What is made after it nobody has lent to them. Elsewhere the guard is a
-//! thread-local, of which std says nothing better; it cannot be registered a second time, so there
-//! a thread with remains runs no further shard.
+//! the shard is gone: what the frames may have borrowed was made before, and is destroyed behind
+//! the guard, that is, never. What is made after it nobody has lent to them. Elsewhere the guard
+//! is a thread-local, of which std says nothing better; it cannot be registered a second time, so
+//! there a thread with remains runs no further shard.
 //!
 //! **The end of the process** destroys the thread-locals of the thread that calls `exit`, which a
 //! return from `main` does as well. If that one has remains, it is not to wait for ever: it goes on

@@ -11,13 +11,13 @@
 //!   fiber than its own, which a coroutine inside of it could carry it to;
 //! - a child is over when its body has returned or unwound, and its closure, its result (unless
 //!   somebody holds the handle, whose type then keeps the borrow) and its fiber-locals have been
-//!   dropped, all on its own stack. One that has not begun when it is cancelled drops its closure on
-//!   its stack first;
-//! - a child that is *given up* is never over. None of its code ever runs again, but others may go
-//!   on with what it has borrowed: a thread of a `std::thread::scope` in its frames, to which it
-//!   lent it on. So the scope never ends either. Its fiber is given up in the scope's wait, and with
-//!   it whoever waits for that one, up to a fiber that borrows nothing. All of their frames stay
-//!   where they are, for ever, and so does the thread (`remains`);
+//!   dropped, all on its own stack. One that has not begun when it is cancelled drops its closure
+//!   on its stack first;
+//! - a child that is *given up* is never over. None of its code ever runs again, but others may
+//!   go on with what it has borrowed: a thread of a `std::thread::scope` in its frames, to which
+//!   it lent it on. So the scope never ends either. Its fiber is given up in the scope's wait,
+//!   and with it whoever waits for that one, up to a fiber that borrows nothing. All of their
+//!   frames stay where they are, for ever, and so does the thread (`remains`);
 //! - while the caller unwinds, waiting would do harm to others, so [`Scope::spawn`] then drops the
 //!   closure at once. Nothing rests on that.
 

@@ -7,9 +7,10 @@
 //! until it has told everything, before any timer is looked at: what came in time is in time.
 //!
 //! **The end.** `run` returns when its root fiber has. Whatever else is alive is cancelled then,
-//! and run until it has unwound, or is given up: the table of fibers is the one owner of them all,
-//! and it is empty before the shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it
-//! by force, and spin for ever on one that catches the unwind in a loop.
+//! and run until it has unwound, or is given up: the table of fibers is the one owner of them
+//! all, and it is empty before the shard is dropped. No suspended coroutine is ever dropped:
+//! corosensei would unwind it by force, and spin for ever on one that catches the unwind in a
+//! loop.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -165,12 +166,12 @@ pub(crate) struct Shard {
 ///
 /// # Fibers that were given up
 ///
-/// One that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not unwound. It
-/// may have lent a thread-local of this thread to another thread, which still uses it. So `run`
-/// returns as ever, but *the thread does not end*: when it has come to its end, it says so on
-/// standard error and waits for ever, and so does whoever joins it. Run what may leave fibers behind
-/// with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread, or on a
-/// thread that nobody joins.
+/// One that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not unwound.
+/// It may have lent a thread-local of this thread to another thread, which still uses it. So
+/// `run` returns as ever, but *the thread does not end*: when it has come to its end, it says so
+/// on standard error and waits for ever, and so does whoever joins it. Run what may leave fibers
+/// behind with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread,
+/// or on a thread that nobody joins.
 ///
 /// The process ends as ever, even on such a thread, by [`exit`](std::process::exit) or the end of
 /// `main`. But that too would destroy the thread's thread-locals; so if the process has other

@@ -1,5 +1,5 @@
-//! A server whose clients together want more memory than its process may have: it turns some of them
-//! away before the system does worse, lives, and is whole again when they have gone.
+//! A server whose clients together want more memory than its process may have: it turns some of
+//! them away before the system does worse, lives, and is whole again when they have gone.
 
 use std::io;
 use std::time::Duration;
