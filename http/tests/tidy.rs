@@ -33,8 +33,10 @@ const UNSAFE: &[&str] = &[
     "sched/src/signal_mask.rs",
     "sched/src/sync/waiter.rs",
     "sched/src/watch/linux.rs",
+    "sched/tests/a_process_that_forks_or_breaks.rs",
     "sched/tests/a_shard_asks_for_no_endless_wait.rs",
     "sched/tests/a_stack_overflow_is_told.rs",
+    "sched/tests/torture/left_behind.rs",
     "stress/src/micro/may.rs",
 ];
 

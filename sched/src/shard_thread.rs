@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::thread;
 
-use crate::core::{Config, JoinError, Unwinding, is_thread_kept, run_with};
+use crate::core::{Config, JoinError, Unwinding, discard, is_thread_kept, run_with};
 use crate::driver::World;
 use crate::sim::{self, add_shard};
 use crate::sync::oneshot;
@@ -70,13 +70,15 @@ pub fn spawn_shard<T: Send + 'static>(
                 Err(Err(error)) => Ok(Err(io::Error::other(error))),
             };
             // Nobody may want to know.
-            let _ = sender.send(Outcome { result: ended, is_thread_kept: false });
+            let ended = Outcome { result: ended, is_thread_kept: false };
+            let _ = sender.send(ended).map_err(discard);
         })?;
         return Ok(ShardHandle { outcome, thread: None });
     }
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(|| run_with(config, root)));
-        let _ = sender.send(Outcome { result, is_thread_kept: is_thread_kept() });
+        let ended = Outcome { result, is_thread_kept: is_thread_kept() };
+        let _ = sender.send(ended).map_err(discard); // nobody may want to know
     })?;
     Ok(ShardHandle { outcome, thread: Some(thread) })
 }

@@ -1,5 +1,6 @@
 //! A descriptor can leave its source, and a source its shard, and be waited for again.
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -121,4 +122,30 @@ fn a_source_that_its_cancelled_fiber_owned_is_closed() {
         assert_eq!((&far).read(&mut [0]).unwrap(), 0);
     })
     .unwrap();
+}
+
+thread_local! {
+    static EARLY: RefCell<Option<Source<UnixStream>>> = const { RefCell::new(None) };
+    static LATE: RefCell<Option<Source<UnixStream>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_source_may_be_dropped_by_the_end_of_its_thread() {
+    let armed = || {
+        sched::run(|| {
+            let (near, _far) = UnixStream::pair().unwrap();
+            let source = Source::new(near);
+            source.arm(Interest::Read).unwrap();
+            source
+        })
+        .unwrap()
+    };
+    let thread = std::thread::spawn(move || {
+        // Thread-locals are dropped in an order that is the system's; one comes after each other.
+        EARLY.set(None);
+        sched::clock();
+        EARLY.set(Some(armed()));
+        LATE.set(Some(armed()));
+    });
+    thread.join().unwrap();
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, Interest, JoinHandle, Source};
+use straightline_sched::{self as sched, Builder, Interest, JoinHandle, Source};
 
 /// Two connected streams that do not block.
 fn pair() -> (Source<UnixStream>, UnixStream) {
@@ -183,6 +183,22 @@ fn a_regular_file_cannot_be_waited_for() {
         let source = Source::new(std::fs::File::open(executable).unwrap());
         assert!(source.wait(Interest::Read).is_err());
         assert!(source.wait(Interest::Read).is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn fibers_that_end_armed_do_not_pile_up() {
+    sched::run(|| {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let source = Rc::new(Source::new(far));
+        let name: Rc<str> = "armed".into(); // a fiber's record holds it
+        for _ in 0..1_000 {
+            let (source, builder) = (Rc::clone(&source), Builder::new().name(Rc::clone(&name)));
+            let armed = builder.spawn(move || source.arm(Interest::Read)).unwrap();
+            assert!(armed.join().unwrap().unwrap());
+        }
+        assert!(Rc::strong_count(&name) < 50, "{} are left", Rc::strong_count(&name));
     })
     .unwrap();
 }

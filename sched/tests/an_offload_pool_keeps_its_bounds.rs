@@ -258,3 +258,85 @@ fn a_result_that_nobody_takes_may_panic_as_it_is_dropped() {
     .unwrap()
     .unwrap();
 }
+
+/// Runs a job that runs another one of the same pool, and so on, that deep; how deep it got.
+fn nested(pool: &Arc<OffloadPool>, depth: usize) -> Result<usize, OffloadError> {
+    let own = Arc::clone(pool);
+    pool.run(move || match depth {
+        0 => Ok(0),
+        _ => nested(&own, depth - 1).map(|depth| depth + 1),
+    })?
+}
+
+fn shared_pool(threads_max: usize) -> Arc<OffloadPool> {
+    Arc::new(OffloadPool::new(OffloadConfig { threads_max, ..OffloadConfig::default() }))
+}
+
+#[test]
+fn jobs_of_jobs_are_run_while_a_thread_is_left_for_them() {
+    for threads in 1..=4 {
+        let outcome = unless_it_hangs(move || {
+            let pool = shared_pool(threads);
+            assert_eq!(nested(&pool, threads - 1).unwrap(), threads - 1);
+            let error = nested(&pool, threads).unwrap_err();
+            assert!(error.is_deadlock(), "{error}");
+            assert!(error.to_string().contains("use another pool"), "{error}");
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::Deadlock);
+            // Nobody waits any more.
+            assert_eq!(nested(&pool, threads - 1).unwrap(), threads - 1);
+            assert_eq!(pool.stats().refused_total, 1);
+        });
+        outcome.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn jobs_that_all_begin_to_wait_at_once_do_not_wait_for_ever() {
+    let outcome = unless_it_hangs(|| {
+        let pool = shared_pool(3);
+        for _ in 0..50 {
+            let callers: Vec<_> = (0..8)
+                .map(|_| {
+                    let pool = Arc::clone(&pool);
+                    sched::spawn(move || nested(&pool, 1))
+                })
+                .collect();
+            for caller in callers {
+                match caller.join().unwrap() {
+                    Ok(depth) => assert_eq!(depth, 1),
+                    Err(error) => assert!(error.is_deadlock(), "{error}"),
+                }
+            }
+        }
+        until(|| pool.stats().idle == pool.stats().threads);
+        let stats = pool.stats();
+        assert_eq!((stats.queued, stats.lost), (0, 0), "{stats:?}");
+    });
+    outcome.unwrap().unwrap();
+}
+
+#[test]
+fn a_thread_that_is_one_too_many_stays_while_the_others_wait() {
+    let outcome = unless_it_hangs(|| {
+        let (pool, gate, waits) = (shared_pool(1), Gate::default(), Gate::default());
+        // A lost thread, and the one in its place, whose job waits for a third.
+        let (own, job) = (Arc::clone(&pool), gate.clone());
+        let leaver = sched::spawn(move || own.run(move || job.pass()));
+        until(|| pool.stats().threads == 1 && pool.stats().idle == 0);
+        cancel(leaver);
+        let (own, begun) = (Arc::clone(&pool), waits.clone());
+        let caller = sched::spawn(move || {
+            let inner = Arc::clone(&own);
+            own.run(move || {
+                begun.pass();
+                nested(&inner, 0)
+            })
+        });
+        until(|| pool.stats().threads == 2 && pool.stats().idle == 0);
+        waits.open();
+        until(|| pool.stats().queued == 1);
+        gate.open();
+        assert_eq!(caller.join().unwrap().unwrap().unwrap(), 0);
+    });
+    outcome.unwrap().unwrap();
+}

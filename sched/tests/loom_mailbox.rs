@@ -19,6 +19,7 @@ mod letterbox;
 
 use bell::Bell;
 use letterbox::Letterbox;
+use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
@@ -57,7 +58,7 @@ impl Shard {
 
     /// As `Mailbox::send`.
     fn send(&self, letter: u32) -> Result<(), u32> {
-        self.letters.push(letter)?;
+        self.letters.push(letter, |letters| letters.dedup())?;
         if self.bell.ring() {
             *self.edge.lock().unwrap() = true;
             self.heard.notify_one();
@@ -147,5 +148,27 @@ fn a_letter_is_either_returned_or_fetched_when_the_box_closes() {
         let sent = sender.join().unwrap();
         assert!(fetched.iter().copied().eq((1..).take(sent)), "{fetched:?} of {sent}");
         assert!(shard.letters.close().is_empty());
+    });
+}
+
+#[test]
+fn a_letter_that_is_thinned_out_was_said_by_an_earlier_one_that_arrives() {
+    loom::model(|| {
+        let shard = Arc::new(Shard::new());
+        let said = Arc::new(AtomicU32::new(0));
+        let sender = thread::spawn({
+            let (shard, said) = (Arc::clone(&shard), Arc::clone(&said));
+            move || {
+                for number in 1..=2 {
+                    said.store(number, Ordering::Relaxed);
+                    shard.send(7).unwrap();
+                }
+            }
+        });
+        // What came before the last of them is seen behind one that arrives.
+        while said.load(Ordering::Relaxed) < 2 {
+            assert!(shard.receive(1).iter().all(|letter| *letter == 7));
+        }
+        sender.join().unwrap();
     });
 }

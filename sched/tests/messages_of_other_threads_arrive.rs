@@ -159,3 +159,55 @@ fn unparks_of_many_threads_reach_the_fiber_they_name() {
     })
     .unwrap();
 }
+
+/// What the shard reads when a thread has done that while a fiber kept the shard's own.
+fn read_after(flood: impl FnOnce(sched::Handle, sched::Fiber) + Send + 'static) -> u64 {
+    sched::run(|| {
+        let unparked = sched::spawn(sched::park);
+        sched::yield_now();
+        let (shard, fiber) = (sched::Handle::current(), unparked.fiber());
+        let before = sched::stats().messages;
+        // Without a fiber's wait.
+        thread::spawn(move || flood(shard, fiber)).join().expect("it works");
+        while !unparked.is_finished() {
+            sched::yield_now();
+        }
+        sched::stats().messages - before
+    })
+    .expect("it works")
+}
+
+#[test]
+fn wake_ups_of_a_shard_that_is_kept_do_not_pile_up() {
+    let read = read_after(|_, fiber| (0..300_000).for_each(|_| fiber.unpark()));
+    assert!((1..5_000).contains(&read), "{read}");
+}
+
+#[test]
+fn questions_that_nobody_waits_for_any_more_do_not_pile_up() {
+    let read = read_after(|shard, fiber| {
+        for _ in 0..20_000 {
+            assert!(shard.inspect(0, Duration::ZERO).is_err());
+        }
+        fiber.unpark();
+    });
+    assert!((1..5_000).contains(&read), "{read}");
+}
+
+#[test]
+fn what_is_sent_between_wake_ups_arrives_all_of_it_and_in_order() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let sent = Arc::clone(&order);
+    let read = read_after(move |shard, fiber| {
+        for number in 0..100_000 {
+            fiber.unpark();
+            if number % 100 == 0 {
+                let order = Arc::clone(&sent);
+                shard.spawn(move || order.lock().unwrap().push(number)).unwrap();
+            }
+        }
+    });
+    assert!(read < 10_000, "{read}");
+    let order = order.lock().unwrap();
+    assert!(order.iter().copied().eq((0..100_000).step_by(100)), "{order:?}");
+}

@@ -1,10 +1,13 @@
 //! In a simulation an offloaded job takes virtual time, and is bounded as it is in earnest.
 
+mod common;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use common::unless_it_hangs;
 use straightline_sched::sim::{self, Sim};
 use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
 
@@ -76,5 +79,25 @@ fn a_pool_runs_as_many_at_once_as_it_has_threads() {
         assert_eq!(served.filter(|served| *served).count(), 5);
         let stats = pool.stats();
         assert_eq!((stats.threads, stats.lost, stats.refused_total), (0, 0, 1));
+    });
+}
+
+#[test]
+fn a_job_that_offloads_in_turn_does_not_stop_the_simulation() {
+    unless_it_hangs(|| {
+        with_cost(|| {
+            let config = OffloadConfig { threads_max: 1, ..OffloadConfig::default() };
+            let pool = Arc::new(OffloadPool::new(config));
+            let inner = Arc::clone(&pool);
+            let job = move || inner.run(|| sched::offload(|| 5)).unwrap().unwrap();
+            assert_eq!(pool.run(job).unwrap(), 5);
+            assert_eq!(sim::elapsed().as_secs(), COST.as_secs());
+            let inner = Arc::clone(&pool);
+            let closed = pool.run(move || {
+                inner.close();
+                inner.run(|| ()).unwrap_err().is_closed()
+            });
+            assert!(closed.unwrap());
+        });
     });
 }

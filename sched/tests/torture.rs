@@ -5,6 +5,8 @@
 //! things take, so the same seed is a similar run and not the same one.
 
 mod common;
+#[path = "torture/left_behind.rs"]
+mod left_behind;
 
 use std::cell::{Cell, RefCell};
 use std::env;
@@ -137,6 +139,7 @@ fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
         // Woken by the clock, or by whoever has done something.
         sched::yield_now();
     }
+    assert!(left_behind::fork(), "a child's job");
     stop.store(true, Ordering::Relaxed);
     // Without a fiber's wait: the thread only sends.
     sender.join().expect("it does not panic");
@@ -221,6 +224,7 @@ fn act(world: &Shared, depth: u32) {
         3 => (0..world.below(300)).for_each(|_| sched::checkpoint()),
         4 => locals(world),
         5 => sched::wake_later(),
+        6 if world.below(4) == 0 => left_behind::act(world.below(u64::MAX)),
         6 => start(world),
         7 => cancel_one(world),
         8 => join_one(world, some_time),

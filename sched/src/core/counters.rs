@@ -104,6 +104,8 @@ counters! {
     /// Places where a fiber waited inside of a closure that ties state to its thread, as far as
     /// [`Config::tripwire`](crate::Config) looked.
     thread_bound_waits,
+    /// Panics of destructors and wakers that nobody was there to get; the panic hook told of each.
+    panics_contained,
     /// Gauge: stacks in use. This one and the three after it are as of the last question on the
     /// shard itself, or of its last quiet moment.
     stacks_now,

@@ -4,6 +4,8 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::contain::{contain, discard};
+use super::elsewhere;
 use super::inspect::{FiberInfo, FiberState, Label};
 use super::local;
 use super::remains;
@@ -25,6 +27,26 @@ impl Shard {
         }
     }
 
+    /// The shard itself has panicked: most likely it cannot wait for events any more. To unwind, a
+    /// fiber needs none. So each is cancelled and runs while any can, and who waits for what they
+    /// hold hears of it. The others are left as they are when the shard is dropped.
+    pub(super) fn end_broken(&self) {
+        contain(|| {
+            let give_up_at = self.begin_end();
+            let run = || {
+                while !self.ready.borrow().is_empty() && self.clock() < give_up_at {
+                    self.run_ready();
+                    self.tick.set(self.clock());
+                    self.ring_alarms();
+                }
+            };
+            run();
+            if self.fibers.borrow().is_empty() && self.drop_values() {
+                run();
+            }
+        });
+    }
+
     /// Cancels every fiber; returns when those that are left then are to be given up.
     pub(crate) fn begin_end(&self) -> Tick {
         self.ending.set(true);
@@ -33,7 +55,9 @@ impl Shard {
         }
         // What never began is dropped on a fiber, where its destructors may do what they like.
         for sent in self.deferred.take() {
-            if self.spawn_sent(sent).is_ok() {
+            if self.reserve_stack().is_err() {
+                discard(sent);
+            } else if self.spawn_sent(sent).is_ok() {
                 self.run_ready();
             }
         }
@@ -129,9 +153,13 @@ impl Shard {
 }
 
 impl Drop for Shard {
-    /// Only if the shard itself panicked are there fibers left. Their frames may borrow from each
-    /// other, so they are not unwound in whatever order, but left as they are.
+    /// Only if the shard itself panicked is there anything left. The fibers' frames may borrow from
+    /// each other, so they are not unwound in whatever order, but left as they are; who waits for
+    /// their ends hears of it. What was sent is dropped, and nothing can be sent any more.
     fn drop(&mut self) {
+        elsewhere::leave(self);
+        self.mailbox.close();
+        self.deferred.take().into_iter().for_each(discard);
         let left = mem::take(&mut *self.fibers.borrow_mut());
         for (_, fiber) in left {
             let _entered = (!local::is_on_a_shard()).then(|| local::enter(self));
@@ -140,6 +168,9 @@ impl Drop for Shard {
                 Ok(mut body) => self.forget_body(mem::replace(&mut *body, Body::OVER)),
                 Err(_) => self.has_remains.set(true),
             }
+            fiber.given_up.set(true);
+            fiber.over.set(true);
+            fiber.rare().into_iter().for_each(|rare| self.finish_rare(rare));
             mem::forget(fiber);
         }
         if self.has_remains.get() {

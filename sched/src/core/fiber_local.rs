@@ -10,6 +10,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
+use super::contain::discard;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::{FiberCell, Inherit, Local, Locals};
@@ -213,7 +214,7 @@ impl FiberCell {
             }
             for local in locals.into_iter().rev() {
                 // One destructor's panic is not the others'.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
+                discard(local);
             }
         }
         // With the fiber's record they would be dropped on whatever stack that is.

@@ -8,15 +8,22 @@ use std::rc::Rc;
 
 use parking_lot::Mutex;
 
+use super::contain::discard;
+use super::elsewhere;
 use super::local;
-use super::park::Fiber;
+use super::mailbox::Message;
+use super::park::{Fiber, Unwinding};
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Birth, Family, FiberCell, FiberKey, Tick, Wait};
+use crate::fiber::{Birth, EndWatcher, Family, FiberCell, FiberKey, Tick, Wait};
 
 /// The right to wait for a fiber and to take what it returned.
 ///
 /// Dropping the handle detaches the fiber: it goes on, and its result is lost.
+///
+/// A handle stays on its thread. In a [simulation](crate::sim), whose shards share one, another
+/// shard can come by it: it works there too, and what it asks for is done at the next turn of the
+/// fiber's own shard. When that shard has ended, the fiber has.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -36,6 +43,8 @@ use crate::fiber::{Birth, Family, FiberCell, FiberKey, Tick, Wait};
 pub struct JoinHandle<T> {
     packet: Rc<Packet<T>>,
     fiber: Rc<FiberCell>,
+    /// The fiber's.
+    shard_id: u64,
 }
 
 /// Where a fiber leaves its result: a value, or what it unwound with.
@@ -84,8 +93,8 @@ enum Kind {
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(packet: Rc<Packet<T>>, fiber: Rc<FiberCell>) -> Self {
-        Self { packet, fiber }
+    pub(super) fn new(shard: &Shard, packet: Rc<Packet<T>>, fiber: Rc<FiberCell>) -> Self {
+        Self { packet, fiber, shard_id: shard.id }
     }
 
     /// The handle of a fiber that was cancelled before there was one.
@@ -93,7 +102,8 @@ impl<T> JoinHandle<T> {
         let birth = Birth { spawned_at, spawned_in: Tick::NEVER };
         let fiber = FiberCell::new(FiberKey::default(), birth, Tick::NEVER);
         fiber.over.set(true);
-        Self::new(Rc::new(Packet::new(None)), Rc::new(fiber))
+        let packet = Rc::new(Packet::new(None));
+        Self { packet, fiber: Rc::new(fiber), shard_id: u64::MAX }
     }
 
     /// Waits for the fiber to end and returns what it returned.
@@ -140,29 +150,32 @@ impl<T> JoinHandle<T> {
                     None => Err(JoinError { kind: Kind::Cancelled }),
                 };
             }
-            let waited = local::with(|shard| {
-                let joiner = shard.current();
-                if let Some(text) = shard.endless_join(&joiner, self.fiber.key) {
-                    panic!("{text}");
-                }
-                self.fiber.joiner.set(Some(joiner));
-                shard.park(Wait::End(self.fiber.key))
-            });
-            if waited.is_err() {
+            if local::with(|shard| self.wait(shard)).is_err() {
                 return Err(JoinError { kind: Kind::Unwinding });
             }
         }
     }
 
+    /// Until the fiber is over, or the calling one is woken for another reason.
+    fn wait(&self, shard: &Shard) -> Result<(), Unwinding> {
+        if shard.id != self.shard_id {
+            self.watch_end();
+            return shard.park(Wait::Call(&"JoinHandle::join"));
+        }
+        let joiner = shard.current();
+        if let Some(text) = shard.endless_join(&joiner, self.fiber.key) {
+            panic!("{text}");
+        }
+        self.fiber.joiner.set(Some(joiner));
+        shard.park(Wait::End(self.fiber.key))
+    }
+
     /// A handle to the fiber itself, for waking it.
     ///
     /// Not a yield point.
-    ///
-    /// # Panics
-    ///
-    /// On another thread than the fiber's, where a `JoinHandle` cannot be anyway.
     pub fn fiber(&self) -> Fiber {
-        local::with(|shard| shard.handle_to(&self.fiber))
+        let (shard_id, key) = (self.shard_id, self.fiber.key);
+        Fiber { shard_id, key, mailbox: elsewhere::mailbox(shard_id) }
     }
 
     /// Whether the fiber has ended, so that [`join`](Self::join) would not wait. Not a yield point.
@@ -173,19 +186,34 @@ impl<T> JoinHandle<T> {
     /// Has the calling fiber woken at the end; returns false if that has come.
     pub(crate) fn watch_end(&self) -> bool {
         if !self.is_finished() {
-            let watchers = &self.fiber.rare_mut().watchers;
+            let (me, watchers) = (self.watcher(), &self.fiber.rare_mut().watchers);
             let mut list = watchers.take();
-            list.push(local::with(Shard::current));
+            // One that has unwound out of a wait for another shard's fiber still stands there.
+            if !list.contains(&me) {
+                list.push(me);
+            }
             watchers.set(list);
         }
         !self.is_finished()
     }
 
+    /// The calling fiber.
+    fn watcher(&self) -> EndWatcher {
+        local::with(|shard| {
+            let me = shard.current();
+            if shard.id == self.shard_id {
+                EndWatcher::Here(me)
+            } else {
+                EndWatcher::Elsewhere(shard.id, me.key)
+            }
+        })
+    }
+
     /// Takes back a [`watch_end`](Self::watch_end) that returned true.
     pub(crate) fn unwatch_end(&self) {
-        let watchers = &self.fiber.rare_mut().watchers;
-        let (mut list, me) = (watchers.take(), local::with(Shard::current));
-        list.retain(|watcher| !Rc::ptr_eq(watcher, &me));
+        let (me, watchers) = (self.watcher(), &self.fiber.rare_mut().watchers);
+        let mut list = watchers.take();
+        list.retain(|watcher| *watcher != me);
         watchers.set(list);
     }
 
@@ -209,7 +237,8 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn cancel(&self) {
         if !self.is_finished() {
-            local::with(|shard| shard.cancel(&self.fiber));
+            let message = || Message::Cancel(self.fiber.key);
+            elsewhere::at(self.shard_id, |shard| shard.cancel(&self.fiber), message);
         }
     }
 }
@@ -237,16 +266,26 @@ impl<T> Packet<T> {
 
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
-        let (Some(family), Some(Err(payload))) = (&self.family, self.take()) else {
-            return;
+        let Some(Err(payload)) = self.take() else { return };
+        let Some(family) = self.family.as_ref().filter(|family| !family.ended.get()) else {
+            return discard(payload);
         };
-        if unwind::reason(&*payload).is_none() {
-            let first = family.panic.take().unwrap_or(payload);
-            family.panic.set(Some(first));
-            // The scope may wait for its other fibers already, and is to cancel them.
-            if !family.children.borrow().is_empty() {
-                local::try_with(|shard| shard.wake(Rc::clone(&family.parent)));
+        if unwind::reason(&*payload).is_some() {
+            return; // a cancel is no panic
+        }
+        let first = match family.panic.take() {
+            None => payload,
+            Some(first) => {
+                discard(payload);
+                first
             }
+        };
+        family.panic.set(Some(first));
+        // The scope may wait for its other fibers already, and is to cancel them.
+        if !family.children.borrow().is_empty() {
+            let parent = &family.parent;
+            let message = || Message::Wake(parent.key);
+            elsewhere::at(family.shard_id, |shard| shard.wake(Rc::clone(parent)), message);
         }
     }
 }

@@ -13,7 +13,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::deadline::{DeadlineExceeded, renew, settle};
+use super::elsewhere;
 use super::local;
+use super::mailbox::Message;
+use super::shard::Shard;
 use crate::fiber::{FiberKey, Term, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
@@ -79,14 +82,14 @@ impl Lease {
         duration: Duration,
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
-        let (fiber, frame, until) = local::with(|shard| {
+        let (fiber, frame, until, shard_id) = local::with(|shard| {
             let until = shard.tick.get().saturating_add(duration);
-            (shard.current(), shard.next_frame(), until)
+            (shard.current(), shard.next_frame(), until, shard.id)
         });
         let term = self.free_term();
         term.until.set(until);
         term.frame.set(frame);
-        term.holder.set(fiber.key);
+        term.holder.set((shard_id, fiber.key));
         let outer = fiber.term.replace(Some(Rc::clone(&term)));
         let raises = fiber.term_raises.get();
         if !is_over(outer.as_ref()) {
@@ -106,13 +109,10 @@ impl Lease {
     }
 
     /// Ends the lease: what runs under it unwinds at its next yield point, and at once if it waits.
-    /// For another fiber of the shard, that has found out that the work is in vain.
+    /// For another fiber of the shard, that has found out that the work is in vain; in a
+    /// [simulation](crate::sim) it may be one of another shard.
     ///
     /// Not a yield point.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
     ///
     /// ```
     /// use straightline_sched::{self as sched, DeadlineExceeded, Lease};
@@ -127,15 +127,11 @@ impl Lease {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn end(&self) {
-        local::with(|shard| {
-            self.for_each_term(|term| {
-                term.until.set(Tick::from_nanos(0));
-                let holder = shard.fibers.borrow().get(term.holder.get()).cloned();
-                if let Some(holder) = holder {
-                    holder.renew_end();
-                    shard.wake(holder);
-                }
-            });
+        self.for_each_term(|term| {
+            term.until.set(Tick::from_nanos(0));
+            let (shard_id, holder) = term.holder.get();
+            let message = || Message::LookAtEnd(holder);
+            elsewhere::at(shard_id, |shard| shard.look_at_end(holder), message);
         });
     }
 
@@ -162,7 +158,7 @@ impl Lease {
 
     /// One for a hold that begins.
     fn free_term(&self) -> Rc<Term> {
-        if self.term.holder.get() == FiberKey::default() {
+        if self.term.holder.get().1 == FiberKey::default() {
             return Rc::clone(&self.term);
         }
         let term = Rc::new(Term::new());
@@ -172,7 +168,7 @@ impl Lease {
 
     /// The hold of that term is over.
     fn let_go(&self, term: &Rc<Term>) {
-        term.holder.set(FiberKey::default());
+        term.holder.set((0, FiberKey::default()));
         if !Rc::ptr_eq(term, &self.term) {
             self.term.further.borrow_mut().retain(|further| !Rc::ptr_eq(further, term));
         }
@@ -193,5 +189,16 @@ fn is_over(outer: Option<&Rc<Term>>) -> bool {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    /// Has a fiber find out that what it runs under has ended.
+    pub(super) fn look_at_end(&self, holder: FiberKey) {
+        let holder = self.fibers.borrow().get(holder).cloned();
+        if let Some(holder) = holder {
+            holder.renew_end();
+            self.wake(holder);
+        }
     }
 }

@@ -2,18 +2,28 @@
 //!
 //! This is the only door into a shard from outside its thread. A message is put into the letterbox
 //! and the driver's waker rung; the shard empties the box once a turn.
+//!
+//! **Bounds.** A shard whose fiber keeps the thread reads nothing, and may be sent to all the same.
+//! Fibers have a limit of their own. Of everything else one message of a kind and for a fiber is
+//! as good as two, and a question whose asker is gone needs no answer: as the box grows, those are
+//! taken out again. So it never has many more messages than there are fibers to wake.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
+use slotmap::Key;
+
+use super::contain::discard;
 use super::counters::{Counters, Stats};
 use super::inspect::FiberInfo;
 use super::letterbox::Letterbox;
 use super::local;
+use super::source_state::SourceKey;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
 use crate::watch::Pulse;
@@ -68,10 +78,23 @@ pub(crate) enum Message {
     Spawn(Sent),
     Unpark(FiberKey),
     Wake(FiberKey),
-    /// List the fibers, with so many backtraces.
-    Inspect(usize, mpsc::Sender<Vec<FiberInfo>>),
+    /// Of another shard of the simulation: cancel that fiber.
+    Cancel(FiberKey),
+    /// Of another shard of the simulation: the lease of that fiber has ended.
+    LookAtEnd(FiberKey),
+    /// Of another shard of the simulation: that source was dropped.
+    Forget(SourceKey),
+    Inspect(Question),
     /// Do what is to be done now and then.
     Housekeep,
+}
+
+/// Which fibers there are, with so many backtraces.
+pub(crate) struct Question {
+    backtraces_max: usize,
+    answer: mpsc::Sender<Vec<FiberInfo>>,
+    /// Gone when the asker waits no more.
+    asker: Weak<()>,
 }
 
 /// A fiber that another thread wants to be run.
@@ -188,8 +211,10 @@ impl Handle {
             return Ok(fibers);
         }
         let (sender, answer) = mpsc::channel();
+        let asker = Arc::new(());
+        let question = Question { backtraces_max, answer: sender, asker: Arc::downgrade(&asker) };
         let closed = |_| io::Error::new(io::ErrorKind::NotConnected, SpawnError::Closed);
-        self.mailbox.send(Message::Inspect(backtraces_max, sender)).map_err(closed)?;
+        self.mailbox.send(Message::Inspect(question)).map_err(closed)?;
         answer.recv_timeout(timeout).map_err(|error| match error {
             mpsc::RecvTimeoutError::Disconnected => closed(Closed),
             mpsc::RecvTimeoutError::Timeout => io::Error::new(
@@ -223,8 +248,16 @@ impl Mailbox {
         Self { letters: Letterbox::new(), sent, sent_max, ending, waker }
     }
 
+    /// The mailbox of a shard that has ended.
+    pub(super) fn closed() -> Arc<Self> {
+        let mailbox = Self::new(Waker::of_nobody(), 0);
+        mailbox.ending.store(true, Ordering::Relaxed);
+        mailbox.close();
+        Arc::new(mailbox)
+    }
+
     pub(crate) fn send(&self, message: Message) -> Result<(), Closed> {
-        self.letters.push(message).map_err(|_| Closed)?;
+        self.letters.push(message, thin_out).map_err(|_| Closed)?;
         self.waker.wake();
         Ok(())
     }
@@ -255,6 +288,43 @@ impl Mailbox {
     /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over,
     /// and whatever was being sent while the shard ended.
     pub(crate) fn close(&self) {
-        drop(self.letters.close());
+        self.letters.close().into_iter().for_each(discard);
     }
+}
+
+impl Question {
+    /// Not if the asker is gone by now.
+    pub(super) fn answer(self, inspect: impl FnOnce(usize) -> Vec<FiberInfo>) {
+        if self.is_wanted() {
+            let _ = self.answer.send(inspect(self.backtraces_max));
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.asker.strong_count() > 0
+    }
+}
+
+impl Message {
+    /// Whether it says nothing that one of those in `said` does not.
+    fn is_needed(&self, said: &mut HashSet<(u8, u64)>) -> bool {
+        let (what, whom) = match self {
+            Self::Spawn(_) => return true,
+            Self::Inspect(question) => return question.is_wanted(),
+            Self::Unpark(fiber) => (0, fiber.data().as_ffi()),
+            Self::Wake(fiber) => (1, fiber.data().as_ffi()),
+            Self::Cancel(fiber) => (2, fiber.data().as_ffi()),
+            Self::LookAtEnd(fiber) => (3, fiber.data().as_ffi()),
+            Self::Forget(source) => (4, source.data().as_ffi()),
+            Self::Housekeep => (5, 0),
+        };
+        said.insert((what, whom))
+    }
+}
+
+/// Takes out what an earlier one of them says already; they will all be read together.
+#[cold]
+fn thin_out(messages: &mut Vec<Message>) {
+    let mut said = HashSet::new();
+    messages.retain(|message| message.is_needed(&mut said));
 }

@@ -5,9 +5,11 @@
 //!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
 //! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end` with
 //!   `remains`; `shard_local` is what they share;
-//! - other threads: `mailbox` (what they may ask for) and its `letterbox`;
+//! - other threads: `mailbox` (what they may ask for) and its `letterbox`; other shards of the same
+//!   thread: `elsewhere`;
 //! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
-//! - `local`: the shard of the running thread.
+//! - `local`: the shard of the running thread; `contain`: code of the user's on the shard's own
+//!   stack.
 //!
 //! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
 //! pulse, which others only read. So there is no lock and no locked instruction on the way of a
@@ -15,9 +17,11 @@
 
 mod before_park;
 mod checkpoint;
+mod contain;
 mod counters;
 mod deadline;
 mod deadlock;
+mod elsewhere;
 mod end;
 mod fiber_local;
 mod inspect;
@@ -42,6 +46,7 @@ mod tripwire;
 pub use before_park::{BeforePark, before_park};
 pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
+pub(crate) use contain::discard;
 pub use counters::{Stats, note_unwound_write, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{may_close_circle, note_circle};

@@ -34,9 +34,9 @@ use crate::fiber::{
 /// Like [`std::thread::Thread`], and got in the same way: with [`current`], whose example shows it.
 #[derive(Clone)]
 pub struct Fiber {
-    shard_id: u64,
-    key: FiberKey,
-    mailbox: Arc<Mailbox>,
+    pub(super) shard_id: u64,
+    pub(super) key: FiberKey,
+    pub(super) mailbox: Arc<Mailbox>,
 }
 
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
@@ -364,11 +364,14 @@ impl Shard {
         has_come: impl FnOnce() -> bool,
     ) -> Result<(), Unwinding> {
         self.yield_point(fiber)?;
-        if let Some(hook) = fiber.take_hook() {
-            // The hook may wait for something of its own, and so take the wake-up that this wait
-            // is for: return early, and let the caller look again.
-            hook();
-            return self.yield_point(fiber);
+        if fiber.is_hooked() {
+            if let Some(hook) = fiber.take_hook() {
+                // The hook may wait for something of its own, and so take the wake-up that this
+                // wait is for: return early, and let the caller look again.
+                fiber.call_hook(&*hook);
+                return self.yield_point(fiber);
+            }
+            fiber.end_hooks_pause();
         }
         fiber.wait.set(wait);
         fiber.since.set(self.tick.get());
@@ -387,7 +390,7 @@ impl Shard {
     fn before_wait(&self, fiber: &FiberCell) -> Result<(), Unwinding> {
         self.yield_point(fiber)?;
         while let Some(hook) = fiber.take_hook() {
-            hook();
+            fiber.call_hook(&*hook);
             self.yield_point(fiber)?;
         }
         Ok(())

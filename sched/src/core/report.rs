@@ -1,10 +1,10 @@
 //! What a shard has to say of a fiber that misbehaves, and to whom.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contain::contain;
 use super::inspect::FiberInfo;
 use super::mailbox::Message;
 use super::shard::Shard;
@@ -80,7 +80,7 @@ impl Reporter {
 
     pub(crate) fn report(&self, report: &Report) {
         // Its panic has been printed by the hook, and is no reason not to go on with what is told.
-        let _ = catch_unwind(AssertUnwindSafe(|| (self.report)(report)));
+        contain(|| (self.report)(report));
     }
 }
 

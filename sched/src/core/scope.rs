@@ -29,6 +29,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
+use super::contain::{contain, discard};
 use super::join::JoinHandle;
 use super::local;
 use super::shard::Shard;
@@ -146,8 +147,8 @@ pub fn try_scope<'env, T, E>(
 
 impl<'scope> Scope<'scope, '_> {
     fn new() -> Self {
-        let parent = local::with(Shard::current);
-        Self { family: Rc::new(Family::new(parent)), invariant: PhantomData }
+        let family = local::with(|shard| Family::new(shard.id, shard.current()));
+        Self { family: Rc::new(family), invariant: PhantomData }
     }
 
     /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
@@ -304,12 +305,17 @@ fn run_scope<T>(
         value
     }));
     close(family);
+    family.ended.set(true);
+    let panic = family.panic.take();
     let value = match outcome {
         Ok(value) => value,
-        Err(payload) => resume_unwind(payload),
+        Err(payload) => {
+            panic.into_iter().for_each(discard);
+            resume_unwind(payload)
+        }
     };
-    if let Some(payload) = family.panic.take() {
-        drop(value);
+    if let Some(payload) = panic {
+        discard(value);
         resume_unwind(payload);
     }
     value
@@ -343,7 +349,7 @@ fn close(family: &Family) {
     }
     let bomb = EndsTheProcess;
     // It may call a sink for traces, whose panics are no reason to go on.
-    let _ = catch_unwind(AssertUnwindSafe(|| local::with(|shard| shard.cancel_family(family))));
+    contain(|| local::with(|shard| shard.cancel_family(family)));
     while !family.is_over() {
         if family.is_lost.get() {
             give_up_running(GivenUp::WithChild);

@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,7 @@ use slotmap::SlotMap;
 use super::checkpoint::BUDGET;
 use super::counters::Counters;
 use super::deadlock::Circles;
+use super::elsewhere;
 use super::local;
 use super::mailbox::{Mailbox, Message, Sent};
 use super::remains;
@@ -41,7 +42,9 @@ use crate::driver::{Driver, EVENTS_MAX, Heard, World};
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
-use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, Wait, unwind, while_running};
+use crate::fiber::{
+    Body, EndWatcher, FiberCell, FiberKey, Rare, Resume, Suspend, Tick, Wait, unwind, while_running,
+};
 use crate::watch::{Limits, Pulse};
 
 /// What a shard is made with.
@@ -232,22 +235,28 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
     shard.watch(Limits { stall, busy, stuck });
     let _signals = overflow::watch()?;
     let root = shard.spawn(Builder::new().name("root"), Location::caller(), None, root)?;
-    loop {
-        shard.run_ready();
-        if root.is_finished() {
-            break;
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        loop {
+            shard.run_ready();
+            if root.is_finished() {
+                break;
+            }
+            if !shard.is_busy() {
+                shard.look_outside(None);
+            }
         }
-        if !shard.is_busy() {
-            shard.look_outside(None);
-        }
+        shard.end();
+    }));
+    if let Err(payload) = ran {
+        shard.end_broken();
+        resume_unwind(payload);
     }
-    shard.end();
     let outcome = root.join();
     drop(entered);
     match outcome {
         Ok(value) => Ok(value),
         Err(error) => match error.into_panic() {
-            Ok(payload) => std::panic::resume_unwind(payload),
+            Ok(payload) => resume_unwind(payload),
             Err(error) => Err(io::Error::other(error)),
         },
     }
@@ -338,8 +347,10 @@ impl Shard {
     pub(crate) fn new(config: &Config, driver: Driver) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        elsewhere::enter(id, &driver, &mailbox);
         Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             tick: Cell::new(Tick::from_nanos(driver.elapsed_nanos())),
             driver,
             fibers: RefCell::default(),
@@ -550,9 +561,25 @@ impl Shard {
         if let Some(joiner) = fiber.joiner.take() {
             self.wake(joiner);
         }
-        for watcher in fiber.rare().into_iter().flat_map(|rare| rare.watchers.take()) {
-            self.wake(watcher);
+        if let Some(rare) = fiber.rare() {
+            self.finish_rare(rare);
         }
+    }
+
+    /// Tells those who wait for the end of a fiber among other things, or on another shard.
+    pub(super) fn finish_rare(&self, rare: &Rare) {
+        for watcher in rare.watchers.take() {
+            match watcher {
+                EndWatcher::Here(watcher) => self.wake(watcher),
+                EndWatcher::Elsewhere(shard_id, key) => {
+                    elsewhere::at(shard_id, |_| (), || Message::Wake(key));
+                }
+            }
+        }
+        // A fiber that was given up owns these still: its own code never runs again, and that is
+        // their destructors too.
+        mem::forget(rare.locals.take());
+        mem::forget(rare.before_park.take());
     }
 
     fn read_mail(&self, messages: Vec<Message>) {
@@ -578,16 +605,19 @@ impl Shard {
         match message {
             Message::Unpark(key) => self.unpark_key(key),
             Message::Wake(key) => self.wake_key(key),
+            Message::Cancel(key) => {
+                let fiber = self.fibers.borrow().get(key).cloned();
+                fiber.into_iter().for_each(|fiber| self.cancel(&fiber));
+            }
+            Message::LookAtEnd(key) => self.look_at_end(key),
+            Message::Forget(source) => self.forget_source(source),
             Message::Housekeep => {
                 self.trimming.set(true);
                 self.publish_stacks();
                 self.tell_circles();
                 self.tell_if_stuck();
             }
-            // Who asked may be gone by now.
-            Message::Inspect(backtraces_max, answer) => {
-                let _ = answer.send(self.inspect_with_backtraces(backtraces_max));
-            }
+            Message::Inspect(question) => question.answer(|max| self.inspect_with_backtraces(max)),
             Message::Spawn(sent) => self.deferred.borrow_mut().push_back(sent),
         }
     }

@@ -13,9 +13,10 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::rc::Rc;
 
+use super::contain::discard;
 use super::deadline::uncancellable;
 use super::local;
 use super::park::Unwinding;
@@ -233,7 +234,7 @@ impl Shard {
             uncancellable(|| {
                 for value in values.into_iter().rev() {
                     // One destructor's panic is not the others'.
-                    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+                    discard(value);
                 }
             });
         };

@@ -20,16 +20,20 @@ use std::time::{Duration, Instant};
 
 use slotmap::{Key, SlotMap};
 
+use super::elsewhere;
 use super::local;
+use super::mailbox::Message;
 use super::shard::Shard;
-use super::source_state::{Arming, SourceKey, SourceState};
+use super::source_state::{Arming, SourceKey, SourceState, Task};
 use crate::driver::{Interest, Interests, Watch, Watched};
 use crate::fiber::{FiberCell, Wait};
 
 /// A descriptor whose readiness fibers can wait for.
 ///
 /// The descriptor should be non-blocking: try an operation first, and wait only when it would have
-/// blocked. A source belongs to the thread that first waits on it.
+/// blocked. A source belongs to the shard that first waits on it, and to the thread's next one when
+/// that has ended. In a [simulation](crate::sim), whose shards share a thread, to wait for it on
+/// another shard is an error.
 ///
 /// ```
 /// use std::io::{ErrorKind, Read, Write};
@@ -330,10 +334,10 @@ impl<T: Watch> Source<T> {
     /// ```
     pub fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Cloned before, and what is left of it dropped after the table is borrowed.
-        let mut waker = Some(cx.waker().clone());
+        let mut task = Some(Task::new(cx.waker().clone()));
         let watched = self.inner().watched();
         let armed = local::try_with(|shard| {
-            let arm = |state: &mut SourceState| state.arm_task(interest, &mut waker);
+            let arm = |state: &mut SourceState| state.arm_task(interest, &mut task);
             self.with_state(shard, &watched, interest, arm)
         });
         match armed.unwrap_or_else(|| Err(no_fiber())) {
@@ -418,6 +422,9 @@ impl<T: Watch> Source<T> {
         watched: &Watched<'_>,
         interest: Interest,
     ) -> io::Result<&'t mut SourceState> {
+        if self.registration.get().is_some_and(|known| elsewhere::is_there(known.shard_id)) {
+            return Err(io::Error::other("straightline: the source is another shard's"));
+        }
         let mut registered = Interests::NONE.with(interest);
         if interest == Interest::Write {
             // Who has connected or written will read: that saves the second registration.
@@ -438,18 +445,13 @@ impl<T: Watch> Source<T> {
             return;
         };
         let watched = self.inner().watched();
-        local::try_with(|shard| {
-            if shard.id == shard_id {
-                // Dropped at the end, when the table is not borrowed any more.
-                let mut sources = shard.sources.borrow_mut();
-                let _state = sources.remove(key);
-                shard.counters.sources_now.set(sources.len() as u64);
-                drop(sources);
-                // It fails only if the descriptor was closed behind our back, and then the driver
-                // has forgotten it already.
-                let _ = shard.driver.remove(&watched);
-            }
-        });
+        let forget = |shard: &Shard| {
+            shard.forget_source(key);
+            // It fails only if the descriptor was closed behind our back, and then the driver has
+            // forgotten it already.
+            let _ = shard.driver.remove(&watched);
+        };
+        elsewhere::at(shard_id, forget, || Message::Forget(key));
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use slotmap::{KeyData, new_key_type};
 
+use super::contain::{contain, discard};
 use super::shard::Shard;
 use crate::driver::{Interest, Interests, Readiness};
 use crate::fiber::FiberCell;
@@ -50,7 +51,27 @@ pub(super) struct Side {
 enum Other {
     Fiber(Rc<FiberCell>),
     /// At most one of each side: the last that asked.
-    Task(Waker),
+    Task(Task),
+}
+
+/// A future's task. Its waker is code of the user's: what it raises goes no further.
+pub(super) struct Task(Option<Waker>);
+
+impl Task {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self(Some(waker))
+    }
+
+    /// By reference: were the call to consume the waker, a drop that panics as well would abort.
+    fn wake(self) {
+        contain(|| self.0.iter().for_each(Waker::wake_by_ref));
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(discard);
+    }
 }
 
 impl SourceState {
@@ -79,11 +100,11 @@ impl SourceState {
         arming
     }
 
-    /// As [`arm`](Self::arm), for a task; afterwards `waker` is what need not be kept.
-    pub(super) fn arm_task(&mut self, interest: Interest, waker: &mut Option<Waker>) -> Arming {
+    /// As [`arm`](Self::arm), for a task; afterwards `task` is what need not be kept.
+    pub(super) fn arm_task(&mut self, interest: Interest, task: &mut Option<Task>) -> Arming {
         let arming = self.look(interest);
         if arming != Arming::Changed {
-            self.side(interest).add_task(waker);
+            self.side(interest).add_task(task);
         }
         arming
     }
@@ -111,17 +132,23 @@ impl Side {
             None => self.waiter = Some(fiber),
             Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
             Some(_) if self.more.iter().any(|other| other.is(&fiber)) => {}
-            Some(_) => self.more.push(Other::Fiber(fiber)),
+            Some(_) => {
+                if self.more.len() == self.more.capacity() {
+                    // Those that were armed, and have ended without an edge.
+                    self.more.retain(|other| !other.is_over());
+                }
+                self.more.push(Other::Fiber(fiber));
+            }
         }
     }
 
-    fn add_task(&mut self, waker: &mut Option<Waker>) {
+    fn add_task(&mut self, task: &mut Option<Task>) {
         let known = self.more.iter_mut().find_map(|other| match other {
             Other::Task(known) => Some(known),
             Other::Fiber(_) => None,
         });
-        match (known, waker.take()) {
-            (Some(known), Some(new)) => *waker = Some(std::mem::replace(known, new)),
+        match (known, task.take()) {
+            (Some(known), Some(new)) => *task = Some(std::mem::replace(known, new)),
             (None, Some(new)) => self.more.push(Other::Task(new)),
             (_, None) => {}
         }
@@ -136,7 +163,7 @@ impl Side {
     }
 
     /// Wakes the fibers that wait; the task is for the caller to wake.
-    fn edge(&mut self, shard: &Shard) -> Option<Waker> {
+    fn edge(&mut self, shard: &Shard) -> Option<Task> {
         self.ready = true;
         if let Some(waiter) = self.waiter.take() {
             shard.wake(waiter);
@@ -145,7 +172,7 @@ impl Side {
         while let Some(other) = self.more.pop() {
             match other {
                 Other::Fiber(fiber) => shard.wake(fiber),
-                Other::Task(waker) => task = Some(waker),
+                Other::Task(other) => task = Some(other),
             }
         }
         task
@@ -155,6 +182,10 @@ impl Side {
 impl Other {
     fn is(&self, fiber: &Rc<FiberCell>) -> bool {
         matches!(self, Self::Fiber(waiter) if Rc::ptr_eq(waiter, fiber))
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Fiber(waiter) if waiter.over.get())
     }
 }
 
@@ -173,7 +204,15 @@ impl Shard {
         let reader = if readiness.readable { source.read.edge(self) } else { None };
         let writer = if readiness.writable { source.write.edge(self) } else { None };
         drop(sources);
-        reader.into_iter().chain(writer).for_each(Waker::wake);
+        reader.into_iter().chain(writer).for_each(Task::wake);
+    }
+
+    /// The source was dropped. Its state is dropped when the table is not borrowed any more.
+    pub(super) fn forget_source(&self, key: SourceKey) {
+        let mut sources = self.sources.borrow_mut();
+        let _state = sources.remove(key);
+        self.counters.sources_now.set(sources.len() as u64);
+        drop(sources);
     }
 }
 

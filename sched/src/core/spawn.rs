@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
+use super::contain::{contain, discard};
 use super::join::{JoinHandle, Packet};
 use super::local;
 use super::mailbox::Sent;
@@ -173,7 +174,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
         let body = Body::Idle(Some(Box::new(episodes)));
         let fiber = shard.enroll(birth, Some(&parent), None, locals, body);
         shard.note_spawn(&fiber);
-        JoinHandle::new(packet, fiber)
+        JoinHandle::new(shard, packet, fiber)
     })
 }
 
@@ -188,7 +189,7 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
     let parent = local::with(Shard::current);
     if parent.unwinds() || family.cancelled.get() {
         // Dropped here: who unwinds should not wait for a fiber to do it.
-        drop(body);
+        discard(body);
         return Ok(JoinHandle::never_begun(spawned_at));
     }
     let ready = local::with(|shard| shard.ready(builder.stack_bytes, Some(&parent)))?;
@@ -200,7 +201,8 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
     }))
 }
 
-/// What a new fiber needs, and may be refused.
+/// What a new fiber needs, and may be refused. The stack has no owner yet: until the fiber begins,
+/// no code of the user's runs, and nothing panics, by which it would be lost.
 struct Ready {
     locals: Locals,
     stack: FiberStack,
@@ -237,15 +239,21 @@ impl Shard {
     /// # Safety
     ///
     /// What `body` and its result borrow must stay valid until the fiber is over.
-    unsafe fn spawn_unchecked<T>(
+    unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
         &self,
         ready: Ready,
         name: Option<Rc<str>>,
         spawned_at: &'static Location<'static>,
         parent: Option<&FiberCell>,
         family: Option<&Rc<Family>>,
-        body: impl FnOnce() -> T,
+        body: F,
     ) -> JoinHandle<T> {
+        // `main` below is the body and one word.
+        if const { size_of::<(F, usize)>() > CLOSURE_BYTES_MAX } {
+            let body: Box<dyn FnOnce() -> T + '_> = Box::new(body);
+            // SAFETY: as promised by the caller: the box borrows what `body` does.
+            return unsafe { self.spawn_unchecked(ready, name, spawned_at, parent, family, body) };
+        }
         let Ready { locals, stack } = ready;
         let bounds = stack.bounds();
         let packet = Rc::new(Packet::new(family.cloned()));
@@ -268,7 +276,7 @@ impl Shard {
             fiber.set_name(name);
         }
         self.note_spawn(&fiber);
-        JoinHandle::new(packet, fiber)
+        JoinHandle::new(self, packet, fiber)
     }
 
     /// Enters a fiber into the table and the run queue. No code of the user runs in between.
@@ -341,12 +349,18 @@ unsafe fn on_stack(
     let main = move |yielder: &Yielder, _: Resume| {
         let fiber = local::with(Shard::current);
         fiber.switch.enter(yielder);
-        let rest = catch_unwind(AssertUnwindSafe(|| body(&fiber))).unwrap_or(None);
-        if rest.is_none() {
+        let mut rest = None;
+        contain(|| rest = body(&fiber));
+        if rest.is_none() && fiber.rare().is_some() {
             fiber.drop_locals();
+            fiber.drop_hooks();
         }
         rest
     };
     // SAFETY: as promised by the caller.
     unsafe { FiberCoroutine::with_stack_unchecked(stack, main) }
 }
+
+/// The largest closure that corosensei puts onto a stack for its first call. A larger one goes
+/// there in a box; what is smaller costs no allocation.
+const CLOSURE_BYTES_MAX: usize = 1024;

@@ -217,6 +217,11 @@ impl Driver {
 }
 
 impl Waker {
+    /// One that nobody hears.
+    pub(crate) fn of_nobody() -> Self {
+        Self::Simulated(SimulatedWaker::default())
+    }
+
     pub(crate) fn wake(&self) {
         match self {
             Self::System(waker) => waker.wake(),

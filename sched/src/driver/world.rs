@@ -85,7 +85,8 @@ impl World {
 
     /// The world of the simulation that runs on this thread.
     pub(crate) fn current() -> Option<Rc<Self>> {
-        CURRENT.with_borrow(Clone::clone)
+        // The destructor of a thread-local may ask when the thread ends: none is left then.
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 
     /// As [`current`](Self::current).
@@ -163,14 +164,19 @@ impl World {
         }
     }
 
+    /// Drops the values of [`local`](Self::local).
+    pub(crate) fn clear_locals(&self, discard: impl Fn(Rc<dyn Any>)) {
+        self.locals.take().into_iter().for_each(discard);
+    }
+
     /// Forgets what would have happened.
-    pub(crate) fn clear_events(&self) {
+    pub(crate) fn clear_events(&self, discard: impl Fn(Event)) {
         // Dropped without the borrow: what an event holds may schedule another when it is dropped.
         while let Some(event) = {
             let mut events = self.events.borrow_mut();
             events.pop_first()
         } {
-            drop(event);
+            discard(event.1);
         }
     }
 

@@ -160,12 +160,41 @@ pub(crate) struct Rare {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
-    /// What to do before it next waits.
-    pub(crate) before_park: RefCell<Vec<Rc<dyn Fn()>>>,
+    /// What to do before it next waits; the newest last.
+    pub(crate) before_park: RefCell<Vec<Hook>>,
+    /// A hook runs.
+    pub(crate) in_hook: Cell<bool>,
     /// Who waits for the end among other things.
-    pub(crate) watchers: Cell<Vec<Rc<FiberCell>>>,
+    pub(crate) watchers: Cell<Vec<EndWatcher>>,
     /// The payload that was raised last, while it is there; see [`FiberCell::unwinds`].
     pub(crate) raised: RefCell<Weak<()>>,
+}
+
+/// Something to do before a fiber waits.
+pub(crate) struct Hook {
+    pub(crate) call: Rc<dyn Fn()>,
+    /// It was set while another one ran, and its turn comes when the fiber has waited.
+    pub(crate) pauses: bool,
+}
+
+/// A fiber that waits for the end of another one.
+pub(crate) enum EndWatcher {
+    /// Of the same shard.
+    Here(Rc<FiberCell>),
+    /// Of another shard of the simulation.
+    Elsewhere(u64, FiberKey),
+}
+
+impl PartialEq for EndWatcher {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Here(one), Self::Here(other)) => Rc::ptr_eq(one, other),
+            (Self::Elsewhere(shard, key), Self::Elsewhere(other_shard, other_key)) => {
+                (shard, key) == (other_shard, other_key)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What is known of a fiber when it is made.
@@ -177,12 +206,16 @@ pub(crate) struct Birth {
 
 /// The fibers of one scope.
 pub(crate) struct Family {
+    /// Theirs.
+    pub(crate) shard_id: u64,
     /// Whose frame they may borrow from: it does not leave the scope while there are children.
     pub(crate) parent: Rc<FiberCell>,
     /// Those that are not over.
     pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
     /// One of them was given up: what it borrows is borrowed for ever, and the scope never ends.
     pub(crate) is_lost: Cell<bool>,
+    /// The scope has ended, and hears of nothing any more.
+    pub(crate) ended: Cell<bool>,
     /// What one of them panicked with that nobody joins.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Further children never begin.
@@ -190,11 +223,13 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn new(parent: Rc<FiberCell>) -> Self {
+    pub(crate) fn new(shard_id: u64, parent: Rc<FiberCell>) -> Self {
         Self {
+            shard_id,
             parent,
             children: RefCell::default(),
             is_lost: Cell::new(false),
+            ended: Cell::new(false),
             panic: Cell::new(None),
             cancelled: Cell::new(false),
         }
@@ -252,8 +287,8 @@ pub(crate) struct Term {
     pub(crate) until: Cell<Tick>,
     /// Which call catches the unwind.
     pub(crate) frame: Cell<Frame>,
-    /// Whose call that is; none between two calls.
-    pub(crate) holder: Cell<FiberKey>,
+    /// Whose call that is: the number of a shard, and a fiber there; none between two calls.
+    pub(crate) holder: Cell<(u64, FiberKey)>,
     /// What the holder ran under before, and runs under still.
     pub(crate) outer: RefCell<Option<Rc<Term>>>,
     /// The terms of those who hold the same lease while this one, its first, is held.
@@ -331,15 +366,6 @@ impl FiberCell {
     /// What is there already.
     pub(crate) fn rare(&self) -> Option<&Rare> {
         self.rare.get().map(|rare| &**rare)
-    }
-
-    /// One of those things that are to be done before the fiber next waits; the newest comes first.
-    pub(crate) fn take_hook(&self) -> Option<Rc<dyn Fn()>> {
-        self.rare().and_then(|rare| rare.before_park.borrow_mut().pop())
-    }
-
-    pub(crate) fn has_hook(&self) -> bool {
-        self.rare().is_some_and(|rare| !rare.before_park.borrow().is_empty())
     }
 
     pub(crate) fn rare_mut(&self) -> &Rare {

@@ -14,6 +14,9 @@ use std::thread;
 
 use super::FiberCell;
 
+/// What an unwind carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
 /// The payload.
 struct Raised {
     reason: Reason,

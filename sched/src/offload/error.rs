@@ -28,6 +28,7 @@ pub struct OffloadError {
 pub(super) enum Kind {
     QueueFull,
     Closed,
+    Deadlock,
     NoThread(io::Error),
     Unwinding,
 }
@@ -44,6 +45,12 @@ impl OffloadError {
     /// The pool was closed or dropped before the job began.
     pub fn is_closed(&self) -> bool {
         matches!(self.kind, Kind::Closed)
+    }
+
+    /// The caller is a job of the same pool, and would wait for ever: all of the pool's threads are
+    /// busy with jobs that wait for others of the pool, and no more may be started.
+    pub fn is_deadlock(&self) -> bool {
+        matches!(self.kind, Kind::Deadlock)
     }
 
     /// The system starts no more threads, and none of the pool's serves. What it said is the
@@ -75,6 +82,10 @@ impl fmt::Display for OffloadError {
         f.write_str(match &self.kind {
             Kind::QueueFull => "too many jobs wait for a thread",
             Kind::Closed => "the pool of threads is closed",
+            Kind::Deadlock => {
+                "all threads of the pool are busy with jobs that wait for others of the same pool; \
+                 use another pool for those"
+            }
             Kind::NoThread(_) => "no thread could be started for the job",
             Kind::Unwinding => "the fiber is unwinding and may not wait for a job",
         })
@@ -85,7 +96,7 @@ impl std::error::Error for OffloadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             Kind::NoThread(error) => Some(error),
-            Kind::QueueFull | Kind::Closed | Kind::Unwinding => None,
+            Kind::QueueFull | Kind::Closed | Kind::Deadlock | Kind::Unwinding => None,
         }
     }
 }
@@ -96,6 +107,7 @@ impl From<OffloadError> for io::Error {
     fn from(error: OffloadError) -> Self {
         let kind = match &error.kind {
             Kind::QueueFull => ErrorKind::ResourceBusy,
+            Kind::Deadlock => ErrorKind::Deadlock,
             Kind::NoThread(_) => ErrorKind::QuotaExceeded,
             Kind::Closed | Kind::Unwinding => ErrorKind::Other,
         };

@@ -7,6 +7,7 @@ use std::thread;
 use parking_lot::Mutex;
 
 use super::error::{Kind, OffloadError};
+use crate::core::discard;
 use crate::sync::waiter::Waiter;
 
 /// What the pool sees of a job. Every job that was accepted gets exactly one of `deliver` (after
@@ -91,7 +92,20 @@ where
 
     fn refuse(&self, why: Kind) {
         // The closure is dropped when the lock is free: its destructors may do what they like.
-        let _closure = mem::replace(&mut *self.state.lock(), State::Settled(Err(why)));
+        let closure = mem::replace(&mut *self.state.lock(), State::Settled(Err(why)));
         self.caller.wake();
+        discard(closure);
+    }
+}
+
+impl<F, T> Drop for Slot<F, T> {
+    /// A closure or a result that nobody took, wherever the last owner is: a thread of the pool, or
+    /// a caller that unwinds.
+    fn drop(&mut self) {
+        match mem::replace(self.state.get_mut(), State::Away) {
+            State::Waiting(closure) => discard(closure),
+            State::Ran(result) | State::Settled(Ok(result)) => discard(result),
+            State::Away | State::Settled(Err(_)) => {}
+        }
     }
 }

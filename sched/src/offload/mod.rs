@@ -28,7 +28,8 @@ use crate::driver::World;
 /// Runs `job` on a thread of the process's own pool, [`OffloadPool::global`], and returns what it
 /// returned.
 ///
-/// In a [simulation](crate::sim) the job runs after a virtual time, on the simulation's thread.
+/// In a [simulation](crate::sim) the job runs after a virtual time, on the simulation's thread; one
+/// that a job offloads in turn runs at once.
 ///
 /// For what really blocks: files, `getaddrinfo`, computations of more than some 100 µs. Handing a
 /// job over and back costs two switches of threads, several microseconds.
@@ -46,8 +47,9 @@ use crate::driver::World;
 ///
 /// # Errors
 ///
-/// [`OffloadError`] when the queue is full, when no thread can be started, or when the caller is
-/// unwinding and may not wait. The job has not run then and will not.
+/// [`OffloadError`] when the queue is full, when no thread can be started, when the caller is
+/// unwinding and may not wait, and when it is itself a job and so would wait for ever
+/// ([`OffloadError::is_deadlock`]). The job has not run then and will not.
 ///
 /// # Panics
 ///

@@ -8,13 +8,23 @@
 //! **When a job is refused.** When `queue_max` jobs wait that no thread is free for, or could be
 //! started for. A pool with `queue_max` 0 so runs as many jobs as it has threads.
 //!
+//! **Jobs that run jobs.** A job that calls `run` of its own pool keeps its thread while it waits.
+//! The pool knows which threads wait so. The call that would make all of them wait, with none to be
+//! had besides, is refused; and a thread that is one too many stays while the others wait.
+//!
+//! **Forks.** A child process has none of its parent's threads, and perhaps a lock that one of them
+//! held in that moment. So nothing of the parent's pool is touched there: the child has a pool of
+//! its own under the same name, which its first call makes.
+//!
 //! No closure, destructor or waker of anybody else is called under the lock.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -23,7 +33,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::error::{Kind, OffloadError};
 use super::job::{Job, Slot};
-use crate::core::{Unwinding, is_unwinding};
+use crate::core::{Unwinding, discard, is_on_a_shard, is_unwinding};
 use crate::driver::World;
 use crate::sync::waiter::wait;
 
@@ -53,7 +63,16 @@ use crate::sync::waiter::wait;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct OffloadPool {
+    of_process: OfProcess,
+    closed: AtomicBool,
+}
+
+/// The pool as one process has it.
+struct OfProcess {
+    process: u32,
     shared: Arc<Shared>,
+    /// That of a process that was forked from it.
+    child: OnceLock<Box<OfProcess>>,
 }
 
 /// The bounds of an [`OffloadPool`].
@@ -117,9 +136,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// Oldest first: numbers are given in order of arrival.
-    queue: BTreeMap<u64, Arc<dyn Job>>,
-    /// Jobs that a thread is busy with, and whether their caller has left.
-    running: BTreeMap<u64, bool>,
+    queue: BTreeMap<u64, Queued>,
+    /// Jobs that a thread is busy with.
+    running: BTreeMap<u64, Running>,
     jobs: u64,
     threads: usize,
     idle: usize,
@@ -128,6 +147,34 @@ struct State {
     closed: bool,
     refused_total: u64,
     completed_total: u64,
+}
+
+struct Queued {
+    job: Arc<dyn Job>,
+    /// The job of this pool that waits for it with its thread, if one does.
+    asker: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    asker: Option<u64>,
+    /// Its caller has left.
+    lost: bool,
+    /// It waits for another job of the pool.
+    waits: bool,
+}
+
+thread_local! {
+    /// The pool that the thread serves, by the address of its `Shared`, and the job that it runs.
+    static SERVES: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
+}
+
+impl OfProcess {
+    fn new(config: OffloadConfig, closed: bool) -> Self {
+        let state = Mutex::new(State { closed, ..State::default() });
+        let shared = Arc::new(Shared { config, state, work: Condvar::new() });
+        Self { process: process::id(), shared, child: OnceLock::new() }
+    }
 }
 
 impl OffloadPool {
@@ -139,8 +186,20 @@ impl OffloadPool {
     pub fn new(config: OffloadConfig) -> Self {
         assert!(config.threads_max > 0, "a pool of no threads");
         assert!(!config.name.contains('\0'), "a name of threads with a zero byte");
-        let (state, work) = (Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { config, state, work }) }
+        Self { of_process: OfProcess::new(config, false), closed: AtomicBool::new(false) }
+    }
+
+    /// What the calling process has of it.
+    fn shared(&self) -> &Arc<Shared> {
+        let (mut own, process) = (&self.of_process, process::id());
+        while own.process != process {
+            let make = || {
+                let config = self.of_process.shared.config.clone();
+                Box::new(OfProcess::new(config, self.closed.load(Ordering::Relaxed)))
+            };
+            own = own.child.get_or_init(make);
+        }
+        &own.shared
     }
 
     /// The process's own pool, with the default bounds: the one of [`offload`](super::offload).
@@ -161,8 +220,13 @@ impl OffloadPool {
     /// # Blocking
     ///
     /// A yield point: the fiber waits for the job, and other fibers run. On a thread without fibers
-    /// the thread waits. A job that itself calls `run` of the same pool waits with its thread, and
-    /// may so wait for itself: use another pool.
+    /// the thread waits. A job that itself calls `run` of the same pool waits with its thread. If
+    /// all the pool's threads came to wait like that, they would wait for ever; so the last such
+    /// call is an error, see [`OffloadError::is_deadlock`]. Jobs of two pools that call `run` of
+    /// each other's can do the same to both, and nothing notices: let one kind of work wait for the
+    /// other, and not both ways.
+    ///
+    /// In a child of `fork` the pool begins afresh, without the jobs that the parent has.
     ///
     /// # Cancellation
     ///
@@ -190,9 +254,14 @@ impl OffloadPool {
         if is_unwinding() {
             return Err(Unwinding.into());
         }
+        if World::current().is_some() && !is_on_a_shard() && !self.closed.load(Ordering::Relaxed) {
+            // In a job or an event of a simulation, on the one thread that could run the job.
+            return Ok(job());
+        }
+        let shared = self.shared();
         let slot = Arc::new(Slot::new(job));
-        let id = self.shared.submit(Arc::clone(&slot) as Arc<dyn Job>)?;
-        let _leaving = Leaving { shared: &self.shared, id };
+        let id = shared.submit(Arc::clone(&slot) as Arc<dyn Job>)?;
+        let _leaving = Leaving { shared, id };
         loop {
             if let Some(outcome) = slot.take() {
                 return outcome;
@@ -214,17 +283,19 @@ impl OffloadPool {
     /// assert!(pool.run(|| ()).unwrap_err().is_closed());
     /// ```
     pub fn close(&self) {
-        let mut state = self.shared.state.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        let shared = self.shared();
+        let mut state = shared.state.lock();
         state.closed = true;
-        let queue = mem::take(&mut state.queue);
+        let queue = state.take_queue();
         drop(state);
-        self.shared.work.notify_all();
-        queue.into_values().for_each(|job| job.refuse(Kind::Closed));
+        shared.work.notify_all();
+        queue.into_values().for_each(|queued| queued.job.refuse(Kind::Closed));
     }
 
     /// What the pool is doing now. Not a yield point.
     pub fn stats(&self) -> OffloadStats {
-        let state = self.shared.state.lock();
+        let state = self.shared().state.lock();
         OffloadStats {
             threads: state.threads,
             idle: state.idle,
@@ -247,7 +318,7 @@ impl Drop for OffloadPool {
 impl fmt::Debug for OffloadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OffloadPool")
-            .field("config", &self.shared.config)
+            .field("config", &self.of_process.shared.config)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
@@ -278,10 +349,25 @@ impl Drop for Leaving<'_> {
 }
 
 impl Shared {
+    /// The job of this pool that the calling thread runs and would wait with. A fiber waits
+    /// without it, even on a shard that a job has made.
+    fn own_job_here(self: &Arc<Self>) -> Option<u64> {
+        let (shared, job) = SERVES.get()?;
+        (shared == Arc::as_ptr(self).addr() && !is_on_a_shard()).then_some(job)
+    }
+
     fn submit(self: &Arc<Self>, job: Arc<dyn Job>) -> Result<u64, Kind> {
+        let asker = self.own_job_here();
         let mut state = self.state.lock();
         if state.closed {
             return Err(Kind::Closed);
+        }
+        if let Some(asker) = asker {
+            let is_last = state.threads >= self.threads_limit(&state) && state.all_wait_but(asker);
+            if is_last {
+                state.refused_total += 1;
+                return Err(Kind::Deadlock);
+            }
         }
         let free = state.idle + self.threads_limit(&state).saturating_sub(state.threads);
         if state.queue.len() >= self.config.queue_max.saturating_add(free) {
@@ -290,7 +376,8 @@ impl Shared {
         }
         let id = state.jobs;
         state.jobs += 1;
-        state.queue.insert(id, job);
+        state.queue.insert(id, Queued { job, asker });
+        state.set_waits(asker, true);
         let one_more = self.take_place(&mut state);
         drop(state);
         if one_more {
@@ -305,8 +392,8 @@ impl Shared {
         let mut state = self.state.lock();
         let mut one_more = false;
         let unbegun = state.queue.remove(&id);
-        if let Some(lost) = state.running.get_mut(&id) {
-            *lost = true;
+        if let Some(running) = state.running.get_mut(&id) {
+            running.lost = true;
             state.lost += 1;
             state.abandoned_total += 1;
             one_more = self.take_place(&mut state);
@@ -348,11 +435,12 @@ impl Shared {
         state.threads -= 1;
         state.idle -= 1;
         // Threads that serve take the job in their turn. Without any, nobody ever would.
-        let nobody_serves = state.threads <= state.lost;
-        let unserved = if nobody_serves { mem::take(&mut state.queue) } else { BTreeMap::new() };
+        let serves = |running: &Running| !running.lost && !running.waits;
+        let nobody_serves = state.idle == 0 && !state.running.values().any(serves);
+        let unserved = if nobody_serves { state.take_queue() } else { BTreeMap::new() };
         state.refused_total += unserved.len() as u64;
         drop(state);
-        for job in unserved.into_values() {
+        for Queued { job, .. } in unserved.into_values() {
             job.refuse(Kind::NoThread(io::Error::new(error.kind(), error.to_string())));
         }
     }
@@ -398,22 +486,25 @@ impl Shared {
 
     /// Runs a job that was begun; returns whether its thread is still wanted.
     fn work_off(&self, id: u64, job: Arc<dyn Job>) -> bool {
+        let outer = SERVES.replace(Some((std::ptr::from_ref(self).addr(), id)));
         job.run();
+        SERVES.set(outer);
         let goes_on = self.settle(&mut self.state.lock(), id);
         job.deliver();
-        // The last owner drops the result of a caller that has left; should that panic, it is
-        // nobody's trouble, and the books above stay right.
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(job)));
+        // The last owner drops the result of a caller that has left.
+        discard(job);
         goes_on
     }
 
     /// Writes the end of a job into the books; returns whether its thread is still wanted.
     fn settle(&self, state: &mut State, id: u64) -> bool {
-        if state.running.remove(&id) == Some(true) {
-            state.lost -= 1;
+        if let Some(running) = state.running.remove(&id) {
+            state.lost -= usize::from(running.lost);
+            state.set_waits(running.asker, false);
         }
         state.completed_total += 1;
-        let goes_on = !state.closed && state.threads <= self.threads_limit(state);
+        let is_too_many = state.threads > self.threads_limit(state);
+        let goes_on = !state.closed && (!is_too_many || state.all_wait_but(id));
         if goes_on {
             state.idle += 1;
         } else {
@@ -427,9 +518,30 @@ impl Shared {
 impl State {
     /// The oldest job that waits; a thread that was idle is busy with it from now on.
     fn begin(&mut self) -> Option<(u64, Arc<dyn Job>)> {
-        let (id, job) = self.queue.pop_first()?;
+        let (id, Queued { job, asker }) = self.queue.pop_first()?;
         self.idle -= 1;
-        self.running.insert(id, false);
+        self.running.insert(id, Running { asker, lost: false, waits: false });
         Some((id, job))
+    }
+
+    /// Every job that has not begun. Who waits for them is about to be told.
+    fn take_queue(&mut self) -> BTreeMap<u64, Queued> {
+        let queue = mem::take(&mut self.queue);
+        queue.values().for_each(|queued| self.set_waits(queued.asker, false));
+        queue
+    }
+
+    /// A job begins or ends to wait for another one.
+    fn set_waits(&mut self, job: Option<u64>, waits: bool) {
+        if let Some(running) = job.and_then(|job| self.running.get_mut(&job)) {
+            running.waits = waits;
+        }
+    }
+
+    /// Whether each thread, except for one with that job, waits for another job of the pool. There
+    /// are some.
+    fn all_wait_but(&self, job: u64) -> bool {
+        let mut others = self.running.iter().filter(|(other, _)| **other != job);
+        self.idle == 0 && others.all(|(_, running)| running.waits)
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Once;
 use std::thread;
 
 use super::settings::{Failure, Sim};
+use crate::core::discard;
 
 /// Runs `body` in a simulation for each of a hundred seeds; [`Check`] has settings.
 ///
@@ -92,7 +93,7 @@ impl Check {
         let body = Rc::new(body);
         for seed in (0..count).map(|index| first.wrapping_add(index)) {
             if let Err(failure) = self.attempt(seed, BTreeSet::new(), &body) {
-                self.tell(seed, &failure, &body);
+                self.tell(seed, failure, &body);
             }
         }
     }
@@ -114,9 +115,9 @@ impl Check {
     }
 
     #[track_caller]
-    fn tell(&self, seed: u64, failure: &Failure, body: &Rc<impl Fn() + 'static>) -> ! {
+    fn tell(&self, seed: u64, failure: Failure, body: &Rc<impl Fn() + 'static>) -> ! {
         let quiet = Quiet::new();
-        let left_out = self.shrink(seed, failure, body);
+        let left_out = self.shrink(seed, &failure, body);
         let lines = Rc::new(RefCell::new(String::new()));
         let sink = Rc::clone(&lines);
         let again = self
@@ -131,16 +132,19 @@ impl Check {
         drop(quiet);
         let mut text = format!("the simulation failed: {failure}\n");
         match again {
-            Err(again) if again.is_like(failure) => {}
             Err(again) => {
-                let _ =
-                    writeln!(text, "but run again it failed otherwise: {again}\n{UNDETERMINED}");
+                if !again.is_like(&failure) {
+                    let told = format!("but run again it failed otherwise: {again}");
+                    let _ = writeln!(text, "{told}\n{UNDETERMINED}");
+                }
+                discard(again);
             }
             Ok(()) => {
                 let _ = writeln!(text, "but run again it succeeded\n{UNDETERMINED}");
             }
         }
         let planned = failure.planned;
+        discard(failure); // before this unwinds: it may be a payload whose destructor panics
         if planned > 0 {
             let left = planned - left_out.len();
             let _ = writeln!(text, "{left} of the {planned} elements of its plans are needed");
@@ -173,8 +177,11 @@ impl Check {
                     return left_out;
                 }
                 let attempt = self.attempt(seed, fewer.clone(), body);
-                if attempt.is_err_and(|other| other.is_like(failure)) {
-                    left_out = fewer;
+                if let Err(other) = attempt {
+                    if other.is_like(failure) {
+                        left_out = fewer;
+                    }
+                    discard(other);
                 }
             }
             size /= 2;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::plan::Plans;
 use super::settings::{Failure, FailureKind, Sim};
 use crate::core::{
-    Builder, Config, JoinError, JoinHandle, Shard, ThreadBoundWait, enter, is_on_a_shard,
+    Builder, Config, JoinError, JoinHandle, Shard, ThreadBoundWait, discard, enter, is_on_a_shard,
 };
 use crate::driver::{Driver, SimulatedDriver, World};
 use crate::fiber::{FiberCell, Tick, Wait, overflow, unwind};
@@ -123,7 +123,8 @@ pub(super) fn run<T: 'static>(
     }
     runner.shards.list.take();
     let leaks = world.leaks();
-    world.clear_events();
+    world.clear_events(discard);
+    world.clear_locals(discard);
     if !leaks.is_empty() {
         runner.fail(FailureKind::Leak(leaks));
     }
@@ -133,9 +134,15 @@ pub(super) fn run<T: 'static>(
         (Some(Err(error)), failure) => match (root_ended_at, failure) {
             // It was cancelled because of the failure.
             (None, Some(failure)) => failure,
-            (at, _) => (at.unwrap_or_default(), FailureKind::of_root(error)),
+            (at, failure) => {
+                discard(failure);
+                (at.unwrap_or_default(), FailureKind::of_root(error))
+            }
         },
-        (_, failure) => failure.unwrap_or((world.elapsed(), FailureKind::GivenUp)),
+        (value, failure) => {
+            discard(value);
+            failure.unwrap_or((world.elapsed(), FailureKind::GivenUp))
+        }
     };
     Err(Failure { seed, at, kind, planned: plans.count() })
 }
@@ -268,6 +275,8 @@ impl Runner {
         if self.failure.is_none() {
             self.world.note(|| format!("fails: {kind}"));
             self.failure = Some((self.world.elapsed(), kind));
+        } else {
+            discard(kind);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::panic::Location;
+use std::process;
 use std::sync::Weak;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -125,19 +126,28 @@ pub(super) struct Watched {
 /// Watches a shard until its pulse is dropped.
 pub(super) fn watch(watched: Watched) {
     let mut monitor = MONITOR.lock();
-    monitor.arrived.push(watched);
-    if !monitor.running {
+    let process = process::id();
+    if monitor.runs_in != Some(process) {
+        if monitor.runs_in.is_some() {
+            // Of a process that this one was forked from: its shards are not here.
+            mem::forget(mem::take(&mut monitor.arrived));
+            monitor.thread = None;
+        }
         // Without the thread there is no watching, and everything else goes on.
         let spawned = thread::Builder::new().name("straightline-watch".into()).spawn(run);
-        monitor.running = spawned.is_ok();
+        monitor.runs_in = spawned.is_ok().then_some(process);
     }
+    monitor.arrived.push(watched);
 }
 
 /// The monitor's thread, if there is one.
 pub(super) fn monitor_thread() -> Option<i32> {
     loop {
         let monitor = MONITOR.lock();
-        if monitor.thread.is_some() || !monitor.running {
+        if monitor.runs_in != Some(process::id()) {
+            return None;
+        }
+        if monitor.thread.is_some() {
             return monitor.thread;
         }
         drop(monitor);
@@ -147,15 +157,16 @@ pub(super) fn monitor_thread() -> Option<i32> {
 
 #[derive(Default)]
 struct Monitor {
-    running: bool,
-    /// Its thread, by the system's number, while it runs.
+    /// The process that has the thread.
+    runs_in: Option<u32>,
+    /// That thread, by the system's number, while it runs.
     thread: Option<i32>,
     /// Shards that the thread has not taken over yet.
     arrived: Vec<Watched>,
 }
 
 static MONITOR: Mutex<Monitor> =
-    Mutex::new(Monitor { running: false, thread: None, arrived: Vec::new() });
+    Mutex::new(Monitor { runs_in: None, thread: None, arrived: Vec::new() });
 
 /// A shard as the monitor last saw it.
 struct Seen {
@@ -202,7 +213,7 @@ fn run() {
             }));
             empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
             if empty_rounds > EMPTY_ROUNDS_MAX {
-                monitor.running = false;
+                monitor.runs_in = None;
                 monitor.thread = None;
                 return;
             }
