@@ -7,7 +7,7 @@
 //!   `remains`; `shard_local` is what they share;
 //! - other threads: `mailbox` (what they may ask for) and its `letterbox`;
 //! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
-//! - `local`: the shard of the running thread.
+//! - `local`: the shard of the running thread; `config`: what a shard is made with.
 //!
 //! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
 //! pulse, which others only read. So there is no lock and no locked instruction on the way of a
@@ -15,6 +15,7 @@
 
 mod before_park;
 mod checkpoint;
+mod config;
 mod counters;
 mod deadline;
 mod deadlock;
@@ -42,6 +43,7 @@ mod tripwire;
 pub use before_park::{BeforePark, before_park};
 pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
+pub use config::Config;
 pub use counters::{Stats, note_unwound_write, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{may_close_circle, note_circle};
@@ -61,7 +63,7 @@ pub(crate) use remains::is_kept as is_thread_kept;
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;
-pub use shard::{Config, clock, now, random_u64, run, run_with, system_time};
+pub use shard::{clock, now, random_u64, run, run_with, system_time};
 pub use shard_local::ShardLocal;
 pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
