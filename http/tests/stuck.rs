@@ -94,8 +94,8 @@ fn label() -> Option<String> {
     cfg!(target_os = "linux").then(|| "GET /spin?x=1".to_owned())
 }
 
-/// Waits until a shard is told as stuck, and what its fiber does; returns its number and that of its
-/// replacement.
+/// Waits until a shard is told as stuck, and what its fiber does; returns its number and that of
+/// its replacement.
 fn stuck(told: &Receiver<Told>) -> (usize, Option<usize>) {
     let (mut report, mut stuck) = (None, None);
     while report.is_none() || stuck.is_none() {

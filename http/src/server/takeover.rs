@@ -12,8 +12,8 @@
 //! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
 //! can undo that, so the server ends with an error, or the process at once.
 //!
-//! All this runs on the thread that watches the shards, but for what takes time there: to tell where
-//! a thread stands. What is told of a fiber that was given up is told on its own shard's.
+//! All this runs on the thread that watches the shards, but for what takes time there: to tell
+//! where a thread stands. What is told of a fiber that was given up is told on its own shard's.
 
 use std::io::{self, Write};
 use std::process;

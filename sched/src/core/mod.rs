@@ -8,8 +8,8 @@
 //! - other threads: `mailbox` (what they may ask for) and its `letterbox`; other shards of the same
 //!   thread: `elsewhere`;
 //! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
-//! - `local`: the shard of the running thread; `contain`: code of the user's on the shard's own
-//!   stack.
+//! - `local`: the shard of the running thread; `config`: what a shard is made with; `contain`: code
+//!   of the user's on the shard's own stack.
 //!
 //! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
 //! pulse, which others only read. So there is no lock and no locked instruction on the way of a
@@ -17,6 +17,7 @@
 
 mod before_park;
 mod checkpoint;
+mod config;
 mod contain;
 mod counters;
 mod deadline;
@@ -46,6 +47,7 @@ mod tripwire;
 pub use before_park::{BeforePark, before_park};
 pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
+pub use config::Config;
 pub(crate) use contain::discard;
 pub use counters::{Stats, note_unwound_write, stats};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
@@ -66,7 +68,7 @@ pub(crate) use remains::is_kept as is_thread_kept;
 pub use report::{Report, Reporter};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;
-pub use shard::{Config, clock, now, random_u64, run, run_with, system_time};
+pub use shard::{clock, now, random_u64, run, run_with, system_time};
 pub use shard_local::ShardLocal;
 pub use source::{Source, wait_for_armed};
 pub use spawn::{Builder, spawn, spawn_episodes};
