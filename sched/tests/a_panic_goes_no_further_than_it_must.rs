@@ -1,8 +1,9 @@
 //! A destructor, a payload or a waker of the user's code that panics harms no other fiber, whatever
 //! has to drop or call it.
 //!
-//! The worst payload is one whose own destructor panics, with another payload of that kind. What a
-//! fiber leaves is dropped on the fiber; the rest is dropped by the shard, by a pool, or at the end.
+//! The worst payload is one whose own destructor panics, with another payload of that kind. What
+//! a fiber leaves is dropped on the fiber; the rest is dropped by the shard, by a pool, or at the
+//! end.
 
 mod common;
 
