@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use straightline_net::{BoundTcpListener, BoundUnixListener, TcpListener, UnixListener};
+use straightline_net::{
+    BoundTcpListener, BoundUnixListener, ListenOptions, TcpListener, UnixListener,
+};
 use straightline_sched::{self as sched, checkpoint, clock, now, park_timeout, spawn_episodes};
 
 use super::address::{Address, Peer};
@@ -16,6 +18,7 @@ use super::events::Event;
 use super::lending::Loan;
 use super::shard::ShardState;
 use super::shared::Phase;
+use super::socket_file::{self, SocketFile};
 use crate::conn::{Connection, Link, Transport, linger};
 
 /// An open socket on its way to its shard.
@@ -31,6 +34,32 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
             Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
+}
+
+/// Opens one address for each shard; returns it with the real port, and the file that it has.
+pub(super) fn open_all(
+    address: &Address,
+    count: usize,
+    options: &ListenOptions,
+) -> io::Result<(Address, Vec<Listener>, Option<SocketFile>)> {
+    match address {
+        Address::Tcp(address) => {
+            let group = options.bind_group(*address, count)?;
+            let local = group[0].local_addr()?;
+            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect(), None))
+        }
+        Address::Unix(path) => {
+            let (listener, file) = socket_file::claim(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?;
+            let mut group = Vec::with_capacity(count);
+            for _ in 1..count {
+                group.push(Listener::Unix(listener.try_clone()?));
+            }
+            group.push(Listener::Unix(listener));
+            Ok((address.clone(), group, file))
         }
     }
 }

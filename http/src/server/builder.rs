@@ -13,7 +13,7 @@ use slog::Logger;
 use straightline_net::{Keepalive, ListenOptions};
 use straightline_sched::{is_cancel, stderr};
 
-use super::accept::Listener;
+use super::accept::{Listener, open_all};
 use super::access_log::AccessLog;
 use super::address::{Address, IntoAddress};
 use super::capacity::Capacity;
@@ -23,7 +23,6 @@ use super::log::LogHooks;
 use super::running::Server;
 use super::shared::Shared;
 use super::signals::{Handled, SignalThread};
-use super::socket_file::{self, SocketFile};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
 use crate::request::Request;
@@ -536,7 +535,7 @@ impl Builder {
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let (mut local, mut files) = (Vec::new(), Vec::new());
         for address in self.addresses {
-            let (address, group, file) = open(&address?, workers, &self.config.listen)?;
+            let (address, group, file) = open_all(&address?, workers, &self.config.listen)?;
             local.push(address);
             files.extend(file);
             for (shard, listener) in shards.iter_mut().zip(group) {
@@ -572,35 +571,10 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// Opens one address for each shard; returns it with the real port.
-fn open(
-    address: &Address,
-    count: usize,
-    options: &ListenOptions,
-) -> io::Result<(Address, Vec<Listener>, Option<SocketFile>)> {
-    match address {
-        Address::Tcp(address) => {
-            let group = options.bind_group(*address, count)?;
-            let local = group[0].local_addr()?;
-            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect(), None))
-        }
-        Address::Unix(path) => {
-            let (listener, file) = socket_file::claim(path).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?;
-            let mut group = Vec::with_capacity(count);
-            for _ in 1..count {
-                group.push(Listener::Unix(listener.try_clone()?));
-            }
-            group.push(Listener::Unix(listener));
-            Ok((address.clone(), group, file))
-        }
-    }
-}
-
 /// How long what is told on standard error may take to leave, as it may be the last of the process.
 /// Arbitrary: far more than it takes if anybody reads.
 const WRITE_TIME: Duration = Duration::from_millis(50);
+
 /// The default of [`Builder::notsent_lowat`]. Arbitrary: what the kernel sends meanwhile is that
 /// and the window of the connection, so it is hardly ever idle.
 const NOTSENT_LOWAT: usize = 128 << 10;
