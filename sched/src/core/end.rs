@@ -8,10 +8,11 @@ use super::contain::{contain, discard};
 use super::elsewhere;
 use super::inspect::{FiberInfo, FiberState, Label};
 use super::local;
+use super::mailbox::Message;
 use super::remains;
 use super::report::Report;
 use super::shard::Shard;
-use crate::fiber::{Body, FiberCell, GivenUp, Tick, Wait, while_running};
+use crate::fiber::{Body, EndWatcher, FiberCell, GivenUp, Rare, Tick, Wait, while_running};
 
 impl Shard {
     /// Ends every fiber that is left: each is cancelled, and has the time of [`END_GRACE`] to leave
@@ -85,6 +86,38 @@ impl Shard {
         debug_assert!(self.ready.borrow().iter().all(|fiber| fiber.over.get()));
         debug_assert_eq!(self.timers.borrow().len(), 0, "an alarm outlived its fiber");
         true
+    }
+
+    /// Files a fiber that will never run again.
+    pub(super) fn finish(&self, fiber: &Rc<FiberCell>) {
+        fiber.over.set(true);
+        fiber.wait.set(Wait::Nothing);
+        self.counters.ended.add(1);
+        self.clear_alarm(fiber);
+        self.fibers.borrow_mut().remove(fiber.key);
+        self.leave_family(fiber);
+        if let Some(joiner) = fiber.joiner.take() {
+            self.wake(joiner);
+        }
+        if let Some(rare) = fiber.rare() {
+            self.finish_rare(rare);
+        }
+    }
+
+    /// Tells those who wait for the end of a fiber among other things, or on another shard.
+    pub(super) fn finish_rare(&self, rare: &Rare) {
+        for watcher in rare.watchers.take() {
+            match watcher {
+                EndWatcher::Here(watcher) => self.wake(watcher),
+                EndWatcher::Elsewhere(shard_id, key) => {
+                    elsewhere::at(shard_id, |_| (), || Message::Wake(key));
+                }
+            }
+        }
+        // A fiber that was given up owns these still: its own code never runs again, and that is
+        // their destructors too.
+        mem::forget(rare.locals.take());
+        mem::forget(rare.before_park.take());
     }
 
     /// Files a fiber that neither ends nor ever runs again. Its scopes' fibers are cancelled; what

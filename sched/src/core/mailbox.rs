@@ -23,6 +23,7 @@ use super::counters::{Counters, Stats};
 use super::inspect::FiberInfo;
 use super::letterbox::Letterbox;
 use super::local;
+use super::shard::Shard;
 use super::source_state::SourceKey;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
@@ -319,6 +320,53 @@ impl Message {
             Self::Housekeep => (5, 0),
         };
         said.insert((what, whom))
+    }
+}
+
+impl Shard {
+    pub(super) fn read_mail(&self, messages: Vec<Message>) {
+        self.counters.messages.add(messages.len() as u64);
+        for message in messages {
+            self.read_message(message);
+        }
+        let mut deferred = self.deferred.borrow_mut();
+        while !deferred.is_empty() {
+            // A refused spawn would drop the closure: make sure of a stack before.
+            if self.reserve_stack().is_err() {
+                self.starved.set(true);
+                return;
+            }
+            if let Some(body) = deferred.pop_front() {
+                let spawned = self.spawn_sent(body);
+                debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
+            }
+        }
+    }
+
+    pub(super) fn read_message(&self, message: Message) {
+        match message {
+            Message::Unpark(key) => self.unpark_key(key),
+            Message::Wake(key) => self.wake_key(key),
+            Message::Cancel(key) => {
+                let fiber = self.fibers.borrow().get(key).cloned();
+                fiber.into_iter().for_each(|fiber| self.cancel(&fiber));
+            }
+            Message::LookAtEnd(key) => self.look_at_end(key),
+            Message::Forget(source) => self.forget_source(source),
+            Message::Housekeep => {
+                self.trimming.set(true);
+                self.publish_stacks();
+                self.tell_circles();
+                self.tell_if_stuck();
+            }
+            Message::Inspect(question) => question.answer(|max| self.inspect_with_backtraces(max)),
+            Message::Spawn(sent) => self.deferred.borrow_mut().push_back(sent),
+        }
+    }
+
+    /// Whether other threads, or shards of a simulation, have asked for something.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.mailbox.is_pending() || !self.deferred.borrow().is_empty()
     }
 }
 

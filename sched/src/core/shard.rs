@@ -31,7 +31,7 @@ use super::counters::Counters;
 use super::deadlock::Circles;
 use super::elsewhere;
 use super::local;
-use super::mailbox::{Mailbox, Message, Sent};
+use super::mailbox::{Mailbox, Sent};
 use super::remains;
 use super::report::{Report, Reporter};
 use super::shard_local::ShardValues;
@@ -43,9 +43,7 @@ use crate::driver::{Driver, EVENTS_MAX, Heard, World};
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
 use crate::fiber::stack::StackPool;
-use crate::fiber::{
-    Body, EndWatcher, FiberCell, FiberKey, Rare, Resume, Suspend, Tick, Wait, unwind, while_running,
-};
+use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, unwind, while_running};
 use crate::watch::{Limits, Pulse};
 
 pub(crate) struct Shard {
@@ -98,7 +96,7 @@ pub(crate) struct Shard {
     /// No fiber has run since the last look outside.
     idle_turn: Cell<bool>,
     /// A fiber or a message waits for a stack: look again soon, whatever the timers say.
-    starved: Cell<bool>,
+    pub(super) starved: Cell<bool>,
 }
 
 /// Runs `root` as the first fiber of a new shard on this thread, and returns what it returns.
@@ -487,83 +485,6 @@ impl Shard {
         }
         drop(body);
         self.finish(&fiber);
-    }
-
-    /// Files a fiber that will never run again.
-    pub(super) fn finish(&self, fiber: &Rc<FiberCell>) {
-        fiber.over.set(true);
-        fiber.wait.set(Wait::Nothing);
-        self.counters.ended.add(1);
-        self.clear_alarm(fiber);
-        self.fibers.borrow_mut().remove(fiber.key);
-        self.leave_family(fiber);
-        if let Some(joiner) = fiber.joiner.take() {
-            self.wake(joiner);
-        }
-        if let Some(rare) = fiber.rare() {
-            self.finish_rare(rare);
-        }
-    }
-
-    /// Tells those who wait for the end of a fiber among other things, or on another shard.
-    pub(super) fn finish_rare(&self, rare: &Rare) {
-        for watcher in rare.watchers.take() {
-            match watcher {
-                EndWatcher::Here(watcher) => self.wake(watcher),
-                EndWatcher::Elsewhere(shard_id, key) => {
-                    elsewhere::at(shard_id, |_| (), || Message::Wake(key));
-                }
-            }
-        }
-        // A fiber that was given up owns these still: its own code never runs again, and that is
-        // their destructors too.
-        mem::forget(rare.locals.take());
-        mem::forget(rare.before_park.take());
-    }
-
-    fn read_mail(&self, messages: Vec<Message>) {
-        self.counters.messages.add(messages.len() as u64);
-        for message in messages {
-            self.read_message(message);
-        }
-        let mut deferred = self.deferred.borrow_mut();
-        while !deferred.is_empty() {
-            // A refused spawn would drop the closure: make sure of a stack before.
-            if self.reserve_stack().is_err() {
-                self.starved.set(true);
-                return;
-            }
-            if let Some(body) = deferred.pop_front() {
-                let spawned = self.spawn_sent(body);
-                debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
-            }
-        }
-    }
-
-    pub(super) fn read_message(&self, message: Message) {
-        match message {
-            Message::Unpark(key) => self.unpark_key(key),
-            Message::Wake(key) => self.wake_key(key),
-            Message::Cancel(key) => {
-                let fiber = self.fibers.borrow().get(key).cloned();
-                fiber.into_iter().for_each(|fiber| self.cancel(&fiber));
-            }
-            Message::LookAtEnd(key) => self.look_at_end(key),
-            Message::Forget(source) => self.forget_source(source),
-            Message::Housekeep => {
-                self.trimming.set(true);
-                self.publish_stacks();
-                self.tell_circles();
-                self.tell_if_stuck();
-            }
-            Message::Inspect(question) => question.answer(|max| self.inspect_with_backtraces(max)),
-            Message::Spawn(sent) => self.deferred.borrow_mut().push_back(sent),
-        }
-    }
-
-    /// Whether other threads, or shards of a simulation, have asked for something.
-    pub(crate) fn has_mail(&self) -> bool {
-        self.mailbox.is_pending() || !self.deferred.borrow().is_empty()
     }
 
     /// How long the driver may wait.
