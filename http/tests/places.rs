@@ -42,7 +42,7 @@ fn empty_lines_behind_a_body_begin_no_head() {
                 client.send(before);
                 let (text, time) = client.rest();
                 assert_eq!(text, "");
-                assert_between(time, secs(60), secs(62));
+                assert_between(time, secs(75), secs(77));
             },
         );
         assert_eq!(counters.timed_out(Timeout::Head), 0, "{behind:?}");

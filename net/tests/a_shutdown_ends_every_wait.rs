@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
-use straightline_net::{TcpListener, UdpSocket, UnixListener};
+use straightline_net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use straightline_sched::{self as sched, Interest, Source};
 
 /// Runs `body` on a shard of its own, and fails if that hangs: a fiber that spins cannot be
@@ -203,5 +203,75 @@ fn a_task_and_an_episode_that_only_look_let_others_run() {
         assert!(task.join().expect("its deadline fires"));
         episodes.cancel();
         assert!(episodes.join().expect_err("it rests when it is cancelled").is_cancelled());
+    });
+}
+
+/// A socket of any kind, as a call that waits for it and another descriptor of it.
+fn any_socket(number: u64) -> (Rc<dyn Fn() -> bool>, OwnedFd) {
+    match number % 4 {
+        0 => {
+            let (socket, other) = datagrams();
+            (Rc::new(move || socket.recv(&mut [0; 8]).is_ok()), other)
+        }
+        1 => {
+            let (listener, other) = unix_listener(&format!("any-{number}"));
+            (Rc::new(move || listener.accept().is_ok()), other)
+        }
+        2 => {
+            let listener = net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let other = another(&listener);
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            (Rc::new(move || listener.accept().is_ok()), other)
+        }
+        _ => {
+            let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+            let other = another(&near);
+            let near = UnixStream::from_std(near).expect("a stream");
+            (
+                Rc::new(move || {
+                    far.as_fd().try_clone_to_owned().is_ok() && (&near).read(&mut [0; 8]).is_ok()
+                }),
+                other,
+            )
+        }
+    }
+}
+
+#[test]
+fn whatever_is_shut_down_under_whoever_waits_they_all_end() {
+    unless_it_hangs(|| {
+        for round in 0..400 {
+            let (wait, other) = any_socket(round);
+            let draw = |below: u64| sched::random_u64() % below;
+            let waiters: Vec<_> = (0..=draw(3))
+                .map(|_| {
+                    let (wait, time) = (Rc::clone(&wait), Duration::from_micros(draw(3_000)));
+                    let has_deadline = draw(2) == 0;
+                    sched::spawn(move || {
+                        // It may end by any of them; that it ends is what counts.
+                        let _ = if has_deadline {
+                            sched::deadline(time, || wait())
+                        } else {
+                            Ok(wait())
+                        };
+                    })
+                })
+                .collect();
+            (0..draw(4)).for_each(|_| sched::yield_now());
+            if draw(3) == 0 {
+                waiters[0].cancel();
+            }
+            let how = if draw(2) == 0 { Shutdown::Read } else { Shutdown::Both };
+            // One that is not connected any more cannot be shut down again.
+            let _ = shutdown(&other, how);
+            // A call that begins afterwards.
+            let late = sched::spawn(move || {
+                wait();
+            });
+            for waiter in waiters.into_iter().chain([late]) {
+                let ended = waiter.join();
+                assert!(ended.is_ok() || ended.is_err_and(|error| error.is_cancelled()));
+            }
+        }
     });
 }

@@ -135,13 +135,13 @@ fn one_that_sets_itself_again_stops_no_wait_in_a_line() {
         let held = lock.lock().expect("it is free");
         let fiber = sched::spawn(move || {
             arm_for_ever(&own);
-            let received = receiver.recv().expect("a message comes");
+            let message = receiver.recv().expect("a message comes");
             set.wait().expect("it is set");
             assert_eq!(select(&[&receiver, &after(Duration::from_micros(1))]), Ok(1));
-            *locked.lock().expect("it is released") += received;
+            *locked.lock().expect("it is released") += message;
         });
         turns(3);
-        sender.send(5).expect("it is received");
+        sender.send(5).expect("it is message");
         turns(3);
         event.set();
         sched::sleep(Duration::from_millis(1));

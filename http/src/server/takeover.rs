@@ -15,13 +15,13 @@
 //! All this runs on the thread that watches the shards, but for what takes time there: to tell
 //! where a thread stands. What is told of a fiber that was given up is told on its own shard's.
 
-use std::io::{self, Write};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
-use straightline_sched::{Report, Reporter};
+use straightline_sched::{Report, Reporter, stderr};
 
 use super::builder::AllStuck;
 use super::events::Event;
@@ -138,8 +138,12 @@ fn give_up(shared: &Shared) {
         }
         AllStuck::AbortProcess => {
             // A logger may write on a thread of its own, which has no time left.
-            let _ = writeln!(io::stderr(), "straightline: aborting: {event}");
+            stderr().put_through(format!("straightline: aborting: {event}\n"), LAST_WORDS_TIME);
             process::abort();
         }
     }
 }
+
+/// How long the last words before an abort may take to leave. Arbitrary: they may stand behind
+/// backtraces.
+const LAST_WORDS_TIME: Duration = Duration::from_millis(500);

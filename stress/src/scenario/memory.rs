@@ -25,9 +25,9 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         trial.doing(format!("{clients} at a time, {all} for a process of {space}, round {round}"));
         let tally = fates(0..clients, |_| reverse(&server));
         let held = tally.all(|fate| *fate == Fate::Answered(200) || fate.is_refusal(503));
-        let (served, refused) = (tally.answered(200), tally.answered(503));
+        let (whole, refused) = (tally.answered(200), tally.answered(503));
         let expected = "each 200 or 503, and some of either";
-        trial.expect(expected, tally.to_string(), held && served > 0 && refused > 0);
+        trial.expect(expected, tally.to_string(), held && whole > 0 && refused > 0);
     }
 
     trial.doing("after all of them");
