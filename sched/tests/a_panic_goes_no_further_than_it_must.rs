@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use common::{settle, unless_it_hangs};
+use common::{settle, swallow_for_ever, unless_it_hangs};
 use straightline_sched::sim;
 use straightline_sched::{
-    self as sched, Config, Handle, Interest, OffloadConfig, OffloadPool, Source, fiber_local,
-    shard_local,
+    self as sched, Config, Handle, Interest, OffloadConfig, OffloadPool, Reporter, Source,
+    fiber_local, shard_local,
 };
 
 /// Its destructor panics with one of its kind, without the panic hook.
@@ -195,36 +195,31 @@ fn a_simulation_whose_events_are_evil_ends() {
 
 #[test]
 fn a_reporter_with_an_evil_panic_is_survived() {
-    let reporter = sched::Reporter::new(|_| raise());
-    let config = Config { reporter, ..Config::default() };
-    sched::run_with(config, || {
-        let stubborn = sched::spawn(|| {
-            loop {
-                let _ = catch_unwind(sched::park);
-            }
-        });
-        sched::yield_now();
-        stubborn.cancel();
-        assert!(stubborn.join().is_err());
-    })
-    .unwrap();
+    give_up_one(Reporter::new(|_| raise()), || ());
+}
+
+/// Has a fiber given up that begins with `begin`. On a thread of its own, which never ends.
+fn give_up_one(reporter: Reporter, begin: fn()) {
+    let told = unless_it_hangs(move || {
+        sched::run_with(Config { reporter, ..Config::default() }, move || {
+            let stubborn = sched::spawn(move || {
+                begin();
+                swallow_for_ever();
+            });
+            sched::yield_now();
+            stubborn.cancel();
+            stubborn.join().is_err_and(|error| error.is_given_up())
+        })
+    });
+    assert!(told.expect("a shard can be made"), "it was not given up");
 }
 
 #[test]
 fn what_a_given_up_fiber_owns_is_never_dropped() {
-    sched::run_with(Config { reporter: sched::Reporter::new(|_| ()), ..Config::default() }, || {
-        let stubborn = sched::spawn(|| {
-            LOCAL.with(|evil| assert!(evil.is_some()));
-            std::mem::forget(sched::before_park(Rc::new(sched::yield_now)));
-            loop {
-                let _ = catch_unwind(sched::park);
-            }
-        });
-        sched::yield_now();
-        stubborn.cancel();
-        assert!(stubborn.join().is_err());
-    })
-    .unwrap();
+    give_up_one(Reporter::new(|_| ()), || {
+        LOCAL.with(|evil| assert!(evil.is_some()));
+        std::mem::forget(sched::before_park(Rc::new(sched::yield_now)));
+    });
 }
 
 shard_local! {
