@@ -75,13 +75,13 @@ struct TimeArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     handler_timeout: Duration,
     /// Without the client's reading anything of a response
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     write_timeout: Duration,
     /// Bytes a second that it has to read at least, 0 for any
     #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
     write_rate: u64,
     /// How much it may be behind that
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = parse_duration)]
     write_grace: Duration,
     /// How long a stop serves on while /readyz says no
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]

@@ -45,6 +45,10 @@ pub struct Timeouts {
     pub body: Pace,
     /// How slow a client may read its response; beyond it the connection is reset. It has read what
     /// its system acknowledges, which is looked at sixteen times in the idle time.
+    ///
+    /// Its `idle` is 60 seconds by default, and its `grace` 90: a system that has told of a full
+    /// buffer tells of room when half of it is free, usually some 64 KiB. So a client that reads
+    /// slowly and steadily shows it seldom.
     pub write: Pace,
 }
 
@@ -120,7 +124,11 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             handler: Duration::from_secs(60),
             body: Pace::default(),
-            write: Pace::default(),
+            write: Pace {
+                idle: Duration::from_secs(60),
+                grace: Duration::from_secs(90),
+                ..Pace::default()
+            },
         }
     }
 }
