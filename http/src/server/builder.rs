@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::mem;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -133,7 +134,12 @@ fn tell_one(hooks: &dyn Hooks, event: &Event<'_>) {
     match told {
         Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
         // What it says has been printed, and the event's own matter goes on.
-        Ok(()) | Err(_) => {}
+        Err(payload) => {
+            // Its destructor is the hook's code as well.
+            let dropped = catch_unwind(AssertUnwindSafe(move || drop(payload)));
+            dropped.unwrap_or_else(mem::forget);
+        }
+        Ok(()) => {}
     }
 }
 
