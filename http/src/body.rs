@@ -189,7 +189,9 @@ impl<'r> Body<'r> {
     /// ```
     pub fn copy_to(&mut self, writer: &mut (impl Write + ?Sized)) -> io::Result<u64> {
         self.hold(COPY_BYTES)?;
-        let (mut buffer, mut copied) = (vec![0; COPY_BYTES], 0);
+        let (mut buffer, mut copied) = (Vec::new(), 0);
+        buffer.try_reserve_exact(COPY_BYTES).map_err(|_| BodyError::NoMemory)?;
+        buffer.resize(COPY_BYTES, 0);
         loop {
             match self.read(&mut buffer)? {
                 0 => return Ok(copied),
