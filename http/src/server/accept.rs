@@ -10,7 +10,9 @@ use rustix::io::Errno;
 use straightline_net::{
     BoundTcpListener, BoundUnixListener, ListenOptions, TcpListener, UnixListener,
 };
-use straightline_sched::{self as sched, checkpoint, clock, now, park_timeout, spawn_episodes};
+use straightline_sched::{
+    self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
+};
 
 use super::address::{Address, Peer};
 use super::capacity::{Full, WhenFull};
@@ -76,13 +78,13 @@ pub(super) fn accept_loop(
         Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, of_tcp(peer)));
             // Where that fails, a client may be reset that comes at the last moment.
-            let close_queue = || drop(listener.close_queue());
+            let close_queue = || listener.close_queue().is_ok();
             accept_from(accept, || listener.wait_readable(), close_queue, loan, state)
         }),
         Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
             // Its file has gone, and with it the way into its queue.
-            accept_from(accept, || listener.wait_readable(), || (), loan, state)
+            accept_from(accept, || listener.wait_readable(), || false, loan, state)
         }),
     };
     if let Err(error) = result {
@@ -99,25 +101,28 @@ fn of_tcp(peer: SocketAddr) -> Peer {
     Peer::Tcp(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
-/// An error is the listener's end.
+/// Closing the queue tells whether clients may still be in the middle of a handshake. An error is
+/// the listener's end.
 fn accept_from<T: Transport>(
     accept: impl Fn() -> io::Result<(T, Peer)>,
     wait: impl Fn() -> io::Result<()>,
-    close_queue: impl Fn(),
+    close_queue: impl Fn() -> bool,
     loan: Option<&Loan>,
     state: &Rc<ShardState>,
 ) -> io::Result<()> {
     let mut pause = PAUSE_MIN;
     let mut listed_at = None;
-    let mut ends_at = None;
+    let (mut ends_at, mut handshakes_until) = (None, None);
     loop {
         let is_retired = state.counters.slot().is_retired.load(Ordering::SeqCst);
         if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // the clients are another shard's
         }
         if ends_at.is_none() && state.shared.phase() > Phase::Unready {
-            close_queue();
+            let has_handshakes = close_queue();
             ends_at = Some(now() + END_PATIENCE);
+            let patience = if has_handshakes { HANDSHAKE_PATIENCE } else { Duration::ZERO };
+            handshakes_until = Some(clock() + patience);
         }
         // At the end whoever is in the queue is let in: they come to no more than that holds.
         if ends_at.is_none() && state.capacity.when_full == WhenFull::Wait && !has_room(state) {
@@ -134,12 +139,11 @@ fn accept_from<T: Transport>(
                 admit(stream, peer, state);
                 checkpoint();
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if ends_at.is_some() {
-                    return Ok(());
-                }
-                wait()?;
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => match handshakes_until {
+                None => wait()?,
+                Some(at) if at <= clock() => return Ok(()),
+                Some(_) => sleep(HANDSHAKE_PATIENCE),
+            },
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_of_listener(&error) => return Err(error),
             Err(error) => {
@@ -255,6 +259,10 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// When a server stops, so long descriptors that have run out are waited for, for those who are in
 /// the queue. Arbitrary: connections at rest close meanwhile.
 const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a handshake that has begun is waited for when a server stops: clients that need longer
+/// are reset. Arbitrary: many round trips of one site, and of a busy kernel's own work.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A client that waits for room hardly notices it either.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
