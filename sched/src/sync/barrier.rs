@@ -4,7 +4,7 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{Unwinding, charge};
 
@@ -36,7 +36,7 @@ pub struct Barrier {
 struct State {
     /// How many have come of this round; less than `size`, and as many as stand in the line.
     arrived: usize,
-    line: Line,
+    queue: WaitQueue,
 }
 
 /// Tells one of those that a [`Barrier`] let go from the others.
@@ -48,7 +48,7 @@ pub struct BarrierWaitResult {
 impl Barrier {
     /// A barrier that lets go when `size` have come; 0 means the same as 1.
     pub const fn new(size: usize) -> Self {
-        Self { size, state: Mutex::new(State { arrived: 0, line: Line::new() }) }
+        Self { size, state: Mutex::new(State { arrived: 0, queue: WaitQueue::new() }) }
     }
 
     /// Waits until as many have come as the barrier is for.
@@ -84,7 +84,7 @@ impl Barrier {
                 continue; // the others came meanwhile
             }
             state.arrived += 1;
-            Place::join(&self.state, state, RULES, 1).wait(&"Barrier::wait")?;
+            Ticket::join(&self.state, state, POLICY, 1).wait(&"Barrier::wait")?;
             return Ok(BarrierWaitResult { leader: false });
         }
     }
@@ -96,7 +96,7 @@ impl Barrier {
         let last = state.arrived + 1 >= self.size;
         if last {
             state.arrived = 0;
-            state.line.dismiss_all(&mut wakes);
+            state.queue.dismiss_all(&mut wakes);
         }
         drop(state);
         wakes.wake_all();
@@ -118,5 +118,5 @@ impl fmt::Debug for Barrier {
 }
 
 /// Who leaves has not come.
-const RULES: Rules<State> =
-    Rules { line: |state| &mut state.line, left: |state, _, _| state.arrived -= 1 };
+const POLICY: QueuePolicy<State> =
+    QueuePolicy { queue: |state| &mut state.queue, left: |state, _, _| state.arrived -= 1 };

@@ -1,7 +1,7 @@
 //! A channel where every receiver gets every message.
 //!
 //! The messages lie in one queue, numbered; each receiver knows the number that it wants next. A
-//! message goes when the last receiver has seen it, or when a newer one needs its place: sending
+//! message goes when the last receiver has seen it, or when a newer one needs its ticket: sending
 //! never waits for the slow. Nobody clones or drops a message under the lock, since that may run
 //! anything.
 //!
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 pub use std::sync::mpsc::SendError;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::{charge, try_checkpoint};
@@ -54,7 +54,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         capacity,
         senders: 1,
         receivers: 1,
-        line: Line::new(),
+        queue: WaitQueue::new(),
         watchers: Watchers::new(),
     }));
     let receiver = Receiver { shared: Arc::clone(&shared), next: AtomicU64::new(0) };
@@ -103,7 +103,7 @@ struct State<T> {
     capacity: usize,
     senders: usize,
     receivers: usize,
-    line: Line,
+    queue: WaitQueue,
     watchers: Watchers,
 }
 
@@ -140,7 +140,7 @@ impl<T> Sender<T> {
         }
         let oldest = if state.messages.len() == state.capacity { state.pop() } else { None };
         state.messages.push_back(Message { value: Arc::new(value), unseen: receivers });
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         state.watchers.wake_all(&mut wakes);
         drop(state);
         wakes.wake_all();
@@ -204,8 +204,8 @@ impl<T: Clone> Receiver<T> {
             if state.is_ready(self) {
                 continue;
             }
-            let place = Place::join(&self.shared, state, State::RULES, 1);
-            place.wait(&"Receiver::recv").map_err(|_| RecvError::Closed)?;
+            let ticket = Ticket::join(&self.shared, state, State::POLICY, 1);
+            ticket.wait(&"Receiver::recv").map_err(|_| RecvError::Closed)?;
         }
     }
 
@@ -256,7 +256,8 @@ impl<T: Clone> Receiver<T> {
 
 impl<T> State<T> {
     /// Everybody is dismissed at once, so nobody's leaving concerns those who stay.
-    const RULES: Rules<Self> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+    const POLICY: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };
 
     /// The number of the next message that is sent.
     fn end(&self) -> u64 {
@@ -328,7 +329,7 @@ impl<T> Drop for Sender<T> {
         let mut state = self.shared.lock();
         state.senders -= 1;
         if state.senders == 0 {
-            state.line.dismiss_all(&mut wakes);
+            state.queue.dismiss_all(&mut wakes);
             state.watchers.wake_all(&mut wakes);
         }
         drop(state);

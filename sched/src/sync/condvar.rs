@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex as ShortMutex;
 
-use super::line::{Line, Place, Rules};
 use super::mutex::MutexGuard;
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{Unwinding, clock, is_to_end};
 
@@ -35,7 +35,7 @@ use crate::core::{Unwinding, clock, is_to_end};
 /// ```
 pub struct Condvar {
     /// Those who wait, first come first served.
-    line: ShortMutex<Line>,
+    queue: ShortMutex<WaitQueue>,
 }
 
 /// Whether a wait of a [`Condvar`] that had a limit has come to it.
@@ -47,7 +47,7 @@ pub struct WaitTimeoutResult {
 impl Condvar {
     /// A condition that nobody waits for.
     pub const fn new() -> Self {
-        Self { line: ShortMutex::new(Line::new()) }
+        Self { queue: ShortMutex::new(WaitQueue::new()) }
     }
 
     /// Releases the lock, waits to be notified, and takes the lock again.
@@ -166,15 +166,15 @@ impl Condvar {
         // Raises before the caller stands in the line.
         may_wait()?;
         // In the line before the lock is free: whoever takes it finds the caller there.
-        let place = Place::join(&self.line, self.line.lock(), RULES, 1);
-        let wait = || place.wait_unclaimed(&"Condvar::wait", due);
-        let notified = guard.unlocked(wait, &|| place.leave())?;
+        let ticket = Ticket::join(&self.queue, self.queue.lock(), POLICY, 1);
+        let wait = || ticket.wait_unclaimed(&"Condvar::wait", due);
+        let notified = guard.unlocked(wait, &|| ticket.leave())?;
         if is_to_end() {
             // It unwinds in a moment, and so passes on what it was notified of.
-            place.leave();
+            ticket.leave();
             may_wait()?;
         } else {
-            place.claim();
+            ticket.claim();
         }
         Ok(!notified)
     }
@@ -206,14 +206,14 @@ impl Condvar {
     /// Wakes whoever has waited longest; does nothing if nobody waits. Not a yield point.
     pub fn notify_one(&self) {
         let mut wakes = Wakes::default();
-        self.line.lock().call_front(&mut wakes);
+        self.queue.lock().grant_front(&mut wakes);
         wakes.wake_all();
     }
 
     /// Wakes everybody who waits now. Not a yield point.
     pub fn notify_all(&self) {
         let mut wakes = Wakes::default();
-        self.line.lock().dismiss_all(&mut wakes);
+        self.queue.lock().dismiss_all(&mut wakes);
         wakes.wake_all();
     }
 }
@@ -243,11 +243,11 @@ fn after(timeout: Duration) -> Option<Instant> {
 }
 
 /// Who leaves with a notification passes it on.
-const RULES: Rules<Line> = Rules {
-    line: |line| line,
-    left: |line, called_for, wakes| {
-        if called_for.is_some() {
-            line.call_front(wakes);
+const POLICY: QueuePolicy<WaitQueue> = QueuePolicy {
+    queue: |queue| queue,
+    left: |queue, granted, wakes| {
+        if granted.is_some() {
+            queue.grant_front(wakes);
         }
     },
 };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::{Unwinding, charge};
@@ -34,14 +34,14 @@ pub struct Event {
 
 struct State {
     set: bool,
-    line: Line,
+    queue: WaitQueue,
     watchers: Watchers,
 }
 
 impl Event {
     /// An event that has not happened.
     pub const fn new() -> Self {
-        let state = State { set: false, line: Line::new(), watchers: Watchers::new() };
+        let state = State { set: false, queue: WaitQueue::new(), watchers: Watchers::new() };
         Self { state: Mutex::new(state) }
     }
 
@@ -70,7 +70,7 @@ impl Event {
         if state.set {
             return Ok(());
         }
-        Place::join(&self.state, state, RULES, 1).wait(&"Event::wait")?;
+        Ticket::join(&self.state, state, POLICY, 1).wait(&"Event::wait")?;
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Event {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
         state.set = true;
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         state.watchers.wake_all(&mut wakes);
         drop(state);
         wakes.wake_all();
@@ -133,4 +133,5 @@ impl fmt::Debug for Event {
 }
 
 /// Nobody's leaving concerns those who stay.
-const RULES: Rules<State> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+const POLICY: QueuePolicy<State> =
+    QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 pub use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 
-use super::line::{End, Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitEnd, WaitQueue};
 use super::waiter::{Wakes, checkpoint, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::has_hook;
@@ -52,8 +52,8 @@ pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
         bound,
         senders: 1,
         abandoned: false,
-        sending: Line::new(),
-        receiving: Line::new(),
+        sending: WaitQueue::new(),
+        receiving: WaitQueue::new(),
         watchers: Watchers::new(),
     }));
     (Sender { shared: Arc::clone(&shared) }, Receiver { shared })
@@ -93,8 +93,8 @@ struct State<T> {
     senders: usize,
     /// The receiver is gone.
     abandoned: bool,
-    sending: Line,
-    receiving: Line,
+    sending: WaitQueue,
+    receiving: WaitQueue,
     watchers: Watchers,
 }
 
@@ -131,10 +131,10 @@ impl<T> Sender<T> {
             if state.abandoned || state.has_room() {
                 continue; // things changed meanwhile
             }
-            let place = Place::join(&self.shared, state, State::SENDING, 1);
-            return match place.wait(&"Sender::send") {
-                Ok(End::Called) => self.fulfil(value),
-                Ok(End::Dismissed) | Err(_) => Err(SendError(value)),
+            let ticket = Ticket::join(&self.shared, state, State::SENDING, 1);
+            return match ticket.wait(&"Sender::send") {
+                Ok(WaitEnd::Granted) => self.fulfil(value),
+                Ok(WaitEnd::Dismissed) | Err(_) => Err(SendError(value)),
             };
         }
     }
@@ -225,8 +225,8 @@ impl<T> Receiver<T> {
                 state = self.shared.lock();
                 continue;
             }
-            let place = Place::join(&self.shared, state, State::RECEIVING, 1);
-            let taken = place.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
+            let ticket = Ticket::join(&self.shared, state, State::RECEIVING, 1);
+            let taken = ticket.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
             if let Some(result) = taken.map_err(|_| RecvError)? {
                 break result;
             }
@@ -299,10 +299,10 @@ impl<T> Receiver<T> {
 }
 
 impl<T> State<T> {
-    const SENDING: Rules<Self> =
-        Rules { line: |state| &mut state.sending, left: Self::sender_left };
-    const RECEIVING: Rules<Self> =
-        Rules { line: |state| &mut state.receiving, left: Self::receiver_left };
+    const SENDING: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.sending, left: Self::sender_left };
+    const RECEIVING: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.receiving, left: Self::receiver_left };
 
     /// Whether a sender that comes now need not wait; never while another one waits.
     fn has_room(&self) -> bool {
@@ -325,27 +325,27 @@ impl<T> State<T> {
 
     fn push(&mut self, value: T, wakes: &mut Wakes) {
         self.queue.push_back(value);
-        self.receiving.call_front(wakes);
+        self.receiving.grant_front(wakes);
         self.watchers.wake_all(wakes);
     }
 
     /// There is room for one more: it is the longest waiting sender's.
     fn promise(&mut self, wakes: &mut Wakes) {
-        if self.sending.call_front(wakes) {
+        if self.sending.grant_front(wakes) {
             self.promised += 1;
         }
     }
 
-    fn sender_left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
-        if called_for.is_some() {
+    fn sender_left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
+        if granted.is_some() {
             self.promised -= 1;
             self.promise(wakes);
         }
     }
 
-    fn receiver_left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
-        if called_for.is_some() && !self.queue.is_empty() {
-            self.receiving.call_front(wakes);
+    fn receiver_left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
+        if granted.is_some() && !self.queue.is_empty() {
+            self.receiving.grant_front(wakes);
         }
     }
 }

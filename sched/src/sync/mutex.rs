@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::gate::{Gate, Held};
+use super::raw_semaphore::{HeldPermits, RawSemaphore};
 use crate::core::Unwinding;
 use crate::fiber::CallName;
 
@@ -49,7 +49,7 @@ use crate::fiber::CallName;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Mutex<T: ?Sized> {
-    gate: Gate,
+    raw: RawSemaphore,
     data: parking_lot::Mutex<T>,
 }
 
@@ -58,13 +58,13 @@ pub struct Mutex<T: ?Sized> {
 pub struct MutexGuard<'m, T: ?Sized> {
     // Dropped in this order: whoever passes the gate finds the data free.
     data: parking_lot::MutexGuard<'m, T>,
-    held: Held<'m>,
+    held: HeldPermits<'m>,
 }
 
 impl<T> Mutex<T> {
     /// A mutex that nobody holds.
     pub const fn new(value: T) -> Self {
-        Self { gate: Gate::new(1, 1), data: parking_lot::Mutex::new(value) }
+        Self { raw: RawSemaphore::new(1, 1), data: parking_lot::Mutex::new(value) }
     }
 
     /// The data, out of the mutex.
@@ -97,7 +97,7 @@ impl<T: ?Sized> Mutex<T> {
     /// is a circle of several fibers.
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Unwinding> {
         // The gate is never closed, so there is one reason.
-        self.gate.acquire(1, CALL).map_err(|_| Unwinding)?;
+        self.raw.acquire(1, CALL).map_err(|_| Unwinding)?;
         Ok(self.guard())
     }
 
@@ -115,7 +115,7 @@ impl<T: ?Sized> Mutex<T> {
     /// assert_eq!(mutex.try_lock().as_deref(), Some(&5));
     /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.gate.try_acquire(1).then(|| self.guard())
+        self.raw.try_acquire(1).then(|| self.guard())
     }
 
     /// The data, without a lock: the borrow proves that nobody else is in.
@@ -126,7 +126,7 @@ impl<T: ?Sized> Mutex<T> {
     /// The caller has passed the gate.
     fn guard(&self) -> MutexGuard<'_, T> {
         let data = self.data.try_lock().expect("the gate lets in one at a time");
-        MutexGuard { data, held: Held::new(&self.gate, 1) }
+        MutexGuard { data, held: HeldPermits::new(&self.raw, 1) }
     }
 }
 
@@ -141,15 +141,15 @@ impl<T: ?Sized> MutexGuard<'_, T> {
         wait: impl FnOnce() -> Result<bool, Unwinding>,
         leave: &dyn Fn(),
     ) -> Result<bool, Unwinding> {
-        let gate = self.held.gate();
+        let raw = self.held.raw();
         let outcome = parking_lot::MutexGuard::unlocked(&mut self.data, || {
-            gate.release(1);
+            raw.release(1);
             // A fiber that unwinds may not wait, so the unwind itself has to.
             let outcome = catch_unwind(AssertUnwindSafe(wait));
             if !matches!(outcome, Ok(Ok(true))) {
                 leave();
             }
-            gate.acquire_masked(1, CALL, leave);
+            raw.acquire_masked(1, CALL, leave);
             outcome
         });
         outcome.unwrap_or_else(|payload| resume_unwind(payload))

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::thread;
 
-use super::gate::{Gate, Held};
+use super::raw_semaphore::{HeldPermits, RawSemaphore};
 use crate::core::{Unwinding, try_current};
 
 /// A cell that is written once. The initialiser may wait, and runs in one fiber at a time.
@@ -38,13 +38,13 @@ use crate::core::{Unwinding, try_current};
 pub struct OnceCell<T> {
     value: OnceLock<T>,
     /// Who makes the value.
-    gate: Gate,
+    raw: RawSemaphore,
 }
 
 impl<T> OnceCell<T> {
     /// A cell without a value.
     pub const fn new() -> Self {
-        Self { value: OnceLock::new(), gate: Gate::new(1, 1) }
+        Self { value: OnceLock::new(), raw: RawSemaphore::new(1, 1) }
     }
 
     /// The value, if there is one. Not a yield point.
@@ -171,17 +171,17 @@ impl<T> OnceCell<T> {
 
     /// Waits until nobody else makes the value. What it returns lets the next one in when it is
     /// dropped: when the value is made, or its maker unwinds.
-    fn make(&self) -> Result<Held<'_>, Unwinding> {
+    fn make(&self) -> Result<HeldPermits<'_>, Unwinding> {
         // Certain, as it is not of a lock: what lets the next one in is in this fiber's frames, and
         // cannot have moved to another.
-        if let Some(fiber) = try_current().filter(|_| self.gate.is_held_by_caller())
+        if let Some(fiber) = try_current().filter(|_| self.raw.is_held_by_caller())
             && !thread::panicking()
         {
             panic!("straightline: deadlock: the initialiser wants its own value: {fiber:?}");
         }
         // Never closed, so that is the only reason.
-        let acquired = self.gate.acquire(1, &"OnceCell::get_or_init").map_err(|_| Unwinding);
-        acquired.map(|()| Held::new(&self.gate, 1))
+        let acquired = self.raw.acquire(1, &"OnceCell::get_or_init").map_err(|_| Unwinding);
+        acquired.map(|()| HeldPermits::new(&self.raw, 1))
     }
 }
 

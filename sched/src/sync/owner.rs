@@ -17,7 +17,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) const NOBODY: Self = Self { fiber: None };
+    pub(super) const NONE: Self = Self { fiber: None };
 
     /// The caller.
     pub(super) fn current() -> Self {
@@ -27,7 +27,7 @@ impl Owner {
     pub(super) fn of(waiter: &Waiter) -> Self {
         match waiter {
             Waiter::Fiber(fiber) => Self { fiber: Some(fiber.id()) },
-            Waiter::Thread(_) => Self::NOBODY,
+            Waiter::Thread(_) => Self::NONE,
         }
     }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use super::gate::{Gate, Held};
+use super::raw_semaphore::{HeldPermits, RawSemaphore};
 use crate::core::Unwinding;
 use crate::fiber::CallName;
 
@@ -38,7 +38,7 @@ use crate::fiber::CallName;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct RwLock<T: ?Sized> {
-    gate: Gate,
+    raw: RawSemaphore,
     data: parking_lot::RwLock<T>,
 }
 
@@ -47,7 +47,7 @@ pub struct RwLock<T: ?Sized> {
 pub struct RwLockReadGuard<'l, T: ?Sized> {
     // Dropped in this order: whoever passes the gate finds the data free.
     data: parking_lot::RwLockReadGuard<'l, T>,
-    _held: Held<'l>,
+    _held: HeldPermits<'l>,
 }
 
 /// Lets the writer at the data of its [`RwLock`] until it is dropped. It stays on its thread.
@@ -55,13 +55,16 @@ pub struct RwLockReadGuard<'l, T: ?Sized> {
 pub struct RwLockWriteGuard<'l, T: ?Sized> {
     // Dropped in this order: whoever passes the gate finds the data free.
     data: parking_lot::RwLockWriteGuard<'l, T>,
-    _held: Held<'l>,
+    _held: HeldPermits<'l>,
 }
 
 impl<T> RwLock<T> {
     /// A lock that nobody holds.
     pub const fn new(value: T) -> Self {
-        Self { gate: Gate::new(READERS_MAX, READERS_MAX), data: parking_lot::RwLock::new(value) }
+        Self {
+            raw: RawSemaphore::new(READERS_MAX, READERS_MAX),
+            data: parking_lot::RwLock::new(value),
+        }
     }
 
     /// The data, out of the lock.
@@ -97,7 +100,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// The reader's guard, if it can be had without waiting. Not a yield point.
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.gate.try_acquire(1).then(|| self.read_guard())
+        self.raw.try_acquire(1).then(|| self.read_guard())
     }
 
     /// Waits until nobody else is in.
@@ -136,7 +139,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*reader, 6);
     /// ```
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.gate.try_acquire(READERS_MAX).then(|| self.write_guard())
+        self.raw.try_acquire(READERS_MAX).then(|| self.write_guard())
     }
 
     /// The data, without a lock: the borrow proves that nobody else is in.
@@ -146,17 +149,17 @@ impl<T: ?Sized> RwLock<T> {
 
     fn enter(&self, need: usize, call: CallName) -> Result<(), Unwinding> {
         // The gate is never closed, so there is one reason.
-        self.gate.acquire(need, call).map_err(|_| Unwinding)
+        self.raw.acquire(need, call).map_err(|_| Unwinding)
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
         let data = self.data.try_read().expect("the gate lets no writer in beside a reader");
-        RwLockReadGuard { data, _held: Held::new(&self.gate, 1) }
+        RwLockReadGuard { data, _held: HeldPermits::new(&self.raw, 1) }
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
         let data = self.data.try_write().expect("the gate lets nobody in beside a writer");
-        RwLockWriteGuard { data, _held: Held::new(&self.gate, READERS_MAX) }
+        RwLockWriteGuard { data, _held: HeldPermits::new(&self.raw, READERS_MAX) }
     }
 }
 

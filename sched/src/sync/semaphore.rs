@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::gate::{Gate, Refused};
+use super::raw_semaphore::{RawSemaphore, Refused};
 
 /// Hands out a limited number of permits, in the order of asking.
 ///
@@ -27,7 +27,7 @@ use super::gate::{Gate, Refused};
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Semaphore {
-    gate: Gate,
+    raw: RawSemaphore,
 }
 
 /// Some permits of a [`Semaphore`], given back when it is dropped.
@@ -59,7 +59,7 @@ pub enum TryAcquireError {
 impl Semaphore {
     /// A semaphore with that many permits.
     pub const fn new(permits: usize) -> Self {
-        Self { gate: Gate::new(permits, NEVER_FULL) }
+        Self { raw: RawSemaphore::new(permits, NEVER_FULL) }
     }
 
     /// Waits for `count` permits.
@@ -79,7 +79,7 @@ impl Semaphore {
     /// [`AcquireError::Closed`] after [`close`](Self::close), also if the caller waits already;
     /// [`AcquireError::Unwinding`] if it would have to wait and unwinds.
     pub fn acquire(&self, count: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
-        match self.gate.acquire(count, &"Semaphore::acquire") {
+        match self.raw.acquire(count, &"Semaphore::acquire") {
             Ok(()) => Ok(SemaphorePermit { semaphore: self, count }),
             Err(Refused::Closed) => Err(AcquireError::Closed),
             Err(Refused::Unwinding) => Err(AcquireError::Unwinding),
@@ -104,7 +104,7 @@ impl Semaphore {
     /// assert_eq!(semaphore.available_permits(), 3);
     /// ```
     pub fn try_acquire(&self, count: usize) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        if self.gate.try_acquire(count) {
+        if self.raw.try_acquire(count) {
             return Ok(SemaphorePermit { semaphore: self, count });
         }
         Err(if self.is_closed() { TryAcquireError::Closed } else { TryAcquireError::NoPermits })
@@ -125,12 +125,12 @@ impl Semaphore {
     ///
     /// When there would be more than `usize::MAX` in all, those that are out included.
     pub fn add_permits(&self, count: usize) {
-        assert!(self.gate.add(count), "straightline: a semaphore has at most usize::MAX permits");
+        assert!(self.raw.add(count), "straightline: a semaphore has at most usize::MAX permits");
     }
 
     /// How many permits nobody holds. Not a yield point.
     pub fn available_permits(&self) -> usize {
-        self.gate.free()
+        self.raw.free()
     }
 
     /// Hands out no more permits; those who wait are told so. Permits that are out stay valid. Not
@@ -144,12 +144,12 @@ impl Semaphore {
     /// assert_eq!(semaphore.acquire(1).unwrap_err(), AcquireError::Closed);
     /// ```
     pub fn close(&self) {
-        self.gate.close();
+        self.raw.close();
     }
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
-        self.gate.is_closed()
+        self.raw.is_closed()
     }
 }
 
@@ -162,7 +162,7 @@ impl SemaphorePermit<'_> {
     /// Takes the permits out of circulation for good, until
     /// [`add_permits`](Semaphore::add_permits) brings them back.
     pub fn forget(mut self) {
-        self.semaphore.gate.forget(self.count);
+        self.semaphore.raw.forget(self.count);
         self.count = 0;
     }
 }
@@ -170,7 +170,7 @@ impl SemaphorePermit<'_> {
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
-            self.semaphore.gate.release(self.count);
+            self.semaphore.raw.release(self.count);
         }
     }
 }

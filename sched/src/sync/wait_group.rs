@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{Unwinding, charge};
 
@@ -43,13 +43,13 @@ pub struct WaitGroup {
 struct State {
     /// The clones that are there.
     members: usize,
-    line: Line,
+    queue: WaitQueue,
 }
 
 impl WaitGroup {
     /// A group with one member: what is returned.
     pub fn new() -> Self {
-        Self { shared: Arc::new(Mutex::new(State { members: 1, line: Line::new() })) }
+        Self { shared: Arc::new(Mutex::new(State { members: 1, queue: WaitQueue::new() })) }
     }
 
     /// Drops this clone and waits until all others are dropped, or wait as well.
@@ -79,7 +79,7 @@ impl WaitGroup {
         if state.members == 0 {
             return Ok(());
         }
-        Place::join(&shared, state, RULES, 1).wait(&"WaitGroup::wait")?;
+        Ticket::join(&shared, state, POLICY, 1).wait(&"WaitGroup::wait")?;
         Ok(())
     }
 }
@@ -98,7 +98,7 @@ impl Drop for WaitGroup {
         let mut state = self.shared.lock();
         state.members -= 1;
         if state.members == 0 {
-            state.line.dismiss_all(&mut wakes);
+            state.queue.dismiss_all(&mut wakes);
         }
         drop(state);
         wakes.wake_all();
@@ -120,4 +120,5 @@ impl fmt::Debug for WaitGroup {
 }
 
 /// Nobody's leaving concerns those who stay.
-const RULES: Rules<State> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+const POLICY: QueuePolicy<State> =
+    QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };

@@ -9,13 +9,13 @@
 
 use parking_lot::Mutex;
 
-use super::line::{End, Line, Place, Rules};
 use super::owner::Owner;
+use super::wait_queue::{QueuePolicy, Ticket, WaitEnd, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{charge, current_id, may_close_circle, note_circle, uncancellable};
 use crate::fiber::CallName;
 
-pub(super) struct Gate {
+pub(super) struct RawSemaphore {
     state: Mutex<State>,
 }
 
@@ -28,7 +28,7 @@ struct State {
     owner: Owner,
     /// Nobody is let in any more.
     closed: bool,
-    line: Line,
+    queue: WaitQueue,
 }
 
 /// Why the gate lets the caller not in.
@@ -41,16 +41,16 @@ pub(super) enum Refused {
 }
 
 /// Some permits of a gate, given back when it is dropped.
-pub(super) struct Held<'g> {
-    gate: &'g Gate,
+pub(super) struct HeldPermits<'g> {
+    raw: &'g RawSemaphore,
     count: usize,
 }
 
-impl Gate {
+impl RawSemaphore {
     /// A gate with that many permits, where whoever takes `full` of them holds it alone.
     pub(super) const fn new(free: usize, full: usize) -> Self {
-        let line = Line::new();
-        let state = State { free, total: free, full, owner: Owner::NOBODY, closed: false, line };
+        let queue = WaitQueue::new();
+        let state = State { free, total: free, full, owner: Owner::NONE, closed: false, queue };
         Self { state: Mutex::new(state) }
     }
 
@@ -101,14 +101,14 @@ impl Gate {
             return Err(Refused::Closed);
         }
         let suspect = state.owner.id().filter(|holder| may_close_circle(*holder));
-        let place = Place::join(&self.state, state, State::RULES, need);
+        let ticket = Ticket::join(&self.state, state, State::POLICY, need);
         if let Some(holder) = suspect {
             note_circle(holder);
         }
         let holder = || self.state.lock().owner.id();
-        match place.wait_for_lock(call, &holder, also_leave) {
-            Ok(End::Called) => Ok(()),
-            Ok(End::Dismissed) => Err(Refused::Closed),
+        match ticket.wait_for_lock(call, &holder, also_leave) {
+            Ok(WaitEnd::Granted) => Ok(()),
+            Ok(WaitEnd::Dismissed) => Err(Refused::Closed),
             Err(_) => Err(Refused::Unwinding),
         }
     }
@@ -142,7 +142,7 @@ impl Gate {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
         state.closed = true;
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         drop(state);
         wakes.wake_all();
     }
@@ -157,10 +157,11 @@ impl Gate {
 }
 
 impl State {
-    const RULES: Rules<Self> = Rules { line: |state| &mut state.line, left: Self::left };
+    const POLICY: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.queue, left: Self::left };
 
     fn try_acquire(&mut self, need: usize) -> bool {
-        if self.closed || self.free < need || !self.line.is_empty() {
+        if self.closed || self.free < need || !self.queue.is_empty() {
             return false;
         }
         self.free -= need;
@@ -173,44 +174,44 @@ impl State {
     fn release(&mut self, count: usize, wakes: &mut Wakes) {
         self.free += count; // at most `total`
         if count == self.full {
-            self.owner = Owner::NOBODY;
+            self.owner = Owner::NONE;
         }
         self.let_in(wakes);
     }
 
     /// Lets in from the front who can be.
     fn let_in(&mut self, wakes: &mut Wakes) {
-        while let Some(need) = self.line.front_need() {
+        while let Some(need) = self.queue.front_need() {
             if need > self.free {
                 return;
             }
             self.free -= need;
             if need == self.full {
-                self.owner = self.line.front_owner();
+                self.owner = self.queue.front_owner();
             }
-            self.line.call_front(wakes);
+            self.queue.grant_front(wakes);
         }
     }
 
-    /// Somebody has left the line: see [`Rules::left`].
-    fn left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
-        self.release(called_for.unwrap_or(0), wakes);
+    /// Somebody has left the line: see [`QueuePolicy::left`].
+    fn left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
+        self.release(granted.unwrap_or(0), wakes);
     }
 }
 
-impl<'g> Held<'g> {
+impl<'g> HeldPermits<'g> {
     /// For a caller that has acquired them.
-    pub(super) fn new(gate: &'g Gate, count: usize) -> Self {
-        Self { gate, count }
+    pub(super) fn new(raw: &'g RawSemaphore, count: usize) -> Self {
+        Self { raw, count }
     }
 
-    pub(super) fn gate(&self) -> &'g Gate {
-        self.gate
+    pub(super) fn raw(&self) -> &'g RawSemaphore {
+        self.raw
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldPermits<'_> {
     fn drop(&mut self) {
-        self.gate.release(self.count);
+        self.raw.release(self.count);
     }
 }
