@@ -1,12 +1,12 @@
 //! A channel where every receiver gets every message.
 //!
 //! The messages lie in one queue, numbered; each receiver knows the number that it wants next. A
-//! message goes when the last receiver has seen it, or when a newer one needs its ticket: sending
-//! never waits for the slow. Nobody clones or drops a message under the lock, since that may run
-//! anything.
+//! message is removed when the last receiver has seen it, or when a newer message needs its place:
+//! a sender never waits for a slow receiver. No message is cloned or dropped under the lock, since
+//! its code is the user's and may do anything.
 //!
-//! Invariant: a message that all have seen is never behind one that somebody has not, so those that
-//! can go are at the front.
+//! Invariant: a message that all receivers have seen is never behind one that a receiver has not
+//! seen, so the messages that can be removed are at the front.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -76,20 +76,20 @@ pub struct Receiver<T> {
 /// Why [`Receiver::recv`] has no message to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvError {
-    /// All senders are gone and nothing is left; or nothing is there, and the caller unwinds and so
-    /// may not wait.
+    /// All senders are gone and no message is left; or there is no message, and the caller unwinds
+    /// and so may not wait.
     Closed,
-    /// The receiver was slower than the channel is long: so many messages it will never see. The
-    /// next call returns the oldest that is left.
+    /// The receiver was slower than the channel is long: it will never see so many messages. The
+    /// next call returns the oldest message that is left.
     Lagged(u64),
 }
 
 /// Why [`Receiver::try_recv`] has no message to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// Nothing is there now.
+    /// There is no message now.
     Empty,
-    /// All senders are gone and nothing is left.
+    /// All senders are gone and no message is left.
     Closed,
     /// As [`RecvError::Lagged`].
     Lagged(u64),
@@ -114,13 +114,13 @@ struct Message<T> {
 }
 
 impl<T> Sender<T> {
-    /// Sends to every receiver that is there, and returns how many that are. The oldest message
-    /// makes room if there is none.
+    /// Sends to every receiver of the channel, and returns how many there are. If the channel is
+    /// full, the oldest message is removed.
     ///
     /// # Blocking
     ///
-    /// It never waits, but is a yield point now and then: it lets others run, the receivers among
-    /// them, if the caller has had the thread for its share.
+    /// It never waits, but is a yield point now and then: it lets other fibers run, the receivers
+    /// among them, if the caller has used up its share of the thread.
     ///
     /// # Cancellation
     ///
@@ -148,7 +148,7 @@ impl<T> Sender<T> {
         Ok(receivers)
     }
 
-    /// One more receiver; it gets what is sent from now on. Not a yield point.
+    /// One more receiver. It gets the messages that are sent from now on. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::broadcast;
@@ -179,13 +179,13 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits for a message, and lets others run now and then even if there is
-    /// one.
+    /// A yield point: it waits for a message, and lets other fibers run now and then even if there
+    /// is one.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message is
-    /// there for the next call.
+    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message
+    /// stays for the next call.
     ///
     /// # Errors
     ///
@@ -231,7 +231,7 @@ impl<T: Clone> Receiver<T> {
         Ok(Arc::try_unwrap(value).unwrap_or_else(|value| T::clone(&value)))
     }
 
-    /// Receives until all senders are gone, skipping what was missed.
+    /// Receives until all senders are gone, and skips the messages that the receiver has missed.
     ///
     /// # Blocking
     ///
@@ -255,7 +255,7 @@ impl<T: Clone> Receiver<T> {
 }
 
 impl<T> State<T> {
-    /// Everybody is dismissed at once, so nobody's leaving concerns those who stay.
+    /// All waiters are dismissed together, so a waiter that leaves changes nothing for the others.
     const POLICY: QueuePolicy<Self> =
         QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };
 
@@ -268,15 +268,15 @@ impl<T> State<T> {
         receiver.next.load(Ordering::Relaxed) < self.end() || self.senders == 0
     }
 
-    /// Takes the oldest message out, to be dropped without the lock.
+    /// Removes the oldest message, which the caller drops without the lock.
     fn pop(&mut self) -> Option<Message<T>> {
         let message = self.messages.pop_front()?;
         self.first += 1;
         Some(message)
     }
 
-    /// The receiver's next message; and, to be dropped without the lock, its place in the queue if
-    /// this was the last who had not seen it.
+    /// The receiver's next message. If no other receiver has yet to see it, also its entry in the
+    /// queue, which the caller drops without the lock.
     #[allow(clippy::type_complexity)] // a pair for the one caller
     fn take(
         &mut self,
@@ -295,7 +295,7 @@ impl<T> State<T> {
         receiver.next.store(next + 1, Ordering::Relaxed);
         message.unseen -= 1;
         let value = Arc::clone(&message.value);
-        // Only the front can have become useless: see the invariant.
+        // Only the front message can have become useless: see the invariant.
         let useless = self.messages.front().is_some_and(|front| front.unseen == 0);
         Ok((value, if useless { self.pop() } else { None }))
     }
@@ -338,7 +338,7 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Drop for Receiver<T> {
-    /// Has seen everything, as far as the others are concerned.
+    /// A receiver that is gone counts as one that has seen every message.
     fn drop(&mut self) {
         let mut useless = Vec::new();
         let mut state = self.shared.lock();
@@ -402,7 +402,9 @@ impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the channel is closed"),
-            Self::Lagged(missed) => write!(f, "the receiver was too slow for {missed} messages"),
+            Self::Lagged(missed) => {
+                write!(f, "the receiver was too slow and missed {missed} messages")
+            }
         }
     }
 }
@@ -410,7 +412,7 @@ impl fmt::Display for RecvError {
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("nothing is there"),
+            Self::Empty => f.write_str("the channel is empty"),
             Self::Closed => RecvError::Closed.fmt(f),
             Self::Lagged(missed) => RecvError::Lagged(*missed).fmt(f),
         }

@@ -1,4 +1,4 @@
-//! Something that has happened or has not.
+//! A flag that fibers and threads wait for.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::{Unwinding, charge};
 
-/// A flag to wait for: once it is set, everybody passes, until somebody clears it.
+/// A flag to wait for: while it is set, every caller passes; while it is clear, they wait.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -47,11 +47,12 @@ impl Event {
 
     /// Waits until the event is set.
     ///
-    /// Who waited when it was set passes, even if it is cleared again at once.
+    /// A caller that waited when the event was set passes, even if it is cleared again at once.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits unless the event is set, and lets others run now and then even then.
+    /// A yield point: it waits unless the event is set, and even then lets other fibers run now and
+    /// then.
     ///
     /// # Cancellation
     ///
@@ -79,7 +80,7 @@ impl Event {
         self.state.lock().set
     }
 
-    /// Sets the event and lets everybody pass who waits. Not a yield point.
+    /// Sets the event and lets all waiters pass. Not a yield point.
     pub fn set(&self) {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
@@ -90,7 +91,7 @@ impl Event {
         wakes.wake_all();
     }
 
-    /// Lets those wait who come from now on. Not a yield point.
+    /// Clears the event: from now on callers wait. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::Event;
@@ -132,6 +133,6 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Nobody's leaving concerns those who stay.
+/// A waiter that leaves changes nothing for the others.
 const POLICY: QueuePolicy<State> =
     QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };

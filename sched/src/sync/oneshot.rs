@@ -67,7 +67,7 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Whether the receiver is gone, so that nobody wants the message any more. Not a yield point.
+    /// Whether the receiver is gone, so that the message is not wanted any more. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::oneshot;
@@ -87,17 +87,17 @@ impl<T> Receiver<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point, also if the message is there: it lets others run now and then.
+    /// A yield point, also if the message is there: it lets other fibers run now and then.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message is
-    /// there for the next call.
+    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message
+    /// stays for the next call.
     ///
     /// # Errors
     ///
     /// [`RecvError`] if the sender was dropped without a message, or the message was taken before;
-    /// also if it is not there yet and the caller unwinds, and so may not wait.
+    /// also if the message has not come yet and the caller unwinds, and so may not wait.
     pub fn recv(&self) -> Result<T, RecvError> {
         try_checkpoint();
         loop {
@@ -140,7 +140,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T> State<T> {
-    /// Everybody is dismissed at once, so nobody's leaving concerns those who stay.
+    /// All waiters are dismissed together, so a waiter that leaves changes nothing for the others.
     const POLICY: QueuePolicy<Self> =
         QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };
 

@@ -1,11 +1,11 @@
-//! The counting gate under [`Semaphore`](super::Semaphore), [`Mutex`](super::Mutex),
+//! The semaphore without a guard, under [`Semaphore`](super::Semaphore), [`Mutex`](super::Mutex),
 //! [`RwLock`](super::RwLock) and [`OnceCell`](super::OnceCell).
 //!
-//! It holds a number of permits. Who needs more than are free waits in a line, and is handed what
-//! it needs when it is at the front: a big need blocks the small ones behind it, and a newcomer
-//! overtakes nobody. So nobody starves.
+//! It has a number of permits. A caller that needs more permits than are free waits in a queue, and
+//! is granted them when it is at the front: a big need blocks the small needs behind it, and no
+//! later caller overtakes. So no caller starves.
 //!
-//! Invariant, whenever the lock is free: the front of the line needs more than is free.
+//! Invariant, whenever the short lock is free: the front waiter needs more permits than are free.
 
 use parking_lot::Mutex;
 
@@ -21,40 +21,40 @@ pub(super) struct RawSemaphore {
 
 struct State {
     free: usize,
-    /// Those that are free and those that are out; none are made or lost but on purpose.
+    /// The permits that are free and those that are out. Only `add` and `forget` change it.
     total: usize,
-    /// Who takes this many holds the gate alone, and is noted as its owner.
+    /// A caller that takes this many has no other holder beside it, and is noted as the owner.
     full: usize,
     owner: Owner,
-    /// Nobody is let in any more.
+    /// No permit is granted any more.
     closed: bool,
     queue: WaitQueue,
 }
 
-/// Why the gate lets the caller not in.
+/// Why the caller gets no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// It would have to wait, and unwinds.
     Unwinding,
-    /// The gate is closed.
+    /// The semaphore is closed.
     Closed,
 }
 
-/// Some permits of a gate, given back when it is dropped.
+/// Some permits, given back when it is dropped.
 pub(super) struct HeldPermits<'g> {
     raw: &'g RawSemaphore,
     count: usize,
 }
 
 impl RawSemaphore {
-    /// A gate with that many permits, where whoever takes `full` of them holds it alone.
+    /// A semaphore with `free` permits, where the caller that takes `full` of them is the owner.
     pub(super) const fn new(free: usize, full: usize) -> Self {
         let queue = WaitQueue::new();
         let state = State { free, total: free, full, owner: Owner::NONE, closed: false, queue };
         Self { state: Mutex::new(state) }
     }
 
-    /// Takes `need` permits if it need not wait for them; returns whether.
+    /// Takes `need` permits if it need not wait for them; returns whether it has.
     pub(super) fn try_acquire(&self, need: usize) -> bool {
         self.state.lock().try_acquire(need)
     }
@@ -69,8 +69,8 @@ impl RawSemaphore {
         self.wait_in_line(need, call, &|| ())
     }
 
-    /// Takes `need` permits of a gate that is never closed, whatever happens to the caller, who
-    /// does not unwind. If it is given up in here, `also_leave` is called.
+    /// Takes `need` permits of a semaphore that is never closed. No cancel and no deadline ends the
+    /// wait. The caller does not unwind. If it is given up in here, `also_leave` is called.
     pub(super) fn acquire_masked(&self, need: usize, call: CallName, also_leave: &dyn Fn()) {
         let acquired = if self.try_acquire(need) {
             Ok(())
@@ -82,7 +82,7 @@ impl RawSemaphore {
         acquired.expect("a masked caller that does not unwind may wait");
     }
 
-    /// Whether the calling fiber is the one that holds the gate alone.
+    /// Whether the calling fiber is the owner.
     pub(super) fn is_held_by_caller(&self) -> bool {
         self.state.lock().owner.is_caller()
     }
@@ -137,7 +137,7 @@ impl RawSemaphore {
         self.state.lock().total -= count;
     }
 
-    /// Turns away everybody who waits, and everybody who comes from now on.
+    /// Refuses all that wait, and all later callers.
     pub(super) fn close(&self) {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
@@ -179,7 +179,7 @@ impl State {
         self.let_in(wakes);
     }
 
-    /// Lets in from the front who can be.
+    /// Grants to the waiters at the front while there are enough permits.
     fn let_in(&mut self, wakes: &mut Wakes) {
         while let Some(need) = self.queue.front_need() {
             if need > self.free {
@@ -193,14 +193,14 @@ impl State {
         }
     }
 
-    /// Somebody has left the line: see [`QueuePolicy::left`].
+    /// A waiter has left the queue: see [`QueuePolicy::left`].
     fn left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
         self.release(granted.unwrap_or(0), wakes);
     }
 }
 
 impl<'g> HeldPermits<'g> {
-    /// For a caller that has acquired them.
+    /// The caller has acquired them.
     pub(super) fn new(raw: &'g RawSemaphore, count: usize) -> Self {
         Self { raw, count }
     }

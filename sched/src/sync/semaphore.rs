@@ -1,4 +1,4 @@
-//! So many at a time.
+//! A limit on how many fibers and threads do something at the same time.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use super::raw_semaphore::{RawSemaphore, Refused};
 
 /// Hands out a limited number of permits, in the order of asking.
 ///
-/// A fiber that asks for many permits waits until so many are free, and nobody who came later is
-/// served before it: neither the big request nor the small one starves.
+/// A fiber that asks for many permits waits until so many are free, and no later caller is served
+/// before it: neither the big request nor the small one starves.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -22,7 +22,7 @@ use super::raw_semaphore::{RawSemaphore, Refused};
 ///             sched::yield_now(); // two at a time come here
 ///         });
 ///     }
-///     let _all = connections.acquire(2).unwrap(); // the last in the line
+///     let _all = connections.acquire(2).unwrap(); // the last in the queue
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
@@ -66,13 +66,13 @@ impl Semaphore {
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits if the permits are not there, or others wait already, and lets
-    /// others run now and then even if it need not.
+    /// A yield point: it waits if too few permits are free, or other callers wait already, and lets
+    /// other fibers run now and then even if it need not wait.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline while it waits has taken nothing; permits
-    /// that were handed to it just then go to the next.
+    /// A fiber that is cancelled or passes its deadline while it waits has taken nothing. Permits
+    /// that it was granted just then go to the next waiter.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`TryAcquireError`] says whether it is worth coming again.
+    /// [`TryAcquireError`] says whether it is worth trying again.
     ///
     /// ```
     /// use straightline_sched::sync::{Semaphore, TryAcquireError};
@@ -123,18 +123,18 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// When there would be more than `usize::MAX` in all, those that are out included.
+    /// When there would be more than `usize::MAX` in all, including those that are out.
     pub fn add_permits(&self, count: usize) {
         assert!(self.raw.add(count), "straightline: a semaphore has at most usize::MAX permits");
     }
 
-    /// How many permits nobody holds. Not a yield point.
+    /// How many permits are free. Not a yield point.
     pub fn available_permits(&self) -> usize {
         self.raw.free()
     }
 
-    /// Hands out no more permits; those who wait are told so. Permits that are out stay valid. Not
-    /// a yield point.
+    /// Hands out no more permits; the waiters get an error. Permits that are out stay valid. Not a
+    /// yield point.
     ///
     /// ```
     /// use straightline_sched::sync::{AcquireError, Semaphore};
@@ -206,5 +206,5 @@ impl std::error::Error for AcquireError {}
 
 impl std::error::Error for TryAcquireError {}
 
-/// Nobody holds a semaphore alone: permits can be added at any time.
+/// No caller is ever the owner: permits can be added at any time.
 const NEVER_FULL: usize = usize::MAX;

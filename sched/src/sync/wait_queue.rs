@@ -114,8 +114,8 @@ impl WaitQueue {
 pub(super) struct QueuePolicy<S> {
     pub(super) queue: fn(&mut S) -> &mut WaitQueue,
     /// A waiter unwound or was given up: while it waited (`None`), or after a grant of so much
-    /// (`Some`) and before it claimed that. Passes the grant on, or looks whether the waiters behind
-    /// it can have theirs now.
+    /// (`Some`) and before it claimed that. Passes the grant on, or looks whether the waiters
+    /// behind it can have theirs now.
     pub(super) left: fn(&mut S, granted: Option<usize>, wakes: &mut Wakes),
 }
 
