@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use straightline_sched::sim::Random;
 
 use super::link::Link;
-use super::table::State;
+use super::table::NetState;
 use super::wire::pair;
 
 /// Something that goes wrong with a network, or well again.
@@ -211,7 +211,7 @@ impl Faults {
     }
 }
 
-impl State {
+impl NetState {
     /// Has a fault happen now.
     pub(super) fn strike(&mut self, fault: &Fault) {
         match *fault {

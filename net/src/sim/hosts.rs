@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use straightline_sched::{self as sched, sim::host};
 
-use super::table::{Net, State};
+use super::table::{Net, NetState};
 
 /// The names of a network.
 pub(super) struct Hosts {
@@ -72,7 +72,7 @@ impl Default for Hosts {
     }
 }
 
-impl State {
+impl NetState {
     /// Whether nothing gets through from there to there.
     pub(super) fn is_cut(&self, from: SocketAddr, to: SocketAddr) -> bool {
         self.faults.is_cut(from, to)

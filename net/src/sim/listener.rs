@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use straightline_sched::sim::{self, Level};
 
 use super::handle::Handle;
-use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
-use super::tcp::{Phase, Tcp};
+use super::table::{Net, NetState, SocketKey, SocketKind, overlap, unspecified};
+use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Packet, What};
 use crate::ListenOptions;
 
@@ -45,12 +45,12 @@ impl Handle {
 
     /// Takes a connection that waits; `WouldBlock` if there is none.
     pub(crate) fn accept_tcp(&self) -> io::Result<(Self, SocketAddr)> {
-        let (key, peer) = self.with(State::accept_tcp)??;
+        let (key, peer) = self.with(NetState::accept_tcp)??;
         Ok((self.another(key)?, peer))
     }
 }
 
-impl State {
+impl NetState {
     fn listen(
         &mut self,
         address: SocketAddr,
@@ -81,7 +81,7 @@ impl State {
                 is_closed: false,
             };
             let label = format!("tcp listener {local}");
-            let key = self.insert(label, true, Kind::TcpListener(listener));
+            let key = self.insert(label, true, SocketKind::TcpListener(listener));
             self.listeners.entry(local).or_default().push(key);
             self.note(key, || "listens".to_owned());
             keys.push(key);
@@ -131,12 +131,12 @@ impl State {
         listener.begun += 1;
         let (options, is_ipv6) = (listener.options.clone(), listener.local.is_ipv6());
         let link = self.wires.link(local.ip(), remote.ip());
-        let mut tcp = Tcp::new(local, remote, link, Phase::Answering { listener: key });
+        let mut tcp = Tcp::new(local, remote, link, TcpPhase::Answering { listener: key });
         tcp.set_options(&options);
         tcp.is_mapped = is_ipv6 && local.is_ipv4();
         tcp.set_window(window);
         let label = format!("tcp {local} > {remote}");
-        let connection = self.insert(label, false, Kind::Tcp(Box::new(tcp)));
+        let connection = self.insert(label, false, SocketKind::Tcp(Box::new(tcp)));
         self.connections.insert((local, remote), connection);
         self.send_from(connection, |tcp| What::SynAck(tcp.room()));
     }
@@ -152,7 +152,7 @@ impl State {
 
     /// A handshake came to nothing.
     pub(super) fn forget_begun(&mut self, key: SocketKey) {
-        if let Some(Kind::TcpListener(listener)) =
+        if let Some(SocketKind::TcpListener(listener)) =
             self.sockets.get_mut(key).map(|entry| &mut entry.kind)
         {
             listener.begun -= 1;
@@ -174,7 +174,9 @@ impl State {
             .connections
             .values()
             .copied()
-            .filter(|&connection| self.tcp(connection).phase == Phase::Answering { listener: key })
+            .filter(|&connection| {
+                self.tcp(connection).phase == TcpPhase::Answering { listener: key }
+            })
             .collect();
         queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
     }
@@ -199,7 +201,7 @@ impl State {
 
     pub(super) fn listener_mut(&mut self, key: SocketKey) -> &mut Listener {
         match &mut self.sockets[key].kind {
-            Kind::TcpListener(listener) => listener,
+            SocketKind::TcpListener(listener) => listener,
             _ => unreachable!("a listener's key"),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::fault::Fault;
 use super::link::Link;
-use super::table::{Counters, Net, State};
+use super::table::{Counters, Net, NetState};
 
 /// The network of the simulation that the caller is in. Everything is set at once: a script of what
 /// happens when is a fiber that sleeps and sets, or a [`schedule`](Network::schedule).
@@ -277,7 +277,7 @@ impl Network {
         self.with(|state| state.strike_noted(fault));
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, act: impl FnOnce(&mut NetState) -> R) -> R {
         let over = |error: io::Error| panic!("straightline: {error}");
         self.net.with(act).unwrap_or_else(over)
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::pipe::Piece;
-use super::table::{Kind, SocketKey, State};
-use super::tcp::{Phase, Tcp};
+use super::table::{NetState, SocketKey, SocketKind};
+use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Segment, What};
 
 #[derive(Debug, Default)]
@@ -38,22 +38,22 @@ impl Tcp {
 
     pub(super) fn awaits_answer(&self) -> bool {
         match self.phase {
-            Phase::Connecting | Phase::Answering { .. } => true,
-            Phase::Open => self.outgoing.is_outstanding() || self.outgoing.is_stalled(),
-            Phase::Over => false,
+            TcpPhase::Connecting | TcpPhase::Answering { .. } => true,
+            TcpPhase::Open => self.outgoing.is_outstanding() || self.outgoing.is_stalled(),
+            TcpPhase::Over => false,
         }
     }
 
     fn attempts_max(&self) -> u32 {
         match self.phase {
-            Phase::Connecting => CONNECT_ATTEMPTS_MAX,
-            Phase::Answering { .. } => ANSWER_ATTEMPTS_MAX,
-            Phase::Open | Phase::Over => ATTEMPTS_MAX,
+            TcpPhase::Connecting => CONNECT_ATTEMPTS_MAX,
+            TcpPhase::Answering { .. } => ANSWER_ATTEMPTS_MAX,
+            TcpPhase::Open | TcpPhase::Over => ATTEMPTS_MAX,
         }
     }
 }
 
-impl State {
+impl NetState {
     /// Something was lost that the connection may wait for.
     pub(super) fn arm_retransmission(&mut self, key: SocketKey) {
         let tcp = self.tcp(key);
@@ -64,8 +64,8 @@ impl State {
         let tcp = self.tcp_mut(key);
         if tcp.retransmission.attempts == 0 {
             tcp.retransmission.timeout = match tcp.phase {
-                Phase::Open | Phase::Over => TIMEOUT_MIN + 2 * latency,
-                Phase::Connecting | Phase::Answering { .. } => HANDSHAKE_TIMEOUT,
+                TcpPhase::Open | TcpPhase::Over => TIMEOUT_MIN + 2 * latency,
+                TcpPhase::Connecting | TcpPhase::Answering { .. } => HANDSHAKE_TIMEOUT,
             };
         }
         tcp.retransmission.is_armed = true;
@@ -90,7 +90,8 @@ impl State {
     }
 
     fn retransmit(&mut self, key: SocketKey, generation: u64) {
-        let Some(Kind::Tcp(tcp)) = self.sockets.get_mut(key).map(|entry| &mut entry.kind) else {
+        let Some(SocketKind::Tcp(tcp)) = self.sockets.get_mut(key).map(|entry| &mut entry.kind)
+        else {
             return;
         };
         if tcp.retransmission.generation != generation {
@@ -107,15 +108,15 @@ impl State {
         let is_stalled = tcp.outgoing.is_stalled();
         self.note(key, || format!("sends again, for the {attempt}. time"));
         match phase {
-            Phase::Connecting => self.send_from(key, |tcp| What::Syn(tcp.room())),
-            Phase::Answering { .. } => self.send_from(key, |tcp| What::SynAck(tcp.room())),
-            Phase::Open if is_stalled => self.send_from(key, |tcp| {
+            TcpPhase::Connecting => self.send_from(key, |tcp| What::Syn(tcp.room())),
+            TcpPhase::Answering { .. } => self.send_from(key, |tcp| What::SynAck(tcp.room())),
+            TcpPhase::Open if is_stalled => self.send_from(key, |tcp| {
                 let told = tcp.incoming.acknowledgement();
                 let piece = Piece { first: 0, bytes: Vec::new(), is_end: false };
                 What::Segment(Segment { piece, told, is_probe: true })
             }),
-            Phase::Open => self.pump(key),
-            Phase::Over => {}
+            TcpPhase::Open => self.pump(key),
+            TcpPhase::Over => {}
         }
     }
 

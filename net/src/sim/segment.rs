@@ -6,11 +6,11 @@ use rustix::io::Errno;
 use straightline_sched::sim;
 
 use super::pipe::Piece;
-use super::table::{SocketKey, State};
-use super::tcp::{Phase, Tcp};
+use super::table::{NetState, SocketKey};
+use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Packet, Segment, What};
 
-impl State {
+impl NetState {
     /// A packet has arrived where it was sent to.
     pub(super) fn arrive(&mut self, packet: Packet) {
         let Some(&key) = self.connections.get(&(packet.to, packet.from)) else {
@@ -18,25 +18,25 @@ impl State {
         };
         match (self.tcp(key).phase, packet.what) {
             (_, What::Reset) => self.arrive_reset(key),
-            (Phase::Connecting, What::SynAck(window)) => {
+            (TcpPhase::Connecting, What::SynAck(window)) => {
                 self.open(key, window);
                 self.counters.connected += 1;
                 self.note(key, || "is connected".to_owned());
                 self.acknowledge(key);
             }
             // The answer was lost, or the acknowledgement of it.
-            (Phase::Answering { .. }, What::Syn(_)) => {
+            (TcpPhase::Answering { .. }, What::Syn(_)) => {
                 self.send_from(key, |tcp| What::SynAck(tcp.room()));
             }
-            (Phase::Open | Phase::Over, What::SynAck(_)) => self.acknowledge(key),
-            (Phase::Answering { listener }, What::Segment(segment)) => {
-                self.tcp_mut(key).phase = Phase::Open;
+            (TcpPhase::Open | TcpPhase::Over, What::SynAck(_)) => self.acknowledge(key),
+            (TcpPhase::Answering { listener }, What::Segment(segment)) => {
+                self.tcp_mut(key).phase = TcpPhase::Open;
                 self.tcp_mut(key).stop_retransmission();
                 self.enqueue(listener, key);
                 self.update(key, false);
                 self.arrive_segment(key, segment);
             }
-            (Phase::Open | Phase::Over, What::Segment(segment)) => {
+            (TcpPhase::Open | TcpPhase::Over, What::Segment(segment)) => {
                 self.arrive_segment(key, segment);
             }
             // A leftover of what had these addresses before.
@@ -57,7 +57,7 @@ impl State {
 
     fn open(&mut self, key: SocketKey, window: u64) {
         let tcp = self.tcp_mut(key);
-        tcp.phase = Phase::Open;
+        tcp.phase = TcpPhase::Open;
         tcp.set_window(window);
         tcp.stop_retransmission();
         self.update(key, true);
@@ -100,8 +100,8 @@ impl State {
         let tcp = self.tcp(key);
         let ended_by_peer = tcp.incoming.end_arrived() && !tcp.outgoing.is_finished();
         let error = match tcp.phase {
-            Phase::Connecting => Errno::CONNREFUSED,
-            Phase::Over => return self.forget(key),
+            TcpPhase::Connecting => Errno::CONNREFUSED,
+            TcpPhase::Over => return self.forget(key),
             _ if ended_by_peer => Errno::PIPE,
             _ => Errno::CONNRESET,
         };
@@ -112,8 +112,8 @@ impl State {
     /// The connection is over before its time.
     pub(super) fn fail(&mut self, key: SocketKey, error: Errno) {
         let tcp = self.tcp_mut(key);
-        if !matches!(tcp.phase, Phase::Answering { .. }) {
-            tcp.phase = Phase::Over;
+        if !matches!(tcp.phase, TcpPhase::Answering { .. }) {
+            tcp.phase = TcpPhase::Over;
         }
         tcp.error = Some(error);
         tcp.outgoing.discard();
@@ -128,7 +128,7 @@ impl State {
     pub(super) fn pump(&mut self, key: SocketKey) {
         loop {
             let tcp = self.tcp(key);
-            if tcp.phase != Phase::Open || tcp.retransmission.is_armed {
+            if tcp.phase != TcpPhase::Open || tcp.retransmission.is_armed {
                 return;
             }
             if !tcp.outgoing.has_piece() {
@@ -161,8 +161,8 @@ impl State {
         let tcp = self.tcp_mut(key);
         let has_ended = tcp.outgoing.is_over();
         let is_over = has_ended && tcp.incoming.end_arrived();
-        if is_over && tcp.phase == Phase::Open {
-            tcp.phase = Phase::Over;
+        if is_over && tcp.phase == TcpPhase::Open {
+            tcp.phase = TcpPhase::Over;
             self.update(key, true);
         }
         let tcp = self.tcp_mut(key);

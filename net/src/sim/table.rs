@@ -34,17 +34,17 @@ new_key_type! {
 
 /// A simulation's network.
 pub(crate) struct Net {
-    state: RefCell<State>,
+    state: RefCell<NetState>,
     /// The simulation has ended.
     over: Cell<bool>,
     /// Tells this network from those of other simulations; it is seen nowhere.
     number: u64,
 }
 
-pub(super) struct State {
+pub(super) struct NetState {
     /// The network that this is the state of.
     me: Weak<Net>,
-    pub(super) sockets: SlotMap<SocketKey, Entry>,
+    pub(super) sockets: SlotMap<SocketKey, SocketEntry>,
     /// By address; a group has several on one.
     pub(super) listeners: BTreeMap<SocketAddr, Vec<SocketKey>>,
     /// By their own address and the peer's.
@@ -60,7 +60,7 @@ pub(super) struct State {
     next_port: u16,
 }
 
-pub(super) struct Entry {
+pub(super) struct SocketEntry {
     /// Names it in traces and lists.
     pub(super) label: Rc<str>,
     /// What the handles have that the program waits with.
@@ -69,10 +69,10 @@ pub(super) struct Entry {
     level: Level,
     /// How many handles the program has for it: several only for clones of a listener.
     handles: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: SocketKind,
 }
 
-pub(super) enum Kind {
+pub(super) enum SocketKind {
     Tcp(Box<Tcp>),
     TcpListener(Listener),
     Unix(UnixEnd),
@@ -141,7 +141,7 @@ impl Net {
 
     fn new() -> Self {
         static MADE: AtomicU64 = AtomicU64::new(0);
-        let state = State {
+        let state = NetState {
             me: Weak::new(),
             sockets: SlotMap::with_key(),
             listeners: BTreeMap::new(),
@@ -164,7 +164,7 @@ impl Net {
     }
 
     /// Calls `act`, unless the simulation is over.
-    pub(super) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> io::Result<R> {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut NetState) -> R) -> io::Result<R> {
         if self.over.get() {
             return Err(io::Error::other("a socket of a simulation that is over"));
         }
@@ -189,7 +189,7 @@ impl Net {
     }
 }
 
-impl State {
+impl NetState {
     /// Has `event` happen later. It must look for whatever it wants to change: meanwhile it may be
     /// gone.
     pub(super) fn after(&self, delay: Duration, event: impl FnOnce(&mut Self) + 'static) {
@@ -202,9 +202,9 @@ impl State {
     }
 
     /// Adds a socket, ready for nothing.
-    pub(super) fn insert(&mut self, label: String, is_open: bool, kind: Kind) -> SocketKey {
+    pub(super) fn insert(&mut self, label: String, is_open: bool, kind: SocketKind) -> SocketKey {
         let (label, level, handles) = (label.into(), Level::default(), u32::from(is_open));
-        self.sockets.insert(Entry { label, devices: Vec::new(), level, handles, kind })
+        self.sockets.insert(SocketEntry { label, devices: Vec::new(), level, handles, kind })
     }
 
     /// What a handle waits with.
@@ -257,11 +257,11 @@ impl State {
             return;
         }
         match entry.kind {
-            Kind::Tcp(_) => self.close_tcp(key),
-            Kind::TcpListener(_) => self.close_listener(key),
-            Kind::Unix(_) => self.close_unix(key),
-            Kind::UnixListener(_) => self.close_unix_listener(key),
-            Kind::Udp(_) => self.close_udp(key),
+            SocketKind::Tcp(_) => self.close_tcp(key),
+            SocketKind::TcpListener(_) => self.close_listener(key),
+            SocketKind::Unix(_) => self.close_unix(key),
+            SocketKind::UnixListener(_) => self.close_unix_listener(key),
+            SocketKind::Udp(_) => self.close_udp(key),
         }
     }
 
@@ -285,7 +285,7 @@ impl State {
     }
 }
 
-impl Entry {
+impl SocketEntry {
     pub(super) fn is_open(&self) -> bool {
         self.handles > 0
     }

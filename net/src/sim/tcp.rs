@@ -26,7 +26,7 @@ use super::hosts::route;
 use super::link::Link;
 use super::pipe::{Incoming, Outgoing};
 use super::retransmission::Retransmission;
-use super::table::{Kind, Net, SocketKey, State};
+use super::table::{Net, NetState, SocketKey, SocketKind};
 use super::wire::{Packet, What};
 use crate::ListenOptions;
 
@@ -34,7 +34,7 @@ use crate::ListenOptions;
 pub(super) struct Tcp {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    pub(super) phase: Phase,
+    pub(super) phase: TcpPhase,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
     /// Why it is over; the next call that may fail takes it.
@@ -58,7 +58,7 @@ pub(super) struct Tcp {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum TcpPhase {
     Connecting,
     Answering { listener: SocketKey },
     Open,
@@ -75,7 +75,7 @@ impl Handle {
 }
 
 impl Tcp {
-    pub(super) fn new(local: SocketAddr, remote: SocketAddr, link: &Link, phase: Phase) -> Self {
+    pub(super) fn new(local: SocketAddr, remote: SocketAddr, link: &Link, phase: TcpPhase) -> Self {
         Self {
             local,
             remote,
@@ -87,7 +87,7 @@ impl Tcp {
             nodelay: false,
             is_mapped: false,
             zero_linger: false,
-            is_unaccepted: matches!(phase, Phase::Answering { .. }),
+            is_unaccepted: matches!(phase, TcpPhase::Answering { .. }),
             is_leaving: false,
             last_arrival: Duration::ZERO,
             retransmission: Retransmission::default(),
@@ -130,8 +130,8 @@ impl Tcp {
     }
 
     fn level(&self) -> Level {
-        let is_over = self.phase == Phase::Over;
-        let is_open = self.phase == Phase::Open;
+        let is_over = self.phase == TcpPhase::Over;
+        let is_open = self.phase == TcpPhase::Open;
         let read_closed = is_over || self.read_shut || self.incoming.end_arrived();
         Level {
             readable: read_closed || self.incoming.len() > 0,
@@ -143,7 +143,7 @@ impl Tcp {
     }
 }
 
-impl State {
+impl NetState {
     fn connect_tcp(&mut self, remote: SocketAddr) -> io::Result<SocketKey> {
         self.check_descriptors()?;
         let (ip, remote) = route(remote)?;
@@ -153,9 +153,9 @@ impl State {
         };
         let local = self.with_port(SocketAddr::new(ip, 0), is_free)?;
         let link = self.wires.link(local.ip(), remote.ip());
-        let tcp = Tcp::new(local, remote, link, Phase::Connecting);
+        let tcp = Tcp::new(local, remote, link, TcpPhase::Connecting);
         let label = format!("tcp {local} > {remote}");
-        let key = self.insert(label, true, Kind::Tcp(Box::new(tcp)));
+        let key = self.insert(label, true, SocketKind::Tcp(Box::new(tcp)));
         self.connections.insert((local, remote), key);
         self.note(key, || "connects".to_owned());
         self.send_from(key, |tcp| What::Syn(tcp.room()));
@@ -170,7 +170,7 @@ impl State {
     ) -> io::Result<usize> {
         let tcp = self.tcp_mut(key);
         if tcp.incoming.len() == 0 {
-            let is_over = tcp.phase == Phase::Over;
+            let is_over = tcp.phase == TcpPhase::Over;
             let result = match () {
                 () if tcp.incoming.end_arrived() => Ok(0),
                 () if tcp.error.is_some() => tcp.take_error().map(|()| 0),
@@ -186,7 +186,7 @@ impl State {
             return Ok(tcp.incoming.peek(buffer));
         }
         let count = tcp.incoming.read(buffer);
-        let is_news = tcp.phase == Phase::Open && tcp.incoming.has_news_of_room();
+        let is_news = tcp.phase == TcpPhase::Open && tcp.incoming.has_news_of_room();
         self.note(key, || format!("reads {count} bytes"));
         if is_news {
             self.acknowledge(key);
@@ -203,10 +203,10 @@ impl State {
         let tcp = self.tcp_mut(key);
         let result = match tcp.phase {
             _ if tcp.error.is_some() => tcp.take_error(),
-            Phase::Connecting | Phase::Answering { .. } => Err(Errno::AGAIN.into()),
-            Phase::Over => Err(Errno::PIPE.into()),
-            Phase::Open if tcp.outgoing.is_finished() => Err(Errno::PIPE.into()),
-            Phase::Open => Ok(()),
+            TcpPhase::Connecting | TcpPhase::Answering { .. } => Err(Errno::AGAIN.into()),
+            TcpPhase::Over => Err(Errno::PIPE.into()),
+            TcpPhase::Open if tcp.outgoing.is_finished() => Err(Errno::PIPE.into()),
+            TcpPhase::Open => Ok(()),
         };
         if let Err(error) = result {
             self.note(key, || format!("writes: {error}"));
@@ -243,7 +243,7 @@ impl State {
 
     pub(super) fn shutdown_tcp(&mut self, key: SocketKey, how: Shutdown) -> io::Result<()> {
         let tcp = self.tcp_mut(key);
-        if tcp.phase != Phase::Open {
+        if tcp.phase != TcpPhase::Open {
             return Err(Errno::NOTCONN.into());
         }
         if how != Shutdown::Write {
@@ -261,8 +261,8 @@ impl State {
     pub(super) fn peer_of_tcp(&self, key: SocketKey) -> io::Result<SocketAddr> {
         let tcp = self.tcp(key);
         match tcp.phase {
-            Phase::Answering { .. } | Phase::Open => Ok(tcp.shown(tcp.remote)),
-            Phase::Connecting | Phase::Over => Err(Errno::NOTCONN.into()),
+            TcpPhase::Answering { .. } | TcpPhase::Open => Ok(tcp.shown(tcp.remote)),
+            TcpPhase::Connecting | TcpPhase::Over => Err(Errno::NOTCONN.into()),
         }
     }
 
@@ -273,8 +273,8 @@ impl State {
         let tcp = self.tcp_mut(key);
         match tcp.phase {
             // It has said its last word, and perhaps has to say it again.
-            Phase::Over if tcp.is_leaving => {}
-            Phase::Connecting | Phase::Over => self.forget(key),
+            TcpPhase::Over if tcp.is_leaving => {}
+            TcpPhase::Connecting | TcpPhase::Over => self.forget(key),
             // The peer is told that its data came for nothing (RFC 9293, section 3.6).
             _ if tcp.incoming.len() > 0 || tcp.zero_linger => self.abort(key),
             _ => {
@@ -288,7 +288,7 @@ impl State {
     /// Resets the peer; the program keeps its end, which is of no use any more.
     pub(super) fn reset_tcp(&mut self, key: SocketKey) -> io::Result<()> {
         let tcp = self.tcp(key);
-        if tcp.phase != Phase::Open {
+        if tcp.phase != TcpPhase::Open {
             return Err(Errno::NOTCONN.into());
         }
         let (local, remote, last_arrival) = (tcp.local, tcp.remote, tcp.last_arrival);
@@ -302,7 +302,7 @@ impl State {
     pub(super) fn abort(&mut self, key: SocketKey) {
         let tcp = self.tcp(key);
         let (local, remote, last_arrival) = (tcp.local, tcp.remote, tcp.last_arrival);
-        if tcp.phase != Phase::Over {
+        if tcp.phase != TcpPhase::Over {
             self.note(key, || "sends RST".to_owned());
             self.send_reset(local, remote, last_arrival);
         }
@@ -336,11 +336,11 @@ impl State {
         let tcp = self.tcp_mut(key);
         tcp.is_leaving = false;
         let (ends, phase) = ((tcp.local, tcp.remote), tcp.phase);
-        let has_owner = tcp.is_unaccepted && !matches!(phase, Phase::Answering { .. });
+        let has_owner = tcp.is_unaccepted && !matches!(phase, TcpPhase::Answering { .. });
         if self.connections.get(&ends) == Some(&key) {
             self.connections.remove(&ends);
         }
-        if let Phase::Answering { listener } = phase {
+        if let TcpPhase::Answering { listener } = phase {
             self.forget_begun(listener);
         }
         if !has_owner && !self.sockets[key].is_open() {
@@ -354,14 +354,14 @@ impl State {
 
     pub(super) fn tcp(&self, key: SocketKey) -> &Tcp {
         match &self.sockets[key].kind {
-            Kind::Tcp(tcp) => tcp,
+            SocketKind::Tcp(tcp) => tcp,
             _ => unreachable!("a connection's key"),
         }
     }
 
     pub(super) fn tcp_mut(&mut self, key: SocketKey) -> &mut Tcp {
         match &mut self.sockets[key].kind {
-            Kind::Tcp(tcp) => tcp,
+            SocketKind::Tcp(tcp) => tcp,
             _ => unreachable!("a connection's key"),
         }
     }

@@ -9,7 +9,7 @@ use straightline_sched::sim::{self, Level};
 
 use super::handle::Handle;
 use super::hosts::route;
-use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
+use super::table::{Net, NetState, SocketKey, SocketKind, overlap, unspecified};
 
 pub(super) struct Udp {
     pub(super) local: SocketAddr,
@@ -71,7 +71,7 @@ impl Udp {
     }
 }
 
-impl State {
+impl NetState {
     fn bind_udp(&mut self, address: SocketAddr) -> io::Result<SocketKey> {
         self.check_descriptors()?;
         let is_free = |state: &Self, address: SocketAddr| {
@@ -89,7 +89,7 @@ impl State {
             error: None,
             ttl: TTL_DEFAULT,
         };
-        let key = self.insert(format!("udp {local}"), true, Kind::Udp(Box::new(udp)));
+        let key = self.insert(format!("udp {local}"), true, SocketKind::Udp(Box::new(udp)));
         self.datagram_sockets.insert(local, key);
         self.update_udp(key, false);
         Ok(key)
@@ -215,7 +215,7 @@ impl State {
     /// From where to where that socket's datagrams go.
     fn way(&self, key: SocketKey, to: SocketAddr) -> io::Result<(SocketAddr, SocketAddr)> {
         let local = match &self.sockets[key].kind {
-            Kind::Udp(udp) => udp.local,
+            SocketKind::Udp(udp) => udp.local,
             _ => unreachable!("a datagram socket's key"),
         };
         let is_broadcast = to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST);
@@ -247,7 +247,7 @@ impl State {
 
     fn udp_mut(&mut self, key: SocketKey) -> &mut Udp {
         match &mut self.sockets[key].kind {
-            Kind::Udp(udp) => udp,
+            SocketKind::Udp(udp) => udp,
             _ => unreachable!("a datagram socket's key"),
         }
     }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use straightline_sched::sim::Level;
 
 use super::handle::{Bound, Handle};
-use super::table::{Kind, Net, SocketKey, State};
+use super::table::{Net, NetState, SocketKey, SocketKind};
 
 /// One end of a connection.
 pub(super) struct UnixEnd {
@@ -53,24 +53,24 @@ impl Handle {
 
     pub(crate) fn unix_pair() -> io::Result<(Self, Self)> {
         let net = Net::current();
-        let (one, other) = net.with(State::unix_pair)??;
+        let (one, other) = net.with(NetState::unix_pair)??;
         Ok((Self::of(&net, one)?, Self::of(&net, other)?))
     }
 
     pub(crate) fn accept_unix(&self) -> io::Result<Self> {
-        let key = self.with(State::accept_unix)??;
+        let key = self.with(NetState::accept_unix)??;
         self.another(key)
     }
 
     /// The path of this end; `None` if it has none.
     pub(crate) fn local_path(&self) -> io::Result<Option<PathBuf>> {
-        self.with(State::unix_path)?
+        self.with(NetState::unix_path)?
     }
 
     /// The path of the other end; `None` if it has none.
     pub(crate) fn peer_path(&self) -> io::Result<Option<PathBuf>> {
         self.with(|state, key| match &state.sockets[key].kind {
-            Kind::Unix(end) => Ok(end.remote.clone()),
+            SocketKind::Unix(end) => Ok(end.remote.clone()),
             _ => Err(Errno::NOTCONN.into()),
         })?
     }
@@ -107,7 +107,7 @@ impl UnixEnd {
     }
 }
 
-impl State {
+impl NetState {
     fn listen_unix(&mut self, path: &Path) -> io::Result<SocketKey> {
         self.check_descriptors()?;
         if self.paths.contains_key(path) {
@@ -115,7 +115,7 @@ impl State {
         }
         let listener = UnixListener { path: path.to_owned(), queue: VecDeque::new() };
         let label = format!("unix listener {}", path.display());
-        let key = self.insert(label, true, Kind::UnixListener(listener));
+        let key = self.insert(label, true, SocketKind::UnixListener(listener));
         self.paths.insert(path.to_owned(), key);
         self.note(key, || "listens".to_owned());
         Ok(key)
@@ -174,7 +174,7 @@ impl State {
     /// What that end has written and its peer has not read.
     pub(super) fn unread_by_peer(&self, end: &UnixEnd) -> u64 {
         match end.peer.map(|peer| &self.sockets[peer].kind) {
-            Some(Kind::Unix(peer)) => peer.buffer.len() as u64,
+            Some(SocketKind::Unix(peer)) => peer.buffer.len() as u64,
             _ => 0,
         }
     }
@@ -283,15 +283,15 @@ impl State {
 
     fn unix_path(&mut self, key: SocketKey) -> io::Result<Option<PathBuf>> {
         match &self.sockets[key].kind {
-            Kind::Unix(end) => Ok(end.local.clone()),
-            Kind::UnixListener(listener) => Ok(Some(listener.path.clone())),
+            SocketKind::Unix(end) => Ok(end.local.clone()),
+            SocketKind::UnixListener(listener) => Ok(Some(listener.path.clone())),
             _ => Err(Errno::OPNOTSUPP.into()),
         }
     }
 
     fn insert_unix(&mut self, label: String, is_open: bool) -> SocketKey {
         let end = UnixEnd::new(self.wires.default_link().send_buffer_bytes);
-        self.insert(label, is_open, Kind::Unix(end))
+        self.insert(label, is_open, SocketKind::Unix(end))
     }
 
     fn join(&mut self, one: SocketKey, other: SocketKey) {
@@ -321,14 +321,14 @@ impl State {
 
     fn end_mut(&mut self, key: SocketKey) -> &mut UnixEnd {
         match &mut self.sockets[key].kind {
-            Kind::Unix(end) => end,
+            SocketKind::Unix(end) => end,
             _ => unreachable!("a Unix stream's key"),
         }
     }
 
     fn unix_listener(&mut self, key: SocketKey) -> &mut UnixListener {
         match &mut self.sockets[key].kind {
-            Kind::UnixListener(listener) => listener,
+            SocketKind::UnixListener(listener) => listener,
             _ => unreachable!("a Unix listener's key"),
         }
     }

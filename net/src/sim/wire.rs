@@ -12,7 +12,7 @@ use straightline_sched::sim;
 
 use super::link::Link;
 use super::pipe::{Acknowledgement, Piece};
-use super::table::State;
+use super::table::NetState;
 
 /// The ways between hosts.
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl Wires {
     }
 }
 
-impl State {
+impl NetState {
     /// Sends a packet that arrives not before `earliest`; returns when it does.
     pub(super) fn send(&mut self, packet: Packet, earliest: Duration) -> Duration {
         let bytes = match &packet.what {
