@@ -1,4 +1,4 @@
-//! What a program has in its hands: a socket of the table.
+//! The program's handle for a socket of the table.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -15,7 +15,7 @@ pub(crate) struct Handle {
     net: Rc<Net>,
     key: SocketKey,
     device: Rc<Device>,
-    /// It was made a [`Bound`], and closes nothing.
+    /// It became a [`Bound`], so its drop closes nothing.
     is_moved: bool,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Handle {
 pub(crate) struct Bound {
     net: u64,
     pub(super) key: SocketKey,
-    /// It was made a [`Handle`], and closes nothing.
+    /// It became a [`Handle`], so its drop closes nothing.
     is_moved: bool,
 }
 
@@ -34,7 +34,7 @@ impl Handle {
         Ok(Self { net: Rc::clone(net), key, device, is_moved: false })
     }
 
-    /// Of the same network.
+    /// A handle for another socket of the same network.
     pub(super) fn another(&self, key: SocketKey) -> io::Result<Self> {
         Self::of(&self.net, key)
     }
@@ -112,7 +112,7 @@ impl Handle {
         self.with(NetState::reset_tcp)?
     }
 
-    /// What was written and has not arrived; on a Unix socket, what was not read.
+    /// Bytes that were written and have not arrived; on a Unix socket, that were not read.
     pub(crate) fn unacknowledged(&self) -> io::Result<u64> {
         self.with(|state, key| match &state.sockets[key].kind {
             SocketKind::Tcp(tcp) => Ok(tcp.outgoing.unacknowledged()),
@@ -125,7 +125,7 @@ impl Handle {
         self.with(|state, key| state.tcp_mut(key).zero_linger = true)
     }
 
-    /// Of TCP or UDP.
+    /// For TCP and UDP.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with(|state, key| match &state.sockets[key].kind {
             SocketKind::Tcp(tcp) => Ok(tcp.shown(tcp.local)),
@@ -135,7 +135,7 @@ impl Handle {
         })?
     }
 
-    /// Of TCP or UDP.
+    /// For TCP and UDP.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.with(|state, key| match &state.sockets[key].kind {
             SocketKind::Tcp(_) => state.peer_of_tcp(key),
@@ -196,13 +196,13 @@ impl Bound {
         Err(io::Error::new(io::ErrorKind::Unsupported, message))
     }
 
-    /// Another one for the same socket.
+    /// Another handle for the same socket.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         self.with(|net| net.with(|state| state.sockets[self.key].open()))??;
         Ok(Self { net: self.net, key: self.key, is_moved: false })
     }
 
-    /// Of TCP.
+    /// For TCP.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with(|net| {
             net.with(|state| match &state.sockets[self.key].kind {

@@ -1,4 +1,4 @@
-//! Who listens on an address of TCP, and who waits there to be accepted.
+//! A TCP listener, and the connections that wait to be accepted.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,19 +15,19 @@ use crate::ListenOptions;
 
 pub(super) struct Listener {
     pub(super) local: SocketAddr,
-    /// Connections that are established, and wait.
+    /// Connections that are established and wait.
     queue: VecDeque<SocketKey>,
     /// How many may wait; as on Linux there is room for one more.
     backlog: usize,
-    /// Connections that are about to be established.
+    /// Connections in the middle of their handshake.
     begun: usize,
     options: ListenOptions,
-    /// Nobody new gets into the queue.
+    /// No new connection gets into the queue.
     is_closed: bool,
 }
 
 impl Handle {
-    /// As many listeners on one address, where nobody else listens.
+    /// `count` listeners on one address, where no other socket listens.
     pub(crate) fn listen(
         address: SocketAddr,
         count: usize,
@@ -38,12 +38,12 @@ impl Handle {
         keys.into_iter().map(|key| Self::of(&net, key)).collect()
     }
 
-    /// Nobody new gets into the queue.
+    /// From now on no new connection gets into the queue.
     pub(crate) fn close_queue(&self) -> io::Result<()> {
         self.with(|state, key| state.listener_mut(key).is_closed = true)
     }
 
-    /// Takes a connection that waits; `WouldBlock` if there is none.
+    /// Takes a connection that waits; `WouldBlock` if none does.
     pub(crate) fn accept_tcp(&self) -> io::Result<(Self, SocketAddr)> {
         let (key, peer) = self.with(NetState::accept_tcp)??;
         Ok((self.another(key)?, peer))
@@ -74,7 +74,7 @@ impl NetState {
             let listener = Listener {
                 local,
                 queue: VecDeque::new(),
-                // As the kernel, which takes the number for one without a sign.
+                // As in the kernel, which reads the number as one without a sign.
                 backlog: usize::try_from(options.backlog).unwrap_or(BACKLOG_MAX).min(BACKLOG_MAX),
                 begun: 0,
                 options: options.clone(),
@@ -90,7 +90,7 @@ impl NetState {
     }
 
     fn accept_tcp(&mut self, key: SocketKey) -> io::Result<(SocketKey, SocketAddr)> {
-        // Before it looks for anybody, as Linux.
+        // Before it looks for a connection, as on Linux.
         self.check_descriptors()?;
         self.faults.check_accept()?;
         let connection = self.listener_mut(key).queue.pop_front();
@@ -109,7 +109,7 @@ impl NetState {
         Ok((connection, peer))
     }
 
-    /// Somebody wants to connect.
+    /// A SYN has arrived.
     pub(super) fn arrive_syn(&mut self, packet: &Packet, window: u64) {
         let Packet { from: remote, to: local, .. } = *packet;
         let refused = self.faults.refuses(local);
@@ -120,7 +120,7 @@ impl NetState {
         };
         let listener = self.listener_mut(key);
         if listener.is_closed || listener.queue.len() + listener.begun > listener.backlog {
-            // It is dropped without a word, and tried again.
+            // The SYN is dropped without an answer, and the client sends it again.
             self.note(key, || format!("has no room for {remote}"));
             self.counters.packets_lost += 1;
             if let Some(&connecting) = self.connections.get(&(remote, local)) {
@@ -141,7 +141,7 @@ impl NetState {
         self.send_from(connection, |tcp| What::SynAck(tcp.room()));
     }
 
-    /// The handshake is over: somebody is there to be accepted.
+    /// The handshake is complete: the connection waits to be accepted.
     pub(super) fn enqueue(&mut self, key: SocketKey, connection: SocketKey) {
         let listener = self.listener_mut(key);
         listener.begun -= 1;
@@ -150,7 +150,7 @@ impl NetState {
         self.set_listener_level(key, true);
     }
 
-    /// A handshake came to nothing.
+    /// A handshake has failed.
     pub(super) fn forget_begun(&mut self, key: SocketKey) {
         if let Some(SocketKind::TcpListener(listener)) =
             self.sockets.get_mut(key).map(|entry| &mut entry.kind)
@@ -181,8 +181,8 @@ impl NetState {
         queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
     }
 
-    /// Who listens there: on that address, or on all, of its family or of both (`[::]`); of a
-    /// group, one or another.
+    /// The listener of an address: one on that address, or one on all addresses, of its family or
+    /// of both (`[::]`); of a group, one or another.
     fn find_listener(&mut self, address: SocketAddr) -> Option<SocketKey> {
         let group = self.listeners.get(&address);
         let group = group.or_else(|| self.listeners.get(&unspecified(address)));
@@ -207,5 +207,5 @@ impl NetState {
     }
 }
 
-/// What Linux grants at most (`net.core.somaxconn`).
+/// The longest queue that Linux grants (`net.core.somaxconn`).
 const BACKLOG_MAX: usize = 4_096;

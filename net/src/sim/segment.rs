@@ -1,4 +1,5 @@
-//! What arrives at an end of a TCP connection, and what it sends without being asked.
+//! A packet that arrives at an end of a TCP connection, and the packets that the end sends by
+//! itself.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Packet, Segment, What};
 
 impl NetState {
-    /// A packet has arrived where it was sent to.
+    /// A packet has arrived at its destination.
     pub(super) fn arrive(&mut self, packet: Packet) {
         let Some(&key) = self.connections.get(&(packet.to, packet.from)) else {
             return self.arrive_at_nobody(&packet);
@@ -24,7 +25,7 @@ impl NetState {
                 self.note(key, || "is connected".to_owned());
                 self.acknowledge(key);
             }
-            // The answer was lost, or the acknowledgement of it.
+            // The answer was lost, or its acknowledgement.
             (TcpPhase::Answering { .. }, What::Syn(_)) => {
                 self.send_from(key, |tcp| What::SynAck(tcp.room()));
             }
@@ -39,7 +40,7 @@ impl NetState {
             (TcpPhase::Open | TcpPhase::Over, What::Segment(segment)) => {
                 self.arrive_segment(key, segment);
             }
-            // A leftover of what had these addresses before.
+            // A late packet of an older connection with the same addresses.
             (_, What::Syn(_) | What::SynAck(_) | What::Segment(_)) => {}
         }
     }
@@ -66,7 +67,7 @@ impl NetState {
     fn arrive_segment(&mut self, key: SocketKey, segment: Segment) {
         let Segment { piece, told, is_probe } = segment;
         if self.is_orphan(key) && self.tcp(key).incoming.is_new(&piece) {
-            // There is nobody who would read it.
+            // The program has closed its end, so nothing reads the data.
             return self.abort(key);
         }
         let tcp = self.tcp_mut(key);
@@ -85,7 +86,7 @@ impl NetState {
         if is_progress {
             let was_armed = self.tcp_mut(key).stop_retransmission();
             if was_armed {
-                // Of what is still not answered something was lost.
+                // A packet that is still unanswered was lost.
                 self.arm_retransmission(key);
             }
         }
@@ -109,7 +110,7 @@ impl NetState {
         self.fail(key, error);
     }
 
-    /// The connection is over before its time.
+    /// The connection ends early.
     pub(super) fn fail(&mut self, key: SocketKey, error: Errno) {
         let tcp = self.tcp_mut(key);
         if !matches!(tcp.phase, TcpPhase::Answering { .. }) {
@@ -124,7 +125,7 @@ impl NetState {
         }
     }
 
-    /// Sends what may be sent.
+    /// Sends all pieces that may be sent.
     pub(super) fn pump(&mut self, key: SocketKey) {
         loop {
             let tcp = self.tcp(key);
@@ -142,7 +143,7 @@ impl NetState {
         }
     }
 
-    /// Says what has arrived, and how much more may come.
+    /// Tells the peer what has arrived, and how much more it may send.
     pub(super) fn acknowledge(&mut self, key: SocketKey) {
         self.send_segment(key, Piece { first: 0, bytes: Vec::new(), is_end: false });
     }
@@ -154,8 +155,8 @@ impl NetState {
         });
     }
 
-    /// When both directions are closed, or one of an orphan, the rest is a matter of time: a
-    /// minute, in which a peer that missed the last word can have it repeated.
+    /// When both directions are closed, or one direction of an orphan, the connection lasts for one
+    /// more minute, in which a peer that missed the last packet can get it again.
     pub(super) fn settle(&mut self, key: SocketKey) {
         let is_orphan = self.is_orphan(key);
         let tcp = self.tcp_mut(key);
@@ -178,13 +179,13 @@ impl NetState {
 }
 
 impl Tcp {
-    /// The peer has room for so many bytes.
+    /// The peer has room for that many bytes.
     pub(super) fn set_window(&mut self, window: u64) {
         let told = super::pipe::Acknowledgement { next: 0, window_end: window };
         self.outgoing.acknowledge(told);
     }
 }
 
-/// How long Linux keeps what it remembers of a connection that is over (`TCP_TIMEWAIT_LEN`), or an
-/// orphan whose peer does not close (`tcp_fin_timeout`).
+/// How long Linux remembers a connection that is over (`TCP_TIMEWAIT_LEN`), and an orphan whose
+/// peer does not close (`tcp_fin_timeout`).
 const LEAVING_TIME: Duration = Duration::from_secs(60);

@@ -13,10 +13,10 @@ use super::table::{Net, NetState, SocketKey, SocketKind, overlap, unspecified};
 
 pub(super) struct Udp {
     pub(super) local: SocketAddr,
-    /// What it was connected to.
+    /// The peer that it was connected to.
     pub(super) peer: Option<SocketAddr>,
     queue: VecDeque<Datagram>,
-    /// The bytes of all that are queued; beyond it what comes is lost.
+    /// The bytes of all queued datagrams; beyond the capacity a datagram is lost.
     capacity: usize,
     error: Option<Errno>,
     ttl: u32,
@@ -143,7 +143,7 @@ impl NetState {
         Ok(bytes.len())
     }
 
-    /// An error comes before what is there, as on Linux.
+    /// An error comes before queued datagrams, as on Linux.
     pub(super) fn recv_udp(
         &mut self,
         key: SocketKey,
@@ -192,7 +192,7 @@ impl NetState {
         self.update_udp(key, true);
     }
 
-    /// The sender is told that nobody was there, if it is connected (RFC 1122, section 4.1.3.3).
+    /// The sender learns that no socket was there, if it is connected (RFC 1122, section 4.1.3.3).
     fn send_unreachable(&mut self, sender: SocketAddr, receiver: SocketAddr) {
         let arrives_at = self.arrival(receiver.ip(), sender.ip(), 0);
         self.after(arrives_at.saturating_sub(sim::elapsed()), move |state| {
@@ -212,7 +212,7 @@ impl NetState {
         sim::note(|| format!("lost: {from} > {to}"));
     }
 
-    /// From where to where that socket's datagrams go.
+    /// The source and the destination of that socket's datagrams.
     fn way(&self, key: SocketKey, to: SocketAddr) -> io::Result<(SocketAddr, SocketAddr)> {
         let local = match &self.sockets[key].kind {
             SocketKind::Udp(udp) => udp.local,
@@ -253,12 +253,12 @@ impl NetState {
     }
 }
 
-/// What the calls for many receivers at once answer.
+/// The answer of the calls for broadcast and multicast.
 pub(crate) fn not_simulated() -> io::Error {
     io::Error::new(ErrorKind::Unsupported, "broadcast and multicast are not simulated")
 }
 
-/// What fits into a packet of IP (RFC 768: 65,535 bytes less the headers).
+/// The largest payload of an IP packet (RFC 768: 65,535 bytes less the headers).
 const DATAGRAM_BYTES_MAX: usize = 65_507;
 
 /// Linux's `ip_default_ttl`.

@@ -1,7 +1,7 @@
-//! Unix sockets: two ends of one host, with nothing between them.
+//! Unix sockets: two ends on one host, with no network in between.
 //!
-//! As Linux has them: what is written is at the other end at once, a connect is decided at once,
-//! and a close with something unread is a reset for the peer.
+//! They behave as on Linux: written bytes are at the other end at once, a connect is decided at
+//! once, and a close with unread bytes is a reset for the peer.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -18,17 +18,17 @@ use super::table::{Net, NetState, SocketKey, SocketKind};
 pub(super) struct UnixEnd {
     /// The other end, until that is closed.
     peer: Option<SocketKey>,
-    /// Written by the peer, and not read.
+    /// Bytes that the peer has written and that were not read.
     buffer: VecDeque<u8>,
-    /// How much the peer may write until some is read.
+    /// How many bytes the peer may write until some are read.
     capacity: usize,
-    /// Nothing more comes: this end or the peer has said so.
+    /// No byte comes any more: this end or the peer was shut down.
     read_shut: bool,
     write_shut: bool,
     error: Option<Errno>,
     local: Option<PathBuf>,
     remote: Option<PathBuf>,
-    /// Nobody has accepted it yet.
+    /// It was not accepted yet.
     is_unaccepted: bool,
 }
 
@@ -44,7 +44,7 @@ impl Handle {
         Self::of(&net, key)
     }
 
-    /// `WouldBlock` if too many wait to be accepted.
+    /// `WouldBlock` if too many connections wait to be accepted.
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
         let net = Net::current();
         let key = net.with(|state| state.connect_unix(path))??;
@@ -101,7 +101,8 @@ impl UnixEnd {
         self.capacity - self.buffer.len()
     }
 
-    /// So much that who waits for it is to be woken: three quarters, as on Linux.
+    /// Whether there is so much room that a waiting writer is to be woken: three quarters, as on
+    /// Linux.
     fn has_ample_room(&self) -> bool {
         self.buffer.len() * 4 <= self.capacity
     }
@@ -171,7 +172,7 @@ impl NetState {
         Ok(accepted)
     }
 
-    /// What that end has written and its peer has not read.
+    /// How many bytes that end has written and its peer has not read.
     pub(super) fn unread_by_peer(&self, end: &UnixEnd) -> u64 {
         match end.peer.map(|peer| &self.sockets[peer].kind) {
             Some(SocketKind::Unix(peer)) => peer.buffer.len() as u64,
@@ -235,7 +236,7 @@ impl NetState {
         Ok(count)
     }
 
-    /// What an end will do no more, its peer cannot do either.
+    /// If an end is shut down in one direction, its peer is in the other.
     pub(super) fn shutdown_unix(&mut self, key: SocketKey, how: Shutdown) {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         self.note(key, || format!("is shut down: {how:?}"));
@@ -271,7 +272,7 @@ impl NetState {
         }
     }
 
-    /// The path goes with its listener: nothing of a simulation is left on a disk.
+    /// The path is free again with its listener: a simulation leaves nothing on a disk.
     pub(super) fn close_unix_listener(&mut self, key: SocketKey) {
         self.note(key, || "is closed".to_owned());
         let UnixListener { path, queue } = self.unix_listener(key);
@@ -334,5 +335,5 @@ impl NetState {
     }
 }
 
-/// How many connections wait to be accepted at most, but one: what Linux grants.
+/// One less than the longest queue of connections that wait to be accepted, as Linux grants it.
 const BACKLOG: usize = 4_096;
