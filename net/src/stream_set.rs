@@ -1,4 +1,4 @@
-//! Streams that another thread may shut down, because their own one does not answer.
+//! Streams that another thread may shut down, because the thread that owns them does not answer.
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,9 +12,9 @@ use crate::socket::Socket;
 
 /// A set of streams, to be shut down together from any thread.
 ///
-/// A stream belongs to its shard's thread, and nobody else can close it. When that thread is stuck,
-/// its clients would wait for ever; this ends their connections: each peer reads the end of the
-/// stream, and so does the fiber that has it, once it runs again.
+/// A stream belongs to its shard's thread, and no other thread can close it. When that thread is
+/// stuck, its clients would wait for ever. This type ends their connections: each peer reads the
+/// end of the stream, and so does the fiber that owns it, once it runs again.
 ///
 /// ```
 /// use std::io::Read;
@@ -39,7 +39,7 @@ use crate::socket::Socket;
 /// ```
 #[derive(Clone, Default)]
 pub struct StreamSet {
-    /// Numbers of descriptors that are open, because each leaves before its descriptor is closed.
+    /// The numbers of open descriptors: each stream leaves the set before its descriptor is closed.
     members: Arc<Mutex<SlotMap<DefaultKey, Number>>>,
 }
 
@@ -55,10 +55,10 @@ impl StreamSet {
         Self::default()
     }
 
-    /// Shuts both directions of every stream of the set down; returns how many that were.
+    /// Shuts down both directions of every stream of the set; returns how many streams that were.
     ///
     /// Not a yield point, and it works from any thread. A stream that is being dropped meanwhile
-    /// waits for it.
+    /// waits until it has finished.
     pub fn shut_down(&self) -> usize {
         let members = self.members.lock();
         members.values().for_each(Number::shut_down);

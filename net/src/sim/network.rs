@@ -148,7 +148,7 @@ impl Network {
     ///     let client = TcpStream::connect("10.0.0.1:80").unwrap();
     ///     let mut stream = listener.accept().unwrap().0;
     ///     network().vanish(client.local_addr().unwrap());
-    ///     stream.write_all(b"is anybody there?").unwrap();
+    ///     stream.write_all(b"is the client there?").unwrap();
     ///     let error = stream.read(&mut [0]).unwrap_err();
     ///     assert_eq!(error.kind(), ErrorKind::TimedOut); // as the kernel's
     ///     assert!(sim::elapsed() > Duration::from_secs(900));

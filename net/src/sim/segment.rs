@@ -15,7 +15,7 @@ impl NetState {
     /// A packet has arrived at its destination.
     pub(super) fn arrive(&mut self, packet: Packet) {
         let Some(&key) = self.connections.get(&(packet.to, packet.from)) else {
-            return self.arrive_at_nobody(&packet);
+            return self.arrive_at_no_socket(&packet);
         };
         match (self.tcp(key).phase, packet.what) {
             (_, What::Reset) => self.arrive_reset(key),
@@ -45,12 +45,12 @@ impl NetState {
         }
     }
 
-    fn arrive_at_nobody(&mut self, packet: &Packet) {
+    fn arrive_at_no_socket(&mut self, packet: &Packet) {
         match packet.what {
             What::Reset => {}
             What::Syn(window) => self.arrive_syn(packet, window),
             What::SynAck(_) | What::Segment(_) => {
-                sim::note(|| format!("nobody there: {} > {}", packet.from, packet.to));
+                sim::note(|| format!("no socket there: {} > {}", packet.from, packet.to));
                 self.send_reset(packet.to, packet.from, Duration::ZERO);
             }
         }

@@ -177,7 +177,7 @@ impl NetState {
             state.udp_mut(*key).peer.is_none_or(|peer| peer == from)
         };
         let Some(key) = found.filter(|key| takes(self, key)) else {
-            sim::note(|| format!("nobody there: {from} > {to}"));
+            sim::note(|| format!("no socket there: {from} > {to}"));
             return self.send_unreachable(from, to);
         };
         let udp = self.udp_mut(key);
