@@ -56,6 +56,7 @@ pub mod inherit;
 mod io;
 mod listen;
 mod lookup;
+mod nonblocking;
 #[allow(unsafe_code)]
 mod raw_fd;
 pub mod sim;
@@ -65,7 +66,6 @@ mod stream_set;
 #[allow(unsafe_code)]
 mod sys;
 mod tcp;
-mod tries;
 mod udp;
 mod unix;
 

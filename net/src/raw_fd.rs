@@ -37,9 +37,9 @@ pub(crate) unsafe fn take(number: RawFd) -> io::Result<OwnedFd> {
 /// A descriptor that another thread owns. It stays open as long as this value is in its
 /// [`StreamSet`](crate::StreamSet), because the owner removes it, under the set's lock, before it
 /// closes the descriptor.
-pub(crate) struct Number(pub(crate) RawFd);
+pub(crate) struct RawSocket(pub(crate) RawFd);
 
-impl Number {
+impl RawSocket {
     /// Ends both directions. The caller holds the lock of its set.
     pub(crate) fn shut_down(&self) {
         // SAFETY: it is in its set, so it is open, and the lock keeps it so for this call.

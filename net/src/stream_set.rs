@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use slotmap::{DefaultKey, SlotMap};
 
-use crate::raw_fd::Number;
+use crate::raw_fd::RawSocket;
 use crate::socket::Socket;
 
 /// A set of streams, to be shut down together from any thread.
@@ -40,7 +40,7 @@ use crate::socket::Socket;
 #[derive(Clone, Default)]
 pub struct StreamSet {
     /// The numbers of open descriptors: each stream leaves the set before its descriptor is closed.
-    members: Arc<Mutex<SlotMap<DefaultKey, Number>>>,
+    members: Arc<Mutex<SlotMap<DefaultKey, RawSocket>>>,
 }
 
 /// A stream's place in a set, until this is dropped.
@@ -61,13 +61,13 @@ impl StreamSet {
     /// waits until it has finished.
     pub fn shut_down(&self) -> usize {
         let members = self.members.lock();
-        members.values().for_each(Number::shut_down);
+        members.values().for_each(RawSocket::shut_down);
         members.len()
     }
 
     pub(crate) fn add<S: AsFd>(&self, stream: &Socket<S>) -> Option<Member> {
         let Socket::System(stream) = stream else { return None };
-        let number = Number(stream.as_fd().as_raw_fd());
+        let number = RawSocket(stream.as_fd().as_raw_fd());
         let key = self.members.lock().insert(number);
         Some(Member { set: self.clone(), key })
     }

@@ -14,8 +14,8 @@ use crate::connect;
 use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
 use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::IntoTarget;
+use crate::nonblocking::impl_nonblocking;
 use crate::socket::{Socket, recv_peek};
-use crate::tries::impl_tries;
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///
@@ -526,7 +526,7 @@ impl TcpStream {
 }
 
 impl_stream!(TcpStream);
-impl_tries!(TcpStream);
+impl_nonblocking!(TcpStream);
 impl_timeouts!(TcpStream);
 
 impl fmt::Debug for TcpStream {

@@ -11,9 +11,9 @@ use straightline_sched::{Interest, Source, clock, wait_for_armed};
 
 use crate::bound::{BoundUnixListener, Kind};
 use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
+use crate::nonblocking::impl_nonblocking;
 use crate::sim::Handle;
 use crate::socket::Socket;
-use crate::tries::impl_tries;
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 ///
@@ -308,7 +308,7 @@ impl UnixStream {
 }
 
 impl_stream!(UnixStream);
-impl_tries!(UnixStream);
+impl_nonblocking!(UnixStream);
 impl_timeouts!(UnixStream);
 
 impl fmt::Debug for UnixStream {

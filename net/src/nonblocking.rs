@@ -2,7 +2,7 @@
 //! what has happened so far, or between the episodes of a fiber.
 
 /// The calls without waiting of a stream type with an `io` field.
-macro_rules! impl_tries {
+macro_rules! impl_nonblocking {
     ($stream:ty) => {
         impl $stream {
             /// Reads what has arrived, without waiting.
@@ -216,4 +216,4 @@ macro_rules! impl_tries {
         }
     };
 }
-pub(crate) use impl_tries;
+pub(crate) use impl_nonblocking;
