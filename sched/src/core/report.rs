@@ -126,21 +126,6 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for GivenUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Swallows => {
-                "it went on after it had been cancelled; pass on what `catch_unwind` returns when \
-                 `is_cancel` says so"
-            }
-            Self::Uncancellable => {
-                "it was in an `uncancellable` section for too long after the end of its shard"
-            }
-            Self::WithChild => "a fiber of one of its scopes was, and a scope waits for its fibers",
-        })
-    }
-}
-
 /// For the watch's signal handler.
 fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
     tell_running(|fiber| {

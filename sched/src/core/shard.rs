@@ -448,7 +448,7 @@ impl Shard {
                 self.wake(fiber);
                 return;
             };
-            fiber.stack.set(stack.bounds());
+            fiber.switch.set_stack(stack.bounds());
             if let Body::Idle(Some(episode)) = mem::replace(&mut *body, Body::OVER) {
                 *body = Body::Stackful(episode_on(stack, episode));
             }

@@ -271,7 +271,7 @@ impl Shard {
         let coroutine = unsafe { on_stack(stack, main) };
         let birth = Birth { spawned_at, spawned_in: self.tick.get() };
         let fiber = self.enroll(birth, parent, family, locals, Body::Stackful(coroutine));
-        fiber.stack.set(bounds);
+        fiber.switch.set_stack(bounds);
         if let Some(name) = name {
             fiber.set_name(name);
         }
