@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use super::alarm::set_alarm;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
@@ -74,7 +75,7 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
         let at = shard.after(duration);
         let frame = (at < outer.at).then(|| shard.next_frame());
         if let Some(frame) = frame {
-            shard.set_deadline(&fiber, Deadline::new(at, frame));
+            set_deadline(shard, &fiber, Deadline::new(at, frame));
         }
         (fiber, outer, frame)
     });
@@ -111,7 +112,7 @@ pub(super) fn renew(fiber: &FiberCell) {
     let end = fiber.renew_end();
     local::try_with(|shard| {
         if tell_running(|it| ptr::eq(it, fiber)) == Some(true) {
-            shard.set_alarm(fiber, end);
+            set_alarm(shard, fiber, end);
         }
     });
 }
@@ -210,19 +211,10 @@ impl Drop for Masked {
     }
 }
 
-impl Shard {
-    /// Replaces the fiber's deadline, and has it woken in time.
-    fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
-        fiber.deadline.set(deadline);
-        self.set_alarm(fiber, fiber.renew_end());
-    }
-
-    pub(super) fn next_frame(&self) -> Frame {
-        // After four billion calls the numbers come again, but for the one that means none.
-        let frame = self.frames.get().checked_add(1).unwrap_or(1);
-        self.frames.set(frame);
-        Frame(frame)
-    }
+/// Replaces the fiber's deadline, and has it woken in time.
+fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
+    fiber.deadline.set(deadline);
+    set_alarm(shard, fiber, fiber.renew_end());
 }
 
 impl fmt::Display for DeadlineExceeded {

@@ -5,13 +5,14 @@
 //! under the leases that it holds, one inside of the other, and shares them with the children of
 //! its scopes. Each hold is a *term*, with an end and a frame of its own, so that it catches what
 //! is its own; a renewal is one store for each hold, of which there nearly always is one. Nobody is
-//! told of it: a fiber finds out when it believes that its time is over, see `is_over` in `park`.
+//! told of it: a fiber finds out when it believes that its time is over, see `is_over` in `yield_point`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::alarm::set_alarm;
 use super::deadline::{DeadlineExceeded, renew, settle};
 use super::elsewhere;
 use super::local;
@@ -131,7 +132,7 @@ impl Lease {
             term.until.set(Tick::from_nanos(0));
             let (shard_id, holder) = term.holder.get();
             let message = || Message::LookAtEnd(holder);
-            elsewhere::at(shard_id, |shard| shard.look_at_end(holder), message);
+            elsewhere::at(shard_id, |shard| look_at_end(shard, holder), message);
         });
     }
 
@@ -151,7 +152,7 @@ impl Lease {
             self.for_each_term(|term| is_shorter |= until < term.until.replace(until));
             if is_shorter {
                 let fiber = shard.current();
-                shard.set_alarm(&fiber, fiber.renew_end());
+                set_alarm(shard, &fiber, fiber.renew_end());
             }
         });
     }
@@ -192,13 +193,11 @@ impl fmt::Debug for Lease {
     }
 }
 
-impl Shard {
-    /// Has a fiber find out that what it runs under has ended.
-    pub(super) fn look_at_end(&self, holder: FiberKey) {
-        let holder = self.fibers.borrow().get(holder).cloned();
-        if let Some(holder) = holder {
-            holder.renew_end();
-            self.wake(holder);
-        }
+/// Has a fiber find out that what it runs under has ended.
+pub(super) fn look_at_end(shard: &Shard, holder: FiberKey) {
+    let holder = shard.fibers.borrow().get(holder).cloned();
+    if let Some(holder) = holder {
+        holder.renew_end();
+        shard.wake(holder);
     }
 }

@@ -1,0 +1,68 @@
+//! Alarms: when a fiber has to be woken that nothing else wakes.
+//!
+//! Each fiber stands in the queue at most once, with its *alarm*: the earlier of the end of its
+//! timed wait and its deadline. The alarm is lazy. Taking a deadline away, or setting a later one,
+//! leaves it where it is: when it goes off too early it is set anew. So a request that sets and
+//! clears a deadline, as nearly all do, costs a comparison and not a change of the queue; the queue
+//! changes once per deadline's length and connection.
+
+use std::rc::Rc;
+
+use super::shard::Shard;
+use crate::fiber::{FiberCell, Tick};
+
+/// Has the fiber's alarm go off at `at` or before.
+pub(super) fn set_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
+    let set = fiber.alarm.get();
+    if set <= at {
+        return;
+    }
+    let mut timers = shard.timers.borrow_mut();
+    if set != Tick::NEVER {
+        timers.remove(set, fiber.key);
+    }
+    timers.insert(at, fiber.key);
+    fiber.alarm.set(at);
+    shard.counters.alarms_now.set(timers.len() as u64);
+}
+
+/// Takes the fiber out of the queue.
+pub(super) fn clear_alarm(shard: &Shard, fiber: &FiberCell) {
+    if let Some(at) = fiber.alarm.replace(Tick::NEVER).ever() {
+        let mut timers = shard.timers.borrow_mut();
+        timers.remove(at, fiber.key);
+        shard.counters.alarms_now.set(timers.len() as u64);
+    }
+}
+
+/// Whether somebody's time has come.
+#[inline]
+pub(super) fn is_alarm_due(shard: &Shard, now: Tick) -> bool {
+    shard.timers.borrow().next_at().is_some_and(|at| at <= now)
+}
+
+/// Wakes everybody whose time has come, in the order of their times.
+pub(super) fn ring_alarms(shard: &Shard) {
+    let now = shard.tick.get();
+    loop {
+        let mut timers = shard.timers.borrow_mut();
+        let Some((alarm, key)) = timers.pop_due(now) else { return };
+        shard.counters.alarms_now.set(timers.len() as u64);
+        drop(timers);
+        let fiber = shard.fibers.borrow().get(key).cloned();
+        let Some(fiber) = fiber else { continue };
+        fiber.alarm.set(Tick::NEVER);
+        let wake_at = fiber.wake_at.get();
+        let ends = [wake_at, fiber.renew_end()];
+        if ends.iter().any(|at| *at <= alarm) {
+            if wake_at <= alarm {
+                fiber.wake_at.set(Tick::NEVER);
+            }
+            shard.wake(Rc::clone(&fiber));
+        }
+        // Its turn among the others comes again, perhaps in this very loop.
+        if let Some(next) = ends.into_iter().filter(|at| *at > alarm).min() {
+            set_alarm(shard, &fiber, next);
+        }
+    }
+}

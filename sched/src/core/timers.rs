@@ -1,0 +1,96 @@
+//! An ordered queue: who is to be woken when.
+
+use std::collections::BTreeSet;
+
+use crate::fiber::{FiberKey, Tick};
+
+/// The shard's queue of alarms.
+pub(crate) type Alarms = Timers<FiberKey>;
+
+/// Who is to be woken when, earliest first.
+pub(crate) struct Timers<K> {
+    entries: BTreeSet<(Tick, K)>,
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    pub(crate) fn insert(&mut self, at: Tick, key: K) {
+        self.entries.insert((at, key));
+    }
+
+    pub(crate) fn remove(&mut self, at: Tick, key: K) {
+        self.entries.remove(&(at, key));
+    }
+
+    /// The next entry that is due at `now`, earliest first.
+    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
+        let first = self.entries.first()?;
+        if first.0 > now {
+            return None;
+        }
+        self.entries.pop_first()
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Tick> {
+        self.entries.first().map(|entry| entry.0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl<K: Ord + Copy> Default for Timers<K> {
+    fn default() -> Self {
+        Self { entries: BTreeSet::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    quickcheck! {
+        /// Against a list that is sorted afresh for each question.
+        fn timers_fire_in_order_and_only_when_due(operations: Vec<(u8, u8)>) -> bool {
+            let start = Instant::now();
+            let at = |ms: u8| Tick::of(start + Duration::from_millis(ms.into()), start);
+            let mut timers = Timers::default();
+            let mut model: Vec<(Tick, u64)> = Vec::new();
+            for (number, (kind, ms)) in (0_u64..).zip(operations) {
+                match kind % 4 {
+                    0 | 1 => {
+                        timers.insert(at(ms), number);
+                        model.push((at(ms), number));
+                        model.sort_unstable();
+                    }
+                    2 => {
+                        let due = timers.pop_due(at(ms));
+                        let expected = model.first().filter(|first| first.0 <= at(ms)).copied();
+                        if expected.is_some() {
+                            model.remove(0);
+                        }
+                        if due != expected {
+                            return false;
+                        }
+                    }
+                    _ => {
+                        if !model.is_empty() {
+                            let (at, key) = model.remove(usize::from(ms) % model.len());
+                            timers.remove(at, key);
+                        }
+                    }
+                }
+                if timers.next_at() != model.first().map(|first| first.0)
+                    || timers.len() != model.len()
+                {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+}
