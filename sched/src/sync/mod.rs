@@ -71,7 +71,7 @@ mod select;
 mod semaphore;
 mod wait_group;
 pub(crate) mod waiter;
-mod watch;
+pub(crate) mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Found;
+use super::found::Found;
 
 /// What was last seen of a shard's turns.
 pub(super) struct Turns {
