@@ -13,44 +13,30 @@ use crate::fiber::{FiberCell, Tick};
 
 /// Has the fiber's alarm go off at `at` or before.
 pub(super) fn set_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
-    let set = fiber.alarm.get();
-    if set <= at {
-        return;
+    if let Some(count) = shard.alarms.set(fiber, at) {
+        shard.counters.alarms_now.set(count as u64);
     }
-    let mut timers = shard.timers.borrow_mut();
-    if set != Tick::NEVER {
-        timers.remove(set, fiber.key);
-    }
-    timers.insert(at, fiber.key);
-    fiber.alarm.set(at);
-    shard.counters.alarms_now.set(timers.len() as u64);
 }
 
 /// Takes the fiber out of the queue.
 pub(super) fn clear_alarm(shard: &Shard, fiber: &FiberCell) {
-    if let Some(at) = fiber.alarm.replace(Tick::NEVER).ever() {
-        let mut timers = shard.timers.borrow_mut();
-        timers.remove(at, fiber.key);
-        shard.counters.alarms_now.set(timers.len() as u64);
+    if let Some(count) = shard.alarms.clear(fiber) {
+        shard.counters.alarms_now.set(count as u64);
     }
 }
 
 /// Whether somebody's time has come.
 #[inline]
 pub(super) fn is_alarm_due(shard: &Shard, now: Tick) -> bool {
-    shard.timers.borrow().next_at().is_some_and(|at| at <= now)
+    shard.alarms.next_at().is_some_and(|at| at <= now)
 }
 
 /// Wakes everybody whose time has come, in the order of their times.
 pub(super) fn ring_alarms(shard: &Shard) {
-    let now = shard.tick.get();
-    loop {
-        let mut timers = shard.timers.borrow_mut();
-        let Some((alarm, key)) = timers.pop_due(now) else { return };
-        shard.counters.alarms_now.set(timers.len() as u64);
-        drop(timers);
-        let fiber = shard.fibers.borrow().get(key).cloned();
-        let Some(fiber) = fiber else { continue };
+    let now = shard.clock.turn();
+    while let Some((alarm, key)) = shard.alarms.pop_due(now) {
+        shard.counters.alarms_now.set(shard.alarms.len() as u64);
+        let Some(fiber) = shard.fibers.get(key) else { continue };
         fiber.alarm.set(Tick::NEVER);
         let wake_at = fiber.wake_at.get();
         let ends = [wake_at, fiber.renew_end()];

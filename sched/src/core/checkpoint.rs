@@ -105,20 +105,15 @@ fn give_way(shard: &Shard) {
 
 /// Counts one operation, and returns whether the fiber has had the thread for its share.
 fn is_share_spent(shard: &Shard) -> bool {
-    let left = shard.budget.get();
-    let spent = left == 0
-        || left % CLOCK_EVERY == 1 && shard.clock().saturating_since(shard.tick.get()) > SLICE_MAX;
+    let spent = shard
+        .fairness
+        .is_share_spent(|| shard.clock().saturating_since(shard.clock.turn()) > SLICE_MAX);
     if spent {
         // The turn's clock is what a deadline is compared with.
-        shard.tick.set(shard.clock());
-    } else {
-        shard.budget.set(left - 1);
+        shard.clock.set_turn(shard.clock());
     }
     spent
 }
-
-/// Every so many operations without a wait the clock is looked at.
-const CLOCK_EVERY: u32 = 16;
 
 /// How long a turn may last before a fiber that calls `checkpoint` lets the others in. Arbitrary:
 /// below what a client notices, far above the 30 ns of a look at the clock.

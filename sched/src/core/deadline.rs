@@ -73,7 +73,7 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
         let (fiber, outer) = (shard.current(), shard.current().deadline.get());
         // Read anew: the turn's reading may be older than the work that this fiber did before.
         let at = shard.after(duration);
-        let frame = (at < outer.at).then(|| shard.next_frame());
+        let frame = (at < outer.at).then(|| shard.frames.next());
         if let Some(frame) = frame {
             set_deadline(shard, &fiber, Deadline::new(at, frame));
         }

@@ -19,7 +19,6 @@
 //! fibers wait for something that only another fiber or thread can do. If the process has no other
 //! thread, nobody will.
 
-use std::collections::btree_map::Entry;
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -40,15 +39,13 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
         if shard.id != shard_id {
             return false;
         }
-        let fibers = shard.fibers.borrow();
-        let Some(holder) = fibers.get(key) else { return false };
-        let waits = match holder.wait.get() {
+        let waits = shard.fibers.look(key, |holder| match holder.wait.get() {
             // One that is queued has just been handed what it waited for, as a lock's next holder.
             Wait::End(_) => !holder.queued.get(),
             Wait::Line(line) => line.is_for_a_lock() && !holder.queued.get(),
             _ => false,
-        };
-        waits || shard.try_current().is_some_and(|me| me.key == key)
+        });
+        waits.is_some_and(|waits| waits || shard.try_current().is_some_and(|me| me.key == key))
     })
     .unwrap_or(false)
 }
@@ -84,7 +81,7 @@ pub(super) fn endless_join(shard: &Shard, me: &FiberCell, target: FiberKey) -> O
 /// Reports the circles that last. Called now and then, between two fibers.
 pub(super) fn tell_circles(shard: &Shard) {
     for (key, state) in shard.circles.take() {
-        let fiber = shard.fibers.borrow().get(key).cloned();
+        let fiber = shard.fibers.get(key);
         let Some(fiber) = fiber else { continue };
         let state = match next_in_chain(shard, &fiber).and_then(|key| circle(shard, &fiber, key)) {
             Some(_) if state == Circle::Closed => Circle::Seen,
@@ -99,7 +96,7 @@ pub(super) fn tell_circles(shard: &Shard) {
             None if fiber.queued.get() => state,
             None => continue,
         };
-        shard.circles.borrow_mut().insert(key, state);
+        shard.circles.keep(key, state);
     }
 }
 
@@ -110,25 +107,23 @@ pub(super) fn tell_if_stuck(shard: &Shard) {
         let wait = fiber.wait.get();
         matches!(wait, Wait::End(_) | Wait::Line(_) | Wait::Children | Wait::Call(_))
     };
-    if shard.ready.borrow().is_empty()
-        && shard.timers.borrow().len() == 0
+    if shard.queue.is_empty()
+        && shard.alarms.len() == 0
         // At its end a shard has none.
-        && !shard.fibers.borrow().is_empty()
-        && shard.fibers.borrow().values().all(waits_inside)
+        && !shard.fibers.is_empty()
+        && shard.fibers.all(waits_inside)
         // A select, a connect or a task waits for a descriptor under another name.
         && !shard.sources.borrow().values().any(SourceState::is_waited_for)
         && watch::is_only_thread()
         // The monitor asks twice; nothing has run since it was told.
-        && shard.told_stuck_at.replace(Some(shard.pulse.beats())) != Some(shard.pulse.beats())
+        && shard.circles.note_stuck(shard.pulse.beats())
     {
         shard.report(&Report::Deadlock(list_fibers(shard)));
     }
 }
 
 fn note_closed(shard: &Shard, me: &FiberCell) {
-    if let Entry::Vacant(entry) = shard.circles.borrow_mut().entry(me.key) {
-        entry.insert(Circle::Closed);
-    }
+    shard.circles.note(me.key);
 }
 
 /// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first`
@@ -137,7 +132,7 @@ fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<Fiber
     let (mut circle, mut key) = (Vec::new(), first);
     // There may be another circle ahead, that `me` is not in.
     while circle.len() < CHAIN_MAX {
-        let fiber = shard.fibers.borrow().get(key).cloned()?;
+        let fiber = shard.fibers.get(key)?;
         let is_me = fiber.key == me.key;
         if !is_me {
             if fiber.queued.get() {

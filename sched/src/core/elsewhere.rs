@@ -18,7 +18,8 @@ use super::shard::Shard;
 /// The mailbox of a shard of the thread; one that is closed if the shard has ended.
 pub(super) fn mailbox(shard_id: u64) -> Arc<Mailbox> {
     static CLOSED: LazyLock<Arc<Mailbox>> = LazyLock::new(Mailbox::closed);
-    let own = local::try_with(|shard| (shard.id == shard_id).then(|| Arc::clone(&shard.mailbox)));
+    let own =
+        local::try_with(|shard| (shard.id == shard_id).then(|| Arc::clone(shard.inbox.mailbox())));
     own.flatten().or_else(|| of_simulation(shard_id)).unwrap_or_else(|| Arc::clone(&CLOSED))
 }
 

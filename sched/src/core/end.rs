@@ -45,14 +45,14 @@ pub(super) fn end_broken(shard: &Shard) {
     contain(|| {
         let give_up_at = begin_end(shard);
         let run = || {
-            while !shard.ready.borrow().is_empty() && shard.clock() < give_up_at {
+            while !shard.queue.is_empty() && shard.clock() < give_up_at {
                 run_ready(shard);
-                shard.tick.set(shard.clock());
+                shard.clock.set_turn(shard.clock());
                 ring_alarms(shard);
             }
         };
         run();
-        if shard.fibers.borrow().is_empty() && drop_values(shard) {
+        if shard.fibers.is_empty() && drop_values(shard) {
             run();
         }
     });
@@ -60,20 +60,18 @@ pub(super) fn end_broken(shard: &Shard) {
 
 /// Cancels every fiber; returns when those that are left then are to be given up.
 pub(crate) fn begin_end(shard: &Shard) -> Tick {
-    shard.ending.set(true);
-    for message in shard.mailbox.close_to_spawns() {
+    for message in shard.inbox.begin_end() {
         read_message(shard, message);
     }
     // What never began is dropped on a fiber, where its destructors may do what they like.
-    for sent in shard.deferred.take() {
-        if shard.reserve_stack().is_err() {
+    for sent in shard.inbox.take_deferred() {
+        if shard.stacks.reserve().is_err() {
             discard(sent);
         } else if spawn_sent(shard, sent).is_ok() {
             run_ready(shard);
         }
     }
-    let left: Vec<_> = shard.fibers.borrow().values().cloned().collect();
-    for fiber in left {
+    for fiber in shard.fibers.list() {
         if !is_sheltered(&fiber) {
             cancel(shard, &fiber);
         }
@@ -83,7 +81,7 @@ pub(crate) fn begin_end(shard: &Shard) -> Tick {
 
 /// Returns whether no fiber is left, and no shard-local. After `give_up_at` there is none.
 pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
-    if !shard.fibers.borrow().is_empty() {
+    if !shard.fibers.is_empty() {
         if shard.clock() < give_up_at {
             return false;
         }
@@ -92,15 +90,14 @@ pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
     if drop_values(shard) {
         return false;
     }
-    shard.mailbox.close();
-    debug_assert!(shard.ready.borrow().iter().all(|fiber| fiber.over.get()));
-    debug_assert_eq!(shard.timers.borrow().len(), 0, "an alarm outlived its fiber");
+    shard.inbox.close();
+    debug_assert!(shard.queue.is_stale());
+    debug_assert_eq!(shard.alarms.len(), 0, "an alarm outlived its fiber");
     true
 }
 
 fn give_up_all(shard: &Shard) {
-    let left: Vec<_> = shard.fibers.borrow().values().cloned().collect();
-    for fiber in left {
+    for fiber in shard.fibers.list() {
         forget_body(shard, fiber.body.replace(Body::OVER));
         let is_masked = fiber.masked.get() > 0;
         let why = if is_masked { GivenUp::Uncancellable } else { GivenUp::WithChild };
@@ -111,7 +108,7 @@ fn give_up_all(shard: &Shard) {
 /// Has a fiber drop the values, if there are any; returns whether there were. Called at the end
 /// of the shard, when all fibers are over.
 pub(super) fn drop_values(shard: &Shard) -> bool {
-    if !shard.values.is_due() || shard.reserve_stack().is_err() {
+    if !shard.values.is_due() || shard.stacks.reserve().is_err() {
         return false;
     }
     let values = shard.values.take();
@@ -124,10 +121,8 @@ pub(super) fn drop_values(shard: &Shard) -> bool {
         });
     };
     // It begins although nothing else does any more.
-    shard.ending.set(false);
     let name = Builder::new().name("shard-locals");
-    let spawned = spawn_on(shard, name, Location::caller(), None, drop_all);
-    shard.ending.set(true);
+    let spawned = shard.inbox.except(|| spawn_on(shard, name, Location::caller(), None, drop_all));
     debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
     true
 }
@@ -138,22 +133,21 @@ impl Drop for Shard {
     /// their ends hears of it. What was sent is dropped, and nothing can be sent any more.
     fn drop(&mut self) {
         mailboxes::leave(self.id, &self.driver);
-        self.mailbox.close();
-        self.deferred.take().into_iter().for_each(discard);
-        let left = mem::take(&mut *self.fibers.borrow_mut());
-        for (_, fiber) in left {
+        self.inbox.close();
+        self.inbox.take_deferred().into_iter().for_each(discard);
+        for fiber in self.fibers.take() {
             let _entered = (!local::is_on_a_shard()).then(|| local::enter(self));
             leave_line(&fiber);
             match fiber.body.try_borrow_mut() {
                 Ok(mut body) => forget_body(self, mem::replace(&mut *body, Body::OVER)),
-                Err(_) => self.has_remains.set(true),
+                Err(_) => self.abandoned.note_remains(),
             }
             fiber.given_up.set(true);
             fiber.over.set(true);
             fiber.rare().into_iter().for_each(|rare| finish_rare(self, rare));
             mem::forget(fiber);
         }
-        if self.has_remains.get() {
+        if self.abandoned.has_remains() {
             remains::keep_thread();
         }
     }

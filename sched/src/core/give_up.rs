@@ -20,7 +20,7 @@ pub(super) fn finish(shard: &Shard, fiber: &Rc<FiberCell>) {
     fiber.wait.set(Wait::Nothing);
     shard.counters.ended.add(1);
     clear_alarm(shard, fiber);
-    shard.fibers.borrow_mut().remove(fiber.key);
+    shard.fibers.remove(fiber.key);
     leave_family(shard, fiber);
     if let Some(joiner) = fiber.joiner.take() {
         shard.wake(joiner);
@@ -57,10 +57,9 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
     }
     fiber.given_up.set(true);
     leave_line(fiber);
-    shard.given_up.borrow_mut().insert(fiber.key, Label(fiber).to_string());
+    shard.abandoned.note(fiber.key, Label(fiber).to_string());
     shard.counters.given_up.add(1);
-    let left: Vec<_> = shard.fibers.borrow().values().cloned().collect();
-    for child in left {
+    for child in shard.fibers.list() {
         let family = child.family.borrow().clone();
         if let Some(family) = family.filter(|family| Rc::ptr_eq(&family.parent, fiber)) {
             family.cancelled.set(true);
@@ -82,6 +81,6 @@ pub(super) fn leave_line(fiber: &Rc<FiberCell>) {
 
 /// Leaves a fiber's frames as they are for ever, and what they point into.
 pub(super) fn forget_body(shard: &Shard, body: Body) {
-    shard.has_remains.set(true);
+    shard.abandoned.note_remains();
     mem::forget(body);
 }

@@ -43,7 +43,7 @@ impl Handle {
     /// Outside of [`run`](crate::run).
     pub fn current() -> Self {
         local::with(|shard| Self {
-            mailbox: Arc::clone(&shard.mailbox),
+            mailbox: Arc::clone(shard.inbox.mailbox()),
             counters: Arc::clone(&shard.counters),
             pulse: Arc::clone(&shard.pulse),
         })
@@ -125,7 +125,7 @@ impl Handle {
     /// ```
     pub fn inspect(&self, backtraces_max: usize, timeout: Duration) -> io::Result<Vec<FiberInfo>> {
         let here = local::try_with(|shard| {
-            let is_mine = Arc::ptr_eq(&shard.mailbox, &self.mailbox);
+            let is_mine = Arc::ptr_eq(shard.inbox.mailbox(), &self.mailbox);
             is_mine.then(|| list_fibers_with_backtraces(shard, backtraces_max))
         });
         if let Some(fibers) = here.flatten() {

@@ -105,8 +105,8 @@ pub fn set_label(label: Option<&Doing>) {
 /// ```
 pub fn stats() -> Stats {
     local::with(|shard| {
-        shard.counters.ready_now.set(shard.ready.borrow().len() as u64);
-        shard.publish_stacks();
+        shard.counters.ready_now.set(shard.queue.len() as u64);
+        shard.stacks.publish();
         shard.counters.stats(&shard.pulse)
     })
 }
@@ -144,7 +144,7 @@ pub fn stats() -> Stats {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn stack_census() -> Vec<StackUse> {
-    local::with(|shard| shard.census.borrow().sorted())
+    local::with(|shard| shard.stacks.uses())
 }
 
 pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
@@ -179,11 +179,11 @@ pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
 }
 
 pub(crate) fn list_fibers(shard: &Shard) -> Vec<FiberInfo> {
-    shard.fibers.borrow().values().map(|fiber| info_of(shard, fiber)).collect()
+    shard.fibers.list().iter().map(|fiber| info_of(shard, fiber)).collect()
 }
 
 pub(super) fn list_fibers_with_backtraces(shard: &Shard, backtraces_max: usize) -> Vec<FiberInfo> {
-    let fibers: Vec<_> = shard.fibers.borrow().values().cloned().collect();
+    let fibers = shard.fibers.list();
     let mut left = backtraces_max;
     let list = fibers.iter().map(|fiber| {
         let mut info = info_of(shard, fiber);
@@ -216,8 +216,8 @@ pub(crate) fn describe(shard: &Shard, wait: Wait) -> String {
         Wait::Time => "sleep".into(),
         Wait::Readable(number) => format!("to read from {}", describe_watched(shard, number)),
         Wait::Writable(number) => format!("to write to {}", describe_watched(shard, number)),
-        Wait::End(key) => match shard.fibers.borrow().get(key) {
-            Some(fiber) => format!("the end of {}", Label(fiber)),
+        Wait::End(key) => match shard.fibers.get(key) {
+            Some(fiber) => format!("the end of {}", Label(&fiber)),
             None => "the end of a fiber that has ended".into(),
         },
         Wait::Children => "the fibers of its scope".into(),
@@ -251,10 +251,10 @@ fn describe_holder(shard: &Shard, (shard_id, key): (u64, FiberKey)) -> String {
     if shard_id != shard.id {
         return "taken by a fiber of another shard".into();
     }
-    if let Some(holder) = shard.fibers.borrow().get(key) {
-        return format!("taken by {}", Label(holder));
+    if let Some(holder) = shard.fibers.get(key) {
+        return format!("taken by {}", Label(&holder));
     }
-    match shard.given_up.borrow().get(&key) {
+    match shard.abandoned.name(key) {
         Some(holder) => format!("taken by {holder}, which was given up"),
         None => "taken by a fiber that has ended".into(),
     }

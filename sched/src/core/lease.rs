@@ -84,8 +84,8 @@ impl Lease {
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
         let (fiber, frame, until, shard_id) = local::with(|shard| {
-            let until = shard.tick.get().saturating_add(duration);
-            (shard.current(), shard.next_frame(), until, shard.id)
+            let until = shard.clock.turn().saturating_add(duration);
+            (shard.current(), shard.frames.next(), until, shard.id)
         });
         let term = self.free_term();
         term.until.set(until);
@@ -147,7 +147,7 @@ impl Lease {
     /// Outside of a fiber.
     pub fn renew(&self, duration: Duration) {
         local::with(|shard| {
-            let until = shard.tick.get().saturating_add(duration);
+            let until = shard.clock.turn().saturating_add(duration);
             let mut is_shorter = false;
             self.for_each_term(|term| is_shorter |= until < term.until.replace(until));
             if is_shorter {
@@ -183,7 +183,7 @@ impl Lease {
 
 /// Whether an outer hold's time is over. The unwinds of one that is swallowed go on to count.
 fn is_over(outer: Option<&Rc<Term>>) -> bool {
-    let now = || local::try_with(|shard| shard.tick.get());
+    let now = || local::try_with(|shard| shard.clock.turn());
     outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))
 }
 
@@ -195,7 +195,7 @@ impl fmt::Debug for Lease {
 
 /// Has a fiber find out that what it runs under has ended.
 pub(super) fn look_at_end(shard: &Shard, holder: FiberKey) {
-    let holder = shard.fibers.borrow().get(holder).cloned();
+    let holder = shard.fibers.get(holder);
     if let Some(holder) = holder {
         holder.renew_end();
         shard.wake(holder);

@@ -13,14 +13,13 @@ pub(super) fn read_mail(shard: &Shard, messages: Vec<Message>) {
     for message in messages {
         read_message(shard, message);
     }
-    let mut deferred = shard.deferred.borrow_mut();
-    while !deferred.is_empty() {
+    while shard.inbox.has_deferred() {
         // A refused spawn would drop the closure: make sure of a stack before.
-        if shard.reserve_stack().is_err() {
-            shard.starved.set(true);
+        if shard.stacks.reserve().is_err() {
+            shard.stacks.note_wanted();
             return;
         }
-        if let Some(body) = deferred.pop_front() {
+        if let Some(body) = shard.inbox.pop_deferred() {
             let spawned = spawn_sent(shard, body);
             debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
         }
@@ -32,20 +31,20 @@ pub(super) fn read_message(shard: &Shard, message: Message) {
         Message::Unpark(key) => shard.unpark_key(key),
         Message::Wake(key) => shard.wake_key(key),
         Message::Cancel(key) => {
-            let fiber = shard.fibers.borrow().get(key).cloned();
+            let fiber = shard.fibers.get(key);
             fiber.into_iter().for_each(|fiber| cancel(shard, &fiber));
         }
         Message::LookAtEnd(key) => look_at_end(shard, key),
         Message::Forget(source) => shard.forget_source(source),
         Message::Housekeep => {
-            shard.trimming.set(true);
-            shard.publish_stacks();
+            shard.stacks.ask_for_trim();
+            shard.stacks.publish();
             tell_circles(shard);
             tell_if_stuck(shard);
         }
         Message::Inspect(question) => {
-            question.answer(|max| list_fibers_with_backtraces(shard, max))
+            question.answer(|max| list_fibers_with_backtraces(shard, max));
         }
-        Message::Spawn(sent) => shard.deferred.borrow_mut().push_back(sent),
+        Message::Spawn(sent) => shard.inbox.defer(sent),
     }
 }

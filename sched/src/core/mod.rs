@@ -4,8 +4,9 @@
 //! verbs, each of which uses the record and lower verbs. From below:
 //! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain`, which is for the
 //!   user's code on the shard's own stack;
-//! - data: `letterbox`, `mailbox` and `mailboxes`, `source_state`, `timers`, `circles`,
-//!   `shard_values`, `stacks`, `run_queue`;
+//! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
+//!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `letterbox`, `mailboxes`,
+//!   `shard_values`, `circles`, `abandoned`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
 //! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `alarm`;
 //! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
@@ -19,11 +20,13 @@
 //! pulse, which others only read. So there is no lock and no locked instruction on the way of a
 //! request.
 
+mod abandoned;
 mod alarm;
 mod before_park;
 mod check_wait;
 mod checkpoint;
 mod circles;
+mod clock;
 mod config;
 mod contain;
 mod counters;
@@ -31,11 +34,14 @@ mod deadline;
 mod deadlock;
 mod elsewhere;
 mod end;
+mod fairness;
 mod family;
 mod fiber_info;
 mod fiber_local;
+mod fibers;
 mod give_up;
 mod handle;
+mod inbox;
 mod inspect;
 mod join;
 mod lease;

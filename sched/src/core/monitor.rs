@@ -11,7 +11,7 @@ use crate::watch::{Found, Limits, Running, watch};
 /// Has the monitor look at this shard, which reports what passes one of the limits.
 pub(super) fn monitor(shard: &Shard, limits: Limits) {
     // The mailbox is the shard's: its descriptor is to be closed with it.
-    let (reporter, mailbox) = (shard.reporter.clone(), Arc::downgrade(&shard.mailbox));
+    let (reporter, mailbox) = (shard.reporter.clone(), Arc::downgrade(shard.inbox.mailbox()));
     let housekeep = move || {
         if let Some(mailbox) = mailbox.upgrade() {
             // A shard that has ended has nothing to keep.

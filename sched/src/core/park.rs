@@ -199,11 +199,11 @@ pub(super) fn park_fiber(
         fiber.end_hooks_pause();
     }
     fiber.wait.set(wait);
-    fiber.since.set(shard.tick.get());
+    fiber.since.set(shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };
     // It waits until this is passed: if it is given up here, it leaves the line it stands in.
-    let is_late = fiber.ends_at.get() <= shard.tick.get() && !fiber.cancelled.get();
+    let is_late = fiber.ends_at.get() <= shard.clock.turn() && !fiber.cancelled.get();
     let may_go_on = if is_late && has_come() { Ok(()) } else { yield_point(shard, fiber) };
     fiber.wait.set(Wait::Nothing);
     may_go_on

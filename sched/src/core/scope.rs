@@ -360,7 +360,7 @@ fn close(family: &Family) {
             unwind::abort("a scope ends on another fiber than its own, and has fibers left");
         }
         family.parent.wait.set(Wait::Children);
-        local::with(|shard| family.parent.since.set(shard.tick.get()));
+        local::with(|shard| family.parent.since.set(shard.clock.turn()));
         suspend_running(Suspend::Parked);
         family.parent.wait.set(Wait::Nothing);
     }

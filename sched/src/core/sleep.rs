@@ -36,7 +36,7 @@ pub fn sleep(duration: Duration) {
         let at = shard.after(duration);
         // At least once, so that it is a yield point for a duration of zero too.
         loop {
-            if park_until(shard, Wait::Time, at).is_err() || shard.tick.get() >= at {
+            if park_until(shard, Wait::Time, at).is_err() || shard.clock.turn() >= at {
                 return;
             }
         }

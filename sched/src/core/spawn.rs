@@ -171,7 +171,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     let spawned_at = Location::caller();
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
-        let birth = Birth { spawned_at, spawned_in: shard.tick.get() };
+        let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
         let locals = parent.handed_down();
         let body = Body::Idle(Some(Box::new(episodes)));
         let fiber = enroll(shard, birth, Some(&parent), None, locals, body);
@@ -224,7 +224,7 @@ pub(crate) fn spawn_on<T: 'static>(
 
 /// Starts a fiber that another thread sent.
 pub(super) fn spawn_sent(shard: &Shard, sent: Sent) -> io::Result<JoinHandle<()>> {
-    shard.mailbox.sent_begins();
+    shard.inbox.mailbox().sent_begins();
     spawn_on(shard, Builder::new(), sent.spawned_at, None, sent.body)
 }
 
@@ -236,7 +236,7 @@ fn prepare(
 ) -> io::Result<Ready> {
     // First of all: a `clone` that panics leaves nothing behind.
     let locals = parent.map(FiberCell::handed_down).unwrap_or_default();
-    Ok(Ready { locals, stack: shard.take_stack(stack_bytes)? })
+    Ok(Ready { locals, stack: shard.stacks.take(stack_bytes)? })
 }
 
 /// Starts a fiber whose body may borrow.
@@ -274,7 +274,7 @@ unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
     // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
     // fiber is over, and never after.
     let coroutine = unsafe { on_stack(stack, main) };
-    let birth = Birth { spawned_at, spawned_in: shard.tick.get() };
+    let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
     let fiber = enroll(shard, birth, parent, family, locals, Body::Stackful(coroutine));
     fiber.switch.set_stack(bounds);
     if let Some(name) = name {
@@ -293,11 +293,7 @@ fn enroll(
     locals: Locals,
     body: Body,
 ) -> Rc<FiberCell> {
-    let mut fibers = shard.fibers.borrow_mut();
-    let now = shard.tick.get();
-    let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
-    let fiber = Rc::clone(&fibers[key]);
-    drop(fibers);
+    let fiber = shard.fibers.insert(birth, shard.clock.turn());
     shard.counters.spawned.add(1);
     fiber.body.replace(body);
     if !locals.is_empty() {
@@ -305,14 +301,14 @@ fn enroll(
     }
     fiber.family.replace(family.cloned());
     // In a shard that ends, nothing begins any more but what a commit under way needs.
-    fiber.cancelled.set(shard.ending.get() && !is_sheltered(&fiber));
+    fiber.cancelled.set(shard.inbox.is_ending() && !is_sheltered(&fiber));
     if let Some(family) = family {
         if let Some(parent) = parent {
             fiber.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
             fiber.term.replace(parent.term.borrow().clone());
             set_alarm(shard, &fiber, fiber.renew_end());
         }
-        family.children.borrow_mut().insert(key, Rc::clone(&fiber));
+        family.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
         // A `clone` that waited may have let the scope be cancelled meanwhile.
         if family.cancelled.get() {
             fiber.cancelled.set(true);

@@ -1,28 +1,74 @@
 //! An ordered queue: who is to be woken when.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use crate::fiber::{FiberKey, Tick};
+use crate::fiber::{FiberCell, FiberKey, Tick};
 
-/// The shard's queue of alarms.
-pub(crate) type Alarms = Timers<FiberKey>;
+/// The alarms of a shard's fibers: `Bounds::alarm` says where each stands, and is set here alone.
+#[derive(Default)]
+pub(crate) struct Alarms {
+    timers: RefCell<Timers<FiberKey>>,
+}
+
+impl Alarms {
+    /// Has the fiber's alarm go off at `at` or before. If that changes the queue, returns how many
+    /// there are.
+    #[inline]
+    pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> Option<usize> {
+        let set = fiber.alarm.get();
+        if set <= at {
+            return None;
+        }
+        let mut timers = self.timers.borrow_mut();
+        if set != Tick::NEVER {
+            timers.remove(set, fiber.key);
+        }
+        timers.insert(at, fiber.key);
+        fiber.alarm.set(at);
+        Some(timers.len())
+    }
+
+    /// Takes the fiber out of the queue, and returns as [`set`](Self::set).
+    #[inline]
+    pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
+        let at = fiber.alarm.replace(Tick::NEVER).ever()?;
+        let mut timers = self.timers.borrow_mut();
+        timers.remove(at, fiber.key);
+        Some(timers.len())
+    }
+
+    /// Takes out the next alarm that is due. The fiber is to be told that it has none any more.
+    pub(super) fn pop_due(&self, now: Tick) -> Option<(Tick, FiberKey)> {
+        self.timers.borrow_mut().pop_due(now)
+    }
+
+    #[inline]
+    pub(crate) fn next_at(&self) -> Option<Tick> {
+        self.timers.borrow().next_at()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.timers.borrow().len()
+    }
+}
 
 /// Who is to be woken when, earliest first.
-pub(crate) struct Timers<K> {
+struct Timers<K> {
     entries: BTreeSet<(Tick, K)>,
 }
 
 impl<K: Ord + Copy> Timers<K> {
-    pub(crate) fn insert(&mut self, at: Tick, key: K) {
+    fn insert(&mut self, at: Tick, key: K) {
         self.entries.insert((at, key));
     }
 
-    pub(crate) fn remove(&mut self, at: Tick, key: K) {
+    fn remove(&mut self, at: Tick, key: K) {
         self.entries.remove(&(at, key));
     }
 
     /// The next entry that is due at `now`, earliest first.
-    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
+    fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
         let first = self.entries.first()?;
         if first.0 > now {
             return None;
@@ -30,11 +76,11 @@ impl<K: Ord + Copy> Timers<K> {
         self.entries.pop_first()
     }
 
-    pub(crate) fn next_at(&self) -> Option<Tick> {
+    fn next_at(&self) -> Option<Tick> {
         self.entries.first().map(|entry| entry.0)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.entries.len()
     }
 }

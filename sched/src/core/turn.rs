@@ -17,7 +17,6 @@ use super::check_wait::look_at_wait;
 use super::give_up::{finish, forget_body, give_up};
 use super::mail::read_mail;
 use super::report::Report;
-use super::run_queue::BUDGET;
 use super::shard::Shard;
 use super::spawn::episode_on;
 use crate::driver::{EVENTS_MAX, Heard};
@@ -26,24 +25,21 @@ use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
 /// Whether the fibers that are ready can go on without a look outside for now.
 #[inline]
 pub(super) fn is_busy(shard: &Shard) -> bool {
-    !shard.ready.borrow().is_empty()
-        && shard.pulse.beats() - shard.looked_at.get() < BEATS_MAX
-        && !shard.idle_turn.replace(true)
+    !shard.queue.is_empty() && shard.fairness.may_go_on(shard.pulse.beats())
 }
 
 /// The second half of a turn: messages, events, the clock, timers.
 ///
 /// It does not wait past `until`.
 pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
-    let busy = !shard.ready.borrow().is_empty() && !shard.idle_turn.get();
-    shard.idle_turn.set(true);
-    let ran = shard.looked_at.replace(shard.pulse.beats()) != shard.pulse.beats();
-    if shard.has_mail() {
-        read_mail(shard, shard.mailbox.take());
+    let busy = !shard.queue.is_empty() && !shard.fairness.is_idle();
+    let ran = shard.fairness.note_look(shard.pulse.beats());
+    if shard.inbox.is_pending() {
+        read_mail(shard, shard.inbox.take());
     }
     // Where it is not going to wait, the clock that is read behind it does.
     let mut timeout = Some(Duration::ZERO);
-    let mut asked = shard.tick.get();
+    let mut asked = shard.clock.turn();
     if !busy {
         asked = shard.clock();
         if ran {
@@ -51,21 +47,21 @@ pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
         }
         timeout = wait_max(shard, asked, until);
     }
-    if shard.trimming.get() {
-        timeout = shard.trim_stacks(timeout);
+    if shard.stacks.is_trimming() {
+        timeout = shard.stacks.trim(shard.clock.turn(), shard.pulse.beats(), timeout);
     }
     let heard = listen(shard, timeout);
     let now = shard.clock();
     if busy {
         note_turn(shard, now);
     }
-    shard.tick.set(now);
+    shard.clock.set_turn(now);
     if is_alarm_due(shard, now) {
         hear_out(shard, heard, asked, timeout);
         ring_alarms(shard);
     }
     shard.pulse.turn();
-    shard.counters.ready_now.set(shard.ready.borrow().len() as u64);
+    shard.counters.ready_now.set(shard.queue.len() as u64);
 }
 
 /// Runs each fiber that is ready now once; those that become ready meanwhile wait.
@@ -73,9 +69,9 @@ pub(super) fn run_ready(shard: &Shard) {
     if shard.tripwire.is_some() {
         return run_ready_watched(shard);
     }
-    let count = shard.ready.borrow().len();
+    let count = shard.queue.len();
     for _ in 0..count {
-        let Some(fiber) = next_ready(shard) else { break };
+        let Some(fiber) = shard.queue.pop() else { break };
         resume(shard, fiber);
     }
 }
@@ -83,9 +79,9 @@ pub(super) fn run_ready(shard: &Shard) {
 /// The same, and looks where each of them then waits.
 #[cold]
 fn run_ready_watched(shard: &Shard) {
-    let count = shard.ready.borrow().len();
+    let count = shard.queue.len();
     for _ in 0..count {
-        let Some(fiber) = next_ready(shard) else { break };
+        let Some(fiber) = shard.queue.pop() else { break };
         resume(shard, Rc::clone(&fiber));
         if let Some(wait) = look_at_wait(shard, &fiber) {
             shard.report(&Report::ThreadBoundWait(wait));
@@ -97,9 +93,9 @@ fn run_ready_watched(shard: &Shard) {
 pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     let mut body = fiber.body.borrow_mut();
     if body.is_resting() {
-        let Ok(stack) = shard.take_stack(None) else {
+        let Ok(stack) = shard.stacks.take(None) else {
             drop(body);
-            shard.starved.set(true);
+            shard.stacks.note_wanted();
             shard.wake(fiber);
             return;
         };
@@ -111,8 +107,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     let Body::Stackful(coroutine) = &mut *body else {
         return; // over: a wake-up came late
     };
-    shard.idle_turn.set(false);
-    shard.budget.set(BUDGET);
+    shard.fairness.begin_turn();
     shard.pulse.beat();
     fiber.others_panic.set(std::thread::panicking());
     let result = while_running(&fiber, || coroutine.resume(Resume::Run));
@@ -125,7 +120,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     };
     match result {
         CoroutineResult::Return(rest) => {
-            shard.give_stack(coroutine.into_stack(), &fiber);
+            shard.stacks.give(coroutine.into_stack(), fiber.birth.spawned_at);
             if let Some(episode) = rest {
                 *body = Body::Idle(Some(episode));
                 return;
@@ -140,13 +135,6 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     }
     drop(body);
     finish(shard, &fiber);
-}
-
-#[inline]
-fn next_ready(shard: &Shard) -> Option<Rc<FiberCell>> {
-    let fiber = shard.ready.borrow_mut().pop_front()?;
-    fiber.queued.set(false);
-    Some(fiber)
 }
 
 /// Lets the driver tell what became ready, for at most `timeout`.
@@ -167,7 +155,7 @@ fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Durati
         Heard::Nothing => asked.saturating_add(timeout.unwrap_or_default()),
         Heard::All | Heard::Part => asked,
     };
-    if heard != Heard::Part && shard.tick.get().saturating_since(answered) < PAUSE_MIN {
+    if heard != Heard::Part && shard.clock.turn().saturating_since(answered) < PAUSE_MIN {
         return;
     }
     // Each source is told once before any is told again, so as many rounds tell them all.
@@ -178,14 +166,14 @@ fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Durati
             break;
         }
     }
-    if shard.has_mail() {
-        read_mail(shard, shard.mailbox.take());
+    if shard.inbox.is_pending() {
+        read_mail(shard, shard.inbox.take());
     }
 }
 
 /// The turn's fibers have run until `now`.
 fn note_turn(shard: &Shard, now: Tick) {
-    let nanos = now.nanos().saturating_sub(shard.tick.get().nanos());
+    let nanos = now.nanos().saturating_sub(shard.clock.turn().nanos());
     if nanos > shard.counters.longest_turn_nanos.read() {
         shard.counters.longest_turn_nanos.set(nanos);
     }
@@ -193,21 +181,16 @@ fn note_turn(shard: &Shard, now: Tick) {
 
 /// How long the driver may wait.
 fn wait_max(shard: &Shard, now: Tick, until: Option<Tick>) -> Option<Duration> {
-    if shard.starved.take() {
+    if shard.stacks.take_wanted() {
         return Some(STARVED_WAIT);
     }
-    if !shard.ready.borrow().is_empty() {
+    if !shard.queue.is_empty() {
         return Some(Duration::ZERO);
     }
-    let next = shard.timers.borrow().next_at();
+    let next = shard.alarms.next_at();
     let at = next.into_iter().chain(until).min()?;
     Some(at.saturating_since(now).min(WAIT_MAX))
 }
-
-/// For how long a busy run queue may keep the shard from looking outside: 128 fibers' turns, at two
-/// beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn it
-/// keeps an event waiting for a tenth of a millisecond.
-const BEATS_MAX: u64 = 256;
 
 /// How long before an alarm the driver may have been asked last, for what came in between not to be
 /// asked for. Arbitrary: far less than any timeout is exact to, and more than a quiet turn takes.

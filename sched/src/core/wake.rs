@@ -147,7 +147,7 @@ pub fn wake_later() {
 }
 
 pub(super) fn handle_to(shard: &Shard, fiber: &FiberCell) -> Fiber {
-    Fiber { shard_id: shard.id, key: fiber.key, mailbox: Arc::clone(&shard.mailbox) }
+    Fiber { shard_id: shard.id, key: fiber.key, mailbox: Arc::clone(shard.inbox.mailbox()) }
 }
 
 /// Every further yield point of the fiber raises.

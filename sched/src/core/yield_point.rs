@@ -61,7 +61,7 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
         fiber.raises.set(raises);
         return raise(shard, fiber, Reason::Cancelled, raises);
     }
-    if fiber.ends_at.get() > shard.tick.get() {
+    if fiber.ends_at.get() > shard.clock.turn() {
         return Ok(());
     }
     is_over(shard, fiber)
@@ -70,7 +70,7 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
 /// Raises, unless what the fiber runs under was renewed.
 #[cold]
 fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
-    let (now, deadline) = (shard.tick.get(), fiber.deadline.get());
+    let (now, deadline) = (shard.clock.turn(), fiber.deadline.get());
     if deadline.at <= now {
         let raises = deadline.raises + 1;
         fiber.deadline.set(Deadline { raises, ..deadline });
@@ -112,7 +112,7 @@ pub(crate) fn is_to_end() -> bool {
     local::try_with(|shard| {
         let is_over = |fiber: &FiberCell| {
             fiber.cancelled.get() && fiber.masked.get() == 0
-                || fiber.renew_end() <= shard.tick.get()
+                || fiber.renew_end() <= shard.clock.turn()
         };
         tell_running(is_over) == Some(true)
     })

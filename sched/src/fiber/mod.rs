@@ -44,5 +44,5 @@ pub(crate) use locals::{Inherit, Local, Locals};
 pub(crate) use running::{give_up_running, running, suspend_running, tell_running, while_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
 pub(crate) use tick::Tick;
-pub(crate) use unwind::Frame;
+pub(crate) use unwind::{Frame, Frames};
 pub(crate) use wait::{CallName, LineWait, Standing, Wait};

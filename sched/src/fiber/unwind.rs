@@ -6,6 +6,7 @@
 //! unwinds (`core::yield_point` keeps them).
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic;
 use std::process;
@@ -29,9 +30,23 @@ pub(crate) enum Reason {
     Expired(Frame),
 }
 
-/// One call of `deadline`, told apart from all others of its shard.
+/// One call of `deadline`, or of a lease's `hold`, told apart from all others of its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Frame(pub(crate) u32);
+pub(crate) struct Frame(u32);
+
+/// Gives each call of a shard its own.
+#[derive(Default)]
+pub(crate) struct Frames(Cell<u32>);
+
+impl Frames {
+    #[inline]
+    pub(crate) fn next(&self) -> Frame {
+        // After four billion calls the numbers come again, but for the one that means none.
+        let frame = self.0.get().checked_add(1).unwrap_or(1);
+        self.0.set(frame);
+        Frame(frame)
+    }
+}
 
 impl Frame {
     /// No frame of the fiber itself: the deadline was inherited.

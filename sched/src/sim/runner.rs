@@ -198,7 +198,7 @@ impl Runner {
                 }
             }
             Phase::Settling(until) => {
-                let is_quiet = list.iter().all(|shard| shard.shard.fibers.borrow().is_empty());
+                let is_quiet = list.iter().all(|shard| shard.shard.fibers.is_empty());
                 if is_quiet {
                     self.phase = Phase::Ending;
                 } else if now >= until {
@@ -251,12 +251,12 @@ fn step(shard: &SimShard, world: &World) -> Option<ThreadBoundWait> {
 }
 
 fn look_around(shard: &SimShard, world: &World) {
-    let woken_before = shard.shard.ready.borrow().len();
+    let woken_before = shard.shard.queue.len();
     look_outside(&shard.shard, None);
     if world.is_traced() {
         note_woken(shard, world, woken_before);
     }
-    let mut round: Vec<_> = shard.shard.ready.borrow_mut().drain(..).collect();
+    let mut round: Vec<_> = shard.shard.queue.drain();
     if round.len() > 1 {
         world.order.borrow_mut().shuffle(&mut round);
         round.sort_by_key(|fiber| fiber.wait.get() == Wait::Turn);

@@ -97,8 +97,8 @@ impl SimShard {
             return false;
         }
         !self.round.borrow().is_empty()
-            || !shard.ready.borrow().is_empty()
-            || shard.has_mail()
+            || !shard.queue.is_empty()
+            || shard.inbox.is_pending()
             || shard.driver.simulation().is_some_and(SimulatedDriver::has_news)
             || self.next_at(now).is_some_and(|at| at <= now)
     }
@@ -108,7 +108,7 @@ impl SimShard {
         if now < self.kept_until.get() {
             return Some(self.kept_until.get());
         }
-        let alarm = self.shard.timers.borrow().next_at();
+        let alarm = self.shard.alarms.next_at();
         alarm.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
     }
 

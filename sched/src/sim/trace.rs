@@ -12,7 +12,7 @@ use crate::fiber::FiberCell;
 
 /// As [`resume`], in words.
 pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCell>) {
-    let woken_before = shard.shard.ready.borrow().len();
+    let woken_before = shard.shard.queue.len();
     world.set_actor(label_of(shard, fiber));
     resume(&shard.shard, Rc::clone(fiber));
     note_woken(shard, world, woken_before);
@@ -29,9 +29,8 @@ pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCel
 
 /// Names those that came into the run queue since it had that length.
 pub(super) fn note_woken(shard: &SimShard, world: &World, since: usize) {
-    let ready = shard.shard.ready.borrow();
-    for fiber in ready.iter().skip(since) {
-        world.note(|| format!("wakes {}", label_of(shard, fiber)));
+    for fiber in shard.shard.queue.since(since) {
+        world.note(|| format!("wakes {}", label_of(shard, &fiber)));
     }
 }
 
