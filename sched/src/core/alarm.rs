@@ -37,17 +37,12 @@ pub(super) fn ring_alarms(shard: &Shard) {
     while let Some((alarm, key)) = shard.alarms.pop_due(now) {
         shard.counters.alarms_now.set(shard.alarms.len() as u64);
         let Some(fiber) = shard.fibers.get(key) else { continue };
-        fiber.alarm.set(Tick::NEVER);
-        let wake_at = fiber.wake_at.get();
-        let ends = [wake_at, fiber.renew_end()];
-        if ends.iter().any(|at| *at <= alarm) {
-            if wake_at <= alarm {
-                fiber.wake_at.set(Tick::NEVER);
-            }
+        let (is_due, next) = fiber.bounds.ring(alarm);
+        if is_due {
             shard.wake(Rc::clone(&fiber));
         }
         // Its turn among the others comes again, perhaps in this very loop.
-        if let Some(next) = ends.into_iter().filter(|at| *at > alarm).min() {
+        if let Some(next) = next {
             set_alarm(shard, &fiber, next);
         }
     }

@@ -20,7 +20,7 @@ use super::alarm::set_alarm;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame, Term, Tick, tell_running};
+use crate::fiber::{Deadline, FiberCell, Frame, Outer, Tick, tell_running};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,10 @@ pub struct DeadlineExceeded;
 /// ```
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     let (fiber, outer, frame) = local::with(|shard| {
-        let (fiber, outer) = (shard.current(), shard.current().deadline.get());
+        let (fiber, outer) = (shard.current(), shard.current().bounds.deadline());
         // Read anew: the turn's reading may be older than the work that this fiber did before.
         let at = shard.after(duration);
-        let frame = (at < outer.at).then(|| shard.frames.next());
+        let frame = outer.is_after(at).then(|| shard.frames.next());
         if let Some(frame) = frame {
             set_deadline(shard, &fiber, Deadline::new(at, frame));
         }
@@ -99,8 +99,7 @@ pub(super) fn settle<T>(outcome: thread::Result<T>, frame: Frame) -> Result<T, D
 
 /// Gives a fiber back the deadline that it had before the caller's code ran.
 fn restore(fiber: &FiberCell, outer: Deadline) {
-    fiber.deadline.set(outer);
-    renew(fiber);
+    wake_by(fiber, fiber.bounds.set_deadline(outer));
 }
 
 /// Works out when the fiber ends, and has it woken in time.
@@ -109,7 +108,11 @@ fn restore(fiber: &FiberCell, outer: Deadline) {
 /// to another fiber, or beyond the end of the shard. So no reference to a shard is held over such
 /// code, here and elsewhere; and only the running fiber is known to be of the thread's shard.
 pub(super) fn renew(fiber: &FiberCell) {
-    let end = fiber.renew_end();
+    wake_by(fiber, fiber.bounds.renew_end());
+}
+
+/// Has the fiber woken when it ends, if it is the running one; see [`renew`].
+fn wake_by(fiber: &FiberCell, end: Tick) {
     local::try_with(|shard| {
         if tell_running(|it| ptr::eq(it, fiber)) == Some(true) {
             set_alarm(shard, fiber, end);
@@ -139,7 +142,7 @@ pub(super) fn renew(fiber: &FiberCell) {
 /// ```
 pub fn remaining() -> Option<Duration> {
     local::with(|shard| {
-        let at = shard.current().renew_end().ever()?;
+        let at = shard.current().bounds.renew_end().ever()?;
         Some(at.saturating_since(shard.clock()))
     })
 }
@@ -190,31 +193,29 @@ pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
 /// A fiber that is neither cancelled nor past an outer deadline until this is dropped.
 struct Masked {
     fiber: Rc<FiberCell>,
-    outer: (Deadline, Option<Rc<Term>>),
+    /// Until then.
+    outer: Option<Outer>,
 }
 
 impl Masked {
     fn enter(fiber: Rc<FiberCell>) -> Self {
-        fiber.masked.set(fiber.masked.get() + 1);
-        let outer = (fiber.deadline.replace(Deadline::NONE), fiber.term.take());
-        fiber.ends_at.set(Tick::NEVER);
+        let outer = Some(fiber.bounds.mask());
         Self { fiber, outer }
     }
 }
 
 impl Drop for Masked {
     fn drop(&mut self) {
-        self.fiber.masked.set(self.fiber.masked.get() - 1);
-        let (deadline, term) = (self.outer.0, self.outer.1.take());
-        self.fiber.term.replace(term);
-        restore(&self.fiber, deadline);
+        if let Some(outer) = self.outer.take() {
+            self.fiber.bounds.unmask(outer);
+        }
+        renew(&self.fiber);
     }
 }
 
 /// Replaces the fiber's deadline, and has it woken in time.
 fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
-    fiber.deadline.set(deadline);
-    set_alarm(shard, fiber, fiber.renew_end());
+    set_alarm(shard, fiber, fiber.bounds.set_deadline(deadline));
 }
 
 impl fmt::Display for DeadlineExceeded {

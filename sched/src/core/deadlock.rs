@@ -29,7 +29,7 @@ use super::local;
 use super::report::Report;
 use super::shard::Shard;
 use super::source_state::SourceState;
-use crate::fiber::{FiberCell, FiberKey, Tick, Wait};
+use crate::fiber::{FiberCell, FiberKey, Wait};
 use crate::watch;
 
 /// Whether it may close a circle if the caller waits for a lock that this fiber, of that shard,
@@ -152,10 +152,7 @@ fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<Fiber
 /// end that: no fiber with its handle, no scope, no time.
 fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
     let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
-    joins
-        && fiber.family.borrow().is_none()
-        && !fiber.cancelled.get()
-        && fiber.ends_at.get() == Tick::NEVER
+    joins && fiber.family.borrow().is_none() && fiber.bounds.is_endless()
 }
 
 /// The one fiber that is to end this one's wait; `None` if there is no such one on this shard.

@@ -99,7 +99,7 @@ pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
 fn give_up_all(shard: &Shard) {
     for fiber in shard.fibers.list() {
         forget_body(shard, fiber.body.replace(Body::OVER));
-        let is_masked = fiber.masked.get() > 0;
+        let is_masked = fiber.bounds.is_masked();
         let why = if is_masked { GivenUp::Uncancellable } else { GivenUp::WithChild };
         give_up(shard, &fiber, why);
     }

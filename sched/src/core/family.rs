@@ -23,7 +23,7 @@ pub(super) fn cancel_family(shard: &Shard, family: &Family) {
     // A list of its own: what cancels is traced, and the trace is the user's.
     let children: Vec<_> = family.children.borrow().values().cloned().collect();
     for child in &children {
-        child.cancelled.set(true);
+        child.bounds.cancel();
         shard.wake(Rc::clone(child));
     }
     children.iter().for_each(|child| cancel(shard, child));
@@ -34,7 +34,7 @@ pub(super) fn cancel_family(shard: &Shard, family: &Family) {
 pub(super) fn is_sheltered(fiber: &FiberCell) -> bool {
     let mut family = fiber.family.borrow().clone();
     while let Some(next) = family {
-        if next.parent.masked.get() > 0 {
+        if next.parent.bounds.is_masked() {
             return true;
         }
         let above = next.parent.family.borrow().clone();

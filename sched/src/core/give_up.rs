@@ -43,7 +43,7 @@ pub(super) fn finish_rare(shard: &Shard, rare: &Rare) {
     // A fiber that was given up owns these still: its own code never runs again, and that is
     // their destructors too.
     mem::forget(rare.locals.take());
-    mem::forget(rare.before_park.take());
+    rare.hooks.forget();
 }
 
 /// Files a fiber that neither ends nor ever runs again. Its scopes' fibers are cancelled; what

@@ -163,7 +163,7 @@ pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
         FiberState::Waiting(_) => now.saturating_since(fiber.since.get()),
         _ => Duration::ZERO,
     };
-    let deadline = fiber.renew_end().ever();
+    let deadline = fiber.bounds.renew_end().ever();
     FiberInfo {
         id: number(fiber.key),
         name: fiber.name().map(Into::into),
@@ -173,7 +173,7 @@ pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
         state,
         since,
         deadline_in: deadline.map(|at| at.saturating_since(now)).filter(|&left| left < NEVER),
-        is_cancelled: fiber.cancelled.get(),
+        is_cancelled: fiber.bounds.is_cancelled(),
         backtrace: None,
     }
 }

@@ -87,24 +87,12 @@ impl Lease {
             let until = shard.clock.turn().saturating_add(duration);
             (shard.current(), shard.frames.next(), until, shard.id)
         });
-        let term = self.free_term();
-        term.until.set(until);
-        term.frame.set(frame);
-        term.holder.set((shard_id, fiber.key));
-        let outer = fiber.term.replace(Some(Rc::clone(&term)));
-        let raises = fiber.term_raises.get();
-        if !is_over(outer.as_ref()) {
-            fiber.term_raises.set(0);
-        }
-        term.outer.replace(outer);
+        let term = self.term.begin(until, frame, (shard_id, fiber.key));
+        let raises = fiber.bounds.enter(&term, turn);
         renew(&fiber);
         let outcome = catch_unwind(AssertUnwindSafe(body));
-        let outer = term.outer.take();
-        if !is_over(outer.as_ref()) {
-            fiber.term_raises.set(raises);
-        }
-        fiber.term.replace(outer);
-        self.let_go(&term);
+        fiber.bounds.leave(&term, raises, turn);
+        self.term.let_go(&term);
         renew(&fiber);
         settle(outcome, frame)
     }
@@ -128,9 +116,8 @@ impl Lease {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn end(&self) {
-        self.for_each_term(|term| {
-            term.until.set(Tick::from_nanos(0));
-            let (shard_id, holder) = term.holder.get();
+        self.term.for_each(|term| {
+            let (shard_id, holder) = term.expire();
             let message = || Message::LookAtEnd(holder);
             elsewhere::at(shard_id, |shard| look_at_end(shard, holder), message);
         });
@@ -149,42 +136,18 @@ impl Lease {
         local::with(|shard| {
             let until = shard.clock.turn().saturating_add(duration);
             let mut is_shorter = false;
-            self.for_each_term(|term| is_shorter |= until < term.until.replace(until));
+            self.term.for_each(|term| is_shorter |= term.renew(until));
             if is_shorter {
                 let fiber = shard.current();
-                set_alarm(shard, &fiber, fiber.renew_end());
+                set_alarm(shard, &fiber, fiber.bounds.renew_end());
             }
         });
     }
-
-    /// One for a hold that begins.
-    fn free_term(&self) -> Rc<Term> {
-        if self.term.holder.get().1 == FiberKey::default() {
-            return Rc::clone(&self.term);
-        }
-        let term = Rc::new(Term::new());
-        self.term.further.borrow_mut().push(Rc::clone(&term));
-        term
-    }
-
-    /// The hold of that term is over.
-    fn let_go(&self, term: &Rc<Term>) {
-        term.holder.set((0, FiberKey::default()));
-        if !Rc::ptr_eq(term, &self.term) {
-            self.term.further.borrow_mut().retain(|further| !Rc::ptr_eq(further, term));
-        }
-    }
-
-    fn for_each_term(&self, mut act: impl FnMut(&Term)) {
-        act(&self.term);
-        self.term.further.borrow().iter().for_each(|term| act(term));
-    }
 }
 
-/// Whether an outer hold's time is over. The unwinds of one that is swallowed go on to count.
-fn is_over(outer: Option<&Rc<Term>>) -> bool {
-    let now = || local::try_with(|shard| shard.clock.turn());
-    outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))
+/// The time of the turn; `None` beyond the end of the shard.
+fn turn() -> Option<Tick> {
+    local::try_with(|shard| shard.clock.turn())
 }
 
 impl fmt::Debug for Lease {
@@ -197,7 +160,7 @@ impl fmt::Debug for Lease {
 pub(super) fn look_at_end(shard: &Shard, holder: FiberKey) {
     let holder = shard.fibers.get(holder);
     if let Some(holder) = holder {
-        holder.renew_end();
+        holder.bounds.renew_end();
         shard.wake(holder);
     }
 }

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::alarm::set_alarm;
+use super::before_park::hooks_of;
 use super::local;
 use super::shard::Shard;
 use super::yield_point::{Unwinding, yield_point};
-use crate::fiber::{FiberCell, Suspend, Tick, Wait, tell_running};
+use crate::fiber::{FiberCell, Hooks, Suspend, Tick, Wait, tell_running};
 
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last park.
 ///
@@ -143,7 +144,7 @@ pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
 
 /// Whether something is to be done before the calling fiber waits, see [`try_before_wait`].
 pub(crate) fn has_hook() -> bool {
-    tell_running(FiberCell::has_hook) == Some(true)
+    tell_running(|fiber| hooks_of(fiber).is_some_and(Hooks::is_due)) == Some(true)
 }
 
 /// Suspends the running fiber until it is woken. May return early.
@@ -154,10 +155,10 @@ pub(crate) fn park_for(shard: &Shard, wait: Wait) -> Result<(), Unwinding> {
 /// As [`park`](Self::park), but at most until `at`.
 pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwinding> {
     let fiber = shard.current();
-    fiber.wake_at.set(at);
+    fiber.bounds.set_wake_at(at);
     set_alarm(shard, &fiber, at);
     let parked = park_for(shard, wait);
-    fiber.wake_at.set(Tick::NEVER);
+    fiber.bounds.clear_wake_at();
     parked
 }
 
@@ -172,10 +173,10 @@ pub(super) fn park_at_most(
     let fiber = shard.current();
     let Some(at) = at else { return park_fiber(shard, &fiber, wait, has_come) };
     let at = shard.tick_of(at);
-    fiber.wake_at.set(at);
+    fiber.bounds.set_wake_at(at);
     set_alarm(shard, &fiber, at);
     let parked = park_fiber(shard, &fiber, wait, has_come);
-    fiber.wake_at.set(Tick::NEVER);
+    fiber.bounds.clear_wake_at();
     parked
 }
 
@@ -189,21 +190,21 @@ pub(super) fn park_fiber(
     has_come: impl FnOnce() -> bool,
 ) -> Result<(), Unwinding> {
     yield_point(shard, fiber)?;
-    if fiber.is_hooked() {
-        if let Some(hook) = fiber.take_hook() {
+    if let Some(hooks) = hooks_of(fiber) {
+        if let Some(hook) = hooks.take_due() {
             // The hook may wait for something of its own, and so take the wake-up that this
             // wait is for: return early, and let the caller look again.
-            fiber.call_hook(&*hook);
+            hooks.call(&*hook);
             return yield_point(shard, fiber);
         }
-        fiber.end_hooks_pause();
+        hooks.end_pause();
     }
     fiber.wait.set(wait);
     fiber.since.set(shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };
     // It waits until this is passed: if it is given up here, it leaves the line it stands in.
-    let is_late = fiber.ends_at.get() <= shard.clock.turn() && !fiber.cancelled.get();
+    let is_late = fiber.bounds.may_be_over(shard.clock.turn()) && !fiber.bounds.is_cancelled();
     let may_go_on = if is_late && has_come() { Ok(()) } else { yield_point(shard, fiber) };
     fiber.wait.set(Wait::Nothing);
     may_go_on
@@ -214,9 +215,11 @@ pub(super) fn park_fiber(
 /// waits for something else.
 fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     yield_point(shard, fiber)?;
-    while let Some(hook) = fiber.take_hook() {
-        fiber.call_hook(&*hook);
-        yield_point(shard, fiber)?;
+    if let Some(hooks) = hooks_of(fiber) {
+        while let Some(hook) = hooks.take_due() {
+            hooks.call(&*hook);
+            yield_point(shard, fiber)?;
+        }
     }
     Ok(())
 }

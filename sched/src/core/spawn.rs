@@ -9,16 +9,17 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 use super::alarm::set_alarm;
+use super::before_park::{drop_hooks, run_last_hooks};
 use super::contain::{contain, discard};
 use super::family::is_sheltered;
+use super::fiber_local::{drop_locals, handed_down};
 use super::join::{JoinHandle, Packet};
 use super::local;
 use super::mailbox::Sent;
 use super::shard::Shard;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Locals, Resume,
-    Yielder,
+    Birth, Body, Episodes, Family, FiberCell, FiberCoroutine, Locals, Resume, Yielder,
 };
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -172,7 +173,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
         let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
-        let locals = parent.handed_down();
+        let locals = handed_down(&parent);
         let body = Body::Idle(Some(Box::new(episodes)));
         let fiber = enroll(shard, birth, Some(&parent), None, locals, body);
         shard.note_spawn(&fiber);
@@ -235,7 +236,7 @@ fn prepare(
     parent: Option<&FiberCell>,
 ) -> io::Result<Ready> {
     // First of all: a `clone` that panics leaves nothing behind.
-    let locals = parent.map(FiberCell::handed_down).unwrap_or_default();
+    let locals = parent.map(handed_down).unwrap_or_default();
     Ok(Ready { locals, stack: shard.stacks.take(stack_bytes)? })
 }
 
@@ -264,9 +265,9 @@ unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
     let packet = Rc::new(Packet::new(family.cloned()));
     let result = Rc::clone(&packet);
     let main = move |fiber: &FiberCell| {
-        if !fiber.cancelled.get() {
+        if !fiber.bounds.is_cancelled() {
             let outcome = catch_unwind(AssertUnwindSafe(body));
-            fiber.run_last_hook();
+            run_last_hooks(fiber);
             result.fill(outcome);
         }
         None
@@ -301,17 +302,17 @@ fn enroll(
     }
     fiber.family.replace(family.cloned());
     // In a shard that ends, nothing begins any more but what a commit under way needs.
-    fiber.cancelled.set(shard.inbox.is_ending() && !is_sheltered(&fiber));
+    if shard.inbox.is_ending() && !is_sheltered(&fiber) {
+        fiber.bounds.cancel();
+    }
     if let Some(family) = family {
         if let Some(parent) = parent {
-            fiber.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
-            fiber.term.replace(parent.term.borrow().clone());
-            set_alarm(shard, &fiber, fiber.renew_end());
+            set_alarm(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
         }
         family.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
         // A `clone` that waited may have let the scope be cancelled meanwhile.
         if family.cancelled.get() {
-            fiber.cancelled.set(true);
+            fiber.bounds.cancel();
         }
     }
     shard.wake(Rc::clone(&fiber));
@@ -321,11 +322,11 @@ fn enroll(
 /// One episode of a resting fiber, ready to be resumed.
 pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCoroutine {
     let main = move |fiber: &FiberCell| {
-        if fiber.cancelled.get() {
+        if fiber.bounds.is_cancelled() {
             return None;
         }
         match episode() {
-            ControlFlow::Continue(()) if !fiber.cancelled.get() => Some(episode),
+            ControlFlow::Continue(()) if !fiber.bounds.is_cancelled() => Some(episode),
             _ => None,
         }
     };
@@ -352,8 +353,8 @@ unsafe fn on_stack(
         let mut rest = None;
         contain(|| rest = body(&fiber));
         if rest.is_none() && fiber.rare().is_some() {
-            fiber.drop_locals();
-            fiber.drop_hooks();
+            drop_locals(&fiber);
+            drop_hooks(&fiber);
         }
         rest
     };

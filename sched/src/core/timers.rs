@@ -16,7 +16,7 @@ impl Alarms {
     /// there are.
     #[inline]
     pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> Option<usize> {
-        let set = fiber.alarm.get();
+        let set = fiber.bounds.alarm();
         if set <= at {
             return None;
         }
@@ -25,14 +25,15 @@ impl Alarms {
             timers.remove(set, fiber.key);
         }
         timers.insert(at, fiber.key);
-        fiber.alarm.set(at);
+        fiber.bounds.set_alarm(at);
         Some(timers.len())
     }
 
     /// Takes the fiber out of the queue, and returns as [`set`](Self::set).
     #[inline]
     pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
-        let at = fiber.alarm.replace(Tick::NEVER).ever()?;
+        let at = fiber.bounds.alarm().ever()?;
+        fiber.bounds.set_alarm(Tick::NEVER);
         let mut timers = self.timers.borrow_mut();
         timers.remove(at, fiber.key);
         Some(timers.len())

@@ -153,6 +153,6 @@ pub(super) fn handle_to(shard: &Shard, fiber: &FiberCell) -> Fiber {
 /// Every further yield point of the fiber raises.
 pub(crate) fn cancel(shard: &Shard, fiber: &Rc<FiberCell>) {
     shard.note(|| format!("cancels {}", label(fiber)));
-    fiber.cancelled.set(true);
+    fiber.bounds.cancel();
     shard.wake(Rc::clone(fiber));
 }

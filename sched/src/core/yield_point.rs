@@ -16,9 +16,7 @@ use super::alarm::set_alarm;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::unwind::Reason;
-use crate::fiber::{
-    Deadline, FiberCell, Frame, GivenUp, Tick, Wait, give_up_running, tell_running,
-};
+use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, tell_running};
 
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
@@ -56,12 +54,11 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
     if fiber.unwinds() {
         return Err(Unwinding);
     }
-    if fiber.cancelled.get() && fiber.masked.get() == 0 {
-        let raises = fiber.raises.get() + 1;
-        fiber.raises.set(raises);
+    if fiber.bounds.is_cancel_due() {
+        let raises = fiber.bounds.note_cancel_raised();
         return raise(shard, fiber, Reason::Cancelled, raises);
     }
-    if fiber.ends_at.get() > shard.clock.turn() {
+    if !fiber.bounds.may_be_over(shard.clock.turn()) {
         return Ok(());
     }
     is_over(shard, fiber)
@@ -70,28 +67,20 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
 /// Raises, unless what the fiber runs under was renewed.
 #[cold]
 fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
-    let (now, deadline) = (shard.clock.turn(), fiber.deadline.get());
-    if deadline.at <= now {
-        let raises = deadline.raises + 1;
-        fiber.deadline.set(Deadline { raises, ..deadline });
-        return raise(shard, fiber, Reason::Expired(deadline.frame), raises);
+    match fiber.bounds.look(shard.clock.turn()) {
+        Looked::Renewed(end) => {
+            set_alarm(shard, fiber, end);
+            Ok(())
+        }
+        Looked::Over(reason, raises) => raise(shard, fiber, reason, raises),
     }
-    let end = fiber.renew_end();
-    if end > now {
-        set_alarm(shard, fiber, end);
-        return Ok(());
-    }
-    let frame = fiber.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.end().1);
-    let raises = fiber.term_raises.get() + 1;
-    fiber.term_raises.set(raises);
-    raise(shard, fiber, Reason::Expired(frame), raises)
 }
 
 /// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
 #[cold]
 fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
     // If a timed wait ends by this, its time is no concern of the waits that follow.
-    fiber.wake_at.set(Tick::NEVER);
+    fiber.bounds.clear_wake_at();
     if raises <= RAISES_MAX {
         // The frames that it may point into are about to go.
         fiber.wait.set(Wait::Nothing);
@@ -110,11 +99,7 @@ fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Resul
 /// Whether the calling fiber's next yield point raises.
 pub(crate) fn is_to_end() -> bool {
     local::try_with(|shard| {
-        let is_over = |fiber: &FiberCell| {
-            fiber.cancelled.get() && fiber.masked.get() == 0
-                || fiber.renew_end() <= shard.clock.turn()
-        };
-        tell_running(is_over) == Some(true)
+        tell_running(|fiber| fiber.bounds.is_due(shard.clock.turn())) == Some(true)
     })
     .unwrap_or(false)
 }

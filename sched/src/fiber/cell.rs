@@ -12,7 +12,8 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::body::Body;
-use super::bounds::{Deadline, Term};
+use super::bounds::Bounds;
+use super::hooks::Hooks;
 use super::key::FiberKey;
 use super::label::Label;
 use super::locals::Locals;
@@ -34,8 +35,6 @@ pub(crate) struct FiberCell {
     pub(crate) queued: Cell<bool>,
     /// `unpark` was called and no `park` has returned for it yet.
     pub(crate) unparked: Cell<bool>,
-    /// Sticky: every yield point of a cancelled fiber raises, unless it is masked.
-    pub(crate) cancelled: Cell<bool>,
     /// Ended or given up: it is in no table and will never run again.
     pub(crate) over: Cell<bool>,
     /// It never ends, and never runs again. Then it is `over` too.
@@ -43,27 +42,11 @@ pub(crate) struct FiberCell {
     /// The thread's count of panics was up when it was last given the thread: that was another's
     /// doing, and says nothing of this fiber.
     pub(crate) others_panic: Cell<bool>,
-    /// How many `uncancellable` sections it is in. Each has a frame on some stack, or has lost one:
-    /// they cannot be so many that this overflows.
-    pub(crate) masked: Cell<usize>,
-    /// How often its cancel was raised: more than once means that it swallows it.
-    pub(crate) raises: Cell<u16>,
     /// The scope that waits for it, until it is over: so nothing hangs on a fiber's record but what
     /// is at work, whoever keeps it.
     pub(crate) family: RefCell<Option<Rc<Family>>>,
-    /// The nearest deadline: whichever encloses the running code and comes first.
-    pub(crate) deadline: Cell<Deadline>,
-    /// What it runs under besides, and shares with its children.
-    pub(crate) term: RefCell<Option<Rc<Term>>>,
-    /// How often the end of that was raised.
-    pub(crate) term_raises: Cell<u16>,
-    /// The earlier end of the two. The term may have been renewed since.
-    pub(crate) ends_at: Cell<Tick>,
-    /// When a timed wait ends; the deadline may end it before.
-    pub(crate) wake_at: Cell<Tick>,
-    /// Where it stands in the queue of timers, if it does. It may be earlier than is needed:
-    /// the alarm is then set anew when it goes off. Never later than `wake_at` and `ends_at`.
-    pub(crate) alarm: Cell<Tick>,
+    /// What ends its work or its wait from outside.
+    pub(crate) bounds: Bounds,
     /// What it is doing. A signal handler may look into it too.
     pub(crate) label: RefCell<Option<Label>>,
     /// Who waits for the end.
@@ -78,21 +61,11 @@ pub(crate) struct Rare {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
-    /// What to do before it next waits; the newest last.
-    pub(crate) before_park: RefCell<Vec<Hook>>,
-    /// A hook runs.
-    pub(crate) in_hook: Cell<bool>,
+    pub(crate) hooks: Hooks,
     /// Who waits for the end among other things.
     pub(crate) watchers: Cell<Vec<EndWatcher>>,
     /// The payload that was raised last, while it is there; see [`FiberCell::unwinds`].
     pub(crate) raised: RefCell<Weak<()>>,
-}
-
-/// Something to do before a fiber waits.
-pub(crate) struct Hook {
-    pub(crate) call: Rc<dyn Fn()>,
-    /// It was set while another one ran, and its turn comes when the fiber has waited.
-    pub(crate) pauses: bool,
 }
 
 /// A fiber that waits for the end of another one.
@@ -178,31 +151,15 @@ impl FiberCell {
             since: Cell::new(now),
             queued: Cell::new(false),
             unparked: Cell::new(false),
-            cancelled: Cell::new(false),
             over: Cell::new(false),
             given_up: Cell::new(false),
             others_panic: Cell::new(false),
-            masked: Cell::new(0),
-            raises: Cell::new(0),
             family: RefCell::new(None),
-            deadline: Cell::new(Deadline::NONE),
-            term: RefCell::new(None),
-            term_raises: Cell::new(0),
-            ends_at: Cell::new(Tick::NEVER),
-            wake_at: Cell::new(Tick::NEVER),
-            alarm: Cell::new(Tick::NEVER),
+            bounds: Bounds::new(),
             label: RefCell::new(None),
             joiner: Cell::new(None),
             rare: OnceCell::new(),
         }
-    }
-
-    /// Works out `ends_at`, and returns it.
-    pub(crate) fn renew_end(&self) -> Tick {
-        let of_term = self.term.borrow().as_ref().map_or(Tick::NEVER, |term| term.end().0);
-        let end = of_term.min(self.deadline.get().at);
-        self.ends_at.set(end);
-        end
     }
 
     /// Whether this fiber, which is the running one, unwinds.

@@ -10,8 +10,8 @@
 
 //! From below: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`, `slab` and
 //! `stack` are what a fiber runs on, and `census` what it used of that; `unwind` ends its work,
-//! `backtrace` tells where it stands; `switch` is its way back, `body` what is resumed, `bounds`
-//! and `locals` are parts of its record, which is `cell`; `running` says whose turn it is, and
+//! `backtrace` tells where it stands; `switch` is its way back, `body` what is resumed; `bounds` on
+//! `term`, `hooks` and `locals` are parts of its record, which is `cell`; `running` says whose turn it is, and
 //! `overflow` who has outgrown its stack.
 
 pub(crate) mod backtrace;
@@ -20,6 +20,7 @@ mod bounds;
 mod cell;
 pub(crate) mod census;
 mod given_up;
+mod hooks;
 mod key;
 mod label;
 mod locals;
@@ -30,19 +31,22 @@ mod running;
 mod slab;
 pub(crate) mod stack;
 mod switch;
+mod term;
 mod tick;
 pub(crate) mod unwind;
 mod wait;
 
 pub(crate) use body::{Body, Episodes, FiberCoroutine};
-pub(crate) use bounds::{Deadline, Term};
-pub(crate) use cell::{Birth, EndWatcher, Family, FiberCell, Hook, Rare};
+pub(crate) use bounds::{Deadline, Looked, Outer};
+pub(crate) use cell::{Birth, EndWatcher, Family, FiberCell, Rare};
 pub use given_up::GivenUp;
+pub(crate) use hooks::Hooks;
 pub(crate) use key::FiberKey;
 pub use label::Label;
 pub(crate) use locals::{Inherit, Local, Locals};
 pub(crate) use running::{give_up_running, running, suspend_running, tell_running, while_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
+pub(crate) use term::Term;
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};
 pub(crate) use wait::{CallName, LineWait, Standing, Wait};
