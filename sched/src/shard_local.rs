@@ -23,8 +23,8 @@ use crate::sync::OnceCell;
 /// a cancel, a deadline), the next fiber tries again.
 ///
 /// The values are dropped when the shard ends, the youngest first, after all other fibers have
-/// ended. That happens on a fiber, in an [`uncancellable`](crate::uncancellable) section: their destructors may wait, for
-/// as long as the end of a shard waits for such a section.
+/// ended. That happens on a fiber, in an [`uncancellable`](crate::uncancellable) section: their
+/// destructors may wait, for as long as the end of a shard waits for such a section.
 ///
 /// ```
 /// use std::time::Duration;

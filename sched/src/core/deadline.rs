@@ -193,7 +193,7 @@ pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
 /// A fiber that is neither cancelled nor past an outer deadline until this is dropped.
 struct Masked {
     fiber: Rc<FiberCell>,
-    /// Until then.
+    /// What held before, until it is given back.
     outer: Option<Outer>,
 }
 

@@ -1,7 +1,7 @@
 //! The table of a shard's fibers.
 //!
-//! It has every fiber that is not over, and is the one owner of them all: whoever else keeps a
-//! fiber's record keeps nothing of the fiber alive. No code of the user's runs while it is borrowed.
+//! It has every fiber that is not over, and is the one owner of them all: what else keeps a fiber's
+//! record keeps nothing of the fiber alive. No code of the user runs while the table is borrowed.
 
 use std::cell::RefCell;
 use std::mem;

@@ -20,7 +20,7 @@ use crate::watch::Pulse;
 ///
 /// sched::run(|| {
 ///     let (shard, me) = (sched::Handle::current(), sched::current());
-///     let helper = std::thread::spawn(move || spawn_on(shard, move || me.unpark()));
+///     let helper = std::thread::spawn(move || shard.spawn(move || me.unpark()));
 ///     sched::park();
 ///     assert!(helper.join().unwrap().is_ok());
 /// })?;
@@ -113,7 +113,7 @@ impl Handle {
     /// sched::run(|| {
     ///     let (shard, me) = (sched::Handle::current(), sched::current());
     ///     let asker = std::thread::spawn(move || {
-    ///         let fibers = list_fibers(shard, 10, Duration::from_secs(10));
+    ///         let fibers = shard.inspect(10, Duration::from_secs(10));
     ///         me.unpark();
     ///         fibers.map(|fibers| fibers.len())
     ///     });

@@ -1,4 +1,5 @@
-//! Seeing inside: which fibers there are, what each waits for, where it stands, and what was counted.
+//! Seeing inside: which fibers there are, what each waits for, where it stands, and what the shard
+//! has counted.
 
 use std::rc::Rc;
 use std::time::Duration;

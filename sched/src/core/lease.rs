@@ -5,7 +5,7 @@
 //! under the leases that it holds, one inside of the other, and shares them with the children of
 //! its scopes. Each hold is a *term*, with an end and a frame of its own, so that it catches what
 //! is its own; a renewal is one store for each hold, of which there nearly always is one. Nobody is
-//! told of it: a fiber finds out when it believes that its time is over, see `is_over` in `yield_point`.
+//! told of it: a fiber finds out when it believes that its time is over, see `Bounds::look`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,8 +2,8 @@
 //!
 //! An hourglass. Below is data that knows no shard; the waist is `shard`, the record; above are
 //! verbs, each of which uses the record and lower verbs. From below:
-//! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain`, which is for the
-//!   user's code on the shard's own stack;
+//! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain`, which is for
+//!   the user's code on the shard's own stack;
 //! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
 //!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `letterbox`, `mailboxes`,
 //!   `shard_values`, `circles`, `abandoned`;

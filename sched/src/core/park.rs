@@ -152,7 +152,7 @@ pub(crate) fn park_for(shard: &Shard, wait: Wait) -> Result<(), Unwinding> {
     park_fiber(shard, &shard.current(), wait, || false)
 }
 
-/// As [`park`](Self::park), but at most until `at`.
+/// As [`park_for`], but at most until `at`.
 pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwinding> {
     let fiber = shard.current();
     fiber.bounds.set_wake_at(at);
@@ -162,8 +162,8 @@ pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwi
     parked
 }
 
-/// As [`park_until`](Self::park_until), or without a limit; `has_come` as in
-/// [`park_fiber`](Self::park_fiber).
+/// As [`park_until`], or without a limit; `has_come` as in
+/// [`park_fiber`].
 pub(super) fn park_at_most(
     shard: &Shard,
     wait: Wait,
@@ -180,7 +180,7 @@ pub(super) fn park_at_most(
     parked
 }
 
-/// As [`park`](Self::park); `fiber` is the running one. If what it waits for `has_come` by the
+/// As [`park_for`]; `fiber` is the running one. If what it waits for `has_come` by the
 /// time that it runs, it may take it first, though its deadline has passed as well.
 #[inline]
 pub(super) fn park_fiber(
@@ -210,7 +210,7 @@ pub(super) fn park_fiber(
     may_go_on
 }
 
-/// All that [`park`](Self::park) does before it suspends, so that nothing of it is left to do:
+/// All that [`park_for`] does before it suspends, so that nothing of it is left to do:
 /// for a fiber that is about to take a place in a line. There it is not given up, and no hook
 /// waits for something else.
 fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
@@ -224,7 +224,7 @@ fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     Ok(())
 }
 
-/// As [`park`](Self::park), but only until the next turn if somebody unparked the fiber: even
+/// As [`park_for`], but only until the next turn if somebody unparked the fiber: even
 /// if another wait took the wake-up, it is not lost.
 fn park_unless_unparked(
     shard: &Shard,

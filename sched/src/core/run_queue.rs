@@ -1,8 +1,8 @@
 //! Who runs next.
 //!
-//! A fiber stands here at most once: [`FiberCell::queued`] is set from the moment that it comes in
-//! until it is about to run, so a second wake-up before that changes nothing. (In a simulation those
-//! that were [drained](RunQueue::drain) count as queued until their turn comes.)
+//! A fiber stands here at most once: [`FiberCell::queued`] is set from the moment that the fiber
+//! comes in until it is about to run, so a second wake-up before that changes nothing. (In a
+//! simulation a fiber that was [drained](RunQueue::drain) counts as queued until its turn comes.)
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

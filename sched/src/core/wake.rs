@@ -1,7 +1,7 @@
 //! Waking a fiber, from its own thread and from others.
 //!
-//! A wake-up of a fiber that has not parked yet is kept: the fiber is then in the run queue, and its
-//! park lasts until its turn comes.
+//! A wake-up of a fiber that has not parked yet is kept: the fiber is then in the run queue, and
+//! its park lasts until its turn comes.
 
 use std::fmt;
 use std::rc::Rc;

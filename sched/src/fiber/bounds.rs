@@ -2,15 +2,17 @@
 //!
 //! | field | what it says | who changes it |
 //! |---|---|---|
-//! | `cancelled` | every yield point raises, unless masked | [`cancel`](Bounds::cancel); never taken back |
+//! | `cancelled` | yield points raise, unless masked | `cancel`; nothing takes it back |
 //! | `cancel_raises` | how often that was raised | a yield point |
-//! | `masked` | in so many `uncancellable` sections | `uncancellable` |
-//! | `deadline` | the nearest of the deadlines around the running code, and how often it was raised | `deadline`, `uncancellable`, a yield point; a child is born with its parent's |
-//! | `term` | the innermost lease that it runs under, which has those around it | `Lease::hold`, `uncancellable`; a child is born with its parent's |
+//! | `masked` | so many `uncancellable` sections around it | `uncancellable` |
+//! | `deadline` | the nearest one, and its raises | `deadline`, `uncancellable`, a yield point |
+//! | `term` | the innermost lease that it holds | `Lease::hold`, `uncancellable` |
 //! | `term_raises` | how often the end of that was raised | `Lease::hold`, a yield point |
-//! | `ends_at` | the earlier end of the two, as it was known when either was last changed or looked at | [`renew_end`](Bounds::renew_end) |
-//! | `wake_at` | when a timed wait ends | a timed park; `NEVER` beyond it |
-//! | `alarm` | where the fiber stands in its shard's queue of alarms | that queue |
+//! | `ends_at` | the earlier end of the two, when last looked at | `renew_end` |
+//! | `wake_at` | when a timed wait ends; else `NEVER` | a timed park, and its alarm |
+//! | `alarm` | where it stands in its shard's queue of alarms | that queue |
+//!
+//! A child of a scope begins with the `deadline` and the `term` of its parent.
 //!
 //! Invariants:
 //! - `ends_at` is never later than the end of `deadline`, and may be earlier than that of `term`,
@@ -173,7 +175,8 @@ impl Bounds {
         self.renew_end()
     }
 
-    /// Begins with what a parent runs under, and returns when it ends. The parent catches the unwind.
+    /// Begins with what a parent runs under, and returns when it ends. The unwind is
+    /// the parent's to catch.
     pub(crate) fn inherit(&self, parent: &Self) -> Tick {
         self.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
         self.term.replace(parent.term.borrow().clone());

@@ -5,14 +5,14 @@
 //! fiber is woken; between two episodes it holds no stack at all, which is what makes ten thousand
 //! idle connections cheap. While an episode runs there is no difference between the two.
 //!
-//! This folder holds the machine-level half (the switch, the stacks, the unwinding) and knows no
-//! queue, no clock and no descriptor; `core` decides who runs.
-
-//! From below: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`, `slab` and
-//! `stack` are what a fiber runs on, and `census` what it used of that; `unwind` ends its work,
-//! `backtrace` tells where it stands; `switch` is its way back, `body` what is resumed; `bounds` on
-//! `term`, `hooks` and `locals` are parts of its record, which is `cell`; `running` says whose turn it is, and
-//! `overflow` who has outgrown its stack.
+//! This folder holds the machine-level half (the switch, the stacks, the unwinding). It knows no
+//! queue and no descriptor, and reads no clock; `core` decides who runs.
+//!
+//! From below: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`, `slab`
+//! and `stack` are what a fiber runs on, and `census` what it used of that; `unwind` ends its work,
+//! and `backtrace` tells where it stands; `switch` is its way back, and `body` what is resumed;
+//! `bounds` on `term`, `hooks` and `locals` are parts of its record, which is `cell`; `running`
+//! says whose turn it is, and `overflow` who has outgrown its stack.
 
 pub(crate) mod backtrace;
 mod body;

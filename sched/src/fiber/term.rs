@@ -1,8 +1,8 @@
 //! A term: one hold of a lease, which is a point in time that is moved while fibers run under it.
 //!
-//! The terms of a fiber are a chain, from the innermost to the outermost. The terms of one lease are
-//! its first, which the lease keeps for good, and those of further holds that began while the first
-//! was held; the first has the list of them.
+//! The terms of a fiber are a chain, from the innermost to the outermost. The terms of one lease
+//! are its first, which the lease keeps for good, and those of further holds that began while the
+//! first was held; the first has the list of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

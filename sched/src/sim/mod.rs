@@ -38,9 +38,9 @@
 //! # How it is built
 //!
 //! The scheduler does not know that it is simulated: the same code runs, on another driver. `world`
-//! (in the driver's folder) is the clock and what happens when; `runner` gives the shards their
-//! turns, `shard` is what they are to it, `keep_thread` takes them away; `trace` words what they did; `settings` and `check` are
-//! what one calls.
+//! (in the driver's folder) is the clock and what happens when; `shard` is what a simulation adds
+//! to a shard; `runner` gives the shards their turns, `keep_thread` takes them away; `trace` words
+//! what they did; `settings` and `check` are what one calls.
 
 mod check;
 mod host;

@@ -93,7 +93,7 @@ fn run<T: 'static>(mut sim: Sim, root: impl FnOnce() -> T + 'static) -> Result<T
             (None, Some(failure)) => failure,
             (at, failure) => {
                 discard(failure);
-                (at.unwrap_or_default(), FailureKind::of_root(error))
+                (at.unwrap_or_default(), failure_of_root(error))
             }
         },
         (value, failure) => {
@@ -224,16 +224,14 @@ impl Runner {
     }
 }
 
-impl FailureKind {
-    fn of_root(error: JoinError) -> Self {
-        match error.into_panic() {
-            Ok(payload) => Self::Panic(payload),
-            Err(_) => Self::GivenUp,
-        }
+fn failure_of_root(error: JoinError) -> FailureKind {
+    match error.into_panic() {
+        Ok(payload) => FailureKind::Panic(payload),
+        Err(_) => FailureKind::GivenUp,
     }
 }
 
-/// Runs one of its fibers, or looks outside; returns what the tripwire tells of the fiber that ran.
+/// Runs a fiber of the shard, or looks outside; returns what the tripwire tells of the fiber.
 fn step(shard: &SimShard, world: &World) -> Option<ThreadBoundWait> {
     let _entered = enter(&shard.shard);
     let fiber = shard.round.borrow_mut().pop_front();

@@ -39,7 +39,7 @@ pub(super) struct SimShard {
 pub(super) struct Shards {
     pub(super) list: RefCell<Vec<Rc<SimShard>>>,
     made: Cell<usize>,
-    /// What [`Sim::tripwire`] says, for all of them.
+    /// What [`Sim::tripwire`](super::Sim::tripwire) says, for all of them.
     pub(super) tripwire: Cell<Option<bool>>,
 }
 

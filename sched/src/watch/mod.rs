@@ -2,9 +2,9 @@
 //!
 //! Nothing interrupts a fiber, so one that computes, or blocks in a foreign call, keeps its whole
 //! shard. The shard cannot tell; a monitor thread can. `pulse` is what the two share, `stall` and
-//! `found` what is told, and `busy` the monitor's first question, which costs it two loads; `linux`
-//! and `elsewhere` are how it learns where the stuck thread stands. On them stand `monitor`, which is
-//! the thread, and `threads`, which knows it from the others.
+//! `found` are what is told, and `busy` is the monitor's first question, which costs it two loads;
+//! `linux` and `elsewhere` are how it learns where the stuck thread stands. On them stand
+//! `monitor`, which is the thread, and `threads`, which tells it from the threads of the program.
 
 mod busy;
 mod found;
