@@ -1,6 +1,5 @@
 //! The tripwire's look at a fiber that has just given the thread back.
 
-use std::mem;
 use std::rc::Rc;
 
 use super::fiber_info::FiberInfo;
@@ -14,17 +13,13 @@ use crate::fiber::FiberCell;
 #[cold]
 pub(crate) fn look_at_wait(shard: &Shard, fiber: &Rc<FiberCell>) -> Option<ThreadBoundWait> {
     let tripwire = shard.tripwire.as_ref()?;
-    let place = Place {
-        spawned_at: fiber.birth.spawned_at,
-        depth: depth(fiber)?,
-        wait: mem::discriminant(&fiber.wait.get()),
-    };
+    let place = Place::new(fiber.birth.spawned_at, depth(fiber)?, fiber.wait.get());
     if !tripwire.is_worth_a_look(place) {
         return None;
     }
     let backtrace = backtrace(fiber)?;
     let (inside, calls) = find(&backtrace)?;
-    if !tripwire.told.borrow_mut().insert(calls) {
+    if !tripwire.is_news(calls) {
         return None;
     }
     shard.counters.thread_bound_waits.add(1);

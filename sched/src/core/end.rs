@@ -107,7 +107,7 @@ fn give_up_all(shard: &Shard) {
 
 /// Has a fiber drop the values, if there are any; returns whether there were. Called at the end
 /// of the shard, when all fibers are over.
-pub(super) fn drop_values(shard: &Shard) -> bool {
+fn drop_values(shard: &Shard) -> bool {
     if !shard.values.is_due() || shard.stacks.reserve().is_err() {
         return false;
     }

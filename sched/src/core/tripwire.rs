@@ -15,7 +15,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Write};
-use std::mem::Discriminant;
+use std::mem::{self, Discriminant};
 use std::panic::Location;
 
 use parking_lot::Mutex;
@@ -44,15 +44,21 @@ pub(crate) struct Tripwire {
     places: RefCell<HashMap<Place, u64>>,
     /// The calls, from the wait out to the closure's, of each wait that was told: in words, because
     /// a compiler may copy code.
-    pub(super) told: RefCell<HashSet<String>>,
+    told: RefCell<HashSet<String>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Place {
-    pub(super) spawned_at: *const Location<'static>,
+    spawned_at: *const Location<'static>,
     /// Bytes of the stack in use.
-    pub(super) depth: usize,
-    pub(super) wait: Discriminant<Wait>,
+    depth: usize,
+    wait: Discriminant<Wait>,
+}
+
+impl Place {
+    pub(super) fn new(spawned_at: &'static Location<'static>, depth: usize, wait: Wait) -> Self {
+        Self { spawned_at, depth, wait: mem::discriminant(&wait) }
+    }
 }
 
 impl Tripwire {
@@ -64,6 +70,11 @@ impl Tripwire {
         let count = places.entry(place).or_default();
         *count += 1;
         count.is_power_of_two()
+    }
+
+    /// Whether a wait with those calls was not told yet; from now on it is.
+    pub(super) fn is_news(&self, calls: String) -> bool {
+        self.told.borrow_mut().insert(calls)
     }
 }
 
