@@ -195,6 +195,7 @@ mod log;
 mod offload;
 mod primitives;
 mod queued_writer;
+mod shard_local;
 mod shard_thread;
 mod signal_mask;
 pub mod sim;
@@ -204,8 +205,8 @@ mod watch;
 pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
-    Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, ShardLocal, Source, SpawnError,
-    Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
+    Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, Source, SpawnError, Stats,
+    ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
     inspect, inspect_with_backtraces, note_unwound_write, now, park, park_timeout, poll_checkpoint,
     random_u64, remaining, run, run_with, scope, set_label, sleep, spawn, spawn_episodes,
     stack_census, stats, system_time, try_scope, uncancellable, wait_for_armed, wake_later,
@@ -220,6 +221,7 @@ pub use crate::fiber::{GivenUp, Label};
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
 pub use crate::queued_writer::{QueuedWriter, stderr};
+pub use crate::shard_local::ShardLocal;
 pub use crate::shard_thread::{ShardHandle, spawn_shard};
 pub use crate::signal_mask::unblock_signals;
 pub use crate::watch::{Stall, StallCause};

@@ -9,18 +9,19 @@ use std::thread;
 use crate::core::{Config, JoinError, Unwinding, discard, is_thread_kept, run_with};
 use crate::driver::World;
 use crate::sim::{self, add_shard};
-use crate::sync::oneshot;
+use crate::sync::watch::{Watch, Watcher};
+use crate::sync::{Selectable, oneshot};
 
 /// A shard that [`spawn_shard`] has started. Dropping the handle lets the shard go on by itself.
 pub struct ShardHandle<T> {
     /// Comes when the shard has ended; [`select`](crate::sync::select()) watches it.
-    pub(crate) outcome: oneshot::Receiver<Outcome<T>>,
+    outcome: oneshot::Receiver<Outcome<T>>,
     /// `None` in a simulation.
     thread: Option<thread::JoinHandle<()>>,
 }
 
 /// The outcome of a shard.
-pub(crate) struct Outcome<T> {
+struct Outcome<T> {
     result: thread::Result<io::Result<T>>,
     /// The thread does not end, because fibers were given up there.
     is_thread_kept: bool,
@@ -113,6 +114,18 @@ impl<T> ShardHandle<T> {
         outcome.result
     }
 }
+
+impl<T> Watch for ShardHandle<T> {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        self.outcome.watch(watcher)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.outcome.unwatch(watcher);
+    }
+}
+
+impl<T> Selectable for ShardHandle<T> {}
 
 impl<T> fmt::Debug for ShardHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::local;
-use super::park::Unwinding;
+use super::park::park_fiber;
 use super::shard::Shard;
+use super::yield_point::{Unwinding, yield_point};
 use crate::fiber::Wait;
 
 /// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
@@ -14,8 +15,8 @@ use crate::fiber::Wait;
 pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| {
         let fiber = shard.try_current()?;
-        shard.charge();
-        Some(shard.yield_point(&fiber))
+        charge_on(shard);
+        Some(yield_point(shard, &fiber))
     })
     .flatten()
 }
@@ -25,7 +26,7 @@ pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
 /// yields in none that unwinds.
 #[inline]
 pub(crate) fn charge() {
-    local::try_with(Shard::charge);
+    local::try_with(charge_on);
 }
 
 /// For loops that compute for long: yields if the fiber has had the thread for its share.
@@ -77,54 +78,42 @@ pub fn checkpoint() {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
-    if local::try_with(Shard::is_share_spent) == Some(true) {
+    if local::try_with(is_share_spent) == Some(true) {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
     Poll::Ready(())
 }
 
-impl Shard {
-    #[inline]
-    fn charge(&self) {
-        if self.is_share_spent() {
-            self.give_way();
-        }
-    }
-
-    #[cold]
-    fn give_way(&self) {
-        if let Some(fiber) = self.try_current()
-            && !fiber.unwinds()
-        {
-            self.wake(Rc::clone(&fiber));
-            // It is an error in a fiber that swallowed its unwinds: it goes on without waiting.
-            let _ = self.park_fiber(&fiber, Wait::Turn, || false);
-        }
-    }
-
-    /// Counts one operation, and returns whether the fiber has had the thread for its share.
-    fn is_share_spent(&self) -> bool {
-        let left = self.budget.get();
-        let spent = left == 0
-            || left % CLOCK_EVERY == 1
-                && self.clock().saturating_since(self.tick.get()) > SLICE_MAX;
-        if spent {
-            // The turn's clock is what a deadline is compared with.
-            self.tick.set(self.clock());
-        } else {
-            self.budget.set(left - 1);
-        }
-        spent
+#[inline]
+fn charge_on(shard: &Shard) {
+    if is_share_spent(shard) {
+        give_way(shard);
     }
 }
 
-/// How many operations may succeed in a row before the fiber yields. Arbitrary: at about 1 µs an
-/// operation it keeps the others waiting for a tenth of a millisecond.
-pub(crate) const BUDGET: u32 = 128;
+#[cold]
+fn give_way(shard: &Shard) {
+    if let Some(fiber) = shard.try_current()
+        && !fiber.unwinds()
+    {
+        shard.wake(Rc::clone(&fiber));
+        // It is an error in a fiber that swallowed its unwinds: it goes on without waiting.
+        let _ = park_fiber(shard, &fiber, Wait::Turn, || false);
+    }
+}
 
-/// Every so many operations without a wait the clock is looked at.
-const CLOCK_EVERY: u32 = 16;
+/// Counts one operation, and returns whether the fiber has had the thread for its share.
+fn is_share_spent(shard: &Shard) -> bool {
+    let spent = shard
+        .fairness
+        .is_share_spent(|| shard.clock().saturating_since(shard.clock.turn()) > SLICE_MAX);
+    if spent {
+        // The turn's clock is what a deadline is compared with.
+        shard.clock.set_turn(shard.clock());
+    }
+    spent
+}
 
 /// How long a turn may last before a fiber that calls `checkpoint` lets the others in. Arbitrary:
 /// below what a client notices, far above the 30 ns of a look at the clock.

@@ -8,7 +8,7 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::local;
+use super::counters;
 use crate::fiber::unwind;
 
 /// Calls `act`. What it unwinds with goes no further.
@@ -16,7 +16,7 @@ pub(crate) fn contain(act: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(act)) {
         // A cancel or a deadline comes again at the fiber's next yield point.
         if unwind::reason(&*payload).is_none() {
-            local::try_with(|shard| shard.counters.panics_contained.add(1));
+            counters::of_thread(|counters| counters.panics_contained.add(1));
         }
         discard_payload(payload);
     }

@@ -1,5 +1,7 @@
 //! What a shard counts: written by its own thread alone, readable from every other.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::watch::Pulse;
@@ -127,31 +129,20 @@ impl Counters {
     }
 }
 
-/// The counters of the shard that the calling fiber runs on.
-/// [`Handle::stats`](crate::Handle::stats) reads them from elsewhere.
-///
-/// Not a yield point.
-///
-/// # Panics
-///
-/// Outside of [`run`](crate::run).
-///
-/// ```
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     sched::spawn(|| ()).join().unwrap();
-///     let stats = sched::stats();
-///     assert_eq!((stats.spawned, stats.ended), (2, 1)); // this fiber is one of them
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn stats() -> Stats {
-    super::local::with(|shard| {
-        shard.counters.ready_now.set(shard.ready.borrow().len() as u64);
-        shard.publish_stacks();
-        shard.counters.stats(&shard.pulse)
-    })
+thread_local! {
+    /// Those of the thread's shard, for what has no shard at hand; see `local`.
+    static OF_THREAD: RefCell<Option<Arc<Counters>>> = const { RefCell::new(None) };
+}
+
+/// From now on the thread's shard is the one that counts there; none, if `None`.
+pub(super) fn set_of_thread(counters: Option<Arc<Counters>>) {
+    // At the thread's end there is nothing to count any more.
+    let _ = OF_THREAD.try_with(|of_thread| of_thread.replace(counters));
+}
+
+/// Calls `count` with the counters of the thread's shard, if it has one.
+pub(super) fn of_thread(count: impl FnOnce(&Counters)) {
+    let _ = OF_THREAD.try_with(|of_thread| of_thread.borrow().as_deref().map(count));
 }
 
 /// Counts one of [`Stats::writes_unwound`], for types that write to what a
@@ -169,5 +160,5 @@ pub fn stats() -> Stats {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn note_unwound_write() {
-    super::local::try_with(|shard| shard.counters.writes_unwound.add(1));
+    of_thread(|counters| counters.writes_unwound.add(1));
 }

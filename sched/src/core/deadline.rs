@@ -16,10 +16,11 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use super::alarm::set_alarm;
 use super::local;
 use super::shard::Shard;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame, Term, Tick, tell_running};
+use crate::fiber::{Deadline, FiberCell, Frame, Outer, Tick, tell_running};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,12 +70,12 @@ pub struct DeadlineExceeded;
 /// ```
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     let (fiber, outer, frame) = local::with(|shard| {
-        let (fiber, outer) = (shard.current(), shard.current().deadline.get());
+        let (fiber, outer) = (shard.current(), shard.current().bounds.deadline());
         // Read anew: the turn's reading may be older than the work that this fiber did before.
         let at = shard.after(duration);
-        let frame = (at < outer.at).then(|| shard.next_frame());
+        let frame = outer.is_after(at).then(|| shard.frames.next());
         if let Some(frame) = frame {
-            shard.set_deadline(&fiber, Deadline::new(at, frame));
+            set_deadline(shard, &fiber, Deadline::new(at, frame));
         }
         (fiber, outer, frame)
     });
@@ -98,8 +99,7 @@ pub(super) fn settle<T>(outcome: thread::Result<T>, frame: Frame) -> Result<T, D
 
 /// Gives a fiber back the deadline that it had before the caller's code ran.
 fn restore(fiber: &FiberCell, outer: Deadline) {
-    fiber.deadline.set(outer);
-    renew(fiber);
+    wake_by(fiber, fiber.bounds.set_deadline(outer));
 }
 
 /// Works out when the fiber ends, and has it woken in time.
@@ -108,10 +108,14 @@ fn restore(fiber: &FiberCell, outer: Deadline) {
 /// to another fiber, or beyond the end of the shard. So no reference to a shard is held over such
 /// code, here and elsewhere; and only the running fiber is known to be of the thread's shard.
 pub(super) fn renew(fiber: &FiberCell) {
-    let end = fiber.renew_end();
+    wake_by(fiber, fiber.bounds.renew_end());
+}
+
+/// Has the fiber woken when it ends, if it is the running one; see [`renew`].
+fn wake_by(fiber: &FiberCell, end: Tick) {
     local::try_with(|shard| {
         if tell_running(|it| ptr::eq(it, fiber)) == Some(true) {
-            shard.set_alarm(fiber, end);
+            set_alarm(shard, fiber, end);
         }
     });
 }
@@ -138,7 +142,7 @@ pub(super) fn renew(fiber: &FiberCell) {
 /// ```
 pub fn remaining() -> Option<Duration> {
     local::with(|shard| {
-        let at = shard.current().renew_end().ever()?;
+        let at = shard.current().bounds.renew_end().ever()?;
         Some(at.saturating_since(shard.clock()))
     })
 }
@@ -189,40 +193,29 @@ pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
 /// A fiber that is neither cancelled nor past an outer deadline until this is dropped.
 struct Masked {
     fiber: Rc<FiberCell>,
-    outer: (Deadline, Option<Rc<Term>>),
+    /// What held before, until it is given back.
+    outer: Option<Outer>,
 }
 
 impl Masked {
     fn enter(fiber: Rc<FiberCell>) -> Self {
-        fiber.masked.set(fiber.masked.get() + 1);
-        let outer = (fiber.deadline.replace(Deadline::NONE), fiber.term.take());
-        fiber.ends_at.set(Tick::NEVER);
+        let outer = Some(fiber.bounds.mask());
         Self { fiber, outer }
     }
 }
 
 impl Drop for Masked {
     fn drop(&mut self) {
-        self.fiber.masked.set(self.fiber.masked.get() - 1);
-        let (deadline, term) = (self.outer.0, self.outer.1.take());
-        self.fiber.term.replace(term);
-        restore(&self.fiber, deadline);
+        if let Some(outer) = self.outer.take() {
+            self.fiber.bounds.unmask(outer);
+        }
+        renew(&self.fiber);
     }
 }
 
-impl Shard {
-    /// Replaces the fiber's deadline, and has it woken in time.
-    fn set_deadline(&self, fiber: &FiberCell, deadline: Deadline) {
-        fiber.deadline.set(deadline);
-        self.set_alarm(fiber, fiber.renew_end());
-    }
-
-    pub(super) fn next_frame(&self) -> Frame {
-        // After four billion calls the numbers come again, but for the one that means none.
-        let frame = self.frames.get().checked_add(1).unwrap_or(1);
-        self.frames.set(frame);
-        Frame(frame)
-    }
+/// Replaces the fiber's deadline, and has it woken in time.
+fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
+    set_alarm(shard, fiber, fiber.bounds.set_deadline(deadline));
 }
 
 impl fmt::Display for DeadlineExceeded {

@@ -19,29 +19,18 @@
 //! fibers wait for something that only another fiber or thread can do. If the process has no other
 //! thread, nobody will.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt::Write;
 use std::rc::Rc;
 
-use super::inspect::{FiberInfo, Label};
+use super::circles::Circle;
+use super::fiber_info::Label;
+use super::inspect::{info_of, list_fibers};
 use super::local;
 use super::report::Report;
 use super::shard::Shard;
 use super::source_state::SourceState;
-use crate::fiber::{FiberCell, FiberKey, Tick, Wait};
+use crate::fiber::{FiberCell, FiberKey, Wait};
 use crate::watch;
-
-/// The fibers that closed a circle and may wait there still, and what was done about it.
-pub(super) type Circles = BTreeMap<FiberKey, Circle>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Circle {
-    Closed,
-    /// It was there when the shard last kept house.
-    Seen,
-    Told,
-}
 
 /// Whether it may close a circle if the caller waits for a lock that this fiber, of that shard,
 /// has taken: then [`note_circle`] is worth a call.
@@ -50,15 +39,13 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
         if shard.id != shard_id {
             return false;
         }
-        let fibers = shard.fibers.borrow();
-        let Some(holder) = fibers.get(key) else { return false };
-        let waits = match holder.wait.get() {
+        let waits = shard.fibers.look(key, |holder| match holder.wait.get() {
             // One that is queued has just been handed what it waited for, as a lock's next holder.
             Wait::End(_) => !holder.queued.get(),
             Wait::Line(line) => line.is_for_a_lock() && !holder.queued.get(),
             _ => false,
-        };
-        waits || shard.try_current().is_some_and(|me| me.key == key)
+        });
+        waits.is_some_and(|waits| waits || shard.try_current().is_some_and(|me| me.key == key))
     })
     .unwrap_or(false)
 }
@@ -69,121 +56,114 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
 pub(crate) fn note_circle((shard_id, holder): (u64, FiberKey)) {
     local::try_with(|shard| {
         let Some(me) = shard.try_current().filter(|_| shard.id == shard_id) else { return };
-        if shard.circle(&me, holder).is_some() {
-            shard.note_closed(&me);
+        if circle(shard, &me, holder).is_some() {
+            note_closed(shard, &me);
         }
     });
 }
 
-impl Shard {
-    /// The message of the panic, if it is certain that the end of `target` never comes for `me`.
-    pub(super) fn endless_join(&self, me: &FiberCell, target: FiberKey) -> Option<String> {
-        let circle = self.circle(me, target)?;
-        if !circle.iter().all(|fiber| Self::is_bound(me, fiber)) || me.unwinds() {
-            self.note_closed(me);
-            return None;
-        }
-        let mut text = format!("straightline: deadlock: {} would wait for ever", Label(me));
-        for fiber in circle {
-            let which = if fiber.key == me.key { "" } else { ", which waits" };
-            // Writing to a string cannot fail.
-            let _ = write!(text, "; in JoinHandle::join for {}{which}", Label(&fiber));
-        }
-        Some(text)
+/// The message of the panic, if it is certain that the end of `target` never comes for `me`.
+pub(super) fn endless_join(shard: &Shard, me: &FiberCell, target: FiberKey) -> Option<String> {
+    let circle = circle(shard, me, target)?;
+    if !circle.iter().all(|fiber| is_bound(me, fiber)) || me.unwinds() {
+        note_closed(shard, me);
+        return None;
     }
+    let mut text = format!("straightline: deadlock: {} would wait for ever", Label(me));
+    for fiber in circle {
+        let which = if fiber.key == me.key { "" } else { ", which waits" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; in JoinHandle::join for {}{which}", Label(&fiber));
+    }
+    Some(text)
+}
 
-    /// Reports the circles that last. Called now and then, between two fibers.
-    pub(super) fn tell_circles(&self) {
-        for (key, state) in self.circles.take() {
-            let fiber = self.fibers.borrow().get(key).cloned();
-            let Some(fiber) = fiber else { continue };
-            let state = match self.next_in_chain(&fiber).and_then(|key| self.circle(&fiber, key)) {
-                Some(_) if state == Circle::Closed => Circle::Seen,
-                Some(circle) => {
-                    if state == Circle::Seen {
-                        let circle = circle.iter().map(|fiber| FiberInfo::of(self, fiber));
-                        self.report(&Report::Circle(circle.collect()));
-                    }
-                    Circle::Told
+/// Reports the circles that last. Called now and then, between two fibers.
+pub(super) fn tell_circles(shard: &Shard) {
+    for (key, state) in shard.circles.take() {
+        let fiber = shard.fibers.get(key);
+        let Some(fiber) = fiber else { continue };
+        let state = match next_in_chain(shard, &fiber).and_then(|key| circle(shard, &fiber, key)) {
+            Some(_) if state == Circle::Closed => Circle::Seen,
+            Some(circle) => {
+                if state == Circle::Seen {
+                    let circle = circle.iter().map(|fiber| info_of(shard, fiber));
+                    shard.report(&Report::Circle(circle.collect()));
                 }
-                // It looks again at what it waits for, and may go on waiting.
-                None if fiber.queued.get() => state,
-                None => continue,
-            };
-            self.circles.borrow_mut().insert(key, state);
-        }
-    }
-
-    /// Reports a shard whose fibers all wait for each other. The monitor has it look when it has
-    /// been quiet for a while.
-    pub(super) fn tell_if_stuck(&self) {
-        let waits_inside = |fiber: &Rc<FiberCell>| {
-            let wait = fiber.wait.get();
-            matches!(wait, Wait::End(_) | Wait::Line(_) | Wait::Children | Wait::Call(_))
+                Circle::Told
+            }
+            // It looks again at what it waits for, and may go on waiting.
+            None if fiber.queued.get() => state,
+            None => continue,
         };
-        if self.ready.borrow().is_empty()
-            && self.timers.borrow().len() == 0
-            // At its end a shard has none.
-            && !self.fibers.borrow().is_empty()
-            && self.fibers.borrow().values().all(waits_inside)
-            // A select, a connect or a task waits for a descriptor under another name.
-            && !self.sources.borrow().values().any(SourceState::is_waited_for)
-            && watch::is_only_thread()
-            // The monitor asks twice; nothing has run since it was told.
-            && self.told_stuck_at.replace(Some(self.pulse.beats())) != Some(self.pulse.beats())
-        {
-            self.report(&Report::Deadlock(self.inspect()));
-        }
+        shard.circles.keep(key, state);
     }
+}
 
-    fn note_closed(&self, me: &FiberCell) {
-        if let Entry::Vacant(entry) = self.circles.borrow_mut().entry(me.key) {
-            entry.insert(Circle::Closed);
-        }
+/// Reports a shard whose fibers all wait for each other. The monitor has it look when it has
+/// been quiet for a while.
+pub(super) fn tell_if_stuck(shard: &Shard) {
+    let waits_inside = |fiber: &Rc<FiberCell>| {
+        let wait = fiber.wait.get();
+        matches!(wait, Wait::End(_) | Wait::Line(_) | Wait::Children | Wait::Call(_))
+    };
+    if shard.queue.is_empty()
+        && shard.alarms.len() == 0
+        // At its end a shard has none.
+        && !shard.fibers.is_empty()
+        && shard.fibers.all(waits_inside)
+        // A select, a connect or a task waits for a descriptor under another name.
+        && !shard.sources.borrow().values().any(SourceState::is_waited_for)
+        && watch::is_only_thread()
+        // The monitor asks twice; nothing has run since it was told.
+        && shard.circles.note_stuck(shard.pulse.beats())
+    {
+        shard.report(&Report::Deadlock(list_fibers(shard)));
     }
+}
 
-    /// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first`
-    /// or is about to; `None` if the chain does not come back.
-    fn circle(&self, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<FiberCell>>> {
-        let (mut circle, mut key) = (Vec::new(), first);
-        // There may be another circle ahead, that `me` is not in.
-        while circle.len() < CHAIN_MAX {
-            let fiber = self.fibers.borrow().get(key).cloned()?;
-            let is_me = fiber.key == me.key;
-            if !is_me {
-                if fiber.queued.get() {
-                    return None;
-                }
-                key = self.next_in_chain(&fiber)?;
+fn note_closed(shard: &Shard, me: &FiberCell) {
+    shard.circles.note(me.key);
+}
+
+/// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first`
+/// or is about to; `None` if the chain does not come back.
+fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<FiberCell>>> {
+    let (mut circle, mut key) = (Vec::new(), first);
+    // There may be another circle ahead, that `me` is not in.
+    while circle.len() < CHAIN_MAX {
+        let fiber = shard.fibers.get(key)?;
+        let is_me = fiber.key == me.key;
+        if !is_me {
+            if fiber.queued.get() {
+                return None;
             }
-            circle.push(fiber);
-            if is_me {
-                return Some(circle);
-            }
+            key = next_in_chain(shard, &fiber)?;
         }
-        None
-    }
-
-    /// Whether a fiber of a circle that `me` closes by a join does nothing but join, and nobody can
-    /// end that: no fiber with its handle, no scope, no time.
-    fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
-        let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
-        joins
-            && fiber.family.borrow().is_none()
-            && !fiber.cancelled.get()
-            && fiber.ends_at.get() == Tick::NEVER
-    }
-
-    /// The one fiber that is to end this one's wait; `None` if there is no such one on this shard.
-    fn next_in_chain(&self, fiber: &FiberCell) -> Option<FiberKey> {
-        match fiber.wait.get() {
-            Wait::End(target) => Some(target),
-            Wait::Line(line) => {
-                let (shard_id, holder) = line.holder()?;
-                (shard_id == self.id).then_some(holder)
-            }
-            _ => None,
+        circle.push(fiber);
+        if is_me {
+            return Some(circle);
         }
+    }
+    None
+}
+
+/// Whether a fiber of a circle that `me` closes by a join does nothing but join, and nobody can
+/// end that: no fiber with its handle, no scope, no time.
+fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
+    let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
+    joins && fiber.family.borrow().is_none() && fiber.bounds.is_endless()
+}
+
+/// The one fiber that is to end this one's wait; `None` if there is no such one on this shard.
+fn next_in_chain(shard: &Shard, fiber: &FiberCell) -> Option<FiberKey> {
+    match fiber.wait.get() {
+        Wait::End(target) => Some(target),
+        Wait::Line(line) => {
+            let (shard_id, holder) = line.holder()?;
+            (shard_id == shard.id).then_some(holder)
+        }
+        _ => None,
     }
 }
 

@@ -8,39 +8,18 @@
 //! ended. A shard that is no simulation's is on its thread alone while it lasts, so it never is
 //! another one: outside of simulations all this is the comparison of two numbers.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::local;
 use super::mailbox::{Mailbox, Message};
+use super::mailboxes::of_simulation;
 use super::shard::Shard;
-use crate::driver::{Driver, World};
-
-/// The ways to the shards of a simulation that have not ended, by their numbers.
-#[derive(Default)]
-struct Mailboxes(RefCell<BTreeMap<u64, Arc<Mailbox>>>);
-
-/// A new shard begins; of a simulation or not.
-pub(super) fn enter(shard_id: u64, driver: &Driver, mailbox: &Arc<Mailbox>) {
-    if let Some(simulation) = driver.simulation() {
-        let mailboxes = simulation.world.local(Mailboxes::default);
-        mailboxes.0.borrow_mut().insert(shard_id, Arc::clone(mailbox));
-    }
-}
-
-/// A shard has ended.
-pub(super) fn leave(shard: &Shard) {
-    if let Some(simulation) = shard.driver.simulation() {
-        let mailboxes = simulation.world.local(Mailboxes::default);
-        mailboxes.0.borrow_mut().remove(&shard.id);
-    }
-}
 
 /// The mailbox of a shard of the thread; one that is closed if the shard has ended.
 pub(super) fn mailbox(shard_id: u64) -> Arc<Mailbox> {
     static CLOSED: LazyLock<Arc<Mailbox>> = LazyLock::new(Mailbox::closed);
-    let own = local::try_with(|shard| (shard.id == shard_id).then(|| Arc::clone(&shard.mailbox)));
+    let own =
+        local::try_with(|shard| (shard.id == shard_id).then(|| Arc::clone(shard.inbox.mailbox())));
     own.flatten().or_else(|| of_simulation(shard_id)).unwrap_or_else(|| Arc::clone(&CLOSED))
 }
 
@@ -65,9 +44,4 @@ pub(super) fn at(shard_id: u64, here: impl FnOnce(&Shard), message: impl FnOnce(
         // One that is closed by now has nothing left that this could be about.
         let _ = mailbox.send(message());
     }
-}
-
-fn of_simulation(shard_id: u64) -> Option<Arc<Mailbox>> {
-    let mailboxes = World::current()?.local(Mailboxes::default);
-    mailboxes.0.borrow().get(&shard_id).cloned()
 }

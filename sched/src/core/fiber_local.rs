@@ -89,13 +89,13 @@ macro_rules! fiber_local {
 /// ```
 pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
     let fiber = local::with(Shard::current);
-    let outer = fiber.has_locals().then(|| fiber.replace_locals(fiber.handed_down()));
+    let outer = has_locals(&fiber).then(|| replace_locals(&fiber, handed_down(&fiber)));
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    if fiber.has_locals() {
-        fiber.drop_locals();
+    if has_locals(&fiber) {
+        drop_locals(&fiber);
     }
     if let Some(outer) = outer {
-        fiber.replace_locals(outer);
+        replace_locals(&fiber, outer);
     }
     outcome.unwrap_or_else(|payload| resume_unwind(payload))
 }
@@ -125,11 +125,10 @@ impl<T: 'static> FiberLocal<T> {
         let value = self.get(&fiber).unwrap_or_else(|| {
             // No borrow is held: the expression may use other fiber-locals, or wait.
             let value: Rc<dyn Any> = Rc::new((self.init)());
-            fiber.put_local(Local {
-                key: self.key(),
-                value: Rc::clone(&value),
-                inherit: self.inherit,
-            });
+            put_local(
+                &fiber,
+                Local { key: self.key(), value: Rc::clone(&value), inherit: self.inherit },
+            );
             value
         });
         match value.downcast_ref() {
@@ -172,54 +171,52 @@ fn clone_of<T: Clone + 'static>(value: &dyn Any) -> Rc<dyn Any> {
     }
 }
 
-impl FiberCell {
-    /// Sets a value; the one that was there is dropped at the end.
-    fn put_local(&self, local: Local) {
-        self.rare_mut().locals.borrow_mut().push(local);
-    }
+/// Sets a value; the one that was there is dropped at the end.
+fn put_local(fiber: &FiberCell, local: Local) {
+    fiber.rare_mut().locals.borrow_mut().push(local);
+}
 
-    #[inline]
-    fn has_locals(&self) -> bool {
-        self.rare().is_some_and(|rare| !rare.locals.borrow().is_empty())
-    }
+#[inline]
+fn has_locals(fiber: &FiberCell) -> bool {
+    fiber.rare().is_some_and(|rare| !rare.locals.borrow().is_empty())
+}
 
-    /// Returns those that it had.
-    #[cold]
-    fn replace_locals(&self, locals: Locals) -> Locals {
-        self.rare_mut().locals.replace(locals)
-    }
+/// Returns those that it had.
+#[cold]
+fn replace_locals(fiber: &FiberCell, locals: Locals) -> Locals {
+    fiber.rare_mut().locals.replace(locals)
+}
 
-    /// What a new fiber begins with that this one starts.
-    pub(super) fn handed_down(&self) -> Locals {
-        let Some(rare) = self.rare() else { return Locals::new() };
-        // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
-        let inherited: Vec<_> = (rare.locals.borrow().iter())
-            .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
-            .collect();
-        let clones = inherited.into_iter().map(|(key, value, inherit)| Local {
-            key,
-            value: inherit(&*value),
-            inherit: Some(inherit),
-        });
-        clones.collect()
-    }
+/// What a new fiber begins with that this one starts.
+pub(super) fn handed_down(fiber: &FiberCell) -> Locals {
+    let Some(rare) = fiber.rare() else { return Locals::new() };
+    // Values are cloned without a borrow: a `clone` may use fiber-locals itfiber.
+    let inherited: Vec<_> = (rare.locals.borrow().iter())
+        .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
+        .collect();
+    let clones = inherited.into_iter().map(|(key, value, inherit)| Local {
+        key,
+        value: inherit(&*value),
+        inherit: Some(inherit),
+    });
+    clones.collect()
+}
 
-    /// At the fiber's end, on its own stack: the values' destructors may wait.
-    pub(super) fn drop_locals(&self) {
-        // A destructor may use a fiber-local again, and so make a new value: a few rounds.
-        for _ in 0..LOCALS_ROUNDS_MAX {
-            let Some(locals) = self.rare().map(|rare| rare.locals.take()) else { return };
-            if locals.is_empty() {
-                return;
-            }
-            for local in locals.into_iter().rev() {
-                // One destructor's panic is not the others'.
-                discard(local);
-            }
+/// At the fiber's end, on its own stack: the values' destructors may wait.
+pub(super) fn drop_locals(fiber: &FiberCell) {
+    // A destructor may use a fiber-local again, and so make a new value: a few rounds.
+    for _ in 0..LOCALS_ROUNDS_MAX {
+        let Some(locals) = fiber.rare().map(|rare| rare.locals.take()) else { return };
+        if locals.is_empty() {
+            return;
         }
-        // With the fiber's record they would be dropped on whatever stack that is.
-        mem::forget(self.rare().map(|rare| rare.locals.take()));
+        for local in locals.into_iter().rev() {
+            // One destructor's panic is not the others'.
+            discard(local);
+        }
     }
+    // With the fiber's record they would be dropped on whatever stack that is.
+    mem::forget(fiber.rare().map(|rare| rare.locals.take()));
 }
 
 /// As glibc does with thread-specific data; what is left then is leaked, as there.
@@ -245,11 +242,11 @@ mod tests {
     #[test]
     fn what_is_inherited_is_a_clone_of_the_same_type() {
         let parent = fiber();
-        parent.put_local(local(1, String::from("trace"), Some(clone_of::<String>)));
-        parent.put_local(local(2, 5_u8, None));
-        parent.put_local(local(3, vec![1_u32, 2], Some(clone_of::<Vec<u32>>)));
-        let handed_down = parent.handed_down();
-        parent.drop_locals();
+        put_local(&parent, local(1, String::from("trace"), Some(clone_of::<String>)));
+        put_local(&parent, local(2, 5_u8, None));
+        put_local(&parent, local(3, vec![1_u32, 2], Some(clone_of::<Vec<u32>>)));
+        let handed_down = handed_down(&parent);
+        drop_locals(&parent);
         assert_eq!(handed_down.iter().map(|local| local.key).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(handed_down[0].value.downcast_ref(), Some(&String::from("trace")));
         assert_eq!(handed_down[1].value.downcast_ref(), Some(&vec![1_u32, 2]));
@@ -258,10 +255,10 @@ mod tests {
     #[test]
     fn who_has_nothing_to_hand_down_hands_down_nothing() {
         let parent = fiber();
-        assert!(parent.handed_down().is_empty());
-        parent.put_local(local(1, 5_u8, None));
-        assert!(parent.handed_down().is_empty());
-        parent.drop_locals();
+        assert!(handed_down(&parent).is_empty());
+        put_local(&parent, local(1, 5_u8, None));
+        assert!(handed_down(&parent).is_empty());
+        drop_locals(&parent);
     }
 
     #[test]
@@ -274,9 +271,9 @@ mod tests {
         }
         let (fiber, dropped) = (fiber(), Rc::default());
         for number in 1..=3 {
-            fiber.put_local(local(number.into(), Note(number, Rc::clone(&dropped)), None));
+            put_local(&fiber, local(number.into(), Note(number, Rc::clone(&dropped)), None));
         }
-        fiber.drop_locals();
+        drop_locals(&fiber);
         assert_eq!(dropped.take(), [3, 2, 1]);
     }
 }

@@ -9,11 +9,14 @@ use std::rc::Rc;
 use parking_lot::Mutex;
 
 use super::contain::discard;
+use super::deadlock::endless_join;
 use super::elsewhere;
 use super::local;
 use super::mailbox::Message;
-use super::park::{Fiber, Unwinding};
+use super::park::park_for;
 use super::shard::Shard;
+use super::wake::{Fiber, cancel};
+use super::yield_point::Unwinding;
 use crate::fiber::unwind::{self, Reason};
 use crate::fiber::{Birth, EndWatcher, Family, FiberCell, FiberKey, Tick, Wait};
 
@@ -160,14 +163,14 @@ impl<T> JoinHandle<T> {
     fn wait(&self, shard: &Shard) -> Result<(), Unwinding> {
         if shard.id != self.shard_id {
             self.watch_end();
-            return shard.park(Wait::Call(&"JoinHandle::join"));
+            return park_for(shard, Wait::Call(&"JoinHandle::join"));
         }
         let joiner = shard.current();
-        if let Some(text) = shard.endless_join(&joiner, self.fiber.key) {
+        if let Some(text) = endless_join(shard, &joiner, self.fiber.key) {
             panic!("{text}");
         }
         self.fiber.joiner.set(Some(joiner));
-        shard.park(Wait::End(self.fiber.key))
+        park_for(shard, Wait::End(self.fiber.key))
     }
 
     /// A handle to the fiber itself, for waking it.
@@ -238,7 +241,7 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         if !self.is_finished() {
             let message = || Message::Cancel(self.fiber.key);
-            elsewhere::at(self.shard_id, |shard| shard.cancel(&self.fiber), message);
+            elsewhere::at(self.shard_id, |shard| cancel(shard, &self.fiber), message);
         }
     }
 }

@@ -5,13 +5,14 @@
 //! under the leases that it holds, one inside of the other, and shares them with the children of
 //! its scopes. Each hold is a *term*, with an end and a frame of its own, so that it catches what
 //! is its own; a renewal is one store for each hold, of which there nearly always is one. Nobody is
-//! told of it: a fiber finds out when it believes that its time is over, see `is_over` in `park`.
+//! told of it: a fiber finds out when it believes that its time is over, see `Bounds::look`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::alarm::set_alarm;
 use super::deadline::{DeadlineExceeded, renew, settle};
 use super::elsewhere;
 use super::local;
@@ -83,27 +84,15 @@ impl Lease {
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
         let (fiber, frame, until, shard_id) = local::with(|shard| {
-            let until = shard.tick.get().saturating_add(duration);
-            (shard.current(), shard.next_frame(), until, shard.id)
+            let until = shard.clock.turn().saturating_add(duration);
+            (shard.current(), shard.frames.next(), until, shard.id)
         });
-        let term = self.free_term();
-        term.until.set(until);
-        term.frame.set(frame);
-        term.holder.set((shard_id, fiber.key));
-        let outer = fiber.term.replace(Some(Rc::clone(&term)));
-        let raises = fiber.term_raises.get();
-        if !is_over(outer.as_ref()) {
-            fiber.term_raises.set(0);
-        }
-        term.outer.replace(outer);
+        let term = self.term.begin(until, frame, (shard_id, fiber.key));
+        let raises = fiber.bounds.enter(&term, turn);
         renew(&fiber);
         let outcome = catch_unwind(AssertUnwindSafe(body));
-        let outer = term.outer.take();
-        if !is_over(outer.as_ref()) {
-            fiber.term_raises.set(raises);
-        }
-        fiber.term.replace(outer);
-        self.let_go(&term);
+        fiber.bounds.leave(&term, raises, turn);
+        self.term.let_go(&term);
         renew(&fiber);
         settle(outcome, frame)
     }
@@ -127,11 +116,10 @@ impl Lease {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn end(&self) {
-        self.for_each_term(|term| {
-            term.until.set(Tick::from_nanos(0));
-            let (shard_id, holder) = term.holder.get();
+        self.term.for_each(|term| {
+            let (shard_id, holder) = term.expire();
             let message = || Message::LookAtEnd(holder);
-            elsewhere::at(shard_id, |shard| shard.look_at_end(holder), message);
+            elsewhere::at(shard_id, |shard| look_at_end(shard, holder), message);
         });
     }
 
@@ -146,44 +134,20 @@ impl Lease {
     /// Outside of a fiber.
     pub fn renew(&self, duration: Duration) {
         local::with(|shard| {
-            let until = shard.tick.get().saturating_add(duration);
+            let until = shard.clock.turn().saturating_add(duration);
             let mut is_shorter = false;
-            self.for_each_term(|term| is_shorter |= until < term.until.replace(until));
+            self.term.for_each(|term| is_shorter |= term.renew(until));
             if is_shorter {
                 let fiber = shard.current();
-                shard.set_alarm(&fiber, fiber.renew_end());
+                set_alarm(shard, &fiber, fiber.bounds.renew_end());
             }
         });
     }
-
-    /// One for a hold that begins.
-    fn free_term(&self) -> Rc<Term> {
-        if self.term.holder.get().1 == FiberKey::default() {
-            return Rc::clone(&self.term);
-        }
-        let term = Rc::new(Term::new());
-        self.term.further.borrow_mut().push(Rc::clone(&term));
-        term
-    }
-
-    /// The hold of that term is over.
-    fn let_go(&self, term: &Rc<Term>) {
-        term.holder.set((0, FiberKey::default()));
-        if !Rc::ptr_eq(term, &self.term) {
-            self.term.further.borrow_mut().retain(|further| !Rc::ptr_eq(further, term));
-        }
-    }
-
-    fn for_each_term(&self, mut act: impl FnMut(&Term)) {
-        act(&self.term);
-        self.term.further.borrow().iter().for_each(|term| act(term));
-    }
 }
 
-/// Whether an outer hold's time is over. The unwinds of one that is swallowed go on to count.
-fn is_over(outer: Option<&Rc<Term>>) -> bool {
-    let now = || local::try_with(|shard| shard.tick.get());
-    outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))
+/// The time of the turn; `None` beyond the end of the shard.
+fn turn() -> Option<Tick> {
+    local::try_with(|shard| shard.clock.turn())
 }
 
 impl fmt::Debug for Lease {
@@ -192,13 +156,11 @@ impl fmt::Debug for Lease {
     }
 }
 
-impl Shard {
-    /// Has a fiber find out that what it runs under has ended.
-    pub(super) fn look_at_end(&self, holder: FiberKey) {
-        let holder = self.fibers.borrow().get(holder).cloned();
-        if let Some(holder) = holder {
-            holder.renew_end();
-            self.wake(holder);
-        }
+/// Has a fiber find out that what it runs under has ended.
+pub(super) fn look_at_end(shard: &Shard, holder: FiberKey) {
+    let holder = shard.fibers.get(holder);
+    if let Some(holder) = holder {
+        holder.bounds.renew_end();
+        shard.wake(holder);
     }
 }

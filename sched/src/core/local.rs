@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::ptr;
+use std::sync::Arc;
 
+use super::counters;
 use super::shard::Shard;
 
 thread_local! {
@@ -19,6 +21,7 @@ pub(crate) fn enter(shard: &Shard) -> Entered<'_> {
         assert!(current.get().is_null(), "straightline: `run` called inside `run`");
         current.set(ptr::from_ref(shard));
     });
+    counters::set_of_thread(Some(Arc::clone(&shard.counters)));
     Entered { _shard: shard }
 }
 
@@ -40,9 +43,9 @@ pub(crate) fn shard_id() -> u64 {
 ///
 /// # Panics
 ///
-/// If the thread has none: a blocking call of this crate was made outside [`run`](super::run).
+/// If the thread has none: a blocking call of this crate was made outside `run`.
 #[inline]
-pub(super) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
+pub(crate) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
     match current() {
         Some(shard) => body(shard),
         None => panic!(
@@ -76,5 +79,6 @@ pub(crate) struct Entered<'s> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         CURRENT.set(ptr::null());
+        counters::set_of_thread(None);
     }
 }

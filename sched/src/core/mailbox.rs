@@ -10,44 +10,18 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak, mpsc};
-use std::time::Duration;
 
 use slotmap::Key;
 
 use super::contain::discard;
-use super::counters::{Counters, Stats};
-use super::inspect::FiberInfo;
+use super::fiber_info::FiberInfo;
 use super::letterbox::Letterbox;
-use super::local;
-use super::shard::Shard;
 use super::source_state::SourceKey;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
-use crate::watch::Pulse;
-
-/// A way to a shard that any thread may hold.
-///
-/// ```
-/// use straightline_sched as sched;
-///
-/// sched::run(|| {
-///     let (shard, me) = (sched::Handle::current(), sched::current());
-///     let helper = std::thread::spawn(move || shard.spawn(move || me.unpark()));
-///     sched::park();
-///     assert!(helper.join().unwrap().is_ok());
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Clone)]
-pub struct Handle {
-    mailbox: Arc<Mailbox>,
-    counters: Arc<Counters>,
-    pulse: Arc<Pulse>,
-}
 
 /// Why a shard does not take a fiber from another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,145 +78,6 @@ pub(crate) struct Sent {
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
-impl Handle {
-    /// The handle of the shard that the calling fiber runs on.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Panics
-    ///
-    /// Outside of [`run`](crate::run).
-    pub fn current() -> Self {
-        local::with(|shard| Self {
-            mailbox: Arc::clone(&shard.mailbox),
-            counters: Arc::clone(&shard.counters),
-            pulse: Arc::clone(&shard.pulse),
-        })
-    }
-
-    /// The shard's counters; the gauges among them as they were in its last turn.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use straightline_sched::{self as sched, Handle};
-    ///
-    /// let shard = sched::run(Handle::current)?;
-    /// assert_eq!(shard.stats().spawned, 1); // its root; a handle outlives the shard
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn stats(&self) -> Stats {
-        self.counters.stats(&self.pulse)
-    }
-
-    /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.
-    ///
-    /// The closure crosses threads, hence `Send`; what it makes on the other side need not be.
-    /// What it returns comes back through a channel of [`sync`](crate::sync).
-    ///
-    /// Not a yield point, and does not block the calling thread.
-    ///
-    /// # Errors
-    ///
-    /// [`SpawnError`] if the shard has ended, or has not kept up with those sent before; `body` is
-    /// then dropped here.
-    ///
-    /// ```
-    /// use straightline_sched::{self as sched, Handle, SpawnError};
-    ///
-    /// let ended = sched::run(Handle::current)?;
-    /// assert_eq!(ended.spawn(|| ()), Err(SpawnError::Closed));
-    /// # std::io::Result::Ok(())
-    /// ```
-    #[track_caller]
-    pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
-        let spawned_at = Location::caller();
-        let mailbox = &self.mailbox;
-        if mailbox.ending.load(Ordering::Relaxed) {
-            return Err(SpawnError::Closed);
-        }
-        if mailbox.sent.fetch_add(1, Ordering::Relaxed) >= mailbox.sent_max {
-            mailbox.sent.fetch_sub(1, Ordering::Relaxed);
-            return Err(SpawnError::Full);
-        }
-        let message = Message::Spawn(Sent { body: Box::new(body), spawned_at });
-        mailbox.send(message).map_err(|Closed| SpawnError::Closed)
-    }
-}
-
-impl Handle {
-    /// Lists every fiber of the shard, with the backtraces of at most `backtraces_max` parked ones.
-    /// For a thread of its own, such as one that waits for a signal: a fiber uses
-    /// [`inspect`](crate::inspect).
-    ///
-    /// # Blocking
-    ///
-    /// Blocks the calling *thread* until the shard has answered, which it does between two fibers'
-    /// turns; not for a fiber of another shard, whose own shard would stand still. Does not wait on
-    /// the shard itself.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::TimedOut`] if it has not after `timeout`, because a fiber keeps its thread;
-    /// [`io::ErrorKind::NotConnected`] if the shard has ended.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use straightline_sched as sched;
-    ///
-    /// sched::run(|| {
-    ///     let (shard, me) = (sched::Handle::current(), sched::current());
-    ///     let asker = std::thread::spawn(move || {
-    ///         let fibers = shard.inspect(10, Duration::from_secs(10));
-    ///         me.unpark();
-    ///         fibers.map(|fibers| fibers.len())
-    ///     });
-    ///     sched::park();
-    ///     assert_eq!(asker.join().unwrap()?, 1);
-    ///     std::io::Result::Ok(())
-    /// })??;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn inspect(&self, backtraces_max: usize, timeout: Duration) -> io::Result<Vec<FiberInfo>> {
-        let here = local::try_with(|shard| {
-            let is_mine = Arc::ptr_eq(&shard.mailbox, &self.mailbox);
-            is_mine.then(|| shard.inspect_with_backtraces(backtraces_max))
-        });
-        if let Some(fibers) = here.flatten() {
-            return Ok(fibers);
-        }
-        let (sender, answer) = mpsc::channel();
-        let asker = Arc::new(());
-        let question = Question { backtraces_max, answer: sender, asker: Arc::downgrade(&asker) };
-        let closed = |_| io::Error::new(io::ErrorKind::NotConnected, SpawnError::Closed);
-        self.mailbox.send(Message::Inspect(question)).map_err(closed)?;
-        answer.recv_timeout(timeout).map_err(|error| match error {
-            mpsc::RecvTimeoutError::Disconnected => closed(Closed),
-            mpsc::RecvTimeoutError::Timeout => io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the shard does not answer: a fiber keeps its thread",
-            ),
-        })
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "the shard has ended",
-            Self::Full => "too many fibers wait to begin on the shard",
-        })
-    }
-}
-
-impl std::error::Error for SpawnError {}
-
 impl Mailbox {
     pub(crate) fn new(waker: Waker, sent_max: usize) -> Self {
         let (sent, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -261,6 +96,18 @@ impl Mailbox {
         self.letters.push(message, thin_out).map_err(|_| Closed)?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// Sends a fiber, which is made if it is taken.
+    pub(super) fn send_fiber(&self, make: impl FnOnce() -> Sent) -> Result<(), SpawnError> {
+        if self.ending.load(Ordering::Relaxed) {
+            return Err(SpawnError::Closed);
+        }
+        if self.sent.fetch_add(1, Ordering::Relaxed) >= self.sent_max {
+            self.sent.fetch_sub(1, Ordering::Relaxed);
+            return Err(SpawnError::Full);
+        }
+        self.send(Message::Spawn(make())).map_err(|Closed| SpawnError::Closed)
     }
 
     /// Whether there may be something to take.
@@ -293,7 +140,25 @@ impl Mailbox {
     }
 }
 
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the shard has ended",
+            Self::Full => "too many fibers wait to begin on the shard",
+        })
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
 impl Question {
+    /// The question, where its answer comes, and what its asker keeps for as long as it waits.
+    pub(super) fn new(backtraces_max: usize) -> (Self, mpsc::Receiver<Vec<FiberInfo>>, Arc<()>) {
+        let ((sender, answer), asker) = (mpsc::channel(), Arc::new(()));
+        let asked_by = Arc::downgrade(&asker);
+        (Self { backtraces_max, answer: sender, asker: asked_by }, answer, asker)
+    }
+
     /// Not if the asker is gone by now.
     pub(super) fn answer(self, inspect: impl FnOnce(usize) -> Vec<FiberInfo>) {
         if self.is_wanted() {
@@ -320,53 +185,6 @@ impl Message {
             Self::Housekeep => (5, 0),
         };
         said.insert((what, whom))
-    }
-}
-
-impl Shard {
-    pub(super) fn read_mail(&self, messages: Vec<Message>) {
-        self.counters.messages.add(messages.len() as u64);
-        for message in messages {
-            self.read_message(message);
-        }
-        let mut deferred = self.deferred.borrow_mut();
-        while !deferred.is_empty() {
-            // A refused spawn would drop the closure: make sure of a stack before.
-            if self.reserve_stack().is_err() {
-                self.starved.set(true);
-                return;
-            }
-            if let Some(body) = deferred.pop_front() {
-                let spawned = self.spawn_sent(body);
-                debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
-            }
-        }
-    }
-
-    pub(super) fn read_message(&self, message: Message) {
-        match message {
-            Message::Unpark(key) => self.unpark_key(key),
-            Message::Wake(key) => self.wake_key(key),
-            Message::Cancel(key) => {
-                let fiber = self.fibers.borrow().get(key).cloned();
-                fiber.into_iter().for_each(|fiber| self.cancel(&fiber));
-            }
-            Message::LookAtEnd(key) => self.look_at_end(key),
-            Message::Forget(source) => self.forget_source(source),
-            Message::Housekeep => {
-                self.trimming.set(true);
-                self.publish_stacks();
-                self.tell_circles();
-                self.tell_if_stuck();
-            }
-            Message::Inspect(question) => question.answer(|max| self.inspect_with_backtraces(max)),
-            Message::Spawn(sent) => self.deferred.borrow_mut().push_back(sent),
-        }
-    }
-
-    /// Whether other threads, or shards of a simulation, have asked for something.
-    pub(crate) fn has_mail(&self) -> bool {
-        self.mailbox.is_pending() || !self.deferred.borrow().is_empty()
     }
 }
 

@@ -1,22 +1,32 @@
 //! The scheduler: who runs next, and what a parked fiber waits for.
 //!
-//! `shard` owns everything and turns; the other files are one verb or one thing each:
-//! - waiting: `park` (give the thread back, be woken), `timer` (sleep, and the one alarm of each
-//!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
-//! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end` with
-//!   `remains`; `shard_local` is what they share;
-//! - other threads: `mailbox` (what they may ask for) and its `letterbox`; other shards of the same
-//!   thread: `elsewhere`;
-//! - looking inside: `inspect`, `counters`, `report`, `tripwire`, and `stacks` with the census;
-//! - `local`: the shard of the running thread; `config`: what a shard is made with; `contain`: code
-//!   of the user's on the shard's own stack.
+//! An hourglass. Below is data that knows no shard; the waist is `shard`, the record; above are
+//! verbs, each of which uses the record and lower verbs. From below:
+//! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain`, which is for
+//!   the user's code on the shard's own stack;
+//! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
+//!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `letterbox`, `mailboxes`,
+//!   `shard_values`, `circles`, `abandoned`;
+//! - the waist: `shard`, and `local`, which is the shard of the running thread;
+//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `alarm`;
+//! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
+//!   `sleep` and `source`;
+//! - bounds: `deadline`, `lease`; looking inside: `inspect`, `deadlock`, `check_wait`, `monitor`,
+//!   and `handle`, for other threads;
+//! - a fiber's life: `fiber_local`, `family`, `join`, `spawn`, `scope`, and `give_up`;
+//! - a shard's: `mail`, `turn`, `end`, `remains`, and above all of them `run`.
 //!
 //! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
 //! pulse, which others only read. So there is no lock and no locked instruction on the way of a
 //! request.
 
+mod abandoned;
+mod alarm;
 mod before_park;
+mod check_wait;
 mod checkpoint;
+mod circles;
+mod clock;
 mod config;
 mod contain;
 mod counters;
@@ -24,54 +34,78 @@ mod deadline;
 mod deadlock;
 mod elsewhere;
 mod end;
+mod fairness;
+mod family;
+mod fiber_info;
 mod fiber_local;
+mod fibers;
+mod give_up;
+mod handle;
+mod inbox;
 mod inspect;
 mod join;
 mod lease;
 mod letterbox;
 mod local;
+mod mail;
 mod mailbox;
+mod mailboxes;
+mod monitor;
 mod park;
 mod remains;
 mod report;
+mod run;
+mod run_queue;
 mod scope;
 mod shard;
-mod shard_local;
+mod shard_values;
+mod sleep;
 mod source;
 mod source_state;
 mod spawn;
 mod stacks;
-mod timer;
+mod time;
+mod timers;
 mod tripwire;
+mod turn;
+mod wake;
+mod yield_point;
 
 pub use before_park::{BeforePark, before_park};
+pub(crate) use check_wait::look_at_wait;
 pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
 pub use config::Config;
 pub(crate) use contain::discard;
-pub use counters::{Stats, note_unwound_write, stats};
+pub use counters::{Stats, note_unwound_write};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{may_close_circle, note_circle};
+pub(crate) use end::{begin_end, end_if_over};
+pub(crate) use fiber_info::label;
+pub use fiber_info::{FiberInfo, FiberState};
 pub use fiber_local::{FiberLocal, with_own_locals};
-pub(crate) use inspect::label;
-pub use inspect::{FiberInfo, FiberState, inspect, inspect_with_backtraces, set_label};
+pub use handle::Handle;
+pub(crate) use inspect::{describe, list_fibers};
+pub use inspect::{inspect, inspect_with_backtraces, set_label, stack_census, stats};
 pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
-pub(crate) use local::{enter, is_on_a_shard, shard_id};
-pub use mailbox::{Handle, SpawnError};
-pub use park::{Fiber, Unwinding, current, park, park_timeout, wake_later, yield_now};
-pub(crate) use park::{
-    current_id, has_hook, is_to_end, is_unwinding, may_block_thread, try_before_wait, try_current,
-    try_park, try_park_until,
-};
+pub(crate) use local::{enter, is_on_a_shard, shard_id, with};
+pub use mailbox::SpawnError;
+pub(crate) use park::{has_hook, try_before_wait, try_park, try_park_until};
+pub use park::{park, park_timeout, yield_now};
 pub(crate) use remains::is_kept as is_thread_kept;
 pub use report::{Report, Reporter};
+pub use run::{run, run_with};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;
-pub use shard::{clock, now, random_u64, run, run_with, system_time};
-pub use shard_local::ShardLocal;
+pub use sleep::sleep;
 pub use source::{Source, wait_for_armed};
+pub(crate) use spawn::spawn_on;
 pub use spawn::{Builder, spawn, spawn_episodes};
-pub use stacks::stack_census;
-pub use timer::sleep;
+pub use time::{clock, now, random_u64, system_time};
 pub use tripwire::ThreadBoundWait;
+pub(crate) use turn::{look_outside, resume};
+pub use wake::{Fiber, current, wake_later};
+pub(crate) use wake::{current_id, try_current};
+pub use yield_point::Unwinding;
+pub(crate) use yield_point::{is_to_end, is_unwinding, may_block_thread};

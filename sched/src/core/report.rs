@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contain::contain;
-use super::inspect::FiberInfo;
-use super::mailbox::Message;
-use super::shard::Shard;
+use super::fiber_info::FiberInfo;
 use super::tripwire::ThreadBoundWait;
-use crate::fiber::{GivenUp, tell_running};
+use crate::fiber::GivenUp;
 use crate::queued_writer::stderr;
-use crate::watch::{Found, Limits, Running, Stall, watch};
+use crate::watch::Stall;
 
 /// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
 #[derive(Debug)]
@@ -123,62 +121,6 @@ impl fmt::Display for Report {
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
             }
         }
-    }
-}
-
-impl fmt::Display for GivenUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Swallows => {
-                "it went on after it had been cancelled; pass on what `catch_unwind` returns when \
-                 `is_cancel` says so"
-            }
-            Self::Uncancellable => {
-                "it was in an `uncancellable` section for too long after the end of its shard"
-            }
-            Self::WithChild => "a fiber of one of its scopes was, and a scope waits for its fibers",
-        })
-    }
-}
-
-/// For the watch's signal handler.
-fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
-    tell_running(|fiber| {
-        let birth = &fiber.birth;
-        let (spawned_at, name) = (birth.spawned_at, fiber.name());
-        // The fiber may be about to change it.
-        let label = fiber.label.try_borrow();
-        match label.as_deref() {
-            Ok(Some(label)) => label.tell(|label| tell(Running { spawned_at, name, label })),
-            _ => tell(Running { spawned_at, name, label: b"" }),
-        }
-    });
-}
-
-impl Shard {
-    /// Has the monitor look at this shard, which reports what passes one of the limits.
-    pub(super) fn watch(&self, limits: Limits) {
-        // The mailbox is the shard's: its descriptor is to be closed with it.
-        let (reporter, mailbox) = (self.reporter.clone(), Arc::downgrade(&self.mailbox));
-        let housekeep = move || {
-            if let Some(mailbox) = mailbox.upgrade() {
-                // A shard that has ended has nothing to keep.
-                let _ = mailbox.send(Message::Housekeep);
-            }
-        };
-        let report = move |found| {
-            reporter.report(&match found {
-                Found::Stalled(stall) => Report::Stalled(stall),
-                Found::Stuck(stall) => Report::Stuck(stall),
-                Found::Busy(time) => Report::Busy(time),
-                Found::Free => Report::Free,
-            });
-        };
-        watch(Arc::downgrade(&self.pulse), limits, describe_running, housekeep, report);
-    }
-
-    pub(crate) fn report(&self, report: &Report) {
-        self.reporter.report(report);
     }
 }
 

@@ -30,12 +30,14 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use super::contain::{contain, discard};
+use super::family::cancel_family;
 use super::join::JoinHandle;
 use super::local;
+use super::park::park_for;
 use super::shard::Shard;
 use super::spawn::{Builder, spawn_child};
 use crate::fiber::{
-    Family, FiberCell, GivenUp, Suspend, Wait, give_up_running, running, suspend_running, unwind,
+    Family, GivenUp, Suspend, Wait, give_up_running, running, suspend_running, unwind,
 };
 
 /// Where the fibers of a [`scope`] are started.
@@ -190,7 +192,7 @@ impl<'scope> Scope<'scope, '_> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
-        local::with(|shard| shard.cancel_family(&self.family));
+        local::with(|shard| cancel_family(shard, &self.family));
     }
 
     /// Waits until every fiber that the scope has so far is over: what the scope's end does anyway,
@@ -299,7 +301,7 @@ fn run_scope<T>(
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let value = body();
         if !family.is_over() && is_failure(&value) {
-            local::with(|shard| shard.cancel_family(family));
+            local::with(|shard| cancel_family(shard, family));
         }
         wait_for_children(family);
         value
@@ -329,10 +331,10 @@ fn wait_for_children(family: &Family) {
         }
         let waited = local::with(|shard| {
             if family.has_panic() {
-                shard.cancel_family(family);
+                cancel_family(shard, family);
             }
             let is_own = Rc::ptr_eq(&shard.current(), &family.parent);
-            is_own && shard.park(Wait::Children).is_ok()
+            is_own && park_for(shard, Wait::Children).is_ok()
         });
         if !waited {
             // Nobody would wake it; or it unwinds, or has swallowed its cancels too often.
@@ -349,7 +351,7 @@ fn close(family: &Family) {
     }
     let bomb = EndsTheProcess;
     // It may call a sink for traces, whose panics are no reason to go on.
-    contain(|| local::with(|shard| shard.cancel_family(family)));
+    contain(|| local::with(|shard| cancel_family(shard, family)));
     while !family.is_over() {
         if family.is_lost.get() {
             give_up_running(GivenUp::WithChild);
@@ -358,36 +360,11 @@ fn close(family: &Family) {
             unwind::abort("a scope ends on another fiber than its own, and has fibers left");
         }
         family.parent.wait.set(Wait::Children);
-        local::with(|shard| family.parent.since.set(shard.tick.get()));
+        local::with(|shard| family.parent.since.set(shard.clock.turn()));
         suspend_running(Suspend::Parked);
         family.parent.wait.set(Wait::Nothing);
     }
     mem::forget(bomb);
-}
-
-impl Shard {
-    /// Lets the scope of a fiber that is over go on, or never end if that was given up.
-    pub(super) fn leave_family(&self, fiber: &FiberCell) {
-        let Some(family) = fiber.family.take() else { return };
-        if fiber.given_up.get() {
-            family.is_lost.set(true);
-        }
-        family.children.borrow_mut().remove(&fiber.key);
-        if family.children.borrow().is_empty() || family.is_lost.get() || family.has_panic() {
-            self.wake(Rc::clone(&family.parent));
-        }
-    }
-
-    pub(super) fn cancel_family(&self, family: &Family) {
-        family.cancelled.set(true);
-        // A list of its own: what cancels is traced, and the trace is the user's.
-        let children: Vec<_> = family.children.borrow().values().cloned().collect();
-        for child in &children {
-            child.cancelled.set(true);
-            self.wake(Rc::clone(child));
-        }
-        children.iter().for_each(|child| self.cancel(child));
-    }
 }
 
 /// Ends the process when it is dropped, which only an unwind does.

@@ -23,6 +23,7 @@ use slotmap::{Key, SlotMap};
 use super::elsewhere;
 use super::local;
 use super::mailbox::Message;
+use super::park::park_at_most;
 use super::shard::Shard;
 use super::source_state::{Arming, SourceKey, SourceState, Task};
 use crate::driver::{Interest, Interests, Watch, Watched};
@@ -171,7 +172,7 @@ impl<T: Watch> Source<T> {
             };
             // Also when the park ends by unwinding: who does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            shard.park_at_most(wait, until, || self.has_changed(interest))?;
+            park_at_most(shard, wait, until, || self.has_changed(interest))?;
             drop(waiting);
             let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(interest);
             self.clear(interest);
@@ -531,7 +532,7 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {
-    on_fiber(|shard, _| Ok(shard.park_at_most(Wait::Call(&"wait_for_armed"), at, || false)?))
+    on_fiber(|shard, _| Ok(park_at_most(shard, Wait::Call(&"wait_for_armed"), at, || false)?))
 }
 
 fn wait_for(watched: &Watched<'_>, interest: Interest) -> Wait {

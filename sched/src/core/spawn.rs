@@ -8,15 +8,18 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
+use super::alarm::set_alarm;
+use super::before_park::{drop_hooks, run_last_hooks};
 use super::contain::{contain, discard};
+use super::family::is_sheltered;
+use super::fiber_local::{drop_locals, handed_down};
 use super::join::{JoinHandle, Packet};
 use super::local;
 use super::mailbox::Sent;
 use super::shard::Shard;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Birth, Body, Deadline, Episodes, Family, FiberCell, FiberCoroutine, Frame, Locals, Resume,
-    Yielder,
+    Birth, Body, Episodes, Family, FiberCell, FiberCoroutine, Locals, Resume, Yielder,
 };
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -111,11 +114,11 @@ impl Builder {
     ) -> io::Result<JoinHandle<T>> {
         let (spawned_at, parent) = (Location::caller(), local::with(Shard::current));
         // The same, but if this fails the body is dropped, which is other people's code.
-        let ready = local::with(|shard| shard.ready(self.stack_bytes, Some(&parent)))?;
+        let ready = local::with(|shard| prepare(shard, self.stack_bytes, Some(&parent)))?;
         let (name, parent) = (self.name, Some(&*parent));
         Ok(local::with(|shard| {
             // SAFETY: the body borrows nothing that ends.
-            unsafe { shard.spawn_unchecked(ready, name, spawned_at, parent, None, body) }
+            unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, None, body) }
         }))
     }
 }
@@ -169,10 +172,10 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     let spawned_at = Location::caller();
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
-        let birth = Birth { spawned_at, spawned_in: shard.tick.get() };
-        let locals = parent.handed_down();
+        let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
+        let locals = handed_down(&parent);
         let body = Body::Idle(Some(Box::new(episodes)));
-        let fiber = shard.enroll(birth, Some(&parent), None, locals, body);
+        let fiber = enroll(shard, birth, Some(&parent), None, locals, body);
         shard.note_spawn(&fiber);
         JoinHandle::new(shard, packet, fiber)
     })
@@ -192,12 +195,12 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
         discard(body);
         return Ok(JoinHandle::never_begun(spawned_at));
     }
-    let ready = local::with(|shard| shard.ready(builder.stack_bytes, Some(&parent)))?;
+    let ready = local::with(|shard| prepare(shard, builder.stack_bytes, Some(&parent)))?;
     let (name, parent) = (builder.name, Some(&*parent));
     Ok(local::with(|shard| {
         // SAFETY: the family's scope does not end before this child is over, and what the body
         // borrows outlives the scope; see the module `scope`.
-        unsafe { shard.spawn_unchecked(ready, name, spawned_at, parent, Some(family), body) }
+        unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, Some(family), body) }
     }))
 }
 
@@ -208,124 +211,122 @@ struct Ready {
     stack: FiberStack,
 }
 
-impl Shard {
-    pub(crate) fn spawn<T: 'static>(
-        &self,
-        builder: Builder,
-        spawned_at: &'static Location<'static>,
-        parent: Option<&FiberCell>,
-        body: impl FnOnce() -> T + 'static,
-    ) -> io::Result<JoinHandle<T>> {
-        let ready = self.ready(builder.stack_bytes, parent)?;
-        // SAFETY: the body borrows nothing that ends.
-        Ok(unsafe { self.spawn_unchecked(ready, builder.name, spawned_at, parent, None, body) })
-    }
+pub(crate) fn spawn_on<T: 'static>(
+    shard: &Shard,
+    builder: Builder,
+    spawned_at: &'static Location<'static>,
+    parent: Option<&FiberCell>,
+    body: impl FnOnce() -> T + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let ready = prepare(shard, builder.stack_bytes, parent)?;
+    // SAFETY: the body borrows nothing that ends.
+    Ok(unsafe { spawn_unchecked(shard, ready, builder.name, spawned_at, parent, None, body) })
+}
 
-    /// Starts a fiber that another thread sent.
-    pub(super) fn spawn_sent(&self, sent: Sent) -> io::Result<JoinHandle<()>> {
-        self.mailbox.sent_begins();
-        self.spawn(Builder::new(), sent.spawned_at, None, sent.body)
-    }
+/// Starts a fiber that another thread sent.
+pub(super) fn spawn_sent(shard: &Shard, sent: Sent) -> io::Result<JoinHandle<()>> {
+    shard.inbox.mailbox().sent_begins();
+    spawn_on(shard, Builder::new(), sent.spawned_at, None, sent.body)
+}
 
-    /// Gets what a new fiber needs.
-    fn ready(&self, stack_bytes: Option<usize>, parent: Option<&FiberCell>) -> io::Result<Ready> {
-        // First of all: a `clone` that panics leaves nothing behind.
-        let locals = parent.map(FiberCell::handed_down).unwrap_or_default();
-        Ok(Ready { locals, stack: self.take_stack(stack_bytes)? })
-    }
+/// Gets what a new fiber needs.
+fn prepare(
+    shard: &Shard,
+    stack_bytes: Option<usize>,
+    parent: Option<&FiberCell>,
+) -> io::Result<Ready> {
+    // First of all: a `clone` that panics leaves nothing behind.
+    let locals = parent.map(handed_down).unwrap_or_default();
+    Ok(Ready { locals, stack: shard.stacks.take(stack_bytes)? })
+}
 
-    /// Starts a fiber whose body may borrow.
-    ///
-    /// # Safety
-    ///
-    /// What `body` and its result borrow must stay valid until the fiber is over.
-    unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
-        &self,
-        ready: Ready,
-        name: Option<Rc<str>>,
-        spawned_at: &'static Location<'static>,
-        parent: Option<&FiberCell>,
-        family: Option<&Rc<Family>>,
-        body: F,
-    ) -> JoinHandle<T> {
-        // `main` below is the body and one word.
-        if const { size_of::<(F, usize)>() > CLOSURE_BYTES_MAX } {
-            let body: Box<dyn FnOnce() -> T + '_> = Box::new(body);
-            // SAFETY: as promised by the caller: the box borrows what `body` does.
-            return unsafe { self.spawn_unchecked(ready, name, spawned_at, parent, family, body) };
-        }
-        let Ready { locals, stack } = ready;
-        let bounds = stack.bounds();
-        let packet = Rc::new(Packet::new(family.cloned()));
-        let result = Rc::clone(&packet);
-        let main = move |fiber: &FiberCell| {
-            if !fiber.cancelled.get() {
-                let outcome = catch_unwind(AssertUnwindSafe(body));
-                fiber.run_last_hook();
-                result.fill(outcome);
-            }
-            None
-        };
-        // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
-        // fiber is over, and never after.
-        let coroutine = unsafe { on_stack(stack, main) };
-        let birth = Birth { spawned_at, spawned_in: self.tick.get() };
-        let fiber = self.enroll(birth, parent, family, locals, Body::Stackful(coroutine));
-        fiber.stack.set(bounds);
-        if let Some(name) = name {
-            fiber.set_name(name);
-        }
-        self.note_spawn(&fiber);
-        JoinHandle::new(self, packet, fiber)
+/// Starts a fiber whose body may borrow.
+///
+/// # Safety
+///
+/// What `body` and its result borrow must stay valid until the fiber is over.
+unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
+    shard: &Shard,
+    ready: Ready,
+    name: Option<Rc<str>>,
+    spawned_at: &'static Location<'static>,
+    parent: Option<&FiberCell>,
+    family: Option<&Rc<Family>>,
+    body: F,
+) -> JoinHandle<T> {
+    // `main` below is the body and one word.
+    if const { size_of::<(F, usize)>() > CLOSURE_BYTES_MAX } {
+        let body: Box<dyn FnOnce() -> T + '_> = Box::new(body);
+        // SAFETY: as promised by the caller: the box borrows what `body` does.
+        return unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, family, body) };
     }
+    let Ready { locals, stack } = ready;
+    let bounds = stack.bounds();
+    let packet = Rc::new(Packet::new(family.cloned()));
+    let result = Rc::clone(&packet);
+    let main = move |fiber: &FiberCell| {
+        if !fiber.bounds.is_cancelled() {
+            let outcome = catch_unwind(AssertUnwindSafe(body));
+            run_last_hooks(fiber);
+            result.fill(outcome);
+        }
+        None
+    };
+    // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
+    // fiber is over, and never after.
+    let coroutine = unsafe { on_stack(stack, main) };
+    let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
+    let fiber = enroll(shard, birth, parent, family, locals, Body::Stackful(coroutine));
+    fiber.switch.set_stack(bounds);
+    if let Some(name) = name {
+        fiber.set_name(name);
+    }
+    shard.note_spawn(&fiber);
+    JoinHandle::new(shard, packet, fiber)
+}
 
-    /// Enters a fiber into the table and the run queue. No code of the user runs in between.
-    fn enroll(
-        &self,
-        birth: Birth,
-        parent: Option<&FiberCell>,
-        family: Option<&Rc<Family>>,
-        locals: Locals,
-        body: Body,
-    ) -> Rc<FiberCell> {
-        let mut fibers = self.fibers.borrow_mut();
-        let now = self.tick.get();
-        let key = fibers.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
-        let fiber = Rc::clone(&fibers[key]);
-        drop(fibers);
-        self.counters.spawned.add(1);
-        fiber.body.replace(body);
-        if !locals.is_empty() {
-            fiber.rare_mut().locals.replace(locals);
-        }
-        fiber.family.replace(family.cloned());
-        // In a shard that ends, nothing begins any more but what a commit under way needs.
-        fiber.cancelled.set(self.ending.get() && !Self::is_sheltered(&fiber));
-        if let Some(family) = family {
-            if let Some(parent) = parent {
-                fiber.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
-                fiber.term.replace(parent.term.borrow().clone());
-                self.set_alarm(&fiber, fiber.renew_end());
-            }
-            family.children.borrow_mut().insert(key, Rc::clone(&fiber));
-            // A `clone` that waited may have let the scope be cancelled meanwhile.
-            if family.cancelled.get() {
-                fiber.cancelled.set(true);
-            }
-        }
-        self.wake(Rc::clone(&fiber));
-        fiber
+/// Enters a fiber into the table and the run queue. No code of the user runs in between.
+fn enroll(
+    shard: &Shard,
+    birth: Birth,
+    parent: Option<&FiberCell>,
+    family: Option<&Rc<Family>>,
+    locals: Locals,
+    body: Body,
+) -> Rc<FiberCell> {
+    let fiber = shard.fibers.insert(birth, shard.clock.turn());
+    shard.counters.spawned.add(1);
+    fiber.body.replace(body);
+    if !locals.is_empty() {
+        fiber.rare_mut().locals.replace(locals);
     }
+    fiber.family.replace(family.cloned());
+    // In a shard that ends, nothing begins any more but what a commit under way needs.
+    if shard.inbox.is_ending() && !is_sheltered(&fiber) {
+        fiber.bounds.cancel();
+    }
+    if let Some(family) = family {
+        if let Some(parent) = parent {
+            set_alarm(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
+        }
+        family.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
+        // A `clone` that waited may have let the scope be cancelled meanwhile.
+        if family.cancelled.get() {
+            fiber.bounds.cancel();
+        }
+    }
+    shard.wake(Rc::clone(&fiber));
+    fiber
 }
 
 /// One episode of a resting fiber, ready to be resumed.
 pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCoroutine {
     let main = move |fiber: &FiberCell| {
-        if fiber.cancelled.get() {
+        if fiber.bounds.is_cancelled() {
             return None;
         }
         match episode() {
-            ControlFlow::Continue(()) if !fiber.cancelled.get() => Some(episode),
+            ControlFlow::Continue(()) if !fiber.bounds.is_cancelled() => Some(episode),
             _ => None,
         }
     };
@@ -352,8 +353,8 @@ unsafe fn on_stack(
         let mut rest = None;
         contain(|| rest = body(&fiber));
         if rest.is_none() && fiber.rare().is_some() {
-            fiber.drop_locals();
-            fiber.drop_hooks();
+            drop_locals(&fiber);
+            drop_hooks(&fiber);
         }
         rest
     };

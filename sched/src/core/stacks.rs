@@ -1,101 +1,130 @@
-//! The shard's dealings with its pool of stacks, and the question what fibers use of them.
+//! A shard's stacks: the pool, what is measured of it, and when its memory is given back.
+//!
+//! Refusals are counted here. The pool is trimmed only after it was asked to
+//! ([`ask_for_trim`](Stacks::ask_for_trim)), and until there is nothing left to trim or the shard
+//! works; so a turn asks no more than whether it is to be.
 
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::local;
-use super::shard::Shard;
-use crate::fiber::FiberCell;
-use crate::fiber::census::StackUse;
-use crate::fiber::stack::FiberStack;
+use super::config::Config;
+use super::counters::Counters;
+use crate::fiber::Tick;
+use crate::fiber::census::{Census, StackUse};
+use crate::fiber::stack::{FiberStack, StackPool};
 
-/// What the fibers of this shard that have ended used of their stacks, by where they were spawned:
-/// the greatest use first. Empty unless the shard was made with
-/// [`Config::stack_census`](crate::Config::stack_census).
-///
-/// It measures whole pages, from the top of the stack to the lowest page that was touched. Leave
-/// room above what it says: the deepest call may not have happened yet, and a panic that prints a
-/// backtrace takes 24 KiB on its own.
-///
-/// Not a yield point.
-///
-/// # Panics
-///
-/// Outside of [`run`](crate::run).
-///
-/// ```
-/// use straightline_sched::{self as sched, Config};
-///
-/// let config = Config { stack_census: true, ..Config::default() };
-/// sched::run_with(config, || {
-///     for number in 0..3 {
-///         let fiber = sched::spawn(move || format!("number {number}"));
-///         fiber.join().unwrap();
-///     }
-///     for site in sched::stack_census() {
-///         println!("{}: {} of {}", site.spawned_at, site.used_bytes_max, site.stack_bytes);
-///         assert_eq!(site.fibers, 3);
-///         assert!(site.used_bytes_max < 64 * 1024);
-///     }
-///     assert_eq!(sched::stack_census().len(), 1);
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn stack_census() -> Vec<StackUse> {
-    local::with(|shard| shard.census.borrow().sorted())
+pub(crate) struct Stacks {
+    pool: RefCell<StackPool>,
+    /// What ended fibers used of their stacks, if that is asked for.
+    census: RefCell<Census>,
+    counters: Arc<Counters>,
+    /// A fiber or a message waits for a stack: the shard looks again soon, whatever its timers say.
+    is_wanted: Cell<bool>,
+    /// There is something to trim.
+    is_trimming: Cell<bool>,
+    /// When that may be done again.
+    trim_at: Cell<Tick>,
+    /// The pulse when it was last done.
+    trimmed_at: Cell<u64>,
 }
 
-impl Shard {
+impl Stacks {
+    pub(super) fn new(config: &Config, counters: &Arc<Counters>) -> Self {
+        Self {
+            pool: RefCell::new(StackPool::new(config.stack_bytes, config.stack_census)),
+            census: RefCell::default(),
+            counters: Arc::clone(counters),
+            is_wanted: Cell::new(false),
+            is_trimming: Cell::new(false),
+            trim_at: Cell::new(Tick::from_nanos(0)),
+            trimmed_at: Cell::new(0),
+        }
+    }
+
     /// A stack of that size, of the shard's own where `None`.
-    pub(super) fn take_stack(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
-        let mut stacks = self.stacks.borrow_mut();
+    #[inline]
+    pub(super) fn take(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
+        let mut pool = self.pool.borrow_mut();
         let taken = match stack_bytes {
-            None => stacks.take_default(),
-            Some(stack_bytes) => stacks.take(stack_bytes),
+            None => pool.take_default(),
+            Some(stack_bytes) => pool.take(stack_bytes),
         };
         taken.inspect_err(|_| self.counters.stacks_refused.add(1))
     }
 
     /// Makes sure that the next stack of the shard's own size is not refused.
-    pub(super) fn reserve_stack(&self) -> io::Result<()> {
-        let mut stacks = self.stacks.borrow_mut();
-        let stack_bytes = stacks.default_bytes();
-        stacks.reserve(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
+    pub(super) fn reserve(&self) -> io::Result<()> {
+        let mut pool = self.pool.borrow_mut();
+        let stack_bytes = pool.default_bytes();
+        pool.reserve(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
     }
 
     /// Takes the stack of a fiber, or of an episode, that has ended.
-    pub(super) fn give_stack(&self, stack: FiberStack, fiber: &FiberCell) {
+    #[inline]
+    pub(super) fn give(&self, stack: FiberStack, spawned_at: &'static Location<'static>) {
         let stack_bytes = stack.bytes();
-        if let Some(used_bytes) = self.stacks.borrow_mut().give(stack) {
-            self.census.borrow_mut().record(fiber.birth.spawned_at, stack_bytes, used_bytes);
+        if let Some(used_bytes) = self.pool.borrow_mut().give(stack) {
+            self.census.borrow_mut().record(spawned_at, stack_bytes, used_bytes);
         }
     }
 
-    pub(super) fn publish_stacks(&self) {
-        let gauges = self.stacks.borrow().gauges();
+    /// One was refused, and is to be tried again soon.
+    pub(super) fn note_wanted(&self) {
+        self.is_wanted.set(true);
+    }
+
+    #[inline]
+    pub(super) fn take_wanted(&self) -> bool {
+        self.is_wanted.take()
+    }
+
+    /// What was measured, the greatest use first.
+    pub(super) fn uses(&self) -> Vec<StackUse> {
+        self.census.borrow().sorted()
+    }
+
+    /// Brings the gauges up to date.
+    pub(super) fn publish(&self) {
+        let gauges = self.pool.borrow().gauges();
         self.counters.stacks_now.set(gauges.in_use as u64);
         self.counters.stacks_hot.set(gauges.hot as u64);
         self.counters.stacks_cold.set(gauges.cold as u64);
         self.counters.stack_mapped_bytes.set(gauges.mapped_bytes as u64);
     }
 
+    /// There may be something to trim.
+    pub(super) fn ask_for_trim(&self) {
+        self.is_trimming.set(true);
+    }
+
+    #[inline]
+    pub(super) fn is_trimming(&self) -> bool {
+        self.is_trimming.get()
+    }
+
     /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
     /// and then; returns how long it may then wait, which is less while there is more to give back.
-    /// The monitor has it begin, so that a turn without a reason asks no more than whether it has.
     #[cold]
-    pub(super) fn trim_stacks(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let mut stacks = self.stacks.borrow_mut();
-        let (now, busy) = (self.tick.get(), timeout == Some(Duration::ZERO));
+    pub(super) fn trim(
+        &self,
+        now: Tick,
+        beats: u64,
+        timeout: Option<Duration>,
+    ) -> Option<Duration> {
+        let busy = timeout == Some(Duration::ZERO);
         if now >= self.trim_at.get() {
             let interval = if busy { TRIM_INTERVAL_BUSY } else { TRIM_INTERVAL };
             self.trim_at.set(now.saturating_add(interval));
-            stacks.trim();
+            let mut pool = self.pool.borrow_mut();
+            pool.trim();
             // While the shard works there is always something: the monitor asks again later.
-            let beats = self.pulse.beats();
             let is_quiet = beats - self.trimmed_at.replace(beats) < BEATS_MAX_QUIET;
-            self.trimming.set(stacks.wants_trim() && is_quiet);
+            self.is_trimming.set(pool.wants_trim() && is_quiet);
         }
-        if busy || !self.trimming.get() {
+        if busy || !self.is_trimming.get() {
             return timeout;
         }
         let left = self.trim_at.get().saturating_since(now);

@@ -17,14 +17,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Write};
 use std::mem::{self, Discriminant};
 use std::panic::Location;
-use std::rc::Rc;
 
 use parking_lot::Mutex;
 
-use super::inspect::FiberInfo;
-use super::shard::Shard;
+use super::fiber_info::FiberInfo;
+use crate::fiber::Wait;
 use crate::fiber::backtrace::{Backtrace, Call, resolve};
-use crate::fiber::{FiberCell, Wait};
 
 /// A fiber waits inside of a closure that ties state to its thread. Other fibers of the thread run
 /// meanwhile, and find that state half-made, or end theirs before it.
@@ -50,40 +48,21 @@ pub(crate) struct Tripwire {
 }
 
 #[derive(PartialEq, Eq, Hash)]
-struct Place {
+pub(super) struct Place {
     spawned_at: *const Location<'static>,
     /// Bytes of the stack in use.
     depth: usize,
     wait: Discriminant<Wait>,
 }
 
-impl Shard {
-    /// Looks where a fiber waits that has just run, if the tripwire is set; returns what is to be
-    /// told of it.
-    #[cold]
-    pub(crate) fn look_at_wait(&self, fiber: &Rc<FiberCell>) -> Option<ThreadBoundWait> {
-        let tripwire = self.tripwire.as_ref()?;
-        let place = Place {
-            spawned_at: fiber.birth.spawned_at,
-            depth: Self::depth(fiber)?,
-            wait: mem::discriminant(&fiber.wait.get()),
-        };
-        if !tripwire.is_worth_a_look(place) {
-            return None;
-        }
-        let backtrace = Self::backtrace(fiber)?;
-        let (inside, calls) = find(&backtrace)?;
-        if !tripwire.told.borrow_mut().insert(calls) {
-            return None;
-        }
-        self.counters.thread_bound_waits.add(1);
-        let fiber = FiberInfo { backtrace: Some(backtrace), ..FiberInfo::of(self, fiber) };
-        Some(ThreadBoundWait { fiber, inside })
+impl Place {
+    pub(super) fn new(spawned_at: &'static Location<'static>, depth: usize, wait: Wait) -> Self {
+        Self { spawned_at, depth, wait: mem::discriminant(&wait) }
     }
 }
 
 impl Tripwire {
-    fn is_worth_a_look(&self, place: Place) -> bool {
+    pub(super) fn is_worth_a_look(&self, place: Place) -> bool {
         let mut places = self.places.borrow_mut();
         if places.len() >= PLACES_MAX && !places.contains_key(&place) {
             return false;
@@ -92,11 +71,16 @@ impl Tripwire {
         *count += 1;
         count.is_power_of_two()
     }
+
+    /// Whether a wait with those calls was not told yet; from now on it is.
+    pub(super) fn is_news(&self, calls: String) -> bool {
+        self.told.borrow_mut().insert(calls)
+    }
 }
 
 /// The innermost closure of that kind, and the calls from the wait out to the one that the closure
 /// was handed to, and its caller, in words.
-fn find(backtrace: &Backtrace) -> Option<(&'static str, String)> {
+pub(super) fn find(backtrace: &Backtrace) -> Option<(&'static str, String)> {
     let addresses = backtrace.addresses();
     let mut is_guarded = false;
     let marks = addresses.iter().flat_map(|address| marks(*address));

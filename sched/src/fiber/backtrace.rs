@@ -139,12 +139,11 @@ pub(crate) fn resolve(address: usize) -> Vec<Call> {
 const ROOT_FRAMES: [&str; 2] = ["coroutine_func", "stack_init_trampoline"];
 
 /// The switch, the taking of a backtrace, and the wrappers around a closure.
-const OWN_FRAMES: [&str; 14] = [
+const OWN_FRAMES: [&str; 13] = [
     "straightline_sched::fiber::",
     "straightline_sched::core::park::",
     "straightline_sched::core::local::",
     "straightline_sched::core::spawn::",
-    "straightline_sched::core::shard::Shard>::park",
     "straightline_sched::watch::",
     "signal_hook_registry",
     "backtrace::backtrace::",

@@ -18,7 +18,7 @@ use std::sync::{Once, OnceLock};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use super::FiberCell;
+use super::cell::FiberCell;
 use super::memory::{Guards, Region};
 use super::running::tell_running;
 use super::slab::guard_bytes;
@@ -126,7 +126,7 @@ fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
 
 /// Says so if `address` lies in the guard of the fiber's stack.
 fn report_if_overflow(fiber: &FiberCell, address: usize) {
-    let stack = fiber.stack.get();
+    let stack = fiber.switch.stack();
     let end = stack.base() - stack.bytes();
     if !(end - guard_bytes()..end).contains(&address) {
         return;

@@ -7,7 +7,10 @@ use std::cell::Cell;
 use std::ptr;
 use std::rc::Rc;
 
-use super::{FiberCell, GivenUp, Suspend, unwind};
+use super::cell::FiberCell;
+use super::given_up::GivenUp;
+use super::switch::Suspend;
+use super::unwind;
 
 thread_local! {
     /// Null between two fibers; otherwise `Rc::as_ptr` of one that `while_running` holds.

@@ -12,16 +12,51 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::backtrace::Backtrace;
-use super::{Resume, Suspend, tell_running};
+use super::given_up::GivenUp;
+use super::stack::StackBounds;
+
+/// Why a fiber gave the thread back before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspend {
+    /// To be resumed when somebody wakes it.
+    Parked,
+    /// Never to be resumed.
+    GivenUp(GivenUp),
+}
+
+/// Why a fiber gets the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// To go on.
+    Run,
+    /// To note where it stands, and to give the thread back at once.
+    Dump,
+    /// To note how much of its stack it has in use, likewise.
+    Measure,
+}
 
 pub(crate) type Yielder = corosensei::Yielder<Resume, Suspend>;
 
-/// Where the running coroutine of a fiber suspends itself; null before it first ran.
+/// Where the running coroutine of a fiber suspends itself, and the stack that it is on.
 pub(crate) struct Switch {
+    /// Null before it first ran.
     yielder: Cell<*const Yielder>,
+    /// The stack that it has, or had last.
+    stack: Cell<StackBounds>,
 }
 
 impl Switch {
+    /// The coroutine is on that stack now.
+    #[inline]
+    pub(crate) fn set_stack(&self, stack: StackBounds) {
+        self.stack.set(stack);
+    }
+
+    #[inline]
+    pub(crate) fn stack(&self) -> StackBounds {
+        self.stack.get()
+    }
+
     /// Called by the coroutine, first thing on its own stack.
     pub(crate) fn enter(&self, yielder: &Yielder) {
         self.yielder.set(ptr::from_ref(yielder));
@@ -41,8 +76,8 @@ impl Switch {
         loop {
             match yielder.suspend(why) {
                 Resume::Run => return,
-                Resume::Dump => dump(),
-                Resume::Measure => measure(),
+                Resume::Dump => dump(self.stack()),
+                Resume::Measure => measure(self.stack()),
             }
         }
     }
@@ -50,7 +85,7 @@ impl Switch {
 
 impl Default for Switch {
     fn default() -> Self {
-        Self { yielder: Cell::new(ptr::null()) }
+        Self { yielder: Cell::new(ptr::null()), stack: Cell::default() }
     }
 }
 
@@ -66,19 +101,18 @@ pub(crate) fn take_depth() -> Option<usize> {
 
 /// On the stack of the fiber that is asked.
 #[cold]
-fn measure() {
+fn measure(stack: StackBounds) {
     let here = 0_u8;
     let here = ptr::from_ref(&here).addr();
-    DEPTH.set(tell_running(|fiber| fiber.stack.get().base().wrapping_sub(here)));
+    DEPTH.set(Some(stack.base().wrapping_sub(here)));
 }
 
-/// On the stack of the fiber that is asked, which counts as the running one meanwhile.
+/// On the stack of the fiber that is asked.
 #[cold]
-fn dump() {
+fn dump(stack: StackBounds) {
     let here = 0_u8;
     let here = ptr::from_ref(&here).addr();
-    let is_cramped = tell_running(|fiber| fiber.stack.get().ends_within(DUMP_BYTES, here));
-    if is_cramped == Some(false) {
+    if !stack.ends_within(DUMP_BYTES, here) {
         DUMP.set(Some(Backtrace::capture()));
     }
 }

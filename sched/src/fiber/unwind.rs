@@ -6,13 +6,11 @@
 //! unwinds (`core::yield_point` keeps them).
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic;
 use std::process;
 use std::sync::Arc;
-use std::thread;
-
-use super::FiberCell;
 
 /// What an unwind carries.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -32,9 +30,23 @@ pub(crate) enum Reason {
     Expired(Frame),
 }
 
-/// One call of `deadline`, told apart from all others of its shard.
+/// One call of `deadline`, or of a lease's `hold`, told apart from all others of its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Frame(pub(crate) u32);
+pub(crate) struct Frame(u32);
+
+/// Gives each call of a shard its own.
+#[derive(Default)]
+pub(crate) struct Frames(Cell<u32>);
+
+impl Frames {
+    #[inline]
+    pub(crate) fn next(&self) -> Frame {
+        // After four billion calls the numbers come again, but for the one that means none.
+        let frame = self.0.get().checked_add(1).unwrap_or(1);
+        self.0.set(frame);
+        Frame(frame)
+    }
+}
 
 impl Frame {
     /// No frame of the fiber itself: the deadline was inherited.
@@ -72,35 +84,6 @@ pub(crate) fn reason(payload: &(dyn Any + Send)) -> Option<Reason> {
     payload.downcast_ref::<Raised>().map(|raised| raised.reason)
 }
 
-impl FiberCell {
-    /// Whether this fiber, which is the running one, unwinds.
-    ///
-    /// std counts panics for each thread, and a fiber does not suspend while it unwinds. So the
-    /// count is up if this one unwinds. It may also be up because of a coroutine of somebody else's
-    /// that was suspended in the middle of an unwind. If it was up already when this fiber was
-    /// given the thread, it tells nothing; then only what was raised here is known of, and a panic
-    /// is not. So nothing may rest on the answer but how a fiber fares. Whether a scope waits does
-    /// not.
-    #[inline]
-    pub(crate) fn unwinds(&self) -> bool {
-        thread::panicking() && (!self.others_panic.get() || self.is_raised())
-    }
-
-    #[cold]
-    fn is_raised(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.raised.borrow().strong_count() > 0)
-    }
-
-    /// Unwinds this fiber, which is the running one, to the end of its body or to whoever catches.
-    pub(crate) fn raise(&self, reason: Reason) -> ! {
-        let in_flight = self.others_panic.get().then(|| Arc::new(()));
-        if let Some(in_flight) = &in_flight {
-            self.rare_mut().raised.replace(Arc::downgrade(in_flight));
-        }
-        raise(Raised { reason, _in_flight: in_flight })
-    }
-}
-
 /// Ends the process, because going on would be worse.
 #[cold]
 pub(crate) fn abort(text: &str) -> ! {
@@ -109,12 +92,13 @@ pub(crate) fn abort(text: &str) -> ! {
     process::abort()
 }
 
-fn raise(payload: Raised) -> ! {
-    panic::resume_unwind(Box::new(payload))
+/// Unwinds the running fiber; see [`FiberCell::raise`](super::FiberCell::raise).
+pub(super) fn raise(reason: Reason, in_flight: Option<Arc<()>>) -> ! {
+    panic::resume_unwind(Box::new(Raised { reason, _in_flight: in_flight }))
 }
 
 /// The first unwind of a process reads the unwinder's tables, which takes some 70 µs instead of
 /// 3: do it once before somebody's deadline has to wait for it.
 pub(crate) fn warm_up() {
-    let _ = panic::catch_unwind(|| raise(Raised { reason: Reason::Cancelled, _in_flight: None }));
+    let _ = panic::catch_unwind(|| raise(Reason::Cancelled, None));
 }

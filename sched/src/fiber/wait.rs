@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use super::FiberKey;
+use super::key::FiberKey;
 
 /// Why a fiber gave the thread back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::runner::{Shards, SimShard};
+use super::shard::{Shards, SimShard};
 use crate::core::{Report, shard_id, uncancellable, yield_now};
 use crate::driver::World;
 use crate::watch::CALM;
@@ -43,33 +43,31 @@ pub fn keep_thread(time: Duration) {
     let shard = shards.list.borrow().iter().find(|shard| shard.shard.id == id).map(Rc::clone);
     let shard = shard.expect("the calling fiber's shard");
     world.note(|| format!("keeps its thread for {time:?}"));
-    shard.keep(&world, time);
+    keep(&shard, &world, time);
     // While the shard is kept, no fiber runs there, so this does not return.
     uncancellable(yield_now);
 }
 
-impl SimShard {
-    fn keep(self: &Rc<Self>, world: &Rc<World>, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.kept_until.set(world.now().saturating_add(nanos));
-        let Some(limit) = self.busy_limit.filter(|limit| time >= *limit) else { return };
-        let number = self.kept.get() + 1;
-        self.kept.set(number);
-        let shard = Rc::clone(self);
-        let busy = move || {
-            if !shard.over.get() && !shard.is_told_busy.replace(true) {
-                shard.shard.report(&Report::Busy(limit));
-            }
-        };
-        world.after(limit, Box::new(busy));
-        let shard = Rc::clone(self);
-        let free = move || {
-            let is_free = shard.kept.get() == number && !shard.over.get();
-            if is_free && shard.is_told_busy.replace(false) {
-                shard.shard.report(&Report::Free);
-            }
-        };
-        let calm = time.saturating_add(limit.saturating_mul(CALM));
-        world.after(calm, Box::new(free));
-    }
+fn keep(shard: &Rc<SimShard>, world: &Rc<World>, time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    shard.kept_until.set(world.now().saturating_add(nanos));
+    let Some(limit) = shard.busy_limit.filter(|limit| time >= *limit) else { return };
+    let number = shard.kept.get() + 1;
+    shard.kept.set(number);
+    let own = Rc::clone(shard);
+    let busy = move || {
+        if !own.over.get() && !own.is_told_busy.replace(true) {
+            own.shard.report(&Report::Busy(limit));
+        }
+    };
+    world.after(limit, Box::new(busy));
+    let own = Rc::clone(shard);
+    let free = move || {
+        let is_free = own.kept.get() == number && !own.over.get();
+        if is_free && own.is_told_busy.replace(false) {
+            own.shard.report(&Report::Free);
+        }
+    };
+    let calm = time.saturating_add(limit.saturating_mul(CALM));
+    world.after(calm, Box::new(free));
 }

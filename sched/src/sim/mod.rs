@@ -38,9 +38,9 @@
 //! # How it is built
 //!
 //! The scheduler does not know that it is simulated: the same code runs, on another driver. `world`
-//! (in the driver's folder) is the clock and the events; `runner` gives the shards their turns, and
-//! `keep_thread` takes them away; `trace` has the words for what they did; `settings` and `check`
-//! are the calls of a test.
+//! (in the driver's folder) is the clock and the events; `shard` is what a simulation adds to a
+//! shard; `runner` gives the shards their turns, and `keep_thread` takes them away; `trace` has the
+//! words for what they did; `settings` and `check` are the calls of a test.
 
 mod check;
 mod host;
@@ -48,7 +48,7 @@ mod keep_thread;
 mod plan;
 mod runner;
 mod settings;
-
+mod shard;
 mod trace;
 
 use std::rc::Rc;
@@ -60,8 +60,8 @@ pub use check::{Check, check};
 pub use host::{host, on_host};
 pub use keep_thread::keep_thread;
 pub use plan::plan;
-pub(crate) use runner::add_shard;
 pub use settings::{Failure, FailureKind, Sim};
+pub(crate) use shard::add_shard;
 
 /// Runs `root` as the first fiber of a simulation with that seed, and returns what it returns.
 /// [`Sim`] has settings, and returns its failure.

@@ -7,61 +7,21 @@
 //! A shard's round is a shuffle of its run queue. Fibers that yielded are last in it: they asked
 //! for the others' turn.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::io;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::plan::Plans;
 use super::settings::{Failure, FailureKind, Sim};
+use super::shard::{Shards, SimShard, add_shard};
+use super::trace::{note_woken, resume_traced};
 use crate::core::{
-    Builder, Config, JoinError, JoinHandle, Shard, ThreadBoundWait, discard, enter, is_on_a_shard,
+    Config, JoinError, ThreadBoundWait, discard, enter, is_on_a_shard, look_at_wait, look_outside,
+    resume,
 };
-use crate::driver::{Driver, SimulatedDriver, World};
-use crate::fiber::{FiberCell, Tick, Wait, overflow, unwind};
-
-/// One of a simulation's shards.
-pub(super) struct SimShard {
-    pub(super) shard: Shard,
-    /// In the order in which they were made; the first is 0.
-    pub(super) number: usize,
-    /// Who runs before the shard looks outside again.
-    round: RefCell<VecDeque<Rc<FiberCell>>>,
-    root: Box<dyn Root>,
-    /// Its fibers are being ended, and given up then.
-    give_up_at: Cell<Option<Tick>>,
-    pub(super) over: Cell<bool>,
-    /// A fiber keeps the thread until then; see `keep_thread`.
-    pub(super) kept_until: Cell<u64>,
-    /// How often one has kept it for longer than the limit.
-    pub(super) kept: Cell<u64>,
-    pub(super) busy_limit: Option<Duration>,
-    /// It was told as busy, and not as free again.
-    pub(super) is_told_busy: Cell<bool>,
-}
-
-/// A simulation's shards that are not over.
-#[derive(Default)]
-pub(super) struct Shards {
-    pub(super) list: RefCell<Vec<Rc<SimShard>>>,
-    made: Cell<usize>,
-    /// What [`Sim::tripwire`] says, for all of them.
-    tripwire: Cell<Option<bool>>,
-}
-
-/// A shard's first fiber, whatever it returns.
-trait Root {
-    fn is_finished(&self) -> bool;
-    /// Hands over what it returned. Called once, when the shard is over.
-    fn settle(&self);
-}
-
-struct RootFiber<T, F> {
-    handle: RefCell<Option<JoinHandle<T>>>,
-    settle: Cell<Option<F>>,
-}
+use crate::driver::World;
+use crate::fiber::{Wait, overflow, unwind};
 
 /// What the whole of a simulation is at.
 #[derive(Clone, Copy, PartialEq)]
@@ -86,10 +46,7 @@ struct Runner {
 }
 
 #[track_caller]
-pub(super) fn run<T: 'static>(
-    mut sim: Sim,
-    root: impl FnOnce() -> T + 'static,
-) -> Result<T, Failure> {
+fn run<T: 'static>(mut sim: Sim, root: impl FnOnce() -> T + 'static) -> Result<T, Failure> {
     assert!(!is_on_a_shard(), "straightline: a simulation inside of `run`");
     let seed = sim.seed;
     let world = Rc::new(World::new(seed, sim.offload_cost.clone(), sim.trace.take()));
@@ -136,7 +93,7 @@ pub(super) fn run<T: 'static>(
             (None, Some(failure)) => failure,
             (at, failure) => {
                 discard(failure);
-                (at.unwrap_or_default(), FailureKind::of_root(error))
+                (at.unwrap_or_default(), failure_of_root(error))
             }
         },
         (value, failure) => {
@@ -147,38 +104,24 @@ pub(super) fn run<T: 'static>(
     Err(Failure { seed, at, kind, planned: plans.count() })
 }
 
-/// Adds a shard to the simulation, with `root` as its first fiber. `settle` gets what that
-/// returned, when all the shard's fibers have ended.
-pub(crate) fn add_shard<T: 'static>(
-    world: &Rc<World>,
-    config: &Config,
-    spawned_at: &'static Location<'static>,
-    root: impl FnOnce() -> T + 'static,
-    settle: impl FnOnce(Result<T, JoinError>) + 'static,
-) -> io::Result<()> {
-    let shards = world.local(Shards::default);
-    let number = shards.made.replace(shards.made.get() + 1);
-    if number > 0 {
-        world.note(|| format!("starts shard {number}"));
+impl Sim {
+    /// Runs `root` as the first fiber, as [`sim::run`](super::run).
+    ///
+    /// # Blocking
+    ///
+    /// As [`sim::run`](super::run).
+    ///
+    /// # Errors
+    ///
+    /// The [`Failure`]. All fibers have ended then, too.
+    ///
+    /// # Panics
+    ///
+    /// Inside of a shard or another simulation.
+    #[track_caller]
+    pub fn run<T: 'static>(self, root: impl FnOnce() -> T + 'static) -> Result<T, Failure> {
+        run(self, root)
     }
-    let tripwire = shards.tripwire.get().unwrap_or(config.tripwire);
-    let config = Config { tripwire, ..config.clone() };
-    let shard = Shard::new(&config, Driver::simulated(world));
-    let handle = shard.spawn(Builder::new().name("root"), spawned_at, None, root)?;
-    let root = RootFiber { handle: RefCell::new(Some(handle)), settle: Cell::new(Some(settle)) };
-    shards.list.borrow_mut().push(Rc::new(SimShard {
-        shard,
-        number,
-        round: RefCell::default(),
-        root: Box::new(root),
-        give_up_at: Cell::new(None),
-        over: Cell::new(false),
-        kept_until: Cell::new(0),
-        kept: Cell::new(0),
-        busy_limit: config.busy_limit,
-        is_told_busy: Cell::new(false),
-    }));
-    Ok(())
 }
 
 impl Runner {
@@ -204,7 +147,7 @@ impl Runner {
                 self.pass_time(&list);
             } else {
                 let chosen = busy[self.world.order.borrow_mut().index(busy.len())];
-                if let Some(wait) = chosen.step(&self.world) {
+                if let Some(wait) = step(chosen, &self.world) {
                     self.fail(FailureKind::ThreadBoundWait(Box::new(wait)));
                 }
                 self.count_turn(&list);
@@ -255,7 +198,7 @@ impl Runner {
                 }
             }
             Phase::Settling(until) => {
-                let is_quiet = list.iter().all(|shard| shard.shard.fibers.borrow().is_empty());
+                let is_quiet = list.iter().all(|shard| shard.shard.fibers.is_empty());
                 if is_quiet {
                     self.phase = Phase::Ending;
                 } else if now >= until {
@@ -281,112 +224,40 @@ impl Runner {
     }
 }
 
-impl SimShard {
-    /// Whether it can do something now.
-    fn can_run(&self, now: u64) -> bool {
-        let shard = &self.shard;
-        if now < self.kept_until.get() {
-            return false;
-        }
-        !self.round.borrow().is_empty()
-            || !shard.ready.borrow().is_empty()
-            || shard.has_mail()
-            || shard.driver.simulation().is_some_and(SimulatedDriver::has_news)
-            || self.next_at(now).is_some_and(|at| at <= now)
-    }
-
-    /// When it next has something to do by itself.
-    fn next_at(&self, now: u64) -> Option<u64> {
-        if now < self.kept_until.get() {
-            return Some(self.kept_until.get());
-        }
-        let alarm = self.shard.timers.borrow().next_at();
-        alarm.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
-    }
-
-    /// Returns what the tripwire tells of the fiber that ran.
-    fn step(&self, world: &World) -> Option<ThreadBoundWait> {
-        let _entered = enter(&self.shard);
-        let fiber = self.round.borrow_mut().pop_front();
-        let Some(fiber) = fiber else {
-            self.look_outside(world);
-            return None;
-        };
-        fiber.queued.set(false);
-        if world.is_traced() {
-            self.resume_traced(world, &fiber);
-        } else {
-            self.shard.resume(Rc::clone(&fiber));
-        }
-        self.shard.look_at_wait(&fiber)
-    }
-
-    fn look_outside(&self, world: &World) {
-        let woken_before = self.shard.ready.borrow().len();
-        self.shard.look_outside(None);
-        if world.is_traced() {
-            self.note_woken(world, woken_before);
-        }
-        let mut round: Vec<_> = self.shard.ready.borrow_mut().drain(..).collect();
-        if round.len() > 1 {
-            world.order.borrow_mut().shuffle(&mut round);
-            round.sort_by_key(|fiber| fiber.wait.get() == Wait::Turn);
-        }
-        self.round.replace(round.into());
-    }
-
-    /// A shard ends when its root has, except for the first one, whose other fibers have time.
-    fn end_with_root(&self) {
-        if self.number > 0 && self.root.is_finished() {
-            self.begin_end();
-        }
-        let Some(give_up_at) = self.give_up_at.get() else { return };
-        let entered = enter(&self.shard);
-        let is_over = !self.over.get() && self.shard.end_if_over(give_up_at);
-        drop(entered);
-        if is_over {
-            self.over.set(true);
-            self.root.settle();
-        }
-    }
-
-    fn begin_end(&self) {
-        if self.give_up_at.get().is_none() {
-            let _entered = enter(&self.shard);
-            self.give_up_at.set(Some(self.shard.begin_end()));
-        }
-    }
-
-    fn describe_all(list: &[Rc<Self>]) -> Vec<String> {
-        let fibers = list.iter().flat_map(|shard| {
-            let fibers = shard.shard.inspect().into_iter();
-            fibers.map(move |fiber| match shard.number {
-                0 => fiber.to_string(),
-                number => format!("shard {number}: {fiber}"),
-            })
-        });
-        fibers.collect()
+fn failure_of_root(error: JoinError) -> FailureKind {
+    match error.into_panic() {
+        Ok(payload) => FailureKind::Panic(payload),
+        Err(_) => FailureKind::GivenUp,
     }
 }
 
-impl<T, F: FnOnce(Result<T, JoinError>)> Root for RootFiber<T, F> {
-    fn is_finished(&self) -> bool {
-        self.handle.borrow().as_ref().is_none_or(JoinHandle::is_finished)
+/// Runs a fiber of the shard, or looks outside; returns what the tripwire tells of the fiber.
+fn step(shard: &SimShard, world: &World) -> Option<ThreadBoundWait> {
+    let _entered = enter(&shard.shard);
+    let fiber = shard.round.borrow_mut().pop_front();
+    let Some(fiber) = fiber else {
+        look_around(shard, world);
+        return None;
+    };
+    fiber.queued.set(false);
+    if world.is_traced() {
+        resume_traced(shard, world, &fiber);
+    } else {
+        resume(&shard.shard, Rc::clone(&fiber));
     }
-
-    fn settle(&self) {
-        let handle = self.handle.take();
-        if let (Some(handle), Some(settle)) = (handle, self.settle.take()) {
-            settle(handle.join());
-        }
-    }
+    look_at_wait(&shard.shard, &fiber)
 }
 
-impl FailureKind {
-    fn of_root(error: JoinError) -> Self {
-        match error.into_panic() {
-            Ok(payload) => Self::Panic(payload),
-            Err(_) => Self::GivenUp,
-        }
+fn look_around(shard: &SimShard, world: &World) {
+    let woken_before = shard.shard.queue.len();
+    look_outside(&shard.shard, None);
+    if world.is_traced() {
+        note_woken(shard, world, woken_before);
     }
+    let mut round: Vec<_> = shard.shard.queue.drain();
+    if round.len() > 1 {
+        world.order.borrow_mut().shuffle(&mut round);
+        round.sort_by_key(|fiber| fiber.wait.get() == Wait::Turn);
+    }
+    shard.round.replace(round.into());
 }

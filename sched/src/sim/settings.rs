@@ -7,7 +7,6 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::runner;
 use crate::core::ThreadBoundWait;
 use crate::driver::TraceSink;
 
@@ -188,24 +187,6 @@ impl Sim {
     pub fn trace(mut self, sink: impl FnMut(&str) + 'static) -> Self {
         self.trace = Some(Box::new(sink));
         self
-    }
-
-    /// Runs `root` as the first fiber, as [`sim::run`](super::run).
-    ///
-    /// # Blocking
-    ///
-    /// As [`sim::run`](super::run).
-    ///
-    /// # Errors
-    ///
-    /// The [`Failure`]. All fibers have ended then, too.
-    ///
-    /// # Panics
-    ///
-    /// Inside of a shard or another simulation.
-    #[track_caller]
-    pub fn run<T: 'static>(self, root: impl FnOnce() -> T + 'static) -> Result<T, Failure> {
-        runner::run(self, root)
     }
 }
 

@@ -5,39 +5,36 @@
 
 use std::rc::Rc;
 
-use super::runner::SimShard;
-use crate::core::label;
+use super::shard::SimShard;
+use crate::core::{describe, label, resume};
 use crate::driver::World;
 use crate::fiber::FiberCell;
 
-impl SimShard {
-    /// As [`Shard::resume`](crate::core::Shard::resume), in words.
-    pub(super) fn resume_traced(&self, world: &World, fiber: &Rc<FiberCell>) {
-        let woken_before = self.shard.ready.borrow().len();
-        world.set_actor(self.label(fiber));
-        self.shard.resume(Rc::clone(fiber));
-        self.note_woken(world, woken_before);
-        let is_resting = fiber.body.borrow().is_resting();
-        if fiber.over.get() {
-            world.note(|| "ends".to_owned());
-        } else if is_resting {
-            world.note(|| "rests".to_owned());
-        } else {
-            world.note(|| format!("waits: {}", self.shard.describe(fiber.wait.get())));
-        }
-        world.set_actor(String::new());
+/// As [`resume`], in words.
+pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCell>) {
+    let woken_before = shard.shard.queue.len();
+    world.set_actor(label_of(shard, fiber));
+    resume(&shard.shard, Rc::clone(fiber));
+    note_woken(shard, world, woken_before);
+    let is_resting = fiber.body.borrow().is_resting();
+    if fiber.over.get() {
+        world.note(|| "ends".to_owned());
+    } else if is_resting {
+        world.note(|| "rests".to_owned());
+    } else {
+        world.note(|| format!("waits: {}", describe(&shard.shard, fiber.wait.get())));
     }
+    world.set_actor(String::new());
+}
 
-    /// Names those that came into the run queue since it had that length.
-    pub(super) fn note_woken(&self, world: &World, since: usize) {
-        let ready = self.shard.ready.borrow();
-        for fiber in ready.iter().skip(since) {
-            world.note(|| format!("wakes {}", self.label(fiber)));
-        }
+/// Names those that came into the run queue since it had that length.
+pub(super) fn note_woken(shard: &SimShard, world: &World, since: usize) {
+    for fiber in shard.shard.queue.since(since) {
+        world.note(|| format!("wakes {}", label_of(shard, &fiber)));
     }
+}
 
-    fn label(&self, fiber: &FiberCell) -> String {
-        let label = label(fiber);
-        if self.number == 0 { label } else { format!("shard {}: {label}", self.number) }
-    }
+fn label_of(shard: &SimShard, fiber: &FiberCell) -> String {
+    let label = label(fiber);
+    if shard.number == 0 { label } else { format!("shard {}: {label}", shard.number) }
 }

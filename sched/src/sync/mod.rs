@@ -73,7 +73,7 @@ mod semaphore;
 mod wait_group;
 mod wait_queue;
 pub(crate) mod waiter;
-mod watch;
+pub(crate) mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};

@@ -11,7 +11,6 @@ use super::{Event, broadcast, mpsc, oneshot};
 use crate::core::{self, JoinHandle, Source, Unwinding, has_hook};
 use crate::driver::{self, Interest, World};
 use crate::fiber::Standing;
-use crate::shard_thread::ShardHandle;
 
 /// Something that [`select`] can wait for.
 ///
@@ -20,7 +19,7 @@ use crate::shard_thread::ShardHandle;
 /// | a channel's `Receiver` | a message is there, or all senders are gone |
 /// | [`Event`] | it is set |
 /// | [`JoinHandle`] | the fiber is over |
-/// | [`ShardHandle`] | the shard has ended |
+/// | [`ShardHandle`](crate::ShardHandle) | the shard has ended |
 /// | [`Timer`] | its time has passed |
 /// | [`Readable`], [`Writable`] | the descriptor has changed since the last wait |
 ///
@@ -32,7 +31,6 @@ impl<T> Selectable for oneshot::Receiver<T> {}
 impl<T> Selectable for broadcast::Receiver<T> {}
 impl Selectable for Event {}
 impl<T> Selectable for JoinHandle<T> {}
-impl<T> Selectable for ShardHandle<T> {}
 impl Selectable for Timer {}
 impl<T: driver::Watch> Selectable for Readable<'_, T> {}
 impl<T: driver::Watch> Selectable for Writable<'_, T> {}
@@ -240,16 +238,6 @@ impl Watch for Timer {
 
     fn due(&self) -> Option<Instant> {
         Some(self.at)
-    }
-}
-
-impl<T> Watch for ShardHandle<T> {
-    fn watch(&self, watcher: &Watcher) -> bool {
-        self.outcome.watch(watcher)
-    }
-
-    fn unwatch(&self, watcher: &Watcher) {
-        self.outcome.unwatch(watcher);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Found;
+use super::found::Found;
 
 /// The monitor's last look at a shard's turns.
 pub(super) struct Turns {

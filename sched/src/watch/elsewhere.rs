@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::Describe;
+use super::found::Describe;
 use super::stall::{Activity, Sample, StallCause};
 
 pub(super) fn this_thread() -> i32 {

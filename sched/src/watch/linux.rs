@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Describe;
+use super::found::Describe;
 use super::stall::{Activity, Sample, StallCause};
 
 /// The system's number of the calling thread.

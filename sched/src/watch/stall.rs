@@ -1,18 +1,9 @@
-//! The monitor: one thread for each process, while there are shards to watch.
+//! What the monitor tells of a fiber that keeps its thread, and what it finds out to tell it.
 
 use std::fmt;
-use std::mem;
 use std::panic::Location;
-use std::process;
-use std::sync::Weak;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use super::busy::Turns;
-use super::pulse::Pulse;
-use super::{Found, Limits, os};
 use crate::fiber::backtrace::Backtrace;
 
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
@@ -85,21 +76,9 @@ pub(super) struct Activity {
 
 impl Activity {
     /// Whether it runs, and has used processor time since it had used that much.
-    fn has_computed_since(self, user_ticks: Option<u64>) -> bool {
+    pub(super) fn has_computed_since(self, user_ticks: Option<u64>) -> bool {
         let ticks = self.user_ticks.zip(user_ticks);
         self.cause == StallCause::Computes && ticks.is_some_and(|(now, before)| now > before)
-    }
-}
-
-impl Limits {
-    /// The last limit that was passed.
-    fn passed_by(self, held_for: Duration) -> (Reported, Duration) {
-        let passed = |limit: Option<Duration>| limit.filter(|limit| held_for >= *limit);
-        match (passed(self.stuck), passed(self.stall)) {
-            (Some(limit), _) => (Reported::Stuck, limit),
-            (None, Some(limit)) => (Reported::Stall, limit),
-            (None, None) => (Reported::None, Duration::ZERO),
-        }
     }
 }
 
@@ -110,208 +89,6 @@ pub(super) struct Sample {
     pub(super) name: Option<String>,
     pub(super) label: Option<String>,
     pub(super) frames: Vec<usize>,
-}
-
-/// What the monitor knows of a shard.
-pub(super) struct Watched {
-    pub(super) pulse: Weak<Pulse>,
-    /// The system's number of the shard's thread.
-    pub(super) thread: i32,
-    pub(super) limits: Limits,
-    /// Asks the shard for its maintenance.
-    pub(super) housekeep: Box<dyn Fn() + Send>,
-    pub(super) report: Box<dyn Fn(Found) + Send>,
-}
-
-/// Watches a shard until its pulse is dropped.
-pub(super) fn watch(watched: Watched) {
-    let mut monitor = MONITOR.lock();
-    let process = process::id();
-    if monitor.runs_in != Some(process) {
-        if monitor.runs_in.is_some() {
-            // After a fork, a child has none of its parent's shards.
-            mem::forget(mem::take(&mut monitor.arrived));
-            monitor.thread = None;
-        }
-        // Without the monitor nothing is watched, and everything else goes on.
-        let spawned = thread::Builder::new().name("straightline-watch".into()).spawn(run);
-        monitor.runs_in = spawned.is_ok().then_some(process);
-    }
-    monitor.arrived.push(watched);
-}
-
-/// The monitor's thread, if there is one.
-pub(super) fn monitor_thread() -> Option<i32> {
-    loop {
-        let monitor = MONITOR.lock();
-        if monitor.runs_in != Some(process::id()) {
-            return None;
-        }
-        if monitor.thread.is_some() {
-            return monitor.thread;
-        }
-        drop(monitor);
-        thread::yield_now(); // it was started a moment ago
-    }
-}
-
-#[derive(Default)]
-struct Monitor {
-    /// The process that has the thread.
-    runs_in: Option<u32>,
-    /// The system's number of that thread, while it runs.
-    thread: Option<i32>,
-    /// Shards that the thread has not taken over yet.
-    arrived: Vec<Watched>,
-}
-
-static MONITOR: Mutex<Monitor> =
-    Mutex::new(Monitor { runs_in: None, thread: None, arrived: Vec::new() });
-
-/// A shard as the monitor saw it last.
-struct Seen {
-    watched: Watched,
-    beats: u64,
-    since: Instant,
-    reported: Reported,
-    /// The value of `Activity::user_ticks` when the fiber was seen for the second time.
-    user_ticks: Option<u64>,
-    turns: Turns,
-    /// When it was last asked for maintenance.
-    housekept_at: Instant,
-    /// How often it was asked since its pulse moved last.
-    housekept: u32,
-}
-
-/// The limit that was reported last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Reported {
-    None,
-    Stall,
-    Stuck,
-}
-
-fn run() {
-    let mut shards: Vec<Seen> = Vec::new();
-    let mut empty_rounds = 0;
-    loop {
-        {
-            let mut monitor = MONITOR.lock();
-            monitor.thread = Some(os::this_thread());
-            let now = Instant::now();
-            // Taken as a whole, so that memory for many shards is given back.
-            let arrived = mem::take(&mut monitor.arrived);
-            shards.extend(arrived.into_iter().map(|watched| Seen {
-                watched,
-                beats: 0,
-                since: now,
-                reported: Reported::None,
-                user_ticks: None,
-                turns: Turns::new(now),
-                housekept_at: now,
-                housekept: 0,
-            }));
-            empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
-            if empty_rounds > EMPTY_ROUNDS_MAX {
-                monitor.runs_in = None;
-                monitor.thread = None;
-                return;
-            }
-        }
-        let limits = shards.iter().map(|seen| seen.watched.limits);
-        let shortest = limits.flat_map(|of| [of.stall, of.busy, of.stuck]).flatten().min();
-        let shortest = shortest.unwrap_or(ROUND_MAX);
-        let (pause, begin) = ((shortest / 4).clamp(ROUND_MIN, ROUND_MAX), Instant::now());
-        thread::sleep(pause);
-        if begin.elapsed() > pause + OVERSLEPT {
-            // The whole process was stopped (by a debugger, or the machine slept): not its fibers.
-            let now = Instant::now();
-            for seen in &mut shards {
-                seen.since = now;
-                seen.turns.begin_anew(now);
-            }
-        }
-        shards.iter_mut().for_each(look_at_turns);
-        shards.retain_mut(look);
-    }
-}
-
-/// Checks whether a shard polls its driver in time, if there is a limit on that.
-fn look_at_turns(seen: &mut Seen) {
-    let (Some(limit), Some(pulse)) = (seen.watched.limits.busy, seen.watched.pulse.upgrade())
-    else {
-        return;
-    };
-    let (turns, beats) = (pulse.turns(), pulse.beats());
-    drop(pulse);
-    let is_at_rest = beats == seen.beats && beats % 2 == 0;
-    if let Some(found) = seen.turns.look(turns, is_at_rest, limit, Instant::now()) {
-        (seen.watched.report)(found);
-    }
-}
-
-/// Checks one shard; false if it is gone.
-fn look(seen: &mut Seen) -> bool {
-    let Some(pulse) = seen.watched.pulse.upgrade() else { return false };
-    let (beats, now) = (pulse.beats(), Instant::now());
-    let moved = beats != seen.beats;
-    if moved || beats % 2 == 0 {
-        (seen.beats, seen.since, seen.reported) = (beats, now, Reported::None);
-        seen.user_ticks = None;
-        seen.housekept = if moved { 0 } else { seen.housekept };
-        // When the shard falls quiet after some work, once more after that (stacks that were in use
-        // the first time may be free by then), and now and then while it works.
-        let quiet = !moved && seen.housekept < 2;
-        if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
-            seen.housekept += 1;
-            seen.housekept_at = now;
-            (seen.watched.housekeep)();
-        }
-        return true;
-    }
-    let held_for = now - seen.since;
-    let (level, limit) = seen.watched.limits.passed_by(held_for);
-    let is_due = level > seen.reported;
-    if !is_due && (seen.user_ticks.is_some() || seen.reported != Reported::None) {
-        return true;
-    }
-    let activity = os::activity(seen.watched.thread);
-    let computes = activity.has_computed_since(seen.user_ticks);
-    seen.user_ticks = seen.user_ticks.or(activity.user_ticks);
-    // On a busy machine it takes a while until that shows.
-    let may_show = held_for < limit * 2 + UNCLEAR_MAX;
-    let is_unclear = activity.cause == StallCause::Computes && !computes && may_show;
-    if !is_due || is_unclear {
-        return true;
-    }
-    // A signal would end a system call early, which the fiber's code may not expect. So the monitor
-    // sends it only to a thread that is known to compute, or whose call the kernel restarts.
-    let sample = if computes || activity.is_restarted {
-        os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten()
-    } else {
-        None
-    };
-    if pulse.beats() != beats {
-        return true; // the pulse moved meanwhile: the sample shows something else
-    }
-    if seen.reported == Reported::None {
-        pulse.count_stall();
-    }
-    seen.reported = level;
-    // The code that the report runs must not keep the shard's pulse alive.
-    drop(pulse);
-    let sample = sample.unwrap_or_default();
-    let stall = Stall {
-        name: sample.name,
-        label: sample.label,
-        spawned_at: sample.spawned_at,
-        held_for,
-        cause: activity.cause,
-        backtrace: Backtrace::new(sample.frames),
-    };
-    let is_stuck = level == Reported::Stuck;
-    (seen.watched.report)(if is_stuck { Found::Stuck(stall) } else { Found::Stalled(stall) });
-    true
 }
 
 impl fmt::Display for Stall {
@@ -354,24 +131,3 @@ impl fmt::Display for StallCause {
         }
     }
 }
-
-/// How often a shard that never falls quiet is asked for maintenance.
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A look takes some 100 ns a shard, and more looks than this have no use.
-const ROUND_MIN: Duration = Duration::from_millis(5);
-const ROUND_MAX: Duration = Duration::from_millis(250);
-
-/// How late the monitor may wake up on a busy machine; more means that the machine was stopped.
-const OVERSLEPT: Duration = Duration::from_secs(1);
-
-/// How long the monitor stays without a shard: tests and programs that run one shard after the
-/// other.
-const EMPTY_ROUNDS_MAX: u32 = 8;
-
-/// How much longer than twice the limit the monitor waits until a thread that runs has used one
-/// tick of processor time, 10 ms; then it reports the stall without a backtrace. Arbitrary.
-const UNCLEAR_MAX: Duration = Duration::from_secs(1);
-
-/// A thread in an uninterruptible wait does not run its handler.
-const SAMPLE_TIMEOUT: Duration = Duration::from_millis(100);

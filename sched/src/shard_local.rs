@@ -10,18 +10,10 @@
 //! and they are dropped when their shard ends, on a fiber.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::mem;
-use std::panic::Location;
 use std::rc::Rc;
 
-use super::contain::discard;
-use super::deadline::uncancellable;
-use super::local;
-use super::park::Unwinding;
-use super::shard::Shard;
-use super::spawn::Builder;
+use crate::core::{self, Shard, Unwinding};
 use crate::sync::OnceCell;
 
 /// Declares shard-locals: what [`std::thread_local!`] is for threads that block.
@@ -31,8 +23,8 @@ use crate::sync::OnceCell;
 /// a cancel, a deadline), the next fiber tries again.
 ///
 /// The values are dropped when the shard ends, the youngest first, after all other fibers have
-/// ended. That happens on a fiber, in an [`uncancellable`] section: their destructors may wait, for
-/// as long as the end of a shard waits for such a section.
+/// ended. That happens on a fiber, in an [`uncancellable`](crate::uncancellable) section: their
+/// destructors may wait, for as long as the end of a shard waits for such a section.
 ///
 /// ```
 /// use std::time::Duration;
@@ -77,21 +69,6 @@ pub struct ShardLocal<T: 'static> {
     init: fn() -> T,
 }
 
-/// A shard's values, the youngest last.
-#[derive(Default)]
-pub(super) struct ShardValues {
-    list: RefCell<Vec<Value>>,
-    /// How often they were dropped.
-    rounds: Cell<u32>,
-}
-
-struct Value {
-    /// Where the key is, which is what tells it from others.
-    key: usize,
-    /// A `OnceCell` of an `Rc` of the value.
-    cell: Rc<dyn Any>,
-}
-
 impl<T: 'static> ShardLocal<T> {
     /// For [`shard_local!`]: a key is told from others by where it is, so it must be a `static`.
     #[doc(hidden)]
@@ -119,7 +96,7 @@ impl<T: 'static> ShardLocal<T> {
     ///
     /// Outside of a fiber, and when the value's expression asks for the value itself.
     pub fn get(&'static self) -> Result<Rc<T>, Unwinding> {
-        let cell = local::with(|shard| self.cell_of(shard));
+        let cell = core::with(|shard| self.cell_of(shard));
         match cell.downcast_ref::<OnceCell<Rc<T>>>() {
             Some(cell) => match cell.get() {
                 Some(value) => Ok(Rc::clone(value)),
@@ -169,10 +146,10 @@ impl<T: 'static> ShardLocal<T> {
 
     #[cold]
     fn make(&'static self, cell: &OnceCell<Rc<T>>) -> Result<Rc<T>, Unwinding> {
-        let _fiber = local::with(Shard::current); // panics outside of a fiber
+        let _fiber = core::with(Shard::current); // panics outside of a fiber
         let value = cell.get_or_init(|| {
             let value = Rc::new((self.init)());
-            local::with(|shard| shard.values.note_made(self.key()));
+            core::with(|shard| shard.values.note_made(self.key()));
             value
         });
         value.cloned()
@@ -180,13 +157,7 @@ impl<T: 'static> ShardLocal<T> {
 
     /// The shard's cell, empty if this is the first use.
     fn cell_of(&'static self, shard: &Shard) -> Rc<dyn Any> {
-        let mut values = shard.values.list.borrow_mut();
-        if let Some(value) = values.iter().find(|value| value.key == self.key()) {
-            return Rc::clone(&value.cell);
-        }
-        let cell: Rc<dyn Any> = Rc::new(OnceCell::<Rc<T>>::new());
-        values.push(Value { key: self.key(), cell: Rc::clone(&cell) });
-        cell
+        shard.values.cell(self.key(), || Rc::new(OnceCell::<Rc<T>>::new()))
     }
 
     fn key(&'static self) -> usize {
@@ -199,54 +170,3 @@ impl<T> fmt::Debug for ShardLocal<T> {
         f.debug_struct("ShardLocal").finish_non_exhaustive()
     }
 }
-
-impl ShardValues {
-    /// The value of that key is the youngest.
-    fn note_made(&self, key: usize) {
-        let mut list = self.list.borrow_mut();
-        if let Some(place) = list.iter().position(|value| value.key == key) {
-            list[place..].rotate_left(1);
-        }
-    }
-}
-
-impl Drop for ShardValues {
-    /// Only if the shard itself panicked are there any left, and no fiber to drop them on.
-    fn drop(&mut self) {
-        mem::forget(self.list.take());
-    }
-}
-
-impl Shard {
-    /// Has a fiber drop the values, if there are any; returns whether there were. Called at the end
-    /// of the shard, when all fibers are over.
-    pub(super) fn drop_values(&self) -> bool {
-        // A destructor may use a shard-local again, and so make a new value: a few rounds. What is
-        // left then is leaked.
-        let rounds = &self.values.rounds;
-        let has_some = !self.values.list.borrow().is_empty();
-        if !has_some || rounds.get() == ROUNDS_MAX || self.reserve_stack().is_err() {
-            return false;
-        }
-        rounds.set(rounds.get() + 1);
-        let values = self.values.list.take();
-        let drop_all = move || {
-            uncancellable(|| {
-                for value in values.into_iter().rev() {
-                    // One destructor's panic is not the others'.
-                    discard(value);
-                }
-            });
-        };
-        // It begins although nothing else does any more.
-        self.ending.set(false);
-        let name = Builder::new().name("shard-locals");
-        let spawned = self.spawn(name, Location::caller(), None, drop_all);
-        self.ending.set(true);
-        debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
-        true
-    }
-}
-
-/// As glibc does with thread-specific data.
-const ROUNDS_MAX: u32 = 4;

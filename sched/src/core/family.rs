@@ -1,0 +1,44 @@
+//! The fibers of one scope, and what its end and a cancel mean to them.
+
+use std::rc::Rc;
+
+use super::shard::Shard;
+use super::wake::cancel;
+use crate::fiber::{Family, FiberCell};
+
+/// Lets the scope of a fiber that is over go on, or never end if that was given up.
+pub(super) fn leave_family(shard: &Shard, fiber: &FiberCell) {
+    let Some(family) = fiber.family.take() else { return };
+    if fiber.given_up.get() {
+        family.is_lost.set(true);
+    }
+    family.children.borrow_mut().remove(&fiber.key);
+    if family.children.borrow().is_empty() || family.is_lost.get() || family.has_panic() {
+        shard.wake(Rc::clone(&family.parent));
+    }
+}
+
+pub(super) fn cancel_family(shard: &Shard, family: &Family) {
+    family.cancelled.set(true);
+    // A list of its own: what cancels is traced, and the trace is the user's.
+    let children: Vec<_> = family.children.borrow().values().cloned().collect();
+    for child in &children {
+        child.bounds.cancel();
+        shard.wake(Rc::clone(child));
+    }
+    children.iter().for_each(|child| cancel(shard, child));
+}
+
+/// Whether the fiber belongs to a scope in an `uncancellable` section: it ends with that, which
+/// needs it until then.
+pub(super) fn is_sheltered(fiber: &FiberCell) -> bool {
+    let mut family = fiber.family.borrow().clone();
+    while let Some(next) = family {
+        if next.parent.bounds.is_masked() {
+            return true;
+        }
+        let above = next.parent.family.borrow().clone();
+        family = above;
+    }
+    false
+}

@@ -1,0 +1,58 @@
+//! The table of a shard's fibers.
+//!
+//! It has every fiber that is not over, and is the one owner of them all: what else keeps a fiber's
+//! record keeps nothing of the fiber alive. No code of the user runs while the table is borrowed.
+
+use std::cell::RefCell;
+use std::mem;
+use std::rc::Rc;
+
+use slotmap::SlotMap;
+
+use crate::fiber::{Birth, FiberCell, FiberKey, Tick};
+
+#[derive(Default)]
+pub(crate) struct Fibers {
+    table: RefCell<SlotMap<FiberKey, Rc<FiberCell>>>,
+}
+
+impl Fibers {
+    pub(super) fn insert(&self, birth: Birth, now: Tick) -> Rc<FiberCell> {
+        let mut table = self.table.borrow_mut();
+        let key = table.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
+        Rc::clone(&table[key])
+    }
+
+    pub(super) fn remove(&self, key: FiberKey) {
+        self.table.borrow_mut().remove(key);
+    }
+
+    /// A fiber, if it is still there.
+    #[inline]
+    pub(super) fn get(&self, key: FiberKey) -> Option<Rc<FiberCell>> {
+        self.table.borrow().get(key).cloned()
+    }
+
+    /// As [`get`](Self::get), for a look. `look` may not come back here.
+    pub(super) fn look<R>(&self, key: FiberKey, look: impl FnOnce(&FiberCell) -> R) -> Option<R> {
+        self.table.borrow().get(key).map(|fiber| look(fiber))
+    }
+
+    /// All of them, in no particular order.
+    pub(super) fn list(&self) -> Vec<Rc<FiberCell>> {
+        self.table.borrow().values().cloned().collect()
+    }
+
+    pub(super) fn all(&self, is_so: impl FnMut(&Rc<FiberCell>) -> bool) -> bool {
+        self.table.borrow().values().all(is_so)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.borrow().is_empty()
+    }
+
+    /// Takes all of them out, for the end of the shard.
+    pub(super) fn take(&self) -> impl Iterator<Item = Rc<FiberCell>> {
+        mem::take(&mut *self.table.borrow_mut()).into_iter().map(|(_, fiber)| fiber)
+    }
+}

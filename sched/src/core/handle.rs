@@ -1,0 +1,151 @@
+//! A way to a shard for other threads.
+
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use super::counters::{Counters, Stats};
+use super::fiber_info::FiberInfo;
+use super::inspect::list_fibers_with_backtraces;
+use super::local;
+use super::mailbox::{Closed, Mailbox, Message, Question, Sent, SpawnError};
+use crate::watch::Pulse;
+
+/// A way to a shard that any thread may hold.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let (shard, me) = (sched::Handle::current(), sched::current());
+///     let helper = std::thread::spawn(move || shard.spawn(move || me.unpark()));
+///     sched::park();
+///     assert!(helper.join().unwrap().is_ok());
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    mailbox: Arc<Mailbox>,
+    counters: Arc<Counters>,
+    pulse: Arc<Pulse>,
+}
+
+impl Handle {
+    /// The handle of the shard that the calling fiber runs on.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Panics
+    ///
+    /// Outside of [`run`](crate::run).
+    pub fn current() -> Self {
+        local::with(|shard| Self {
+            mailbox: Arc::clone(shard.inbox.mailbox()),
+            counters: Arc::clone(&shard.counters),
+            pulse: Arc::clone(&shard.pulse),
+        })
+    }
+
+    /// The shard's counters; the gauges among them as they were in its last turn.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, Handle};
+    ///
+    /// let shard = sched::run(Handle::current)?;
+    /// assert_eq!(shard.stats().spawned, 1); // its root; a handle outlives the shard
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.counters.stats(&self.pulse)
+    }
+
+    /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.
+    ///
+    /// The closure crosses threads, hence `Send`; what it makes on the other side need not be.
+    /// What it returns comes back through a channel of [`sync`](crate::sync).
+    ///
+    /// Not a yield point, and does not block the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] if the shard has ended, or has not kept up with those sent before; `body` is
+    /// then dropped here.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, Handle, SpawnError};
+    ///
+    /// let ended = sched::run(Handle::current)?;
+    /// assert_eq!(ended.spawn(|| ()), Err(SpawnError::Closed));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
+        let spawned_at = Location::caller();
+        self.mailbox.send_fiber(|| Sent { body: Box::new(body), spawned_at })
+    }
+}
+
+impl Handle {
+    /// Lists every fiber of the shard, with the backtraces of at most `backtraces_max` parked ones.
+    /// For a thread of its own, such as one that waits for a signal: a fiber uses
+    /// [`inspect`](crate::inspect).
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling *thread* until the shard has answered, which it does between two fibers'
+    /// turns; not for a fiber of another shard, whose own shard would stand still. Does not wait on
+    /// the shard itself.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] if it has not after `timeout`, because a fiber keeps its thread;
+    /// [`io::ErrorKind::NotConnected`] if the shard has ended.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let (shard, me) = (sched::Handle::current(), sched::current());
+    ///     let asker = std::thread::spawn(move || {
+    ///         let fibers = shard.inspect(10, Duration::from_secs(10));
+    ///         me.unpark();
+    ///         fibers.map(|fibers| fibers.len())
+    ///     });
+    ///     sched::park();
+    ///     assert_eq!(asker.join().unwrap()?, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(&self, backtraces_max: usize, timeout: Duration) -> io::Result<Vec<FiberInfo>> {
+        let here = local::try_with(|shard| {
+            let is_mine = Arc::ptr_eq(shard.inbox.mailbox(), &self.mailbox);
+            is_mine.then(|| list_fibers_with_backtraces(shard, backtraces_max))
+        });
+        if let Some(fibers) = here.flatten() {
+            return Ok(fibers);
+        }
+        let (question, answer, _asker) = Question::new(backtraces_max);
+        let closed = |_| io::Error::new(io::ErrorKind::NotConnected, SpawnError::Closed);
+        self.mailbox.send(Message::Inspect(question)).map_err(closed)?;
+        answer.recv_timeout(timeout).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Disconnected => closed(Closed),
+            mpsc::RecvTimeoutError::Timeout => io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the shard does not answer: a fiber keeps its thread",
+            ),
+        })
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! A shard's life on a thread of its own: made, run until its root has ended, ended, dropped.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+use super::config::Config;
+use super::end::{end, end_broken};
+use super::local;
+use super::monitor::monitor;
+use super::remains;
+use super::shard::Shard;
+use super::spawn::{Builder, spawn_on};
+use super::turn::{is_busy, look_outside, run_ready};
+use crate::driver::Driver;
+use crate::fiber::{overflow, unwind};
+use crate::watch::Limits;
+
+/// Runs `root` as the first fiber of a new shard on this thread, and returns what it returns.
+///
+/// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
+/// panics, so does `run`, after the same clean-up.
+///
+/// # Fibers that were given up
+///
+/// One that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not unwound.
+/// It may have lent a thread-local of this thread to another thread, which still uses it. So
+/// `run` returns as ever, but *the thread does not end*: when it has come to its end, it says so
+/// on standard error and waits for ever, and so does whoever joins it. Run what may leave fibers
+/// behind with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread,
+/// or on a thread that nobody joins.
+///
+/// The process ends as ever, even on such a thread, by [`exit`](std::process::exit) or the end of
+/// `main`. But that too would destroy the thread's thread-locals; so if the process has other
+/// threads, it then ends at once with status 70, and says so.
+///
+/// # Blocking
+///
+/// Blocks the thread until `root` has ended, and the clean-up after it. That takes up to ten
+/// seconds if a fiber is in an [`uncancellable`](crate::uncancellable) section.
+///
+/// # Errors
+///
+/// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
+/// when `root` was given up; and, on systems other than Linux with glibc, when fibers were given up
+/// in an earlier `run` on this thread.
+///
+/// # Panics
+///
+/// When `root` does, inside of another `run` on the same thread, and when waiting for events fails,
+/// which is a broken descriptor table.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// let sum = sched::run(|| {
+///     let fibers: Vec<_> = (1..=3).map(|n| sched::spawn(move || n * n)).collect();
+///     fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum::<u32>()
+/// })?;
+/// assert_eq!(sum, 14);
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
+    run_with(Config::default(), root)
+}
+
+/// As [`run`], with a [`Config`] of its own; that one's example shows it.
+///
+/// # Blocking
+///
+/// As [`run`].
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Panics
+///
+/// As [`run`].
+#[track_caller]
+#[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
+pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
+    remains::check()?;
+    let shard = &Shard::new(&config, Driver::system()?);
+    let entered = local::enter(shard);
+    unwind::warm_up();
+    let Config { stall_limit: stall, busy_limit: busy, stuck_limit: stuck, .. } = config;
+    monitor(shard, Limits { stall, busy, stuck });
+    let _signals = overflow::watch()?;
+    let root = spawn_on(shard, Builder::new().name("root"), Location::caller(), None, root)?;
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        loop {
+            run_ready(shard);
+            if root.is_finished() {
+                break;
+            }
+            if !is_busy(shard) {
+                look_outside(shard, None);
+            }
+        }
+        end(shard);
+    }));
+    if let Err(payload) = ran {
+        end_broken(shard);
+        resume_unwind(payload);
+    }
+    let outcome = root.join();
+    drop(entered);
+    match outcome {
+        Ok(value) => Ok(value),
+        Err(error) => match error.into_panic() {
+            Ok(payload) => resume_unwind(payload),
+            Err(error) => Err(io::Error::other(error)),
+        },
+    }
+}

@@ -1,0 +1,64 @@
+//! A shard's values of shard-locals.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::rc::Rc;
+
+/// A shard's values, the youngest last.
+#[derive(Default)]
+pub(crate) struct ShardValues {
+    list: RefCell<Vec<Value>>,
+    /// How often they were dropped.
+    rounds: Cell<u32>,
+}
+
+pub(super) struct Value {
+    /// Where the key is, which is what tells it from others.
+    key: usize,
+    /// A `OnceCell` of an `Rc` of the value.
+    cell: Rc<dyn Any>,
+}
+
+impl ShardValues {
+    /// The cell of that key, which `make` makes if this is its first use.
+    pub(crate) fn cell(&self, key: usize, make: impl FnOnce() -> Rc<dyn Any>) -> Rc<dyn Any> {
+        let mut list = self.list.borrow_mut();
+        if let Some(value) = list.iter().find(|value| value.key == key) {
+            return Rc::clone(&value.cell);
+        }
+        let cell = make();
+        list.push(Value { key, cell: Rc::clone(&cell) });
+        cell
+    }
+
+    /// The value of that key is the youngest.
+    pub(crate) fn note_made(&self, key: usize) {
+        let mut list = self.list.borrow_mut();
+        if let Some(place) = list.iter().position(|value| value.key == key) {
+            list[place..].rotate_left(1);
+        }
+    }
+
+    /// Whether there are some that are to be dropped. A destructor may use a shard-local again, and
+    /// so make a new value: a few rounds. What is left then is leaked.
+    pub(super) fn is_due(&self) -> bool {
+        !self.list.borrow().is_empty() && self.rounds.get() < ROUNDS_MAX
+    }
+
+    /// Takes them out for one round, for the user's destructors to be called.
+    pub(super) fn take(&self) -> Vec<Value> {
+        self.rounds.set(self.rounds.get() + 1);
+        self.list.take()
+    }
+}
+
+impl Drop for ShardValues {
+    /// Only if the shard itself panicked are there any left, and no fiber to drop them on.
+    fn drop(&mut self) {
+        mem::forget(self.list.take());
+    }
+}
+
+/// As glibc does with thread-specific data.
+const ROUNDS_MAX: u32 = 4;

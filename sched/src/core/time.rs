@@ -1,0 +1,93 @@
+//! What a fiber may ask of the world besides readiness: the time, and random numbers.
+//!
+//! In a simulation both come from its world.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::local;
+use super::shard::Shard;
+use crate::driver::World;
+
+/// The shard's clock: read once a turn, so it may lag behind by the turn's length.
+///
+/// Good for stamps and for what is checked often; an [`Instant::now`] of your own is exact.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of [`run`].
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| assert!(sched::now() <= std::time::Instant::now()))?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn now() -> Instant {
+    local::with(Shard::now)
+}
+
+/// The time now, as an [`Instant::now`], but virtual in a [simulation](crate::sim).
+///
+/// Not a yield point.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_sched::{self as sched, sim};
+///
+/// sim::run(7, || {
+///     let start = sched::clock();
+///     sched::sleep(Duration::from_secs(3_600));
+///     assert!(sched::clock() - start >= Duration::from_secs(3_600)); // which took no time
+/// });
+/// ```
+pub fn clock() -> Instant {
+    local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(|| {
+        // Outside of a fiber: on a thread of its own, or what the world does by itself.
+        World::current().map_or_else(Instant::now, |world| world.instant())
+    })
+}
+
+/// The time of day, as a [`SystemTime::now`]; in a [simulation](crate::sim) it begins at midnight
+/// of 1 January 2030 (UTC), and is virtual.
+///
+/// Not a yield point.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use straightline_sched::{self as sched, sim};
+///
+/// assert!(sched::system_time() <= SystemTime::now());
+/// sim::run(7, || {
+///     let since_1970 = sched::system_time().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+///     assert_eq!(since_1970.as_secs(), 1_893_456_000);
+/// });
+/// ```
+pub fn system_time() -> SystemTime {
+    match World::current() {
+        None => SystemTime::now(),
+        Some(world) => SystemTime::UNIX_EPOCH + SIMULATED_START + world.elapsed(),
+    }
+}
+
+/// A random number; in a [simulation](crate::sim) its seed determines it. Good for jitter and
+/// sampling, and not for secrets.
+///
+/// Not a yield point.
+///
+/// ```
+/// use straightline_sched::{self as sched, sim};
+///
+/// assert_ne!(sched::random_u64(), sched::random_u64());
+/// assert_eq!(sim::run(7, sched::random_u64), sim::run(7, sched::random_u64));
+/// ```
+pub fn random_u64() -> u64 {
+    match World::current() {
+        None => fastrand::u64(..),
+        Some(world) => world.drawn.borrow_mut().u64(),
+    }
+}
+
+/// 2030-01-01T00:00:00Z. Arbitrary: a round date that certificates and cookies of today outlive.
+const SIMULATED_START: Duration = Duration::from_secs(1_893_456_000);

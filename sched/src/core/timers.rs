@@ -1,0 +1,143 @@
+//! An ordered queue: who is to be woken when.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use crate::fiber::{FiberCell, FiberKey, Tick};
+
+/// The alarms of a shard's fibers: `Bounds::alarm` says where each stands, and is set here alone.
+#[derive(Default)]
+pub(crate) struct Alarms {
+    timers: RefCell<Timers<FiberKey>>,
+}
+
+impl Alarms {
+    /// Has the fiber's alarm go off at `at` or before. If that changes the queue, returns how many
+    /// there are.
+    #[inline]
+    pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> Option<usize> {
+        let set = fiber.bounds.alarm();
+        if set <= at {
+            return None;
+        }
+        let mut timers = self.timers.borrow_mut();
+        if set != Tick::NEVER {
+            timers.remove(set, fiber.key);
+        }
+        timers.insert(at, fiber.key);
+        fiber.bounds.set_alarm(at);
+        Some(timers.len())
+    }
+
+    /// Takes the fiber out of the queue, and returns as [`set`](Self::set).
+    #[inline]
+    pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
+        let at = fiber.bounds.alarm().ever()?;
+        fiber.bounds.set_alarm(Tick::NEVER);
+        let mut timers = self.timers.borrow_mut();
+        timers.remove(at, fiber.key);
+        Some(timers.len())
+    }
+
+    /// Takes out the next alarm that is due. The fiber is to be told that it has none any more.
+    pub(super) fn pop_due(&self, now: Tick) -> Option<(Tick, FiberKey)> {
+        self.timers.borrow_mut().pop_due(now)
+    }
+
+    #[inline]
+    pub(crate) fn next_at(&self) -> Option<Tick> {
+        self.timers.borrow().next_at()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.timers.borrow().len()
+    }
+}
+
+/// Who is to be woken when, earliest first.
+struct Timers<K> {
+    entries: BTreeSet<(Tick, K)>,
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    fn insert(&mut self, at: Tick, key: K) {
+        self.entries.insert((at, key));
+    }
+
+    fn remove(&mut self, at: Tick, key: K) {
+        self.entries.remove(&(at, key));
+    }
+
+    /// The next entry that is due at `now`, earliest first.
+    fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
+        let first = self.entries.first()?;
+        if first.0 > now {
+            return None;
+        }
+        self.entries.pop_first()
+    }
+
+    fn next_at(&self) -> Option<Tick> {
+        self.entries.first().map(|entry| entry.0)
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl<K: Ord + Copy> Default for Timers<K> {
+    fn default() -> Self {
+        Self { entries: BTreeSet::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    quickcheck! {
+        /// Against a list that is sorted afresh for each question.
+        fn timers_fire_in_order_and_only_when_due(operations: Vec<(u8, u8)>) -> bool {
+            let start = Instant::now();
+            let at = |ms: u8| Tick::of(start + Duration::from_millis(ms.into()), start);
+            let mut timers = Timers::default();
+            let mut model: Vec<(Tick, u64)> = Vec::new();
+            for (number, (kind, ms)) in (0_u64..).zip(operations) {
+                match kind % 4 {
+                    0 | 1 => {
+                        timers.insert(at(ms), number);
+                        model.push((at(ms), number));
+                        model.sort_unstable();
+                    }
+                    2 => {
+                        let due = timers.pop_due(at(ms));
+                        let expected = model.first().filter(|first| first.0 <= at(ms)).copied();
+                        if expected.is_some() {
+                            model.remove(0);
+                        }
+                        if due != expected {
+                            return false;
+                        }
+                    }
+                    _ => {
+                        if !model.is_empty() {
+                            let (at, key) = model.remove(usize::from(ms) % model.len());
+                            timers.remove(at, key);
+                        }
+                    }
+                }
+                if timers.next_at() != model.first().map(|first| first.0)
+                    || timers.len() != model.len()
+                {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One turn of the scheduler: who runs, and what is new.
+//!
+//! **The turn.** Run every fiber that is ready now, once; look into the mailbox; ask the driver
+//! what became ready, waiting until the next timer if nothing can run; read the clock once; wake
+//! whose timer is due. While fibers keep the run queue busy the driver is asked only every few
+//! turns. After a pause (a fiber kept the thread, or the process was stopped) the driver is asked
+//! until it has told everything, before any timer is looked at: what came in time is in time.
+
+use std::mem;
+use std::rc::Rc;
+use std::time::Duration;
+
+use corosensei::CoroutineResult;
+
+use super::alarm::{is_alarm_due, ring_alarms};
+use super::check_wait::look_at_wait;
+use super::give_up::{finish, forget_body, give_up};
+use super::mail::read_mail;
+use super::report::Report;
+use super::shard::Shard;
+use super::spawn::episode_on;
+use crate::driver::{EVENTS_MAX, Heard};
+use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
+
+/// Whether the fibers that are ready can go on without a look outside for now.
+#[inline]
+pub(super) fn is_busy(shard: &Shard) -> bool {
+    !shard.queue.is_empty() && shard.fairness.may_go_on(shard.pulse.beats())
+}
+
+/// The second half of a turn: messages, events, the clock, timers.
+///
+/// It does not wait past `until`.
+pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
+    let busy = !shard.queue.is_empty() && !shard.fairness.is_idle();
+    let ran = shard.fairness.note_look(shard.pulse.beats());
+    if shard.inbox.is_pending() {
+        read_mail(shard, shard.inbox.take());
+    }
+    // Where it is not going to wait, the clock that is read behind it does.
+    let mut timeout = Some(Duration::ZERO);
+    let mut asked = shard.clock.turn();
+    if !busy {
+        asked = shard.clock();
+        if ran {
+            note_turn(shard, asked);
+        }
+        timeout = wait_max(shard, asked, until);
+    }
+    if shard.stacks.is_trimming() {
+        timeout = shard.stacks.trim(shard.clock.turn(), shard.pulse.beats(), timeout);
+    }
+    let heard = listen(shard, timeout);
+    let now = shard.clock();
+    if busy {
+        note_turn(shard, now);
+    }
+    shard.clock.set_turn(now);
+    if is_alarm_due(shard, now) {
+        hear_out(shard, heard, asked, timeout);
+        ring_alarms(shard);
+    }
+    shard.pulse.turn();
+    shard.counters.ready_now.set(shard.queue.len() as u64);
+}
+
+/// Runs each fiber that is ready now once; those that become ready meanwhile wait.
+pub(super) fn run_ready(shard: &Shard) {
+    if shard.tripwire.is_some() {
+        return run_ready_watched(shard);
+    }
+    let count = shard.queue.len();
+    for _ in 0..count {
+        let Some(fiber) = shard.queue.pop() else { break };
+        resume(shard, fiber);
+    }
+}
+
+/// The same, and looks where each of them then waits.
+#[cold]
+fn run_ready_watched(shard: &Shard) {
+    let count = shard.queue.len();
+    for _ in 0..count {
+        let Some(fiber) = shard.queue.pop() else { break };
+        resume(shard, Rc::clone(&fiber));
+        if let Some(wait) = look_at_wait(shard, &fiber) {
+            shard.report(&Report::ThreadBoundWait(wait));
+        }
+    }
+}
+
+/// Runs a fiber until it suspends or ends, and files it accordingly.
+pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
+    let mut body = fiber.body.borrow_mut();
+    if body.is_resting() {
+        let Ok(stack) = shard.stacks.take(None) else {
+            drop(body);
+            shard.stacks.note_wanted();
+            shard.wake(fiber);
+            return;
+        };
+        fiber.switch.set_stack(stack.bounds());
+        if let Body::Idle(Some(episode)) = mem::replace(&mut *body, Body::OVER) {
+            *body = Body::Stackful(episode_on(stack, episode));
+        }
+    }
+    let Body::Stackful(coroutine) = &mut *body else {
+        return; // over: a wake-up came late
+    };
+    shard.fairness.begin_turn();
+    shard.pulse.beat();
+    fiber.others_panic.set(std::thread::panicking());
+    let result = while_running(&fiber, || coroutine.resume(Resume::Run));
+    shard.pulse.beat();
+    if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
+        return;
+    }
+    let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::OVER) else {
+        unreachable!("the body changed while it ran");
+    };
+    match result {
+        CoroutineResult::Return(rest) => {
+            shard.stacks.give(coroutine.into_stack(), fiber.birth.spawned_at);
+            if let Some(episode) = rest {
+                *body = Body::Idle(Some(episode));
+                return;
+            }
+        }
+        CoroutineResult::Yield(Suspend::GivenUp(why)) => {
+            forget_body(shard, Body::Stackful(coroutine));
+            drop(body);
+            return give_up(shard, &fiber, why);
+        }
+        CoroutineResult::Yield(Suspend::Parked) => unreachable!("it was seen above"),
+    }
+    drop(body);
+    finish(shard, &fiber);
+}
+
+/// Lets the driver tell what became ready, for at most `timeout`.
+fn listen(shard: &Shard, timeout: Option<Duration>) -> Heard {
+    match shard.driver.wait(timeout, |readiness| shard.on_readiness(readiness)) {
+        Ok(heard) => heard,
+        Err(error) => panic!("straightline: waiting for events failed: {error}"),
+    }
+}
+
+/// Before alarms ring at the turn's time: hears what had come until then. Whoever's data was
+/// there in time is not late, however long this thread was kept, or the process stopped.
+///
+/// The driver was asked at `asked`, and has answered `heard` within `timeout`.
+fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Duration>) {
+    // It answered no earlier than then, and knows nothing of what came later.
+    let answered = match heard {
+        Heard::Nothing => asked.saturating_add(timeout.unwrap_or_default()),
+        Heard::All | Heard::Part => asked,
+    };
+    if heard != Heard::Part && shard.clock.turn().saturating_since(answered) < PAUSE_MIN {
+        return;
+    }
+    // Each source is told once before any is told again, so as many rounds tell them all.
+    let rounds = shard.sources.borrow().len() / EVENTS_MAX + 1;
+    for _ in 0..rounds {
+        heard = listen(shard, Some(Duration::ZERO));
+        if heard != Heard::Part {
+            break;
+        }
+    }
+    if shard.inbox.is_pending() {
+        read_mail(shard, shard.inbox.take());
+    }
+}
+
+/// The turn's fibers have run until `now`.
+fn note_turn(shard: &Shard, now: Tick) {
+    let nanos = now.nanos().saturating_sub(shard.clock.turn().nanos());
+    if nanos > shard.counters.longest_turn_nanos.read() {
+        shard.counters.longest_turn_nanos.set(nanos);
+    }
+}
+
+/// How long the driver may wait.
+fn wait_max(shard: &Shard, now: Tick, until: Option<Tick>) -> Option<Duration> {
+    if shard.stacks.take_wanted() {
+        return Some(STARVED_WAIT);
+    }
+    if !shard.queue.is_empty() {
+        return Some(Duration::ZERO);
+    }
+    let next = shard.alarms.next_at();
+    let at = next.into_iter().chain(until).min()?;
+    Some(at.saturating_since(now).min(WAIT_MAX))
+}
+
+/// How long before an alarm the driver may have been asked last, for what came in between not to be
+/// asked for. Arbitrary: far less than any timeout is exact to, and more than a quiet turn takes.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// How long to wait for a stack before looking again, if nothing else happens.
+const STARVED_WAIT: Duration = Duration::from_millis(10);
+
+/// The longest wait that is asked of the driver at once; then the shard looks again. kqueue refuses
+/// a wait of some years, and before Linux 5.11 epoll knows none of more than 24 days.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,158 @@
+//! Waking a fiber, from its own thread and from others.
+//!
+//! A wake-up of a fiber that has not parked yet is kept: the fiber is then in the run queue, and
+//! its park lasts until its turn comes.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::fiber_info::{label, number};
+use super::local;
+use super::mailbox::{Mailbox, Message};
+use super::shard::Shard;
+use crate::fiber::{FiberCell, FiberKey, tell_running};
+
+/// A handle to a fiber, for waking it from anywhere.
+///
+/// Like [`std::thread::Thread`], and got in the same way: with [`current`], whose example shows it.
+#[derive(Clone)]
+pub struct Fiber {
+    pub(super) shard_id: u64,
+    pub(super) key: FiberKey,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+impl Fiber {
+    /// Ends the fiber's current or next [`park`]. Any other wait of it looks again at what it waits
+    /// for, and a resting fiber runs an episode. Works from every thread; does nothing if the fiber
+    /// has ended.
+    ///
+    /// Not a yield point.
+    pub fn unpark(&self) {
+        if !self.on_its_shard(|shard| shard.unpark_key(self.key)) {
+            // A closed mailbox means that the fiber has ended, which is no error here.
+            let _ = self.mailbox.send(Message::Unpark(self.key));
+        }
+    }
+
+    /// What [`FiberInfo::id`](crate::FiberInfo::id) says of it. Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| assert_eq!(sched::current().number(), sched::inspect()[0].id))?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn number(&self) -> u64 {
+        number(self.key)
+    }
+
+    /// Ends the fiber's current wait, or its next one if it has not begun; a [`park`] too, which
+    /// may return early, but not the one after it. From every thread.
+    pub(crate) fn wake(&self) {
+        if !self.on_its_shard(|shard| shard.wake_key(self.key)) {
+            let _ = self.mailbox.send(Message::Wake(self.key));
+        }
+    }
+
+    /// What tells the fiber from all others of the process.
+    pub(crate) fn id(&self) -> (u64, FiberKey) {
+        (self.shard_id, self.key)
+    }
+
+    /// Calls `act` if the caller is on the fiber's own thread; returns whether it is.
+    fn on_its_shard(&self, act: impl FnOnce(&Shard)) -> bool {
+        local::try_with(|shard| {
+            let here = shard.id == self.shard_id;
+            if here {
+                act(shard);
+            }
+            here
+        })
+        .unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for Fiber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fiber")
+            .field("shard", &self.shard_id)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle to the calling fiber.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let me = sched::current();
+///     sched::spawn(move || me.unpark());
+///     sched::park();
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn current() -> Fiber {
+    local::with(|shard| handle_to(shard, &shard.current()))
+}
+
+/// As [`current`]; `None` where no fiber runs.
+pub(crate) fn try_current() -> Option<Fiber> {
+    local::try_with(|shard| shard.try_current().map(|fiber| handle_to(shard, &fiber))).flatten()
+}
+
+/// What tells the calling fiber from all others of the process; `None` where no fiber runs.
+pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
+    local::try_with(|shard| tell_running(|fiber| (shard.id, fiber.key))).flatten()
+}
+
+/// Puts the calling fiber into the run queue, so that its next wait ends early, after the other
+/// ready fibers have run. An episode that has more to do before it rests calls this and ends.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let mut left = 3;
+///     let fiber = sched::spawn_episodes(move || {
+///         left -= 1;
+///         if left == 0 {
+///             return ControlFlow::Break(());
+///         }
+///         sched::wake_later();
+///         ControlFlow::Continue(())
+///     });
+///     fiber.join().unwrap();
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn wake_later() {
+    local::with(|shard| shard.wake(shard.current()));
+}
+
+pub(super) fn handle_to(shard: &Shard, fiber: &FiberCell) -> Fiber {
+    Fiber { shard_id: shard.id, key: fiber.key, mailbox: Arc::clone(shard.inbox.mailbox()) }
+}
+
+/// Every further yield point of the fiber raises.
+pub(crate) fn cancel(shard: &Shard, fiber: &Rc<FiberCell>) {
+    shard.note(|| format!("cancels {}", label(fiber)));
+    fiber.bounds.cancel();
+    shard.wake(Rc::clone(fiber));
+}

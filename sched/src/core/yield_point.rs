@@ -1,0 +1,138 @@
+//! Where a fiber that is to end unwinds.
+//!
+//! The rules of unwinding are kept here:
+//! - a fiber that is cancelled, or past its deadline, raises, before it parks and after;
+//! - a fiber that unwinds neither parks nor raises: the call returns at once (std counts panics per
+//!   thread, so another fiber that ran meanwhile would believe that it panicked itself);
+//! - a fiber that swallows its unwinds gets them again; after [`RAISES_MAX`] of them its calls fail
+//!   at once without parking, and after [`FAILURES_MAX`] such failures it is given up.
+//!
+//! Whether a fiber unwinds is [`FiberCell::unwinds`].
+
+use std::fmt;
+use std::io;
+
+use super::alarm::set_alarm;
+use super::local;
+use super::shard::Shard;
+use crate::fiber::unwind::Reason;
+use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, tell_running};
+
+/// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
+/// its deadline, and a destructor has made a blocking call.
+///
+/// Code that is no destructor, and passes on what it catches, never sees it.
+///
+/// ```
+/// use straightline_sched::{self as sched, Unwinding, sync::Event};
+///
+/// struct Polite(Event);
+///
+/// impl Drop for Polite {
+///     fn drop(&mut self) {
+///         assert_eq!(self.0.wait(), Err(Unwinding)); // at once, instead of waiting
+///     }
+/// }
+///
+/// sched::run(|| {
+///     let fiber = sched::spawn(|| {
+///         let _polite = Polite(Event::new());
+///         sched::park();
+///     });
+///     sched::yield_now();
+///     fiber.cancel();
+///     assert!(fiber.join().unwrap_err().is_cancelled());
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwinding;
+
+/// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
+#[inline]
+pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
+    if fiber.unwinds() {
+        return Err(Unwinding);
+    }
+    if fiber.bounds.is_cancel_due() {
+        let raises = fiber.bounds.note_cancel_raised();
+        return raise(shard, fiber, Reason::Cancelled, raises);
+    }
+    if !fiber.bounds.may_be_over(shard.clock.turn()) {
+        return Ok(());
+    }
+    is_over(shard, fiber)
+}
+
+/// Raises, unless what the fiber runs under was renewed.
+#[cold]
+fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
+    match fiber.bounds.look(shard.clock.turn()) {
+        Looked::Renewed(end) => {
+            set_alarm(shard, fiber, end);
+            Ok(())
+        }
+        Looked::Over(reason, raises) => raise(shard, fiber, reason, raises),
+    }
+}
+
+/// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
+#[cold]
+fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
+    // If a timed wait ends by this, its time is no concern of the waits that follow.
+    fiber.bounds.clear_wake_at();
+    if raises <= RAISES_MAX {
+        // The frames that it may point into are about to go.
+        fiber.wait.set(Wait::Nothing);
+        shard.note(|| match reason {
+            Reason::Cancelled => "unwinds: cancelled".to_owned(),
+            Reason::Expired(_) => "unwinds: past its deadline".to_owned(),
+        });
+        fiber.raise(reason);
+    }
+    if raises <= RAISES_MAX + FAILURES_MAX {
+        return Err(Unwinding);
+    }
+    give_up_running(GivenUp::Swallows)
+}
+
+/// Whether the calling fiber's next yield point raises.
+pub(crate) fn is_to_end() -> bool {
+    local::try_with(|shard| {
+        tell_running(|fiber| fiber.bounds.is_due(shard.clock.turn())) == Some(true)
+    })
+    .unwrap_or(false)
+}
+
+/// Whether the calling fiber unwinds, or the thread where no fiber runs: it then may not wait.
+pub(crate) fn is_unwinding() -> bool {
+    tell_running(FiberCell::unwinds).unwrap_or_else(std::thread::panicking)
+}
+
+/// Where no fiber runs: whether the thread may wait instead. Not while it unwinds, and not if it is
+/// a shard's, all of whose fibers would wait with it.
+pub(crate) fn may_block_thread() -> bool {
+    !std::thread::panicking() && !local::is_on_a_shard()
+}
+
+impl From<Unwinding> for io::Error {
+    fn from(_: Unwinding) -> Self {
+        Self::other(Unwinding)
+    }
+}
+
+impl fmt::Display for Unwinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the fiber is unwinding and may not wait")
+    }
+}
+
+impl std::error::Error for Unwinding {}
+
+/// How often one cancel, or one deadline, is raised. Two or three levels of `catch_unwind` are
+/// plausible in honest code; a loop around one is not.
+const RAISES_MAX: u16 = 4;
+
+/// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
+/// does not would spin for ever.
+const FAILURES_MAX: u16 = 64;

@@ -1,0 +1,30 @@
+//! What the scheduler resumes: the coroutine of a fiber, or the closure that it runs in episodes.
+
+use std::ops::ControlFlow;
+
+use corosensei::Coroutine;
+
+use super::stack::FiberStack;
+use super::switch::{Resume, Suspend};
+
+/// What an episodic fiber runs at each wake-up.
+pub(crate) type Episodes = Box<dyn FnMut() -> ControlFlow<()>>;
+
+/// A plain fiber returns `None`; an episodic one its closure, unless it is over.
+pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Episodes>, FiberStack>;
+
+/// What the scheduler resumes.
+pub(crate) enum Body {
+    /// In the middle of its work, or about to begin it.
+    Stackful(FiberCoroutine),
+    /// Between two episodes; `None` if it is never to run again.
+    Idle(Option<Episodes>),
+}
+
+impl Body {
+    pub(crate) const OVER: Self = Self::Idle(None);
+
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(self, Self::Idle(Some(_)))
+    }
+}

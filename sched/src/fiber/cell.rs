@@ -1,0 +1,214 @@
+//! What the scheduler keeps about a fiber, and about the scope that it belongs to.
+//!
+//! The two are one file, because each points to the other: a fiber to its scope's family, and the
+//! family to the fiber whose frames it borrows from.
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use super::body::Body;
+use super::bounds::Bounds;
+use super::hooks::Hooks;
+use super::key::FiberKey;
+use super::label::Label;
+use super::locals::Locals;
+use super::switch::Switch;
+use super::tick::Tick;
+use super::unwind::{self, Reason};
+use super::wait::Wait;
+
+/// One fiber, shared by the shard's table and by everybody who may wake it.
+pub(crate) struct FiberCell {
+    pub(crate) key: FiberKey,
+    pub(crate) birth: Birth,
+    pub(crate) body: RefCell<Body>,
+    pub(crate) switch: Switch,
+    /// What it waits for, since the turn that began then.
+    pub(crate) wait: Cell<Wait>,
+    pub(crate) since: Cell<Tick>,
+    /// In the run queue: a second wake-up before it runs changes nothing.
+    pub(crate) queued: Cell<bool>,
+    /// `unpark` was called and no `park` has returned for it yet.
+    pub(crate) unparked: Cell<bool>,
+    /// Ended or given up: it is in no table and will never run again.
+    pub(crate) over: Cell<bool>,
+    /// It never ends, and never runs again. Then it is `over` too.
+    pub(crate) given_up: Cell<bool>,
+    /// The thread's count of panics was up when it was last given the thread: that was another's
+    /// doing, and says nothing of this fiber.
+    pub(crate) others_panic: Cell<bool>,
+    /// The scope that waits for it, until it is over: so nothing hangs on a fiber's record but what
+    /// is at work, whoever keeps it.
+    pub(crate) family: RefCell<Option<Rc<Family>>>,
+    /// What ends its work or its wait from outside.
+    pub(crate) bounds: Bounds,
+    /// What it is doing. A signal handler may look into it too.
+    pub(crate) label: RefCell<Option<Label>>,
+    /// Who waits for the end.
+    pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
+    /// What few fibers have. Set once, so that a signal handler may look into it.
+    rare: OnceCell<Box<Rare>>,
+}
+
+/// What few fibers have, and the others need no room for.
+#[derive(Default)]
+pub(crate) struct Rare {
+    pub(crate) name: OnceCell<Rc<str>>,
+    /// Its own values of fiber-locals.
+    pub(crate) locals: RefCell<Locals>,
+    pub(crate) hooks: Hooks,
+    /// Who waits for the end among other things.
+    pub(crate) watchers: Cell<Vec<EndWatcher>>,
+    /// The payload that was raised last, while it is there; see [`FiberCell::unwinds`].
+    pub(crate) raised: RefCell<Weak<()>>,
+}
+
+/// A fiber that waits for the end of another one.
+pub(crate) enum EndWatcher {
+    /// Of the same shard.
+    Here(Rc<FiberCell>),
+    /// Of another shard of the simulation.
+    Elsewhere(u64, FiberKey),
+}
+
+impl PartialEq for EndWatcher {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Here(one), Self::Here(other)) => Rc::ptr_eq(one, other),
+            (Self::Elsewhere(shard, key), Self::Elsewhere(other_shard, other_key)) => {
+                (shard, key) == (other_shard, other_key)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is known of a fiber when it is made.
+pub(crate) struct Birth {
+    pub(crate) spawned_at: &'static Location<'static>,
+    /// The turn.
+    pub(crate) spawned_in: Tick,
+}
+
+/// The fibers of one scope.
+pub(crate) struct Family {
+    /// Theirs.
+    pub(crate) shard_id: u64,
+    /// Whose frame they may borrow from: it does not leave the scope while there are children.
+    pub(crate) parent: Rc<FiberCell>,
+    /// Those that are not over.
+    pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
+    /// One of them was given up: what it borrows is borrowed for ever, and the scope never ends.
+    pub(crate) is_lost: Cell<bool>,
+    /// The scope has ended, and hears of nothing any more.
+    pub(crate) ended: Cell<bool>,
+    /// What one of them panicked with that nobody joins.
+    pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
+    /// Further children never begin.
+    pub(crate) cancelled: Cell<bool>,
+}
+
+impl Family {
+    pub(crate) fn new(shard_id: u64, parent: Rc<FiberCell>) -> Self {
+        Self {
+            shard_id,
+            parent,
+            children: RefCell::default(),
+            is_lost: Cell::new(false),
+            ended: Cell::new(false),
+            panic: Cell::new(None),
+            cancelled: Cell::new(false),
+        }
+    }
+
+    /// Whether no fiber can touch any more what the scope lent.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.children.borrow().is_empty() && !self.is_lost.get()
+    }
+
+    pub(crate) fn has_panic(&self) -> bool {
+        let panic = self.panic.take();
+        let has = panic.is_some();
+        self.panic.set(panic);
+        has
+    }
+}
+
+impl FiberCell {
+    pub(crate) fn new(key: FiberKey, birth: Birth, now: Tick) -> Self {
+        Self {
+            key,
+            birth,
+            body: RefCell::new(Body::OVER),
+            switch: Switch::default(),
+            wait: Cell::new(Wait::Nothing),
+            since: Cell::new(now),
+            queued: Cell::new(false),
+            unparked: Cell::new(false),
+            over: Cell::new(false),
+            given_up: Cell::new(false),
+            others_panic: Cell::new(false),
+            family: RefCell::new(None),
+            bounds: Bounds::new(),
+            label: RefCell::new(None),
+            joiner: Cell::new(None),
+            rare: OnceCell::new(),
+        }
+    }
+
+    /// Whether this fiber, which is the running one, unwinds.
+    ///
+    /// std counts panics for each thread, and a fiber does not suspend while it unwinds. So the
+    /// count is up if this one unwinds. It may also be up because of a coroutine of somebody else's
+    /// that was suspended in the middle of an unwind. If it was up already when this fiber was
+    /// given the thread, it tells nothing; then only what was raised here is known of, and a panic
+    /// is not. So nothing may rest on the answer but how a fiber fares. Whether a scope waits does
+    /// not.
+    #[inline]
+    pub(crate) fn unwinds(&self) -> bool {
+        thread::panicking() && (!self.others_panic.get() || self.is_raised())
+    }
+
+    #[cold]
+    fn is_raised(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.raised.borrow().strong_count() > 0)
+    }
+
+    /// Unwinds this fiber, which is the running one, to the end of its body or to whoever catches.
+    pub(crate) fn raise(&self, reason: Reason) -> ! {
+        let in_flight = self.others_panic.get().then(|| Arc::new(()));
+        if let Some(in_flight) = &in_flight {
+            self.rare_mut().raised.replace(Arc::downgrade(in_flight));
+        }
+        unwind::raise(reason, in_flight)
+    }
+
+    pub(crate) fn set_name(&self, name: Rc<str>) {
+        // Called once, by whoever made the fiber.
+        let _ = self.rare_mut().name.set(name);
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.rare.get()?.name.get().map(|name| &**name)
+    }
+
+    /// What is there already.
+    pub(crate) fn rare(&self) -> Option<&Rare> {
+        self.rare.get().map(|rare| &**rare)
+    }
+
+    pub(crate) fn rare_mut(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+}
+
+// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
+// AddressSanitizer has corosensei keep more.
+#[cfg(all(target_pointer_width = "64", not(feature = "sanitizer")))]
+const _: () = assert!(size_of::<FiberCell>() <= 240);

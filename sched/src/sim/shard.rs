@@ -1,0 +1,160 @@
+//! A simulation's shards, as records: each a scheduler's shard and what the simulation adds to it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::core::{
+    Builder, Config, JoinError, JoinHandle, Shard, begin_end, end_if_over, enter, list_fibers,
+    spawn_on,
+};
+use crate::driver::{Driver, SimulatedDriver, World};
+use crate::fiber::{FiberCell, Tick};
+
+/// One of a simulation's shards.
+pub(super) struct SimShard {
+    pub(super) shard: Shard,
+    /// In the order in which they were made; the first is 0.
+    pub(super) number: usize,
+    /// Who runs before the shard looks outside again.
+    pub(super) round: RefCell<VecDeque<Rc<FiberCell>>>,
+    pub(super) root: Box<dyn Root>,
+    /// Its fibers are being ended, and given up then.
+    give_up_at: Cell<Option<Tick>>,
+    pub(super) over: Cell<bool>,
+    /// A fiber keeps the thread until then; see `keep_thread`.
+    pub(super) kept_until: Cell<u64>,
+    /// How often one has kept it for longer than the limit.
+    pub(super) kept: Cell<u64>,
+    pub(super) busy_limit: Option<Duration>,
+    /// It was told as busy, and not as free again.
+    pub(super) is_told_busy: Cell<bool>,
+}
+
+/// A simulation's shards that are not over.
+#[derive(Default)]
+pub(super) struct Shards {
+    pub(super) list: RefCell<Vec<Rc<SimShard>>>,
+    made: Cell<usize>,
+    /// What [`Sim::tripwire`](super::Sim::tripwire) says, for all of them.
+    pub(super) tripwire: Cell<Option<bool>>,
+}
+
+/// A shard's first fiber, whatever it returns.
+pub(super) trait Root {
+    fn is_finished(&self) -> bool;
+    /// Hands over what it returned. Called once, when the shard is over.
+    fn settle(&self);
+}
+
+struct RootFiber<T, F> {
+    handle: RefCell<Option<JoinHandle<T>>>,
+    settle: Cell<Option<F>>,
+}
+
+/// Adds a shard to the simulation, with `root` as its first fiber. `settle` gets what that
+/// returned, when all the shard's fibers have ended.
+pub(crate) fn add_shard<T: 'static>(
+    world: &Rc<World>,
+    config: &Config,
+    spawned_at: &'static Location<'static>,
+    root: impl FnOnce() -> T + 'static,
+    settle: impl FnOnce(Result<T, JoinError>) + 'static,
+) -> io::Result<()> {
+    let shards = world.local(Shards::default);
+    let number = shards.made.replace(shards.made.get() + 1);
+    if number > 0 {
+        world.note(|| format!("starts shard {number}"));
+    }
+    let tripwire = shards.tripwire.get().unwrap_or(config.tripwire);
+    let config = Config { tripwire, ..config.clone() };
+    let shard = Shard::new(&config, Driver::simulated(world));
+    let handle = spawn_on(&shard, Builder::new().name("root"), spawned_at, None, root)?;
+    let root = RootFiber { handle: RefCell::new(Some(handle)), settle: Cell::new(Some(settle)) };
+    shards.list.borrow_mut().push(Rc::new(SimShard {
+        shard,
+        number,
+        round: RefCell::default(),
+        root: Box::new(root),
+        give_up_at: Cell::new(None),
+        over: Cell::new(false),
+        kept_until: Cell::new(0),
+        kept: Cell::new(0),
+        busy_limit: config.busy_limit,
+        is_told_busy: Cell::new(false),
+    }));
+    Ok(())
+}
+
+impl SimShard {
+    /// Whether it can do something now.
+    pub(super) fn can_run(&self, now: u64) -> bool {
+        let shard = &self.shard;
+        if now < self.kept_until.get() {
+            return false;
+        }
+        !self.round.borrow().is_empty()
+            || !shard.queue.is_empty()
+            || shard.inbox.is_pending()
+            || shard.driver.simulation().is_some_and(SimulatedDriver::has_news)
+            || self.next_at(now).is_some_and(|at| at <= now)
+    }
+
+    /// When it next has something to do by itself.
+    pub(super) fn next_at(&self, now: u64) -> Option<u64> {
+        if now < self.kept_until.get() {
+            return Some(self.kept_until.get());
+        }
+        let alarm = self.shard.alarms.next_at();
+        alarm.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
+    }
+
+    /// A shard ends when its root has, except for the first one, whose other fibers have time.
+    pub(super) fn end_with_root(&self) {
+        if self.number > 0 && self.root.is_finished() {
+            self.begin_end();
+        }
+        let Some(give_up_at) = self.give_up_at.get() else { return };
+        let entered = enter(&self.shard);
+        let is_over = !self.over.get() && end_if_over(&self.shard, give_up_at);
+        drop(entered);
+        if is_over {
+            self.over.set(true);
+            self.root.settle();
+        }
+    }
+
+    pub(super) fn begin_end(&self) {
+        if self.give_up_at.get().is_none() {
+            let _entered = enter(&self.shard);
+            self.give_up_at.set(Some(begin_end(&self.shard)));
+        }
+    }
+
+    pub(super) fn describe_all(list: &[Rc<Self>]) -> Vec<String> {
+        let fibers = list.iter().flat_map(|shard| {
+            let fibers = list_fibers(&shard.shard).into_iter();
+            fibers.map(move |fiber| match shard.number {
+                0 => fiber.to_string(),
+                number => format!("shard {number}: {fiber}"),
+            })
+        });
+        fibers.collect()
+    }
+}
+
+impl<T, F: FnOnce(Result<T, JoinError>)> Root for RootFiber<T, F> {
+    fn is_finished(&self) -> bool {
+        self.handle.borrow().as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn settle(&self) {
+        let handle = self.handle.take();
+        if let (Some(handle), Some(settle)) = (handle, self.settle.take()) {
+            settle(handle.join());
+        }
+    }
+}
