@@ -42,7 +42,7 @@ use super::tripwire::Tripwire;
 use crate::driver::{Driver, EVENTS_MAX, Heard, World};
 use crate::fiber::census::Census;
 use crate::fiber::overflow;
-use crate::fiber::stack::StackPool;
+use crate::fiber::pool::StackPool;
 use crate::fiber::{Body, FiberCell, FiberKey, Resume, Suspend, Tick, unwind, while_running};
 use crate::watch::{Limits, Pulse};
 

@@ -165,6 +165,12 @@ pub(super) fn page_bytes() -> usize {
     })
 }
 
+/// The size of a guard: Rust probes each page of a large frame, C does not, so a single page could
+/// be stepped over.
+pub(super) fn guard_bytes() -> usize {
+    page_bytes().max(GUARD_BYTES_MIN)
+}
+
 /// What the process may map at most, if it was told so (`RLIMIT_AS`).
 pub(super) fn address_bytes_allowed() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -191,6 +197,8 @@ const MADV_DISCARD: i32 = libc::MADV_FREE;
 
 /// Linux's number; other systems answer that they do not know it.
 const MADV_GUARD_INSTALL: i32 = 102;
+
+const GUARD_BYTES_MIN: usize = 16 * 1024;
 
 /// Pages asked about in one system call. Arbitrary: a MiB of the usual ones.
 const STATES_PER_CALL: usize = 256;

@@ -13,6 +13,7 @@ pub(crate) mod census;
 mod label;
 mod memory;
 pub(crate) mod overflow;
+pub(crate) mod pool;
 mod quota;
 mod running;
 mod slab;

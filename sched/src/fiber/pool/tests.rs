@@ -1,6 +1,9 @@
 //! The pool's properties, with guards of either kind.
 
+use corosensei::stack::Stack;
+
 use super::*;
+use crate::fiber::memory::guard_bytes;
 
 /// A pool of the smallest stacks, with quotas of its own.
 fn pool(guards: Guards, stacks_max: usize) -> StackPool {
