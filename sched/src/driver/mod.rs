@@ -23,6 +23,7 @@ mod bell;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod clock;
 mod device;
+mod device_table;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod epoll;
 #[cfg(any(not(target_os = "linux"), straightline_portable_driver))]
@@ -36,7 +37,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-pub use device::{Device, Level};
+pub use device::Device;
+pub use device_table::Level;
 #[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 use epoll::{SystemDriver, SystemWaker};
 #[cfg(any(not(target_os = "linux"), straightline_portable_driver))]
