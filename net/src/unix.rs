@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use straightline_sched::sim::is_simulated;
 use straightline_sched::{Interest, Source, clock, wait_for_armed};
 
-use crate::bound::{BoundUnixListener, Kind};
+use crate::bound::{BoundUnixListener, Kind, address_of};
 use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
 use crate::sim::Handle;
 use crate::socket::Socket;
@@ -316,11 +316,6 @@ impl fmt::Debug for UnixStream {
             Socket::Simulated(handle) => handle.fmt(f),
         }
     }
-}
-
-/// The standard library's address of that path; of none if it is `None`.
-pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<SocketAddr> {
-    SocketAddr::from_pathname(path.unwrap_or_default())
 }
 
 fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
