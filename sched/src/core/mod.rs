@@ -39,6 +39,7 @@ mod shard;
 mod shard_local;
 mod source;
 mod source_state;
+mod sources;
 mod spawn;
 mod stacks;
 mod timer;

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::task::Waker;
 
-use slotmap::{KeyData, new_key_type};
+use slotmap::new_key_type;
 
 use super::contain::{contain, discard};
-use super::shard::Shard;
 use crate::driver::{Interest, Interests, Readiness};
 use crate::fiber::FiberCell;
 
@@ -63,7 +62,7 @@ impl Task {
     }
 
     /// By reference: were the call to consume the waker, a drop that panics as well would abort.
-    fn wake(self) {
+    pub(super) fn wake(self) {
         contain(|| self.0.iter().for_each(Waker::wake_by_ref));
     }
 }
@@ -90,6 +89,21 @@ impl SourceState {
     /// Whether an edge would wake anybody.
     pub(super) fn is_waited_for(&self) -> bool {
         [&self.read, &self.write].iter().any(|side| side.waiter.is_some() || !side.more.is_empty())
+    }
+
+    /// Takes an event in: hands the fibers that wait for it to `wake`, and returns the tasks that
+    /// do, which are to be woken when the table of sources is not borrowed any more.
+    pub(super) fn note(
+        &mut self,
+        readiness: Readiness,
+        mut wake: impl FnMut(Rc<FiberCell>),
+    ) -> [Option<Task>; 2] {
+        self.read_closed |= readiness.read_closed;
+        self.urgent |= readiness.urgent;
+        self.closed_answers = 0;
+        let reader = if readiness.readable { self.read.edge(&mut wake) } else { None };
+        let writer = if readiness.writable { self.write.edge(&mut wake) } else { None };
+        [reader, writer]
     }
 
     pub(super) fn arm(&mut self, interest: Interest, fiber: Rc<FiberCell>) -> Arming {
@@ -162,16 +176,16 @@ impl Side {
         first.is_some() || self.more.len() < count
     }
 
-    /// Wakes the fibers that wait; the task is for the caller to wake.
-    fn edge(&mut self, shard: &Shard) -> Option<Task> {
+    /// Hands the fibers that wait to `wake`; the task is for the caller to wake.
+    fn edge(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
         self.ready = true;
         if let Some(waiter) = self.waiter.take() {
-            shard.wake(waiter);
+            wake(waiter);
         }
         let mut task = None;
         while let Some(other) = self.more.pop() {
             match other {
-                Other::Fiber(fiber) => shard.wake(fiber),
+                Other::Fiber(fiber) => wake(fiber),
                 Other::Task(other) => task = Some(other),
             }
         }
@@ -186,33 +200,6 @@ impl Other {
 
     fn is_over(&self) -> bool {
         matches!(self, Self::Fiber(waiter) if waiter.over.get())
-    }
-}
-
-impl Shard {
-    /// Hands an edge to whoever waits for it.
-    pub(super) fn on_readiness(&self, readiness: Readiness) {
-        let key = SourceKey::from(KeyData::from_ffi(readiness.key));
-        let mut sources = self.sources.borrow_mut();
-        // An event of a source that was dropped in this very turn has nobody to go to.
-        let Some(source) = sources.get_mut(key) else {
-            return;
-        };
-        source.read_closed |= readiness.read_closed;
-        source.urgent |= readiness.urgent;
-        source.closed_answers = 0;
-        let reader = if readiness.readable { source.read.edge(self) } else { None };
-        let writer = if readiness.writable { source.write.edge(self) } else { None };
-        drop(sources);
-        reader.into_iter().chain(writer).for_each(Task::wake);
-    }
-
-    /// The source was dropped. Its state is dropped when the table is not borrowed any more.
-    pub(super) fn forget_source(&self, key: SourceKey) {
-        let mut sources = self.sources.borrow_mut();
-        let _state = sources.remove(key);
-        self.counters.sources_now.set(sources.len() as u64);
-        drop(sources);
     }
 }
 
