@@ -14,11 +14,23 @@ use rustix::io::Errno;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::{
-    Interest, SHORT_READ_DRAINS, Source, Watch, checkpoint, clock, note_unwound_write,
+    DriverKind, Interest, Source, Watch, checkpoint, clock, driver_kind, note_unwound_write,
 };
 
-use crate::socket::{Socket, is_read_shut};
+use crate::socket::Socket;
 use crate::stream_set::Member;
+
+/// What a read that comes to less than was asked for, or to nothing, says about a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// A read that returns less than asked for has drained it.
+    Tcp,
+    /// Reads stop at ancillary data as well. Where a wait looks again at what is there that does no
+    /// harm; where it waits for a change, a short read proves nothing.
+    UnixStream,
+    /// A short read proves nothing. Of a socket that was shut down the system says "not now".
+    Datagrams,
+}
 
 /// A non-blocking stream and what is known about its readiness.
 #[derive(Debug)]
@@ -28,20 +40,19 @@ pub(crate) struct Io<S: AsFd> {
     source: Source<Socket<S>>,
     /// The last read proved that nothing is left: wait before the next one.
     drained: Cell<bool>,
-    /// A read that returns less than asked for proves that, too.
-    short_read_drains: bool,
+    reads: Reads,
     /// How long one call may wait; never zero.
     read_timeout: Cell<Option<Duration>>,
     write_timeout: Cell<Option<Duration>>,
 }
 
 impl<S: AsFd> Io<S> {
-    pub(crate) fn new(stream: Socket<S>, short_read_drains: bool) -> Self {
+    pub(crate) fn new(stream: Socket<S>, reads: Reads) -> Self {
         Self {
             member: RefCell::new(None),
             source: Source::new(stream),
             drained: Cell::new(false),
-            short_read_drains,
+            reads,
             read_timeout: Cell::new(None),
             write_timeout: Cell::new(None),
         }
@@ -74,12 +85,14 @@ impl<S: AsFd> Io<S> {
         let drained = match &result {
             // An end of stream (0 of some) stays readable, and an empty read proves nothing.
             Ok(count) => {
-                self.short_read_drains
+                self.does_short_read_drain()
                     && (1..asked).contains(count)
                     && self.source.clear(Interest::Read)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if is_shut(&self.source) {
+                if self.reads != Reads::Datagrams {
+                    self.source.clear(Interest::Read);
+                } else if is_shut(&self.source) {
                     self.drained.set(false);
                     return Ok(0);
                 }
@@ -89,6 +102,15 @@ impl<S: AsFd> Io<S> {
         };
         self.drained.set(drained);
         result
+    }
+
+    #[inline]
+    fn does_short_read_drain(&self) -> bool {
+        match self.reads {
+            Reads::Tcp => true,
+            Reads::UnixStream => driver_kind() == Some(DriverKind::Polling),
+            Reads::Datagrams => false,
+        }
     }
 
     /// The last read proved that nothing is left, so that the next one would block, unless
@@ -255,11 +277,7 @@ fn is_transient(error: &io::Error) -> bool {
 /// down: there Linux says "not now" where a call that waits says "an end". Only of datagram sockets
 /// and Unix listeners; of streams the end itself is told.
 pub(crate) fn is_shut<S: AsFd>(source: &Source<Socket<S>>) -> bool {
-    if source.clear_blocked(Interest::Read) {
-        return true;
-    }
-    // Where events do not say so, the socket does.
-    !SHORT_READ_DRAINS && is_read_shut(source.inner())
+    source.clear_blocked(Interest::Read)
 }
 
 /// A timeout that a setter was given, if it is one: as in std, zero is not.

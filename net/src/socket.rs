@@ -160,18 +160,6 @@ pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
     }
 }
 
-/// Whether nothing more will come to be read behind what is there.
-pub(crate) fn is_read_shut<S: AsFd>(socket: &Socket<S>) -> bool {
-    #[cfg(target_os = "linux")]
-    if let Socket::System(socket) = socket {
-        let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
-        let told = poll(&mut asked, Some(&Timespec::default()));
-        return told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP);
-    }
-    let _ = socket; // elsewhere the operation itself says so
-    false
-}
-
 /// Whether the peer has closed its side or the connection is broken.
 pub(crate) fn is_peer_gone<S: AsFd>(socket: &Socket<S>) -> bool {
     #[cfg(target_os = "linux")]

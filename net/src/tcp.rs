@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
+use straightline_sched::{Interest, Source, clock};
 
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
-use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
+use crate::io::{Io, Reads, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
 use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::IntoTarget;
 use crate::socket::{Socket, recv_peek};
@@ -358,7 +358,7 @@ impl TcpStream {
     }
 
     pub(crate) fn wrap(stream: Socket<net::TcpStream>) -> Self {
-        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
+        Self { io: Io::new(stream, Reads::Tcp) }
     }
 
     /// The address of the other end.

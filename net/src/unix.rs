@@ -10,7 +10,7 @@ use straightline_sched::sim::is_simulated;
 use straightline_sched::{Interest, Source, clock, wait_for_armed};
 
 use crate::bound::{BoundUnixListener, Kind, address_of};
-use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
+use crate::io::{Io, Reads, accept, impl_stream, impl_timeouts, try_accept};
 use crate::sim::Handle;
 use crate::socket::Socket;
 use crate::tries::impl_tries;
@@ -243,7 +243,7 @@ impl UnixStream {
     }
 
     fn simulated(handle: Handle) -> Self {
-        Self { io: Io::new(Socket::Simulated(handle), false) }
+        Self { io: Io::new(Socket::Simulated(handle), Reads::UnixStream) }
     }
 
     /// Two streams connected to each other. Not a yield point.
@@ -268,7 +268,7 @@ impl UnixStream {
     pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         // A short read proves nothing here: the kernel also stops where descriptors were passed.
-        Ok(Self { io: Io::new(Socket::System(stream), false) })
+        Ok(Self { io: Io::new(Socket::System(stream), Reads::UnixStream) })
     }
 
     /// The standard library's stream, still non-blocking.

@@ -202,12 +202,12 @@ pub use crate::core::{
     BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
     Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, ShardLocal, Source, SpawnError,
     Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
-    inspect, inspect_with_backtraces, note_unwound_write, now, park, park_timeout, poll_checkpoint,
-    random_u64, remaining, run, run_with, scope, set_label, sleep, spawn, spawn_episodes,
-    stack_census, stats, system_time, try_scope, uncancellable, wait_for_armed, wake_later,
-    with_own_locals, yield_now,
+    driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now, park, park_timeout,
+    poll_checkpoint, random_u64, remaining, run, run_with, scope, set_label, sleep, spawn,
+    spawn_episodes, stack_census, stats, system_time, try_scope, uncancellable, wait_for_armed,
+    wake_later, with_own_locals, yield_now,
 };
-pub use crate::driver::{Interest, SHORT_READ_DRAINS, Watch, Watched};
+pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::census::StackUse;
 pub use crate::fiber::unwind::is_cancel;

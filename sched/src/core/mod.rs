@@ -72,6 +72,7 @@ pub(crate) use shard::Shard;
 pub use shard::{clock, now, random_u64, run, run_with, system_time};
 pub use shard_local::ShardLocal;
 pub use source::{Source, wait_for_armed};
+pub use sources::driver_kind;
 pub use spawn::{Builder, spawn, spawn_episodes};
 pub use stacks::stack_census;
 pub use timer::sleep;

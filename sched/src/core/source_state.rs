@@ -17,7 +17,11 @@ new_key_type! {
 
 /// What a shard knows of one registered descriptor.
 pub(crate) struct SourceState {
-    pub(super) registered: Interests,
+    /// The descriptor's number, or the device's.
+    pub(super) number: i32,
+    /// What the driver tells of: for as long as the source lives, or until the next event if that
+    /// disarms it.
+    pub(super) armed: Interests,
     read: Side,
     write: Side,
     pub(super) read_closed: bool,
@@ -26,7 +30,7 @@ pub(crate) struct SourceState {
     closed_answers: u8,
 }
 
-/// What comes of the wish to wait.
+/// What becomes of a wish to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arming {
     /// There is a change to look at, and nothing to wait for.
@@ -74,9 +78,9 @@ impl Drop for Task {
 }
 
 impl SourceState {
-    pub(super) fn new(registered: Interests) -> Self {
+    pub(super) fn new(number: i32, armed: Interests) -> Self {
         let (read, write) = (Side::default(), Side::default());
-        Self { registered, read, write, read_closed: false, urgent: false, closed_answers: 0 }
+        Self { number, armed, read, write, read_closed: false, urgent: false, closed_answers: 0 }
     }
 
     pub(super) fn side(&mut self, interest: Interest) -> &mut Side {
@@ -86,9 +90,18 @@ impl SourceState {
         }
     }
 
-    /// Whether an edge would wake anybody.
+    /// Whether an event would wake a fiber or a task.
     pub(super) fn is_waited_for(&self) -> bool {
-        [&self.read, &self.write].iter().any(|side| side.waiter.is_some() || !side.more.is_empty())
+        self.read.is_waited_for() || self.write.is_waited_for()
+    }
+
+    /// The directions in which an event would. Not where the end has been told already: that would
+    /// be told again and again.
+    pub(super) fn waited_for(&self) -> Interests {
+        Interests {
+            read: self.read.is_waited_for() && !self.read_closed,
+            write: self.write.is_waited_for(),
+        }
     }
 
     /// Takes an event in: hands the fibers that wait for it to `wake`, and returns the tasks that
@@ -100,31 +113,17 @@ impl SourceState {
     ) -> [Option<Task>; 2] {
         self.read_closed |= readiness.read_closed;
         self.urgent |= readiness.urgent;
-        self.closed_answers = 0;
+        if !readiness.disarmed {
+            // Something has changed; one that is armed anew is told the same as before.
+            self.closed_answers = 0;
+        }
         let reader = if readiness.readable { self.read.edge(&mut wake) } else { None };
         let writer = if readiness.writable { self.write.edge(&mut wake) } else { None };
         [reader, writer]
     }
 
-    pub(super) fn arm(&mut self, interest: Interest, fiber: Rc<FiberCell>) -> Arming {
-        let arming = self.look(interest);
-        if arming != Arming::Changed {
-            self.side(interest).add(fiber);
-        }
-        arming
-    }
-
-    /// As [`arm`](Self::arm), for a task; afterwards `task` is what need not be kept.
-    pub(super) fn arm_task(&mut self, interest: Interest, task: &mut Option<Task>) -> Arming {
-        let arming = self.look(interest);
-        if arming != Arming::Changed {
-            self.side(interest).add_task(task);
-        }
-        arming
-    }
-
     /// Whether there is a change to look at. One that is told of is looked at.
-    fn look(&mut self, interest: Interest) -> Arming {
+    pub(super) fn look(&mut self, interest: Interest) -> Arming {
         if std::mem::take(&mut self.side(interest).ready) {
             return Arming::Changed;
         }
@@ -141,7 +140,11 @@ impl SourceState {
 }
 
 impl Side {
-    fn add(&mut self, fiber: Rc<FiberCell>) {
+    fn is_waited_for(&self) -> bool {
+        self.waiter.is_some() || !self.more.is_empty()
+    }
+
+    pub(super) fn add(&mut self, fiber: Rc<FiberCell>) {
         match &self.waiter {
             None => self.waiter = Some(fiber),
             Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
@@ -156,7 +159,8 @@ impl Side {
         }
     }
 
-    fn add_task(&mut self, task: &mut Option<Task>) {
+    /// As [`add`](Self::add), for a task; afterwards `task` is what need not be kept.
+    pub(super) fn add_task(&mut self, task: &mut Option<Task>) {
         let known = self.more.iter_mut().find_map(|other| match other {
             Other::Task(known) => Some(known),
             Other::Fiber(_) => None,

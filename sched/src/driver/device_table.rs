@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
-use super::{Interests, Readiness};
+use super::readiness::{Interests, Readiness};
 
 /// What a [`Device`](super::Device) is ready for, as epoll would say it of a descriptor. Its example is the
 /// device's.
@@ -99,6 +99,7 @@ impl Devices {
             writable: level.writable && interests.write,
             read_closed: level.read_closed && interests.read,
             urgent: false,
+            disarmed: false,
         };
         (readiness.readable || readiness.writable || readiness.read_closed).then_some(readiness)
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::device::Device;
 use super::device_table::Changes;
+use super::readiness::{Interests, Readiness};
 use super::world::World;
-use super::{Interests, Readiness};
 
 pub(crate) struct SimulatedDriver {
     pub(crate) world: Rc<World>,
