@@ -154,7 +154,7 @@ pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
     match socket {
         #[cfg(target_os = "linux")]
         Socket::System(socket) => sys::unacknowledged(socket.as_fd()),
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(target_os = "macos", target_os = "freebsd"))]
         Socket::System(_) => None,
         Socket::Simulated(handle) => handle.unacknowledged().ok(),
     }
@@ -201,7 +201,7 @@ const COPY_BYTES: usize = 64 * 1024;
 const NO_SIGNAL: SendFlags = {
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     let flags = SendFlags::NOSIGNAL;
-    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    #[cfg(target_os = "macos")]
     let flags = SendFlags::empty();
     flags
 };

@@ -182,6 +182,24 @@
 //! More cores are more shards: start a thread for each, and call [`run`] on it. They share nothing.
 //! [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across them.
 
+// What each part does on a system is written down for these, and was at least compiled for them. No
+// other system gets the ways of its neighbours by accident.
+#[cfg(not(any(
+    all(target_os = "linux", any(target_env = "gnu", target_env = "musl")),
+    target_os = "macos",
+    target_os = "freebsd"
+)))]
+compile_error!(
+    "straightline knows Linux (glibc, musl), macOS and FreeBSD. For another system say in each \
+     `cfg(target_os)` of the crates `straightline-sched` and `straightline-net` what it has: the \
+     driver, the clock, guards, what keeps a thread, signals, socket options"
+);
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "straightline needs 64-bit pointers: an event's key is one, and stacks need the address space"
+);
+
 mod block_on;
 mod core;
 mod driver;

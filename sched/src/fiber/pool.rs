@@ -29,7 +29,8 @@ pub(crate) struct StackPool {
     default_bytes: usize,
     /// Of that size in `classes`.
     default_place: usize,
-    guards: Guards,
+    /// `None` before the first stack, which asks for what the process has.
+    guards: Option<Guards>,
     quotas: &'static Quotas,
     /// Measures each stack that comes back.
     census: bool,
@@ -67,14 +68,13 @@ struct Class {
 impl StackPool {
     /// A pool for a shard whose fibers have stacks of `default_bytes` unless they ask for others.
     pub(crate) fn new(default_bytes: usize, census: bool) -> Self {
-        let (guards, quotas) = (Guards::of_this_system(), Quotas::of_this_process());
-        Self::with_guards(default_bytes, census, guards, quotas)
+        Self::with_guards(default_bytes, census, None, Quotas::of_this_process())
     }
 
     fn with_guards(
         default_bytes: usize,
         census: bool,
-        guards: Guards,
+        guards: Option<Guards>,
         quotas: &'static Quotas,
     ) -> Self {
         let classes = [const { None }; CLASSES];
@@ -101,8 +101,8 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` at the process's limit of stacks; `InvalidInput` for more than 64 GiB;
-    /// otherwise what the system said.
+    /// `QuotaExceeded` at the process's limit of stacks; `InvalidInput` for more than 64 GiB; for
+    /// guards that the environment chooses and the system has not; otherwise what the system said.
     pub(crate) fn take(&mut self, stack_bytes: usize) -> io::Result<FiberStack> {
         let stack = self.class(stack_bytes)?.take()?;
         self.in_use += 1;
@@ -172,8 +172,9 @@ impl StackPool {
 
     /// Those of the smallest size that is large enough.
     fn class(&mut self, stack_bytes: usize) -> io::Result<&mut Class> {
-        let (guards, quotas) = (self.guards, self.quotas);
-        let class = class_for(stack_bytes)?;
+        let guards = self.guards.map_or_else(Guards::of_this_process, Ok)?;
+        self.guards = Some(guards);
+        let (class, quotas) = (class_for(stack_bytes)?, self.quotas);
         let make = || Box::new(Class::new(Slab::new(class, guards, quotas)));
         Ok(self.classes[place_of(class)].get_or_insert_with(make))
     }

@@ -9,7 +9,7 @@ mod busy;
 mod pulse;
 mod stall;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 #[path = "elsewhere.rs"]
 mod os;
 #[cfg(target_os = "linux")]
@@ -75,6 +75,7 @@ impl OwnThread {
 
 /// What a signal handler may learn of the fiber that runs on its thread.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(any(target_os = "macos", target_os = "freebsd"), allow(dead_code))] // no handler asks
 pub(crate) struct Running<'a> {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
