@@ -328,14 +328,6 @@ impl Builder {
     /// `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own where that is not set;
     /// see [`sched::Config::driver`](straightline_sched::Config::driver). A driver that this system
     /// does not have is an error of [`Server::run`].
-    ///
-    /// ```
-    /// use straightline::{Request, Server, sched::DriverKind};
-    ///
-    /// let server = Server::builder().bind("127.0.0.1:0").driver(DriverKind::Polling);
-    /// server.build(|_: &mut Request| "hi\n")?;
-    /// # std::io::Result::Ok(())
-    /// ```
     pub fn driver(mut self, kind: DriverKind) -> Self {
         self.config.driver = Some(kind);
         self

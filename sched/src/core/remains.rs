@@ -94,7 +94,8 @@ impl Guard {
             Some("registered") => Ok(Self::Registered),
             Some("thread-local") => Ok(Self::ThreadLocal),
             _ => {
-                let message = format!("straightline: there is no {VARIABLE}={value:?} here");
+                let value = value.display();
+                let message = format!("straightline: there is no {VARIABLE}={value} here");
                 Err(io::Error::new(io::ErrorKind::InvalidInput, message))
             }
         }

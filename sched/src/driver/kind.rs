@@ -50,8 +50,9 @@ impl DriverKind {
             Some("polling") => Ok(Some(Self::Polling)),
             _ => {
                 let message = format!(
-                    "straightline: {VARIABLE} is {value:?}; it may be `epoll` or `polling`, or not \
-                     set at all"
+                    "straightline: {VARIABLE} is `{}`; it may be `epoll` or `polling`, or not \
+                     set at all",
+                    value.display()
                 );
                 Err(io::Error::new(io::ErrorKind::InvalidInput, message))
             }

@@ -52,8 +52,9 @@ impl Guards {
                 }
                 _ => {
                     let message = format!(
-                        "straightline: {VARIABLE} is {value:?}; it may be `markers` or `mappings`, \
-                         or not set at all"
+                        "straightline: {VARIABLE} is `{}`; it may be `markers` or `mappings`, \
+                         or not set at all",
+                        value.display()
                     );
                     Err((io::ErrorKind::InvalidInput, message))
                 }
