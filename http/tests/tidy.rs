@@ -22,7 +22,7 @@ const UNSAFE: &[&str] = &[
     "sched/src/core/remains.rs",
     "sched/src/core/spawn.rs",
     "sched/src/driver/clock.rs",
-    "sched/src/driver/portable.rs",
+    "sched/src/driver/poller.rs",
     "sched/src/fiber/memory.rs",
     "sched/src/fiber/overflow.rs",
     "sched/src/fiber/running.rs",

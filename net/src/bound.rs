@@ -4,13 +4,12 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net as unix;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use straightline_sched::sim::is_simulated;
 
 use crate::sim::{Bound, Handle};
 use crate::socket::has_no_descriptor;
-use crate::unix::address_of;
 
 /// A TCP listener that belongs to no shard yet, opened by [`ListenOptions`](crate::ListenOptions).
 /// It can go to any thread, or in a simulation to any shard. There
@@ -192,4 +191,9 @@ impl AsFd for BoundTcpListener {
             Kind::Simulated(_) => has_no_descriptor(),
         }
     }
+}
+
+/// The standard library's address of that path; of none if it is `None`.
+pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<unix::SocketAddr> {
+    unix::SocketAddr::from_pathname(path.unwrap_or_default())
 }

@@ -152,7 +152,7 @@ fn nonblocking_socket(address: SocketAddr) -> io::Result<net::TcpStream> {
     Ok(socket.into())
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 fn nonblocking_socket(address: SocketAddr) -> io::Result<net::TcpStream> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

@@ -148,9 +148,9 @@ fn take(number: RawFd) -> io::Result<OwnedFd> {
 fn recognise(descriptor: OwnedFd) -> io::Result<InheritedListener> {
     let socket = Socket::from(descriptor);
     socket.set_cloexec(true)?;
-    // A descriptor that is no socket is an error of the first question.
-    let is_listener = socket.r#type().and_then(|kind| Ok((kind, socket.is_listener()?)));
-    match is_listener {
+    // What is no socket at all is an error of the first question.
+    let kind = socket.r#type().and_then(|kind| Ok((kind, is_listener(&socket)?)));
+    match kind {
         Ok((Type::STREAM, true)) => {}
         Ok(_) => return Err(invalid("it is not a listening stream socket".to_owned())),
         Err(error) => return Err(invalid(format!("it is not a socket: {error}"))),
@@ -163,6 +163,22 @@ fn recognise(descriptor: OwnedFd) -> io::Result<InheritedListener> {
         Ok(InheritedListener::Unix(OwnedFd::from(socket).into()))
     } else {
         Err(invalid("its address is neither of IP nor of a Unix socket".to_owned()))
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn is_listener(socket: &Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+/// Darwin does not tell. A socket that listens has no peer; one that has none and does not listen is
+/// found out at the first accept.
+#[cfg(target_os = "macos")]
+fn is_listener(socket: &Socket) -> io::Result<bool> {
+    match socket.peer_addr() {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

@@ -15,11 +15,23 @@ use rustix::io::Errno;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::{
-    Interest, SHORT_READ_DRAINS, Source, Watch, checkpoint, clock, note_unwound_write,
+    DriverKind, Interest, Source, Watch, checkpoint, clock, driver_kind, note_unwound_write,
 };
 
-use crate::socket::{Socket, is_read_shut};
+use crate::socket::Socket;
 use crate::stream_set::Member;
+
+/// What a short read, or an empty one, says about a socket of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// A read that returns less than was asked for has drained it.
+    Tcp,
+    /// A read also ends at ancillary data. With a driver that looks at the level at each wait this
+    /// does no harm; with one that waits for an edge, a short read proves nothing.
+    UnixStream,
+    /// A short read proves nothing. For a socket that was shut down the system says "would block".
+    Datagrams,
+}
 
 /// A non-blocking stream and what is known of its readiness.
 #[derive(Debug)]
@@ -30,8 +42,7 @@ pub(crate) struct Io<S: AsFd> {
     source: Source<Socket<S>>,
     /// The last read proved that the socket is empty: wait before the next one.
     drained: Cell<bool>,
-    /// A read that returns less than was asked for proves that, too.
-    short_read_drains: bool,
+    reads: Reads,
     /// How long one call may wait; never zero.
     read_timeout: Cell<Option<Duration>>,
     write_timeout: Cell<Option<Duration>>,
@@ -39,17 +50,17 @@ pub(crate) struct Io<S: AsFd> {
 
 impl Io<net::TcpStream> {
     pub(crate) fn of_tcp(stream: Socket<net::TcpStream>) -> Self {
-        Self::new(stream, SHORT_READ_DRAINS)
+        Self::new(stream, Reads::Tcp)
     }
 }
 
 impl<S: AsFd> Io<S> {
-    pub(crate) fn new(stream: Socket<S>, short_read_drains: bool) -> Self {
+    pub(crate) fn new(stream: Socket<S>, reads: Reads) -> Self {
         Self {
             member: RefCell::new(None),
             source: Source::new(stream),
             drained: Cell::new(false),
-            short_read_drains,
+            reads,
             read_timeout: Cell::new(None),
             write_timeout: Cell::new(None),
         }
@@ -82,12 +93,14 @@ impl<S: AsFd> Io<S> {
         let drained = match &result {
             // An end of stream (0 bytes) stays readable, and a read of no bytes proves nothing.
             Ok(count) => {
-                self.short_read_drains
+                self.does_short_read_drain()
                     && (1..asked).contains(count)
                     && self.source.clear(Interest::Read)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if is_shut(&self.source) {
+                if self.reads != Reads::Datagrams {
+                    self.source.clear(Interest::Read);
+                } else if is_shut(&self.source) {
                     self.drained.set(false);
                     return Ok(0);
                 }
@@ -97,6 +110,15 @@ impl<S: AsFd> Io<S> {
         };
         self.drained.set(drained);
         result
+    }
+
+    #[inline]
+    fn does_short_read_drain(&self) -> bool {
+        match self.reads {
+            Reads::Tcp => true,
+            Reads::UnixStream => driver_kind() == Some(DriverKind::Polling),
+            Reads::Datagrams => false,
+        }
     }
 
     /// Whether the last read proved that the socket is empty, so that the next one would block,
@@ -264,11 +286,7 @@ fn is_transient(error: &io::Error) -> bool {
 /// was shut down: there Linux says "would block" where a call that waits says "end". This concerns
 /// datagram sockets and Unix listeners only; of a stream the kernel reports the end itself.
 pub(crate) fn is_shut<S: AsFd>(source: &Source<Socket<S>>) -> bool {
-    if source.clear_blocked(Interest::Read) {
-        return true;
-    }
-    // On systems whose events do not tell it, the socket does.
-    !SHORT_READ_DRAINS && is_read_shut(source.inner())
+    source.clear_blocked(Interest::Read)
 }
 
 /// Checks a timeout that a setter was given: as in std, it must not be zero.

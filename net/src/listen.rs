@@ -304,7 +304,7 @@ pub(crate) fn drop_new_handshakes(listener: &net::TcpListener) -> io::Result<()>
     ])
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 pub(crate) fn drop_new_handshakes(_: &net::TcpListener) -> io::Result<()> {
     Ok(())
 }

@@ -154,22 +154,10 @@ pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
     match socket {
         #[cfg(target_os = "linux")]
         Socket::System(socket) => sys::unacknowledged(socket.as_fd()),
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(target_os = "macos", target_os = "freebsd"))]
         Socket::System(_) => None,
         Socket::Simulated(handle) => handle.unacknowledged().ok(),
     }
-}
-
-/// Whether no more data will come behind the data that has arrived.
-pub(crate) fn is_read_shut<S: AsFd>(socket: &Socket<S>) -> bool {
-    #[cfg(target_os = "linux")]
-    if let Socket::System(socket) = socket {
-        let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
-        let told = poll(&mut asked, Some(&Timespec::default()));
-        return told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP);
-    }
-    let _ = socket; // elsewhere the operation itself tells it
-    false
 }
 
 /// Whether the peer has closed its side or the connection is broken.
@@ -213,7 +201,7 @@ const COPY_BYTES: usize = 64 * 1024;
 const NO_SIGNAL: SendFlags = {
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     let flags = SendFlags::NOSIGNAL;
-    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    #[cfg(target_os = "macos")]
     let flags = SendFlags::empty();
     flags
 };

@@ -480,10 +480,10 @@ impl TcpStream {
         match self.io.inner() {
             #[cfg(target_os = "linux")]
             Socket::System(stream) => Ok(rustix::net::connect_unspec(stream)?),
-            #[cfg(not(target_os = "linux"))]
+            #[cfg(any(target_os = "macos", target_os = "freebsd"))]
             Socket::System(_) => {
                 self.set_zero_linger()?;
-                self.shutdown(Shutdown::Both)
+                self.shutdown(net::Shutdown::Both)
             }
             Socket::Simulated(handle) => handle.reset(),
         }
@@ -586,7 +586,7 @@ fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 fn accept_nonblocking(listener: &net::TcpListener) -> io::Result<(net::TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;

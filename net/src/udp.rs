@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use straightline_sched::sim::is_simulated;
 
-use crate::io::{Io, impl_timeouts};
+use crate::io::{Io, Reads, impl_timeouts};
 use crate::lookup::IntoTarget;
 use crate::sim::{Handle, not_simulated};
 use crate::socket::{Socket, recv, recv_peek, send};
@@ -63,7 +63,7 @@ impl UdpSocket {
         let address = address.into_addr()?;
         if is_simulated() {
             let socket = Socket::Simulated(Handle::bind_udp(address)?);
-            return Ok(Self { io: Io::new(socket, false) });
+            return Ok(Self { io: Io::new(socket, Reads::Datagrams) });
         }
         Self::from_std(net::UdpSocket::bind(address)?)
     }
@@ -76,7 +76,7 @@ impl UdpSocket {
     pub fn from_std(socket: net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // A short read is a short datagram, and proves nothing.
-        Ok(Self { io: Io::new(Socket::System(socket), false) })
+        Ok(Self { io: Io::new(Socket::System(socket), Reads::Datagrams) })
     }
 
     /// The standard library's socket, still non-blocking.

@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use straightline_sched::sim::is_simulated;
 use straightline_sched::{Interest, Source, clock, wait_for_armed};
 
-use crate::bound::{BoundUnixListener, Kind};
-use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
+use crate::bound::{BoundUnixListener, Kind, address_of};
+use crate::io::{Io, Reads, accept, impl_stream, impl_timeouts, try_accept};
 use crate::nonblocking::impl_nonblocking;
 use crate::sim::Handle;
 use crate::socket::Socket;
@@ -244,7 +244,7 @@ impl UnixStream {
     }
 
     fn simulated(handle: Handle) -> Self {
-        Self { io: Io::new(Socket::Simulated(handle), false) }
+        Self { io: Io::new(Socket::Simulated(handle), Reads::UnixStream) }
     }
 
     /// Two streams connected to each other. Not a yield point.
@@ -270,7 +270,7 @@ impl UnixStream {
         stream.set_nonblocking(true)?;
         // A short read proves nothing here: the kernel also ends a read where descriptors were
         // passed.
-        Ok(Self { io: Io::new(Socket::System(stream), false) })
+        Ok(Self { io: Io::new(Socket::System(stream), Reads::UnixStream) })
     }
 
     /// The standard library's stream, still non-blocking.
@@ -318,11 +318,6 @@ impl fmt::Debug for UnixStream {
             Socket::Simulated(handle) => handle.fmt(f),
         }
     }
-}
-
-/// The standard library's address of that path, or of no path.
-pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<SocketAddr> {
-    SocketAddr::from_pathname(path.unwrap_or_default())
 }
 
 fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -186,6 +186,24 @@
 //! To use more cores, use more shards: start a thread for each, and call [`run`] on it. Shards
 //! share nothing. [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across shards.
 
+// What each part does on a system is written down for these, and was at least compiled for them. No
+// other system gets the ways of its neighbours by accident.
+#[cfg(not(any(
+    all(target_os = "linux", any(target_env = "gnu", target_env = "musl")),
+    target_os = "macos",
+    target_os = "freebsd"
+)))]
+compile_error!(
+    "straightline knows Linux (glibc, musl), macOS and FreeBSD. For another system say in each \
+     `cfg(target_os)` of the crates `straightline-sched` and `straightline-net` what it has: the \
+     driver, the clock, guards, what keeps a thread, signals, socket options"
+);
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "straightline needs 64-bit pointers: an event's key is one, and stacks need the address space"
+);
+
 mod block_on;
 mod core;
 mod driver;
@@ -207,12 +225,12 @@ pub use crate::core::{
     BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
     Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, Source, SpawnError, Stats,
     ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
-    inspect, inspect_with_backtraces, note_unwound_write, now, park, park_timeout, poll_checkpoint,
-    random_u64, remaining, run, run_with, scope, set_label, sleep, spawn, spawn_episodes,
-    stack_census, stats, system_time, try_scope, uncancellable, wait_for_armed, wake_later,
-    with_own_locals, yield_now,
+    driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now, park, park_timeout,
+    poll_checkpoint, random_u64, remaining, run, run_with, scope, set_label, sleep, spawn,
+    spawn_episodes, stack_census, stats, system_time, try_scope, uncancellable, wait_for_armed,
+    wake_later, with_own_locals, yield_now,
 };
-pub use crate::driver::{Interest, SHORT_READ_DRAINS, Watch, Watched};
+pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::census::StackUse;
 pub use crate::fiber::unwind::is_cancel;

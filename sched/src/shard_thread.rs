@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::thread;
 
 use crate::core::{Config, JoinError, Unwinding, discard, is_thread_kept, run_with};
-use crate::driver::World;
+use crate::driver::{DriverKind, World};
 use crate::sim::{self, add_shard};
 use crate::sync::watch::{Watch, Watcher};
 use crate::sync::{Selectable, oneshot};
@@ -35,7 +35,8 @@ struct Outcome<T> {
 ///
 /// # Errors
 ///
-/// When the system refuses the thread; in a simulation, the stack of the first fiber.
+/// When the system refuses the thread; when a driver is asked for that it does not have
+/// ([`Config::driver`]); in a simulation, when the stack of the first fiber is refused.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Config};
@@ -54,7 +55,7 @@ struct Outcome<T> {
 #[track_caller]
 pub fn spawn_shard<T: Send + 'static>(
     name: &str,
-    config: Config,
+    mut config: Config,
     root: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<ShardHandle<T>> {
     let (sender, outcome) = oneshot::channel();
@@ -76,6 +77,7 @@ pub fn spawn_shard<T: Send + 'static>(
         })?;
         return Ok(ShardHandle { outcome, thread: None });
     }
+    config.driver = Some(DriverKind::resolve(config.driver)?);
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(|| run_with(config, root)));
         let ended = Outcome { result, is_thread_kept: is_thread_kept() };

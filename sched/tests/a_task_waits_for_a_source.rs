@@ -141,6 +141,7 @@ fn a_wait_ends_when_its_time_has_come_and_says_so() {
         // It left nothing behind that would hide what comes later.
         near.write_all(b"!").unwrap();
         assert!(source.wait_until(Interest::Read, None).unwrap());
+        assert_eq!(source.inner().read(&mut [0; 8]).unwrap(), 1);
         assert!(!source.wait_until(Interest::Read, Some(at)).unwrap(), "long past");
         near.write_all(b"!").unwrap();
         take_in_events();

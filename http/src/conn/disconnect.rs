@@ -8,8 +8,9 @@
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::time::Duration;
 
-use straightline_sched::{JoinHandle, spawn_episodes, wake_later};
+use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_episodes, wake_later};
 
 use super::link::Link;
 
@@ -21,6 +22,7 @@ impl Link {
     pub(crate) fn watch(self: &Rc<Self>) {
         let watch = self.watch.take();
         let link = Rc::clone(self);
+        let mut is_first_look = true;
         self.watch.set(watch.or_else(|| {
             Some(Watch(spawn_episodes(move || {
                 if link.transport.is_peer_gone() {
@@ -28,6 +30,11 @@ impl Link {
                     link.lease.end();
                     return ControlFlow::Break(());
                 }
+                // What woke it is unread. An oneshot driver would tell that again at once.
+                if !is_first_look && driver_kind() == Some(DriverKind::Polling) {
+                    sleep(LOOK_AGAIN);
+                }
+                is_first_look = false;
                 match link.transport.arm_readable() {
                     Ok(true) => {}
                     Ok(false) => wake_later(),
@@ -51,3 +58,7 @@ impl Drop for Watch {
         self.0.cancel();
     }
 }
+
+/// How long the watch pauses between two looks at a client that has sent more than was read.
+/// Arbitrary: a handler is ended so much later at most, and a look costs some microseconds.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);

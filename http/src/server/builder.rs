@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use slog::Logger;
 use straightline_net::{Keepalive, ListenOptions};
-use straightline_sched::{is_cancel, stderr};
+use straightline_sched::{DriverKind, is_cancel, stderr};
 
 use super::accept::{Listener, open_all};
 use super::access_log::AccessLog;
@@ -69,6 +69,7 @@ pub(super) struct Config {
     pub(super) all_stuck: AllStuck,
     pub(super) replacements: usize,
     pub(super) stack_bytes: usize,
+    pub(super) driver: Option<DriverKind>,
     pub(super) listen: ListenOptions,
     pub(super) logger: Option<Logger>,
     pub(super) prints_panics: bool,
@@ -197,6 +198,7 @@ impl Builder {
                 all_stuck: AllStuck::EndServer,
                 replacements: 4,
                 stack_bytes: straightline_sched::Config::default().stack_bytes,
+                driver: None,
                 listen: ListenOptions::new()
                     .notsent_lowat(Some(NOTSENT_LOWAT))
                     .keepalive(Some(Keepalive::default())),
@@ -319,6 +321,15 @@ impl Builder {
     /// The stack of each fiber, in bytes. Default: 256 KiB. Only touched pages are resident.
     pub fn stack_bytes(mut self, bytes: usize) -> Self {
         self.config.stack_bytes = bytes;
+        self
+    }
+
+    /// How the shards learn which sockets are ready. Default: what the environment variable
+    /// `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own where that is not set;
+    /// see [`sched::Config::driver`](straightline_sched::Config::driver). A driver that this system
+    /// does not have is an error of [`Server::run`].
+    pub fn driver(mut self, kind: DriverKind) -> Self {
+        self.config.driver = Some(kind);
         self
     }
 

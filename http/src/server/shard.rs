@@ -92,6 +92,7 @@ pub(super) fn start(
 ) -> io::Result<ShardHandle<io::Result<()>>> {
     let config = sched::Config {
         stack_bytes: shared.config.stack_bytes,
+        driver: shared.config.driver,
         busy_limit: shared.config.busy_limit,
         stuck_limit: shared.config.stuck_limit,
         reporter: takeover::reporter(shared, slot),

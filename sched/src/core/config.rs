@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::report::Reporter;
+use crate::driver::DriverKind;
 
 /// What a shard is made with.
 ///
@@ -49,6 +50,13 @@ pub struct Config {
     /// information is read, and the program's debug information in memory. A program without any
     /// (`debug = "line-tables-only"` does) shows what was not inlined.
     pub tripwire: bool,
+    /// How the shard learns which descriptors are ready. Default: `None`, which is what the
+    /// environment variable `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own
+    /// where that is not set: [`DriverKind::Epoll`] on Linux, [`DriverKind::Polling`] elsewhere. A
+    /// kind that this system does not have, and a value that is none, is an error of
+    /// [`run`](crate::run) and [`spawn_shard`](crate::spawn_shard). A [simulation](crate::sim) has a
+    /// driver of its own.
+    pub driver: Option<DriverKind>,
 }
 
 impl Default for Config {
@@ -62,6 +70,7 @@ impl Default for Config {
             reporter: Reporter::default(),
             stack_census: false,
             tripwire: std::env::var_os("STRAIGHTLINE_TRIPWIRE").is_some_and(|value| value == "1"),
+            driver: None,
         }
     }
 }

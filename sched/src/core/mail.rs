@@ -5,6 +5,7 @@ use super::inspect::list_fibers_with_backtraces;
 use super::lease::look_at_end;
 use super::mailbox::Message;
 use super::shard::Shard;
+use super::sources::forget_source;
 use super::spawn::spawn_sent;
 use super::wake::cancel;
 
@@ -35,7 +36,7 @@ pub(super) fn read_message(shard: &Shard, message: Message) {
             fiber.into_iter().for_each(|fiber| cancel(shard, &fiber));
         }
         Message::LookAtEnd(key) => look_at_end(shard, key),
-        Message::Forget(source) => shard.forget_source(source),
+        Message::Forget(source) => forget_source(shard, source),
         Message::Housekeep => {
             shard.stacks.ask_for_trim();
             shard.stacks.publish();

@@ -13,13 +13,16 @@
 //! the shard is gone: what the frames may have borrowed was made before, and is destroyed behind
 //! the guard, that is, never. What is made after it nobody has lent to them. Elsewhere the guard
 //! is a thread-local, of which std says nothing better; it cannot be registered a second time, so
-//! there a thread with remains runs no further shard.
+//! there a thread with remains runs no further shard. Where both are to be had, the environment
+//! variable `STRAIGHTLINE_THREAD_END` chooses (`registered` or `thread-local`), so that the tests of
+//! one system cover what others do; it is meant for nothing else.
 //!
 //! **The end of the process** destroys the thread-locals of the thread that calls `exit`, which a
 //! return from `main` does as well. If that one has remains, it is not to wait for ever: it goes on
 //! if there is nobody who could have borrowed something, and otherwise ends the process at once.
 
 use std::cell::Cell;
+use std::env;
 use std::ffi::c_void;
 use std::io::{self, Write};
 use std::ptr;
@@ -35,7 +38,12 @@ thread_local! {
 /// Has the calling thread never end: there are frames on it that stay.
 pub(super) fn keep_thread() {
     IS_KEPT.set(true);
-    guard::arm();
+    // A value that is none was refused by `check` before the thread's first shard.
+    match Guard::chosen().unwrap_or(Guard::OF_THIS_SYSTEM) {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        Guard::Registered => registered::arm(),
+        Guard::ThreadLocal => THREAD_LOCAL.with(|_| ()), // the first use registers it
+    }
 }
 
 /// Whether the calling thread never ends.
@@ -49,19 +57,55 @@ pub(crate) fn is_kept() -> bool {
 ///
 /// Where it has remains of another one, and could not be kept again.
 pub(crate) fn check() -> io::Result<()> {
-    if is_kept() && !guard::IS_REPEATABLE {
+    if Guard::chosen()? == Guard::ThreadLocal && is_kept() {
         let text = "fibers were given up on this thread: it can run no more of them";
         return Err(io::Error::other(text));
     }
     Ok(())
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu", not(straightline_portable_driver)))]
-mod guard {
+/// What keeps a thread from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// A destructor that glibc is given; as often as one likes.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    Registered,
+    /// The destructor of [`THREAD_LOCAL`]; once for each thread.
+    ThreadLocal,
+}
+
+impl Guard {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    const OF_THIS_SYSTEM: Self = Self::Registered;
+    #[cfg(any(
+        all(target_os = "linux", target_env = "musl"),
+        target_os = "macos",
+        target_os = "freebsd"
+    ))]
+    const OF_THIS_SYSTEM: Self = Self::ThreadLocal;
+
+    /// # Errors
+    ///
+    /// If the environment names one that there is not.
+    fn chosen() -> io::Result<Self> {
+        let Some(value) = env::var_os(VARIABLE) else { return Ok(Self::OF_THIS_SYSTEM) };
+        match value.to_str() {
+            #[cfg(all(target_os = "linux", target_env = "gnu"))]
+            Some("registered") => Ok(Self::Registered),
+            Some("thread-local") => Ok(Self::ThreadLocal),
+            _ => {
+                let value = value.display();
+                let message = format!("straightline: there is no {VARIABLE}={value} here");
+                Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+            }
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod registered {
     use std::ffi::{c_int, c_void};
     use std::ptr;
-
-    pub(super) const IS_REPEATABLE: bool = true;
 
     unsafe extern "C" {
         /// Has `destructor` called with `object` when the calling thread ends, before those that
@@ -88,25 +132,16 @@ mod guard {
     }
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu", not(straightline_portable_driver))))]
-mod guard {
-    pub(super) const IS_REPEATABLE: bool = false;
+struct ThreadLocal;
 
-    struct Guard;
-
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            super::thread_ends();
-        }
+impl Drop for ThreadLocal {
+    fn drop(&mut self) {
+        thread_ends();
     }
+}
 
-    thread_local! {
-        static GUARD: Guard = const { Guard };
-    }
-
-    pub(super) fn arm() {
-        GUARD.with(|_| ()); // the first use registers it
-    }
+thread_local! {
+    static THREAD_LOCAL: ThreadLocal = const { ThreadLocal };
 }
 
 /// The thread would destroy its thread-locals now.
@@ -157,3 +192,5 @@ fn does_process_exit() -> bool {
 
 /// `EX_SOFTWARE` of `sysexits.h`: an internal error was found.
 const EXIT_STATUS: i32 = 70;
+
+const VARIABLE: &str = "STRAIGHTLINE_THREAD_END";

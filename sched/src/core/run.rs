@@ -41,6 +41,7 @@ use crate::watch::Limits;
 /// # Errors
 ///
 /// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
+/// when a driver is asked for that this system does not have ([`Config::driver`]);
 /// when `root` was given up; and, on systems other than Linux with glibc, when fibers were given up
 /// in an earlier `run` on this thread.
 ///
@@ -81,7 +82,7 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 #[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     remains::check()?;
-    let shard = &Shard::new(&config, Driver::system()?);
+    let shard = &Shard::new(&config, Driver::system(config.driver)?);
     let entered = local::enter(shard);
     unwind::warm_up();
     let Config { stall_limit: stall, busy_limit: busy, stuck_limit: stuck, .. } = config;

@@ -25,7 +25,8 @@ use super::local;
 use super::mailbox::Message;
 use super::park::park_at_most;
 use super::shard::Shard;
-use super::source_state::{Arming, SourceKey, SourceState, Task};
+use super::source_state::{Arming, Side, SourceKey, SourceState, Task};
+use super::sources::forget_source;
 use crate::driver::{Interest, Interests, Watch, Watched};
 use crate::fiber::{FiberCell, Wait};
 
@@ -107,7 +108,8 @@ impl<T: Watch> Source<T> {
     /// # Blocking
     ///
     /// A yield point, unless the change came already. Try the operation before: a wait for what is
-    /// there, but is no change, does not end. Where nothing more will come to be read
+    /// there, but is no change, does not end with one [driver](crate::DriverKind), and ends at once
+    /// with the other. Where nothing more will come to be read
     /// ([`is_read_closed`](Self::is_read_closed)), a wait to read ends at once, so that each reader
     /// finds the end; a loop that never finds it (Linux says "not now" for ever of a datagram
     /// socket that was shut down) pauses from the 64th such wait on.
@@ -161,8 +163,8 @@ impl<T: Watch> Source<T> {
         let watched = self.inner().watched();
         let wait = wait_for(&watched, interest);
         on_fiber(|shard, fiber| {
-            let arm = |state: &mut SourceState| state.arm(interest, fiber);
-            let until = match self.with_state(shard, &watched, interest, arm)? {
+            let add = |side: &mut Side| side.add(fiber);
+            let until = match self.arm_with(shard, &watched, interest, add)? {
                 Arming::Changed => return Ok(true),
                 Arming::Armed => at,
                 Arming::Stale => {
@@ -198,7 +200,7 @@ impl<T: Watch> Source<T> {
 
     /// As [`clear`](Self::clear), after an operation that would have blocked. Returns whether it
     /// always will, as nothing more comes to be read: then this is the end, whatever the operation
-    /// said.
+    /// said. For datagrams and listeners; a stream's own read says when it is over.
     ///
     /// Not a yield point.
     ///
@@ -230,9 +232,16 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn clear_blocked(&self, interest: Interest) -> bool {
-        let is_over = self.with_known(|state| {
+        let watched = self.inner().watched();
+        let is_over = self.with_known_on_shard(|shard, state| {
             state.side(interest).ready = false;
-            interest == Interest::Read && state.read_closed
+            if interest == Interest::Write || state.read_closed {
+                return interest == Interest::Read;
+            }
+            // Something may have come together with the end, and after the operation. So the answer
+            // is for the next one, which the next wait lets begin at once.
+            state.read_closed = shard.driver.is_read_shut(&watched);
+            false
         });
         is_over.unwrap_or(false)
     }
@@ -274,8 +283,8 @@ impl<T: Watch> Source<T> {
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
         let watched = self.inner().watched();
         on_fiber(|shard, fiber| {
-            let arm = |state: &mut SourceState| state.arm(interest, fiber);
-            let arming = self.with_state(shard, &watched, interest, arm)?;
+            let add = |side: &mut Side| side.add(fiber);
+            let arming = self.arm_with(shard, &watched, interest, add)?;
             if arming == Arming::Stale {
                 shard.wake(shard.current()); // in a turn of its own it looks once more
             }
@@ -338,8 +347,8 @@ impl<T: Watch> Source<T> {
         let mut task = Some(Task::new(cx.waker().clone()));
         let watched = self.inner().watched();
         let armed = local::try_with(|shard| {
-            let arm = |state: &mut SourceState| state.arm_task(interest, &mut task);
-            self.with_state(shard, &watched, interest, arm)
+            let add = |side: &mut Side| side.add_task(&mut task);
+            self.arm_with(shard, &watched, interest, add)
         });
         match armed.unwrap_or_else(|| Err(no_fiber())) {
             Ok(Arming::Armed) => Poll::Pending,
@@ -352,29 +361,36 @@ impl<T: Watch> Source<T> {
         }
     }
 
-    /// Calls `act` with what the shard knows of the source, once it is registered for `interest`.
-    fn with_state<R>(
+    /// Unless there is a change to look at, has the driver tell of the next one, and calls `add`,
+    /// which puts the one that waits into the list of its direction.
+    fn arm_with(
         &self,
         shard: &Shard,
         watched: &Watched<'_>,
         interest: Interest,
-        act: impl FnOnce(&mut SourceState) -> R,
-    ) -> io::Result<R> {
+        add: impl FnOnce(&mut Side),
+    ) -> io::Result<Arming> {
         let known = self.registration.get().filter(|known| known.shard_id == shard.id);
         let mut sources = shard.sources.borrow_mut();
-        let state = match known {
+        let (state, arming) = match known {
             Some(Registration { key, .. }) => {
                 let state = &mut sources[key];
-                let wanted = state.registered.with(interest);
-                if wanted != state.registered {
-                    shard.driver.modify(watched, key.data().as_ffi(), wanted)?;
-                    state.registered = wanted;
+                let arming = state.look(interest);
+                if arming == Arming::Changed {
+                    return Ok(arming);
                 }
-                state
+                // The end of a stale source has been told: an oneshot driver would tell it at once.
+                if arming == Arming::Armed && !state.armed.has(interest) {
+                    let wanted = state.armed.with(interest);
+                    shard.driver.modify(watched, key.data().as_ffi(), wanted)?;
+                    state.armed = wanted;
+                }
+                (state, arming)
             }
-            None => self.register(shard, &mut sources, watched, interest)?,
+            None => (self.register(shard, &mut sources, watched, interest)?, Arming::Armed),
         };
-        Ok(act(state))
+        add(state.side(interest));
+        Ok(arming)
     }
 
     /// Whether the system has told, at some wait on the calling shard, that nothing more will come
@@ -408,10 +424,16 @@ impl<T: Watch> Source<T> {
     /// key of another shard's may be another source's here.
     #[inline]
     fn with_known<R>(&self, act: impl FnOnce(&mut SourceState) -> R) -> Option<R> {
+        self.with_known_on_shard(|_, state| act(state))
+    }
+
+    #[inline]
+    fn with_known_on_shard<R>(&self, act: impl FnOnce(&Shard, &mut SourceState) -> R) -> Option<R> {
         let known = self.registration.get()?;
         local::try_with(|shard| {
             let mut sources = shard.sources.borrow_mut();
-            sources.get_mut(known.key).filter(|_| known.shard_id == shard.id).map(act)
+            let state = sources.get_mut(known.key).filter(|_| known.shard_id == shard.id)?;
+            Some(act(shard, state))
         })?
     }
 
@@ -426,13 +448,13 @@ impl<T: Watch> Source<T> {
         if self.registration.get().is_some_and(|known| elsewhere::is_there(known.shard_id)) {
             return Err(io::Error::other("straightline: the source is another shard's"));
         }
-        let mut registered = Interests::NONE.with(interest);
-        if interest == Interest::Write {
-            // Who has connected or written will read: that saves the second registration.
-            registered = registered.with(Interest::Read);
+        let mut armed = Interests::NONE.with(interest);
+        if interest == Interest::Write && !shard.driver.is_oneshot() {
+            // What has connected or written will read: that saves the second registration.
+            armed = Interests::BOTH;
         }
-        let key = sources.insert(SourceState::new(registered));
-        if let Err(error) = shard.driver.add(watched, key.data().as_ffi(), registered) {
+        let key = sources.insert(SourceState::new(watched.number(), armed));
+        if let Err(error) = shard.driver.add(watched, key.data().as_ffi(), armed) {
             sources.remove(key);
             return Err(error);
         }
@@ -447,7 +469,7 @@ impl<T: Watch> Source<T> {
         };
         let watched = self.inner().watched();
         let forget = |shard: &Shard| {
-            shard.forget_source(key);
+            forget_source(shard, key);
             // It fails only if the descriptor was closed behind our back, and then the driver has
             // forgotten it already.
             let _ = shard.driver.remove(&watched);

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::task::Waker;
 
-use slotmap::{KeyData, new_key_type};
+use slotmap::new_key_type;
 
 use super::contain::{contain, discard};
-use super::shard::Shard;
 use crate::driver::{Interest, Interests, Readiness};
 use crate::fiber::FiberCell;
 
@@ -18,7 +17,11 @@ new_key_type! {
 
 /// What a shard knows of one registered descriptor.
 pub(crate) struct SourceState {
-    pub(super) registered: Interests,
+    /// The descriptor's number, or the device's.
+    pub(super) number: i32,
+    /// What the driver tells of: for as long as the source lives, or until the next event if that
+    /// disarms it.
+    pub(super) armed: Interests,
     read: Side,
     write: Side,
     pub(super) read_closed: bool,
@@ -27,7 +30,7 @@ pub(crate) struct SourceState {
     closed_answers: u8,
 }
 
-/// What comes of the wish to wait.
+/// What becomes of a wish to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arming {
     /// There is a change to look at, and nothing to wait for.
@@ -63,7 +66,7 @@ impl Task {
     }
 
     /// By reference: were the call to consume the waker, a drop that panics as well would abort.
-    fn wake(self) {
+    pub(super) fn wake(self) {
         contain(|| self.0.iter().for_each(Waker::wake_by_ref));
     }
 }
@@ -75,9 +78,9 @@ impl Drop for Task {
 }
 
 impl SourceState {
-    pub(super) fn new(registered: Interests) -> Self {
+    pub(super) fn new(number: i32, armed: Interests) -> Self {
         let (read, write) = (Side::default(), Side::default());
-        Self { registered, read, write, read_closed: false, urgent: false, closed_answers: 0 }
+        Self { number, armed, read, write, read_closed: false, urgent: false, closed_answers: 0 }
     }
 
     pub(super) fn side(&mut self, interest: Interest) -> &mut Side {
@@ -87,30 +90,40 @@ impl SourceState {
         }
     }
 
-    /// Whether an edge would wake anybody.
+    /// Whether an event would wake a fiber or a task.
     pub(super) fn is_waited_for(&self) -> bool {
-        [&self.read, &self.write].iter().any(|side| side.waiter.is_some() || !side.more.is_empty())
+        self.read.is_waited_for() || self.write.is_waited_for()
     }
 
-    pub(super) fn arm(&mut self, interest: Interest, fiber: Rc<FiberCell>) -> Arming {
-        let arming = self.look(interest);
-        if arming != Arming::Changed {
-            self.side(interest).add(fiber);
+    /// The directions in which an event would. Not where the end has been told already: that would
+    /// be told again and again.
+    pub(super) fn waited_for(&self) -> Interests {
+        Interests {
+            read: self.read.is_waited_for() && !self.read_closed,
+            write: self.write.is_waited_for(),
         }
-        arming
     }
 
-    /// As [`arm`](Self::arm), for a task; afterwards `task` is what need not be kept.
-    pub(super) fn arm_task(&mut self, interest: Interest, task: &mut Option<Task>) -> Arming {
-        let arming = self.look(interest);
-        if arming != Arming::Changed {
-            self.side(interest).add_task(task);
+    /// Takes an event in: hands the fibers that wait for it to `wake`, and returns the tasks that
+    /// do, which are to be woken when the table of sources is not borrowed any more.
+    pub(super) fn note(
+        &mut self,
+        readiness: Readiness,
+        mut wake: impl FnMut(Rc<FiberCell>),
+    ) -> [Option<Task>; 2] {
+        self.read_closed |= readiness.read_closed;
+        self.urgent |= readiness.urgent;
+        if !readiness.disarmed {
+            // Something has changed; one that is armed anew is told the same as before.
+            self.closed_answers = 0;
         }
-        arming
+        let reader = if readiness.readable { self.read.edge(&mut wake) } else { None };
+        let writer = if readiness.writable { self.write.edge(&mut wake) } else { None };
+        [reader, writer]
     }
 
     /// Whether there is a change to look at. One that is told of is looked at.
-    fn look(&mut self, interest: Interest) -> Arming {
+    pub(super) fn look(&mut self, interest: Interest) -> Arming {
         if std::mem::take(&mut self.side(interest).ready) {
             return Arming::Changed;
         }
@@ -127,7 +140,11 @@ impl SourceState {
 }
 
 impl Side {
-    fn add(&mut self, fiber: Rc<FiberCell>) {
+    fn is_waited_for(&self) -> bool {
+        self.waiter.is_some() || !self.more.is_empty()
+    }
+
+    pub(super) fn add(&mut self, fiber: Rc<FiberCell>) {
         match &self.waiter {
             None => self.waiter = Some(fiber),
             Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
@@ -142,7 +159,8 @@ impl Side {
         }
     }
 
-    fn add_task(&mut self, task: &mut Option<Task>) {
+    /// As [`add`](Self::add), for a task; afterwards `task` is what need not be kept.
+    pub(super) fn add_task(&mut self, task: &mut Option<Task>) {
         let known = self.more.iter_mut().find_map(|other| match other {
             Other::Task(known) => Some(known),
             Other::Fiber(_) => None,
@@ -162,16 +180,16 @@ impl Side {
         first.is_some() || self.more.len() < count
     }
 
-    /// Wakes the fibers that wait; the task is for the caller to wake.
-    fn edge(&mut self, shard: &Shard) -> Option<Task> {
+    /// Hands the fibers that wait to `wake`; the task is for the caller to wake.
+    fn edge(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
         self.ready = true;
         if let Some(waiter) = self.waiter.take() {
-            shard.wake(waiter);
+            wake(waiter);
         }
         let mut task = None;
         while let Some(other) = self.more.pop() {
             match other {
-                Other::Fiber(fiber) => shard.wake(fiber),
+                Other::Fiber(fiber) => wake(fiber),
                 Other::Task(other) => task = Some(other),
             }
         }
@@ -186,33 +204,6 @@ impl Other {
 
     fn is_over(&self) -> bool {
         matches!(self, Self::Fiber(waiter) if waiter.over.get())
-    }
-}
-
-impl Shard {
-    /// Hands an edge to whoever waits for it.
-    pub(super) fn on_readiness(&self, readiness: Readiness) {
-        let key = SourceKey::from(KeyData::from_ffi(readiness.key));
-        let mut sources = self.sources.borrow_mut();
-        // An event of a source that was dropped in this very turn has nobody to go to.
-        let Some(source) = sources.get_mut(key) else {
-            return;
-        };
-        source.read_closed |= readiness.read_closed;
-        source.urgent |= readiness.urgent;
-        source.closed_answers = 0;
-        let reader = if readiness.readable { source.read.edge(self) } else { None };
-        let writer = if readiness.writable { source.write.edge(self) } else { None };
-        drop(sources);
-        reader.into_iter().chain(writer).for_each(Task::wake);
-    }
-
-    /// The source was dropped. Its state is dropped when the table is not borrowed any more.
-    pub(super) fn forget_source(&self, key: SourceKey) {
-        let mut sources = self.sources.borrow_mut();
-        let _state = sources.remove(key);
-        self.counters.sources_now.set(sources.len() as u64);
-        drop(sources);
     }
 }
 

@@ -14,7 +14,8 @@ use super::config::Config;
 use super::counters::Counters;
 use crate::fiber::Tick;
 use crate::fiber::census::{Census, StackUse};
-use crate::fiber::stack::{FiberStack, StackPool};
+use crate::fiber::pool::StackPool;
+use crate::fiber::stack::FiberStack;
 
 pub(crate) struct Stacks {
     pool: RefCell<StackPool>,

@@ -18,6 +18,7 @@ use super::give_up::{finish, forget_body, give_up};
 use super::mail::read_mail;
 use super::report::Report;
 use super::shard::Shard;
+use super::sources::on_readiness;
 use super::spawn::episode_on;
 use crate::driver::{EVENTS_MAX, Heard};
 use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
@@ -139,7 +140,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
 
 /// Lets the driver tell what became ready, for at most `timeout`.
 fn listen(shard: &Shard, timeout: Option<Duration>) -> Heard {
-    match shard.driver.wait(timeout, |readiness| shard.on_readiness(readiness)) {
+    match shard.driver.wait(timeout, |readiness| on_readiness(shard, readiness)) {
         Ok(heard) => heard,
         Err(error) => panic!("straightline: waiting for events failed: {error}"),
     }

@@ -1,15 +1,52 @@
 //! The clock of `Instant`, as a number.
 //!
 //! An `Instant` is opaque: to compare two takes a subtraction of seconds and nanoseconds, several
-//! times a turn. It is the monotonic clock; here that is read as one number. By libc and not by
-//! rustix, whose way to the clock does not work under Valgrind.
+//! times a turn. On Linux it is the monotonic clock; here that is read as one number. By libc and
+//! not by rustix, whose way to the clock does not work under Valgrind. Other systems are asked
+//! through `Instant`, whose clock std chooses there.
 
-use std::mem::MaybeUninit;
+use std::time::Instant;
+
+/// Counts from the moment at which it was made.
+pub(super) struct Clock {
+    started_at: Instant,
+    #[cfg(target_os = "linux")]
+    started_nanos: u64,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self {
+            started_at: Instant::now(),
+            #[cfg(target_os = "linux")]
+            started_nanos: monotonic_nanos(),
+        }
+    }
+
+    pub(super) fn started_at(&self) -> Instant {
+        self.started_at
+    }
+
+    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
+    /// this has reached has passed by `Instant` too.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(super) fn elapsed_nanos(&self) -> u64 {
+        monotonic_nanos() - self.started_nanos
+    }
+
+    /// Nanoseconds since [`started_at`](Self::started_at).
+    #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+    pub(super) fn elapsed_nanos(&self) -> u64 {
+        u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+    }
+}
 
 /// Nanoseconds since some moment before the process began.
+#[cfg(target_os = "linux")]
 #[inline]
-pub(super) fn monotonic_nanos() -> u64 {
-    let mut now = MaybeUninit::<libc::timespec>::zeroed();
+fn monotonic_nanos() -> u64 {
+    let mut now = std::mem::MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: `now` has room for what the call writes. It cannot fail: the clock exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr()) };
     // SAFETY: it was zeroed, which is a value of it, and then written by the call.

@@ -4,14 +4,11 @@
 //! is watched for; whoever changes it says so, and the shard is told at its next look outside what
 //! the device is ready for *then*. A change back in between is no event.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io;
 use std::rc::{Rc, Weak};
 
+use super::device_table::{Level, State};
 use super::world::World;
-use super::{Interests, Readiness};
 
 /// Something simulated that a [`Source`](crate::Source) can watch, in the place of a descriptor.
 ///
@@ -41,42 +38,6 @@ pub struct Device {
     number: i32,
 }
 
-/// What a [`Device`] is ready for, as epoll would say it of a descriptor. Its example is the
-/// device's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Level {
-    /// A read would not block.
-    pub readable: bool,
-    /// A write would not block.
-    pub writable: bool,
-    /// Nothing further will come to be read. Once reported, this stays.
-    pub read_closed: bool,
-}
-
-/// The devices of a simulation, by their numbers.
-#[derive(Default)]
-pub(super) struct Devices {
-    made: i32,
-    states: BTreeMap<i32, State>,
-}
-
-struct State {
-    label: Rc<str>,
-    level: Level,
-    registration: Option<Registration>,
-    /// Stands in its shard's list of changes.
-    changed: bool,
-}
-
-struct Registration {
-    key: u64,
-    interests: Interests,
-    changes: Rc<Changes>,
-}
-
-/// The devices of one shard that changed since it last looked outside.
-pub(super) type Changes = RefCell<VecDeque<i32>>;
-
 impl Device {
     /// A device that is ready for nothing. The label names it in traces, and where fibers are
     /// listed that wait for it.
@@ -86,11 +47,7 @@ impl Device {
     /// Outside of a simulation.
     pub fn new(label: impl Into<Rc<str>>) -> Self {
         let world = World::expect_current();
-        let mut devices = world.devices.borrow_mut();
-        devices.made += 1;
-        let number = devices.made;
-        let (label, level) = (label.into(), Level::default());
-        devices.states.insert(number, State { label, level, registration: None, changed: false });
+        let number = world.devices.borrow_mut().add(label.into());
         Self { world: Rc::downgrade(&world), number }
     }
 
@@ -119,14 +76,14 @@ impl Device {
     fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> Option<R> {
         let world = self.world.upgrade()?;
         let mut devices = world.devices.borrow_mut();
-        devices.states.get_mut(&self.number).map(act)
+        devices.state(self.number).map(act)
     }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
         if let Some(world) = self.world.upgrade() {
-            let _state = world.devices.borrow_mut().states.remove(&self.number);
+            let _state = world.devices.borrow_mut().remove(self.number);
         }
     }
 }
@@ -135,62 +92,5 @@ impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let label = self.with(|state| Rc::clone(&state.label));
         f.debug_tuple("Device").field(&label.as_deref().unwrap_or("of a past simulation")).finish()
-    }
-}
-
-impl Devices {
-    /// Also says what the device is ready for, as every change of what it is watched for does.
-    pub(super) fn register(
-        &mut self,
-        device: &Device,
-        key: u64,
-        interests: Interests,
-        changes: &Rc<Changes>,
-    ) -> io::Result<()> {
-        let Some(state) = self.states.get_mut(&device.number) else {
-            return Err(io::Error::other("a device of another simulation"));
-        };
-        let changes = Rc::clone(changes);
-        state.registration = Some(Registration { key, interests, changes });
-        state.changed = false;
-        state.change(device.number);
-        Ok(())
-    }
-
-    pub(super) fn deregister(&mut self, device: &Device) {
-        if let Some(state) = self.states.get_mut(&device.number) {
-            state.registration = None;
-        }
-    }
-
-    /// What to tell of a device that changed, if it is ready for anything.
-    pub(super) fn readiness(&mut self, number: i32) -> Option<Readiness> {
-        let state = self.states.get_mut(&number)?;
-        state.changed = false;
-        let Registration { key, interests, .. } = *state.registration.as_ref()?;
-        let level = state.level;
-        let readiness = Readiness {
-            key,
-            readable: level.readable && interests.read,
-            writable: level.writable && interests.write,
-            read_closed: level.read_closed && interests.read,
-            urgent: false,
-        };
-        (readiness.readable || readiness.writable || readiness.read_closed).then_some(readiness)
-    }
-
-    pub(super) fn label(&self, number: i32) -> Option<Rc<str>> {
-        self.states.get(&number).map(|state| Rc::clone(&state.label))
-    }
-}
-
-impl State {
-    fn change(&mut self, number: i32) {
-        if let Some(registration) = &self.registration
-            && !self.changed
-        {
-            registration.changes.borrow_mut().push_back(number);
-            self.changed = true;
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The Linux driver: epoll and an eventfd, spoken to directly.
+//! The driver on Linux's epoll, edge-triggered, and an eventfd: both spoken to directly.
 //!
 //! A wait is one system call, whatever its timeout. The eventfd is edge-triggered as well, so its
 //! counter need not be read to fall silent: a wake-up from another thread costs its sender one
@@ -16,20 +16,19 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use super::bell::Bell;
-use super::clock::monotonic_nanos;
-use super::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
+use super::clock::Clock;
+use super::readiness::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
 
-pub(crate) struct SystemDriver {
+pub(crate) struct EpollDriver {
     epoll: OwnedFd,
-    waker: SystemWaker,
+    waker: EpollWaker,
     events: RefCell<Vec<Event>>,
-    started_at: Instant,
-    started_nanos: u64,
+    clock: Clock,
 }
 
 /// Ends the current or the next wait of its driver, from any thread.
 #[derive(Clone, Debug)]
-pub(crate) struct SystemWaker {
+pub(crate) struct EpollWaker {
     shared: Arc<WakerShared>,
 }
 
@@ -40,7 +39,7 @@ struct WakerShared {
     bell: Bell,
 }
 
-impl SystemDriver {
+impl EpollDriver {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -48,12 +47,11 @@ impl SystemDriver {
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
         let shared = Arc::new(WakerShared { eventfd, bell: Bell::new() });
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
-        let started_at = Instant::now();
-        let started_nanos = monotonic_nanos();
-        Ok(Self { epoll, waker: SystemWaker { shared }, events, started_at, started_nanos })
+        Ok(Self { epoll, waker: EpollWaker { shared }, events, clock: Clock::new() })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
+    #[inline]
     pub(crate) fn wait(
         &self,
         timeout: Option<Duration>,
@@ -66,7 +64,7 @@ impl SystemDriver {
             Ok(0) => Heard::Nothing,
             Ok(count) if count == EVENTS_MAX => Heard::Part,
             Ok(_) => Heard::All,
-            // A signal handler ran, or the process was stopped and goes on: nobody has looked.
+            // A signal handler ran, or the process was stopped and goes on: nothing was looked at.
             Err(Errno::INTR) => Heard::Part,
             Err(error) => return Err(error.into()),
         };
@@ -86,6 +84,7 @@ impl SystemDriver {
                 // and goes on. A connection that failed says RDHUP too.
                 read_closed: flags.contains(EventFlags::RDHUP),
                 urgent: flags.contains(EventFlags::PRI),
+                disarmed: false,
             });
         }
         Ok(heard)
@@ -116,23 +115,21 @@ impl SystemDriver {
         Ok(())
     }
 
-    pub(crate) fn waker(&self) -> SystemWaker {
+    pub(crate) fn waker(&self) -> EpollWaker {
         self.waker.clone()
     }
 
-    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
-    /// this has reached has passed by `Instant` too.
     #[inline]
     pub(crate) fn elapsed_nanos(&self) -> u64 {
-        monotonic_nanos() - self.started_nanos
+        self.clock.elapsed_nanos()
     }
 
     pub(crate) fn started_at(&self) -> Instant {
-        self.started_at
+        self.clock.started_at()
     }
 }
 
-impl SystemWaker {
+impl EpollWaker {
     pub(crate) fn wake(&self) {
         if !self.shared.bell.ring() {
             return;

@@ -5,29 +5,34 @@
 //! There is one per mechanism, with the same private interface:
 //!
 //! - `epoll` (Linux): direct system calls, one per wait;
-//! - `portable` (elsewhere): the `polling` crate. `--cfg straightline_portable_driver` selects it
-//!   on Linux too, so that the tests cover it;
+//! - `poller` (every system): the `polling` crate, oneshot;
 //! - `simulated`: a part of a `world` with a clock, events and `device`s of its own, from a seed.
 //!
-//! Which of them it is, is one branch that always goes the same way.
+//! `kind` is the choice between the first two, `readiness` the words that all of them share. Which
+//! driver a shard has is one branch that always goes the same way.
 //!
-//! Readiness is *edge-triggered*: a descriptor is registered once, for as long as it lives, and an
-//! event says that something changed since the last one. The rule for callers is the usual one:
-//! try the operation until it would block (or, on a TCP socket, until a read comes back short),
-//! and only then wait. That saves the re-arming system call that a oneshot registration needs at
-//! each park; [`Readiness::read_closed`] is what makes the short-read rule safe, because an end of
-//! stream that arrived together with the last bytes raises no further edge.
+//! **Edges.** With `epoll` and in a simulation a descriptor is registered once, for as long as it
+//! lives, and an event says that something changed since the last one. The rule for callers is the
+//! usual one: try the operation until it would block (or, on a TCP socket, until a read comes back
+//! short), and only then wait. That saves a system call at each park; `Readiness::read_closed` is
+//! what makes the short-read rule safe, because an end of stream that arrived together with the last
+//! bytes raises no further edge.
+//!
+//! **Oneshot.** With `poller` an event disarms its descriptor, and each wait arms it again, for the
+//! directions that are waited for. The kernel then looks what the descriptor is ready for, so callers
+//! that keep the rule for edges are safe here too, and a wait for what is there already ends at once.
 
-#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
+#[cfg(target_os = "linux")]
 mod bell;
-#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
 mod clock;
 mod device;
-#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
+mod device_table;
+#[cfg(target_os = "linux")]
 mod epoll;
-#[cfg(any(not(target_os = "linux"), straightline_portable_driver))]
-mod portable;
+mod kind;
+mod poller;
 mod random;
+mod readiness;
 mod simulated;
 mod world;
 
@@ -36,26 +41,33 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-pub use device::{Device, Level};
-#[cfg(all(target_os = "linux", not(straightline_portable_driver)))]
-use epoll::{SystemDriver, SystemWaker};
-#[cfg(any(not(target_os = "linux"), straightline_portable_driver))]
-use portable::{SystemDriver, SystemWaker};
+pub use device::Device;
+pub use device_table::Level;
+#[cfg(target_os = "linux")]
+use epoll::{EpollDriver, EpollWaker};
+pub use kind::DriverKind;
+use poller::{PollingDriver, PollingWaker};
 pub use random::Random;
+pub use readiness::Interest;
+pub(crate) use readiness::{EVENTS_MAX, Heard, Interests, Readiness};
 pub(crate) use simulated::SimulatedDriver;
 use simulated::SimulatedWaker;
 pub(crate) use world::{TraceSink, World};
 
 /// Where a shard learns what it cannot know by itself.
 pub(crate) enum Driver {
-    System(SystemDriver),
+    #[cfg(target_os = "linux")]
+    Epoll(EpollDriver),
+    Polling(PollingDriver),
     Simulated(SimulatedDriver),
 }
 
 /// Ends the current or the next wait of its driver, from any thread.
 #[derive(Clone, Debug)]
 pub(crate) enum Waker {
-    System(SystemWaker),
+    #[cfg(target_os = "linux")]
+    Epoll(EpollWaker),
+    Polling(PollingWaker),
     Simulated(SimulatedWaker),
 }
 
@@ -120,8 +132,15 @@ impl Watched<'_> {
 }
 
 impl Driver {
-    pub(crate) fn system() -> io::Result<Self> {
-        SystemDriver::new().map(Self::System)
+    /// The one that was chosen, see [`DriverKind::resolve`].
+    pub(crate) fn system(chosen: Option<DriverKind>) -> io::Result<Self> {
+        match DriverKind::resolve(chosen)? {
+            #[cfg(target_os = "linux")]
+            DriverKind::Epoll => EpollDriver::new().map(Self::Epoll),
+            #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+            DriverKind::Epoll => unreachable!("resolved to what the system has"),
+            DriverKind::Polling => PollingDriver::new().map(Self::Polling),
+        }
     }
 
     pub(crate) fn simulated(world: &Rc<World>) -> Self {
@@ -132,9 +151,25 @@ impl Driver {
     #[inline]
     pub(crate) fn simulation(&self) -> Option<&SimulatedDriver> {
         match self {
-            Self::System(_) => None,
             Self::Simulated(driver) => Some(driver),
+            _ => None,
         }
+    }
+
+    /// `None` for a simulated one.
+    pub(crate) fn kind(&self) -> Option<DriverKind> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Epoll(_) => Some(DriverKind::Epoll),
+            Self::Polling(_) => Some(DriverKind::Polling),
+            Self::Simulated(_) => None,
+        }
+    }
+
+    /// Whether an event disarms its descriptor; see [`Readiness::disarmed`].
+    #[inline]
+    pub(crate) fn is_oneshot(&self) -> bool {
+        matches!(self, Self::Polling(_))
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings. In
@@ -146,7 +181,9 @@ impl Driver {
         on_event: impl FnMut(Readiness),
     ) -> io::Result<Heard> {
         match self {
-            Self::System(driver) => driver.wait(timeout, on_event),
+            #[cfg(target_os = "linux")]
+            Self::Epoll(driver) => driver.wait(timeout, on_event),
+            Self::Polling(driver) => driver.wait(timeout, on_event),
             Self::Simulated(driver) => {
                 driver.look(on_event);
                 Ok(Heard::All)
@@ -161,12 +198,15 @@ impl Driver {
         interests: Interests,
     ) -> io::Result<()> {
         match (self, watched) {
-            (Self::System(driver), Watched::Descriptor(fd)) => driver.add(*fd, key, interests),
+            #[cfg(target_os = "linux")]
+            (Self::Epoll(driver), Watched::Descriptor(fd)) => driver.add(*fd, key, interests),
+            (Self::Polling(driver), Watched::Descriptor(fd)) => driver.add(*fd, key, interests),
             (Self::Simulated(driver), Watched::Device(it)) => driver.add(it, key, interests),
             _ => Err(of_another_world(watched)),
         }
     }
 
+    /// Asks for other directions of what was added, or arms it again.
     pub(crate) fn modify(
         &self,
         watched: &Watched<'_>,
@@ -174,15 +214,29 @@ impl Driver {
         interests: Interests,
     ) -> io::Result<()> {
         match (self, watched) {
-            (Self::System(driver), Watched::Descriptor(fd)) => driver.modify(*fd, key, interests),
+            #[cfg(target_os = "linux")]
+            (Self::Epoll(driver), Watched::Descriptor(fd)) => driver.modify(*fd, key, interests),
+            (Self::Polling(driver), Watched::Descriptor(fd)) => driver.modify(*fd, key, interests),
             (Self::Simulated(driver), Watched::Device(it)) => driver.add(it, key, interests),
             _ => Err(of_another_world(watched)),
         }
     }
 
+    /// Arms the descriptor `number` again, which an event has disarmed, while its source is in the
+    /// shard's table.
+    #[cold]
+    pub(crate) fn rearm(&self, number: i32, key: u64, interests: Interests) -> io::Result<()> {
+        match self {
+            Self::Polling(driver) => driver.rearm(number, key, interests),
+            _ => unreachable!("no event of this driver disarms"),
+        }
+    }
+
     pub(crate) fn remove(&self, watched: &Watched<'_>) -> io::Result<()> {
         match (self, watched) {
-            (Self::System(driver), Watched::Descriptor(fd)) => driver.remove(*fd),
+            #[cfg(target_os = "linux")]
+            (Self::Epoll(driver), Watched::Descriptor(fd)) => driver.remove(*fd),
+            (Self::Polling(driver), Watched::Descriptor(fd)) => driver.remove(*fd),
             (Self::Simulated(driver), Watched::Device(device)) => {
                 driver.remove(device);
                 Ok(())
@@ -191,9 +245,19 @@ impl Driver {
         }
     }
 
+    /// Whether nothing more will come to be read behind what is there, where events do not say so.
+    pub(crate) fn is_read_shut(&self, watched: &Watched<'_>) -> bool {
+        match (self, watched) {
+            (Self::Polling(_), Watched::Descriptor(fd)) => poller::is_read_shut(*fd),
+            _ => false,
+        }
+    }
+
     pub(crate) fn waker(&self) -> Waker {
         match self {
-            Self::System(driver) => Waker::System(driver.waker()),
+            #[cfg(target_os = "linux")]
+            Self::Epoll(driver) => Waker::Epoll(driver.waker()),
+            Self::Polling(driver) => Waker::Polling(driver.waker()),
             Self::Simulated(driver) => Waker::Simulated(driver.waker()),
         }
     }
@@ -203,14 +267,18 @@ impl Driver {
     #[inline]
     pub(crate) fn elapsed_nanos(&self) -> u64 {
         match self {
-            Self::System(driver) => driver.elapsed_nanos(),
+            #[cfg(target_os = "linux")]
+            Self::Epoll(driver) => driver.elapsed_nanos(),
+            Self::Polling(driver) => driver.elapsed_nanos(),
             Self::Simulated(driver) => driver.world.now(),
         }
     }
 
     pub(crate) fn started_at(&self) -> Instant {
         match self {
-            Self::System(driver) => driver.started_at(),
+            #[cfg(target_os = "linux")]
+            Self::Epoll(driver) => driver.started_at(),
+            Self::Polling(driver) => driver.started_at(),
             Self::Simulated(driver) => driver.world.started_at,
         }
     }
@@ -224,7 +292,9 @@ impl Waker {
 
     pub(crate) fn wake(&self) {
         match self {
-            Self::System(waker) => waker.wake(),
+            #[cfg(target_os = "linux")]
+            Self::Epoll(waker) => waker.wake(),
+            Self::Polling(waker) => waker.wake(),
             Self::Simulated(waker) => waker.wake(),
         }
     }
@@ -237,67 +307,4 @@ fn of_another_world(watched: &Watched<'_>) -> io::Error {
         Watched::Device(_) => "a simulated device outside of its simulation",
     };
     io::Error::new(io::ErrorKind::Unsupported, message)
-}
-
-/// Whether a read of a TCP stream that returned less than asked for proves that nothing is left.
-///
-/// Only where events also report the end of stream: one that came with the last bytes is no edge.
-pub const SHORT_READ_DRAINS: bool =
-    cfg!(all(target_os = "linux", not(straightline_portable_driver)));
-
-/// The key that no source may have: it means "another thread rang".
-const WAKER_KEY: u64 = u64::MAX;
-
-/// How many events one wait takes at most; more wait for the next one.
-pub(crate) const EVENTS_MAX: usize = 256;
-
-/// What a wait has told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// Nothing was ready, and the time was over.
-    Nothing,
-    /// All that was ready.
-    All,
-    /// As much as one wait takes, or nothing because it was interrupted: there may be more.
-    Part,
-}
-
-/// The direction that a fiber waits for, see [`Source`](crate::Source).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Something to read, or the peer's end of stream, or an error.
-    Read,
-    /// Room to write, or an error.
-    Write,
-}
-
-/// The directions that a descriptor is registered for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interests {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-}
-
-/// One edge: what a descriptor became ready for.
-#[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools)] // the flags of an event, in any combination
-pub(crate) struct Readiness {
-    pub(crate) key: u64,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    /// The peer will send no more; this never becomes false again.
-    pub(crate) read_closed: bool,
-    /// TCP urgent data came: from now on a read may come back short before it.
-    pub(crate) urgent: bool,
-}
-
-impl Interests {
-    pub(crate) const NONE: Self = Self { read: false, write: false };
-
-    pub(crate) fn with(self, interest: Interest) -> Self {
-        match interest {
-            Interest::Read => Self { read: true, ..self },
-            Interest::Write => Self { write: true, ..self },
-        }
-    }
 }

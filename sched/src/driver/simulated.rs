@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::device::{Changes, Device};
+use super::device::Device;
+use super::device_table::Changes;
+use super::readiness::{Interests, Readiness};
 use super::world::World;
-use super::{Interests, Readiness};
 
 pub(crate) struct SimulatedDriver {
     pub(crate) world: Rc<World>,
@@ -45,11 +46,11 @@ impl SimulatedDriver {
     }
 
     pub(super) fn add(&self, device: &Device, key: u64, interests: Interests) -> io::Result<()> {
-        self.world.devices.borrow_mut().register(device, key, interests, &self.changes)
+        self.world.devices.borrow_mut().register(device.number(), key, interests, &self.changes)
     }
 
     pub(super) fn remove(&self, device: &Device) {
-        self.world.devices.borrow_mut().deregister(device);
+        self.world.devices.borrow_mut().deregister(device.number());
     }
 
     pub(crate) fn label(&self, number: i32) -> Option<Rc<str>> {

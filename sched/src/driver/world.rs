@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::device::Devices;
+use super::device_table::Devices;
 use super::random::Random;
 
 pub(crate) struct World {

@@ -6,8 +6,11 @@
 //!
 //! **Guards.** Linux 6.13 and later mark pages as guards inside of a mapping
 //! (`MADV_GUARD_INSTALL`): a million stacks are then a handful of mappings. Other kernels, and
-//! memory that is locked, get pages without any rights, which splits the mapping in two.
+//! memory that is locked, get pages without any rights, which splits the mapping in two. The
+//! environment variable `STRAIGHTLINE_STACK_GUARDS` (`markers` or `mappings`) chooses for the whole
+//! process, so that a test can do what other systems do; a kernel without markers refuses them.
 
+use std::env;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
@@ -31,12 +34,38 @@ pub(super) enum Guards {
 }
 
 impl Guards {
+    /// What the environment says, and else the cheaper kind, if this process may use it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the environment names none, `Unsupported` if the system has not that kind.
+    pub(super) fn of_this_process() -> io::Result<Self> {
+        static CHOSEN: OnceLock<Result<Guards, (io::ErrorKind, String)>> = OnceLock::new();
+        let chosen = CHOSEN.get_or_init(|| {
+            let Some(value) = env::var_os(VARIABLE) else { return Ok(Self::of_this_system()) };
+            match value.to_str() {
+                Some("mappings") => Ok(Self::Mappings),
+                Some("markers") if Self::of_this_system() == Self::Markers => Ok(Self::Markers),
+                Some("markers") => {
+                    let message = format!("straightline: {VARIABLE}=markers: the system has none");
+                    Err((io::ErrorKind::Unsupported, message))
+                }
+                _ => {
+                    let message = format!(
+                        "straightline: {VARIABLE} is `{}`; it may be `markers` or `mappings`, \
+                         or not set at all",
+                        value.display()
+                    );
+                    Err((io::ErrorKind::InvalidInput, message))
+                }
+            }
+        });
+        chosen.clone().map_err(|(kind, message)| io::Error::new(kind, message))
+    }
+
     /// The cheaper kind, if this process may use it.
     pub(super) fn of_this_system() -> Self {
         static KIND: OnceLock<Guards> = OnceLock::new();
-        if cfg!(straightline_portable_driver) {
-            return Self::Mappings; // so that what other systems do is tested on this one
-        }
         *KIND.get_or_init(|| {
             let Ok(region) = Region::map(page_bytes()) else { return Self::Mappings };
             // SAFETY: the region was mapped a moment ago, and nobody else knows of it.
@@ -165,6 +194,12 @@ pub(super) fn page_bytes() -> usize {
     })
 }
 
+/// The size of a guard: Rust probes each page of a large frame, C does not, so a single page could
+/// be stepped over.
+pub(super) fn guard_bytes() -> usize {
+    page_bytes().max(GUARD_BYTES_MIN)
+}
+
 /// What the process may map at most, if it was told so (`RLIMIT_AS`).
 pub(super) fn address_bytes_allowed() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -180,17 +215,23 @@ fn checked(returned: i32) -> io::Result<()> {
 /// No swap is set aside for address space that is mostly never touched.
 #[cfg(target_os = "linux")]
 const MAP_FLAGS: i32 = libc::MAP_NORESERVE | libc::MAP_STACK;
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
 const MAP_FLAGS: i32 = libc::MAP_NORESERVE;
+#[cfg(target_os = "freebsd")]
+const MAP_FLAGS: i32 = 0; // which knows no other kind
 
 /// Elsewhere `MADV_DONTNEED` may keep the pages.
 #[cfg(target_os = "linux")]
 const MADV_DISCARD: i32 = libc::MADV_DONTNEED;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 const MADV_DISCARD: i32 = libc::MADV_FREE;
+
+const VARIABLE: &str = "STRAIGHTLINE_STACK_GUARDS";
 
 /// Linux's number; other systems answer that they do not know it.
 const MADV_GUARD_INSTALL: i32 = 102;
+
+const GUARD_BYTES_MIN: usize = 16 * 1024;
 
 /// Pages asked about in one system call. Arbitrary: a MiB of the usual ones.
 const STATES_PER_CALL: usize = 256;

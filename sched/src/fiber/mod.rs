@@ -26,6 +26,7 @@ mod label;
 mod locals;
 mod memory;
 pub(crate) mod overflow;
+pub(crate) mod pool;
 mod quota;
 mod running;
 mod slab;

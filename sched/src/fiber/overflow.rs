@@ -19,9 +19,8 @@ use std::sync::{Once, OnceLock};
 use libc::{c_int, c_void, siginfo_t};
 
 use super::cell::FiberCell;
-use super::memory::{Guards, Region};
+use super::memory::{Guards, Region, guard_bytes};
 use super::running::tell_running;
-use super::slab::guard_bytes;
 use crate::signal_mask::unblock_signals;
 
 /// Reports overflows of this thread's fibers until it is dropped.

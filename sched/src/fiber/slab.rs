@@ -17,7 +17,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-use super::memory::{Guards, Region, page_bytes};
+use super::memory::{Guards, Region, guard_bytes};
 use super::quota::Quotas;
 use super::stack::FiberStack;
 
@@ -331,14 +331,6 @@ impl Drop for Slab {
         }
     }
 }
-
-/// The size of a guard: Rust probes each page of a large frame, C does not, so a single page could
-/// be stepped over.
-pub(super) fn guard_bytes() -> usize {
-    page_bytes().max(GUARD_BYTES_MIN)
-}
-
-const GUARD_BYTES_MIN: usize = 16 * 1024;
 
 /// The first chunk's size, unless a single stack is larger; and that of all chunks where each stack
 /// is a mapping or two anyway, or where the process may have its memory locked, which makes a chunk

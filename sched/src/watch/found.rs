@@ -7,6 +7,7 @@ use super::stall::Stall;
 
 /// What a signal handler may learn of the fiber on its thread.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(any(target_os = "macos", target_os = "freebsd"), allow(dead_code))] // no handler asks
 pub(crate) struct Running<'a> {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,

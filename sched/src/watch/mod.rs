@@ -13,7 +13,7 @@ mod pulse;
 mod stall;
 mod threads;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 #[path = "elsewhere.rs"]
 mod os;
 #[cfg(target_os = "linux")]

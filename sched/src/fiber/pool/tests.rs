@@ -1,11 +1,14 @@
 //! The pool's properties, with guards of either kind.
 
+use corosensei::stack::Stack;
+
 use super::*;
+use crate::fiber::memory::guard_bytes;
 
 /// A pool of the smallest stacks, with quotas of its own.
 fn pool(guards: Guards, stacks_max: usize) -> StackPool {
     let quotas = Box::leak(Box::new(Quotas::new(1 << 36, stacks_max)));
-    StackPool::with_guards(SMALLEST, false, guards, quotas)
+    StackPool::with_guards(SMALLEST, false, Some(guards), quotas)
 }
 
 fn pools() -> [StackPool; 2] {
@@ -198,7 +201,7 @@ fn address_space_is_used_up_to_its_last_stack() {
         return;
     }
     let stride = SMALLEST + guard_bytes();
-    let mut pool = StackPool::with_guards(SMALLEST, false, guards, quotas);
+    let mut pool = StackPool::with_guards(SMALLEST, false, Some(guards), quotas);
     let mut stacks = Vec::new();
     let error = loop {
         match pool.take(SMALLEST) {
@@ -217,7 +220,7 @@ fn address_space_is_used_up_to_its_last_stack() {
 fn a_stack_that_was_given_up_stays_mapped() {
     for guards in [Guards::of_this_system(), Guards::Mappings] {
         let quotas = Box::leak(Box::new(Quotas::new(1 << 36, 1)));
-        let mut pool = StackPool::with_guards(SMALLEST, false, guards, quotas);
+        let mut pool = StackPool::with_guards(SMALLEST, false, Some(guards), quotas);
         let stack = pool.take(SMALLEST).unwrap();
         drop(pool);
         touch(stack, 16 * 1024);

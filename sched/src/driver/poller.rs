@@ -1,0 +1,227 @@
+//! The driver on the crate `polling`, oneshot: the only one of systems with kqueue, and a choice on
+//! Linux.
+//!
+//! A descriptor tells of one event, and is then disarmed until a fiber waits for it again. To arm it
+//! makes the kernel look what it is ready for at that moment. So nothing that came meanwhile is lost,
+//! and no rule about how much was read is needed.
+//!
+//! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and its
+//! notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
+//! descriptor. Only when the notifier rang does `polling` wait itself, without time, which reads the
+//! notifier and arms it again. Elsewhere `polling` waits.
+
+use std::cell::RefCell;
+use std::io;
+use std::num::NonZeroUsize;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use polling::{Event, Events, PollMode, Poller};
+#[cfg(target_os = "linux")]
+use rustix::buffer::spare_capacity;
+#[cfg(target_os = "linux")]
+use rustix::event::epoll::{self, EventFlags};
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
+
+use super::clock::Clock;
+use super::readiness::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
+
+pub(crate) struct PollingDriver {
+    poller: Arc<Poller>,
+    events: RefCell<Events>,
+    #[cfg(target_os = "linux")]
+    direct_events: RefCell<Vec<epoll::Event>>,
+    clock: Clock,
+}
+
+/// Ends the current or the next wait of its driver, from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct PollingWaker {
+    poller: Arc<Poller>,
+}
+
+impl PollingDriver {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poller = Arc::new(Poller::new()?);
+        let capacity = NonZeroUsize::new(EVENTS_MAX).unwrap_or(NonZeroUsize::MIN);
+        Ok(Self {
+            poller,
+            events: RefCell::new(Events::with_capacity(capacity)),
+            #[cfg(target_os = "linux")]
+            direct_events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
+            clock: Clock::new(),
+        })
+    }
+
+    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
+    ///
+    /// Not inlined, which would make the turn's code larger for the other driver as well.
+    #[inline(never)]
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        on_event: impl FnMut(Readiness),
+    ) -> io::Result<Heard> {
+        #[cfg(target_os = "linux")]
+        return self.wait_directly(timeout, on_event);
+        #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+        return self.wait_through_polling(timeout, on_event);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn wait_directly(
+        &self,
+        timeout: Option<Duration>,
+        mut on_event: impl FnMut(Readiness),
+    ) -> io::Result<Heard> {
+        let mut events = self.direct_events.borrow_mut();
+        events.clear();
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let poller = self.poller.as_fd();
+        let heard = match epoll::wait(poller, spare_capacity(&mut events), timeout.as_ref()) {
+            Ok(0) => Heard::Nothing,
+            Ok(count) if count == EVENTS_MAX => Heard::Part,
+            Ok(_) => Heard::All,
+            // A signal handler ran, or the process was stopped and goes on: nothing was looked at.
+            Err(Errno::INTR) => Heard::Part,
+            Err(error) => return Err(error.into()),
+        };
+        let mut is_rung = false;
+        for event in &*events {
+            let key = event.data.u64();
+            if key == WAKER_KEY {
+                is_rung = true;
+                continue;
+            }
+            let flags = event.flags;
+            let closed = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+            on_event(Readiness {
+                key,
+                readable: flags.intersects(EventFlags::IN | EventFlags::PRI) || closed,
+                writable: flags.contains(EventFlags::OUT) || closed,
+                // No error says that: a UDP socket goes on after one.
+                read_closed: flags.contains(EventFlags::HUP),
+                urgent: false, // a short read need prove nothing: the next wait looks again
+                disarmed: true,
+            });
+        }
+        // Before the caller looks into its mailbox: a later ring is then not lost.
+        if is_rung && self.wait_through_polling(Some(Duration::ZERO), on_event)? == Heard::Part {
+            return Ok(Heard::Part);
+        }
+        Ok(heard)
+    }
+
+    fn wait_through_polling(
+        &self,
+        timeout: Option<Duration>,
+        mut on_event: impl FnMut(Readiness),
+    ) -> io::Result<Heard> {
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        // A wait that is interrupted goes on, and looks once more when its time is over.
+        let heard = match self.poller.wait(&mut events, timeout)? {
+            0 => Heard::Nothing,
+            count if count < EVENTS_MAX => Heard::All,
+            _ => Heard::Part,
+        };
+        for event in events.iter() {
+            let closed = event.is_interrupt() || event.is_err().unwrap_or(false);
+            on_event(Readiness {
+                key: event.key as u64,
+                readable: event.readable || closed,
+                writable: event.writable || closed,
+                read_closed: event.is_interrupt() && event.readable,
+                urgent: false,
+                disarmed: true,
+            });
+        }
+        Ok(heard)
+    }
+
+    pub(crate) fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        let event = event(key, interests);
+        // SAFETY: the descriptor is open (it is borrowed), and a `Source` removes its registration
+        // before it lets go of the descriptor.
+        unsafe { self.poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Oneshot) }
+    }
+
+    /// Arms a descriptor that was added: its next event comes if it is ready for one of `interests`,
+    /// now or later.
+    pub(crate) fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: u64,
+        interests: Interests,
+    ) -> io::Result<()> {
+        self.poller.modify_with_mode(descriptor, event(key, interests), PollMode::Oneshot)
+    }
+
+    /// As [`modify`](Self::modify), of the source's own descriptor `number`, while the table of
+    /// sources has the source.
+    #[cold]
+    pub(crate) fn rearm(&self, number: RawFd, key: u64, interests: Interests) -> io::Result<()> {
+        // SAFETY: a `Source` leaves the table before it lets go of its descriptor, so that one is
+        // open. (A source that is forgotten may be of a borrowed descriptor that was closed since.
+        // The kernel then refuses the call, or arms another registration of this very poller.)
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        self.modify(descriptor, key, interests)
+    }
+
+    pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.poller.delete(descriptor)
+    }
+
+    pub(crate) fn waker(&self) -> PollingWaker {
+        PollingWaker { poller: Arc::clone(&self.poller) }
+    }
+
+    pub(crate) fn elapsed_nanos(&self) -> u64 {
+        self.clock.elapsed_nanos()
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        self.clock.started_at()
+    }
+}
+
+/// Whether nothing more will come to be read behind what is there. `polling` does not ask Linux for
+/// that event; elsewhere the operation itself says so.
+#[cold]
+pub(super) fn is_read_shut(descriptor: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let mut asked = [PollFd::from_borrowed_fd(descriptor, PollFlags::RDHUP)];
+        let told = poll(&mut asked, Some(&Timespec::default()));
+        told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP)
+    }
+    #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+    {
+        let _ = descriptor;
+        false
+    }
+}
+
+impl PollingWaker {
+    pub(crate) fn wake(&self) {
+        // It fails only when the poller is gone, and then nothing waits.
+        let _ = self.poller.notify();
+    }
+}
+
+fn event(key: u64, interests: Interests) -> Event {
+    debug_assert_ne!(key, WAKER_KEY);
+    #[allow(clippy::cast_possible_truncation)] // both are 64 bits wide, see `lib.rs`
+    Event::new(key as usize, interests.read, interests.write)
+}
