@@ -3,7 +3,7 @@
 use http::Version;
 use straightline_sched::system_time;
 
-use super::serve::Connection;
+use super::connection::Connection;
 use crate::request::Request;
 use crate::telemetry::Entry;
 

@@ -16,8 +16,7 @@ use std::rc::Rc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
-use super::link::{Expectation, Link};
-use super::serve::OUTPUT_BYTES_MAX;
+use super::link::{Expectation, Link, OUTPUT_BYTES_MAX};
 use crate::proto::{self, is_forbidden_trailer, put_chunk_size, put_last_chunk};
 use crate::response::Response;
 use crate::server::ShardState;

@@ -8,8 +8,8 @@ use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
 use super::body_in::Unread;
+use super::connection::{Connection, End};
 use super::link::RestEnd;
-use super::serve::{Connection, End};
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};

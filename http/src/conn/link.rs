@@ -517,3 +517,6 @@ const VAIN_CALLS_MAX: u32 = 1_000;
 /// How long a server that ends waits for the first request of a connection, from its accept on.
 /// Arbitrary: some slow round trips.
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
+
+/// Pipelined responses leave when they come to this much, at the latest.
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;

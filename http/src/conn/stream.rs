@@ -13,7 +13,7 @@ use straightline_sched::DeadlineExceeded;
 
 use super::body_in::Unread;
 use super::body_out::BodyWriter;
-use super::serve::{Connection, End};
+use super::connection::{Connection, End};
 use super::upgrade::{Protocol, Upgraded};
 use crate::body::BodyError;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
