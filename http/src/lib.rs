@@ -76,6 +76,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod body_error;
 mod conn;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
@@ -100,7 +101,8 @@ pub use bytes::Bytes;
 pub use http::header;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
-pub use body::{Body, BodyError, Lines};
+pub use body::{Body, Lines};
+pub use body_error::BodyError;
 pub use conn::{BodyWriter, Upgraded};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::{Method, Version, header};
 
-use crate::body::Body;
 use crate::conn::{BodyIn, Buffers, Link};
 use crate::proto::{Head, Headers};
 use crate::server::{OnDisconnect, Pace, Peer, ServerHandle};
@@ -273,11 +272,6 @@ impl Request {
     /// ```
     pub fn server(&self) -> ServerHandle {
         self.link.shard.handle()
-    }
-
-    /// The body; empty if the request has none.
-    pub fn body(&mut self) -> Body<'_> {
-        Body::new(self)
     }
 
     fn head(&self) -> &Head {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use rustix::io::Errno;
 
+use crate::body_error::BodyError;
 use crate::conn::{BodyWriter, Upgraded};
 use crate::payload::{Payload, Streamed};
 use crate::request::Request;
@@ -438,6 +439,25 @@ impl<R: IntoResponse, E: IntoResponse> IntoResponse for Result<R, E> {
         match self {
             Ok(response) => response.into_response(),
             Err(error) => error.into_response(),
+        }
+    }
+}
+
+impl IntoResponse for BodyError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Refused(refusal) => refusal.kind.status(),
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let response = (status, format!("{self}\n")).into_response();
+        match self {
+            // There will be room when others are done.
+            Self::NoMemory => response.header(header::RETRY_AFTER, "1"),
+            _ => response,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 
 use super::buffers::Input;
 use super::link::{Expectation, Link};
-use crate::body::BodyError;
+use crate::body_error::BodyError;
 use crate::proto::{
     BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, RefusalKind,
     encode_continue,
@@ -137,7 +137,7 @@ impl BodyIn {
                 self.passed += self.used as u64;
                 self.used = 0;
                 before_read(link)?;
-                match input.fill_waiting(link) {
+                match input.fill_with(|free| link.read(free)) {
                     Ok(0) => return Err(ended_early()),
                     Ok(_) => continue,
                     Err(error) if error.kind() == ErrorKind::OutOfMemory => {

@@ -5,7 +5,7 @@ use std::io;
 use super::body_in::Unread;
 use super::connection::{Connection, End};
 use super::link::Expectation;
-use crate::body::BodyError;
+use crate::body_error::BodyError;
 use crate::request::Request;
 use crate::response::Response;
 

@@ -15,7 +15,7 @@ use super::body_in::Unread;
 use super::body_out::BodyWriter;
 use super::connection::{Connection, End};
 use super::upgrade::{Protocol, Upgraded};
-use crate::body::BodyError;
+use crate::body_error::BodyError;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
 use crate::proto::RefusalKind;
 use crate::request::Request;
