@@ -17,8 +17,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
 use super::link::{Expectation, Link, OUTPUT_BYTES_MAX};
-use crate::proto::{self, is_forbidden_trailer, put_chunk_size, put_last_chunk};
-use crate::response::Response;
+use crate::proto::{self, ResponseHead, is_forbidden_trailer, put_chunk_size, put_last_chunk};
 use crate::server::ShardState;
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
@@ -104,7 +103,7 @@ enum Health {
 
 /// What the head will say; its body is elsewhere.
 struct PendingHead {
-    response: Response,
+    head: ResponseHead,
     minor: u8,
 }
 
@@ -113,7 +112,7 @@ impl BodyWriter {
         link: Rc<Link>,
         shard: Rc<ShardState>,
         flush: Rc<dyn Fn()>,
-        response: Response,
+        head: ResponseHead,
         length: Option<u64>,
         minor: u8,
         keep_alive: bool,
@@ -124,7 +123,7 @@ impl BodyWriter {
             (None, _) => Framing::Chunked,
         };
         let keep_alive = keep_alive && framing != Framing::UntilClose;
-        let head = Some(PendingHead { response, minor });
+        let pending = Some(PendingHead { head, minor });
         // What waits already are earlier responses.
         link.arrange_flush();
         link.vain_calls.set(0);
@@ -134,7 +133,7 @@ impl BodyWriter {
             shard,
             flush,
             waits,
-            head,
+            head: pending,
             begins_at: None,
             uncounted: None,
             framing,
@@ -262,7 +261,7 @@ impl BodyWriter {
 
     /// Puts the head into the output; without a body if it has none to be sent.
     pub(super) fn begin(&mut self) {
-        let Some(PendingHead { response, minor }) = self.head.take() else {
+        let Some(PendingHead { head, minor }) = self.head.take() else {
             return;
         };
         // Nobody can say whether a body comes that was not asked for.
@@ -276,14 +275,12 @@ impl BodyWriter {
             Framing::UntilClose => proto::Framing::None,
         };
         self.begins_at = Some(self.link.position());
-        self.uncounted = Some(response.status);
-        self.link.propose_response(response.status);
+        self.uncounted = Some(head.status);
+        self.link.propose_response(head.status);
         let mut output = self.link.output();
         self.shard.encoder().encode(
             &mut output,
-            response.status,
-            response.content_type,
-            &response.fields,
+            &head,
             framing,
             proto::Connection::for_version(minor, self.keep_alive),
         );

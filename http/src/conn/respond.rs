@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 
 use super::connection::Connection;
 use super::link::OUTPUT_BYTES_MAX;
-use crate::proto::{self, Framing, Head};
-use crate::response::{Response, has_no_body};
+use crate::proto::{self, Framing, Head, has_no_body};
+use crate::response::Response;
 
 impl Connection {
     /// Encodes a response; a large body is written at once, a small one waits for company.
@@ -20,17 +20,15 @@ impl Connection {
         keep_alive: bool,
     ) -> io::Result<()> {
         let mut output = self.link.output();
-        self.link.begin_response(response.status);
+        self.link.begin_response(response.head.status);
         self.shard.encoder().encode(
             &mut output,
-            response.status,
-            response.content_type,
-            &response.fields,
+            &response.head,
             framing(response, head.minor),
             proto::Connection::for_version(head.minor, keep_alive),
         );
         self.link.end_response_head(output.len());
-        let is_sent = head.method != Method::HEAD && !has_no_body(response.status);
+        let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
         let body = if is_sent { response.body.bytes() } else { &[] };
         if body.len() > COPY_BYTES_MAX {
             drop(output);
@@ -52,8 +50,8 @@ impl Connection {
 #[inline]
 fn framing(response: &Response, minor: u8) -> Framing {
     match response.body.length() {
-        Some(length) if !has_no_body(response.status) => Framing::Length(length),
-        length => unusual_framing(response.status, length, minor),
+        Some(length) if !has_no_body(response.head.status) => Framing::Length(length),
+        length => unusual_framing(response.head.status, length, minor),
     }
 }
 

@@ -213,7 +213,7 @@ impl Connection {
             Err(payload) => self.panicked(request, payload),
         };
         let is_connect = *request.method() == Method::CONNECT;
-        if is_connect || response.status.is_informational() || response.body.is_streamed() {
+        if is_connect || response.head.status.is_informational() || response.body.is_streamed() {
             return self.respond_unusually(request, response);
         }
         self.answer(request, &response)

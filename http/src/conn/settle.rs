@@ -6,6 +6,7 @@ use super::body_in::Unread;
 use super::connection::{Connection, End};
 use super::link::Expectation;
 use crate::body_error::BodyError;
+use crate::proto::ResponseHead;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -36,15 +37,15 @@ impl Connection {
             Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
             _ => {}
         }
-        let keep_alive = self.may_go_on(request, response) && self.is_skippable(unread);
+        let keep_alive = self.may_go_on(request, &response.head) && self.is_skippable(unread);
         self.respond(&request.buffers.head, response, keep_alive)?;
         self.settle(request, unread, keep_alive)
     }
 
     /// Whether the connection goes on behind a response, as far as the two sides wish.
-    pub(super) fn may_go_on(&self, request: &Request, response: &Response) -> bool {
+    pub(super) fn may_go_on(&self, request: &Request, head: &ResponseHead) -> bool {
         request.buffers.head.keep_alive
-            && !response.close
+            && !head.close
             && !self.shard.is_ending.get()
             && self.link.requests.get() < self.shard.limits.requests
     }
