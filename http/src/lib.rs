@@ -88,6 +88,7 @@ mod response;
 mod server;
 mod signal;
 mod telemetry;
+mod wire;
 
 /// The examples of `docs/simulation.md`, as tests.
 #[cfg(doctest)]
@@ -103,7 +104,6 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body::{Body, Lines};
 pub use body_error::BodyError;
-pub use conn::{BodyWriter, Upgraded};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
@@ -114,3 +114,4 @@ pub use server::{
 };
 pub use signal::StopSignal;
 pub use telemetry::{AccessLogFormat, Latencies};
+pub use wire::{BodyWriter, Upgraded};

@@ -10,10 +10,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use rustix::io::Errno;
 
 use crate::body_error::BodyError;
-use crate::conn::{BodyWriter, Upgraded};
 use crate::payload::{Payload, Streamed};
 use crate::proto::{ResponseHead, has_no_body};
 use crate::request::Request;
+use crate::wire::{BodyWriter, Upgraded};
 
 /// A response: status, header fields and a body, which is in memory, or [written](Self::stream)
 /// piece by piece, or [a file](Self::file).

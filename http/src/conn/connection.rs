@@ -7,10 +7,10 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::link::Link;
 use crate::request::Request;
 use crate::response::Response;
 use crate::server::{Event, Registered, ShardState};
+use crate::wire::Link;
 
 /// A handler, as the connection sees it.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;

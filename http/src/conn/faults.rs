@@ -7,13 +7,12 @@ use std::panic::resume_unwind;
 use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
-use super::body_in::Unread;
 use super::connection::{Connection, End};
-use super::link::RestEnd;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::server::{Event, Timeout, take_place};
+use crate::wire::{RestEnd, Unread};
 
 impl Connection {
     /// The connection broke, or ended too early: told once.

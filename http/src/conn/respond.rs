@@ -5,9 +5,9 @@ use std::io;
 use http::{Method, StatusCode};
 
 use super::connection::Connection;
-use super::link::OUTPUT_BYTES_MAX;
 use crate::proto::{self, Framing, Head, has_no_body};
 use crate::response::Response;
+use crate::wire::OUTPUT_BYTES_MAX;
 
 impl Connection {
     /// Encodes a response; a large body is written at once, a small one waits for company.

@@ -12,13 +12,11 @@ use straightline_sched::{
     with_own_locals,
 };
 
-use super::buffers::{Buffers, Input};
 use super::connection::{Connection, End};
-use super::linger::linger;
-use super::link::Expectation;
 use crate::proto::{Refusal, RefusalKind};
 use crate::request::Request;
 use crate::server::{Event, OnDisconnect, Timeout};
+use crate::wire::{Buffers, Expectation, Input, linger};
 
 /// What comes next on the connection.
 enum Next {

@@ -2,13 +2,12 @@
 
 use std::io;
 
-use super::body_in::Unread;
 use super::connection::{Connection, End};
-use super::link::Expectation;
 use crate::body_error::BodyError;
 use crate::proto::ResponseHead;
 use crate::request::Request;
 use crate::response::Response;
+use crate::wire::{Expectation, Unread};
 
 impl Connection {
     /// As [`answer`](Self::answer), for whom it is not worth a copy of that code.

@@ -11,16 +11,14 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::DeadlineExceeded;
 
-use super::body_in::Unread;
-use super::body_out::BodyWriter;
 use super::connection::{Connection, End};
-use super::upgrade::{Protocol, Upgraded};
 use crate::body_error::BodyError;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::server::{Event, Timeout};
+use crate::wire::{BodyWriter, Protocol, Unread, Upgraded};
 
 /// Why a body is not complete.
 enum Failure {

@@ -21,7 +21,8 @@ use super::lending::Loan;
 use super::shard::ShardState;
 use super::shared::Phase;
 use super::socket_file::{self, SocketFile};
-use crate::conn::{Connection, Link, Transport, linger};
+use crate::conn::Connection;
+use crate::wire::{Link, Transport, linger};
 
 /// An open socket on its way to its shard.
 #[derive(Debug)]

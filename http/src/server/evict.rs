@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use straightline_sched::Fiber;
 
 use super::shard::{ConnectionKey, Entry, ShardState};
-use crate::conn::RestEnd;
+use crate::wire::RestEnd;
 
 /// Connections that may go, those first that have rested longest.
 #[derive(Debug, Default)]

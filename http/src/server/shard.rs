@@ -28,8 +28,9 @@ use super::slot::{Handed, Slot};
 use super::sweep::{Sweeps, sweep};
 use super::takeover;
 use super::timeouts::Timeouts;
-use crate::conn::{BufferPool, Link, RestEnd, Service};
+use crate::conn::Service;
 use crate::proto::{Encoder, Limits};
+use crate::wire::{BufferPool, Link, RestEnd};
 
 new_key_type! { pub(super) struct ConnectionKey; }
 

@@ -39,7 +39,7 @@ pub(crate) struct BodyIn {
 
 /// What of a body has not been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     Nothing,
     /// So many bytes.
     Known(u64),
@@ -92,7 +92,7 @@ impl BodyIn {
     }
 
     /// How much of the buffer the request takes, head included, as far as it is known.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.start + self.used
     }
 
@@ -186,7 +186,7 @@ impl BodyIn {
 
     /// Passes over what is in the buffer; returns what is left beyond it.
     #[inline]
-    pub(super) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
+    pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
         if self.left == 0 && self.chunked.is_none() {
             return Unread::Nothing;
         }

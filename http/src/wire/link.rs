@@ -32,9 +32,9 @@ pub(crate) struct Link {
     unsent: Cell<(Instant, u32)>,
     /// The response's status, and at which position its body begins, or would if what frames it
     /// came before all of it; for the access log.
-    pub(super) answer: Cell<(u16, u64)>,
+    pub(crate) answer: Cell<(u16, u64)>,
     /// The access log knows of it.
-    pub(super) is_logged: Cell<bool>,
+    pub(crate) is_logged: Cell<bool>,
     /// One is with its handler, or its answer on its way.
     is_in_flight: Cell<bool>,
     /// In which sweep of the shard the connection began to rest; 0 while it works.
@@ -42,29 +42,29 @@ pub(crate) struct Link {
     /// Its rest is to end, and the connection with it.
     pub(crate) rest_end: Cell<Option<RestEnd>>,
     /// The empty lines behind the last request.
-    pub(super) gap: Cell<Gap>,
+    pub(crate) gap: Cell<Gap>,
     /// What its handlers run under: it ends them when they stand still.
     pub(crate) lease: Lease,
     pub(crate) handler_timeout: Cell<Duration>,
     /// Fibers that wait for the client at the moment.
-    pub(super) waiting: Cell<u32>,
+    pub(crate) waiting: Cell<u32>,
     /// One of them is counted, for the request.
-    pub(super) awaits_client: Cell<bool>,
+    pub(crate) awaits_client: Cell<bool>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
     /// The credit that it has for that, while the body at hand has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
-    pub(super) writes: Meter,
+    pub(crate) writes: Meter,
     /// Bytes that were given to the transport, and how many of them the client had by the last
     /// look.
-    pub(super) sent: Cell<u64>,
-    pub(super) taken: Cell<u64>,
+    pub(crate) sent: Cell<u64>,
+    pub(crate) taken: Cell<u64>,
     /// Its client has been too slow.
     pub(crate) timeout: Cell<Option<Timeout>>,
     /// The client has gone while a handler ran that wanted to know.
     pub(crate) is_gone: Cell<bool>,
-    pub(super) watch: Cell<Option<Watch>>,
+    pub(crate) watch: Cell<Option<Watch>>,
     /// Responses that were encoded and not yet written. Never borrowed across a wait: while one
     /// fiber of a handler writes it out, another may add to its end.
     output: RefCell<Vec<u8>>,
@@ -76,10 +76,10 @@ pub(crate) struct Link {
     /// it, so that nothing is held back.
     chunk: Cell<Option<usize>>,
     /// Calls of the handler that failed at once, because the client is gone or the body at its end.
-    pub(super) vain_calls: Cell<u32>,
+    pub(crate) vain_calls: Cell<u32>,
     /// The other protocol's, once it is that.
     pub(crate) protocol: OnceCell<Rc<Protocol>>,
-    pub(super) held: HeldForRequest,
+    pub(crate) held: HeldForRequest,
     /// Bytes that have left.
     written: Cell<u64>,
     /// The output leaves if the fiber waits, which is arranged for once at a time.
@@ -163,7 +163,7 @@ impl Link {
     }
 
     /// Its body is to come, of a head of that many bytes.
-    pub(super) fn begin_body(&self, head_bytes: usize) {
+    pub(crate) fn begin_body(&self, head_bytes: usize) {
         let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
         self.reads.go_on(self.shard.timeouts.body, credit);
         // A head is worth as much as a body, or small ones would use the credit up.
@@ -204,12 +204,12 @@ impl Link {
         fits
     }
 
-    pub(super) fn is_in_flight(&self) -> bool {
+    pub(crate) fn is_in_flight(&self) -> bool {
         self.is_in_flight.get()
     }
 
     /// For a request that never was one.
-    pub(super) fn restart_clock(&self) {
+    pub(crate) fn restart_clock(&self) {
         self.begun.set(now());
     }
 
@@ -221,7 +221,7 @@ impl Link {
     }
 
     /// How long the request at hand has taken.
-    pub(super) fn request_time(&self) -> Duration {
+    pub(crate) fn request_time(&self) -> Duration {
         clock().saturating_duration_since(self.begun.get())
     }
 
@@ -314,7 +314,7 @@ impl Link {
     }
 
     /// So many bytes of the output are no data of the body.
-    pub(super) fn note_framing(&self, bytes: usize) {
+    pub(crate) fn note_framing(&self, bytes: usize) {
         self.answer.update(|(status, body_at)| (status, body_at.wrapping_add(bytes as u64)));
     }
 
@@ -403,7 +403,7 @@ impl Link {
         self.transport.reset();
     }
 
-    pub(super) fn await_client_no_more(&self) {
+    pub(crate) fn await_client_no_more(&self) {
         if self.awaits_client.replace(false) {
             self.shard.counters.awaiting_client.lower();
         }
@@ -519,4 +519,4 @@ const VAIN_CALLS_MAX: u32 = 1_000;
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
 /// Pipelined responses leave when they come to this much, at the latest.
-pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;

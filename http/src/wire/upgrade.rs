@@ -83,7 +83,7 @@ enum Hearing {
 }
 
 impl Upgraded {
-    pub(super) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
+    pub(crate) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
         let protocol = Rc::new(Protocol {
             moved_at: Cell::new(now()),
             hearing: Cell::new(Hearing::No),
@@ -95,7 +95,7 @@ impl Upgraded {
         Self { link, early: RefCell::new((early, 0)), protocol }
     }
 
-    pub(super) fn protocol(&self) -> &Rc<Protocol> {
+    pub(crate) fn protocol(&self) -> &Rc<Protocol> {
         &self.protocol
     }
 
@@ -229,7 +229,7 @@ impl Protocol {
         self.is_cut.set(true);
     }
 
-    pub(super) fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut.get()
     }
 }

@@ -108,7 +108,7 @@ struct PendingHead {
 }
 
 impl BodyWriter {
-    pub(super) fn new(
+    pub(crate) fn new(
         link: Rc<Link>,
         shard: Rc<ShardState>,
         flush: Rc<dyn Fn()>,
@@ -189,18 +189,18 @@ impl BodyWriter {
         Ok(())
     }
 
-    pub(super) fn keep_alive(&self) -> bool {
+    pub(crate) fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
     /// A body that ends early looks complete, unless the connection is reset, which dropping this
     /// sees to.
-    pub(super) fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         self.framing == Framing::UntilClose
     }
 
     /// Takes the response back, if nothing of it has left.
-    pub(super) fn take_back(&mut self) -> bool {
+    pub(crate) fn take_back(&mut self) -> bool {
         let is_untouched = self.begins_at.is_none_or(|position| self.link.take_back(position));
         if is_untouched {
             (self.begins_at, self.uncounted) = (None, None);
@@ -216,7 +216,7 @@ impl BodyWriter {
     }
 
     /// The connection broke while it was written to.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.health == Health::Failed
     }
 
@@ -234,7 +234,7 @@ impl BodyWriter {
     }
 
     /// Sends the file that the body is.
-    pub(super) fn send_file(&mut self, file: &File) -> io::Result<()> {
+    pub(crate) fn send_file(&mut self, file: &File) -> io::Result<()> {
         let Framing::Length(length) = self.framing else {
             unreachable!("a file has a length");
         };
@@ -260,7 +260,7 @@ impl BodyWriter {
     }
 
     /// Puts the head into the output; without a body if it has none to be sent.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let Some(PendingHead { head, minor }) = self.head.take() else {
             return;
         };
@@ -288,7 +288,7 @@ impl BodyWriter {
     }
 
     /// The body is complete: puts what ends it into the output.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.check()?;
         self.begin();
         match self.framing {
