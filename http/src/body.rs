@@ -5,10 +5,10 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use http::{StatusCode, header};
 
+use crate::config::Timeout;
 use crate::proto::Refusal;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::Timeout;
 
 /// A request's body, read straight from the connection.
 ///

@@ -9,9 +9,10 @@ use std::time::Duration;
 use http::{Method, Version, header};
 
 use crate::body::Body;
+use crate::config::{OnDisconnect, Pace, Peer};
 use crate::conn::{BodyIn, Buffers, Link};
 use crate::proto::{Head, Headers};
-use crate::server::{OnDisconnect, Pace, Peer, ServerHandle};
+use crate::server::ServerHandle;
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
 ///

@@ -10,10 +10,11 @@ use straightline_sched::is_cancel;
 use super::body_in::Unread;
 use super::link::RestEnd;
 use super::serve::{Connection, End};
+use crate::config::Timeout;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::{Event, Timeout, take_place};
+use crate::telemetry::{Event, take_place};
 
 impl Connection {
     /// The connection broke, or ended too early: told once.

@@ -18,10 +18,12 @@ use super::buffers::{Buffers, Input};
 use super::linger::linger;
 use super::link::{Expectation, Link};
 use crate::body::BodyError;
+use crate::config::{OnDisconnect, Timeout};
 use crate::proto::{self, Framing, Head, Refusal, RefusalKind};
 use crate::request::Request;
 use crate::response::{Response, has_no_body};
-use crate::server::{Event, OnDisconnect, Registered, ShardState, Timeout};
+use crate::server::{Registered, ShardState};
+use crate::telemetry::Event;
 
 /// A handler, as the connection sees it.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;

@@ -16,11 +16,12 @@ use super::body_out::BodyWriter;
 use super::serve::{Connection, End};
 use super::upgrade::{Protocol, Upgraded};
 use crate::body::BodyError;
+use crate::config::Timeout;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
 use crate::proto::RefusalKind;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, has_no_body};
-use crate::server::{Event, Timeout};
+use crate::telemetry::Event;
 
 /// Why a body is not complete.
 enum Failure {

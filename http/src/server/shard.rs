@@ -13,23 +13,18 @@ use slotmap::{SlotMap, new_key_type};
 use straightline_sched::{self as sched, Fiber, FiberInfo, JoinHandle, ShardHandle, sim};
 
 use super::accept::accept_loop;
-use super::access_log::AccessLog;
-use super::address::Peer;
-use super::builder::OnDisconnect;
-use super::capacity::Capacity;
-use super::counters::ShardCounters;
-use super::events::Event;
 use super::evict::Evictable;
 use super::lending::{self, Loan};
-use super::memory::Memory;
 use super::running::ServerHandle;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use super::slot::{Handed, Slot};
 use super::sweep::{Sweeps, sweep};
 use super::takeover;
-use super::timeouts::Timeouts;
+use crate::config::{Capacity, OnDisconnect, Peer, Phase, Timeouts};
 use crate::conn::{BufferPool, Link, RestEnd, Service};
+use crate::control::Memory;
 use crate::proto::{Encoder, Limits};
+use crate::telemetry::{AccessLog, Event, ShardCounters};
 
 new_key_type! { pub(super) struct ConnectionKey; }
 
