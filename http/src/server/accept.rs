@@ -15,8 +15,8 @@ use straightline_sched::{
 };
 
 use super::lending::Loan;
-use super::shard::ShardState;
 use super::socket_file::{self, SocketFile};
+use super::state::ShardState;
 use crate::config::{Address, Full, Peer, Phase, WhenFull};
 use crate::conn::{Connection, Link, Transport, linger};
 use crate::telemetry::Event;

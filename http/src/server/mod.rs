@@ -2,10 +2,10 @@
 //!
 //! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
 //! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
-//! what one thread does, with `accept`, its front door, `sweep`, its clock for connections at rest,
-//! and `evict`, which of them makes room. When a shard's thread does not come back, `lending` has
-//! another one accept in its place, and `takeover` goes on without it. `metrics` is what is told of
-//! it all in numbers.
+//! the life of one thread and `state` what its connections have in common, with `accept`, its front
+//! door, `sweep`, its clock for connections at rest, and `evict`, which of them makes room. When a
+//! shard's thread does not come back, `lending` has another one accept in its place, and `takeover`
+//! goes on without it. `metrics` is what is told of it all in numbers.
 
 mod accept;
 mod builder;
@@ -18,10 +18,11 @@ mod shared;
 mod signals;
 mod slot;
 mod socket_file;
+mod state;
 mod sweep;
 mod takeover;
 
 pub use builder::{Builder, Handler};
 pub use metrics::Metrics;
 pub use running::{Server, ServerHandle, ShutdownReport};
-pub(crate) use shard::{Registered, ShardState};
+pub(crate) use state::{Registered, ShardState};
