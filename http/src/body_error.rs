@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
+use crate::config::Timeout;
 use crate::proto::Refusal;
-use crate::server::Timeout;
 
 /// Why a request's body could not be read.
 ///

@@ -77,7 +77,9 @@
 
 mod body;
 mod body_error;
+mod config;
 mod conn;
+mod control;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
@@ -104,14 +106,14 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body::{Body, Lines};
 pub use body_error::BodyError;
+pub use config::{
+    Address, AllStuck, Capacity, Full, IntoAddress, OnDisconnect, Pace, Peer, Phase, Timeout,
+    Timeouts, WhenFull,
+};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
-pub use server::{
-    Address, AllStuck, Builder, Capacity, Counters, Event, Full, Handler, Hooks, IntoAddress,
-    LogHooks, Metrics, OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport,
-    Timeout, Timeouts, WhenFull,
-};
+pub use server::{Builder, Handler, Metrics, Server, ServerHandle, ShutdownReport};
 pub use signal::StopSignal;
-pub use telemetry::{AccessLogFormat, Latencies};
+pub use telemetry::{AccessLogFormat, Counters, Event, Hooks, Latencies, LogHooks};
 pub use wire::{BodyWriter, Upgraded};

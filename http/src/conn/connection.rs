@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use crate::request::Request;
 use crate::response::Response;
-use crate::server::{Event, Registered, ShardState};
+use crate::server::{Registered, ShardState};
+use crate::telemetry::Event;
 use crate::wire::Link;
 
 /// A handler, as the connection sees it.

@@ -8,10 +8,11 @@ use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
 use super::connection::{Connection, End};
+use crate::config::Timeout;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::{Event, Timeout, take_place};
+use crate::telemetry::{Event, take_place};
 use crate::wire::{RestEnd, Unread};
 
 impl Connection {

@@ -13,9 +13,10 @@ use straightline_sched::{
 };
 
 use super::connection::{Connection, End};
+use crate::config::{OnDisconnect, Timeout};
 use crate::proto::{Refusal, RefusalKind};
 use crate::request::Request;
-use crate::server::{Event, OnDisconnect, Timeout};
+use crate::telemetry::Event;
 use crate::wire::{Buffers, Expectation, Input, linger};
 
 /// What comes next on the connection.

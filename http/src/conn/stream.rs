@@ -13,11 +13,12 @@ use straightline_sched::DeadlineExceeded;
 
 use super::connection::{Connection, End};
 use crate::body_error::BodyError;
+use crate::config::Timeout;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::{Event, Timeout};
+use crate::telemetry::Event;
 use crate::wire::{BodyWriter, Protocol, Unread, Upgraded};
 
 /// Why a body is not complete.

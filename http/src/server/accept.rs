@@ -14,14 +14,12 @@ use straightline_sched::{
     self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
 };
 
-use super::address::{Address, Peer};
-use super::capacity::{Full, WhenFull};
-use super::events::Event;
 use super::lending::Loan;
-use super::shard::ShardState;
-use super::shared::Phase;
 use super::socket_file::{self, SocketFile};
+use super::state::ShardState;
+use crate::config::{Address, Full, Peer, Phase, WhenFull};
 use crate::conn::Connection;
+use crate::telemetry::Event;
 use crate::wire::{Link, Transport, linger};
 
 /// An open socket on its way to its shard.

@@ -15,20 +15,17 @@ use straightline_net::{Keepalive, ListenOptions};
 use straightline_sched::{is_cancel, stderr};
 
 use super::accept::{Listener, open_all};
-use super::access_log::AccessLog;
-use super::address::{Address, IntoAddress};
-use super::capacity::Capacity;
-use super::descriptors::{self, Descriptors};
-use super::events::{Event, Hooks};
-use super::log::LogHooks;
 use super::running::Server;
 use super::shared::Shared;
 use super::signals::{Handled, SignalThread};
-use super::timeouts::Timeouts;
+use crate::config::{
+    Address, AllStuck, Capacity, Descriptors, IntoAddress, OnDisconnect, Timeouts, connections_for,
+    raise_limit,
+};
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;
-use crate::telemetry::AccessLogFormat;
+use crate::telemetry::{AccessLog, AccessLogFormat, Event, Hooks, LogHooks};
 
 /// A server in the making; got from [`Server::builder`].
 ///
@@ -74,36 +71,6 @@ pub(super) struct Config {
     pub(super) prints_panics: bool,
     pub(super) descriptors: Descriptors,
     hooks: Vec<Arc<dyn Hooks>>,
-}
-
-/// What becomes of a handler whose client goes away: closes the connection, or its side of it, or
-/// breaks it. A client that vanishes without a word is not noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDisconnect {
-    /// It works on, and finds out when it reads or writes. The default: what was begun is done, and
-    /// clients that close their side after the request are answered.
-    Finish,
-    /// It unwinds at its next yield point. It is noticed at once if the handler waits then.
-    Cancel,
-}
-
-/// What becomes of a server when all of its shards are stuck, and there may be no further one.
-///
-/// ```
-/// use straightline::{AllStuck, Request, Server};
-///
-/// let server = Server::builder().bind("127.0.0.1:0").all_stuck(AllStuck::AbortProcess);
-/// server.build(|_: &mut Request| "hi\n")?;
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AllStuck {
-    /// [`Server::run`] returns an error, so that the program can end with a status that its
-    /// supervisor understands. The default. The stuck threads go on until the process ends.
-    EndServer,
-    /// The process is aborted (SIGABRT, which leaves a core where those are wanted), after a line
-    /// on standard error. For a program that does not end when `run` does.
-    AbortProcess,
 }
 
 impl Config {
@@ -562,11 +529,10 @@ impl Builder {
 
     fn settle_descriptors(&mut self) {
         let of_default = Capacity::default().connections;
-        self.config.descriptors = descriptors::settle(self.raises_descriptor_limit);
+        self.config.descriptors = raise_limit(self.raises_descriptor_limit);
         // The default was made for the limit that there might be.
         if self.config.capacity.connections == of_default {
-            self.config.capacity.connections =
-                descriptors::connections(self.config.descriptors.limit);
+            self.config.capacity.connections = connections_for(self.config.descriptors.limit);
         }
     }
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use straightline_sched::Fiber;
 
-use super::shard::{ConnectionKey, Entry, ShardState};
+use super::state::{ConnectionKey, Entry, ShardState};
 use crate::wire::RestEnd;
 
 /// Connections that may go, those first that have rested longest.

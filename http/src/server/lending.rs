@@ -16,11 +16,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::events::Event;
 use super::running::News;
 use super::shard;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use super::slot::{Handed, Slot};
+use crate::config::Phase;
+use crate::telemetry::Event;
 
 /// A shard's listeners that another one accepts from.
 #[derive(Debug)]

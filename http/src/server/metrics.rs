@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
 
-use super::counters::Counters;
-use super::shared::{Phase, Shared};
-use super::timeouts::Timeout;
-use crate::telemetry::{Exposition, Latencies};
+use super::shared::Shared;
+use crate::config::{Phase, Timeout};
+use crate::telemetry::{Counters, Exposition, Latencies};
 
 /// What a server has counted, and how it is doing; got from [`ServerHandle::metrics`].
 ///

@@ -10,17 +10,14 @@ use straightline_sched::sync::{Selectable, after, mpsc, select};
 use straightline_sched::{FiberInfo, ShardHandle, clock, sim, stderr};
 
 use super::accept::Listener;
-use super::address::Address;
 use super::builder::Builder;
-use super::counters::Counters;
-use super::descriptors::Descriptors;
-use super::events::Event;
 use super::metrics::Metrics;
-use super::panics;
 use super::shard;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use super::signals::SignalThread;
 use super::slot::Slot;
+use crate::config::{Address, Descriptors, Phase};
+use crate::telemetry::{Counters, Event, note_places};
 
 /// A server whose sockets are open.
 ///
@@ -125,7 +122,7 @@ impl Server {
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, shards, _signals, _files } = self;
-        panics::note_places(shared.config.prints_panics);
+        note_places(shared.config.prints_panics);
         shared.config.tell(&shared.started());
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));

@@ -1,89 +1,23 @@
-//! One shard of a server: its state, and its life from the first accept to the last close.
+//! The life of one shard, from the first accept to the last close.
 
-use std::cell::{Cell, RefCell, RefMut};
-use std::fmt;
+use std::cell::RefCell;
 use std::io;
-use std::ops::Deref;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::Duration;
 
-use slotmap::{SlotMap, new_key_type};
-use straightline_sched::{self as sched, Fiber, FiberInfo, JoinHandle, ShardHandle, sim};
+use straightline_sched::{self as sched, FiberInfo, JoinHandle, ShardHandle, sim};
 
 use super::accept::accept_loop;
-use super::access_log::AccessLog;
-use super::address::Peer;
-use super::builder::OnDisconnect;
-use super::capacity::Capacity;
-use super::counters::ShardCounters;
-use super::events::Event;
-use super::evict::Evictable;
 use super::lending::{self, Loan};
-use super::memory::Memory;
-use super::running::ServerHandle;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use super::slot::{Handed, Slot};
+use super::state::{Entry, ShardState};
 use super::sweep::{Sweeps, sweep};
 use super::takeover;
-use super::timeouts::Timeouts;
-use crate::conn::Service;
-use crate::proto::{Encoder, Limits};
-use crate::wire::{BufferPool, Link, RestEnd};
-
-new_key_type! { pub(super) struct ConnectionKey; }
-
-/// What the connections of a shard share.
-pub(crate) struct ShardState {
-    pub(crate) service: Rc<Service>,
-    pub(crate) limits: Limits,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) capacity: Capacity,
-    pub(crate) on_disconnect: OnDisconnect,
-    pub(crate) counters: CountersOf,
-    pub(crate) buffers: BufferPool,
-    /// What all clients of the server have it use.
-    pub(crate) memory: Arc<Memory>,
-    /// A stop has begun: no connection goes on after the response it is at.
-    pub(crate) is_ending: Cell<bool>,
-    /// And those at rest close.
-    pub(crate) draining: Cell<bool>,
-    pub(super) shared: Arc<Shared>,
-    /// Who is turned away is told so in these words.
-    pub(super) refusal: Vec<u8>,
-    /// How many of them are still told.
-    pub(super) refusing: Cell<usize>,
-    /// Every open connection.
-    pub(super) connections: RefCell<SlotMap<ConnectionKey, Entry>>,
-    /// Those that may go if there is no room for another.
-    pub(super) evictable: Evictable,
-    /// How often they were looked through; see `sweep`.
-    sweep: Cell<u32>,
-    /// To be woken by the next connection, or by the next that leaves.
-    sweeper: RefCell<Option<Fiber>>,
-    waiting_acceptors: RefCell<Vec<Fiber>>,
-    /// How many connections have left.
-    leaves: Cell<u64>,
-    /// Woken when the last connection leaves a draining shard.
-    root: Fiber,
-    encoder: RefCell<Encoder>,
-    /// When the encoder's date is out of date.
-    encoder_until: Cell<Instant>,
-}
-
-/// An open connection.
-pub(super) struct Entry {
-    pub(super) link: Rc<Link>,
-    /// Its fiber, once it has one.
-    pub(super) fiber: Option<Fiber>,
-}
-
-/// This shard's counters among those of all.
-pub(crate) struct CountersOf(Arc<Slot>);
-
-/// A connection's place among those that a drain waits for.
-pub(crate) struct Registered(ConnectionKey);
+use crate::config::Phase;
+use crate::telemetry::Event;
 
 /// Starts a shard that serves what it is handed, until the server is stopped and drained, or it is
 /// retired.
@@ -129,7 +63,7 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
         let drained = Rc::clone(&state);
         // If it cannot be started those that do nothing are waited for like others.
         let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
-        state.drain(acceptors);
+        drain(&state, acceptors);
     }
     Ok(())
     // The end of the root fiber cancels what is left.
@@ -156,7 +90,7 @@ fn accept_until_drain(
             lending::settle(shared); // whatever it was, the thread is free again
         }
         waiting.extend(slot.take_handed());
-        waiting.retain_mut(|handed| !state.take_up(handed, &mut acceptors));
+        waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
         acceptors.retain(Acceptor::goes_on);
         let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_AGAIN };
         state.is_ending.set(shared.phase() > Phase::Serving);
@@ -236,7 +170,7 @@ thread_local! {
 /// A fiber of that slot's shard, on whose thread this is called, was given up.
 pub(super) fn note_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
-    if let Some(state) = states.iter().find(|state| Arc::ptr_eq(&state.counters.0, slot)) {
+    if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
         state.lose(fiber);
     }
 }
@@ -254,286 +188,66 @@ fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     }
 }
 
-impl ShardState {
-    fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Self {
-        let config = &shared.config;
-        Self {
-            service: (shared.factory)(),
-            limits: config.limits.clone(),
-            timeouts: config.timeouts,
-            capacity: config.capacity,
-            on_disconnect: config.on_disconnect,
-            counters: CountersOf(Arc::clone(slot)),
-            buffers: BufferPool::new(&shared.memory),
-            memory: Arc::clone(&shared.memory),
-            is_ending: Cell::new(false),
-            draining: Cell::new(false),
-            shared: Arc::clone(shared),
-            refusal: config.capacity.refusal(),
-            refusing: Cell::new(0),
-            connections: RefCell::default(),
-            evictable: Evictable::default(),
-            sweep: Cell::new(1),
-            sweeper: RefCell::new(None),
-            waiting_acceptors: RefCell::default(),
-            leaves: Cell::new(0),
-            root: sched::current(),
-            encoder: RefCell::new(Encoder::new("")),
-            encoder_until: Cell::new(sched::now()),
-        }
-    }
-
-    /// Begins to accept from these; false if there is no stack for that, or no descriptor.
-    fn take_up(self: &Rc<Self>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
-        while let Some(listener) = handed.listeners.last() {
-            let (state, loan) = (Rc::clone(self), handed.loan.clone());
-            // There is one for each, in their order.
-            let address = self.shared.local[handed.listeners.len() - 1].clone();
-            let fiber = listener.try_clone().and_then(|listener| {
-                let accept = move || accept_loop(listener, &address, loan.as_deref(), &state);
-                sched::Builder::new().name("acceptor").spawn(accept)
-            });
-            match fiber {
-                Ok(fiber) => {
-                    acceptors.push(Acceptor { fiber, loan: handed.loan.clone() });
-                    handed.listeners.pop();
-                }
-                Err(error) => {
-                    self.counters.accept_errors.bump();
-                    let pause = Some(TAKE_UP_AGAIN);
-                    self.tell(&Event::AcceptFailed { error: &error, pause });
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Lets go of what rests, and waits for what works.
-    fn drain(&self, acceptors: Vec<Acceptor>) {
-        // First, so that those who are taken from the queue are told that it is the end.
-        self.draining.set(true);
-        let (accepted, cut_before) = (self.counters.accepted.get(), self.counters.cut.get());
-        let (mut resting, mut working) = (0, 0);
-        for entry in self.connections.borrow().values() {
-            match &entry.fiber {
-                Some(fiber) if entry.link.rests_since.get() != 0 => {
-                    let is_new = entry.link.first_request_until().is_some();
-                    *(if is_new { &mut working } else { &mut resting }) += 1;
-                    fiber.unpark();
-                }
-                // What it waits for is its own concern.
-                _ => {
-                    working += 1;
-                    entry
-                        .link
-                        .protocol
-                        .get()
-                        .into_iter()
-                        .for_each(|protocol| protocol.hear_drain());
-                }
-            }
-        }
-        self.counters.closed_at_rest.add(resting);
-        // Who is in the backlog already is served; who comes later is told so by the closed port.
-        for Acceptor { fiber, .. } in acceptors {
-            fiber.fiber().unpark();
-            let _ = fiber.join(); // its faults are counted and logged by itself
-        }
-        working += self.counters.accepted.get() - accepted;
-        let (is_empty, shared) = (|| self.connections.borrow().is_empty(), &self.shared);
-        park_until(shared.config.drain_timeout, || {
-            !is_empty() && shared.phase() == Phase::Draining
+/// Begins to accept from these; false if there is no stack for that, or no descriptor.
+fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
+    while let Some(listener) = handed.listeners.last() {
+        let (here, loan) = (Rc::clone(state), handed.loan.clone());
+        // There is one for each, in their order.
+        let address = state.shared.local[handed.listeners.len() - 1].clone();
+        let fiber = listener.try_clone().and_then(|listener| {
+            let accept = move || accept_loop(listener, &address, loan.as_deref(), &here);
+            sched::Builder::new().name("acceptor").spawn(accept)
         });
-        let cut = self.connections.borrow().len();
-        self.counters.cut.add(cut as u64);
-        let cut_in_all = self.counters.cut.get() - cut_before;
-        self.counters.drained.add(u64::saturating_sub(working, cut_in_all));
-        self.tell(&Event::ShardDrained { shard: self.counters.0.index, cut });
-    }
-
-    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
-        self.shared.access_log.as_deref()
-    }
-
-    /// So many requests were answered, the first of which began then.
-    pub(crate) fn record_latency(&self, since: Instant, count: u64) {
-        let time = sched::clock().saturating_duration_since(since);
-        self.counters.0.latencies.record(time, count);
-    }
-
-    #[inline]
-    pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.shared.config.tell(event);
-    }
-
-    pub(crate) fn handle(&self) -> ServerHandle {
-        ServerHandle::new(&self.shared)
-    }
-
-    /// A client could not be served, as all of them use as much memory as they may.
-    #[cold]
-    pub(crate) fn note_short_of_memory(&self, peer: &Peer) {
-        self.counters.short_of_memory.bump();
-        self.tell(&Event::ShortOfMemory { peer, held: self.memory.held() });
-    }
-
-    /// Whether one request more than there may be is in flight, or the server short of memory.
-    #[inline]
-    pub(crate) fn is_overloaded(&self) -> bool {
-        // To look at all the others for each request would be slow, and is hardly ever needed.
-        self.shared.is_crowded.load(Ordering::Relaxed) && self.is_overloaded_in_all()
-            || self.memory.is_short()
-    }
-
-    #[cold]
-    fn is_overloaded_in_all(&self) -> bool {
-        self.shared.in_flight() > self.capacity.in_flight as u64
-    }
-
-    /// The number of the sweep that comes next.
-    pub(crate) fn sweep(&self) -> u32 {
-        self.sweep.get()
-    }
-
-    /// Waits until there are any.
-    pub(super) fn wait_for_connections(&self) {
-        while self.connections.borrow().is_empty() {
-            self.sweeper.replace(Some(sched::current()));
-            sched::park();
-        }
-    }
-
-    /// Wakes every connection that has rested for too long, to its end.
-    pub(super) fn expire(&self, sweeps: Sweeps) {
-        let now = self.sweep.get();
-        // After four billion sweeps the numbers come again, but for the one that means none.
-        self.sweep.set(now.checked_add(1).unwrap_or(1));
-        let connections = self.connections.borrow();
-        for Entry { link, fiber } in connections.values() {
-            let since = link.rests_since.get();
-            let most = if link.requests.get() == 0 { sweeps.new } else { sweeps.idle };
-            if since != 0 && now.saturating_sub(since) >= most {
-                link.rest_end.set(Some(RestEnd::Expired));
-                fiber.iter().for_each(Fiber::unpark);
+        match fiber {
+            Ok(fiber) => {
+                acceptors.push(Acceptor { fiber, loan: handed.loan.clone() });
+                handed.listeners.pop();
+            }
+            Err(error) => {
+                state.counters.accept_errors.bump();
+                let pause = Some(TAKE_UP_AGAIN);
+                state.tell(&Event::AcceptFailed { error: &error, pause });
+                return false;
             }
         }
     }
-
-    /// The encoder, with the date of this second.
-    pub(crate) fn encoder(&self) -> RefMut<'_, Encoder> {
-        let now = sched::now();
-        if now >= self.encoder_until.get() {
-            self.renew_encoder(now);
-        }
-        self.encoder.borrow_mut()
-    }
-
-    #[cold]
-    fn renew_encoder(&self, now: Instant) {
-        let date = sched::system_time();
-        self.encoder.replace(Encoder::new(&httpdate::fmt_http_date(date)));
-        let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-        let left = Duration::from_nanos(u64::from(1_000_000_000 - past_second));
-        self.encoder_until.set(now + left);
-    }
-
-    /// Enters a connection, whose fiber comes later.
-    pub(super) fn register(&self, link: &Rc<Link>) -> Registered {
-        self.shared.note_crowd();
-        let entry = Entry { link: Rc::clone(link), fiber: None };
-        if let Some(sweeper) = self.sweeper.take() {
-            sweeper.unpark();
-        }
-        Registered(self.connections.borrow_mut().insert(entry))
-    }
-
-    pub(super) fn set_fiber(&self, key: ConnectionKeyOf, fiber: Fiber) {
-        if let Some(entry) = self.connections.borrow_mut().get_mut(key.0) {
-            entry.fiber = Some(fiber);
-        }
-    }
-
-    /// Ends the connection of a fiber that was given up, if it had one: all of that is the fiber's,
-    /// which does nothing any more.
-    fn lose(&self, fiber: &FiberInfo) {
-        let connections = self.connections.borrow();
-        let is_its = |entry: &Entry| entry.fiber.as_ref().is_some_and(|of| of.number() == fiber.id);
-        let lost = connections.iter().find(|(_, entry)| is_its(entry));
-        let Some((key, link)) = lost.map(|(key, entry)| (key, Rc::clone(&entry.link))) else {
-            return;
-        };
-        drop(connections);
-        link.lose();
-        self.counters.aborted.bump();
-        self.counters.closed.bump();
-        self.leave(key, &link);
-        let error = io::Error::other("the connection's fiber was given up");
-        self.tell(&Event::ConnectionFailed { peer: &link.peer, error: &error });
-        self.tell(&Event::ConnectionClosed { peer: &link.peer });
-    }
-
-    /// The connection is over.
-    fn leave(&self, key: ConnectionKey, link: &Link) {
-        if self.capacity.connections_per_peer != usize::MAX {
-            self.shared.peers.leave(&link.peer, self.counters.0.index);
-        }
-        self.shared.note_crowd();
-        // Dropped when the table is not borrowed any more.
-        let _entry = self.connections.borrow_mut().remove(key);
-        self.leaves.set(self.leaves.get() + 1);
-        self.waiting_acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());
-        if self.connections.borrow().is_empty() && self.draining.get() {
-            self.root.unpark();
-        }
-    }
-
-    pub(super) fn leaves(&self) -> u64 {
-        self.leaves.get()
-    }
-
-    /// Has the calling fiber unparked when the next connection leaves.
-    pub(super) fn await_leave(&self) {
-        self.waiting_acceptors.borrow_mut().push(sched::current());
-    }
+    true
 }
 
-/// Names a registered connection without being its registration.
-#[derive(Clone, Copy)]
-pub(super) struct ConnectionKeyOf(ConnectionKey);
-
-impl Registered {
-    pub(super) fn key(&self) -> ConnectionKeyOf {
-        ConnectionKeyOf(self.0)
+/// Lets go of what rests, and waits for what works.
+fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
+    // First, so that those who are taken from the queue are told that it is the end.
+    state.draining.set(true);
+    let (accepted, cut_before) = (state.counters.accepted.get(), state.counters.cut.get());
+    let (mut resting, mut working) = (0, 0);
+    for entry in state.connections.borrow().values() {
+        match &entry.fiber {
+            Some(fiber) if entry.link.rests_since.get() != 0 => {
+                let is_new = entry.link.first_request_until().is_some();
+                *(if is_new { &mut working } else { &mut resting }) += 1;
+                fiber.unpark();
+            }
+            // What it waits for is its own concern.
+            _ => {
+                working += 1;
+                entry.link.protocol.get().into_iter().for_each(|protocol| protocol.hear_drain());
+            }
+        }
     }
-
-    /// The connection is over.
-    pub(crate) fn leave(&self, link: &Link) {
-        link.shard.leave(self.0, link);
+    state.counters.closed_at_rest.add(resting);
+    // Who is in the backlog already is served; who comes later is told so by the closed port.
+    for Acceptor { fiber, .. } in acceptors {
+        fiber.fiber().unpark();
+        let _ = fiber.join(); // its faults are counted and logged by itself
     }
-}
-
-impl Deref for CountersOf {
-    type Target = ShardCounters;
-
-    fn deref(&self) -> &ShardCounters {
-        &self.0.counters
-    }
-}
-
-impl CountersOf {
-    pub(super) fn slot(&self) -> &Slot {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ShardState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShardState")
-            .field("connections", &self.connections.borrow().len())
-            .field("draining", &self.draining.get())
-            .finish_non_exhaustive()
-    }
+    working += state.counters.accepted.get() - accepted;
+    let (is_empty, shared) = (|| state.connections.borrow().is_empty(), &state.shared);
+    park_until(shared.config.drain_timeout, || !is_empty() && shared.phase() == Phase::Draining);
+    let cut = state.connections.borrow().len();
+    state.counters.cut.add(cut as u64);
+    let cut_in_all = state.counters.cut.get() - cut_before;
+    state.counters.drained.add(u64::saturating_sub(working, cut_in_all));
+    state.tell(&Event::ShardDrained { shard: state.counters.slot().index, cut });
 }
 
 /// How long until listeners are taken up that could not be at once. Arbitrary.

@@ -11,34 +11,14 @@ use parking_lot::{Mutex, RwLock};
 use straightline_sched::sync::mpsc;
 use straightline_sched::{FiberInfo, Stats, clock};
 
-use super::access_log::AccessLog;
-use super::address::Address;
 use super::builder::{Config, ServiceFactory};
-use super::capacity::PeerCounts;
-use super::counters::Counters;
-use super::events::Event;
 use super::lending::Loan;
-use super::memory::Memory;
 use super::running::News;
 use super::slot::Slot;
 use super::socket_file::SocketFile;
-use crate::telemetry::Latencies;
-
-/// How far a server's end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Phase {
-    /// It serves.
-    Serving,
-    /// It serves, and says that it soon will not, in each answer too: see
-    /// [`Builder::ready_delay`](super::Builder).
-    Unready,
-    /// Nobody new; what is in flight is finished.
-    Draining,
-    /// What is in flight is cut.
-    Cutting,
-}
+use crate::config::{Address, Phase};
+use crate::control::{Memory, PeerCounts};
+use crate::telemetry::{AccessLog, Counters, Event, Latencies};
 
 pub(super) struct Shared {
     pub(super) config: Config,

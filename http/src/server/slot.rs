@@ -10,9 +10,8 @@ use straightline_net::StreamSet;
 use straightline_sched::{self as sched, Fiber};
 
 use super::accept::Listener;
-use super::counters::ShardCounters;
 use super::lending::Loan;
-use crate::telemetry::Histogram;
+use crate::telemetry::{Histogram, ShardCounters};
 
 /// One shard.
 pub(super) struct Slot {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use straightline_sched as sched;
 
-use super::shard::ShardState;
+use super::state::ShardState;
 
 /// How many sweeps each timeout is.
 #[derive(Clone, Copy, Debug)]

@@ -23,13 +23,13 @@ use std::time::Duration;
 
 use straightline_sched::{Report, Reporter, stderr};
 
-use super::builder::AllStuck;
-use super::events::Event;
 use super::lending::{helper, settle, start_spare};
 use super::running::News;
 use super::shard;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use super::slot::Slot;
+use crate::config::{AllStuck, Phase};
+use crate::telemetry::Event;
 
 /// Who hears of a shard's fibers that misbehave.
 pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {

@@ -11,11 +11,11 @@ use std::io::{self, ErrorKind};
 use super::buffers::Input;
 use super::link::{Expectation, Link};
 use crate::body_error::BodyError;
+use crate::config::Timeout;
 use crate::proto::{
     BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, RefusalKind,
     encode_continue,
 };
-use crate::server::Timeout;
 
 /// The state of a body.
 pub(crate) struct BodyIn {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use straightline_sched::{Label, sim};
 
 use super::transport::Transport;
+use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
-use crate::server::{Held, Memory};
 
 /// What a connection needs while it works on a request, and gives back when it rests.
 pub(crate) struct Buffers {

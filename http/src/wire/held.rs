@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::server::{Held, Memory};
+use crate::control::{Held, Memory};
 
 /// Counts it against the server's limit, until the request is over.
 pub(crate) struct HeldForRequest {

@@ -15,8 +15,9 @@ use super::held::HeldForRequest;
 use super::meter::Meter;
 use super::transport::Transport;
 use super::upgrade::Protocol;
+use crate::config::{Pace, Peer, Timeout};
 use crate::proto::{Gap, begin_chunk, end_chunk};
-use crate::server::{Pace, Peer, ShardState, Timeout};
+use crate::server::ShardState;
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {

@@ -10,7 +10,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::server::Pace;
+use crate::config::Pace;
 
 /// One direction of a connection.
 #[derive(Debug)]

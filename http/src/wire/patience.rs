@@ -11,7 +11,7 @@ use straightline_sched::{Interest, clock};
 
 use super::link::Link;
 use super::meter::{Meter, Slow};
-use crate::server::Timeout;
+use crate::config::Timeout;
 
 impl Link {
     /// A wait that the client is responsible for: it counts against the client's pace and not

@@ -11,7 +11,7 @@ use straightline_sched::{Fiber, Interest, checkpoint, current, now};
 
 use super::link::Link;
 use super::transport::Transport;
-use crate::server::Peer;
+use crate::config::Peer;
 
 /// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
 /// [`tunnel`](crate::Response::tunnel): bytes both ways, and nobody else's.

@@ -9,15 +9,15 @@ use straightline_sched::sim;
 
 /// What came of the limit.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Descriptors {
+pub(crate) struct Descriptors {
     /// How many there may be; `None` for any number.
-    pub(super) limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
     /// How many it had been before it was raised.
-    pub(super) raised_from: Option<u64>,
+    pub(crate) raised_from: Option<u64>,
 }
 
 /// Raises the soft limit as far as it goes, if that is wanted.
-pub(super) fn settle(raise: bool) -> Descriptors {
+pub(crate) fn raise_limit(raise: bool) -> Descriptors {
     let limits = getrlimit(Resource::Nofile);
     let before = Descriptors { limit: limits.current, raised_from: None };
     let wanted = attainable(limits);
@@ -32,12 +32,12 @@ pub(super) fn settle(raise: bool) -> Descriptors {
 }
 
 /// Three quarters of them, so that handlers have some for files and for connections of their own.
-pub(super) fn connections(limit: Option<u64>) -> usize {
+pub(crate) fn connections_for(limit: Option<u64>) -> usize {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX) / 4 * 3
 }
 
 /// How many the process may open once it has raised its limit.
-pub(super) fn most() -> Option<u64> {
+pub(crate) fn most() -> Option<u64> {
     attainable(getrlimit(Resource::Nofile))
 }
 
@@ -62,6 +62,9 @@ mod tests {
         assert_eq!(limits(Some(1_024), None), Some(1 << 20));
         assert_eq!(limits(Some(1 << 25), Some(1 << 30)), Some(1 << 25));
         assert_eq!(limits(None, None), None);
-        assert_eq!((connections(Some(4_096)), connections(None)), (3_072, usize::MAX / 4 * 3));
+        assert_eq!(
+            (connections_for(Some(4_096)), connections_for(None)),
+            (3_072, usize::MAX / 4 * 3)
+        );
     }
 }

@@ -7,12 +7,9 @@ use std::time::Duration;
 use http::Method;
 use straightline_sched::Report;
 
-use super::address::{Address, Peer};
-use super::capacity::Full;
-use super::shared::Phase;
-use super::timeouts::Timeout;
+use super::escaped::Escaped;
+use crate::config::{Address, Full, Peer, Phase, Timeout};
 use crate::proto::Refusal;
-use crate::telemetry::Escaped;
 
 /// A step in the life of a server or of one of its connections, or a fault. `Display` tells it in a
 /// line (a fiber's report may have several): what is not printable in what a client, a handler or

@@ -101,7 +101,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::server::Peer;
+    use crate::config::Peer;
 
     #[test]
     fn what_a_client_sent_stays_in_its_line() {

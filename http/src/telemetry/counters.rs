@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 
-use super::timeouts::Timeout;
+use crate::config::Timeout;
 
 /// A number that one thread changes and every thread may read.
 #[derive(Debug, Default)]

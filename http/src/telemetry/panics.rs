@@ -17,7 +17,7 @@ thread_local! {
 
 /// Has the places of panics noted from now on, before whatever hook there is; or, if this library
 /// `prints` panics, instead of it.
-pub(super) fn note_places(prints: bool) {
+pub(crate) fn note_places(prints: bool) {
     static NOTES: Once = Once::new();
     static PRINTS: Once = Once::new();
     if prints {

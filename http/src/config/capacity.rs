@@ -1,14 +1,9 @@
 //! How many clients a server takes at a time, and what becomes of the others.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use super::address::Peer;
 use super::descriptors;
-use super::memory::default_max as default_memory_bytes;
+use super::memory_limit;
 
 /// How many connections and requests a server takes at a time.
 ///
@@ -79,10 +74,10 @@ pub enum Full {
 impl Default for Capacity {
     fn default() -> Self {
         Self {
-            connections: descriptors::connections(descriptors::most()),
+            connections: descriptors::connections_for(descriptors::most()),
             connections_per_peer: usize::MAX,
             in_flight: 10_000,
-            memory_bytes: default_memory_bytes(),
+            memory_bytes: memory_limit::default_bytes(),
             when_full: WhenFull::Refuse,
             retry_after: Duration::from_secs(1),
         }
@@ -91,7 +86,7 @@ impl Default for Capacity {
 
 impl Capacity {
     /// The whole response for who is turned away. (A 5xx needs no date: RFC 9110 section 6.6.1.)
-    pub(super) fn refusal(&self) -> Vec<u8> {
+    pub(crate) fn refusal(&self) -> Vec<u8> {
         let (body, seconds) = ("Service Unavailable\n", self.retry_seconds());
         format!(
             "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {seconds}\r\n\
@@ -106,66 +101,4 @@ impl Capacity {
     pub(crate) fn retry_seconds(&self) -> u64 {
         self.retry_after.as_secs().max(1)
     }
-}
-
-/// How many connections each address has, and on which shards.
-#[derive(Debug, Default)]
-pub(super) struct PeerCounts(Mutex<HashMap<IpAddr, Vec<OnShard>>>);
-
-#[derive(Debug)]
-struct OnShard {
-    shard: usize,
-    connections: usize,
-}
-
-impl PeerCounts {
-    /// One more of that peer, unless it has as many as it may.
-    pub(super) fn enter(&self, peer: &Peer, shard: usize, most: usize) -> bool {
-        let Some(network) = network(peer) else { return true };
-        let mut counts = self.0.lock();
-        let of_peer = counts.get(&network).map_or(&[][..], Vec::as_slice);
-        if of_peer.iter().map(|here| here.connections).sum::<usize>() >= most {
-            return false;
-        }
-        let of_peer = counts.entry(network).or_default();
-        match of_peer.iter_mut().find(|here| here.shard == shard) {
-            Some(here) => here.connections += 1,
-            None => of_peer.push(OnShard { shard, connections: 1 }),
-        }
-        true
-    }
-
-    /// One less, unless its shard was forgotten.
-    pub(super) fn leave(&self, peer: &Peer, shard: usize) {
-        let Some(network) = network(peer) else { return };
-        let mut counts = self.0.lock();
-        let Some(of_peer) = counts.get_mut(&network) else { return };
-        of_peer.iter_mut().filter(|here| here.shard == shard).for_each(|here| {
-            here.connections -= 1;
-        });
-        of_peer.retain(|here| here.connections > 0);
-        if of_peer.is_empty() {
-            counts.remove(&network);
-        }
-    }
-
-    /// The connections of a shard count no more, and it accepts none.
-    pub(super) fn forget(&self, shard: usize) {
-        self.0.lock().retain(|_, of_peer| {
-            of_peer.retain(|here| here.shard != shard);
-            !of_peer.is_empty()
-        });
-    }
-}
-
-/// Who counts as one; nobody on a Unix socket does.
-fn network(peer: &Peer) -> Option<IpAddr> {
-    let Peer::Tcp(address) = peer else { return None };
-    Some(match address.ip().to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            Ipv6Addr::from(network).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    })
 }

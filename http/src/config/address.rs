@@ -35,7 +35,7 @@ pub enum Peer {
     Unix,
 }
 
-/// What [`Builder::bind`](super::Builder::bind) takes.
+/// What [`Builder::bind`](crate::Builder::bind) takes.
 ///
 /// ```
 /// use std::path::Path;

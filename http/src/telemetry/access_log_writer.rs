@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use straightline_sched::{QueuedWriter, sim};
 
-use crate::telemetry::{AccessLogFormat, Entry};
+use super::access_log::{AccessLogFormat, Entry};
 
 /// A log with a line for each request.
 pub(crate) struct AccessLog {
@@ -29,7 +29,7 @@ enum Out {
 }
 
 impl AccessLog {
-    pub(super) fn start(
+    pub(crate) fn start(
         format: AccessLogFormat,
         writer: Box<dyn Write + Send>,
         bytes_max: usize,
@@ -58,7 +58,7 @@ impl AccessLog {
     }
 
     /// How many lines were left out.
-    pub(super) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         match &self.out {
             Out::Queue(queue) => queue.dropped(),
             Out::Here(_, failed) => failed.load(Ordering::Relaxed),
@@ -67,7 +67,7 @@ impl AccessLog {
 
     /// Waits until all lines are written, unless that takes too long: whoever reads them may have
     /// stopped doing so.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Out::Queue(queue) = &self.out {
             // What is left then is lost with the process.
             queue.flush_within(FINISH_TIME);
