@@ -272,7 +272,7 @@ impl Request {
     /// }
     /// ```
     pub fn server(&self) -> ServerHandle {
-        self.link.shard.handle()
+        self.link.host.handle()
     }
 
     fn head(&self) -> &Head {

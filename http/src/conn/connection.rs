@@ -9,9 +9,8 @@ use std::rc::Rc;
 
 use crate::request::Request;
 use crate::response::Response;
-use crate::server::{Registered, ShardState};
 use crate::telemetry::Event;
-use crate::wire::Link;
+use crate::wire::{Host, Link};
 
 /// A handler, as the connection sees it.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;
@@ -21,8 +20,8 @@ pub(crate) struct Connection {
     pub(super) link: Rc<Link>,
     /// Flushes the link: see [`before_park`].
     pub(super) flush: Rc<dyn Fn()>,
-    pub(super) shard: Rc<ShardState>,
-    registered: Registered,
+    pub(super) host: Rc<Host>,
+    pub(super) service: Rc<Service>,
     /// It broke, and that is told.
     pub(super) is_failed: Cell<bool>,
 }
@@ -40,11 +39,11 @@ pub(super) enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(link: Rc<Link>, registered: Registered) -> Self {
+    pub(crate) fn new(link: Rc<Link>, service: Rc<Service>) -> Self {
         let output = Rc::clone(&link);
         let flush = Rc::new(move || output.flush_before_park());
-        let shard = Rc::clone(&link.shard);
-        Self { link, flush, shard, registered, is_failed: Cell::new(false) }
+        let host = Rc::clone(&link.host);
+        Self { link, flush, host, service, is_failed: Cell::new(false) }
     }
 }
 
@@ -53,8 +52,7 @@ impl Drop for Connection {
         self.link.unwatch();
         // One that was being answered is answered no more.
         self.link.end_request(false);
-        self.shard.counters.closed.bump();
-        self.shard.tell(&Event::ConnectionClosed { peer: &self.link.peer });
-        self.registered.leave(&self.link);
+        self.host.counters().closed.bump();
+        self.host.tell(&Event::ConnectionClosed { peer: &self.link.peer });
     }
 }

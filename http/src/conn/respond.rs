@@ -21,7 +21,7 @@ impl Connection {
     ) -> io::Result<()> {
         let mut output = self.link.output();
         self.link.begin_response(response.head.status);
-        self.shard.encoder().encode(
+        self.host.encoder().encode(
             &mut output,
             &response.head,
             framing(response, head.minor),

@@ -35,16 +35,16 @@ impl Connection {
             Ok(Ok(End::Rest)) => {
                 // An empty line, or nothing at all, does not begin the rest anew.
                 let goes_on = since != 0 && self.link.requests.get() == requests;
-                self.link.rests_since.set(if goes_on { since } else { self.shard.sweep() });
+                self.link.rests_since.set(if goes_on { since } else { self.host.sweep() });
                 return ControlFlow::Continue(());
             }
             Ok(Ok(End::Close | End::Cut)) => {}
             Ok(Ok(End::Linger)) => linger(&*self.link.transport),
             Err(payload) => {
                 if !is_cancel(&*payload) {
-                    self.shard.counters.aborted.bump();
+                    self.host.counters().aborted.bump();
                     let error = io::Error::other("a panic outside of the handler");
-                    self.shard
+                    self.host
                         .tell(&Event::ConnectionFailed { peer: &self.link.peer, error: &error });
                 }
                 resume_unwind(payload);
@@ -56,7 +56,7 @@ impl Connection {
 
     #[inline]
     fn serve(&self) -> io::Result<End> {
-        let mut buffers = self.shard.buffers.take();
+        let mut buffers = self.host.buffers.take();
         mem::swap(&mut buffers.output, &mut *self.link.output());
         set_label(Some(&buffers.label));
         let end = loop {
@@ -82,14 +82,14 @@ impl Connection {
         }
         mem::swap(&mut buffers.output, &mut *self.link.output());
         set_label(None);
-        self.shard.buffers.give(buffers);
+        self.host.buffers.give(buffers);
         Ok(end)
     }
 
     /// Waits for the next request head. What was answered is written before anything is read.
     fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
         let transport = &*self.link.transport;
-        let limits = &self.shard.limits;
+        let limits = &self.host.limits;
         let mut head_until = None;
         loop {
             let Buffers { input, parser, head, .. } = buffers;
@@ -110,14 +110,14 @@ impl Connection {
                 }
             }
             self.link.flush()?;
-            let ending = self.shard.draining.get() || self.link.rest_end.get().is_some();
+            let ending = self.host.is_draining() || self.link.rest_end.get().is_some();
             // A read that would block is saved, but not the one before the end: a request may just
             // have come.
             let read = if transport.is_drained() && !ending {
                 Err(ErrorKind::WouldBlock.into())
             } else {
                 input.fill(transport, limits.head_bytes).inspect(|&count| {
-                    self.shard.counters.bytes_read.add(count as u64);
+                    self.host.counters().bytes_read.add(count as u64);
                 })
             };
             match read {
@@ -129,14 +129,14 @@ impl Connection {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
                         let until = head_until
-                            .get_or_insert_with(|| clock().checked_add(self.shard.timeouts.head));
+                            .get_or_insert_with(|| clock().checked_add(self.host.timeouts.head));
                         if !transport.wait_until(Interest::Read, *until)? {
                             self.refuse_late(Timeout::Head)?;
                             return Ok(Next::End(End::Linger));
                         }
                     }
                     ErrorKind::WouldBlock if ending => {
-                        if self.shard.draining.get()
+                        if self.host.is_draining()
                             && let Some(until) = self.link.first_request_until()
                             && transport.wait_until(Interest::Read, Some(until))?
                         {
@@ -186,20 +186,20 @@ impl Connection {
         self.link.begin_request();
         self.link.requests.set(self.link.requests.get() + 1);
         request.tell_label();
-        self.link.handler_timeout.set(self.shard.timeouts.handler);
+        self.link.handler_timeout.set(self.host.timeouts.handler);
         if request.body.remaining() != Some(0) {
             self.link.begin_body(request.buffers.head.end);
         }
         let waits = request.buffers.head.expect_continue;
         self.link.expectation.set(if waits { Expectation::Waiting } else { Expectation::None });
-        let service = &*self.shard.service;
+        let service = &*self.service;
         // Earlier responses that wait to be written must not wait for this handler.
         let has_output = !self.link.output().is_empty();
         let flush = has_output.then(|| before_park(Rc::clone(&self.flush)));
-        if self.shard.on_disconnect == OnDisconnect::Cancel {
+        if self.host.on_disconnect == OnDisconnect::Cancel {
             self.link.watch();
         }
-        if self.shard.is_overloaded() {
+        if self.host.is_overloaded() {
             let response = self.refused_for_load();
             return self.answer_unusually(request, &response);
         }

@@ -45,8 +45,8 @@ impl Connection {
     pub(super) fn may_go_on(&self, request: &Request, head: &ResponseHead) -> bool {
         request.buffers.head.keep_alive
             && !head.close
-            && !self.shard.is_ending.get()
-            && self.link.requests.get() < self.shard.limits.requests
+            && !self.host.is_ending()
+            && self.link.requests.get() < self.host.limits.requests
     }
 
     /// Whether what is left of a request's body is worth reading, to go on behind it.
@@ -121,7 +121,7 @@ impl Connection {
     /// What is left of a request's body, beyond what has been received.
     #[inline]
     pub(super) fn unread(&self, request: &mut Request) -> Unread {
-        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.shard.limits);
+        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.host.limits);
         if let Unread::Cut(kind) = unread {
             // A handler that was told so has answered all the same; there may be nobody to read it.
             self.note_failure(&BodyError::Disconnected(kind).into());

@@ -97,9 +97,9 @@ impl Connection {
         write: Box<WriteBody>,
     ) -> io::Result<Option<End>> {
         let keep_alive = self.may_go_on(request, &head);
-        let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
+        let (link, host) = (Rc::clone(&self.link), Rc::clone(&self.host));
         let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
-        let mut body = BodyWriter::new(link, shard, flush, head, length, minor, keep_alive);
+        let mut body = BodyWriter::new(link, host, flush, head, length, minor, keep_alive);
         let (lease, timeout) = (&self.link.lease, self.link.handler_time());
         let written =
             catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
@@ -212,7 +212,7 @@ impl Connection {
         }
         early.extend_from_slice(input);
         self.link.begin_response(head.status);
-        let encoder = self.shard.encoder();
+        let encoder = self.host.encoder();
         encoder.encode_upgrade(&mut self.link.output(), head);
         drop(encoder);
         self.link.flush()?;
@@ -240,8 +240,8 @@ impl Connection {
     /// A protocol was ended that would not have ended by itself.
     #[cold]
     fn note_protocol_end(&self, protocol: &Protocol) {
-        self.shard.counters.cancelled.bump();
-        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        self.host.counters().cancelled.bump();
+        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
         if protocol.is_cut() {
             self.note_timeout(Timeout::Idle);
         }

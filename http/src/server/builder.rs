@@ -53,12 +53,12 @@ pub struct Builder {
 
 /// What every shard is told.
 #[derive(Clone)]
-pub(super) struct Config {
+pub(crate) struct Config {
     pub(super) workers: Option<NonZeroUsize>,
-    pub(super) limits: Limits,
-    pub(super) timeouts: Timeouts,
-    pub(super) capacity: Capacity,
-    pub(super) on_disconnect: OnDisconnect,
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) capacity: Capacity,
+    pub(crate) on_disconnect: OnDisconnect,
     pub(super) ready_delay: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) busy_limit: Option<Duration>,
@@ -80,7 +80,7 @@ impl Config {
     }
 
     #[inline]
-    pub(super) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn tell(&self, event: &Event<'_>) {
         match &self.hooks[..] {
             // What nobody else would ever hear of.
             [] => {

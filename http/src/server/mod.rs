@@ -25,4 +25,5 @@ mod takeover;
 pub use builder::{Builder, Handler};
 pub use metrics::Metrics;
 pub use running::{Server, ServerHandle, ShutdownReport};
-pub(crate) use state::{Registered, ShardState};
+pub(crate) use shared::Shared;
+pub(crate) use slot::Slot;

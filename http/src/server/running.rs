@@ -316,7 +316,7 @@ impl fmt::Debug for Server {
 }
 
 impl ServerHandle {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self { shared: Arc::clone(shared) }
     }
 

@@ -20,13 +20,13 @@ use crate::config::{Address, Phase};
 use crate::control::{Memory, PeerCounts};
 use crate::telemetry::{AccessLog, Counters, Event, Latencies};
 
-pub(super) struct Shared {
-    pub(super) config: Config,
+pub(crate) struct Shared {
+    pub(crate) config: Config,
     pub(super) factory: Arc<ServiceFactory>,
     pub(super) local: Vec<Address>,
     /// How many shards there are meant to be.
     pub(super) workers: usize,
-    pub(super) access_log: Option<Arc<AccessLog>>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
     slots: RwLock<Slots>,
     /// Which shards accept for which others.
     pub(super) loans: Mutex<Vec<Arc<Loan>>>,
@@ -35,9 +35,9 @@ pub(super) struct Shared {
     /// How many stuck shards were replaced.
     pub(super) replacements: AtomicU64,
     pub(super) peers: PeerCounts,
-    pub(super) memory: Arc<Memory>,
+    pub(crate) memory: Arc<Memory>,
     /// There are more connections than requests may be in flight.
-    pub(super) is_crowded: AtomicBool,
+    is_crowded: AtomicBool,
     /// A [`Phase`]; it only grows.
     phase: AtomicU8,
     /// When the end began.
@@ -259,8 +259,14 @@ impl Shared {
         }
     }
 
+    /// Whether there are more connections than requests may be in flight.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.is_crowded.load(Ordering::Relaxed)
+    }
+
     /// Requests in flight that do not wait for their client.
-    pub(super) fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.sum(|slot| {
             let awaiting = slot.counters.awaiting_client.get();
             slot.counters.in_flight.get().saturating_sub(awaiting)

@@ -14,10 +14,10 @@ use super::lending::Loan;
 use crate::telemetry::{Histogram, ShardCounters};
 
 /// One shard.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub(super) index: usize,
-    pub(super) counters: ShardCounters,
-    pub(super) latencies: Histogram,
+    pub(crate) counters: ShardCounters,
+    pub(crate) latencies: Histogram,
     /// Its connections.
     pub(super) streams: StreamSet,
     /// How many listeners of its own it has that have not failed.

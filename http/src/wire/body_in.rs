@@ -120,7 +120,7 @@ impl BodyIn {
         if let Some(timeout) = self.timeout {
             return Err(BodyError::TimedOut(timeout).into());
         }
-        let limits = &link.shard.limits;
+        let limits = &link.host.limits;
         // Of as many chunks as are there: a call for each would cost more than its bytes.
         let mut taken = 0;
         loop {

@@ -16,9 +16,9 @@ use std::rc::Rc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
+use super::host::Host;
 use super::link::{Expectation, Link, OUTPUT_BYTES_MAX};
 use crate::proto::{self, ResponseHead, is_forbidden_trailer, put_chunk_size, put_last_chunk};
-use crate::server::ShardState;
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
@@ -61,7 +61,7 @@ use crate::server::ShardState;
 /// ```
 pub struct BodyWriter {
     link: Rc<Link>,
-    shard: Rc<ShardState>,
+    host: Rc<Host>,
     /// Flushes the link, and has that done if the writer waits for something.
     flush: Rc<dyn Fn()>,
     waits: Option<BeforePark>,
@@ -110,7 +110,7 @@ struct PendingHead {
 impl BodyWriter {
     pub(crate) fn new(
         link: Rc<Link>,
-        shard: Rc<ShardState>,
+        host: Rc<Host>,
         flush: Rc<dyn Fn()>,
         head: ResponseHead,
         length: Option<u64>,
@@ -130,7 +130,7 @@ impl BodyWriter {
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
-            shard,
+            host,
             flush,
             waits,
             head: pending,
@@ -211,7 +211,7 @@ impl BodyWriter {
     /// It is on its way, be it whole or not.
     fn count(&mut self) {
         if let Some(status) = self.uncounted.take() {
-            self.shard.counters.respond(status);
+            self.host.counters().respond(status);
         }
     }
 
@@ -278,7 +278,7 @@ impl BodyWriter {
         self.uncounted = Some(head.status);
         self.link.propose_response(head.status);
         let mut output = self.link.output();
-        self.shard.encoder().encode(
+        self.host.encoder().encode(
             &mut output,
             &head,
             framing,

@@ -12,17 +12,17 @@ use straightline_sched::{Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
 use super::held::HeldForRequest;
+use super::host::Host;
 use super::meter::Meter;
 use super::transport::Transport;
 use super::upgrade::Protocol;
 use crate::config::{Pace, Peer, Timeout};
 use crate::proto::{Gap, begin_chunk, end_chunk};
-use crate::server::ShardState;
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {
     pub(crate) peer: Peer,
-    pub(crate) shard: Rc<ShardState>,
+    pub(crate) host: Rc<Host>,
     /// Whether the client of the request at hand waits to be told to send its body.
     pub(crate) expectation: Cell<Expectation>,
     /// Requests that went to the handler.
@@ -110,15 +110,15 @@ pub(crate) enum Expectation {
 }
 
 impl Link {
-    pub(crate) fn new(peer: Peer, shard: Rc<ShardState>, transport: impl Transport) -> Self {
-        let (timeouts, now) = (shard.timeouts, now());
-        let held = HeldForRequest::new(&shard.memory);
+    pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
+        let (timeouts, now) = (host.timeouts, now());
+        let held = HeldForRequest::new(&host.memory);
         Self {
             begun: Cell::new(now),
             unsent: Cell::new((now, 0)),
             answer: Cell::new((0, u64::MAX)),
             peer,
-            shard,
+            host,
             expectation: Cell::new(Expectation::None),
             requests: Cell::new(0),
             is_logged: Cell::new(false),
@@ -154,8 +154,8 @@ impl Link {
     /// A request goes to its handler.
     #[inline]
     pub(crate) fn begin_request(&self) {
-        self.shard.counters.requests.bump();
-        self.shard.counters.in_flight.bump();
+        self.host.counters().requests.bump();
+        self.host.counters().in_flight.bump();
         self.is_in_flight.set(true);
         self.is_logged.set(false);
         self.is_gone.set(false);
@@ -166,7 +166,7 @@ impl Link {
     /// Its body is to come, of a head of that many bytes.
     pub(crate) fn begin_body(&self, head_bytes: usize) {
         let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
-        self.reads.go_on(self.shard.timeouts.body, credit);
+        self.reads.go_on(self.host.timeouts.body, credit);
         // A head is worth as much as a body, or small ones would use the credit up.
         self.reads.moved(head_bytes);
         self.vain_calls.set(0);
@@ -183,7 +183,7 @@ impl Link {
     pub(crate) fn end_request(&self, is_answered: bool) {
         if self.is_in_flight.replace(false) {
             self.held.release();
-            let counters = &self.shard.counters;
+            let counters = self.host.counters();
             counters.in_flight.lower();
             if is_answered {
                 counters.answered.bump();
@@ -200,7 +200,7 @@ impl Link {
     pub(crate) fn try_hold(&self, bytes: usize) -> bool {
         let fits = self.held.try_add_to_body(bytes);
         if !fits {
-            self.shard.note_short_of_memory(&self.peer);
+            self.host.note_short_of_memory(&self.peer);
         }
         fits
     }
@@ -212,6 +212,36 @@ impl Link {
     /// For a request that never was one.
     pub(crate) fn restart_clock(&self) {
         self.begun.set(now());
+    }
+
+    /// In which sweep of its shard the connection began to rest; `None` while it works.
+    pub(crate) fn rests_since(&self) -> Option<u32> {
+        Some(self.rests_since.get()).filter(|&since| since != 0)
+    }
+
+    /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
+    pub(crate) fn end_rest(&self, why: RestEnd) {
+        self.rest_end.set(Some(why));
+    }
+
+    /// Why its rest is to end, if it is.
+    pub(crate) fn rest_end(&self) -> Option<RestEnd> {
+        self.rest_end.get()
+    }
+
+    /// Whether no request has come yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.requests.get() == 0
+    }
+
+    /// The other protocol's, once it is that.
+    pub(crate) fn protocol(&self) -> Option<&Rc<Protocol>> {
+        self.protocol.get()
+    }
+
+    /// Its handler's time, or that of another protocol, is over.
+    pub(crate) fn end_handler(&self) {
+        self.lease.end();
     }
 
     /// Of a connection that came a moment ago: until when its first request is waited for, though
@@ -242,14 +272,14 @@ impl Link {
         let (since, count) = self.unsent.get();
         if count > 0 {
             self.unsent.set((since, 0));
-            self.shard.record_latency(since, count.into());
+            self.host.record_latency(since, count.into());
         }
     }
 
     /// A response begins, and will be sent.
     #[inline]
     pub(crate) fn begin_response(&self, status: StatusCode) {
-        self.shard.counters.respond(status);
+        self.host.counters().respond(status);
         self.propose_response(status);
     }
 
@@ -406,7 +436,7 @@ impl Link {
 
     pub(crate) fn await_client_no_more(&self) {
         if self.awaits_client.replace(false) {
-            self.shard.counters.awaiting_client.lower();
+            self.host.counters().awaiting_client.lower();
         }
     }
 
@@ -446,7 +476,7 @@ impl Link {
                 result => {
                     return result.inspect(|&count| {
                         self.reads.moved(count);
-                        self.shard.counters.bytes_read.add(count as u64);
+                        self.host.counters().bytes_read.add(count as u64);
                     });
                 }
             }
@@ -476,7 +506,7 @@ impl Link {
 
     /// Bytes have left that were never in the output.
     pub(crate) fn note_written(&self, count: usize) {
-        self.shard.counters.bytes_written.add(count as u64);
+        self.host.counters().bytes_written.add(count as u64);
         self.written.set(self.written.get() + count as u64);
     }
 

@@ -91,7 +91,7 @@ impl<'l> Waiting<'l> {
         let is_counted = link.is_in_flight() && link.waiting.get() == 1;
         if is_counted {
             link.awaits_client.set(true);
-            link.shard.counters.awaiting_client.bump();
+            link.host.counters().awaiting_client.bump();
         }
         Self { link, meter, since: clock(), is_counted }
     }

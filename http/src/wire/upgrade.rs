@@ -148,7 +148,7 @@ impl Upgraded {
     /// Whether a drain of the server has begun: for a protocol that looks between two messages.
     /// Not a yield point.
     pub fn is_draining(&self) -> bool {
-        self.link.shard.draining.get()
+        self.link.host.is_draining()
     }
 
     /// Waits until that direction may go on. An error is the drain that the protocol wants to hear
@@ -185,7 +185,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.park(interest)?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(count) => {
-                    let counters = &self.link.shard.counters;
+                    let counters = self.link.host.counters();
                     self.protocol.moved_at.set(now());
                     match interest {
                         Interest::Read => counters.bytes_read.add(count as u64),
