@@ -14,8 +14,8 @@ use super::disconnect::Watch;
 use super::held::HeldForRequest;
 use super::host::Host;
 use super::meter::Meter;
+use super::protocol::Protocol;
 use super::transport::Transport;
-use super::upgrade::Protocol;
 use crate::config::{Pace, Peer, Timeout};
 use crate::proto::{Gap, begin_chunk, end_chunk};
 
@@ -65,7 +65,7 @@ pub(crate) struct Link {
     pub(crate) timeout: Cell<Option<Timeout>>,
     /// The client has gone while a handler ran that wanted to know.
     pub(crate) is_gone: Cell<bool>,
-    pub(crate) watch: Cell<Option<Watch>>,
+    watch: Cell<Option<Watch>>,
     /// Responses that were encoded and not yet written. Never borrowed across a wait: while one
     /// fiber of a handler writes it out, another may add to its end.
     output: RefCell<Vec<u8>>,
@@ -79,7 +79,7 @@ pub(crate) struct Link {
     /// Calls of the handler that failed at once, because the client is gone or the body at its end.
     pub(crate) vain_calls: Cell<u32>,
     /// The other protocol's, once it is that.
-    pub(crate) protocol: OnceCell<Rc<Protocol>>,
+    protocol: OnceCell<Rc<Protocol>>,
     pub(crate) held: HeldForRequest,
     /// Bytes that have left.
     written: Cell<u64>,
@@ -234,9 +234,33 @@ impl Link {
         self.requests.get() == 0
     }
 
+    /// The connection is another protocol's from now on.
+    pub(super) fn begin_protocol(&self) -> Rc<Protocol> {
+        debug_assert!(self.protocol.get().is_none(), "a connection is upgraded once");
+        Rc::clone(self.protocol.get_or_init(|| Rc::new(Protocol::new())))
+    }
+
     /// The other protocol's, once it is that.
     pub(crate) fn protocol(&self) -> Option<&Rc<Protocol>> {
         self.protocol.get()
+    }
+
+    /// Has the request's handler end if the client goes away. Once for each request.
+    pub(crate) fn watch(self: &Rc<Self>) {
+        let watch = self.watch.take().unwrap_or_else(|| {
+            let gone = |link: &Rc<Self>| {
+                link.is_gone.set(true);
+                link.lease.end();
+            };
+            Watch::start(Rc::clone(self), |link| &*link.transport, gone)
+        });
+        self.watch.set(Some(watch));
+    }
+
+    /// The handler is done, or does not want to know.
+    #[inline]
+    pub(crate) fn unwatch(&self) {
+        drop(self.watch.take());
     }
 
     /// Its handler's time, or that of another protocol, is over.

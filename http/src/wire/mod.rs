@@ -16,6 +16,7 @@ mod linger;
 mod link;
 mod meter;
 mod patience;
+mod protocol;
 mod transport;
 mod upgrade;
 
@@ -25,6 +26,6 @@ pub(crate) use buffers::{Buffers, Input};
 pub(crate) use host::Host;
 pub(crate) use linger::linger;
 pub(crate) use link::{Expectation, Link, OUTPUT_BYTES_MAX, RestEnd};
+pub(crate) use protocol::Protocol;
 pub(crate) use transport::Transport;
-pub(crate) use upgrade::Protocol;
 pub use upgrade::Upgraded;
