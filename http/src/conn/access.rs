@@ -34,7 +34,7 @@ impl Connection {
             line: request
                 .map(|request| (request.method().as_str(), request.target(), version(request))),
             status,
-            bytes: self.link.position().saturating_sub(body_at),
+            bytes: self.link.output.body_bytes(body_at),
             duration,
             host: field("host"),
             referer: field("referer"),

@@ -57,7 +57,7 @@ impl Connection {
     #[inline]
     fn serve(&self) -> io::Result<End> {
         let mut buffers = self.host.buffers.take();
-        mem::swap(&mut buffers.output, &mut *self.link.output());
+        self.link.output.begin(mem::take(&mut buffers.output));
         set_label(Some(&buffers.label));
         let end = loop {
             if let Next::End(end) = self.next(&mut buffers)? {
@@ -78,9 +78,9 @@ impl Connection {
             checkpoint();
         };
         if matches!(end, End::Cut) {
-            self.link.output().clear();
+            self.link.output.clear();
         }
-        mem::swap(&mut buffers.output, &mut *self.link.output());
+        buffers.output = self.link.output.end();
         set_label(None);
         self.host.buffers.give(buffers);
         Ok(end)
@@ -194,7 +194,7 @@ impl Connection {
         self.link.expectation.set(if waits { Expectation::Waiting } else { Expectation::None });
         let service = &*self.service;
         // Earlier responses that wait to be written must not wait for this handler.
-        let has_output = !self.link.output().is_empty();
+        let has_output = !self.link.output.is_empty();
         let flush = has_output.then(|| before_park(Rc::clone(&self.flush)));
         if self.host.on_disconnect == OnDisconnect::Cancel {
             self.link.watch();

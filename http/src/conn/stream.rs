@@ -213,7 +213,7 @@ impl Connection {
         early.extend_from_slice(input);
         self.link.begin_response(head.status);
         let encoder = self.host.encoder();
-        encoder.encode_upgrade(&mut self.link.output(), head);
+        encoder.encode_upgrade(self.link.output.buffer().bytes(), head);
         drop(encoder);
         self.link.flush()?;
 

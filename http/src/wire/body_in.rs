@@ -255,7 +255,7 @@ fn before_read(link: &Link) -> io::Result<()> {
         Expectation::None => {}
         Expectation::Waiting => {
             link.expectation.set(Expectation::None);
-            encode_continue(&mut link.output());
+            encode_continue(link.output.buffer().bytes());
         }
         Expectation::Declined => return Err(BodyError::Declined.into()),
     }

@@ -1,23 +1,23 @@
 //! The way to the client: who it is, the stream, and what waits to be written to it.
 
-use std::cell::{Cell, OnceCell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use straightline_sched::sync::Event;
 use straightline_sched::{Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
 use super::held::HeldForRequest;
 use super::host::Host;
 use super::meter::Meter;
+use super::output::Output;
 use super::protocol::Protocol;
 use super::transport::Transport;
 use crate::config::{Pace, Peer, Timeout};
-use crate::proto::{Gap, begin_chunk, end_chunk};
+use crate::proto::Gap;
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {
@@ -29,8 +29,6 @@ pub(crate) struct Link {
     pub(crate) requests: Cell<u64>,
     /// The turn in which the request at hand came.
     begun: Cell<Instant>,
-    /// Since when responses wait to leave, and how many.
-    unsent: Cell<(Instant, u32)>,
     /// The response's status, and at which position its body begins, or would if what frames it
     /// came before all of it; for the access log.
     pub(crate) answer: Cell<(u16, u64)>,
@@ -66,25 +64,12 @@ pub(crate) struct Link {
     /// The client has gone while a handler ran that wanted to know.
     pub(crate) is_gone: Cell<bool>,
     watch: Cell<Option<Watch>>,
-    /// Responses that were encoded and not yet written. Never borrowed across a wait: while one
-    /// fiber of a handler writes it out, another may add to its end.
-    output: RefCell<Vec<u8>>,
-    /// A fiber writes the output out, and what is added meanwhile too.
-    is_being_written: Cell<bool>,
-    /// The end of that, for whoever waits to write himself.
-    turn_over: Cell<Option<Rc<Event>>>,
-    /// Where in the output the chunk begins that is being filled, if one is. What is written ends
-    /// it, so that nothing is held back.
-    chunk: Cell<Option<usize>>,
     /// Calls of the handler that failed at once, because the client is gone or the body at its end.
     pub(crate) vain_calls: Cell<u32>,
+    pub(crate) output: Output,
     /// The other protocol's, once it is that.
     protocol: OnceCell<Rc<Protocol>>,
     pub(crate) held: HeldForRequest,
-    /// Bytes that have left.
-    written: Cell<u64>,
-    /// The output leaves if the fiber waits, which is arranged for once at a time.
-    leaves_before_park: Cell<bool>,
     /// Boxed: where an unsized field begins would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
 }
@@ -115,7 +100,6 @@ impl Link {
         let held = HeldForRequest::new(&host.memory);
         Self {
             begun: Cell::new(now),
-            unsent: Cell::new((now, 0)),
             answer: Cell::new((0, u64::MAX)),
             peer,
             host,
@@ -138,15 +122,10 @@ impl Link {
             timeout: Cell::new(None),
             is_gone: Cell::new(false),
             watch: Cell::new(None),
-            output: RefCell::default(),
-            is_being_written: Cell::new(false),
-            turn_over: Cell::new(None),
-            chunk: Cell::new(None),
+            output: Output::new(now),
             vain_calls: Cell::new(0),
             protocol: OnceCell::new(),
             held,
-            written: Cell::new(0),
-            leaves_before_park: Cell::new(false),
             transport: Box::new(transport),
         }
     }
@@ -283,9 +262,8 @@ impl Link {
     /// A response is made, and has left or waits for others.
     #[inline]
     fn note_answer(&self) {
-        let (since, count) = self.unsent.get();
-        self.unsent.set((if count == 0 { self.begun.get() } else { since }, count + 1));
-        if self.output.borrow().is_empty() {
+        self.output.note_response(self.begun.get());
+        if self.output.is_empty() {
             self.note_sent();
         }
     }
@@ -293,9 +271,7 @@ impl Link {
     /// All that was made has left.
     #[inline]
     fn note_sent(&self) {
-        let (since, count) = self.unsent.get();
-        if count > 0 {
-            self.unsent.set((since, 0));
+        if let Some((since, count)) = self.output.take_sent() {
             self.host.record_latency(since, count.into());
         }
     }
@@ -313,64 +289,11 @@ impl Link {
         self.answer.set((status.as_u16(), u64::MAX));
     }
 
-    /// Its head is in the output, which is that long now.
+    /// Its head is in the output: its body begins at that position.
     #[inline]
-    pub(crate) fn end_response_head(&self, output_bytes: usize) {
+    pub(crate) fn begin_response_body(&self, position: u64) {
         let (status, _) = self.answer.get();
-        self.answer.set((status, self.written.get() + output_bytes as u64));
-    }
-
-    pub(crate) fn output(&self) -> RefMut<'_, Vec<u8>> {
-        self.output.borrow_mut()
-    }
-
-    /// Whether [`flush_before_park`](Self::flush_before_park) still has to be arranged for; it is
-    /// from now on.
-    pub(crate) fn arrange_flush(&self) -> bool {
-        !self.leaves_before_park.replace(true)
-    }
-
-    /// How many bytes the client has been sent, those that wait included.
-    pub(crate) fn position(&self) -> u64 {
-        self.written.get() + self.output.borrow().len() as u64
-    }
-
-    /// Takes back what was put into the output since it was at that position, if nothing of it has
-    /// left.
-    pub(crate) fn take_back(&self, position: u64) -> bool {
-        let Some(kept) = position.checked_sub(self.written.get()) else {
-            return false;
-        };
-        self.chunk.set(None);
-        self.output.borrow_mut().truncate(usize::try_from(kept).unwrap_or(usize::MAX));
-        true
-    }
-
-    /// Puts data of a chunked body into the output.
-    pub(crate) fn fill_chunk(&self, data: &[u8]) {
-        let mut output = self.output.borrow_mut();
-        if self.chunk.get().is_none() {
-            let before = output.len();
-            self.chunk.set(Some(begin_chunk(&mut output)));
-            self.note_framing(output.len() - before);
-        }
-        output.extend_from_slice(data);
-    }
-
-    /// Ends the chunk that is being filled, if one is.
-    #[inline]
-    pub(crate) fn end_chunk(&self, output: &mut Vec<u8>) {
-        if let Some(start) = self.chunk.take() {
-            let before = output.len();
-            end_chunk(output, start);
-            // The size line may have become shorter than the room for it.
-            self.note_framing(output.len().wrapping_sub(before));
-        }
-    }
-
-    /// So many bytes of the output are no data of the body.
-    pub(crate) fn note_framing(&self, bytes: usize) {
-        self.answer.update(|(status, body_at)| (status, body_at.wrapping_add(bytes as u64)));
+        self.answer.set((status, position));
     }
 
     /// A call of the handler has failed, and so will the next: a loop that does not look at its
@@ -408,7 +331,7 @@ impl Link {
     ///
     /// A yield point.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        if self.output.borrow().is_empty() { Ok(()) } else { self.write_out(&[]) }
+        if self.output.is_empty() { Ok(()) } else { self.write_out(&[]) }
     }
 
     /// As [`flush`](Self::flush), unless another fiber of the handler is at it: what is there will
@@ -416,7 +339,7 @@ impl Link {
     ///
     /// A yield point.
     pub(crate) fn flush_or_leave(&self) -> io::Result<()> {
-        if self.is_being_written.get() { Ok(()) } else { self.flush() }
+        if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 
     /// Writes everything out and then `body`, together and without copying it. If that fails or is
@@ -428,22 +351,13 @@ impl Link {
     }
 
     fn write_out(&self, body: &[u8]) -> io::Result<()> {
-        let mut turn = self.take_turn()?;
-        while turn.written < self.output.borrow().len() + body.len() {
-            let written = turn.written;
-            let count = self.write(|transport| {
-                let output = &mut *self.output.borrow_mut();
-                self.end_chunk(output);
-                let rest = output.get(written..).unwrap_or_default();
-                match &body[written.saturating_sub(output.len())..] {
-                    [] => transport.try_write(rest),
-                    body => transport.try_write_vectored(&[IoSlice::new(rest), IoSlice::new(body)]),
-                }
-            })?;
+        let mut turn = self.output.take_turn(self.host.counters())?;
+        while turn.goes_on(body) {
+            let count = self.write(|transport| turn.try_write(transport, body))?;
             if count == 0 {
                 return Err(ErrorKind::WriteZero.into());
             }
-            turn.written += count;
+            turn.note_written(count);
         }
         drop(turn);
         self.note_sent();
@@ -464,23 +378,12 @@ impl Link {
         }
     }
 
-    /// Waits until no other fiber writes.
-    fn take_turn(&self) -> io::Result<Turn<'_>> {
-        while self.is_being_written.get() {
-            let over = self.turn_over.take().unwrap_or_default();
-            self.turn_over.set(Some(Rc::clone(&over)));
-            over.wait()?;
-        }
-        self.is_being_written.set(true);
-        Ok(Turn { link: self, written: 0 })
-    }
-
     /// Writes some of a file; 0 if it has nothing there.
     ///
     /// A yield point.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
-        self.note_written(count);
+        self.output.note_written(count, self.host.counters());
         Ok(count)
     }
 
@@ -528,40 +431,11 @@ impl Link {
         }
     }
 
-    /// Bytes have left that were never in the output.
-    pub(crate) fn note_written(&self, count: usize) {
-        self.host.counters().bytes_written.add(count as u64);
-        self.written.set(self.written.get() + count as u64);
-    }
-
     /// What happens when a handler waits: its predecessors' responses leave, and what is there of
     /// its own. An error shows again at the next write.
     pub(crate) fn flush_before_park(&self) {
-        self.leaves_before_park.set(false);
+        self.output.begin_arranged_flush();
         let _ = self.flush_or_leave();
-    }
-}
-
-/// Output on its way; what was written goes when this is dropped. A handler's deadline may end a
-/// write, and what has left must not leave again.
-struct Turn<'l> {
-    link: &'l Link,
-    /// Of the output, and then of what follows it.
-    written: usize,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut output = self.link.output.borrow_mut();
-        let gone = self.written.min(output.len());
-        output.drain(..gone);
-        // One that was begun behind what has left.
-        self.link.chunk.update(|chunk| chunk.map(|start| start - gone));
-        self.link.note_written(self.written);
-        self.link.is_being_written.set(false);
-        if let Some(over) = self.link.turn_over.take() {
-            over.set();
-        }
     }
 }
 
@@ -572,6 +446,3 @@ const VAIN_CALLS_MAX: u32 = 1_000;
 /// How long a server that ends waits for the first request of a connection, from its accept on.
 /// Arbitrary: some slow round trips.
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
-
-/// Pipelined responses leave when they come to this much, at the latest.
-pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;

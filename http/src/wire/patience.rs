@@ -32,7 +32,7 @@ impl Link {
     /// As [`wait_for_body`](Self::wait_for_body), for room to write.
     #[cold]
     pub(crate) fn wait_for_room(&self) -> io::Result<()> {
-        let _held = self.held.while_unsent(self.output().capacity());
+        let _held = self.held.while_unsent(self.output.capacity());
         self.note_taken();
         let mut idle_since = clock();
         loop {
