@@ -27,7 +27,7 @@ impl Connection {
             framing(response, head.minor),
             proto::Connection::for_version(head.minor, keep_alive),
         );
-        self.link.begin_response_body(output.begin_body());
+        self.link.exchange.begin_response_body(output.begin_body());
         let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
         let body = if is_sent { response.body.bytes() } else { &[] };
         if body.len() > COPY_BYTES_MAX {

@@ -16,8 +16,9 @@ use std::rc::Rc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
+use super::exchange::Expectation;
 use super::host::Host;
-use super::link::{Expectation, Link};
+use super::link::Link;
 use super::output::OUTPUT_BYTES_MAX;
 use crate::proto::{self, ResponseHead, is_forbidden_trailer};
 
@@ -127,7 +128,7 @@ impl BodyWriter {
         let pending = Some(PendingHead { head, minor });
         // What waits already are earlier responses.
         link.output.arrange_flush();
-        link.vain_calls.set(0);
+        link.pacing.forget_vain_calls();
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
@@ -255,7 +256,7 @@ impl BodyWriter {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
             offset += count as u64;
-            self.link.comes_on(); // also from a disk that is slower than the client
+            self.link.pacing.comes_on(); // also from a disk that is slower than the client
         }
         self.framing = Framing::Length(0);
         Ok(())
@@ -267,8 +268,8 @@ impl BodyWriter {
             return;
         };
         // Nobody can say whether a body comes that was not asked for.
-        if self.link.expectation.get() == Expectation::Waiting {
-            self.link.expectation.set(Expectation::Declined);
+        if self.link.exchange.expectation() == Expectation::Waiting {
+            self.link.exchange.set_expectation(Expectation::Declined);
             self.keep_alive = false;
         }
         let framing = match self.framing {
@@ -278,7 +279,7 @@ impl BodyWriter {
         };
         self.begins_at = Some(self.link.output.position());
         self.uncounted = Some(head.status);
-        self.link.propose_response(head.status);
+        self.link.exchange.begin_response(head.status);
         let mut output = self.link.output.buffer();
         self.host.encoder().encode(
             output.bytes(),
@@ -286,7 +287,7 @@ impl BodyWriter {
             framing,
             proto::Connection::for_version(minor, self.keep_alive),
         );
-        self.link.begin_response_body(output.begin_body());
+        self.link.exchange.begin_response_body(output.begin_body());
     }
 
     /// The body is complete: puts what ends it into the output.
@@ -391,7 +392,7 @@ impl BodyWriter {
     fn put(&mut self, piece: &[u8]) -> io::Result<()> {
         self.check()?;
         self.begin();
-        self.link.comes_on();
+        self.link.pacing.comes_on();
         if piece.len() < PIECE_BYTES {
             self.make_room()?;
             self.announce(piece.len())?;
@@ -405,7 +406,7 @@ impl BodyWriter {
     /// A write has failed; all further ones will.
     #[cold]
     fn note_failed_write(&self) {
-        self.link.note_vain_call(self.has_failed());
+        self.link.pacing.note_vain_call(self.has_failed());
     }
 }
 

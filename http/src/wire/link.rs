@@ -1,4 +1,9 @@
-//! The way to the client: who it is, the stream, and what waits to be written to it.
+//! The way to the client: who it is, the stream, and what both sides of a request have to know.
+//!
+//! A link is put together from owners, each with its own rules: the `exchange` is the request at
+//! hand, `pacing` the times, `output` what waits to be written, `idle` the rest between two
+//! requests, `held` the memory. What is done here is what takes more than one of them: a request's
+//! begin and end, and the two loops that read and write, whose waits `pacing` bounds.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
@@ -7,210 +12,116 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use straightline_sched::{Lease, checkpoint, clock, now, yield_now};
+use straightline_sched::{checkpoint, now};
 
 use super::disconnect::Watch;
+use super::exchange::{Exchange, Expectation};
 use super::held::HeldForRequest;
 use super::host::Host;
-use super::meter::Meter;
+use super::idle::{IdleState, RestEnd};
 use super::output::Output;
+use super::pacing::Pacing;
 use super::protocol::Protocol;
 use super::transport::Transport;
-use crate::config::{Pace, Peer, Timeout};
-use crate::proto::Gap;
+use crate::config::Peer;
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {
     pub(crate) peer: Peer,
     pub(crate) host: Rc<Host>,
-    /// Whether the client of the request at hand waits to be told to send its body.
-    pub(crate) expectation: Cell<Expectation>,
-    /// Requests that went to the handler.
-    pub(crate) requests: Cell<u64>,
-    /// The turn in which the request at hand came.
-    begun: Cell<Instant>,
-    /// The response's status, and at which position its body begins, or would if what frames it
-    /// came before all of it; for the access log.
-    pub(crate) answer: Cell<(u16, u64)>,
-    /// The access log knows of it.
-    pub(crate) is_logged: Cell<bool>,
-    /// One is with its handler, or its answer on its way.
-    is_in_flight: Cell<bool>,
-    /// In which sweep of the shard the connection began to rest; 0 while it works.
-    pub(crate) rests_since: Cell<u32>,
-    /// Its rest is to end, and the connection with it.
-    pub(crate) rest_end: Cell<Option<RestEnd>>,
-    /// The empty lines behind the last request.
-    pub(crate) gap: Cell<Gap>,
-    /// What its handlers run under: it ends them when they stand still.
-    pub(crate) lease: Lease,
-    pub(crate) handler_timeout: Cell<Duration>,
-    /// Fibers that wait for the client at the moment.
-    pub(crate) waiting: Cell<u32>,
-    /// One of them is counted, for the request.
-    pub(crate) awaits_client: Cell<bool>,
-    /// How slowly the client sends the body at hand.
-    pub(crate) reads: Meter,
-    /// The credit that it has for that, while the body at hand has a pace of its own.
-    kept_credit: Cell<Option<Duration>>,
-    /// How slowly it takes what it is sent.
-    pub(crate) writes: Meter,
-    /// Bytes that were given to the transport, and how many of them the client had by the last
-    /// look.
-    pub(crate) sent: Cell<u64>,
-    pub(crate) taken: Cell<u64>,
-    /// Its client has been too slow.
-    pub(crate) timeout: Cell<Option<Timeout>>,
-    /// The client has gone while a handler ran that wanted to know.
-    pub(crate) is_gone: Cell<bool>,
-    watch: Cell<Option<Watch>>,
-    /// Calls of the handler that failed at once, because the client is gone or the body at its end.
-    pub(crate) vain_calls: Cell<u32>,
+    pub(crate) exchange: Exchange,
+    pub(crate) pacing: Pacing,
     pub(crate) output: Output,
+    pub(crate) idle: IdleState,
+    pub(crate) held: HeldForRequest,
+    /// What has the handler end if the client goes, for the request at hand.
+    watch: Cell<Option<Watch>>,
     /// The other protocol's, once it is that.
     protocol: OnceCell<Rc<Protocol>>,
-    pub(crate) held: HeldForRequest,
     /// Boxed: where an unsized field begins would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
 }
 
-/// Why a connection is not to rest any longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RestEnd {
-    /// It took too long.
-    Expired,
-    /// A newcomer needs the place.
-    Evicted,
-}
-
-/// `Expect: 100-continue`, for one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expectation {
-    /// The body comes by itself, or the client was told to go on.
-    None,
-    /// The body comes once somebody wants it.
-    Waiting,
-    /// The response is on its way; nobody can say whether the body comes.
-    Declined,
-}
-
 impl Link {
     pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
-        let (timeouts, now) = (host.timeouts, now());
-        let held = HeldForRequest::new(&host.memory);
         Self {
-            begun: Cell::new(now),
-            answer: Cell::new((0, u64::MAX)),
             peer,
-            host,
-            expectation: Cell::new(Expectation::None),
-            requests: Cell::new(0),
-            is_logged: Cell::new(false),
-            is_in_flight: Cell::new(false),
-            rests_since: Cell::new(0),
-            rest_end: Cell::new(None),
-            gap: Cell::new(Gap::default()),
-            lease: Lease::new(),
-            handler_timeout: Cell::new(timeouts.handler),
-            waiting: Cell::new(0),
-            awaits_client: Cell::new(false),
-            reads: Meter::new(timeouts.body),
-            kept_credit: Cell::new(None),
-            writes: Meter::new(timeouts.write),
-            sent: Cell::new(0),
-            taken: Cell::new(0),
-            timeout: Cell::new(None),
-            is_gone: Cell::new(false),
+            exchange: Exchange::new(),
+            pacing: Pacing::new(&host.timeouts),
+            output: Output::new(now()),
+            idle: IdleState::new(),
+            held: HeldForRequest::new(&host.memory),
             watch: Cell::new(None),
-            output: Output::new(now),
-            vain_calls: Cell::new(0),
             protocol: OnceCell::new(),
-            held,
             transport: Box::new(transport),
+            host,
         }
     }
 
     /// A request goes to its handler.
     #[inline]
-    pub(crate) fn begin_request(&self) {
-        self.host.counters().requests.bump();
-        self.host.counters().in_flight.bump();
-        self.is_in_flight.set(true);
-        self.is_logged.set(false);
-        self.is_gone.set(false);
-        self.timeout.set(None);
-        self.begun.set(now());
-    }
-
-    /// Its body is to come, of a head of that many bytes.
-    pub(crate) fn begin_body(&self, head_bytes: usize) {
-        let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
-        self.reads.go_on(self.host.timeouts.body, credit);
-        // A head is worth as much as a body, or small ones would use the credit up.
-        self.reads.moved(head_bytes);
-        self.vain_calls.set(0);
-    }
-
-    /// The body at hand has a pace of its own.
-    pub(crate) fn set_body_pace(&self, pace: Pace) {
-        self.kept_credit.set(self.kept_credit.get().or(Some(self.reads.credit())));
-        self.reads.restart(pace);
+    pub(crate) fn begin_request(&self, expectation: Expectation) {
+        self.exchange.begin(expectation, self.host.counters());
+        self.pacing.begin_request(self.host.timeouts.handler);
     }
 
     /// It is over, if one was in flight: answered, or never to be.
     #[inline]
     pub(crate) fn end_request(&self, is_answered: bool) {
-        if self.is_in_flight.replace(false) {
+        if self.exchange.end(is_answered, self.host.counters()) {
             self.held.release();
-            let counters = self.host.counters();
-            counters.in_flight.lower();
             if is_answered {
-                counters.answered.bump();
-                self.note_answer();
-            } else {
-                counters.unanswered.bump();
+                self.output.note_response(self.exchange.begun());
+                self.note_sent();
             }
         }
     }
 
-    /// A handler is about to have so many bytes more of its request's body in memory; false if the
-    /// server has no room for them, which is counted and told.
-    #[must_use]
-    pub(crate) fn try_hold(&self, bytes: usize) -> bool {
-        let fits = self.held.try_add_to_body(bytes);
-        if !fits {
-            self.host.note_short_of_memory(&self.peer);
-        }
-        fits
+    /// A response begins, and will be sent.
+    #[inline]
+    pub(crate) fn begin_response(&self, status: StatusCode) {
+        self.host.counters().respond(status);
+        self.exchange.begin_response(status);
     }
 
-    pub(crate) fn is_in_flight(&self) -> bool {
-        self.is_in_flight.get()
-    }
-
-    /// For a request that never was one.
-    pub(crate) fn restart_clock(&self) {
-        self.begun.set(now());
-    }
-
-    /// In which sweep of its shard the connection began to rest; `None` while it works.
-    pub(crate) fn rests_since(&self) -> Option<u32> {
-        Some(self.rests_since.get()).filter(|&since| since != 0)
-    }
-
-    /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
-    pub(crate) fn end_rest(&self, why: RestEnd) {
-        self.rest_end.set(Some(why));
-    }
-
-    /// Why its rest is to end, if it is.
-    pub(crate) fn rest_end(&self) -> Option<RestEnd> {
-        self.rest_end.get()
+    /// The connection's fiber was given up: its client is not to wait for it.
+    pub(crate) fn lose(&self) {
+        self.unwatch();
+        self.exchange.await_client_no_more(self.host.counters());
+        self.end_request(false);
+        self.transport.reset();
     }
 
     /// Whether no request has come yet.
     pub(crate) fn is_new(&self) -> bool {
-        self.requests.get() == 0
+        self.exchange.number() == 0
+    }
+
+    /// Of a connection that came a moment ago: until when its first request is waited for, though
+    /// the server ends. It has been on its way since the client connected.
+    pub(crate) fn first_request_until(&self) -> Option<Instant> {
+        let until = self.exchange.begun() + FIRST_REQUEST_TIME;
+        (self.is_new() && until > now()).then_some(until)
+    }
+
+    /// In which sweep of its shard the connection began to rest; `None` while it works.
+    pub(crate) fn rests_since(&self) -> Option<u32> {
+        self.idle.since()
+    }
+
+    /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
+    pub(crate) fn end_rest(&self, why: RestEnd) {
+        self.idle.set_end(why);
+    }
+
+    /// Why its rest is to end, if it is.
+    pub(crate) fn rest_end(&self) -> Option<RestEnd> {
+        self.idle.end()
+    }
+
+    /// Its handler's time, or that of another protocol, is over.
+    pub(crate) fn end_handler(&self) {
+        self.pacing.end_handler();
     }
 
     /// The connection is another protocol's from now on.
@@ -227,11 +138,8 @@ impl Link {
     /// Has the request's handler end if the client goes away. Once for each request.
     pub(crate) fn watch(self: &Rc<Self>) {
         let watch = self.watch.take().unwrap_or_else(|| {
-            let gone = |link: &Rc<Self>| {
-                link.is_gone.set(true);
-                link.lease.end();
-            };
-            Watch::start(Rc::clone(self), |link| &*link.transport, gone)
+            let link = Rc::clone(self);
+            Watch::start(link, |link| &*link.transport, |link| link.pacing.note_gone())
         });
         self.watch.set(Some(watch));
     }
@@ -242,89 +150,38 @@ impl Link {
         drop(self.watch.take());
     }
 
-    /// Its handler's time, or that of another protocol, is over.
-    pub(crate) fn end_handler(&self) {
-        self.lease.end();
-    }
-
-    /// Of a connection that came a moment ago: until when its first request is waited for, though
-    /// the server ends. It has been on its way since the client connected.
-    pub(crate) fn first_request_until(&self) -> Option<Instant> {
-        let until = self.begun.get() + FIRST_REQUEST_TIME;
-        (self.requests.get() == 0 && until > now()).then_some(until)
-    }
-
-    /// How long the request at hand has taken.
-    pub(crate) fn request_time(&self) -> Duration {
-        clock().saturating_duration_since(self.begun.get())
-    }
-
-    /// A response is made, and has left or waits for others.
-    #[inline]
-    fn note_answer(&self) {
-        self.output.note_response(self.begun.get());
-        if self.output.is_empty() {
-            self.note_sent();
+    /// A handler is about to have so many bytes more of its request's body in memory; false if the
+    /// server has no room for them, which is counted and told.
+    #[must_use]
+    pub(crate) fn try_hold(&self, bytes: usize) -> bool {
+        let fits = self.held.try_add_to_body(bytes);
+        if !fits {
+            self.host.note_short_of_memory(&self.peer);
         }
+        fits
     }
 
-    /// All that was made has left.
-    #[inline]
-    fn note_sent(&self) {
-        if let Some((since, count)) = self.output.take_sent() {
-            self.host.record_latency(since, count.into());
-        }
-    }
-
-    /// A response begins, and will be sent.
-    #[inline]
-    pub(crate) fn begin_response(&self, status: StatusCode) {
-        self.host.counters().respond(status);
-        self.propose_response(status);
-    }
-
-    /// A response begins, and may be taken back; whoever sends it counts it.
-    #[inline]
-    pub(crate) fn propose_response(&self, status: StatusCode) {
-        self.answer.set((status.as_u16(), u64::MAX));
-    }
-
-    /// Its head is in the output: its body begins at that position.
-    #[inline]
-    pub(crate) fn begin_response_body(&self, position: u64) {
-        let (status, _) = self.answer.get();
-        self.answer.set((status, position));
-    }
-
-    /// A call of the handler has failed, and so will the next: a loop that does not look at its
-    /// errors would keep the thread. It gives way now and then, and does not come back in the end.
+    /// Reads at least one byte of a request's body, waiting for it; 0 is the end of the stream.
     ///
     /// A yield point.
-    #[cold]
-    pub(crate) fn note_vain_call(&self, is_client_gone: bool) {
-        self.vain_calls.update(|count| count.saturating_add(1));
-        if self.vain_calls.get() < VAIN_CALLS_MAX {
-            return checkpoint();
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Before anything is read: it may raise, and what was read would be lost.
+        checkpoint();
+        loop {
+            if self.transport.is_drained() {
+                self.wait_for_body()?;
+            }
+            match self.transport.try_read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_body()?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    return result.inspect(|&count| {
+                        self.pacing.note_read(count);
+                        self.host.counters().bytes_read.add(count as u64);
+                    });
+                }
+            }
         }
-        if is_client_gone {
-            self.is_gone.set(true);
-        }
-        self.lease.end();
-        yield_now();
-    }
-
-    /// The handler has not come to a standstill: its time begins anew. That it spends with waiting
-    /// for its client is not counted, whichever of its fibers does that.
-    pub(crate) fn comes_on(&self) {
-        if self.waiting.get() == 0 {
-            self.lease.renew(self.handler_time());
-        }
-    }
-
-    /// What the handler has until it is to write again, or to wait for its client.
-    pub(crate) fn handler_time(&self) -> Duration {
-        // The lease of one whose client has gone is over, and stays so.
-        if self.is_gone.get() { Duration::ZERO } else { self.handler_timeout.get() }
     }
 
     /// Writes everything out, waiting as long as the client may take.
@@ -342,8 +199,15 @@ impl Link {
         if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 
+    /// What happens when a handler waits: its predecessors' responses leave, and what is there of
+    /// its own. An error shows again at the next write.
+    pub(crate) fn flush_before_park(&self) {
+        self.output.begin_arranged_flush();
+        let _ = self.flush_or_leave();
+    }
+
     /// Writes everything out and then `body`, together and without copying it. If that fails or is
-    /// unwound, some of the body may have left. Nobody may add to the output meanwhile.
+    /// unwound, some of the body may have left. No other fiber may add to the output meanwhile.
     ///
     /// A yield point.
     pub(crate) fn flush_with(&self, body: &[u8]) -> io::Result<()> {
@@ -364,20 +228,6 @@ impl Link {
         Ok(())
     }
 
-    /// The connection's fiber was given up: its client is not to wait for it.
-    pub(crate) fn lose(&self) {
-        self.unwatch();
-        self.await_client_no_more();
-        self.end_request(false);
-        self.transport.reset();
-    }
-
-    pub(crate) fn await_client_no_more(&self) {
-        if self.awaits_client.replace(false) {
-            self.host.counters().awaiting_client.lower();
-        }
-    }
-
     /// Writes some of a file; 0 if it has nothing there.
     ///
     /// A yield point.
@@ -385,29 +235,6 @@ impl Link {
         let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
         self.output.note_written(count, self.host.counters());
         Ok(count)
-    }
-
-    /// Reads at least one byte of a request's body, waiting for it; 0 is the end of the stream.
-    ///
-    /// A yield point.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Before anything is read: it may raise, and what was read would be lost.
-        checkpoint();
-        loop {
-            if self.transport.is_drained() {
-                self.wait_for_body()?;
-            }
-            match self.transport.try_read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_body()?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    return result.inspect(|&count| {
-                        self.reads.moved(count);
-                        self.host.counters().bytes_read.add(count as u64);
-                    });
-                }
-            }
-        }
     }
 
     /// Tries to write until some of it has left.
@@ -421,7 +248,7 @@ impl Link {
         loop {
             match write(&*self.transport) {
                 Ok(count) => {
-                    self.sent.set(self.sent.get() + count as u64);
+                    self.pacing.note_sent(count);
                     return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
@@ -431,17 +258,25 @@ impl Link {
         }
     }
 
-    /// What happens when a handler waits: its predecessors' responses leave, and what is there of
-    /// its own. An error shows again at the next write.
-    pub(crate) fn flush_before_park(&self) {
-        self.output.begin_arranged_flush();
-        let _ = self.flush_or_leave();
+    /// If all that was made has left, the time that took is recorded.
+    #[inline]
+    fn note_sent(&self) {
+        if let Some((since, count)) = self.output.take_sent() {
+            self.host.record_latency(since, count.into());
+        }
+    }
+
+    #[cold]
+    fn wait_for_body(&self) -> io::Result<()> {
+        self.pacing.wait_for_body(&*self.transport, &self.exchange, self.host.counters())
+    }
+
+    #[cold]
+    fn wait_for_room(&self) -> io::Result<()> {
+        let _held = self.held.while_unsent(self.output.capacity());
+        self.pacing.wait_for_room(&*self.transport, &self.exchange, self.host.counters())
     }
 }
-
-/// How many calls of one request may fail at once. Arbitrary: honest code stops at the first,
-/// and code that logs each and goes on to the next piece has had its say.
-const VAIN_CALLS_MAX: u32 = 1_000;
 
 /// How long a server that ends waits for the first request of a connection, from its accept on.
 /// Arbitrary: some slow round trips.

@@ -142,12 +142,14 @@ impl Output {
         self.unsent.set(count + 1);
     }
 
-    /// All that was made has left: how many responses that were, if any, and since when the first
-    /// of them was asked for.
+    /// If all that was made has left, and was not told of: when the request of the first response
+    /// began, and how many they are.
     #[inline]
     pub(super) fn take_sent(&self) -> Option<(Instant, u32)> {
-        let count = self.unsent.replace(0);
-        (count > 0).then(|| (self.unsent_since.get(), count))
+        if self.unsent.get() == 0 || !self.is_empty() {
+            return None;
+        }
+        Some((self.unsent_since.get(), self.unsent.replace(0)))
     }
 
     /// Whether a fiber has the turn to write.

@@ -158,7 +158,7 @@ impl Upgraded {
                     return Ok(count);
                 }
                 Err(error) => {
-                    self.link.note_vain_call(false);
+                    self.link.pacing.note_vain_call(false);
                     return Err(error);
                 }
             }
