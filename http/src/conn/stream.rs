@@ -96,9 +96,9 @@ impl Connection {
         write: Box<WriteBody>,
     ) -> io::Result<Option<End>> {
         let keep_alive = self.may_go_on(request, &head);
-        let (link, host) = (Rc::clone(&self.link), Rc::clone(&self.host));
-        let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
-        let mut body = BodyWriter::new(link, host, flush, head, length, minor, keep_alive);
+        let (link, flush) = (Rc::clone(&self.link), Rc::clone(&self.flush));
+        let minor = request.buffers.head.minor;
+        let mut body = BodyWriter::new(link, flush, head, length, minor, keep_alive);
         let pacing = &self.link.pacing;
         let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut body))));
         let failure = match written {

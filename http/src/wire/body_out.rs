@@ -17,7 +17,6 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
 use super::exchange::Expectation;
-use super::host::Host;
 use super::link::Link;
 use super::output::OUTPUT_BYTES_MAX;
 use crate::proto::{self, ResponseHead, is_forbidden_trailer};
@@ -63,7 +62,6 @@ use crate::proto::{self, ResponseHead, is_forbidden_trailer};
 /// ```
 pub struct BodyWriter {
     link: Rc<Link>,
-    host: Rc<Host>,
     /// Flushes the link, and has that done if the writer waits for something.
     flush: Rc<dyn Fn()>,
     waits: Option<BeforePark>,
@@ -112,7 +110,6 @@ struct PendingHead {
 impl BodyWriter {
     pub(crate) fn new(
         link: Rc<Link>,
-        host: Rc<Host>,
         flush: Rc<dyn Fn()>,
         head: ResponseHead,
         length: Option<u64>,
@@ -132,7 +129,6 @@ impl BodyWriter {
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
-            host,
             flush,
             waits,
             head: pending,
@@ -214,7 +210,7 @@ impl BodyWriter {
     /// It is on its way, be it whole or not.
     fn count(&mut self) {
         if let Some(status) = self.uncounted.take() {
-            self.host.counters().respond(status);
+            self.link.host.counters().respond(status);
         }
     }
 
@@ -281,7 +277,7 @@ impl BodyWriter {
         self.uncounted = Some(head.status);
         self.link.exchange.begin_response(head.status);
         let mut output = self.link.output.buffer();
-        self.host.encoder().encode(
+        self.link.host.encoder().encode(
             output.bytes(),
             &head,
             framing,
