@@ -187,7 +187,7 @@ impl Connection {
         self.link.begin_request(if waits { Expectation::Waiting } else { Expectation::None });
         request.tell_label();
         if request.body.remaining() != Some(0) {
-            self.link.pacing.begin_body(self.host.timeouts.body, request.buffers.head.end);
+            self.link.pacing.begin_body(request.buffers.head.end);
         }
         let service = &*self.service;
         // Earlier responses that wait to be written must not wait for this handler.

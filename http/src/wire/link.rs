@@ -47,7 +47,7 @@ impl Link {
         Self {
             peer,
             exchange: Exchange::new(),
-            pacing: Pacing::new(&host.timeouts),
+            pacing: Pacing::new(&host),
             output: Output::new(now()),
             idle: IdleState::new(),
             held: HeldForRequest::new(&host.memory),
@@ -62,7 +62,7 @@ impl Link {
     #[inline]
     pub(crate) fn begin_request(&self, expectation: Expectation) {
         self.exchange.begin(expectation, self.host.counters());
-        self.pacing.begin_request(self.host.timeouts.handler);
+        self.pacing.begin_request();
     }
 
     /// It is over, if one was in flight: answered, or never to be.
@@ -268,13 +268,13 @@ impl Link {
 
     #[cold]
     fn wait_for_body(&self) -> io::Result<()> {
-        self.pacing.wait_for_body(&*self.transport, &self.exchange, self.host.counters())
+        self.pacing.wait_for_body(&*self.transport, &self.exchange)
     }
 
     #[cold]
     fn wait_for_room(&self) -> io::Result<()> {
         let _held = self.held.while_unsent(self.output.capacity());
-        self.pacing.wait_for_room(&*self.transport, &self.exchange, self.host.counters())
+        self.pacing.wait_for_room(&*self.transport, &self.exchange)
     }
 }
 
