@@ -1,8 +1,7 @@
 //! A connection's state: all that lasts while it rests.
 //!
-//! What is done with it stands in the files above this one, each of which calls only those below it:
-//! `respond` encodes a response, `access` has it logged, `faults` is what goes wrong, `settle` ends
-//! a request, `stream` answers with what is not in memory, `serve` is the line itself.
+//! Its methods stand in the files above this one, each of which calls only those below it. The first
+//! is `respond`, and the last `serve`, which is the line itself.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -120,7 +120,7 @@ impl Input {
     }
 
     /// As [`fill`](Self::fill), for what follows a head: calls `read` once, with free space.
-    pub(crate) fn fill_with(
+    pub(super) fn fill_with(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {

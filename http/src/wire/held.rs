@@ -22,7 +22,7 @@ impl HeldForRequest {
     /// A handler is about to have so many bytes more of the body in memory; false if there is no
     /// room for them.
     #[must_use]
-    pub(crate) fn try_add_to_body(&self, bytes: usize) -> bool {
+    pub(super) fn try_add_to_body(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let fits = self.memory.try_add(bytes);
         if fits {
@@ -37,7 +37,7 @@ impl HeldForRequest {
     }
 
     /// What waits for its client counts while it waits: the response, and the output before it.
-    pub(crate) fn while_unsent(&self, output_bytes: usize) -> Held {
+    pub(super) fn while_unsent(&self, output_bytes: usize) -> Held {
         let mut held = self.memory.none();
         held.set(output_bytes + self.response.get());
         held

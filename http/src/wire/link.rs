@@ -195,7 +195,7 @@ impl Link {
     /// leave then.
     ///
     /// A yield point.
-    pub(crate) fn flush_or_leave(&self) -> io::Result<()> {
+    pub(super) fn flush_or_leave(&self) -> io::Result<()> {
         if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 

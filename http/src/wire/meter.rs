@@ -15,13 +15,13 @@ use crate::config::Pace;
 /// One direction of a connection: the credit that its client has. Which pace it is held to is the
 /// owner's to know.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(super) struct Meter {
     credit: Cell<Duration>,
 }
 
 /// Which bound of a pace was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slow {
+pub(super) enum Slow {
     Idle,
     Rate,
 }
@@ -31,17 +31,17 @@ impl Meter {
         Self { credit: Cell::new(pace.grace) }
     }
 
-    pub(crate) fn credit(&self) -> Duration {
+    pub(super) fn credit(&self) -> Duration {
         self.credit.get()
     }
 
     /// Another body at that pace, with what credit those before it have left.
-    pub(crate) fn go_on(&self, pace: &Pace, credit: Duration) {
+    pub(super) fn go_on(&self, pace: &Pace, credit: Duration) {
         self.credit.set(credit.min(pace.grace));
     }
 
     /// A body with a pace of its own.
-    pub(crate) fn restart(&self, pace: &Pace) {
+    pub(super) fn restart(&self, pace: &Pace) {
         self.credit.set(pace.grace);
     }
 
@@ -66,7 +66,7 @@ impl Meter {
     }
 
     #[inline]
-    pub(crate) fn moved(&self, pace: &Pace, bytes: usize) {
+    pub(super) fn moved(&self, pace: &Pace, bytes: usize) {
         if self.credit.get() < pace.grace {
             self.earn(pace, bytes);
         }
@@ -84,7 +84,7 @@ impl Meter {
 
 /// When to look, in a wait from `now` on, whether the client does anything: so much later than its
 /// idle time it may be told that it was over.
-pub(crate) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
+pub(super) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
     now.checked_add(pace.idle / LOOKS)
 }
 

@@ -123,7 +123,7 @@ impl Output {
     }
 
     /// Whether a flush before the fiber waits still has to be arranged for; it is from now on.
-    pub(crate) fn arrange_flush(&self) -> bool {
+    pub(super) fn arrange_flush(&self) -> bool {
         !self.leaves_before_park.replace(true)
     }
 
@@ -197,7 +197,7 @@ impl OutputBuffer {
     }
 
     /// Adds data to the chunk that is being filled, or begins one.
-    pub(crate) fn fill_chunk(&mut self, data: &[u8]) {
+    pub(super) fn fill_chunk(&mut self, data: &[u8]) {
         if self.chunk.is_none() {
             self.chunk = Some(self.frame(begin_chunk));
         }
@@ -214,18 +214,18 @@ impl OutputBuffer {
     }
 
     /// Begins a chunk of so many bytes, which are not added here.
-    pub(crate) fn begin_large_chunk(&mut self, bytes: usize) {
+    pub(super) fn begin_large_chunk(&mut self, bytes: usize) {
         self.end_chunk();
         self.frame(|output| put_chunk_size(output, bytes));
     }
 
     /// That chunk has left.
-    pub(crate) fn end_large_chunk(&mut self) {
+    pub(super) fn end_large_chunk(&mut self) {
         self.frame(|output| output.extend_from_slice(b"\r\n"));
     }
 
     /// Ends a chunked body.
-    pub(crate) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
+    pub(super) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
         self.end_chunk();
         self.frame(|output| put_last_chunk(output, trailers));
     }

@@ -126,7 +126,7 @@ impl Pacing {
 
     /// The handler has not come to a standstill: its time begins anew. That it spends with waiting
     /// for its client is not counted, whichever of its fibers does that.
-    pub(crate) fn comes_on(&self) {
+    pub(super) fn comes_on(&self) {
         if self.waiting.get() == 0 {
             self.lease.renew(self.handler_time());
         }
