@@ -29,7 +29,7 @@ enum Next {
 impl Connection {
     /// Serves until the connection rests or is over: one episode of its fiber.
     pub(crate) fn episode(&self) -> ControlFlow<()> {
-        let (since, requests) = (self.link.idle.interrupt(), self.link.exchange.number());
+        let (since, requests) = (self.link.idle.resume(), self.link.exchange.number());
         // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
             Ok(Ok(End::Rest)) => {
@@ -124,7 +124,7 @@ impl Connection {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 // Who is not at rest is not ended for having been.
-                Ok(_) if ending => self.link.idle.forgive(),
+                Ok(_) if ending => self.link.idle.clear_end(),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
