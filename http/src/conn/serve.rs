@@ -1,4 +1,4 @@
-//! The straight line itself.
+//! The straight line itself: a connection's requests, one after the other.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -86,7 +86,7 @@ impl Connection {
         Ok(end)
     }
 
-    /// Waits for the next request head. What was answered is written before anything is read.
+    /// Waits for the next request head. Responses are written out before anything is read.
     fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
         let transport = &*self.link.transport;
         let limits = &self.host.limits;
@@ -123,7 +123,7 @@ impl Connection {
             match read {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                // Who is not at rest is not ended for having been.
+                // A request has come: the connection is not closed for its rest.
                 Ok(_) if ending => self.link.idle.clear_end(),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
@@ -162,7 +162,7 @@ impl Connection {
         }
     }
 
-    /// Whether what has come is, or may be, no part of a head.
+    /// Whether the next bytes are, or may be, empty lines before a head.
     #[inline]
     fn is_in_gap(&self, input: &Input) -> bool {
         let first = input.unread().first();

@@ -191,16 +191,16 @@ impl Link {
         if self.output.is_empty() { Ok(()) } else { self.write_out(&[]) }
     }
 
-    /// As [`flush`](Self::flush), unless another fiber of the handler is at it: what is there will
-    /// leave then.
+    /// As [`flush`](Self::flush), unless another fiber of the handler is writing: it writes all of
+    /// the output out.
     ///
     /// A yield point.
     pub(super) fn flush_or_leave(&self) -> io::Result<()> {
         if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 
-    /// What happens when a handler waits: its predecessors' responses leave, and what is there of
-    /// its own. An error shows again at the next write.
+    /// When a handler waits: earlier responses leave, and what its own has so far. The next write
+    /// finds the same error.
     pub(crate) fn flush_before_park(&self) {
         self.output.begin_arranged_flush();
         let _ = self.flush_or_leave();

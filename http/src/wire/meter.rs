@@ -4,8 +4,8 @@
 //! rate that is asked for, and it is never more than the grace: so a client may be as much behind
 //! the rate as that, at any time, and no good beginning lets it stand still for longer later on.
 //!
-//! The credit is the connection's and not a request's: who began anew with each request would be
-//! waited for as long as he likes, for a head now and then.
+//! The credit is the connection's and not a request's. If it began anew with each request, a client
+//! could be waited for without end, for the price of a head now and then.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -82,8 +82,8 @@ impl Meter {
     }
 }
 
-/// When to look, in a wait from `now` on, whether the client does anything: so much later than its
-/// idle time it may be told that it was over.
+/// When to look, in a wait from `now` on, whether the client does anything. It may be noticed this
+/// much later than the end of its idle time.
 pub(super) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
     now.checked_add(pace.idle / LOOKS)
 }
@@ -118,7 +118,7 @@ mod tests {
         }
         meter.waited(secs(8));
         assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(2)), Slow::Rate));
-        // Who has been fast has no more than the grace for it.
+        // A client that has been fast has no more than the grace for it.
         meter.moved(&pace, 1_000_000_000);
         assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
     }
@@ -144,7 +144,7 @@ mod tests {
         meter.waited(secs(7));
         meter.go_on(&pace, meter.credit());
         assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
-        // One that is waited for by a measure of its own costs the others nothing.
+        // A body with a pace of its own costs the others no credit.
         let kept = meter.credit();
         let own = Pace { grace: secs(25), ..pace };
         meter.restart(&own);

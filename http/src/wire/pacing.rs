@@ -124,8 +124,8 @@ impl Pacing {
         self.comes_on();
     }
 
-    /// The handler has not come to a standstill: its time begins anew. That it spends with waiting
-    /// for its client is not counted, whichever of its fibers does that.
+    /// The handler made progress: restarts its time. Time in which any of its fibers waits for the
+    /// client does not count.
     pub(super) fn comes_on(&self) {
         if self.waiting.get() == 0 {
             self.lease.renew(self.handler_time());
@@ -153,8 +153,9 @@ impl Pacing {
         self.too_slow.get()
     }
 
-    /// A call of the handler has failed, and so will the next: a loop that does not look at its
-    /// errors would keep the thread. It gives way now and then, and does not come back in the end.
+    /// A call of the handler has failed, and so will the next: a loop that ignores its errors would
+    /// keep the thread. So each such call is a yield point, and after too many the handler is
+    /// ended.
     ///
     /// A yield point.
     #[cold]
@@ -256,7 +257,7 @@ impl Pacing {
     /// What the handler has until it is to write again, or to wait for its client.
     #[inline]
     fn handler_time(&self) -> Duration {
-        // The lease of one whose client has gone is over, and stays so.
+        // A lease that has ended because the client has gone stays so.
         if self.is_gone.get() { Duration::ZERO } else { self.handler_timeout.get() }
     }
 }
