@@ -72,7 +72,9 @@ impl Link {
             self.held.release();
             if is_answered {
                 self.output.note_response(self.exchange.begun());
-                self.note_sent();
+                if self.output.is_empty() {
+                    self.note_sent();
+                }
             }
         }
     }
@@ -215,7 +217,7 @@ impl Link {
     }
 
     fn write_out(&self, body: &[u8]) -> io::Result<()> {
-        let mut turn = self.output.take_turn(self.host.counters())?;
+        let mut turn = self.output.take_turn()?;
         while turn.goes_on(body) {
             let count = self.write(|transport| turn.try_write(transport, body))?;
             if count == 0 {
@@ -233,7 +235,7 @@ impl Link {
     /// A yield point.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
-        self.output.note_written(count, self.host.counters());
+        self.output.note_written(count);
         Ok(count)
     }
 
@@ -249,6 +251,7 @@ impl Link {
             match write(&*self.transport) {
                 Ok(count) => {
                     self.pacing.note_sent(count);
+                    self.host.counters().bytes_written.add(count as u64);
                     return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
@@ -258,7 +261,7 @@ impl Link {
         }
     }
 
-    /// If all that was made has left, the time that took is recorded.
+    /// All that was made has left: records the time that took.
     #[inline]
     fn note_sent(&self) {
         if let Some((since, count)) = self.output.take_sent() {

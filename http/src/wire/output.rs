@@ -20,7 +20,6 @@ use straightline_sched::sync::Event;
 
 use super::transport::Transport;
 use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
-use crate::telemetry::ShardCounters;
 
 /// A connection's output.
 pub(crate) struct Output {
@@ -142,11 +141,11 @@ impl Output {
         self.unsent.set(count + 1);
     }
 
-    /// If all that was made has left, and was not told of: when the request of the first response
-    /// began, and how many they are.
+    /// All responses have left: when the request of the first of them began, and how many they are;
+    /// `None` if that was asked before.
     #[inline]
     pub(super) fn take_sent(&self) -> Option<(Instant, u32)> {
-        if self.unsent.get() == 0 || !self.is_empty() {
+        if self.unsent.get() == 0 {
             return None;
         }
         Some((self.unsent_since.get(), self.unsent.replace(0)))
@@ -160,19 +159,18 @@ impl Output {
     /// Waits until no other fiber writes, and takes the turn.
     ///
     /// A yield point.
-    pub(super) fn take_turn<'o>(&'o self, counters: &'o ShardCounters) -> io::Result<Turn<'o>> {
+    pub(super) fn take_turn(&self) -> io::Result<Turn<'_>> {
         while self.is_being_written.get() {
             let over = self.turn_over.take().unwrap_or_default();
             self.turn_over.set(Some(Rc::clone(&over)));
             over.wait()?;
         }
         self.is_being_written.set(true);
-        Ok(Turn { output: self, counters, written: 0 })
+        Ok(Turn { output: self, written: 0 })
     }
 
     /// Bytes have left that were never in the buffer.
-    pub(super) fn note_written(&self, count: usize, counters: &ShardCounters) {
-        counters.bytes_written.add(count as u64);
+    pub(super) fn note_written(&self, count: usize) {
         self.buffer.borrow_mut().written += count as u64;
     }
 }
@@ -207,7 +205,8 @@ impl OutputBuffer {
     /// Ends the chunk that is being filled, if one is.
     #[inline]
     fn end_chunk(&mut self) {
-        if let Some(start) = self.chunk.take() {
+        if let Some(start) = self.chunk {
+            self.chunk = None;
             // The size line may become shorter than the room for it.
             self.frame(|bytes| end_chunk(bytes, start));
         }
@@ -243,7 +242,6 @@ impl OutputBuffer {
 /// A fiber's turn to write; what was written goes from the buffer when this is dropped.
 pub(super) struct Turn<'o> {
     output: &'o Output,
-    counters: &'o ShardCounters,
     /// How many bytes, of the buffer and then of what follows it.
     written: usize,
 }
@@ -279,10 +277,11 @@ impl Drop for Turn<'_> {
         let mut buffer = self.output.buffer.borrow_mut();
         let gone = self.written.min(buffer.bytes.len());
         buffer.bytes.drain(..gone);
-        // One that was begun behind what has left.
-        buffer.chunk = buffer.chunk.map(|start| start - gone);
+        if let Some(start) = &mut buffer.chunk {
+            *start -= gone; // begun behind what has left
+        }
+        buffer.written += self.written as u64;
         drop(buffer);
-        self.output.note_written(self.written, self.counters);
         self.output.is_being_written.set(false);
         if let Some(over) = self.output.turn_over.take() {
             over.set();
@@ -304,36 +303,39 @@ mod tests {
     }
 
     /// Everything, or as much as is said, leaves.
-    fn leave(output: &Output, bytes: usize, counters: &ShardCounters) {
-        let mut turn = output.take_turn(counters).unwrap();
+    fn leave(output: &Output, bytes: usize) {
+        let mut turn = output.take_turn().unwrap();
         turn.output.buffer().end_chunk();
         turn.note_written(bytes.min(output.len()));
     }
 
     #[test]
     fn the_framing_of_a_body_is_no_data_of_it() {
-        let (output, counters) = (output(), ShardCounters::default());
+        let output = output();
         output.buffer().bytes().extend_from_slice(b"the head");
         let body_at = output.buffer().begin_body();
         assert_eq!((body_at, output.body_bytes(body_at)), (8, 0));
         output.buffer().fill_chunk(b"some ");
         output.buffer().fill_chunk(b"data");
-        leave(&output, usize::MAX, &counters);
+        leave(&output, usize::MAX);
         assert_eq!((output.is_empty(), output.body_bytes(body_at)), (true, 9));
         output.buffer().begin_large_chunk(100);
-        leave(&output, usize::MAX, &counters);
-        output.note_written(100, &counters); // from where it is
+        leave(&output, usize::MAX);
+        output.note_written(100); // from where it is
         output.buffer().end_large_chunk();
         output.buffer().fill_chunk(b"more");
         output.buffer().end_chunks(&[]);
         assert_eq!(output.body_bytes(body_at), 113);
-        assert_eq!(counters.bytes_written.get() + output.len() as u64, output.position());
+        assert_eq!(
+            output.position(),
+            8 + b"9\r\nsome data\r\n64\r\n\r\n4\r\nmore\r\n0\r\n\r\n".len() as u64 + 100
+        );
         assert_eq!(output.body_bytes(u64::MAX), 0, "a body that has not begun");
     }
 
     #[test]
     fn what_has_left_is_not_taken_back() {
-        let (output, counters) = (output(), ShardCounters::default());
+        let output = output();
         output.buffer().bytes().extend_from_slice(b"first");
         let second = output.position();
         output.buffer().fill_chunk(b"second");
@@ -343,16 +345,16 @@ mod tests {
         output.buffer().fill_chunk(b"second");
         output.buffer().end_chunks(&[]);
         assert_eq!(&output.buffer().bytes()[5..], b"6\r\nsecond\r\n0\r\n\r\n");
-        leave(&output, 6, &counters);
+        leave(&output, 6);
         assert!(!output.take_back(second));
         assert_eq!(&output.buffer().bytes()[..3], b"\r\ns");
     }
 
     #[test]
     fn a_chunk_that_is_begun_behind_what_leaves_is_ended_where_it_is() {
-        let (output, counters) = (output(), ShardCounters::default());
+        let output = output();
         output.buffer().bytes().extend_from_slice(b"first");
-        let mut turn = output.take_turn(&counters).unwrap();
+        let mut turn = output.take_turn().unwrap();
         turn.note_written(5);
         output.buffer().fill_chunk(b"second");
         drop(turn);
@@ -361,16 +363,14 @@ mod tests {
     }
 
     #[test]
-    fn responses_are_told_of_once_and_when_all_have_left() {
-        let (output, counters) = (output(), ShardCounters::default());
+    fn responses_are_told_of_once() {
+        let output = output();
         let (first, second) = (Instant::now(), Instant::now());
         output.buffer().bytes().extend_from_slice(b"first");
         output.note_response(first);
         output.buffer().bytes().extend_from_slice(b"second");
         output.note_response(second);
-        leave(&output, 6, &counters);
-        assert_eq!(output.take_sent(), None);
-        leave(&output, usize::MAX, &counters);
+        leave(&output, usize::MAX);
         assert_eq!(output.take_sent(), Some((first, 2)));
         assert_eq!(output.take_sent(), None);
     }
