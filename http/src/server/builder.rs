@@ -2,30 +2,28 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::mem;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use slog::Logger;
-use straightline_net::{Keepalive, ListenOptions};
-use straightline_sched::{is_cancel, stderr};
+use straightline_net::Keepalive;
 
-use super::accept::{Listener, open_all};
+use super::handler::{Handler, ServiceFactory};
 use super::running::Server;
 use super::shared::Shared;
 use super::signals::{Handled, SignalThread};
 use crate::config::{
-    Address, AllStuck, Capacity, Descriptors, IntoAddress, OnDisconnect, Timeouts, connections_for,
+    Address, AllStuck, Capacity, Config, IntoAddress, OnDisconnect, Timeouts, connections_for,
     raise_limit,
 };
+use crate::control::{Listener, open_all};
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;
-use crate::telemetry::{AccessLog, AccessLogFormat, Event, Hooks, LogHooks};
+use crate::telemetry::{AccessLog, AccessLogFormat, Hooks, LogHooks, Observers};
 
 /// A server in the making; got from [`Server::builder`].
 ///
@@ -45,133 +43,26 @@ use crate::telemetry::{AccessLog, AccessLogFormat, Event, Hooks, LogHooks};
 pub struct Builder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
+    observers: Observers,
     access_log: Option<(AccessLogFormat, Box<dyn Write + Send>)>,
     access_log_bytes: usize,
     signals: Handled,
     raises_descriptor_limit: bool,
 }
 
-/// What every shard is told.
-#[derive(Clone)]
-pub(super) struct Config {
-    pub(super) workers: Option<NonZeroUsize>,
-    pub(super) limits: Limits,
-    pub(super) timeouts: Timeouts,
-    pub(super) capacity: Capacity,
-    pub(super) on_disconnect: OnDisconnect,
-    pub(super) ready_delay: Duration,
-    pub(super) drain_timeout: Duration,
-    pub(super) busy_limit: Option<Duration>,
-    pub(super) stuck_limit: Option<Duration>,
-    pub(super) all_stuck: AllStuck,
-    pub(super) replacements: usize,
-    pub(super) stack_bytes: usize,
-    pub(super) listen: ListenOptions,
-    pub(super) logger: Option<Logger>,
-    pub(super) prints_panics: bool,
-    pub(super) descriptors: Descriptors,
-    hooks: Vec<Arc<dyn Hooks>>,
-}
-
-impl Config {
-    /// Whether a shard's listeners may come to be another one's.
-    pub(super) fn keeps_copies(&self) -> bool {
-        self.busy_limit.is_some() || self.stuck_limit.is_some()
-    }
-
-    #[inline]
-    pub(super) fn tell(&self, event: &Event<'_>) {
-        match &self.hooks[..] {
-            // What nobody else would ever hear of.
-            [] => {
-                if let Event::FiberReported { .. }
-                | Event::ShardStuck { .. }
-                | Event::AllStuck { .. } = event
-                {
-                    stderr().put_through(format!("straightline: {event}\n"), WRITE_TIME);
-                }
-            }
-            hooks => hooks.iter().for_each(|hooks| tell_one(&**hooks, event)),
-        }
+impl Server {
+    /// Describes a server.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 }
-
-fn tell_one(hooks: &dyn Hooks, event: &Event<'_>) {
-    let told = catch_unwind(AssertUnwindSafe(|| hooks.on_event(event)));
-    match told {
-        Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
-        // What it says has been printed, and the event's own matter goes on.
-        Err(payload) => {
-            // Its destructor is the hook's code as well.
-            let dropped = catch_unwind(AssertUnwindSafe(move || drop(payload)));
-            dropped.unwrap_or_else(mem::forget);
-        }
-        Ok(()) => {}
-    }
-}
-
-/// A function from a request to a response: what [`Builder::build`] takes.
-///
-/// There is nothing to implement: every such function and closure is a handler. The trait only lets
-/// the returned type mention the request's lifetime, as the one of an
-/// `fn(&mut Request) -> impl IntoResponse` does.
-///
-/// It runs on a fiber of a shard's thread, so it may wait, and should not block that thread
-/// ([`sched::offload`](straightline_sched::offload) takes what blocks). When the drain of a stop is
-/// over, what is left of it unwinds at its next yield point.
-///
-/// ```
-/// use straightline::{Request, Server};
-///
-/// fn named(request: &mut Request) -> String {
-///     format!("{} {}\n", request.method(), request.path())
-/// }
-///
-/// Server::builder().bind("127.0.0.1:0").build(named)?;
-/// Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "a closure\n")?;
-/// # std::io::Result::Ok(())
-/// ```
-pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
-    /// What the function returns.
-    type Response: IntoResponse;
-}
-
-impl<'r, H, R> Handler<'r> for H
-where
-    H: Fn(&'r mut Request) -> R,
-    R: IntoResponse,
-{
-    type Response = R;
-}
-
-/// Makes a shard's handler, on the shard's thread.
-pub(super) type ServiceFactory = dyn Fn() -> Rc<crate::conn::Service> + Send + Sync;
 
 impl Builder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             addresses: Vec::new(),
-            config: Config {
-                workers: None,
-                limits: Limits::default(),
-                timeouts: Timeouts::default(),
-                capacity: Capacity::default(),
-                on_disconnect: OnDisconnect::Finish,
-                ready_delay: Duration::ZERO,
-                drain_timeout: Duration::from_secs(25),
-                busy_limit: Some(Duration::from_millis(100)),
-                stuck_limit: Some(Duration::from_secs(10)),
-                all_stuck: AllStuck::EndServer,
-                replacements: 4,
-                stack_bytes: straightline_sched::Config::default().stack_bytes,
-                listen: ListenOptions::new()
-                    .notsent_lowat(Some(NOTSENT_LOWAT))
-                    .keepalive(Some(Keepalive::default())),
-                logger: None,
-                prints_panics: false,
-                descriptors: Descriptors::default(),
-                hooks: Vec::new(),
-            },
+            config: Config::default(),
+            observers: Observers::default(),
             access_log: None,
             access_log_bytes: 4 << 20,
             signals: Handled::default(),
@@ -291,10 +182,13 @@ impl Builder {
 
     /// How much of a response the kernel keeps until its client has acknowledged it, for each
     /// connection of TCP, and how much of a request until it is read: `SO_SNDBUF` and `SO_RCVBUF`,
-    /// see [`ListenOptions::send_buffer`] and [`receive_buffer`](ListenOptions::receive_buffer).
+    /// see [`ListenOptions::send_buffer`] and [`ListenOptions::receive_buffer`].
     /// Default: `None` for both, which lets the kernel choose by the speed of each connection (up
     /// to 4 MiB and 6 MiB on most systems). What a slow client holds is bounded by
     /// [`notsent_lowat`](Self::notsent_lowat) anyway.
+    ///
+    /// [`ListenOptions::send_buffer`]: straightline_net::ListenOptions::send_buffer
+    /// [`ListenOptions::receive_buffer`]: straightline_net::ListenOptions::receive_buffer
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -313,6 +207,8 @@ impl Builder {
     /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions::notsent_lowat`]. It bounds what a client that does
     /// not read costs. Default: 128 KiB, the work of a wake-up or two of a fast client; `None` is
     /// what the system has, usually no bound.
+    ///
+    /// [`ListenOptions::notsent_lowat`]: straightline_net::ListenOptions::notsent_lowat
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
         self.config.listen = self.config.listen.notsent_lowat(bytes);
         self
@@ -366,7 +262,7 @@ impl Builder {
     /// Who is told of events as they happen; each call adds one. Default: nobody, but for fibers
     /// that keep their thread, which are then told on standard error.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
-        self.config.hooks.push(Arc::new(hooks));
+        self.observers.add(hooks);
         self
     }
 
@@ -380,7 +276,8 @@ impl Builder {
     }
 
     /// What is done at SIGHUP: read a file of settings again, say, or open a log file anew. Without
-    /// it there is nothing to reload. Either way an [`Event::Reloaded`] says what came of it.
+    /// it there is nothing to reload. Either way an [`Event::Reloaded`](crate::Event::Reloaded) says
+    /// what came of it.
     ///
     /// It runs on a thread of its own, and may take its time. A signal that comes meanwhile has it
     /// run once more behind that.
@@ -431,7 +328,7 @@ impl Builder {
 
     /// Whether [`build`](Self::build) raises the number of descriptors that this process may open
     /// (the soft limit) to what it may raise it to (the hard one), but to no more than 1,048,576.
-    /// Default: yes; [`Event::Started`] tells what came of it.
+    /// Default: yes; [`Event::Started`](crate::Event::Started) tells what came of it.
     ///
     /// It holds for the whole process, and for processes that it starts: one of those that waits
     /// with `select` may not cope with numbers above 1,023.
@@ -521,7 +418,7 @@ impl Builder {
             }
             None => None,
         };
-        let shared = Shared::new(self.config, factory, local, workers, access_log);
+        let shared = Shared::new(self.config, self.observers, factory, local, workers, access_log);
         *shared.socket_files.lock() = files;
         let signals = SignalThread::install(&shared, self.signals)?;
         Ok(Server::new(shared, shards, signals))
@@ -542,11 +439,3 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
-
-/// How long what is told on standard error may take to leave, as it may be the last of the process.
-/// Arbitrary: far more than it takes if anybody reads.
-const WRITE_TIME: Duration = Duration::from_millis(50);
-
-/// The default of [`Builder::notsent_lowat`]. Arbitrary: what the kernel sends meanwhile is that
-/// and the window of the connection, so it is hardly ever idle.
-const NOTSENT_LOWAT: usize = 128 << 10;

@@ -66,7 +66,7 @@ pub(super) fn settle(shared: &Arc<Shared>) {
     }
     // Not under the lock: these are the hooks of somebody else.
     for (owner, helper) in steps {
-        shared.config.tell(&match helper {
+        shared.observers.emit(&match helper {
             Some(helper) => Event::ListenersLent { shard: owner.index, helper: helper.index },
             None => Event::ListenersReturned { shard: owner.index },
         });

@@ -10,6 +10,8 @@
 mod accept;
 mod builder;
 mod evict;
+mod handle;
+mod handler;
 mod lending;
 mod metrics;
 mod running;
@@ -17,12 +19,13 @@ mod shard;
 mod shared;
 mod signals;
 mod slot;
-mod socket_file;
 mod state;
 mod sweep;
 mod takeover;
 
-pub use builder::{Builder, Handler};
+pub use builder::Builder;
+pub use handle::ServerHandle;
+pub use handler::Handler;
 pub use metrics::Metrics;
-pub use running::{Server, ServerHandle, ShutdownReport};
+pub use running::{Server, ShutdownReport};
 pub(crate) use state::{Registered, ShardState};

@@ -7,17 +7,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
-use straightline_sched::{FiberInfo, ShardHandle, clock, sim, stderr};
+use straightline_sched::{ShardHandle, clock, sim, stderr};
 
-use super::accept::Listener;
-use super::builder::Builder;
-use super::metrics::Metrics;
+use super::handle::ServerHandle;
 use super::shard;
 use super::shared::Shared;
 use super::signals::SignalThread;
 use super::slot::Slot;
 use crate::config::{Address, Descriptors, Phase};
-use crate::telemetry::{Counters, Event, note_places};
+use crate::control::Listener;
+use crate::telemetry::{Event, note_places};
 
 /// A server whose sockets are open.
 ///
@@ -48,12 +47,6 @@ impl Drop for RemoveFiles {
     }
 }
 
-/// A way to a server from any thread: stops it, reads its counters.
-#[derive(Clone)]
-pub struct ServerHandle {
-    pub(super) shared: Arc<Shared>,
-}
-
 /// What a server's end came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,11 +67,6 @@ pub struct ShutdownReport {
 }
 
 impl Server {
-    /// Describes a server.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(super) fn new(
         shared: Arc<Shared>,
         shards: Vec<Vec<Listener>>,
@@ -113,7 +101,7 @@ impl Server {
     /// # Errors
     ///
     /// When a shard cannot be started, and the others are stopped then; when all shards are stuck
-    /// and there may be no further one, see [`Builder::all_stuck`]. And when no listener is left,
+    /// and there may be no further one, see [`Builder::all_stuck`](crate::Builder::all_stuck). And when no listener is left,
     /// because they were all shut down from outside: what is in flight is finished before.
     ///
     /// # Panics
@@ -123,7 +111,7 @@ impl Server {
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, shards, _signals, _files } = self;
         note_places(shared.config.prints_panics);
-        shared.config.tell(&shared.started());
+        shared.observers.emit(&shared.started());
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
         let (sender, news) = mpsc::unbounded();
@@ -311,83 +299,6 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("local_addrs", &self.shared.local)
             .field("workers", &self.shards.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl ServerHandle {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
-    }
-
-    /// Begins the end. First the server says that it is [not ready](Self::is_ready), and goes on
-    /// for [`Builder::ready_delay`], each answer the last of its connection. Then nobody new is
-    /// accepted, idle connections close, and requests in flight are finished and answered with
-    /// `Connection: close`, for up to the drain timeout. What is left then is cut: handlers unwind
-    /// at their next yield point. [`Server::run`] returns when all is done.
-    ///
-    /// A second call cuts at once.
-    ///
-    /// Not a yield point: it returns at once, and works from any thread, handlers included.
-    pub fn shutdown(&self) {
-        self.shared.shutdown();
-    }
-
-    /// Whether new clients are welcome: until a shutdown begins. For a load balancer's probe.
-    ///
-    /// Not a yield point; works from any thread.
-    pub fn is_ready(&self) -> bool {
-        self.shared.phase() == Phase::Serving
-    }
-
-    /// Lists the fibers of every shard, each with the backtraces of at most `backtraces_max` parked
-    /// ones. The error of a shard is that it does not answer in `timeout`, or does not run.
-    ///
-    /// # Blocking
-    ///
-    /// Blocks the calling thread until all shards have answered, so it is not for a handler: that
-    /// one can list its own shard with [`sched::inspect`](straightline_sched::inspect).
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use straightline::{Request, Server};
-    ///
-    /// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "")?;
-    /// let handle = server.handle();
-    /// let serving = std::thread::spawn(|| server.run());
-    /// for shard in handle.inspect(10, Duration::from_secs(1)) {
-    ///     for fiber in shard? {
-    ///         println!("{fiber}");
-    ///     }
-    /// }
-    /// handle.shutdown();
-    /// serving.join().unwrap()?;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn inspect(
-        &self,
-        backtraces_max: usize,
-        timeout: Duration,
-    ) -> Vec<io::Result<Vec<FiberInfo>>> {
-        self.shared.inspect(backtraces_max, timeout)
-    }
-
-    /// What the server has seen so far. Not a yield point; works from any thread.
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
-    }
-
-    /// All that can be counted of the server, for a page that Prometheus reads, or for the program
-    /// itself. Takes some microseconds. Not a yield point; works from any thread.
-    pub fn metrics(&self) -> Metrics {
-        Metrics::of(&self.shared)
-    }
-}
-
-impl fmt::Debug for ServerHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerHandle")
-            .field("local_addrs", &self.shared.local)
             .finish_non_exhaustive()
     }
 }

@@ -11,17 +11,17 @@ use parking_lot::{Mutex, RwLock};
 use straightline_sched::sync::mpsc;
 use straightline_sched::{FiberInfo, Stats, clock};
 
-use super::builder::{Config, ServiceFactory};
+use super::handler::ServiceFactory;
 use super::lending::Loan;
 use super::running::News;
 use super::slot::Slot;
-use super::socket_file::SocketFile;
-use crate::config::{Address, Phase};
-use crate::control::{Memory, PeerCounts};
-use crate::telemetry::{AccessLog, Counters, Event, Latencies};
+use crate::config::{Address, Config, Phase};
+use crate::control::{Memory, PeerCounts, SocketFile};
+use crate::telemetry::{AccessLog, Counters, Event, Latencies, Observers};
 
 pub(super) struct Shared {
     pub(super) config: Config,
+    pub(super) observers: Observers,
     pub(super) factory: Arc<ServiceFactory>,
     pub(super) local: Vec<Address>,
     /// How many shards there are meant to be.
@@ -67,6 +67,7 @@ struct Slots {
 impl Shared {
     pub(super) fn new(
         config: Config,
+        observers: Observers,
         factory: Arc<ServiceFactory>,
         local: Vec<Address>,
         workers: usize,
@@ -75,6 +76,7 @@ impl Shared {
         let memory = Memory::new(config.capacity.memory_bytes);
         let shared = Self {
             config,
+            observers,
             factory,
             local,
             workers,
@@ -141,7 +143,7 @@ impl Shared {
             return;
         }
         self.ends_since.lock().get_or_insert_with(clock);
-        self.config.tell(&Event::ShutdownAdvanced { phase: to });
+        self.observers.emit(&Event::ShutdownAdvanced { phase: to });
         if to >= Phase::Draining {
             self.remove_socket_files();
         }

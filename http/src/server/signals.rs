@@ -148,7 +148,7 @@ fn reload(shared: &Shared, reload: Option<&Reload>) {
             .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
     });
     let outcome = outcome.as_ref().map(|outcome| outcome.as_ref().copied());
-    shared.config.tell(&Event::Reloaded { outcome });
+    shared.observers.emit(&Event::Reloaded { outcome });
 }
 
 /// Writes what every shard is doing to standard error.

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use straightline_net::StreamSet;
 use straightline_sched::{self as sched, Fiber};
 
-use super::accept::Listener;
 use super::lending::Loan;
+use crate::control::Listener;
 use crate::telemetry::{Histogram, ShardCounters};
 
 /// One shard.

@@ -13,7 +13,7 @@ use slotmap::{SlotMap, new_key_type};
 use straightline_sched::{self as sched, Fiber, FiberInfo};
 
 use super::evict::Evictable;
-use super::running::ServerHandle;
+use super::handle::ServerHandle;
 use super::shared::Shared;
 use super::slot::Slot;
 use super::sweep::Sweeps;
@@ -117,7 +117,7 @@ impl ShardState {
 
     #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.shared.config.tell(event);
+        self.shared.observers.emit(event);
     }
 
     pub(crate) fn handle(&self) -> ServerHandle {

@@ -50,7 +50,7 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
             Report::Stuck(stall) => {
                 let (replacement, disconnected) = replace(&shared, &slot);
                 let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
-                shared.config.tell(&event);
+                shared.observers.emit(&event);
                 settle(&shared);
                 let serves = shared.phase() <= Phase::Unready;
                 let is_over = serves && replacement.is_none() && shared.are_all_stuck();
@@ -63,10 +63,10 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
             }
             Report::GivenUp(fiber, _) => {
                 shared.given_up.fetch_add(1, Ordering::Relaxed);
-                shared.config.tell(&Event::FiberReported { report });
+                shared.observers.emit(&Event::FiberReported { report });
                 shard::note_given_up(&slot, fiber);
             }
-            _ => shared.config.tell(&Event::FiberReported { report }),
+            _ => shared.observers.emit(&Event::FiberReported { report }),
         }
     })
 }
@@ -77,7 +77,7 @@ pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
 fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
     let shared = Arc::clone(shared);
     let tell = Arc::new(move || {
-        shared.config.tell(&Event::FiberReported { report: &report });
+        shared.observers.emit(&Event::FiberReported { report: &report });
         then();
     });
     let aside = Arc::clone(&tell);
@@ -128,7 +128,7 @@ fn replacement(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
 /// Nobody is left who could serve.
 fn give_up(shared: &Shared) {
     let event = Event::AllStuck { shards: shared.stuck() };
-    shared.config.tell(&event);
+    shared.observers.emit(&event);
     match shared.config.all_stuck {
         AllStuck::EndServer => {
             if let Some(news) = &*shared.news.lock() {

@@ -10,6 +10,7 @@ mod escaped;
 mod events;
 mod histogram;
 mod log;
+mod observers;
 mod panics;
 mod prometheus;
 
@@ -22,5 +23,6 @@ pub use events::{Event, Hooks};
 pub(crate) use histogram::Histogram;
 pub use histogram::Latencies;
 pub use log::LogHooks;
+pub(crate) use observers::Observers;
 pub(crate) use panics::{note_places, take_place};
 pub(crate) use prometheus::Exposition;

@@ -25,7 +25,7 @@ use straightline_sched::sim;
 
 /// A file of this server's. Dropping it removes the file, if it still is.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     /// From the root: the program may change its folder.
     path: PathBuf,
     number: (u64, u64),
@@ -38,7 +38,7 @@ pub(super) struct SocketFile {
 /// # Errors
 ///
 /// `AddrInUse` if somebody has the socket there, or it is another file; the message says which.
-pub(super) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<SocketFile>)> {
+pub(crate) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<SocketFile>)> {
     if sim::is_simulated() {
         return Ok((BoundUnixListener::bind(path)?, None)); // there are no files
     }
