@@ -12,7 +12,7 @@ use straightline_sched::{
     self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
 };
 
-use super::lending::Loan;
+use super::slot::Loan;
 use super::state::ShardState;
 use crate::config::{Address, Full, Peer, Phase, WhenFull};
 use crate::conn::{Connection, Link, Transport, linger};

@@ -418,10 +418,10 @@ impl Builder {
             }
             None => None,
         };
-        let shared = Shared::new(self.config, self.observers, factory, local, workers, access_log);
+        let shared = Shared::new(self.config, self.observers, local, workers, access_log);
         *shared.socket_files.lock() = files;
         let signals = SignalThread::install(&shared, self.signals)?;
-        Ok(Server::new(shared, shards, signals))
+        Ok(Server::new(shared, factory, shards, signals))
     }
 
     fn settle_descriptors(&mut self) {

@@ -14,56 +14,28 @@
 //! whenever that has changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::running::News;
-use super::shard;
+use super::loans::OpenLoans;
 use super::shared::Shared;
-use super::slot::{Handed, Slot};
+use super::slot::Slot;
 use crate::config::Phase;
 use crate::telemetry::Event;
 
-/// A shard's listeners that another one accepts from.
-#[derive(Debug)]
-pub(super) struct Loan {
-    owner: Arc<Slot>,
-    helper: Arc<Slot>,
-    is_over: AtomicBool,
-}
-
-impl Loan {
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
-    }
-
-    fn end(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
-        self.helper.wake();
-    }
-}
-
-/// Lends what is to be lent, and takes back what is not.
-pub(super) fn settle(shared: &Arc<Shared>) {
+/// Lends what is to be lent, and takes back what is not. If no shard is well, `start_spare` starts
+/// one more.
+pub(super) fn settle(shared: &Shared, start_spare: &dyn Fn() -> Option<Arc<Slot>>) {
     if shared.phase() > Phase::Unready {
         return; // each empties the queues that it has, and accepts nobody after that
     }
-    let mut steps = Vec::new();
-    {
-        let mut loans = shared.loans.lock();
-        loans.retain(|loan| {
-            let goes_on = loan.owner.needs_help();
-            if !goes_on {
-                loan.end();
-                steps.push((Arc::clone(&loan.owner), None));
-            }
-            goes_on
-        });
-        for owner in shared.slots().into_iter().filter(|slot| slot.needs_help()) {
-            if let Some(helper) = lend(shared, &mut loans, &owner) {
-                steps.push((owner, Some(helper)));
-            }
+    let mut loans = shared.loans.lock();
+    let mut steps: Vec<_> = loans.take_back().into_iter().map(|owner| (owner, None)).collect();
+    for owner in shared.slots().into_iter().filter(|slot| slot.needs_help()) {
+        if let Some(helper) = lend(shared, &mut loans, &owner, start_spare) {
+            steps.push((owner, Some(helper)));
         }
     }
+    drop(loans);
     // Not under the lock: these are the hooks of somebody else.
     for (owner, helper) in steps {
         shared.observers.emit(&match helper {
@@ -75,22 +47,19 @@ pub(super) fn settle(shared: &Arc<Shared>) {
 
 /// Lends the listeners of `owner`, unless a shard that is well has them already. Returns the one
 /// that gets them.
-fn lend(shared: &Arc<Shared>, loans: &mut Vec<Arc<Loan>>, owner: &Arc<Slot>) -> Option<Arc<Slot>> {
-    let before = loans.iter().position(|loan| loan.owner.index == owner.index);
-    if before.is_some_and(|place| loans[place].helper.can_help()) {
+fn lend(
+    shared: &Shared,
+    loans: &mut OpenLoans<'_>,
+    owner: &Arc<Slot>,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> Option<Arc<Slot>> {
+    if loans.is_helped(owner) {
         return None;
     }
     // A spare shard has none. And with no descriptors left nobody could accept either.
     let listeners = owner.copies().ok().filter(|listeners| !listeners.is_empty())?;
-    let helper = helper(shared).or_else(|| start_spare(shared))?;
-    if let Some(place) = before {
-        loans.swap_remove(place).end();
-    }
-    let (owner, is_over) = (Arc::clone(owner), AtomicBool::new(false));
-    let loan = Arc::new(Loan { owner, helper: Arc::clone(&helper), is_over });
-    helper.hand(Handed { listeners, loan: Some(Arc::clone(&loan)) });
-    loans.push(loan);
-    shared.lent.fetch_add(1, Ordering::Relaxed);
+    let helper = helper(shared).or_else(start_spare)?;
+    loans.lend(owner, &helper, listeners);
     Some(helper)
 }
 
@@ -100,29 +69,10 @@ pub(super) fn helper(shared: &Shared) -> Option<Arc<Slot>> {
     healthy.min_by_key(|slot| (slot.is_spare.load(Ordering::SeqCst), slot.connections()))
 }
 
-/// A shard without listeners of its own; none if there may not be more, or it cannot be started.
-pub(super) fn start_spare(shared: &Arc<Shared>) -> Option<Arc<Slot>> {
-    if shared.phase() > Phase::Unready || shared.threads() >= shared.threads_max() {
-        return None;
-    }
-    let news = shared.news.lock().clone()?;
-    let slot = shared.add_slot(true);
-    // Without a thread to be had there is none.
-    let Ok(handle) = shard::start(shared, &slot) else {
-        slot.ends();
-        shared.forget(&slot);
-        return None;
-    };
-    // The server's own thread waits for it at the end; if that is over, nobody does.
-    let _ = news.try_send(News::Started(Arc::clone(&slot), handle));
-    Some(slot)
-}
-
 /// Retires a spare shard that has nothing to do, unless something was lent to it meanwhile.
 pub(super) fn retire_spare(shared: &Shared, slot: &Slot) -> bool {
     let loans = shared.loans.lock();
-    let is_idle = loans.iter().all(|loan| loan.helper.index != slot.index)
-        && slot.is_spare.load(Ordering::SeqCst);
+    let is_idle = !loans.is_helper(slot) && slot.is_spare.load(Ordering::SeqCst);
     if is_idle {
         slot.is_retired.store(true, Ordering::SeqCst);
     }

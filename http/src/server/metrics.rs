@@ -63,7 +63,7 @@ impl Metrics {
             },
             busy: shared.busy(),
             stuck: shared.stuck(),
-            listeners_lent: shared.lent.load(Ordering::Relaxed),
+            listeners_lent: shared.loans.count(),
             replacements: shared.replacements.load(Ordering::Relaxed),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             memory_held: shared.memory.held(),

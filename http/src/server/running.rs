@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
-use straightline_sched::{ShardHandle, clock, sim, stderr};
+use straightline_sched::{clock, sim, stderr};
 
 use super::handle::ServerHandle;
-use super::shard;
+use super::handler::ServiceFactory;
+use super::launch::{Launch, News, Shard};
 use super::shared::Shared;
 use super::signals::SignalThread;
 use super::slot::Slot;
@@ -32,6 +33,7 @@ use crate::telemetry::{Event, note_places};
 /// ```
 pub struct Server {
     shared: Arc<Shared>,
+    factory: Arc<ServiceFactory>,
     /// One group of listeners for each shard.
     shards: Vec<Vec<Listener>>,
     _signals: Option<SignalThread>,
@@ -69,11 +71,12 @@ pub struct ShutdownReport {
 impl Server {
     pub(super) fn new(
         shared: Arc<Shared>,
+        factory: Arc<ServiceFactory>,
         shards: Vec<Vec<Listener>>,
         signals: Option<SignalThread>,
     ) -> Self {
         let files = RemoveFiles(Arc::clone(&shared));
-        Self { shared, shards, _signals: signals, _files: files }
+        Self { shared, factory, shards, _signals: signals, _files: files }
     }
 
     /// What it listens on, in the order of the binds and with the real ports.
@@ -109,13 +112,12 @@ impl Server {
     /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
-        let Self { shared, shards, _signals, _files } = self;
+        let Self { shared, factory, shards, _signals, _files } = self;
         note_places(shared.config.prints_panics);
         shared.observers.emit(&shared.started());
+        let (launch, news) = Launch::new(&shared, factory);
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
-        let (sender, news) = mpsc::unbounded();
-        *shared.news.lock() = Some(sender);
         let mut running = Vec::with_capacity(shards.len());
         let (slots, keeps_copies) = (shared.slots(), shared.config.keeps_copies());
         // All of them first: a listener that fails at once may not be taken for the last.
@@ -127,7 +129,7 @@ impl Server {
         }
         let slots = if result.is_ok() { slots } else { Vec::new() };
         for slot in slots {
-            match shard::start(&shared, &slot) {
+            match launch.start(&slot) {
                 Ok(handle) => running.push((slot, handle)),
                 Err(error) => {
                     shared.advance(Phase::Cutting);
@@ -182,16 +184,6 @@ impl Server {
             },
         }
     }
-}
-
-type Shard = ShardHandle<io::Result<()>>;
-
-/// What `Server::run` is told while it waits.
-pub(super) enum News {
-    /// One more shard runs.
-    Started(Arc<Slot>, Shard),
-    /// No shard serves any more.
-    AllStuck,
 }
 
 /// What `Server::run` does next.

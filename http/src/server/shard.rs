@@ -2,55 +2,73 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, FiberInfo, JoinHandle, ShardHandle, sim};
+use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHandle, sim};
 
 use super::accept::accept_loop;
-use super::lending::{self, Loan};
+use super::handler::ServiceFactory;
+use super::lending;
 use super::shared::Shared;
-use super::slot::{Handed, Slot};
+use super::slot::{Handed, Loan, Slot};
 use super::state::{Entry, ShardState};
 use super::sweep::{Sweeps, sweep};
-use super::takeover;
 use crate::config::Phase;
 use crate::telemetry::Event;
 
-/// Starts a shard that serves what it is handed, until the server is stopped and drained, or it is
-/// retired.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-    slot: &Arc<Slot>,
-) -> io::Result<ShardHandle<io::Result<()>>> {
-    let config = sched::Config {
-        stack_bytes: shared.config.stack_bytes,
-        busy_limit: shared.config.busy_limit,
-        stuck_limit: shared.config.stuck_limit,
-        reporter: takeover::reporter(shared, slot),
-        ..sched::Config::default()
-    };
-    let host = *shared.host.get_or_init(sim::host);
-    let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
-    let name = format!("straightline-{}", slot.index);
-    let root = move || {
-        if let Some(logger) = &shared.config.logger {
-            sched::set_thread_logger(logger.clone());
-        }
-        let result = serve(&shared, &slot);
-        slot.ends();
-        result
-    };
-    sched::spawn_shard(&name, config, move || match host {
-        Some(host) => sim::on_host(host, root),
-        None => root(),
-    })
+/// What a shard begins with.
+pub(super) struct NewShard {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) factory: Arc<ServiceFactory>,
+    /// Where it is, in a simulation.
+    pub(super) host: Option<IpAddr>,
+    /// Who hears of its fibers that misbehave.
+    pub(super) reporter: Reporter,
+    /// What is done when the shard was stuck, and its thread is free again.
+    pub(super) on_recovery: Box<dyn Fn() + Send>,
 }
 
-fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
-    let state = Rc::new(ShardState::new(shared, slot));
+impl NewShard {
+    /// Starts it. It serves what its slot is handed, until the server is stopped and drained, or it
+    /// is retired.
+    pub(super) fn start(self) -> io::Result<ShardHandle<io::Result<()>>> {
+        let Self { shared, slot, factory, host, reporter, on_recovery } = self;
+        let config = sched::Config {
+            stack_bytes: shared.config.stack_bytes,
+            busy_limit: shared.config.busy_limit,
+            stuck_limit: shared.config.stuck_limit,
+            reporter,
+            ..sched::Config::default()
+        };
+        let name = format!("straightline-{}", slot.index);
+        let root = move || {
+            if let Some(logger) = &shared.config.logger {
+                sched::set_thread_logger(logger.clone());
+            }
+            let result = serve(&shared, &slot, factory, &*on_recovery);
+            slot.ends();
+            result
+        };
+        sched::spawn_shard(&name, config, move || match host {
+            Some(host) => sim::on_host(host, root),
+            None => root(),
+        })
+    }
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    factory: Arc<ServiceFactory>,
+    on_recovery: &dyn Fn(),
+) -> io::Result<()> {
+    let state = Rc::new(ShardState::new(shared, slot, factory()));
+    drop(factory); // a shard may outlive the server's run
     HERE.with_borrow_mut(|here| {
         here.retain(|state| state.strong_count() > 0);
         here.push(Rc::downgrade(&state));
@@ -59,7 +77,7 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
     let sweeps = Sweeps::of(state.timeouts.head, state.timeouts.idle);
     let swept = Rc::clone(&state);
     sched::Builder::new().name("sweeper").spawn(move || sweep(&swept, sweeps))?;
-    if let Some(acceptors) = accept_until_drain(shared, slot, &state) {
+    if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
         let drained = Rc::clone(&state);
         // If it cannot be started those that do nothing are waited for like others.
         let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
@@ -77,17 +95,18 @@ struct Acceptor {
 
 /// Accepts from whatever the shard is handed, until it is to drain; `None` if it is retired.
 fn accept_until_drain(
-    shared: &Arc<Shared>,
-    slot: &Arc<Slot>,
     state: &Rc<ShardState>,
+    slot: &Slot,
+    on_recovery: &dyn Fn(),
 ) -> Option<Vec<Acceptor>> {
+    let shared = &state.shared;
     let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
     let (mut unready_since, mut idle_since) = (None, None);
     // Its own, and those that the handler started when it was made.
     let fibers = sched::stats().fibers_now;
     while !slot.is_retired.load(Ordering::SeqCst) {
         if slot.is_stuck.swap(false, Ordering::SeqCst) {
-            lending::settle(shared); // whatever it was, the thread is free again
+            on_recovery();
         }
         waiting.extend(slot.take_handed());
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));

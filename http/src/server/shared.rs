@@ -2,18 +2,14 @@
 
 use std::io;
 use std::mem;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use straightline_sched::sync::mpsc;
 use straightline_sched::{FiberInfo, Stats, clock};
 
-use super::handler::ServiceFactory;
-use super::lending::Loan;
-use super::running::News;
+use super::loans::Loans;
 use super::slot::Slot;
 use crate::config::{Address, Config, Phase};
 use crate::control::{Memory, PeerCounts, SocketFile};
@@ -22,16 +18,13 @@ use crate::telemetry::{AccessLog, Counters, Event, Latencies, Observers};
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) observers: Observers,
-    pub(super) factory: Arc<ServiceFactory>,
     pub(super) local: Vec<Address>,
     /// How many shards there are meant to be.
     pub(super) workers: usize,
     pub(super) access_log: Option<Arc<AccessLog>>,
     slots: RwLock<Slots>,
     /// Which shards accept for which others.
-    pub(super) loans: Mutex<Vec<Arc<Loan>>>,
-    /// How often listeners were lent.
-    pub(super) lent: AtomicU64,
+    pub(super) loans: Loans,
     /// How many stuck shards were replaced.
     pub(super) replacements: AtomicU64,
     pub(super) peers: PeerCounts,
@@ -44,10 +37,6 @@ pub(super) struct Shared {
     pub(super) ends_since: Mutex<Option<Instant>>,
     /// Fibers that went on after they had been cancelled, and were given up.
     pub(super) given_up: AtomicU64,
-    /// Where a simulated server is, so that shards are there which are started from elsewhere.
-    pub(super) host: OnceLock<Option<IpAddr>>,
-    /// What `Server::run` is told, while it runs.
-    pub(super) news: Mutex<Option<mpsc::Sender<News>>>,
     /// Those of its Unix sockets, until the port closes.
     pub(super) socket_files: Mutex<Vec<SocketFile>>,
     /// Why it has no listener any more.
@@ -68,7 +57,6 @@ impl Shared {
     pub(super) fn new(
         config: Config,
         observers: Observers,
-        factory: Arc<ServiceFactory>,
         local: Vec<Address>,
         workers: usize,
         access_log: Option<Arc<AccessLog>>,
@@ -77,13 +65,11 @@ impl Shared {
         let shared = Self {
             config,
             observers,
-            factory,
             local,
             workers,
             access_log,
             slots: RwLock::default(),
-            loans: Mutex::default(),
-            lent: AtomicU64::new(0),
+            loans: Loans::default(),
             replacements: AtomicU64::new(0),
             peers: PeerCounts::default(),
             memory,
@@ -91,8 +77,6 @@ impl Shared {
             phase: AtomicU8::new(Phase::Serving as u8),
             ends_since: Mutex::new(None),
             given_up: AtomicU64::new(0),
-            host: OnceLock::new(),
-            news: Mutex::new(None),
             socket_files: Mutex::default(),
             failure: Mutex::new(None),
         };

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use straightline_net::StreamSet;
 use straightline_sched::{self as sched, Fiber};
 
-use super::lending::Loan;
 use crate::control::Listener;
 use crate::telemetry::{Histogram, ShardCounters};
 
@@ -45,6 +44,22 @@ pub(super) struct Handed {
     pub(super) listeners: Vec<Listener>,
     /// `None` if they are its own.
     pub(super) loan: Option<Arc<Loan>>,
+}
+
+/// For how long a shard accepts from listeners that are not its own.
+#[derive(Debug, Default)]
+pub(super) struct Loan {
+    is_over: AtomicBool,
+}
+
+impl Loan {
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Slot {

@@ -77,10 +77,10 @@ pub(crate) struct CountersOf(Arc<Slot>);
 pub(crate) struct Registered(ConnectionKey);
 
 impl ShardState {
-    pub(super) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>, service: Rc<Service>) -> Self {
         let config = &shared.config;
         Self {
-            service: (shared.factory)(),
+            service,
             limits: config.limits.clone(),
             timeouts: config.timeouts,
             capacity: config.capacity,

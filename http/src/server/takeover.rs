@@ -11,88 +11,43 @@
 //! usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder waits
 //! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
 //! can undo that, so the server ends with an error, or the process at once.
-//!
-//! All this runs on the thread that watches the shards, but for what takes time there: to tell
-//! where a thread stands. What is told of a fiber that was given up is told on its own shard's.
 
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
-use straightline_sched::{Report, Reporter, stderr};
+use straightline_sched::stderr;
 
-use super::lending::{helper, settle, start_spare};
-use super::running::News;
-use super::shard;
+use super::lending::{helper, settle};
 use super::shared::Shared;
 use super::slot::Slot;
 use crate::config::{AllStuck, Phase};
 use crate::telemetry::Event;
 
-/// Who hears of a shard's fibers that misbehave.
-pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
-    let (shared, slot) = (Arc::downgrade(shared), Arc::clone(slot));
-    Reporter::new(move |report| {
-        // The server may be gone by the time that its last fiber is.
-        let Some(shared) = shared.upgrade() else { return };
-        if let Report::Busy(_) | Report::Free = report {
-            // One that still makes its handler is no busier than the next one would be.
-            let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
-            slot.is_busy.store(is_busy, Ordering::SeqCst);
-            return settle(&shared);
-        }
-        match report {
-            Report::Stalled(stall) => {
-                tell_aside(&shared, Report::Stalled(stall.clone()), || ());
-            }
-            Report::Stuck(stall) => {
-                let (replacement, disconnected) = replace(&shared, &slot);
-                let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
-                shared.observers.emit(&event);
-                settle(&shared);
-                let serves = shared.phase() <= Phase::Unready;
-                let is_over = serves && replacement.is_none() && shared.are_all_stuck();
-                let here = Arc::clone(&shared);
-                tell_aside(&shared, Report::Stuck(stall.clone()), move || {
-                    if is_over {
-                        give_up(&here);
-                    }
-                });
-            }
-            Report::GivenUp(fiber, _) => {
-                shared.given_up.fetch_add(1, Ordering::Relaxed);
-                shared.observers.emit(&Event::FiberReported { report });
-                shard::note_given_up(&slot, fiber);
-            }
-            _ => shared.observers.emit(&Event::FiberReported { report }),
-        }
-    })
+/// Goes on without a shard that is stuck; true if nobody is left who could serve.
+pub(super) fn go_on(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> bool {
+    let (replacement, disconnected) = replace(shared, slot, start_spare);
+    let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
+    shared.observers.emit(&event);
+    settle(shared, start_spare);
+    let serves = shared.phase() <= Phase::Unready;
+    serves && replacement.is_none() && shared.are_all_stuck()
 }
 
-/// Tells where a thread stands, and does what comes `then`, on a thread of its own: to find the
-/// names of the calls takes a second where symbols are many, and the watch has to look meanwhile
-/// whether other shards come back.
-fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
-    let shared = Arc::clone(shared);
-    let tell = Arc::new(move || {
-        shared.observers.emit(&Event::FiberReported { report: &report });
-        then();
-    });
-    let aside = Arc::clone(&tell);
-    let spawned = thread::Builder::new().name("straightline-report".into()).spawn(move || aside());
-    if spawned.is_err() {
-        tell(); // rather late than not at all
-    }
-}
-
-/// Goes on without a shard. Returns the number of its replacement, and how many clients were let
-/// go.
-fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) -> (Option<usize>, usize) {
+/// Returns the number of the shard's replacement, and how many clients were let go.
+fn replace(
+    shared: &Shared,
+    slot: &Slot,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> (Option<usize>, usize) {
     slot.is_stuck.store(true, Ordering::SeqCst);
     let serves = shared.phase() <= Phase::Unready;
-    let replacement = if serves { replacement(shared, slot) } else { None };
+    let replacement = if serves { replacement(shared, slot, start_spare) } else { None };
     // Only now: whoever comes again at once finds the new one.
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
@@ -108,7 +63,11 @@ fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) -> (Option<usize>, usize) {
 
 /// The number of the shard that has its listeners from now on; none if there may not be more, or it
 /// cannot be started.
-fn replacement(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
+fn replacement(
+    shared: &Shared,
+    slot: &Slot,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> Option<usize> {
     // So that no spare one retires, or is lent something, meanwhile.
     let _loans = shared.loans.lock();
     if slot.is_spare.load(Ordering::SeqCst) {
@@ -120,22 +79,18 @@ fn replacement(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
         .slots()
         .into_iter()
         .find(|slot| slot.is_spare.load(Ordering::SeqCst) && slot.can_help());
-    let heir = spare.or_else(|| start_spare(shared))?;
+    let heir = spare.or_else(start_spare)?;
     heir.give(listeners, shared.config.keeps_copies()).ok()?;
     Some(heir.index)
 }
 
-/// Nobody is left who could serve.
-fn give_up(shared: &Shared) {
+/// Does what the server is to do when nobody is left who could serve: calls `end_server`, or ends
+/// the process.
+pub(super) fn give_up(shared: &Shared, end_server: impl FnOnce()) {
     let event = Event::AllStuck { shards: shared.stuck() };
     shared.observers.emit(&event);
     match shared.config.all_stuck {
-        AllStuck::EndServer => {
-            if let Some(news) = &*shared.news.lock() {
-                // It waits for it, or is over.
-                let _ = news.try_send(News::AllStuck);
-            }
-        }
+        AllStuck::EndServer => end_server(),
         AllStuck::AbortProcess => {
             // A logger may write on a thread of its own, which has no time left.
             stderr().put_through(format!("straightline: aborting: {event}\n"), LAST_WORDS_TIME);

@@ -1,0 +1,156 @@
+//! How a shard of a running server is started, and who hears of its fibers that misbehave.
+//!
+//! A launch lives as long as [`Server::run`](super::Server::run). It alone holds the program's
+//! handler, besides the shards that have made theirs: a handler may keep a `ServerHandle`, and that
+//! must not lead back to the handler. So what outlives `run` knows a launch weakly, and starts no
+//! shard any more once that is gone.
+//!
+//! The reporter runs on the thread that watches the shards, but for what takes time there: to tell
+//! where a thread stands. What is told of a fiber that was given up is told on its own shard's.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use straightline_sched::sync::mpsc;
+use straightline_sched::{Report, Reporter, ShardHandle, sim};
+
+use super::handler::ServiceFactory;
+use super::lending::settle;
+use super::shard::{self, NewShard};
+use super::shared::Shared;
+use super::slot::Slot;
+use super::takeover;
+use crate::config::Phase;
+use crate::telemetry::Event;
+
+/// What it takes to start a shard.
+pub(super) struct Launch {
+    shared: Arc<Shared>,
+    factory: Arc<ServiceFactory>,
+    /// Where a simulated server is, so that shards are there which are started from elsewhere.
+    host: Option<IpAddr>,
+    news: mpsc::Sender<News>,
+}
+
+/// The thread of a shard.
+pub(super) type Shard = ShardHandle<io::Result<()>>;
+
+/// What `Server::run` is told while it waits.
+pub(super) enum News {
+    /// One more shard runs.
+    Started(Arc<Slot>, Shard),
+    /// No shard serves any more.
+    AllStuck,
+}
+
+impl Launch {
+    /// From where the calling fiber is. The news come to the receiver that is returned.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        factory: Arc<ServiceFactory>,
+    ) -> (Arc<Self>, mpsc::Receiver<News>) {
+        let (news, receiver) = mpsc::unbounded();
+        let launch = Self { shared: Arc::clone(shared), factory, host: sim::host(), news };
+        (Arc::new(launch), receiver)
+    }
+
+    /// Starts that slot's shard, which serves what the slot is handed.
+    pub(super) fn start(self: &Arc<Self>, slot: &Arc<Slot>) -> io::Result<Shard> {
+        let (shared, launch) = (Arc::clone(&self.shared), Arc::downgrade(self));
+        let new = NewShard {
+            shared: Arc::clone(&self.shared),
+            slot: Arc::clone(slot),
+            factory: Arc::clone(&self.factory),
+            host: self.host,
+            reporter: self.reporter(slot),
+            on_recovery: Box::new(move || settle(&shared, &|| start_spare(&launch))),
+        };
+        new.start()
+    }
+
+    /// Starts a shard without listeners of its own; none if there may not be more, or it cannot be
+    /// started.
+    fn start_spare(self: &Arc<Self>) -> Option<Arc<Slot>> {
+        let shared = &self.shared;
+        if shared.phase() > Phase::Unready || shared.threads() >= shared.threads_max() {
+            return None;
+        }
+        let slot = shared.add_slot(true);
+        // Without a thread to be had there is none.
+        let Ok(handle) = self.start(&slot) else {
+            slot.ends();
+            shared.forget(&slot);
+            return None;
+        };
+        // The server's own thread waits for it at the end; if that is over, nobody does.
+        let _ = self.news.try_send(News::Started(Arc::clone(&slot), handle));
+        Some(slot)
+    }
+
+    /// Who hears of a shard's fibers that misbehave.
+    fn reporter(self: &Arc<Self>, slot: &Arc<Slot>) -> Reporter {
+        let (shared, slot) = (Arc::downgrade(&self.shared), Arc::clone(slot));
+        let launch = Arc::downgrade(self);
+        Reporter::new(move |report| {
+            // The server may be gone by the time that its last fiber is.
+            let Some(shared) = shared.upgrade() else { return };
+            match report {
+                Report::Busy(_) | Report::Free => {
+                    // One that still makes its handler is no busier than the next one would be.
+                    let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
+                    slot.is_busy.store(is_busy, Ordering::SeqCst);
+                    settle(&shared, &|| start_spare(&launch));
+                }
+                Report::Stalled(stall) => {
+                    tell_aside(&shared, Report::Stalled(stall.clone()), || ());
+                }
+                Report::Stuck(stall) => {
+                    let is_over = takeover::go_on(&shared, &slot, &|| start_spare(&launch));
+                    let (here, launch) = (Arc::clone(&shared), Weak::clone(&launch));
+                    tell_aside(&shared, Report::Stuck(stall.clone()), move || {
+                        if is_over {
+                            takeover::give_up(&here, || end_server(&launch));
+                        }
+                    });
+                }
+                Report::GivenUp(fiber, _) => {
+                    shared.given_up.fetch_add(1, Ordering::Relaxed);
+                    shared.observers.emit(&Event::FiberReported { report });
+                    shard::note_given_up(&slot, fiber);
+                }
+                _ => shared.observers.emit(&Event::FiberReported { report }),
+            }
+        })
+    }
+}
+
+fn start_spare(launch: &Weak<Launch>) -> Option<Arc<Slot>> {
+    launch.upgrade()?.start_spare()
+}
+
+/// Has `Server::run` return an error.
+fn end_server(launch: &Weak<Launch>) {
+    if let Some(launch) = launch.upgrade() {
+        // It waits for it, or is over.
+        let _ = launch.news.try_send(News::AllStuck);
+    }
+}
+
+/// Tells where a thread stands, and does what comes `then`, on a thread of its own: to find the
+/// names of the calls takes a second where symbols are many, and the watch has to look meanwhile
+/// whether other shards come back.
+fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
+    let shared = Arc::clone(shared);
+    let tell = Arc::new(move || {
+        shared.observers.emit(&Event::FiberReported { report: &report });
+        then();
+    });
+    let aside = Arc::clone(&tell);
+    let spawned = thread::Builder::new().name("straightline-report".into()).spawn(move || aside());
+    if spawned.is_err() {
+        tell(); // rather late than not at all
+    }
+}

@@ -1,0 +1,90 @@
+//! Which shards accept from the listeners of which others.
+//!
+//! A shard whose listeners are lent has one helper at a time. Both are known here only: the shard
+//! that accepts holds a [`Loan`], which tells when it is over and nothing else, and so a slot does
+//! not refer to other slots.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::slot::{Handed, Loan, Slot};
+use crate::control::Listener;
+
+/// The loans of a server.
+#[derive(Debug, Default)]
+pub(super) struct Loans {
+    all: Mutex<Vec<Lent>>,
+    /// How often listeners were lent.
+    count: AtomicU64,
+}
+
+/// A shard's listeners that another one accepts from.
+#[derive(Debug)]
+struct Lent {
+    owner: Arc<Slot>,
+    helper: Arc<Slot>,
+    loan: Arc<Loan>,
+}
+
+/// The loans while nobody else may change them, and no spare shard retires.
+pub(super) struct OpenLoans<'l> {
+    all: MutexGuard<'l, Vec<Lent>>,
+    count: &'l AtomicU64,
+}
+
+impl Loans {
+    pub(super) fn lock(&self) -> OpenLoans<'_> {
+        OpenLoans { all: self.all.lock(), count: &self.count }
+    }
+
+    /// How often listeners were lent.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl OpenLoans<'_> {
+    /// Ends the loans whose owners need no help any more; returns those owners.
+    pub(super) fn take_back(&mut self) -> Vec<Arc<Slot>> {
+        let mut owners = Vec::new();
+        self.all.retain(|lent| {
+            let goes_on = lent.owner.needs_help();
+            if !goes_on {
+                lent.end();
+                owners.push(Arc::clone(&lent.owner));
+            }
+            goes_on
+        });
+        owners
+    }
+
+    /// Whether a shard that is well accepts from the listeners of `owner`.
+    pub(super) fn is_helped(&self, owner: &Slot) -> bool {
+        self.all.iter().any(|lent| lent.owner.index == owner.index && lent.helper.can_help())
+    }
+
+    /// Whether listeners of another shard are lent to `slot`.
+    pub(super) fn is_helper(&self, slot: &Slot) -> bool {
+        self.all.iter().any(|lent| lent.helper.index == slot.index)
+    }
+
+    /// Has `helper` accept from the listeners of `owner`, and no other shard but the owner any more.
+    pub(super) fn lend(&mut self, owner: &Arc<Slot>, helper: &Arc<Slot>, listeners: Vec<Listener>) {
+        if let Some(place) = self.all.iter().position(|lent| lent.owner.index == owner.index) {
+            self.all.swap_remove(place).end();
+        }
+        let loan = Arc::new(Loan::default());
+        helper.hand(Handed { listeners, loan: Some(Arc::clone(&loan)) });
+        self.all.push(Lent { owner: Arc::clone(owner), helper: Arc::clone(helper), loan });
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Lent {
+    fn end(&self) {
+        self.loan.end();
+        self.helper.wake();
+    }
+}
