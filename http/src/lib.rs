@@ -108,9 +108,10 @@ pub use config::{
     Timeouts, WhenFull,
 };
 pub use conn::{BodyWriter, Upgraded};
+pub use control::{Metrics, ServerHandle};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
-pub use server::{Builder, Handler, Metrics, Server, ServerHandle, ShutdownReport};
+pub use server::{Builder, Handler, Server, ShutdownReport};
 pub use signal::StopSignal;
 pub use telemetry::{AccessLogFormat, Counters, Event, Hooks, Latencies, LogHooks};

@@ -11,8 +11,8 @@ use http::{Method, Version, header};
 use crate::body::Body;
 use crate::config::{OnDisconnect, Pace, Peer};
 use crate::conn::{BodyIn, Buffers, Link};
+use crate::control::ServerHandle;
 use crate::proto::{Head, Headers};
-use crate::server::ServerHandle;
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
 ///

@@ -12,11 +12,10 @@ use straightline_sched::{
     self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
 };
 
-use super::slot::Loan;
 use super::state::ShardState;
 use crate::config::{Address, Full, Peer, Phase, WhenFull};
 use crate::conn::{Connection, Link, Transport, linger};
-use crate::control::Listener;
+use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
 
 /// Accepts until the loan is over, if it is a loan, or until the server is stopped, and then what

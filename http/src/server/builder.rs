@@ -13,13 +13,12 @@ use straightline_net::Keepalive;
 
 use super::handler::{Handler, ServiceFactory};
 use super::running::Server;
-use super::shared::Shared;
 use super::signals::{Handled, SignalThread};
 use crate::config::{
     Address, AllStuck, Capacity, Config, IntoAddress, OnDisconnect, Timeouts, connections_for,
     raise_limit,
 };
-use crate::control::{Listener, open_all};
+use crate::control::{Listener, Shared, open_all};
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;

@@ -20,10 +20,9 @@ use straightline_sched::{Report, Reporter, ShardHandle, sim};
 use super::handler::ServiceFactory;
 use super::lending::settle;
 use super::shard::{self, NewShard};
-use super::shared::Shared;
-use super::slot::Slot;
 use super::takeover;
 use crate::config::Phase;
+use crate::control::{Shared, Slot};
 use crate::telemetry::Event;
 
 /// What it takes to start a shard.

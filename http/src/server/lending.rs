@@ -16,10 +16,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::loans::OpenLoans;
-use super::shared::Shared;
-use super::slot::Slot;
 use crate::config::Phase;
+use crate::control::{OpenLoans, Shared, Slot};
 use crate::telemetry::Event;
 
 /// Lends what is to be lent, and takes back what is not. If no shard is well, `start_spare` starts

@@ -9,14 +9,11 @@ use std::time::{Duration, Instant};
 use straightline_sched::sync::{Selectable, after, mpsc, select};
 use straightline_sched::{clock, sim, stderr};
 
-use super::handle::ServerHandle;
 use super::handler::ServiceFactory;
 use super::launch::{Launch, News, Shard};
-use super::shared::Shared;
 use super::signals::SignalThread;
-use super::slot::Slot;
 use crate::config::{Address, Descriptors, Phase};
-use crate::control::Listener;
+use crate::control::{Listener, ServerHandle, Shared, Slot};
 use crate::telemetry::{Event, note_places};
 
 /// A server whose sockets are open.

@@ -13,11 +13,10 @@ use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHa
 use super::accept::accept_loop;
 use super::handler::ServiceFactory;
 use super::lending;
-use super::shared::Shared;
-use super::slot::{Handed, Loan, Slot};
 use super::state::{Entry, ShardState};
 use super::sweep::{Sweeps, sweep};
 use crate::config::Phase;
+use crate::control::{Handed, Loan, Shared, Slot};
 use crate::telemetry::Event;
 
 /// What a shard begins with.

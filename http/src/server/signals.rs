@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 use straightline_sched::{sim, stderr, unblock_signals};
 
-use super::shared::Shared;
+use crate::control::Shared;
 use crate::telemetry::Event;
 
 /// Which signals are the server's.

@@ -13,13 +13,10 @@ use slotmap::{SlotMap, new_key_type};
 use straightline_sched::{self as sched, Fiber, FiberInfo};
 
 use super::evict::Evictable;
-use super::handle::ServerHandle;
-use super::shared::Shared;
-use super::slot::Slot;
 use super::sweep::Sweeps;
 use crate::config::{Capacity, OnDisconnect, Peer, Timeouts};
 use crate::conn::{BufferPool, Link, RestEnd, Service};
-use crate::control::Memory;
+use crate::control::{Memory, ServerHandle, Shared, Slot};
 use crate::proto::{Encoder, Limits};
 use crate::telemetry::{AccessLog, Event, ShardCounters};
 

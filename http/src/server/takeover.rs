@@ -20,9 +20,8 @@ use std::time::Duration;
 use straightline_sched::stderr;
 
 use super::lending::{helper, settle};
-use super::shared::Shared;
-use super::slot::Slot;
 use crate::config::{AllStuck, Phase};
+use crate::control::{Shared, Slot};
 use crate::telemetry::Event;
 
 /// Goes on without a shard that is stuck; true if nobody is left who could serve.

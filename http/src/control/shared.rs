@@ -10,37 +10,39 @@ use parking_lot::{Mutex, RwLock};
 use straightline_sched::{FiberInfo, Stats, clock};
 
 use super::loans::Loans;
+use super::memory::Memory;
+use super::peers::PeerCounts;
 use super::slot::Slot;
+use super::socket_file::SocketFile;
 use crate::config::{Address, Config, Phase};
-use crate::control::{Memory, PeerCounts, SocketFile};
 use crate::telemetry::{AccessLog, Counters, Event, Latencies, Observers};
 
-pub(super) struct Shared {
-    pub(super) config: Config,
-    pub(super) observers: Observers,
-    pub(super) local: Vec<Address>,
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) observers: Observers,
+    pub(crate) local: Vec<Address>,
     /// How many shards there are meant to be.
-    pub(super) workers: usize,
-    pub(super) access_log: Option<Arc<AccessLog>>,
+    pub(crate) workers: usize,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
     slots: RwLock<Slots>,
     /// Which shards accept for which others.
-    pub(super) loans: Loans,
+    pub(crate) loans: Loans,
     /// How many stuck shards were replaced.
-    pub(super) replacements: AtomicU64,
-    pub(super) peers: PeerCounts,
-    pub(super) memory: Arc<Memory>,
+    pub(crate) replacements: AtomicU64,
+    pub(crate) peers: PeerCounts,
+    pub(crate) memory: Arc<Memory>,
     /// There are more connections than requests may be in flight.
-    pub(super) is_crowded: AtomicBool,
+    pub(crate) is_crowded: AtomicBool,
     /// A [`Phase`]; it only grows.
     phase: AtomicU8,
     /// When the end began.
-    pub(super) ends_since: Mutex<Option<Instant>>,
+    pub(crate) ends_since: Mutex<Option<Instant>>,
     /// Fibers that went on after they had been cancelled, and were given up.
-    pub(super) given_up: AtomicU64,
+    pub(crate) given_up: AtomicU64,
     /// Those of its Unix sockets, until the port closes.
-    pub(super) socket_files: Mutex<Vec<SocketFile>>,
+    pub(crate) socket_files: Mutex<Vec<SocketFile>>,
     /// Why it has no listener any more.
-    pub(super) failure: Mutex<Option<io::Error>>,
+    pub(crate) failure: Mutex<Option<io::Error>>,
 }
 
 /// The shards, those that are over as sums only.
@@ -54,7 +56,7 @@ struct Slots {
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: Config,
         observers: Observers,
         local: Vec<Address>,
@@ -85,7 +87,7 @@ impl Shared {
     }
 
     /// A place for one more shard.
-    pub(super) fn add_slot(&self, is_spare: bool) -> Arc<Slot> {
+    pub(crate) fn add_slot(&self, is_spare: bool) -> Arc<Slot> {
         let mut slots = self.slots.write();
         let slot = Arc::new(Slot::new(slots.made, is_spare));
         slots.made += 1;
@@ -94,7 +96,7 @@ impl Shared {
     }
 
     /// The thread of a shard is over: what it has counted stays, and nothing else.
-    pub(super) fn forget(&self, slot: &Slot) {
+    pub(crate) fn forget(&self, slot: &Slot) {
         // Of fibers that were given up: nobody else closes them.
         slot.streams.shut_down();
         let mut slots = self.slots.write();
@@ -107,12 +109,12 @@ impl Shared {
     }
 
     /// Those that are not over.
-    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
+    pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
         self.slots.read().live.clone()
     }
 
     /// One step further to the end: the first call begins it, the next one cuts it short.
-    pub(super) fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         match self.phase() {
             Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
             Phase::Serving => self.advance(Phase::Draining),
@@ -121,7 +123,7 @@ impl Shared {
     }
 
     /// At least so far, and at most once so.
-    pub(super) fn advance(&self, to: Phase) {
+    pub(crate) fn advance(&self, to: Phase) {
         let before = self.phase.fetch_max(to as u8, Ordering::SeqCst);
         if before >= to as u8 {
             return;
@@ -140,20 +142,20 @@ impl Shared {
         }
     }
 
-    pub(super) fn shutdown_if_serving(&self) {
+    pub(crate) fn shutdown_if_serving(&self) {
         if self.phase() <= Phase::Unready {
             self.advance(Phase::Draining);
         }
     }
 
     /// Nobody new finds the way to its Unix sockets.
-    pub(super) fn remove_socket_files(&self) {
+    pub(crate) fn remove_socket_files(&self) {
         let files = mem::take(&mut *self.socket_files.lock());
         drop(files); // when nothing is locked
     }
 
     /// One of that shard's listeners is over. Without any other the server is, too.
-    pub(super) fn listener_failed(&self, slot: &Slot, address: &Address, error: &io::Error) {
+    pub(crate) fn listener_failed(&self, slot: &Slot, address: &Address, error: &io::Error) {
         slot.lose_listener();
         let is_left = self.slots().iter().any(|slot| slot.has_listener());
         if is_left || self.phase() >= Phase::Draining {
@@ -164,7 +166,7 @@ impl Shared {
         self.shutdown_if_serving();
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Serving,
             1 => Phase::Unready,
@@ -174,27 +176,27 @@ impl Shared {
     }
 
     /// How many shards do not answer.
-    pub(super) fn stuck(&self) -> usize {
+    pub(crate) fn stuck(&self) -> usize {
         self.count(|slot| slot.is_stuck.load(Ordering::SeqCst))
     }
 
     /// How many do not ask for what is new, or did not until a moment ago.
-    pub(super) fn busy(&self) -> usize {
+    pub(crate) fn busy(&self) -> usize {
         self.count(|slot| slot.is_busy.load(Ordering::SeqCst))
     }
 
     /// Whether there are shards, and none of them answers.
-    pub(super) fn are_all_stuck(&self) -> bool {
+    pub(crate) fn are_all_stuck(&self) -> bool {
         self.count(|slot| slot.is_there() && !slot.is_stuck.load(Ordering::SeqCst)) == 0
     }
 
     /// How many threads there are.
-    pub(super) fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         self.count(|_| true)
     }
 
     /// How many there may be.
-    pub(super) fn threads_max(&self) -> usize {
+    pub(crate) fn threads_max(&self) -> usize {
         self.workers.saturating_add(self.config.replacements)
     }
 
@@ -204,14 +206,14 @@ impl Shared {
         slots.live.iter().filter(counted).count()
     }
 
-    pub(super) fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         let slots = self.slots.read();
         let mut sum = slots.past;
         slots.live.iter().for_each(|slot| slot.counters.add_to(&mut sum));
         sum
     }
 
-    pub(super) fn latencies(&self) -> Latencies {
+    pub(crate) fn latencies(&self) -> Latencies {
         let slots = self.slots.read();
         let mut sum = slots.past_latencies.clone();
         slots.live.iter().for_each(|slot| slot.latencies.add_to(&mut sum));
@@ -219,7 +221,7 @@ impl Shared {
     }
 
     /// Of each scheduler that runs, with the number of its shard.
-    pub(super) fn shard_stats(&self) -> Vec<(usize, Stats)> {
+    pub(crate) fn shard_stats(&self) -> Vec<(usize, Stats)> {
         let slots = self.slots();
         let stats = slots.iter().filter_map(|slot| Some((slot.index, slot.scheduler()?.stats())));
         stats.collect()
@@ -227,12 +229,12 @@ impl Shared {
 
     /// Connections that are open. Those of a shard that was replaced are shut down, and may never
     /// be closed: they take no room from others, here and below.
-    pub(super) fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.sum(Slot::connections)
     }
 
     /// A connection has come or gone: each has one request in flight at most.
-    pub(super) fn note_crowd(&self) {
+    pub(crate) fn note_crowd(&self) {
         loop {
             // What this shard has counted is seen by all others before the flag is looked at: two
             // of them may be at it, and the second undo what the first has found out.
@@ -246,7 +248,7 @@ impl Shared {
     }
 
     /// Requests in flight that do not wait for their client.
-    pub(super) fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.sum(|slot| {
             let awaiting = slot.counters.awaiting_client.get();
             slot.counters.in_flight.get().saturating_sub(awaiting)
@@ -260,7 +262,7 @@ impl Shared {
     }
 
     /// What each shard answers, in the order of their indices.
-    pub(super) fn inspect(
+    pub(crate) fn inspect(
         &self,
         backtraces_max: usize,
         timeout: Duration,

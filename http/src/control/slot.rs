@@ -9,16 +9,16 @@ use parking_lot::Mutex;
 use straightline_net::StreamSet;
 use straightline_sched::{self as sched, Fiber};
 
-use crate::control::Listener;
+use super::listener::Listener;
 use crate::telemetry::{Histogram, ShardCounters};
 
 /// One shard.
-pub(super) struct Slot {
-    pub(super) index: usize,
-    pub(super) counters: ShardCounters,
-    pub(super) latencies: Histogram,
+pub(crate) struct Slot {
+    pub(crate) index: usize,
+    pub(crate) counters: ShardCounters,
+    pub(crate) latencies: Histogram,
     /// Its connections.
-    pub(super) streams: StreamSet,
+    pub(crate) streams: StreamSet,
     /// How many listeners of its own it has that have not failed.
     listening: AtomicUsize,
     /// Its own listeners once more, for another shard to accept from.
@@ -26,44 +26,44 @@ pub(super) struct Slot {
     /// What it is to accept from, and has not taken up yet; `None` once it takes up nothing more.
     handed: Mutex<Option<Vec<Handed>>>,
     /// It has no listeners of its own, and is there to accept from those of others.
-    pub(super) is_spare: AtomicBool,
+    pub(crate) is_spare: AtomicBool,
     /// It does not ask for what is new, so another one accepts from its listeners meanwhile.
-    pub(super) is_busy: AtomicBool,
+    pub(crate) is_busy: AtomicBool,
     /// It does not answer, and is not waited for.
-    pub(super) is_stuck: AtomicBool,
-    pub(super) has_ended: AtomicBool,
+    pub(crate) is_stuck: AtomicBool,
+    pub(crate) has_ended: AtomicBool,
     /// It ends as soon as it can: another one has taken over, or it is a spare one without work.
-    pub(super) is_retired: AtomicBool,
+    pub(crate) is_retired: AtomicBool,
     /// Its root fiber, to be woken when something changes, and itself; once it runs.
     running: Mutex<Option<(Fiber, sched::Handle)>>,
 }
 
 /// Listeners that a shard is to accept from.
 #[derive(Debug)]
-pub(super) struct Handed {
-    pub(super) listeners: Vec<Listener>,
+pub(crate) struct Handed {
+    pub(crate) listeners: Vec<Listener>,
     /// `None` if they are its own.
-    pub(super) loan: Option<Arc<Loan>>,
+    pub(crate) loan: Option<Arc<Loan>>,
 }
 
 /// For how long a shard accepts from listeners that are not its own.
 #[derive(Debug, Default)]
-pub(super) struct Loan {
+pub(crate) struct Loan {
     is_over: AtomicBool,
 }
 
 impl Loan {
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
     }
 }
 
 impl Slot {
-    pub(super) fn new(index: usize, is_spare: bool) -> Self {
+    pub(crate) fn new(index: usize, is_spare: bool) -> Self {
         Self {
             index,
             counters: ShardCounters::default(),
@@ -82,12 +82,12 @@ impl Slot {
     }
 
     /// Has the calling fiber woken when something changes, from now on.
-    pub(super) fn runs(&self) {
+    pub(crate) fn runs(&self) {
         *self.running.lock() = Some((sched::current(), sched::Handle::current()));
     }
 
     /// Gives it listeners of its own. With `keeps_copies` others may accept from them later.
-    pub(super) fn give(&self, listeners: Vec<Listener>, keeps_copies: bool) -> io::Result<()> {
+    pub(crate) fn give(&self, listeners: Vec<Listener>, keeps_copies: bool) -> io::Result<()> {
         if keeps_copies {
             let copies: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
             self.own.lock().extend(copies?);
@@ -99,17 +99,17 @@ impl Slot {
     }
 
     /// One of its own has failed.
-    pub(super) fn lose_listener(&self) {
+    pub(crate) fn lose_listener(&self) {
         self.listening.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Whether it has one of its own, which others accept from if it does not come to that.
-    pub(super) fn has_listener(&self) -> bool {
+    pub(crate) fn has_listener(&self) -> bool {
         self.listening.load(Ordering::SeqCst) > 0 && self.is_there()
     }
 
     /// Has it accept from these as well.
-    pub(super) fn hand(&self, handed: Handed) {
+    pub(crate) fn hand(&self, handed: Handed) {
         // One that takes up nothing more closes them here.
         if let Some(all) = &mut *self.handed.lock() {
             all.push(handed);
@@ -118,27 +118,27 @@ impl Slot {
     }
 
     /// What it was handed since the last time.
-    pub(super) fn take_handed(&self) -> Vec<Handed> {
+    pub(crate) fn take_handed(&self) -> Vec<Handed> {
         self.handed.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Its own listeners once more; none once the server ends.
-    pub(super) fn copies(&self) -> io::Result<Vec<Listener>> {
+    pub(crate) fn copies(&self) -> io::Result<Vec<Listener>> {
         self.own.lock().iter().map(Listener::try_clone).collect()
     }
 
     /// Nobody is to accept from its own listeners any more but who does already.
-    pub(super) fn close_copies(&self) {
+    pub(crate) fn close_copies(&self) {
         self.own.lock().clear();
     }
 
     /// Its thread does not come back, and it has not been replaced.
-    pub(super) fn needs_help(&self) -> bool {
+    pub(crate) fn needs_help(&self) -> bool {
         self.is_away() && self.is_there()
     }
 
     /// It accepts in time, and will.
-    pub(super) fn can_help(&self) -> bool {
+    pub(crate) fn can_help(&self) -> bool {
         !self.is_away() && self.is_there()
     }
 
@@ -147,19 +147,19 @@ impl Slot {
     }
 
     /// It has not ended, and is not about to.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         !self.has_ended.load(Ordering::SeqCst) && !self.is_retired.load(Ordering::SeqCst)
     }
 
     /// Its connections that are open.
-    pub(super) fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         // In this order: one that is opened and closed in between must not make it negative.
         let closed = self.counters.closed.get();
         self.counters.accepted.get().saturating_sub(closed)
     }
 
     /// The shard is over but for what it cancels.
-    pub(super) fn ends(&self) {
+    pub(crate) fn ends(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         *self.handed.lock() = None;
         // A handle keeps some of a shard alive, which keeps this slot.
@@ -167,11 +167,11 @@ impl Slot {
     }
 
     /// The scheduler, once it runs and until it is over.
-    pub(super) fn scheduler(&self) -> Option<sched::Handle> {
+    pub(crate) fn scheduler(&self) -> Option<sched::Handle> {
         self.running.lock().as_ref().map(|(_, scheduler)| scheduler.clone())
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some((root, _)) = &*self.running.lock() {
             root.unpark();
         }

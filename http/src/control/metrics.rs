@@ -51,7 +51,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn of(shared: &Shared) -> Self {
+    pub(crate) fn of(shared: &Shared) -> Self {
         Self {
             counters: shared.counters(),
             latencies: shared.latencies(),

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::listener::Listener;
 use super::slot::{Handed, Loan, Slot};
-use crate::control::Listener;
 
 /// The loans of a server.
 #[derive(Debug, Default)]
-pub(super) struct Loans {
+pub(crate) struct Loans {
     all: Mutex<Vec<Lent>>,
     /// How often listeners were lent.
     count: AtomicU64,
@@ -29,25 +29,25 @@ struct Lent {
 }
 
 /// The loans while nobody else may change them, and no spare shard retires.
-pub(super) struct OpenLoans<'l> {
+pub(crate) struct OpenLoans<'l> {
     all: MutexGuard<'l, Vec<Lent>>,
     count: &'l AtomicU64,
 }
 
 impl Loans {
-    pub(super) fn lock(&self) -> OpenLoans<'_> {
+    pub(crate) fn lock(&self) -> OpenLoans<'_> {
         OpenLoans { all: self.all.lock(), count: &self.count }
     }
 
     /// How often listeners were lent.
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 }
 
 impl OpenLoans<'_> {
     /// Ends the loans whose owners need no help any more; returns those owners.
-    pub(super) fn take_back(&mut self) -> Vec<Arc<Slot>> {
+    pub(crate) fn take_back(&mut self) -> Vec<Arc<Slot>> {
         let mut owners = Vec::new();
         self.all.retain(|lent| {
             let goes_on = lent.owner.needs_help();
@@ -61,17 +61,17 @@ impl OpenLoans<'_> {
     }
 
     /// Whether a shard that is well accepts from the listeners of `owner`.
-    pub(super) fn is_helped(&self, owner: &Slot) -> bool {
+    pub(crate) fn is_helped(&self, owner: &Slot) -> bool {
         self.all.iter().any(|lent| lent.owner.index == owner.index && lent.helper.can_help())
     }
 
     /// Whether listeners of another shard are lent to `slot`.
-    pub(super) fn is_helper(&self, slot: &Slot) -> bool {
+    pub(crate) fn is_helper(&self, slot: &Slot) -> bool {
         self.all.iter().any(|lent| lent.helper.index == slot.index)
     }
 
     /// Has `helper` accept from the listeners of `owner`, and no other shard but the owner any more.
-    pub(super) fn lend(&mut self, owner: &Arc<Slot>, helper: &Arc<Slot>, listeners: Vec<Listener>) {
+    pub(crate) fn lend(&mut self, owner: &Arc<Slot>, helper: &Arc<Slot>, listeners: Vec<Listener>) {
         if let Some(place) = self.all.iter().position(|lent| lent.owner.index == owner.index) {
             self.all.swap_remove(place).end();
         }
