@@ -76,6 +76,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod body_error;
 mod config;
 mod conn;
 mod control;
@@ -89,6 +90,7 @@ mod response;
 mod server;
 mod signal;
 mod telemetry;
+mod wire;
 
 /// The examples of `docs/simulation.md`, as tests.
 #[cfg(doctest)]
@@ -102,12 +104,12 @@ pub use bytes::Bytes;
 pub use http::header;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
-pub use body::{Body, BodyError, Lines};
+pub use body::{Body, Lines};
+pub use body_error::BodyError;
 pub use config::{
     Address, AllStuck, Capacity, Full, IntoAddress, OnDisconnect, Pace, Peer, Phase, Timeout,
     Timeouts, WhenFull,
 };
-pub use conn::{BodyWriter, Upgraded};
 pub use control::{Metrics, ServerHandle};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
@@ -115,3 +117,4 @@ pub use response::{IntoResponse, Response};
 pub use server::{Builder, Handler, Server, ShutdownReport};
 pub use signal::StopSignal;
 pub use telemetry::{AccessLogFormat, Counters, Event, Hooks, Latencies, LogHooks};
+pub use wire::{BodyWriter, Upgraded};

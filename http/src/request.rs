@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use http::{Method, Version, header};
 
-use crate::body::Body;
 use crate::config::{OnDisconnect, Pace, Peer};
-use crate::conn::{BodyIn, Buffers, Link};
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers};
+use crate::wire::{BodyIn, Buffers, Link};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
 ///
@@ -273,12 +272,7 @@ impl Request {
     /// }
     /// ```
     pub fn server(&self) -> ServerHandle {
-        self.link.shard.handle()
-    }
-
-    /// The body; empty if the request has none.
-    pub fn body(&mut self) -> Body<'_> {
-        Body::new(self)
+        self.link.host.handle()
     }
 
     fn head(&self) -> &Head {

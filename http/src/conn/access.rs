@@ -3,7 +3,7 @@
 use http::Version;
 use straightline_sched::system_time;
 
-use super::serve::Connection;
+use super::connection::Connection;
 use crate::request::Request;
 use crate::telemetry::Entry;
 
@@ -12,14 +12,14 @@ impl Connection {
     /// before its head leaves the buffer.
     #[inline]
     pub(super) fn log_request(&self, request: &Request) {
-        if self.shard.access_log().is_some() && !self.link.is_logged.replace(true) {
+        if self.host.access_log().is_some() && !self.link.is_logged.replace(true) {
             self.log(Some(request));
         }
     }
 
     #[cold]
     fn log(&self, request: Option<&Request>) {
-        let Some(log) = self.shard.access_log() else { return };
+        let Some(log) = self.host.access_log() else { return };
         let (status, body_at) = self.link.answer.replace((0, u64::MAX));
         let duration = self.link.request_time();
         let field = |name| request.and_then(|request| request.headers().get_bytes(name));

@@ -7,14 +7,13 @@ use std::panic::resume_unwind;
 use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
-use super::body_in::Unread;
-use super::link::RestEnd;
-use super::serve::{Connection, End};
+use super::connection::{Connection, End};
 use crate::config::Timeout;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::telemetry::{Event, take_place};
+use crate::wire::{RestEnd, Unread};
 
 impl Connection {
     /// The connection broke, or ended too early: told once.
@@ -23,19 +22,19 @@ impl Connection {
         if self.is_failed.replace(true) {
             return;
         }
-        self.shard.counters.aborted.bump();
+        self.host.counters().aborted.bump();
         if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.timeout.get() {
             self.note_timeout(timeout);
             // The system would go on for many minutes to send what it has.
             self.link.transport.reset_on_close();
             return;
         }
-        self.shard.tell(&Event::ConnectionFailed { peer: &self.link.peer, error });
+        self.host.tell(&Event::ConnectionFailed { peer: &self.link.peer, error });
     }
 
     pub(super) fn note_refusal(&self, refusal: Refusal) {
-        self.shard.counters.refused.bump();
-        self.shard.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
+        self.host.counters().refused.bump();
+        self.host.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
     }
 
     /// What is wrong with a body that nobody has asked for.
@@ -96,8 +95,8 @@ impl Connection {
 
     #[cold]
     pub(super) fn note_timeout(&self, timeout: Timeout) {
-        self.shard.counters.timeouts(timeout).bump();
-        self.shard.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
+        self.host.counters().timeouts(timeout).bump();
+        self.host.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
     }
 
     /// A connection that was at rest is closed without a word, if it is for that.
@@ -110,8 +109,8 @@ impl Connection {
                 self.note_timeout(if is_new { Timeout::Head } else { Timeout::Idle });
             }
             Some(RestEnd::Evicted) => {
-                self.shard.counters.evicted.bump();
-                self.shard.tell(&Event::ConnectionEvicted { peer: &self.link.peer });
+                self.host.counters().evicted.bump();
+                self.host.tell(&Event::ConnectionEvicted { peer: &self.link.peer });
             }
         }
     }
@@ -119,8 +118,8 @@ impl Connection {
     /// What the client gets whose handler was ended; the error is that there is no client.
     #[cold]
     pub(super) fn expired(&self) -> io::Result<Response> {
-        self.shard.counters.cancelled.bump();
-        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        self.host.counters().cancelled.bump();
+        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
         if self.link.is_gone.get() {
             let message = "the client went away before it was answered";
             return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
@@ -133,13 +132,13 @@ impl Connection {
     /// What the client gets when too many requests are in flight, or take too much memory.
     #[cold]
     pub(super) fn refused_for_load(&self) -> Response {
-        if self.shard.memory.is_short() {
-            self.shard.note_short_of_memory(&self.link.peer);
+        if self.host.memory.is_short() {
+            self.host.note_short_of_memory(&self.link.peer);
         } else {
-            self.shard.counters.overloaded.bump();
-            self.shard.tell(&Event::Overloaded { peer: &self.link.peer });
+            self.host.counters().overloaded.bump();
+            self.host.tell(&Event::Overloaded { peer: &self.link.peer });
         }
-        let seconds = self.shard.capacity.retry_seconds();
+        let seconds = self.host.capacity.retry_seconds();
         StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
     }
 
@@ -159,7 +158,7 @@ impl Connection {
         if is_cancel(&*payload) {
             resume_unwind(payload);
         }
-        self.shard.counters.panicked.bump();
+        self.host.counters().panicked.bump();
         let message = payload
             .downcast_ref::<&str>()
             .copied()
@@ -167,13 +166,13 @@ impl Connection {
             .unwrap_or("(no message)");
         let (peer, place) = (&self.link.peer, take_place());
         let place = place.as_deref();
-        self.shard.tell(&Event::HandlerPanicked { peer, method, target, message, place });
+        self.host.tell(&Event::HandlerPanicked { peer, method, target, message, place });
     }
 
     /// A handler could not complete its response.
     pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
-        self.shard.counters.failed_responses.bump();
+        self.host.counters().failed_responses.bump();
         let (peer, method, target) = (&self.link.peer, request.method(), request.target());
-        self.shard.tell(&Event::ResponseFailed { peer, method, target, error });
+        self.host.tell(&Event::ResponseFailed { peer, method, target, error });
     }
 }

@@ -11,17 +11,15 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::DeadlineExceeded;
 
-use super::body_in::Unread;
-use super::body_out::BodyWriter;
-use super::serve::{Connection, End};
-use super::upgrade::{Protocol, Upgraded};
-use crate::body::BodyError;
+use super::connection::{Connection, End};
+use crate::body_error::BodyError;
 use crate::config::Timeout;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
-use crate::proto::RefusalKind;
+use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response, has_no_body};
+use crate::response::{IntoResponse, Response};
 use crate::telemetry::Event;
+use crate::wire::{BodyWriter, Protocol, Unread, Upgraded};
 
 /// Why a body is not complete.
 enum Failure {
@@ -40,7 +38,7 @@ impl Connection {
         request: &mut Request,
         mut response: Response,
     ) -> io::Result<Option<End>> {
-        let is_sent = request.method() != Method::HEAD && !has_no_body(response.status);
+        let is_sent = request.method() != Method::HEAD && !has_no_body(response.head.status);
         let streamed = match mem::replace(&mut response.body, Payload::Static(b"")) {
             Payload::Streamed(streamed) => *streamed,
             in_memory => {
@@ -50,8 +48,8 @@ impl Connection {
         };
         let length = streamed.length();
         let write: Box<WriteBody> = match streamed {
-            Streamed::Upgrade(run) => return self.respond_upgrade(request, &response, run),
-            _ if !is_sent || is_unfit(request, response.status) => {
+            Streamed::Upgrade(run) => return self.respond_upgrade(request, &response.head, run),
+            _ if !is_sent || is_unfit(request, response.head.status) => {
                 response.body =
                     Payload::Streamed(Box::new(Streamed::Writer(length, Box::new(|_, _| Ok(())))));
                 let response = match self.drop_unsent(request, streamed)? {
@@ -63,7 +61,7 @@ impl Connection {
             Streamed::Writer(_, write) => write,
             Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
         };
-        self.respond_written(request, response, length, write)
+        self.respond_written(request, response.head, length, write)
     }
 
     /// Drops what is not called. It may own something whose destructor waits or panics, and is the
@@ -79,10 +77,10 @@ impl Connection {
 
     /// A handler's response, unless it is none that a handler may give.
     fn checked(&self, request: &Request, response: Response) -> Response {
-        if !is_unfit(request, response.status) {
+        if !is_unfit(request, response.head.status) {
             return response;
         }
-        if response.status.is_informational() {
+        if response.head.status.is_informational() {
             self.note_misuse(request, "a handler returned an interim status");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
@@ -94,14 +92,14 @@ impl Connection {
     fn respond_written(
         &self,
         request: &mut Request,
-        response: Response,
+        head: ResponseHead,
         length: Option<u64>,
         write: Box<WriteBody>,
     ) -> io::Result<Option<End>> {
-        let keep_alive = self.may_go_on(request, &response);
-        let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
+        let keep_alive = self.may_go_on(request, &head);
+        let (link, host) = (Rc::clone(&self.link), Rc::clone(&self.host));
         let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
-        let mut body = BodyWriter::new(link, shard, flush, response, length, minor, keep_alive);
+        let mut body = BodyWriter::new(link, host, flush, head, length, minor, keep_alive);
         let (lease, timeout) = (&self.link.lease, self.link.handler_time());
         let written =
             catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
@@ -185,10 +183,10 @@ impl Connection {
     fn respond_upgrade(
         &self,
         request: &mut Request,
-        response: &Response,
+        head: &ResponseHead,
         run: Box<RunProtocol>,
     ) -> io::Result<Option<End>> {
-        if let Some(refused) = self.upgrade_refused(request, response) {
+        if let Some(refused) = self.upgrade_refused(request, head) {
             let dropped = self.drop_unsent(request, Streamed::Upgrade(run))?;
             return self.answer_unusually(request, &dropped.unwrap_or(refused));
         }
@@ -213,9 +211,9 @@ impl Connection {
             return self.refuse_and_settle(request, refusal);
         }
         early.extend_from_slice(input);
-        self.link.begin_response(response.status);
-        let encoder = self.shard.encoder();
-        encoder.encode_upgrade(&mut self.link.output(), response.status, &response.fields);
+        self.link.begin_response(head.status);
+        let encoder = self.host.encoder();
+        encoder.encode_upgrade(&mut self.link.output(), head);
         drop(encoder);
         self.link.flush()?;
 
@@ -242,24 +240,24 @@ impl Connection {
     /// A protocol was ended that would not have ended by itself.
     #[cold]
     fn note_protocol_end(&self, protocol: &Protocol) {
-        self.shard.counters.cancelled.bump();
-        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        self.host.counters().cancelled.bump();
+        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
         if protocol.is_cut() {
             self.note_timeout(Timeout::Idle);
         }
     }
 
     /// What the client gets if there is nothing to go over to.
-    fn upgrade_refused(&self, request: &Request, response: &Response) -> Option<Response> {
+    fn upgrade_refused(&self, request: &Request, head: &ResponseHead) -> Option<Response> {
         let is_connect = *request.method() == Method::CONNECT;
-        if response.status != StatusCode::SWITCHING_PROTOCOLS {
-            if is_connect && response.status.is_success() {
+        if head.status != StatusCode::SWITCHING_PROTOCOLS {
+            if is_connect && head.status.is_success() {
                 return None;
             }
             self.note_misuse(request, "a handler made a tunnel without a CONNECT");
             return Some(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
-        let mut protocols = response.fields.iter().filter(|(name, _)| *name == header::UPGRADE);
+        let mut protocols = head.fields.iter().filter(|(name, _)| *name == header::UPGRADE);
         let protocol = protocols.next().and_then(|(_, protocol)| protocol.to_str().ok());
         let protocol = protocol.unwrap_or_default();
         if !is_connect && request.asks_to_upgrade(protocol) {
@@ -268,7 +266,7 @@ impl Connection {
         // RFC 9110 section 15.5.22: it says which, and the field is one of this hop.
         let mut refused =
             StatusCode::UPGRADE_REQUIRED.into_response().header(header::UPGRADE, protocol);
-        refused.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));
+        refused.head.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));
         Some(refused)
     }
 }

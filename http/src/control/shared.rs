@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) peers: PeerCounts,
     pub(crate) memory: Arc<Memory>,
     /// There are more connections than requests may be in flight.
-    pub(crate) is_crowded: AtomicBool,
+    is_crowded: AtomicBool,
     /// A [`Phase`]; it only grows.
     phase: AtomicU8,
     /// When the end began.
@@ -245,6 +245,12 @@ impl Shared {
             }
             self.is_crowded.store(now, Ordering::Relaxed);
         }
+    }
+
+    /// Whether there are more connections than requests may be in flight.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.is_crowded.load(Ordering::Relaxed)
     }
 
     /// Requests in flight that do not wait for their client.

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use straightline_sched::{
     self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
 };
 
-use super::state::ShardState;
+use super::state::{Registered, ShardState};
 use crate::config::{Address, Full, Peer, Phase, WhenFull};
-use crate::conn::{Connection, Link, Transport, linger};
+use crate::conn::Connection;
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
+use crate::wire::{Link, Transport, linger};
 
 /// Accepts until the loan is over, if it is a loan, or until the server is stopped, and then what
 /// had been waiting already.
@@ -40,10 +42,10 @@ pub(super) fn accept_loop(
         }),
     };
     if let Err(error) = result {
-        state.counters.accept_errors.bump();
-        state.tell(&Event::ListenerFailed { address, error: &error });
+        state.slot.counters.accept_errors.bump();
+        state.host.tell(&Event::ListenerFailed { address, error: &error });
         if loan.is_none() {
-            state.shared.listener_failed(state.counters.slot(), address, &error);
+            state.shared.listener_failed(&state.slot, address, &error);
         }
     }
 }
@@ -66,7 +68,7 @@ fn accept_from<T: Transport>(
     let mut listed_at = None;
     let (mut ends_at, mut handshakes_until) = (None, None);
     loop {
-        let is_retired = state.counters.slot().is_retired.load(Ordering::SeqCst);
+        let is_retired = state.slot.is_retired.load(Ordering::SeqCst);
         if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // the clients are another shard's
         }
@@ -77,7 +79,8 @@ fn accept_from<T: Transport>(
             handshakes_until = Some(clock() + patience);
         }
         // At the end whoever is in the queue is let in: they come to no more than that holds.
-        if ends_at.is_none() && state.capacity.when_full == WhenFull::Wait && !has_room(state) {
+        if ends_at.is_none() && state.host.capacity.when_full == WhenFull::Wait && !has_room(state)
+        {
             // Whoever leaves another shard does not say so here.
             if listed_at.replace(state.leaves()) != Some(state.leaves()) {
                 state.await_leave();
@@ -99,14 +102,14 @@ fn accept_from<T: Transport>(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_of_listener(&error) => return Err(error),
             Err(error) => {
-                state.counters.accept_errors.bump();
+                state.slot.counters.accept_errors.bump();
                 if is_of_one_connection(&error) {
-                    state.tell(&Event::AcceptFailed { error: &error, pause: None });
+                    state.host.tell(&Event::AcceptFailed { error: &error, pause: None });
                     continue;
                 }
                 // Descriptors or memory ran out: they come back when connections close, and trying
                 // at once would only take the thread away from those. One line a pause.
-                state.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
+                state.host.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
                 if ends_at.is_some_and(|at| at <= clock()) {
                     return Ok(());
                 }
@@ -119,21 +122,21 @@ fn accept_from<T: Transport>(
 
 /// Whether a client could be taken that waits.
 fn has_room(state: &ShardState) -> bool {
-    let capacity = &state.capacity;
+    let capacity = &state.host.capacity;
     let is_full = state.shared.connections() >= capacity.connections as u64;
     state.shared.in_flight() < capacity.in_flight as u64 && (!is_full || state.has_evictable())
 }
 
 /// Starts a connection, or turns it away.
 fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
-    let capacity = &state.capacity;
+    let capacity = &state.host.capacity;
     let is_full = state.shared.connections() >= capacity.connections as u64;
     // Where clients wait, one that another shard was quicker than is let in all the same.
     if is_full && capacity.when_full == WhenFull::Refuse && !state.has_evictable() {
         return turn_away(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;
-    if most != usize::MAX && !state.shared.peers.enter(&peer, state.counters.slot().index, most) {
+    if most != usize::MAX && !state.shared.peers.enter(&peer, state.slot.index, most) {
         return turn_away(stream, &peer, Full::Peer, state);
     }
     if is_full {
@@ -145,21 +148,35 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
 
 /// Starts a connection's fiber.
 fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
-    state.counters.accepted.bump();
-    state.tell(&Event::ConnectionOpened { peer: &peer });
-    stream.join_set(&state.counters.slot().streams);
-    let link = Rc::new(Link::new(peer, Rc::clone(state), stream));
+    state.slot.counters.accepted.bump();
+    state.host.tell(&Event::ConnectionOpened { peer: &peer });
+    stream.join_set(&state.slot.streams);
+    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream));
     let registered = state.register(&link);
     let key = registered.key();
-    let connection = Connection::new(link, registered);
-    let fiber = spawn_episodes(move || connection.episode());
+    let connection = Connection::new(link, Rc::clone(&state.service));
+    let served = Served { connection, _registered: registered };
+    let fiber = spawn_episodes(move || served.episode());
     state.set_fiber(key, fiber.fiber());
+}
+
+/// A connection and its place, which it leaves when all else of it is over.
+struct Served {
+    connection: Connection,
+    /// Dropped last, as it is declared last.
+    _registered: Registered,
+}
+
+impl Served {
+    fn episode(&self) -> ControlFlow<()> {
+        self.connection.episode()
+    }
 }
 
 /// Tells a client that there is no room for it.
 fn turn_away<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
-    state.counters.turned_away.bump();
-    state.tell(&Event::TurnedAway { peer, full });
+    state.slot.counters.turned_away.bump();
+    state.host.tell(&Event::TurnedAway { peer, full });
     // A socket that is new has room for this.
     let is_told = stream.try_write(&state.refusal).is_ok();
     let refusing = state.refusing.get();

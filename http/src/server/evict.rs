@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use straightline_sched::Fiber;
 
 use super::state::{ConnectionKey, Entry, ShardState};
-use crate::conn::RestEnd;
+use crate::wire::RestEnd;
 
 /// Connections that may go, those first that have rested longest.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl ShardState {
         let Some((key, _)) = self.evictable.found.borrow_mut().pop_front() else { return false };
         let connections = self.connections.borrow();
         let Some(Entry { link, fiber }) = connections.get(key) else { return false };
-        link.rest_end.set(Some(RestEnd::Evicted));
+        link.end_rest(RestEnd::Evicted);
         fiber.iter().for_each(Fiber::unpark);
         true
     }
@@ -46,11 +46,11 @@ impl ShardState {
             match found.front() {
                 Some(&(key, since)) if self.rests_since(key) == Some(since) => return true,
                 Some(_) => drop(found.pop_front()),
-                None if self.evictable.nobody_in.get() == self.sweep() => return false,
+                None if self.evictable.nobody_in.get() == self.host.sweep() => return false,
                 None => {
                     *found = self.find_evictable();
                     if found.is_empty() {
-                        self.evictable.nobody_in.set(self.sweep());
+                        self.evictable.nobody_in.set(self.host.sweep());
                     }
                 }
             }
@@ -63,7 +63,7 @@ impl ShardState {
     }
 
     fn find_evictable(&self) -> VecDeque<(ConnectionKey, u32)> {
-        let now = self.sweep();
+        let now = self.host.sweep();
         let connections = self.connections.borrow();
         let resting = connections.iter().filter_map(|(key, entry)| {
             let since = entry.rests_since()?;
@@ -81,8 +81,7 @@ impl ShardState {
 
 impl Entry {
     fn rests_since(&self) -> Option<u32> {
-        let (since, link) = (self.link.rests_since.get(), &self.link);
-        (since != 0 && link.rest_end.get().is_none()).then_some(since)
+        self.link.rests_since().filter(|_| self.link.rest_end().is_none())
     }
 }
 

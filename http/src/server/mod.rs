@@ -22,4 +22,3 @@ mod takeover;
 pub use builder::Builder;
 pub use handler::Handler;
 pub use running::{Server, ShutdownReport};
-pub(crate) use state::{Registered, ShardState};

@@ -73,7 +73,7 @@ fn serve(
         here.push(Rc::downgrade(&state));
     });
     slot.runs();
-    let sweeps = Sweeps::of(state.timeouts.head, state.timeouts.idle);
+    let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(&state);
     sched::Builder::new().name("sweeper").spawn(move || sweep(&swept, sweeps))?;
     if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
@@ -111,7 +111,7 @@ fn accept_until_drain(
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
         acceptors.retain(Acceptor::goes_on);
         let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_AGAIN };
-        state.is_ending.set(shared.phase() > Phase::Serving);
+        state.host.set_ending(shared.phase() > Phase::Serving);
         match shared.phase() {
             Phase::Serving => {}
             Phase::Unready => {
@@ -165,12 +165,12 @@ fn end_idle_protocols(state: &ShardState) {
             continue;
         }
         for Entry { link, .. } in state.connections.borrow().values() {
-            if let Some(protocol) = link.protocol.get()
+            if let Some(protocol) = link.protocol()
                 && protocol.is_idle_since(since)
             {
                 protocol.cut();
-                state.counters.cut.bump();
-                link.lease.end();
+                state.slot.counters.cut.bump();
+                link.end_handler();
             }
         }
     }
@@ -222,9 +222,9 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
                 handed.listeners.pop();
             }
             Err(error) => {
-                state.counters.accept_errors.bump();
+                state.slot.counters.accept_errors.bump();
                 let pause = Some(TAKE_UP_AGAIN);
-                state.tell(&Event::AcceptFailed { error: &error, pause });
+                state.host.tell(&Event::AcceptFailed { error: &error, pause });
                 return false;
             }
         }
@@ -235,12 +235,13 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
 /// Lets go of what rests, and waits for what works.
 fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     // First, so that those who are taken from the queue are told that it is the end.
-    state.draining.set(true);
-    let (accepted, cut_before) = (state.counters.accepted.get(), state.counters.cut.get());
+    state.host.begin_drain();
+    let (accepted, cut_before) =
+        (state.slot.counters.accepted.get(), state.slot.counters.cut.get());
     let (mut resting, mut working) = (0, 0);
     for entry in state.connections.borrow().values() {
         match &entry.fiber {
-            Some(fiber) if entry.link.rests_since.get() != 0 => {
+            Some(fiber) if entry.link.rests_since().is_some() => {
                 let is_new = entry.link.first_request_until().is_some();
                 *(if is_new { &mut working } else { &mut resting }) += 1;
                 fiber.unpark();
@@ -248,24 +249,24 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
             // What it waits for is its own concern.
             _ => {
                 working += 1;
-                entry.link.protocol.get().into_iter().for_each(|protocol| protocol.hear_drain());
+                entry.link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
             }
         }
     }
-    state.counters.closed_at_rest.add(resting);
+    state.slot.counters.closed_at_rest.add(resting);
     // Who is in the backlog already is served; who comes later is told so by the closed port.
     for Acceptor { fiber, .. } in acceptors {
         fiber.fiber().unpark();
         let _ = fiber.join(); // its faults are counted and logged by itself
     }
-    working += state.counters.accepted.get() - accepted;
+    working += state.slot.counters.accepted.get() - accepted;
     let (is_empty, shared) = (|| state.connections.borrow().is_empty(), &state.shared);
     park_until(shared.config.drain_timeout, || !is_empty() && shared.phase() == Phase::Draining);
     let cut = state.connections.borrow().len();
-    state.counters.cut.add(cut as u64);
-    let cut_in_all = state.counters.cut.get() - cut_before;
-    state.counters.drained.add(u64::saturating_sub(working, cut_in_all));
-    state.tell(&Event::ShardDrained { shard: state.counters.slot().index, cut });
+    state.slot.counters.cut.add(cut as u64);
+    let cut_in_all = state.slot.counters.cut.get() - cut_before;
+    state.slot.counters.drained.add(u64::saturating_sub(working, cut_in_all));
+    state.host.tell(&Event::ShardDrained { shard: state.slot.index, cut });
 }
 
 /// How long until listeners are taken up that could not be at once. Arbitrary.

@@ -15,14 +15,14 @@ pub(crate) struct HeldForRequest {
 }
 
 impl HeldForRequest {
-    pub(super) fn new(memory: &Arc<Memory>) -> Self {
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
         Self { memory: Arc::clone(memory), body: Cell::new(0), response: Cell::new(0) }
     }
 
     /// A handler is about to have so many bytes more of the body in memory; false if there is no
     /// room for them.
     #[must_use]
-    pub(super) fn try_add_to_body(&self, bytes: usize) -> bool {
+    pub(crate) fn try_add_to_body(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let fits = self.memory.try_add(bytes);
         if fits {
@@ -32,12 +32,12 @@ impl HeldForRequest {
     }
 
     /// The response that leaves owns so many bytes.
-    pub(super) fn set_response(&self, bytes: usize) {
+    pub(crate) fn set_response(&self, bytes: usize) {
         self.response.set(bytes);
     }
 
     /// What waits for its client counts while it waits: the response, and the output before it.
-    pub(super) fn while_unsent(&self, output_bytes: usize) -> Held {
+    pub(crate) fn while_unsent(&self, output_bytes: usize) -> Held {
         let mut held = self.memory.none();
         held.set(output_bytes + self.response.get());
         held
@@ -45,7 +45,7 @@ impl HeldForRequest {
 
     /// The request is over, and its handler has nothing of it any more.
     #[inline]
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         if self.body.get() > 0 {
             self.memory.remove(self.body.take());
         }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use straightline_sched::{Label, sim};
 
-use super::link::Link;
 use super::transport::Transport;
 use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
@@ -120,15 +119,17 @@ impl Input {
         Ok(count)
     }
 
-    /// As [`fill`](Self::fill), for what follows a head; waits until there is something; 0 is the
-    /// end of the stream.
-    pub(crate) fn fill_waiting(&mut self, link: &Link) -> io::Result<usize> {
+    /// As [`fill`](Self::fill), for what follows a head: calls `read` once, with free space.
+    pub(crate) fn fill_with(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         // Where little is free each read would bring little, as often as the client likes: where
         // its head ends is its choice.
         if self.bytes.len() - self.end < ROOM_LEAST {
             self.make_room(ROOM_BYTES, 0)?;
         }
-        let count = link.read(&mut self.bytes[self.end..])?;
+        let count = read(&mut self.bytes[self.end..])?;
         self.end += count;
         Ok(count)
     }

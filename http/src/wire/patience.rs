@@ -17,7 +17,7 @@ impl Link {
     /// A wait that the client is responsible for: it counts against the client's pace and not
     /// against the handler's time.
     #[cold]
-    pub(super) fn wait_for_body(&self) -> io::Result<()> {
+    pub(crate) fn wait_for_body(&self) -> io::Result<()> {
         let waiting = Waiting::begin(self, &self.reads);
         let (until, slow) = self.reads.patience(waiting.since, Duration::ZERO);
         let in_time = self.transport.wait_until(Interest::Read, until)?;
@@ -31,7 +31,7 @@ impl Link {
 
     /// As [`wait_for_body`](Self::wait_for_body), for room to write.
     #[cold]
-    pub(super) fn wait_for_room(&self) -> io::Result<()> {
+    pub(crate) fn wait_for_room(&self) -> io::Result<()> {
         let _held = self.held.while_unsent(self.output().capacity());
         self.note_taken();
         let mut idle_since = clock();
@@ -91,7 +91,7 @@ impl<'l> Waiting<'l> {
         let is_counted = link.is_in_flight() && link.waiting.get() == 1;
         if is_counted {
             link.awaits_client.set(true);
-            link.shard.counters.awaiting_client.bump();
+            link.host.counters().awaiting_client.bump();
         }
         Self { link, meter, since: clock(), is_counted }
     }

@@ -83,7 +83,7 @@ enum Hearing {
 }
 
 impl Upgraded {
-    pub(super) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
+    pub(crate) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
         let protocol = Rc::new(Protocol {
             moved_at: Cell::new(now()),
             hearing: Cell::new(Hearing::No),
@@ -95,7 +95,7 @@ impl Upgraded {
         Self { link, early: RefCell::new((early, 0)), protocol }
     }
 
-    pub(super) fn protocol(&self) -> &Rc<Protocol> {
+    pub(crate) fn protocol(&self) -> &Rc<Protocol> {
         &self.protocol
     }
 
@@ -148,7 +148,7 @@ impl Upgraded {
     /// Whether a drain of the server has begun: for a protocol that looks between two messages.
     /// Not a yield point.
     pub fn is_draining(&self) -> bool {
-        self.link.shard.draining.get()
+        self.link.host.is_draining()
     }
 
     /// Waits until that direction may go on. An error is the drain that the protocol wants to hear
@@ -185,7 +185,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.park(interest)?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(count) => {
-                    let counters = &self.link.shard.counters;
+                    let counters = self.link.host.counters();
                     self.protocol.moved_at.set(now());
                     match interest {
                         Interest::Read => counters.bytes_read.add(count as u64),
@@ -229,7 +229,7 @@ impl Protocol {
         self.is_cut.set(true);
     }
 
-    pub(super) fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut.get()
     }
 }

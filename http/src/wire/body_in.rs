@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 
 use super::buffers::Input;
 use super::link::{Expectation, Link};
-use crate::body::BodyError;
+use crate::body_error::BodyError;
 use crate::config::Timeout;
 use crate::proto::{
     BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, RefusalKind,
@@ -39,7 +39,7 @@ pub(crate) struct BodyIn {
 
 /// What of a body has not been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     Nothing,
     /// So many bytes.
     Known(u64),
@@ -92,7 +92,7 @@ impl BodyIn {
     }
 
     /// How much of the buffer the request takes, head included, as far as it is known.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.start + self.used
     }
 
@@ -120,7 +120,7 @@ impl BodyIn {
         if let Some(timeout) = self.timeout {
             return Err(BodyError::TimedOut(timeout).into());
         }
-        let limits = &link.shard.limits;
+        let limits = &link.host.limits;
         // Of as many chunks as are there: a call for each would cost more than its bytes.
         let mut taken = 0;
         loop {
@@ -137,7 +137,7 @@ impl BodyIn {
                 self.passed += self.used as u64;
                 self.used = 0;
                 before_read(link)?;
-                match input.fill_waiting(link) {
+                match input.fill_with(|free| link.read(free)) {
                     Ok(0) => return Err(ended_early()),
                     Ok(_) => continue,
                     Err(error) if error.kind() == ErrorKind::OutOfMemory => {
@@ -186,7 +186,7 @@ impl BodyIn {
 
     /// Passes over what is in the buffer; returns what is left beyond it.
     #[inline]
-    pub(super) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
+    pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
         if self.left == 0 && self.chunked.is_none() {
             return Unread::Nothing;
         }

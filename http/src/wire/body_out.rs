@@ -16,11 +16,9 @@ use std::rc::Rc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
-use super::link::{Expectation, Link};
-use super::serve::OUTPUT_BYTES_MAX;
-use crate::proto::{self, is_forbidden_trailer, put_chunk_size, put_last_chunk};
-use crate::response::Response;
-use crate::server::ShardState;
+use super::host::Host;
+use super::link::{Expectation, Link, OUTPUT_BYTES_MAX};
+use crate::proto::{self, ResponseHead, is_forbidden_trailer, put_chunk_size, put_last_chunk};
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
@@ -63,7 +61,7 @@ use crate::server::ShardState;
 /// ```
 pub struct BodyWriter {
     link: Rc<Link>,
-    shard: Rc<ShardState>,
+    host: Rc<Host>,
     /// Flushes the link, and has that done if the writer waits for something.
     flush: Rc<dyn Fn()>,
     waits: Option<BeforePark>,
@@ -105,16 +103,16 @@ enum Health {
 
 /// What the head will say; its body is elsewhere.
 struct PendingHead {
-    response: Response,
+    head: ResponseHead,
     minor: u8,
 }
 
 impl BodyWriter {
-    pub(super) fn new(
+    pub(crate) fn new(
         link: Rc<Link>,
-        shard: Rc<ShardState>,
+        host: Rc<Host>,
         flush: Rc<dyn Fn()>,
-        response: Response,
+        head: ResponseHead,
         length: Option<u64>,
         minor: u8,
         keep_alive: bool,
@@ -125,17 +123,17 @@ impl BodyWriter {
             (None, _) => Framing::Chunked,
         };
         let keep_alive = keep_alive && framing != Framing::UntilClose;
-        let head = Some(PendingHead { response, minor });
+        let pending = Some(PendingHead { head, minor });
         // What waits already are earlier responses.
         link.arrange_flush();
         link.vain_calls.set(0);
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
-            shard,
+            host,
             flush,
             waits,
-            head,
+            head: pending,
             begins_at: None,
             uncounted: None,
             framing,
@@ -191,18 +189,18 @@ impl BodyWriter {
         Ok(())
     }
 
-    pub(super) fn keep_alive(&self) -> bool {
+    pub(crate) fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
     /// A body that ends early looks complete, unless the connection is reset, which dropping this
     /// sees to.
-    pub(super) fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         self.framing == Framing::UntilClose
     }
 
     /// Takes the response back, if nothing of it has left.
-    pub(super) fn take_back(&mut self) -> bool {
+    pub(crate) fn take_back(&mut self) -> bool {
         let is_untouched = self.begins_at.is_none_or(|position| self.link.take_back(position));
         if is_untouched {
             (self.begins_at, self.uncounted) = (None, None);
@@ -213,12 +211,12 @@ impl BodyWriter {
     /// It is on its way, be it whole or not.
     fn count(&mut self) {
         if let Some(status) = self.uncounted.take() {
-            self.shard.counters.respond(status);
+            self.host.counters().respond(status);
         }
     }
 
     /// The connection broke while it was written to.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.health == Health::Failed
     }
 
@@ -236,7 +234,7 @@ impl BodyWriter {
     }
 
     /// Sends the file that the body is.
-    pub(super) fn send_file(&mut self, file: &File) -> io::Result<()> {
+    pub(crate) fn send_file(&mut self, file: &File) -> io::Result<()> {
         let Framing::Length(length) = self.framing else {
             unreachable!("a file has a length");
         };
@@ -262,8 +260,8 @@ impl BodyWriter {
     }
 
     /// Puts the head into the output; without a body if it has none to be sent.
-    pub(super) fn begin(&mut self) {
-        let Some(PendingHead { response, minor }) = self.head.take() else {
+    pub(crate) fn begin(&mut self) {
+        let Some(PendingHead { head, minor }) = self.head.take() else {
             return;
         };
         // Nobody can say whether a body comes that was not asked for.
@@ -277,14 +275,12 @@ impl BodyWriter {
             Framing::UntilClose => proto::Framing::None,
         };
         self.begins_at = Some(self.link.position());
-        self.uncounted = Some(response.status);
-        self.link.propose_response(response.status);
+        self.uncounted = Some(head.status);
+        self.link.propose_response(head.status);
         let mut output = self.link.output();
-        self.shard.encoder().encode(
+        self.host.encoder().encode(
             &mut output,
-            response.status,
-            response.content_type,
-            &response.fields,
+            &head,
             framing,
             proto::Connection::for_version(minor, self.keep_alive),
         );
@@ -292,7 +288,7 @@ impl BodyWriter {
     }
 
     /// The body is complete: puts what ends it into the output.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.check()?;
         self.begin();
         match self.framing {

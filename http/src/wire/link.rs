@@ -12,17 +12,17 @@ use straightline_sched::{Lease, checkpoint, clock, now, yield_now};
 
 use super::disconnect::Watch;
 use super::held::HeldForRequest;
+use super::host::Host;
 use super::meter::Meter;
 use super::transport::Transport;
 use super::upgrade::Protocol;
 use crate::config::{Pace, Peer, Timeout};
 use crate::proto::{Gap, begin_chunk, end_chunk};
-use crate::server::ShardState;
 
 /// What a connection and the request at hand both hold on to.
 pub(crate) struct Link {
     pub(crate) peer: Peer,
-    pub(crate) shard: Rc<ShardState>,
+    pub(crate) host: Rc<Host>,
     /// Whether the client of the request at hand waits to be told to send its body.
     pub(crate) expectation: Cell<Expectation>,
     /// Requests that went to the handler.
@@ -33,9 +33,9 @@ pub(crate) struct Link {
     unsent: Cell<(Instant, u32)>,
     /// The response's status, and at which position its body begins, or would if what frames it
     /// came before all of it; for the access log.
-    pub(super) answer: Cell<(u16, u64)>,
+    pub(crate) answer: Cell<(u16, u64)>,
     /// The access log knows of it.
-    pub(super) is_logged: Cell<bool>,
+    pub(crate) is_logged: Cell<bool>,
     /// One is with its handler, or its answer on its way.
     is_in_flight: Cell<bool>,
     /// In which sweep of the shard the connection began to rest; 0 while it works.
@@ -43,29 +43,29 @@ pub(crate) struct Link {
     /// Its rest is to end, and the connection with it.
     pub(crate) rest_end: Cell<Option<RestEnd>>,
     /// The empty lines behind the last request.
-    pub(super) gap: Cell<Gap>,
+    pub(crate) gap: Cell<Gap>,
     /// What its handlers run under: it ends them when they stand still.
     pub(crate) lease: Lease,
     pub(crate) handler_timeout: Cell<Duration>,
     /// Fibers that wait for the client at the moment.
-    pub(super) waiting: Cell<u32>,
+    pub(crate) waiting: Cell<u32>,
     /// One of them is counted, for the request.
-    pub(super) awaits_client: Cell<bool>,
+    pub(crate) awaits_client: Cell<bool>,
     /// How slowly the client sends the body at hand.
     pub(crate) reads: Meter,
     /// The credit that it has for that, while the body at hand has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
-    pub(super) writes: Meter,
+    pub(crate) writes: Meter,
     /// Bytes that were given to the transport, and how many of them the client had by the last
     /// look.
-    pub(super) sent: Cell<u64>,
-    pub(super) taken: Cell<u64>,
+    pub(crate) sent: Cell<u64>,
+    pub(crate) taken: Cell<u64>,
     /// Its client has been too slow.
     pub(crate) timeout: Cell<Option<Timeout>>,
     /// The client has gone while a handler ran that wanted to know.
     pub(crate) is_gone: Cell<bool>,
-    pub(super) watch: Cell<Option<Watch>>,
+    pub(crate) watch: Cell<Option<Watch>>,
     /// Responses that were encoded and not yet written. Never borrowed across a wait: while one
     /// fiber of a handler writes it out, another may add to its end.
     output: RefCell<Vec<u8>>,
@@ -77,10 +77,10 @@ pub(crate) struct Link {
     /// it, so that nothing is held back.
     chunk: Cell<Option<usize>>,
     /// Calls of the handler that failed at once, because the client is gone or the body at its end.
-    pub(super) vain_calls: Cell<u32>,
+    pub(crate) vain_calls: Cell<u32>,
     /// The other protocol's, once it is that.
     pub(crate) protocol: OnceCell<Rc<Protocol>>,
-    pub(super) held: HeldForRequest,
+    pub(crate) held: HeldForRequest,
     /// Bytes that have left.
     written: Cell<u64>,
     /// The output leaves if the fiber waits, which is arranged for once at a time.
@@ -110,15 +110,15 @@ pub(crate) enum Expectation {
 }
 
 impl Link {
-    pub(crate) fn new(peer: Peer, shard: Rc<ShardState>, transport: impl Transport) -> Self {
-        let (timeouts, now) = (shard.timeouts, now());
-        let held = HeldForRequest::new(&shard.memory);
+    pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
+        let (timeouts, now) = (host.timeouts, now());
+        let held = HeldForRequest::new(&host.memory);
         Self {
             begun: Cell::new(now),
             unsent: Cell::new((now, 0)),
             answer: Cell::new((0, u64::MAX)),
             peer,
-            shard,
+            host,
             expectation: Cell::new(Expectation::None),
             requests: Cell::new(0),
             is_logged: Cell::new(false),
@@ -154,8 +154,8 @@ impl Link {
     /// A request goes to its handler.
     #[inline]
     pub(crate) fn begin_request(&self) {
-        self.shard.counters.requests.bump();
-        self.shard.counters.in_flight.bump();
+        self.host.counters().requests.bump();
+        self.host.counters().in_flight.bump();
         self.is_in_flight.set(true);
         self.is_logged.set(false);
         self.is_gone.set(false);
@@ -164,9 +164,9 @@ impl Link {
     }
 
     /// Its body is to come, of a head of that many bytes.
-    pub(super) fn begin_body(&self, head_bytes: usize) {
+    pub(crate) fn begin_body(&self, head_bytes: usize) {
         let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
-        self.reads.go_on(self.shard.timeouts.body, credit);
+        self.reads.go_on(self.host.timeouts.body, credit);
         // A head is worth as much as a body, or small ones would use the credit up.
         self.reads.moved(head_bytes);
         self.vain_calls.set(0);
@@ -183,7 +183,7 @@ impl Link {
     pub(crate) fn end_request(&self, is_answered: bool) {
         if self.is_in_flight.replace(false) {
             self.held.release();
-            let counters = &self.shard.counters;
+            let counters = self.host.counters();
             counters.in_flight.lower();
             if is_answered {
                 counters.answered.bump();
@@ -200,18 +200,48 @@ impl Link {
     pub(crate) fn try_hold(&self, bytes: usize) -> bool {
         let fits = self.held.try_add_to_body(bytes);
         if !fits {
-            self.shard.note_short_of_memory(&self.peer);
+            self.host.note_short_of_memory(&self.peer);
         }
         fits
     }
 
-    pub(super) fn is_in_flight(&self) -> bool {
+    pub(crate) fn is_in_flight(&self) -> bool {
         self.is_in_flight.get()
     }
 
     /// For a request that never was one.
-    pub(super) fn restart_clock(&self) {
+    pub(crate) fn restart_clock(&self) {
         self.begun.set(now());
+    }
+
+    /// In which sweep of its shard the connection began to rest; `None` while it works.
+    pub(crate) fn rests_since(&self) -> Option<u32> {
+        Some(self.rests_since.get()).filter(|&since| since != 0)
+    }
+
+    /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
+    pub(crate) fn end_rest(&self, why: RestEnd) {
+        self.rest_end.set(Some(why));
+    }
+
+    /// Why its rest is to end, if it is.
+    pub(crate) fn rest_end(&self) -> Option<RestEnd> {
+        self.rest_end.get()
+    }
+
+    /// Whether no request has come yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.requests.get() == 0
+    }
+
+    /// The other protocol's, once it is that.
+    pub(crate) fn protocol(&self) -> Option<&Rc<Protocol>> {
+        self.protocol.get()
+    }
+
+    /// Its handler's time, or that of another protocol, is over.
+    pub(crate) fn end_handler(&self) {
+        self.lease.end();
     }
 
     /// Of a connection that came a moment ago: until when its first request is waited for, though
@@ -222,7 +252,7 @@ impl Link {
     }
 
     /// How long the request at hand has taken.
-    pub(super) fn request_time(&self) -> Duration {
+    pub(crate) fn request_time(&self) -> Duration {
         clock().saturating_duration_since(self.begun.get())
     }
 
@@ -242,14 +272,14 @@ impl Link {
         let (since, count) = self.unsent.get();
         if count > 0 {
             self.unsent.set((since, 0));
-            self.shard.record_latency(since, count.into());
+            self.host.record_latency(since, count.into());
         }
     }
 
     /// A response begins, and will be sent.
     #[inline]
     pub(crate) fn begin_response(&self, status: StatusCode) {
-        self.shard.counters.respond(status);
+        self.host.counters().respond(status);
         self.propose_response(status);
     }
 
@@ -315,7 +345,7 @@ impl Link {
     }
 
     /// So many bytes of the output are no data of the body.
-    pub(super) fn note_framing(&self, bytes: usize) {
+    pub(crate) fn note_framing(&self, bytes: usize) {
         self.answer.update(|(status, body_at)| (status, body_at.wrapping_add(bytes as u64)));
     }
 
@@ -404,9 +434,9 @@ impl Link {
         self.transport.reset();
     }
 
-    pub(super) fn await_client_no_more(&self) {
+    pub(crate) fn await_client_no_more(&self) {
         if self.awaits_client.replace(false) {
-            self.shard.counters.awaiting_client.lower();
+            self.host.counters().awaiting_client.lower();
         }
     }
 
@@ -446,7 +476,7 @@ impl Link {
                 result => {
                     return result.inspect(|&count| {
                         self.reads.moved(count);
-                        self.shard.counters.bytes_read.add(count as u64);
+                        self.host.counters().bytes_read.add(count as u64);
                     });
                 }
             }
@@ -476,7 +506,7 @@ impl Link {
 
     /// Bytes have left that were never in the output.
     pub(crate) fn note_written(&self, count: usize) {
-        self.shard.counters.bytes_written.add(count as u64);
+        self.host.counters().bytes_written.add(count as u64);
         self.written.set(self.written.get() + count as u64);
     }
 
@@ -518,3 +548,6 @@ const VAIN_CALLS_MAX: u32 = 1_000;
 /// How long a server that ends waits for the first request of a connection, from its accept on.
 /// Arbitrary: some slow round trips.
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
+
+/// Pipelined responses leave when they come to this much, at the latest.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
