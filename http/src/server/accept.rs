@@ -9,16 +9,14 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use straightline_net::{TcpListener, UnixListener};
-use straightline_sched::{
-    self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
-};
+use straightline_sched::{checkpoint, clock, now, park_timeout, sleep, spawn_episodes};
 
 use super::state::{Registered, ShardState};
 use crate::config::{Address, Full, Peer, Phase, WhenFull};
 use crate::conn::Connection;
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
-use crate::wire::{Link, Transport, linger};
+use crate::wire::{Link, Transport};
 
 /// Accepts until the loan is over, if it is a loan, or until the server is stopped, and then what
 /// had been waiting already.
@@ -82,8 +80,8 @@ fn accept_from<T: Transport>(
         if ends_at.is_none() && state.host.capacity.when_full == WhenFull::Wait && !has_room(state)
         {
             // Whoever leaves another shard does not say so here.
-            if listed_at.replace(state.leaves()) != Some(state.leaves()) {
-                state.await_leave();
+            if listed_at.replace(state.connections.leaves()) != Some(state.connections.leaves()) {
+                state.connections.await_leave();
             }
             park_timeout(LOOK_AGAIN);
             continue;
@@ -124,7 +122,12 @@ fn accept_from<T: Transport>(
 fn has_room(state: &ShardState) -> bool {
     let capacity = &state.host.capacity;
     let is_full = state.shared.connections() >= capacity.connections as u64;
-    state.shared.in_flight() < capacity.in_flight as u64 && (!is_full || state.has_evictable())
+    state.shared.in_flight() < capacity.in_flight as u64 && (!is_full || has_evictable(state))
+}
+
+/// Whether a connection that rests would make room.
+fn has_evictable(state: &ShardState) -> bool {
+    state.connections.has_evictable(state.host.sweep())
 }
 
 /// Starts a connection, or turns it away.
@@ -132,7 +135,7 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     let capacity = &state.host.capacity;
     let is_full = state.shared.connections() >= capacity.connections as u64;
     // Where clients wait, one that another shard was quicker than is let in all the same.
-    if is_full && capacity.when_full == WhenFull::Refuse && !state.has_evictable() {
+    if is_full && capacity.when_full == WhenFull::Refuse && !has_evictable(state) {
         return turn_away(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;
@@ -141,7 +144,7 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     }
     if is_full {
         // It may be gone already where clients wait: then there is one too many for a while.
-        state.evict();
+        state.connections.evict(state.host.sweep());
     }
     open(stream, peer, state);
 }
@@ -152,12 +155,11 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.host.tell(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
     let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream));
-    let registered = state.register(&link);
-    let key = registered.key();
-    let connection = Connection::new(link, Rc::clone(&state.service));
-    let served = Served { connection, _registered: registered };
-    let fiber = spawn_episodes(move || served.episode());
-    state.set_fiber(key, fiber.fiber());
+    state.enter(&link, |registered| {
+        let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
+        let served = Served { connection, _registered: registered };
+        spawn_episodes(move || served.episode()).fiber()
+    });
 }
 
 /// A connection and its place, which it leaves when all else of it is over.
@@ -177,32 +179,7 @@ impl Served {
 fn turn_away<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
     state.slot.counters.turned_away.bump();
     state.host.tell(&Event::TurnedAway { peer, full });
-    // A socket that is new has room for this.
-    let is_told = stream.try_write(&state.refusal).is_ok();
-    let refusing = state.refusing.get();
-    if !is_told || refusing >= REFUSING_MAX {
-        // A client that has sent something may see a reset before the answer.
-        return;
-    }
-    state.refusing.set(refusing + 1);
-    let here = Rc::clone(state);
-    let told = sched::Builder::new().name("turned away").spawn(move || {
-        let _one = Refusing(here);
-        linger(&stream);
-    });
-    if told.is_err() {
-        // There is no stack for it, and it is closed.
-        state.refusing.set(refusing);
-    }
-}
-
-/// A client that is being turned away.
-struct Refusing(Rc<ShardState>);
-
-impl Drop for Refusing {
-    fn drop(&mut self) {
-        self.0.refusing.set(self.0.refusing.get() - 1);
-    }
+    state.rejections.send(stream);
 }
 
 /// The client gave up between its handshake and our accept; the next one may be fine.
@@ -235,7 +212,3 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A client that waits for room hardly notices it either.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// How many clients of a shard that are turned away are seen off carefully at a time, each for up
-/// to a second. Arbitrary: the stacks that takes are no burden; beyond it a flood is cut short.
-const REFUSING_MAX: usize = 128;

@@ -11,78 +11,61 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use straightline_sched::Fiber;
+use slotmap::SlotMap;
 
-use super::state::{ConnectionKey, Entry, ShardState};
-use crate::wire::RestEnd;
+use super::entry::{ConnectionKey, Entry};
 
 /// Connections that may go, those first that have rested longest.
 #[derive(Debug, Default)]
 pub(super) struct Evictable {
     /// Each with the sweep in which its rest began.
     found: RefCell<VecDeque<(ConnectionKey, u32)>>,
-    /// In which sweep nobody was found.
-    nobody_in: Cell<u32>,
+    /// The number of the sweep before which none was found.
+    none_in: Cell<u32>,
 }
 
-impl ShardState {
-    /// Closes a connection that rests; false if there is none that has rested for long enough.
-    pub(super) fn evict(&self) -> bool {
-        if !self.has_evictable() {
-            return false;
-        }
-        let Some((key, _)) = self.evictable.found.borrow_mut().pop_front() else { return false };
-        let connections = self.connections.borrow();
-        let Some(Entry { link, fiber }) = connections.get(key) else { return false };
-        link.end_rest(RestEnd::Evicted);
-        fiber.iter().for_each(Fiber::unpark);
-        true
-    }
-
-    /// Whether [`evict`](Self::evict) would close one.
-    pub(super) fn has_evictable(&self) -> bool {
-        let mut found = self.evictable.found.borrow_mut();
+impl Evictable {
+    /// The connection that goes first, if one has rested for long enough. `sweep` is the number of
+    /// the next sweep.
+    pub(super) fn first(
+        &self,
+        open: &SlotMap<ConnectionKey, Entry>,
+        sweep: u32,
+    ) -> Option<ConnectionKey> {
+        let mut found = self.found.borrow_mut();
         loop {
             match found.front() {
-                Some(&(key, since)) if self.rests_since(key) == Some(since) => return true,
+                Some(&(key, since)) if rests_since(open, key) == Some(since) => return Some(key),
                 Some(_) => drop(found.pop_front()),
-                None if self.evictable.nobody_in.get() == self.host.sweep() => return false,
+                None if self.none_in.get() == sweep => return None,
                 None => {
-                    *found = self.find_evictable();
+                    *found = find(open, sweep);
                     if found.is_empty() {
-                        self.evictable.nobody_in.set(self.host.sweep());
+                        self.none_in.set(sweep);
                     }
                 }
             }
         }
     }
-
-    /// In which sweep a connection began to rest that still does, and may go on.
-    fn rests_since(&self, key: ConnectionKey) -> Option<u32> {
-        self.connections.borrow().get(key).and_then(Entry::rests_since)
-    }
-
-    fn find_evictable(&self) -> VecDeque<(ConnectionKey, u32)> {
-        let now = self.host.sweep();
-        let connections = self.connections.borrow();
-        let resting = connections.iter().filter_map(|(key, entry)| {
-            let since = entry.rests_since()?;
-            (now.saturating_sub(since) >= SWEEPS_LEAST).then_some((key, since))
-        });
-        let mut found: Vec<_> = resting.collect();
-        if found.len() > FOUND_MAX {
-            found.select_nth_unstable_by_key(FOUND_MAX, |&(_, since)| since);
-            found.truncate(FOUND_MAX);
-        }
-        found.sort_unstable_by_key(|&(_, since)| since);
-        found.into()
-    }
 }
 
-impl Entry {
-    fn rests_since(&self) -> Option<u32> {
-        self.link.rests_since().filter(|_| self.link.rest_end().is_none())
+/// In which sweep a connection began to rest that still does, and may go on.
+fn rests_since(open: &SlotMap<ConnectionKey, Entry>, key: ConnectionKey) -> Option<u32> {
+    open.get(key).and_then(Entry::rests_since)
+}
+
+fn find(open: &SlotMap<ConnectionKey, Entry>, sweep: u32) -> VecDeque<(ConnectionKey, u32)> {
+    let resting = open.iter().filter_map(|(key, entry)| {
+        let since = entry.rests_since()?;
+        (sweep.saturating_sub(since) >= SWEEPS_LEAST).then_some((key, since))
+    });
+    let mut found: Vec<_> = resting.collect();
+    if found.len() > FOUND_MAX {
+        found.select_nth_unstable_by_key(FOUND_MAX, |&(_, since)| since);
+        found.truncate(FOUND_MAX);
     }
+    found.sort_unstable_by_key(|&(_, since)| since);
+    found.into()
 }
 
 /// Between two sweeps lies one whole interval.

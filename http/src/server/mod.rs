@@ -8,10 +8,13 @@
 
 mod accept;
 mod builder;
+mod connections;
+mod entry;
 mod evict;
 mod handler;
 mod launch;
 mod lending;
+mod reject;
 mod running;
 mod shard;
 mod signals;

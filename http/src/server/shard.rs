@@ -13,8 +13,8 @@ use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHa
 use super::accept::accept_loop;
 use super::handler::ServiceFactory;
 use super::lending;
-use super::state::{Entry, ShardState};
-use super::sweep::{Sweeps, sweep};
+use super::state::ShardState;
+use super::sweep::Sweeps;
 use crate::config::Phase;
 use crate::control::{Handed, Loan, Shared, Slot};
 use crate::telemetry::Event;
@@ -155,6 +155,15 @@ impl Acceptor {
     }
 }
 
+/// Ends connections that rest for too long, for as long as the shard lives.
+fn sweep(state: &ShardState, sweeps: Sweeps) {
+    loop {
+        state.connections.wait_for_any();
+        sched::sleep(sweeps.interval);
+        state.connections.expire(state.host.begin_sweep(), sweeps);
+    }
+}
+
 /// Ends, while they are waited for, upgraded connections of which nothing comes or leaves.
 fn end_idle_protocols(state: &ShardState) {
     let begin = sched::now();
@@ -164,15 +173,15 @@ fn end_idle_protocols(state: &ShardState) {
         if since < begin {
             continue;
         }
-        for Entry { link, .. } in state.connections.borrow().values() {
-            if let Some(protocol) = link.protocol()
+        state.connections.for_each(|entry| {
+            if let Some(protocol) = entry.link().protocol()
                 && protocol.is_idle_since(since)
             {
                 protocol.cut();
                 state.slot.counters.cut.bump();
-                link.end_handler();
+                entry.link().end_handler();
             }
-        }
+        });
     }
 }
 
@@ -239,20 +248,18 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     let (accepted, cut_before) =
         (state.slot.counters.accepted.get(), state.slot.counters.cut.get());
     let (mut resting, mut working) = (0, 0);
-    for entry in state.connections.borrow().values() {
-        match &entry.fiber {
-            Some(fiber) if entry.link.rests_since().is_some() => {
-                let is_new = entry.link.first_request_until().is_some();
-                *(if is_new { &mut working } else { &mut resting }) += 1;
-                fiber.unpark();
-            }
+    state.connections.for_each(|entry| {
+        let link = entry.link();
+        if link.rests_since().is_some() {
+            let is_new = link.first_request_until().is_some();
+            *(if is_new { &mut working } else { &mut resting }) += 1;
+            entry.fiber().unpark();
+        } else {
             // What it waits for is its own concern.
-            _ => {
-                working += 1;
-                entry.link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
-            }
+            working += 1;
+            link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
         }
-    }
+    });
     state.slot.counters.closed_at_rest.add(resting);
     // Who is in the backlog already is served; who comes later is told so by the closed port.
     for Acceptor { fiber, .. } in acceptors {
@@ -260,9 +267,11 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
         let _ = fiber.join(); // its faults are counted and logged by itself
     }
     working += state.slot.counters.accepted.get() - accepted;
-    let (is_empty, shared) = (|| state.connections.borrow().is_empty(), &state.shared);
-    park_until(shared.config.drain_timeout, || !is_empty() && shared.phase() == Phase::Draining);
-    let cut = state.connections.borrow().len();
+    let (connections, shared) = (&state.connections, &state.shared);
+    park_until(shared.config.drain_timeout, || {
+        !connections.is_empty() && shared.phase() == Phase::Draining
+    });
+    let cut = connections.len();
     state.slot.counters.cut.add(cut as u64);
     let cut_in_all = state.slot.counters.cut.get() - cut_before;
     state.slot.counters.drained.add(u64::saturating_sub(working, cut_in_all));

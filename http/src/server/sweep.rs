@@ -3,12 +3,8 @@
 //! They hold no stack and have no alarm. Instead one fiber of the shard looks at all of them now
 //! and then, and counts its sweeps; a connection notes in which of them its rest began, and nothing
 //! else. A sweep of ten thousand connections takes some hundred microseconds.
-use std::rc::Rc;
+
 use std::time::Duration;
-
-use straightline_sched as sched;
-
-use super::state::ShardState;
 
 /// How many sweeps each timeout is.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +25,6 @@ impl Sweeps {
             u32::try_from(sweeps).unwrap_or(u32::MAX)
         };
         Self { interval, new: count(head), idle: count(idle) }
-    }
-}
-
-/// Sweeps as long as the shard lives.
-pub(super) fn sweep(state: &Rc<ShardState>, sweeps: Sweeps) {
-    loop {
-        state.wait_for_connections();
-        sched::sleep(sweeps.interval);
-        state.expire(sweeps);
     }
 }
 
