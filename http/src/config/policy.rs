@@ -22,8 +22,9 @@ pub enum OnDisconnect {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllStuck {
-    /// [`Server::run`](crate::Server::run) returns an error, so that the program can end with a status that its
-    /// supervisor understands. The default. The stuck threads go on until the process ends.
+    /// [`Server::run`](crate::Server::run) returns an error, so that the program can end with a
+    /// status that its supervisor understands. The default. The stuck threads go on until the
+    /// process ends.
     EndServer,
     /// The process is aborted (SIGABRT, which leaves a core where those are wanted), after a line
     /// on standard error. For a program that does not end when `run` does.

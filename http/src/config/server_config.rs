@@ -65,6 +65,6 @@ impl Default for Config {
     }
 }
 
-/// The default of [`Builder::notsent_lowat`](crate::Builder::notsent_lowat). Arbitrary: what the kernel sends meanwhile is that
-/// and the window of the connection, so it is hardly ever idle.
+/// The default of [`Builder::notsent_lowat`](crate::Builder::notsent_lowat). Arbitrary: what the
+/// kernel sends meanwhile is that and the window of the connection, so it is hardly ever idle.
 const NOTSENT_LOWAT: usize = 128 << 10;

@@ -24,10 +24,11 @@ impl ServerHandle {
     }
 
     /// Begins the end. First the server says that it is [not ready](Self::is_ready), and goes on
-    /// for [`Builder::ready_delay`](crate::Builder::ready_delay), each answer the last of its connection. Then nobody new is
-    /// accepted, idle connections close, and requests in flight are finished and answered with
-    /// `Connection: close`, for up to the drain timeout. What is left then is cut: handlers unwind
-    /// at their next yield point. [`Server::run`](crate::Server::run) returns when all is done.
+    /// for [`Builder::ready_delay`](crate::Builder::ready_delay), each answer the last of its
+    /// connection. Then nobody new is accepted, idle connections close, and requests in flight are
+    /// finished and answered with `Connection: close`, for up to the drain timeout. What is left
+    /// then is cut: handlers unwind at their next yield point. [`Server::run`](crate::Server::run)
+    /// returns when all is done.
     ///
     /// A second call cuts at once.
     ///
@@ -72,12 +73,12 @@ impl ServerHandle {
         backtraces_max: usize,
         timeout: Duration,
     ) -> Vec<io::Result<Vec<FiberInfo>>> {
-        self.shared.inspect(backtraces_max, timeout)
+        self.shared.shards.inspect(backtraces_max, timeout)
     }
 
     /// What the server has seen so far. Not a yield point; works from any thread.
     pub fn counters(&self) -> Counters {
-        self.shared.counters()
+        self.shared.shards.counters()
     }
 
     /// All that can be counted of the server, for a page that Prometheus reads, or for the program

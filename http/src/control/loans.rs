@@ -70,7 +70,8 @@ impl OpenLoans<'_> {
         self.all.iter().any(|lent| lent.helper.index == slot.index)
     }
 
-    /// Has `helper` accept from the listeners of `owner`, and no other shard but the owner any more.
+    /// Has `helper` accept from the listeners of `owner`, and no other shard but the owner any
+    /// more.
     pub(crate) fn lend(&mut self, owner: &Arc<Slot>, helper: &Arc<Slot>, listeners: Vec<Listener>) {
         if let Some(place) = self.all.iter().position(|lent| lent.owner.index == owner.index) {
             self.all.swap_remove(place).end();

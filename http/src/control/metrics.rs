@@ -1,6 +1,5 @@
 //! All that can be counted of a server, at one moment.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
@@ -53,18 +52,18 @@ pub struct Metrics {
 impl Metrics {
     pub(crate) fn of(shared: &Shared) -> Self {
         Self {
-            counters: shared.counters(),
-            latencies: shared.latencies(),
-            shards: shared.shard_stats(),
+            counters: shared.shards.counters(),
+            latencies: shared.shards.latencies(),
+            shards: shared.shards.stats(),
             offload: if sim::is_simulated() {
                 OffloadStats::default()
             } else {
                 OffloadPool::global().stats()
             },
-            busy: shared.busy(),
-            stuck: shared.stuck(),
+            busy: shared.shards.busy(),
+            stuck: shared.shards.stuck(),
             listeners_lent: shared.loans.count(),
-            replacements: shared.replacements.load(Ordering::Relaxed),
+            replacements: shared.replacements(),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             memory_held: shared.memory.held(),
             phase: shared.phase(),

@@ -26,14 +26,15 @@ pub(crate) struct Slot {
     /// What it is to accept from, and has not taken up yet; `None` once it takes up nothing more.
     handed: Mutex<Option<Vec<Handed>>>,
     /// It has no listeners of its own, and is there to accept from those of others.
-    pub(crate) is_spare: AtomicBool,
+    is_spare: AtomicBool,
     /// It does not ask for what is new, so another one accepts from its listeners meanwhile.
-    pub(crate) is_busy: AtomicBool,
+    is_busy: AtomicBool,
     /// It does not answer, and is not waited for.
-    pub(crate) is_stuck: AtomicBool,
-    pub(crate) has_ended: AtomicBool,
+    is_stuck: AtomicBool,
+    /// It is over but for what it cancels.
+    has_ended: AtomicBool,
     /// It ends as soon as it can: another one has taken over, or it is a spare one without work.
-    pub(crate) is_retired: AtomicBool,
+    is_retired: AtomicBool,
     /// Its root fiber, to be woken when something changes, and itself; once it runs.
     running: Mutex<Option<(Fiber, sched::Handle)>>,
 }
@@ -132,6 +133,49 @@ impl Slot {
         self.own.lock().clear();
     }
 
+    /// Whether it has no listeners of its own.
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_spare.load(Ordering::SeqCst)
+    }
+
+    /// Whether another one accepts from its listeners, or did until a moment ago.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::SeqCst)
+    }
+
+    /// Its thread comes back late, or in time again.
+    pub(crate) fn set_busy(&self, is_busy: bool) {
+        self.is_busy.store(is_busy, Ordering::SeqCst);
+    }
+
+    /// Whether its thread does not come back.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn note_stuck(&self) {
+        self.is_stuck.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was stuck: its thread, which asks, has come back.
+    pub(crate) fn take_stuck(&self) -> bool {
+        self.is_stuck.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether it is to end as soon as it can.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the shard is over.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
     /// Its thread does not come back, and it has not been replaced.
     pub(crate) fn needs_help(&self) -> bool {
         self.is_away() && self.is_there()
@@ -143,12 +187,12 @@ impl Slot {
     }
 
     fn is_away(&self) -> bool {
-        self.is_busy.load(Ordering::SeqCst) || self.is_stuck.load(Ordering::SeqCst)
+        self.is_busy() || self.is_stuck()
     }
 
     /// It has not ended, and is not about to.
     pub(crate) fn is_there(&self) -> bool {
-        !self.has_ended.load(Ordering::SeqCst) && !self.is_retired.load(Ordering::SeqCst)
+        !self.has_ended() && !self.is_retired()
     }
 
     /// Its connections that are open.

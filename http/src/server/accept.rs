@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -66,7 +65,7 @@ fn accept_from<T: Transport>(
     let mut listed_at = None;
     let (mut ends_at, mut handshakes_until) = (None, None);
     loop {
-        let is_retired = state.slot.is_retired.load(Ordering::SeqCst);
+        let is_retired = state.slot.is_retired();
         if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // the clients are another shard's
         }
@@ -121,8 +120,9 @@ fn accept_from<T: Transport>(
 /// Whether a client could be taken that waits.
 fn has_room(state: &ShardState) -> bool {
     let capacity = &state.host.capacity;
-    let is_full = state.shared.connections() >= capacity.connections as u64;
-    state.shared.in_flight() < capacity.in_flight as u64 && (!is_full || has_evictable(state))
+    let is_full = state.shared.shards.connections() >= capacity.connections as u64;
+    state.shared.shards.in_flight() < capacity.in_flight as u64
+        && (!is_full || has_evictable(state))
 }
 
 /// Whether a connection that rests would make room.
@@ -133,7 +133,7 @@ fn has_evictable(state: &ShardState) -> bool {
 /// Starts a connection, or turns it away.
 fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     let capacity = &state.host.capacity;
-    let is_full = state.shared.connections() >= capacity.connections as u64;
+    let is_full = state.shared.shards.connections() >= capacity.connections as u64;
     // Where clients wait, one that another shard was quicker than is let in all the same.
     if is_full && capacity.when_full == WhenFull::Refuse && !has_evictable(state) {
         return turn_away(stream, &peer, Full::Connections, state);

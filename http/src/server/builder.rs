@@ -154,10 +154,11 @@ impl Builder {
         self
     }
 
-    /// How long a stop goes on to serve, while [`ServerHandle::is_ready`](super::ServerHandle)
-    /// says no and each answer `Connection: close`, before it closes the port: for a load balancer
-    /// to notice, and clients to go elsewhere. Default: not at all, as not everybody has one; with
-    /// one, the time between two of its probes and some more. It comes on top of the drain timeout.
+    /// How long a stop goes on to serve, while
+    /// [`ServerHandle::is_ready`](crate::ServerHandle::is_ready) says no and each answer
+    /// `Connection: close`, before it closes the port: for a load balancer to notice, and clients
+    /// to go elsewhere. Default: not at all, as not everybody has one; with one, the time between
+    /// two of its probes and some more. It comes on top of the drain timeout.
     pub fn ready_delay(mut self, delay: Duration) -> Self {
         self.config.ready_delay = delay;
         self
@@ -275,8 +276,8 @@ impl Builder {
     }
 
     /// What is done at SIGHUP: read a file of settings again, say, or open a log file anew. Without
-    /// it there is nothing to reload. Either way an [`Event::Reloaded`](crate::Event::Reloaded) says
-    /// what came of it.
+    /// it there is nothing to reload. Either way an [`Event::Reloaded`](crate::Event::Reloaded)
+    /// says what came of it.
     ///
     /// It runs on a thread of its own, and may take its time. A signal that comes meanwhile has it
     /// run once more behind that.
@@ -417,8 +418,7 @@ impl Builder {
             }
             None => None,
         };
-        let shared = Shared::new(self.config, self.observers, local, workers, access_log);
-        *shared.socket_files.lock() = files;
+        let shared = Shared::new(self.config, self.observers, local, files, workers, access_log);
         let signals = SignalThread::install(&shared, self.signals)?;
         Ok(Server::new(shared, factory, shards, signals))
     }

@@ -1,8 +1,8 @@
 //! The open connections of a shard, and the fibers that wait for one to come or to leave.
 //!
 //! A connection has its fiber from the moment when it is in the table. While the table is borrowed
-//! nothing runs that could come back to it: fibers are woken, not resumed, and what leaves the table
-//! is dropped by the caller.
+//! nothing runs that could come back to it: fibers are woken, not resumed, and what leaves the
+//! table is dropped by the caller.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -10,7 +10,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread;
 
@@ -74,14 +73,14 @@ impl Launch {
     /// started.
     fn start_spare(self: &Arc<Self>) -> Option<Arc<Slot>> {
         let shared = &self.shared;
-        if shared.phase() > Phase::Unready || shared.threads() >= shared.threads_max() {
+        if shared.phase() > Phase::Unready || !shared.shards.may_grow() {
             return None;
         }
-        let slot = shared.add_slot(true);
+        let slot = shared.shards.add(true);
         // Without a thread to be had there is none.
         let Ok(handle) = self.start(&slot) else {
             slot.ends();
-            shared.forget(&slot);
+            shared.shards.forget(&slot);
             return None;
         };
         // The server's own thread waits for it at the end; if that is over, nobody does.
@@ -100,7 +99,7 @@ impl Launch {
                 Report::Busy(_) | Report::Free => {
                     // One that still makes its handler is no busier than the next one would be.
                     let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
-                    slot.is_busy.store(is_busy, Ordering::SeqCst);
+                    slot.set_busy(is_busy);
                     settle(&shared, &|| start_spare(&launch));
                 }
                 Report::Stalled(stall) => {
@@ -116,7 +115,7 @@ impl Launch {
                     });
                 }
                 Report::GivenUp(fiber, _) => {
-                    shared.given_up.fetch_add(1, Ordering::Relaxed);
+                    shared.note_given_up();
                     shared.observers.emit(&Event::FiberReported { report });
                     shard::note_given_up(&slot, fiber);
                 }

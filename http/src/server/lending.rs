@@ -14,7 +14,6 @@
 //! whenever that has changed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::config::Phase;
 use crate::control::{OpenLoans, Shared, Slot};
@@ -28,7 +27,7 @@ pub(super) fn settle(shared: &Shared, start_spare: &dyn Fn() -> Option<Arc<Slot>
     }
     let mut loans = shared.loans.lock();
     let mut steps: Vec<_> = loans.take_back().into_iter().map(|owner| (owner, None)).collect();
-    for owner in shared.slots().into_iter().filter(|slot| slot.needs_help()) {
+    for owner in shared.shards.all().into_iter().filter(|slot| slot.needs_help()) {
         if let Some(helper) = lend(shared, &mut loans, &owner, start_spare) {
             steps.push((owner, Some(helper)));
         }
@@ -63,16 +62,16 @@ fn lend(
 
 /// The shard that has the least to do of those that are well; spare ones are to become idle.
 pub(super) fn helper(shared: &Shared) -> Option<Arc<Slot>> {
-    let healthy = shared.slots().into_iter().filter(|slot| slot.can_help());
-    healthy.min_by_key(|slot| (slot.is_spare.load(Ordering::SeqCst), slot.connections()))
+    let healthy = shared.shards.all().into_iter().filter(|slot| slot.can_help());
+    healthy.min_by_key(|slot| (slot.is_spare(), slot.connections()))
 }
 
 /// Retires a spare shard that has nothing to do, unless something was lent to it meanwhile.
 pub(super) fn retire_spare(shared: &Shared, slot: &Slot) -> bool {
     let loans = shared.loans.lock();
-    let is_idle = !loans.is_helper(slot) && slot.is_spare.load(Ordering::SeqCst);
+    let is_idle = !loans.is_helper(slot) && slot.is_spare();
     if is_idle {
-        slot.is_retired.store(true, Ordering::SeqCst);
+        slot.retire();
     }
     is_idle
 }

@@ -17,6 +17,7 @@ mod lending;
 mod reject;
 mod running;
 mod shard;
+mod shutdown_report;
 mod signals;
 mod state;
 mod sweep;
@@ -24,4 +25,5 @@ mod takeover;
 
 pub use builder::Builder;
 pub use handler::Handler;
-pub use running::{Server, ShutdownReport};
+pub use running::Server;
+pub use shutdown_report::ShutdownReport;

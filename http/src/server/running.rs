@@ -3,16 +3,16 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
 use straightline_sched::{clock, sim, stderr};
 
 use super::handler::ServiceFactory;
 use super::launch::{Launch, News, Shard};
+use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
-use crate::config::{Address, Descriptors, Phase};
+use crate::config::{Address, Config, Descriptors, Phase};
 use crate::control::{Listener, ServerHandle, Shared, Slot};
 use crate::telemetry::{Event, note_places};
 
@@ -44,25 +44,6 @@ impl Drop for RemoveFiles {
     fn drop(&mut self) {
         self.0.remove_socket_files();
     }
-}
-
-/// What a server's end came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Connections that were at rest, and were closed at once.
-    pub idle: u64,
-    /// Connections that were at work, and ended within the drain timeout.
-    pub finished: u64,
-    /// Connections that were cut after it, and upgraded ones of which nothing came or left
-    /// meanwhile: their handlers were ended by unwinding.
-    pub cancelled: u64,
-    /// Fibers that did not react to that, and were given up.
-    pub given_up: u64,
-    /// Shards whose thread did not come back; it ends with the process.
-    pub stuck: u64,
-    /// From the first call of [`ServerHandle::shutdown`] to the end.
-    pub took: Duration,
 }
 
 impl Server {
@@ -101,8 +82,9 @@ impl Server {
     /// # Errors
     ///
     /// When a shard cannot be started, and the others are stopped then; when all shards are stuck
-    /// and there may be no further one, see [`Builder::all_stuck`](crate::Builder::all_stuck). And when no listener is left,
-    /// because they were all shut down from outside: what is in flight is finished before.
+    /// and there may be no further one, see [`Builder::all_stuck`](crate::Builder::all_stuck). And
+    /// when no listener is left, because they were all shut down from outside: what is in flight is
+    /// finished before.
     ///
     /// # Panics
     ///
@@ -111,12 +93,12 @@ impl Server {
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, factory, shards, _signals, _files } = self;
         note_places(shared.config.prints_panics);
-        shared.observers.emit(&shared.started());
+        shared.observers.emit(&started(&shared.config));
         let (launch, news) = Launch::new(&shared, factory);
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
         let mut running = Vec::with_capacity(shards.len());
-        let (slots, keeps_copies) = (shared.slots(), shared.config.keeps_copies());
+        let (slots, keeps_copies) = (shared.shards.all(), shared.config.keeps_copies());
         // All of them first: a listener that fails at once may not be taken for the last.
         let given = slots.iter().zip(shards);
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
@@ -154,16 +136,16 @@ impl Server {
                 Ok(ended) => result = result.and(ended.and_then(|served| served)),
                 Err(payload) => panic = Some(payload),
             }
-            shared.forget(&slot);
+            shared.shards.forget(&slot);
             // However a shard ends, it does not end alone; but for one that others do without.
-            let is_retired = slot.is_retired.load(Ordering::SeqCst);
+            let is_retired = slot.is_retired();
             if !is_retired || panic.is_some() || result.is_err() {
                 shared.shutdown_if_serving();
             }
         }
         let stuck = running.len() as u64;
         // Of fibers that were given up, and of shards that are stuck: nobody else closes them.
-        for slot in shared.slots() {
+        for slot in shared.shards.all() {
             slot.streams.shut_down();
         }
         if let Some(log) = &shared.access_log {
@@ -175,12 +157,18 @@ impl Server {
         }
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
-            None => match shared.failure.lock().take() {
+            None => match shared.take_failure() {
                 Some(failure) => result.and(Err(failure)),
-                None => result.map(|()| shared.summary(stuck)),
+                None => result.map(|()| ShutdownReport::of(&shared, stuck)),
             },
         }
     }
+}
+
+fn started(config: &Config) -> Event<'static> {
+    let Descriptors { limit, raised_from } = config.descriptors;
+    let connections = config.capacity.connections;
+    Event::Started { connections, descriptors: limit, raised_from }
 }
 
 /// What `Server::run` does next.
@@ -223,8 +211,8 @@ fn next(
 
 /// Whether those shards that have not ended are not going to.
 fn has_waited_enough(shared: &Shared, running: usize) -> bool {
-    let Some(since) = *shared.ends_since.lock() else { return false };
-    if shared.phase() >= Phase::Draining && shared.stuck() >= running {
+    let Some(since) = shared.shutdown_since() else { return false };
+    if shared.phase() >= Phase::Draining && shared.shards.stuck() >= running {
         return true; // their clients were disconnected long ago
     }
     let waited = clock().saturating_duration_since(since);
@@ -249,39 +237,6 @@ const CUT_TIME: Duration = Duration::from_secs(12);
 
 /// How long the end may take for what was printed last. Arbitrary.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
-
-impl Shared {
-    fn started(&self) -> Event<'static> {
-        let Descriptors { limit, raised_from } = self.config.descriptors;
-        let connections = self.config.capacity.connections;
-        Event::Started { connections, descriptors: limit, raised_from }
-    }
-
-    fn summary(&self, stuck: u64) -> ShutdownReport {
-        let since: Instant = self.ends_since.lock().unwrap_or_else(clock);
-        let counters = self.counters();
-        ShutdownReport {
-            idle: counters.closed_at_rest,
-            finished: counters.drained,
-            cancelled: counters.cut,
-            given_up: self.given_up.load(Ordering::Relaxed),
-            stuck,
-            took: clock().saturating_duration_since(since),
-        }
-    }
-}
-
-impl fmt::Display for ShutdownReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { idle, finished, cancelled, given_up, stuck, took } = self;
-        write!(
-            f,
-            "stopped after {:.1} s: {idle} idle connections closed, {finished} finished, \
-             {cancelled} cancelled, {given_up} fibers given up, {stuck} threads stuck",
-            took.as_secs_f64()
-        )
-    }
-}
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHandle, sim};
@@ -103,8 +102,8 @@ fn accept_until_drain(
     let (mut unready_since, mut idle_since) = (None, None);
     // Its own, and those that the handler started when it was made.
     let fibers = sched::stats().fibers_now;
-    while !slot.is_retired.load(Ordering::SeqCst) {
-        if slot.is_stuck.swap(false, Ordering::SeqCst) {
+    while !slot.is_retired() {
+        if slot.take_stuck() {
             on_recovery();
         }
         waiting.extend(slot.take_handed());
@@ -126,7 +125,7 @@ fn accept_until_drain(
             }
             Phase::Draining | Phase::Cutting => return Some(acceptors),
         }
-        if acceptors.is_empty() && slot.is_spare.load(Ordering::SeqCst) {
+        if acceptors.is_empty() && slot.is_spare() {
             let now = sched::now();
             let since = *idle_since.get_or_insert(now);
             if sched::stats().fibers_now > fibers {

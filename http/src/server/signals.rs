@@ -154,7 +154,9 @@ fn reload(shared: &Shared, reload: Option<&Reload>) {
 /// Writes what every shard is doing to standard error.
 fn list_fibers(shared: &Shared) {
     let mut text = String::new();
-    for (index, fibers) in shared.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT).into_iter().enumerate() {
+    for (index, fibers) in
+        shared.shards.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT).into_iter().enumerate()
+    {
         // Writing to a string cannot fail.
         let _ = match fibers {
             Ok(fibers) => {

@@ -1,8 +1,8 @@
 //! A shard's side of its connections: what lets them in, what serves them, and which are open.
 //!
 //! Every open connection is in the table, and holds a [`Registered`]: when all else of it is over
-//! that goes, and the connection leaves the table. One whose fiber was given up never comes to that,
-//! and is taken out by [`ShardState::lose`].
+//! that goes, and the connection leaves the table. One whose fiber was given up never comes to
+//! that, and is taken out by [`ShardState::lose`].
 
 use std::fmt;
 use std::io;
@@ -54,7 +54,7 @@ impl ShardState {
 
     /// Enters a connection. `spawn` makes its fiber, which is to hold what it is given.
     pub(super) fn enter(self: &Rc<Self>, link: &Rc<Link>, spawn: impl FnOnce(Registered) -> Fiber) {
-        self.shared.note_crowd();
+        self.shared.shards.note_crowd();
         self.connections.enter(|key| {
             let fiber = spawn(Registered { state: Rc::clone(self), key });
             Entry::new(Rc::clone(link), fiber)
@@ -76,7 +76,7 @@ impl ShardState {
 
     /// The connection is over, unless it has left already.
     fn leave(&self, key: ConnectionKey) {
-        self.shared.note_crowd();
+        self.shared.shards.note_crowd();
         // Dropped when all else is done.
         let Some(left) = self.connections.leave(key) else { return };
         if self.host.capacity.connections_per_peer != usize::MAX {

@@ -14,7 +14,6 @@
 
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_sched::stderr;
@@ -35,7 +34,7 @@ pub(super) fn go_on(
     shared.observers.emit(&event);
     settle(shared, start_spare);
     let serves = shared.phase() <= Phase::Unready;
-    serves && replacement.is_none() && shared.are_all_stuck()
+    serves && replacement.is_none() && shared.shards.are_all_stuck()
 }
 
 /// Returns the number of the shard's replacement, and how many clients were let go.
@@ -44,17 +43,17 @@ fn replace(
     slot: &Slot,
     start_spare: &dyn Fn() -> Option<Arc<Slot>>,
 ) -> (Option<usize>, usize) {
-    slot.is_stuck.store(true, Ordering::SeqCst);
+    slot.note_stuck();
     let serves = shared.phase() <= Phase::Unready;
     let replacement = if serves { replacement(shared, slot, start_spare) } else { None };
     // Only now: whoever comes again at once finds the new one.
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
-        slot.is_retired.store(true, Ordering::SeqCst);
+        slot.retire();
         slot.close_copies();
         shared.peers.forget(slot.index);
-        shared.note_crowd();
-        shared.replacements.fetch_add(1, Ordering::Relaxed);
+        shared.shards.note_crowd();
+        shared.note_replacement();
     }
     slot.wake(); // it gets to know when its thread is free
     (replacement, disconnected)
@@ -69,15 +68,12 @@ fn replacement(
 ) -> Option<usize> {
     // So that no spare one retires, or is lent something, meanwhile.
     let _loans = shared.loans.lock();
-    if slot.is_spare.load(Ordering::SeqCst) {
+    if slot.is_spare() {
         // It has no listeners, and what was lent to it is lent to another one.
         return helper(shared).map(|helper| helper.index);
     }
     let listeners = slot.copies().ok().filter(|listeners| !listeners.is_empty())?;
-    let spare = shared
-        .slots()
-        .into_iter()
-        .find(|slot| slot.is_spare.load(Ordering::SeqCst) && slot.can_help());
+    let spare = shared.shards.all().into_iter().find(|slot| slot.is_spare() && slot.can_help());
     let heir = spare.or_else(start_spare)?;
     heir.give(listeners, shared.config.keeps_copies()).ok()?;
     Some(heir.index)
@@ -86,7 +82,7 @@ fn replacement(
 /// Does what the server is to do when nobody is left who could serve: calls `end_server`, or ends
 /// the process.
 pub(super) fn give_up(shared: &Shared, end_server: impl FnOnce()) {
-    let event = Event::AllStuck { shards: shared.stuck() };
+    let event = Event::AllStuck { shards: shared.shards.stuck() };
     shared.observers.emit(&event);
     match shared.config.all_stuck {
         AllStuck::EndServer => end_server(),

@@ -96,13 +96,7 @@ impl Host {
     /// Whether one request more than there may be is in flight, or the server short of memory.
     #[inline]
     pub(crate) fn is_overloaded(&self) -> bool {
-        // To look at all the others for each request would be slow, and is hardly ever needed.
-        self.shared.is_crowded() && self.is_overloaded_in_all() || self.memory.is_short()
-    }
-
-    #[cold]
-    fn is_overloaded_in_all(&self) -> bool {
-        self.shared.in_flight() > self.capacity.in_flight as u64
+        self.shared.shards.are_overloaded() || self.memory.is_short()
     }
 
     /// Whether a connection is to close behind the response that it is at.

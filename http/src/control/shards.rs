@@ -1,0 +1,209 @@
+//! The shards of a server: a slot for each that is not over, and the sums of those that are.
+//!
+//! What all shards together have counted is never less than it was: a slot leaves the table in the
+//! same step in which its numbers are added to the sums.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use straightline_sched::{FiberInfo, Stats};
+
+use super::slot::Slot;
+use crate::config::Config;
+use crate::telemetry::{Counters, Latencies};
+
+/// The shards of a server.
+pub(crate) struct Shards {
+    slots: RwLock<Slots>,
+    /// How many threads there may be.
+    threads_max: usize,
+    /// How many requests may be in flight.
+    in_flight_max: u64,
+    /// There are more connections than requests may be in flight.
+    is_crowded: AtomicBool,
+}
+
+#[derive(Default)]
+struct Slots {
+    live: Vec<Arc<Slot>>,
+    /// How many there were so far, which is the number of the next one.
+    made: usize,
+    past: Counters,
+    past_latencies: Latencies,
+}
+
+impl Shards {
+    /// With a slot for each of those that are meant to be.
+    pub(crate) fn new(workers: usize, config: &Config) -> Self {
+        let shards = Self {
+            slots: RwLock::default(),
+            threads_max: workers.saturating_add(config.replacements),
+            in_flight_max: config.capacity.in_flight as u64,
+            is_crowded: AtomicBool::new(false),
+        };
+        (0..workers).for_each(|_| drop(shards.add(false)));
+        shards
+    }
+
+    /// A place for one more shard.
+    pub(crate) fn add(&self, is_spare: bool) -> Arc<Slot> {
+        let mut slots = self.slots.write();
+        let slot = Arc::new(Slot::new(slots.made, is_spare));
+        slots.made += 1;
+        slots.live.push(Arc::clone(&slot));
+        slot
+    }
+
+    /// The thread of a shard is over: what it has counted stays, and nothing else.
+    pub(crate) fn forget(&self, slot: &Slot) {
+        // Of fibers that were given up: nobody else closes them.
+        slot.streams.shut_down();
+        let mut slots = self.slots.write();
+        let before = slots.live.len();
+        slots.live.retain(|live| live.index != slot.index);
+        if slots.live.len() < before {
+            slot.counters.add_to(&mut slots.past);
+            slot.latencies.add_to(&mut slots.past_latencies);
+        }
+    }
+
+    /// Those that are not over.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().live.clone()
+    }
+
+    /// Whether there may be one more.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.threads() < self.threads_max
+    }
+
+    fn threads(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    /// How many shards do not answer.
+    pub(crate) fn stuck(&self) -> usize {
+        self.count(Slot::is_stuck)
+    }
+
+    /// How many do not ask for what is new, or did not until a moment ago.
+    pub(crate) fn busy(&self) -> usize {
+        self.count(Slot::is_busy)
+    }
+
+    /// Whether there are shards, and none of them answers.
+    pub(crate) fn are_all_stuck(&self) -> bool {
+        self.count(|slot| slot.is_there() && !slot.is_stuck()) == 0
+    }
+
+    fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {
+        let slots = self.slots.read();
+        let counted = |slot: &&Arc<Slot>| !slot.has_ended() && is(slot);
+        slots.live.iter().filter(counted).count()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let slots = self.slots.read();
+        let mut sum = slots.past;
+        slots.live.iter().for_each(|slot| slot.counters.add_to(&mut sum));
+        sum
+    }
+
+    pub(crate) fn latencies(&self) -> Latencies {
+        let slots = self.slots.read();
+        let mut sum = slots.past_latencies.clone();
+        slots.live.iter().for_each(|slot| slot.latencies.add_to(&mut sum));
+        sum
+    }
+
+    /// Of each scheduler that runs, with the number of its shard.
+    pub(crate) fn stats(&self) -> Vec<(usize, Stats)> {
+        let slots = self.all();
+        let stats = slots.iter().filter_map(|slot| Some((slot.index, slot.scheduler()?.stats())));
+        stats.collect()
+    }
+
+    /// Connections that are open. Those of a shard that was replaced are shut down, and may never
+    /// be closed: they take no room from others, here and below.
+    pub(crate) fn connections(&self) -> u64 {
+        self.sum(Slot::connections)
+    }
+
+    /// A connection has come or gone: each has one request in flight at most.
+    pub(crate) fn note_crowd(&self) {
+        loop {
+            // What this shard has counted is seen by all others before the flag is looked at: two
+            // of them may be at it, and the second undo what the first has found out.
+            fence(Ordering::SeqCst);
+            let now = self.connections() > self.in_flight_max;
+            if self.is_crowded.load(Ordering::Relaxed) == now {
+                return;
+            }
+            self.is_crowded.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether more requests are in flight than may be.
+    #[inline]
+    pub(crate) fn are_overloaded(&self) -> bool {
+        // To look at all the others for each request would be slow, and is hardly ever needed.
+        self.is_crowded.load(Ordering::Relaxed) && self.are_overloaded_in_all()
+    }
+
+    #[cold]
+    fn are_overloaded_in_all(&self) -> bool {
+        self.in_flight() > self.in_flight_max
+    }
+
+    /// Requests in flight that do not wait for their client.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.sum(|slot| {
+            let awaiting = slot.counters.awaiting_client.get();
+            slot.counters.in_flight.get().saturating_sub(awaiting)
+        })
+    }
+
+    fn sum(&self, of: impl Fn(&Slot) -> u64) -> u64 {
+        let slots = self.slots.read();
+        let counting = slots.live.iter().filter(|slot| !slot.is_retired());
+        counting.map(|slot| of(slot)).sum()
+    }
+
+    /// What each shard answers, in the order of their indices.
+    pub(crate) fn inspect(
+        &self,
+        backtraces_max: usize,
+        timeout: Duration,
+    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+        // Not under the lock: an answer may take its time.
+        let shards = self.all().into_iter().filter_map(|slot| slot.scheduler());
+        shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shard_has_counted_stays_and_its_slot_does_not() {
+        let shards = Shards::new(1, &Config::default());
+        for number in 1..=10 {
+            let slot = shards.add(true);
+            assert_eq!((slot.index, shards.threads()), (number, 2));
+            slot.counters.accepted.add(3);
+            slot.counters.closed.add(3);
+            slot.latencies.record(Duration::from_millis(1), 5);
+            slot.ends();
+            // The thread's end may be noticed more than once.
+            (0..2).for_each(|_| shards.forget(&slot));
+            let (counters, count) = (shards.counters(), number as u64);
+            assert_eq!((counters.accepted, counters.closed), (3 * count, 3 * count));
+            assert_eq!(shards.latencies().count(), 5 * count);
+            assert_eq!((shards.all().len(), shards.connections()), (1, 0));
+        }
+    }
+}
