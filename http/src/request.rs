@@ -215,8 +215,7 @@ impl Request {
     /// }
     /// ```
     pub fn set_handler_timeout(&mut self, timeout: Duration) {
-        self.link.handler_timeout.set(timeout);
-        self.link.comes_on();
+        self.link.pacing.set_handler_timeout(timeout);
     }
 
     /// Lets the body come faster or slower than [`Timeouts::body`](crate::Timeouts::body) asks,
@@ -236,7 +235,7 @@ impl Request {
     /// }
     /// ```
     pub fn set_body_pace(&mut self, pace: Pace) {
-        self.link.set_body_pace(pace);
+        self.link.pacing.set_body_pace(pace);
     }
 
     /// Says whether this request's handler is to be ended when its client goes away, instead of

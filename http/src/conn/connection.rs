@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::proto::Gap;
 use crate::request::Request;
 use crate::response::Response;
 use crate::telemetry::Event;
@@ -22,6 +23,8 @@ pub(crate) struct Connection {
     pub(super) flush: Rc<dyn Fn()>,
     pub(super) host: Rc<Host>,
     pub(super) service: Rc<Service>,
+    /// The empty lines behind the last request.
+    pub(super) gap: Cell<Gap>,
     /// It broke, and that is told.
     pub(super) is_failed: Cell<bool>,
 }
@@ -43,7 +46,14 @@ impl Connection {
         let output = Rc::clone(&link);
         let flush = Rc::new(move || output.flush_before_park());
         let host = Rc::clone(&link.host);
-        Self { link, flush, host, service, is_failed: Cell::new(false) }
+        Self {
+            link,
+            flush,
+            host,
+            service,
+            gap: Cell::new(Gap::default()),
+            is_failed: Cell::new(false),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ impl Connection {
             return;
         }
         self.host.counters().aborted.bump();
-        if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.timeout.get() {
+        if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.pacing.too_slow() {
             self.note_timeout(timeout);
             // The system would go on for many minutes to send what it has.
             self.link.transport.reset_on_close();
@@ -102,11 +102,10 @@ impl Connection {
     /// A connection that was at rest is closed without a word, if it is for that.
     #[cold]
     pub(super) fn note_rest_end(&self) {
-        match self.link.rest_end.get() {
+        match self.link.rest_end() {
             None => {}
             Some(RestEnd::Expired) => {
-                let is_new = self.link.requests.get() == 0;
-                self.note_timeout(if is_new { Timeout::Head } else { Timeout::Idle });
+                self.note_timeout(if self.link.is_new() { Timeout::Head } else { Timeout::Idle });
             }
             Some(RestEnd::Evicted) => {
                 self.host.counters().evicted.bump();
@@ -120,7 +119,7 @@ impl Connection {
     pub(super) fn expired(&self) -> io::Result<Response> {
         self.host.counters().cancelled.bump();
         self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
-        if self.link.is_gone.get() {
+        if self.link.pacing.is_client_gone() {
             let message = "the client went away before it was answered";
             return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
         }

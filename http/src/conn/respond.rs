@@ -19,15 +19,15 @@ impl Connection {
         response: &Response,
         keep_alive: bool,
     ) -> io::Result<()> {
-        let mut output = self.link.output();
+        let mut output = self.link.output.buffer();
         self.link.begin_response(response.head.status);
         self.host.encoder().encode(
-            &mut output,
+            output.bytes(),
             &response.head,
             framing(response, head.minor),
             proto::Connection::for_version(head.minor, keep_alive),
         );
-        self.link.end_response_head(output.len());
+        self.link.exchange.begin_response_body(output.begin_body());
         let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
         let body = if is_sent { response.body.bytes() } else { &[] };
         if body.len() > COPY_BYTES_MAX {
@@ -37,8 +37,8 @@ impl Connection {
             self.link.held.set_response(0);
             return flushed;
         }
-        output.extend_from_slice(body);
-        if output.len() > OUTPUT_BYTES_MAX {
+        output.bytes().extend_from_slice(body);
+        if output.bytes().len() > OUTPUT_BYTES_MAX {
             drop(output);
             self.link.flush()?;
         }

@@ -29,13 +29,13 @@ enum Next {
 impl Connection {
     /// Serves until the connection rests or is over: one episode of its fiber.
     pub(crate) fn episode(&self) -> ControlFlow<()> {
-        let (since, requests) = (self.link.rests_since.replace(0), self.link.requests.get());
+        let (since, requests) = (self.link.idle.interrupt(), self.link.exchange.number());
         // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
             Ok(Ok(End::Rest)) => {
                 // An empty line, or nothing at all, does not begin the rest anew.
-                let goes_on = since != 0 && self.link.requests.get() == requests;
-                self.link.rests_since.set(if goes_on { since } else { self.host.sweep() });
+                let since = since.filter(|_| self.link.exchange.number() == requests);
+                self.link.idle.begin(since.unwrap_or(self.host.sweep()));
                 return ControlFlow::Continue(());
             }
             Ok(Ok(End::Close | End::Cut)) => {}
@@ -57,7 +57,7 @@ impl Connection {
     #[inline]
     fn serve(&self) -> io::Result<End> {
         let mut buffers = self.host.buffers.take();
-        mem::swap(&mut buffers.output, &mut *self.link.output());
+        self.link.output.begin(mem::take(&mut buffers.output));
         set_label(Some(&buffers.label));
         let end = loop {
             if let Next::End(end) = self.next(&mut buffers)? {
@@ -78,9 +78,9 @@ impl Connection {
             checkpoint();
         };
         if matches!(end, End::Cut) {
-            self.link.output().clear();
+            self.link.output.clear();
         }
-        mem::swap(&mut buffers.output, &mut *self.link.output());
+        buffers.output = self.link.output.end();
         set_label(None);
         self.host.buffers.give(buffers);
         Ok(end)
@@ -110,7 +110,7 @@ impl Connection {
                 }
             }
             self.link.flush()?;
-            let ending = self.host.is_draining() || self.link.rest_end.get().is_some();
+            let ending = self.host.is_draining() || self.link.idle.end().is_some();
             // A read that would block is saved, but not the one before the end: a request may just
             // have come.
             let read = if transport.is_drained() && !ending {
@@ -124,7 +124,7 @@ impl Connection {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 // Who is not at rest is not ended for having been.
-                Ok(_) if ending => self.link.rest_end.set(None),
+                Ok(_) if ending => self.link.idle.forgive(),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
@@ -166,15 +166,15 @@ impl Connection {
     #[inline]
     fn is_in_gap(&self, input: &Input) -> bool {
         let first = input.unread().first();
-        first.is_some_and(|first| matches!(first, b'\r' | b'\n') || !self.link.gap.get().is_empty())
+        first.is_some_and(|first| matches!(first, b'\r' | b'\n') || !self.gap.get().is_empty())
     }
 
     /// Passes over empty lines before a head.
     #[cold]
     fn pass_gap(&self, input: &mut Input) -> Result<(), Refusal> {
-        let mut gap = self.link.gap.get();
+        let mut gap = self.gap.get();
         let count = gap.skip(input.unread())?;
-        self.link.gap.set(gap);
+        self.gap.set(gap);
         input.consume(count);
         Ok(())
     }
@@ -183,18 +183,15 @@ impl Connection {
     /// request is consumed from the buffers.
     #[inline]
     fn exchange(&self, request: &mut Request) -> io::Result<Option<End>> {
-        self.link.begin_request();
-        self.link.requests.set(self.link.requests.get() + 1);
-        request.tell_label();
-        self.link.handler_timeout.set(self.host.timeouts.handler);
-        if request.body.remaining() != Some(0) {
-            self.link.begin_body(request.buffers.head.end);
-        }
         let waits = request.buffers.head.expect_continue;
-        self.link.expectation.set(if waits { Expectation::Waiting } else { Expectation::None });
+        self.link.begin_request(if waits { Expectation::Waiting } else { Expectation::None });
+        request.tell_label();
+        if request.body.remaining() != Some(0) {
+            self.link.pacing.begin_body(self.host.timeouts.body, request.buffers.head.end);
+        }
         let service = &*self.service;
         // Earlier responses that wait to be written must not wait for this handler.
-        let has_output = !self.link.output().is_empty();
+        let has_output = !self.link.output.is_empty();
         let flush = has_output.then(|| before_park(Rc::clone(&self.flush)));
         if self.host.on_disconnect == OnDisconnect::Cancel {
             self.link.watch();
@@ -203,8 +200,8 @@ impl Connection {
             let response = self.refused_for_load();
             return self.answer_unusually(request, &response);
         }
-        let (lease, timeout) = (&self.link.lease, self.link.handler_timeout.get());
-        let outcome = catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || service(request))));
+        let pacing = &self.link.pacing;
+        let outcome = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| service(request))));
         drop(flush);
         let response = match outcome {
             Ok(Ok(response)) => response,

@@ -46,13 +46,13 @@ impl Connection {
         request.buffers.head.keep_alive
             && !head.close
             && !self.host.is_ending()
-            && self.link.requests.get() < self.host.limits.requests
+            && self.link.exchange.number() < self.host.limits.requests
     }
 
     /// Whether what is left of a request's body is worth reading, to go on behind it.
     pub(super) fn is_skippable(&self, unread: Unread) -> bool {
         // A client that was not told to continue may or may not send its body: no way to go on.
-        let comes = || self.link.expectation.get() == Expectation::None;
+        let comes = || self.link.exchange.expectation() == Expectation::None;
         match unread {
             Unread::Nothing => true,
             Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && comes(),

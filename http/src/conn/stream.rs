@@ -6,7 +6,6 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::DeadlineExceeded;
@@ -67,8 +66,8 @@ impl Connection {
     /// Drops what is not called. It may own something whose destructor waits or panics, and is the
     /// handler's code as much as the rest; returns what the client gets for that.
     fn drop_unsent(&self, request: &Request, unsent: Streamed) -> io::Result<Option<Response>> {
-        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
-        match catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || drop(unsent)))) {
+        let pacing = &self.link.pacing;
+        match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| drop(unsent)))) {
             Ok(Ok(())) => Ok(None),
             Ok(Err(DeadlineExceeded)) => self.expired().map(Some),
             Err(payload) => Ok(Some(self.panicked(request, payload))),
@@ -100,9 +99,8 @@ impl Connection {
         let (link, host) = (Rc::clone(&self.link), Rc::clone(&self.host));
         let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
         let mut body = BodyWriter::new(link, host, flush, head, length, minor, keep_alive);
-        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
-        let written =
-            catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
+        let pacing = &self.link.pacing;
+        let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut body))));
         let failure = match written {
             Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
             Ok(Ok(Err(error))) => Some(Failure::Error(error)),
@@ -213,7 +211,7 @@ impl Connection {
         early.extend_from_slice(input);
         self.link.begin_response(head.status);
         let encoder = self.host.encoder();
-        encoder.encode_upgrade(&mut self.link.output(), head);
+        encoder.encode_upgrade(self.link.output.buffer().bytes(), head);
         drop(encoder);
         self.link.flush()?;
 
@@ -226,8 +224,8 @@ impl Connection {
         request.buffers.input.release();
         let upgraded = Upgraded::new(Rc::clone(&self.link), early);
         let protocol = Rc::clone(upgraded.protocol());
-        let lease = &self.link.lease;
-        match catch_unwind(AssertUnwindSafe(|| lease.hold(Duration::MAX, || run(upgraded)))) {
+        let pacing = &self.link.pacing;
+        match catch_unwind(AssertUnwindSafe(|| pacing.hold_endless(|| run(upgraded)))) {
             Ok(Ok(Ok(()))) => {}
             // Its last words may have been written all the same, and are to arrive.
             Ok(Ok(Err(error))) => self.note_failure(&error),

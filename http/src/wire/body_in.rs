@@ -9,7 +9,8 @@
 use std::io::{self, ErrorKind};
 
 use super::buffers::Input;
-use super::link::{Expectation, Link};
+use super::exchange::Expectation;
+use super::link::Link;
 use crate::body_error::BodyError;
 use crate::config::Timeout;
 use crate::proto::{
@@ -112,7 +113,7 @@ impl BodyIn {
                 Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
                 _ => {}
             }
-            link.note_vain_call(self.cut.is_some());
+            link.pacing.note_vain_call(self.cut.is_some());
         })
     }
 
@@ -151,7 +152,7 @@ impl BodyIn {
             let most = usize::try_from(left).map_or(free.len(), |left| left.min(free.len()));
             if !buffered.is_empty() {
                 // Who sends some of it does not wait to be asked (RFC 9110 section 10.1.1).
-                link.expectation.set(Expectation::None);
+                link.exchange.set_expectation(Expectation::None);
                 let count = most.min(buffered.len());
                 free[..count].copy_from_slice(&buffered[..count]);
                 self.used += count;
@@ -251,11 +252,11 @@ impl BodyIn {
 /// What was answered before leaves before anything is waited for, and the client is told that
 /// its body is wanted.
 fn before_read(link: &Link) -> io::Result<()> {
-    match link.expectation.get() {
+    match link.exchange.expectation() {
         Expectation::None => {}
         Expectation::Waiting => {
-            link.expectation.set(Expectation::None);
-            encode_continue(&mut link.output());
+            link.exchange.set_expectation(Expectation::None);
+            encode_continue(link.output.buffer().bytes());
         }
         Expectation::Declined => return Err(BodyError::Declined.into()),
     }

@@ -16,9 +16,11 @@ use std::rc::Rc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
+use super::exchange::Expectation;
 use super::host::Host;
-use super::link::{Expectation, Link, OUTPUT_BYTES_MAX};
-use crate::proto::{self, ResponseHead, is_forbidden_trailer, put_chunk_size, put_last_chunk};
+use super::link::Link;
+use super::output::OUTPUT_BYTES_MAX;
+use crate::proto::{self, ResponseHead, is_forbidden_trailer};
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
@@ -125,8 +127,8 @@ impl BodyWriter {
         let keep_alive = keep_alive && framing != Framing::UntilClose;
         let pending = Some(PendingHead { head, minor });
         // What waits already are earlier responses.
-        link.arrange_flush();
-        link.vain_calls.set(0);
+        link.output.arrange_flush();
+        link.pacing.forget_vain_calls();
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
@@ -201,7 +203,8 @@ impl BodyWriter {
 
     /// Takes the response back, if nothing of it has left.
     pub(crate) fn take_back(&mut self) -> bool {
-        let is_untouched = self.begins_at.is_none_or(|position| self.link.take_back(position));
+        let is_untouched =
+            self.begins_at.is_none_or(|position| self.link.output.take_back(position));
         if is_untouched {
             (self.begins_at, self.uncounted) = (None, None);
         }
@@ -253,7 +256,7 @@ impl BodyWriter {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
             offset += count as u64;
-            self.link.comes_on(); // also from a disk that is slower than the client
+            self.link.pacing.comes_on(); // also from a disk that is slower than the client
         }
         self.framing = Framing::Length(0);
         Ok(())
@@ -265,8 +268,8 @@ impl BodyWriter {
             return;
         };
         // Nobody can say whether a body comes that was not asked for.
-        if self.link.expectation.get() == Expectation::Waiting {
-            self.link.expectation.set(Expectation::Declined);
+        if self.link.exchange.expectation() == Expectation::Waiting {
+            self.link.exchange.set_expectation(Expectation::Declined);
             self.keep_alive = false;
         }
         let framing = match self.framing {
@@ -274,17 +277,17 @@ impl BodyWriter {
             Framing::Chunked => proto::Framing::Chunked,
             Framing::UntilClose => proto::Framing::None,
         };
-        self.begins_at = Some(self.link.position());
+        self.begins_at = Some(self.link.output.position());
         self.uncounted = Some(head.status);
-        self.link.propose_response(head.status);
-        let mut output = self.link.output();
+        self.link.exchange.begin_response(head.status);
+        let mut output = self.link.output.buffer();
         self.host.encoder().encode(
-            &mut output,
+            output.bytes(),
             &head,
             framing,
             proto::Connection::for_version(minor, self.keep_alive),
         );
-        self.link.end_response_head(output.len());
+        self.link.exchange.begin_response_body(output.begin_body());
     }
 
     /// The body is complete: puts what ends it into the output.
@@ -302,16 +305,12 @@ impl BodyWriter {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
             }
             Framing::Chunked => {
-                let mut output = self.link.output();
-                self.link.end_chunk(&mut output);
-                let before = output.len();
-                put_last_chunk(&mut output, &self.trailers);
-                self.link.note_framing(output.len() - before);
+                self.link.output.buffer().end_chunks(&self.trailers);
             }
         }
         self.count();
         // Those of a client that pipelines collect, but not without end.
-        if self.link.output().len() > OUTPUT_BYTES_MAX {
+        if self.link.output.len() > OUTPUT_BYTES_MAX {
             self.leaving(Link::flush)?;
         }
         Ok(())
@@ -338,7 +337,7 @@ impl BodyWriter {
 
     /// Has what is in the output leave when the fiber waits.
     fn arrange_flush(&mut self) {
-        if self.link.arrange_flush() {
+        if self.link.output.arrange_flush() {
             self.waits = None;
             self.waits = Some(before_park(Rc::clone(&self.flush)));
         }
@@ -347,7 +346,7 @@ impl BodyWriter {
     /// Has those before it leave if they are enough. Before a small piece is taken: who is unwound
     /// while he waits for room may write it again.
     fn make_room(&mut self) -> io::Result<()> {
-        if self.link.output().len() < PIECE_BYTES {
+        if self.link.output.len() < PIECE_BYTES {
             return Ok(());
         }
         self.leaving(Link::flush)
@@ -357,9 +356,9 @@ impl BodyWriter {
     fn collect(&mut self, piece: &[u8]) {
         self.arrange_flush();
         if self.framing == Framing::Chunked {
-            self.link.fill_chunk(piece);
+            self.link.output.buffer().fill_chunk(piece);
         } else {
-            self.link.output().extend_from_slice(piece);
+            self.link.output.buffer().bytes().extend_from_slice(piece);
         }
     }
 
@@ -367,18 +366,13 @@ impl BodyWriter {
     fn send(&mut self, piece: &[u8]) -> io::Result<()> {
         let is_chunk = self.framing == Framing::Chunked;
         if is_chunk {
-            let mut output = self.link.output();
-            self.link.end_chunk(&mut output);
-            let before = output.len();
-            put_chunk_size(&mut output, piece.len());
-            self.link.note_framing(output.len() - before);
+            self.link.output.buffer().begin_large_chunk(piece.len());
         }
         self.health = Health::Torn;
         self.leaving(|link| link.flush_with(piece))?;
         self.health = Health::Good;
         if is_chunk {
-            self.link.output().extend_from_slice(b"\r\n");
-            self.link.note_framing(2);
+            self.link.output.buffer().end_large_chunk();
             self.arrange_flush();
         }
         Ok(())
@@ -398,7 +392,7 @@ impl BodyWriter {
     fn put(&mut self, piece: &[u8]) -> io::Result<()> {
         self.check()?;
         self.begin();
-        self.link.comes_on();
+        self.link.pacing.comes_on();
         if piece.len() < PIECE_BYTES {
             self.make_room()?;
             self.announce(piece.len())?;
@@ -412,7 +406,7 @@ impl BodyWriter {
     /// A write has failed; all further ones will.
     #[cold]
     fn note_failed_write(&self) {
-        self.link.note_vain_call(self.has_failed());
+        self.link.pacing.note_vain_call(self.has_failed());
     }
 }
 

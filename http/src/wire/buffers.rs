@@ -14,7 +14,7 @@ use crate::proto::{Head, HeadParser};
 /// What a connection needs while it works on a request, and gives back when it rests.
 pub(crate) struct Buffers {
     pub(crate) input: Input,
-    /// The output's memory; the link has it while the connection works.
+    /// The output's memory while the connection rests; nothing while it works.
     pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
     pub(crate) head: Head,

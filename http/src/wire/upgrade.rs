@@ -1,15 +1,14 @@
 //! Connections that become another protocol's: `Upgrade` and CONNECT.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
-use std::time::Instant;
 
-use slotmap::{DefaultKey, SlotMap};
-use straightline_sched::{Fiber, Interest, checkpoint, current, now};
+use straightline_sched::{Interest, checkpoint};
 
 use super::link::Link;
+use super::protocol::Protocol;
 use super::transport::Transport;
 use crate::config::Peer;
 
@@ -61,37 +60,9 @@ pub struct Upgraded {
     protocol: Rc<Protocol>,
 }
 
-/// What a drain knows of an upgraded connection.
-#[derive(Debug)]
-pub(crate) struct Protocol {
-    /// When something came or left last.
-    moved_at: Cell<Instant>,
-    hearing: Cell<Hearing>,
-    /// Fibers that wait to read, and are to hear of a drain.
-    readers: RefCell<SlotMap<DefaultKey, Fiber>>,
-    /// It did nothing while it was waited for.
-    is_cut: Cell<bool>,
-}
-
-/// Whether a protocol is to hear of a drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hearing {
-    No,
-    /// From the next read that has to wait.
-    Wanted,
-    Done,
-}
-
 impl Upgraded {
     pub(crate) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
-        let protocol = Rc::new(Protocol {
-            moved_at: Cell::new(now()),
-            hearing: Cell::new(Hearing::No),
-            readers: RefCell::default(),
-            is_cut: Cell::new(false),
-        });
-        let known = link.protocol.get_or_init(|| Rc::clone(&protocol));
-        debug_assert!(Rc::ptr_eq(known, &protocol), "a connection is upgraded once");
+        let protocol = link.begin_protocol();
         Self { link, early: RefCell::new((early, 0)), protocol }
     }
 
@@ -140,9 +111,7 @@ impl Upgraded {
     /// let response = Response::upgrade("echo", echo);
     /// ```
     pub fn interrupt_on_drain(&self) {
-        if self.protocol.hearing.get() == Hearing::No {
-            self.protocol.hearing.set(Hearing::Wanted);
-        }
+        self.protocol.interrupt_on_drain();
     }
 
     /// Whether a drain of the server has begun: for a protocol that looks between two messages.
@@ -154,18 +123,13 @@ impl Upgraded {
     /// Waits until that direction may go on. An error is the drain that the protocol wants to hear
     /// of, or the stream's.
     fn park(&self, interest: Interest) -> io::Result<()> {
-        let protocol = &*self.protocol;
-        let mut reading = None;
-        if interest == Interest::Read && protocol.hearing.get() == Hearing::Wanted {
-            if self.is_draining() {
-                protocol.hearing.set(Hearing::Done);
-                return Err(io::Error::other("the server is stopping"));
-            }
-            reading = Some(Reading::begin(protocol));
-        }
-        self.link.transport.wait_until(interest, None)?;
+        let reading = match interest {
+            Interest::Read => self.protocol.begin_read(self.is_draining())?,
+            Interest::Write => None,
+        };
+        let waited = self.link.transport.wait_until(interest, None);
         drop(reading);
-        Ok(())
+        waited.map(drop)
     }
 
     /// Tries until it is done, with nobody's patience but the protocol's.
@@ -186,7 +150,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(count) => {
                     let counters = self.link.host.counters();
-                    self.protocol.moved_at.set(now());
+                    self.protocol.note_moved();
                     match interest {
                         Interest::Read => counters.bytes_read.add(count as u64),
                         Interest::Write => counters.bytes_written.add(count as u64),
@@ -194,7 +158,7 @@ impl Upgraded {
                     return Ok(count);
                 }
                 Err(error) => {
-                    self.link.note_vain_call(false);
+                    self.link.pacing.note_vain_call(false);
                     return Err(error);
                 }
             }
@@ -210,42 +174,6 @@ impl Upgraded {
             (*early, *at) = (Vec::new(), 0);
         }
         count
-    }
-}
-
-impl Protocol {
-    /// A drain has begun.
-    pub(crate) fn hear_drain(&self) {
-        self.readers.borrow().values().for_each(Fiber::unpark);
-    }
-
-    /// Whether nothing has come or left since that time, and it does not want to hear of drains.
-    pub(crate) fn is_idle_since(&self, since: Instant) -> bool {
-        self.hearing.get() == Hearing::No && !self.is_cut.get() && self.moved_at.get() <= since
-    }
-
-    /// It is ended for that.
-    pub(crate) fn cut(&self) {
-        self.is_cut.set(true);
-    }
-
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut.get()
-    }
-}
-
-/// A wait that a drain is to end.
-struct Reading<'p>(&'p Protocol, DefaultKey);
-
-impl<'p> Reading<'p> {
-    fn begin(protocol: &'p Protocol) -> Self {
-        Self(protocol, protocol.readers.borrow_mut().insert(current()))
-    }
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        let _reader = self.0.readers.borrow_mut().remove(self.1);
     }
 }
 

@@ -1,0 +1,294 @@
+//! What waits to be written to the client, and how far that has come.
+//!
+//! Responses are encoded into one buffer, and leave together. While one fiber of a handler writes
+//! the buffer out, another may add to its end. So three things hold:
+//!
+//! - the buffer is never borrowed across a wait;
+//! - one fiber at a time has the *turn* to write, and what it has written goes from the front of
+//!   the buffer when the turn ends, also where a deadline ends it: what has left must not leave
+//!   again;
+//! - the buffer's memory is the output's while the connection works, and the pool's while it rests.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::io::{self, IoSlice};
+use std::mem;
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{HeaderName, HeaderValue};
+use straightline_sched::sync::Event;
+
+use super::transport::Transport;
+use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
+use crate::telemetry::ShardCounters;
+
+/// A connection's output.
+pub(crate) struct Output {
+    buffer: RefCell<OutputBuffer>,
+    /// A fiber writes the buffer out, and what is added meanwhile too.
+    is_being_written: Cell<bool>,
+    /// The end of that, for a fiber that waits for its turn to write.
+    turn_over: Cell<Option<Rc<Event>>>,
+    /// The output leaves if the fiber waits, which is arranged for once at a time.
+    leaves_before_park: Cell<bool>,
+    /// How many responses wait to leave, and when the request of the first of them began.
+    unsent: Cell<u32>,
+    unsent_since: Cell<Instant>,
+}
+
+/// What waits to be written.
+pub(crate) struct OutputBuffer {
+    bytes: Vec<u8>,
+    /// Where the chunk begins that is being filled, if one is. What is written ends it, so that
+    /// nothing is held back.
+    chunk: Option<usize>,
+    /// How many bytes of the body at hand are no data of it.
+    framing: u64,
+    /// How many bytes have left, of the buffer and others.
+    written: u64,
+}
+
+impl Output {
+    pub(super) fn new(now: Instant) -> Self {
+        let buffer = OutputBuffer { bytes: Vec::new(), chunk: None, framing: 0, written: 0 };
+        Self {
+            buffer: RefCell::new(buffer),
+            is_being_written: Cell::new(false),
+            turn_over: Cell::new(None),
+            leaves_before_park: Cell::new(false),
+            unsent: Cell::new(0),
+            unsent_since: Cell::new(now),
+        }
+    }
+
+    /// The connection works, and has this memory for what waits to leave.
+    #[inline]
+    pub(crate) fn begin(&self, memory: Vec<u8>) {
+        debug_assert!(memory.is_empty() && self.is_empty(), "a response of another connection");
+        self.buffer.borrow_mut().bytes = memory;
+    }
+
+    /// The connection rests, or is over: returns the memory.
+    #[inline]
+    pub(crate) fn end(&self) -> Vec<u8> {
+        mem::take(&mut self.buffer.borrow_mut().bytes)
+    }
+
+    /// What waits to leave, to add to it.
+    #[inline]
+    pub(crate) fn buffer(&self) -> RefMut<'_, OutputBuffer> {
+        self.buffer.borrow_mut()
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.borrow().bytes.len()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.borrow().bytes.is_empty()
+    }
+
+    /// How much memory it takes.
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.borrow().bytes.capacity()
+    }
+
+    /// How many bytes the client has been sent, those that wait included.
+    pub(crate) fn position(&self) -> u64 {
+        self.buffer.borrow().position()
+    }
+
+    /// How many bytes of data a body has that begins at that position, as far as it was made.
+    pub(crate) fn body_bytes(&self, body_at: u64) -> u64 {
+        let buffer = self.buffer.borrow();
+        buffer.position().saturating_sub(body_at).saturating_sub(buffer.framing)
+    }
+
+    /// Takes back what was added since it was at that position, if nothing of it has left.
+    pub(crate) fn take_back(&self, position: u64) -> bool {
+        let mut buffer = self.buffer.borrow_mut();
+        let Some(kept) = position.checked_sub(buffer.written) else { return false };
+        buffer.chunk = None;
+        buffer.bytes.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        true
+    }
+
+    /// Drops what has not left.
+    pub(crate) fn clear(&self) {
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.chunk = None;
+        buffer.bytes.clear();
+    }
+
+    /// Whether a flush before the fiber waits still has to be arranged for; it is from now on.
+    pub(crate) fn arrange_flush(&self) -> bool {
+        !self.leaves_before_park.replace(true)
+    }
+
+    /// That flush begins, and the next has to be arranged for anew.
+    pub(super) fn begin_arranged_flush(&self) {
+        self.leaves_before_park.set(false);
+    }
+
+    /// A response is complete, of a request that began then.
+    #[inline]
+    pub(super) fn note_response(&self, begun: Instant) {
+        let count = self.unsent.get();
+        if count == 0 {
+            self.unsent_since.set(begun);
+        }
+        self.unsent.set(count + 1);
+    }
+
+    /// If all that was made has left, and was not told of: when the request of the first response
+    /// began, and how many they are.
+    #[inline]
+    pub(super) fn take_sent(&self) -> Option<(Instant, u32)> {
+        if self.unsent.get() == 0 || !self.is_empty() {
+            return None;
+        }
+        Some((self.unsent_since.get(), self.unsent.replace(0)))
+    }
+
+    /// Whether a fiber has the turn to write.
+    pub(super) fn is_being_written(&self) -> bool {
+        self.is_being_written.get()
+    }
+
+    /// Waits until no other fiber writes, and takes the turn.
+    ///
+    /// A yield point.
+    pub(super) fn take_turn<'o>(&'o self, counters: &'o ShardCounters) -> io::Result<Turn<'o>> {
+        while self.is_being_written.get() {
+            let over = self.turn_over.take().unwrap_or_default();
+            self.turn_over.set(Some(Rc::clone(&over)));
+            over.wait()?;
+        }
+        self.is_being_written.set(true);
+        Ok(Turn { output: self, counters, written: 0 })
+    }
+
+    /// Bytes have left that were never in the buffer.
+    pub(super) fn note_written(&self, count: usize, counters: &ShardCounters) {
+        counters.bytes_written.add(count as u64);
+        self.buffer.borrow_mut().written += count as u64;
+    }
+}
+
+impl OutputBuffer {
+    /// All of it. What is added is neither a chunk's nor framing, see below.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    #[inline]
+    fn position(&self) -> u64 {
+        self.written + self.bytes.len() as u64
+    }
+
+    /// What is added from now on is a response's body: returns its position.
+    #[inline]
+    pub(crate) fn begin_body(&mut self) -> u64 {
+        self.framing = 0;
+        self.position()
+    }
+
+    /// Adds data to the chunk that is being filled, or begins one.
+    pub(crate) fn fill_chunk(&mut self, data: &[u8]) {
+        if self.chunk.is_none() {
+            self.chunk = Some(self.frame(begin_chunk));
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// Ends the chunk that is being filled, if one is.
+    #[inline]
+    fn end_chunk(&mut self) {
+        if let Some(start) = self.chunk.take() {
+            // The size line may become shorter than the room for it.
+            self.frame(|bytes| end_chunk(bytes, start));
+        }
+    }
+
+    /// Begins a chunk of so many bytes, which are not added here.
+    pub(crate) fn begin_large_chunk(&mut self, bytes: usize) {
+        self.end_chunk();
+        self.frame(|output| put_chunk_size(output, bytes));
+    }
+
+    /// That chunk has left.
+    pub(crate) fn end_large_chunk(&mut self) {
+        self.frame(|output| output.extend_from_slice(b"\r\n"));
+    }
+
+    /// Ends a chunked body.
+    pub(crate) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
+        self.end_chunk();
+        self.frame(|output| put_last_chunk(output, trailers));
+    }
+
+    /// Puts what is no data of the body.
+    fn frame<T>(&mut self, put: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let before = self.bytes.len() as u64;
+        let result = put(&mut self.bytes);
+        let after = self.bytes.len() as u64;
+        self.framing = self.framing.wrapping_add(after).wrapping_sub(before);
+        result
+    }
+}
+
+/// A fiber's turn to write; what was written goes from the buffer when this is dropped.
+pub(super) struct Turn<'o> {
+    output: &'o Output,
+    counters: &'o ShardCounters,
+    /// How many bytes, of the buffer and then of what follows it.
+    written: usize,
+}
+
+impl Turn<'_> {
+    /// Whether some of the buffer, or of a `body` behind it, has not left.
+    #[inline]
+    pub(super) fn goes_on(&self, body: &[u8]) -> bool {
+        self.written < self.output.len() + body.len()
+    }
+
+    /// Writes what there is room for, of the buffer and of a `body` behind it.
+    #[inline]
+    pub(super) fn try_write(&self, transport: &dyn Transport, body: &[u8]) -> io::Result<usize> {
+        let mut buffer = self.output.buffer.borrow_mut();
+        buffer.end_chunk();
+        let bytes = &buffer.bytes;
+        let rest = bytes.get(self.written..).unwrap_or_default();
+        match &body[self.written.saturating_sub(bytes.len())..] {
+            [] => transport.try_write(rest),
+            body => transport.try_write_vectored(&[IoSlice::new(rest), IoSlice::new(body)]),
+        }
+    }
+
+    #[inline]
+    pub(super) fn note_written(&mut self, count: usize) {
+        self.written += count;
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut buffer = self.output.buffer.borrow_mut();
+        let gone = self.written.min(buffer.bytes.len());
+        buffer.bytes.drain(..gone);
+        // One that was begun behind what has left.
+        buffer.chunk = buffer.chunk.map(|start| start - gone);
+        drop(buffer);
+        self.output.note_written(self.written, self.counters);
+        self.output.is_being_written.set(false);
+        if let Some(over) = self.output.turn_over.take() {
+            over.set();
+        }
+    }
+}
+
+/// Pipelined responses leave when they come to this much, at the latest.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
