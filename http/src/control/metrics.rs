@@ -163,16 +163,12 @@ impl Metrics {
                 (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
             };
             let values = self.shards.iter().map(of_shard);
-            // Those that say so are gauges; the others count.
-            let is_gauge = name.ends_with("_now")
-                || name.starts_with("stacks_") && name != "stacks_refused"
-                || name == "stack_mapped_bytes";
             let full_name = |rest: &str| format!("straightline_sched_{rest}");
             if let Some(name) = name.strip_suffix("_nanos") {
                 let seconds = |(shard, nanos)| (shard, Duration::from_nanos(nanos).as_secs_f64());
                 let name = full_name(&format!("{name}_seconds"));
                 text.gauges(&name, help, "shard", values.map(seconds));
-            } else if is_gauge {
+            } else if GAUGES.contains(&name) {
                 text.gauges(&full_name(name), help, "shard", values);
             } else {
                 text.counters(&full_name(&format!("{name}_total")), help, "shard", values);
@@ -186,5 +182,31 @@ impl Metrics {
         text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
         text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned_total);
         text.counter(&name("refused_total"), "Jobs that were refused.", refused_total);
+    }
+}
+
+/// The numbers of a scheduler that go up and down, as [`Stats`] says of each. The others only grow,
+/// but for times, which are gauges too.
+const GAUGES: [&str; 8] = [
+    "fibers_now",
+    "ready_now",
+    "alarms_now",
+    "sources_now",
+    "stacks_now",
+    "stacks_hot",
+    "stacks_cold",
+    "stack_mapped_bytes",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gauges_are_numbers_of_a_scheduler_and_none_that_says_now_is_missing() {
+        let names: Vec<_> = Stats::default().iter().map(|(name, _)| name).collect();
+        assert!(GAUGES.iter().all(|gauge| names.contains(gauge)), "{names:?}");
+        let mut of_now = names.iter().filter(|name| name.ends_with("_now"));
+        assert!(of_now.all(|name| GAUGES.contains(name)), "{names:?}");
     }
 }

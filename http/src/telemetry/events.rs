@@ -245,11 +245,7 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Started { connections, descriptors, raised_from } => {
                 write!(f, "serving up to {connections} connections at a time; ")?;
-                match descriptors {
-                    Some(count) => write!(f, "there may be {count} descriptors")?,
-                    None => f.write_str("there may be any number of descriptors")?,
-                }
-                raised_from.iter().try_for_each(|count| write!(f, ", raised from {count}"))
+                fmt_descriptors(f, *descriptors, *raised_from)
             }
             Self::ConnectionOpened { .. } => f.write_str("connected"),
             Self::ConnectionClosed { .. } => f.write_str("closed"),
@@ -290,16 +286,9 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the response to {method} {target} could not be completed: {error}")
             }
             Self::FiberReported { report } => report.fmt(f),
-            Self::ShardStuck { shard, replacement: Some(replacement), disconnected } => write!(
-                f,
-                "shard {shard} is stuck: shard {replacement} takes over, and {disconnected} \
-                 clients were disconnected"
-            ),
-            Self::ShardStuck { shard, replacement: None, disconnected } => write!(
-                f,
-                "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
-                 disconnected"
-            ),
+            Self::ShardStuck { shard, replacement, disconnected } => {
+                fmt_stuck(f, *shard, *replacement, *disconnected)
+            }
             Self::ListenersLent { shard, helper } => write!(
                 f,
                 "shard {shard} does not come back: shard {helper} accepts from its listeners"
@@ -316,15 +305,51 @@ impl fmt::Display for Event<'_> {
             Self::Reloaded { outcome: Some(Err(error)) } => {
                 write!(f, "SIGHUP: the reload failed: {error}")
             }
-            Self::ShutdownAdvanced { phase } => f.write_str(match phase {
-                Phase::Serving => "serving",
-                Phase::Unready => "stopping: still serving, but not ready",
-                Phase::Draining => "stopping: finishing what is in flight",
-                Phase::Cutting => "stopping: cutting what is in flight",
-            }),
+            Self::ShutdownAdvanced { phase } => f.write_str(text_of(*phase)),
             Self::ShardDrained { shard, cut } => {
                 write!(f, "shard {shard} is drained, {cut} connections are cut")
             }
         }
+    }
+}
+
+fn fmt_descriptors(
+    f: &mut fmt::Formatter<'_>,
+    count: Option<u64>,
+    raised_from: Option<u64>,
+) -> fmt::Result {
+    match count {
+        Some(count) => write!(f, "there may be {count} descriptors")?,
+        None => f.write_str("there may be any number of descriptors")?,
+    }
+    raised_from.iter().try_for_each(|count| write!(f, ", raised from {count}"))
+}
+
+fn fmt_stuck(
+    f: &mut fmt::Formatter<'_>,
+    shard: usize,
+    replacement: Option<usize>,
+    disconnected: usize,
+) -> fmt::Result {
+    match replacement {
+        Some(replacement) => write!(
+            f,
+            "shard {shard} is stuck: shard {replacement} takes over, and {disconnected} clients \
+             were disconnected"
+        ),
+        None => write!(
+            f,
+            "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
+             disconnected"
+        ),
+    }
+}
+
+fn text_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Serving => "serving",
+        Phase::Unready => "stopping: still serving, but not ready",
+        Phase::Draining => "stopping: finishing what is in flight",
+        Phase::Cutting => "stopping: cutting what is in flight",
     }
 }
