@@ -259,11 +259,9 @@ impl fmt::Display for Event<'_> {
             Self::TurnedAway { full: Full::Peer, .. } => {
                 f.write_str("turned away: too many connections of this client")
             }
-            Self::AcceptFailed { error, pause: Some(pause) } => {
-                write!(f, "accept failed: {}; again in {pause:?}", Escaped(error))
-            }
-            Self::AcceptFailed { error, pause: None } => {
-                write!(f, "accept failed: {}", Escaped(error))
+            Self::AcceptFailed { error, pause } => {
+                write!(f, "accept failed: {}", Escaped(error))?;
+                pause.iter().try_for_each(|pause| write!(f, "; again in {pause:?}"))
             }
             Self::ListenerFailed { address, error } => {
                 let error = Escaped(error);
@@ -300,11 +298,7 @@ impl fmt::Display for Event<'_> {
                 f,
                 "every shard is stuck ({shards}), and no other may take over: nobody is served"
             ),
-            Self::Reloaded { outcome: None } => f.write_str("SIGHUP: there is nothing to reload"),
-            Self::Reloaded { outcome: Some(Ok(())) } => f.write_str("SIGHUP: reloaded"),
-            Self::Reloaded { outcome: Some(Err(error)) } => {
-                write!(f, "SIGHUP: the reload failed: {error}")
-            }
+            Self::Reloaded { outcome } => fmt_reload(f, *outcome),
             Self::ShutdownAdvanced { phase } => f.write_str(text_of(*phase)),
             Self::ShardDrained { shard, cut } => {
                 write!(f, "shard {shard} is drained, {cut} connections are cut")
@@ -342,6 +336,14 @@ fn fmt_stuck(
             "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
              disconnected"
         ),
+    }
+}
+
+fn fmt_reload(f: &mut fmt::Formatter<'_>, outcome: Option<Result<(), &io::Error>>) -> fmt::Result {
+    match outcome {
+        None => f.write_str("SIGHUP: there is nothing to reload"),
+        Some(Ok(())) => f.write_str("SIGHUP: reloaded"),
+        Some(Err(error)) => write!(f, "SIGHUP: the reload failed: {error}"),
     }
 }
 
