@@ -261,11 +261,10 @@ impl fmt::Display for Event<'_> {
             }
             Self::AcceptFailed { error, pause } => {
                 write!(f, "accept failed: {}", Escaped(error))?;
-                pause.iter().try_for_each(|pause| write!(f, "; again in {pause:?}"))
+                pause.map_or(Ok(()), |pause| write!(f, "; again in {pause:?}"))
             }
             Self::ListenerFailed { address, error } => {
-                let error = Escaped(error);
-                write!(f, "the listener on {address} failed, and is closed: {error}")
+                write!(f, "the listener on {address} failed, and is closed: {}", Escaped(error))
             }
             Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
             Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),
@@ -298,8 +297,12 @@ impl fmt::Display for Event<'_> {
                 f,
                 "every shard is stuck ({shards}), and no other may take over: nobody is served"
             ),
-            Self::Reloaded { outcome } => fmt_reload(f, *outcome),
-            Self::ShutdownAdvanced { phase } => f.write_str(text_of(*phase)),
+            Self::Reloaded { outcome: None } => f.write_str("SIGHUP: there is nothing to reload"),
+            Self::Reloaded { outcome: Some(Ok(())) } => f.write_str("SIGHUP: reloaded"),
+            Self::Reloaded { outcome: Some(Err(error)) } => {
+                write!(f, "SIGHUP: the reload failed: {error}")
+            }
+            Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, cut } => {
                 write!(f, "shard {shard} is drained, {cut} connections are cut")
             }
@@ -316,7 +319,7 @@ fn fmt_descriptors(
         Some(count) => write!(f, "there may be {count} descriptors")?,
         None => f.write_str("there may be any number of descriptors")?,
     }
-    raised_from.iter().try_for_each(|count| write!(f, ", raised from {count}"))
+    raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
 }
 
 fn fmt_stuck(
@@ -339,15 +342,7 @@ fn fmt_stuck(
     }
 }
 
-fn fmt_reload(f: &mut fmt::Formatter<'_>, outcome: Option<Result<(), &io::Error>>) -> fmt::Result {
-    match outcome {
-        None => f.write_str("SIGHUP: there is nothing to reload"),
-        Some(Ok(())) => f.write_str("SIGHUP: reloaded"),
-        Some(Err(error)) => write!(f, "SIGHUP: the reload failed: {error}"),
-    }
-}
-
-fn text_of(phase: Phase) -> &'static str {
+fn words_of(phase: Phase) -> &'static str {
     match phase {
         Phase::Serving => "serving",
         Phase::Unready => "stopping: still serving, but not ready",
