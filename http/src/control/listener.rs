@@ -7,7 +7,7 @@ use straightline_net::{BoundTcpListener, BoundUnixListener, ListenOptions};
 use super::socket_file::{self, SocketFile};
 use crate::config::Address;
 
-/// An open socket on its way to its shard.
+/// An open socket, before its shard accepts from it.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(BoundTcpListener),
@@ -24,7 +24,8 @@ impl Listener {
     }
 }
 
-/// Opens one address for each shard; returns it with the real port, and the file that it has.
+/// Opens an address once for each shard. Returns the address with its real port, the listeners, and
+/// the file of a Unix socket.
 pub(crate) fn open_all(
     address: &Address,
     count: usize,

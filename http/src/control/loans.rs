@@ -1,8 +1,8 @@
 //! Which shards accept from the listeners of which others.
 //!
-//! A shard whose listeners are lent has one helper at a time. Both are known here only: the shard
-//! that accepts holds a [`Loan`], which tells when it is over and nothing else, and so a slot does
-//! not refer to other slots.
+//! The listeners of a shard are lent to one helper at a time. Only this table knows both. The
+//! helper's slot holds a [`Loan`], which tells whether it is over and nothing else: no slot refers
+//! to another slot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ struct Lent {
     loan: Arc<Loan>,
 }
 
-/// The loans while nobody else may change them, and no spare shard retires.
+/// The loans, locked: meanwhile no other thread changes them, and no spare shard retires.
 pub(crate) struct OpenLoans<'l> {
     all: MutexGuard<'l, Vec<Lent>>,
     count: &'l AtomicU64,
@@ -46,7 +46,7 @@ impl Loans {
 }
 
 impl OpenLoans<'_> {
-    /// Ends the loans whose owners need no help any more; returns those owners.
+    /// Ends the loans whose owners need no help any more. Returns those owners.
     pub(crate) fn take_back(&mut self) -> Vec<Arc<Slot>> {
         let mut owners = Vec::new();
         self.all.retain(|lent| {
@@ -60,7 +60,7 @@ impl OpenLoans<'_> {
         owners
     }
 
-    /// Whether a shard that is well accepts from the listeners of `owner`.
+    /// Whether a healthy shard accepts from the listeners of `owner`.
     pub(crate) fn is_helped(&self, owner: &Slot) -> bool {
         self.all.iter().any(|lent| lent.owner.index == owner.index && lent.helper.can_help())
     }
@@ -70,8 +70,7 @@ impl OpenLoans<'_> {
         self.all.iter().any(|lent| lent.helper.index == slot.index)
     }
 
-    /// Has `helper` accept from the listeners of `owner`, and no other shard but the owner any
-    /// more.
+    /// Has `helper` accept from the listeners of `owner`, and ends the loan to its helper before.
     pub(crate) fn lend(&mut self, owner: &Arc<Slot>, helper: &Arc<Slot>, listeners: Vec<Listener>) {
         if let Some(place) = self.all.iter().position(|lent| lent.owner.index == owner.index) {
             self.all.swap_remove(place).end();

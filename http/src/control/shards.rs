@@ -1,7 +1,7 @@
 //! The shards of a server: a slot for each that is not over, and the sums of those that are.
 //!
-//! What all shards together have counted is never less than it was: a slot leaves the table in the
-//! same step in which its numbers are added to the sums.
+//! What all shards together have counted never becomes less: a slot leaves the table in the same
+//! step in which its numbers are added to the sums.
 
 use std::io;
 use std::sync::Arc;
@@ -22,21 +22,22 @@ pub(crate) struct Shards {
     threads_max: usize,
     /// How many requests may be in flight.
     in_flight_max: u64,
-    /// There are more connections than requests may be in flight.
+    /// Whether there are more connections than requests may be in flight. Each connection has one
+    /// request in flight at most.
     is_crowded: AtomicBool,
 }
 
 #[derive(Default)]
 struct Slots {
     live: Vec<Arc<Slot>>,
-    /// How many there were so far, which is the number of the next one.
+    /// How many slots were made so far, which is the number of the next one.
     made: usize,
     past: Counters,
     past_latencies: Latencies,
 }
 
 impl Shards {
-    /// With a slot for each of those that are meant to be.
+    /// With `workers` slots.
     pub(crate) fn new(workers: usize, config: &Config) -> Self {
         let shards = Self {
             slots: RwLock::default(),
@@ -48,7 +49,7 @@ impl Shards {
         shards
     }
 
-    /// A place for one more shard.
+    /// Makes a slot for one more shard.
     pub(crate) fn add(&self, is_spare: bool) -> Arc<Slot> {
         let mut slots = self.slots.write();
         let slot = Arc::new(Slot::new(slots.made, is_spare));
@@ -57,9 +58,9 @@ impl Shards {
         slot
     }
 
-    /// The thread of a shard is over: what it has counted stays, and nothing else.
+    /// The thread of a shard has ended: only its numbers are kept.
     pub(crate) fn forget(&self, slot: &Slot) {
-        // Of fibers that were given up: nobody else closes them.
+        // Connections of fibers that were given up are closed by nothing else.
         slot.streams.shut_down();
         let mut slots = self.slots.write();
         let before = slots.live.len();
@@ -70,12 +71,12 @@ impl Shards {
         }
     }
 
-    /// Those that are not over.
+    /// The slots of all shards that are not over.
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
         self.slots.read().live.clone()
     }
 
-    /// Whether there may be one more.
+    /// Whether one more shard may be started.
     pub(crate) fn may_grow(&self) -> bool {
         self.threads() < self.threads_max
     }
@@ -84,17 +85,17 @@ impl Shards {
         self.count(|_| true)
     }
 
-    /// How many shards do not answer.
+    /// How many shards are stuck.
     pub(crate) fn stuck(&self) -> usize {
         self.count(Slot::is_stuck)
     }
 
-    /// How many do not ask for what is new, or did not until a moment ago.
+    /// How many shards are busy, or were until a moment ago.
     pub(crate) fn busy(&self) -> usize {
         self.count(Slot::is_busy)
     }
 
-    /// Whether there are shards, and none of them answers.
+    /// Whether all shards that have not ended are stuck.
     pub(crate) fn are_all_stuck(&self) -> bool {
         self.count(|slot| slot.is_there() && !slot.is_stuck()) == 0
     }
@@ -119,24 +120,25 @@ impl Shards {
         sum
     }
 
-    /// Of each scheduler that runs, with the number of its shard.
+    /// The numbers of each scheduler that runs, with the number of its shard.
     pub(crate) fn stats(&self) -> Vec<(usize, Stats)> {
         let slots = self.all();
         let stats = slots.iter().filter_map(|slot| Some((slot.index, slot.scheduler()?.stats())));
         stats.collect()
     }
 
-    /// Connections that are open. Those of a shard that was replaced are shut down, and may never
-    /// be closed: they take no room from others, here and below.
+    /// How many connections are open. Those of a retired shard were shut down, and may never be
+    /// closed: they do not count, here and below.
     pub(crate) fn connections(&self) -> u64 {
         self.sum(Slot::connections)
     }
 
-    /// A connection has come or gone: each has one request in flight at most.
+    /// A connection has come or gone.
     pub(crate) fn note_crowd(&self) {
         loop {
-            // What this shard has counted is seen by all others before the flag is looked at: two
-            // of them may be at it, and the second undo what the first has found out.
+            // Publishes this shard's counters before it reads the flag. Without the fence two
+            // shards that update the flag together could each miss the other's change, and leave a
+            // stale value.
             fence(Ordering::SeqCst);
             let now = self.connections() > self.in_flight_max;
             if self.is_crowded.load(Ordering::Relaxed) == now {
@@ -149,7 +151,7 @@ impl Shards {
     /// Whether more requests are in flight than may be.
     #[inline]
     pub(crate) fn are_overloaded(&self) -> bool {
-        // To look at all the others for each request would be slow, and is hardly ever needed.
+        // A sum over all shards for each request would be slow, and is hardly ever needed.
         self.is_crowded.load(Ordering::Relaxed) && self.are_overloaded_in_all()
     }
 
@@ -158,7 +160,7 @@ impl Shards {
         self.in_flight() > self.in_flight_max
     }
 
-    /// Requests in flight that do not wait for their client.
+    /// How many requests are in flight and do not wait for their client.
     pub(crate) fn in_flight(&self) -> u64 {
         self.sum(|slot| {
             let awaiting = slot.counters.awaiting_client.get();
@@ -172,13 +174,13 @@ impl Shards {
         counting.map(|slot| of(slot)).sum()
     }
 
-    /// What each shard answers, in the order of their indices.
+    /// The fibers of each shard, in the order of the shards' numbers.
     pub(crate) fn inspect(
         &self,
         backtraces_max: usize,
         timeout: Duration,
     ) -> Vec<io::Result<Vec<FiberInfo>>> {
-        // Not under the lock: an answer may take its time.
+        // Not under the lock: a shard may take its time to answer.
         let shards = self.all().into_iter().filter_map(|slot| slot.scheduler());
         shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
     }
@@ -198,7 +200,7 @@ mod tests {
             slot.counters.closed.add(3);
             slot.latencies.record(Duration::from_millis(1), 5);
             slot.ends();
-            // The thread's end may be noticed more than once.
+            // A shard may be forgotten twice.
             (0..2).for_each(|_| shards.forget(&slot));
             let (counters, count) = (shards.counters(), number as u64);
             assert_eq!((counters.accepted, counters.closed), (3 * count, 3 * count));

@@ -1,4 +1,4 @@
-//! What the shards, the handles, the signals and the watch of a server have in common.
+//! A server without its handler: what its shards, handles, signals and watch share.
 
 use std::io;
 use std::mem;
@@ -18,11 +18,11 @@ use super::socket_file::SocketFile;
 use crate::config::{Address, Config, Phase};
 use crate::telemetry::{AccessLog, Event, Observers};
 
-/// A server, apart from its handler.
+/// A server without its handler.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) observers: Observers,
-    /// What it listens on.
+    /// The addresses that it listens on.
     pub(crate) local: Vec<Address>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) shards: Shards,
@@ -31,11 +31,11 @@ pub(crate) struct Shared {
     pub(crate) peers: PeerCounts,
     pub(crate) memory: Arc<Memory>,
     shutdown: Shutdown,
-    /// Those of its Unix sockets, until the port closes.
+    /// The files of its Unix sockets, until the port closes.
     socket_files: Mutex<Vec<SocketFile>>,
     /// How many stuck shards were replaced.
     replacements: AtomicU64,
-    /// Fibers that went on after they had been cancelled, and were given up.
+    /// How many fibers went on after they had been cancelled, and were given up.
     given_up: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ impl Shared {
         self.shutdown.since()
     }
 
-    /// One step further to the end: the first call begins it, the next one cuts it short.
+    /// Begins the shutdown; a second call cuts it short.
     pub(crate) fn shutdown(&self) {
         match self.phase() {
             Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
@@ -106,13 +106,13 @@ impl Shared {
         }
     }
 
-    /// Nobody new finds the way to its Unix sockets.
+    /// From now on no further client finds the Unix sockets.
     pub(crate) fn remove_socket_files(&self) {
         let files = mem::take(&mut *self.socket_files.lock());
         drop(files); // when nothing is locked
     }
 
-    /// One of that shard's listeners is over. Without any other the server is, too.
+    /// A listener of that shard has failed. If it was the last one of the server, the server ends.
     pub(crate) fn listener_failed(&self, slot: &Slot, address: &Address, error: &io::Error) {
         slot.lose_listener();
         let is_left = self.shards.all().iter().any(|slot| slot.has_listener());

@@ -9,14 +9,14 @@ use straightline_sched::clock;
 
 use crate::config::Phase;
 
-/// The end of a server: it only advances.
+/// The progress of a server's end; it only advances.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     /// A [`Phase`].
     phase: AtomicU8,
     /// When the first phase after [`Phase::Serving`] was reached.
     since: Mutex<Option<Instant>>,
-    /// What ends the server, if it is a fault.
+    /// The fault that ends the server, if one does.
     failure: Mutex<Option<io::Error>>,
 }
 

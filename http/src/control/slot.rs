@@ -1,4 +1,4 @@
-//! One shard of a server, as the others see it.
+//! One shard of a server, as the other threads see it.
 
 use std::fmt;
 use std::io;
@@ -19,23 +19,25 @@ pub(crate) struct Slot {
     pub(crate) latencies: Histogram,
     /// Its connections.
     pub(crate) streams: StreamSet,
-    /// How many listeners of its own it has that have not failed.
+    /// How many of its own listeners have not failed.
     listening: AtomicUsize,
-    /// Its own listeners once more, for another shard to accept from.
+    /// Copies of its own listeners, for another shard to accept from.
     own: Mutex<Vec<Listener>>,
-    /// What it is to accept from, and has not taken up yet; `None` once it takes up nothing more.
+    /// Listeners that the shard is to accept from, and has not taken up yet; `None` once it takes
+    /// up no more.
     handed: Mutex<Option<Vec<Handed>>>,
-    /// It has no listeners of its own, and is there to accept from those of others.
+    /// It has no listeners of its own, and only accepts from those of others.
     is_spare: AtomicBool,
-    /// It does not ask for what is new, so another one accepts from its listeners meanwhile.
+    /// Its thread does not come back in time, so another shard accepts from its listeners too.
     is_busy: AtomicBool,
-    /// It does not answer, and is not waited for.
+    /// Its thread does not come back at all; no other thread waits for it.
     is_stuck: AtomicBool,
-    /// It is over but for what it cancels.
+    /// The shard is over, except for fibers that it cancels.
     has_ended: AtomicBool,
-    /// It ends as soon as it can: another one has taken over, or it is a spare one without work.
+    /// It is to end as soon as it can: it was replaced, or is a spare one without work.
     is_retired: AtomicBool,
-    /// Its root fiber, to be woken when something changes, and itself; once it runs.
+    /// While it runs: its root fiber, which is woken when something of the slot changes, and its
+    /// scheduler.
     running: Mutex<Option<(Fiber, sched::Handle)>>,
 }
 
@@ -43,11 +45,11 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) struct Handed {
     pub(crate) listeners: Vec<Listener>,
-    /// `None` if they are its own.
+    /// `None` if the shard owns them.
     pub(crate) loan: Option<Arc<Loan>>,
 }
 
-/// For how long a shard accepts from listeners that are not its own.
+/// Permits a shard to accept from another shard's listeners, until it is over.
 #[derive(Debug, Default)]
 pub(crate) struct Loan {
     is_over: AtomicBool,
@@ -82,12 +84,13 @@ impl Slot {
         }
     }
 
-    /// Has the calling fiber woken when something changes, from now on.
+    /// The calling fiber is the shard's root, and is woken when something of the slot changes.
     pub(crate) fn runs(&self) {
         *self.running.lock() = Some((sched::current(), sched::Handle::current()));
     }
 
-    /// Gives it listeners of its own. With `keeps_copies` others may accept from them later.
+    /// Gives the shard listeners of its own. With `keeps_copies` other shards may accept from them
+    /// later.
     pub(crate) fn give(&self, listeners: Vec<Listener>, keeps_copies: bool) -> io::Result<()> {
         if keeps_copies {
             let copies: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
@@ -99,36 +102,36 @@ impl Slot {
         Ok(())
     }
 
-    /// One of its own has failed.
+    /// One of its own listeners has failed.
     pub(crate) fn lose_listener(&self) {
         self.listening.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether it has one of its own, which others accept from if it does not come to that.
+    /// Whether it has a listener of its own. If the shard does not accept from it, others do.
     pub(crate) fn has_listener(&self) -> bool {
         self.listening.load(Ordering::SeqCst) > 0 && self.is_there()
     }
 
-    /// Has it accept from these as well.
+    /// Has the shard accept from these listeners too.
     pub(crate) fn hand(&self, handed: Handed) {
-        // One that takes up nothing more closes them here.
+        // If the shard takes up no more listeners, they are closed here.
         if let Some(all) = &mut *self.handed.lock() {
             all.push(handed);
         }
         self.wake();
     }
 
-    /// What it was handed since the last time.
+    /// What was handed to it since the last call.
     pub(crate) fn take_handed(&self) -> Vec<Handed> {
         self.handed.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Its own listeners once more; none once the server ends.
+    /// Copies of its own listeners; none once the server ends.
     pub(crate) fn copies(&self) -> io::Result<Vec<Listener>> {
         self.own.lock().iter().map(Listener::try_clone).collect()
     }
 
-    /// Nobody is to accept from its own listeners any more but who does already.
+    /// From now on no further shard gets a copy of its listeners.
     pub(crate) fn close_copies(&self) {
         self.own.lock().clear();
     }
@@ -143,7 +146,7 @@ impl Slot {
         self.is_busy.load(Ordering::SeqCst)
     }
 
-    /// Its thread comes back late, or in time again.
+    /// The watch has seen that its thread does not come back in time, or does again.
     pub(crate) fn set_busy(&self, is_busy: bool) {
         self.is_busy.store(is_busy, Ordering::SeqCst);
     }
@@ -157,7 +160,7 @@ impl Slot {
         self.is_stuck.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it was stuck: its thread, which asks, has come back.
+    /// Whether it was stuck. Called on its own thread, so it is not stuck any more.
     pub(crate) fn take_stuck(&self) -> bool {
         self.is_stuck.swap(false, Ordering::SeqCst)
     }
@@ -176,12 +179,12 @@ impl Slot {
         self.has_ended.load(Ordering::SeqCst)
     }
 
-    /// Its thread does not come back, and it has not been replaced.
+    /// Its thread does not come back, and the shard was not replaced.
     pub(crate) fn needs_help(&self) -> bool {
         self.is_away() && self.is_there()
     }
 
-    /// It accepts in time, and will.
+    /// It accepts in time, and is not about to end.
     pub(crate) fn can_help(&self) -> bool {
         !self.is_away() && self.is_there()
     }
@@ -195,18 +198,19 @@ impl Slot {
         !self.has_ended() && !self.is_retired()
     }
 
-    /// Its connections that are open.
+    /// How many of its connections are open.
     pub(crate) fn connections(&self) -> u64 {
-        // In this order: one that is opened and closed in between must not make it negative.
+        // `closed` is read first: a connection that opens and closes between the two reads must not
+        // make the difference negative.
         let closed = self.counters.closed.get();
         self.counters.accepted.get().saturating_sub(closed)
     }
 
-    /// The shard is over but for what it cancels.
+    /// The shard is over, except for fibers that it cancels.
     pub(crate) fn ends(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         *self.handed.lock() = None;
-        // A handle keeps some of a shard alive, which keeps this slot.
+        // The handle keeps parts of the scheduler alive, which keep this slot alive.
         *self.running.lock() = None;
     }
 

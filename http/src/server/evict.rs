@@ -1,12 +1,14 @@
-//! Who goes when there is no room for a newcomer: the connection that has rested longest.
+//! Which connection is closed when there is no room for a new one: the one that has rested longest.
 //!
-//! Whoever only holds a connection would otherwise keep everybody else out. Only connections at
-//! rest go, which lose nothing but their place, and only those that have rested for at least the
-//! interval between two sweeps: who asks all the time is not driven out by who comes all the time.
+//! Otherwise clients that only hold a connection would keep all others out. Only resting
+//! connections are closed, which lose nothing but their place, and only those that have rested for
+//! at least the interval between two sweeps. So new clients do not drive out clients that send
+//! requests all the time.
 //!
-//! A connection notes in which sweep its rest began and nothing else, see `sweep`. So those that
-//! have rested longest are looked for among all, but many at a time; and if there is nobody, not
-//! again before the next sweep, as nobody can have come to be old enough.
+//! A connection notes in which sweep its rest began, and nothing else (see `sweep`). To find those
+//! that have rested longest takes a look at all connections, so each look finds many. If it finds
+//! none, the next look is after the next sweep: before that no connection can have rested for long
+//! enough.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,7 +17,7 @@ use slotmap::SlotMap;
 
 use super::entry::{ConnectionKey, Entry};
 
-/// Connections that may go, those first that have rested longest.
+/// Connections that may be evicted, those that have rested longest first.
 #[derive(Debug, Default)]
 pub(super) struct Evictable {
     /// Each with the sweep in which its rest began.
@@ -25,7 +27,7 @@ pub(super) struct Evictable {
 }
 
 impl Evictable {
-    /// The connection that goes first, if one has rested for long enough. `sweep` is the number of
+    /// The connection to evict first, if one has rested for long enough. `sweep` is the number of
     /// the next sweep.
     pub(super) fn first(
         &self,
@@ -49,7 +51,7 @@ impl Evictable {
     }
 }
 
-/// In which sweep a connection began to rest that still does, and may go on.
+/// In which sweep the connection began to rest, if it still rests and is not to end.
 fn rests_since(open: &SlotMap<ConnectionKey, Entry>, key: ConnectionKey) -> Option<u32> {
     open.get(key).and_then(Entry::rests_since)
 }
@@ -71,6 +73,6 @@ fn find(open: &SlotMap<ConnectionKey, Entry>, sweep: u32) -> VecDeque<(Connectio
 /// Between two sweeps lies one whole interval.
 const SWEEPS_LEAST: u32 = 2;
 
-/// How many are looked for at a time. Arbitrary: one look through 10,000 connections for so many
-/// newcomers costs each some hundred nanoseconds.
+/// How many connections one look finds. Arbitrary: a look at 10,000 connections costs each of so
+/// many new ones some hundred nanoseconds.
 const FOUND_MAX: usize = 256;

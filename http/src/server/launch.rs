@@ -1,12 +1,13 @@
-//! How a shard of a running server is started, and who hears of its fibers that misbehave.
+//! How a shard of a running server is started, and what is done about its fibers that misbehave.
 //!
-//! A launch lives as long as [`Server::run`](super::Server::run). It alone holds the program's
-//! handler, besides the shards that have made theirs: a handler may keep a `ServerHandle`, and that
-//! must not lead back to the handler. So what outlives `run` knows a launch weakly, and starts no
-//! shard any more once that is gone.
+//! A launch lives as long as [`Server::run`](super::Server::run). It holds the program's handler,
+//! and except for the shards, which make theirs from it, nothing else does: a handler may keep a
+//! `ServerHandle`, and that must not lead back to the handler. So what outlives `run` has a weak
+//! reference to the launch, and starts no shard once the launch is gone.
 //!
-//! The reporter runs on the thread that watches the shards, but for what takes time there: to tell
-//! where a thread stands. What is told of a fiber that was given up is told on its own shard's.
+//! The reporter runs on the thread that watches the shards, and may not keep it: to find out where
+//! a stuck thread stands takes long, and is done on another thread. That a fiber was given up is
+//! reported on the thread of its own shard.
 
 use std::io;
 use std::net::IpAddr;
@@ -28,7 +29,7 @@ use crate::telemetry::Event;
 pub(super) struct Launch {
     shared: Arc<Shared>,
     factory: Arc<ServiceFactory>,
-    /// Where a simulated server is, so that shards are there which are started from elsewhere.
+    /// The simulated host of the server, for shards that are started from another one.
     host: Option<IpAddr>,
     news: mpsc::Sender<News>,
 }
@@ -45,7 +46,8 @@ pub(super) enum News {
 }
 
 impl Launch {
-    /// From where the calling fiber is. The news come to the receiver that is returned.
+    /// The shards start on the simulated host of the calling fiber, if there is one. The returned
+    /// receiver gets the news.
     pub(super) fn new(
         shared: &Arc<Shared>,
         factory: Arc<ServiceFactory>,
@@ -77,27 +79,27 @@ impl Launch {
             return None;
         }
         let slot = shared.shards.add(true);
-        // Without a thread to be had there is none.
+        // The system may have no thread left.
         let Ok(handle) = self.start(&slot) else {
             slot.ends();
             shared.shards.forget(&slot);
             return None;
         };
-        // The server's own thread waits for it at the end; if that is over, nobody does.
+        // `Server::run` waits for the shard at the end. If it has returned, nothing needs to.
         let _ = self.news.try_send(News::Started(Arc::clone(&slot), handle));
         Some(slot)
     }
 
-    /// Who hears of a shard's fibers that misbehave.
+    /// Gets the reports about a shard's fibers and its thread.
     fn reporter(self: &Arc<Self>, slot: &Arc<Slot>) -> Reporter {
         let (shared, slot) = (Arc::downgrade(&self.shared), Arc::clone(slot));
         let launch = Arc::downgrade(self);
         Reporter::new(move |report| {
-            // The server may be gone by the time that its last fiber is.
+            // The server may be gone before its last fiber is.
             let Some(shared) = shared.upgrade() else { return };
             match report {
                 Report::Busy(_) | Report::Free => {
-                    // One that still makes its handler is no busier than the next one would be.
+                    // While a shard still makes its handler, another one would be no quicker.
                     let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
                     slot.set_busy(is_busy);
                     settle(&shared, &|| start_spare(&launch));
@@ -132,14 +134,14 @@ fn start_spare(launch: &Weak<Launch>) -> Option<Arc<Slot>> {
 /// Has `Server::run` return an error.
 fn end_server(launch: &Weak<Launch>) {
     if let Some(launch) = launch.upgrade() {
-        // It waits for it, or is over.
+        // If `Server::run` has returned, the news are not needed.
         let _ = launch.news.try_send(News::AllStuck);
     }
 }
 
-/// Tells where a thread stands, and does what comes `then`, on a thread of its own: to find the
-/// names of the calls takes a second where symbols are many, and the watch has to look meanwhile
-/// whether other shards come back.
+/// Reports where a thread stands, and calls `then`, on a thread of its own: to find the names of
+/// the functions takes a second in a large program, and meanwhile the watch has to look whether
+/// other shards come back.
 fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
     let shared = Arc::clone(shared);
     let tell = Arc::new(move || {

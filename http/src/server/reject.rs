@@ -1,9 +1,9 @@
-//! Clients for whom there is no room are told so, and seen off.
+//! Clients for which there is no room are told so, and their connections closed with care.
 //!
-//! A socket that is closed while something of its client has not been read resets the connection,
-//! and the client may never see the answer. So a fiber waits for the client's end, for up to a
-//! second. That fiber takes a stack, and the number of those is bounded: beyond it a client is told
-//! and closed at once.
+//! To close a socket with unread bytes of its client resets the connection, and then the client may
+//! never see the answer. So a fiber reads until the client ends the connection, for up to a second.
+//! That takes a stack, and the number of such fibers is bounded: beyond it a client gets the answer
+//! and is closed at once.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,14 +27,14 @@ impl Rejections {
 
     /// Tells a client, and closes its connection.
     pub(super) fn send<T: Transport>(&self, stream: T) {
-        // A socket that is new has room for this.
+        // A new socket has room for this.
         let is_told = stream.try_write(&self.response).is_ok();
         if !is_told || self.seen_off.get() >= SEEN_OFF_MAX {
             // A client that has sent something may see a reset before the answer.
             return;
         }
         let one = SeenOff::new(&self.seen_off);
-        // If there is no stack for it, it is closed.
+        // If there is no stack for the fiber, the connection is closed at once.
         let _ = sched::Builder::new().name("turned away").spawn(move || {
             let _one = one;
             linger(&stream);
@@ -58,6 +58,6 @@ impl Drop for SeenOff {
     }
 }
 
-/// How many clients of a shard that are turned away are seen off carefully at a time, each for up
-/// to a second. Arbitrary: the stacks that takes are no burden; beyond it a flood is cut short.
+/// How many rejected clients of a shard are seen off at a time. Arbitrary: that many stacks are no
+/// burden, and under a flood the others are closed at once.
 const SEEN_OFF_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! A server that listens, and the handle that stops it.
+//! A server that listens, and its life until the last shard has ended.
 
 use std::fmt;
 use std::io;
@@ -37,7 +37,7 @@ pub struct Server {
     _files: RemoveFiles,
 }
 
-/// However a server ends, also one that never ran, its socket files go.
+/// Removes the socket files however the server ends, also if it never ran.
 struct RemoveFiles(Arc<Shared>);
 
 impl Drop for RemoveFiles {
@@ -99,7 +99,8 @@ impl Server {
         let _stop = StopOnDrop(Arc::clone(&shared));
         let mut running = Vec::with_capacity(shards.len());
         let (slots, keeps_copies) = (shared.shards.all(), shared.config.keeps_copies());
-        // All of them first: a listener that fails at once may not be taken for the last.
+        // All slots get their listeners first: if a shard's listener fails at once, it must not be
+        // taken for the last one of the server.
         let given = slots.iter().zip(shards);
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
         let mut result: io::Result<()> = given.collect();
@@ -137,14 +138,15 @@ impl Server {
                 Err(payload) => panic = Some(payload),
             }
             shared.shards.forget(&slot);
-            // However a shard ends, it does not end alone; but for one that others do without.
+            // When a shard ends, the server ends too, unless the shard was retired.
             let is_retired = slot.is_retired();
             if !is_retired || panic.is_some() || result.is_err() {
                 shared.shutdown_if_serving();
             }
         }
         let stuck = running.len() as u64;
-        // Of fibers that were given up, and of shards that are stuck: nobody else closes them.
+        // Connections of fibers that were given up, and of stuck shards, are closed by nothing
+        // else.
         for slot in shared.shards.all() {
             slot.streams.shut_down();
         }
@@ -152,7 +154,7 @@ impl Server {
             log.finish();
         }
         if !sim::is_simulated() {
-            // What is left of it is lost with the process, if the program ends now.
+            // What is not written by then is lost if the program ends now.
             stderr().flush_within(FLUSH_TIME);
         }
         match panic {
@@ -186,7 +188,7 @@ fn next(
     running: &mut Vec<(Arc<Slot>, Shard)>,
     news: &mpsc::Receiver<News>,
 ) -> io::Result<Next> {
-    // Only at the end is there anything to look at now and then.
+    // Only a server that ends has to look at the time.
     let pause = match shared.phase() {
         Phase::Serving => Duration::MAX,
         _ => LOOK_EVERY,
@@ -198,7 +200,7 @@ fn next(
     awaited.push(&pause);
     let index = select(&awaited)?;
     Ok(match news.try_recv() {
-        // Before an end: it may be of a shard that was just started.
+        // News come before an end, which may be that of a shard that was just started.
         Ok(News::Started(slot, handle)) => Next::Started(slot, handle),
         Ok(News::AllStuck) => Next::AllStuck,
         Err(_) if index < count => {
@@ -209,7 +211,7 @@ fn next(
     })
 }
 
-/// Whether those shards that have not ended are not going to.
+/// Whether the shards that are left will not end any more.
 fn has_waited_enough(shared: &Shared, running: usize) -> bool {
     let Some(since) = shared.shutdown_since() else { return false };
     if shared.phase() >= Phase::Draining && shared.shards.stuck() >= running {
@@ -228,14 +230,14 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
 /// The error that `Server::run` returns then.
 const ALL_STUCK: &str = "every shard is stuck, and no other may take over";
 
-/// Now and then while the end is awaited. Arbitrary: shorter than anybody notices.
+/// How often a server that ends looks at the time. Arbitrary: shorter than a user notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long shards may take to cut what is left: sections that must not be cancelled have ten
+/// How long shards may take to cut what is left: a section that must not be cancelled has ten
 /// seconds.
 const CUT_TIME: Duration = Duration::from_secs(12);
 
-/// How long the end may take for what was printed last. Arbitrary.
+/// How long the end may take to print what is left. Arbitrary.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Server {
@@ -247,7 +249,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// However `Server::run` is left, its shards do not go on for ever.
+/// Stops the shards however `Server::run` is left.
 struct StopOnDrop(Arc<Shared>);
 
 impl Drop for StopOnDrop {

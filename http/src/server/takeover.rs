@@ -1,16 +1,17 @@
-//! When a shard is stuck: another one has its listeners from then on, and its clients are let go.
+//! If a shard is stuck, another one takes its listeners for good, and its clients are disconnected.
 //!
-//! A handler that computes for ever, or blocks its thread, cannot be interrupted. But the server
-//! can go on without it. That others accept from its listeners is done long before, and comes to an
-//! end when it does (`lending`). This is what costs the stuck shard's clients their connections:
-//! they see the end of them instead of nothing at all. A spare shard that is there becomes its
-//! replacement, or a fresh one is started. If the handler ever yields, it is cancelled, and its
+//! A handler that computes for ever, or blocks its thread, cannot be interrupted, but the server
+//! can go on without that shard. Long before this, the shard's listeners are lent to another shard,
+//! and that ends when the thread comes back (`lending`). A takeover costs the stuck shard's clients
+//! their connections: they see the end of them, and can try again. An idle spare shard becomes the
+//! replacement, or a new shard is started. If the handler ever yields, it is cancelled, and its
 //! shard ends.
 //!
-//! When every shard is stuck and there may be no further one, nobody is left to serve anybody. The
-//! usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder waits
-//! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
-//! can undo that, so the server ends with an error, or the process at once.
+//! If every shard is stuck and there may be no further one, the server serves no client any more.
+//! The usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder
+//! waits on a fiber: each fiber that asks for the lock next blocks its thread, on one shard after
+//! the other. No other thread can undo that, so the server ends with an error, or the process ends
+//! at once.
 
 use std::process;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::config::{AllStuck, Phase};
 use crate::control::{Shared, Slot};
 use crate::telemetry::Event;
 
-/// Goes on without a shard that is stuck; true if nobody is left who could serve.
+/// Goes on without a stuck shard. Returns true if no shard is left that could serve.
 pub(super) fn go_on(
     shared: &Arc<Shared>,
     slot: &Arc<Slot>,
@@ -37,7 +38,7 @@ pub(super) fn go_on(
     serves && replacement.is_none() && shared.shards.are_all_stuck()
 }
 
-/// Returns the number of the shard's replacement, and how many clients were let go.
+/// Returns the number of the shard's replacement, and how many clients were disconnected.
 fn replace(
     shared: &Shared,
     slot: &Slot,
@@ -46,7 +47,7 @@ fn replace(
     slot.note_stuck();
     let serves = shared.phase() <= Phase::Unready;
     let replacement = if serves { replacement(shared, slot, start_spare) } else { None };
-    // Only now: whoever comes again at once finds the new one.
+    // Only now, so that a client that connects again at once finds the replacement.
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
         slot.retire();
@@ -55,21 +56,21 @@ fn replace(
         shared.shards.note_crowd();
         shared.note_replacement();
     }
-    slot.wake(); // it gets to know when its thread is free
+    slot.wake(); // it looks at its slot when its thread is free
     (replacement, disconnected)
 }
 
-/// The number of the shard that has its listeners from now on; none if there may not be more, or it
-/// cannot be started.
+/// The number of the shard that has the listeners from now on; none if there may not be more
+/// shards, or none can be started.
 fn replacement(
     shared: &Shared,
     slot: &Slot,
     start_spare: &dyn Fn() -> Option<Arc<Slot>>,
 ) -> Option<usize> {
-    // So that no spare one retires, or is lent something, meanwhile.
+    // While this is locked, no spare shard retires or is lent listeners.
     let _loans = shared.loans.lock();
     if slot.is_spare() {
-        // It has no listeners, and what was lent to it is lent to another one.
+        // It has no listeners of its own, and what was lent to it is lent to another shard.
         return helper(shared).map(|helper| helper.index);
     }
     let listeners = slot.copies().ok().filter(|listeners| !listeners.is_empty())?;
@@ -79,21 +80,20 @@ fn replacement(
     Some(heir.index)
 }
 
-/// Does what the server is to do when nobody is left who could serve: calls `end_server`, or ends
-/// the process.
+/// Ends a server that can serve no client any more: calls `end_server`, or ends the process.
 pub(super) fn give_up(shared: &Shared, end_server: impl FnOnce()) {
     let event = Event::AllStuck { shards: shared.shards.stuck() };
     shared.observers.emit(&event);
     match shared.config.all_stuck {
         AllStuck::EndServer => end_server(),
         AllStuck::AbortProcess => {
-            // A logger may write on a thread of its own, which has no time left.
+            // A logger may write on a thread of its own, which gets no time any more.
             stderr().put_through(format!("straightline: aborting: {event}\n"), LAST_WORDS_TIME);
             process::abort();
         }
     }
 }
 
-/// How long the last words before an abort may take to leave. Arbitrary: they may stand behind
+/// How long the last line before an abort may take to be written. Arbitrary: it may stand behind
 /// backtraces.
 const LAST_WORDS_TIME: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
-//! Those that are told of a server's events.
+//! The program's code that is told of a server's events.
 //!
-//! An observer is code of the program. A panic of it is printed by the panic hook, and goes no
-//! further; only a cancel of the fiber that emits the event passes through.
+//! The panic hook prints a panic of an observer, and the panic goes no further. Only a cancel of
+//! the fiber that emits the event passes through.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -42,7 +42,7 @@ fn emit_to(hooks: &dyn Hooks, event: &Event<'_>) {
     let told = catch_unwind(AssertUnwindSafe(|| hooks.on_event(event)));
     match told {
         Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
-        // What it says has been printed, and the event's own matter goes on.
+        // The panic hook has printed it, and what the event is about goes on.
         Err(payload) => {
             // Its destructor is the hook's code as well.
             let dropped = catch_unwind(AssertUnwindSafe(move || drop(payload)));
@@ -52,6 +52,6 @@ fn emit_to(hooks: &dyn Hooks, event: &Event<'_>) {
     }
 }
 
-/// How long what is told on standard error may take to leave, as it may be the last of the process.
-/// Arbitrary: far more than it takes if anybody reads.
+/// How long an event on standard error may take to be written, as it may be the last of the
+/// process. Arbitrary: far more than it takes if a program reads.
 const WRITE_TIME: Duration = Duration::from_millis(50);
