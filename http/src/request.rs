@@ -40,7 +40,7 @@ impl Request {
         Self { buffers, link, body }
     }
 
-    /// Shows the request line to whoever lists the fibers.
+    /// Sets the fiber's label to the request line, for a list of the fibers.
     #[inline]
     pub(crate) fn tell_label(&self) {
         let head = self.head();

@@ -42,7 +42,7 @@ impl Connection {
         });
     }
 
-    /// The same for a request that is none; one that is will be told of with the others.
+    /// The same for bytes that are no request; a request in flight is logged at its end.
     #[cold]
     pub(super) fn log_unless_in_flight(&self) {
         if !self.link.exchange.is_in_flight() {

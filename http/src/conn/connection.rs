@@ -1,8 +1,7 @@
 //! A connection's state: all that lasts while it rests.
 //!
-//! What is done with it stands in the files above this one, each of which calls only those below it:
-//! `respond` encodes a response, `access` has it logged, `faults` is what goes wrong, `settle` ends
-//! a request, `stream` answers with what is not in memory, `serve` is the line itself.
+//! Its methods stand in the files above this one, each of which calls only those below it. The
+//! first is `respond`, and the last `serve`, which is the line itself.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,7 +30,7 @@ pub(crate) struct Connection {
 
 /// How a stretch of serving ends.
 pub(super) enum End {
-    /// Idle: nothing buffered, and the fiber is woken when something comes.
+    /// Idle: nothing is buffered, and the fiber is woken when bytes come.
     Rest,
     /// Over; everything that was to be said is written.
     Close,
@@ -60,7 +59,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.link.unwatch();
-        // One that was being answered is answered no more.
+        // A request that was being answered will not be.
         self.link.end_request(false);
         self.host.counters().closed.bump();
         self.host.tell(&Event::ConnectionClosed { peer: &self.link.peer });

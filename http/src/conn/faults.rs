@@ -1,4 +1,4 @@
-//! What goes wrong on a connection: what the client gets for it, what is counted, and who is told.
+//! What goes wrong on a connection: what the client gets for it, and what is counted and told.
 
 use std::any::Any;
 use std::io::{self, ErrorKind};
@@ -16,7 +16,7 @@ use crate::telemetry::{Event, take_place};
 use crate::wire::{RestEnd, Unread};
 
 impl Connection {
-    /// The connection broke, or ended too early: told once.
+    /// The connection broke, or ended too early: counts and tells it once.
     #[cold]
     pub(super) fn note_failure(&self, error: &io::Error) {
         if self.is_failed.replace(true) {
@@ -25,7 +25,7 @@ impl Connection {
         self.host.counters().aborted.bump();
         if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.pacing.too_slow() {
             self.note_timeout(timeout);
-            // The system would go on for many minutes to send what it has.
+            // Otherwise the system would try for many minutes to send what it has buffered.
             self.link.transport.reset_on_close();
             return;
         }
@@ -37,7 +37,7 @@ impl Connection {
         self.host.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
     }
 
-    /// What is wrong with a body that nobody has asked for.
+    /// Counts and tells what is wrong with a body that the handler has not read.
     pub(super) fn note_unread(&self, unread: Unread) {
         match unread {
             Unread::Refused(refusal) => self.note_refusal(refusal),
@@ -58,7 +58,7 @@ impl Connection {
         self.link.flush()
     }
 
-    /// The same for one that has got to a handler.
+    /// The same for a request that a handler has had.
     #[cold]
     pub(super) fn refuse_and_settle(
         &self,
@@ -79,7 +79,7 @@ impl Connection {
         self.link.flush()
     }
 
-    /// The same for one that has got to a handler.
+    /// The same for a request that a handler has had.
     #[cold]
     pub(super) fn refuse_late_and_settle(
         &self,
@@ -99,7 +99,7 @@ impl Connection {
         self.host.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
     }
 
-    /// A connection that was at rest is closed without a word, if it is for that.
+    /// Counts and tells why a connection at rest is closed, if that has a reason of its own.
     #[cold]
     pub(super) fn note_rest_end(&self) {
         match self.link.rest_end() {
@@ -114,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// What the client gets whose handler was ended; the error is that there is no client.
+    /// The response for a cancelled handler; an error if the client has disconnected.
     #[cold]
     pub(super) fn expired(&self) -> io::Result<Response> {
         self.host.counters().cancelled.bump();

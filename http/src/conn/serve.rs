@@ -1,4 +1,4 @@
-//! The straight line itself.
+//! The straight line itself: a connection's requests, one after the other.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -29,7 +29,7 @@ enum Next {
 impl Connection {
     /// Serves until the connection rests or is over: one episode of its fiber.
     pub(crate) fn episode(&self) -> ControlFlow<()> {
-        let (since, requests) = (self.link.idle.interrupt(), self.link.exchange.number());
+        let (since, requests) = (self.link.idle.resume(), self.link.exchange.number());
         // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
             Ok(Ok(End::Rest)) => {
@@ -86,7 +86,7 @@ impl Connection {
         Ok(end)
     }
 
-    /// Waits for the next request head. What was answered is written before anything is read.
+    /// Waits for the next request head. Responses are written out before anything is read.
     fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
         let transport = &*self.link.transport;
         let limits = &self.host.limits;
@@ -123,8 +123,8 @@ impl Connection {
             match read {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                // Who is not at rest is not ended for having been.
-                Ok(_) if ending => self.link.idle.forgive(),
+                // A request has come: the connection is not closed for its rest.
+                Ok(_) if ending => self.link.idle.clear_end(),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
@@ -162,7 +162,7 @@ impl Connection {
         }
     }
 
-    /// Whether what has come is, or may be, no part of a head.
+    /// Whether the next bytes are, or may be, empty lines before a head.
     #[inline]
     fn is_in_gap(&self, input: &Input) -> bool {
         let first = input.unread().first();
@@ -187,7 +187,7 @@ impl Connection {
         self.link.begin_request(if waits { Expectation::Waiting } else { Expectation::None });
         request.tell_label();
         if request.body.remaining() != Some(0) {
-            self.link.pacing.begin_body(self.host.timeouts.body, request.buffers.head.end);
+            self.link.pacing.begin_body(request.buffers.head.end);
         }
         let service = &*self.service;
         // Earlier responses that wait to be written must not wait for this handler.

@@ -10,7 +10,7 @@ use crate::response::Response;
 use crate::wire::{Expectation, Unread};
 
 impl Connection {
-    /// As [`answer`](Self::answer), for whom it is not worth a copy of that code.
+    /// [`answer`](Self::answer), not inlined, for the cold paths.
     #[cold]
     #[inline(never)]
     pub(super) fn answer_unusually(
@@ -30,7 +30,7 @@ impl Connection {
         response: &Response,
     ) -> io::Result<Option<End>> {
         let unread = self.unread(request);
-        // What the handler made of half a body is void, and so is what it answered.
+        // The handler has seen half a body, and its answer is not sent.
         match unread {
             Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
             Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
@@ -87,7 +87,7 @@ impl Connection {
     /// Passes over what is left of a request's body; returns whether the connection goes on.
     #[cold]
     fn skip_noted(&self, request: &mut Request) -> io::Result<bool> {
-        // The client has its answer, and the request no place any more.
+        // The client has its answer, and the request does not count as in flight any more.
         self.link.flush()?;
         self.link.end_request(true);
         let unread = self.skip(request)?;
@@ -123,7 +123,7 @@ impl Connection {
     pub(super) fn unread(&self, request: &mut Request) -> Unread {
         let unread = request.body.pass_over_buffered(&request.buffers.input, &self.host.limits);
         if let Unread::Cut(kind) = unread {
-            // A handler that was told so has answered all the same; there may be nobody to read it.
+            // The handler has answered although its read failed; the client may be gone.
             self.note_failure(&BodyError::Disconnected(kind).into());
         }
         unread

@@ -63,8 +63,8 @@ impl Connection {
         self.respond_written(request, response.head, length, write)
     }
 
-    /// Drops what is not called. It may own something whose destructor waits or panics, and is the
-    /// handler's code as much as the rest; returns what the client gets for that.
+    /// Drops a function that is not called. A value that it owns may have a destructor that waits
+    /// or panics, so the drop runs as the handler does; returns what the client gets if it fails.
     fn drop_unsent(&self, request: &Request, unsent: Streamed) -> io::Result<Option<Response>> {
         let pacing = &self.link.pacing;
         match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| drop(unsent)))) {
@@ -96,9 +96,9 @@ impl Connection {
         write: Box<WriteBody>,
     ) -> io::Result<Option<End>> {
         let keep_alive = self.may_go_on(request, &head);
-        let (link, host) = (Rc::clone(&self.link), Rc::clone(&self.host));
-        let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
-        let mut body = BodyWriter::new(link, host, flush, head, length, minor, keep_alive);
+        let (link, flush) = (Rc::clone(&self.link), Rc::clone(&self.flush));
+        let minor = request.buffers.head.minor;
+        let mut body = BodyWriter::new(link, flush, head, length, minor, keep_alive);
         let pacing = &self.link.pacing;
         let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut body))));
         let failure = match written {
@@ -201,7 +201,7 @@ impl Connection {
                 return self.answer_unusually(request, &response.close());
             }
         }
-        // What has come of it already, as long as there is a way back.
+        // The protocol's first bytes may have come already. Copied while a refusal is possible.
         let input = &request.buffers.input.unread()[request.body.end()..];
         let mut early = Vec::new();
         if early.try_reserve_exact(input.len()).is_err() {
@@ -215,7 +215,7 @@ impl Connection {
         drop(encoder);
         self.link.flush()?;
 
-        // What follows is no request any more, and whoever closes his side of it may still read.
+        // No request follows, and a client that closes its side may still read.
         self.link.unwatch();
         self.log_request(request);
         self.link.end_request(true);
@@ -227,7 +227,7 @@ impl Connection {
         let pacing = &self.link.pacing;
         match catch_unwind(AssertUnwindSafe(|| pacing.hold_endless(|| run(upgraded)))) {
             Ok(Ok(Ok(()))) => {}
-            // Its last words may have been written all the same, and are to arrive.
+            // What the protocol wrote before is to arrive all the same.
             Ok(Ok(Err(error))) => self.note_failure(&error),
             Ok(Err(DeadlineExceeded)) => self.note_protocol_end(&protocol),
             Err(payload) => self.note_panic(&method, &target, payload),
@@ -235,7 +235,7 @@ impl Connection {
         Ok(Some(End::Linger))
     }
 
-    /// A protocol was ended that would not have ended by itself.
+    /// A protocol was cancelled.
     #[cold]
     fn note_protocol_end(&self, protocol: &Protocol) {
         self.host.counters().cancelled.bump();
@@ -245,7 +245,7 @@ impl Connection {
         }
     }
 
-    /// What the client gets if there is nothing to go over to.
+    /// What the client gets if it did not ask for the protocol.
     fn upgrade_refused(&self, request: &Request, head: &ResponseHead) -> Option<Response> {
         let is_connect = *request.method() == Method::CONNECT;
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -261,7 +261,7 @@ impl Connection {
         if !is_connect && request.asks_to_upgrade(protocol) {
             return None;
         }
-        // RFC 9110 section 15.5.22: it says which, and the field is one of this hop.
+        // RFC 9110 section 15.5.22: the response names the protocol, in a field of this hop.
         let mut refused =
             StatusCode::UPGRADE_REQUIRED.into_response().header(header::UPGRADE, protocol);
         refused.head.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));

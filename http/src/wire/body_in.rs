@@ -1,10 +1,10 @@
-//! A request's body on its way in: from the connection's buffer and from the wire to whoever asks,
-//! and no further than he asks.
+//! A request's body on its way in: from the connection's buffer and from the wire to the handler,
+//! and no more than the handler asks for.
 //!
-//! The buffer holds the head at its front, for as long as the request lives, and behind it whatever
-//! came with it or was read since: body, framing, and perhaps the next request. Data is taken from
-//! there first. When that is used up, data of a known length goes from the wire straight to where
-//! it is wanted; framing is read into the buffer behind the head.
+//! The buffer holds the head at its front, for as long as the request lives. Behind the head is
+//! what came with it or was read later: body, framing, and perhaps the next request. Data is taken
+//! from the buffer first. When the buffer is used up, data of a known length goes from the wire
+//! straight to the handler's memory; framing is read into the buffer behind the head.
 
 use std::io::{self, ErrorKind};
 
@@ -20,25 +20,26 @@ use crate::proto::{
 
 /// The state of a body.
 pub(crate) struct BodyIn {
-    /// Bytes of a body of known length that are still to come.
+    /// For a body of known length: how many bytes are still to come.
     left: u64,
-    /// The decoder of a chunked one.
+    /// For a chunked body: its decoder.
     chunked: Option<Box<ChunkedDecoder>>,
     /// Where the body begins in the buffer: behind the head.
     start: usize,
-    /// How many bytes behind that are used up.
+    /// How many bytes behind `start` are used up.
     used: usize,
-    /// How many were before those, and are no longer in the buffer or never were.
+    /// How many bytes of the body came before those. They are no longer in the buffer, or never
+    /// were.
     passed: u64,
     /// What is wrong with the framing: nothing further can be read, and the client is to be told.
     refusal: Option<Refusal>,
-    /// How the connection ended in the middle of it.
+    /// How the connection ended in the middle of the body.
     cut: Option<ErrorKind>,
-    /// It came too slowly; nothing further is read.
+    /// The body came too slowly; nothing further is read.
     timeout: Option<Timeout>,
 }
 
-/// What of a body has not been read.
+/// What a handler has left of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     Nothing,
@@ -122,18 +123,18 @@ impl BodyIn {
             return Err(BodyError::TimedOut(timeout).into());
         }
         let limits = &link.host.limits;
-        // Of as many chunks as are there: a call for each would cost more than its bytes.
+        // From as many chunks as are buffered: a call for each would cost more than its bytes.
         let mut taken = 0;
         loop {
             let left = match self.advance(input, limits) {
                 Ok(Some(0)) => return Ok(taken),
-                // What came before is good, and what is wrong will be told again.
+                // The bytes before are good, and the next call finds the same error.
                 Ok(None) | Err(_) if taken > 0 => return Ok(taken),
                 left => left.map_err(BodyError::Refused)?,
             };
             let buffered = &input.unread()[self.end()..];
             let Some(left) = left else {
-                // The framing goes on behind what is there, all of which is used up.
+                // The framing goes on behind the buffered bytes, all of which are used up.
                 input.truncate(self.start);
                 self.passed += self.used as u64;
                 self.used = 0;
@@ -151,7 +152,8 @@ impl BodyIn {
             let free = &mut buffer[taken..];
             let most = usize::try_from(left).map_or(free.len(), |left| left.min(free.len()));
             if !buffered.is_empty() {
-                // Who sends some of it does not wait to be asked (RFC 9110 section 10.1.1).
+                // A client that sends some of the body does not wait to be asked (RFC 9110
+                // section 10.1.1).
                 link.exchange.set_expectation(Expectation::None);
                 let count = most.min(buffered.len());
                 free[..count].copy_from_slice(&buffered[..count]);
@@ -185,7 +187,7 @@ impl BodyIn {
         refusal
     }
 
-    /// Passes over what is in the buffer; returns what is left beyond it.
+    /// Passes over the part of the body that is in the buffer; returns what is left behind it.
     #[inline]
     pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
         if self.left == 0 && self.chunked.is_none() {
@@ -220,7 +222,8 @@ impl BodyIn {
         }
     }
 
-    /// How many bytes of data come next, 0 at the end; `None` if that depends on what has not come.
+    /// How many bytes of data come next, 0 at the end; `None` if that depends on bytes that have
+    /// not come yet.
     fn advance(&mut self, input: &Input, limits: &Limits) -> Result<Option<u64>, Refusal> {
         let Some(decoder) = &mut self.chunked else {
             return Ok(Some(self.left));
@@ -249,8 +252,8 @@ impl BodyIn {
     }
 }
 
-/// What was answered before leaves before anything is waited for, and the client is told that
-/// its body is wanted.
+/// Before a wait for the body: earlier responses leave, and a client that waits to be asked for its
+/// body is asked.
 fn before_read(link: &Link) -> io::Result<()> {
     match link.exchange.expectation() {
         Expectation::None => {}
@@ -260,7 +263,8 @@ fn before_read(link: &Link) -> io::Result<()> {
         }
         Expectation::Declined => return Err(BodyError::Declined.into()),
     }
-    // Another fiber that writes the response may be held back by the client, and this one not.
+    // Another fiber may be writing the response, and wait for the client to read. This fiber reads
+    // the body, and must not wait for that.
     link.flush_or_leave().map_err(broken)
 }
 

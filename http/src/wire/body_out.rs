@@ -17,7 +17,6 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use straightline_sched::{BeforePark, before_park};
 
 use super::exchange::Expectation;
-use super::host::Host;
 use super::link::Link;
 use super::output::OUTPUT_BYTES_MAX;
 use crate::proto::{self, ResponseHead, is_forbidden_trailer};
@@ -63,7 +62,6 @@ use crate::proto::{self, ResponseHead, is_forbidden_trailer};
 /// ```
 pub struct BodyWriter {
     link: Rc<Link>,
-    host: Rc<Host>,
     /// Flushes the link, and has that done if the writer waits for something.
     flush: Rc<dyn Fn()>,
     waits: Option<BeforePark>,
@@ -71,7 +69,7 @@ pub struct BodyWriter {
     head: Option<PendingHead>,
     /// Where the response begins, once it does; an interim one may have come before it.
     begins_at: Option<u64>,
-    /// Of one that has begun and is not yet counted, because it may be taken back.
+    /// The status of a response that has begun and is not yet counted, as it may be taken back.
     uncounted: Option<StatusCode>,
     framing: Framing,
     trailers: Vec<(HeaderName, HeaderValue)>,
@@ -103,7 +101,7 @@ enum Health {
     Failed,
 }
 
-/// What the head will say; its body is elsewhere.
+/// What the head will say, and for which minor version.
 struct PendingHead {
     head: ResponseHead,
     minor: u8,
@@ -112,7 +110,6 @@ struct PendingHead {
 impl BodyWriter {
     pub(crate) fn new(
         link: Rc<Link>,
-        host: Rc<Host>,
         flush: Rc<dyn Fn()>,
         head: ResponseHead,
         length: Option<u64>,
@@ -126,13 +123,12 @@ impl BodyWriter {
         };
         let keep_alive = keep_alive && framing != Framing::UntilClose;
         let pending = Some(PendingHead { head, minor });
-        // What waits already are earlier responses.
+        // The output holds only earlier responses so far.
         link.output.arrange_flush();
         link.pacing.forget_vain_calls();
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
-            host,
             flush,
             waits,
             head: pending,
@@ -211,10 +207,10 @@ impl BodyWriter {
         is_untouched
     }
 
-    /// It is on its way, be it whole or not.
+    /// The response is on its way, be it whole or not: counts it.
     fn count(&mut self) {
         if let Some(status) = self.uncounted.take() {
-            self.host.counters().respond(status);
+            self.link.host.counters().respond(status);
         }
     }
 
@@ -267,7 +263,7 @@ impl BodyWriter {
         let Some(PendingHead { head, minor }) = self.head.take() else {
             return;
         };
-        // Nobody can say whether a body comes that was not asked for.
+        // A client that was not asked for its body may or may not send it.
         if self.link.exchange.expectation() == Expectation::Waiting {
             self.link.exchange.set_expectation(Expectation::Declined);
             self.keep_alive = false;
@@ -281,7 +277,7 @@ impl BodyWriter {
         self.uncounted = Some(head.status);
         self.link.exchange.begin_response(head.status);
         let mut output = self.link.output.buffer();
-        self.host.encoder().encode(
+        self.link.host.encoder().encode(
             output.bytes(),
             &head,
             framing,
@@ -309,7 +305,7 @@ impl BodyWriter {
             }
         }
         self.count();
-        // Those of a client that pipelines collect, but not without end.
+        // The responses to a client that pipelines collect, up to a bound.
         if self.link.output.len() > OUTPUT_BYTES_MAX {
             self.leaving(Link::flush)?;
         }
@@ -335,7 +331,7 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Has what is in the output leave when the fiber waits.
+    /// Has the output written out when the fiber waits.
     fn arrange_flush(&mut self) {
         if self.link.output.arrange_flush() {
             self.waits = None;
@@ -343,8 +339,8 @@ impl BodyWriter {
         }
     }
 
-    /// Has those before it leave if they are enough. Before a small piece is taken: who is unwound
-    /// while he waits for room may write it again.
+    /// Writes the collected pieces out if they are enough, before the next small piece is taken: a
+    /// caller that is unwound in this wait has written nothing of its piece, and may repeat it.
     fn make_room(&mut self) -> io::Result<()> {
         if self.link.output.len() < PIECE_BYTES {
             return Ok(());
@@ -352,7 +348,7 @@ impl BodyWriter {
         self.leaving(Link::flush)
     }
 
-    /// Puts a small piece to the others. Not a yield point.
+    /// Adds a small piece to the collected ones. Not a yield point.
     fn collect(&mut self, piece: &[u8]) {
         self.arrange_flush();
         if self.framing == Framing::Chunked {
@@ -362,7 +358,7 @@ impl BodyWriter {
         }
     }
 
-    /// Writes a large piece from where it is, behind what has collected.
+    /// Writes a large piece from where it is, behind the collected ones.
     fn send(&mut self, piece: &[u8]) -> io::Result<()> {
         let is_chunk = self.framing == Framing::Chunked;
         if is_chunk {
@@ -378,7 +374,7 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Runs what writes to the connection.
+    /// Runs a write to the connection, and notes its failure.
     fn leaving<T>(&mut self, write: impl FnOnce(&Link) -> io::Result<T>) -> io::Result<T> {
         let result = write(&self.link);
         if result.is_err() {

@@ -18,7 +18,7 @@ pub(crate) struct Buffers {
     pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
     pub(crate) head: Head,
-    /// The request line, for whoever lists the fibers.
+    /// The request line, for a list of the fibers.
     pub(crate) label: Label,
     /// Tells the pool's simulation that they are alive.
     _alive: Rc<()>,
@@ -30,7 +30,7 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// What they, and the buffers around them, come to.
+    /// Counts their memory, and that of the buffers around them.
     held: Held,
 }
 
@@ -70,7 +70,7 @@ impl BufferPool {
         })
     }
 
-    /// Takes buffers back, with whatever nobody will ask for any more. Those that grew, and those
+    /// Takes buffers back; bytes that are still in them are lost. Buffers that grew, and buffers
     /// beyond the bound, are freed.
     pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
         debug_assert!(buffers.output.is_empty(), "a response that was never written");
@@ -120,12 +120,12 @@ impl Input {
     }
 
     /// As [`fill`](Self::fill), for what follows a head: calls `read` once, with free space.
-    pub(crate) fn fill_with(
+    pub(super) fn fill_with(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        // Where little is free each read would bring little, as often as the client likes: where
-        // its head ends is its choice.
+        // Where little is free each read would bring little, and the client chooses where its head
+        // ends: it could make the server read a few bytes at a time.
         if self.bytes.len() - self.end < ROOM_LEAST {
             self.make_room(ROOM_BYTES, 0)?;
         }
@@ -146,8 +146,8 @@ impl Input {
         self.held.set(0);
     }
 
-    /// Makes room for that many bytes: by moving what is there to the front, or else by growing,
-    /// to twice the size if that is not beyond `grown_max`.
+    /// Makes room for that many bytes: moves the unread ones to the front, or else grows, to twice
+    /// the size if that is not beyond `grown_max`.
     ///
     /// An error is that the server's memory or the allocator's is at its end, and the process goes
     /// on.

@@ -1,10 +1,11 @@
 //! Noticing that a client has gone while its handler works.
 //!
-//! Nobody reads from the connection then, so a fiber of its own waits for what happens there: one
-//! without a stack, as it hardly ever runs. When the client is gone it ends the handler's lease.
+//! The connection's own fiber does not read meanwhile. So a second fiber waits for the stream's
+//! events; it has no stack while it waits, as it hardly ever runs. When the client is gone, this
+//! fiber has the handler's lease ended.
 //!
-//! What this fiber takes of the driver's news about the stream, the connection's own fiber does not
-//! get any more; it is not misled, because to arm a stream makes the next read of it try first.
+//! This fiber may consume an edge that is meant for the connection's fiber. That is safe: arming a
+//! stream marks it as not drained, so the next read tries the socket before it waits.
 
 use std::ops::ControlFlow;
 

@@ -144,7 +144,7 @@ impl Exchange {
     }
 
     #[inline]
-    pub(crate) fn set_expectation(&self, expectation: Expectation) {
+    pub(super) fn set_expectation(&self, expectation: Expectation) {
         self.expectation.set(expectation);
     }
 

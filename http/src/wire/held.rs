@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::control::{Held, Memory};
 
-/// Counts it against the server's limit, until the request is over.
+/// Counts a request's memory against the server's limit, until the request is over.
 pub(crate) struct HeldForRequest {
     memory: Arc<Memory>,
-    /// Of its body.
+    /// Bytes of its body.
     body: Cell<u64>,
-    /// Of its response, while that leaves.
+    /// Bytes of its response, while that leaves.
     response: Cell<usize>,
 }
 
@@ -22,7 +22,7 @@ impl HeldForRequest {
     /// A handler is about to have so many bytes more of the body in memory; false if there is no
     /// room for them.
     #[must_use]
-    pub(crate) fn try_add_to_body(&self, bytes: usize) -> bool {
+    pub(super) fn try_add_to_body(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let fits = self.memory.try_add(bytes);
         if fits {
@@ -36,14 +36,14 @@ impl HeldForRequest {
         self.response.set(bytes);
     }
 
-    /// What waits for its client counts while it waits: the response, and the output before it.
-    pub(crate) fn while_unsent(&self, output_bytes: usize) -> Held {
+    /// Counts the response and the output before it while they wait for the client.
+    pub(super) fn while_unsent(&self, output_bytes: usize) -> Held {
         let mut held = self.memory.none();
         held.set(output_bytes + self.response.get());
         held
     }
 
-    /// The request is over, and its handler has nothing of it any more.
+    /// The request is over, and its handler has given up its memory.
     #[inline]
     pub(crate) fn release(&self) {
         if self.body.get() > 0 {

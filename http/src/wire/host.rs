@@ -81,7 +81,7 @@ impl Host {
     }
 
     /// So many requests were answered, the first of which began then.
-    pub(crate) fn record_latency(&self, since: Instant, count: u64) {
+    pub(super) fn record_latency(&self, since: Instant, count: u64) {
         let time = sched::clock().saturating_duration_since(since);
         self.slot.latencies.record(time, count);
     }

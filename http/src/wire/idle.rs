@@ -33,9 +33,9 @@ impl IdleState {
         self.since.set(sweep);
     }
 
-    /// The connection works again; since when it rested, if it did.
+    /// The connection works again. In which sweep its rest began, if it rested.
     #[inline]
-    pub(crate) fn interrupt(&self) -> Option<u32> {
+    pub(crate) fn resume(&self) -> Option<u32> {
         Some(self.since.replace(0)).filter(|&since| since != 0)
     }
 
@@ -55,8 +55,8 @@ impl IdleState {
         self.end.get()
     }
 
-    /// The connection is not to end for its rest after all.
-    pub(crate) fn forgive(&self) {
+    /// A request has come after all: the connection is not to end for its rest.
+    pub(crate) fn clear_end(&self) {
         self.end.set(None);
     }
 }

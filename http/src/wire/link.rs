@@ -47,7 +47,7 @@ impl Link {
         Self {
             peer,
             exchange: Exchange::new(),
-            pacing: Pacing::new(&host.timeouts),
+            pacing: Pacing::new(&host),
             output: Output::new(now()),
             idle: IdleState::new(),
             held: HeldForRequest::new(&host.memory),
@@ -62,7 +62,7 @@ impl Link {
     #[inline]
     pub(crate) fn begin_request(&self, expectation: Expectation) {
         self.exchange.begin(expectation, self.host.counters());
-        self.pacing.begin_request(self.host.timeouts.handler);
+        self.pacing.begin_request();
     }
 
     /// It is over, if one was in flight: answered, or never to be.
@@ -191,16 +191,16 @@ impl Link {
         if self.output.is_empty() { Ok(()) } else { self.write_out(&[]) }
     }
 
-    /// As [`flush`](Self::flush), unless another fiber of the handler is at it: what is there will
-    /// leave then.
+    /// As [`flush`](Self::flush), unless another fiber of the handler is writing: it writes all of
+    /// the output out.
     ///
     /// A yield point.
-    pub(crate) fn flush_or_leave(&self) -> io::Result<()> {
+    pub(super) fn flush_or_leave(&self) -> io::Result<()> {
         if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 
-    /// What happens when a handler waits: its predecessors' responses leave, and what is there of
-    /// its own. An error shows again at the next write.
+    /// When a handler waits: earlier responses leave, and what its own has so far. The next write
+    /// finds the same error.
     pub(crate) fn flush_before_park(&self) {
         self.output.begin_arranged_flush();
         let _ = self.flush_or_leave();
@@ -268,13 +268,13 @@ impl Link {
 
     #[cold]
     fn wait_for_body(&self) -> io::Result<()> {
-        self.pacing.wait_for_body(&*self.transport, &self.exchange, self.host.counters())
+        self.pacing.wait_for_body(&*self.transport, &self.exchange)
     }
 
     #[cold]
     fn wait_for_room(&self) -> io::Result<()> {
         let _held = self.held.while_unsent(self.output.capacity());
-        self.pacing.wait_for_room(&*self.transport, &self.exchange, self.host.counters())
+        self.pacing.wait_for_room(&*self.transport, &self.exchange)
     }
 }
 

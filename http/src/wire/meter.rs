@@ -4,53 +4,55 @@
 //! rate that is asked for, and it is never more than the grace: so a client may be as much behind
 //! the rate as that, at any time, and no good beginning lets it stand still for longer later on.
 //!
-//! The credit is the connection's and not a request's: who began anew with each request would be
-//! waited for as long as he likes, for a head now and then.
+//! The credit is the connection's and not a request's. If it began anew with each request, a client
+//! could be waited for without end, for the price of a head now and then.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::config::Pace;
 
-/// One direction of a connection.
+/// One direction of a connection: the credit that its client has. Which pace it is held to is the
+/// owner's to know.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    pace: Cell<Pace>,
+pub(super) struct Meter {
     credit: Cell<Duration>,
 }
 
 /// Which bound of a pace was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slow {
+pub(super) enum Slow {
     Idle,
     Rate,
 }
 
 impl Meter {
-    pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace: Cell::new(pace), credit: Cell::new(pace.grace) }
+    pub(crate) fn new(pace: &Pace) -> Self {
+        Self { credit: Cell::new(pace.grace) }
     }
 
-    pub(crate) fn credit(&self) -> Duration {
+    pub(super) fn credit(&self) -> Duration {
         self.credit.get()
     }
 
     /// Another body at that pace, with what credit those before it have left.
-    pub(crate) fn go_on(&self, pace: Pace, credit: Duration) {
-        self.pace.set(pace);
+    pub(super) fn go_on(&self, pace: &Pace, credit: Duration) {
         self.credit.set(credit.min(pace.grace));
     }
 
-    /// A pace of the body's own.
-    pub(crate) fn restart(&self, pace: Pace) {
-        self.pace.set(pace);
+    /// A body with a pace of its own.
+    pub(super) fn restart(&self, pace: &Pace) {
         self.credit.set(pace.grace);
     }
 
     /// Until when to wait from `now` on, and which bound that is. The client has done nothing for
     /// `idle_for` by now.
-    pub(crate) fn patience(&self, now: Instant, idle_for: Duration) -> (Option<Instant>, Slow) {
-        let pace = self.pace.get();
+    pub(crate) fn patience(
+        &self,
+        pace: &Pace,
+        now: Instant,
+        idle_for: Duration,
+    ) -> (Option<Instant>, Slow) {
         let (credit, idle) = (self.credit.get(), pace.idle.saturating_sub(idle_for));
         if pace.bytes_per_second > 0 && credit < idle {
             (now.checked_add(credit), Slow::Rate)
@@ -59,32 +61,31 @@ impl Meter {
         }
     }
 
-    /// When to look, in a wait from `now` on, whether the client does anything: so much later than
-    /// its idle time it may be told that it was over.
-    pub(crate) fn look_at(&self, now: Instant) -> Option<Instant> {
-        now.checked_add(self.pace.get().idle / LOOKS)
-    }
-
     pub(crate) fn waited(&self, time: Duration) {
         self.credit.set(self.credit.get().saturating_sub(time));
     }
 
     #[inline]
-    pub(crate) fn moved(&self, bytes: usize) {
-        let pace = self.pace.get();
+    pub(super) fn moved(&self, pace: &Pace, bytes: usize) {
         if self.credit.get() < pace.grace {
             self.earn(pace, bytes);
         }
     }
 
     #[cold]
-    fn earn(&self, pace: Pace, bytes: usize) {
+    fn earn(&self, pace: &Pace, bytes: usize) {
         if let Some(nanos) = (bytes as u64).saturating_mul(NANOS).checked_div(pace.bytes_per_second)
         {
             let earned = Duration::from_nanos(nanos);
             self.credit.set(self.credit.get().saturating_add(earned).min(pace.grace));
         }
     }
+}
+
+/// When to look, in a wait from `now` on, whether the client does anything. It may be noticed this
+/// much later than the end of its idle time.
+pub(super) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
+    now.checked_add(pace.idle / LOOKS)
 }
 
 /// How often to look in an idle time. Arbitrary: as often as at connections at rest.
@@ -106,52 +107,54 @@ mod tests {
     #[test]
     fn a_client_that_keeps_the_rate_is_never_late() {
         let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
-        let meter = Meter::new(pace);
+        let meter = Meter::new(&pace);
         let now = Instant::now();
         for _ in 0..1_000 {
-            let (until, which) = meter.patience(now, Duration::ZERO);
+            let (until, which) = meter.patience(&pace, now, Duration::ZERO);
             assert_eq!(which, Slow::Rate);
             assert!(until.is_some_and(|until| until >= now + secs(5)));
             meter.waited(secs(5));
-            meter.moved(500);
+            meter.moved(&pace, 500);
         }
         meter.waited(secs(8));
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(2)), Slow::Rate));
-        // Who has been fast has no more than the grace for it.
-        meter.moved(1_000_000_000);
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(2)), Slow::Rate));
+        // A client that has been fast has no more than the grace for it.
+        meter.moved(&pace, 1_000_000_000);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
     }
 
     #[test]
     fn a_bound_that_is_not_wanted_is_none() {
         let now = Instant::now();
-        let meter = Meter::new(Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) });
+        let pace = Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) };
+        let meter = Meter::new(&pace);
         meter.waited(secs(1_000));
-        meter.moved(1);
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(30)), Slow::Idle));
-        let meter =
-            Meter::new(Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX });
-        assert_eq!(meter.patience(now, Duration::ZERO), (None, Slow::Idle));
+        meter.moved(&pace, 1);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(30)), Slow::Idle));
+        let pace = Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX };
+        let meter = Meter::new(&pace);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (None, Slow::Idle));
     }
 
     #[test]
     fn the_next_body_has_what_the_last_one_left() {
         let now = Instant::now();
         let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
-        let meter = Meter::new(pace);
+        let meter = Meter::new(&pace);
         meter.waited(secs(7));
-        meter.go_on(pace, meter.credit());
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
-        // One that is waited for by a measure of its own costs the others nothing.
+        meter.go_on(&pace, meter.credit());
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
+        // A body with a pace of its own costs the others no credit.
         let kept = meter.credit();
-        meter.restart(Pace { grace: secs(25), ..pace });
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(25)), Slow::Rate));
+        let own = Pace { grace: secs(25), ..pace };
+        meter.restart(&own);
+        assert_eq!(meter.patience(&own, now, Duration::ZERO), (Some(now + secs(25)), Slow::Rate));
         meter.waited(secs(25));
-        meter.go_on(pace, kept);
-        meter.moved(200);
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(5)), Slow::Rate));
-        meter.go_on(pace, secs(100));
-        assert_eq!(meter.patience(now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
+        meter.go_on(&pace, kept);
+        meter.moved(&pace, 200);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(5)), Slow::Rate));
+        meter.go_on(&pace, secs(100));
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
     }
 
     quickcheck! {
@@ -159,11 +162,11 @@ mod tests {
         /// bytes have earned.
         fn a_client_is_waited_for_no_longer_than_it_has_earned(steps: Vec<(u16, u16)>) -> bool {
             let pace = Pace { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
-            let meter = Meter::new(pace);
+            let meter = Meter::new(&pace);
             let now = Instant::now();
             let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
             for (millis, bytes) in steps {
-                let (until, _) = meter.patience(now, Duration::ZERO);
+                let (until, _) = meter.patience(&pace, now, Duration::ZERO);
                 let patience = until.map_or(Duration::MAX, |until| until - now);
                 let time = Duration::from_millis(millis.into()).min(patience);
                 meter.waited(time);
@@ -171,7 +174,7 @@ mod tests {
                 if waited > pace.grace + earned {
                     return false;
                 }
-                meter.moved(bytes.into());
+                meter.moved(&pace, bytes.into());
                 earned += Duration::from_nanos(u64::from(bytes) * NANOS / 240);
             }
             true

@@ -1,10 +1,18 @@
-//! The machinery of a connection: everything between the protocol's pure functions and a request.
+//! The machinery of a connection: what lies between the protocol's pure functions and a request.
 //!
-//! `host` is what the connections of a shard have in common. `transport` is what a connection runs over, `link` that and what waits to be sent, `patience` and
-//! `meter` how long its client is waited for, `buffers` the memory for both ways, `held` what that
-//! counts for, `body_in` a request's body, `body_out` a response's that is written piece by piece,
-//! `disconnect` the eye on a client that may go, `upgrade` another protocol, `linger` the careful
-//! end.
+//! From the bottom up, each file knows only those before it:
+//!
+//! - `transport` is what a connection runs over, `linger` its careful end, `disconnect` the eye on
+//!   a client that may go;
+//! - `buffers` is the memory for both ways, and `held` what a request has the server hold beside
+//!   it;
+//! - `host` is what the connections of a shard have in common;
+//! - `idle` is the rest between two requests, `exchange` the request at hand, `meter` a client's
+//!   credit of time, `pacing` all that bounds a request's time, `output` what waits to be written,
+//!   `protocol` what an upgraded connection and a drain know of each other;
+//! - `link` puts these together;
+//! - `body_in` is a request's body, `body_out` a response's that is written piece by piece,
+//!   `upgrade` a connection that is another protocol's.
 
 mod body_in;
 mod body_out;

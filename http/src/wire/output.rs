@@ -123,7 +123,7 @@ impl Output {
     }
 
     /// Whether a flush before the fiber waits still has to be arranged for; it is from now on.
-    pub(crate) fn arrange_flush(&self) -> bool {
+    pub(super) fn arrange_flush(&self) -> bool {
         !self.leaves_before_park.replace(true)
     }
 
@@ -197,7 +197,7 @@ impl OutputBuffer {
     }
 
     /// Adds data to the chunk that is being filled, or begins one.
-    pub(crate) fn fill_chunk(&mut self, data: &[u8]) {
+    pub(super) fn fill_chunk(&mut self, data: &[u8]) {
         if self.chunk.is_none() {
             self.chunk = Some(self.frame(begin_chunk));
         }
@@ -214,18 +214,18 @@ impl OutputBuffer {
     }
 
     /// Begins a chunk of so many bytes, which are not added here.
-    pub(crate) fn begin_large_chunk(&mut self, bytes: usize) {
+    pub(super) fn begin_large_chunk(&mut self, bytes: usize) {
         self.end_chunk();
         self.frame(|output| put_chunk_size(output, bytes));
     }
 
     /// That chunk has left.
-    pub(crate) fn end_large_chunk(&mut self) {
+    pub(super) fn end_large_chunk(&mut self) {
         self.frame(|output| output.extend_from_slice(b"\r\n"));
     }
 
     /// Ends a chunked body.
-    pub(crate) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
+    pub(super) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
         self.end_chunk();
         self.frame(|output| put_last_chunk(output, trailers));
     }
@@ -292,3 +292,86 @@ impl Drop for Turn<'_> {
 
 /// Pipelined responses leave when they come to this much, at the latest.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output() -> Output {
+        let output = Output::new(Instant::now());
+        output.begin(Vec::with_capacity(64));
+        output
+    }
+
+    /// Everything, or as much as is said, leaves.
+    fn leave(output: &Output, bytes: usize, counters: &ShardCounters) {
+        let mut turn = output.take_turn(counters).unwrap();
+        turn.output.buffer().end_chunk();
+        turn.note_written(bytes.min(output.len()));
+    }
+
+    #[test]
+    fn the_framing_of_a_body_is_no_data_of_it() {
+        let (output, counters) = (output(), ShardCounters::default());
+        output.buffer().bytes().extend_from_slice(b"the head");
+        let body_at = output.buffer().begin_body();
+        assert_eq!((body_at, output.body_bytes(body_at)), (8, 0));
+        output.buffer().fill_chunk(b"some ");
+        output.buffer().fill_chunk(b"data");
+        leave(&output, usize::MAX, &counters);
+        assert_eq!((output.is_empty(), output.body_bytes(body_at)), (true, 9));
+        output.buffer().begin_large_chunk(100);
+        leave(&output, usize::MAX, &counters);
+        output.note_written(100, &counters); // from where it is
+        output.buffer().end_large_chunk();
+        output.buffer().fill_chunk(b"more");
+        output.buffer().end_chunks(&[]);
+        assert_eq!(output.body_bytes(body_at), 113);
+        assert_eq!(counters.bytes_written.get() + output.len() as u64, output.position());
+        assert_eq!(output.body_bytes(u64::MAX), 0, "a body that has not begun");
+    }
+
+    #[test]
+    fn what_has_left_is_not_taken_back() {
+        let (output, counters) = (output(), ShardCounters::default());
+        output.buffer().bytes().extend_from_slice(b"first");
+        let second = output.position();
+        output.buffer().fill_chunk(b"second");
+        assert!(output.take_back(second));
+        assert_eq!((output.len(), output.position()), (5, second));
+        // The chunk is gone as well, and another begins with a size line of its own.
+        output.buffer().fill_chunk(b"second");
+        output.buffer().end_chunks(&[]);
+        assert_eq!(&output.buffer().bytes()[5..], b"6\r\nsecond\r\n0\r\n\r\n");
+        leave(&output, 6, &counters);
+        assert!(!output.take_back(second));
+        assert_eq!(&output.buffer().bytes()[..3], b"\r\ns");
+    }
+
+    #[test]
+    fn a_chunk_that_is_begun_behind_what_leaves_is_ended_where_it_is() {
+        let (output, counters) = (output(), ShardCounters::default());
+        output.buffer().bytes().extend_from_slice(b"first");
+        let mut turn = output.take_turn(&counters).unwrap();
+        turn.note_written(5);
+        output.buffer().fill_chunk(b"second");
+        drop(turn);
+        output.buffer().end_chunks(&[]);
+        assert_eq!(&output.buffer().bytes()[..], b"6\r\nsecond\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn responses_are_told_of_once_and_when_all_have_left() {
+        let (output, counters) = (output(), ShardCounters::default());
+        let (first, second) = (Instant::now(), Instant::now());
+        output.buffer().bytes().extend_from_slice(b"first");
+        output.note_response(first);
+        output.buffer().bytes().extend_from_slice(b"second");
+        output.note_response(second);
+        leave(&output, 6, &counters);
+        assert_eq!(output.take_sent(), None);
+        leave(&output, usize::MAX, &counters);
+        assert_eq!(output.take_sent(), Some((first, 2)));
+        assert_eq!(output.take_sent(), None);
+    }
+}

@@ -20,19 +20,22 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use straightline_sched::{DeadlineExceeded, Interest, Lease, checkpoint, clock, yield_now};
 
 use super::exchange::Exchange;
-use super::meter::{Meter, Slow};
+use super::host::Host;
+use super::meter::{Meter, Slow, look_at};
 use super::transport::Transport;
-use crate::config::{Pace, Timeout, Timeouts};
-use crate::telemetry::ShardCounters;
+use crate::config::{Pace, Timeout};
 
 /// A connection's times. The meters and the lease are the connection's; the rest is of the request
 /// at hand, and [`begin_request`](Self::begin_request) replaces it.
 pub(crate) struct Pacing {
+    /// Has the times that hold for all.
+    host: Rc<Host>,
     /// What its handlers run under: it ends them when they stand still.
     lease: Lease,
     /// How long the handler may stand still.
@@ -45,9 +48,10 @@ pub(crate) struct Pacing {
     vain_calls: Cell<u32>,
     /// Fibers that wait for the client at the moment.
     waiting: Cell<u32>,
-    /// How slowly the client sends the body at hand.
+    /// How slowly the client sends the body at hand, and how slowly it may.
     reads: Meter,
-    /// The credit that it has for that, while the body at hand has a pace of its own.
+    body_pace: Cell<Pace>,
+    /// The credit that it has for its bodies, while the one at hand has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
     writes: Meter,
@@ -58,17 +62,20 @@ pub(crate) struct Pacing {
 }
 
 impl Pacing {
-    pub(super) fn new(timeouts: &Timeouts) -> Self {
+    pub(super) fn new(host: &Rc<Host>) -> Self {
+        let timeouts = &host.timeouts;
         Self {
+            host: Rc::clone(host),
             lease: Lease::new(),
             handler_timeout: Cell::new(timeouts.handler),
             is_gone: Cell::new(false),
             too_slow: Cell::new(None),
             vain_calls: Cell::new(0),
             waiting: Cell::new(0),
-            reads: Meter::new(timeouts.body),
+            reads: Meter::new(&timeouts.body),
+            body_pace: Cell::new(timeouts.body),
             kept_credit: Cell::new(None),
-            writes: Meter::new(timeouts.write),
+            writes: Meter::new(&timeouts.write),
             sent: Cell::new(0),
             taken: Cell::new(0),
         }
@@ -76,25 +83,28 @@ impl Pacing {
 
     /// A request goes to its handler.
     #[inline]
-    pub(super) fn begin_request(&self, handler_timeout: Duration) {
-        self.handler_timeout.set(handler_timeout);
+    pub(super) fn begin_request(&self) {
+        self.handler_timeout.set(self.host.timeouts.handler);
         self.is_gone.set(false);
         self.too_slow.set(None);
         self.vain_calls.set(0);
     }
 
     /// The request's body is to come, behind a head of that many bytes.
-    pub(crate) fn begin_body(&self, pace: Pace, head_bytes: usize) {
+    pub(crate) fn begin_body(&self, head_bytes: usize) {
+        let pace = &self.host.timeouts.body;
         let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
+        self.body_pace.set(*pace);
         self.reads.go_on(pace, credit);
         // A head is worth as much as a body, or small ones would use the credit up.
-        self.reads.moved(head_bytes);
+        self.reads.moved(pace, head_bytes);
     }
 
     /// The body at hand has a pace of its own.
     pub(crate) fn set_body_pace(&self, pace: Pace) {
         self.kept_credit.set(self.kept_credit.get().or(Some(self.reads.credit())));
-        self.reads.restart(pace);
+        self.body_pace.set(pace);
+        self.reads.restart(&pace);
     }
 
     /// Runs what is the handler's, in the time that it has.
@@ -114,9 +124,9 @@ impl Pacing {
         self.comes_on();
     }
 
-    /// The handler has not come to a standstill: its time begins anew. That it spends with waiting
-    /// for its client is not counted, whichever of its fibers does that.
-    pub(crate) fn comes_on(&self) {
+    /// The handler made progress: restarts its time. Time in which any of its fibers waits for the
+    /// client does not count.
+    pub(super) fn comes_on(&self) {
         if self.waiting.get() == 0 {
             self.lease.renew(self.handler_time());
         }
@@ -143,8 +153,9 @@ impl Pacing {
         self.too_slow.get()
     }
 
-    /// A call of the handler has failed, and so will the next: a loop that does not look at its
-    /// errors would keep the thread. It gives way now and then, and does not come back in the end.
+    /// A call of the handler has failed, and so will the next: a loop that ignores its errors would
+    /// keep the thread. So each such call is a yield point, and after too many the handler is
+    /// ended.
     ///
     /// A yield point.
     #[cold]
@@ -167,7 +178,7 @@ impl Pacing {
 
     /// So many bytes of a body have come.
     pub(super) fn note_read(&self, bytes: usize) {
-        self.reads.moved(bytes);
+        self.reads.moved(&self.body_pace.get(), bytes);
     }
 
     /// So many bytes were given to the transport.
@@ -183,10 +194,10 @@ impl Pacing {
         &self,
         transport: &dyn Transport,
         exchange: &Exchange,
-        counters: &ShardCounters,
     ) -> io::Result<()> {
-        let waiting = Waiting::begin(self, &self.reads, exchange, counters);
-        let (until, slow) = self.reads.patience(waiting.since, Duration::ZERO);
+        let waiting = Waiting::begin(self, &self.reads, exchange);
+        let (until, slow) =
+            self.reads.patience(&self.body_pace.get(), waiting.since, Duration::ZERO);
         let in_time = transport.wait_until(Interest::Read, until)?;
         waiting.end(in_time, until);
         match slow {
@@ -202,16 +213,15 @@ impl Pacing {
         &self,
         transport: &dyn Transport,
         exchange: &Exchange,
-        counters: &ShardCounters,
     ) -> io::Result<()> {
+        let pace = &self.host.timeouts.write;
         self.note_taken(transport);
         let mut idle_since = clock();
         loop {
-            let waiting = Waiting::begin(self, &self.writes, exchange, counters);
+            let waiting = Waiting::begin(self, &self.writes, exchange);
             let idle_for = waiting.since.saturating_duration_since(idle_since);
-            let (until, slow) = self.writes.patience(waiting.since, idle_for);
-            let look_at = self.writes.look_at(waiting.since);
-            let at = until.into_iter().chain(look_at).min();
+            let (until, slow) = self.writes.patience(pace, waiting.since, idle_for);
+            let at = until.into_iter().chain(look_at(pace, waiting.since)).min();
             let in_time = transport.wait_until(Interest::Write, at)?;
             waiting.end(in_time, until);
             if in_time {
@@ -234,7 +244,8 @@ impl Pacing {
         let taken = self.sent.get().saturating_sub(unacknowledged);
         // A Unix socket also counts what its buffers take, and so this may go back.
         let more = taken.saturating_sub(self.taken.replace(taken));
-        self.writes.moved(usize::try_from(more).unwrap_or(usize::MAX));
+        let more_bytes = usize::try_from(more).unwrap_or(usize::MAX);
+        self.writes.moved(&self.host.timeouts.write, more_bytes);
         more > 0
     }
 
@@ -246,7 +257,7 @@ impl Pacing {
     /// What the handler has until it is to write again, or to wait for its client.
     #[inline]
     fn handler_time(&self) -> Duration {
-        // The lease of one whose client has gone is over, and stays so.
+        // A lease that has ended because the client has gone stays so.
         if self.is_gone.get() { Duration::ZERO } else { self.handler_timeout.get() }
     }
 }
@@ -256,25 +267,19 @@ struct Waiting<'p> {
     pacing: &'p Pacing,
     meter: &'p Meter,
     exchange: &'p Exchange,
-    counters: &'p ShardCounters,
     since: Instant,
     /// The request holds no place meanwhile, see [`Capacity::in_flight`](crate::Capacity).
     is_counted: bool,
 }
 
 impl<'p> Waiting<'p> {
-    fn begin(
-        pacing: &'p Pacing,
-        meter: &'p Meter,
-        exchange: &'p Exchange,
-        counters: &'p ShardCounters,
-    ) -> Self {
+    fn begin(pacing: &'p Pacing, meter: &'p Meter, exchange: &'p Exchange) -> Self {
         pacing.waiting.update(|count| count + 1);
         if !pacing.is_gone.get() {
             pacing.lease.renew(Duration::MAX);
         }
-        let is_counted = pacing.waiting.get() == 1 && exchange.await_client(counters);
-        Self { pacing, meter, exchange, counters, since: clock(), is_counted }
+        let is_counted = pacing.waiting.get() == 1 && exchange.await_client(pacing.host.counters());
+        Self { pacing, meter, exchange, since: clock(), is_counted }
     }
 
     /// The wait was to last until then at the most, and it was the client that ended it, or not.
@@ -292,7 +297,7 @@ impl Drop for Waiting<'_> {
         self.meter.waited(clock().saturating_duration_since(self.since));
         self.pacing.waiting.update(|count| count - 1);
         if self.is_counted {
-            self.exchange.await_client_no_more(self.counters);
+            self.exchange.await_client_no_more(self.pacing.host.counters());
         }
         self.pacing.comes_on();
     }

@@ -1,7 +1,8 @@
 //! What a drain and another protocol know of each other: when bytes came or left last, and which
 //! fibers are to hear of the drain.
 //!
-//! A protocol hears of a drain once at most: `hearing` only goes on, from `No` to `Wanted` to `Done`.
+//! A protocol hears of a drain once at most: `hearing` only goes on, from `No` to `Wanted` and from
+//! there to `Done`.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -1,4 +1,4 @@
-//! What a connection runs over: plain sockets today, whatever has these few calls tomorrow.
+//! What a connection runs over: plain sockets today, and any stream with these calls later.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -10,7 +10,7 @@ use straightline_sched::Interest;
 
 /// A byte stream that never waits by itself; the [`Link`](super::Link) knows how long to.
 pub(crate) trait Transport: 'static {
-    /// Reads what is there; `WouldBlock` when nothing is.
+    /// Reads what has been received; `WouldBlock` when nothing has.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     /// The last read proved that nothing is left: to try again before waiting is hardly worth it.
     fn is_drained(&self) -> bool;
@@ -27,7 +27,8 @@ pub(crate) trait Transport: 'static {
     ///
     /// A yield point.
     fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool>;
-    /// What was written and the client has not acknowledged; `None` where nobody knows.
+    /// How many written bytes the client has not acknowledged; `None` where the system does not
+    /// say.
     fn unacknowledged(&self) -> Option<u64>;
     /// Whether the client has closed its side, or the connection is broken.
     fn is_peer_gone(&self) -> bool;
@@ -39,7 +40,7 @@ pub(crate) trait Transport: 'static {
     fn reset(&self);
     /// Tells the peer that nothing more will be written.
     fn shutdown_write(&self) -> io::Result<()>;
-    /// Lets others shut it down.
+    /// Lets other threads shut it down, through that set.
     fn join_set(&self, set: &StreamSet);
 }
 

@@ -70,7 +70,7 @@ impl Upgraded {
         &self.protocol
     }
 
-    /// Who it is, as the socket says. Not a yield point.
+    /// The peer, as the socket says. Not a yield point.
     pub fn peer(&self) -> &Peer {
         &self.link.peer
     }
@@ -132,7 +132,7 @@ impl Upgraded {
         waited.map(drop)
     }
 
-    /// Tries until it is done, with nobody's patience but the protocol's.
+    /// Tries until it is done. Only the protocol itself bounds how long that may take.
     fn wait(
         &self,
         interest: Interest,
