@@ -1,9 +1,12 @@
 //! What the shards of a server have in common while it runs, and what tells of it from outside.
 //!
-//! `shared` is all of it: a `slot` for each shard, with its sockets (`listener`, `socket_file`),
-//! the `loans` of those, and the bounds that hold for all shards together (`memory`, `peers`).
-//! `handle` is the program's way to it, `metrics` its numbers. Nothing here knows a request or a
-//! handler, so both may know a `ServerHandle`.
+//! From the top down, and each file knows only files below it: `handle` is the program's way to a
+//! server, `metrics` its numbers, and `shared` the server itself, without its handler. That consists
+//! of the `shards` with a `slot` for each, the `loans` of their sockets (`listener`, `socket_file`),
+//! the bounds that hold for all shards together (`memory`, `peers`), and the progress of its
+//! `shutdown`.
+//!
+//! Nothing here knows a request or a handler, so both may hold a `ServerHandle`.
 
 mod handle;
 mod listener;

@@ -1,10 +1,15 @@
 //! The server: its shards, and their life from bind to drain.
 //!
-//! `builder` collects what a server is to be and opens its sockets; `running` is the server, and
-//! `launch` what starts its shards; `shard` is the life of one thread and `state` what its
-//! connections have in common, with `accept`, its front door, `sweep`, its clock for connections at
-//! rest, and `evict`, which of them makes room. When a shard's thread does not come back, `lending`
-//! has another one accept in its place, and `takeover` goes on without it.
+//! From the top down, and each file knows only files below it: `builder` collects what a server is
+//! to be and opens its sockets; `running` is the server until its end (`shutdown_report`), and
+//! `launch` starts its shards. `shard` is the life of one thread, `accept` lets its connections in,
+//! and `state` is what it has of them: which are open (`connections`, each an `entry`), which of
+//! them makes room for another (`evict`), which have rested for too long (`sweep`), and what the
+//! clients are told that it does not take (`reject`).
+//!
+//! If a shard's thread does not come back, `lending` has another shard accept in its place, and
+//! `takeover` goes on without it. `signals` is the operator's way in, `handler` what the program
+//! gives.
 
 mod accept;
 mod builder;

@@ -1,5 +1,5 @@
-//! What a server tells of its work: events, counters, how long requests took, numbers for
-//! Prometheus, and a line for each request.
+//! What a server tells of its work: events and those who observe them, counters, how long requests
+//! took, numbers for Prometheus, and a line for each request.
 //!
 //! Values in, text out: nothing here knows a connection or a shard.
 
