@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::config::Phase;
 use crate::telemetry::Counters;
 
-/// A way to a server from any thread: stops it, reads its counters.
+/// Stops a server and reads its numbers, from any thread.
 #[derive(Clone)]
 pub struct ServerHandle {
     pub(crate) shared: Arc<Shared>,
@@ -23,12 +23,12 @@ impl ServerHandle {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// Begins the end. First the server says that it is [not ready](Self::is_ready), and goes on
-    /// for [`Builder::ready_delay`](crate::Builder::ready_delay), each answer the last of its
-    /// connection. Then nobody new is accepted, idle connections close, and requests in flight are
+    /// Begins the shutdown. First the server is [not ready](Self::is_ready), and still accepts and
+    /// serves for [`Builder::ready_delay`](crate::Builder::ready_delay); each answer closes its
+    /// connection. Then the port closes, resting connections close, and requests in flight are
     /// finished and answered with `Connection: close`, for up to the drain timeout. What is left
     /// then is cut: handlers unwind at their next yield point. [`Server::run`](crate::Server::run)
-    /// returns when all is done.
+    /// returns when all of it is done.
     ///
     /// A second call cuts at once.
     ///
@@ -37,20 +37,20 @@ impl ServerHandle {
         self.shared.shutdown();
     }
 
-    /// Whether new clients are welcome: until a shutdown begins. For a load balancer's probe.
+    /// Whether new clients are welcome: true until a shutdown begins. For a load balancer's probe.
     ///
     /// Not a yield point; works from any thread.
     pub fn is_ready(&self) -> bool {
         self.shared.phase() == Phase::Serving
     }
 
-    /// Lists the fibers of every shard, each with the backtraces of at most `backtraces_max` parked
-    /// ones. The error of a shard is that it does not answer in `timeout`, or does not run.
+    /// Lists the fibers of every shard, with the backtraces of at most `backtraces_max` parked ones
+    /// each. A shard that does not answer in `timeout`, or does not run, is an error.
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread until all shards have answered, so it is not for a handler: that
-    /// one can list its own shard with [`sched::inspect`](straightline_sched::inspect).
+    /// Blocks the calling thread until all shards have answered, so it is not for a handler. A
+    /// handler can list its own shard with [`sched::inspect`](straightline_sched::inspect).
     ///
     /// ```
     /// use std::time::Duration;
@@ -76,13 +76,13 @@ impl ServerHandle {
         self.shared.shards.inspect(backtraces_max, timeout)
     }
 
-    /// What the server has seen so far. Not a yield point; works from any thread.
+    /// What the server has counted so far. Not a yield point; works from any thread.
     pub fn counters(&self) -> Counters {
         self.shared.shards.counters()
     }
 
-    /// All that can be counted of the server, for a page that Prometheus reads, or for the program
-    /// itself. Takes some microseconds. Not a yield point; works from any thread.
+    /// All numbers of the server, for a page that Prometheus reads, or for the program itself.
+    /// Takes some microseconds. Not a yield point; works from any thread.
     pub fn metrics(&self) -> Metrics {
         Metrics::of(&self.shared)
     }

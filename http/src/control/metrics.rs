@@ -1,4 +1,4 @@
-//! All that can be counted of a server, at one moment.
+//! All numbers of a server, at one moment.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::config::{Phase, Timeout};
 use crate::telemetry::{Counters, Exposition, Latencies};
 
-/// What a server has counted, and how it is doing; got from [`ServerHandle::metrics`].
+/// The numbers of a server at one moment, from [`ServerHandle::metrics`].
 ///
 /// [`ServerHandle::metrics`]: crate::ServerHandle::metrics
 ///
@@ -23,16 +23,17 @@ use crate::telemetry::{Counters, Exposition, Latencies};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Of connections and requests.
+    /// The numbers of connections and requests.
     pub counters: Counters,
     /// How long requests took.
     pub latencies: Latencies,
-    /// Of each shard's scheduler that runs, with its number.
+    /// The numbers of each scheduler that runs, with the number of its shard.
     pub shards: Vec<(usize, Stats)>,
-    /// Of the pool of [`sched::offload`](straightline_sched::offload), which is the process's.
+    /// The numbers of the pool of [`sched::offload`](straightline_sched::offload), which the whole
+    /// process shares.
     pub offload: OffloadStats,
-    /// Shards whose listeners others accept from, because their threads
-    /// [do not come back](crate::Builder::busy_limit) or did not until a moment ago.
+    /// Shards whose listeners are lent to other shards, because their threads [do not come
+    /// back](crate::Builder::busy_limit) in time or did not until a moment ago.
     pub busy: usize,
     /// Shards that are [stuck](crate::Builder::stuck_limit).
     pub stuck: usize,
@@ -42,10 +43,10 @@ pub struct Metrics {
     pub replacements: u64,
     /// Lines that the access log has left out, because they could not be written fast enough.
     pub access_log_dropped: u64,
-    /// Bytes of memory that the clients have the server use, see
+    /// Bytes of memory that the server uses for its clients, see
     /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
     pub memory_held: u64,
-    /// How far the server's end has come.
+    /// How far the server's shutdown has come.
     pub phase: Phase,
 }
 

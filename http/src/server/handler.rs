@@ -8,13 +8,13 @@ use crate::response::IntoResponse;
 
 /// A function from a request to a response: what [`Builder::build`](crate::Builder::build) takes.
 ///
-/// There is nothing to implement: every such function and closure is a handler. The trait only lets
-/// the returned type mention the request's lifetime, as the one of an
-/// `fn(&mut Request) -> impl IntoResponse` does.
+/// There is nothing to implement: every such function and closure is a handler. The trait only
+/// exists so that the returned type can mention the request's lifetime, as that of an `fn(&mut
+/// Request) -> impl IntoResponse` does.
 ///
 /// It runs on a fiber of a shard's thread, so it may wait, and should not block that thread
-/// ([`sched::offload`](straightline_sched::offload) takes what blocks). When the drain of a stop is
-/// over, what is left of it unwinds at its next yield point.
+/// ([`sched::offload`](straightline_sched::offload) takes what blocks). A handler that still runs
+/// when the drain of a shutdown is over unwinds at its next yield point.
 ///
 /// ```
 /// use straightline::{Request, Server};

@@ -57,18 +57,19 @@ impl Server {
         Self { shared, factory, shards, _signals: signals, _files: files }
     }
 
-    /// What it listens on, in the order of the binds and with the real ports.
+    /// The addresses that it listens on, in the order of the binds and with the real ports.
     pub fn local_addrs(&self) -> &[Address] {
         &self.shared.local
     }
 
-    /// A handle that stops it.
+    /// A handle that stops the server.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(&self.shared)
     }
 
-    /// Serves until it is stopped, and then until what is in flight is done: each shard on a thread
-    /// of its own, while the calling one waits. Returns what the end came to.
+    /// Serves until the server is stopped, and then until the requests in flight are answered. Each
+    /// shard has a thread of its own, while the calling thread waits. Returns a report of the
+    /// shutdown.
     ///
     /// # Blocking
     ///
@@ -81,14 +82,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a shard cannot be started, and the others are stopped then; when all shards are stuck
+    /// If a shard cannot be started, in which case the others are stopped. If all shards are stuck
     /// and there may be no further one, see [`Builder::all_stuck`](crate::Builder::all_stuck). And
-    /// when no listener is left, because they were all shut down from outside: what is in flight is
-    /// finished before.
+    /// if no listener is left because all were shut down from outside: then the requests in flight
+    /// are answered first.
     ///
     /// # Panics
     ///
-    /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
+    /// If a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, factory, shards, _signals, _files } = self;

@@ -1,4 +1,4 @@
-//! What the end of a server came to.
+//! The report of a server's end.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use straightline_sched::clock;
 
 use crate::control::Shared;
 
-/// What a server's end came to.
+/// A report of a server's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Connections that were at rest, and were closed at once.
+    /// Connections that rested, and were closed at once.
     pub idle: u64,
     /// Connections that were at work, and ended within the drain timeout.
     pub finished: u64,
-    /// Connections that were cut after it, and upgraded ones of which nothing came or left
-    /// meanwhile: their handlers were ended by unwinding.
+    /// Connections that were cut when the drain timeout was over, and upgraded ones that were
+    /// silent during the drain: their handlers unwound.
     pub cancelled: u64,
-    /// Fibers that did not react to that, and were given up.
+    /// Fibers that did not end when they were cancelled, and were given up.
     pub given_up: u64,
-    /// Shards whose thread did not come back; it ends with the process.
+    /// Shards whose thread did not come back. These threads end with the process.
     pub stuck: u64,
     /// From the first call of [`ServerHandle::shutdown`](crate::ServerHandle::shutdown) to the end.
     pub took: Duration,
 }
 
 impl ShutdownReport {
-    /// Of a server that is over but for so many shards, whose threads do not come back.
+    /// The report of a server that is over, except for that many shards which are stuck.
     pub(super) fn of(shared: &Shared, stuck: u64) -> Self {
         let since = shared.shutdown_since().unwrap_or_else(clock);
         let counters = shared.shards.counters();
