@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::{Method, Version, header};
 
 use crate::config::{OnDisconnect, Pace, Peer};
+use crate::control::ServerHandle;
 use crate::proto::{Head, Headers};
-use crate::server::ServerHandle;
 use crate::wire::{BodyIn, Buffers, Link};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.

@@ -1,11 +1,11 @@
 //! Opening a connection: to one address, or to the quickest of several.
 //!
 //! The race (RFC 8305, "happy eyeballs") is a loop of one fiber over non-blocking sockets, so a
-//! cancel at any point drops the sockets and leaves nothing behind. It waits for the next of three
-//! things: an attempt was decided, it is time to begin another, the whole took too long.
+//! cancel at any point drops the sockets and leaves nothing behind. The fiber waits for the first
+//! of three things: an attempt is decided, the next attempt is due, or the timeout has passed.
 //!
-//! A socket that is connecting becomes writable when it is decided and not before, so the edge
-//! says when to ask for the outcome, and a wake-up without an edge asks nothing.
+//! A connecting socket becomes writable when its attempt is decided and not before. So the fiber
+//! asks for the outcome only after an edge; after a wake-up without an edge it does not ask.
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -48,7 +48,7 @@ pub(crate) fn connect_one(address: SocketAddr, end: Option<Instant>) -> io::Resu
     }
 }
 
-/// Connects to the address that answers first, beginning with one after the other.
+/// Connects to the address that answers first; the attempts begin one after the other.
 fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut left = addresses.iter();
     let mut attempts: Vec<TcpStream> = Vec::new();
@@ -122,8 +122,8 @@ fn begin(address: SocketAddr) -> io::Result<Begun> {
     }
 }
 
-/// What became of an attempt; `None`, and the fiber is armed, while that is open. The outer error
-/// is one of waiting.
+/// The outcome of an attempt; `None` while it is open, and then the fiber is armed. The outer error
+/// is an error of waiting.
 fn outcome(stream: &TcpStream) -> io::Result<Option<io::Result<()>>> {
     if stream.io.source().arm(Interest::Write)? {
         return Ok(None);
@@ -156,7 +156,7 @@ fn nonblocking_socket(address: SocketAddr) -> io::Result<net::TcpStream> {
     Ok(socket.into())
 }
 
-/// How long an attempt is alone before the next one begins beside it: what RFC 8305 recommends
+/// How long an attempt runs before the next one begins beside it: the recommendation of RFC 8305
 /// (section 5, "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 

@@ -26,7 +26,7 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Who is at the other end of a connection; see [`Request::peer`](crate::Request::peer).
+/// The client at the other end of a connection; see [`Request::peer`](crate::Request::peer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP client.
@@ -50,7 +50,7 @@ pub trait IntoAddress {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if there is none in it.
+    /// `InvalidInput` if it is not an address.
     fn into_address(self) -> io::Result<Address>;
 }
 
@@ -97,7 +97,7 @@ impl fmt::Display for Address {
 }
 
 impl Peer {
-    /// Who it is without the port, which is another one each time.
+    /// The client without its port, which is another one for each connection.
     pub(crate) fn host(&self) -> String {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().to_string(),

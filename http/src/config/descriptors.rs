@@ -7,16 +7,16 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use straightline_sched::sim;
 
-/// What came of the limit.
+/// The limit, and whether it was raised.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Descriptors {
-    /// How many there may be; `None` for any number.
+    /// How many descriptors there may be; `None` for any number.
     pub(crate) limit: Option<u64>,
-    /// How many it had been before it was raised.
+    /// The limit before it was raised.
     pub(crate) raised_from: Option<u64>,
 }
 
-/// Raises the soft limit as far as it goes, if that is wanted.
+/// Raises the soft limit as far as possible, if `raise` says so.
 pub(crate) fn raise_limit(raise: bool) -> Descriptors {
     let limits = getrlimit(Resource::Nofile);
     let before = Descriptors { limit: limits.current, raised_from: None };
@@ -26,22 +26,23 @@ pub(crate) fn raise_limit(raise: bool) -> Descriptors {
     }
     match setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: limits.maximum }) {
         Ok(()) => Descriptors { limit: wanted, raised_from: limits.current },
-        // Some systems say that there is no hard limit and have one all the same.
+        // Some systems report no hard limit and have one all the same.
         Err(_) => before,
     }
 }
 
-/// Three quarters of them, so that handlers have some for files and for connections of their own.
+/// How many connections a server takes: three quarters of its descriptors, so that handlers have
+/// some for files and for connections of their own.
 pub(crate) fn connections_for(limit: Option<u64>) -> usize {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX) / 4 * 3
 }
 
-/// How many the process may open once it has raised its limit.
+/// How many descriptors the process may open once it has raised its limit.
 pub(crate) fn most() -> Option<u64> {
     attainable(getrlimit(Resource::Nofile))
 }
 
-/// The hard limit, or so many as are useful; never fewer than now.
+/// The hard limit, but no more than are useful, and no fewer than now.
 fn attainable(limits: Rlimit) -> Option<u64> {
     let current = limits.current?;
     Some(limits.maximum.unwrap_or(u64::MAX).min(RAISED_MAX).max(current))

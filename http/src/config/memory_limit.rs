@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 
-/// A quarter of what the process may use, as far as that is known.
+/// A quarter of the memory that the process may use, as far as that is known.
 ///
 /// A handler that has a body in memory often makes something of the same size of it, and the stacks
 /// of a server at work and the program's own data want room too.
@@ -14,7 +14,7 @@ pub(crate) fn default_bytes() -> u64 {
     limits.into_iter().flatten().min().map_or(u64::MAX, |bytes| bytes / 4)
 }
 
-/// What the control group of the process may use, or one that it is in.
+/// The least limit of the process's control group and of the groups around it.
 fn of_control_group() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let limits = groups.lines().filter_map(|line| {

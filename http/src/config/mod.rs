@@ -9,6 +9,7 @@ mod descriptors;
 mod memory_limit;
 mod phase;
 mod policy;
+mod server_config;
 mod timeouts;
 
 pub use address::{Address, IntoAddress, Peer};
@@ -16,4 +17,5 @@ pub use capacity::{Capacity, Full, WhenFull};
 pub(crate) use descriptors::{Descriptors, connections_for, raise_limit};
 pub use phase::Phase;
 pub use policy::{AllStuck, OnDisconnect};
+pub(crate) use server_config::Config;
 pub use timeouts::{Pace, Timeout, Timeouts};

@@ -1,17 +1,17 @@
-//! How far a server's end has come.
+//! The phases of a server's shutdown.
 
-/// How far a server's end has come.
+/// How far a server's shutdown has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Phase {
-    /// It serves.
+    /// The server serves.
     Serving,
-    /// It serves, and says that it soon will not, in each answer too: see
-    /// [`Builder::ready_delay`](crate::Builder).
+    /// The server serves, and says in each answer that it soon will not: see
+    /// [`Builder::ready_delay`](crate::Builder::ready_delay).
     Unready,
-    /// Nobody new; what is in flight is finished.
+    /// No further client is accepted; requests in flight are finished.
     Draining,
-    /// What is in flight is cut.
+    /// Requests in flight are cut.
     Cutting,
 }

@@ -1,4 +1,4 @@
-//! How long everything may take.
+//! How long clients and handlers may take.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,57 +16,58 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the first byte of a request, empty lines before it not counted, to the end of its head;
-    /// beyond it the client gets a 408. A new connection also has this long to send its first byte,
-    /// and is closed without a word otherwise. Default: 15 seconds, some slow round trips; whoever
-    /// sends a head byte by byte is no browser.
+    /// From the first byte of a request, empty lines before it not counted, to the end of its head.
+    /// After that the client gets a 408. A new connection has the same time to send its first byte,
+    /// and is closed without an answer otherwise. Default: 15 seconds, some slow round trips: a
+    /// client that sends a head byte by byte is no browser.
     pub head: Duration,
-    /// How long a connection may rest between two requests; it is then closed without a word, and
-    /// earlier if a newcomer needs [the place](crate::Capacity::connections). It may last a
-    /// sixteenth of this or of `head` longer, whichever is less. Default: 75 seconds.
+    /// How long a connection may rest between two requests. Then it is closed without an answer;
+    /// earlier if a new connection needs [its place](crate::Capacity::connections). It may take
+    /// longer by a sixteenth of this or of `head`, whichever is less. Default: 75 seconds.
     ///
-    /// A load balancer in front keeps connections too, and sends a request on one that this server
-    /// is about to close: the request is lost. So this has to be longer than what the balancer has
-    /// for its idle connections to servers, which is 60 seconds with nginx and the balancers of the
-    /// large clouds, unless somebody has changed it.
+    /// A load balancer in front keeps connections too, and if it sends a request on one that this
+    /// server is about to close, the request is lost. So this has to be longer than the load
+    /// balancer's own timeout for idle connections to servers. With nginx and the balancers of the
+    /// large clouds that is 60 seconds by default.
     pub idle: Duration,
-    /// How long a handler may take to return its response, and a streamed body to come on: the time
-    /// begins anew whenever the handler has waited for its client, which the next two bound. Beyond
-    /// it the handler unwinds at its next yield point, and the client gets a 504, or the end of the
-    /// connection if something of the response has left. Default: 60 seconds, what the common
-    /// proxies wait for an answer.
+    /// How long a handler may take to return its response, or pause between two writes of a
+    /// streamed body. Waiting for the client restarts the time; the next two fields bound such
+    /// waits. After it the handler unwinds at its next yield point, and the client gets a 504, or
+    /// the end of the connection if a part of the response has left. Default: 60 seconds, which
+    /// common proxies wait for an answer.
     ///
     /// [`Request::set_handler_timeout`](crate::Request::set_handler_timeout) changes it for one
     /// request.
     pub handler: Duration,
-    /// How slow the requests' bodies of a connection may come; beyond it the client gets a 408.
+    /// How slowly the request bodies of a connection may come. A client that is slower gets a 408.
     ///
     /// [`Request::set_body_pace`](crate::Request::set_body_pace) changes it for one request.
     pub body: Pace,
-    /// How slow a client may read its response; beyond it the connection is reset. It has read what
-    /// its system acknowledges, which is looked at sixteen times in the idle time.
+    /// How slowly a client may read its response. A connection that is slower is reset. The client
+    /// has read what its system acknowledges; the server looks at that sixteen times in the idle
+    /// time.
     ///
-    /// Its `idle` is 60 seconds by default, and its `grace` 90: a system that has told of a full
-    /// buffer tells of room when half of it is free, usually some 64 KiB. So a client that reads
-    /// slowly and steadily shows it seldom.
+    /// Its `idle` is 60 seconds by default, and its `grace` 90: a system that has reported a full
+    /// buffer reports room when half of it is free, usually some 64 KiB. So a client that reads
+    /// slowly and steadily rarely shows it.
     pub write: Pace,
 }
 
-/// How slow a client may be with a body, one way or the other. Only the time counts in which the
-/// server waits for the client.
+/// How slowly a client may send or take a body. Only the time counts in which the server waits for
+/// the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How long it may do nothing at all. Default: 30 seconds.
+    /// How long the client may do nothing at all. Default: 30 seconds.
     pub idle: Duration,
-    /// How many bytes a second it has to take or send, once it has used up its grace. Default: 240,
-    /// a modem's of 1980; 0 is no such bound.
+    /// How many bytes a second the client has to take or send once it has used up its grace.
+    /// Default: 240, the rate of a modem of 1980; 0 is no such bound.
     pub bytes_per_second: u64,
-    /// By how much time it may be behind that rate, with all the bodies of its connection. Default:
-    /// 60 seconds, so that a train's tunnel does not cost an upload.
+    /// By how much time the client may be behind that rate, with all the bodies of its connection.
+    /// Default: 60 seconds, so that a tunnel on a train journey does not cost an upload.
     pub grace: Duration,
 }
 
-/// Which time was over.
+/// Which of the timeouts expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
@@ -76,13 +77,13 @@ pub enum Timeout {
     Idle,
     /// The [`Pace::idle`] of a request's body.
     Body,
-    /// The rate of a request's body.
+    /// The [rate](Pace::bytes_per_second) of a request's body.
     BodyRate,
     /// [`Timeouts::handler`].
     Handler,
     /// The [`Pace::idle`] of a client that does not read its response.
     Write,
-    /// The rate of such a client.
+    /// The [rate](Pace::bytes_per_second) of a client that reads its response.
     WriteRate,
 }
 
@@ -98,7 +99,7 @@ impl Timeout {
         Self::WriteRate,
     ];
 
-    /// The one that an error comes from, if it comes from one.
+    /// The timeout that an error comes from, if it comes from one.
     pub(crate) fn of(error: &std::io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }

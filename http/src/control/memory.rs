@@ -2,8 +2,8 @@
 //!
 //! Each buffer and each body has a limit of its own, and so has the number of connections; their
 //! product is more than a machine has. So all of them are counted in one sum, which has a limit
-//! too. What can be refused is not begun when it would pass the limit: a request gets a 503, a body
-//! that a handler reads into memory becomes an error that is a 503. What is there already counts
+//! too. What would pass the limit and can be refused is refused: a request gets a 503, a body that
+//! a handler reads into memory becomes an error that is a 503. What is allocated already counts
 //! whatever the sum is.
 //!
 //! The count is changed when a buffer is made, grows or goes, and not for each request.
@@ -48,11 +48,11 @@ impl Memory {
         Held { memory: Arc::clone(self), bytes: 0 }
     }
 
-    /// Counts so many bytes that are there already.
+    /// Counts so many bytes that are allocated already.
     pub(crate) fn add(&self, bytes: u64) {
         if self.held.fetch_add(bytes, Ordering::SeqCst) + bytes > self.max {
             self.is_short.store(true, Ordering::SeqCst);
-            // Others may have let go of theirs before the flag was set.
+            // Other threads may have released theirs before the flag was set.
             self.note_room(self.held.load(Ordering::SeqCst));
         }
     }
@@ -69,13 +69,13 @@ impl Memory {
         false
     }
 
-    /// So many of those that were counted are gone.
+    /// So many of the counted bytes are released.
     pub(crate) fn remove(&self, bytes: u64) {
         self.note_room(self.held.fetch_sub(bytes, Ordering::SeqCst) - bytes);
     }
 
     fn note_room(&self, held: u64) {
-        // Not at the first byte: what has just been refused would come again.
+        // Not at the first free byte: the requests that were just refused would come again.
         if held <= self.max / 4 * 3 && self.is_short() {
             self.is_short.store(false, Ordering::SeqCst);
         }
@@ -83,7 +83,7 @@ impl Memory {
 }
 
 impl Held {
-    /// From now on so many bytes, if there is room for them; otherwise as before.
+    /// Counts so many bytes from now on, if there is room for them; otherwise as many as before.
     #[must_use]
     pub(crate) fn try_grow_to(&mut self, bytes: usize) -> bool {
         let more = (bytes as u64).saturating_sub(self.bytes);
@@ -94,7 +94,7 @@ impl Held {
         fits
     }
 
-    /// From now on so many bytes, which are there already.
+    /// Counts so many bytes from now on, which are allocated already.
     pub(crate) fn set(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         if bytes > self.bytes {

@@ -18,7 +18,7 @@ struct OnShard {
 }
 
 impl PeerCounts {
-    /// One more of that peer, unless it has as many as it may.
+    /// Counts one more connection of that peer, unless it has `most` already.
     pub(crate) fn enter(&self, peer: &Peer, shard: usize, most: usize) -> bool {
         let Some(network) = network(peer) else { return true };
         let mut counts = self.0.lock();
@@ -34,7 +34,7 @@ impl PeerCounts {
         true
     }
 
-    /// One less, unless its shard was forgotten.
+    /// Counts one connection less, unless its shard was forgotten.
     pub(crate) fn leave(&self, peer: &Peer, shard: usize) {
         let Some(network) = network(peer) else { return };
         let mut counts = self.0.lock();
@@ -48,7 +48,7 @@ impl PeerCounts {
         }
     }
 
-    /// The connections of a shard count no more, and it accepts none.
+    /// The connections of that shard do not count any more. It accepts no further ones.
     pub(crate) fn forget(&self, shard: usize) {
         self.0.lock().retain(|_, of_peer| {
             of_peer.retain(|here| here.shard != shard);
@@ -57,7 +57,7 @@ impl PeerCounts {
     }
 }
 
-/// Who counts as one; nobody on a Unix socket does.
+/// The network that counts as one client. Clients of a Unix socket are not counted.
 fn network(peer: &Peer) -> Option<IpAddr> {
     let Peer::Tcp(address) = peer else { return None };
     Some(match address.ip().to_canonical() {

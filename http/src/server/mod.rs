@@ -1,29 +1,34 @@
 //! The server: its shards, and their life from bind to drain.
 //!
-//! `builder` collects what a server is to be and opens its sockets; `running` is the server and the
-//! handle that stops it, `shared` what all its parts know, with a `slot` for each shard; `shard` is
-//! the life of one thread and `state` what its connections have in common, with `accept`, its front
-//! door, `sweep`, its clock for connections at rest, and `evict`, which of them makes room. When a
-//! shard's thread does not come back, `lending` has another one accept in its place, and `takeover`
-//! goes on without it. `metrics` is what is told of it all in numbers.
+//! From the top down, and each file knows only files below it: `builder` collects what a server is
+//! to be and opens its sockets; `running` is the server until its end (`shutdown_report`), and
+//! `launch` starts its shards. `shard` is the life of one thread, `accept` lets its connections in,
+//! and `state` is what it has of them: which are open (`connections`, each an `entry`), which of
+//! them makes room for another (`evict`), which have rested for too long (`sweep`), and what the
+//! clients are told that it does not take (`reject`).
+//!
+//! If a shard's thread does not come back, `lending` has another shard accept in its place, and
+//! `takeover` goes on without it. `signals` is the operator's way in, `handler` what the program
+//! gives.
 
 mod accept;
 mod builder;
+mod connections;
+mod entry;
 mod evict;
+mod handler;
+mod launch;
 mod lending;
-mod metrics;
+mod reject;
 mod running;
 mod shard;
-mod shared;
+mod shutdown_report;
 mod signals;
-mod slot;
-mod socket_file;
 mod state;
 mod sweep;
 mod takeover;
 
-pub use builder::{Builder, Handler};
-pub use metrics::Metrics;
-pub use running::{Server, ServerHandle, ShutdownReport};
-pub(crate) use shared::Shared;
-pub(crate) use slot::Slot;
+pub use builder::Builder;
+pub use handler::Handler;
+pub use running::Server;
+pub use shutdown_report::ShutdownReport;

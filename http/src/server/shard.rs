@@ -2,55 +2,71 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, FiberInfo, JoinHandle, ShardHandle, sim};
+use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHandle, sim};
 
 use super::accept::accept_loop;
-use super::lending::{self, Loan};
-use super::shared::Shared;
-use super::slot::{Handed, Slot};
-use super::state::{Entry, ShardState};
-use super::sweep::{Sweeps, sweep};
-use super::takeover;
+use super::handler::ServiceFactory;
+use super::lending;
+use super::state::ShardState;
+use super::sweep::Sweeps;
 use crate::config::Phase;
+use crate::control::{Handed, Loan, Shared, Slot};
 use crate::telemetry::Event;
 
-/// Starts a shard that serves what it is handed, until the server is stopped and drained, or it is
-/// retired.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-    slot: &Arc<Slot>,
-) -> io::Result<ShardHandle<io::Result<()>>> {
-    let config = sched::Config {
-        stack_bytes: shared.config.stack_bytes,
-        busy_limit: shared.config.busy_limit,
-        stuck_limit: shared.config.stuck_limit,
-        reporter: takeover::reporter(shared, slot),
-        ..sched::Config::default()
-    };
-    let host = *shared.host.get_or_init(sim::host);
-    let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
-    let name = format!("straightline-{}", slot.index);
-    let root = move || {
-        if let Some(logger) = &shared.config.logger {
-            sched::set_thread_logger(logger.clone());
-        }
-        let result = serve(&shared, &slot);
-        slot.ends();
-        result
-    };
-    sched::spawn_shard(&name, config, move || match host {
-        Some(host) => sim::on_host(host, root),
-        None => root(),
-    })
+/// What a shard begins with.
+pub(super) struct NewShard {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) factory: Arc<ServiceFactory>,
+    /// The simulated host that it runs on, in a simulation.
+    pub(super) host: Option<IpAddr>,
+    /// Gets the reports about the shard's fibers and its thread.
+    pub(super) reporter: Reporter,
+    /// Called when the shard was stuck, and its thread is free again.
+    pub(super) on_recovery: Box<dyn Fn() + Send>,
 }
 
-fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
-    let state = Rc::new(ShardState::new(shared, slot));
+impl NewShard {
+    /// Starts the shard. It accepts from the listeners that its slot is handed, until the server is
+    /// stopped and drained, or the shard is retired.
+    pub(super) fn start(self) -> io::Result<ShardHandle<io::Result<()>>> {
+        let Self { shared, slot, factory, host, reporter, on_recovery } = self;
+        let config = sched::Config {
+            stack_bytes: shared.config.stack_bytes,
+            busy_limit: shared.config.busy_limit,
+            stuck_limit: shared.config.stuck_limit,
+            reporter,
+            ..sched::Config::default()
+        };
+        let name = format!("straightline-{}", slot.index);
+        let root = move || {
+            if let Some(logger) = &shared.config.logger {
+                sched::set_thread_logger(logger.clone());
+            }
+            let result = serve(&shared, &slot, factory, &*on_recovery);
+            slot.ends();
+            result
+        };
+        sched::spawn_shard(&name, config, move || match host {
+            Some(host) => sim::on_host(host, root),
+            None => root(),
+        })
+    }
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    factory: Arc<ServiceFactory>,
+    on_recovery: &dyn Fn(),
+) -> io::Result<()> {
+    let state = Rc::new(ShardState::new(shared, slot, factory()));
+    drop(factory); // a shard may outlive the server's run
     HERE.with_borrow_mut(|here| {
         here.retain(|state| state.strong_count() > 0);
         here.push(Rc::downgrade(&state));
@@ -59,35 +75,38 @@ fn serve(shared: &Arc<Shared>, slot: &Arc<Slot>) -> io::Result<()> {
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(&state);
     sched::Builder::new().name("sweeper").spawn(move || sweep(&swept, sweeps))?;
-    if let Some(acceptors) = accept_until_drain(shared, slot, &state) {
+    if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
         let drained = Rc::clone(&state);
-        // If it cannot be started those that do nothing are waited for like others.
+        // If that fiber cannot be started, idle upgraded connections are waited for like all
+        // others.
         let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
         drain(&state, acceptors);
     }
     Ok(())
-    // The end of the root fiber cancels what is left.
+    // When the root fiber ends, the scheduler cancels all fibers that are left.
 }
 
-/// A fiber that accepts, and when it is to end.
+/// A fiber that accepts, and the loan under which it does.
 struct Acceptor {
     fiber: JoinHandle<()>,
     loan: Option<Arc<Loan>>,
 }
 
-/// Accepts from whatever the shard is handed, until it is to drain; `None` if it is retired.
+/// Accepts from the listeners that the shard is handed until the server drains; `None` if the shard
+/// is retired.
 fn accept_until_drain(
-    shared: &Arc<Shared>,
-    slot: &Arc<Slot>,
     state: &Rc<ShardState>,
+    slot: &Slot,
+    on_recovery: &dyn Fn(),
 ) -> Option<Vec<Acceptor>> {
+    let shared = &state.shared;
     let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
     let (mut unready_since, mut idle_since) = (None, None);
-    // Its own, and those that the handler started when it was made.
+    // The shard's own fibers, and those that the handler started when it was made.
     let fibers = sched::stats().fibers_now;
-    while !slot.is_retired.load(Ordering::SeqCst) {
-        if slot.is_stuck.swap(false, Ordering::SeqCst) {
-            lending::settle(shared); // whatever it was, the thread is free again
+    while !slot.is_retired() {
+        if slot.take_stuck() {
+            on_recovery();
         }
         waiting.extend(slot.take_handed());
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
@@ -108,7 +127,7 @@ fn accept_until_drain(
             }
             Phase::Draining | Phase::Cutting => return Some(acceptors),
         }
-        if acceptors.is_empty() && slot.is_spare.load(Ordering::SeqCst) {
+        if acceptors.is_empty() && slot.is_spare() {
             let now = sched::now();
             let since = *idle_since.get_or_insert(now);
             if sched::stats().fibers_now > fibers {
@@ -127,7 +146,7 @@ fn accept_until_drain(
 }
 
 impl Acceptor {
-    /// Whether it goes on; if not, it gets to know.
+    /// Whether the acceptor goes on. If its loan is over, the acceptor is woken and ends.
     fn goes_on(&self) -> bool {
         let goes_on = self.loan.as_ref().is_none_or(|loan| !loan.is_over());
         if !goes_on {
@@ -137,7 +156,16 @@ impl Acceptor {
     }
 }
 
-/// Ends, while they are waited for, upgraded connections of which nothing comes or leaves.
+/// Ends connections that rest for too long, for as long as the shard lives.
+fn sweep(state: &ShardState, sweeps: Sweeps) {
+    loop {
+        state.connections.wait_for_any();
+        sched::sleep(sweeps.interval);
+        state.connections.expire(state.host.begin_sweep(), sweeps);
+    }
+}
+
+/// Ends upgraded connections on which nothing is sent or received during the drain.
 fn end_idle_protocols(state: &ShardState) {
     let begin = sched::now();
     loop {
@@ -146,28 +174,28 @@ fn end_idle_protocols(state: &ShardState) {
         if since < begin {
             continue;
         }
-        for Entry { link, .. } in state.connections.borrow().values() {
-            if let Some(protocol) = link.protocol()
+        state.connections.for_each(|entry| {
+            if let Some(protocol) = entry.link().protocol()
                 && protocol.is_idle_since(since)
             {
                 protocol.cut();
                 state.slot.counters.cut.bump();
-                link.end_handler();
+                entry.link().end_handler();
             }
-        }
+        });
     }
 }
 
-/// How long a drain waits for an upgraded connection that does nothing and has not asked to hear of
+/// How long a drain waits for an upgraded connection that is silent and has not asked to hear of
 /// drains. Arbitrary: a slow round trip or two, as an answer may be under way.
 const PROTOCOL_IDLE: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// The shards of this thread: one, or those of a simulation.
+    /// The shards of this thread: one, or all of a simulation.
     static HERE: RefCell<Vec<Weak<ShardState>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A fiber of that slot's shard, on whose thread this is called, was given up.
+/// A fiber of that slot's shard was given up. Called on the shard's thread.
 pub(super) fn note_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
     if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
@@ -175,11 +203,11 @@ pub(super) fn note_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
     }
 }
 
-/// Waits as long as `goes_on`, but no longer than `time`.
+/// Waits while `goes_on` says so, but no longer than `time`.
 fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     let deadline = sched::now().checked_add(time);
     while goes_on() {
-        // A timeout beyond the clock's range is none.
+        // A deadline beyond the clock's range is none.
         let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::now()));
         if left.is_zero() {
             return;
@@ -188,11 +216,11 @@ fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     }
 }
 
-/// Begins to accept from these; false if there is no stack for that, or no descriptor.
+/// Begins to accept from these listeners; false if there is no stack or no descriptor for that.
 fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
     while let Some(listener) = handed.listeners.last() {
         let (here, loan) = (Rc::clone(state), handed.loan.clone());
-        // There is one for each, in their order.
+        // Each shard has one listener for each address, in the same order.
         let address = state.shared.local[handed.listeners.len() - 1].clone();
         let fiber = listener.try_clone().and_then(|listener| {
             let accept = move || accept_loop(listener, &address, loan.as_deref(), &here);
@@ -214,46 +242,46 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
     true
 }
 
-/// Lets go of what rests, and waits for what works.
+/// Closes the connections that rest, and waits for those at work.
 fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
-    // First, so that those who are taken from the queue are told that it is the end.
+    // First, so that clients that are accepted from the queue now are told to go elsewhere.
     state.host.begin_drain();
     let (accepted, cut_before) =
         (state.slot.counters.accepted.get(), state.slot.counters.cut.get());
     let (mut resting, mut working) = (0, 0);
-    for entry in state.connections.borrow().values() {
-        match &entry.fiber {
-            Some(fiber) if entry.link.rests_since().is_some() => {
-                let is_new = entry.link.first_request_until().is_some();
-                *(if is_new { &mut working } else { &mut resting }) += 1;
-                fiber.unpark();
-            }
-            // What it waits for is its own concern.
-            _ => {
-                working += 1;
-                entry.link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
-            }
+    state.connections.for_each(|entry| {
+        let link = entry.link();
+        if link.rests_since().is_some() {
+            let is_new = link.first_request_until().is_some();
+            *(if is_new { &mut working } else { &mut resting }) += 1;
+            entry.fiber().unpark();
+        } else {
+            // What a working connection waits for is its own concern.
+            working += 1;
+            link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
         }
-    }
+    });
     state.slot.counters.closed_at_rest.add(resting);
-    // Who is in the backlog already is served; who comes later is told so by the closed port.
+    // Clients in the queue are still served; later ones find the port closed.
     for Acceptor { fiber, .. } in acceptors {
         fiber.fiber().unpark();
-        let _ = fiber.join(); // its faults are counted and logged by itself
+        let _ = fiber.join(); // the acceptor counts and logs its own faults
     }
     working += state.slot.counters.accepted.get() - accepted;
-    let (is_empty, shared) = (|| state.connections.borrow().is_empty(), &state.shared);
-    park_until(shared.config.drain_timeout, || !is_empty() && shared.phase() == Phase::Draining);
-    let cut = state.connections.borrow().len();
+    let (connections, shared) = (&state.connections, &state.shared);
+    park_until(shared.config.drain_timeout, || {
+        !connections.is_empty() && shared.phase() == Phase::Draining
+    });
+    let cut = connections.len();
     state.slot.counters.cut.add(cut as u64);
     let cut_in_all = state.slot.counters.cut.get() - cut_before;
     state.slot.counters.drained.add(u64::saturating_sub(working, cut_in_all));
     state.host.tell(&Event::ShardDrained { shard: state.slot.index, cut });
 }
 
-/// How long until listeners are taken up that could not be at once. Arbitrary.
+/// After which pause the shard tries again to accept from listeners if it failed to. Arbitrary.
 const TAKE_UP_AGAIN: Duration = Duration::from_millis(100);
 
-/// For how long a spare shard stays that has neither clients nor what they have left behind: the
-/// next handler that computes for long may come at once. Arbitrary.
+/// For how long a spare shard stays that has neither connections nor fibers of theirs: the next
+/// handler that computes for long may come at once. Arbitrary.
 const SPARE_TIME: Duration = Duration::from_secs(10);

@@ -1,8 +1,8 @@
-//! The lines of the access log on their way out.
+//! The access log's way out.
 //!
-//! A shard never waits for them: each goes into a queue of a bounded number of bytes, from which a
-//! thread writes. Where that falls behind, further lines are left out and counted. So are those
-//! that cannot be written.
+//! A shard never waits for it: each line goes into a queue of a bounded number of bytes, and a
+//! thread writes from there. If that thread falls behind, further lines are left out and counted.
+//! So are lines that cannot be written.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub(crate) struct AccessLog {
 enum Out {
     Queue(QueuedWriter),
     /// In a simulation, where a thread would have a time of its own; and how many lines failed. The
-    /// writer may wait on its fiber; what others have to say meanwhile is left out.
+    /// writer may wait on its fiber; lines of other fibers are left out meanwhile.
     Here(Mutex<Box<dyn Write + Send>>, AtomicU64),
 }
 
@@ -65,11 +65,10 @@ impl AccessLog {
         }
     }
 
-    /// Waits until all lines are written, unless that takes too long: whoever reads them may have
-    /// stopped doing so.
+    /// Waits until all lines are written, but not for long: the reader of the log may have stopped.
     pub(crate) fn finish(&self) {
         if let Out::Queue(queue) = &self.out {
-            // What is left then is lost with the process.
+            // Lines that are not written by then are lost with the process.
             queue.flush_within(FINISH_TIME);
         }
     }
@@ -81,6 +80,6 @@ impl fmt::Debug for AccessLog {
     }
 }
 
-/// How long the end of a server may take for its last lines. Arbitrary: a disk writes all that may
-/// be waiting in a fraction of it.
+/// How long the end of a server may take for its last lines. Arbitrary: a disk writes a full queue
+/// in a fraction of that.
 const FINISH_TIME: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! What a server counts.
 //!
 //! Each shard counts in memory of its own, which only it writes: a plain load and store, no
-//! contention. Whoever asks adds the shards up.
+//! contention. A reader adds the shards up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +14,7 @@ use crate::config::Timeout;
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one. Only the shard that owns the counter may call it, here and below.
+    /// Adds one. Only the shard that owns the counter may call this and the methods below.
     #[inline]
     pub(crate) fn bump(&self) {
         self.add(1);
@@ -39,13 +39,13 @@ impl Counter {
 
 macro_rules! counters {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// What a server has seen since it was built.
+        /// What a server has counted since it was built.
         ///
         /// Always `accepted >= closed`; the difference is the number of open connections. And
         /// always `requests = answered + unanswered + in_flight`.
         ///
-        /// The numbers of different shards, and of one that is at work, are read one after the
-        /// other: exact sums are those of a server at rest.
+        /// The numbers are read one after the other, from different shards that may be at work
+        /// meanwhile. Sums are exact if the server is at rest.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters {
@@ -86,16 +86,16 @@ counters! {
     turned_away,
     /// Requests whose head was read and taken.
     requests,
-    /// Requests whose response the server has made, whoever may have got it.
+    /// Requests whose response the server has made, whether or not the client got it.
     answered,
     /// Requests without a whole response: their connection broke, or was cut.
     unanswered,
-    /// Requests that are neither yet: a number of now.
+    /// Gauge: requests in flight, neither answered nor given up.
     in_flight,
-    /// Those of them that wait for their client, to send or to read a body: they take no place of
-    /// [those](crate::Capacity) that may be in flight. A number of now.
+    /// Gauge: requests in flight that wait for their client, to send or to read a body. They do not
+    /// count against [`Capacity::in_flight`](crate::Capacity::in_flight).
     awaiting_client,
-    /// Connections at rest that were closed to make room for newcomers.
+    /// Resting connections that were closed to make room for new ones.
     evicted,
     /// Requests that were answered with a 503, because there were [too many](crate::Capacity) in
     /// flight.
@@ -110,18 +110,19 @@ counters! {
     panicked,
     /// Handlers that were ended because their time was over, or their client gone.
     cancelled,
-    /// Responses that a handler could not complete, or may not give; their clients saw an error or
+    /// Responses that a handler could not complete, or must not give; their clients saw an error or
     /// the connection end.
     failed_responses,
     /// Connections that failed: the client vanished in mid-request, or the socket broke.
     aborted,
     /// Accepts that failed, for want of descriptors for example.
     accept_errors,
-    /// Connections cut at the end of a drain, or in it because another protocol had fallen silent.
+    /// Connections cut at the end of a drain, or during it because an upgraded connection was
+    /// silent.
     cut,
-    /// Connections that a shutdown found at rest, and closed.
+    /// Connections that rested when a shutdown began, and were closed.
     closed_at_rest,
-    /// Connections that a shutdown found at work, and that ended in time.
+    /// Connections that were at work when a shutdown began, and ended in time.
     drained,
     /// Bytes that came from clients.
     bytes_read,
@@ -130,7 +131,7 @@ counters! {
 }
 
 impl Counters {
-    /// How often that time was over.
+    /// How often that timeout has expired.
     ///
     /// ```
     /// use straightline::{Request, Server, Timeout};
@@ -148,7 +149,7 @@ impl ShardCounters {
     /// Counts a response.
     #[inline]
     pub(crate) fn respond(&self, status: StatusCode) {
-        // A status of 600 or more exists for the types only.
+        // Only the type allows a status of 600 or more.
         let class = usize::from(status.as_u16() / 100).clamp(1, 5);
         self.responses[class - 1].bump();
     }

@@ -1,4 +1,4 @@
-//! What happens to a server, in the words of its operator.
+//! What happens in a server, for its operator.
 
 use std::fmt;
 use std::io;
@@ -12,8 +12,8 @@ use crate::config::{Address, Full, Peer, Phase, Timeout};
 use crate::proto::Refusal;
 
 /// A step in the life of a server or of one of its connections, or a fault. `Display` tells it in a
-/// line (a fiber's report may have several): what is not printable in what a client, a handler or
-/// the system said is escaped there, and is as it was in the fields.
+/// line (the report of a fiber may have several). There, what is not printable in the text of a
+/// client, a handler or the system is escaped; the fields have it as it was.
 ///
 /// ```
 /// use straightline::{Event, Request, Server};
@@ -30,11 +30,12 @@ use crate::proto::Refusal;
 pub enum Event<'e> {
     /// The server serves from now on.
     Started {
-        /// How many connections it takes at a time: [`Capacity::connections`](crate::Capacity).
+        /// How many connections the server takes at a time:
+        /// [`Capacity::connections`](crate::Capacity).
         connections: usize,
         /// How many descriptors the process may open; `None` for any number.
         descriptors: Option<u64>,
-        /// How many those had been before the server
+        /// How many it could open before the server
         /// [raised](crate::Builder::raise_descriptor_limit) the number.
         raised_from: Option<u64>,
     },
@@ -43,7 +44,7 @@ pub enum Event<'e> {
         /// Whose.
         peer: &'e Peer,
     },
-    /// A connection is over, whatever else was told of it.
+    /// A connection is over, whatever else was reported of it.
     ConnectionClosed {
         /// Whose.
         peer: &'e Peer,
@@ -55,26 +56,26 @@ pub enum Event<'e> {
         /// What the system said.
         error: &'e io::Error,
     },
-    /// A connection at rest was closed to make room for a newcomer.
+    /// A resting connection was closed to make room for a new one.
     ConnectionEvicted {
         /// Whose.
         peer: &'e Peer,
     },
-    /// A connection was turned away at the door.
+    /// A connection was turned away when it was accepted.
     TurnedAway {
         /// Whose.
         peer: &'e Peer,
-        /// What there is too much of.
+        /// What there are too many of.
         full: Full,
     },
     /// A connection could not be accepted.
     AcceptFailed {
         /// What the system said.
         error: &'e io::Error,
-        /// How long until it is tried again; `None` if at once, as the fault was the client's.
+        /// How long until the next try; `None` if that is at once, as the fault was the client's.
         pause: Option<Duration>,
     },
-    /// A listener is over: its socket was shut down, or cannot be waited for. It is not tried
+    /// A listener has failed: its socket was shut down, or cannot be waited for. It is not tried
     /// again; if no other is left, the server ends with an error.
     ListenerFailed {
         /// Where it listened, for one of the shards.
@@ -82,7 +83,7 @@ pub enum Event<'e> {
         /// What the system said.
         error: &'e io::Error,
     },
-    /// A request was refused; the client was told so if it still listens.
+    /// A request was refused. The client was told so if it still reads.
     RequestRefused {
         /// Whose.
         peer: &'e Peer,
@@ -94,19 +95,19 @@ pub enum Event<'e> {
         /// Whose.
         peer: &'e Peer,
     },
-    /// A request got a 503, or its body was not read into memory, as the clients together use as
-    /// much [memory](crate::Capacity::memory_bytes) as they may.
+    /// A request got a 503, or its body was not read into memory, because the server uses as much
+    /// [memory](crate::Capacity::memory_bytes) for its clients as it may.
     ShortOfMemory {
         /// Whose.
         peer: &'e Peer,
-        /// How many bytes all of them use.
+        /// How many bytes that is.
         held: u64,
     },
-    /// Some time was over. What came of it says [`Timeouts`](crate::Timeouts).
+    /// A timeout expired; [`Timeouts`](crate::Timeouts) documents the effect of each.
     TimedOut {
         /// Whose.
         peer: &'e Peer,
-        /// Which time.
+        /// Which timeout.
         timeout: Timeout,
     },
     /// A handler was ended because its time was over, or its client gone.
@@ -128,7 +129,8 @@ pub enum Event<'e> {
         /// call the one before it.
         place: Option<&'e str>,
     },
-    /// A handler could not complete the body of its response, or returned one that it may not.
+    /// A handler could not complete the body of its response, or returned a response that it must
+    /// not.
     ResponseFailed {
         /// Whose.
         peer: &'e Peer,
@@ -139,58 +141,59 @@ pub enum Event<'e> {
         /// What is wrong.
         error: &'e io::Error,
     },
-    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Told by a
-    /// thread of its own, or by the shard's; so what becomes of a shard that is stuck may be told
-    /// before or after it.
+    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Reported by a
+    /// thread of its own, or by the shard's; so it may come before or after what is reported of its
+    /// shard being stuck.
     FiberReported {
         /// What it does.
         report: &'e Report,
     },
-    /// A shard's thread does not come back ([`Builder::busy_limit`](crate::Builder::busy_limit)),
-    /// so another one accepts from its listeners as well. Told by the thread that watches the
-    /// shards, or by a shard's own.
+    /// A shard's thread does not come back in time
+    /// ([`Builder::busy_limit`](crate::Builder::busy_limit)), so another one accepts from its
+    /// listeners as well. Reported by the thread that watches the shards, or by a shard's own.
     ListenersLent {
         /// Its number.
         shard: usize,
         /// The number of the other one.
         helper: usize,
     },
-    /// No other shard accepts from a shard's listeners any more: it has been well for a while, or
-    /// it was replaced. Told by the thread that watches the shards, or by the shard's own.
+    /// No other shard accepts from a shard's listeners any more: the shard has been healthy for a
+    /// while, or was replaced. Reported by the thread that watches the shards, or by the shard's
+    /// own.
     ListenersReturned {
         /// Its number.
         shard: usize,
     },
-    /// A shard is stuck, and its clients were disconnected. Told by the thread that watches the
+    /// A shard is stuck, and its clients were disconnected. Reported by the thread that watches the
     /// shards.
     ShardStuck {
         /// Its number.
         shard: usize,
         /// The number of the shard that has its listeners from now on; `None` if there may be no
-        /// more of them, or it could not be started.
+        /// further shard, or none could be started.
         replacement: Option<usize>,
-        /// How many clients that were.
+        /// How many clients were disconnected.
         disconnected: usize,
     },
-    /// Every shard is stuck, and there may be no further one: nobody is served any more, and what
-    /// [`Builder::all_stuck`](crate::Builder::all_stuck) says comes next. Told by the thread that
-    /// watches the shards.
+    /// Every shard is stuck, and there may be no further one: no client is served any more, and
+    /// [`Builder::all_stuck`](crate::Builder::all_stuck) says what comes next. Reported by the
+    /// thread that watches the shards.
     AllStuck {
-        /// How many they are.
+        /// How many shards there are.
         shards: usize,
     },
-    /// SIGHUP came, and what there is to be reloaded was. Told by a thread of its own.
+    /// SIGHUP came, and the program has reloaded what it reloads. Reported by a thread of its own.
     Reloaded {
-        /// What [`Builder::on_reload`](crate::Builder::on_reload) said; `None` if there is nothing
-        /// to reload.
+        /// What the code of [`Builder::on_reload`](crate::Builder::on_reload) returned; `None` if
+        /// there is none.
         outcome: Option<Result<(), &'e io::Error>>,
     },
-    /// A stop has come this far.
+    /// A shutdown has reached a phase.
     ShutdownAdvanced {
-        /// Where it is.
+        /// The phase.
         phase: Phase,
     },
-    /// A shard is done with its drain.
+    /// A shard has finished its drain.
     ShardDrained {
         /// Its number.
         shard: usize,
@@ -199,14 +202,13 @@ pub enum Event<'e> {
     },
 }
 
-/// Who is told of events, as they happen. Functions and closures are; the samples and the logger
-/// show both.
+/// Code that is told of events as they happen. Functions and closures are; the samples and the
+/// logger show both.
 ///
-/// The calls come from the shards' threads, on the fiber that the event is about, and should be
-/// short: count, send to a channel. They may not wait. A panic of theirs is printed and goes no
-/// further.
+/// The shards' threads call it, on the fiber that the event is about. A call should be short: it
+/// counts, or sends to a channel. It must not wait. A panic of it is printed and goes no further.
 pub trait Hooks: Send + Sync + 'static {
-    /// Something has happened.
+    /// Called when something has happened.
     fn on_event(&self, event: &Event<'_>);
 }
 
@@ -217,7 +219,7 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Hooks for F {
 }
 
 impl Event<'_> {
-    /// Whom it is about, if it is about a client.
+    /// The client that it is about, if it is about one.
     pub fn peer(&self) -> Option<&Peer> {
         match self {
             Self::ConnectionOpened { peer }
@@ -245,11 +247,7 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Started { connections, descriptors, raised_from } => {
                 write!(f, "serving up to {connections} connections at a time; ")?;
-                match descriptors {
-                    Some(count) => write!(f, "there may be {count} descriptors")?,
-                    None => f.write_str("there may be any number of descriptors")?,
-                }
-                raised_from.iter().try_for_each(|count| write!(f, ", raised from {count}"))
+                fmt_descriptors(f, *descriptors, *raised_from)
             }
             Self::ConnectionOpened { .. } => f.write_str("connected"),
             Self::ConnectionClosed { .. } => f.write_str("closed"),
@@ -263,15 +261,12 @@ impl fmt::Display for Event<'_> {
             Self::TurnedAway { full: Full::Peer, .. } => {
                 f.write_str("turned away: too many connections of this client")
             }
-            Self::AcceptFailed { error, pause: Some(pause) } => {
-                write!(f, "accept failed: {}; again in {pause:?}", Escaped(error))
-            }
-            Self::AcceptFailed { error, pause: None } => {
-                write!(f, "accept failed: {}", Escaped(error))
+            Self::AcceptFailed { error, pause } => {
+                write!(f, "accept failed: {}", Escaped(error))?;
+                pause.map_or(Ok(()), |pause| write!(f, "; again in {pause:?}"))
             }
             Self::ListenerFailed { address, error } => {
-                let error = Escaped(error);
-                write!(f, "the listener on {address} failed, and is closed: {error}")
+                write!(f, "the listener on {address} failed, and is closed: {}", Escaped(error))
             }
             Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
             Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),
@@ -290,16 +285,9 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the response to {method} {target} could not be completed: {error}")
             }
             Self::FiberReported { report } => report.fmt(f),
-            Self::ShardStuck { shard, replacement: Some(replacement), disconnected } => write!(
-                f,
-                "shard {shard} is stuck: shard {replacement} takes over, and {disconnected} \
-                 clients were disconnected"
-            ),
-            Self::ShardStuck { shard, replacement: None, disconnected } => write!(
-                f,
-                "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
-                 disconnected"
-            ),
+            Self::ShardStuck { shard, replacement, disconnected } => {
+                fmt_stuck(f, *shard, *replacement, *disconnected)
+            }
             Self::ListenersLent { shard, helper } => write!(
                 f,
                 "shard {shard} does not come back: shard {helper} accepts from its listeners"
@@ -316,15 +304,51 @@ impl fmt::Display for Event<'_> {
             Self::Reloaded { outcome: Some(Err(error)) } => {
                 write!(f, "SIGHUP: the reload failed: {error}")
             }
-            Self::ShutdownAdvanced { phase } => f.write_str(match phase {
-                Phase::Serving => "serving",
-                Phase::Unready => "stopping: still serving, but not ready",
-                Phase::Draining => "stopping: finishing what is in flight",
-                Phase::Cutting => "stopping: cutting what is in flight",
-            }),
+            Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, cut } => {
                 write!(f, "shard {shard} is drained, {cut} connections are cut")
             }
         }
+    }
+}
+
+fn fmt_descriptors(
+    f: &mut fmt::Formatter<'_>,
+    count: Option<u64>,
+    raised_from: Option<u64>,
+) -> fmt::Result {
+    match count {
+        Some(count) => write!(f, "there may be {count} descriptors")?,
+        None => f.write_str("there may be any number of descriptors")?,
+    }
+    raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
+}
+
+fn fmt_stuck(
+    f: &mut fmt::Formatter<'_>,
+    shard: usize,
+    replacement: Option<usize>,
+    disconnected: usize,
+) -> fmt::Result {
+    match replacement {
+        Some(replacement) => write!(
+            f,
+            "shard {shard} is stuck: shard {replacement} takes over, and {disconnected} clients \
+             were disconnected"
+        ),
+        None => write!(
+            f,
+            "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
+             disconnected"
+        ),
+    }
+}
+
+fn words_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Serving => "serving",
+        Phase::Unready => "stopping: still serving, but not ready",
+        Phase::Draining => "stopping: finishing what is in flight",
+        Phase::Cutting => "stopping: cutting what is in flight",
     }
 }

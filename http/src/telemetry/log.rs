@@ -6,11 +6,11 @@ use slog::{Logger, crit, debug, error, info, warn};
 
 use super::events::{Event, Hooks};
 
-/// Writes every event to a logger: that nobody is served any more as critical, what an operator has
-/// to look into as an error or a warning, the steps of a shutdown as information, and what clients
-/// do at debug level.
+/// Writes every event to a logger. That all shards are stuck is critical; what an operator has to
+/// look into is an error or a warning; the steps of a shutdown are information; what clients do is
+/// at debug level.
 ///
-/// [`Builder::logger`](crate::Builder::logger) is the usual way to it.
+/// [`Builder::logger`](crate::Builder::logger) adds one.
 ///
 /// ```
 /// use slog::{Discard, Logger, o};
@@ -27,7 +27,7 @@ pub struct LogHooks {
 }
 
 impl LogHooks {
-    /// To that logger.
+    /// Writes to that logger.
     pub fn new(logger: Logger) -> Self {
         Self { logger }
     }
@@ -62,9 +62,9 @@ impl Hooks for LogHooks {
     }
 }
 
-/// An event's text without control characters, which may be a client's: what a handler panics with,
-/// or an error that repeats what was sent. A line end in it would begin a line of the log. Only
-/// reports of fibers have lines of their own.
+/// An event's text without control characters. It may contain a client's text: a handler panics
+/// with it, or an error repeats it. A line end in it would begin a line of the log. Only reports of
+/// fibers have lines of their own.
 struct Plain<'e>(&'e Event<'e>);
 
 impl fmt::Display for Plain<'_> {

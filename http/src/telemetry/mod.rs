@@ -1,5 +1,5 @@
-//! What a server tells of its work: events, counters, how long requests took, numbers for
-//! Prometheus, and a line for each request.
+//! What a server tells of its work: events and those who observe them, counters, how long requests
+//! took, numbers for Prometheus, and a line for each request.
 //!
 //! Values in, text out: nothing here knows a connection or a shard.
 
@@ -10,6 +10,7 @@ mod escaped;
 mod events;
 mod histogram;
 mod log;
+mod observers;
 mod panics;
 mod prometheus;
 
@@ -22,5 +23,6 @@ pub use events::{Event, Hooks};
 pub(crate) use histogram::Histogram;
 pub use histogram::Latencies;
 pub use log::LogHooks;
+pub(crate) use observers::Observers;
 pub(crate) use panics::{note_places, take_place};
 pub(crate) use prometheus::Exposition;

@@ -1,4 +1,4 @@
-//! Where a panic came from, and what is printed of it: only the panic hook is told.
+//! Where a panic happened, and what is printed of it: only the panic hook gets to know.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
@@ -11,12 +11,12 @@ use std::time::Duration;
 use straightline_sched::stderr;
 
 thread_local! {
-    /// Of the thread's last panic. Between it and the catch no other fiber runs.
+    /// The place of the thread's last panic. Between the panic and its catch no other fiber runs.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Has the places of panics noted from now on, before whatever hook there is; or, if this library
-/// `prints` panics, instead of it.
+/// Notes the places of panics from now on, before the panic hook that is set; or instead of it, if
+/// this library `prints` panics.
 pub(crate) fn note_places(prints: bool) {
     static NOTES: Once = Once::new();
     static PRINTS: Once = Once::new();
@@ -43,8 +43,8 @@ fn note(info: &PanicHookInfo<'_>) {
     PLACE.with_borrow_mut(|place| *place = info.location().map(ToString::to_string));
 }
 
-/// Prints what std's hook does, and waits for no reader. The lines of the message are indented, so
-/// that a client's text in it cannot pass for a line of its own.
+/// Prints what std's hook does, without waiting for a reader. The lines of the message are
+/// indented, so that a client's text in it cannot look like a line of its own.
 fn print(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let mut text = format!("thread '{}' panicked at ", thread.name().unwrap_or("<unnamed>"));
@@ -69,11 +69,11 @@ fn print(info: &PanicHookInfo<'_>) {
     stderr().put_through(text, WRITE_TIME);
 }
 
-/// Where the panic came from that was just caught.
+/// The place of the panic that was just caught.
 pub(crate) fn take_place() -> Option<String> {
     PLACE.take()
 }
 
-/// How long a panic waits for what it says to be written, as the process may abort behind it.
-/// Arbitrary: far more than it takes if anybody reads.
+/// How long a panic waits for its text to be written, as the process may abort afterwards.
+/// Arbitrary: far more than it takes if a program reads.
 const WRITE_TIME: Duration = Duration::from_millis(50);

@@ -14,9 +14,8 @@ use straightline_sched as sched;
 
 use super::buffers::BufferPool;
 use crate::config::{Capacity, OnDisconnect, Peer, Timeouts};
-use crate::control::Memory;
+use crate::control::{Memory, ServerHandle, Shared, Slot};
 use crate::proto::{Encoder, Limits};
-use crate::server::{ServerHandle, Shared, Slot};
 use crate::telemetry::{AccessLog, Event, ShardCounters};
 
 /// A shard, as its connections see it.
@@ -78,7 +77,7 @@ impl Host {
 
     #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.shared.config.tell(event);
+        self.shared.observers.emit(event);
     }
 
     /// So many requests were answered, the first of which began then.
@@ -97,13 +96,7 @@ impl Host {
     /// Whether one request more than there may be is in flight, or the server short of memory.
     #[inline]
     pub(crate) fn is_overloaded(&self) -> bool {
-        // To look at all the others for each request would be slow, and is hardly ever needed.
-        self.shared.is_crowded() && self.is_overloaded_in_all() || self.memory.is_short()
-    }
-
-    #[cold]
-    fn is_overloaded_in_all(&self) -> bool {
-        self.shared.in_flight() > self.capacity.in_flight as u64
+        self.shared.shards.are_overloaded() || self.memory.is_short()
     }
 
     /// Whether a connection is to close behind the response that it is at.

@@ -1,9 +1,9 @@
-//! Watching shards from outside: who keeps the thread and does not give it back.
+//! The watchdog: a thread that watches the shards for a fiber that keeps its thread.
 //!
-//! Nothing interrupts a fiber, so one that computes, or blocks in a foreign call, keeps its whole
-//! shard. The shard cannot tell; a monitor thread can. `pulse` is what the two share, `stall` the
-//! monitor, and `busy` its first question, which costs it two loads; `linux` and `elsewhere` are
-//! how it learns where the stuck thread stands.
+//! Nothing interrupts a fiber, so a fiber that computes, or blocks in a foreign call, keeps its
+//! whole shard. The shard cannot notice; a monitor thread can. `pulse` is the state that the two
+//! share. `stall` is the monitor, and `busy` its first question, which costs it two loads. `linux`
+//! and `elsewhere` find out where a stuck thread stands.
 
 mod busy;
 mod pulse;
@@ -25,20 +25,20 @@ pub(crate) use busy::CALM;
 pub(crate) use pulse::Pulse;
 pub use stall::{Stall, StallCause};
 
-/// Whether the process has no thread but the calling one, the monitor, and the one that writes to
-/// standard error; false where that cannot be found out. By their numbers: any thread may have
-/// their names.
+/// Whether the process has no thread besides the calling one, the monitor, and the thread that
+/// writes to standard error; false where that cannot be found out. Threads are told apart by
+/// number, as any thread may have these names.
 pub(crate) fn is_only_thread() -> bool {
     let ours = [Some(os::this_thread()), stall::monitor_thread(), WRITER_OF_STDERR.number()];
     os::threads().is_some_and(|threads| threads.iter().all(|thread| ours.contains(&Some(*thread))))
 }
 
-/// Whether the calling thread is the one that runs `main`; false where that cannot be found out.
+/// Whether the calling thread runs `main`; false where that cannot be found out.
 pub(crate) fn is_main_thread() -> bool {
     os::is_main_thread()
 }
 
-/// A thread of the library's, which is nobody who could wake a fiber.
+/// A thread of the library's own, which never wakes a fiber.
 pub(crate) struct OwnThread(AtomicI32);
 
 pub(crate) static WRITER_OF_STDERR: OwnThread = OwnThread(AtomicI32::new(OwnThread::NONE));
@@ -73,7 +73,7 @@ impl OwnThread {
     }
 }
 
-/// What a signal handler may learn of the fiber that runs on its thread.
+/// What a signal handler may learn of the fiber on its thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running<'a> {
     pub(crate) spawned_at: &'static Location<'static>,
@@ -81,37 +81,37 @@ pub(crate) struct Running<'a> {
     pub(crate) label: &'a [u8],
 }
 
-/// How long a fiber may keep its thread, and a shard its eyes shut.
+/// How long a fiber may keep its thread, and how long a shard may not poll its driver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Until a fiber that keeps the thread is reported.
+    /// After this time a fiber that keeps the thread is reported.
     pub(crate) stall: Option<Duration>,
-    /// Until a shard that does not ask what is new is reported, whatever keeps it.
+    /// After this time a shard that does not poll its driver is reported, whatever the reason.
     pub(crate) busy: Option<Duration>,
-    /// Until a fiber that keeps the thread is given up waiting for.
+    /// After this time a fiber that keeps the thread is not waited for any more.
     pub(crate) stuck: Option<Duration>,
 }
 
-/// What the monitor has found out about a shard.
+/// What the monitor reports of a shard.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A fiber has kept the thread for longer than the first limit.
     Stalled(Stall),
-    /// It still does, after the last one.
+    /// The fiber still keeps it after the last limit.
     Stuck(Stall),
-    /// The shard has not asked what is new for so long.
+    /// The shard has not polled its driver for that long.
     Busy(Duration),
-    /// It was busy, and has asked in time for a while.
+    /// The shard was busy, and has polled its driver in time for a while.
     Free,
 }
 
-/// Calls the function that it is given with the running fiber, if there is one. It must be safe to
-/// call in a signal handler.
+/// Calls its argument with the running fiber, if there is one. It must be safe to call in a signal
+/// handler.
 pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));
 
-/// Watches the calling thread's shard until its pulse is dropped. On the monitor's thread `report`
-/// is called with what passes a limit; and `housekeep` when the shard falls quiet, and now and then
-/// while it does not.
+/// Watches the calling thread's shard until its pulse is dropped. The monitor's thread calls
+/// `report` when a limit is passed. It calls `housekeep` when the shard falls quiet, and now and
+/// then while it works.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
     limits: Limits,

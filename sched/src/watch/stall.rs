@@ -1,4 +1,4 @@
-//! The monitor: one thread per process, for as long as there are shards to watch.
+//! The monitor: one thread for each process, while there are shards to watch.
 
 use std::fmt;
 use std::mem;
@@ -17,7 +17,7 @@ use crate::fiber::backtrace::Backtrace;
 
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
 ///
-/// `Display` tells it in a line, followed by the backtrace.
+/// `Display` writes one line, followed by the backtrace.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -42,15 +42,15 @@ use crate::fiber::backtrace::Backtrace;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
-    /// The fiber's name, if it has one; the first 64 bytes. This one and the other fields that tell
-    /// of the fiber are empty where the thread could not be asked, see `docs/hazards.md`: in most
-    /// system calls a signal would be noticed.
+    /// The fiber's name, if it has one; the first 64 bytes. This field and the others about the
+    /// fiber are empty where the thread could not be sampled, see `docs/hazards.md`: in most system
+    /// calls the fiber would notice a signal.
     pub name: Option<String>,
-    /// What it is doing in its own words, see [`Label`](crate::Label).
+    /// The fiber's own words for what it does, see [`Label`](crate::Label).
     pub label: Option<String>,
     /// The call that started the fiber.
     pub spawned_at: Option<&'static Location<'static>>,
-    /// For how long it had kept the thread when it was found.
+    /// How long it had kept the thread when the monitor found it.
     pub held_for: Duration,
     /// What the thread does.
     pub cause: StallCause,
@@ -58,18 +58,18 @@ pub struct Stall {
     pub backtrace: Backtrace,
 }
 
-/// What a thread does that does not give way.
+/// What a thread does that does not come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StallCause {
     /// It computes.
     Computes,
-    /// It waits for a lock that is none of this crate's, perhaps one of `std::sync` that another
-    /// fiber of the same thread holds across a wait: then it waits for ever.
+    /// It waits for a lock of another crate, perhaps one of `std::sync` that another fiber of the
+    /// same thread holds across a wait: then it waits for ever.
     ForeignLock,
-    /// It waits in another system call, of that number where it is known.
+    /// It waits in another system call; the number, where it is known.
     SystemCall(Option<i64>),
-    /// The system does not tell.
+    /// The system does not tell it.
     Unknown,
 }
 
@@ -77,14 +77,14 @@ pub enum StallCause {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Activity {
     pub(super) cause: StallCause,
-    /// The processor's time that it has had, if it runs.
+    /// The processor time that it has used, if it runs.
     pub(super) user_ticks: Option<u64>,
-    /// The system call that it waits in goes on after a signal as if there had been none.
+    /// Its system call goes on after a signal as if there had been none.
     pub(super) is_restarted: bool,
 }
 
 impl Activity {
-    /// Whether it runs, and has run since it had had that much time.
+    /// Whether it runs, and has used processor time since it had used that much.
     fn has_computed_since(self, user_ticks: Option<u64>) -> bool {
         let ticks = self.user_ticks.zip(user_ticks);
         self.cause == StallCause::Computes && ticks.is_some_and(|(now, before)| now > before)
@@ -92,7 +92,7 @@ impl Activity {
 }
 
 impl Limits {
-    /// The last limit that is passed.
+    /// The last limit that was passed.
     fn passed_by(self, held_for: Duration) -> (Reported, Duration) {
         let passed = |limit: Option<Duration>| limit.filter(|limit| held_for >= *limit);
         match (passed(self.stuck), passed(self.stall)) {
@@ -112,13 +112,13 @@ pub(super) struct Sample {
     pub(super) frames: Vec<usize>,
 }
 
-/// What the monitor needs to know of a shard.
+/// What the monitor knows of a shard.
 pub(super) struct Watched {
     pub(super) pulse: Weak<Pulse>,
-    /// The shard's thread, by the system's number.
+    /// The system's number of the shard's thread.
     pub(super) thread: i32,
     pub(super) limits: Limits,
-    /// Asks the shard to do what is to be done now and then.
+    /// Asks the shard for its maintenance.
     pub(super) housekeep: Box<dyn Fn() + Send>,
     pub(super) report: Box<dyn Fn(Found) + Send>,
 }
@@ -129,11 +129,11 @@ pub(super) fn watch(watched: Watched) {
     let process = process::id();
     if monitor.runs_in != Some(process) {
         if monitor.runs_in.is_some() {
-            // Of a process that this one was forked from: its shards are not here.
+            // After a fork, a child has none of its parent's shards.
             mem::forget(mem::take(&mut monitor.arrived));
             monitor.thread = None;
         }
-        // Without the thread there is no watching, and everything else goes on.
+        // Without the monitor nothing is watched, and everything else goes on.
         let spawned = thread::Builder::new().name("straightline-watch".into()).spawn(run);
         monitor.runs_in = spawned.is_ok().then_some(process);
     }
@@ -159,7 +159,7 @@ pub(super) fn monitor_thread() -> Option<i32> {
 struct Monitor {
     /// The process that has the thread.
     runs_in: Option<u32>,
-    /// That thread, by the system's number, while it runs.
+    /// The system's number of that thread, while it runs.
     thread: Option<i32>,
     /// Shards that the thread has not taken over yet.
     arrived: Vec<Watched>,
@@ -168,22 +168,22 @@ struct Monitor {
 static MONITOR: Mutex<Monitor> =
     Mutex::new(Monitor { runs_in: None, thread: None, arrived: Vec::new() });
 
-/// A shard as the monitor last saw it.
+/// A shard as the monitor saw it last.
 struct Seen {
     watched: Watched,
     beats: u64,
     since: Instant,
     reported: Reported,
-    /// What `Activity::user_ticks` were when the fiber was first seen again.
+    /// The value of `Activity::user_ticks` when the fiber was seen for the second time.
     user_ticks: Option<u64>,
     turns: Turns,
-    /// When it was last asked to keep house.
+    /// When it was last asked for maintenance.
     housekept_at: Instant,
-    /// How often it was asked since its pulse last moved.
+    /// How often it was asked since its pulse moved last.
     housekept: u32,
 }
 
-/// Which limit was last told of.
+/// The limit that was reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reported {
     None,
@@ -199,7 +199,7 @@ fn run() {
             let mut monitor = MONITOR.lock();
             monitor.thread = Some(os::this_thread());
             let now = Instant::now();
-            // Taken whole: what room many of them once needed is given back.
+            // Taken as a whole, so that memory for many shards is given back.
             let arrived = mem::take(&mut monitor.arrived);
             shards.extend(arrived.into_iter().map(|watched| Seen {
                 watched,
@@ -224,7 +224,7 @@ fn run() {
         let (pause, begin) = ((shortest / 4).clamp(ROUND_MIN, ROUND_MAX), Instant::now());
         thread::sleep(pause);
         if begin.elapsed() > pause + OVERSLEPT {
-            // The whole process stood still (a debugger, a machine that slept): not its fibers.
+            // The whole process was stopped (by a debugger, or the machine slept): not its fibers.
             let now = Instant::now();
             for seen in &mut shards {
                 seen.since = now;
@@ -236,7 +236,7 @@ fn run() {
     }
 }
 
-/// Looks whether a shard asks for what is new, if there is a limit on that.
+/// Checks whether a shard polls its driver in time, if there is a limit on that.
 fn look_at_turns(seen: &mut Seen) {
     let (Some(limit), Some(pulse)) = (seen.watched.limits.busy, seen.watched.pulse.upgrade())
     else {
@@ -250,7 +250,7 @@ fn look_at_turns(seen: &mut Seen) {
     }
 }
 
-/// Looks at one shard; false if it is gone.
+/// Checks one shard; false if it is gone.
 fn look(seen: &mut Seen) -> bool {
     let Some(pulse) = seen.watched.pulse.upgrade() else { return false };
     let (beats, now) = (pulse.beats(), Instant::now());
@@ -259,8 +259,8 @@ fn look(seen: &mut Seen) -> bool {
         (seen.beats, seen.since, seen.reported) = (beats, now, Reported::None);
         seen.user_ticks = None;
         seen.housekept = if moved { 0 } else { seen.housekept };
-        // When it falls quiet after some work, once more after that (what was in use the first
-        // time is not any more), and now and then while it works.
+        // When the shard falls quiet after some work, once more after that (stacks that were in use
+        // the first time may be free by then), and now and then while it works.
         let quiet = !moved && seen.housekept < 2;
         if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
             seen.housekept += 1;
@@ -284,21 +284,21 @@ fn look(seen: &mut Seen) -> bool {
     if !is_due || is_unclear {
         return true;
     }
-    // A signal would end a system call early that the fiber's code may rely on. So it is sent only
-    // to a thread that is known to compute, or where nobody can notice it.
+    // A signal would end a system call early, which the fiber's code may not expect. So the monitor
+    // sends it only to a thread that is known to compute, or whose call the kernel restarts.
     let sample = if computes || activity.is_restarted {
         os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten()
     } else {
         None
     };
     if pulse.beats() != beats {
-        return true; // it moved while it was being looked at: the sample is of something else
+        return true; // the pulse moved meanwhile: the sample shows something else
     }
     if seen.reported == Reported::None {
         pulse.count_stall();
     }
     seen.reported = level;
-    // What the report runs must not keep the shard's pulse alive.
+    // The code that the report runs must not keep the shard's pulse alive.
     drop(pulse);
     let sample = sample.unwrap_or_default();
     let stall = Stall {
@@ -355,21 +355,22 @@ impl fmt::Display for StallCause {
     }
 }
 
-/// How often a shard that never falls quiet is asked to keep house.
+/// How often a shard that never falls quiet is asked for maintenance.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A look takes some 100 ns a shard; but nobody needs more of them than this.
+/// A look takes some 100 ns a shard, and more looks than this have no use.
 const ROUND_MIN: Duration = Duration::from_millis(5);
 const ROUND_MAX: Duration = Duration::from_millis(250);
 
-/// How much later than it should the thread wakes up on a machine that is busy and not stopped.
+/// How late the monitor may wake up on a busy machine; more means that the machine was stopped.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// How long the thread stays for shards to come: tests and programs that run one after the other.
+/// How long the monitor stays without a shard: tests and programs that run one shard after the
+/// other.
 const EMPTY_ROUNDS_MAX: u32 = 8;
 
-/// How much longer than twice the limit may pass until a thread that runs has had a tick of the
-/// processor's time, 10 ms; then it is reported without where it stands. Arbitrary.
+/// How much longer than twice the limit the monitor waits until a thread that runs has used one
+/// tick of processor time, 10 ms; then it reports the stall without a backtrace. Arbitrary.
 const UNCLEAR_MAX: Duration = Duration::from_secs(1);
 
 /// A thread in an uninterruptible wait does not run its handler.

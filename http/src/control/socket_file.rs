@@ -23,13 +23,13 @@ use std::time::Duration;
 use straightline_net::BoundUnixListener;
 use straightline_sched::sim;
 
-/// A file of this server's. Dropping it removes the file, if it still is.
+/// A file of this server. Dropping it removes the file, unless another file has its place by then.
 #[derive(Debug)]
-pub(super) struct SocketFile {
-    /// From the root: the program may change its folder.
+pub(crate) struct SocketFile {
+    /// An absolute path: the program may change its folder.
     path: PathBuf,
     number: (u64, u64),
-    /// Keeps the number.
+    /// While the socket is open, no other file gets the number.
     _socket: BoundUnixListener,
 }
 
@@ -37,8 +37,9 @@ pub(super) struct SocketFile {
 ///
 /// # Errors
 ///
-/// `AddrInUse` if somebody has the socket there, or it is another file; the message says which.
-pub(super) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<SocketFile>)> {
+/// `AddrInUse` if a program has a socket there, or the file is not a socket; the message says
+/// which.
+pub(crate) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<SocketFile>)> {
     if sim::is_simulated() {
         return Ok((BoundUnixListener::bind(path)?, None)); // there are no files
     }
@@ -52,7 +53,7 @@ pub(super) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<Socket
 }
 
 fn replace(path: &Path) -> io::Result<BoundUnixListener> {
-    // Of two servers that start at the same time one has to find the other's socket.
+    // If two servers start at the same time, one has to find the other's socket.
     let _locked = lock_folder(path)?;
     match BoundUnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
@@ -99,13 +100,13 @@ fn in_use(message: &str) -> io::Error {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if number(&self.path).is_ok_and(|number| number == self.number) {
-            // If it is gone by now, it need not be removed.
+            // If the file is gone by now, it need not be removed.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// How often to look whether a folder is locked, and in which distance: a second in all, for what
-/// takes another server some microseconds.
+/// How often to try the lock of a folder, and the pause between: a second in all. Another server
+/// needs some microseconds.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);

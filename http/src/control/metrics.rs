@@ -1,6 +1,5 @@
-//! All that can be counted of a server, at one moment.
+//! All numbers of a server, at one moment.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
@@ -9,7 +8,7 @@ use super::shared::Shared;
 use crate::config::{Phase, Timeout};
 use crate::telemetry::{Counters, Exposition, Latencies};
 
-/// What a server has counted, and how it is doing; got from [`ServerHandle::metrics`].
+/// The numbers of a server at one moment, from [`ServerHandle::metrics`].
 ///
 /// [`ServerHandle::metrics`]: crate::ServerHandle::metrics
 ///
@@ -24,16 +23,17 @@ use crate::telemetry::{Counters, Exposition, Latencies};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Of connections and requests.
+    /// The numbers of connections and requests.
     pub counters: Counters,
     /// How long requests took.
     pub latencies: Latencies,
-    /// Of each shard's scheduler that runs, with its number.
+    /// The numbers of each scheduler that runs, with the number of its shard.
     pub shards: Vec<(usize, Stats)>,
-    /// Of the pool of [`sched::offload`](straightline_sched::offload), which is the process's.
+    /// The numbers of the pool of [`sched::offload`](straightline_sched::offload), which the whole
+    /// process shares.
     pub offload: OffloadStats,
-    /// Shards whose listeners others accept from, because their threads
-    /// [do not come back](crate::Builder::busy_limit) or did not until a moment ago.
+    /// Shards whose listeners are lent to other shards, because their threads [do not come
+    /// back](crate::Builder::busy_limit) in time or did not until a moment ago.
     pub busy: usize,
     /// Shards that are [stuck](crate::Builder::stuck_limit).
     pub stuck: usize,
@@ -43,28 +43,28 @@ pub struct Metrics {
     pub replacements: u64,
     /// Lines that the access log has left out, because they could not be written fast enough.
     pub access_log_dropped: u64,
-    /// Bytes of memory that the clients have the server use, see
+    /// Bytes of memory that the server uses for its clients, see
     /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
     pub memory_held: u64,
-    /// How far the server's end has come.
+    /// How far the server's shutdown has come.
     pub phase: Phase,
 }
 
 impl Metrics {
-    pub(super) fn of(shared: &Shared) -> Self {
+    pub(crate) fn of(shared: &Shared) -> Self {
         Self {
-            counters: shared.counters(),
-            latencies: shared.latencies(),
-            shards: shared.shard_stats(),
+            counters: shared.shards.counters(),
+            latencies: shared.shards.latencies(),
+            shards: shared.shards.stats(),
             offload: if sim::is_simulated() {
                 OffloadStats::default()
             } else {
                 OffloadPool::global().stats()
             },
-            busy: shared.busy(),
-            stuck: shared.stuck(),
-            listeners_lent: shared.lent.load(Ordering::Relaxed),
-            replacements: shared.replacements.load(Ordering::Relaxed),
+            busy: shared.shards.busy(),
+            stuck: shared.shards.stuck(),
+            listeners_lent: shared.loans.count(),
+            replacements: shared.replacements(),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             memory_held: shared.memory.held(),
             phase: shared.phase(),
@@ -164,16 +164,12 @@ impl Metrics {
                 (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
             };
             let values = self.shards.iter().map(of_shard);
-            // Those that say so are gauges; the others count.
-            let is_gauge = name.ends_with("_now")
-                || name.starts_with("stacks_") && name != "stacks_refused"
-                || name == "stack_mapped_bytes";
             let full_name = |rest: &str| format!("straightline_sched_{rest}");
             if let Some(name) = name.strip_suffix("_nanos") {
                 let seconds = |(shard, nanos)| (shard, Duration::from_nanos(nanos).as_secs_f64());
                 let name = full_name(&format!("{name}_seconds"));
                 text.gauges(&name, help, "shard", values.map(seconds));
-            } else if is_gauge {
+            } else if GAUGES.contains(&name) {
                 text.gauges(&full_name(name), help, "shard", values);
             } else {
                 text.counters(&full_name(&format!("{name}_total")), help, "shard", values);
@@ -187,5 +183,31 @@ impl Metrics {
         text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
         text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned_total);
         text.counter(&name("refused_total"), "Jobs that were refused.", refused_total);
+    }
+}
+
+/// The numbers of a scheduler that go up and down, as [`Stats`] says of each. The others only grow,
+/// but for times, which are gauges too.
+const GAUGES: [&str; 8] = [
+    "fibers_now",
+    "ready_now",
+    "alarms_now",
+    "sources_now",
+    "stacks_now",
+    "stacks_hot",
+    "stacks_cold",
+    "stack_mapped_bytes",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gauges_are_numbers_of_a_scheduler_and_none_that_says_now_is_missing() {
+        let names: Vec<_> = Stats::default().iter().map(|(name, _)| name).collect();
+        assert!(GAUGES.iter().all(|gauge| names.contains(gauge)), "{names:?}");
+        let mut of_now = names.iter().filter(|name| name.ends_with("_now"));
+        assert!(of_now.all(|name| GAUGES.contains(name)), "{names:?}");
     }
 }
