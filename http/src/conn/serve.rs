@@ -96,16 +96,14 @@ impl Connection {
             if self.is_in_gap(input)
                 && let Err(refusal) = self.pass_gap(input)
             {
-                self.refuse(refusal, false)?;
-                return Ok(Next::End(End::Linger));
+                return self.refuse_head(refusal, false);
             }
             if !input.is_empty() {
                 match parser.parse(input.unread(), limits, head) {
                     Ok(true) => return Ok(Next::Request),
                     Ok(false) => {}
                     Err(refusal) => {
-                        self.refuse(refusal, head.method == Method::HEAD)?;
-                        return Ok(Next::End(End::Linger));
+                        return self.refuse_head(refusal, head.method == Method::HEAD);
                     }
                 }
             }
@@ -136,10 +134,7 @@ impl Connection {
                         }
                     }
                     ErrorKind::WouldBlock if ending => {
-                        if self.host.is_draining()
-                            && let Some(until) = self.link.first_request_until()
-                            && transport.wait_until(Interest::Read, Some(until))?
-                        {
+                        if self.await_first_request()? {
                             continue;
                         }
                         self.note_rest_end();
@@ -153,13 +148,31 @@ impl Connection {
                     ErrorKind::Interrupted => {}
                     ErrorKind::OutOfMemory => {
                         let refusal = RefusalKind::Memory.at(buffers.input.unread().len());
-                        self.refuse(refusal, false)?;
-                        return Ok(Next::End(End::Linger));
+                        return self.refuse_head(refusal, false);
                     }
                     _ => return Err(error),
                 },
             }
         }
+    }
+
+    /// In a drain: waits for the first request of a connection that came a moment ago; false if
+    /// there is none to wait for.
+    #[cold]
+    fn await_first_request(&self) -> io::Result<bool> {
+        match self.link.first_request_until() {
+            Some(until) if self.host.is_draining() => {
+                self.link.transport.wait_until(Interest::Read, Some(until))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Answers bytes that are no request's head, behind which nothing can be read.
+    #[cold]
+    fn refuse_head(&self, refusal: Refusal, is_head: bool) -> io::Result<Next> {
+        self.refuse(refusal, is_head)?;
+        Ok(Next::End(End::Linger))
     }
 
     /// Whether the next bytes are, or may be, empty lines before a head.
