@@ -19,7 +19,7 @@ impl Connection {
     /// The connection broke, or ended too early: counts and tells it once.
     #[cold]
     pub(super) fn note_failure(&self, error: &io::Error) {
-        if self.is_failed.replace(true) {
+        if !self.fails() {
             return;
         }
         self.host.counters().aborted.bump();

@@ -17,7 +17,7 @@ use crate::config::{OnDisconnect, Timeout};
 use crate::proto::{Refusal, RefusalKind};
 use crate::request::Request;
 use crate::telemetry::Event;
-use crate::wire::{Buffers, Expectation, Input, linger};
+use crate::wire::{Buffers, Expectation, linger};
 
 /// What comes next on the connection.
 enum Next {
@@ -173,23 +173,6 @@ impl Connection {
     fn refuse_head(&self, refusal: Refusal, is_head: bool) -> io::Result<Next> {
         self.refuse(refusal, is_head)?;
         Ok(Next::End(End::Linger))
-    }
-
-    /// Whether the next bytes are, or may be, empty lines before a head.
-    #[inline]
-    fn is_in_gap(&self, input: &Input) -> bool {
-        let first = input.unread().first();
-        first.is_some_and(|first| matches!(first, b'\r' | b'\n') || !self.gap.get().is_empty())
-    }
-
-    /// Passes over empty lines before a head.
-    #[cold]
-    fn pass_gap(&self, input: &mut Input) -> Result<(), Refusal> {
-        let mut gap = self.gap.get();
-        let count = gap.skip(input.unread())?;
-        self.gap.set(gap);
-        input.consume(count);
-        Ok(())
     }
 
     /// One request and its response. Returns how to end, if the connection does not go on; the
