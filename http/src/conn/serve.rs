@@ -60,7 +60,7 @@ impl Connection {
         self.link.output.begin(mem::take(&mut buffers.output));
         set_label(Some(&buffers.label));
         let end = loop {
-            if let Next::End(end) = self.next(&mut buffers)? {
+            if let Next::End(end) = self.next_request(&mut buffers)? {
                 break end;
             }
             let mut request = Request::new(buffers, Rc::clone(&self.link));
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Waits for the next request head. Responses are written out before anything is read.
-    fn next(&self, buffers: &mut Buffers) -> io::Result<Next> {
+    fn next_request(&self, buffers: &mut Buffers) -> io::Result<Next> {
         let transport = &*self.link.transport;
         let limits = &self.host.limits;
         let mut head_until = None;

@@ -29,7 +29,7 @@ impl Connection {
         request: &mut Request,
         response: &Response,
     ) -> io::Result<Option<End>> {
-        let unread = self.unread(request);
+        let unread = self.unread_body(request);
         // The handler has seen half a body, and its answer is not sent.
         match unread {
             Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
@@ -90,7 +90,7 @@ impl Connection {
         // The client has its answer, and the request does not count as in flight any more.
         self.link.flush()?;
         self.link.end_request(true);
-        let unread = self.skip(request)?;
+        let unread = self.skip_body(request)?;
         self.note_unread(unread);
         Ok(unread == Unread::Nothing)
     }
@@ -98,7 +98,7 @@ impl Connection {
     /// Reads what a handler left of its request's body, and drops it; returns what is left of it
     /// then, because it is too much or cannot be read.
     #[cold]
-    pub(super) fn skip(&self, request: &mut Request) -> io::Result<Unread> {
+    pub(super) fn skip_body(&self, request: &mut Request) -> io::Result<Unread> {
         // The client may wait for its response before it sends the rest.
         self.link.flush()?;
         let (mut scratch, mut skipped) = ([0; 1024], 0);
@@ -120,7 +120,7 @@ impl Connection {
 
     /// What is left of a request's body, beyond what has been received.
     #[inline]
-    pub(super) fn unread(&self, request: &mut Request) -> Unread {
+    pub(super) fn unread_body(&self, request: &mut Request) -> Unread {
         let unread = request.body.pass_over_buffered(&request.buffers.input, &self.host.limits);
         if let Unread::Cut(kind) = unread {
             // The handler has answered although its read failed; the client may be gone.

@@ -107,7 +107,7 @@ impl Connection {
             Ok(Err(DeadlineExceeded)) => Some(Failure::Expired),
             Err(payload) => Some(Failure::Panic(payload)),
         };
-        let unread = self.unread(request);
+        let unread = self.unread_body(request);
         if let Some(failure) = failure {
             return self.give_up(request, unread, &mut body, failure);
         }
@@ -188,8 +188,8 @@ impl Connection {
             let dropped = self.drop_unsent(request, Streamed::Upgrade(run))?;
             return self.answer_unusually(request, &dropped.unwrap_or(refused));
         }
-        let unread = match self.unread(request) {
-            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip(request)?,
+        let unread = match self.unread_body(request) {
+            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip_body(request)?,
             unread => unread,
         };
         match unread {
