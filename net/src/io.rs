@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::mem;
+use std::net;
 use std::os::fd::AsFd;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
@@ -34,6 +35,12 @@ pub(crate) struct Io<S: AsFd> {
     /// How long one call may wait; never zero.
     read_timeout: Cell<Option<Duration>>,
     write_timeout: Cell<Option<Duration>>,
+}
+
+impl Io<net::TcpStream> {
+    pub(crate) fn of_tcp(stream: Socket<net::TcpStream>) -> Self {
+        Self::new(stream, SHORT_READ_DRAINS)
+    }
 }
 
 impl<S: AsFd> Io<S> {

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use straightline_sched::sim;
 
 use crate::bound::{BoundTcpListener, Kind};
-use crate::sim::Handle;
+use crate::sim::{Handle, ListenerOptions};
 
 /// How to open a listener, where the defaults of [`TcpListener::bind`](crate::TcpListener::bind)
 /// are not enough.
@@ -23,11 +23,11 @@ use crate::sim::Handle;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
-    pub(crate) backlog: i32,
-    pub(crate) nodelay: bool,
-    pub(crate) send_buffer: Option<usize>,
-    pub(crate) receive_buffer: Option<usize>,
-    pub(crate) notsent_lowat: Option<usize>,
+    backlog: i32,
+    nodelay: bool,
+    send_buffer: Option<usize>,
+    receive_buffer: Option<usize>,
+    notsent_lowat: Option<usize>,
     keepalive: Option<Keepalive>,
 }
 
@@ -258,12 +258,22 @@ impl ListenOptions {
         Ok(())
     }
 
+    fn simulated(&self) -> ListenerOptions {
+        ListenerOptions {
+            backlog: self.backlog,
+            nodelay: self.nodelay,
+            send_buffer: self.send_buffer,
+            receive_buffer: self.receive_buffer,
+            notsent_lowat: self.notsent_lowat,
+        }
+    }
+
     fn bind_simulated(
         &self,
         address: SocketAddr,
         count: usize,
     ) -> io::Result<Vec<BoundTcpListener>> {
-        let group = Handle::listen(address, count, self);
+        let group = Handle::listen(address, count, &self.simulated());
         let group = group.map_err(|error| cannot_listen(address, &error))?;
         let bound =
             |handle: Handle| BoundTcpListener { kind: Kind::Simulated(handle.into_bound()) };

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
+use straightline_sched::{Interest, Source, clock};
 
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
@@ -307,7 +307,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn connect(target: impl IntoTarget) -> io::Result<Self> {
-        connect::connect(target.into_target()?)
+        Ok(Self { io: connect::connect(target.into_target()?)? })
     }
 
     /// Opens a connection to one address, waiting for at most `timeout`.
@@ -338,7 +338,8 @@ impl TcpStream {
     /// ```
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         checked_timeout(Some(timeout))?;
-        connect::connect_one(*address, clock().checked_add(timeout))
+        let end = clock().checked_add(timeout);
+        Ok(Self { io: connect::connect_one(*address, end)? })
     }
 
     /// Wraps a stream of the standard library.
@@ -361,7 +362,7 @@ impl TcpStream {
     }
 
     pub(crate) fn wrap(stream: Socket<net::TcpStream>) -> Self {
-        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
+        Self { io: Io::of_tcp(stream) }
     }
 
     /// The address of the other end.

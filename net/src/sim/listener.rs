@@ -11,7 +11,16 @@ use super::handle::Handle;
 use super::table::{Net, NetState, SocketKey, SocketKind, overlap, unspecified};
 use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Packet, What};
-use crate::ListenOptions;
+
+/// What a listener is opened with, as far as it is simulated; accepted sockets inherit it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerOptions {
+    pub(crate) backlog: i32,
+    pub(crate) nodelay: bool,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) receive_buffer: Option<usize>,
+    pub(crate) notsent_lowat: Option<usize>,
+}
 
 pub(super) struct Listener {
     pub(super) local: SocketAddr,
@@ -21,7 +30,7 @@ pub(super) struct Listener {
     backlog: usize,
     /// Connections in the middle of their handshake.
     begun: usize,
-    options: ListenOptions,
+    options: ListenerOptions,
     /// No new connection gets into the queue.
     is_closed: bool,
 }
@@ -31,7 +40,7 @@ impl Handle {
     pub(crate) fn listen(
         address: SocketAddr,
         count: usize,
-        options: &ListenOptions,
+        options: &ListenerOptions,
     ) -> io::Result<Vec<Self>> {
         let net = Net::current();
         let keys = net.with(|state| state.listen(address, count, options))??;
@@ -55,7 +64,7 @@ impl NetState {
         &mut self,
         address: SocketAddr,
         count: usize,
-        options: &ListenOptions,
+        options: &ListenerOptions,
     ) -> io::Result<Vec<SocketKey>> {
         self.check_descriptors()?;
         let is_free = |state: &Self, address: SocketAddr| {

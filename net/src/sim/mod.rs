@@ -83,6 +83,7 @@ pub use fault::Fault;
 pub(crate) use handle::{Bound, Handle};
 pub(crate) use hosts::resolve;
 pub use link::Link;
+pub(crate) use listener::ListenerOptions;
 pub use network::{Network, network};
 pub use straightline_sched::sim::on_host;
 pub use table::Counters;

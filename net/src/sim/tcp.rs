@@ -24,11 +24,11 @@ use straightline_sched::sim::{self, Level};
 use super::handle::Handle;
 use super::hosts::route;
 use super::link::Link;
+use super::listener::ListenerOptions;
 use super::pipe::{Incoming, Outgoing};
 use super::retransmission::Retransmission;
 use super::table::{Net, NetState, SocketKey, SocketKind};
 use super::wire::{Packet, What};
-use crate::ListenOptions;
 
 #[allow(clippy::struct_excessive_bools)] // flags in any combination
 pub(super) struct Tcp {
@@ -96,7 +96,7 @@ impl Tcp {
     }
 
     /// Takes the options of the listener that it came to.
-    pub(super) fn set_options(&mut self, options: &ListenOptions) {
+    pub(super) fn set_options(&mut self, options: &ListenerOptions) {
         self.nodelay = options.nodelay;
         if let Some(bytes) = options.send_buffer {
             self.outgoing.fix_capacity(bytes.saturating_mul(2)); // as Linux
