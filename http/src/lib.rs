@@ -80,7 +80,10 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod body_error;
+mod config;
 mod conn;
+mod control;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
@@ -91,6 +94,7 @@ mod response;
 mod server;
 mod signal;
 mod telemetry;
+mod wire;
 
 /// The examples of `docs/simulation.md`, as tests.
 #[cfg(doctest)]
@@ -104,15 +108,17 @@ pub use bytes::Bytes;
 pub use http::header;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
-pub use body::{Body, BodyError, Lines};
-pub use conn::{BodyWriter, Upgraded};
+pub use body::{Body, Lines};
+pub use body_error::BodyError;
+pub use config::{
+    Address, AllStuck, Capacity, Full, IntoAddress, OnDisconnect, Pace, Peer, Phase, Timeout,
+    Timeouts, WhenFull,
+};
+pub use control::{Metrics, ServerHandle};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
-pub use server::{
-    Address, AllStuck, Builder, Capacity, Counters, Event, Full, Handler, Hooks, IntoAddress,
-    LogHooks, Metrics, OnDisconnect, Pace, Peer, Phase, Server, ServerHandle, ShutdownReport,
-    Timeout, Timeouts, WhenFull,
-};
+pub use server::{Builder, Handler, Server, ShutdownReport};
 pub use signal::StopSignal;
-pub use telemetry::{AccessLogFormat, Latencies};
+pub use telemetry::{AccessLogFormat, Counters, Event, Hooks, Latencies, LogHooks};
+pub use wire::{BodyWriter, Upgraded};

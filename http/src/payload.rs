@@ -5,8 +5,8 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::conn::{BodyWriter, Upgraded};
 use crate::request::Request;
+use crate::wire::{BodyWriter, Upgraded};
 
 /// A response's body.
 pub(crate) enum Payload {

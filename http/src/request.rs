@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use http::{Method, Version, header};
 
-use crate::body::Body;
-use crate::conn::{BodyIn, Buffers, Link};
+use crate::config::{OnDisconnect, Pace, Peer};
+use crate::control::ServerHandle;
 use crate::proto::{Head, Headers};
-use crate::server::{OnDisconnect, Pace, Peer, ServerHandle};
+use crate::wire::{BodyIn, Buffers, Link};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
 ///
@@ -40,7 +40,7 @@ impl Request {
         Self { buffers, link, body }
     }
 
-    /// Shows the request line to whoever lists the fibers.
+    /// Sets the fiber's label to the request line, for a list of the fibers.
     #[inline]
     pub(crate) fn tell_label(&self) {
         let head = self.head();
@@ -215,8 +215,7 @@ impl Request {
     /// }
     /// ```
     pub fn set_handler_timeout(&mut self, timeout: Duration) {
-        self.link.handler_timeout.set(timeout);
-        self.link.comes_on();
+        self.link.pacing.set_handler_timeout(timeout);
     }
 
     /// Lets the body come faster or slower than [`Timeouts::body`](crate::Timeouts::body) asks,
@@ -236,7 +235,7 @@ impl Request {
     /// }
     /// ```
     pub fn set_body_pace(&mut self, pace: Pace) {
-        self.link.set_body_pace(pace);
+        self.link.pacing.set_body_pace(pace);
     }
 
     /// Says whether this request's handler is to be ended when its client goes away, instead of
@@ -272,12 +271,7 @@ impl Request {
     /// }
     /// ```
     pub fn server(&self) -> ServerHandle {
-        self.link.shard.handle()
-    }
-
-    /// The body; empty if the request has none.
-    pub fn body(&mut self) -> Body<'_> {
-        Body::new(self)
+        self.link.host.handle()
     }
 
     fn head(&self) -> &Head {

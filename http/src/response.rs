@@ -9,9 +9,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use rustix::io::Errno;
 
-use crate::conn::{BodyWriter, Upgraded};
+use crate::body_error::BodyError;
 use crate::payload::{Payload, Streamed};
+use crate::proto::{ResponseHead, has_no_body};
 use crate::request::Request;
+use crate::wire::{BodyWriter, Upgraded};
 
 /// A response: status, header fields and a body, which is in memory, or [written](Self::stream)
 /// piece by piece, or [a file](Self::file).
@@ -30,11 +32,8 @@ use crate::request::Request;
 /// }
 /// ```
 pub struct Response {
-    pub(crate) status: StatusCode,
-    pub(crate) content_type: Option<&'static str>,
-    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) head: ResponseHead,
     pub(crate) body: Payload,
-    pub(crate) close: bool,
 }
 
 /// What a handler may return.
@@ -61,13 +60,7 @@ pub trait IntoResponse {
 impl Response {
     /// An empty response with that status.
     pub fn new(status: StatusCode) -> Self {
-        Self {
-            status,
-            content_type: None,
-            fields: Vec::new(),
-            body: Payload::Static(b""),
-            close: false,
-        }
+        Self { head: ResponseHead::new(status), body: Payload::Static(b"") }
     }
 
     /// 405 with the `Allow` field that it must have (RFC 9110 section 15.5.6).
@@ -222,8 +215,7 @@ impl Response {
     /// ```
     pub fn upgrade(protocol: &str, run: impl FnOnce(Upgraded) -> io::Result<()> + 'static) -> Self {
         let response = Self::streamed(Streamed::Upgrade(Box::new(run)));
-        let response = Self { status: StatusCode::SWITCHING_PROTOCOLS, ..response };
-        response.header(header::UPGRADE, protocol)
+        response.with_status(StatusCode::SWITCHING_PROTOCOLS).header(header::UPGRADE, protocol)
     }
 
     /// Accepts a CONNECT request (RFC 9110 section 9.3.6): answers 200 and calls `run` with the
@@ -293,8 +285,8 @@ impl Response {
     pub fn body(mut self, body: impl IntoResponse) -> Self {
         let other = body.into_response();
         self.body = other.body;
-        if !self.fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE) {
-            self.content_type = self.content_type.or(other.content_type);
+        if !self.head.fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE) {
+            self.head.content_type = self.head.content_type.or(other.head.content_type);
         }
         self
     }
@@ -310,7 +302,7 @@ impl Response {
             HeaderValue::from_str(content_type).is_ok(),
             "not a header value: {content_type:?}"
         );
-        self.content_type = Some(content_type);
+        self.head.content_type = Some(content_type);
         self
     }
 
@@ -331,10 +323,10 @@ impl Response {
             [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
         assert!(!own.contains(&name), "the connection writes `{name}` itself");
         if name == header::CONTENT_TYPE {
-            self.content_type = None;
+            self.head.content_type = None;
         }
         match value.try_into() {
-            Ok(value) => self.fields.push((name, value)),
+            Ok(value) => self.head.fields.push((name, value)),
             Err(error) => panic!("not a value for the header field `{name}`: {error}"),
         }
         self
@@ -349,32 +341,39 @@ impl Response {
     /// assert_eq!(goodbye.status(), StatusCode::SERVICE_UNAVAILABLE);
     /// ```
     pub fn close(mut self) -> Self {
-        self.close = true;
+        self.head.close = true;
         self
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.head.status
+    }
+
+    fn with_status(mut self, status: StatusCode) -> Self {
+        self.head.status = status;
+        self
     }
 
     fn streamed(streamed: Streamed) -> Self {
-        Self { body: Payload::Streamed(Box::new(streamed)), ..Self::new(StatusCode::OK) }
+        let body = Payload::Streamed(Box::new(streamed));
+        Self { head: ResponseHead::new(StatusCode::OK), body }
     }
 
     fn with_body(content_type: &'static str, body: Payload) -> Self {
-        Self { content_type: Some(content_type), body, ..Self::new(StatusCode::OK) }
+        let head = ResponseHead::new(StatusCode::OK);
+        Self { head: ResponseHead { content_type: Some(content_type), ..head }, body }
     }
 }
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("status", &self.status)
-            .field("content_type", &self.content_type)
-            .field("fields", &self.fields)
+            .field("status", &self.head.status)
+            .field("content_type", &self.head.content_type)
+            .field("fields", &self.head.fields)
             .field("body_bytes", &self.body.length())
-            .field("close", &self.close)
+            .field("close", &self.head.close)
             .finish()
     }
 }
@@ -420,7 +419,7 @@ impl IntoResponse for StatusCode {
     fn into_response(self) -> Response {
         match self.canonical_reason() {
             Some(reason) if !(self.is_informational() || has_no_body(self)) => {
-                Response { status: self, ..format!("{reason}\n").into_response() }
+                format!("{reason}\n").into_response().with_status(self)
             }
             _ => Response::new(self),
         }
@@ -429,7 +428,7 @@ impl IntoResponse for StatusCode {
 
 impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
     fn into_response(self) -> Response {
-        Response { status: self.0, ..self.1.into_response() }
+        self.1.into_response().with_status(self.0)
     }
 }
 
@@ -442,10 +441,23 @@ impl<R: IntoResponse, E: IntoResponse> IntoResponse for Result<R, E> {
     }
 }
 
-/// Whether a response of that status never has a body (RFC 9110 sections 15.3.5, 15.3.6 and
-/// 15.4.5).
-pub(crate) fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+impl IntoResponse for BodyError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Refused(refusal) => refusal.kind.status(),
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let response = (status, format!("{self}\n")).into_response();
+        match self {
+            // There will be room when others are done.
+            Self::NoMemory => response.header(header::RETRY_AFTER, "1"),
+            _ => response,
+        }
+    }
 }
 
 /// Reads a file wherever others that share it are.

@@ -3,7 +3,7 @@
 use http::Version;
 use straightline_sched::system_time;
 
-use super::serve::Connection;
+use super::connection::Connection;
 use crate::request::Request;
 use crate::telemetry::Entry;
 
@@ -12,16 +12,16 @@ impl Connection {
     /// before its head leaves the buffer.
     #[inline]
     pub(super) fn log_request(&self, request: &Request) {
-        if self.shard.access_log().is_some() && !self.link.is_logged.replace(true) {
+        if self.host.access_log().is_some() && self.link.exchange.note_logged() {
             self.log(Some(request));
         }
     }
 
     #[cold]
     fn log(&self, request: Option<&Request>) {
-        let Some(log) = self.shard.access_log() else { return };
-        let (status, body_at) = self.link.answer.replace((0, u64::MAX));
-        let duration = self.link.request_time();
+        let Some(log) = self.host.access_log() else { return };
+        let (status, body_at) = self.link.exchange.take_response();
+        let duration = self.link.exchange.time();
         let field = |name| request.and_then(|request| request.headers().get_bytes(name));
         let version = |request: &Request| match request.version() {
             Version::HTTP_10 => "HTTP/1.0",
@@ -34,7 +34,7 @@ impl Connection {
             line: request
                 .map(|request| (request.method().as_str(), request.target(), version(request))),
             status,
-            bytes: self.link.position().saturating_sub(body_at),
+            bytes: self.link.output.body_bytes(body_at),
             duration,
             host: field("host"),
             referer: field("referer"),
@@ -42,11 +42,11 @@ impl Connection {
         });
     }
 
-    /// The same for a request that is none; one that is will be told of with the others.
+    /// The same for bytes that are no request; a request in flight is logged at its end.
     #[cold]
     pub(super) fn log_unless_in_flight(&self) {
-        if !self.link.is_in_flight() {
-            self.link.restart_clock();
+        if !self.link.exchange.is_in_flight() {
+            self.link.exchange.restart_clock();
             self.log(None);
         }
     }

@@ -1,4 +1,4 @@
-//! What goes wrong on a connection: what the client gets for it, what is counted, and who is told.
+//! What goes wrong on a connection: what the client gets for it, and what is counted and told.
 
 use std::any::Any;
 use std::io::{self, ErrorKind};
@@ -7,37 +7,37 @@ use std::panic::resume_unwind;
 use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
-use super::body_in::Unread;
-use super::link::RestEnd;
-use super::serve::{Connection, End};
+use super::connection::{Connection, End};
+use crate::config::Timeout;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::{Event, Timeout, take_place};
+use crate::telemetry::{Event, take_place};
+use crate::wire::{RestEnd, Unread};
 
 impl Connection {
-    /// The connection broke, or ended too early: told once.
+    /// The connection broke, or ended too early: counts and tells it once.
     #[cold]
     pub(super) fn note_failure(&self, error: &io::Error) {
-        if self.is_failed.replace(true) {
+        if !self.fails() {
             return;
         }
-        self.shard.counters.aborted.bump();
-        if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.timeout.get() {
+        self.host.counters().aborted.bump();
+        if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.pacing.too_slow() {
             self.note_timeout(timeout);
-            // The system would go on for many minutes to send what it has.
+            // Otherwise the system would try for many minutes to send what it has buffered.
             self.link.transport.reset_on_close();
             return;
         }
-        self.shard.tell(&Event::ConnectionFailed { peer: &self.link.peer, error });
+        self.host.tell(&Event::ConnectionFailed { peer: &self.link.peer, error });
     }
 
     pub(super) fn note_refusal(&self, refusal: Refusal) {
-        self.shard.counters.refused.bump();
-        self.shard.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
+        self.host.counters().refused.bump();
+        self.host.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
     }
 
-    /// What is wrong with a body that nobody has asked for.
+    /// Counts and tells what is wrong with a body that the handler has not read.
     pub(super) fn note_unread(&self, unread: Unread) {
         match unread {
             Unread::Refused(refusal) => self.note_refusal(refusal),
@@ -58,7 +58,7 @@ impl Connection {
         self.link.flush()
     }
 
-    /// The same for one that has got to a handler.
+    /// The same for a request that a handler has had.
     #[cold]
     pub(super) fn refuse_and_settle(
         &self,
@@ -79,7 +79,7 @@ impl Connection {
         self.link.flush()
     }
 
-    /// The same for one that has got to a handler.
+    /// The same for a request that a handler has had.
     #[cold]
     pub(super) fn refuse_late_and_settle(
         &self,
@@ -95,32 +95,31 @@ impl Connection {
 
     #[cold]
     pub(super) fn note_timeout(&self, timeout: Timeout) {
-        self.shard.counters.timeouts(timeout).bump();
-        self.shard.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
+        self.host.counters().timeouts(timeout).bump();
+        self.host.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
     }
 
-    /// A connection that was at rest is closed without a word, if it is for that.
+    /// Counts and tells why a connection at rest is closed, if that has a reason of its own.
     #[cold]
     pub(super) fn note_rest_end(&self) {
-        match self.link.rest_end.get() {
+        match self.link.rest_end() {
             None => {}
             Some(RestEnd::Expired) => {
-                let is_new = self.link.requests.get() == 0;
-                self.note_timeout(if is_new { Timeout::Head } else { Timeout::Idle });
+                self.note_timeout(if self.link.is_new() { Timeout::Head } else { Timeout::Idle });
             }
             Some(RestEnd::Evicted) => {
-                self.shard.counters.evicted.bump();
-                self.shard.tell(&Event::ConnectionEvicted { peer: &self.link.peer });
+                self.host.counters().evicted.bump();
+                self.host.tell(&Event::ConnectionEvicted { peer: &self.link.peer });
             }
         }
     }
 
-    /// What the client gets whose handler was ended; the error is that there is no client.
+    /// The response for a cancelled handler; an error if the client has disconnected.
     #[cold]
     pub(super) fn expired(&self) -> io::Result<Response> {
-        self.shard.counters.cancelled.bump();
-        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
-        if self.link.is_gone.get() {
+        self.host.counters().cancelled.bump();
+        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        if self.link.pacing.is_client_gone() {
             let message = "the client went away before it was answered";
             return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
         }
@@ -132,13 +131,13 @@ impl Connection {
     /// What the client gets when too many requests are in flight, or take too much memory.
     #[cold]
     pub(super) fn refused_for_load(&self) -> Response {
-        if self.shard.memory.is_short() {
-            self.shard.note_short_of_memory(&self.link.peer);
+        if self.host.memory.is_short() {
+            self.host.note_short_of_memory(&self.link.peer);
         } else {
-            self.shard.counters.overloaded.bump();
-            self.shard.tell(&Event::Overloaded { peer: &self.link.peer });
+            self.host.counters().overloaded.bump();
+            self.host.tell(&Event::Overloaded { peer: &self.link.peer });
         }
-        let seconds = self.shard.capacity.retry_seconds();
+        let seconds = self.host.capacity.retry_seconds();
         StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
     }
 
@@ -158,7 +157,7 @@ impl Connection {
         if is_cancel(&*payload) {
             resume_unwind(payload);
         }
-        self.shard.counters.panicked.bump();
+        self.host.counters().panicked.bump();
         let message = payload
             .downcast_ref::<&str>()
             .copied()
@@ -166,13 +165,13 @@ impl Connection {
             .unwrap_or("(no message)");
         let (peer, place) = (&self.link.peer, take_place());
         let place = place.as_deref();
-        self.shard.tell(&Event::HandlerPanicked { peer, method, target, message, place });
+        self.host.tell(&Event::HandlerPanicked { peer, method, target, message, place });
     }
 
     /// A handler could not complete its response.
     pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
-        self.shard.counters.failed_responses.bump();
+        self.host.counters().failed_responses.bump();
         let (peer, method, target) = (&self.link.peer, request.method(), request.target());
-        self.shard.tell(&Event::ResponseFailed { peer, method, target, error });
+        self.host.tell(&Event::ResponseFailed { peer, method, target, error });
     }
 }

@@ -6,21 +6,19 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::DeadlineExceeded;
 
-use super::body_in::Unread;
-use super::body_out::BodyWriter;
-use super::serve::{Connection, End};
-use super::upgrade::{Protocol, Upgraded};
-use crate::body::BodyError;
+use super::connection::{Connection, End};
+use crate::body_error::BodyError;
+use crate::config::Timeout;
 use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
-use crate::proto::RefusalKind;
+use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response, has_no_body};
-use crate::server::{Event, Timeout};
+use crate::response::{IntoResponse, Response};
+use crate::telemetry::Event;
+use crate::wire::{BodyWriter, Protocol, Unread, Upgraded};
 
 /// Why a body is not complete.
 enum Failure {
@@ -39,7 +37,7 @@ impl Connection {
         request: &mut Request,
         mut response: Response,
     ) -> io::Result<Option<End>> {
-        let is_sent = request.method() != Method::HEAD && !has_no_body(response.status);
+        let is_sent = request.method() != Method::HEAD && !has_no_body(response.head.status);
         let streamed = match mem::replace(&mut response.body, Payload::Static(b"")) {
             Payload::Streamed(streamed) => *streamed,
             in_memory => {
@@ -49,8 +47,8 @@ impl Connection {
         };
         let length = streamed.length();
         let write: Box<WriteBody> = match streamed {
-            Streamed::Upgrade(run) => return self.respond_upgrade(request, &response, run),
-            _ if !is_sent || is_unfit(request, response.status) => {
+            Streamed::Upgrade(run) => return self.respond_upgrade(request, &response.head, run),
+            _ if !is_sent || is_unfit(request, response.head.status) => {
                 response.body =
                     Payload::Streamed(Box::new(Streamed::Writer(length, Box::new(|_, _| Ok(())))));
                 let response = match self.drop_unsent(request, streamed)? {
@@ -62,14 +60,14 @@ impl Connection {
             Streamed::Writer(_, write) => write,
             Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
         };
-        self.respond_written(request, response, length, write)
+        self.respond_written(request, response.head, length, write)
     }
 
-    /// Drops what is not called. It may own something whose destructor waits or panics, and is the
-    /// handler's code as much as the rest; returns what the client gets for that.
+    /// Drops a function that is not called. A value that it owns may have a destructor that waits
+    /// or panics, so the drop runs as the handler does; returns what the client gets if it fails.
     fn drop_unsent(&self, request: &Request, unsent: Streamed) -> io::Result<Option<Response>> {
-        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
-        match catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || drop(unsent)))) {
+        let pacing = &self.link.pacing;
+        match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| drop(unsent)))) {
             Ok(Ok(())) => Ok(None),
             Ok(Err(DeadlineExceeded)) => self.expired().map(Some),
             Err(payload) => Ok(Some(self.panicked(request, payload))),
@@ -78,10 +76,10 @@ impl Connection {
 
     /// A handler's response, unless it is none that a handler may give.
     fn checked(&self, request: &Request, response: Response) -> Response {
-        if !is_unfit(request, response.status) {
+        if !is_unfit(request, response.head.status) {
             return response;
         }
-        if response.status.is_informational() {
+        if response.head.status.is_informational() {
             self.note_misuse(request, "a handler returned an interim status");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
@@ -93,24 +91,23 @@ impl Connection {
     fn respond_written(
         &self,
         request: &mut Request,
-        response: Response,
+        head: ResponseHead,
         length: Option<u64>,
         write: Box<WriteBody>,
     ) -> io::Result<Option<End>> {
-        let keep_alive = self.may_go_on(request, &response);
-        let (link, shard) = (Rc::clone(&self.link), Rc::clone(&self.shard));
-        let (flush, minor) = (Rc::clone(&self.flush), request.buffers.head.minor);
-        let mut body = BodyWriter::new(link, shard, flush, response, length, minor, keep_alive);
-        let (lease, timeout) = (&self.link.lease, self.link.handler_time());
-        let written =
-            catch_unwind(AssertUnwindSafe(|| lease.hold(timeout, || write(request, &mut body))));
+        let keep_alive = self.may_go_on(request, &head);
+        let (link, flush) = (Rc::clone(&self.link), Rc::clone(&self.flush));
+        let minor = request.buffers.head.minor;
+        let mut body = BodyWriter::new(link, flush, head, length, minor, keep_alive);
+        let pacing = &self.link.pacing;
+        let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut body))));
         let failure = match written {
             Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
             Ok(Ok(Err(error))) => Some(Failure::Error(error)),
             Ok(Err(DeadlineExceeded)) => Some(Failure::Expired),
             Err(payload) => Some(Failure::Panic(payload)),
         };
-        let unread = self.unread(request);
+        let unread = self.unread_body(request);
         if let Some(failure) = failure {
             return self.give_up(request, unread, &mut body, failure);
         }
@@ -184,15 +181,15 @@ impl Connection {
     fn respond_upgrade(
         &self,
         request: &mut Request,
-        response: &Response,
+        head: &ResponseHead,
         run: Box<RunProtocol>,
     ) -> io::Result<Option<End>> {
-        if let Some(refused) = self.upgrade_refused(request, response) {
+        if let Some(refused) = self.upgrade_refused(request, head) {
             let dropped = self.drop_unsent(request, Streamed::Upgrade(run))?;
             return self.answer_unusually(request, &dropped.unwrap_or(refused));
         }
-        let unread = match self.unread(request) {
-            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip(request)?,
+        let unread = match self.unread_body(request) {
+            Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip_body(request)?,
             unread => unread,
         };
         match unread {
@@ -204,7 +201,7 @@ impl Connection {
                 return self.answer_unusually(request, &response.close());
             }
         }
-        // What has come of it already, as long as there is a way back.
+        // The protocol's first bytes may have come already. Copied while a refusal is possible.
         let input = &request.buffers.input.unread()[request.body.end()..];
         let mut early = Vec::new();
         if early.try_reserve_exact(input.len()).is_err() {
@@ -212,13 +209,13 @@ impl Connection {
             return self.refuse_and_settle(request, refusal);
         }
         early.extend_from_slice(input);
-        self.link.begin_response(response.status);
-        let encoder = self.shard.encoder();
-        encoder.encode_upgrade(&mut self.link.output(), response.status, &response.fields);
+        self.link.begin_response(head.status);
+        let encoder = self.host.encoder();
+        encoder.encode_upgrade(self.link.output.buffer().bytes(), head);
         drop(encoder);
         self.link.flush()?;
 
-        // What follows is no request any more, and whoever closes his side of it may still read.
+        // No request follows, and a client that closes its side may still read.
         self.link.unwatch();
         self.log_request(request);
         self.link.end_request(true);
@@ -227,10 +224,10 @@ impl Connection {
         request.buffers.input.release();
         let upgraded = Upgraded::new(Rc::clone(&self.link), early);
         let protocol = Rc::clone(upgraded.protocol());
-        let lease = &self.link.lease;
-        match catch_unwind(AssertUnwindSafe(|| lease.hold(Duration::MAX, || run(upgraded)))) {
+        let pacing = &self.link.pacing;
+        match catch_unwind(AssertUnwindSafe(|| pacing.hold_endless(|| run(upgraded)))) {
             Ok(Ok(Ok(()))) => {}
-            // Its last words may have been written all the same, and are to arrive.
+            // What the protocol wrote before is to arrive all the same.
             Ok(Ok(Err(error))) => self.note_failure(&error),
             Ok(Err(DeadlineExceeded)) => self.note_protocol_end(&protocol),
             Err(payload) => self.note_panic(&method, &target, payload),
@@ -238,36 +235,36 @@ impl Connection {
         Ok(Some(End::Linger))
     }
 
-    /// A protocol was ended that would not have ended by itself.
+    /// A protocol was cancelled.
     #[cold]
     fn note_protocol_end(&self, protocol: &Protocol) {
-        self.shard.counters.cancelled.bump();
-        self.shard.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        self.host.counters().cancelled.bump();
+        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
         if protocol.is_cut() {
             self.note_timeout(Timeout::Idle);
         }
     }
 
-    /// What the client gets if there is nothing to go over to.
-    fn upgrade_refused(&self, request: &Request, response: &Response) -> Option<Response> {
+    /// What the client gets if it did not ask for the protocol.
+    fn upgrade_refused(&self, request: &Request, head: &ResponseHead) -> Option<Response> {
         let is_connect = *request.method() == Method::CONNECT;
-        if response.status != StatusCode::SWITCHING_PROTOCOLS {
-            if is_connect && response.status.is_success() {
+        if head.status != StatusCode::SWITCHING_PROTOCOLS {
+            if is_connect && head.status.is_success() {
                 return None;
             }
             self.note_misuse(request, "a handler made a tunnel without a CONNECT");
             return Some(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
-        let mut protocols = response.fields.iter().filter(|(name, _)| *name == header::UPGRADE);
+        let mut protocols = head.fields.iter().filter(|(name, _)| *name == header::UPGRADE);
         let protocol = protocols.next().and_then(|(_, protocol)| protocol.to_str().ok());
         let protocol = protocol.unwrap_or_default();
         if !is_connect && request.asks_to_upgrade(protocol) {
             return None;
         }
-        // RFC 9110 section 15.5.22: it says which, and the field is one of this hop.
+        // RFC 9110 section 15.5.22: the response names the protocol, in a field of this hop.
         let mut refused =
             StatusCode::UPGRADE_REQUIRED.into_response().header(header::UPGRADE, protocol);
-        refused.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));
+        refused.head.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));
         Some(refused)
     }
 }

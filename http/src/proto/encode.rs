@@ -36,6 +36,23 @@ pub(crate) enum Framing {
     Chunked,
 }
 
+/// What a handler says in a head, besides its body; the rest is the connection's.
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    /// The connection is to close behind the response.
+    pub(crate) close: bool,
+}
+
+impl ResponseHead {
+    #[inline]
+    pub(crate) fn new(status: StatusCode) -> Self {
+        Self { status, content_type: None, fields: Vec::new(), close: false }
+    }
+}
+
 /// Writes response heads with a date that its owner keeps current.
 #[derive(Debug)]
 pub(crate) struct Encoder {
@@ -57,15 +74,13 @@ impl Encoder {
     pub(crate) fn encode(
         &mut self,
         out: &mut Vec<u8>,
-        status: StatusCode,
-        content_type: Option<&'static str>,
-        fields: &[(HeaderName, HeaderValue)],
+        head: &ResponseHead,
         framing: Framing,
         connection: Connection,
     ) {
         out.reserve(HEAD_BYTES_USUAL);
-        match content_type {
-            Some(content_type) if status == StatusCode::OK => {
+        match head.content_type {
+            Some(content_type) if head.status == StatusCode::OK => {
                 // The same constant is at the same place: no need to compare the text.
                 if !self.usual_type.is_some_and(|usual| std::ptr::eq(usual, content_type)) {
                     self.usual.clear();
@@ -75,9 +90,9 @@ impl Encoder {
                 }
                 out.extend_from_slice(&self.usual);
             }
-            _ => self.encode_unusual(out, status, content_type),
+            _ => self.encode_unusual(out, head.status, head.content_type),
         }
-        put_fields(out, fields);
+        put_fields(out, &head.fields);
         match connection {
             Connection::Default => {}
             Connection::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
@@ -96,17 +111,12 @@ impl Encoder {
 
     /// Appends the head behind which the connection is another protocol's: of a 101 (RFC 9110
     /// section 15.2.2), or of a success for CONNECT (section 9.3.6).
-    pub(crate) fn encode_upgrade(
-        &self,
-        out: &mut Vec<u8>,
-        status: StatusCode,
-        fields: &[(HeaderName, HeaderValue)],
-    ) {
-        self.encode_unusual(out, status, None);
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+    pub(crate) fn encode_upgrade(&self, out: &mut Vec<u8>, head: &ResponseHead) {
+        self.encode_unusual(out, head.status, None);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
-        put_fields(out, fields);
+        put_fields(out, &head.fields);
         out.extend_from_slice(b"\r\n");
     }
 
@@ -126,6 +136,12 @@ impl Encoder {
             put_content_type(out, content_type);
         }
     }
+}
+
+/// Whether a response of that status never has a body (RFC 9110 sections 15.3.5, 15.3.6 and
+/// 15.4.5).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 #[inline]
@@ -176,16 +192,13 @@ mod tests {
 
     fn encoded(status: u16, framing: Framing, connection: Connection) -> String {
         let mut out = Vec::new();
-        let fields = [(http::header::ETAG, HeaderValue::from_static("\"1\""))];
-        let status = StatusCode::from_u16(status).unwrap();
-        Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT").encode(
-            &mut out,
-            status,
-            Some("text/plain"),
-            &fields,
-            framing,
-            connection,
-        );
+        let head = ResponseHead {
+            content_type: Some("text/plain"),
+            fields: vec![(http::header::ETAG, HeaderValue::from_static("\"1\""))],
+            ..ResponseHead::new(StatusCode::from_u16(status).unwrap())
+        };
+        let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
+        encoder.encode(&mut out, &head, framing, connection);
         String::from_utf8(out).unwrap()
     }
 
@@ -209,15 +222,11 @@ mod tests {
         let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
         for content_type in ["", "text/plain", "text/plain", "application/json", "text/plain"] {
             let mut out = Vec::new();
-            let (status, connection) = (StatusCode::OK, Connection::Default);
-            encoder.encode(
-                &mut out,
-                status,
-                Some(content_type),
-                &[],
-                Framing::Length(1),
-                connection,
-            );
+            let head = ResponseHead {
+                content_type: Some(content_type),
+                ..ResponseHead::new(StatusCode::OK)
+            };
+            encoder.encode(&mut out, &head, Framing::Length(1), Connection::Default);
             let expected = format!(
                 "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"

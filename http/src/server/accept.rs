@@ -1,73 +1,24 @@
-//! A shard's front door.
+//! A shard accepts connections, or turns them away.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use straightline_net::{
-    BoundTcpListener, BoundUnixListener, ListenOptions, TcpListener, UnixListener,
-};
-use straightline_sched::{
-    self as sched, checkpoint, clock, now, park_timeout, sleep, spawn_episodes,
-};
+use straightline_net::{TcpListener, UnixListener};
+use straightline_sched::{checkpoint, clock, now, park_timeout, sleep, spawn_episodes};
 
-use super::address::{Address, Peer};
-use super::capacity::{Full, WhenFull};
-use super::events::Event;
-use super::lending::Loan;
-use super::shard::ShardState;
-use super::shared::Phase;
-use super::socket_file::{self, SocketFile};
-use crate::conn::{Connection, Link, Transport, linger};
+use super::state::{Registered, ShardState};
+use crate::config::{Address, Full, Peer, Phase, WhenFull};
+use crate::conn::Connection;
+use crate::control::{Listener, Loan};
+use crate::telemetry::Event;
+use crate::wire::{Link, Transport};
 
-/// An open socket on its way to its shard.
-#[derive(Debug)]
-pub(super) enum Listener {
-    Tcp(BoundTcpListener),
-    Unix(BoundUnixListener),
-}
-
-impl Listener {
-    /// Another descriptor of the same socket.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        match self {
-            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
-            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
-        }
-    }
-}
-
-/// Opens one address for each shard; returns it with the real port, and the file that it has.
-pub(super) fn open_all(
-    address: &Address,
-    count: usize,
-    options: &ListenOptions,
-) -> io::Result<(Address, Vec<Listener>, Option<SocketFile>)> {
-    match address {
-        Address::Tcp(address) => {
-            let group = options.bind_group(*address, count)?;
-            let local = group[0].local_addr()?;
-            Ok((Address::Tcp(local), group.into_iter().map(Listener::Tcp).collect(), None))
-        }
-        Address::Unix(path) => {
-            let (listener, file) = socket_file::claim(path).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?;
-            let mut group = Vec::with_capacity(count);
-            for _ in 1..count {
-                group.push(Listener::Unix(listener.try_clone()?));
-            }
-            group.push(Listener::Unix(listener));
-            Ok((address.clone(), group, file))
-        }
-    }
-}
-
-/// Accepts until the loan is over, if it is a loan, or until the server is stopped, and then what
-/// had been waiting already.
+/// Accepts until the loan is over, if the listener is lent, or until the server is stopped. A
+/// stopped server still accepts the clients that are in the queue by then.
 pub(super) fn accept_loop(
     listener: Listener,
     address: &Address,
@@ -77,32 +28,32 @@ pub(super) fn accept_loop(
     let result = match listener {
         Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, of_tcp(peer)));
-            // Where that fails, a client may be reset that comes at the last moment.
+            // If that fails, a client that connects at the last moment may be reset.
             let close_queue = || listener.close_queue().is_ok();
             accept_from(accept, || listener.wait_readable(), close_queue, loan, state)
         }),
         Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
-            // Its file has gone, and with it the way into its queue.
+            // The socket's file is removed by now, so no further client can enter the queue.
             accept_from(accept, || listener.wait_readable(), || false, loan, state)
         }),
     };
     if let Err(error) = result {
-        state.counters.accept_errors.bump();
-        state.tell(&Event::ListenerFailed { address, error: &error });
+        state.slot.counters.accept_errors.bump();
+        state.host.tell(&Event::ListenerFailed { address, error: &error });
         if loan.is_none() {
-            state.shared.listener_failed(state.counters.slot(), address, &error);
+            state.shared.listener_failed(&state.slot, address, &error);
         }
     }
 }
 
-/// Which client it is. A listener of IPv6 has those of IPv4 as well, under addresses of its own.
+/// The client's address. A listener on IPv6 gets clients of IPv4 too, under mapped addresses.
 fn of_tcp(peer: SocketAddr) -> Peer {
     Peer::Tcp(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
-/// Closing the queue tells whether clients may still be in the middle of a handshake. An error is
-/// the listener's end.
+/// `close_queue` returns whether clients may still be in the middle of a handshake. An error ends
+/// the listener.
 fn accept_from<T: Transport>(
     accept: impl Fn() -> io::Result<(T, Peer)>,
     wait: impl Fn() -> io::Result<()>,
@@ -114,7 +65,7 @@ fn accept_from<T: Transport>(
     let mut listed_at = None;
     let (mut ends_at, mut handshakes_until) = (None, None);
     loop {
-        let is_retired = state.counters.slot().is_retired.load(Ordering::SeqCst);
+        let is_retired = state.slot.is_retired();
         if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // the clients are another shard's
         }
@@ -124,11 +75,14 @@ fn accept_from<T: Transport>(
             let patience = if has_handshakes { HANDSHAKE_PATIENCE } else { Duration::ZERO };
             handshakes_until = Some(clock() + patience);
         }
-        // At the end whoever is in the queue is let in: they come to no more than that holds.
-        if ends_at.is_none() && state.capacity.when_full == WhenFull::Wait && !has_room(state) {
-            // Whoever leaves another shard does not say so here.
-            if listed_at.replace(state.leaves()) != Some(state.leaves()) {
-                state.await_leave();
+        // A server that ends accepts all clients in the queue: no more of them can come than the
+        // queue holds.
+        if ends_at.is_none() && state.host.capacity.when_full == WhenFull::Wait && !has_room(state)
+        {
+            // A connection that closes on another shard does not wake this acceptor, so it also
+            // looks after a pause.
+            if listed_at.replace(state.connections.leaves()) != Some(state.connections.leaves()) {
+                state.connections.await_leave();
             }
             park_timeout(LOOK_AGAIN);
             continue;
@@ -147,14 +101,14 @@ fn accept_from<T: Transport>(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_of_listener(&error) => return Err(error),
             Err(error) => {
-                state.counters.accept_errors.bump();
+                state.slot.counters.accept_errors.bump();
                 if is_of_one_connection(&error) {
-                    state.tell(&Event::AcceptFailed { error: &error, pause: None });
+                    state.host.tell(&Event::AcceptFailed { error: &error, pause: None });
                     continue;
                 }
-                // Descriptors or memory ran out: they come back when connections close, and trying
-                // at once would only take the thread away from those. One line a pause.
-                state.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
+                // Descriptors or memory ran out. They are free again when connections close, and to
+                // try again at once would only take the thread from those. One event a pause.
+                state.host.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
                 if ends_at.is_some_and(|at| at <= clock()) {
                     return Ok(());
                 }
@@ -165,78 +119,74 @@ fn accept_from<T: Transport>(
     }
 }
 
-/// Whether a client could be taken that waits.
+/// Whether the server could take a client that waits in the queue.
 fn has_room(state: &ShardState) -> bool {
-    let capacity = &state.capacity;
-    let is_full = state.shared.connections() >= capacity.connections as u64;
-    state.shared.in_flight() < capacity.in_flight as u64 && (!is_full || state.has_evictable())
+    let capacity = &state.host.capacity;
+    let is_full = state.shared.shards.connections() >= capacity.connections as u64;
+    state.shared.shards.in_flight() < capacity.in_flight as u64
+        && (!is_full || has_evictable(state))
+}
+
+/// Whether a resting connection could be closed for a new one.
+fn has_evictable(state: &ShardState) -> bool {
+    state.connections.has_evictable(state.host.sweep())
 }
 
 /// Starts a connection, or turns it away.
 fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
-    let capacity = &state.capacity;
-    let is_full = state.shared.connections() >= capacity.connections as u64;
-    // Where clients wait, one that another shard was quicker than is let in all the same.
-    if is_full && capacity.when_full == WhenFull::Refuse && !state.has_evictable() {
+    let capacity = &state.host.capacity;
+    let is_full = state.shared.shards.connections() >= capacity.connections as u64;
+    // Where clients wait in the queue, an acceptor looks for room before it accepts. If another
+    // shard took that room meanwhile, the client is accepted all the same.
+    if is_full && capacity.when_full == WhenFull::Refuse && !has_evictable(state) {
         return turn_away(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;
-    if most != usize::MAX && !state.shared.peers.enter(&peer, state.counters.slot().index, most) {
+    if most != usize::MAX && !state.shared.peers.enter(&peer, state.slot.index, most) {
         return turn_away(stream, &peer, Full::Peer, state);
     }
     if is_full {
-        // It may be gone already where clients wait: then there is one too many for a while.
-        state.evict();
+        // If clients wait in the queue, no connection may be evictable any more. Then there is one
+        // too many for a while.
+        state.connections.evict(state.host.sweep());
     }
     open(stream, peer, state);
 }
 
 /// Starts a connection's fiber.
 fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
-    state.counters.accepted.bump();
-    state.tell(&Event::ConnectionOpened { peer: &peer });
-    stream.join_set(&state.counters.slot().streams);
-    let link = Rc::new(Link::new(peer, Rc::clone(state), stream));
-    let registered = state.register(&link);
-    let key = registered.key();
-    let connection = Connection::new(link, registered);
-    let fiber = spawn_episodes(move || connection.episode());
-    state.set_fiber(key, fiber.fiber());
+    state.slot.counters.accepted.bump();
+    state.host.tell(&Event::ConnectionOpened { peer: &peer });
+    stream.join_set(&state.slot.streams);
+    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream));
+    state.enter(&link, |registered| {
+        let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
+        let served = Served { connection, _registered: registered };
+        spawn_episodes(move || served.episode()).fiber()
+    });
+}
+
+/// A connection, and its registration, which is dropped when all else of the connection is over.
+struct Served {
+    connection: Connection,
+    /// Fields are dropped in their order: this one last.
+    _registered: Registered,
+}
+
+impl Served {
+    fn episode(&self) -> ControlFlow<()> {
+        self.connection.episode()
+    }
 }
 
 /// Tells a client that there is no room for it.
 fn turn_away<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
-    state.counters.turned_away.bump();
-    state.tell(&Event::TurnedAway { peer, full });
-    // A socket that is new has room for this.
-    let is_told = stream.try_write(&state.refusal).is_ok();
-    let refusing = state.refusing.get();
-    if !is_told || refusing >= REFUSING_MAX {
-        // A client that has sent something may see a reset before the answer.
-        return;
-    }
-    state.refusing.set(refusing + 1);
-    let here = Rc::clone(state);
-    let told = sched::Builder::new().name("turned away").spawn(move || {
-        let _one = Refusing(here);
-        linger(&stream);
-    });
-    if told.is_err() {
-        // There is no stack for it, and it is closed.
-        state.refusing.set(refusing);
-    }
+    state.slot.counters.turned_away.bump();
+    state.host.tell(&Event::TurnedAway { peer, full });
+    state.rejections.send(stream);
 }
 
-/// A client that is being turned away.
-struct Refusing(Rc<ShardState>);
-
-impl Drop for Refusing {
-    fn drop(&mut self) {
-        self.0.refusing.set(self.0.refusing.get() - 1);
-    }
-}
-
-/// The client gave up between its handshake and our accept; the next one may be fine.
+/// The client gave up between its handshake and the accept. The next client may be fine.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -244,29 +194,25 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// The socket listens no more: somebody has shut it down, or closed its descriptor.
+/// The socket does not listen any more: it was shut down, or its descriptor was closed.
 fn is_of_listener(error: &io::Error) -> bool {
     let of_listener = [Errno::INVAL, Errno::BADF, Errno::NOTSOCK];
     Errno::from_io_error(error).is_some_and(|error| of_listener.contains(&error))
 }
 
-/// The first pause after an accept that failed for want of something. Arbitrary.
+/// The first pause after an accept that failed because descriptors or memory ran out. Arbitrary.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 /// The longest such pause. Arbitrary: what a waiting client hardly notices.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// When a server stops, so long descriptors that have run out are waited for, for those who are in
-/// the queue. Arbitrary: connections at rest close meanwhile.
+/// How long a server that stops waits for descriptors, for the clients in the queue. Arbitrary:
+/// resting connections close meanwhile.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a handshake that has begun is waited for when a server stops: clients that need longer
-/// are reset. Arbitrary: many round trips of one site, and of a busy kernel's own work.
+/// How long a server that stops waits for handshakes that have begun. Clients that need longer are
+/// reset. Arbitrary: many round trips within one site, and more than a busy kernel takes.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_millis(50);
 
-/// A client that waits for room hardly notices it either.
+/// How often an acceptor looks for room. Arbitrary: a waiting client hardly notices it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// How many clients of a shard that are turned away are seen off carefully at a time, each for up
-/// to a second. Arbitrary: the stacks that takes are no burden; beyond it a flood is cut short.
-const REFUSING_MAX: usize = 128;

@@ -1,94 +1,78 @@
-//! Who goes when there is no room for a newcomer: the connection that has rested longest.
+//! Which connection is closed when there is no room for a new one: the one that has rested longest.
 //!
-//! Whoever only holds a connection would otherwise keep everybody else out. Only connections at
-//! rest go, which lose nothing but their place, and only those that have rested for at least the
-//! interval between two sweeps: who asks all the time is not driven out by who comes all the time.
+//! Otherwise clients that only hold a connection would keep all others out. Only resting
+//! connections are closed, which lose nothing but their place, and only those that have rested for
+//! at least the interval between two sweeps. So new clients do not drive out clients that send
+//! requests all the time.
 //!
-//! A connection notes in which sweep its rest began and nothing else, see `sweep`. So those that
-//! have rested longest are looked for among all, but many at a time; and if there is nobody, not
-//! again before the next sweep, as nobody can have come to be old enough.
+//! A connection notes in which sweep its rest began, and nothing else (see `sweep`). To find those
+//! that have rested longest takes a look at all connections, so each look finds many. If it finds
+//! none, the next look is after the next sweep: before that no connection can have rested for long
+//! enough.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use straightline_sched::Fiber;
+use slotmap::SlotMap;
 
-use super::shard::{ConnectionKey, Entry, ShardState};
-use crate::conn::RestEnd;
+use super::entry::{ConnectionKey, Entry};
 
-/// Connections that may go, those first that have rested longest.
+/// Connections that may be evicted, those that have rested longest first.
 #[derive(Debug, Default)]
 pub(super) struct Evictable {
     /// Each with the sweep in which its rest began.
     found: RefCell<VecDeque<(ConnectionKey, u32)>>,
-    /// In which sweep nobody was found.
-    nobody_in: Cell<u32>,
+    /// The number of the sweep before which none was found.
+    none_in: Cell<u32>,
 }
 
-impl ShardState {
-    /// Closes a connection that rests; false if there is none that has rested for long enough.
-    pub(super) fn evict(&self) -> bool {
-        if !self.has_evictable() {
-            return false;
-        }
-        let Some((key, _)) = self.evictable.found.borrow_mut().pop_front() else { return false };
-        let connections = self.connections.borrow();
-        let Some(Entry { link, fiber }) = connections.get(key) else { return false };
-        link.rest_end.set(Some(RestEnd::Evicted));
-        fiber.iter().for_each(Fiber::unpark);
-        true
-    }
-
-    /// Whether [`evict`](Self::evict) would close one.
-    pub(super) fn has_evictable(&self) -> bool {
-        let mut found = self.evictable.found.borrow_mut();
+impl Evictable {
+    /// The connection to evict first, if one has rested for long enough. `sweep` is the number of
+    /// the next sweep.
+    pub(super) fn first(
+        &self,
+        open: &SlotMap<ConnectionKey, Entry>,
+        sweep: u32,
+    ) -> Option<ConnectionKey> {
+        let mut found = self.found.borrow_mut();
         loop {
             match found.front() {
-                Some(&(key, since)) if self.rests_since(key) == Some(since) => return true,
+                Some(&(key, since)) if rests_since(open, key) == Some(since) => return Some(key),
                 Some(_) => drop(found.pop_front()),
-                None if self.evictable.nobody_in.get() == self.sweep() => return false,
+                None if self.none_in.get() == sweep => return None,
                 None => {
-                    *found = self.find_evictable();
+                    *found = find(open, sweep);
                     if found.is_empty() {
-                        self.evictable.nobody_in.set(self.sweep());
+                        self.none_in.set(sweep);
                     }
                 }
             }
         }
     }
-
-    /// In which sweep a connection began to rest that still does, and may go on.
-    fn rests_since(&self, key: ConnectionKey) -> Option<u32> {
-        self.connections.borrow().get(key).and_then(Entry::rests_since)
-    }
-
-    fn find_evictable(&self) -> VecDeque<(ConnectionKey, u32)> {
-        let now = self.sweep();
-        let connections = self.connections.borrow();
-        let resting = connections.iter().filter_map(|(key, entry)| {
-            let since = entry.rests_since()?;
-            (now.saturating_sub(since) >= SWEEPS_LEAST).then_some((key, since))
-        });
-        let mut found: Vec<_> = resting.collect();
-        if found.len() > FOUND_MAX {
-            found.select_nth_unstable_by_key(FOUND_MAX, |&(_, since)| since);
-            found.truncate(FOUND_MAX);
-        }
-        found.sort_unstable_by_key(|&(_, since)| since);
-        found.into()
-    }
 }
 
-impl Entry {
-    fn rests_since(&self) -> Option<u32> {
-        let (since, link) = (self.link.rests_since.get(), &self.link);
-        (since != 0 && link.rest_end.get().is_none()).then_some(since)
+/// In which sweep the connection began to rest, if it still rests and is not to end.
+fn rests_since(open: &SlotMap<ConnectionKey, Entry>, key: ConnectionKey) -> Option<u32> {
+    open.get(key).and_then(Entry::rests_since)
+}
+
+fn find(open: &SlotMap<ConnectionKey, Entry>, sweep: u32) -> VecDeque<(ConnectionKey, u32)> {
+    let resting = open.iter().filter_map(|(key, entry)| {
+        let since = entry.rests_since()?;
+        (sweep.saturating_sub(since) >= SWEEPS_LEAST).then_some((key, since))
+    });
+    let mut found: Vec<_> = resting.collect();
+    if found.len() > FOUND_MAX {
+        found.select_nth_unstable_by_key(FOUND_MAX, |&(_, since)| since);
+        found.truncate(FOUND_MAX);
     }
+    found.sort_unstable_by_key(|&(_, since)| since);
+    found.into()
 }
 
 /// Between two sweeps lies one whole interval.
 const SWEEPS_LEAST: u32 = 2;
 
-/// How many are looked for at a time. Arbitrary: one look through 10,000 connections for so many
-/// newcomers costs each some hundred nanoseconds.
+/// How many connections one look finds. Arbitrary: a look at 10,000 connections costs each of so
+/// many new ones some hundred nanoseconds.
 const FOUND_MAX: usize = 256;

@@ -1,129 +1,80 @@
-//! When a shard's thread does not come back in time: another one accepts from its listeners.
+//! If a shard's thread does not come back in time, another shard accepts from its listeners.
 //!
-//! A client belongs to the queue of one shard from its handshake on, so it waits for that one. But
-//! the queue is the socket's, and any shard that has a descriptor of the socket may accept from it:
-//! each client is accepted once, by whichever shard is quicker. So listeners are *lent* as soon as
-//! a shard is busy (`Builder::busy_limit`), to the healthy shard with the fewest connections, and
-//! to a spare one that is started if none is healthy. The busy shard keeps its own descriptors and
-//! goes on with them when it comes back; who was accepted elsewhere stays there. So a loan is
-//! harmless when nothing was wrong but that the machine had no time for a thread, and it ends only
-//! when the shard has been well for a while: a handler that computes again and again changes
-//! nothing each time.
+//! The kernel puts a client into the queue of one shard at its handshake, and there the client
+//! waits. But the queue is the socket's, and any shard with a descriptor of the socket may accept
+//! from it; the kernel gives each client to one of them. So the listeners of a shard are *lent* as
+//! soon as the shard is busy (`Builder::busy_limit`): to the healthy shard with the fewest
+//! connections, or to a spare shard, which is started if none is healthy.
 //!
-//! `settle` is all of it: it compares the loans with the state of the shards, and may be called
-//! whenever that has changed.
+//! The busy shard keeps its own descriptors and accepts from them again when it comes back. Clients
+//! that another shard accepted stay there. So a loan is harmless if a thread only had no processor
+//! for a while. A loan ends only when the shard has been healthy for a while: a handler that
+//! computes again and again does not start a new loan each time.
+//!
+//! `settle` compares the loans with the state of the shards. It may be called whenever that state
+//! has changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::events::Event;
-use super::running::News;
-use super::shard;
-use super::shared::{Phase, Shared};
-use super::slot::{Handed, Slot};
+use crate::config::Phase;
+use crate::control::{OpenLoans, Shared, Slot};
+use crate::telemetry::Event;
 
-/// A shard's listeners that another one accepts from.
-#[derive(Debug)]
-pub(super) struct Loan {
-    owner: Arc<Slot>,
-    helper: Arc<Slot>,
-    is_over: AtomicBool,
-}
-
-impl Loan {
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
-    }
-
-    fn end(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
-        self.helper.wake();
-    }
-}
-
-/// Lends what is to be lent, and takes back what is not.
-pub(super) fn settle(shared: &Arc<Shared>) {
+/// Lends the listeners of shards that need help, and ends the loans of those that do not any more.
+/// If no shard is healthy, `start_spare` starts one more.
+pub(super) fn settle(shared: &Shared, start_spare: &dyn Fn() -> Option<Arc<Slot>>) {
     if shared.phase() > Phase::Unready {
-        return; // each empties the queues that it has, and accepts nobody after that
+        return; // each shard empties the queues that it has, and then accepts no further client
     }
-    let mut steps = Vec::new();
-    {
-        let mut loans = shared.loans.lock();
-        loans.retain(|loan| {
-            let goes_on = loan.owner.needs_help();
-            if !goes_on {
-                loan.end();
-                steps.push((Arc::clone(&loan.owner), None));
-            }
-            goes_on
-        });
-        for owner in shared.slots().into_iter().filter(|slot| slot.needs_help()) {
-            if let Some(helper) = lend(shared, &mut loans, &owner) {
-                steps.push((owner, Some(helper)));
-            }
+    let mut loans = shared.loans.lock();
+    let mut steps: Vec<_> = loans.take_back().into_iter().map(|owner| (owner, None)).collect();
+    for owner in shared.shards.all().into_iter().filter(|slot| slot.needs_help()) {
+        if let Some(helper) = lend(shared, &mut loans, &owner, start_spare) {
+            steps.push((owner, Some(helper)));
         }
     }
-    // Not under the lock: these are the hooks of somebody else.
+    drop(loans);
+    // Not under the lock: hooks are the program's code.
     for (owner, helper) in steps {
-        shared.config.tell(&match helper {
+        shared.observers.emit(&match helper {
             Some(helper) => Event::ListenersLent { shard: owner.index, helper: helper.index },
             None => Event::ListenersReturned { shard: owner.index },
         });
     }
 }
 
-/// Lends the listeners of `owner`, unless a shard that is well has them already. Returns the one
-/// that gets them.
-fn lend(shared: &Arc<Shared>, loans: &mut Vec<Arc<Loan>>, owner: &Arc<Slot>) -> Option<Arc<Slot>> {
-    let before = loans.iter().position(|loan| loan.owner.index == owner.index);
-    if before.is_some_and(|place| loans[place].helper.can_help()) {
+/// Lends the listeners of `owner`, unless a healthy shard has them already. Returns the shard that
+/// gets them.
+fn lend(
+    shared: &Shared,
+    loans: &mut OpenLoans<'_>,
+    owner: &Arc<Slot>,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> Option<Arc<Slot>> {
+    if loans.is_helped(owner) {
         return None;
     }
-    // A spare shard has none. And with no descriptors left nobody could accept either.
+    // A spare shard has no listeners. And if there are no descriptors left, the helper could not
+    // accept either.
     let listeners = owner.copies().ok().filter(|listeners| !listeners.is_empty())?;
-    let helper = helper(shared).or_else(|| start_spare(shared))?;
-    if let Some(place) = before {
-        loans.swap_remove(place).end();
-    }
-    let (owner, is_over) = (Arc::clone(owner), AtomicBool::new(false));
-    let loan = Arc::new(Loan { owner, helper: Arc::clone(&helper), is_over });
-    helper.hand(Handed { listeners, loan: Some(Arc::clone(&loan)) });
-    loans.push(loan);
-    shared.lent.fetch_add(1, Ordering::Relaxed);
+    let helper = helper(shared).or_else(start_spare)?;
+    loans.lend(owner, &helper, listeners);
     Some(helper)
 }
 
-/// The shard that has the least to do of those that are well; spare ones are to become idle.
+/// The healthy shard with the fewest connections. A spare one only if all others are not healthy,
+/// so that spare shards become idle.
 pub(super) fn helper(shared: &Shared) -> Option<Arc<Slot>> {
-    let healthy = shared.slots().into_iter().filter(|slot| slot.can_help());
-    healthy.min_by_key(|slot| (slot.is_spare.load(Ordering::SeqCst), slot.connections()))
+    let healthy = shared.shards.all().into_iter().filter(|slot| slot.can_help());
+    healthy.min_by_key(|slot| (slot.is_spare(), slot.connections()))
 }
 
-/// A shard without listeners of its own; none if there may not be more, or it cannot be started.
-pub(super) fn start_spare(shared: &Arc<Shared>) -> Option<Arc<Slot>> {
-    if shared.phase() > Phase::Unready || shared.threads() >= shared.threads_max() {
-        return None;
-    }
-    let news = shared.news.lock().clone()?;
-    let slot = shared.add_slot(true);
-    // Without a thread to be had there is none.
-    let Ok(handle) = shard::start(shared, &slot) else {
-        slot.ends();
-        shared.forget(&slot);
-        return None;
-    };
-    // The server's own thread waits for it at the end; if that is over, nobody does.
-    let _ = news.try_send(News::Started(Arc::clone(&slot), handle));
-    Some(slot)
-}
-
-/// Retires a spare shard that has nothing to do, unless something was lent to it meanwhile.
+/// Retires a spare shard without work, unless it was lent listeners meanwhile.
 pub(super) fn retire_spare(shared: &Shared, slot: &Slot) -> bool {
     let loans = shared.loans.lock();
-    let is_idle = loans.iter().all(|loan| loan.helper.index != slot.index)
-        && slot.is_spare.load(Ordering::SeqCst);
+    let is_idle = !loans.is_helper(slot) && slot.is_spare();
     if is_idle {
-        slot.is_retired.store(true, Ordering::SeqCst);
+        slot.retire();
     }
     is_idle
 }

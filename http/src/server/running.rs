@@ -1,26 +1,20 @@
-//! A server that listens, and the handle that stops it.
+//! A server that listens, and its life until the last shard has ended.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
-use straightline_sched::{FiberInfo, ShardHandle, clock, sim, stderr};
+use straightline_sched::{clock, sim, stderr};
 
-use super::accept::Listener;
-use super::address::Address;
-use super::builder::Builder;
-use super::counters::Counters;
-use super::descriptors::Descriptors;
-use super::events::Event;
-use super::metrics::Metrics;
-use super::panics;
-use super::shard;
-use super::shared::{Phase, Shared};
+use super::handler::ServiceFactory;
+use super::launch::{Launch, News, Shard};
+use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
-use super::slot::Slot;
+use crate::config::{Address, Config, Descriptors, Phase};
+use crate::control::{Listener, ServerHandle, Shared, Slot};
+use crate::telemetry::{Event, note_places};
 
 /// A server whose sockets are open.
 ///
@@ -36,13 +30,14 @@ use super::slot::Slot;
 /// ```
 pub struct Server {
     shared: Arc<Shared>,
+    factory: Arc<ServiceFactory>,
     /// One group of listeners for each shard.
     shards: Vec<Vec<Listener>>,
     _signals: Option<SignalThread>,
     _files: RemoveFiles,
 }
 
-/// However a server ends, also one that never ran, its socket files go.
+/// Removes the socket files however the server ends, also if it never ran.
 struct RemoveFiles(Arc<Shared>);
 
 impl Drop for RemoveFiles {
@@ -51,58 +46,30 @@ impl Drop for RemoveFiles {
     }
 }
 
-/// A way to a server from any thread: stops it, reads its counters.
-#[derive(Clone)]
-pub struct ServerHandle {
-    pub(super) shared: Arc<Shared>,
-}
-
-/// What a server's end came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Connections that were at rest, and were closed at once.
-    pub idle: u64,
-    /// Connections that were at work, and ended within the drain timeout.
-    pub finished: u64,
-    /// Connections that were cut after it, and upgraded ones of which nothing came or left
-    /// meanwhile: their handlers were ended by unwinding.
-    pub cancelled: u64,
-    /// Fibers that did not react to that, and were given up.
-    pub given_up: u64,
-    /// Shards whose thread did not come back; it ends with the process.
-    pub stuck: u64,
-    /// From the first call of [`ServerHandle::shutdown`] to the end.
-    pub took: Duration,
-}
-
 impl Server {
-    /// Describes a server.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(super) fn new(
         shared: Arc<Shared>,
+        factory: Arc<ServiceFactory>,
         shards: Vec<Vec<Listener>>,
         signals: Option<SignalThread>,
     ) -> Self {
         let files = RemoveFiles(Arc::clone(&shared));
-        Self { shared, shards, _signals: signals, _files: files }
+        Self { shared, factory, shards, _signals: signals, _files: files }
     }
 
-    /// What it listens on, in the order of the binds and with the real ports.
+    /// The addresses that it listens on, in the order of the binds and with the real ports.
     pub fn local_addrs(&self) -> &[Address] {
         &self.shared.local
     }
 
-    /// A handle that stops it.
+    /// A handle that stops the server.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(&self.shared)
     }
 
-    /// Serves until it is stopped, and then until what is in flight is done: each shard on a thread
-    /// of its own, while the calling one waits. Returns what the end came to.
+    /// Serves until the server is stopped, and then until the requests in flight are answered. Each
+    /// shard has a thread of its own, while the calling thread waits. Returns a report of the
+    /// shutdown.
     ///
     /// # Blocking
     ///
@@ -115,25 +82,26 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a shard cannot be started, and the others are stopped then; when all shards are stuck
-    /// and there may be no further one, see [`Builder::all_stuck`]. And when no listener is left,
-    /// because they were all shut down from outside: what is in flight is finished before.
+    /// If a shard cannot be started, in which case the others are stopped. If all shards are stuck
+    /// and there may be no further one, see [`Builder::all_stuck`](crate::Builder::all_stuck). And
+    /// if no listener is left because all were shut down from outside: then the requests in flight
+    /// are answered first.
     ///
     /// # Panics
     ///
-    /// When a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
+    /// If a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
-        let Self { shared, shards, _signals, _files } = self;
-        panics::note_places(shared.config.prints_panics);
-        shared.config.tell(&shared.started());
+        let Self { shared, factory, shards, _signals, _files } = self;
+        note_places(shared.config.prints_panics);
+        shared.observers.emit(&started(&shared.config));
+        let (launch, news) = Launch::new(&shared, factory);
         // Also if the wait below is unwound.
         let _stop = StopOnDrop(Arc::clone(&shared));
-        let (sender, news) = mpsc::unbounded();
-        *shared.news.lock() = Some(sender);
         let mut running = Vec::with_capacity(shards.len());
-        let (slots, keeps_copies) = (shared.slots(), shared.config.keeps_copies());
-        // All of them first: a listener that fails at once may not be taken for the last.
+        let (slots, keeps_copies) = (shared.shards.all(), shared.config.keeps_copies());
+        // All slots get their listeners first: if a shard's listener fails at once, it must not be
+        // taken for the last one of the server.
         let given = slots.iter().zip(shards);
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
         let mut result: io::Result<()> = given.collect();
@@ -142,7 +110,7 @@ impl Server {
         }
         let slots = if result.is_ok() { slots } else { Vec::new() };
         for slot in slots {
-            match shard::start(&shared, &slot) {
+            match launch.start(&slot) {
                 Ok(handle) => running.push((slot, handle)),
                 Err(error) => {
                     shared.advance(Phase::Cutting);
@@ -170,43 +138,40 @@ impl Server {
                 Ok(ended) => result = result.and(ended.and_then(|served| served)),
                 Err(payload) => panic = Some(payload),
             }
-            shared.forget(&slot);
-            // However a shard ends, it does not end alone; but for one that others do without.
-            let is_retired = slot.is_retired.load(Ordering::SeqCst);
+            shared.shards.forget(&slot);
+            // When a shard ends, the server ends too, unless the shard was retired.
+            let is_retired = slot.is_retired();
             if !is_retired || panic.is_some() || result.is_err() {
                 shared.shutdown_if_serving();
             }
         }
         let stuck = running.len() as u64;
-        // Of fibers that were given up, and of shards that are stuck: nobody else closes them.
-        for slot in shared.slots() {
+        // Connections of fibers that were given up, and of stuck shards, are closed by nothing
+        // else.
+        for slot in shared.shards.all() {
             slot.streams.shut_down();
         }
         if let Some(log) = &shared.access_log {
             log.finish();
         }
         if !sim::is_simulated() {
-            // What is left of it is lost with the process, if the program ends now.
+            // What is not written by then is lost if the program ends now.
             stderr().flush_within(FLUSH_TIME);
         }
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
-            None => match shared.failure.lock().take() {
+            None => match shared.take_failure() {
                 Some(failure) => result.and(Err(failure)),
-                None => result.map(|()| shared.summary(stuck)),
+                None => result.map(|()| ShutdownReport::of(&shared, stuck)),
             },
         }
     }
 }
 
-type Shard = ShardHandle<io::Result<()>>;
-
-/// What `Server::run` is told while it waits.
-pub(super) enum News {
-    /// One more shard runs.
-    Started(Arc<Slot>, Shard),
-    /// No shard serves any more.
-    AllStuck,
+fn started(config: &Config) -> Event<'static> {
+    let Descriptors { limit, raised_from } = config.descriptors;
+    let connections = config.capacity.connections;
+    Event::Started { connections, descriptors: limit, raised_from }
 }
 
 /// What `Server::run` does next.
@@ -224,7 +189,7 @@ fn next(
     running: &mut Vec<(Arc<Slot>, Shard)>,
     news: &mpsc::Receiver<News>,
 ) -> io::Result<Next> {
-    // Only at the end is there anything to look at now and then.
+    // Only a server that ends has to look at the time.
     let pause = match shared.phase() {
         Phase::Serving => Duration::MAX,
         _ => LOOK_EVERY,
@@ -236,7 +201,7 @@ fn next(
     awaited.push(&pause);
     let index = select(&awaited)?;
     Ok(match news.try_recv() {
-        // Before an end: it may be of a shard that was just started.
+        // News come before an end, which may be that of a shard that was just started.
         Ok(News::Started(slot, handle)) => Next::Started(slot, handle),
         Ok(News::AllStuck) => Next::AllStuck,
         Err(_) if index < count => {
@@ -247,10 +212,10 @@ fn next(
     })
 }
 
-/// Whether those shards that have not ended are not going to.
+/// Whether the shards that are left will not end any more.
 fn has_waited_enough(shared: &Shared, running: usize) -> bool {
-    let Some(since) = *shared.ends_since.lock() else { return false };
-    if shared.phase() >= Phase::Draining && shared.stuck() >= running {
+    let Some(since) = shared.shutdown_since() else { return false };
+    if shared.phase() >= Phase::Draining && shared.shards.stuck() >= running {
         return true; // their clients were disconnected long ago
     }
     let waited = clock().saturating_duration_since(since);
@@ -266,48 +231,15 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
 /// The error that `Server::run` returns then.
 const ALL_STUCK: &str = "every shard is stuck, and no other may take over";
 
-/// Now and then while the end is awaited. Arbitrary: shorter than anybody notices.
+/// How often a server that ends looks at the time. Arbitrary: shorter than a user notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long shards may take to cut what is left: sections that must not be cancelled have ten
+/// How long shards may take to cut what is left: a section that must not be cancelled has ten
 /// seconds.
 const CUT_TIME: Duration = Duration::from_secs(12);
 
-/// How long the end may take for what was printed last. Arbitrary.
+/// How long the end may take to print what is left. Arbitrary.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
-
-impl Shared {
-    fn started(&self) -> Event<'static> {
-        let Descriptors { limit, raised_from } = self.config.descriptors;
-        let connections = self.config.capacity.connections;
-        Event::Started { connections, descriptors: limit, raised_from }
-    }
-
-    fn summary(&self, stuck: u64) -> ShutdownReport {
-        let since: Instant = self.ends_since.lock().unwrap_or_else(clock);
-        let counters = self.counters();
-        ShutdownReport {
-            idle: counters.closed_at_rest,
-            finished: counters.drained,
-            cancelled: counters.cut,
-            given_up: self.given_up.load(Ordering::Relaxed),
-            stuck,
-            took: clock().saturating_duration_since(since),
-        }
-    }
-}
-
-impl fmt::Display for ShutdownReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { idle, finished, cancelled, given_up, stuck, took } = self;
-        write!(
-            f,
-            "stopped after {:.1} s: {idle} idle connections closed, {finished} finished, \
-             {cancelled} cancelled, {given_up} fibers given up, {stuck} threads stuck",
-            took.as_secs_f64()
-        )
-    }
-}
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -318,84 +250,7 @@ impl fmt::Debug for Server {
     }
 }
 
-impl ServerHandle {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
-    }
-
-    /// Begins the end. First the server says that it is [not ready](Self::is_ready), and goes on
-    /// for [`Builder::ready_delay`], each answer the last of its connection. Then nobody new is
-    /// accepted, idle connections close, and requests in flight are finished and answered with
-    /// `Connection: close`, for up to the drain timeout. What is left then is cut: handlers unwind
-    /// at their next yield point. [`Server::run`] returns when all is done.
-    ///
-    /// A second call cuts at once.
-    ///
-    /// Not a yield point: it returns at once, and works from any thread, handlers included.
-    pub fn shutdown(&self) {
-        self.shared.shutdown();
-    }
-
-    /// Whether new clients are welcome: until a shutdown begins. For a load balancer's probe.
-    ///
-    /// Not a yield point; works from any thread.
-    pub fn is_ready(&self) -> bool {
-        self.shared.phase() == Phase::Serving
-    }
-
-    /// Lists the fibers of every shard, each with the backtraces of at most `backtraces_max` parked
-    /// ones. The error of a shard is that it does not answer in `timeout`, or does not run.
-    ///
-    /// # Blocking
-    ///
-    /// Blocks the calling thread until all shards have answered, so it is not for a handler: that
-    /// one can list its own shard with [`sched::inspect`](straightline_sched::inspect).
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use straightline::{Request, Server};
-    ///
-    /// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "")?;
-    /// let handle = server.handle();
-    /// let serving = std::thread::spawn(|| server.run());
-    /// for shard in handle.inspect(10, Duration::from_secs(1)) {
-    ///     for fiber in shard? {
-    ///         println!("{fiber}");
-    ///     }
-    /// }
-    /// handle.shutdown();
-    /// serving.join().unwrap()?;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn inspect(
-        &self,
-        backtraces_max: usize,
-        timeout: Duration,
-    ) -> Vec<io::Result<Vec<FiberInfo>>> {
-        self.shared.inspect(backtraces_max, timeout)
-    }
-
-    /// What the server has seen so far. Not a yield point; works from any thread.
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
-    }
-
-    /// All that can be counted of the server, for a page that Prometheus reads, or for the program
-    /// itself. Takes some microseconds. Not a yield point; works from any thread.
-    pub fn metrics(&self) -> Metrics {
-        Metrics::of(&self.shared)
-    }
-}
-
-impl fmt::Debug for ServerHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerHandle")
-            .field("local_addrs", &self.shared.local)
-            .finish_non_exhaustive()
-    }
-}
-
-/// However `Server::run` is left, its shards do not go on for ever.
+/// Stops the shards however `Server::run` is left.
 struct StopOnDrop(Arc<Shared>);
 
 impl Drop for StopOnDrop {

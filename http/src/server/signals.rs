@@ -1,8 +1,8 @@
 //! SIGTERM and SIGINT stop the server, SIGHUP has it reload, SIGUSR1 and SIGQUIT list what it is
 //! doing.
 //!
-//! One thread takes the signals and does nothing else: a stop is never kept waiting by whoever
-//! reads a listing, nor by what is reloaded. Those are errands, with threads of their own.
+//! One thread takes the signals and does nothing else: neither the reader of a listing nor a reload
+//! can delay a stop. Listings and reloads are errands, each with a thread of its own.
 
 use std::fmt::Write;
 use std::io;
@@ -16,8 +16,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 use straightline_sched::{sim, stderr, unblock_signals};
 
-use super::events::Event;
-use super::shared::Shared;
+use crate::control::Shared;
+use crate::telemetry::Event;
 
 /// Which signals are the server's.
 #[derive(Clone, Default)]
@@ -61,8 +61,8 @@ impl SignalThread {
         });
         let thread =
             thread::Builder::new().name("straightline-signals".into()).spawn(move || {
-                // Whoever started the process may have held them back. They are signals' numbers,
-                // so this does not fail.
+                // The parent process may have blocked these signals. They are valid numbers, so
+                // this does not fail.
                 let _ = unblock_signals(&numbers);
                 for signal in signals.forever() {
                     match signal {
@@ -96,17 +96,18 @@ impl Drop for SignalThread {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // It only forwards; there is nothing in it to panic.
+            // The thread only forwards signals; it has no reason to panic.
             let _ = thread.join();
         }
     }
 }
 
-/// What a signal asks for and may take its time: one at a time, on a thread of its own.
+/// Work that a signal asks for and that may take its time: done once at a time, on a thread of its
+/// own.
 struct Errand {
     name: &'static str,
     work: Box<dyn Fn() + Send + Sync>,
-    /// How often it was asked for since it last rested.
+    /// How often it was asked for since it was last idle.
     asked: AtomicU64,
 }
 
@@ -115,8 +116,8 @@ impl Errand {
         Arc::new(Self { name, work: Box::new(work), asked: AtomicU64::new(0) })
     }
 
-    /// Has it done. If it is under way it is done once more behind that, however often it was asked
-    /// for: what it has looked at may have changed since.
+    /// Does the work. If the work is under way, it is done once more afterwards, however often it
+    /// was asked for: what it has looked at may have changed since.
     fn run(self: &Arc<Self>) {
         if self.asked.fetch_add(1, Ordering::SeqCst) > 0 {
             return;
@@ -133,7 +134,7 @@ impl Errand {
     fn do_as_asked(&self) {
         loop {
             let asked = self.asked.load(Ordering::SeqCst);
-            // What it says has been printed, and the next time may be better.
+            // The panic hook has printed the panic, and the next time may be better.
             let _ = catch_unwind(AssertUnwindSafe(&self.work));
             if self.asked.compare_exchange(asked, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 return;
@@ -148,13 +149,15 @@ fn reload(shared: &Shared, reload: Option<&Reload>) {
             .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
     });
     let outcome = outcome.as_ref().map(|outcome| outcome.as_ref().copied());
-    shared.config.tell(&Event::Reloaded { outcome });
+    shared.observers.emit(&Event::Reloaded { outcome });
 }
 
 /// Writes what every shard is doing to standard error.
 fn list_fibers(shared: &Shared) {
     let mut text = String::new();
-    for (index, fibers) in shared.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT).into_iter().enumerate() {
+    for (index, fibers) in
+        shared.shards.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT).into_iter().enumerate()
+    {
         // Writing to a string cannot fail.
         let _ = match fibers {
             Ok(fibers) => {
@@ -168,7 +171,7 @@ fn list_fibers(shared: &Shared) {
     while let Some(end) = rest.find('\n') {
         let (line, behind) = rest.split_at(end + 1);
         if !stderr().put_patiently(line, LINE_TIME) {
-            // Nobody reads: the others are left out as well, and counted.
+            // Nothing reads the output: the other lines are dropped as well, and counted.
             stderr().put(behind);
             return;
         }

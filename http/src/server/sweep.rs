@@ -1,16 +1,12 @@
 //! Connections that have rested for too long.
 //!
-//! They hold no stack and have no alarm. Instead one fiber of the shard looks at all of them now
-//! and then, and counts its sweeps; a connection notes in which of them its rest began, and nothing
-//! else. A sweep of ten thousand connections takes some hundred microseconds.
-use std::rc::Rc;
+//! A resting connection holds no stack and has no timer. Instead one fiber of the shard looks at
+//! all connections now and then, and counts these sweeps. A connection only notes in which sweep
+//! its rest began. A sweep of ten thousand connections takes some hundred microseconds.
+
 use std::time::Duration;
 
-use straightline_sched as sched;
-
-use super::shard::ShardState;
-
-/// How many sweeps each timeout is.
+/// The timeouts, counted in sweeps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweeps {
     pub(super) interval: Duration,
@@ -22,33 +18,24 @@ pub(super) struct Sweeps {
 impl Sweeps {
     pub(super) fn of(head: Duration, idle: Duration) -> Self {
         let interval = (head.min(idle) / SWEEPS).clamp(INTERVAL_MIN, INTERVAL_MAX);
-        // The first of them may come at once.
+        // The first sweep may come right after the rest has begun.
         let count = |timeout: Duration| {
             let sweeps = timeout.as_nanos().div_ceil(interval.as_nanos()) + 1;
-            // More than four billion are as good as for ever.
+            // A timeout of more than four billion sweeps is none.
             u32::try_from(sweeps).unwrap_or(u32::MAX)
         };
         Self { interval, new: count(head), idle: count(idle) }
     }
 }
 
-/// Sweeps as long as the shard lives.
-pub(super) fn sweep(state: &Rc<ShardState>, sweeps: Sweeps) {
-    loop {
-        state.wait_for_connections();
-        sched::sleep(sweeps.interval);
-        state.expire(sweeps);
-    }
-}
-
-/// What part of the shortest timeout another sweep comes after.
+/// How many sweeps the shorter of the two timeouts has.
 const SWEEPS: u32 = 16;
 
 /// For timeouts that only tests have.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// So that it is known who rests for how long where nobody rests for too long: whoever has rested
-/// for an interval may have to make room. Arbitrary: a sweep costs next to nothing.
+/// Bounds the interval where timeouts are long: only connections that have rested for a whole
+/// interval can be evicted. Arbitrary: a sweep costs next to nothing.
 const INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,149 +1,99 @@
-//! When a shard is stuck: another one has its listeners from then on, and its clients are let go.
+//! If a shard is stuck, another one takes its listeners for good, and its clients are disconnected.
 //!
-//! A handler that computes for ever, or blocks its thread, cannot be interrupted. But the server
-//! can go on without it. That others accept from its listeners is done long before, and comes to an
-//! end when it does (`lending`). This is what costs the stuck shard's clients their connections:
-//! they see the end of them instead of nothing at all. A spare shard that is there becomes its
-//! replacement, or a fresh one is started. If the handler ever yields, it is cancelled, and its
+//! A handler that computes for ever, or blocks its thread, cannot be interrupted, but the server
+//! can go on without that shard. Long before this, the shard's listeners are lent to another shard,
+//! and that ends when the thread comes back (`lending`). A takeover costs the stuck shard's clients
+//! their connections: they see the end of them, and can try again. An idle spare shard becomes the
+//! replacement, or a new shard is started. If the handler ever yields, it is cancelled, and its
 //! shard ends.
 //!
-//! When every shard is stuck and there may be no further one, nobody is left to serve anybody. The
-//! usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder waits
-//! on a fiber: whoever asks for it next blocks its thread, on one shard after the other. No thread
-//! can undo that, so the server ends with an error, or the process at once.
-//!
-//! All this runs on the thread that watches the shards, but for what takes time there: to tell
-//! where a thread stands. What is told of a fiber that was given up is told on its own shard's.
+//! If every shard is stuck and there may be no further one, the server serves no client any more.
+//! The usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose holder
+//! waits on a fiber: each fiber that asks for the lock next blocks its thread, on one shard after
+//! the other. No other thread can undo that, so the server ends with an error, or the process ends
+//! at once.
 
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
-use straightline_sched::{Report, Reporter, stderr};
+use straightline_sched::stderr;
 
-use super::builder::AllStuck;
-use super::events::Event;
-use super::lending::{helper, settle, start_spare};
-use super::running::News;
-use super::shard;
-use super::shared::{Phase, Shared};
-use super::slot::Slot;
+use super::lending::{helper, settle};
+use crate::config::{AllStuck, Phase};
+use crate::control::{Shared, Slot};
+use crate::telemetry::Event;
 
-/// Who hears of a shard's fibers that misbehave.
-pub(super) fn reporter(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Reporter {
-    let (shared, slot) = (Arc::downgrade(shared), Arc::clone(slot));
-    Reporter::new(move |report| {
-        // The server may be gone by the time that its last fiber is.
-        let Some(shared) = shared.upgrade() else { return };
-        if let Report::Busy(_) | Report::Free = report {
-            // One that still makes its handler is no busier than the next one would be.
-            let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
-            slot.is_busy.store(is_busy, Ordering::SeqCst);
-            return settle(&shared);
-        }
-        match report {
-            Report::Stalled(stall) => {
-                tell_aside(&shared, Report::Stalled(stall.clone()), || ());
-            }
-            Report::Stuck(stall) => {
-                let (replacement, disconnected) = replace(&shared, &slot);
-                let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
-                shared.config.tell(&event);
-                settle(&shared);
-                let serves = shared.phase() <= Phase::Unready;
-                let is_over = serves && replacement.is_none() && shared.are_all_stuck();
-                let here = Arc::clone(&shared);
-                tell_aside(&shared, Report::Stuck(stall.clone()), move || {
-                    if is_over {
-                        give_up(&here);
-                    }
-                });
-            }
-            Report::GivenUp(fiber, _) => {
-                shared.given_up.fetch_add(1, Ordering::Relaxed);
-                shared.config.tell(&Event::FiberReported { report });
-                shard::note_given_up(&slot, fiber);
-            }
-            _ => shared.config.tell(&Event::FiberReported { report }),
-        }
-    })
-}
-
-/// Tells where a thread stands, and does what comes `then`, on a thread of its own: to find the
-/// names of the calls takes a second where symbols are many, and the watch has to look meanwhile
-/// whether other shards come back.
-fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
-    let shared = Arc::clone(shared);
-    let tell = Arc::new(move || {
-        shared.config.tell(&Event::FiberReported { report: &report });
-        then();
-    });
-    let aside = Arc::clone(&tell);
-    let spawned = thread::Builder::new().name("straightline-report".into()).spawn(move || aside());
-    if spawned.is_err() {
-        tell(); // rather late than not at all
-    }
-}
-
-/// Goes on without a shard. Returns the number of its replacement, and how many clients were let
-/// go.
-fn replace(shared: &Arc<Shared>, slot: &Arc<Slot>) -> (Option<usize>, usize) {
-    slot.is_stuck.store(true, Ordering::SeqCst);
+/// Goes on without a stuck shard. Returns true if no shard is left that could serve.
+pub(super) fn go_on(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> bool {
+    let (replacement, disconnected) = replace(shared, slot, start_spare);
+    let event = Event::ShardStuck { shard: slot.index, replacement, disconnected };
+    shared.observers.emit(&event);
+    settle(shared, start_spare);
     let serves = shared.phase() <= Phase::Unready;
-    let replacement = if serves { replacement(shared, slot) } else { None };
-    // Only now: whoever comes again at once finds the new one.
+    serves && replacement.is_none() && shared.shards.are_all_stuck()
+}
+
+/// Returns the number of the shard's replacement, and how many clients were disconnected.
+fn replace(
+    shared: &Shared,
+    slot: &Slot,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> (Option<usize>, usize) {
+    slot.note_stuck();
+    let serves = shared.phase() <= Phase::Unready;
+    let replacement = if serves { replacement(shared, slot, start_spare) } else { None };
+    // Only now, so that a client that connects again at once finds the replacement.
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
-        slot.is_retired.store(true, Ordering::SeqCst);
+        slot.retire();
         slot.close_copies();
         shared.peers.forget(slot.index);
-        shared.note_crowd();
-        shared.replacements.fetch_add(1, Ordering::Relaxed);
+        shared.shards.note_crowd();
+        shared.note_replacement();
     }
-    slot.wake(); // it gets to know when its thread is free
+    slot.wake(); // it looks at its slot when its thread is free
     (replacement, disconnected)
 }
 
-/// The number of the shard that has its listeners from now on; none if there may not be more, or it
-/// cannot be started.
-fn replacement(shared: &Arc<Shared>, slot: &Slot) -> Option<usize> {
-    // So that no spare one retires, or is lent something, meanwhile.
+/// The number of the shard that has the listeners from now on; none if there may not be more
+/// shards, or none can be started.
+fn replacement(
+    shared: &Shared,
+    slot: &Slot,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> Option<usize> {
+    // While this is locked, no spare shard retires or is lent listeners.
     let _loans = shared.loans.lock();
-    if slot.is_spare.load(Ordering::SeqCst) {
-        // It has no listeners, and what was lent to it is lent to another one.
+    if slot.is_spare() {
+        // It has no listeners of its own, and what was lent to it is lent to another shard.
         return helper(shared).map(|helper| helper.index);
     }
     let listeners = slot.copies().ok().filter(|listeners| !listeners.is_empty())?;
-    let spare = shared
-        .slots()
-        .into_iter()
-        .find(|slot| slot.is_spare.load(Ordering::SeqCst) && slot.can_help());
-    let heir = spare.or_else(|| start_spare(shared))?;
+    let spare = shared.shards.all().into_iter().find(|slot| slot.is_spare() && slot.can_help());
+    let heir = spare.or_else(start_spare)?;
     heir.give(listeners, shared.config.keeps_copies()).ok()?;
     Some(heir.index)
 }
 
-/// Nobody is left who could serve.
-fn give_up(shared: &Shared) {
-    let event = Event::AllStuck { shards: shared.stuck() };
-    shared.config.tell(&event);
+/// Ends a server that can serve no client any more: calls `end_server`, or ends the process.
+pub(super) fn give_up(shared: &Shared, end_server: impl FnOnce()) {
+    let event = Event::AllStuck { shards: shared.shards.stuck() };
+    shared.observers.emit(&event);
     match shared.config.all_stuck {
-        AllStuck::EndServer => {
-            if let Some(news) = &*shared.news.lock() {
-                // It waits for it, or is over.
-                let _ = news.try_send(News::AllStuck);
-            }
-        }
+        AllStuck::EndServer => end_server(),
         AllStuck::AbortProcess => {
-            // A logger may write on a thread of its own, which has no time left.
+            // A logger may write on a thread of its own, which gets no time any more.
             stderr().put_through(format!("straightline: aborting: {event}\n"), LAST_WORDS_TIME);
             process::abort();
         }
     }
 }
 
-/// How long the last words before an abort may take to leave. Arbitrary: they may stand behind
+/// How long the last line before an abort may take to be written. Arbitrary: it may stand behind
 /// backtraces.
 const LAST_WORDS_TIME: Duration = Duration::from_millis(500);

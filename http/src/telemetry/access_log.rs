@@ -1,8 +1,8 @@
 //! A line for each request.
 //!
-//! What clients say cannot forge a line: quotes, backslashes, control bytes and what is not ASCII
-//! are escaped, as Apache does it, and in JSON as that wants it. Nor can they fill the log with one
-//! request: targets and fields are cut.
+//! Text of a client cannot forge a line: quotes, backslashes, control bytes and what is not ASCII
+//! are escaped, as Apache does it, and in JSON as JSON requires. Nor can one request fill the log:
+//! targets and fields are cut.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ use super::escaped::is_printable;
 #[non_exhaustive]
 pub enum AccessLogFormat {
     /// The Common Log Format, as above: the client's address, time, request line, status, and bytes
-    /// of the body, without what frames it.
+    /// of the body, without chunk framing.
     Common,
     /// The same with the fields `Referer` and `User-Agent`: what most analysers take.
     Combined,
@@ -29,16 +29,16 @@ pub enum AccessLogFormat {
     Json,
 }
 
-/// A request and what came of it.
+/// A request and its outcome.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<'e> {
     pub(crate) time: SystemTime,
     pub(crate) peer: &'e str,
-    /// The same without the port.
+    /// The peer without its port.
     pub(crate) client: &'e str,
-    /// `None` if the request was none.
+    /// Method, target and version; `None` if the head was malformed.
     pub(crate) line: Option<(&'e str, &'e str, &'static str)>,
-    /// 0 if nothing was answered.
+    /// 0 if the client got no answer.
     pub(crate) status: u16,
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
@@ -63,7 +63,7 @@ impl AccessLogFormat {
     }
 }
 
-/// What a client has said, cut where it is long.
+/// A client's texts, cut where they are long.
 struct Texts<'e> {
     target: Option<Cow<'e, str>>,
     fields: [Option<Cow<'e, [u8]>>; 3],
@@ -96,8 +96,8 @@ impl<'e> Texts<'e> {
     }
 }
 
-/// Of a target or a field, before it is escaped, which makes it up to six times as long. Arbitrary:
-/// longer ones are hardly ever told apart by their ends.
+/// How many bytes of a target or a field a line has, before escaping, which makes it up to six
+/// times as long. Arbitrary: longer ones are hardly ever told apart by their ends.
 const TEXT_BYTES_MAX: usize = 2_048;
 
 /// Where a text was cut.

@@ -1,12 +1,12 @@
-//! Text from outside on its way into a log.
+//! Text from outside, made safe for a log.
 //!
-//! A panic's message, an error's, a request's target: what a client has sent is in them, and must
-//! not end a line, move a terminal's cursor, or turn around what is read.
+//! The text of a panic, an error or a request's target may be a client's. It must not end a line,
+//! move a terminal's cursor, or change the direction of text.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Shows something with all that is not printable escaped, and backslashes, so that it is one line
-/// and can be told from what it is not.
+/// Shows something with backslashes and all that is not printable escaped, so that it is one line,
+/// and each escape can be told from the same text written out.
 #[derive(Debug)]
 pub(crate) struct Escaped<T>(pub(crate) T);
 
@@ -28,8 +28,8 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Whether a character is nothing but what it looks like: no control, no line or paragraph
-/// separator, nothing that changes the direction of text, nothing without a meaning.
+/// Whether a character is only what it looks like: no control, no line or paragraph separator,
+/// nothing that changes the direction of text, nothing unassigned.
 pub(super) fn is_printable(character: char) -> bool {
     match character {
         '"' | '\'' | '\\' => true,

@@ -14,8 +14,8 @@ pub(crate) struct Histogram {
     sum_nanos: AtomicU64,
 }
 
-/// How long requests took, from the end of their heads until their responses had left for the
-/// system. Those of a connection that leave together count as long as the slowest of them.
+/// How long requests took, from the end of their heads until their responses were handed to the
+/// system. Responses of a connection that leave together all count as long as the slowest of them.
 ///
 /// ```
 /// use straightline::{Request, Server};
@@ -32,7 +32,7 @@ pub struct Latencies {
 }
 
 impl Histogram {
-    /// Counts so many that took so long. By the owning thread only.
+    /// Counts `count` requests that took that long. Only the owning thread may call it.
     pub(crate) fn record(&self, duration: Duration, count: u64) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let add = |number: &AtomicU64, more: u64| {
@@ -42,7 +42,7 @@ impl Histogram {
         add(&self.sum_nanos, nanos.saturating_mul(count));
     }
 
-    /// Adds what it has counted.
+    /// Adds its counts to `latencies`.
     pub(crate) fn add_to(&self, latencies: &mut Latencies) {
         for (sum, bucket) in latencies.buckets.iter_mut().zip(&self.buckets) {
             *sum += bucket.load(Ordering::Relaxed);
@@ -69,8 +69,8 @@ impl Latencies {
         Duration::from_nanos(self.sum_nanos)
     }
 
-    /// Within which time that part of them was answered (0.5 for the median), rounded up by at most
-    /// a quarter; zero if there were none.
+    /// The time within which that part of the requests was answered (0.5 for the median), rounded
+    /// up by at most a quarter; zero if there were none.
     pub fn quantile(&self, part: f64) -> Duration {
         let count = self.count();
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]

@@ -4,26 +4,26 @@ use std::fmt::{Display, Write};
 
 use super::histogram::Latencies;
 
-/// Such a text in the making.
+/// A text that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Exposition {
     text: String,
 }
 
 impl Exposition {
-    /// What only grows.
+    /// A number that only grows.
     pub(crate) fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, help, "counter");
         self.sample(name, "", value);
     }
 
-    /// What goes up and down.
+    /// A number that goes up and down.
     pub(crate) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, help, "gauge");
         self.sample(name, "", value);
     }
 
-    /// What only grows, for each value of a label.
+    /// A number that only grows, for each value of a label.
     pub(crate) fn counters<L: Display, V: Display>(
         &mut self,
         name: &str,
@@ -35,7 +35,7 @@ impl Exposition {
         self.samples(name, label, values);
     }
 
-    /// What goes up and down, for each value of a label.
+    /// A number that goes up and down, for each value of a label.
     pub(crate) fn gauges<L: Display, V: Display>(
         &mut self,
         name: &str,

@@ -1,0 +1,73 @@
+//! All that a program says of a server before it runs, and what holds if it does not.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use slog::Logger;
+use straightline_net::{Keepalive, ListenOptions};
+use straightline_sched::DriverKind;
+
+use super::capacity::Capacity;
+use super::descriptors::Descriptors;
+use super::policy::{AllStuck, OnDisconnect};
+use super::timeouts::Timeouts;
+use crate::proto::Limits;
+
+/// What the builder of a server collects, and its shards go by.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) workers: Option<NonZeroUsize>,
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) capacity: Capacity,
+    pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) ready_delay: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) busy_limit: Option<Duration>,
+    pub(crate) stuck_limit: Option<Duration>,
+    pub(crate) all_stuck: AllStuck,
+    pub(crate) replacements: usize,
+    pub(crate) stack_bytes: usize,
+    pub(crate) driver: Option<DriverKind>,
+    pub(crate) listen: ListenOptions,
+    pub(crate) logger: Option<Logger>,
+    pub(crate) prints_panics: bool,
+    pub(crate) descriptors: Descriptors,
+}
+
+impl Config {
+    /// Whether a shard's listeners may come to be another one's.
+    pub(crate) fn keeps_copies(&self) -> bool {
+        self.busy_limit.is_some() || self.stuck_limit.is_some()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            capacity: Capacity::default(),
+            on_disconnect: OnDisconnect::Finish,
+            ready_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(25),
+            busy_limit: Some(Duration::from_millis(100)),
+            stuck_limit: Some(Duration::from_secs(10)),
+            all_stuck: AllStuck::EndServer,
+            replacements: 4,
+            stack_bytes: straightline_sched::Config::default().stack_bytes,
+            driver: None,
+            listen: ListenOptions::new()
+                .notsent_lowat(Some(NOTSENT_LOWAT))
+                .keepalive(Some(Keepalive::default())),
+            logger: None,
+            prints_panics: false,
+            descriptors: Descriptors::default(),
+        }
+    }
+}
+
+/// The default of [`Builder::notsent_lowat`](crate::Builder::notsent_lowat). Arbitrary: what the
+/// kernel sends meanwhile is that and the window of the connection, so it is hardly ever idle.
+const NOTSENT_LOWAT: usize = 128 << 10;

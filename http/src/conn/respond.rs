@@ -1,0 +1,72 @@
+//! How a response is encoded.
+
+use std::io;
+
+use http::{Method, StatusCode};
+
+use super::connection::Connection;
+use crate::proto::{self, Framing, Head, has_no_body};
+use crate::response::Response;
+use crate::wire::OUTPUT_BYTES_MAX;
+
+impl Connection {
+    /// Encodes a response; a large body is written at once, a small one waits for company.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub(super) fn respond(
+        &self,
+        head: &Head,
+        response: &Response,
+        keep_alive: bool,
+    ) -> io::Result<()> {
+        let mut output = self.link.output.buffer();
+        self.link.begin_response(response.head.status);
+        self.host.encoder().encode(
+            output.bytes(),
+            &response.head,
+            framing(response, head.minor),
+            proto::Connection::for_version(head.minor, keep_alive),
+        );
+        self.link.exchange.begin_response_body(output.begin_body());
+        let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
+        let body = if is_sent { response.body.bytes() } else { &[] };
+        if body.len() > COPY_BYTES_MAX {
+            drop(output);
+            self.link.held.set_response(response.body.owned_bytes());
+            let flushed = self.link.flush_with(body);
+            self.link.held.set_response(0);
+            return flushed;
+        }
+        output.bytes().extend_from_slice(body);
+        if output.bytes().len() > OUTPUT_BYTES_MAX {
+            drop(output);
+            self.link.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// What the head says about the body.
+#[inline]
+fn framing(response: &Response, minor: u8) -> Framing {
+    match response.body.length() {
+        Some(length) if !has_no_body(response.head.status) => Framing::Length(length),
+        length => unusual_framing(response.head.status, length, minor),
+    }
+}
+
+/// Of a body that is not sent, or whose length is not known: what it would be for a GET.
+#[cold]
+fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> Framing {
+    match (status, length) {
+        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, Some(0)) => Framing::None,
+        (StatusCode::RESET_CONTENT, _) => Framing::Length(0),
+        (_, Some(length)) => Framing::Length(length),
+        (_, None) if minor == 0 => Framing::None,
+        (_, None) => Framing::Chunked,
+    }
+}
+
+/// A body up to this size is copied behind its head, so that several responses leave in one write;
+/// a larger one is written from where it is. Arbitrary: copying 16 KiB costs about a system call.
+const COPY_BYTES_MAX: usize = 16 * 1024;

@@ -1,0 +1,97 @@
+//! The handle of a server, for its program and for handlers.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use straightline_sched::FiberInfo;
+
+use super::metrics::Metrics;
+use super::shared::Shared;
+use crate::config::Phase;
+use crate::telemetry::Counters;
+
+/// Stops a server and reads its numbers, from any thread.
+#[derive(Clone)]
+pub struct ServerHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl ServerHandle {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// Begins the shutdown. First the server is [not ready](Self::is_ready), and still accepts and
+    /// serves for [`Builder::ready_delay`](crate::Builder::ready_delay); each answer closes its
+    /// connection. Then the port closes, resting connections close, and requests in flight are
+    /// finished and answered with `Connection: close`, for up to the drain timeout. What is left
+    /// then is cut: handlers unwind at their next yield point. [`Server::run`](crate::Server::run)
+    /// returns when all of it is done.
+    ///
+    /// A second call cuts at once.
+    ///
+    /// Not a yield point: it returns at once, and works from any thread, handlers included.
+    pub fn shutdown(&self) {
+        self.shared.shutdown();
+    }
+
+    /// Whether new clients are welcome: true until a shutdown begins. For a load balancer's probe.
+    ///
+    /// Not a yield point; works from any thread.
+    pub fn is_ready(&self) -> bool {
+        self.shared.phase() == Phase::Serving
+    }
+
+    /// Lists the fibers of every shard, with the backtraces of at most `backtraces_max` parked ones
+    /// each. A shard that does not answer in `timeout`, or does not run, is an error.
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread until all shards have answered, so it is not for a handler. A
+    /// handler can list its own shard with [`sched::inspect`](straightline_sched::inspect).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "")?;
+    /// let handle = server.handle();
+    /// let serving = std::thread::spawn(|| server.run());
+    /// for shard in handle.inspect(10, Duration::from_secs(1)) {
+    ///     for fiber in shard? {
+    ///         println!("{fiber}");
+    ///     }
+    /// }
+    /// handle.shutdown();
+    /// serving.join().unwrap()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(
+        &self,
+        backtraces_max: usize,
+        timeout: Duration,
+    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+        self.shared.shards.inspect(backtraces_max, timeout)
+    }
+
+    /// What the server has counted so far. Not a yield point; works from any thread.
+    pub fn counters(&self) -> Counters {
+        self.shared.shards.counters()
+    }
+
+    /// All numbers of the server, for a page that Prometheus reads, or for the program itself.
+    /// Takes some microseconds. Not a yield point; works from any thread.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.shared)
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("local_addrs", &self.shared.local)
+            .finish_non_exhaustive()
+    }
+}

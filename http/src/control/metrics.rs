@@ -1,0 +1,213 @@
+//! All numbers of a server, at one moment.
+
+use std::time::Duration;
+
+use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
+
+use super::shared::Shared;
+use crate::config::{Phase, Timeout};
+use crate::telemetry::{Counters, Exposition, Latencies};
+
+/// The numbers of a server at one moment, from [`ServerHandle::metrics`].
+///
+/// [`ServerHandle::metrics`]: crate::ServerHandle::metrics
+///
+/// ```
+/// use straightline::{IntoResponse, Request, Response};
+///
+/// fn metrics(request: &mut Request) -> Response {
+///     let text = request.server().metrics().to_prometheus();
+///     text.into_response().content_type("text/plain; version=0.0.4")
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// The numbers of connections and requests.
+    pub counters: Counters,
+    /// How long requests took.
+    pub latencies: Latencies,
+    /// The numbers of each scheduler that runs, with the number of its shard.
+    pub shards: Vec<(usize, Stats)>,
+    /// The numbers of the pool of [`sched::offload`](straightline_sched::offload), which the whole
+    /// process shares.
+    pub offload: OffloadStats,
+    /// Shards whose listeners are lent to other shards, because their threads [do not come
+    /// back](crate::Builder::busy_limit) in time or did not until a moment ago.
+    pub busy: usize,
+    /// Shards that are [stuck](crate::Builder::stuck_limit).
+    pub stuck: usize,
+    /// How often a shard's listeners were lent to another one.
+    pub listeners_lent: u64,
+    /// How many stuck shards were replaced.
+    pub replacements: u64,
+    /// Lines that the access log has left out, because they could not be written fast enough.
+    pub access_log_dropped: u64,
+    /// Bytes of memory that the server uses for its clients, see
+    /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
+    pub memory_held: u64,
+    /// How far the server's shutdown has come.
+    pub phase: Phase,
+}
+
+impl Metrics {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        Self {
+            counters: shared.shards.counters(),
+            latencies: shared.shards.latencies(),
+            shards: shared.shards.stats(),
+            offload: if sim::is_simulated() {
+                OffloadStats::default()
+            } else {
+                OffloadPool::global().stats()
+            },
+            busy: shared.shards.busy(),
+            stuck: shared.shards.stuck(),
+            listeners_lent: shared.loans.count(),
+            replacements: shared.replacements(),
+            access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
+            memory_held: shared.memory.held(),
+            phase: shared.phase(),
+        }
+    }
+
+    /// The text that Prometheus reads (`text/plain; version=0.0.4`).
+    pub fn to_prometheus(&self) -> String {
+        let mut text = Exposition::default();
+        self.put_connections(&mut text);
+        self.put_requests(&mut text);
+        self.put_faults(&mut text);
+        self.put_schedulers(&mut text);
+        text.finish()
+    }
+
+    fn put_connections(&self, text: &mut Exposition) {
+        let Counters { accepted, closed, turned_away, accept_errors, .. } = self.counters;
+        let Counters { aborted, evicted, cut, .. } = self.counters;
+        let name = |rest: &str| format!("straightline_connections_{rest}");
+        text.counter(&name("accepted_total"), "Connections accepted.", accepted);
+        text.counter(&name("closed_total"), "Connections that are over.", closed);
+        let active = accepted.saturating_sub(closed);
+        text.gauge(&name("active"), "Connections that are open.", active);
+        let help = "Connections turned away because there were too many.";
+        text.counter(&name("refused_total"), help, turned_away);
+        let help = "Connections that broke, or were left in mid-request.";
+        text.counter(&name("aborted_total"), help, aborted);
+        let help = "Connections at rest closed to make room for newcomers.";
+        text.counter(&name("evicted_total"), help, evicted);
+        text.counter(&name("cut_total"), "Connections cut at the end of a drain.", cut);
+        let help = "Accepts that failed.";
+        text.counter("straightline_accept_errors_total", help, accept_errors);
+        let ready = u8::from(self.phase == Phase::Serving);
+        text.gauge("straightline_ready", "1 until a shutdown begins.", ready);
+    }
+
+    fn put_requests(&self, text: &mut Exposition) {
+        let Counters { requests, answered, unanswered, in_flight, overloaded, .. } = self.counters;
+        let Counters { awaiting_client, responses, bytes_read, bytes_written, .. } = self.counters;
+        text.counter("straightline_requests_total", "Requests taken.", requests);
+        let help = "Requests with a whole response.";
+        text.counter("straightline_requests_answered_total", help, answered);
+        let help = "Requests without a whole response.";
+        text.counter("straightline_requests_unanswered_total", help, unanswered);
+        let help = "Requests that are being answered.";
+        text.gauge("straightline_requests_in_flight", help, in_flight);
+        let help = "Those of them that wait for their client.";
+        text.gauge("straightline_requests_awaiting_client", help, awaiting_client);
+        let help = "Requests that got a 503, as too many were in flight.";
+        text.counter("straightline_requests_overloaded_total", help, overloaded);
+        let help = "Requests that got a 503, or whose body was not read, for want of memory.";
+        let name = "straightline_requests_short_of_memory_total";
+        text.counter(name, help, self.counters.short_of_memory);
+        let help = "Bytes of memory that clients have the server use.";
+        text.gauge("straightline_memory_held_bytes", help, self.memory_held);
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(responses);
+        let help = "Responses by the class of their status, those to refused requests included.";
+        text.counters("straightline_responses_total", help, "class", classes);
+        let help = "Bytes that came from clients.";
+        text.counter("straightline_read_bytes_total", help, bytes_read);
+        let help = "Bytes that were written to clients.";
+        text.counter("straightline_written_bytes_total", help, bytes_written);
+        let help = "How long requests took, from the end of their heads to the write.";
+        text.histogram("straightline_request_duration_seconds", help, &self.latencies);
+    }
+
+    fn put_faults(&self, text: &mut Exposition) {
+        let Counters { refused, panicked, cancelled, failed_responses, timeouts, .. } =
+            self.counters;
+        let help = "Requests refused as malformed, or beyond a limit.";
+        text.counter("straightline_requests_refused_total", help, refused);
+        let help = "Handlers that panicked.";
+        text.counter("straightline_handlers_panicked_total", help, panicked);
+        let help = "Handlers ended because of their time or their client.";
+        text.counter("straightline_handlers_cancelled_total", help, cancelled);
+        let help = "Responses that a handler could not complete.";
+        text.counter("straightline_responses_failed_total", help, failed_responses);
+        let kinds = Timeout::ALL.map(Timeout::name).into_iter().zip(timeouts);
+        text.counters("straightline_timeouts_total", "Times that were over.", "kind", kinds);
+        let help = "Shards whose listeners others accept from.";
+        text.gauge("straightline_shards_busy", help, self.busy);
+        let help = "Shards whose handler keeps the thread for good.";
+        text.gauge("straightline_shards_stuck", help, self.stuck);
+        let help = "Times that a shard's listeners were lent to another one.";
+        text.counter("straightline_listeners_lent_total", help, self.listeners_lent);
+        let help = "Stuck shards that were replaced.";
+        text.counter("straightline_replacements_total", help, self.replacements);
+        let help = "Lines left out of the access log.";
+        text.counter("straightline_access_log_dropped_total", help, self.access_log_dropped);
+    }
+
+    fn put_schedulers(&self, text: &mut Exposition) {
+        let help = "Of the scheduler; see Stats.";
+        for (index, (name, _)) in Stats::default().iter().enumerate() {
+            let of_shard = |(shard, stats): &(usize, Stats)| {
+                (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
+            };
+            let values = self.shards.iter().map(of_shard);
+            let full_name = |rest: &str| format!("straightline_sched_{rest}");
+            if let Some(name) = name.strip_suffix("_nanos") {
+                let seconds = |(shard, nanos)| (shard, Duration::from_nanos(nanos).as_secs_f64());
+                let name = full_name(&format!("{name}_seconds"));
+                text.gauges(&name, help, "shard", values.map(seconds));
+            } else if GAUGES.contains(&name) {
+                text.gauges(&full_name(name), help, "shard", values);
+            } else {
+                text.counters(&full_name(&format!("{name}_total")), help, "shard", values);
+            }
+        }
+        let OffloadStats { threads, queued, lost, abandoned_total, refused_total, .. } =
+            self.offload;
+        let name = |rest: &str| format!("straightline_offload_{rest}");
+        text.gauge(&name("threads"), "Threads of the offload pool.", threads);
+        text.gauge(&name("queued"), "Jobs that wait for one.", queued);
+        text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
+        text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned_total);
+        text.counter(&name("refused_total"), "Jobs that were refused.", refused_total);
+    }
+}
+
+/// The numbers of a scheduler that go up and down, as [`Stats`] says of each. The others only grow,
+/// but for times, which are gauges too.
+const GAUGES: [&str; 8] = [
+    "fibers_now",
+    "ready_now",
+    "alarms_now",
+    "sources_now",
+    "stacks_now",
+    "stacks_hot",
+    "stacks_cold",
+    "stack_mapped_bytes",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gauges_are_numbers_of_a_scheduler_and_none_that_says_now_is_missing() {
+        let names: Vec<_> = Stats::default().iter().map(|(name, _)| name).collect();
+        assert!(GAUGES.iter().all(|gauge| names.contains(gauge)), "{names:?}");
+        let mut of_now = names.iter().filter(|name| name.ends_with("_now"));
+        assert!(of_now.all(|name| GAUGES.contains(name)), "{names:?}");
+    }
+}

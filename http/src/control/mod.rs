@@ -1,0 +1,29 @@
+//! What the shards of a server have in common while it runs, and what tells of it from outside.
+//!
+//! From the top down, and each file knows only files below it: `handle` is the program's way to a
+//! server, `metrics` its numbers, and `shared` the server itself, without its handler. That
+//! consists of the `shards` with a `slot` for each, the `loans` of their sockets (`listener`,
+//! `socket_file`), the bounds that hold for all shards together (`memory`, `peers`), and the
+//! progress of its `shutdown`.
+//!
+//! Nothing here knows a request or a handler, so both may hold a `ServerHandle`.
+
+mod handle;
+mod listener;
+mod loans;
+mod memory;
+mod metrics;
+mod peers;
+mod shards;
+mod shared;
+mod shutdown;
+mod slot;
+mod socket_file;
+
+pub use handle::ServerHandle;
+pub(crate) use listener::{Listener, open_all};
+pub(crate) use loans::OpenLoans;
+pub(crate) use memory::{Held, Memory};
+pub use metrics::Metrics;
+pub(crate) use shared::Shared;
+pub(crate) use slot::{Handed, Loan, Slot};

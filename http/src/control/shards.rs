@@ -1,0 +1,211 @@
+//! The shards of a server: a slot for each that is not over, and the sums of those that are.
+//!
+//! What all shards together have counted never becomes less: a slot leaves the table in the same
+//! step in which its numbers are added to the sums.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use straightline_sched::{FiberInfo, Stats};
+
+use super::slot::Slot;
+use crate::config::Config;
+use crate::telemetry::{Counters, Latencies};
+
+/// The shards of a server.
+pub(crate) struct Shards {
+    slots: RwLock<Slots>,
+    /// How many threads there may be.
+    threads_max: usize,
+    /// How many requests may be in flight.
+    in_flight_max: u64,
+    /// Whether there are more connections than requests may be in flight. Each connection has one
+    /// request in flight at most.
+    is_crowded: AtomicBool,
+}
+
+#[derive(Default)]
+struct Slots {
+    live: Vec<Arc<Slot>>,
+    /// How many slots were made so far, which is the number of the next one.
+    made: usize,
+    past: Counters,
+    past_latencies: Latencies,
+}
+
+impl Shards {
+    /// With `workers` slots.
+    pub(crate) fn new(workers: usize, config: &Config) -> Self {
+        let shards = Self {
+            slots: RwLock::default(),
+            threads_max: workers.saturating_add(config.replacements),
+            in_flight_max: config.capacity.in_flight as u64,
+            is_crowded: AtomicBool::new(false),
+        };
+        (0..workers).for_each(|_| drop(shards.add(false)));
+        shards
+    }
+
+    /// Makes a slot for one more shard.
+    pub(crate) fn add(&self, is_spare: bool) -> Arc<Slot> {
+        let mut slots = self.slots.write();
+        let slot = Arc::new(Slot::new(slots.made, is_spare));
+        slots.made += 1;
+        slots.live.push(Arc::clone(&slot));
+        slot
+    }
+
+    /// The thread of a shard has ended: only its numbers are kept.
+    pub(crate) fn forget(&self, slot: &Slot) {
+        // Connections of fibers that were given up are closed by nothing else.
+        slot.streams.shut_down();
+        let mut slots = self.slots.write();
+        let before = slots.live.len();
+        slots.live.retain(|live| live.index != slot.index);
+        if slots.live.len() < before {
+            slot.counters.add_to(&mut slots.past);
+            slot.latencies.add_to(&mut slots.past_latencies);
+        }
+    }
+
+    /// The slots of all shards that are not over.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().live.clone()
+    }
+
+    /// Whether one more shard may be started.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.threads() < self.threads_max
+    }
+
+    fn threads(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    /// How many shards are stuck.
+    pub(crate) fn stuck(&self) -> usize {
+        self.count(Slot::is_stuck)
+    }
+
+    /// How many shards are busy, or were until a moment ago.
+    pub(crate) fn busy(&self) -> usize {
+        self.count(Slot::is_busy)
+    }
+
+    /// Whether all shards that have not ended are stuck.
+    pub(crate) fn are_all_stuck(&self) -> bool {
+        self.count(|slot| slot.is_there() && !slot.is_stuck()) == 0
+    }
+
+    fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {
+        let slots = self.slots.read();
+        let counted = |slot: &&Arc<Slot>| !slot.has_ended() && is(slot);
+        slots.live.iter().filter(counted).count()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let slots = self.slots.read();
+        let mut sum = slots.past;
+        slots.live.iter().for_each(|slot| slot.counters.add_to(&mut sum));
+        sum
+    }
+
+    pub(crate) fn latencies(&self) -> Latencies {
+        let slots = self.slots.read();
+        let mut sum = slots.past_latencies.clone();
+        slots.live.iter().for_each(|slot| slot.latencies.add_to(&mut sum));
+        sum
+    }
+
+    /// The numbers of each scheduler that runs, with the number of its shard.
+    pub(crate) fn stats(&self) -> Vec<(usize, Stats)> {
+        let slots = self.all();
+        let stats = slots.iter().filter_map(|slot| Some((slot.index, slot.scheduler()?.stats())));
+        stats.collect()
+    }
+
+    /// How many connections are open. Those of a retired shard were shut down, and may never be
+    /// closed: they do not count, here and below.
+    pub(crate) fn connections(&self) -> u64 {
+        self.sum(Slot::connections)
+    }
+
+    /// A connection has come or gone.
+    pub(crate) fn note_crowd(&self) {
+        loop {
+            // Publishes this shard's counters before it reads the flag. Without the fence two
+            // shards that update the flag together could each miss the other's change, and leave a
+            // stale value.
+            fence(Ordering::SeqCst);
+            let now = self.connections() > self.in_flight_max;
+            if self.is_crowded.load(Ordering::Relaxed) == now {
+                return;
+            }
+            self.is_crowded.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether more requests are in flight than may be.
+    #[inline]
+    pub(crate) fn are_overloaded(&self) -> bool {
+        // A sum over all shards for each request would be slow, and is hardly ever needed.
+        self.is_crowded.load(Ordering::Relaxed) && self.are_overloaded_in_all()
+    }
+
+    #[cold]
+    fn are_overloaded_in_all(&self) -> bool {
+        self.in_flight() > self.in_flight_max
+    }
+
+    /// How many requests are in flight and do not wait for their client.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.sum(|slot| {
+            let awaiting = slot.counters.awaiting_client.get();
+            slot.counters.in_flight.get().saturating_sub(awaiting)
+        })
+    }
+
+    fn sum(&self, of: impl Fn(&Slot) -> u64) -> u64 {
+        let slots = self.slots.read();
+        let counting = slots.live.iter().filter(|slot| !slot.is_retired());
+        counting.map(|slot| of(slot)).sum()
+    }
+
+    /// The fibers of each shard, in the order of the shards' numbers.
+    pub(crate) fn inspect(
+        &self,
+        backtraces_max: usize,
+        timeout: Duration,
+    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+        // Not under the lock: a shard may take its time to answer.
+        let shards = self.all().into_iter().filter_map(|slot| slot.scheduler());
+        shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shard_has_counted_stays_and_its_slot_does_not() {
+        let shards = Shards::new(1, &Config::default());
+        for number in 1..=10 {
+            let slot = shards.add(true);
+            assert_eq!((slot.index, shards.threads()), (number, 2));
+            slot.counters.accepted.add(3);
+            slot.counters.closed.add(3);
+            slot.latencies.record(Duration::from_millis(1), 5);
+            slot.ends();
+            // A shard may be forgotten twice.
+            (0..2).for_each(|_| shards.forget(&slot));
+            let (counters, count) = (shards.counters(), number as u64);
+            assert_eq!((counters.accepted, counters.closed), (3 * count, 3 * count));
+            assert_eq!(shards.latencies().count(), 5 * count);
+            assert_eq!((shards.all().len(), shards.connections()), (1, 0));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A server without its handler: what its shards, handles, signals and watch share.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::loans::Loans;
+use super::memory::Memory;
+use super::peers::PeerCounts;
+use super::shards::Shards;
+use super::shutdown::Shutdown;
+use super::slot::Slot;
+use super::socket_file::SocketFile;
+use crate::config::{Address, Config, Phase};
+use crate::telemetry::{AccessLog, Event, Observers};
+
+/// A server without its handler.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) observers: Observers,
+    /// The addresses that it listens on.
+    pub(crate) local: Vec<Address>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    pub(crate) shards: Shards,
+    /// Which shards accept for which others.
+    pub(crate) loans: Loans,
+    pub(crate) peers: PeerCounts,
+    pub(crate) memory: Arc<Memory>,
+    shutdown: Shutdown,
+    /// The files of its Unix sockets, until the port closes.
+    socket_files: Mutex<Vec<SocketFile>>,
+    /// How many stuck shards were replaced.
+    replacements: AtomicU64,
+    /// How many fibers went on after they had been cancelled, and were given up.
+    given_up: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        observers: Observers,
+        local: Vec<Address>,
+        socket_files: Vec<SocketFile>,
+        workers: usize,
+        access_log: Option<Arc<AccessLog>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            shards: Shards::new(workers, &config),
+            memory: Memory::new(config.capacity.memory_bytes),
+            config,
+            observers,
+            local,
+            access_log,
+            loans: Loans::default(),
+            peers: PeerCounts::default(),
+            shutdown: Shutdown::default(),
+            socket_files: Mutex::new(socket_files),
+            replacements: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.shutdown.phase()
+    }
+
+    /// When the shutdown began, if it has.
+    pub(crate) fn shutdown_since(&self) -> Option<Instant> {
+        self.shutdown.since()
+    }
+
+    /// Begins the shutdown; a second call cuts it short.
+    pub(crate) fn shutdown(&self) {
+        match self.phase() {
+            Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
+            Phase::Serving => self.advance(Phase::Draining),
+            Phase::Unready | Phase::Draining | Phase::Cutting => self.advance(Phase::Cutting),
+        }
+    }
+
+    /// Moves to the phase `to`; does nothing if that has been reached already.
+    pub(crate) fn advance(&self, to: Phase) {
+        if !self.shutdown.advance(to) {
+            return;
+        }
+        self.observers.emit(&Event::ShutdownAdvanced { phase: to });
+        if to >= Phase::Draining {
+            self.remove_socket_files();
+        }
+        for slot in self.shards.all() {
+            if to >= Phase::Draining {
+                // The port closes with the last of them.
+                slot.close_copies();
+            }
+            slot.wake();
+        }
+    }
+
+    pub(crate) fn shutdown_if_serving(&self) {
+        if self.phase() <= Phase::Unready {
+            self.advance(Phase::Draining);
+        }
+    }
+
+    /// From now on no further client finds the Unix sockets.
+    pub(crate) fn remove_socket_files(&self) {
+        let files = mem::take(&mut *self.socket_files.lock());
+        drop(files); // when nothing is locked
+    }
+
+    /// A listener of that shard has failed. If it was the last one of the server, the server ends.
+    pub(crate) fn listener_failed(&self, slot: &Slot, address: &Address, error: &io::Error) {
+        slot.lose_listener();
+        let is_left = self.shards.all().iter().any(|slot| slot.has_listener());
+        if is_left || self.phase() >= Phase::Draining {
+            return;
+        }
+        let message = format!("no listener is left; the last was on {address}: {error}");
+        self.shutdown.note_failure(io::Error::new(error.kind(), message));
+        self.shutdown_if_serving();
+    }
+
+    /// Why the server has no listener any more.
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.shutdown.take_failure()
+    }
+
+    /// A shard that is stuck has been replaced.
+    pub(crate) fn note_replacement(&self) {
+        self.replacements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn replacements(&self) -> u64 {
+        self.replacements.load(Ordering::Relaxed)
+    }
+
+    /// A fiber was given up.
+    pub(crate) fn note_given_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,54 @@
+//! How far the end of a server has come, since when, and why.
+
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use straightline_sched::clock;
+
+use crate::config::Phase;
+
+/// The progress of a server's end; it only advances.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    /// A [`Phase`].
+    phase: AtomicU8,
+    /// When the first phase after [`Phase::Serving`] was reached.
+    since: Mutex<Option<Instant>>,
+    /// The fault that ends the server, if one does.
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Shutdown {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::Unready,
+            2 => Phase::Draining,
+            _ => Phase::Cutting,
+        }
+    }
+
+    /// Moves to the phase `to`; false if that has been reached already.
+    pub(crate) fn advance(&self, to: Phase) -> bool {
+        if self.phase.fetch_max(to as u8, Ordering::SeqCst) >= to as u8 {
+            return false;
+        }
+        self.since.lock().get_or_insert_with(clock);
+        true
+    }
+
+    pub(crate) fn since(&self) -> Option<Instant> {
+        *self.since.lock()
+    }
+
+    /// The first failure counts.
+    pub(crate) fn note_failure(&self, failure: io::Error) {
+        self.failure.lock().get_or_insert(failure);
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.failure.lock().take()
+    }
+}

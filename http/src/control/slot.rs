@@ -1,0 +1,233 @@
+//! One shard of a server, as the other threads see it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use straightline_net::StreamSet;
+use straightline_sched::{self as sched, Fiber};
+
+use super::listener::Listener;
+use crate::telemetry::{Histogram, ShardCounters};
+
+/// One shard.
+pub(crate) struct Slot {
+    pub(crate) index: usize,
+    pub(crate) counters: ShardCounters,
+    pub(crate) latencies: Histogram,
+    /// Its connections.
+    pub(crate) streams: StreamSet,
+    /// How many of its own listeners have not failed.
+    listening: AtomicUsize,
+    /// Copies of its own listeners, for another shard to accept from.
+    own: Mutex<Vec<Listener>>,
+    /// Listeners that the shard is to accept from, and has not taken up yet; `None` once it takes
+    /// up no more.
+    handed: Mutex<Option<Vec<Handed>>>,
+    /// It has no listeners of its own, and only accepts from those of others.
+    is_spare: AtomicBool,
+    /// Its thread does not come back in time, so another shard accepts from its listeners too.
+    is_busy: AtomicBool,
+    /// Its thread does not come back at all; no other thread waits for it.
+    is_stuck: AtomicBool,
+    /// The shard is over, except for fibers that it cancels.
+    has_ended: AtomicBool,
+    /// It is to end as soon as it can: it was replaced, or is a spare one without work.
+    is_retired: AtomicBool,
+    /// While it runs: its root fiber, which is woken when something of the slot changes, and its
+    /// scheduler.
+    running: Mutex<Option<(Fiber, sched::Handle)>>,
+}
+
+/// Listeners that a shard is to accept from.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) listeners: Vec<Listener>,
+    /// `None` if the shard owns them.
+    pub(crate) loan: Option<Arc<Loan>>,
+}
+
+/// Permits a shard to accept from another shard's listeners, until it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Loan {
+    is_over: AtomicBool,
+}
+
+impl Loan {
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Slot {
+    pub(crate) fn new(index: usize, is_spare: bool) -> Self {
+        Self {
+            index,
+            counters: ShardCounters::default(),
+            latencies: Histogram::default(),
+            streams: StreamSet::new(),
+            listening: AtomicUsize::new(0),
+            own: Mutex::default(),
+            handed: Mutex::new(Some(Vec::new())),
+            is_spare: AtomicBool::new(is_spare),
+            is_busy: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
+            running: Mutex::new(None),
+        }
+    }
+
+    /// The calling fiber is the shard's root, and is woken when something of the slot changes.
+    pub(crate) fn runs(&self) {
+        *self.running.lock() = Some((sched::current(), sched::Handle::current()));
+    }
+
+    /// Gives the shard listeners of its own. With `keeps_copies` other shards may accept from them
+    /// later.
+    pub(crate) fn give(&self, listeners: Vec<Listener>, keeps_copies: bool) -> io::Result<()> {
+        if keeps_copies {
+            let copies: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
+            self.own.lock().extend(copies?);
+        }
+        self.is_spare.store(false, Ordering::SeqCst);
+        self.listening.fetch_add(listeners.len(), Ordering::SeqCst);
+        self.hand(Handed { listeners, loan: None });
+        Ok(())
+    }
+
+    /// One of its own listeners has failed.
+    pub(crate) fn lose_listener(&self) {
+        self.listening.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether it has a listener of its own. If the shard does not accept from it, others do.
+    pub(crate) fn has_listener(&self) -> bool {
+        self.listening.load(Ordering::SeqCst) > 0 && self.is_there()
+    }
+
+    /// Has the shard accept from these listeners too.
+    pub(crate) fn hand(&self, handed: Handed) {
+        // If the shard takes up no more listeners, they are closed here.
+        if let Some(all) = &mut *self.handed.lock() {
+            all.push(handed);
+        }
+        self.wake();
+    }
+
+    /// What was handed to it since the last call.
+    pub(crate) fn take_handed(&self) -> Vec<Handed> {
+        self.handed.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Copies of its own listeners; none once the server ends.
+    pub(crate) fn copies(&self) -> io::Result<Vec<Listener>> {
+        self.own.lock().iter().map(Listener::try_clone).collect()
+    }
+
+    /// From now on no further shard gets a copy of its listeners.
+    pub(crate) fn close_copies(&self) {
+        self.own.lock().clear();
+    }
+
+    /// Whether it has no listeners of its own.
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_spare.load(Ordering::SeqCst)
+    }
+
+    /// Whether another one accepts from its listeners, or did until a moment ago.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::SeqCst)
+    }
+
+    /// The watch has seen that its thread does not come back in time, or does again.
+    pub(crate) fn set_busy(&self, is_busy: bool) {
+        self.is_busy.store(is_busy, Ordering::SeqCst);
+    }
+
+    /// Whether its thread does not come back.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn note_stuck(&self) {
+        self.is_stuck.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was stuck. Called on its own thread, so it is not stuck any more.
+    pub(crate) fn take_stuck(&self) -> bool {
+        self.is_stuck.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether it is to end as soon as it can.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the shard is over.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
+    /// Its thread does not come back, and the shard was not replaced.
+    pub(crate) fn needs_help(&self) -> bool {
+        self.is_away() && self.is_there()
+    }
+
+    /// It accepts in time, and is not about to end.
+    pub(crate) fn can_help(&self) -> bool {
+        !self.is_away() && self.is_there()
+    }
+
+    fn is_away(&self) -> bool {
+        self.is_busy() || self.is_stuck()
+    }
+
+    /// It has not ended, and is not about to.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.has_ended() && !self.is_retired()
+    }
+
+    /// How many of its connections are open.
+    pub(crate) fn connections(&self) -> u64 {
+        // `closed` is read first: a connection that opens and closes between the two reads must not
+        // make the difference negative.
+        let closed = self.counters.closed.get();
+        self.counters.accepted.get().saturating_sub(closed)
+    }
+
+    /// The shard is over, except for fibers that it cancels.
+    pub(crate) fn ends(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
+        *self.handed.lock() = None;
+        // The handle keeps parts of the scheduler alive, which keep this slot alive.
+        *self.running.lock() = None;
+    }
+
+    /// The scheduler, once it runs and until it is over.
+    pub(crate) fn scheduler(&self) -> Option<sched::Handle> {
+        self.running.lock().as_ref().map(|(_, scheduler)| scheduler.clone())
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some((root, _)) = &*self.running.lock() {
+            root.unpark();
+        }
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("index", &self.index).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+//! One open connection, as its shard sees it: the way to its client, and its fiber.
+
+use std::rc::Rc;
+
+use slotmap::new_key_type;
+use straightline_sched::Fiber;
+
+use crate::wire::{Link, RestEnd};
+
+new_key_type! { pub(super) struct ConnectionKey; }
+
+/// An open connection.
+pub(super) struct Entry {
+    link: Rc<Link>,
+    fiber: Fiber,
+}
+
+impl Entry {
+    pub(super) fn new(link: Rc<Link>, fiber: Fiber) -> Self {
+        Self { link, fiber }
+    }
+
+    pub(super) fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    pub(super) fn fiber(&self) -> &Fiber {
+        &self.fiber
+    }
+
+    /// In which sweep the connection began to rest, if it still does and may go on.
+    pub(super) fn rests_since(&self) -> Option<u32> {
+        self.link.rests_since().filter(|_| self.link.rest_end().is_none())
+    }
+
+    /// Has the connection end, which rests.
+    pub(super) fn end_rest(&self, why: RestEnd) {
+        self.link.end_rest(why);
+        self.fiber.unpark();
+    }
+}

@@ -1,0 +1,44 @@
+//! What a program gives a server to run: its handler, and how each shard gets one.
+
+use std::rc::Rc;
+
+use crate::conn::Service;
+use crate::request::Request;
+use crate::response::IntoResponse;
+
+/// A function from a request to a response: what [`Builder::build`](crate::Builder::build) takes.
+///
+/// There is nothing to implement: every such function and closure is a handler. The trait only
+/// exists so that the returned type can mention the request's lifetime, as that of an `fn(&mut
+/// Request) -> impl IntoResponse` does.
+///
+/// It runs on a fiber of a shard's thread, so it may wait, and should not block that thread
+/// ([`sched::offload`](straightline_sched::offload) takes what blocks). A handler that still runs
+/// when the drain of a shutdown is over unwinds at its next yield point.
+///
+/// ```
+/// use straightline::{Request, Server};
+///
+/// fn named(request: &mut Request) -> String {
+///     format!("{} {}\n", request.method(), request.path())
+/// }
+///
+/// Server::builder().bind("127.0.0.1:0").build(named)?;
+/// Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "a closure\n")?;
+/// # std::io::Result::Ok(())
+/// ```
+pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
+    /// What the function returns.
+    type Response: IntoResponse;
+}
+
+impl<'r, H, R> Handler<'r> for H
+where
+    H: Fn(&'r mut Request) -> R,
+    R: IntoResponse,
+{
+    type Response = R;
+}
+
+/// Makes a shard's handler, on the shard's thread.
+pub(super) type ServiceFactory = dyn Fn() -> Rc<Service> + Send + Sync;

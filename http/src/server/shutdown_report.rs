@@ -1,0 +1,55 @@
+//! The report of a server's end.
+
+use std::fmt;
+use std::time::Duration;
+
+use straightline_sched::clock;
+
+use crate::control::Shared;
+
+/// A report of a server's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Connections that rested, and were closed at once.
+    pub idle: u64,
+    /// Connections that were at work, and ended within the drain timeout.
+    pub finished: u64,
+    /// Connections that were cut when the drain timeout was over, and upgraded ones that were
+    /// silent during the drain: their handlers unwound.
+    pub cancelled: u64,
+    /// Fibers that did not end when they were cancelled, and were given up.
+    pub given_up: u64,
+    /// Shards whose thread did not come back. These threads end with the process.
+    pub stuck: u64,
+    /// From the first call of [`ServerHandle::shutdown`](crate::ServerHandle::shutdown) to the end.
+    pub took: Duration,
+}
+
+impl ShutdownReport {
+    /// The report of a server that is over, except for that many shards which are stuck.
+    pub(super) fn of(shared: &Shared, stuck: u64) -> Self {
+        let since = shared.shutdown_since().unwrap_or_else(clock);
+        let counters = shared.shards.counters();
+        Self {
+            idle: counters.closed_at_rest,
+            finished: counters.drained,
+            cancelled: counters.cut,
+            given_up: shared.given_up(),
+            stuck,
+            took: clock().saturating_duration_since(since),
+        }
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { idle, finished, cancelled, given_up, stuck, took } = self;
+        write!(
+            f,
+            "stopped after {:.1} s: {idle} idle connections closed, {finished} finished, \
+             {cancelled} cancelled, {given_up} fibers given up, {stuck} threads stuck",
+            took.as_secs_f64()
+        )
+    }
+}

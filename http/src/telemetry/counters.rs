@@ -1,0 +1,160 @@
+//! What a server counts.
+//!
+//! Each shard counts in memory of its own, which only it writes: a plain load and store, no
+//! contention. A reader adds the shards up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::StatusCode;
+
+use crate::config::Timeout;
+
+/// A number that one thread changes and every thread may read.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one. Only the shard that owns the counter may call this and the methods below.
+    #[inline]
+    pub(crate) fn bump(&self) {
+        self.add(1);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.get() + count, Ordering::Relaxed);
+    }
+
+    /// Takes one away.
+    #[inline]
+    pub(crate) fn lower(&self) {
+        self.0.store(self.get() - 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// What a server has counted since it was built.
+        ///
+        /// Always `accepted >= closed`; the difference is the number of open connections. And
+        /// always `requests = answered + unanswered + in_flight`.
+        ///
+        /// The numbers are read one after the other, from different shards that may be at work
+        /// meanwhile. Sums are exact if the server is at rest.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Counters {
+            $($(#[$doc])+ pub $name: u64,)+
+            /// Responses by the hundreds of their status, 1xx first; those to refused requests
+            /// included.
+            pub responses: [u64; 5],
+            /// Timeouts, in the order of [`Timeout::ALL`].
+            pub timeouts: [u64; Timeout::ALL.len()],
+        }
+
+        /// One shard's counters.
+        #[derive(Debug, Default)]
+        pub(crate) struct ShardCounters {
+            $(pub(crate) $name: Counter,)+
+            responses: [Counter; 5],
+            timeouts: [Counter; Timeout::ALL.len()],
+        }
+
+        impl ShardCounters {
+            pub(crate) fn add_to(&self, sum: &mut Counters) {
+                $(sum.$name += self.$name.get();)+
+                let responses = sum.responses.iter_mut().zip(&self.responses);
+                let timeouts = sum.timeouts.iter_mut().zip(&self.timeouts);
+                responses.chain(timeouts).for_each(|(sum, counter)| *sum += counter.get());
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted.
+    accepted,
+    /// Connections that are over, for whatever reason.
+    closed,
+    /// Connections that were turned away, because there were [too many](crate::Capacity). They are
+    /// not among the accepted ones.
+    turned_away,
+    /// Requests whose head was read and taken.
+    requests,
+    /// Requests whose response the server has made, whether or not the client got it.
+    answered,
+    /// Requests without a whole response: their connection broke, or was cut.
+    unanswered,
+    /// Gauge: requests in flight, neither answered nor given up.
+    in_flight,
+    /// Gauge: requests in flight that wait for their client, to send or to read a body. They do not
+    /// count against [`Capacity::in_flight`](crate::Capacity::in_flight).
+    awaiting_client,
+    /// Resting connections that were closed to make room for new ones.
+    evicted,
+    /// Requests that were answered with a 503, because there were [too many](crate::Capacity) in
+    /// flight.
+    overloaded,
+    /// Requests that were answered with a 503, and bodies that were not read into memory, because
+    /// the clients together [use too much](crate::Capacity::memory_bytes) of it.
+    short_of_memory,
+    /// Requests refused, before a handler saw them or for their body; see
+    /// [`RefusalKind`](crate::RefusalKind).
+    refused,
+    /// Handlers that panicked; their clients saw a 500, or the connection end.
+    panicked,
+    /// Handlers that were ended because their time was over, or their client gone.
+    cancelled,
+    /// Responses that a handler could not complete, or must not give; their clients saw an error or
+    /// the connection end.
+    failed_responses,
+    /// Connections that failed: the client vanished in mid-request, or the socket broke.
+    aborted,
+    /// Accepts that failed, for want of descriptors for example.
+    accept_errors,
+    /// Connections cut at the end of a drain, or during it because an upgraded connection was
+    /// silent.
+    cut,
+    /// Connections that rested when a shutdown began, and were closed.
+    closed_at_rest,
+    /// Connections that were at work when a shutdown began, and ended in time.
+    drained,
+    /// Bytes that came from clients.
+    bytes_read,
+    /// Bytes that were written to clients.
+    bytes_written,
+}
+
+impl Counters {
+    /// How often that timeout has expired.
+    ///
+    /// ```
+    /// use straightline::{Request, Server, Timeout};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "")?;
+    /// assert_eq!(server.handle().counters().timed_out(Timeout::Head), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn timed_out(&self, timeout: Timeout) -> u64 {
+        self.timeouts[timeout as usize]
+    }
+}
+
+impl ShardCounters {
+    /// Counts a response.
+    #[inline]
+    pub(crate) fn respond(&self, status: StatusCode) {
+        // Only the type allows a status of 600 or more.
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5);
+        self.responses[class - 1].bump();
+    }
+
+    pub(crate) fn timeouts(&self, timeout: Timeout) -> &Counter {
+        &self.timeouts[timeout as usize]
+    }
+}

@@ -1,0 +1,115 @@
+//! Events as lines of a log.
+
+use std::fmt::{self, Write};
+
+use slog::{Logger, crit, debug, error, info, warn};
+
+use super::events::{Event, Hooks};
+
+/// Writes every event to a logger. That all shards are stuck is critical; what an operator has to
+/// look into is an error or a warning; the steps of a shutdown are information; what clients do is
+/// at debug level.
+///
+/// [`Builder::logger`](crate::Builder::logger) adds one.
+///
+/// ```
+/// use slog::{Discard, Logger, o};
+/// use straightline::{LogHooks, Request, Server};
+///
+/// let logger = Logger::root(Discard, o!());
+/// let server = Server::builder().bind("127.0.0.1:0").hooks(LogHooks::new(logger));
+/// server.build(|_: &mut Request| "hi\n")?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LogHooks {
+    logger: Logger,
+}
+
+impl LogHooks {
+    /// Writes to that logger.
+    pub fn new(logger: Logger) -> Self {
+        Self { logger }
+    }
+}
+
+impl Hooks for LogHooks {
+    fn on_event(&self, event: &Event<'_>) {
+        let text = Plain(event);
+        match event {
+            Event::HandlerPanicked { .. }
+            | Event::ResponseFailed { .. }
+            | Event::FiberReported { .. }
+            | Event::ShardStuck { .. }
+            | Event::Reloaded { outcome: Some(Err(_)) }
+            | Event::ListenerFailed { .. }
+            | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{text}"),
+            Event::AllStuck { .. } => crit!(self.logger, "{text}"),
+            Event::ListenersLent { .. } => warn!(self.logger, "{text}"),
+            Event::ListenersReturned { .. } => info!(self.logger, "{text}"),
+            Event::AcceptFailed { .. }
+            | Event::TurnedAway { .. }
+            | Event::Overloaded { .. }
+            | Event::ShortOfMemory { .. } => {
+                warn!(self.logger, "{text}");
+            }
+            Event::Started { .. }
+            | Event::Reloaded { .. }
+            | Event::ShutdownAdvanced { .. }
+            | Event::ShardDrained { .. } => info!(self.logger, "{text}"),
+            _ => debug!(self.logger, "{text}"),
+        }
+    }
+}
+
+/// An event's text without control characters. It may contain a client's text: a handler panics
+/// with it, or an error repeats it. A line end in it would begin a line of the log. Only reports of
+/// fibers have lines of their own.
+struct Plain<'e>(&'e Event<'e>);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_lines = matches!(self.0, Event::FiberReported { .. });
+        write!(Escaper { out: f, has_lines }, "{}", self.0)
+    }
+}
+
+struct Escaper<'f, 'o> {
+    out: &'f mut fmt::Formatter<'o>,
+    has_lines: bool,
+}
+
+impl fmt::Write for Escaper<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_kept = |character: char| {
+            !character.is_control() || self.has_lines && matches!(character, '\n' | '\t')
+        };
+        for piece in text.split_inclusive(|character| !is_kept(character)) {
+            let last = piece.chars().next_back().filter(|last| !is_kept(*last));
+            let kept = last.map_or(piece.len(), |last| piece.len() - last.len_utf8());
+            self.out.write_str(&piece[..kept])?;
+            last.map_or(Ok(()), |last| write!(self.out, "{}", last.escape_default()))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http::Method;
+
+    use super::*;
+    use crate::config::Peer;
+
+    #[test]
+    fn what_a_client_sent_stays_in_its_line() {
+        let (method, peer) = (Method::GET, Peer::Unix);
+        let error = io::Error::other("no \r\n\u{1b}[2J\u{9b}\u{7f}\tnumber: é");
+        let event =
+            Event::ResponseFailed { peer: &peer, method: &method, target: "/", error: &error };
+        let text = Plain(&event).to_string();
+        assert!(text.ends_with("no \\r\\n\\u{1b}[2J\\u{9b}\\u{7f}\\tnumber: é"), "{text}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Where a panic happened, and what is printed of it: only the panic hook gets to know.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Once;
+use std::thread;
+use std::time::Duration;
+
+use straightline_sched::stderr;
+
+thread_local! {
+    /// The place of the thread's last panic. Between the panic and its catch no other fiber runs.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Notes the places of panics from now on, before the panic hook that is set; or instead of it, if
+/// this library `prints` panics.
+pub(crate) fn note_places(prints: bool) {
+    static NOTES: Once = Once::new();
+    static PRINTS: Once = Once::new();
+    if prints {
+        PRINTS.call_once(|| {
+            panic::set_hook(Box::new(|info| {
+                note(info);
+                print(info);
+            }));
+        });
+        NOTES.call_once(|| {});
+        return;
+    }
+    NOTES.call_once(|| {
+        let next = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            note(info);
+            next(info);
+        }));
+    });
+}
+
+fn note(info: &PanicHookInfo<'_>) {
+    PLACE.with_borrow_mut(|place| *place = info.location().map(ToString::to_string));
+}
+
+/// Prints what std's hook does, without waiting for a reader. The lines of the message are
+/// indented, so that a client's text in it cannot look like a line of its own.
+fn print(info: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let mut text = format!("thread '{}' panicked at ", thread.name().unwrap_or("<unnamed>"));
+    // Writing to a string cannot fail, here and below.
+    let _ = match info.location() {
+        Some(place) => writeln!(text, "{place}:"),
+        None => writeln!(text, "an unknown place:"),
+    };
+    let payload = info.payload();
+    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(message), _) => message,
+        (_, Some(message)) => message.as_str(),
+        (None, None) => "a value that is no text",
+    };
+    for line in message.lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        let _ = writeln!(text, "stack backtrace:\n{backtrace}");
+    }
+    stderr().put_through(text, WRITE_TIME);
+}
+
+/// The place of the panic that was just caught.
+pub(crate) fn take_place() -> Option<String> {
+    PLACE.take()
+}
+
+/// How long a panic waits for its text to be written, as the process may abort afterwards.
+/// Arbitrary: far more than it takes if a program reads.
+const WRITE_TIME: Duration = Duration::from_millis(50);

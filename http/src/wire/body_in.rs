@@ -1,0 +1,281 @@
+//! A request's body on its way in: from the connection's buffer and from the wire to the handler,
+//! and no more than the handler asks for.
+//!
+//! The buffer holds the head at its front, for as long as the request lives. Behind the head is
+//! what came with it or was read later: body, framing, and perhaps the next request. Data is taken
+//! from the buffer first. When the buffer is used up, data of a known length goes from the wire
+//! straight to the handler's memory; framing is read into the buffer behind the head.
+
+use std::io::{self, ErrorKind};
+
+use super::buffers::Input;
+use super::exchange::Expectation;
+use super::link::Link;
+use crate::body_error::BodyError;
+use crate::config::Timeout;
+use crate::proto::{
+    BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, RefusalKind,
+    encode_continue,
+};
+
+/// The state of a body.
+pub(crate) struct BodyIn {
+    /// For a body of known length: how many bytes are still to come.
+    left: u64,
+    /// For a chunked body: its decoder.
+    chunked: Option<Box<ChunkedDecoder>>,
+    /// Where the body begins in the buffer: behind the head.
+    start: usize,
+    /// How many bytes behind `start` are used up.
+    used: usize,
+    /// How many bytes of the body came before those. They are no longer in the buffer, or never
+    /// were.
+    passed: u64,
+    /// What is wrong with the framing: nothing further can be read, and the client is to be told.
+    refusal: Option<Refusal>,
+    /// How the connection ended in the middle of the body.
+    cut: Option<ErrorKind>,
+    /// The body came too slowly; nothing further is read.
+    timeout: Option<Timeout>,
+}
+
+/// What a handler has left of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    Nothing,
+    /// So many bytes.
+    Known(u64),
+    /// The rest of a chunked body.
+    Unknown,
+    /// Its framing is malformed.
+    Refused(Refusal),
+    /// The connection ended or broke while it was read.
+    Cut(ErrorKind),
+    /// It came too slowly.
+    TimedOut(Timeout),
+}
+
+impl BodyIn {
+    pub(crate) fn new(head: &Head) -> Self {
+        let (left, chunked) = match head.body {
+            BodyLength::Known(bytes) => (bytes, None),
+            BodyLength::Chunked => (0, Some(Box::new(ChunkedDecoder::new()))),
+        };
+        Self {
+            left,
+            chunked,
+            start: head.end,
+            used: 0,
+            passed: 0,
+            refusal: None,
+            cut: None,
+            timeout: None,
+        }
+    }
+
+    /// Bytes that are still to come, if that is known.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        match &self.chunked {
+            None => Some(self.left),
+            Some(decoder) if decoder.is_complete() => Some(0),
+            Some(_) => None,
+        }
+    }
+
+    /// The trailers of a chunked body that is complete.
+    pub(crate) fn trailers(&self) -> Headers<'_> {
+        match &self.chunked {
+            Some(decoder) if decoder.is_complete() => {
+                let (lines, fields) = decoder.trailers();
+                Headers::new(lines, fields)
+            }
+            _ => Headers::new(&[], &[]),
+        }
+    }
+
+    /// How much of the buffer the request takes, head included, as far as it is known.
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.used
+    }
+
+    /// Reads some bytes; 0 is the end.
+    pub(crate) fn read(
+        &mut self,
+        input: &mut Input,
+        link: &Link,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.try_read(input, link, buffer).inspect_err(|error| {
+            match BodyError::of(error) {
+                Some(BodyError::Disconnected(kind)) => self.cut = Some(kind),
+                Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
+                _ => {}
+            }
+            link.pacing.note_vain_call(self.cut.is_some());
+        })
+    }
+
+    fn try_read(&mut self, input: &mut Input, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(timeout) = self.timeout {
+            return Err(BodyError::TimedOut(timeout).into());
+        }
+        let limits = &link.host.limits;
+        // From as many chunks as are buffered: a call for each would cost more than its bytes.
+        let mut taken = 0;
+        loop {
+            let left = match self.advance(input, limits) {
+                Ok(Some(0)) => return Ok(taken),
+                // The bytes before are good, and the next call finds the same error.
+                Ok(None) | Err(_) if taken > 0 => return Ok(taken),
+                left => left.map_err(BodyError::Refused)?,
+            };
+            let buffered = &input.unread()[self.end()..];
+            let Some(left) = left else {
+                // The framing goes on behind the buffered bytes, all of which are used up.
+                input.truncate(self.start);
+                self.passed += self.used as u64;
+                self.used = 0;
+                before_read(link)?;
+                match input.fill_with(|free| link.read(free)) {
+                    Ok(0) => return Err(ended_early()),
+                    Ok(_) => continue,
+                    Err(error) if error.kind() == ErrorKind::OutOfMemory => {
+                        let refusal = self.refuse(RefusalKind::Memory, self.start);
+                        return Err(BodyError::Refused(refusal).into());
+                    }
+                    Err(error) => return Err(broken(error)),
+                }
+            };
+            let free = &mut buffer[taken..];
+            let most = usize::try_from(left).map_or(free.len(), |left| left.min(free.len()));
+            if !buffered.is_empty() {
+                // A client that sends some of the body does not wait to be asked (RFC 9110
+                // section 10.1.1).
+                link.exchange.set_expectation(Expectation::None);
+                let count = most.min(buffered.len());
+                free[..count].copy_from_slice(&buffered[..count]);
+                self.used += count;
+                self.took(count as u64);
+                taken += count;
+                if taken == buffer.len() {
+                    return Ok(taken);
+                }
+            } else if taken > 0 {
+                return Ok(taken);
+            } else {
+                before_read(link)?;
+                let count = match link.read(&mut free[..most]).map_err(broken)? {
+                    0 => return Err(ended_early()),
+                    count => count,
+                };
+                self.passed += count as u64;
+                self.took(count as u64);
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Nothing further of the body can be read.
+    #[cold]
+    fn refuse(&mut self, kind: RefusalKind, at: usize) -> Refusal {
+        let mut refusal = kind.at(at);
+        refusal.offset += self.passed;
+        self.refusal = Some(refusal);
+        refusal
+    }
+
+    /// Passes over the part of the body that is in the buffer; returns what is left behind it.
+    #[inline]
+    pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
+        if self.left == 0 && self.chunked.is_none() {
+            return Unread::Nothing;
+        }
+        self.pass_over(input, limits)
+    }
+
+    #[cold]
+    fn pass_over(&mut self, input: &Input, limits: &Limits) -> Unread {
+        if let Some(kind) = self.cut {
+            return Unread::Cut(kind);
+        }
+        if let Some(timeout) = self.timeout {
+            return Unread::TimedOut(timeout);
+        }
+        loop {
+            let left = match self.advance(input, limits) {
+                Ok(Some(0)) => return Unread::Nothing,
+                Ok(Some(left)) => left,
+                Ok(None) => return Unread::Unknown,
+                Err(refusal) => return Unread::Refused(refusal),
+            };
+            let buffered = input.unread().len() - self.end();
+            if buffered == 0 {
+                let is_known = self.chunked.is_none();
+                return if is_known { Unread::Known(left) } else { Unread::Unknown };
+            }
+            let count = usize::try_from(left).map_or(buffered, |left| left.min(buffered));
+            self.used += count;
+            self.took(count as u64);
+        }
+    }
+
+    /// How many bytes of data come next, 0 at the end; `None` if that depends on bytes that have
+    /// not come yet.
+    fn advance(&mut self, input: &Input, limits: &Limits) -> Result<Option<u64>, Refusal> {
+        let Some(decoder) = &mut self.chunked else {
+            return Ok(Some(self.left));
+        };
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
+        let at = self.start + self.used;
+        let (framing, next) = match decoder.next(&input.unread()[at..], limits) {
+            Ok(next) => next,
+            Err((kind, byte)) => return Err(self.refuse(kind, at + byte)),
+        };
+        self.used += framing;
+        Ok(match next {
+            ChunkedNext::Data(bytes) => Some(bytes),
+            ChunkedNext::More => None,
+            ChunkedNext::End => Some(0),
+        })
+    }
+
+    fn took(&mut self, count: u64) {
+        match &mut self.chunked {
+            None => self.left -= count,
+            Some(decoder) => decoder.took(count),
+        }
+    }
+}
+
+/// Before a wait for the body: earlier responses leave, and a client that waits to be asked for its
+/// body is asked.
+fn before_read(link: &Link) -> io::Result<()> {
+    match link.exchange.expectation() {
+        Expectation::None => {}
+        Expectation::Waiting => {
+            link.exchange.set_expectation(Expectation::None);
+            encode_continue(link.output.buffer().bytes());
+        }
+        Expectation::Declined => return Err(BodyError::Declined.into()),
+    }
+    // Another fiber may be writing the response, and wait for the client to read. This fiber reads
+    // the body, and must not wait for that.
+    link.flush_or_leave().map_err(broken)
+}
+
+#[allow(clippy::needless_pass_by_value)] // as `map_err` wants it
+fn broken(error: io::Error) -> io::Error {
+    if let Some(timeout @ (Timeout::Body | Timeout::BodyRate)) = Timeout::of(&error) {
+        return BodyError::TimedOut(timeout).into();
+    }
+    BodyError::Disconnected(error.kind()).into()
+}
+
+fn ended_early() -> io::Error {
+    BodyError::Disconnected(ErrorKind::UnexpectedEof).into()
+}

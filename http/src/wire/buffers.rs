@@ -1,0 +1,189 @@
+//! A connection's buffers, and the shard's pool of them.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use straightline_sched::{Label, sim};
+
+use super::transport::Transport;
+use crate::control::{Held, Memory};
+use crate::proto::{Head, HeadParser};
+
+/// What a connection needs while it works on a request, and gives back when it rests.
+pub(crate) struct Buffers {
+    pub(crate) input: Input,
+    /// The output's memory while the connection rests; nothing while it works.
+    pub(crate) output: Vec<u8>,
+    pub(crate) parser: HeadParser,
+    pub(crate) head: Head,
+    /// The request line, for a list of the fibers.
+    pub(crate) label: Label,
+    /// Tells the pool's simulation that they are alive.
+    _alive: Rc<()>,
+}
+
+/// Bytes that were read and not yet consumed: `bytes[start..end]`.
+pub(crate) struct Input {
+    /// `start <= end <= bytes.len()`; `start == 0` whenever `start == end`.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Counts their memory, and that of the buffers around them.
+    held: Held,
+}
+
+/// The free buffers of a shard.
+pub(crate) struct BufferPool {
+    #[allow(clippy::vec_box)] // they are handed around whole, and are large
+    free: RefCell<Vec<Box<Buffers>>>,
+    alive: Rc<()>,
+    memory: Arc<Memory>,
+}
+
+impl BufferPool {
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
+        let alive = Rc::new(());
+        if sim::is_simulated() {
+            let left = Rc::downgrade(&alive);
+            sim::on_end(move || match left.strong_count() {
+                0 => Vec::new(),
+                count => vec![format!("{count} of a shard's pool of buffers and the buffers")],
+            });
+        }
+        Self { free: RefCell::default(), alive, memory: Arc::clone(memory) }
+    }
+
+    pub(crate) fn take(&self) -> Box<Buffers> {
+        self.free.borrow_mut().pop().unwrap_or_else(|| {
+            let mut held = self.memory.none();
+            held.set(size_of::<Buffers>() + INPUT_BYTES);
+            Box::new(Buffers {
+                input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0, held },
+                output: Vec::new(),
+                parser: HeadParser::default(),
+                head: Head::default(),
+                label: Label::new(),
+                _alive: Rc::clone(&self.alive),
+            })
+        })
+    }
+
+    /// Takes buffers back; bytes that are still in them are lost. Buffers that grew, and buffers
+    /// beyond the bound, are freed.
+    pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
+        debug_assert!(buffers.output.is_empty(), "a response that was never written");
+        let mut free = self.free.borrow_mut();
+        if free.len() < FREE_BUFFERS_MAX && buffers.input.bytes.len() == INPUT_BYTES {
+            if buffers.output.capacity() > OUTPUT_KEPT_BYTES {
+                buffers.output = Vec::new();
+            }
+            (buffers.input.start, buffers.input.end) = (0, 0);
+            buffers.parser.forget(); // a head that was never completed
+            free.push(buffers);
+        }
+    }
+}
+
+impl Input {
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.end, "consumed more than was read");
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Reads once into the free space, which is made if there is none, for a head of at most
+    /// `head_bytes_max`.
+    pub(crate) fn fill(
+        &mut self,
+        transport: &dyn Transport,
+        head_bytes_max: usize,
+    ) -> io::Result<usize> {
+        if self.end == self.bytes.len() {
+            // One byte more than a head may have, so that reading never stops without a refusal.
+            self.make_room(1, head_bytes_max.saturating_add(1))?;
+        }
+        let count = transport.try_read(&mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// As [`fill`](Self::fill), for what follows a head: calls `read` once, with free space.
+    pub(super) fn fill_with(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        // Where little is free each read would bring little, and the client chooses where its head
+        // ends: it could make the server read a few bytes at a time.
+        if self.bytes.len() - self.end < ROOM_LEAST {
+            self.make_room(ROOM_BYTES, 0)?;
+        }
+        let count = read(&mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// Forgets what was read behind the first `count` unread bytes.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        debug_assert!(count <= self.end - self.start, "more than there is");
+        self.end = self.start + count;
+    }
+
+    /// Forgets everything, and gives the memory back.
+    pub(crate) fn release(&mut self) {
+        (self.bytes, self.start, self.end) = (Vec::new(), 0, 0);
+        self.held.set(0);
+    }
+
+    /// Makes room for that many bytes: moves the unread ones to the front, or else grows, to twice
+    /// the size if that is not beyond `grown_max`.
+    ///
+    /// An error is that the server's memory or the allocator's is at its end, and the process goes
+    /// on.
+    #[cold]
+    fn make_room(&mut self, least: usize, grown_max: usize) -> io::Result<()> {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.bytes.len() - self.end < least {
+            let twice = self.bytes.len().saturating_mul(2).min(grown_max);
+            let grown = twice.max(self.end.saturating_add(least));
+            if !self.held.try_grow_to(size_of::<Buffers>() + grown) {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            self.bytes.try_reserve_exact(grown - self.bytes.len())?;
+            self.bytes.resize(grown, 0);
+        }
+        Ok(())
+    }
+}
+
+/// A read buffer's first size: room for nearly every head, or for many small ones.
+const INPUT_BYTES: usize = 8 * 1024;
+
+/// What follows a head is read in pieces of at least this, if there is as much: the framing of a
+/// chunked body and data that comes with it. Arbitrary: at this size a system call costs less than
+/// a nanosecond a byte.
+const ROOM_LEAST: usize = 1024;
+
+/// And that much room is made where there is less.
+const ROOM_BYTES: usize = 4 * 1024;
+
+/// Free buffers that a shard keeps. Arbitrary: as many as connections work at the same time on a
+/// busy shard; with an output of usual size each they come to less than 2 MiB.
+const FREE_BUFFERS_MAX: usize = 128;
+
+/// A larger output buffer is freed when its connection rests.
+const OUTPUT_KEPT_BYTES: usize = 64 * 1024;

@@ -1,0 +1,58 @@
+//! Noticing that a client has gone while its handler works.
+//!
+//! The connection's own fiber does not read meanwhile. So a second fiber waits for the stream's
+//! events; it has no stack while it waits, as it hardly ever runs. When the client is gone, this
+//! fiber has the handler's lease ended.
+//!
+//! This fiber may consume an edge that is meant for the connection's fiber. That is safe: arming a
+//! stream marks it as not drained, so the next read tries the socket before it waits.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_episodes, wake_later};
+
+use super::transport::Transport;
+
+/// What watches a client, until this is dropped.
+pub(super) struct Watch(JoinHandle<()>);
+
+impl Watch {
+    /// Has `gone` called when the client of that stream has gone.
+    pub(super) fn start<S: 'static>(
+        stream: S,
+        transport: fn(&S) -> &dyn Transport,
+        gone: fn(&S),
+    ) -> Self {
+        let mut is_first_look = true;
+        Self(spawn_episodes(move || {
+            let transport = transport(&stream);
+            if transport.is_peer_gone() {
+                gone(&stream);
+                return ControlFlow::Break(());
+            }
+            // The data that woke this fiber is unread. A oneshot driver would report it again at once.
+            if !is_first_look && driver_kind() == Some(DriverKind::Polling) {
+                sleep(LOOK_AGAIN);
+            }
+            is_first_look = false;
+            match transport.arm_readable() {
+                Ok(true) => {}
+                Ok(false) => wake_later(),
+                // The connection's own fiber will find out what is wrong.
+                Err(_) => return ControlFlow::Break(()),
+            }
+            ControlFlow::Continue(())
+        }))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// How long this fiber pauses between two looks at a client that has sent more than was read.
+/// Arbitrary: a handler is ended so much later at most, and a look costs some microseconds.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);

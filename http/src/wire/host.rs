@@ -1,0 +1,159 @@
+//! What the connections of a shard have in common: the bounds, the counters, the buffers, the date.
+//!
+//! It knows no connection and no handler. Which connections are open is the server's to know, and
+//! what serves them is the connection's own. One thread alone uses a host; what the other shards
+//! change of it (whether too much is in flight, or too much memory in use) is one atomic load.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use straightline_sched as sched;
+
+use super::buffers::BufferPool;
+use crate::config::{Capacity, OnDisconnect, Peer, Timeouts};
+use crate::control::{Memory, ServerHandle, Shared, Slot};
+use crate::proto::{Encoder, Limits};
+use crate::telemetry::{AccessLog, Event, ShardCounters};
+
+/// A shard, as its connections see it.
+pub(crate) struct Host {
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) capacity: Capacity,
+    pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) buffers: BufferPool,
+    /// What all clients of the server have it use.
+    pub(crate) memory: Arc<Memory>,
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    /// A stop has begun: no connection goes on after the response it is at.
+    is_ending: Cell<bool>,
+    /// And those at rest close.
+    is_draining: Cell<bool>,
+    /// The number of the sweep that comes next; never 0.
+    sweep: Cell<u32>,
+    encoder: RefCell<Encoder>,
+    /// When the encoder's date is out of date.
+    encoder_until: Cell<Instant>,
+}
+
+impl Host {
+    /// For the shard of that slot, on its own thread.
+    pub(crate) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Rc<Self> {
+        let config = &shared.config;
+        Rc::new(Self {
+            limits: config.limits.clone(),
+            timeouts: config.timeouts,
+            capacity: config.capacity,
+            on_disconnect: config.on_disconnect,
+            buffers: BufferPool::new(&shared.memory),
+            memory: Arc::clone(&shared.memory),
+            shared: Arc::clone(shared),
+            slot: Arc::clone(slot),
+            is_ending: Cell::new(false),
+            is_draining: Cell::new(false),
+            sweep: Cell::new(1),
+            encoder: RefCell::new(Encoder::new("")),
+            encoder_until: Cell::new(sched::now()),
+        })
+    }
+
+    /// This shard's counters among those of all.
+    #[inline]
+    pub(crate) fn counters(&self) -> &ShardCounters {
+        &self.slot.counters
+    }
+
+    pub(crate) fn handle(&self) -> ServerHandle {
+        ServerHandle::new(&self.shared)
+    }
+
+    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
+        self.shared.access_log.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        self.shared.observers.emit(event);
+    }
+
+    /// So many requests were answered, the first of which began then.
+    pub(super) fn record_latency(&self, since: Instant, count: u64) {
+        let time = sched::clock().saturating_duration_since(since);
+        self.slot.latencies.record(time, count);
+    }
+
+    /// A client could not be served, as all of them use as much memory as they may.
+    #[cold]
+    pub(crate) fn note_short_of_memory(&self, peer: &Peer) {
+        self.counters().short_of_memory.bump();
+        self.tell(&Event::ShortOfMemory { peer, held: self.memory.held() });
+    }
+
+    /// Whether one request more than there may be is in flight, or the server short of memory.
+    #[inline]
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.shared.shards.are_overloaded() || self.memory.is_short()
+    }
+
+    /// Whether a connection is to close behind the response that it is at.
+    #[inline]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.get()
+    }
+
+    pub(crate) fn set_ending(&self, is_ending: bool) {
+        self.is_ending.set(is_ending);
+    }
+
+    /// Whether a connection at rest is to close.
+    #[inline]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.is_draining.set(true);
+    }
+
+    /// The number of the sweep that comes next: a rest that begins now begins in it.
+    #[inline]
+    pub(crate) fn sweep(&self) -> u32 {
+        self.sweep.get()
+    }
+
+    /// A sweep begins; returns its number.
+    pub(crate) fn begin_sweep(&self) -> u32 {
+        let now = self.sweep.get();
+        // After four billion sweeps the numbers come again, but for the one that means none.
+        self.sweep.set(now.checked_add(1).unwrap_or(1));
+        now
+    }
+
+    /// The encoder, with the date of this second.
+    pub(crate) fn encoder(&self) -> RefMut<'_, Encoder> {
+        let now = sched::now();
+        if now >= self.encoder_until.get() {
+            self.renew_encoder(now);
+        }
+        self.encoder.borrow_mut()
+    }
+
+    #[cold]
+    fn renew_encoder(&self, now: Instant) {
+        let date = sched::system_time();
+        self.encoder.replace(Encoder::new(&httpdate::fmt_http_date(date)));
+        let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+        let left = Duration::from_nanos(u64::from(1_000_000_000 - past_second));
+        self.encoder_until.set(now + left);
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("is_draining", &self.is_draining()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! The way to the client: who it is, the stream, and what both sides of a request have to know.
+//!
+//! A link is put together from owners, each with its own rules: the `exchange` is the request at
+//! hand, `pacing` the times, `output` what waits to be written, `idle` the rest between two
+//! requests, `held` the memory. What is done here is what takes more than one of them: a request's
+//! begin and end, and the two loops that read and write, whose waits `pacing` bounds.
+
+use std::cell::{Cell, OnceCell};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use straightline_sched::{checkpoint, now};
+
+use super::disconnect::Watch;
+use super::exchange::{Exchange, Expectation};
+use super::held::HeldForRequest;
+use super::host::Host;
+use super::idle::{IdleState, RestEnd};
+use super::output::Output;
+use super::pacing::Pacing;
+use super::protocol::Protocol;
+use super::transport::Transport;
+use crate::config::Peer;
+
+/// What a connection and the request at hand both hold on to.
+pub(crate) struct Link {
+    pub(crate) peer: Peer,
+    pub(crate) host: Rc<Host>,
+    pub(crate) exchange: Exchange,
+    pub(crate) pacing: Pacing,
+    pub(crate) output: Output,
+    pub(crate) idle: IdleState,
+    pub(crate) held: HeldForRequest,
+    /// What has the handler end if the client goes, for the request at hand.
+    watch: Cell<Option<Watch>>,
+    /// The other protocol's, once it is that.
+    protocol: OnceCell<Rc<Protocol>>,
+    /// Boxed: where an unsized field begins would have to be computed at each access.
+    pub(crate) transport: Box<dyn Transport>,
+}
+
+impl Link {
+    pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
+        Self {
+            peer,
+            exchange: Exchange::new(),
+            pacing: Pacing::new(&host),
+            output: Output::new(now()),
+            idle: IdleState::new(),
+            held: HeldForRequest::new(&host.memory),
+            watch: Cell::new(None),
+            protocol: OnceCell::new(),
+            transport: Box::new(transport),
+            host,
+        }
+    }
+
+    /// A request goes to its handler.
+    #[inline]
+    pub(crate) fn begin_request(&self, expectation: Expectation) {
+        self.exchange.begin(expectation, self.host.counters());
+        self.pacing.begin_request();
+    }
+
+    /// It is over, if one was in flight: answered, or never to be.
+    #[inline]
+    pub(crate) fn end_request(&self, is_answered: bool) {
+        if self.exchange.end(is_answered, self.host.counters()) {
+            self.held.release();
+            if is_answered {
+                self.output.note_response(self.exchange.begun());
+                if self.output.is_empty() {
+                    self.note_sent();
+                }
+            }
+        }
+    }
+
+    /// A response begins, and will be sent.
+    #[inline]
+    pub(crate) fn begin_response(&self, status: StatusCode) {
+        self.host.counters().respond(status);
+        self.exchange.begin_response(status);
+    }
+
+    /// The connection's fiber was given up: its client is not to wait for it.
+    pub(crate) fn lose(&self) {
+        self.unwatch();
+        self.exchange.await_client_no_more(self.host.counters());
+        self.end_request(false);
+        self.transport.reset();
+    }
+
+    /// Whether no request has come yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.exchange.number() == 0
+    }
+
+    /// Of a connection that came a moment ago: until when its first request is waited for, though
+    /// the server ends. It has been on its way since the client connected.
+    pub(crate) fn first_request_until(&self) -> Option<Instant> {
+        let until = self.exchange.begun() + FIRST_REQUEST_TIME;
+        (self.is_new() && until > now()).then_some(until)
+    }
+
+    /// In which sweep of its shard the connection began to rest; `None` while it works.
+    pub(crate) fn rests_since(&self) -> Option<u32> {
+        self.idle.since()
+    }
+
+    /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
+    pub(crate) fn end_rest(&self, why: RestEnd) {
+        self.idle.set_end(why);
+    }
+
+    /// Why its rest is to end, if it is.
+    pub(crate) fn rest_end(&self) -> Option<RestEnd> {
+        self.idle.end()
+    }
+
+    /// Its handler's time, or that of another protocol, is over.
+    pub(crate) fn end_handler(&self) {
+        self.pacing.end_handler();
+    }
+
+    /// The connection is another protocol's from now on.
+    pub(super) fn begin_protocol(&self) -> Rc<Protocol> {
+        debug_assert!(self.protocol.get().is_none(), "a connection is upgraded once");
+        Rc::clone(self.protocol.get_or_init(|| Rc::new(Protocol::new())))
+    }
+
+    /// The other protocol's, once it is that.
+    pub(crate) fn protocol(&self) -> Option<&Rc<Protocol>> {
+        self.protocol.get()
+    }
+
+    /// Has the request's handler end if the client goes away. Once for each request.
+    pub(crate) fn watch(self: &Rc<Self>) {
+        let watch = self.watch.take().unwrap_or_else(|| {
+            let link = Rc::clone(self);
+            Watch::start(link, |link| &*link.transport, |link| link.pacing.note_gone())
+        });
+        self.watch.set(Some(watch));
+    }
+
+    /// The handler is done, or does not want to know.
+    #[inline]
+    pub(crate) fn unwatch(&self) {
+        drop(self.watch.take());
+    }
+
+    /// A handler is about to have so many bytes more of its request's body in memory; false if the
+    /// server has no room for them, which is counted and told.
+    #[must_use]
+    pub(crate) fn try_hold(&self, bytes: usize) -> bool {
+        let fits = self.held.try_add_to_body(bytes);
+        if !fits {
+            self.host.note_short_of_memory(&self.peer);
+        }
+        fits
+    }
+
+    /// Reads at least one byte of a request's body, waiting for it; 0 is the end of the stream.
+    ///
+    /// A yield point.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Before anything is read: it may raise, and what was read would be lost.
+        checkpoint();
+        loop {
+            if self.transport.is_drained() {
+                self.wait_for_body()?;
+            }
+            match self.transport.try_read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_body()?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    return result.inspect(|&count| {
+                        self.pacing.note_read(count);
+                        self.host.counters().bytes_read.add(count as u64);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Writes everything out, waiting as long as the client may take.
+    ///
+    /// A yield point.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        if self.output.is_empty() { Ok(()) } else { self.write_out(&[]) }
+    }
+
+    /// As [`flush`](Self::flush), unless another fiber of the handler is writing: it writes all of
+    /// the output out.
+    ///
+    /// A yield point.
+    pub(super) fn flush_or_leave(&self) -> io::Result<()> {
+        if self.output.is_being_written() { Ok(()) } else { self.flush() }
+    }
+
+    /// When a handler waits: earlier responses leave, and what its own has so far. The next write
+    /// finds the same error.
+    pub(crate) fn flush_before_park(&self) {
+        self.output.begin_arranged_flush();
+        let _ = self.flush_or_leave();
+    }
+
+    /// Writes everything out and then `body`, together and without copying it. If that fails or is
+    /// unwound, some of the body may have left. No other fiber may add to the output meanwhile.
+    ///
+    /// A yield point.
+    pub(crate) fn flush_with(&self, body: &[u8]) -> io::Result<()> {
+        self.write_out(body)
+    }
+
+    fn write_out(&self, body: &[u8]) -> io::Result<()> {
+        let mut turn = self.output.take_turn()?;
+        while turn.goes_on(body) {
+            let count = self.write(|transport| turn.try_write(transport, body))?;
+            if count == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            turn.note_written(count);
+        }
+        drop(turn);
+        self.note_sent();
+        Ok(())
+    }
+
+    /// Writes some of a file; 0 if it has nothing there.
+    ///
+    /// A yield point.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
+        self.output.note_written(count);
+        Ok(count)
+    }
+
+    /// Tries to write until some of it has left.
+    #[inline]
+    fn write(
+        &self,
+        mut write: impl FnMut(&dyn Transport) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        // Before anything is written: it may raise, and the count would be lost.
+        checkpoint();
+        loop {
+            match write(&*self.transport) {
+                Ok(count) => {
+                    self.pacing.note_sent(count);
+                    self.host.counters().bytes_written.add(count as u64);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// All that was made has left: records the time that took.
+    #[inline]
+    fn note_sent(&self) {
+        if let Some((since, count)) = self.output.take_sent() {
+            self.host.record_latency(since, count.into());
+        }
+    }
+
+    #[cold]
+    fn wait_for_body(&self) -> io::Result<()> {
+        self.pacing.wait_for_body(&*self.transport, &self.exchange)
+    }
+
+    #[cold]
+    fn wait_for_room(&self) -> io::Result<()> {
+        let _held = self.held.while_unsent(self.output.capacity());
+        self.pacing.wait_for_room(&*self.transport, &self.exchange)
+    }
+}
+
+/// How long a server that ends waits for the first request of a connection, from its accept on.
+/// Arbitrary: some slow round trips.
+const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);

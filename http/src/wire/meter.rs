@@ -1,0 +1,183 @@
+//! How slow a client is: the time that was waited for it against the bytes that came of it.
+//!
+//! A client has a credit of time. Waiting for it uses the credit up, bytes earn it back at the
+//! rate that is asked for, and it is never more than the grace: so a client may be as much behind
+//! the rate as that, at any time, and no good beginning lets it stand still for longer later on.
+//!
+//! The credit is the connection's and not a request's. If it began anew with each request, a client
+//! could be waited for without end, for the price of a head now and then.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use crate::config::Pace;
+
+/// One direction of a connection: the credit that its client has. Which pace it is held to is the
+/// owner's to know.
+#[derive(Debug)]
+pub(super) struct Meter {
+    credit: Cell<Duration>,
+}
+
+/// Which bound of a pace was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slow {
+    Idle,
+    Rate,
+}
+
+impl Meter {
+    pub(crate) fn new(pace: &Pace) -> Self {
+        Self { credit: Cell::new(pace.grace) }
+    }
+
+    pub(super) fn credit(&self) -> Duration {
+        self.credit.get()
+    }
+
+    /// Another body at that pace, with what credit those before it have left.
+    pub(super) fn go_on(&self, pace: &Pace, credit: Duration) {
+        self.credit.set(credit.min(pace.grace));
+    }
+
+    /// A body with a pace of its own.
+    pub(super) fn restart(&self, pace: &Pace) {
+        self.credit.set(pace.grace);
+    }
+
+    /// Until when to wait from `now` on, and which bound that is. The client has done nothing for
+    /// `idle_for` by now.
+    pub(crate) fn patience(
+        &self,
+        pace: &Pace,
+        now: Instant,
+        idle_for: Duration,
+    ) -> (Option<Instant>, Slow) {
+        let (credit, idle) = (self.credit.get(), pace.idle.saturating_sub(idle_for));
+        if pace.bytes_per_second > 0 && credit < idle {
+            (now.checked_add(credit), Slow::Rate)
+        } else {
+            (now.checked_add(idle), Slow::Idle)
+        }
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        self.credit.set(self.credit.get().saturating_sub(time));
+    }
+
+    #[inline]
+    pub(super) fn moved(&self, pace: &Pace, bytes: usize) {
+        if self.credit.get() < pace.grace {
+            self.earn(pace, bytes);
+        }
+    }
+
+    #[cold]
+    fn earn(&self, pace: &Pace, bytes: usize) {
+        if let Some(nanos) = (bytes as u64).saturating_mul(NANOS).checked_div(pace.bytes_per_second)
+        {
+            let earned = Duration::from_nanos(nanos);
+            self.credit.set(self.credit.get().saturating_add(earned).min(pace.grace));
+        }
+    }
+}
+
+/// When to look, in a wait from `now` on, whether the client does anything. It may be noticed this
+/// much later than the end of its idle time.
+pub(super) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
+    now.checked_add(pace.idle / LOOKS)
+}
+
+/// How often to look in an idle time. Arbitrary: as often as at connections at rest.
+const LOOKS: u32 = 16;
+
+/// In a second.
+const NANOS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    const fn secs(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_client_that_keeps_the_rate_is_never_late() {
+        let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
+        let meter = Meter::new(&pace);
+        let now = Instant::now();
+        for _ in 0..1_000 {
+            let (until, which) = meter.patience(&pace, now, Duration::ZERO);
+            assert_eq!(which, Slow::Rate);
+            assert!(until.is_some_and(|until| until >= now + secs(5)));
+            meter.waited(secs(5));
+            meter.moved(&pace, 500);
+        }
+        meter.waited(secs(8));
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(2)), Slow::Rate));
+        // A client that has been fast has no more than the grace for it.
+        meter.moved(&pace, 1_000_000_000);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
+    }
+
+    #[test]
+    fn a_bound_that_is_not_wanted_is_none() {
+        let now = Instant::now();
+        let pace = Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) };
+        let meter = Meter::new(&pace);
+        meter.waited(secs(1_000));
+        meter.moved(&pace, 1);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(30)), Slow::Idle));
+        let pace = Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX };
+        let meter = Meter::new(&pace);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (None, Slow::Idle));
+    }
+
+    #[test]
+    fn the_next_body_has_what_the_last_one_left() {
+        let now = Instant::now();
+        let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
+        let meter = Meter::new(&pace);
+        meter.waited(secs(7));
+        meter.go_on(&pace, meter.credit());
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
+        // A body with a pace of its own costs the others no credit.
+        let kept = meter.credit();
+        let own = Pace { grace: secs(25), ..pace };
+        meter.restart(&own);
+        assert_eq!(meter.patience(&own, now, Duration::ZERO), (Some(now + secs(25)), Slow::Rate));
+        meter.waited(secs(25));
+        meter.go_on(&pace, kept);
+        meter.moved(&pace, 200);
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(5)), Slow::Rate));
+        meter.go_on(&pace, secs(100));
+        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
+    }
+
+    quickcheck! {
+        /// However waits and bytes come: what is waited in all is at most the grace and what the
+        /// bytes have earned.
+        fn a_client_is_waited_for_no_longer_than_it_has_earned(steps: Vec<(u16, u16)>) -> bool {
+            let pace = Pace { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
+            let meter = Meter::new(&pace);
+            let now = Instant::now();
+            let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
+            for (millis, bytes) in steps {
+                let (until, _) = meter.patience(&pace, now, Duration::ZERO);
+                let patience = until.map_or(Duration::MAX, |until| until - now);
+                let time = Duration::from_millis(millis.into()).min(patience);
+                meter.waited(time);
+                waited += time;
+                if waited > pace.grace + earned {
+                    return false;
+                }
+                meter.moved(&pace, bytes.into());
+                earned += Duration::from_nanos(u64::from(bytes) * NANOS / 240);
+            }
+            true
+        }
+    }
+}

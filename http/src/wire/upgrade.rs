@@ -1,0 +1,236 @@
+//! Connections that become another protocol's: `Upgrade` and CONNECT.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::rc::Rc;
+
+use straightline_sched::{Interest, checkpoint};
+
+use super::link::Link;
+use super::protocol::Protocol;
+use super::transport::Transport;
+use crate::config::Peer;
+
+/// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
+/// [`tunnel`](crate::Response::tunnel): bytes both ways, and nobody else's.
+///
+/// What the client sent along with its request is read first. Reading and writing also work through
+/// a shared reference, so that one fiber may read while another writes. The connection ends when
+/// the function that this was given to returns, wherever it is then, so a fiber that has it must
+/// not outlive that: use a scope.
+///
+/// A drain of the server waits for it, and at the end of that cancels it. A protocol that rests
+/// should ask to hear of the drain, see [`interrupt_on_drain`](Self::interrupt_on_drain): one that
+/// has not, and of which nothing comes or leaves for five seconds of the drain, is ended then, as a
+/// handler past its time is.
+///
+/// # Blocking
+///
+/// Reads and writes are yield points. There is no timeout but the
+/// [deadlines](straightline_sched::deadline) that the protocol sets for itself.
+///
+/// # Cancellation
+///
+/// A cancel or a deadline is raised before anything is read or written.
+///
+/// # Errors
+///
+/// What the socket says. A loop that goes on all the same is ended after a thousand of them.
+///
+/// ```
+/// use std::io::{self, Read, Write};
+/// use straightline::{Response, Upgraded, sched};
+///
+/// /// Greets, and then repeats what it hears.
+/// fn speak(client: Upgraded) -> io::Result<()> {
+///     sched::scope(|scope| {
+///         let echo = scope.spawn(|| io::copy(&mut &client, &mut &client));
+///         (&client).write_all(b"hello\n")?;
+///         echo.join().unwrap_or(Ok(0)).map(drop)
+///     })
+/// }
+///
+/// let response = Response::upgrade("echo", speak);
+/// ```
+pub struct Upgraded {
+    link: Rc<Link>,
+    /// What came with the request, and how much of it has been read.
+    early: RefCell<(Vec<u8>, usize)>,
+    protocol: Rc<Protocol>,
+}
+
+impl Upgraded {
+    pub(crate) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
+        let protocol = link.begin_protocol();
+        Self { link, early: RefCell::new((early, 0)), protocol }
+    }
+
+    pub(crate) fn protocol(&self) -> &Rc<Protocol> {
+        &self.protocol
+    }
+
+    /// The peer, as the socket says. Not a yield point.
+    pub fn peer(&self) -> &Peer {
+        &self.link.peer
+    }
+
+    /// Tells the peer that nothing more will be written. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says, for example when the peer is gone.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        self.link.transport.shutdown_write()
+    }
+
+    /// Has a drain of the server interrupt the protocol's reads: the first of them that has to wait
+    /// when the drain has begun, or waits already then, is an error, once. What has come is still
+    /// read before that, and all later reads are as ever, so that the protocol can say goodbye and
+    /// hear the answer. It has the [drain timeout](crate::Builder::drain_timeout) for that.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::io::{self, Read, Write};
+    /// use straightline::{Response, Upgraded};
+    ///
+    /// fn echo(mut client: Upgraded) -> io::Result<()> {
+    ///     client.interrupt_on_drain();
+    ///     let mut message = [0; 1024];
+    ///     loop {
+    ///         match client.read(&mut message) {
+    ///             Ok(0) => return Ok(()),
+    ///             Ok(count) => client.write_all(&message[..count])?,
+    ///             Err(_) if client.is_draining() => return client.write_all(b"goodbye\n"),
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let response = Response::upgrade("echo", echo);
+    /// ```
+    pub fn interrupt_on_drain(&self) {
+        self.protocol.interrupt_on_drain();
+    }
+
+    /// Whether a drain of the server has begun: for a protocol that looks between two messages.
+    /// Not a yield point.
+    pub fn is_draining(&self) -> bool {
+        self.link.host.is_draining()
+    }
+
+    /// Waits until that direction may go on. An error is the drain that the protocol wants to hear
+    /// of, or the stream's.
+    fn park(&self, interest: Interest) -> io::Result<()> {
+        let reading = match interest {
+            Interest::Read => self.protocol.begin_read(self.is_draining())?,
+            Interest::Write => None,
+        };
+        let waited = self.link.transport.wait_until(interest, None);
+        drop(reading);
+        waited.map(drop)
+    }
+
+    /// Tries until it is done. Only the protocol itself bounds how long that may take.
+    fn wait(
+        &self,
+        interest: Interest,
+        mut attempt: impl FnMut(&dyn Transport) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        // Before anything is done: it may raise, and what was read would be lost.
+        checkpoint();
+        let transport = &*self.link.transport;
+        loop {
+            if interest == Interest::Read && transport.is_drained() {
+                self.park(interest)?;
+            }
+            match attempt(transport) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.park(interest)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(count) => {
+                    let counters = self.link.host.counters();
+                    self.protocol.note_moved();
+                    match interest {
+                        Interest::Read => counters.bytes_read.add(count as u64),
+                        Interest::Write => counters.bytes_written.add(count as u64),
+                    }
+                    return Ok(count);
+                }
+                Err(error) => {
+                    self.link.pacing.note_vain_call(false);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn read_early(&self, buffer: &mut [u8]) -> usize {
+        let (early, at) = &mut *self.early.borrow_mut();
+        let count = buffer.len().min(early.len() - *at);
+        buffer[..count].copy_from_slice(&early[*at..*at + count]);
+        *at += count;
+        if *at == early.len() {
+            (*early, *at) = (Vec::new(), 0);
+        }
+        count
+    }
+}
+
+impl Read for &Upgraded {
+    /// A yield point, see [`Upgraded`](Upgraded#blocking).
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.read_early(buffer) {
+            0 if buffer.is_empty() => Ok(0),
+            0 => self.wait(Interest::Read, |transport| transport.try_read(buffer)),
+            count => Ok(count),
+        }
+    }
+}
+
+impl Write for &Upgraded {
+    /// A yield point, see [`Upgraded`](Upgraded#blocking).
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(Interest::Write, |transport| transport.try_write(bytes))
+    }
+
+    /// A yield point, as `write`.
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.wait(Interest::Write, |transport| transport.try_write_vectored(buffers))
+    }
+
+    /// Does nothing: there is no buffer here. Not a yield point.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Upgraded {
+    /// A yield point, as for a shared reference.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buffer)
+    }
+}
+
+impl Write for Upgraded {
+    /// A yield point, as for a shared reference.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    /// A yield point, as `write`.
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(buffers)
+    }
+
+    /// Does nothing: there is no buffer here. Not a yield point.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").field("peer", &self.link.peer).finish_non_exhaustive()
+    }
+}
