@@ -1,0 +1,224 @@
+//! The load: clients that each wait for their answer before they ask again (a closed loop).
+//!
+//! Every connection is a fiber of this project's own scheduler, on one thread. A client that fails
+//! counts an error and starts over with a new connection; one that hangs is given up, and counts as
+//! an error too, so a round ends whatever the server does.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use rustix::net::sockopt::set_socket_linger;
+use straightline::net::TcpStream;
+use straightline::sched::{self, Fiber};
+use straightline_harness::Histogram;
+
+use crate::reply::Replies;
+use crate::serve::PATH;
+
+/// How the clients ask.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// One request at a time on a connection that stays open
+    Plaintext,
+    /// Sixteen requests at a time on a connection that stays open
+    Pipelined,
+    /// One request for each connection, which the server closes
+    Short,
+}
+
+/// One stretch of asking.
+pub(crate) struct Load {
+    pub(crate) server: SocketAddr,
+    pub(crate) mode: Mode,
+    pub(crate) connections: u16,
+    pub(crate) time: Duration,
+}
+
+/// What came of it.
+pub(crate) struct Outcome {
+    /// Requests that were answered as they should.
+    pub(crate) requests: u64,
+    pub(crate) errors: u64,
+    /// What the first error was.
+    pub(crate) first_error: Option<String>,
+    /// From the beginning until the last client was done.
+    pub(crate) elapsed: Duration,
+    /// From a request's write (in [`Mode::Short`] from its connect) until its answer was there (or
+    /// the server's close).
+    pub(crate) latencies: Histogram,
+}
+
+/// What the clients share.
+struct Clients {
+    load: Load,
+    /// The bytes that a client sends at a time.
+    batch: Vec<u8>,
+    deadline: Instant,
+    outcome: RefCell<Outcome>,
+    /// How many are not done. The last one wakes `root`.
+    active: Cell<u16>,
+    root: Fiber,
+}
+
+/// Asks, on the calling thread.
+pub(crate) fn run(load: Load) -> io::Result<Outcome> {
+    sched::run(move || drive(load))?
+}
+
+/// The root fiber. At its return the scheduler cancels the clients that hang.
+fn drive(load: Load) -> io::Result<Outcome> {
+    let start = Instant::now();
+    let clients = Rc::new(Clients {
+        batch: load.mode.request(load.server).repeat(load.mode.depth()).into_bytes(),
+        deadline: start + load.time,
+        outcome: RefCell::new(Outcome::none()),
+        active: Cell::new(load.connections),
+        root: sched::current(),
+        load,
+    });
+    for _ in 0..clients.load.connections {
+        let clients = Rc::clone(&clients);
+        sched::Builder::new().spawn(move || clients.ask_until_the_deadline())?;
+    }
+    let give_up = clients.deadline + GRACE;
+    while clients.active.get() > 0 {
+        let left = give_up.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        sched::park_timeout(left);
+    }
+    let mut outcome = clients.outcome.replace(Outcome::none());
+    outcome.elapsed = start.elapsed();
+    let hanging = clients.active.get();
+    if hanging > 0 {
+        outcome.errors += u64::from(hanging);
+        outcome.first_error.get_or_insert_with(|| format!("{hanging} connections hang"));
+    }
+    Ok(outcome)
+}
+
+impl Clients {
+    /// One client's life.
+    fn ask_until_the_deadline(&self) {
+        let mut replies = Replies::new();
+        while Instant::now() < self.deadline {
+            let result = match self.load.mode {
+                Mode::Plaintext | Mode::Pipelined => self.keep_asking(&mut replies),
+                Mode::Short => self.ask_once(&mut replies),
+            };
+            if let Err(error) = result {
+                self.count_error(&error);
+                replies.clear();
+                // A server that refuses everything shall not be asked in a busy loop.
+                sched::sleep(ERROR_PAUSE);
+            }
+        }
+        self.active.set(self.active.get() - 1);
+        if self.active.get() == 0 {
+            self.root.unpark();
+        }
+    }
+
+    /// Asks on one connection until the deadline.
+    fn keep_asking(&self, replies: &mut Replies) -> io::Result<()> {
+        let mut stream = TcpStream::connect(self.load.server)?;
+        stream.set_nodelay(true)?;
+        loop {
+            let sent = Instant::now();
+            if sent >= self.deadline {
+                return Ok(());
+            }
+            stream.write_all(&self.batch)?;
+            let mut missing = self.load.mode.depth();
+            while missing > 0 {
+                let count = replies.read(&mut stream)?;
+                missing = missing.checked_sub(count).ok_or_else(unasked)?;
+                self.count(count as u64, sent.elapsed());
+            }
+        }
+    }
+
+    /// One connection for one request; the server closes it.
+    fn ask_once(&self, replies: &mut Replies) -> io::Result<()> {
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(self.load.server)?;
+        stream.write_all(&self.batch)?;
+        if replies.read(&mut stream)? > 1 {
+            return Err(unasked());
+        }
+        replies.read_end(&mut stream)?;
+        self.count(1, begun.elapsed());
+        // The server closed first, so its side now lasts for a minute (TIME-WAIT). Thousands a
+        // second soon fill the kernel's table of those, and every close costs something else from
+        // then on, in the middle of a round. A close that resets forgets both sides at once.
+        Ok(set_socket_linger(&stream, Some(Duration::ZERO))?)
+    }
+
+    fn count(&self, requests: u64, latency: Duration) {
+        let mut outcome = self.outcome.borrow_mut();
+        outcome.requests += requests;
+        outcome.latencies.record(latency, requests);
+    }
+
+    fn count_error(&self, error: &io::Error) {
+        let mut outcome = self.outcome.borrow_mut();
+        outcome.errors += 1;
+        outcome.first_error.get_or_insert_with(|| error.to_string());
+    }
+}
+
+impl Mode {
+    /// How many requests a client sends at a time.
+    fn depth(self) -> usize {
+        match self {
+            Self::Plaintext | Self::Short => 1,
+            Self::Pipelined => 16,
+        }
+    }
+
+    fn request(self, server: SocketAddr) -> String {
+        let close = match self {
+            Self::Plaintext | Self::Pipelined => "",
+            Self::Short => "Connection: close\r\n",
+        };
+        format!("GET {PATH} HTTP/1.1\r\nHost: {server}\r\n{close}\r\n")
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plaintext => "plaintext",
+            Self::Pipelined => "pipelined",
+            Self::Short => "short",
+        })
+    }
+}
+
+impl Outcome {
+    fn none() -> Self {
+        Self {
+            requests: 0,
+            errors: 0,
+            first_error: None,
+            elapsed: Duration::ZERO,
+            latencies: Histogram::default(),
+        }
+    }
+}
+
+fn unasked() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "more responses than requests")
+}
+
+/// How long after the deadline an answer may come. Arbitrary: on loopback it takes microseconds.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Arbitrary: long enough to be no load, short enough to see a server come back.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,159 @@
+//! A client that speaks raw HTTP on a fiber, and that sees what libraries hide: bytes that never
+//! come, answers that stop half-way, and how a connection ends.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+use straightline::net::TcpStream;
+use straightline::sched;
+
+use crate::body::Body;
+use crate::fate::Fate;
+pub(crate) use crate::reply::{Answer, End};
+use crate::reply::{Inbox, Reply};
+
+/// A connection to the server.
+pub(crate) struct Client {
+    stream: TcpStream,
+    inbox: Inbox,
+}
+
+/// What listening for a while brought.
+pub(crate) enum Heard {
+    Silence,
+    Bytes,
+    End(End),
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, MARGIN)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, inbox: Inbox::default() })
+    }
+
+    /// As another host would: all of 127.0.0.0/8 is this machine.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddr::new(source, 0))?;
+        // On loopback this takes no time worth a fiber's wait.
+        connect(&socket, &address)?;
+        let stream = TcpStream::from_std(socket.into())?;
+        Ok(Self { stream, inbox: Inbox::default() })
+    }
+
+    /// Keeps the kernel from taking much that this client has not read.
+    pub(crate) fn keep_little(&self) -> io::Result<()> {
+        Ok(sockopt::set_socket_recv_buffer_size(&self.stream, RECEIVE_BYTES)?)
+    }
+
+    /// Waits before each read from now on.
+    pub(crate) fn read_slowly(&mut self, pause: Duration) {
+        self.inbox.pause = pause;
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        within(MARGIN, || self.stream.write_all(bytes))
+    }
+
+    /// Sends a GET and does not wait for its answer.
+    pub(crate) fn ask(&mut self, target: &str) -> io::Result<()> {
+        self.send(get(target).as_bytes())
+    }
+
+    /// A GET's whole answer, which comes within [`MARGIN`].
+    pub(crate) fn get(&mut self, target: &str) -> io::Result<Answer> {
+        self.ask(target)?;
+        self.answer(MARGIN)
+    }
+
+    /// The next answer, which is whole.
+    pub(crate) fn answer(&mut self, bound: Duration) -> io::Result<Answer> {
+        match self.reply(bound)? {
+            Reply::Whole(answer) => Ok(answer),
+            Reply::Nothing(end) => Err(io::Error::other(format!("{end} without an answer"))),
+            Reply::Half(end) => Err(io::Error::other(format!("{end} within an answer"))),
+        }
+    }
+
+    /// What comes next, an answer or the connection's end.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` after `bound`; `InvalidData` for what is not HTTP.
+    pub(crate) fn reply(&mut self, bound: Duration) -> io::Result<Reply> {
+        within(bound, || self.inbox.reply(&self.stream))
+    }
+
+    /// What becomes of a GET.
+    pub(crate) fn fate_of(&mut self, target: &str, bound: Duration) -> Fate {
+        Fate::from(self.ask(target).and_then(|()| self.reply(bound)))
+    }
+
+    /// Sends a head and then a body, and reads meanwhile.
+    pub(crate) fn exchange(
+        &mut self,
+        head: &[u8],
+        body: &Body,
+        bound: Duration,
+    ) -> io::Result<Reply> {
+        let Self { stream, inbox } = self;
+        within(bound, || {
+            sched::scope(|s| {
+                s.spawn(|| {
+                    let mut stream = &*stream;
+                    // A server that has answered need not take the rest; its answer tells.
+                    let _ = stream.write_all(head).and_then(|()| body.write_to(&mut stream));
+                });
+                let reply = inbox.reply(stream);
+                s.cancel();
+                reply
+            })
+        })
+    }
+
+    /// Listens for at most `time`.
+    pub(crate) fn hear(&mut self, time: Duration) -> io::Result<Heard> {
+        match sched::deadline(time, || self.inbox.more(&self.stream)) {
+            Err(_) => Ok(Heard::Silence),
+            Ok(Ok(None)) => Ok(Heard::Bytes),
+            Ok(Ok(Some(end))) => Ok(Heard::End(end)),
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// Closes with a reset. The server that closed first would otherwise leave a connection in
+    /// TIME-WAIT, and thousands of those slow the kernel down.
+    pub(crate) fn reset(self) -> io::Result<()> {
+        self.stream.set_zero_linger()
+    }
+}
+
+/// A GET on a new connection, and what becomes of it.
+pub(crate) fn get_once(address: SocketAddr, target: &str, bound: Duration) -> Fate {
+    match Client::connect(address) {
+        Ok(mut client) => client.fate_of(target, bound),
+        Err(error) => error.into(),
+    }
+}
+
+/// A GET's bytes.
+pub(crate) fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: stress\r\n\r\n")
+}
+
+/// Does `what` for at most `time`.
+pub(crate) fn within<T>(time: Duration, what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    sched::deadline(time, what).unwrap_or_else(|_| {
+        Err(io::Error::new(ErrorKind::TimedOut, format!("nothing within {time:?}")))
+    })
+}
+
+/// What a busy machine may add to any time that is expected here. Arbitrary, and generous: the
+/// scenarios tell a server that reacts from one that does not, and not a fast one from a slow one.
+pub(crate) const MARGIN: Duration = Duration::from_secs(5);
+
+/// Small beside what is asked for. The kernel doubles it.
+const RECEIVE_BYTES: usize = 16 * 1024;

@@ -1,0 +1,152 @@
+//! What became of many clients, counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use crate::reply::{End, Reply};
+
+/// What became of a client.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fate {
+    /// With this status, and wholly.
+    Answered(u16),
+    /// The connection ended without an answer.
+    Ended(End),
+    /// The connection ended within an answer.
+    Half(End),
+    /// Nothing came in time.
+    Hung,
+    Failed(String),
+}
+
+/// The fates of many, and when they came.
+#[derive(Default)]
+pub(crate) struct Tally {
+    fates: BTreeMap<Fate, usize>,
+    first: Option<Duration>,
+    last: Duration,
+}
+
+impl Fate {
+    /// Whether the server turned the client away instead of serving it.
+    pub(crate) fn is_refusal(&self, status: u16) -> bool {
+        matches!(self, Self::Ended(_)) || *self == Self::Answered(status)
+    }
+}
+
+impl From<io::Result<Reply>> for Fate {
+    fn from(reply: io::Result<Reply>) -> Self {
+        match reply {
+            Ok(Reply::Whole(answer)) => Self::Answered(answer.status),
+            Ok(Reply::Nothing(end)) => Self::Ended(end),
+            Ok(Reply::Half(end)) => Self::Half(end),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Fate {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Self::Hung,
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Ended(End::Reset),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, fate: Fate, time: Duration) {
+        *self.fates.entry(fate).or_default() += 1;
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(time);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (fate, count) in &other.fates {
+            *self.fates.entry(fate.clone()).or_default() += count;
+        }
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+    }
+
+    /// How many that is true of.
+    pub(crate) fn count(&self, is: impl Fn(&Fate) -> bool) -> usize {
+        self.fates.iter().filter(|(fate, _)| is(fate)).map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn answered(&self, status: u16) -> usize {
+        self.count(|fate| *fate == Fate::Answered(status))
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.fates.values().sum()
+    }
+
+    /// Whether there are some, and it is true of all.
+    pub(crate) fn all(&self, is: impl Fn(&Fate) -> bool) -> bool {
+        self.total() > 0 && self.count(is) == self.total()
+    }
+
+    /// When the first came.
+    pub(crate) fn first(&self) -> Duration {
+        self.first.unwrap_or_default()
+    }
+
+    pub(crate) fn last(&self) -> Duration {
+        self.last
+    }
+}
+
+impl FromIterator<(Fate, Duration)> for Tally {
+    fn from_iter<I: IntoIterator<Item = (Fate, Duration)>>(fates: I) -> Self {
+        let mut tally = Self::default();
+        fates.into_iter().for_each(|(fate, time)| tally.add(fate, time));
+        tally
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(status) => write!(f, "{status}"),
+            Self::Ended(end) => end.fmt(f),
+            Self::Half(end) => write!(f, "{end} within an answer"),
+            Self::Hung => f.write_str("hung"),
+            Self::Failed(error) => write!(f, "failed ({error})"),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.fates.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, (fate, count)) in self.fates.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{count} × {fate}")?;
+        }
+        let (first, last) = (self.first().as_secs_f64(), self.last.as_secs_f64());
+        write!(f, "; after {first:.2} to {last:.2} s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_counts_and_tells() {
+        let second = Duration::from_secs(1);
+        let fates = [Fate::Answered(408), Fate::Ended(End::Closed), Fate::Answered(408)];
+        let tally: Tally =
+            fates.into_iter().zip(1..).map(|(fate, times)| (fate, second * times)).collect();
+        assert_eq!(tally.to_string(), "2 × 408, 1 × closed; after 1.00 to 3.00 s");
+        assert_eq!((tally.total(), tally.answered(408)), (3, 2));
+        assert!(tally.all(|fate| fate.is_refusal(408)) && !tally.all(|f| f.is_refusal(503)));
+        assert!(!Tally::default().all(|_| true));
+    }
+}

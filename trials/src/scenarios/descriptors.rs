@@ -1,0 +1,163 @@
+//! A server that runs out of descriptors: whoever is connected is served, whoever is not waits or
+//! is sent away, nothing spins, and all is well once clients leave.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use straightline::sched;
+
+use crate::client::{Client, Heard, MARGIN, get_once};
+use crate::fate::{Fate, Tally};
+use crate::server::Server;
+use crate::trial::{Trial, each, eventually, fates};
+
+pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
+    // With the number of connections that it takes by itself, it should not come that far.
+    run_out(trial, "")?;
+    run_out(trial, "--max-connections 100000")
+}
+
+fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
+    let descriptors: usize = trial.options.pick(64, 256);
+    let clients = 2 * descriptors;
+    let mut server = trial.start_short_of(descriptors as u64, &format!("{LONG_TIMES} {flags}"))?;
+    let note = if flags.is_empty() { String::new() } else { format!(", {flags}") };
+    trial.doing(format!("a server with {descriptors} descriptors{note}"));
+    // What it opens for its first clients is no connection left open.
+    let _ = trial.scrape(&server);
+    let before = server.process().descriptors()?;
+
+    trial.doing(format!("{clients} clients of a server with {descriptors} descriptors{note}"));
+    let outcomes = each(0..clients, |_| arrive(&server));
+    let mut groups = Groups::default();
+    for outcome in outcomes {
+        groups.add(outcome);
+    }
+    let seen = groups.to_string();
+    // Half of the descriptors is less than any share of them that is left for connections.
+    let good = groups.served.len() >= descriptors / 2 && groups.failed.total() == 0;
+    let surplus = groups.waiting.len() + groups.refused.total() >= clients - descriptors;
+    let expected = format!("{} served at least; the others wait or are refused", descriptors / 2);
+    trial.expect(expected, seen, good && surplus);
+
+    let time = trial.options.pick(Duration::from_secs(1), Duration::from_secs(5));
+    trial.doing(format!("nobody asks anything for {time:?}"));
+    let cpu = server.process().cpu_time()?;
+    let begun = Instant::now();
+    sched::sleep(time);
+    let share = (server.process().cpu_time()?.saturating_sub(cpu)).as_secs_f64()
+        / begun.elapsed().as_secs_f64();
+    let seen = format!("{:.1} % of a CPU", share * 100.0);
+    trial.expect("20 % of a CPU at most", seen, share <= 0.2);
+
+    trial.doing("those that were served ask again");
+    let tally = ask_again(&mut groups.served);
+    expect_served(trial, &tally);
+
+    trial.doing("half of them leave");
+    let left = groups.served.len() / 2;
+    groups.served.truncate(groups.served.len() - left);
+    let free = left.min(groups.waiting.len());
+    // Each leaves once it has its answer, and makes room for the next.
+    let tally = fates(groups.waiting, |mut client| client.reply(MARGIN).into());
+    let answered = tally.answered(200);
+    if tally.total() > 0 {
+        let expected = format!("{free} of the waiting at least get their 200 within {MARGIN:?}");
+        trial.expect(expected, tally.to_string(), answered >= free);
+    }
+    // The server learns of those that left as it learns of everything else: in a moment.
+    eventually(MARGIN, || Ok(hello(&server) == Fate::Answered(200)))?;
+    trial.doing(format!("{} others come", left / 2));
+    expect_served(trial, &fates(0..left / 2, |_| hello(&server)));
+    trial.doing("those that stayed ask again");
+    let tally = ask_again(&mut groups.served);
+    expect_served(trial, &tally);
+
+    trial.doing("all leave, and others come");
+    drop(groups.served);
+    eventually(MARGIN, || Ok(server.process().descriptors()? <= before + 4))?;
+    let others = fates(0..20, |_| hello(&server));
+    expect_served(trial, &others);
+    trial.expect("the process lives", format!("{}", server.is_running()), server.is_running());
+    trial.expect_all_closed(&server, before)?;
+    let metrics = trial.scrape(&server);
+    for key in ["straightline_accept_errors_total", "straightline_connections_refused_total"] {
+        trial.expect_told(&metrics, key);
+    }
+    Ok(())
+}
+
+/// How a client fared at first.
+enum Arrival {
+    Served(Client),
+    Waiting(Client),
+    Other(Fate, Duration),
+}
+
+#[derive(Default)]
+struct Groups {
+    served: Vec<Client>,
+    waiting: Vec<Client>,
+    refused: Tally,
+    failed: Tally,
+}
+
+impl Groups {
+    fn add(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Served(client) => self.served.push(client),
+            Arrival::Waiting(client) => self.waiting.push(client),
+            Arrival::Other(fate, time) if fate.is_refusal(503) => self.refused.add(fate, time),
+            Arrival::Other(fate, time) => self.failed.add(fate, time),
+        }
+    }
+}
+
+impl fmt::Display for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (served, waiting) = (self.served.len(), self.waiting.len());
+        write!(f, "{served} served, {waiting} wait; refused: {}", self.refused)?;
+        match self.failed.total() {
+            0 => Ok(()),
+            _ => write!(f, "; failed: {}", self.failed),
+        }
+    }
+}
+
+fn arrive(server: &Server) -> Arrival {
+    let begun = Instant::now();
+    let mut client = match Client::connect(server.address()) {
+        Ok(client) => client,
+        Err(error) => return Arrival::Other(error.into(), begun.elapsed()),
+    };
+    let heard = client.ask("/hello").and_then(|()| client.hear(WAIT));
+    match heard {
+        Ok(Heard::Silence) => Arrival::Waiting(client),
+        Ok(Heard::End(end)) => Arrival::Other(Fate::Ended(end), begun.elapsed()),
+        Ok(Heard::Bytes) => match Fate::from(client.reply(MARGIN)) {
+            Fate::Answered(200) => Arrival::Served(client),
+            other => Arrival::Other(other, begun.elapsed()),
+        },
+        Err(error) => Arrival::Other(error.into(), begun.elapsed()),
+    }
+}
+
+fn hello(server: &Server) -> Fate {
+    get_once(server.address(), "/hello", MARGIN)
+}
+
+fn ask_again(clients: &mut [Client]) -> Tally {
+    fates(clients, |client| client.fate_of("/hello", MARGIN))
+}
+
+fn expect_served(trial: &mut Trial, tally: &Tally) {
+    let held = tally.all(|fate| *fate == Fate::Answered(200));
+    trial.expect("each 200", tally.to_string(), held);
+}
+
+/// How long a client listens before it counts as waiting; more than the others need.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Nobody rests so long that a newcomer gets the place.
+const LONG_TIMES: &str = "--head-timeout 120s --idle-timeout 120s";

@@ -1,0 +1,73 @@
+//! A server whose clients together want more memory than its process may have: it turns some of
+//! them away before the system does worse, lives, and is whole again when they have gone.
+
+use std::io;
+use std::time::Duration;
+
+use crate::body::Body;
+use crate::client::{Client, MARGIN, get_once};
+use crate::fate::{Fate, Tally};
+use crate::server::{Bounds, Server};
+use crate::trial::{Trial, eventually, fates, mebibytes};
+
+pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
+    let clients = trial.options.connections(96, 192);
+    let bounds = Bounds { address_space: Some(ADDRESS_SPACE_BYTES), ..Bounds::default() };
+    let mut server = trial.start_within(bounds, "", clients)?;
+    trial.doing("one body of 8 MiB, held in memory");
+    expect_whole(trial, &fates(0..1, |_| reverse(&server)));
+    let before = trial.scrape(&server);
+
+    let rounds = trial.options.pick(2, 5);
+    let (all, space) = (clients as u64 * BODY_BYTES, mebibytes(ADDRESS_SPACE_BYTES));
+    for round in 1..=rounds {
+        let all = mebibytes(all);
+        trial.doing(format!("{clients} at a time, {all} for a process of {space}, round {round}"));
+        let tally = fates(0..clients, |_| reverse(&server));
+        let held = tally.all(|fate| *fate == Fate::Answered(200) || fate.is_refusal(503));
+        let (whole, refused) = (tally.answered(200), tally.answered(503));
+        let expected = "each 200 or 503, and some of either";
+        trial.expect(expected, tally.to_string(), held && whole > 0 && refused > 0);
+    }
+
+    trial.doing("after all of them");
+    trial.expect("the process lives", server.said(), server.is_running());
+    let after = trial.scrape(&server);
+    trial.expect_growth(&before, &after, "straightline_requests_short_of_memory_total", rounds);
+    let key = "straightline_memory_held_bytes";
+    let is_back = || Ok(trial.scrape(&server).value(key).is_some_and(|held| held < HELD_MAX));
+    let is_back = eventually(MARGIN, is_back)?;
+    let held = trial.scrape(&server).value(key).unwrap_or(f64::NAN);
+    trial.expect(format!("{key} at most {HELD_MAX}"), format!("{held}"), is_back);
+    let peak = mebibytes(server.process().memory()?.peak);
+    trial.figure(format!("{peak} resident at most"));
+    expect_whole(trial, &fates(0..4, |_| reverse(&server)));
+    expect_whole(trial, &fates(0..20, |_| get_once(server.address(), "/hello", MARGIN)));
+    Ok(())
+}
+
+fn expect_whole(trial: &mut Trial, tally: &Tally) {
+    let held = tally.all(|fate| *fate == Fate::Answered(200));
+    trial.expect("each 200", tally.to_string(), held);
+}
+
+/// Has the server hold a body in memory.
+fn reverse(server: &Server) -> Fate {
+    let talk = || {
+        let mut client = Client::connect(server.address())?;
+        let body = Body { bytes: BODY_BYTES, chunked: false };
+        client.exchange(body.head("/reverse").as_bytes(), &body, TIME_MAX)
+    };
+    Fate::from(talk())
+}
+
+/// What the server's process may have. Half of it is for stacks, a quarter for what clients hold.
+const ADDRESS_SPACE_BYTES: u64 = 1 << 30;
+
+const BODY_BYTES: u64 = 8 << 20;
+
+/// The buffers that a server keeps.
+const HELD_MAX: f64 = 8e6;
+
+/// For a debug build on a machine that does other things, too.
+const TIME_MAX: Duration = MARGIN.saturating_mul(24);

@@ -1,0 +1,89 @@
+//! Heads that come byte by byte (slowloris): each connection ends with the head timeout, whoever
+//! sends is answered meanwhile, and a head that is merely unhurried is served.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use straightline::sched;
+
+use crate::client::{Client, Heard, MARGIN, get};
+use crate::fate::Fate;
+use crate::healthy::Healthy;
+use crate::server::Server;
+use crate::trial::{Trial, fates, joined, most_of};
+
+pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
+    let clients = trial.options.connections(50, 500);
+    let timeout = trial.options.pick(Duration::from_secs(1), Duration::from_secs(5));
+    let flags = format!("--head-timeout {0}ms --idle-timeout 60s", timeout.as_millis());
+    let server = trial.start(&flags, clients)?;
+    let before = trial.scrape(&server);
+    let descriptors = server.process().descriptors()?;
+    let healthy = Healthy::start(server.address(), false);
+
+    trial.doing(format!("{clients} heads, a byte every {:?}; half are second ones", timeout / 20));
+    let (tally, unhurried) = sched::scope(|s| {
+        let unhurried = s.spawn(|| unhurried(&server, timeout));
+        let tally = fates(0..clients, |index| {
+            trickle(&server, timeout, index % 2 == 1).unwrap_or_else(Fate::from)
+        });
+        (tally, joined(unhurried))
+    });
+    let in_time = tally.first() >= most_of(timeout) && tally.last() <= timeout + MARGIN;
+    trial.expect(
+        format!("each 408 or an end, after {timeout:?} (+ {MARGIN:?})"),
+        tally.to_string(),
+        tally.all(|fate| fate.is_refusal(408)) && in_time,
+    );
+    let fate = unhurried?;
+    let held = fate == Fate::Answered(200);
+    trial.expect("200 for a head of five pieces in half the timeout", fate.to_string(), held);
+    healthy.finish(trial)?;
+    trial.expect_all_closed(&server, descriptors)?;
+    let after = trial.scrape(&server);
+    trial.expect_growth(&before, &after, "straightline_timeouts_total{kind=\"head\"}", clients);
+    Ok(())
+}
+
+/// Sends a head that never ends, until the server has enough of it.
+fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Fate> {
+    let mut client = Client::connect(server.address())?;
+    if second {
+        client.get("/hello")?;
+    }
+    let begun = Instant::now();
+    let head = b"GET /hello HTTP/1.1\r\nHost: stress\r\nX-Slow: ";
+    for byte in head.iter().chain(std::iter::repeat(&b'x')) {
+        if begun.elapsed() > timeout + MARGIN {
+            return Ok(Fate::Hung);
+        }
+        client.send(&[*byte])?;
+        match client.hear(timeout / 20)? {
+            Heard::Silence => {}
+            Heard::End(end) => return Ok(Fate::Ended(end)),
+            // An answer; the connection is of no use any more, so its end follows.
+            Heard::Bytes => {
+                let fate = Fate::from(client.reply(MARGIN));
+                return Ok(match Fate::from(client.reply(MARGIN)) {
+                    Fate::Ended(_) => fate,
+                    other => Fate::Failed(format!("{fate}, then {other}")),
+                });
+            }
+        }
+    }
+    unreachable!("a head without end")
+}
+
+/// A whole head in five pieces, which takes half of the timeout.
+fn unhurried(server: &Server, timeout: Duration) -> Fate {
+    let talk = || {
+        let mut client = Client::connect(server.address())?;
+        let head = get("/hello");
+        for piece in head.as_bytes().chunks(head.len().div_ceil(5)) {
+            client.send(piece)?;
+            sched::sleep(timeout / 10);
+        }
+        client.reply(MARGIN)
+    };
+    Fate::from(talk())
+}

@@ -1,0 +1,135 @@
+//! Clients that do not read what they asked for: each is cut in bounded time, what it got does not
+//! look whole, and no answer is kept in memory for it.
+
+use std::cell::Cell;
+use std::io;
+use std::time::{Duration, Instant};
+
+use straightline::sched;
+
+use crate::client::{Client, Heard, MARGIN};
+use crate::fate::Fate;
+use crate::healthy::Healthy;
+use crate::reply::READ_BYTES;
+use crate::server::Server;
+use crate::trial::{Trial, eventually, fates, figure, joined, mebibytes};
+
+pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
+    let clients = trial.options.connections(20, 100);
+    let timeout = trial.options.pick(Duration::from_secs(1), Duration::from_secs(5));
+    let flags = format!(
+        "--write-timeout {0}ms --write-grace {0}ms --write-rate {RATE} --idle-timeout 60s \
+         --handler-timeout 120s",
+        timeout.as_millis()
+    );
+    let server = trial.start(&flags, 2 * clients)?;
+    // What the first answers bring along is no answer kept for a slow reader.
+    Client::connect(server.address())?.get("/big?bytes=1000000")?;
+    let before = trial.scrape(&server);
+    let descriptors = server.process().descriptors()?;
+    let memory = server.process().memory()?;
+    let healthy = Healthy::start(server.address(), false);
+
+    trial.doing(format!(
+        "{clients} that read nothing of 1 GiB, {clients} that read at most {} B/s; the minimum \
+         is {RATE} B/s",
+        READ_BYTES as u128 * 1_000 / PAUSE.as_millis()
+    ));
+    let (begun, shared) = (Instant::now(), Shared::default());
+    let (groups, cut) = sched::scope(|s| {
+        let groups = [false, true].map(|slowly| {
+            let (server, shared) = (&server, &shared);
+            s.spawn(move || fates(0..clients, |_| read(server, shared, slowly)))
+        });
+        // A client that reads nothing sees nothing, so it is the server that tells.
+        let (process, few) = (server.process(), descriptors + 2);
+        let all_cut = || Ok(shared.asked.get() == 2 * clients && process.descriptors()? <= few);
+        let cut = eventually(2 * timeout + MARGIN, all_cut).map(|cut| (cut, begun.elapsed()));
+        shared.over.set(true);
+        (groups.map(joined), cut)
+    });
+    let [still, slow] = groups;
+    let (cut, after) = cut?;
+    let peak = server.process().memory()?.peak;
+    let seen = if cut {
+        format!("all gone after {:.2} s", after.as_secs_f64())
+    } else {
+        format!("still {} descriptors", server.process().descriptors()?)
+    };
+    trial.expect(format!("the server closes all within {:?}", 2 * timeout + MARGIN), seen, cut);
+    for (name, tally) in [("those that read nothing", still?), ("those that trickle", slow?)] {
+        let held = tally.all(|fate| matches!(fate, Fate::Half(_) | Fate::Ended(_)));
+        trial.expect(format!("{name}: each answer cut"), tally.to_string(), held);
+    }
+    let most = MEMORY_SLACK_BYTES + 2 * clients as u64 * MEMORY_EACH_BYTES_MAX;
+    let grown = peak.saturating_sub(memory.resident);
+    let expected = format!("resident memory grows by {} at most", mebibytes(most));
+    trial.expect(expected, mebibytes(grown), grown <= most);
+    healthy.finish(trial)?;
+
+    trial.doing("64 MiB to a client that reads");
+    let read = Client::connect(server.address())?.get(&format!("/big?bytes={}", 64 << 20));
+    let seen = read.as_ref().map_or_else(ToString::to_string, |answer| {
+        format!("{}, {}", answer.status, mebibytes(answer.body_bytes))
+    });
+    let held = read.is_ok_and(|answer| answer.status == 200 && answer.body_bytes == 64 << 20);
+    trial.expect("200 and all of it", seen, held);
+    trial.expect_all_closed(&server, descriptors)?;
+    let after = trial.scrape(&server);
+    // A reader that trickles looks still to the server while its window is closed, so which of the
+    // two it is noticed by may differ. Together they are all.
+    let total = "straightline_timeouts_total";
+    let kinds = ["write", "write_rate"].map(|kind| {
+        let key = format!("{total}{{kind=\"{kind}\"}}");
+        trial.expect_told(&after, &key);
+        after.value(&key).unwrap_or(0.0) - before.value(&key).unwrap_or(0.0)
+    });
+    let both = kinds.iter().sum::<f64>();
+    let expected = format!("{total}: write and write_rate together {} at least", 2 * clients);
+    trial.expect(expected, format!("{both}"), both >= figure(2 * clients));
+    Ok(())
+}
+
+/// What the clients and the one who watches share.
+#[derive(Default)]
+struct Shared {
+    /// How many have asked, or failed to.
+    asked: Cell<usize>,
+    /// Nobody need hold back any longer.
+    over: Cell<bool>,
+}
+
+/// Asks for a lot and reads little or nothing, until it is over; then whatever is there.
+fn read(server: &Server, shared: &Shared, slowly: bool) -> Fate {
+    let ask = || {
+        let mut client = Client::connect(server.address())?;
+        client.keep_little()?;
+        client.ask(&format!("/big?bytes={}", 1 << 30))?;
+        io::Result::Ok(client)
+    };
+    let asked = ask();
+    shared.asked.set(shared.asked.get() + 1);
+    let talk = || {
+        let mut client = asked?;
+        while !shared.over.get() {
+            sched::sleep(PAUSE);
+            if slowly && matches!(client.hear(PAUSE)?, Heard::End(_)) {
+                break;
+            }
+        }
+        client.reply(MARGIN)
+    };
+    Fate::from(talk())
+}
+
+/// The least that a client must read each second. Arbitrary.
+const RATE: u32 = 1_000_000;
+
+/// One read of a few KiB in each: a tenth of the rate.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// For each slow answer: the pieces that it is made of, its stack and the connection's buffers.
+const MEMORY_EACH_BYTES_MAX: u64 = 256 * 1024;
+
+/// What the first answers bring along, whoever asks: stacks, buffers, the allocator's arenas.
+const MEMORY_SLACK_BYTES: u64 = 16 << 20;
