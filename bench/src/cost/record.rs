@@ -110,8 +110,8 @@ pub(super) fn record_path() -> PathBuf {
 
 const RECORD_STORY: &str = "\
 # What a request costs in instructions of user space (callgrind), and a connection at rest in bytes
-# of heap (dhat). `straightline-bench cost` measures and compares, `straightline-bench cost --update`
-# writes this file. A commit that changes it says why.";
+# of heap (dhat). `straightline-bench cost` measures and compares; with `--update` it writes this
+# file. A commit that changes it says why.";
 
 /// How much a figure may be above the record. Two runs of one binary differ by 0.3 %.
 const PERCENT_MAX: u64 = 3;
