@@ -15,9 +15,9 @@ use clap::ValueEnum;
 use rustix::net::sockopt::set_socket_linger;
 use straightline::net::TcpStream;
 use straightline::sched::{self, Fiber};
-use straightline_harness::Histogram;
+use straightline_harness::{Histogram, ReplyReader};
 
-use crate::reply::Replies;
+use crate::reply::{read_end, read_expected, unasked};
 use crate::serve::PATH;
 
 /// How the clients ask.
@@ -106,7 +106,7 @@ fn drive(load: Load) -> io::Result<Outcome> {
 impl Clients {
     /// One client's life.
     fn ask_until_the_deadline(&self) {
-        let mut replies = Replies::new();
+        let mut replies = ReplyReader::default();
         while Instant::now() < self.deadline {
             let result = match self.load.mode {
                 Mode::Plaintext | Mode::Pipelined => self.keep_asking(&mut replies),
@@ -126,7 +126,7 @@ impl Clients {
     }
 
     /// Asks on one connection until the deadline.
-    fn keep_asking(&self, replies: &mut Replies) -> io::Result<()> {
+    fn keep_asking(&self, replies: &mut ReplyReader) -> io::Result<()> {
         let mut stream = TcpStream::connect(self.load.server)?;
         stream.set_nodelay(true)?;
         loop {
@@ -135,24 +135,29 @@ impl Clients {
                 return Ok(());
             }
             stream.write_all(&self.batch)?;
-            let mut missing = self.load.mode.depth();
-            while missing > 0 {
-                let count = replies.read(&mut stream)?;
-                missing = missing.checked_sub(count).ok_or_else(unasked)?;
-                self.count(count as u64, sent.elapsed());
+            let mut came = 0;
+            for missing in (0..self.load.mode.depth()).rev() {
+                read_expected(replies, &mut stream)?;
+                came += 1;
+                // One look at the clock for all that one read brought.
+                if missing == 0 || replies.is_empty() {
+                    self.count(came, sent.elapsed());
+                    came = 0;
+                }
+            }
+            if !replies.is_empty() {
+                return Err(unasked());
             }
         }
     }
 
     /// One connection for one request; the server closes it.
-    fn ask_once(&self, replies: &mut Replies) -> io::Result<()> {
+    fn ask_once(&self, replies: &mut ReplyReader) -> io::Result<()> {
         let begun = Instant::now();
         let mut stream = TcpStream::connect(self.load.server)?;
         stream.write_all(&self.batch)?;
-        if replies.read(&mut stream)? > 1 {
-            return Err(unasked());
-        }
-        replies.read_end(&mut stream)?;
+        read_expected(replies, &mut stream)?;
+        read_end(replies, &mut stream)?;
         self.count(1, begun.elapsed());
         // The server closed first, so its side now lasts for a minute (TIME-WAIT). Thousands a
         // second soon fill the kernel's table of those, and every close costs something else from
@@ -211,10 +216,6 @@ impl Outcome {
             latencies: Histogram::default(),
         }
     }
-}
-
-fn unasked() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "more responses than requests")
 }
 
 /// How long after the deadline an answer may come. Arbitrary: on loopback it takes microseconds.

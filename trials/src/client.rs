@@ -1,23 +1,25 @@
 //! A client that speaks raw HTTP on a fiber, and that sees what libraries hide: bytes that never
 //! come, answers that stop half-way, and how a connection ends.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 use straightline::net::TcpStream;
 use straightline::sched;
+use straightline_harness::{End, Reply, ReplyReader};
 
+use crate::answer::Answer;
 use crate::body::Body;
 use crate::fate::Fate;
-pub(crate) use crate::reply::{Answer, End};
-use crate::reply::{Inbox, Reply};
 
 /// A connection to the server.
 pub(crate) struct Client {
     stream: TcpStream,
-    inbox: Inbox,
+    /// How long to wait before each read.
+    pause: Duration,
+    replies: ReplyReader,
 }
 
 /// What listening for a while brought.
@@ -31,7 +33,7 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, MARGIN)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, inbox: Inbox::default() })
+        Ok(Self::new(stream))
     }
 
     /// As another host would: all of 127.0.0.0/8 is this machine.
@@ -40,8 +42,11 @@ impl Client {
         bind(&socket, &SocketAddr::new(source, 0))?;
         // On loopback this takes no time worth a fiber's wait.
         connect(&socket, &address)?;
-        let stream = TcpStream::from_std(socket.into())?;
-        Ok(Self { stream, inbox: Inbox::default() })
+        Ok(Self::new(TcpStream::from_std(socket.into())?))
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, pause: Duration::ZERO, replies: ReplyReader::default() }
     }
 
     /// Keeps the kernel from taking much that this client has not read.
@@ -51,7 +56,7 @@ impl Client {
 
     /// Waits before each read from now on.
     pub(crate) fn read_slowly(&mut self, pause: Duration) {
-        self.inbox.pause = pause;
+        self.pause = pause;
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -83,8 +88,9 @@ impl Client {
     /// # Errors
     ///
     /// `TimedOut` after `bound`; `InvalidData` for what is not HTTP.
-    pub(crate) fn reply(&mut self, bound: Duration) -> io::Result<Reply> {
-        within(bound, || self.inbox.reply(&self.stream))
+    pub(crate) fn reply(&mut self, bound: Duration) -> io::Result<Reply<Answer>> {
+        let mut stream = Paced { stream: &self.stream, pause: self.pause };
+        within(bound, || self.replies.reply(&mut stream))
     }
 
     /// What becomes of a GET.
@@ -98,8 +104,9 @@ impl Client {
         head: &[u8],
         body: &Body,
         bound: Duration,
-    ) -> io::Result<Reply> {
-        let Self { stream, inbox } = self;
+    ) -> io::Result<Reply<Answer>> {
+        let Self { stream, pause, replies } = self;
+        let mut paced = Paced { stream, pause: *pause };
         within(bound, || {
             sched::scope(|s| {
                 s.spawn(|| {
@@ -107,7 +114,7 @@ impl Client {
                     // A server that has answered need not take the rest; its answer tells.
                     let _ = stream.write_all(head).and_then(|()| body.write_to(&mut stream));
                 });
-                let reply = inbox.reply(stream);
+                let reply = replies.reply(&mut paced);
                 s.cancel();
                 reply
             })
@@ -116,7 +123,8 @@ impl Client {
 
     /// Listens for at most `time`.
     pub(crate) fn hear(&mut self, time: Duration) -> io::Result<Heard> {
-        match sched::deadline(time, || self.inbox.more(&self.stream)) {
+        let mut stream = Paced { stream: &self.stream, pause: self.pause };
+        match sched::deadline(time, || self.replies.read_more(&mut stream)) {
             Err(_) => Ok(Heard::Silence),
             Ok(Ok(None)) => Ok(Heard::Bytes),
             Ok(Ok(Some(end))) => Ok(Heard::End(end)),
@@ -128,6 +136,21 @@ impl Client {
     /// TIME-WAIT, and thousands of those slow the kernel down.
     pub(crate) fn reset(self) -> io::Result<()> {
         self.stream.set_zero_linger()
+    }
+}
+
+/// A stream that waits before each read.
+struct Paced<'s> {
+    stream: &'s TcpStream,
+    pause: Duration,
+}
+
+impl Read for Paced<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if !self.pause.is_zero() {
+            sched::sleep(self.pause);
+        }
+        self.stream.read(to)
     }
 }
 

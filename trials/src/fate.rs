@@ -5,7 +5,9 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use crate::reply::{End, Reply};
+use straightline_harness::{End, Reply};
+
+use crate::answer::Answer;
 
 /// What became of a client.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,8 +38,8 @@ impl Fate {
     }
 }
 
-impl From<io::Result<Reply>> for Fate {
-    fn from(reply: io::Result<Reply>) -> Self {
+impl From<io::Result<Reply<Answer>>> for Fate {
+    fn from(reply: io::Result<Reply<Answer>>) -> Self {
         match reply {
             Ok(Reply::Whole(answer)) => Self::Answered(answer.status),
             Ok(Reply::Nothing(end)) => Self::Ended(end),

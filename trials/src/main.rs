@@ -5,7 +5,7 @@
 //!   `progress` the line on a terminal;
 //! - `trial` is what a scenario works with; `server` the process, `process` what the kernel says
 //!   about it, `metrics` what it says about itself;
-//! - `client` speaks raw HTTP on our own fibers, `reply` reads the answers, `body` makes what is
+//! - `client` speaks raw HTTP on our own fibers, `answer` is what it keeps of an answer, `body` makes what is
 //!   uploaded, `fate` counts what became of whom, `healthy` is a client that does nothing wrong;
 //! - `scenarios` has a file for each scenario.
 //!
@@ -14,6 +14,8 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+#[cfg(target_os = "linux")]
+mod answer;
 #[cfg(target_os = "linux")]
 mod body;
 #[cfg(target_os = "linux")]
@@ -34,8 +36,6 @@ mod outcome;
 mod process;
 #[cfg(target_os = "linux")]
 mod progress;
-#[cfg(target_os = "linux")]
-mod reply;
 #[cfg(target_os = "linux")]
 mod scenarios;
 #[cfg(target_os = "linux")]

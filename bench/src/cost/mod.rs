@@ -14,14 +14,17 @@
 mod record;
 mod valgrind;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use straightline_harness::ReplyReader;
 
 use record::{Conditions, Record, record_path};
 use valgrind::Valgrind;
 
-use crate::serve::{BODY, PATH};
+use crate::reply::{read_expected, unasked};
+use crate::serve::PATH;
 
 /// Measures, prints, and compares with the record; false if a figure is too high.
 pub(crate) fn run(update: bool) -> io::Result<bool> {
@@ -132,22 +135,9 @@ fn connect(server: SocketAddr) -> io::Result<TcpStream> {
 
 /// Reads so many answers, and nothing behind them.
 fn read_answers(client: &mut TcpStream, count: u64) -> io::Result<()> {
-    let mut received = Vec::new();
-    let mut buffer = [0; 8_192];
-    let mut seen = 0;
-    while seen < count {
-        let length = client.read(&mut buffer)?;
-        if length == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        received.extend_from_slice(&buffer[..length]);
-        // Each answer ends with the body, which stands nowhere else in it.
-        seen = memchr::memmem::find_iter(&received, BODY).count() as u64;
-    }
-    if !received.starts_with(b"HTTP/1.1 200 ") || !received.ends_with(BODY.as_bytes()) {
-        return Err(io::Error::other("the server gave another answer"));
-    }
-    Ok(())
+    let mut reader = ReplyReader::default();
+    (0..count).try_for_each(|_| read_expected(&mut reader, client))?;
+    if reader.is_empty() { Ok(()) } else { Err(unasked()) }
 }
 
 /// Enough that caches, pools and tables are filled.

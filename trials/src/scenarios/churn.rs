@@ -6,12 +6,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use straightline::sched;
+use straightline_harness::Reply;
 
 use crate::body::Body;
 use crate::client::{Client, MARGIN};
 use crate::fate::{Fate, Tally};
 use crate::process::Process;
-use crate::reply::Reply;
 use crate::server::Server;
 use crate::trial::{Trial, eventually, fates, joined, mebibytes};
 

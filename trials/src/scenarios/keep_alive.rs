@@ -6,10 +6,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use straightline::sched;
+use straightline_harness::End;
 
 use crate::client::{Client, MARGIN};
 use crate::fate::{Fate, Tally};
-use crate::reply::End;
 use crate::server::Server;
 use crate::trial::{Trial, each, joined, mebibytes, most_of};
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use straightline_harness::Reply;
+
+use crate::answer::Answer;
 use crate::body::Body;
 use crate::client::{Client, MARGIN};
 use crate::fate::{Fate, Tally};
-use crate::reply::{Answer, Reply};
 use crate::server::Server;
 use crate::trial::{Trial, fates, mebibytes};
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::time::Instant;
 
+use straightline_harness::{End, Histogram, Reply};
+
 use crate::client::{Client, MARGIN};
 use crate::fate::{Fate, Tally};
-use crate::reply::{End, Reply};
 use crate::server::Server;
 use crate::trial::{Trial, each, figure};
-use straightline_harness::Histogram;
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(32, 64);

@@ -6,10 +6,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use straightline::sched;
+use straightline_harness::{End, READ_BYTES};
 
 use crate::client::{Client, MARGIN, get_once};
 use crate::fate::{Fate, Tally};
-use crate::reply::{End, READ_BYTES};
 use crate::server::Server;
 use crate::trial::{Trial, each, eventually, joined, requests_are_read};
 

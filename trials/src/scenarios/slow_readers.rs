@@ -6,11 +6,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use straightline::sched;
+use straightline_harness::READ_BYTES;
 
 use crate::client::{Client, Heard, MARGIN};
 use crate::fate::Fate;
 use crate::healthy::Healthy;
-use crate::reply::READ_BYTES;
 use crate::server::Server;
 use crate::trial::{Trial, eventually, fates, figure, joined, mebibytes};
 
