@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use straightline_harness::cli::{self, seconds};
 
 use crate::options::Options;
-use crate::outcome::{self, Outcome};
+use crate::report::{self, Report};
 use crate::scenarios::{self, Scenario};
 use crate::server::{self, Bounds};
 
@@ -138,17 +138,17 @@ fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
         connections: arguments.sized.connections.map(|count| count as usize),
         seconds: arguments.seconds,
     };
-    let conditions = outcome::conditions(&options)?;
-    let outcomes = scenarios::run(scenarios, options)?;
-    let table = format!("{conditions}\n\n{}", outcome::table(&outcomes));
+    let conditions = report::conditions(&options)?;
+    let reports = scenarios::run(scenarios, options)?;
+    let table = format!("{conditions}\n\n{}", report::table(&reports));
     match json {
         Some(JsonFile::Stdout) => eprintln!("{table}"),
         _ => println!("{table}"),
     }
     if let Some(file) = json {
-        file.write(&format!("{:#}", outcome::json(&conditions, &outcomes)))?;
+        file.write(&format!("{:#}", report::json(&conditions, &reports)))?;
     }
-    Ok(outcomes.iter().all(Outcome::held))
+    Ok(reports.iter().all(Report::held))
 }
 
 /// What a command comes to.

@@ -12,7 +12,7 @@ use straightline_harness::{End, Reply, ReplyReader};
 
 use crate::answer::Answer;
 use crate::body::Body;
-use crate::fate::Fate;
+use crate::outcome::Outcome;
 
 /// A connection to the server.
 pub(crate) struct Client {
@@ -94,8 +94,8 @@ impl Client {
     }
 
     /// What becomes of a GET.
-    pub(crate) fn fate_of(&mut self, target: &str, bound: Duration) -> Fate {
-        Fate::from(self.ask(target).and_then(|()| self.reply(bound)))
+    pub(crate) fn outcome_of(&mut self, target: &str, bound: Duration) -> Outcome {
+        Outcome::from(self.ask(target).and_then(|()| self.reply(bound)))
     }
 
     /// Sends a head and then a body, and reads meanwhile.
@@ -155,9 +155,9 @@ impl Read for Paced<'_> {
 }
 
 /// A GET on a new connection, and what becomes of it.
-pub(crate) fn get_once(address: SocketAddr, target: &str, bound: Duration) -> Fate {
+pub(crate) fn get_once(address: SocketAddr, target: &str, bound: Duration) -> Outcome {
     match Client::connect(address) {
-        Ok(mut client) => client.fate_of(target, bound),
+        Ok(mut client) => client.outcome_of(target, bound),
         Err(error) => error.into(),
     }
 }

@@ -1,16 +1,17 @@
-//! Trials of the sample server as a black box: each scenario starts it as a process, does to it
-//! what the world does to servers, and compares what it saw with what is documented.
+//! Trials of the sample server as a black box. Each scenario starts the server as a process, does
+//! to it what the world does to servers, and compares what it saw with what is documented.
 //!
-//! - `cli` is the command line, `options` what it says about all scenarios, `outcome` the table,
+//! - `cli` is the command line, `options` what it says about all scenarios, `report` the table,
 //!   `progress` the line on a terminal;
-//! - `trial` is what a scenario works with; `server` the process, `process` what the kernel says
-//!   about it, `metrics` what it says about itself;
-//! - `client` speaks raw HTTP on our own fibers, `answer` is what it keeps of an answer, `body` makes what is
-//!   uploaded, `fate` counts what became of whom, `healthy` is a client that does nothing wrong;
+//! - `trial` is what a scenario works with;
+//! - `server` is the process, `process` what the kernel says about it, `metrics` what the server
+//!   says about itself;
+//! - `client` speaks raw HTTP on fibers, `answer` is what it keeps of a response, `body` makes what
+//!   is uploaded, `outcome` counts how clients fared, `healthy` is a client that does nothing wrong;
 //! - `scenarios` has a file for each scenario.
 //!
-//! Nothing here is expected to be fast. What must come is waited for until the timeout in question
-//! and a margin have passed, and what must not come too early is compared with that timeout.
+//! No scenario expects the server to be fast. What must come is waited for until the timeout in
+//! question and a margin have passed; what must not come too early is compared with that timeout.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -23,8 +24,6 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
-mod fate;
-#[cfg(target_os = "linux")]
 mod healthy;
 #[cfg(target_os = "linux")]
 mod metrics;
@@ -36,6 +35,8 @@ mod outcome;
 mod process;
 #[cfg(target_os = "linux")]
 mod progress;
+#[cfg(target_os = "linux")]
+mod report;
 #[cfg(target_os = "linux")]
 mod scenarios;
 #[cfg(target_os = "linux")]

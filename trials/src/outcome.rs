@@ -1,138 +1,158 @@
-//! What was seen, for people (Markdown) and for programs (JSON).
+//! What became of many clients, counted.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::io;
-use std::thread::available_parallelism;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use straightline_harness::{End, Reply};
 
-use crate::options::Options;
+use crate::answer::Answer;
 
-/// What came of one scenario.
-pub(crate) struct Outcome {
-    pub(crate) scenario: &'static str,
-    pub(crate) elapsed: Duration,
-    pub(crate) checks: Vec<Check>,
+/// What became of a client.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// With this status, and wholly.
+    Answered(u16),
+    /// The connection ended without an answer.
+    Ended(End),
+    /// The connection ended within an answer.
+    Half(End),
+    /// Nothing came in time.
+    Hung,
+    Failed(String),
 }
 
-/// One thing that was looked at.
-pub(crate) struct Check {
-    /// What was done before, in words.
-    pub(crate) done: String,
-    pub(crate) seen: String,
-    /// `None` for a figure that nothing is expected of.
-    pub(crate) expected: Option<String>,
-    pub(crate) held: bool,
+/// The outcomes of many, and when they came.
+#[derive(Default)]
+pub(crate) struct Tally {
+    outcomes: BTreeMap<Outcome, usize>,
+    first: Option<Duration>,
+    last: Duration,
 }
 
 impl Outcome {
-    /// Whether all did. A scenario that looked at nothing has proved nothing.
-    pub(crate) fn held(&self) -> bool {
-        let mut expectations = self.checks.iter().filter(|check| check.expected.is_some());
-        expectations.next().is_some() && self.checks.iter().all(|check| check.held)
+    /// Whether the server turned the client away instead of serving it.
+    pub(crate) fn is_refusal(&self, status: u16) -> bool {
+        matches!(self, Self::Ended(_)) || *self == Self::Answered(status)
     }
 }
 
-/// Under which conditions the figures hold: one line.
-pub(crate) fn conditions(options: &Options) -> io::Result<String> {
-    let build = if cfg!(debug_assertions) { "; debug build" } else { "" };
-    let quick = if options.quick { "; quick" } else { "" };
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let cores = available_parallelism()?;
-    Ok(format!("cores: {cores}; Linux {}; server and load unpinned{quick}{build}", kernel.trim()))
-}
-
-/// All checks, in the order in which they were made.
-pub(crate) fn table(outcomes: &[Outcome]) -> String {
-    let mut text = "| scenario | what was done | figures | expected | held? |\n\
-                    |---|---|---|---|---|"
-        .to_owned();
-    for outcome in outcomes {
-        let (mut scenario, mut before) = (outcome.scenario, "");
-        for check in &outcome.checks {
-            let done = if check.done == before { "" } else { &check.done };
-            let expected = check.expected.as_deref().unwrap_or("-");
-            let held = match (&check.expected, check.held) {
-                (None, _) => "-",
-                (Some(_), true) => "yes",
-                (Some(_), false) => "**NO**",
-            };
-            // Writing to a string cannot fail.
-            let _ = write!(
-                text,
-                "\n| {scenario} | {} | {} | {} | {held} |",
-                cell(done),
-                cell(&check.seen),
-                cell(expected)
-            );
-            (scenario, before) = ("", &check.done);
+impl From<io::Result<Reply<Answer>>> for Outcome {
+    fn from(reply: io::Result<Reply<Answer>>) -> Self {
+        match reply {
+            Ok(Reply::Whole(answer)) => Self::Answered(answer.status),
+            Ok(Reply::Nothing(end)) => Self::Ended(end),
+            Ok(Reply::Half(end)) => Self::Half(end),
+            Err(error) => error.into(),
         }
     }
-    let failed = outcomes.iter().filter(|outcome| !outcome.held()).count();
-    let seconds: f64 = outcomes.iter().map(|outcome| outcome.elapsed.as_secs_f64()).sum();
-    let count = outcomes.len();
-    let _ = write!(text, "\n\n{} of {count} scenarios held, in {seconds:.0} s", count - failed);
-    text
 }
 
-/// The same for programs.
-pub(crate) fn json(conditions: &str, outcomes: &[Outcome]) -> Value {
-    let check_json = |check: &Check| {
-        json!({
-            "done": check.done,
-            "seen": check.seen,
-            "expected": check.expected,
-            "held": check.expected.as_ref().map(|_| check.held),
-        })
-    };
-    let outcome_json = |outcome: &Outcome| {
-        json!({
-            "scenario": outcome.scenario,
-            "held": outcome.held(),
-            "seconds": outcome.elapsed.as_secs_f64(),
-            "checks": outcome.checks.iter().map(check_json).collect::<Vec<_>>(),
-        })
-    };
-    json!({
-        "conditions": conditions,
-        "held": outcomes.iter().all(Outcome::held),
-        "scenarios": outcomes.iter().map(outcome_json).collect::<Vec<_>>(),
-    })
+impl From<io::Error> for Outcome {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Self::Hung,
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Ended(End::Reset),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
 }
 
-/// A text that stays within its cell: an error from elsewhere may be of several lines.
-fn cell(text: &str) -> String {
-    text.replace('\n', " ").replace('|', "\\|")
+impl Tally {
+    pub(crate) fn add(&mut self, outcome: Outcome, time: Duration) {
+        *self.outcomes.entry(outcome).or_default() += 1;
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(time);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (outcome, count) in &other.outcomes {
+            *self.outcomes.entry(outcome.clone()).or_default() += count;
+        }
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+    }
+
+    /// How many that is true of.
+    pub(crate) fn count(&self, is: impl Fn(&Outcome) -> bool) -> usize {
+        self.outcomes.iter().filter(|(outcome, _)| is(outcome)).map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn answered(&self, status: u16) -> usize {
+        self.count(|outcome| *outcome == Outcome::Answered(status))
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.outcomes.values().sum()
+    }
+
+    /// Whether there are some, and it is true of all.
+    pub(crate) fn all(&self, is: impl Fn(&Outcome) -> bool) -> bool {
+        self.total() > 0 && self.count(is) == self.total()
+    }
+
+    /// When the first came.
+    pub(crate) fn first(&self) -> Duration {
+        self.first.unwrap_or_default()
+    }
+
+    pub(crate) fn last(&self) -> Duration {
+        self.last
+    }
+}
+
+impl FromIterator<(Outcome, Duration)> for Tally {
+    fn from_iter<I: IntoIterator<Item = (Outcome, Duration)>>(outcomes: I) -> Self {
+        let mut tally = Self::default();
+        outcomes.into_iter().for_each(|(outcome, time)| tally.add(outcome, time));
+        tally
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(status) => write!(f, "{status}"),
+            Self::Ended(end) => end.fmt(f),
+            Self::Half(end) => write!(f, "{end} within an answer"),
+            Self::Hung => f.write_str("hung"),
+            Self::Failed(error) => write!(f, "failed ({error})"),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outcomes.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, (outcome, count)) in self.outcomes.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{count} × {outcome}")?;
+        }
+        let (first, last) = (self.first().as_secs_f64(), self.last.as_secs_f64());
+        write!(f, "; after {first:.2} to {last:.2} s")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcome(checks: Vec<Check>) -> Outcome {
-        Outcome { scenario: "pool", elapsed: Duration::from_secs(1), checks }
-    }
-
-    fn check(expected: Option<&str>, held: bool) -> Check {
-        let expected = expected.map(str::to_owned);
-        Check { done: "asked".to_owned(), seen: "a|b\nc".to_owned(), expected, held }
-    }
-
     #[test]
-    fn an_outcome_holds_if_it_looked_and_all_held() {
-        assert!(!outcome(Vec::new()).held());
-        assert!(!outcome(vec![check(None, true)]).held());
-        assert!(outcome(vec![check(None, true), check(Some("x"), true)]).held());
-        assert!(!outcome(vec![check(Some("x"), true), check(Some("y"), false)]).held());
-    }
-
-    #[test]
-    fn a_row_is_one_line_of_five_cells() {
-        let table = table(&[outcome(vec![check(Some("x"), false), check(None, true)])]);
-        assert!(table.contains("\n| pool | asked | a\\|b c | x | **NO** |\n"), "{table}");
-        assert!(table.contains("\n|  |  | a\\|b c | - | - |\n"), "{table}");
-        assert!(table.ends_with("0 of 1 scenarios held, in 1 s"), "{table}");
+    fn a_tally_counts_and_tells() {
+        let second = Duration::from_secs(1);
+        let outcomes =
+            [Outcome::Answered(408), Outcome::Ended(End::Closed), Outcome::Answered(408)];
+        let tally: Tally = outcomes
+            .into_iter()
+            .zip(1..)
+            .map(|(outcome, times)| (outcome, second * times))
+            .collect();
+        assert_eq!(tally.to_string(), "2 × 408, 1 × closed; after 1.00 to 3.00 s");
+        assert_eq!((tally.total(), tally.answered(408)), (3, 2));
+        assert!(tally.all(|outcome| outcome.is_refusal(408)) && !tally.all(|f| f.is_refusal(503)));
+        assert!(!Tally::default().all(|_| true));
     }
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use straightline::sched::{self, JoinHandle};
 
 use crate::client::MARGIN;
-use crate::fate::{Fate, Tally};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::outcome::{Check, Outcome};
+use crate::outcome::{Outcome, Tally};
 use crate::progress::Progress;
+use crate::report::{Check, Report};
 use crate::server::{Bounds, Server, make_room};
 
 /// A scenario while it runs.
@@ -36,9 +36,9 @@ impl Trial {
         Self { options, progress, scenario, begun, doing, checks: Vec::new() }
     }
 
-    pub(crate) fn into_outcome(self) -> Outcome {
+    pub(crate) fn into_report(self) -> Report {
         let elapsed = self.begun.elapsed();
-        Outcome { scenario: self.scenario, elapsed, checks: self.checks }
+        Report { scenario: self.scenario, elapsed, checks: self.checks }
     }
 
     /// Starts the server with these flags, separated by spaces, and two workers unless they say
@@ -202,7 +202,10 @@ pub(crate) fn each<I, T>(items: impl IntoIterator<Item = I>, body: impl Fn(I) ->
 }
 
 /// As [`each`]: what became of them, and how long each took.
-pub(crate) fn fates<I>(items: impl IntoIterator<Item = I>, body: impl Fn(I) -> Fate) -> Tally {
+pub(crate) fn tally_of<I>(
+    items: impl IntoIterator<Item = I>,
+    body: impl Fn(I) -> Outcome,
+) -> Tally {
     let timed = |item| {
         let begun = Instant::now();
         (body(item), begun.elapsed())

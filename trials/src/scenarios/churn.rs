@@ -10,10 +10,10 @@ use straightline_harness::Reply;
 
 use crate::body::Body;
 use crate::client::{Client, MARGIN};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::process::Process;
 use crate::server::Server;
-use crate::trial::{Trial, eventually, fates, joined, mebibytes};
+use crate::trial::{Trial, eventually, joined, mebibytes, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(500, 4_000);
@@ -72,14 +72,14 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 /// So many clients: each asks, waits until all are there, asks again, and leaves in its own way.
 fn wave(server: &Server, clients: usize) -> Tally {
     let there = Cell::new(0);
-    fates(0..clients, |index| {
+    tally_of(0..clients, |index| {
         let begun = Instant::now();
         let arrived = arrive(server);
         there.set(there.get() + 1);
         while there.get() < clients && begun.elapsed() < MARGIN {
             sched::sleep(LOOK_PAUSE);
         }
-        arrived.and_then(|client| leave(client, index)).unwrap_or_else(Fate::from)
+        arrived.and_then(|client| leave(client, index)).unwrap_or_else(Outcome::from)
     })
 }
 
@@ -91,14 +91,14 @@ fn arrive(server: &Server) -> io::Result<Client> {
     }
 }
 
-fn leave(mut client: Client, index: usize) -> io::Result<Fate> {
+fn leave(mut client: Client, index: usize) -> io::Result<Outcome> {
     let body = Body { bytes: 20_000, chunked: index.is_multiple_of(2) };
     let head = body.head("/echo");
-    let fate = match client.exchange(head.as_bytes(), &body, MARGIN)? {
+    let outcome = match client.exchange(head.as_bytes(), &body, MARGIN)? {
         Reply::Whole(answer) if answer.body_hash != body.hash() => {
-            Fate::Failed("another body".to_owned())
+            Outcome::Failed("another body".to_owned())
         }
-        other => Fate::from(Ok(other)),
+        other => Outcome::from(Ok(other)),
     };
     match index % 4 {
         // Within a head, and within a body.
@@ -111,7 +111,7 @@ fn leave(mut client: Client, index: usize) -> io::Result<Fate> {
     if index.is_multiple_of(3) {
         client.reset()?;
     }
-    Ok(fate)
+    Ok(outcome)
 }
 
 /// What is resident, time and again.
@@ -124,8 +124,8 @@ fn sample(process: Process, stop: &Cell<bool>) -> io::Result<Vec<u64>> {
     Ok(samples)
 }
 
-fn is_good(fate: &Fate) -> bool {
-    *fate == Fate::Answered(200)
+fn is_good(outcome: &Outcome) -> bool {
+    *outcome == Outcome::Answered(200)
 }
 
 /// What may stay of a wave, as documented in `trials/README.md`: as much again as before.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use straightline::sched;
 
 use crate::client::{Client, Heard, MARGIN, get_once};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, each, eventually, fates};
+use crate::trial::{Trial, each, eventually, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     // With the number of connections that it takes by itself, it should not come that far.
@@ -60,16 +60,16 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     groups.served.truncate(groups.served.len() - left);
     let free = left.min(groups.waiting.len());
     // Each leaves once it has its answer, and makes room for the next.
-    let tally = fates(groups.waiting, |mut client| client.reply(MARGIN).into());
+    let tally = tally_of(groups.waiting, |mut client| client.reply(MARGIN).into());
     let answered = tally.answered(200);
     if tally.total() > 0 {
         let expected = format!("{free} of the waiting at least get their 200 within {MARGIN:?}");
         trial.expect(expected, tally.to_string(), answered >= free);
     }
     // The server learns of those that left as it learns of everything else: in a moment.
-    eventually(MARGIN, || Ok(hello(&server) == Fate::Answered(200)))?;
+    eventually(MARGIN, || Ok(hello(&server) == Outcome::Answered(200)))?;
     trial.doing(format!("{} others come", left / 2));
-    expect_served(trial, &fates(0..left / 2, |_| hello(&server)));
+    expect_served(trial, &tally_of(0..left / 2, |_| hello(&server)));
     trial.doing("those that stayed ask again");
     let tally = ask_again(&mut groups.served);
     expect_served(trial, &tally);
@@ -77,7 +77,7 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     trial.doing("all leave, and others come");
     drop(groups.served);
     eventually(MARGIN, || Ok(server.process().descriptors()? <= before + 4))?;
-    let others = fates(0..20, |_| hello(&server));
+    let others = tally_of(0..20, |_| hello(&server));
     expect_served(trial, &others);
     trial.expect("the process lives", format!("{}", server.is_running()), server.is_running());
     trial.expect_all_closed(&server, before)?;
@@ -92,7 +92,7 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
 enum Arrival {
     Served(Client),
     Waiting(Client),
-    Other(Fate, Duration),
+    Other(Outcome, Duration),
 }
 
 #[derive(Default)]
@@ -108,8 +108,10 @@ impl Groups {
         match arrival {
             Arrival::Served(client) => self.served.push(client),
             Arrival::Waiting(client) => self.waiting.push(client),
-            Arrival::Other(fate, time) if fate.is_refusal(503) => self.refused.add(fate, time),
-            Arrival::Other(fate, time) => self.failed.add(fate, time),
+            Arrival::Other(outcome, time) if outcome.is_refusal(503) => {
+                self.refused.add(outcome, time);
+            }
+            Arrival::Other(outcome, time) => self.failed.add(outcome, time),
         }
     }
 }
@@ -134,25 +136,25 @@ fn arrive(server: &Server) -> Arrival {
     let heard = client.ask("/hello").and_then(|()| client.hear(WAIT));
     match heard {
         Ok(Heard::Silence) => Arrival::Waiting(client),
-        Ok(Heard::End(end)) => Arrival::Other(Fate::Ended(end), begun.elapsed()),
-        Ok(Heard::Bytes) => match Fate::from(client.reply(MARGIN)) {
-            Fate::Answered(200) => Arrival::Served(client),
+        Ok(Heard::End(end)) => Arrival::Other(Outcome::Ended(end), begun.elapsed()),
+        Ok(Heard::Bytes) => match Outcome::from(client.reply(MARGIN)) {
+            Outcome::Answered(200) => Arrival::Served(client),
             other => Arrival::Other(other, begun.elapsed()),
         },
         Err(error) => Arrival::Other(error.into(), begun.elapsed()),
     }
 }
 
-fn hello(server: &Server) -> Fate {
+fn hello(server: &Server) -> Outcome {
     get_once(server.address(), "/hello", MARGIN)
 }
 
 fn ask_again(clients: &mut [Client]) -> Tally {
-    fates(clients, |client| client.fate_of("/hello", MARGIN))
+    tally_of(clients, |client| client.outcome_of("/hello", MARGIN))
 }
 
 fn expect_served(trial: &mut Trial, tally: &Tally) {
-    let held = tally.all(|fate| *fate == Fate::Answered(200));
+    let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect("each 200", tally.to_string(), held);
 }
 

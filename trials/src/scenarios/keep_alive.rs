@@ -9,7 +9,7 @@ use straightline::sched;
 use straightline_harness::End;
 
 use crate::client::{Client, MARGIN};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
 use crate::trial::{Trial, each, joined, mebibytes, most_of};
 
@@ -27,7 +27,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let pause = idle / 10;
     let tally: Tally = sched::scope(|s| {
         let memory_idle = s.spawn(|| memory_when_all_are_idle(&server, &open, clients));
-        let fates = each(0..clients, |_| one(&server, rounds, pause, idle, &open));
+        let outcomes = each(0..clients, |_| one(&server, rounds, pause, idle, &open));
         let held = joined(memory_idle)??;
         let seen = format!("{} held at once", open.peak.get());
         trial.expect(format!("{clients} held at once"), seen, open.peak.get() == clients);
@@ -38,13 +38,13 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         trial.expect(format!("resident memory grows by {} at most", mebibytes(most)), seen, {
             grown <= most
         });
-        io::Result::Ok(fates.into_iter().collect())
+        io::Result::Ok(outcomes.into_iter().collect())
     })?;
     let in_time = tally.first() >= most_of(idle) && tally.last() <= idle + MARGIN;
     trial.expect(
         format!("each answered 200, then closed {idle:?} after its last answer (+ {MARGIN:?})"),
         tally.to_string(),
-        tally.all(|fate| *fate == Fate::Ended(End::Closed)) && in_time,
+        tally.all(|outcome| *outcome == Outcome::Ended(End::Closed)) && in_time,
     );
     trial.expect_all_closed(&server, descriptors)?;
     let after = trial.scrape(&server);
@@ -68,7 +68,7 @@ fn one(
     pause: Duration,
     idle: Duration,
     open: &Open,
-) -> (Fate, Duration) {
+) -> (Outcome, Duration) {
     let talk = || {
         let mut client = Client::connect(server.address())?;
         for round in 0..rounds {
@@ -89,9 +89,10 @@ fn one(
     let client = talk();
     let quiet = Instant::now();
     open.asked.set(open.asked.get() + 1);
-    let fate = client.map_or_else(Fate::from, |mut client| client.reply(idle + MARGIN).into());
+    let outcome =
+        client.map_or_else(Outcome::from, |mut client| client.reply(idle + MARGIN).into());
     open.now.set(open.now.get().saturating_sub(1));
-    (fate, quiet.elapsed())
+    (outcome, quiet.elapsed())
 }
 
 /// The server's memory once everybody has asked.

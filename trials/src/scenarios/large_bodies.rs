@@ -11,9 +11,9 @@ use straightline_harness::Reply;
 use crate::answer::Answer;
 use crate::body::Body;
 use crate::client::{Client, MARGIN};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, fates, mebibytes};
+use crate::trial::{Trial, mebibytes, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(4, 16);
@@ -23,7 +23,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let first = Body { bytes: 1 << 20, chunked: true };
     let warm_up = upload(&server, first, false);
     trial.doing("an upload of 1 MiB");
-    trial.expect("200", warm_up.to_string(), warm_up == Fate::Answered(200));
+    trial.expect("200", warm_up.to_string(), warm_up == Outcome::Answered(200));
     let before = trial.scrape(&server);
     let descriptors = server.process().descriptors()?;
     let memory = server.process().memory()?;
@@ -33,7 +33,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         for chunked in [false, true] {
             let how = if chunked { "chunked" } else { "with a length" };
             trial.doing(format!("{clients} uploads of {name} byte, {how}"));
-            let tally = fates(0..clients, |_| upload(&server, Body { bytes, chunked }, false));
+            let tally = tally_of(0..clients, |_| upload(&server, Body { bytes, chunked }, false));
             expect(trial, &tally, if bytes > limit { 413 } else { 200 });
         }
         // A chunked echo above the limit has begun when that shows, so it can only be cut.
@@ -41,15 +41,15 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         for &chunked in echoes {
             let how = if chunked { "chunked" } else { "with a length" };
             trial.doing(format!("{clients} echoes of {name} byte, {how}"));
-            let tally = fates(0..clients, |_| upload(&server, Body { bytes, chunked }, true));
+            let tally = tally_of(0..clients, |_| upload(&server, Body { bytes, chunked }, true));
             expect(trial, &tally, if bytes > limit { 413 } else { 200 });
         }
     }
 
     trial.doing(format!("a chunked echo of {} and a byte", mebibytes(limit)));
-    let fate = upload(&server, Body { bytes: limit + 1, chunked: true }, true);
-    let held = matches!(fate, Fate::Half(_) | Fate::Answered(413));
-    trial.expect("413, or an answer that is cut", fate.to_string(), held);
+    let outcome = upload(&server, Body { bytes: limit + 1, chunked: true }, true);
+    let held = matches!(outcome, Outcome::Half(_) | Outcome::Answered(413));
+    trial.expect("413, or an answer that is cut", outcome.to_string(), held);
 
     trial.doing("after all of them");
     let grown = server.process().memory()?.peak.saturating_sub(memory.resident);
@@ -68,12 +68,12 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 }
 
 fn expect(trial: &mut Trial, tally: &Tally, status: u16) {
-    let held = tally.all(|fate| *fate == Fate::Answered(status));
+    let held = tally.all(|outcome| *outcome == Outcome::Answered(status));
     trial.expect(format!("each {status}"), tally.to_string(), held);
 }
 
 /// Sends a body, and makes sure that what the server says about it is true.
-fn upload(server: &Server, body: Body, echo: bool) -> Fate {
+fn upload(server: &Server, body: Body, echo: bool) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;
         let head = body.head(if echo { "/echo" } else { "/upload" });
@@ -81,9 +81,9 @@ fn upload(server: &Server, body: Body, echo: bool) -> Fate {
     };
     match talk() {
         Ok(Reply::Whole(answer)) if answer.status == 200 && !is_right(&answer, body, echo) => {
-            Fate::Failed(format!("200 with another body, of {} bytes", answer.body_bytes))
+            Outcome::Failed(format!("200 with another body, of {} bytes", answer.body_bytes))
         }
-        other => Fate::from(other),
+        other => Outcome::from(other),
     }
 }
 

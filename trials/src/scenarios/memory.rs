@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use crate::body::Body;
 use crate::client::{Client, MARGIN, get_once};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::{Bounds, Server};
-use crate::trial::{Trial, eventually, fates, mebibytes};
+use crate::trial::{Trial, eventually, mebibytes, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(96, 192);
     let bounds = Bounds { address_space: Some(ADDRESS_SPACE_BYTES), ..Bounds::default() };
     let mut server = trial.start_within(bounds, "", clients)?;
     trial.doing("one body of 8 MiB, held in memory");
-    expect_whole(trial, &fates(0..1, |_| reverse(&server)));
+    expect_whole(trial, &tally_of(0..1, |_| reverse(&server)));
     let before = trial.scrape(&server);
 
     let rounds = trial.options.pick(2, 5);
@@ -23,8 +23,9 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     for round in 1..=rounds {
         let all = mebibytes(all);
         trial.doing(format!("{clients} at a time, {all} for a process of {space}, round {round}"));
-        let tally = fates(0..clients, |_| reverse(&server));
-        let held = tally.all(|fate| *fate == Fate::Answered(200) || fate.is_refusal(503));
+        let tally = tally_of(0..clients, |_| reverse(&server));
+        let held =
+            tally.all(|outcome| *outcome == Outcome::Answered(200) || outcome.is_refusal(503));
         let (whole, refused) = (tally.answered(200), tally.answered(503));
         let expected = "each 200 or 503, and some of either";
         trial.expect(expected, tally.to_string(), held && whole > 0 && refused > 0);
@@ -41,24 +42,24 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.expect(format!("{key} at most {HELD_MAX}"), format!("{held}"), is_back);
     let peak = mebibytes(server.process().memory()?.peak);
     trial.figure(format!("{peak} resident at most"));
-    expect_whole(trial, &fates(0..4, |_| reverse(&server)));
-    expect_whole(trial, &fates(0..20, |_| get_once(server.address(), "/hello", MARGIN)));
+    expect_whole(trial, &tally_of(0..4, |_| reverse(&server)));
+    expect_whole(trial, &tally_of(0..20, |_| get_once(server.address(), "/hello", MARGIN)));
     Ok(())
 }
 
 fn expect_whole(trial: &mut Trial, tally: &Tally) {
-    let held = tally.all(|fate| *fate == Fate::Answered(200));
+    let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect("each 200", tally.to_string(), held);
 }
 
 /// Has the server hold a body in memory.
-fn reverse(server: &Server) -> Fate {
+fn reverse(server: &Server) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;
         let body = Body { bytes: BODY_BYTES, chunked: false };
         client.exchange(body.head("/reverse").as_bytes(), &body, TIME_MAX)
     };
-    Fate::from(talk())
+    Outcome::from(talk())
 }
 
 /// What the server's process may have. Half of it is for stacks, a quarter for what clients hold.

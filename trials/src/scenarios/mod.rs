@@ -24,8 +24,8 @@ use std::time::Duration;
 use straightline::sched;
 
 use crate::options::Options;
-use crate::outcome::Outcome;
 use crate::progress::Progress;
+use crate::report::Report;
 use crate::trial::Trial;
 
 /// What is tried.
@@ -50,26 +50,26 @@ pub(crate) enum Scenario {
 }
 
 /// Runs them in turn, each with servers of its own.
-pub(crate) fn run(scenarios: &[Scenario], options: Options) -> io::Result<Vec<Outcome>> {
+pub(crate) fn run(scenarios: &[Scenario], options: Options) -> io::Result<Vec<Report>> {
     let options = Rc::new(options);
     let progress = Rc::new(Progress::new(scenarios.len()));
-    let mut outcomes = Vec::new();
+    let mut reports = Vec::new();
     for (done, &scenario) in scenarios.iter().enumerate() {
         progress.begin(done);
         let (options, progress) = (Rc::clone(&options), Rc::clone(&progress));
-        let outcome = sched::run(move || {
+        let report = sched::run(move || {
             let line = Rc::clone(&progress);
             sched::spawn(move || line.tick());
             try_one(scenario, options, progress)
         });
-        outcomes.push(outcome?);
+        reports.push(report?);
     }
     progress.clear();
-    Ok(outcomes)
+    Ok(reports)
 }
 
-/// Runs one; that it fails is an outcome, too.
-fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> Outcome {
+/// Runs one scenario. A failure of the scenario itself is a check that did not hold.
+fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> Report {
     let mut trial = Trial::new(scenario.name(), options, progress);
     let result = sched::deadline(SCENARIO_TIME_MAX, || (scenario.body())(&mut trial));
     match result {
@@ -77,7 +77,7 @@ fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> 
         Ok(Err(error)) => trial.expect("to go on", error.to_string(), false),
         Err(_) => trial.expect("to end", format!("nothing after {SCENARIO_TIME_MAX:?}"), false),
     }
-    trial.into_outcome()
+    trial.into_report()
 }
 
 impl Scenario {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use straightline::sched;
 
 use crate::client::{Client, Heard, MARGIN, get_once};
-use crate::fate::{Fate, Tally};
 use crate::metrics::Metrics;
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, each, eventually, fates, joined};
+use crate::trial::{Trial, each, eventually, joined, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     too_many_connections(trial)?;
@@ -41,23 +41,23 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
         trial,
         format!("surplus: each 503 with Retry-After within {MARGIN:?}"),
         &surplus,
-        &Fate::Answered(503),
+        &Outcome::Answered(503),
     );
     expect_each(
         trial,
         format!("the {most}: each 200 within {MARGIN:?}"),
         &busy,
-        &Fate::Answered(200),
+        &Outcome::Answered(200),
     );
 
     trial.doing("they leave");
     drop(held);
-    let mut fate = Fate::Hung;
+    let mut outcome = Outcome::Hung;
     eventually(MARGIN, || {
-        fate = hello(&server);
-        Ok(fate == Fate::Answered(200))
+        outcome = hello(&server);
+        Ok(outcome == Outcome::Answered(200))
     })?;
-    trial.expect("a new one: 200", fate.to_string(), fate == Fate::Answered(200));
+    trial.expect("a new one: 200", outcome.to_string(), outcome == Outcome::Answered(200));
     let after = trial.scrape(&server);
     let refused = "straightline_connections_refused_total";
     trial.expect_growth(&before, &after, refused, tries);
@@ -87,22 +87,26 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
         Ok(client)
     });
     let held = held.into_iter().collect::<io::Result<Vec<_>>>()?;
-    eventually(MARGIN, || Ok(refused_hello(&server) == Fate::Answered(503)))?;
-    let surplus = fates(0..most, |_| refused_hello(&server));
-    let refused = surplus.all(|fate| *fate == Fate::Answered(503));
+    eventually(MARGIN, || Ok(refused_hello(&server) == Outcome::Answered(503)))?;
+    let surplus = tally_of(0..most, |_| refused_hello(&server));
+    let refused = surplus.all(|outcome| *outcome == Outcome::Answered(503));
     let expected = format!("surplus: each 503 with Retry-After within {MARGIN:?}");
     trial.expect(expected, surplus.to_string(), refused);
-    let tally = fates(held, |mut client| client.reply(HELD_TIME + MARGIN).into());
-    let all = tally.all(|fate| *fate == Fate::Answered(200));
+    let tally = tally_of(held, |mut client| client.reply(HELD_TIME + MARGIN).into());
+    let all = tally.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect(format!("the {most}: each 200"), tally.to_string(), all);
-    let tally = fates(late, |mut client| match client.send(b" more") {
+    let tally = tally_of(late, |mut client| match client.send(b" more") {
         Ok(()) => client.reply(MARGIN).into(),
         Err(error) => error.into(),
     });
-    let all = tally.all(|fate| *fate == Fate::Answered(200));
+    let all = tally.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect(format!("the {most} late ones: each 200"), tally.to_string(), all);
-    let fate = hello(&server);
-    trial.expect("afterwards a new one: 200", fate.to_string(), fate == Fate::Answered(200));
+    let outcome = hello(&server);
+    trial.expect(
+        "afterwards a new one: 200",
+        outcome.to_string(),
+        outcome == Outcome::Answered(200),
+    );
     let after = trial.scrape(&server);
     let responses = "straightline_responses_total{class=\"5xx\"}";
     trial.expect_growth(&Metrics::default(), &after, responses, most);
@@ -124,9 +128,9 @@ fn too_many_that_wait(trial: &mut Trial) -> io::Result<()> {
     let late = late.into_iter().collect::<io::Result<Vec<_>>>()?;
     let waited = late.iter().filter(|client| client.1).count();
     drop(held);
-    let tally = fates(late, |(mut client, _)| client.reply(MARGIN).into());
+    let tally = tally_of(late, |(mut client, _)| client.reply(MARGIN).into());
     trial.expect(format!("all {most} wait"), format!("{waited} wait"), waited == most);
-    let held = tally.all(|fate| *fate == Fate::Answered(200));
+    let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
     let expected = format!("each 200 within {MARGIN:?}, once the others have left");
     trial.expect(expected, tally.to_string(), held);
     Ok(())
@@ -137,15 +141,15 @@ fn too_many_of_one_peer(trial: &mut Trial) -> io::Result<()> {
     let flags = format!("--max-connections-per-peer {PER_PEER} --idle-timeout 60s");
     let server = trial.start(&flags, 3 * PER_PEER)?;
     let held = hold(trial, &server, PER_PEER)?;
-    let surplus = fates(0..PER_PEER, |_| hello(&server));
-    let refused = surplus.all(|fate| fate.is_refusal(503));
+    let surplus = tally_of(0..PER_PEER, |_| hello(&server));
+    let refused = surplus.all(|outcome| outcome.is_refusal(503));
     trial.expect("surplus: each 503 or an end", surplus.to_string(), refused);
     let other = IpAddr::from(Ipv4Addr::new(127, 0, 0, 2));
-    let fate = match Client::connect_from(other, server.address()) {
-        Ok(mut client) => client.fate_of("/hello", MARGIN),
+    let outcome = match Client::connect_from(other, server.address()) {
+        Ok(mut client) => client.outcome_of("/hello", MARGIN),
         Err(error) => error.into(),
     };
-    trial.expect("another peer: 200", fate.to_string(), fate == Fate::Answered(200));
+    trial.expect("another peer: 200", outcome.to_string(), outcome == Outcome::Answered(200));
     drop(held);
     Ok(())
 }
@@ -187,9 +191,9 @@ fn keep_asking(client: &mut Client, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
         let asked = Instant::now();
-        let fate = client.fate_of("/hello", MARGIN);
-        let failed = fate != Fate::Answered(200);
-        tally.add(fate, asked.elapsed());
+        let outcome = client.outcome_of("/hello", MARGIN);
+        let failed = outcome != Outcome::Answered(200);
+        tally.add(outcome, asked.elapsed());
         if failed {
             break;
         }
@@ -203,9 +207,9 @@ fn turned_away(server: &Server, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
         let asked = Instant::now();
-        let fate = refused_hello(server);
-        let failed = fate != Fate::Answered(503);
-        tally.add(fate, asked.elapsed());
+        let outcome = refused_hello(server);
+        let failed = outcome != Outcome::Answered(503);
+        tally.add(outcome, asked.elapsed());
         if failed {
             break;
         }
@@ -214,12 +218,12 @@ fn turned_away(server: &Server, begun: Instant, time: Duration) -> Tally {
     tally
 }
 
-fn hello(server: &Server) -> Fate {
+fn hello(server: &Server) -> Outcome {
     get_once(server.address(), "/hello", MARGIN)
 }
 
 /// As [`hello`], and a 503 that does not say when to come back is none.
-fn refused_hello(server: &Server) -> Fate {
+fn refused_hello(server: &Server) -> Outcome {
     let answer = Client::connect(server.address()).and_then(|mut client| {
         // The refusal may be there, and the connection closed, before anything is asked.
         let _ = client.ask("/hello");
@@ -227,9 +231,9 @@ fn refused_hello(server: &Server) -> Fate {
     });
     match answer {
         Ok(answer) if answer.status == 503 && !says_when(answer.field("retry-after")) => {
-            Fate::Failed(format!("503 with Retry-After {:?}", answer.field("retry-after")))
+            Outcome::Failed(format!("503 with Retry-After {:?}", answer.field("retry-after")))
         }
-        Ok(answer) => Fate::Answered(answer.status),
+        Ok(answer) => Outcome::Answered(answer.status),
         Err(error) => error.into(),
     }
 }
@@ -239,9 +243,9 @@ fn says_when(field: Option<&str>) -> bool {
     field.is_some_and(|seconds| seconds.parse::<u32>().is_ok())
 }
 
-/// Expects one fate of all, however many tallies they are in.
-fn expect_each(trial: &mut Trial, expected: String, tallies: &[Tally], fate: &Fate) {
-    let held = !tallies.is_empty() && tallies.iter().all(|tally| tally.all(|f| f == fate));
+/// Expects one outcome of all, however many tallies they are in.
+fn expect_each(trial: &mut Trial, expected: String, tallies: &[Tally], outcome: &Outcome) {
+    let held = !tallies.is_empty() && tallies.iter().all(|tally| tally.all(|f| f == outcome));
     let mut all = Tally::default();
     tallies.iter().for_each(|tally| all.merge(tally));
     trial.expect(expected, all.to_string(), held);

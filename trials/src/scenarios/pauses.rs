@@ -9,9 +9,9 @@ use rustix::process::Signal;
 use straightline::sched;
 
 use crate::client::{Client, MARGIN, get, get_once};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, each, fates, joined};
+use crate::trial::{Trial, each, joined, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     pause(trial, "SIGSTOP", |server, time| {
@@ -65,20 +65,20 @@ fn pause(
         }
         let outcomes = each(waiting, |(kind, mut client)| {
             let begun = Instant::now();
-            let fate = Fate::from(client.reply(timeout * 2 + MARGIN));
-            (kind, fate, begun.elapsed())
+            let outcome = Outcome::from(client.reply(timeout * 2 + MARGIN));
+            (kind, outcome, begun.elapsed())
         });
         joined(kept)??;
         io::Result::Ok(outcomes)
     })?;
     for kind in kinds {
         let of_kind = outcomes.iter().filter(|(of, ..)| *of == kind);
-        let tally: Tally = of_kind.map(|(_, fate, time)| (fate.clone(), *time)).collect();
-        let held = tally.all(|fate| *fate == Fate::Answered(200));
+        let tally: Tally = of_kind.map(|(_, outcome, time)| (outcome.clone(), *time)).collect();
+        let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
         trial.expect(format!("{}: each 200", kind.name()), tally.to_string(), held);
     }
-    let others = fates(0..20, |_| get_once(server.address(), "/hello", MARGIN));
-    let held = others.all(|fate| *fate == Fate::Answered(200));
+    let others = tally_of(0..20, |_| get_once(server.address(), "/hello", MARGIN));
+    let held = others.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect("20 others afterwards: each 200", others.to_string(), held);
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::client::{MARGIN, get_once};
-use crate::fate::{Fate, Tally};
 use crate::healthy::Healthy;
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, eventually, fates, most_of};
+use crate::trial::{Trial, eventually, most_of, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     // More than the pool's threads, and than those that it replaces.
@@ -31,7 +31,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         trial.expect(
             format!("each 504 (or 503 from a full pool) within {timeout:?} (+ {MARGIN:?})"),
             tally.to_string(),
-            late > 0 && tally.all(|f| matches!(f, Fate::Answered(503 | 504))) && in_time,
+            late > 0 && tally.all(|f| matches!(f, Outcome::Answered(503 | 504))) && in_time,
         );
         let early = tally.answered(503) == 0 && tally.first() < most_of(timeout);
         let seen = format!("the first after {:.2} s", tally.first().as_secs_f64());
@@ -48,11 +48,11 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let mut tally = Tally::default();
     eventually(blocked + MARGIN, || {
         tally = many(20, &server, Duration::from_millis(1), timeout + MARGIN);
-        Ok(tally.all(|fate| *fate == Fate::Answered(200)))
+        Ok(tally.all(|outcome| *outcome == Outcome::Answered(200)))
     })?;
     let back = begun.elapsed();
     let seen = format!("{tally}; {:.2} s after the first calls", back.as_secs_f64());
-    trial.expect(expected, seen, tally.all(|fate| *fate == Fate::Answered(200)));
+    trial.expect(expected, seen, tally.all(|outcome| *outcome == Outcome::Answered(200)));
     trial.expect_all_closed(&server, descriptors)?;
     let after = trial.scrape(&server);
     let total = "straightline_timeouts_total{kind=\"handler\"}";
@@ -64,7 +64,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 /// So many clients whose handlers each block for `blocked` on the pool.
 fn many(clients: usize, server: &Server, blocked: Duration, bound: Duration) -> Tally {
     let target = format!("/block?ms={}", blocked.as_millis());
-    fates(0..clients, |_| get_once(server.address(), &target, bound))
+    tally_of(0..clients, |_| get_once(server.address(), &target, bound))
 }
 
 /// The documented bounds of the pool, and some for everything else.

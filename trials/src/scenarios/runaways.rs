@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use straightline::sched;
 
 use crate::client::{Client, MARGIN, get_once, within};
-use crate::fate::{Fate, Tally};
 use crate::metrics::Metrics;
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, each, eventually, fates, figure, joined};
+use crate::trial::{Trial, each, eventually, figure, joined, tally_of};
 use straightline_harness::Histogram;
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
@@ -50,14 +50,14 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
         let fresh = each(0..count, |index| {
             sched::sleep(NEWCOMER_EVERY * u32::try_from(index).unwrap_or(0));
             let begun = Instant::now();
-            (newcomer(&server).unwrap_or_else(Fate::from), begun.elapsed())
+            (newcomer(&server).unwrap_or_else(Outcome::from), begun.elapsed())
         });
         (joined(culprit), fresh)
     });
     let mut latencies = Histogram::default();
     fresh.iter().for_each(|(_, time)| latencies.record(*time, 1));
     let fresh: Tally = fresh.into_iter().collect();
-    let held = fresh.all(|fate| *fate == Fate::Answered(200));
+    let held = fresh.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect("each new client: 200", fresh.to_string(), held);
     let [median, most] = [0.5, 0.99].map(|part| latencies.quantile(part));
     let seen = format!(
@@ -68,7 +68,7 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     let expected = format!("99 of 100 of them within {NEWCOMER_MOST:?}");
     trial.expect(expected, seen, most <= NEWCOMER_MOST);
     let culprit = culprit?;
-    let held = culprit == Fate::Answered(200);
+    let held = culprit == Outcome::Answered(200);
     trial.expect("who computed is answered, too", culprit.to_string(), held);
     let after = trial.scrape(&server);
     trial.expect_growth(&before, &after, "straightline_connections_accepted_total", count + 1);
@@ -77,11 +77,11 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
 }
 
 /// A client that comes, asks once, and leaves.
-fn newcomer(server: &Server) -> io::Result<Fate> {
+fn newcomer(server: &Server) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
-    let fate = client.fate_of("/hello", MARGIN);
+    let outcome = client.outcome_of("/hello", MARGIN);
     client.reset()?;
-    Ok(fate)
+    Ok(outcome)
 }
 
 /// When every thread is stuck, and there may be no further one, the process ends, and says so.
@@ -90,8 +90,8 @@ fn all_stuck(trial: &mut Trial) -> io::Result<()> {
     trial.doing(format!("/hang on the only thread, stuck limit {limit:?}, no replacement"));
     let flags = format!("--workers 1 --replacements 0 --stuck-limit {}ms", limit.as_millis());
     let mut server = trial.start(&flags, 1)?;
-    let fate = get_once(server.address(), "/hang", limit + MARGIN);
-    trial.expect("its client: an end", fate.to_string(), fate.is_refusal(503));
+    let outcome = get_once(server.address(), "/hang", limit + MARGIN);
+    trial.expect("its client: an end", outcome.to_string(), outcome.is_refusal(503));
     let status = server.wait(MARGIN)?;
     let seen = status.map_or("still there".to_owned(), |status| status.to_string());
     let held = status.and_then(|status| status.code()) == Some(1);
@@ -128,21 +128,21 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
     let (ends, fresh) = (ends?, fresh?);
     trial.expect_growth(&before, &metrics, REPLACEMENTS, count);
     // Who was accepted by a shard just before it got stuck is closed with it.
-    let held = fresh.all(|fate| fate.is_refusal(200)) && fresh.answered(200) * 2 > CLIENTS;
+    let held = fresh.all(|outcome| outcome.is_refusal(200)) && fresh.answered(200) * 2 > CLIENTS;
     trial.expect(
         format!("{CLIENTS} new clients: each 200 or an end within {most:?}, most of them 200"),
         fresh.to_string(),
         held,
     );
     let late = get_once(server.address(), "/hello", MARGIN);
-    let held = late == Fate::Answered(200);
+    let held = late == Outcome::Answered(200);
     trial.expect("one more, after the replacement: 200", late.to_string(), held);
 
-    let old = fates(old, |mut client| client.fate_of("/hello", most));
-    let held = old.all(|fate| fate.is_refusal(200));
+    let old = tally_of(old, |mut client| client.outcome_of("/hello", most));
+    let held = old.all(|outcome| outcome.is_refusal(200));
     let expected = format!("{OLD} old connections: each 200 or an end within {most:?}");
     trial.expect(expected, old.to_string(), held);
-    let held = ends.all(|fate| fate.is_refusal(503));
+    let held = ends.all(|outcome| outcome.is_refusal(503));
     trial.expect(format!("who asked for it: an end within {most:?}"), ends.to_string(), held);
     expect_gone(trial, &mut server, false)
 }
@@ -154,15 +154,15 @@ fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let mut server = start(trial, limit, 1)?;
     let target = format!("/spin?ms={}", spin.as_millis());
     let begun = Instant::now();
-    let fate = get_once(server.address(), &target, spin + MARGIN);
+    let outcome = get_once(server.address(), &target, spin + MARGIN);
     let time = begun.elapsed();
-    let seen = format!("{fate} after {:.2} s", time.as_secs_f64());
-    let held = fate.is_refusal(200);
+    let seen = format!("{outcome} after {:.2} s", time.as_secs_f64());
+    let held = outcome.is_refusal(200);
     trial.expect(format!("200 or an end within {:?}", spin + MARGIN), seen, held);
     // If its client was sent away, it still spins.
     sched::sleep(spin.saturating_sub(time));
     let fresh = new_clients(&server, Duration::ZERO);
-    let held = fresh.all(|fate| *fate == Fate::Answered(200));
+    let held = fresh.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect(format!("afterwards {CLIENTS} new clients: each 200"), fresh.to_string(), held);
     expect_gone(trial, &mut server, true)
 }
@@ -189,7 +189,7 @@ fn start(trial: &Trial, limit: Duration, replacements: usize) -> io::Result<Serv
 
 /// Clients that come one after the other, at such a distance.
 fn new_clients(server: &Server, distance: Duration) -> Tally {
-    fates(0..CLIENTS, |index| {
+    tally_of(0..CLIENTS, |index| {
         sched::sleep(distance * u32::try_from(index).unwrap_or(0));
         get_once(server.address(), "/hello", 2 * MARGIN)
     })

@@ -6,7 +6,7 @@ use std::time::Instant;
 use straightline_harness::{End, Histogram, Reply};
 
 use crate::client::{Client, MARGIN};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
 use crate::trial::{Trial, each, figure};
 
@@ -24,10 +24,10 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         // Each asks once at least, or a short time would prove nothing.
         loop {
             let started = Instant::now();
-            let fate = ask_once(&server).unwrap_or_else(Fate::from);
+            let outcome = ask_once(&server).unwrap_or_else(Outcome::from);
             latencies.record(started.elapsed(), 1);
-            let failed = fate != Fate::Answered(200);
-            tally.add(fate, started.elapsed());
+            let failed = outcome != Outcome::Answered(200);
+            tally.add(outcome, started.elapsed());
             // A server that refuses everything shall not be asked for ever.
             if failed || begun.elapsed() >= time {
                 return (tally, latencies);
@@ -58,20 +58,20 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 }
 
 /// One connection for one request; the server closes it.
-fn ask_once(server: &Server) -> io::Result<Fate> {
+fn ask_once(server: &Server) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     client.send(b"GET /hello HTTP/1.1\r\nHost: stress\r\nConnection: close\r\n\r\n")?;
-    let fate = Fate::from(client.reply(MARGIN));
-    if fate == Fate::Answered(200) {
+    let outcome = Outcome::from(client.reply(MARGIN));
+    if outcome == Outcome::Answered(200) {
         match client.reply(MARGIN)? {
             Reply::Nothing(End::Closed) => {}
-            other => return Ok(Fate::Failed(format!("then {}", Fate::from(Ok(other))))),
+            other => return Ok(Outcome::Failed(format!("then {}", Outcome::from(Ok(other))))),
         }
     }
     client.reset()?;
-    Ok(fate)
+    Ok(outcome)
 }
 
-fn is_good(fate: &Fate) -> bool {
-    *fate == Fate::Answered(200)
+fn is_good(outcome: &Outcome) -> bool {
+    *outcome == Outcome::Answered(200)
 }

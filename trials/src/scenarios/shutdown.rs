@@ -9,7 +9,7 @@ use straightline::sched;
 use straightline_harness::{End, READ_BYTES};
 
 use crate::client::{Client, MARGIN, get_once};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
 use crate::trial::{Trial, each, eventually, joined, requests_are_read};
 
@@ -33,7 +33,7 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
     ));
     let moment = Moment::default();
     let groups = sched::scope(|s| {
-        let group = |of: fn(&Server, &Moment, Duration) -> io::Result<Fate>| {
+        let group = |of: fn(&Server, &Moment, Duration) -> io::Result<Outcome>| {
             let (server, moment) = (&server, &moment);
             s.spawn(move || each(0..clients, |_| timed(server, moment, of, slow)))
         };
@@ -47,17 +47,17 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
         server.terminate()?;
         io::Result::Ok([in_flight, streaming, asking, idle].map(joined))
     })?;
-    let tally = |fates: io::Result<Vec<_>>| fates.map(Tally::from_iter);
+    let tally = |outcomes: io::Result<Vec<_>>| outcomes.map(Tally::from_iter);
     let [in_flight, streaming, asking, idle] = groups.map(tally);
     let (in_flight, streaming, asking, idle) = (in_flight?, streaming?, asking?, idle?);
-    let good = |fate: &Fate| *fate == Fate::Answered(200);
+    let good = |outcome: &Outcome| *outcome == Outcome::Answered(200);
     trial.expect("in flight: each 200", in_flight.to_string(), in_flight.all(good));
     trial.expect("streamed: each 200 and whole", streaming.to_string(), streaming.all(good));
     // The close may overtake a request that is on its way: no answer, but never half of one.
-    let held = asking.all(|fate| matches!(fate, Fate::Ended(_)));
+    let held = asking.all(|outcome| matches!(outcome, Outcome::Ended(_)));
     trial.expect("asking: whole answers, then an end", asking.to_string(), held);
     let early = idle.last() < in_flight.first();
-    let held = idle.all(|fate| *fate == Fate::Ended(End::Closed)) && early;
+    let held = idle.all(|outcome| *outcome == Outcome::Ended(End::Closed)) && early;
     trial.expect("idle: each closed before the first in flight ends", idle.to_string(), held);
 
     let status = server.wait(drain + MARGIN)?;
@@ -80,18 +80,18 @@ fn tells_first(trial: &mut Trial) -> io::Result<()> {
     let flags = format!("--drain-timeout 5s --ready-delay {}ms", delay.as_millis());
     let mut server = trial.start(&flags, 4)?;
     let before = status_of(&server, "/readyz");
-    trial.expect("/readyz before: 200", before.to_string(), before == Fate::Answered(200));
+    trial.expect("/readyz before: 200", before.to_string(), before == Outcome::Answered(200));
     let begun = Instant::now();
     server.terminate()?;
     let told =
-        eventually(delay + MARGIN, || Ok(status_of(&server, "/readyz") != Fate::Answered(200)))?;
+        eventually(delay + MARGIN, || Ok(status_of(&server, "/readyz") != Outcome::Answered(200)))?;
     let ready = status_of(&server, "/readyz");
     let alive = status_of(&server, "/healthz");
     let hello = status_of(&server, "/hello");
     let time = begun.elapsed();
     let seen = format!("{ready}, {alive}, {hello}, {:.2} s after", time.as_secs_f64());
     // On a machine that was late the delay may be over; that would say nothing.
-    let held = told && (ready == Fate::Answered(503) && alive == hello && hello == OK);
+    let held = told && (ready == Outcome::Answered(503) && alive == hello && hello == OK);
     trial.expect("/readyz 503, /healthz and /hello 200, on new connections", seen, held);
     let status = server.wait(delay + MARGIN)?;
     let seen = status.map_or("still there".to_owned(), |status| {
@@ -113,9 +113,9 @@ fn gives_up(trial: &mut Trial) -> io::Result<()> {
     client.ask("/slow?ms=600000")?;
     requests_are_read(&server, 2)?;
     server.terminate()?;
-    let fate = Fate::from(client.reply(drain + MARGIN));
-    let held = fate.is_refusal(503);
-    trial.expect("its client: an end or a whole 503", fate.to_string(), held);
+    let outcome = Outcome::from(client.reply(drain + MARGIN));
+    let held = outcome.is_refusal(503);
+    trial.expect("its client: an end or a whole 503", outcome.to_string(), held);
     let status = server.wait(drain + MARGIN)?;
     let seen = status.map_or("still there".to_owned(), |status| status.to_string());
     trial.expect(format!("gone within {drain:?} (+ {MARGIN:?})"), seen, status.is_some());
@@ -147,14 +147,14 @@ impl Moment {
 fn timed(
     server: &Server,
     moment: &Moment,
-    of: fn(&Server, &Moment, Duration) -> io::Result<Fate>,
+    of: fn(&Server, &Moment, Duration) -> io::Result<Outcome>,
     slow: Duration,
-) -> (Fate, Duration) {
-    let fate = of(server, moment, slow).unwrap_or_else(Fate::from);
-    (fate, moment.sent.get().map_or(Duration::ZERO, |sent| sent.elapsed()))
+) -> (Outcome, Duration) {
+    let outcome = of(server, moment, slow).unwrap_or_else(Outcome::from);
+    (outcome, moment.sent.get().map_or(Duration::ZERO, |sent| sent.elapsed()))
 }
 
-fn in_flight(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Fate> {
+fn in_flight(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     // So that it is accepted, whatever comes first.
     client.get("/hello")?;
@@ -164,7 +164,7 @@ fn in_flight(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Fat
 }
 
 /// Reads so slowly that the answer is on its way for as long as the slow ones are.
-fn streaming(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Fate> {
+fn streaming(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     client.keep_little()?;
     client.get("/hello")?;
@@ -173,38 +173,38 @@ fn streaming(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Fat
     client.read_slowly(READ_PAUSE);
     client.ask(&format!("/big?bytes={bytes}"))?;
     moment.arrive();
-    let fate = Fate::from(client.reply(2 * slow + MARGIN));
-    Ok(fate)
+    let outcome = Outcome::from(client.reply(2 * slow + MARGIN));
+    Ok(outcome)
 }
 
 /// Asks until the connection ends, which it may only do between two answers.
-fn asking(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Fate> {
+fn asking(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let begun = Instant::now();
     let mut client = Client::connect(server.address())?;
     client.get("/hello")?;
     moment.arrive();
     while begun.elapsed() < 2 * slow + 2 * MARGIN {
         // A connection that is closed meanwhile refuses the bytes.
-        match client.fate_of("/hello", MARGIN) {
-            Fate::Answered(200) => sched::sleep(ASK_PAUSE),
+        match client.outcome_of("/hello", MARGIN) {
+            Outcome::Answered(200) => sched::sleep(ASK_PAUSE),
             other => return Ok(other),
         }
     }
-    Ok(Fate::Hung)
+    Ok(Outcome::Hung)
 }
 
-fn idle(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Fate> {
+fn idle(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     client.get("/hello")?;
     moment.arrive();
     Ok(client.reply(slow + 2 * MARGIN).into())
 }
 
-fn status_of(server: &Server, target: &str) -> Fate {
+fn status_of(server: &Server, target: &str) -> Outcome {
     get_once(server.address(), target, MARGIN)
 }
 
-const OK: Fate = Fate::Answered(200);
+const OK: Outcome = Outcome::Answered(200);
 
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 

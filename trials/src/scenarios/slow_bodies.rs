@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use straightline::sched;
 
 use crate::client::{Client, Heard, MARGIN};
-use crate::fate::Fate;
 use crate::healthy::Healthy;
+use crate::outcome::Outcome;
 use crate::server::Server;
-use crate::trial::{Trial, fates, joined, most_of};
+use crate::trial::{Trial, joined, most_of, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(20, 200);
@@ -37,9 +37,9 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         let group = |upload: Upload, steps: Option<u32>| {
             let server = &server;
             s.spawn(move || {
-                fates(0..clients, |index: usize| {
+                tally_of(0..clients, |index: usize| {
                     let chunked = !index.is_multiple_of(2);
-                    send(server, upload, chunked, steps, timeout).unwrap_or_else(Fate::from)
+                    send(server, upload, chunked, steps, timeout).unwrap_or_else(Outcome::from)
                 })
             })
         };
@@ -56,10 +56,10 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         trial.expect(
             format!("{name}: each 408 or an end, from {least:?} on, within {most:?}"),
             tally.to_string(),
-            tally.all(|fate| fate.is_refusal(408)) && in_time,
+            tally.all(|outcome| outcome.is_refusal(408)) && in_time,
         );
     }
-    let held = unhurried.all(|fate| *fate == Fate::Answered(200));
+    let held = unhurried.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect("fast enough: each 200", unhurried.to_string(), held);
     healthy.finish(trial)?;
     trial.expect_all_closed(&server, descriptors)?;
@@ -89,7 +89,7 @@ fn send(
     chunked: bool,
     steps: Option<u32>,
     timeout: Duration,
-) -> io::Result<Fate> {
+) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     let length = steps.map_or(1 << 20, |steps| steps * upload.step_bytes);
     let framing = if chunked {
@@ -107,14 +107,14 @@ fn send(
     let mut sent = 0;
     while steps.is_none_or(|steps| sent < steps) {
         if begun.elapsed() > 2 * timeout + MARGIN {
-            return Ok(Fate::Hung);
+            return Ok(Outcome::Hung);
         }
         client.send(piece.as_bytes())?;
         sent += 1;
         match client.hear(STEP)? {
             Heard::Silence => {}
             Heard::Bytes => return Ok(client.reply(MARGIN).into()),
-            Heard::End(end) => return Ok(Fate::Ended(end)),
+            Heard::End(end) => return Ok(Outcome::Ended(end)),
         }
     }
     if chunked {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use straightline::sched;
 
 use crate::client::{Client, Heard, MARGIN, get};
-use crate::fate::Fate;
 use crate::healthy::Healthy;
+use crate::outcome::Outcome;
 use crate::server::Server;
-use crate::trial::{Trial, fates, joined, most_of};
+use crate::trial::{Trial, joined, most_of, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(50, 500);
@@ -24,8 +24,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.doing(format!("{clients} heads, a byte every {:?}; half are second ones", timeout / 20));
     let (tally, unhurried) = sched::scope(|s| {
         let unhurried = s.spawn(|| unhurried(&server, timeout));
-        let tally = fates(0..clients, |index| {
-            trickle(&server, timeout, index % 2 == 1).unwrap_or_else(Fate::from)
+        let tally = tally_of(0..clients, |index| {
+            trickle(&server, timeout, index % 2 == 1).unwrap_or_else(Outcome::from)
         });
         (tally, joined(unhurried))
     });
@@ -33,11 +33,11 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.expect(
         format!("each 408 or an end, after {timeout:?} (+ {MARGIN:?})"),
         tally.to_string(),
-        tally.all(|fate| fate.is_refusal(408)) && in_time,
+        tally.all(|outcome| outcome.is_refusal(408)) && in_time,
     );
-    let fate = unhurried?;
-    let held = fate == Fate::Answered(200);
-    trial.expect("200 for a head of five pieces in half the timeout", fate.to_string(), held);
+    let outcome = unhurried?;
+    let held = outcome == Outcome::Answered(200);
+    trial.expect("200 for a head of five pieces in half the timeout", outcome.to_string(), held);
     healthy.finish(trial)?;
     trial.expect_all_closed(&server, descriptors)?;
     let after = trial.scrape(&server);
@@ -46,7 +46,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 }
 
 /// Sends a head that never ends, until the server has enough of it.
-fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Fate> {
+fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     if second {
         client.get("/hello")?;
@@ -55,18 +55,18 @@ fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Fate>
     let head = b"GET /hello HTTP/1.1\r\nHost: stress\r\nX-Slow: ";
     for byte in head.iter().chain(std::iter::repeat(&b'x')) {
         if begun.elapsed() > timeout + MARGIN {
-            return Ok(Fate::Hung);
+            return Ok(Outcome::Hung);
         }
         client.send(&[*byte])?;
         match client.hear(timeout / 20)? {
             Heard::Silence => {}
-            Heard::End(end) => return Ok(Fate::Ended(end)),
+            Heard::End(end) => return Ok(Outcome::Ended(end)),
             // An answer; the connection is of no use any more, so its end follows.
             Heard::Bytes => {
-                let fate = Fate::from(client.reply(MARGIN));
-                return Ok(match Fate::from(client.reply(MARGIN)) {
-                    Fate::Ended(_) => fate,
-                    other => Fate::Failed(format!("{fate}, then {other}")),
+                let outcome = Outcome::from(client.reply(MARGIN));
+                return Ok(match Outcome::from(client.reply(MARGIN)) {
+                    Outcome::Ended(_) => outcome,
+                    other => Outcome::Failed(format!("{outcome}, then {other}")),
                 });
             }
         }
@@ -75,7 +75,7 @@ fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Fate>
 }
 
 /// A whole head in five pieces, which takes half of the timeout.
-fn unhurried(server: &Server, timeout: Duration) -> Fate {
+fn unhurried(server: &Server, timeout: Duration) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;
         let head = get("/hello");
@@ -85,5 +85,5 @@ fn unhurried(server: &Server, timeout: Duration) -> Fate {
         }
         client.reply(MARGIN)
     };
-    Fate::from(talk())
+    Outcome::from(talk())
 }

@@ -9,10 +9,10 @@ use straightline::sched;
 use straightline_harness::READ_BYTES;
 
 use crate::client::{Client, Heard, MARGIN};
-use crate::fate::Fate;
 use crate::healthy::Healthy;
+use crate::outcome::Outcome;
 use crate::server::Server;
-use crate::trial::{Trial, eventually, fates, figure, joined, mebibytes};
+use crate::trial::{Trial, eventually, figure, joined, mebibytes, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(20, 100);
@@ -39,7 +39,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let (groups, cut) = sched::scope(|s| {
         let groups = [false, true].map(|slowly| {
             let (server, shared) = (&server, &shared);
-            s.spawn(move || fates(0..clients, |_| read(server, shared, slowly)))
+            s.spawn(move || tally_of(0..clients, |_| read(server, shared, slowly)))
         });
         // A client that reads nothing sees nothing, so it is the server that tells.
         let (process, few) = (server.process(), descriptors + 2);
@@ -58,7 +58,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     };
     trial.expect(format!("the server closes all within {:?}", 2 * timeout + MARGIN), seen, cut);
     for (name, tally) in [("those that read nothing", still?), ("those that trickle", slow?)] {
-        let held = tally.all(|fate| matches!(fate, Fate::Half(_) | Fate::Ended(_)));
+        let held = tally.all(|outcome| matches!(outcome, Outcome::Half(_) | Outcome::Ended(_)));
         trial.expect(format!("{name}: each answer cut"), tally.to_string(), held);
     }
     let most = MEMORY_SLACK_BYTES + 2 * clients as u64 * MEMORY_EACH_BYTES_MAX;
@@ -100,7 +100,7 @@ struct Shared {
 }
 
 /// Asks for a lot and reads little or nothing, until it is over; then whatever is there.
-fn read(server: &Server, shared: &Shared, slowly: bool) -> Fate {
+fn read(server: &Server, shared: &Shared, slowly: bool) -> Outcome {
     let ask = || {
         let mut client = Client::connect(server.address())?;
         client.keep_little()?;
@@ -119,7 +119,7 @@ fn read(server: &Server, shared: &Shared, slowly: bool) -> Fate {
         }
         client.reply(MARGIN)
     };
-    Fate::from(talk())
+    Outcome::from(talk())
 }
 
 /// The least that a client must read each second. Arbitrary.

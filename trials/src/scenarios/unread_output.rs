@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::client::{Client, MARGIN, get_once};
-use crate::fate::{Fate, Tally};
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
-use crate::trial::{Trial, each, fates, mebibytes};
+use crate::trial::{Trial, each, mebibytes, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(10, 50);
@@ -21,7 +21,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.doing(format!("{clients} clients, {requests} panics each, with header lines of 7 KiB"));
     let all = each(0..clients, |_| panics(&server, requests));
     let tally: Tally = all.into_iter().flatten().collect();
-    let held = tally.all(|fate| *fate == Fate::Answered(500));
+    let held = tally.all(|outcome| *outcome == Outcome::Answered(500));
     trial.expect("each 500", tally.to_string(), held);
 
     trial.doing("SIGUSR1 five times, SIGHUP once");
@@ -29,8 +29,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         server.signal(Signal::USR1)?;
     }
     server.signal(Signal::HUP)?;
-    let others = fates(0..20, |_| get_once(server.address(), "/hello", MARGIN));
-    let held = others.all(|fate| *fate == Fate::Answered(200));
+    let others = tally_of(0..20, |_| get_once(server.address(), "/hello", MARGIN));
+    let held = others.all(|outcome| *outcome == Outcome::Answered(200));
     trial.expect("20 new clients: each 200", others.to_string(), held);
     let grown = server.process().memory()?.resident.saturating_sub(before);
     let most = GROWN_MAX + clients as u64 * (64 << 10);
@@ -54,23 +54,23 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-fn panics(server: &Server, requests: usize) -> Vec<(Fate, Duration)> {
+fn panics(server: &Server, requests: usize) -> Vec<(Outcome, Duration)> {
     let agent = "x".repeat(7 << 10);
     let request = format!("GET /panic HTTP/1.1\r\nHost: stress\r\nUser-Agent: {agent}\r\n\r\n");
     let mut client = match Client::connect(server.address()) {
         Ok(client) => client,
         Err(error) => return vec![(error.into(), Duration::ZERO)],
     };
-    let mut fates = Vec::with_capacity(requests);
+    let mut outcomes = Vec::with_capacity(requests);
     for _ in 0..requests {
         let begun = Instant::now();
         let reply = client.send(request.as_bytes()).and_then(|()| client.reply(MARGIN));
-        fates.push((reply.into(), begun.elapsed()));
-        if !matches!(fates.last(), Some((Fate::Answered(_), _))) {
+        outcomes.push((reply.into(), begun.elapsed()));
+        if !matches!(outcomes.last(), Some((Outcome::Answered(_), _))) {
             break;
         }
     }
-    fates
+    outcomes
 }
 
 /// What waits to be written: 4 MiB of the access log, 1 MiB for stderr, and as much again for what
