@@ -41,15 +41,7 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     let expected = format!("{} served at least; the others wait or are refused", descriptors / 2);
     trial.expect(expected, seen, good && surplus);
 
-    let time = trial.options.pick(Duration::from_secs(1), Duration::from_secs(5));
-    trial.doing(format!("nobody asks anything for {time:?}"));
-    let cpu = server.process().cpu_time()?;
-    let begun = Instant::now();
-    sched::sleep(time);
-    let share = (server.process().cpu_time()?.saturating_sub(cpu)).as_secs_f64()
-        / begun.elapsed().as_secs_f64();
-    let seen = format!("{:.1} % of a CPU", share * 100.0);
-    trial.expect("20 % of a CPU at most", seen, share <= 0.2);
+    expect_rest(trial, &server)?;
 
     trial.doing("those that were served ask again");
     let tally = ask_again(&mut groups.served);
@@ -85,6 +77,20 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     for key in ["straightline_accept_errors_total", "straightline_connections_refused_total"] {
         trial.expect_told(&metrics, key);
     }
+    Ok(())
+}
+
+/// Expects the server to do next to nothing while no client asks.
+fn expect_rest(trial: &mut Trial, server: &Server) -> io::Result<()> {
+    let time = trial.options.pick(Duration::from_secs(1), Duration::from_secs(5));
+    trial.doing(format!("no client asks for {time:?}"));
+    let cpu = server.process().cpu_time()?;
+    let begun = Instant::now();
+    sched::sleep(time);
+    let share = (server.process().cpu_time()?.saturating_sub(cpu)).as_secs_f64()
+        / begun.elapsed().as_secs_f64();
+    let seen = format!("{:.1} % of a CPU", share * 100.0);
+    trial.expect("20 % of a CPU at most", seen, share <= 0.2);
     Ok(())
 }
 
