@@ -1,5 +1,5 @@
-//! The protocol core, for this repository's own fuzzers, benchmarks and test tables: behind the
-//! feature `internals`, and no part of the interface.
+//! The protocol core, as the fuzz targets, the benchmark of the head parser and the table of cases
+//! call it.
 
 use crate::proto::{BodyLength, ChunkedDecoder, ChunkedNext, Gap, Head, HeadParser, Headers};
 use crate::{Limits, Method, Refusal, RefusalKind};
