@@ -1,8 +1,8 @@
 //! Round by round.
 //!
-//! All servers of a mode are up at the same time and are loaded in turn: A B C, A B C, … A slow
-//! moment of the machine so falls on neighbours, and the ratio of two servers within one round
-//! suffers less from it than either figure.
+//! All servers of a mode run at the same time and are loaded in turn: A B C, A B C, … A slow moment
+//! of the machine so falls on servers that are compared with each other, and the ratio of two
+//! servers within one round suffers less from it than either figure.
 
 use std::io;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(crate) struct Round {
     pub(crate) requests: u64,
     pub(crate) errors: u64,
     pub(crate) elapsed: Duration,
-    /// What the server's process spent meanwhile.
+    /// The CPU time that the server's process spent in the round.
     pub(crate) cpu: Duration,
     pub(crate) latency_p50: Duration,
     pub(crate) latency_p99: Duration,
@@ -46,7 +46,7 @@ pub(crate) fn run(plan: &Plan, mode: Mode) -> io::Result<Vec<Round>> {
         cpu::pin(cpu)?;
     }
     for server in &servers {
-        // Page faults, growing tables and cold caches belong to no round.
+        // The page faults, growing tables and cold caches of the start belong to no round.
         load::run(load_of(plan, mode, server, plan.round_time.min(WARM_UP_MAX)))?;
     }
     let mut rounds = Vec::new();

@@ -19,8 +19,9 @@ use crate::serve::{self, Kind};
 
 /// Measures the server beside its peers.
 ///
-/// Every server is a process of its own with one thread. They run side by side and are loaded in
-/// turn, round by round; the figures to compare are the ratios, which are made within a round.
+/// Every server is a process of its own with one thread. The servers run side by side and are
+/// loaded in turn, round by round. The figures to compare are the ratios, which are made within a
+/// round.
 #[derive(Parser)]
 #[command(name = "straightline-bench", version)]
 struct Cli {
@@ -32,16 +33,16 @@ struct Cli {
 enum Command {
     /// Loads the servers in turn and prints one table a mode
     ///
-    /// Exits with 1 if a server answered nothing, or anything wrong.
+    /// Exits with 1 if a server gave no response, or one other than the expected.
     Bench(BenchArgs),
     /// Measures single operations of the scheduler beside may, tokio and threads
     Micro(MicroArgs),
     /// Counts the instructions of a request and the bytes of a connection at rest, by valgrind
     ///
-    /// Exits with 1 if one is more than 3 % above what bench/cost.txt records, unless that is of
-    /// another compiler or processor.
+    /// Exits with 1 if a figure is more than 3 % above the one in bench/cost.txt, unless that file
+    /// is of another compiler or processor.
     Cost(CostArgs),
-    /// Is one of the servers; `bench` starts these
+    /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
 }
@@ -52,7 +53,7 @@ struct BenchArgs {
     #[arg(long, value_name = "N", default_value = "5")]
     #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
     rounds: u32,
-    /// How long each time
+    /// How long a server is loaded each time
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     seconds: Duration,
     /// Connections at a time
@@ -68,7 +69,7 @@ struct BenchArgs {
     /// Where to write the raw rounds
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// One round of 0.3 s: shows that everything works, and nothing else
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
 }
@@ -79,11 +80,12 @@ struct MicroArgs {
     #[arg(long, value_name = "N", default_value = "15")]
     #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
     rounds: u32,
-    /// How much of it at a time, in multiples of some ten milliseconds for the slowest peer
+    /// How many operations a measurement has, in multiples of some ten milliseconds for the slowest
+    /// peer
     #[arg(long, value_name = "N", default_value = "5")]
     #[arg(value_parser = value_parser!(u64).range(1..=100))]
     scale: u64,
-    /// One small round: shows that everything works, and nothing else
+    /// One small round: shows that everything works; the figures mean nothing
     #[arg(long, conflicts_with_all = ["rounds", "scale"])]
     quick: bool,
 }
@@ -115,7 +117,7 @@ pub(crate) fn main() -> ExitCode {
 
 /// Runs the benchmark; false if a server failed in it.
 fn measure(args: BenchArgs) -> io::Result<bool> {
-    // A path that cannot be written is better known now than after the last round.
+    // A path that cannot be written is reported now and not after the last round.
     let create = |path: PathBuf| {
         File::create(&path).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))

@@ -1,4 +1,4 @@
-//! CPUs: who runs where, and for how long.
+//! CPUs: which process runs on which, and for how long.
 
 use std::fmt;
 use std::io;
@@ -15,12 +15,12 @@ pub(crate) enum Pinning {
         server: usize,
         load: usize,
     },
-    /// There is only one CPU, on which all take turns.
+    /// There is only one CPU, which the servers and the load share.
     Impossible,
 }
 
 impl Pinning {
-    /// The first two CPUs that this process may use: 0 and 1, unless somebody restricted it.
+    /// The first two CPUs that this process may use: 0 and 1, unless its affinity was restricted.
     pub(crate) fn choose() -> io::Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
@@ -65,8 +65,8 @@ pub(crate) fn pin(cpu: usize) -> io::Result<()> {
 
 /// How long all threads of a process together, finished ones included, have been on a CPU.
 ///
-/// The process's own clock is the sum that `schedstat` shows thread by thread, in nanoseconds too,
-/// and exists on kernels that were built without that file.
+/// The process's CPU clock is the sum of what `schedstat` shows for each thread, in nanoseconds
+/// too. Unlike that file it exists on every kernel.
 pub(crate) fn time_used(process: u32) -> io::Result<Duration> {
     let process = i32::try_from(process).map_err(io::Error::other)?;
     let now = clock_getcpuclockid(Pid::from_raw(process))?.now()?;

@@ -1,8 +1,9 @@
-//! The load: clients that each wait for their answer before they ask again (a closed loop).
+//! The load: clients that each wait for their response before they send the next request (a closed
+//! loop).
 //!
 //! Every connection is a fiber of this project's own scheduler, on one thread. A client that fails
-//! counts an error and starts over with a new connection; one that hangs is given up, and counts as
-//! an error too, so a round ends whatever the server does.
+//! counts an error and starts again with a new connection. A client that hangs is cancelled at the
+//! end of the round and counts as an error, too: a round ends whatever the server does.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -20,7 +21,7 @@ use straightline_harness::{Histogram, ReplyReader};
 use crate::reply::{read_end, read_expected, unasked};
 use crate::serve::PATH;
 
-/// How the clients ask.
+/// How the clients send their requests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// One request at a time on a connection that stays open
@@ -31,7 +32,7 @@ pub(crate) enum Mode {
     Short,
 }
 
-/// One stretch of asking.
+/// What the clients do in one run.
 pub(crate) struct Load {
     pub(crate) server: SocketAddr,
     pub(crate) mode: Mode,
@@ -39,33 +40,33 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
 }
 
-/// What came of it.
+/// The result of one run.
 pub(crate) struct Outcome {
-    /// Requests that were answered as they should.
+    /// Requests with the expected response.
     pub(crate) requests: u64,
     pub(crate) errors: u64,
-    /// What the first error was.
+    /// The text of the first error.
     pub(crate) first_error: Option<String>,
-    /// From the beginning until the last client was done.
+    /// From the beginning until the last client had finished.
     pub(crate) elapsed: Duration,
-    /// From a request's write (in [`Mode::Short`] from its connect) until its answer was there (or
-    /// the server's close).
+    /// From a request's write to its response. In [`Mode::Short`] from the connect to the server's
+    /// close.
     pub(crate) latencies: Histogram,
 }
 
-/// What the clients share.
+/// The state that all clients share.
 struct Clients {
     load: Load,
     /// The bytes that a client sends at a time.
     batch: Vec<u8>,
     deadline: Instant,
     outcome: RefCell<Outcome>,
-    /// How many are not done. The last one wakes `root`.
+    /// How many clients have not finished. The last one wakes `root`.
     active: Cell<u16>,
     root: Fiber,
 }
 
-/// Asks, on the calling thread.
+/// Runs the clients on the calling thread.
 pub(crate) fn run(load: Load) -> io::Result<Outcome> {
     sched::run(move || drive(load))?
 }
@@ -115,7 +116,7 @@ impl Clients {
             if let Err(error) = result {
                 self.count_error(&error);
                 replies.clear();
-                // A server that refuses everything shall not be asked in a busy loop.
+                // The client of a server that refuses everything must not spin.
                 sched::sleep(ERROR_PAUSE);
             }
         }
@@ -125,7 +126,7 @@ impl Clients {
         }
     }
 
-    /// Asks on one connection until the deadline.
+    /// Sends requests on one connection until the deadline.
     fn keep_asking(&self, replies: &mut ReplyReader) -> io::Result<()> {
         let mut stream = TcpStream::connect(self.load.server)?;
         stream.set_nodelay(true)?;
@@ -139,7 +140,7 @@ impl Clients {
             for missing in (0..self.load.mode.depth()).rev() {
                 read_expected(replies, &mut stream)?;
                 came += 1;
-                // One look at the clock for all that one read brought.
+                // The clock is read once for all responses that one read has brought.
                 if missing == 0 || replies.is_empty() {
                     self.count(came, sent.elapsed());
                     came = 0;
@@ -159,9 +160,10 @@ impl Clients {
         read_expected(replies, &mut stream)?;
         read_end(replies, &mut stream)?;
         self.count(1, begun.elapsed());
-        // The server closed first, so its side now lasts for a minute (TIME-WAIT). Thousands a
-        // second soon fill the kernel's table of those, and every close costs something else from
-        // then on, in the middle of a round. A close that resets forgets both sides at once.
+        // The server has closed first, so its side of the connection stays in TIME-WAIT for a
+        // minute. With thousands of connections a second the kernel's table of those would fill up
+        // within a run, and a close would cost more from then on. A close with a reset removes both
+        // sides.
         Ok(set_socket_linger(&stream, Some(Duration::ZERO))?)
     }
 
@@ -218,8 +220,8 @@ impl Outcome {
     }
 }
 
-/// How long after the deadline an answer may come. Arbitrary: on loopback it takes microseconds.
+/// How long after the deadline a response may come. Arbitrary: on loopback it takes microseconds.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Arbitrary: long enough to be no load, short enough to see a server come back.
+/// Arbitrary: long enough to be no load, short enough to notice a server that serves again.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);

@@ -1,4 +1,5 @@
-//! The project's own benchmarks: this server beside a peer and a lower bound, in interleaved rounds.
+//! The project's own benchmarks: this server beside a peer and a lower bound, in interleaved
+//! rounds.
 //!
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints

@@ -1,4 +1,4 @@
-//! What the rounds say, for people (Markdown) and for programs (JSON).
+//! The results of the rounds, for people (Markdown) and for programs (JSON).
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -11,8 +11,8 @@ use crate::bench::{Plan, Round};
 use crate::load::Mode;
 use crate::serve::Kind;
 
-/// Under which conditions the figures hold: one line. To be asked before the load pins itself,
-/// which leaves it one core.
+/// The conditions under which the figures hold: one line. The number of cores is right only before
+/// the load pins itself.
 pub(crate) fn conditions(plan: &Plan) -> io::Result<String> {
     let build = if cfg!(debug_assertions) { "; DEBUG BUILD: the figures mean nothing" } else { "" };
     Ok(format!(
@@ -54,7 +54,7 @@ pub(crate) fn table(plan: &Plan, mode: Mode, rounds: &[Round]) -> String {
     text
 }
 
-/// The rounds as they were.
+/// Writes the raw rounds.
 pub(crate) fn write_json(mut file: File, conditions: &str, rounds: &[Round]) -> io::Result<()> {
     let rounds: Vec<Value> = rounds.iter().map(round_json).collect();
     let whole = json!({ "conditions": conditions, "rounds": rounds });
@@ -78,7 +78,7 @@ fn round_json(round: &Round) -> Value {
     })
 }
 
-/// The CPU time for a request by that of the base, round by round.
+/// The CPU time of a request divided by that of the base, round by round.
 fn ratio_to_base(own: &[&Round], all: &[Round]) -> String {
     let ratio = |round: &&Round| {
         let base = all.iter().find(|b| b.server == BASE && b.number == round.number)?;
@@ -93,7 +93,7 @@ fn ratio_to_base(own: &[&Round], all: &[Round]) -> String {
     format!("{:.2} ({least:.2}..{most:.2})", median(ratios))
 }
 
-/// A dash for what came of no request at all.
+/// A value, or a dash if there was no request to compute it from.
 fn figure(value: f64, decimals: usize) -> String {
     if value.is_finite() { format!("{value:.decimals$}") } else { "-".to_owned() }
 }
@@ -112,7 +112,7 @@ fn kernel() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim_end().to_owned())
 }
 
-/// What the others are compared with.
+/// The server that the others are compared with.
 const BASE: Kind = Kind::Floor;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Reading responses: whole ones, cut ones, and the ends of connections.
 //!
-//! One reader for all programs here. What is made of a response is the caller's ([`FromReply`]): the
-//! benchmarks compare it with the one they expect, and keep nothing; the trials keep its head, the
-//! beginning of its body, and a hash. A response costs no allocation, as the reader would otherwise
-//! be what the benchmarks measure.
+//! One reader for all programs here. What is made of a response is the caller's ([`FromReply`]):
+//! the benchmarks compare it with the one they expect, and keep nothing; the trials keep its head,
+//! the beginning of its body, and a hash. A response costs no allocation, as the reader would
+//! otherwise be what the benchmarks measure.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};

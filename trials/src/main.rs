@@ -7,7 +7,8 @@
 //! - `server` is the process, `process` what the kernel says about it, `metrics` what the server
 //!   says about itself;
 //! - `client` speaks raw HTTP on fibers, `answer` is what it keeps of a response, `body` makes what
-//!   is uploaded, `outcome` counts how clients fared, `healthy` is a client that does nothing wrong;
+//!   is uploaded, `outcome` counts how clients fared, `healthy` is a client that does nothing
+//!   wrong;
 //! - `scenarios` has a file for each scenario.
 //!
 //! No scenario expects the server to be fast. What must come is waited for until the timeout in

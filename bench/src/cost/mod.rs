@@ -1,15 +1,15 @@
-//! What a request costs in instructions and a connection at rest in bytes: numbers that do not
-//! depend on how busy the machine is, held against a record, so that a change which makes the hot
-//! path longer is seen when it is made.
+//! What a request costs in instructions, and an idle connection in bytes. These numbers do not
+//! depend on how busy the machine is. They are compared with a record, so that a change which makes
+//! the hot path longer is noticed when it is made.
 //!
-//! The server runs under valgrind: `callgrind` counts the instructions that it executes in user
-//! space, `dhat` the bytes that it holds at its end. Each figure is the difference of two runs, one
-//! with few requests and one with many, so that start and end cancel out. What `dhat` counts is the
-//! heap; a connection at rest has nothing else in user space.
+//! The server runs under valgrind. `callgrind` counts the instructions that the server executes in
+//! user space; `dhat` counts the bytes of heap that the server holds at its end. Each figure is the
+//! difference of two runs, one with few requests and one with many, so that start and end cancel
+//! out. An idle connection has nothing in user space but its heap.
 //!
-//! A figure depends on the compiler, and on the processor where the standard library and `memchr`
-//! choose code by its features. The record names both; where they differ it is no measure, and that
-//! is said.
+//! A figure depends on the compiler. It depends also on the processor, because the standard library
+//! and `memchr` choose code by the processor's features. The record names both. Where one of them
+//! differs the figures are printed and not compared.
 
 mod record;
 mod valgrind;
@@ -53,7 +53,7 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
     Ok(record.allows(&figures))
 }
 
-/// What is measured, by the name that it has in the record.
+/// What is measured: each figure's name in the record, and its kind.
 const FIGURES: &[(&str, Kind)] = &[
     ("instructions_plaintext", Kind::Instructions(Head::Small, 1)),
     ("instructions_pipelined", Kind::Instructions(Head::Small, 16)),
@@ -64,17 +64,17 @@ const FIGURES: &[(&str, Kind)] = &[
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Of one request with that head, so many of which are sent at a time.
+    /// The instructions of one request with that head; so many requests are sent at a time.
     Instructions(Head, u64),
-    /// Of one connection that has been answered and waits.
+    /// The bytes of one connection that has had its response and waits.
     Idle,
 }
 
 #[derive(Clone, Copy)]
 enum Head {
-    /// One line beside the request line, the same each time.
+    /// The request line and one field line, the same each time.
     Small,
-    /// The ten lines of a browser; the target and one line differ each time.
+    /// The ten field lines of a browser; the target and one line differ each time.
     Browser,
 }
 
@@ -108,7 +108,7 @@ fn instructions(head: Head, depth: u64) -> io::Result<u64> {
     Ok(many.saturating_sub(few) / (REQUESTS_MANY - REQUESTS_FEW))
 }
 
-/// The heap that the server holds for one connection at rest.
+/// The bytes of heap that the server holds for one idle connection.
 fn bytes_at_rest() -> io::Result<u64> {
     let count = |connections: u64| {
         let server = Valgrind::start("dhat", "--dhat-out-file=/dev/null")?;
@@ -119,7 +119,7 @@ fn bytes_at_rest() -> io::Result<u64> {
             read_answers(&mut client, 1)?;
             clients.push(client);
         }
-        // All but the last rest by now, since one thread has answered them in order.
+        // One thread has answered them in order, so all but the last are idle by now.
         server.end("At t-end:")
     };
     let (few, many) = (count(CONNECTIONS_FEW)?, count(CONNECTIONS_MANY)?);
@@ -133,22 +133,22 @@ fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     Ok(client)
 }
 
-/// Reads so many answers, and nothing behind them.
+/// Reads so many responses, and makes sure that nothing follows them.
 fn read_answers(client: &mut TcpStream, count: u64) -> io::Result<()> {
     let mut reader = ReplyReader::default();
     (0..count).try_for_each(|_| read_expected(&mut reader, client))?;
     if reader.is_empty() { Ok(()) } else { Err(unasked()) }
 }
 
-/// Enough that caches, pools and tables are filled.
+/// Enough to fill caches, pools and tables.
 const REQUESTS_FEW: u64 = 1_600;
 const REQUESTS_MANY: u64 = 9_600;
 
-/// Powers of two, where the tables that grow by doubling are full in both runs.
+/// Powers of two: tables that grow by doubling are full in both runs.
 const CONNECTIONS_FEW: u64 = 128;
 const CONNECTIONS_MANY: u64 = 1_024;
 
-/// Arbitrary: a thousand times what an answer takes under valgrind.
+/// Arbitrary: a thousand times what a response takes under valgrind.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const BROWSER_LINES: &str = "\

@@ -1,4 +1,4 @@
-//! The figures of the last deliberate change, and what they depend on beside the code.
+//! The record: the figures of the last deliberate change, and what they depend on besides the code.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the figures depend on beside the code.
+/// What the figures depend on besides the code.
 #[derive(PartialEq, Eq)]
 pub(super) struct Conditions {
     compiler: String,
@@ -36,7 +36,7 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// The figures that the last deliberate change left.
+/// The figures of the last deliberate change.
 pub(super) struct Record {
     pub(super) conditions: Conditions,
     pub(super) figures: Vec<(String, u64)>,
@@ -78,7 +78,8 @@ impl Record {
         text
     }
 
-    /// Says which figures are too high, or could be lowered.
+    /// Prints which figures are too high, and which entries of the record could be lowered; false
+    /// if a figure is too high.
     pub(super) fn allows(&self, figures: &[(&str, u64)]) -> bool {
         let mut allowed = true;
         for &(name, figure) in figures {
@@ -89,15 +90,17 @@ impl Record {
                 continue;
             };
             if figure * 100 > recorded * (100 + PERCENT_MAX) {
-                println!("{name}: {figure}, and the record says {recorded}: too high");
+                println!("{name} is {figure}, above {recorded} in the record: too high");
                 allowed = false;
             } else if figure * (100 + PERCENT_MAX) < recorded * 100 {
-                println!("{name}: {figure}, and the record says {recorded}: lower it");
+                println!(
+                    "{name} is {figure}, below {recorded} in the record: the record can be lowered"
+                );
             }
         }
         if !allowed {
             println!(
-                "if that is worth it: straightline-bench cost --update, and the commit says why"
+                "if it is worth it: straightline-bench cost --update, and the commit says why"
             );
         }
         allowed
@@ -116,7 +119,7 @@ const RECORD_STORY: &str = "\
 /// How much a figure may be above the record. Two runs of one binary differ by 0.3 %.
 const PERCENT_MAX: u64 = 3;
 
-/// What code is chosen by at run time, of those features that valgrind knows.
+/// The features by which code is chosen at run time, of those that valgrind knows.
 const FEATURES: [&str; 5] = ["sse4_2", "avx2", "bmi2", "erms", "asimd"];
 
 #[cfg(test)]

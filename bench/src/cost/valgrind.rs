@@ -1,4 +1,4 @@
-//! The server under a tool of valgrind's, as a process.
+//! The server as a process, under one of valgrind's tools.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use straightline_harness::ServerProcess;
 
-/// A server that listens. It ends when this is dropped.
+/// A server that listens. Its process ends when this is dropped.
 pub(super) struct Valgrind {
     process: ServerProcess,
     log: Log,
@@ -39,7 +39,8 @@ impl Valgrind {
         self.process.address()
     }
 
-    /// Ends the server, and returns the number behind `name` in what the tool then says.
+    /// Ends the server, and returns the number behind `name` in the report that the tool then
+    /// writes.
     pub(super) fn end(mut self, name: &str) -> io::Result<u64> {
         self.process.signal(Signal::TERM)?;
         self.process.wait()?;
@@ -48,7 +49,7 @@ impl Valgrind {
             let (_, number) = line.split_once(name)?;
             number.split_whitespace().next()?.replace(',', "").parse().ok()
         });
-        number.ok_or_else(|| io::Error::other(format!("no \"{name}\" in what valgrind said")))
+        number.ok_or_else(|| io::Error::other(format!("no \"{name}\" in valgrind's report")))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Coroutines of may, on one worker.
 //!
-//! Its `spawn` is unsafe because a coroutine may go on on another thread than it was begun on, with
-//! what it had read from thread-locals. Nothing here uses one, and there is one worker.
+//! may's `spawn` is unsafe because a coroutine may continue on another thread than it began on,
+//! with references into thread-locals of the first. No body here uses a thread-local, and there is
+//! one worker.
 
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Single operations of the scheduler, beside those of its peers.
 //!
 //! Everything runs in this process, on one CPU, in interleaved rounds: each peer does each
-//! operation in turn, and the ratio to ours is made within a round. Ours stands twice in each
-//! round, so that the distance of a figure to itself is known.
+//! operation in turn, and the ratio to straightline is made within a round. Straightline is
+//! measured twice in each round: the difference of these two figures is the noise.
 
 mod may;
 mod ours;
@@ -29,8 +29,8 @@ pub(crate) enum Operation {
     BlockOnWoken,
 }
 
-/// Does an operation so many times, and tells how long that took; `None` if the peer has no such
-/// thing.
+/// Does an operation so many times, and returns how long that took; `None` if the peer has no such
+/// operation.
 type Measure = fn(Operation, u64) -> Option<Duration>;
 
 const PEERS: [(&str, Measure); 5] = [
@@ -52,7 +52,8 @@ const OPERATIONS: [Operation; 8] = [
     Operation::BlockOnWoken,
 ];
 
-/// Measures everything and prints a table; false if an operation of ours could not be measured.
+/// Measures everything and prints a table; false if an operation of straightline could not be
+/// measured.
 pub(crate) fn run(rounds: u32, scale: u64) -> io::Result<bool> {
     if let Some(cpu) = Pinning::choose()?.server() {
         cpu::pin(cpu)?;
@@ -101,7 +102,7 @@ fn cell(of_peer: &[Option<f64>], ours: &[Option<f64>]) -> String {
 }
 
 impl Operation {
-    /// How many of them make a measurement: some ten milliseconds for the slowest peer.
+    /// How many operations make a measurement: some ten milliseconds for the slowest peer.
     fn count(self) -> u64 {
         match self {
             Self::SpawnJoin | Self::Cancel => 500,

@@ -56,7 +56,8 @@ fn ping_pong(count: u64) {
     assert!(partner.join().expect("it returns"));
 }
 
-/// The holder lets the other one run, so that each finds the lock taken and has it handed over.
+/// The holder yields while it holds the lock, so each fiber finds it taken, and the lock is handed
+/// over.
 fn hand_over(count: u64) {
     let lock = Rc::new(Mutex::new(0));
     let fibers = [(); 2].map(|()| {

@@ -49,7 +49,7 @@ fn ping_pong(count: u64) {
     assert!(partner.join().expect("it returns"));
 }
 
-/// std's lock is not fair: a thread may well get it several times in a row.
+/// std's lock is not fair: one thread may get it several times in a row.
 fn hand_over(count: u64) {
     let lock = Arc::new(Mutex::new(0));
     let threads = [(); 2].map(|()| {

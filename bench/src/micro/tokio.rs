@@ -38,7 +38,7 @@ pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {
     }))
 }
 
-/// Pending once, having woken its task; then ready.
+/// Wakes its task and is pending once; then it is ready.
 pub(super) fn yield_once() -> impl Future<Output = ()> {
     let mut polled = false;
     poll_fn(move |context| {

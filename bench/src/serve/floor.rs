@@ -1,9 +1,9 @@
-//! The lower bound: what the kernel costs, and next to nothing else.
+//! The lower bound: the cost of the kernel, and next to nothing else.
 //!
-//! Wait, receive, send: one system call each, and between them only a search for where heads end.
-//! It is no HTTP server: it takes every head for a good request, and breaks off with a client that
-//! does not read its answers. But no input harms it, and the load checks its answers as it does
-//! everybody's.
+//! The loop waits, receives and sends, with one system call each, and in between it only searches
+//! for the ends of heads. This is no HTTP server: it takes every head for a valid request, and
+//! closes the connection of a client that does not read its responses. But no input harms it, and
+//! the load checks its responses as it does those of the other servers.
 
 use std::io;
 use std::mem::take;
@@ -48,14 +48,14 @@ pub(super) fn run(listener: &TcpListener) -> io::Result<()> {
 
 /// The open connections, each at the index that is its descriptor.
 ///
-/// An event never reaches the wrong one: a batch has one event for each descriptor at most, and a
-/// connection is closed, which makes epoll forget it, only at its own event.
+/// An event never reaches the wrong connection. A batch has at most one event for each descriptor,
+/// and a connection is closed, which removes it from epoll, only while its own event is handled.
 #[derive(Default)]
 struct Connections(Vec<Option<Connection>>);
 
 struct Connection {
     socket: OwnedFd,
-    /// The beginning of a request whose rest has not come. Almost always empty.
+    /// The beginning of a request whose rest has not arrived. Almost always empty.
     partial: Vec<u8>,
 }
 
@@ -74,7 +74,8 @@ impl Connections {
                 Err(error) => return Err(error.into()),
             };
             let mut connection = Connection { socket, partial: Vec::new() };
-            // The request is often here already, and a short connection then never meets epoll.
+            // The request has often arrived already. A short connection is then never added to
+            // epoll.
             if !answering.answer(&mut connection) {
                 continue;
             }
@@ -89,20 +90,20 @@ impl Connections {
     }
 }
 
-/// All that is needed to answer; made once.
+/// All that is needed to respond; made once.
 struct Answering {
     head_end: Finder<'static>,
-    /// [`ANSWERS_MAX`] answers in a row.
+    /// [`ANSWERS_MAX`] responses in a row.
     answers: Vec<u8>,
-    /// The length of one.
+    /// The length of one response.
     answer_bytes: usize,
-    /// Where input is received.
+    /// The buffer that input is received into.
     input: Vec<u8>,
 }
 
 impl Answering {
     fn new() -> Self {
-        // The date stands still: keeping the time is work, and this is the least there is.
+        // The date is fixed: to keep it up to date is work, and this server is the lower bound.
         let answer = format!(
             "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{BODY}",
@@ -116,7 +117,7 @@ impl Answering {
         }
     }
 
-    /// Receives once and answers what is complete; false if the connection is over.
+    /// Receives once and responds to the complete heads; false if the connection is over.
     fn answer(&mut self, connection: &mut Connection) -> bool {
         let count = match recv(&connection.socket, &mut *self.input, RecvFlags::empty()) {
             Ok((0, _)) => return false,
@@ -150,20 +151,21 @@ impl Answering {
     }
 }
 
-/// No descriptor.
+/// The event key of the listener. No descriptor has this number.
 const LISTENER: u64 = u64::MAX;
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// How the load's only request that ends a connection ends; to find the field anywhere else would
-/// be parsing.
+/// The end of the load's only request that closes its connection. To find the field anywhere else
+/// would be parsing.
 const CLOSING_END: &[u8] = b"close\r\n\r\n";
 
-/// What one send answers at most. Arbitrary: more than the load has in flight on a connection.
+/// How many responses one send has at most. Arbitrary: more than the load has in flight on a
+/// connection.
 const ANSWERS_MAX: usize = 64;
 
-/// Events taken at a time. Arbitrary, and the same as the scheduler's: more than the connections of
-/// a usual run.
+/// Events taken at a time. Arbitrary: the scheduler takes as many, and a usual run has fewer
+/// connections.
 const EVENTS_MAX: usize = 256;
 
 /// Arbitrary: no batch of requests comes near.

@@ -24,15 +24,16 @@ pub(super) fn run(listener: TcpListener) -> io::Result<()> {
 async fn accept(listener: TcpListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
-        // What fails here is one connection; the load sees it.
+        // An accept that fails concerns one connection. The load counts it.
         let Ok((stream, _peer)) = listener.accept().await else {
             continue;
         };
         tokio::task::spawn_local(async {
-            // Without it each answer to pipelined requests leaves in a write of its own.
+            // Without `pipeline_flush` each response to pipelined requests takes a write of its
+            // own.
             let mut connection = http1::Builder::new();
             connection.pipeline_flush(true);
-            // A client that breaks off is counted by the load, where it belongs.
+            // The load counts a connection that breaks.
             let _ = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
         });
     }

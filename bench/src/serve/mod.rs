@@ -1,7 +1,7 @@
 //! The servers: one thread each, one answer each.
 //!
-//! They answer [`PATH`] with [`BODY`] and the same three header fields. They listen alike, too, so
-//! that what differs is what happens to a connection after its accept.
+//! They answer [`PATH`] with [`BODY`] and the same three header fields. They open their listeners
+//! with the same options, too, so that servers differ only in what they do after an accept.
 
 mod floor;
 mod hyper;
@@ -21,19 +21,19 @@ use crate::cpu;
 /// Which server.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// An epoll loop that writes a fixed answer and does not read the request: the lower bound
+    /// An epoll loop that writes a fixed response and does not parse the request: the lower bound
     Floor,
     /// This project
     Straightline,
     /// hyper on tokio's single-threaded runtime
     Hyper,
-    /// The floor a second time: how far from 1 its ratio is, is the noise
+    /// The floor a second time: the distance of its ratio from 1 is the noise
     FloorAgain,
 }
 
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    // A parent that is gone already shows at `announce`, which then has nobody to write to.
+    // If the parent has ended before this call, `announce` fails: nothing reads the pipe.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if let Some(cpu) = cpu {
         cpu::pin(cpu)?;
@@ -68,10 +68,10 @@ fn announce(address: impl fmt::Display) {
     println!("{READY}{address}");
 }
 
-/// What the load asks for.
+/// The path that the load asks for.
 pub(crate) const PATH: &str = "/plaintext";
 
-/// What it gets.
+/// The body of the response.
 pub(crate) const BODY: &str = "Hello, World!";
 
 const ANY_PORT: SocketAddr =
