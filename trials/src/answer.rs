@@ -1,4 +1,4 @@
-//! The answers of the server, as far as the trials look into them.
+//! The responses of the server, as far as the trials look into them.
 
 use std::io;
 
@@ -11,11 +11,11 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Names are in lower case.
     fields: Vec<(String, String)>,
-    /// The beginning of the body.
+    /// The first [`BODY_KEPT_BYTES`] of the body.
     pub(crate) body: Vec<u8>,
-    /// How long the whole body is.
+    /// The length of the whole body.
     pub(crate) body_bytes: u64,
-    /// Of the whole body.
+    /// The hash of the whole body.
     pub(crate) body_hash: Hash,
 }
 
@@ -48,5 +48,5 @@ impl FromReply for Answer {
     }
 }
 
-/// More than any answer has that is looked into, metrics included.
+/// More than any body has that is looked into, metrics included.
 const BODY_KEPT_BYTES: usize = 64 * 1024;

@@ -1,5 +1,5 @@
-//! Request bodies whose bytes are known by their place, so that whoever sends them back can be
-//! checked without anybody keeping them.
+//! Request bodies whose bytes follow from their position, so that an echo of the server can be
+//! checked without keeping the body in memory.
 
 use std::io::{self, Write};
 
@@ -10,19 +10,19 @@ pub(crate) struct Body {
     pub(crate) chunked: bool,
 }
 
-/// A hash of bytes, however they were divided (FNV-1a).
+/// A hash of bytes, independent of how they are divided into pieces (FNV-1a).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash(u64);
 
 impl Body {
-    /// The request's head for it.
+    /// The head of the request that carries it.
     pub(crate) fn head(&self, target: &str) -> String {
         let framing = if self.chunked {
             "Transfer-Encoding: chunked".to_owned()
         } else {
             format!("Content-Length: {}", self.bytes)
         };
-        format!("POST {target} HTTP/1.1\r\nHost: stress\r\n{framing}\r\n\r\n")
+        format!("POST {target} HTTP/1.1\r\nHost: trials\r\n{framing}\r\n\r\n")
     }
 
     pub(crate) fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
@@ -48,7 +48,7 @@ impl Body {
     }
 
     fn pieces(&self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        // Two periods, and a piece may begin anywhere in the first one.
+        // A piece may begin anywhere in the first period.
         let period = usize::from(PERIOD);
         let pattern: Vec<u8> = (0..PERIOD).cycle().take(PIECE_BYTES + period).collect();
         let mut sent = 0;
@@ -80,7 +80,7 @@ impl Default for Hash {
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
-/// A prime, so that no buffer's size is a multiple of it and no piece can stand in for another.
+/// A prime: no size of a buffer is a multiple of it, so a piece in the place of another is noticed.
 const PERIOD: u8 = 251;
 
 const PIECE_BYTES: usize = 16 * 1024;

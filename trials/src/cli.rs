@@ -26,23 +26,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Scenario: connections of one request each, as many as go
+    /// Scenario: connections of one request each, as many as possible
     ShortConnections(Timed),
-    /// Scenario: many connections held open; all answer, then the idle timeout closes them
+    /// Scenario: many connections held open; all are served, then the idle timeout closes them
     KeepAlive(Sized),
     /// Scenario: request heads byte by byte (slowloris)
     SlowHeads(Sized),
-    /// Scenario: request bodies that stall, and ones that trickle
+    /// Scenario: request bodies that stall or trickle
     SlowBodies(Sized),
     /// Scenario: clients that do not read what they asked for
     SlowReaders(Sized),
     /// Scenario: bodies of the limit less one byte, the limit, and one more
     LargeBodies(Sized),
-    /// More bodies at a time than the process may have memory for
+    /// Scenario: more bodies at a time than the process may have memory for
     Memory(Sized),
     /// Scenario: more blocking calls than the offload pool has threads
     Pool(Sized),
-    /// Scenario: handlers that never give way
+    /// Scenario: handlers that never yield
     Runaways(Common),
     /// Scenario: a server that runs out of descriptors
     Descriptors(Common),
@@ -50,13 +50,13 @@ enum Command {
     Churn(Timed),
     /// Scenario: SIGTERM under load
     Shutdown(Sized),
-    /// Scenario: more connections and more requests than the server is to take
+    /// Scenario: more connections and more requests than the server may accept
     Overload(Timed),
-    /// Scenario: the process is stopped for longer than its clients may take
+    /// Scenario: the process is stopped for longer than the timeouts of its clients
     Pauses(Sized),
-    /// Scenario: nobody reads what the server prints
+    /// Scenario: nothing reads the output of the server
     UnreadOutput(Sized),
-    /// Scenario: one server after the other is stopped, while Node's and Go's clients ask both
+    /// Scenario: one server after the other is stopped, while clients of Node and Go use both
     RollingStop(Common),
     /// Every scenario, one after the other
     All(Common),
@@ -67,13 +67,13 @@ enum Command {
 
 #[derive(Args)]
 struct Common {
-    /// The server's binary [default: examples/playground beside this one]
+    /// The binary of the server [default: examples/playground beside this one]
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
-    /// Small and short, for CI: the same behaviours, a few seconds each
+    /// Small and short, for CI: the same behaviours in a few seconds each
     #[arg(long)]
     quick: bool,
-    /// Where to write what was seen; - is standard output, and the table then goes to stderr
+    /// Where to write the results; - is standard output, and the table then goes to stderr
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -99,10 +99,10 @@ struct Timed {
 
 #[derive(Args)]
 struct LaunchArgs {
-    /// Open files that it may have
+    /// How many descriptors the server may have open
     #[arg(long)]
     descriptors: Option<u64>,
-    /// Bytes of address space that it may have
+    /// How many bytes of address space the server may have
     #[arg(long)]
     address_space: Option<u64>,
     program: PathBuf,
@@ -121,7 +121,7 @@ pub(crate) fn main() -> ExitCode {
     })
 }
 
-/// Runs what was asked for; false if something did not hold.
+/// Runs the scenarios; false if an expectation did not hold.
 ///
 /// # Errors
 ///
@@ -151,7 +151,7 @@ fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
     Ok(reports.iter().all(Report::held))
 }
 
-/// What a command comes to.
+/// What a command asks for.
 enum Task {
     Try(Vec<Scenario>, Timed),
     Launch(LaunchArgs),
@@ -195,14 +195,15 @@ impl From<Sized> for Timed {
     }
 }
 
-/// Where the raw results go.
+/// Where the results go.
 enum JsonFile {
     Stdout,
     File(File),
 }
 
 impl JsonFile {
-    /// A path that cannot be written is better known now than after the last scenario.
+    /// Opens the file at once: a path that cannot be written is reported now, and not after the
+    /// last scenario.
     fn create(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Ok(Self::Stdout);

@@ -1,5 +1,5 @@
-//! A client that speaks raw HTTP on a fiber, and that sees what libraries hide: bytes that never
-//! come, answers that stop half-way, and how a connection ends.
+//! A client that speaks raw HTTP on a fiber. It sees what libraries hide: bytes that never come,
+//! responses that stop half-way, and how a connection ends.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +22,7 @@ pub(crate) struct Client {
     replies: ReplyReader,
 }
 
-/// What listening for a while brought.
+/// What came while the client listened.
 pub(crate) enum Heard {
     Silence,
     Bytes,
@@ -36,11 +36,11 @@ impl Client {
         Ok(Self::new(stream))
     }
 
-    /// As another host would: all of 127.0.0.0/8 is this machine.
+    /// Connects from the address of another host: all of 127.0.0.0/8 is this machine.
     pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&socket, &SocketAddr::new(source, 0))?;
-        // On loopback this takes no time worth a fiber's wait.
+        // This blocks the thread, on loopback for a few microseconds.
         connect(&socket, &address)?;
         Ok(Self::new(TcpStream::from_std(socket.into())?))
     }
@@ -49,7 +49,7 @@ impl Client {
         Self { stream, pause: Duration::ZERO, replies: ReplyReader::default() }
     }
 
-    /// Keeps the kernel from taking much that this client has not read.
+    /// Bounds what the kernel receives before this client reads it.
     pub(crate) fn keep_little(&self) -> io::Result<()> {
         Ok(sockopt::set_socket_recv_buffer_size(&self.stream, RECEIVE_BYTES)?)
     }
@@ -63,27 +63,27 @@ impl Client {
         within(MARGIN, || self.stream.write_all(bytes))
     }
 
-    /// Sends a GET and does not wait for its answer.
+    /// Sends a GET and does not wait for the response.
     pub(crate) fn ask(&mut self, target: &str) -> io::Result<()> {
         self.send(get(target).as_bytes())
     }
 
-    /// A GET's whole answer, which comes within [`MARGIN`].
+    /// Sends a GET and returns the whole response, which must come within [`MARGIN`].
     pub(crate) fn get(&mut self, target: &str) -> io::Result<Answer> {
         self.ask(target)?;
         self.answer(MARGIN)
     }
 
-    /// The next answer, which is whole.
+    /// Returns the next response, which must be whole.
     pub(crate) fn answer(&mut self, bound: Duration) -> io::Result<Answer> {
         match self.reply(bound)? {
             Reply::Whole(answer) => Ok(answer),
-            Reply::Nothing(end) => Err(io::Error::other(format!("{end} without an answer"))),
-            Reply::Half(end) => Err(io::Error::other(format!("{end} within an answer"))),
+            Reply::Nothing(end) => Err(io::Error::other(format!("{end} without a response"))),
+            Reply::Half(end) => Err(io::Error::other(format!("{end} within a response"))),
         }
     }
 
-    /// What comes next, an answer or the connection's end.
+    /// Returns what comes next: a response or the connection's end.
     ///
     /// # Errors
     ///
@@ -93,12 +93,12 @@ impl Client {
         within(bound, || self.replies.reply(&mut stream))
     }
 
-    /// What becomes of a GET.
+    /// Sends a GET and returns its outcome.
     pub(crate) fn outcome_of(&mut self, target: &str, bound: Duration) -> Outcome {
         Outcome::from(self.ask(target).and_then(|()| self.reply(bound)))
     }
 
-    /// Sends a head and then a body, and reads meanwhile.
+    /// Sends a head and then a body, and reads at the same time.
     pub(crate) fn exchange(
         &mut self,
         head: &[u8],
@@ -111,7 +111,7 @@ impl Client {
             sched::scope(|s| {
                 s.spawn(|| {
                     let mut stream = &*stream;
-                    // A server that has answered need not take the rest; its answer tells.
+                    // A server that has responded need not read the rest: the response decides.
                     let _ = stream.write_all(head).and_then(|()| body.write_to(&mut stream));
                 });
                 let reply = replies.reply(&mut paced);
@@ -132,7 +132,7 @@ impl Client {
         }
     }
 
-    /// Closes with a reset. The server that closed first would otherwise leave a connection in
+    /// Closes with a reset. A server that has closed first would otherwise keep a connection in
     /// TIME-WAIT, and thousands of those slow the kernel down.
     pub(crate) fn reset(self) -> io::Result<()> {
         self.stream.set_zero_linger()
@@ -154,7 +154,7 @@ impl Read for Paced<'_> {
     }
 }
 
-/// A GET on a new connection, and what becomes of it.
+/// Sends a GET on a new connection and returns its outcome.
 pub(crate) fn get_once(address: SocketAddr, target: &str, bound: Duration) -> Outcome {
     match Client::connect(address) {
         Ok(mut client) => client.outcome_of(target, bound),
@@ -164,19 +164,20 @@ pub(crate) fn get_once(address: SocketAddr, target: &str, bound: Duration) -> Ou
 
 /// A GET's bytes.
 pub(crate) fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: stress\r\n\r\n")
+    format!("GET {target} HTTP/1.1\r\nHost: trials\r\n\r\n")
 }
 
-/// Does `what` for at most `time`.
+/// Runs `what` for at most `time`; then the error is `TimedOut`.
 pub(crate) fn within<T>(time: Duration, what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     sched::deadline(time, what).unwrap_or_else(|_| {
         Err(io::Error::new(ErrorKind::TimedOut, format!("nothing within {time:?}")))
     })
 }
 
-/// What a busy machine may add to any time that is expected here. Arbitrary, and generous: the
-/// scenarios tell a server that reacts from one that does not, and not a fast one from a slow one.
+/// How much later than expected anything may come on a busy machine. Arbitrary, and generous: the
+/// scenarios distinguish a server that reacts from one that does not, and not a fast one from a
+/// slow one.
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
-/// Small beside what is asked for. The kernel doubles it.
+/// Small in comparison with the response. The kernel doubles it.
 const RECEIVE_BYTES: usize = 16 * 1024;

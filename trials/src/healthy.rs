@@ -1,4 +1,4 @@
-//! A client that does nothing wrong, while others do.
+//! A client that does nothing wrong, while other clients do.
 
 use std::cell::Cell;
 use std::io;
@@ -17,7 +17,7 @@ pub(crate) struct Healthy {
     stop: Rc<Cell<bool>>,
 }
 
-/// How its requests went.
+/// The results of its requests.
 #[derive(Default)]
 struct Record {
     answered: usize,
@@ -27,7 +27,7 @@ struct Record {
 }
 
 impl Healthy {
-    /// Asks for `/hello` a few times a second from now on: on one connection, or each time on a new
+    /// Requests `/hello` many times a second from now on: on one connection, or each time on a new
     /// one.
     pub(crate) fn start(server: SocketAddr, anew: bool) -> Self {
         let stop = Rc::new(Cell::new(false));
@@ -56,16 +56,16 @@ impl Healthy {
         Self { fiber, stop }
     }
 
-    /// Stops it, and expects that it was served all the time.
+    /// Stops the client, and expects that all its requests were served.
     pub(crate) fn finish(self, trial: &mut Trial) -> io::Result<()> {
         self.stop.set(true);
         let record = self.fiber.join().map_err(|error| io::Error::other(error.to_string()))?;
         let slowest = record.slowest.as_secs_f64() * 1e3;
-        let mut seen = format!("{} answers, slowest {slowest:.0} ms", record.answered);
+        let mut seen = format!("{} responses, slowest {slowest:.0} ms", record.answered);
         if let Some(error) = record.first_error {
             seen = format!("{seen}; {} failed: {error}", record.failed);
         }
-        let expected = format!("a healthy client meanwhile: each answer within {MARGIN:?}");
+        let expected = format!("a healthy client meanwhile: each response within {MARGIN:?}");
         trial.expect(expected, seen, record.answered > 0 && record.failed == 0);
         Ok(())
     }
@@ -82,5 +82,5 @@ fn ask(server: SocketAddr, client: &mut Option<Client>) -> io::Result<()> {
     }
 }
 
-/// Often enough to notice, and no load.
+/// Short enough to notice a server that stalls, long enough to be no load.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -1,11 +1,11 @@
-//! The server's own counters: the Prometheus text of `/metrics`.
+//! The server's own counters, from the Prometheus text of `/metrics`.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use crate::client::Client;
 
-/// One answer of `/metrics`.
+/// One response of `/metrics`.
 #[derive(Default)]
 pub(crate) struct Metrics {
     samples: Vec<Sample>,
@@ -19,7 +19,7 @@ struct Sample {
 }
 
 impl Metrics {
-    /// Asks for them, over a connection of their own.
+    /// Requests the metrics over a new connection.
     pub(crate) fn scrape(address: SocketAddr) -> io::Result<Self> {
         let answer = Client::connect(address)?.get("/metrics")?;
         if answer.status != 200 {
@@ -38,8 +38,8 @@ impl Metrics {
         Ok(Self { samples: lines.map(sample).collect::<io::Result<_>>()? })
     }
 
-    /// The sum of the samples with that name and at least these labels (`name{label="value"}`), or
-    /// `None` if there is none.
+    /// The sum of the samples that have this name and at least these labels
+    /// (`name{label="value"}`); `None` if there is no such sample.
     pub(crate) fn value(&self, key: &str) -> Option<f64> {
         let wanted = series(key)?;
         let matches = |sample: &&Sample| {
@@ -49,9 +49,9 @@ impl Metrics {
     }
 }
 
-/// A line of the text.
+/// Parses a line of the text.
 fn sample(line: &str) -> Option<Sample> {
-    // Label values may contain spaces, so the value begins behind them.
+    // Label values may contain spaces, so the value begins behind the labels.
     let end = line.rfind('}').map_or_else(|| line.find(' '), |brace| Some(brace + 1))?;
     let (name, labels) = series(&line[..end])?;
     // A timestamp may follow.
@@ -59,7 +59,7 @@ fn sample(line: &str) -> Option<Sample> {
     Some(Sample { name, labels, value })
 }
 
-/// A name and its labels.
+/// Parses a name and its labels.
 fn series(key: &str) -> Option<(String, Vec<(String, String)>)> {
     let Some((name, labels)) = key.split_once('{') else {
         return Some((key.to_owned(), Vec::new()));

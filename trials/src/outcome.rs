@@ -1,4 +1,4 @@
-//! What became of many clients, counted.
+//! How clients fared: one outcome each, counted in a tally.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,21 +9,21 @@ use straightline_harness::{End, Reply};
 
 use crate::answer::Answer;
 
-/// What became of a client.
+/// How one request of a client, or its connection, ended.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// With this status, and wholly.
+    /// A whole response with this status.
     Answered(u16),
-    /// The connection ended without an answer.
+    /// The connection ended without a response.
     Ended(End),
-    /// The connection ended within an answer.
+    /// The connection ended within a response.
     Half(End),
-    /// Nothing came in time.
+    /// Nothing came within the bound.
     Hung,
     Failed(String),
 }
 
-/// The outcomes of many, and when they came.
+/// The outcomes of many clients, and when they came.
 #[derive(Default)]
 pub(crate) struct Tally {
     outcomes: BTreeMap<Outcome, usize>,
@@ -32,7 +32,7 @@ pub(crate) struct Tally {
 }
 
 impl Outcome {
-    /// Whether the server turned the client away instead of serving it.
+    /// Whether the server refused the client, with this status or by an end.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
         matches!(self, Self::Ended(_)) || *self == Self::Answered(status)
     }
@@ -74,7 +74,7 @@ impl Tally {
         self.last = self.last.max(other.last);
     }
 
-    /// How many that is true of.
+    /// The number of outcomes for which `is` holds.
     pub(crate) fn count(&self, is: impl Fn(&Outcome) -> bool) -> usize {
         self.outcomes.iter().filter(|(outcome, _)| is(outcome)).map(|(_, count)| count).sum()
     }
@@ -87,12 +87,12 @@ impl Tally {
         self.outcomes.values().sum()
     }
 
-    /// Whether there are some, and it is true of all.
+    /// Whether there are outcomes, and `is` holds for all.
     pub(crate) fn all(&self, is: impl Fn(&Outcome) -> bool) -> bool {
         self.total() > 0 && self.count(is) == self.total()
     }
 
-    /// When the first came.
+    /// When the first outcome came.
     pub(crate) fn first(&self) -> Duration {
         self.first.unwrap_or_default()
     }
@@ -115,7 +115,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Answered(status) => write!(f, "{status}"),
             Self::Ended(end) => end.fmt(f),
-            Self::Half(end) => write!(f, "{end} within an answer"),
+            Self::Half(end) => write!(f, "{end} within a response"),
             Self::Hung => f.write_str("hung"),
             Self::Failed(error) => write!(f, "failed ({error})"),
         }

@@ -1,4 +1,4 @@
-//! What the kernel says about the server's process (`/proc/PID`).
+//! What the kernel says about the server's process, in `/proc/PID`.
 
 use std::fs;
 use std::io;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
 
-/// A process that is looked at.
+/// A process, by its number.
 #[derive(Clone, Copy)]
 pub(crate) struct Process(u32);
 
-/// What a process has.
+/// The memory of a process.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory {
-    /// Bytes that are resident now.
+    /// How many bytes are resident now.
     pub(crate) resident: u64,
-    /// The most that ever were.
+    /// The most bytes that have been resident.
     pub(crate) peak: u64,
 }
 

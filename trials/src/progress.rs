@@ -1,4 +1,4 @@
-//! One line on a terminal that says how far the run is; nothing anywhere else.
+//! One line on a terminal that shows how far the run is. Without a terminal nothing is printed.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
@@ -8,7 +8,7 @@ use straightline::sched;
 
 /// The line, redrawn a few times a second while a scenario runs.
 pub(crate) struct Progress {
-    /// Whether anybody sees it.
+    /// Whether stderr is a terminal.
     shown: bool,
     total: usize,
     done: Cell<usize>,
@@ -27,19 +27,20 @@ impl Progress {
         }
     }
 
-    /// A scenario begins.
+    /// Notes that a scenario begins, after so many others.
     pub(crate) fn begin(&self, done: usize) {
         self.done.set(done);
         self.begun.set(Instant::now());
     }
 
-    /// What it is doing now.
+    /// Shows what the scenario is doing now.
     pub(crate) fn say(&self, text: String) {
         self.text.replace(text);
         self.draw();
     }
 
-    /// Keeps the line up to date, for ever: to be run as a fiber, which ends with its shard.
+    /// Keeps the line up to date, and never returns: to be run as a fiber, which ends with its
+    /// shard.
     pub(crate) fn tick(&self) {
         if !self.shown {
             return;
@@ -69,7 +70,7 @@ impl Progress {
         // A line that wraps could not be rewritten.
         let line = format!("[{full}{empty}] {done}/{total} {seconds:.1} s {text}");
         let line: String = line.chars().take(LINE_COLUMNS).collect();
-        // A terminal that went away is no reason to end.
+        // A terminal that has been closed must not end the run.
         let _ = write!(io::stderr(), "\r{line}{ERASE}");
     }
 }
@@ -77,8 +78,8 @@ impl Progress {
 const TICK: Duration = Duration::from_millis(200);
 const BAR_COLUMNS: usize = 12;
 
-/// What fits on the terminals that are common.
+/// What fits on common terminals.
 const LINE_COLUMNS: usize = 78;
 
-/// To the end of the line (ECMA-48, EL).
+/// Erases to the end of the line (ECMA-48, EL).
 const ERASE: &str = "\x1b[K";

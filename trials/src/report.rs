@@ -1,4 +1,4 @@
-//! What was seen, for people (Markdown) and for programs (JSON).
+//! The results of the scenarios, for people (Markdown) and for programs (JSON).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,32 +10,32 @@ use serde_json::{Value, json};
 
 use crate::options::Options;
 
-/// What came of one scenario.
+/// The results of one scenario.
 pub(crate) struct Report {
     pub(crate) scenario: &'static str,
     pub(crate) elapsed: Duration,
     pub(crate) checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One comparison of what was seen with what was expected, or one figure.
 pub(crate) struct Check {
-    /// What was done before, in words.
+    /// What the scenario did before, in words.
     pub(crate) done: String,
     pub(crate) seen: String,
-    /// `None` for a figure that nothing is expected of.
+    /// `None` for a figure without an expectation.
     pub(crate) expected: Option<String>,
     pub(crate) held: bool,
 }
 
 impl Report {
-    /// Whether all did. A scenario that looked at nothing has proved nothing.
+    /// Whether every check held, and there was one: a scenario without a check proves nothing.
     pub(crate) fn held(&self) -> bool {
         let mut expectations = self.checks.iter().filter(|check| check.expected.is_some());
         expectations.next().is_some() && self.checks.iter().all(|check| check.held)
     }
 }
 
-/// Under which conditions the figures hold: one line.
+/// The conditions under which the figures hold: one line.
 pub(crate) fn conditions(options: &Options) -> io::Result<String> {
     let build = if cfg!(debug_assertions) { "; debug build" } else { "" };
     let quick = if options.quick { "; quick" } else { "" };
@@ -44,7 +44,7 @@ pub(crate) fn conditions(options: &Options) -> io::Result<String> {
     Ok(format!("cores: {cores}; Linux {}; server and load unpinned{quick}{build}", kernel.trim()))
 }
 
-/// All checks, in the order in which they were made.
+/// A table of all checks, in the order in which they were made.
 pub(crate) fn table(reports: &[Report]) -> String {
     let mut text = "| scenario | what was done | figures | expected | held? |\n\
                     |---|---|---|---|---|"
@@ -77,7 +77,7 @@ pub(crate) fn table(reports: &[Report]) -> String {
     text
 }
 
-/// The same for programs.
+/// All checks as JSON.
 pub(crate) fn json(conditions: &str, reports: &[Report]) -> Value {
     let check_json = |check: &Check| {
         json!({
@@ -102,7 +102,7 @@ pub(crate) fn json(conditions: &str, reports: &[Report]) -> Value {
     })
 }
 
-/// A text that stays within its cell: an error from elsewhere may be of several lines.
+/// A text that stays within its cell: the text of an error may have several lines.
 fn cell(text: &str) -> String {
     text.replace('\n', " ").replace('|', "\\|")
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_holds_if_it_looked_and_all_held() {
+    fn a_report_holds_if_there_are_checks_and_all_held() {
         assert!(!report(Vec::new()).held());
         assert!(!report(vec![check(None, true)]).held());
         assert!(report(vec![check(None, true), check(Some("x"), true)]).held());

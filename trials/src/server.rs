@@ -1,7 +1,8 @@
 //! The server under trial: `playground` as a process of its own.
 //!
-//! It is started through this binary (`launch`), which takes what the child is to inherit, and then
-//! becomes the server: so no code runs between `fork` and `exec`, which would be unsafe.
+//! The server is started through this binary (`launch`), which sets the limits that the server
+//! inherits, and then becomes the server with `exec`. So no code of ours runs between `fork` and
+//! `exec`, which would be unsafe.
 
 use std::env;
 use std::fs::{self, File};
@@ -26,11 +27,11 @@ use crate::process::Process;
 /// A running server. It ends when this is dropped.
 pub(crate) struct Server {
     process: ServerProcess,
-    /// What it says on stderr. The file has no name any more.
+    /// Its stderr: a file without a name, or the reading end of a pipe.
     stderr: File,
 }
 
-/// The server that was built together with this binary.
+/// The path of the server that was built together with this binary.
 ///
 /// # Errors
 ///
@@ -40,7 +41,7 @@ pub(crate) fn beside_this_binary() -> io::Result<PathBuf> {
     existing(this.parent().unwrap_or(Path::new(".")).join("examples").join("playground"))
 }
 
-/// `path`, if there is a file.
+/// `path`, if it is a file.
 ///
 /// # Errors
 ///
@@ -58,7 +59,7 @@ pub(crate) fn existing(path: PathBuf) -> io::Result<PathBuf> {
     Err(io::Error::new(ErrorKind::InvalidInput, text))
 }
 
-/// What the server's process may have.
+/// The limits of the server's process.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Bounds {
     pub(crate) descriptors: Option<u64>,
@@ -68,7 +69,7 @@ pub(crate) struct Bounds {
 
 /// Becomes `program`; returns only if that fails.
 pub(crate) fn launch(program: &Path, arguments: &[String], bounds: Bounds) -> io::Error {
-    // Whoever ends the run, the server ends too.
+    // However this run ends, the server ends with it.
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return error.into();
     }
@@ -81,7 +82,8 @@ pub(crate) fn launch(program: &Path, arguments: &[String], bounds: Bounds) -> io
     Command::new(program).args(arguments).exec()
 }
 
-/// Makes room for `connections` clients here, and as many connections in the server.
+/// Raises the limit on descriptors, for `connections` clients in this process and as many
+/// connections in the server, which inherits it.
 ///
 /// # Errors
 ///
@@ -97,14 +99,14 @@ pub(crate) fn make_room(connections: usize) -> io::Result<()> {
 }
 
 impl Server {
-    /// Starts it with these flags and waits until it listens.
+    /// Starts the server with these flags and waits until it listens.
     pub(crate) fn start(program: &Path, flags: &[String], bounds: Bounds) -> io::Result<Self> {
         let stderr = nameless_file()?;
         let mut command = command(program, ANY_PORT, flags, bounds)?;
         Self::new(command.stderr(stderr.try_clone()?), stderr)
     }
 
-    /// Starts it at an address that it was to have before.
+    /// Starts the server at an address that a server had before.
     pub(crate) fn start_at(
         address: SocketAddr,
         program: &Path,
@@ -115,11 +117,11 @@ impl Server {
         Self::new(command.stderr(stderr.try_clone()?), stderr)
     }
 
-    /// Starts it with pipes for all that it says, which nobody reads.
+    /// Starts the server with pipes for its output, from which nothing is read.
     pub(crate) fn start_unread(program: &Path, flags: &[String]) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         let mut command = command(program, ANY_PORT, flags, Bounds::default())?;
-        // What it takes to print backtraces is no matter of output.
+        // The memory that a backtrace takes is not the subject of the trial.
         let command = command.env("RUST_BACKTRACE", "0").stderr(writer);
         Self::new(command, File::from(OwnedFd::from(reader)))
     }
@@ -140,7 +142,7 @@ impl Server {
         Process::new(self.process.id())
     }
 
-    /// Asks it to stop (SIGTERM).
+    /// Asks the server to stop (SIGTERM).
     pub(crate) fn terminate(&self) -> io::Result<()> {
         self.signal(Signal::TERM)
     }
@@ -161,12 +163,12 @@ impl Server {
         }
     }
 
-    /// Whether the process is still there.
+    /// Whether the process has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// The beginning of what it said on stderr.
+    /// The beginning of its stderr.
     pub(crate) fn said(&self) -> String {
         beginning_of(&self.stderr)
     }
@@ -197,7 +199,7 @@ fn beginning_of(stderr: &File) -> String {
     format!("on stderr: {:?}", String::from_utf8_lossy(&bytes[..count]).trim())
 }
 
-/// A file that lasts as long as somebody has it open.
+/// A file that exists only while a process has it open.
 fn nameless_file() -> io::Result<File> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -207,14 +209,15 @@ fn nameless_file() -> io::Result<File> {
     Ok(file)
 }
 
-/// One that is free.
+/// The system chooses a free port.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// For what either side has open beside its connections. Arbitrary, a multiple of what that is.
+/// For the descriptors that either side has open besides its connections. Arbitrary: a multiple of
+/// their number.
 const DESCRIPTORS_SPARE: usize = 100;
 
-/// Short beside everything that is waited for here.
+/// Short in comparison with every time that is waited for here.
 const EXIT_PAUSE: Duration = Duration::from_millis(5);
 
-/// Enough for the mistake that is told first.
+/// Enough for the first error.
 const SAID_BYTES: usize = 400;

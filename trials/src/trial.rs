@@ -1,4 +1,5 @@
-//! What a scenario works with: it says what it does, and what it saw beside what it expected.
+//! What a scenario works with: it starts servers, says what it does, and records what it saw beside
+//! what it expected.
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,14 +42,14 @@ impl Trial {
         Report { scenario: self.scenario, elapsed, checks: self.checks }
     }
 
-    /// Starts the server with these flags, separated by spaces, and two workers unless they say
-    /// otherwise, for so many clients.
+    /// Starts the server for so many clients, with these flags, separated by spaces. The server has
+    /// two workers unless the flags say otherwise.
     pub(crate) fn start(&self, flags: &str, clients: usize) -> io::Result<Server> {
         make_room(clients)?;
         Server::start(&self.options.server, &split(flags), Bounds::default())
     }
 
-    /// As [`start`](Self::start), with no more than that.
+    /// As [`start`](Self::start), with limits.
     pub(crate) fn start_within(
         &self,
         bounds: Bounds,
@@ -59,30 +60,30 @@ impl Trial {
         Server::start(&self.options.server, &split(flags), bounds)
     }
 
-    /// As [`start`](Self::start), with so few descriptors.
+    /// As [`start`](Self::start), with at most so many descriptors.
     pub(crate) fn start_short_of(&self, descriptors: u64, flags: &str) -> io::Result<Server> {
         let bounds = Bounds { descriptors: Some(descriptors), ..Bounds::default() };
         Server::start(&self.options.server, &split(flags), bounds)
     }
 
-    /// As [`start`](Self::start), at that address.
+    /// As [`start`](Self::start), at this address.
     pub(crate) fn start_at(&self, address: SocketAddr, flags: &str) -> io::Result<Server> {
         Server::start_at(address, &self.options.server, &split(flags))
     }
 
-    /// As [`start`](Self::start); nobody reads what it prints.
+    /// As [`start`](Self::start); nothing reads the output of the server.
     pub(crate) fn start_unread(&self, flags: &str, clients: usize) -> io::Result<Server> {
         make_room(clients)?;
         Server::start_unread(&self.options.server, &split(flags))
     }
 
-    /// Says what is done from here on.
+    /// Says what the scenario does from here on.
     pub(crate) fn doing(&mut self, what: impl Into<String>) {
         self.doing = what.into();
         self.progress.say(format!("{}: {}", self.scenario, self.doing));
     }
 
-    /// Compares what was seen with what was expected.
+    /// Records what was seen, what was expected, and whether that held.
     pub(crate) fn expect(
         &mut self,
         expected: impl Into<String>,
@@ -93,16 +94,16 @@ impl Trial {
         self.checks.push(Check { done: self.doing.clone(), seen, expected, held });
     }
 
-    /// Notes a figure of which nothing is expected.
+    /// Records a figure without an expectation.
     pub(crate) fn figure(&mut self, seen: impl Into<String>) {
         let (done, seen) = (self.doing.clone(), seen.into());
         self.checks.push(Check { done, seen, expected: None, held: true });
     }
 
-    /// Asks for the server's counters; that it has none is a failure, and not the end.
+    /// Requests the server's counters. A failure is recorded, and the scenario goes on.
     pub(crate) fn scrape(&mut self, server: &Server) -> Metrics {
         Metrics::scrape(server.address()).unwrap_or_else(|error| {
-            self.expect("/metrics answers", error.to_string(), false);
+            self.expect("/metrics responds", error.to_string(), false);
             Metrics::default()
         })
     }
@@ -126,15 +127,15 @@ impl Trial {
         }
     }
 
-    /// Expects a counter to be there at all.
-    pub(crate) fn expect_told(&mut self, metrics: &Metrics, key: &str) {
+    /// Expects a counter to exist.
+    pub(crate) fn expect_exists(&mut self, metrics: &Metrics, key: &str) {
         let value = metrics.value(key);
         let seen = value.map_or(format!("there is no {key}"), |value| format!("{value}"));
-        self.expect(format!("{key} is told"), seen, value.is_some());
+        self.expect(format!("{key} exists"), seen, value.is_some());
     }
 
-    /// Expects the server to have closed what its clients left: the connections of its own count,
-    /// and the descriptors.
+    /// Expects the server to have closed the connections that its clients left, by its count of
+    /// connections and by its descriptors.
     pub(crate) fn expect_all_closed(
         &mut self,
         server: &Server,
@@ -161,7 +162,7 @@ impl Trial {
     }
 }
 
-/// Whether `is` comes true within `bound`.
+/// Waits until `is` returns true, for at most `bound`; false if it never did.
 pub(crate) fn eventually(
     bound: Duration,
     mut is: impl FnMut() -> io::Result<bool>,
@@ -178,12 +179,13 @@ pub(crate) fn eventually(
     }
 }
 
-/// Waits until a server that nobody asked for its counters yet has read so many requests: what a
-/// client has sent is not in flight before. For [`MARGIN`] at most, as it may have no counters.
+/// Waits until the server has read so many requests: a request that a client has sent is in flight
+/// only then. Waits for [`MARGIN`] at most, as the server may have no counters. The counters must
+/// not have been requested before.
 pub(crate) fn requests_are_read(server: &Server, requests: usize) -> io::Result<bool> {
     let mut asked = 0;
     eventually(MARGIN, || {
-        // Each of these is itself one more.
+        // Each request for the metrics is counted, too.
         asked += 1;
         let metrics = Metrics::scrape(server.address()).unwrap_or_default();
         let read = metrics.value("straightline_requests_total");
@@ -191,7 +193,7 @@ pub(crate) fn requests_are_read(server: &Server, requests: usize) -> io::Result<
     })
 }
 
-/// Runs a fiber for each of them, all at the same time, and waits for all.
+/// Runs a fiber for each item, all at the same time, and waits for all of them.
 pub(crate) fn each<I, T>(items: impl IntoIterator<Item = I>, body: impl Fn(I) -> T) -> Vec<T> {
     let body = &body;
     sched::scope(|s| {
@@ -201,7 +203,7 @@ pub(crate) fn each<I, T>(items: impl IntoIterator<Item = I>, body: impl Fn(I) ->
     })
 }
 
-/// As [`each`]: what became of them, and how long each took.
+/// As [`each`]; returns the tally of the outcomes, each with the time that it took.
 pub(crate) fn tally_of<I>(
     items: impl IntoIterator<Item = I>,
     body: impl Fn(I) -> Outcome,
@@ -213,42 +215,42 @@ pub(crate) fn tally_of<I>(
     each(items, timed).into_iter().collect()
 }
 
-/// The end of a fiber that has no reason to panic.
+/// Joins a fiber. A panic of the fiber is an error.
 pub(crate) fn joined<T>(fiber: JoinHandle<T>) -> io::Result<T> {
     fiber.join().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// Bytes in a unit that a person reads.
+/// A number of bytes for people.
 pub(crate) fn mebibytes(bytes: u64) -> String {
-    // Nobody has 2^52 bytes here.
+    // Numbers of bytes here stay far below 2^52, where f64 would begin to round.
     #[allow(clippy::cast_precision_loss)]
     let count = bytes as f64 / f64::from(1 << 20);
     format!("{count:.1} MiB")
 }
 
-/// A count beside figures. Counts here stay far below 2^52, where f64 would begin to round.
+/// A count as f64. Counts here stay far below 2^52, where f64 would begin to round.
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn figure(count: usize) -> f64 {
     count as f64
 }
 
-/// Most of a timeout: where clocks are read on both sides, a little is lost between them.
+/// A little less than a timeout: client and server read their clocks at different moments.
 pub(crate) fn most_of(timeout: Duration) -> Duration {
     timeout * 9 / 10
 }
 
-/// The flags, and what all servers here have in common.
+/// The flags, with the number of workers if they do not have it.
 fn split(flags: &str) -> Vec<String> {
     let workers = if flags.contains("--workers") { "" } else { "--workers 2 " };
     format!("{workers}{flags}").split_whitespace().map(str::to_owned).collect()
 }
 
-/// What a server may have opened for itself since it started: a file, a bell, a connection that was
-/// just closed.
+/// How many descriptors a server may have opened for itself since it started: a file, a notifier, a
+/// connection that was just closed.
 const DESCRIPTORS_SLACK: usize = 4;
 
-/// The connection that asks, and the one before it.
+/// The connection that requests the metrics, and the one before it.
 const ACTIVE_MAX: f64 = 2.0;
 
-/// Short beside what is waited for, long beside what looking costs.
+/// Short in comparison with what is waited for, long in comparison with the cost of a look.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);

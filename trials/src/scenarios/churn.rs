@@ -1,5 +1,5 @@
-//! Connections that come in waves and go in every way: what they take comes back after the waves,
-//! however many there were.
+//! Connections that come in waves and end in every way: the server gives their memory back after
+//! the waves, however many waves there were.
 
 use std::cell::Cell;
 use std::io;
@@ -35,7 +35,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let (tally, waves, samples) = sched::scope(|s| {
         let samples = s.spawn(|| sample(process, &stop));
         let (mut tally, mut waves) = (Tally::default(), 0);
-        // Two at least, or nothing could add up.
+        // Two waves at least: with one nothing could accumulate.
         while waves < 2 || begun.elapsed() < time {
             tally.merge(&wave(&server, clients));
             waves += 1;
@@ -51,7 +51,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let most = baseline + MEMORY_SLACK_BYTES + clients as u64 * MEMORY_EACH_BYTES_MAX;
     trial.expect(format!("resident: {} at most", mebibytes(most)), seen, peak <= most);
 
-    trial.doing("all have left");
+    trial.doing("all clients have left");
     let most = (baseline * MEMORY_FACTOR).max(baseline + MEMORY_SLACK_BYTES);
     let back = eventually(SETTLE_TIME_MAX, || Ok(process.memory()?.resident <= most))?;
     let expected = format!(
@@ -69,7 +69,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// So many clients: each asks, waits until all are there, asks again, and leaves in its own way.
+/// So many clients: each sends a request, waits until all have connected, sends another one, and
+/// leaves in its own way.
 fn wave(server: &Server, clients: usize) -> Tally {
     let there = Cell::new(0);
     tally_of(0..clients, |index| {
@@ -87,7 +88,7 @@ fn arrive(server: &Server) -> io::Result<Client> {
     let mut client = Client::connect(server.address())?;
     match client.get("/hello")?.status {
         200 => Ok(client),
-        status => Err(io::Error::other(format!("status {status} at first"))),
+        status => Err(io::Error::other(format!("status {status} at the first request"))),
     }
 }
 
@@ -101,10 +102,10 @@ fn leave(mut client: Client, index: usize) -> io::Result<Outcome> {
         other => Outcome::from(Ok(other)),
     };
     match index % 4 {
-        // Within a head, and within a body.
+        // In the middle of a head, and in the middle of a body.
         0 => client.send(b"GET /hello HTTP/1.1\r\nHo")?,
         1 => client.send(head.as_bytes())?,
-        // With a request of which nobody will take the answer.
+        // With a request whose response is never read.
         2 => client.ask("/big?bytes=100000")?,
         _ => {}
     }
@@ -114,7 +115,7 @@ fn leave(mut client: Client, index: usize) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-/// What is resident, time and again.
+/// Samples the resident memory until `stop`.
 fn sample(process: Process, stop: &Cell<bool>) -> io::Result<Vec<u64>> {
     let mut samples = Vec::new();
     while !stop.get() {
@@ -128,16 +129,18 @@ fn is_good(outcome: &Outcome) -> bool {
     *outcome == Outcome::Answered(200)
 }
 
-/// What may stay of a wave, as documented in `trials/README.md`: as much again as before.
+/// How much memory may stay, in multiples of the memory before, as documented in
+/// `trials/README.md`.
 const MEMORY_FACTOR: u64 = 2;
 
-/// A server that took hardly anything may take this: stacks in the pool, the allocator's arenas.
+/// How much more a server with little memory may take: for stacks in the pool, and the allocator's
+/// arenas.
 const MEMORY_SLACK_BYTES: u64 = 16 << 20;
 
-/// A client at work: a stack of a few pages, its buffers, pieces of a streamed answer.
+/// For each active client: a stack of a few pages, its buffers, pieces of a streamed response.
 const MEMORY_EACH_BYTES_MAX: u64 = 192 * 1024;
 
-/// Memory goes back a bounded amount at a time.
+/// Generous: the server gives memory back in bounded amounts.
 const SETTLE_TIME_MAX: Duration = MARGIN.saturating_mul(3);
 
 const SAMPLE_PAUSE: Duration = Duration::from_millis(50);

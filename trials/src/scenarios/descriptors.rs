@@ -1,5 +1,5 @@
-//! A server that runs out of descriptors: whoever is connected is served, whoever is not waits or
-//! is sent away, nothing spins, and all is well once clients leave.
+//! A server that runs out of descriptors: the connected clients are served, the others wait or are
+//! refused, the server does not spin, and it serves new clients again once clients leave.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::trial::{Trial, each, eventually, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
-    // With the number of connections that it takes by itself, it should not come that far.
+    // The default limit on connections is derived from the descriptors and should prevent that.
     run_out(trial, "")?;
     run_out(trial, "--max-connections 100000")
 }
@@ -24,7 +24,7 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     let mut server = trial.start_short_of(descriptors as u64, &format!("{LONG_TIMES} {flags}"))?;
     let note = if flags.is_empty() { String::new() } else { format!(", {flags}") };
     trial.doing(format!("a server with {descriptors} descriptors{note}"));
-    // What it opens for its first clients is no connection left open.
+    // The server opens some descriptors for its first client: these are no connections left open.
     let _ = trial.scrape(&server);
     let before = server.process().descriptors()?;
 
@@ -35,47 +35,51 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
         groups.add(outcome);
     }
     let seen = groups.to_string();
-    // Half of the descriptors is less than any share of them that is left for connections.
+    // More than half of the descriptors is left for connections in any case.
     let good = groups.served.len() >= descriptors / 2 && groups.failed.total() == 0;
     let surplus = groups.waiting.len() + groups.refused.total() >= clients - descriptors;
-    let expected = format!("{} served at least; the others wait or are refused", descriptors / 2);
+    let expected = format!("at least {} served; the others wait or are refused", descriptors / 2);
     trial.expect(expected, seen, good && surplus);
 
     expect_rest(trial, &server)?;
 
-    trial.doing("those that were served ask again");
+    trial.doing("the served clients send another request");
     let tally = ask_again(&mut groups.served);
     expect_served(trial, &tally);
 
-    trial.doing("half of them leave");
+    trial.doing("half of the served clients leave");
     let left = groups.served.len() / 2;
     groups.served.truncate(groups.served.len() - left);
     let free = left.min(groups.waiting.len());
-    // Each leaves once it has its answer, and makes room for the next.
+    // Each waiting client leaves once it has its response, and makes room for the next.
     let tally = tally_of(groups.waiting, |mut client| client.reply(MARGIN).into());
     let answered = tally.answered(200);
     if tally.total() > 0 {
-        let expected = format!("{free} of the waiting at least get their 200 within {MARGIN:?}");
+        let expected = format!("at least {free} of the waiting clients: 200 within {MARGIN:?}");
         trial.expect(expected, tally.to_string(), answered >= free);
     }
-    // The server learns of those that left as it learns of everything else: in a moment.
+    // The server notices only after a moment that the clients have left.
     eventually(MARGIN, || Ok(hello(&server) == Outcome::Answered(200)))?;
-    trial.doing(format!("{} others come", left / 2));
+    trial.doing(format!("{} new clients", left / 2));
     expect_served(trial, &tally_of(0..left / 2, |_| hello(&server)));
-    trial.doing("those that stayed ask again");
+    trial.doing("the clients that stayed send another request");
     let tally = ask_again(&mut groups.served);
     expect_served(trial, &tally);
 
-    trial.doing("all leave, and others come");
+    trial.doing("all leave, and new clients come");
     drop(groups.served);
     eventually(MARGIN, || Ok(server.process().descriptors()? <= before + 4))?;
     let others = tally_of(0..20, |_| hello(&server));
     expect_served(trial, &others);
-    trial.expect("the process lives", format!("{}", server.is_running()), server.is_running());
+    trial.expect(
+        "the process has not ended",
+        format!("{}", server.is_running()),
+        server.is_running(),
+    );
     trial.expect_all_closed(&server, before)?;
     let metrics = trial.scrape(&server);
     for key in ["straightline_accept_errors_total", "straightline_connections_refused_total"] {
-        trial.expect_told(&metrics, key);
+        trial.expect_exists(&metrics, key);
     }
     Ok(())
 }
@@ -164,8 +168,8 @@ fn expect_served(trial: &mut Trial, tally: &Tally) {
     trial.expect("each 200", tally.to_string(), held);
 }
 
-/// How long a client listens before it counts as waiting; more than the others need.
+/// How long a client listens before it counts as waiting; more than a served client needs.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Nobody rests so long that a newcomer gets the place.
+/// No connection is idle for so long that it loses its place to a new client.
 const LONG_TIMES: &str = "--head-timeout 120s --idle-timeout 120s";

@@ -1,5 +1,5 @@
-//! Many connections held open: all are answered, idle ones take little memory, and the idle timeout
-//! closes every one, none too early.
+//! Many connections held open: all requests are answered, idle connections take little memory, and
+//! the idle timeout closes every connection, none too early.
 
 use std::cell::Cell;
 use std::io;
@@ -42,7 +42,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     })?;
     let in_time = tally.first() >= most_of(idle) && tally.last() <= idle + MARGIN;
     trial.expect(
-        format!("each answered 200, then closed {idle:?} after its last answer (+ {MARGIN:?})"),
+        format!("each answered 200, then closed {idle:?} after its last response (+ {MARGIN:?})"),
         tally.to_string(),
         tally.all(|outcome| *outcome == Outcome::Ended(End::Closed)) && in_time,
     );
@@ -53,7 +53,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// How many connections are open, and how many of them have nothing left to ask.
+/// How many connections are open, and how many have sent their last request.
 #[derive(Default)]
 struct Open {
     now: Cell<usize>,
@@ -61,7 +61,7 @@ struct Open {
     asked: Cell<usize>,
 }
 
-/// One connection: what became of it, and how long after its last answer.
+/// One connection: returns its outcome, and how long after its last response that came.
 fn one(
     server: &Server,
     rounds: usize,
@@ -95,7 +95,7 @@ fn one(
     (outcome, quiet.elapsed())
 }
 
-/// The server's memory once everybody has asked.
+/// The server's memory once all clients have sent their last request.
 fn memory_when_all_are_idle(server: &Server, open: &Open, clients: usize) -> io::Result<u64> {
     while open.asked.get() < clients {
         sched::sleep(LOOK_PAUSE);
@@ -103,12 +103,11 @@ fn memory_when_all_are_idle(server: &Server, open: &Open, clients: usize) -> io:
     Ok(server.process().memory()?.resident)
 }
 
-/// Eight times what an idle connection is documented to take, and more than one page of a stack.
+/// Eight times the documented memory of an idle connection, and more than one page of a stack.
 const MEMORY_EACH_BYTES_MAX: u64 = 8 * 1024;
 
-/// What the first requests bring along, whoever sends them: stacks, buffers, the allocator's
-/// arenas.
+/// For what the first requests allocate once: stacks, buffers, the allocator's arenas.
 const MEMORY_SLACK_BYTES: u64 = 16 << 20;
 
-/// Short beside the idle timeout.
+/// Short in comparison with the idle timeout.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);

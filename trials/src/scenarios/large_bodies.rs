@@ -1,5 +1,5 @@
-//! Bodies around the limit: one byte less and the limit itself are taken, one more is refused, and
-//! none of them is held in memory.
+//! Bodies around the limit: one byte less than the limit and the limit itself are accepted, one
+//! byte more is refused, and no body is held in memory.
 
 use std::io;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(4, 16);
     let limit = trial.options.pick(8 << 20, 64 << 20);
     let server = trial.start(&format!("--body-bytes {limit}"), clients)?;
-    // What the first upload brings along is no body kept in memory.
+    // What the server allocates once, at its first upload, is no body held in memory.
     let first = Body { bytes: 1 << 20, chunked: true };
     let warm_up = upload(&server, first, false);
     trial.doing("an upload of 1 MiB");
@@ -36,7 +36,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
             let tally = tally_of(0..clients, |_| upload(&server, Body { bytes, chunked }, false));
             expect(trial, &tally, if bytes > limit { 413 } else { 200 });
         }
-        // A chunked echo above the limit has begun when that shows, so it can only be cut.
+        // When a chunked body exceeds the limit its echo has begun, so the echo can only be cut.
         let echoes = if bytes > limit { &[false][..] } else { &[false, true] };
         for &chunked in echoes {
             let how = if chunked { "chunked" } else { "with a length" };
@@ -49,9 +49,9 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.doing(format!("a chunked echo of {} and a byte", mebibytes(limit)));
     let outcome = upload(&server, Body { bytes: limit + 1, chunked: true }, true);
     let held = matches!(outcome, Outcome::Half(_) | Outcome::Answered(413));
-    trial.expect("413, or an answer that is cut", outcome.to_string(), held);
+    trial.expect("413, or a response that is cut", outcome.to_string(), held);
 
-    trial.doing("after all of them");
+    trial.doing("after all bodies");
     let grown = server.process().memory()?.peak.saturating_sub(memory.resident);
     let most = MEMORY_SLACK_BYTES + clients as u64 * MEMORY_EACH_BYTES_MAX;
     trial.expect(
@@ -72,7 +72,7 @@ fn expect(trial: &mut Trial, tally: &Tally, status: u16) {
     trial.expect(format!("each {status}"), tally.to_string(), held);
 }
 
-/// Sends a body, and makes sure that what the server says about it is true.
+/// Sends a body, and checks what the server responds about it.
 fn upload(server: &Server, body: Body, echo: bool) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;
@@ -95,11 +95,12 @@ fn is_right(answer: &Answer, body: Body, echo: bool) -> bool {
     value.is_ok_and(|value| value["bytes"] == body.bytes)
 }
 
-/// For a debug build on a machine that does other things, too.
+/// For a debug build on a busy machine.
 const UPLOAD_TIME_MAX: Duration = MARGIN.saturating_mul(24);
 
-/// For each body: buffers, a stack, and what its reader holds.
+/// For each body: buffers, a stack, and what the handler holds.
 const MEMORY_EACH_BYTES_MAX: u64 = 512 * 1024;
 
-/// What many connections at once bring along. With the above, still less than one body for each.
+/// For what many connections at once allocate. With [`MEMORY_EACH_BYTES_MAX`] this is still less
+/// than one body for each client.
 const MEMORY_SLACK_BYTES: u64 = 8 << 20;

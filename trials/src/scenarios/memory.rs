@@ -1,5 +1,5 @@
-//! A server whose clients together want more memory than its process may have: it turns some of
-//! them away before the system does worse, lives, and is whole again when they have gone.
+//! A server whose clients together need more memory than its process may have: the server refuses
+//! some of them before an allocation fails, does not end, and serves all clients again afterwards.
 
 use std::io;
 use std::time::Duration;
@@ -27,12 +27,12 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         let held =
             tally.all(|outcome| *outcome == Outcome::Answered(200) || outcome.is_refusal(503));
         let (whole, refused) = (tally.answered(200), tally.answered(503));
-        let expected = "each 200 or 503, and some of either";
+        let expected = "each 200 or 503, and some of both";
         trial.expect(expected, tally.to_string(), held && whole > 0 && refused > 0);
     }
 
-    trial.doing("after all of them");
-    trial.expect("the process lives", server.said(), server.is_running());
+    trial.doing("after all bodies");
+    trial.expect("the process has not ended", server.said(), server.is_running());
     let after = trial.scrape(&server);
     trial.expect_growth(&before, &after, "straightline_requests_short_of_memory_total", rounds);
     let key = "straightline_memory_held_bytes";
@@ -52,7 +52,7 @@ fn expect_whole(trial: &mut Trial, tally: &Tally) {
     trial.expect("each 200", tally.to_string(), held);
 }
 
-/// Has the server hold a body in memory.
+/// Sends a body that the server holds in memory.
 fn reverse(server: &Server) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;
@@ -62,13 +62,13 @@ fn reverse(server: &Server) -> Outcome {
     Outcome::from(talk())
 }
 
-/// What the server's process may have. Half of it is for stacks, a quarter for what clients hold.
+/// The limit of the server's process. Half of it is for stacks, a quarter for what clients hold.
 const ADDRESS_SPACE_BYTES: u64 = 1 << 30;
 
 const BODY_BYTES: u64 = 8 << 20;
 
-/// The buffers that a server keeps.
+/// More than the buffers that a server keeps.
 const HELD_MAX: f64 = 8e6;
 
-/// For a debug build on a machine that does other things, too.
+/// For a debug build on a busy machine.
 const TIME_MAX: Duration = MARGIN.saturating_mul(24);

@@ -1,4 +1,4 @@
-//! What is tried: a file for each scenario, with what they have in common in the files above.
+//! The scenarios: a file for each, and the list of them.
 
 mod churn;
 mod descriptors;
@@ -28,7 +28,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::trial::Trial;
 
-/// What is tried.
+/// A scenario, by its name.
 #[derive(Clone, Copy)]
 pub(crate) enum Scenario {
     ShortConnections,
@@ -49,7 +49,7 @@ pub(crate) enum Scenario {
     RollingStop,
 }
 
-/// Runs them in turn, each with servers of its own.
+/// Runs scenarios in turn, each with servers of its own.
 pub(crate) fn run(scenarios: &[Scenario], options: Options) -> io::Result<Vec<Report>> {
     let options = Rc::new(options);
     let progress = Rc::new(Progress::new(scenarios.len()));
@@ -74,8 +74,8 @@ fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> 
     let result = sched::deadline(SCENARIO_TIME_MAX, || (scenario.body())(&mut trial));
     match result {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => trial.expect("to go on", error.to_string(), false),
-        Err(_) => trial.expect("to end", format!("nothing after {SCENARIO_TIME_MAX:?}"), false),
+        Ok(Err(error)) => trial.expect("no error", error.to_string(), false),
+        Err(_) => trial.expect("an end", format!("none after {SCENARIO_TIME_MAX:?}"), false),
     }
     trial.into_report()
 }

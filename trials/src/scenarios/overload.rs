@@ -1,5 +1,5 @@
-//! More than the server is to take: the surplus is told so at once and may come back later, and
-//! those that are served notice nothing.
+//! More connections and requests than the server may accept: the surplus is refused at once and
+//! told when to come back, and the clients that are served notice nothing.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +24,7 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(20, 200);
     let time = trial.options.seconds(1.0, 10.0);
     trial.doing(format!("{most} connections at work for {time:?}, {most} too many"));
-    // With times in which nobody rests so long that a newcomer gets the place.
+    // With timeouts so long that no idle connection loses its place to a new client.
     let flags = format!("--max-connections {most} --when-full refuse {LONG_TIMES}");
     let server = trial.start(&flags, 3 * most)?;
     let before = trial.scrape(&server);
@@ -50,14 +50,14 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
         &Outcome::Answered(200),
     );
 
-    trial.doing("they leave");
+    trial.doing("all clients leave");
     drop(held);
     let mut outcome = Outcome::Hung;
     eventually(MARGIN, || {
         outcome = hello(&server);
         Ok(outcome == Outcome::Answered(200))
     })?;
-    trial.expect("a new one: 200", outcome.to_string(), outcome == Outcome::Answered(200));
+    trial.expect("a new client: 200", outcome.to_string(), outcome == Outcome::Answered(200));
     let after = trial.scrape(&server);
     let refused = "straightline_connections_refused_total";
     trial.expect_growth(&before, &after, refused, tries);
@@ -70,14 +70,14 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
         "{most} requests for {HELD_TIME:?}, {most} whose bodies do not come, {most} too many, \
          4 workers"
     ));
-    // With so many that the system hardly ever divides the connections evenly: a shard that looks
-    // at its own share only would then show.
+    // With so many workers the system hardly ever divides the connections evenly. A shard that
+    // looked only at its own share would be noticed.
     let flags = format!("--workers 4 --max-in-flight {most} --when-full refuse");
     let server = trial.start(&flags, 4 * most)?;
-    // Those wait for their clients, and take no place.
+    // A handler that waits for its client's body takes no place.
     let late = each(0..most, |_| {
         let mut client = Client::connect(server.address())?;
-        client.send(b"POST /echo HTTP/1.1\r\nHost: stress\r\nContent-Length: 9\r\n\r\nhalf")?;
+        client.send(b"POST /echo HTTP/1.1\r\nHost: trials\r\nContent-Length: 9\r\n\r\nhalf")?;
         Ok(client)
     });
     let late = late.into_iter().collect::<io::Result<Vec<_>>>()?;
@@ -103,7 +103,7 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
     trial.expect(format!("the {most} late ones: each 200"), tally.to_string(), all);
     let outcome = hello(&server);
     trial.expect(
-        "afterwards a new one: 200",
+        "afterwards a new client: 200",
         outcome.to_string(),
         outcome == Outcome::Answered(200),
     );
@@ -115,7 +115,7 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
 
 fn too_many_that_wait(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(10, 100);
-    trial.doing(format!("{most} connections, and {most} more that are to wait"));
+    trial.doing(format!("{most} connections, and {most} more that must wait"));
     let flags = format!("--max-connections {most} --when-full wait {LONG_TIMES}");
     let server = trial.start(&flags, 2 * most)?;
     let held = hold(trial, &server, most)?;
@@ -131,13 +131,13 @@ fn too_many_that_wait(trial: &mut Trial) -> io::Result<()> {
     let tally = tally_of(late, |(mut client, _)| client.reply(MARGIN).into());
     trial.expect(format!("all {most} wait"), format!("{waited} wait"), waited == most);
     let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
-    let expected = format!("each 200 within {MARGIN:?}, once the others have left");
+    let expected = format!("each 200 within {MARGIN:?}, once the other clients have left");
     trial.expect(expected, tally.to_string(), held);
     Ok(())
 }
 
 fn too_many_of_one_peer(trial: &mut Trial) -> io::Result<()> {
-    trial.doing(format!("{} connections of one peer, {PER_PEER} are allowed", 2 * PER_PEER));
+    trial.doing(format!("{} connections of one peer, where {PER_PEER} are allowed", 2 * PER_PEER));
     let flags = format!("--max-connections-per-peer {PER_PEER} --idle-timeout 60s");
     let server = trial.start(&flags, 3 * PER_PEER)?;
     let held = hold(trial, &server, PER_PEER)?;
@@ -154,9 +154,9 @@ fn too_many_of_one_peer(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens as many connections as are allowed, which must go well.
+/// Opens as many connections as are allowed, and expects that each is served.
 fn hold(trial: &mut Trial, server: &Server, count: usize) -> io::Result<Vec<Client>> {
-    // A metrics connection that has just been left may still count.
+    // The connection of the last request for metrics may still be counted.
     let mut first = None;
     eventually(MARGIN, || {
         first = served(server).ok();
@@ -186,7 +186,7 @@ fn served(server: &Server) -> io::Result<Client> {
     }
 }
 
-/// One of those that are served.
+/// A client that is served: it sends requests until the time is over.
 fn keep_asking(client: &mut Client, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
@@ -202,7 +202,7 @@ fn keep_asking(client: &mut Client, begun: Instant, time: Duration) -> Tally {
     tally
 }
 
-/// One of those that are too many; it comes back time and again.
+/// A surplus client: it is refused, and comes back again and again.
 fn turned_away(server: &Server, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
@@ -222,10 +222,10 @@ fn hello(server: &Server) -> Outcome {
     get_once(server.address(), "/hello", MARGIN)
 }
 
-/// As [`hello`], and a 503 that does not say when to come back is none.
+/// As [`hello`]; a 503 without `Retry-After` is a failure.
 fn refused_hello(server: &Server) -> Outcome {
     let answer = Client::connect(server.address()).and_then(|mut client| {
-        // The refusal may be there, and the connection closed, before anything is asked.
+        // The server may have sent the refusal and closed before the request is written.
         let _ = client.ask("/hello");
         client.answer(MARGIN)
     });
@@ -238,12 +238,12 @@ fn refused_hello(server: &Server) -> Outcome {
     }
 }
 
-/// Seconds, of the two forms of RFC 9110, 10.2.3.
+/// Whether the value is seconds: one of the two forms of RFC 9110, 10.2.3.
 fn says_when(field: Option<&str>) -> bool {
     field.is_some_and(|seconds| seconds.parse::<u32>().is_ok())
 }
 
-/// Expects one outcome of all, however many tallies they are in.
+/// Expects every outcome of every tally to be `outcome`.
 fn expect_each(trial: &mut Trial, expected: String, tallies: &[Tally], outcome: &Outcome) {
     let held = !tallies.is_empty() && tallies.iter().all(|tally| tally.all(|f| f == outcome));
     let mut all = Tally::default();
@@ -251,14 +251,14 @@ fn expect_each(trial: &mut Trial, expected: String, tallies: &[Tally], outcome: 
     trial.expect(expected, all.to_string(), held);
 }
 
-/// Longer than all the others take to come and to be sent away, also in a debug build.
+/// Longer than the surplus clients take to connect and to be refused, also in a debug build.
 const HELD_TIME: Duration = MARGIN.saturating_mul(2);
 
 const LONG_TIMES: &str = "--head-timeout 120s --idle-timeout 120s";
 
 const PER_PEER: usize = 5;
 
-/// How long a client listens before it counts as waiting. An answer would be there long before.
+/// How long a client listens before it counts as waiting. A response would come much earlier.
 const WAIT: Duration = Duration::from_millis(500);
 
 const ASK_PAUSE: Duration = Duration::from_millis(5);

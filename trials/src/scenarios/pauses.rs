@@ -1,6 +1,6 @@
-//! A server that does not run for longer than its clients may take: its process is stopped, as a
-//! container is frozen or a virtual machine suspended, or a handler keeps the only thread. Clients
-//! that sent, or read, in time are served when it goes on.
+//! A server that does not run for longer than its timeouts: its process is stopped, as a container
+//! is frozen or a virtual machine suspended, or a handler occupies the only thread. Clients that
+//! have sent or read in time are served when the server runs again.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ fn pause(
     let server = trial.start(&flags, 2 * clients + 1)?;
     trial.doing(format!(
         "{what} for {:?}, timeouts of {timeout:?}; {clients} with half a head, {} each with half a \
-         body, an answer half read, and at rest",
+         body, a response half read, and idle",
         timeout * 2,
         clients / 4
     ));
@@ -52,13 +52,14 @@ fn pause(
     let waiting: io::Result<Vec<_>> =
         each(all, |kind| kind.begin(&server).map(|client| (kind, client))).into_iter().collect();
     let mut waiting = waiting?;
-    // Once it answers this, it has read what was sent before, and their times run.
+    // Once the server responds to this, it has read what the clients sent before, and their
+    // timeouts run.
     let _ = trial.scrape(&server);
     let seen = format!("{:.2} s", begun.elapsed().as_secs_f64());
-    trial.expect(format!("they are there within {timeout:?}"), seen, begun.elapsed() < timeout);
+    trial.expect(format!("all are connected within {timeout:?}"), seen, begun.elapsed() < timeout);
     let outcomes = sched::scope(|s| {
         let kept = s.spawn(|| keep(&server, timeout * 2));
-        // It keeps nobody before it has begun.
+        // The pause must have begun before the clients send the rest.
         sched::sleep(timeout / 20);
         for (kind, client) in &mut waiting {
             client.send(kind.rest().as_bytes())?;
@@ -79,11 +80,11 @@ fn pause(
     }
     let others = tally_of(0..20, |_| get_once(server.address(), "/hello", MARGIN));
     let held = others.all(|outcome| *outcome == Outcome::Answered(200));
-    trial.expect("20 others afterwards: each 200", others.to_string(), held);
+    trial.expect("20 new clients afterwards: each 200", others.to_string(), held);
     Ok(())
 }
 
-/// What a client is at when the pause begins.
+/// What a client is doing when the pause begins.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Head,
@@ -95,10 +96,10 @@ enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Self::Head => "the rest of the head sent meanwhile",
-            Self::Body => "the rest of the body sent meanwhile",
-            Self::Download => "read on meanwhile",
-            Self::Rest => "asked again meanwhile",
+            Self::Head => "the rest of the head sent in the pause",
+            Self::Body => "the rest of the body sent in the pause",
+            Self::Download => "the rest of the response read in the pause",
+            Self::Rest => "another request sent in the pause",
         }
     }
 
@@ -107,7 +108,7 @@ impl Kind {
         match self {
             Self::Head => client.send(b"GET /hello HTTP/1.1\r\n")?,
             Self::Body => {
-                let head = "POST /upload HTTP/1.1\r\nHost: stress\r\nContent-Length: 8";
+                let head = "POST /upload HTTP/1.1\r\nHost: trials\r\nContent-Length: 8";
                 client.send(format!("{head}\r\n\r\nhalf").as_bytes())?;
             }
             Self::Download => {
@@ -119,10 +120,10 @@ impl Kind {
         Ok(client)
     }
 
-    /// What it sends during the pause.
+    /// What the client sends during the pause.
     fn rest(self) -> String {
         match self {
-            Self::Head => "Host: stress\r\n\r\n".to_owned(),
+            Self::Head => "Host: trials\r\n\r\n".to_owned(),
             Self::Body => "half".to_owned(),
             Self::Download => String::new(),
             Self::Rest => get("/hello"),
@@ -130,5 +131,5 @@ impl Kind {
     }
 }
 
-/// More than the kernel takes of one connection.
+/// More than the kernel buffers for one connection.
 const DOWNLOAD_BYTES: usize = 4 << 20;

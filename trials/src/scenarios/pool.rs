@@ -1,5 +1,5 @@
-//! More blocking calls than the offload pool has threads: their clients get their 504 when the
-//! handler timeout says, nobody else notices, and the pool comes back.
+//! More blocking calls than the offload pool has threads: their clients get a 504 at the handler
+//! timeout, other clients notice nothing, and the pool recovers.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::trial::{Trial, eventually, most_of, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
-    // More than the pool's threads, and than those that it replaces.
+    // More than the pool has threads, the replaced ones included.
     let clients = trial.options.connections(200, 1_000);
     let timeout = trial.options.pick(Duration::from_millis(700), Duration::from_secs(2));
     let blocked = timeout * 3;
@@ -23,7 +23,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 
     let begun = Instant::now();
     let mut timeouts = 0;
-    // The second wave finds as many threads lost as the pool replaces.
+    // When the second wave begins the pool has lost as many threads as it replaces.
     for wave in ["calls", "more"] {
         trial.doing(format!("{clients} {wave} that block for {blocked:?}, timeout {timeout:?}"));
         let tally = many(clients, &server, blocked, timeout + MARGIN);
@@ -43,7 +43,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.expect(expected, format!("{threads} threads"), threads <= THREADS_MAX);
     healthy.finish(trial)?;
 
-    trial.doing("the calls that were left behind end");
+    trial.doing("the abandoned calls end");
     let expected = format!("20 short calls: each 200 within {blocked:?} (+ {MARGIN:?})");
     let mut tally = Tally::default();
     eventually(blocked + MARGIN, || {
@@ -61,11 +61,11 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// So many clients whose handlers each block for `blocked` on the pool.
+/// So many clients, each with a handler that blocks a thread of the pool for `blocked`.
 fn many(clients: usize, server: &Server, blocked: Duration, bound: Duration) -> Tally {
     let target = format!("/block?ms={}", blocked.as_millis());
     tally_of(0..clients, |_| get_once(server.address(), &target, bound))
 }
 
-/// The documented bounds of the pool, and some for everything else.
+/// The documented bounds of the pool, and some threads for everything else.
 const THREADS_MAX: usize = 64 + 64 + 16;

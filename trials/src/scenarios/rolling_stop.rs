@@ -1,8 +1,9 @@
-//! A stop of one server after the other, while the clients of other people ask both on kept
-//! connections: Node's and Go's. A stopping server says so in its answers for a while (the ready
-//! delay), and then closes its port; no request may be lost meanwhile.
+//! One server after the other is stopped and started again, while HTTP clients that are not ours
+//! (those of Node and Go) send requests to both over connections that stay open. For a while (the
+//! ready delay) a stopping server announces the stop in its responses; then it closes its port. No
+//! request may be lost.
 //!
-//! What is not installed is left out, and the table says so.
+//! A client whose language is not installed is left out, and the table says so.
 
 use std::env;
 use std::fs;
@@ -31,7 +32,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         tried += 1;
     }
     trial.doing("all clients");
-    trial.expect("one of them at least can be tried", format!("{tried} tried"), tried > 0);
+    trial.expect("at least one of them can be tried", format!("{tried} tried"), tried > 0);
     Ok(())
 }
 
@@ -43,7 +44,7 @@ fn roll(trial: &mut Trial, program: &Program) -> io::Result<()> {
     let mut servers = [trial.start(&flags, clients)?, trial.start(&flags, clients)?];
     let addresses = servers.each_ref().map(|server| server.address().to_string());
     let client = program.start(&addresses, clients)?;
-    // Until its connections are there, and each has been asked on.
+    // Until the client has opened its connections and used each of them.
     sched::sleep(delay);
     for _ in 0..rounds {
         for server in &mut servers {
@@ -65,7 +66,7 @@ fn roll(trial: &mut Trial, program: &Program) -> io::Result<()> {
     let why = said.splitn(4, ' ').nth(3).unwrap_or_default().trim();
     let stops = 2 * rounds;
     let seen = format!(
-        "{stops} stops: {answered} × 200, {refused} sent elsewhere as nobody listened, {lost} lost \
+        "{stops} stops: {answered} × 200, {refused} connects refused, {lost} lost \
          {why}"
     );
     trial.expect("no request is lost", seen, lost == 0 && answered > 0);
@@ -84,10 +85,10 @@ struct Program {
     folder: Folder,
 }
 
-/// A folder that goes when this is dropped.
+/// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
-/// A client that asks until its standard input ends.
+/// A client that sends requests until its standard input ends.
 struct Running {
     child: KillOnDrop,
     input: Option<ChildStdin>,
@@ -101,7 +102,8 @@ impl Language {
         }
     }
 
-    /// What has to be there before the servers are: the program, and compiled if it needs to be.
+    /// Makes the client ready, which takes time: it is written to a folder, and compiled if need
+    /// be.
     fn prepare(self) -> io::Result<Program> {
         let folder = env::temp_dir().join(format!("straightline-rolling-{}", process::id()));
         fs::create_dir_all(&folder)?;
@@ -124,7 +126,7 @@ impl Language {
                 let mut build = Command::new("go");
                 build.arg("build").arg("-o").arg(&binary).arg(&source);
                 if !build.env("GOCACHE", folder.0.join("cache")).status()?.success() {
-                    return Err(io::Error::other("it does not compile"));
+                    return Err(io::Error::other("the client does not compile"));
                 }
                 vec![binary]
             }
@@ -145,7 +147,7 @@ impl Program {
 }
 
 impl Running {
-    /// Ends it; returns the line that it prints.
+    /// Ends the client; returns the line that it prints.
     fn end(mut self) -> io::Result<String> {
         drop(self.input.take());
         let mut said = String::new();
@@ -158,7 +160,7 @@ impl Running {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // In a folder for what is temporary; what stays does no harm.
+        // A folder that cannot be removed does no harm: it is among the temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

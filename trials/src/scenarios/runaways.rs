@@ -1,6 +1,6 @@
-//! Handlers that never give way: others accept in the place of a thread that does not come back, so
-//! that new clients hardly notice; with a limit on how long it may be stuck, another one takes its
-//! place, and nobody waits for ever.
+//! Handlers that never yield. Other shards accept in the place of a thread that a handler occupies,
+//! so that new clients hardly notice. When the thread has been stuck for longer than a limit,
+//! another one replaces it, and no client waits for ever.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -20,18 +20,17 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     }
     all_stuck(trial)?;
     let limit = trial.options.pick(Duration::from_millis(300), Duration::from_secs(2));
-    // As long as this program runs at most: whatever happens, the server is still stuck.
+    // Longer than a scenario may take: the handler does not return before the end.
     stuck(trial, limit, &["/spin?ms=1200000"])?;
     if !trial.options.quick {
         stuck(trial, limit, &["/hang"])?;
     }
-    // One for each worker.
+    // One handler for each worker.
     stuck(trial, limit, &["/hang", "/hang"])?;
     comes_back(trial, limit)
 }
 
-/// New clients at a rate while one of the threads computes, and is not stuck for long enough to be
-/// given up.
+/// New clients at a rate, while a handler computes on one of the threads, for less than the limit.
 fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     let time = trial.options.seconds(1.0, 4.0);
     let spin = time + Duration::from_secs(1);
@@ -69,14 +68,14 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     trial.expect(expected, seen, most <= NEWCOMER_MOST);
     let culprit = culprit?;
     let held = culprit == Outcome::Answered(200);
-    trial.expect("who computed is answered, too", culprit.to_string(), held);
+    trial.expect("the client of /spin: 200", culprit.to_string(), held);
     let after = trial.scrape(&server);
     trial.expect_growth(&before, &after, "straightline_connections_accepted_total", count + 1);
     trial.expect_growth(&before, &after, "straightline_listeners_lent_total", 1);
     expect_gone(trial, &mut server, true)
 }
 
-/// A client that comes, asks once, and leaves.
+/// A client that connects, sends one request, and leaves.
 fn newcomer(server: &Server) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     let outcome = client.outcome_of("/hello", MARGIN);
@@ -84,7 +83,7 @@ fn newcomer(server: &Server) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-/// When every thread is stuck, and there may be no further one, the process ends, and says so.
+/// When every thread is stuck, and none may be replaced, the process ends with an error.
 fn all_stuck(trial: &mut Trial) -> io::Result<()> {
     let limit = trial.options.pick(Duration::from_millis(300), Duration::from_secs(2));
     trial.doing(format!("/hang on the only thread, stuck limit {limit:?}, no replacement"));
@@ -99,7 +98,8 @@ fn all_stuck(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// Gets as many shards stuck, one after the other, and asks on old and on new connections.
+/// Makes as many shards stuck as there are targets, one after the other, and sends requests on old
+/// and on new connections.
 fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()> {
     let (count, most) = (targets.len(), limit + MARGIN);
     trial.doing(format!("{count} × {} with 2 workers, stuck limit {limit:?}", targets[0]));
@@ -127,7 +127,7 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
     });
     let (ends, fresh) = (ends?, fresh?);
     trial.expect_growth(&before, &metrics, REPLACEMENTS, count);
-    // Who was accepted by a shard just before it got stuck is closed with it.
+    // A client that a shard accepted just before it got stuck is closed with the shard.
     let held = fresh.all(|outcome| outcome.is_refusal(200)) && fresh.answered(200) * 2 > CLIENTS;
     trial.expect(
         format!("{CLIENTS} new clients: each 200 or an end within {most:?}, most of them 200"),
@@ -143,14 +143,19 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
     let expected = format!("{OLD} old connections: each 200 or an end within {most:?}");
     trial.expect(expected, old.to_string(), held);
     let held = ends.all(|outcome| outcome.is_refusal(503));
-    trial.expect(format!("who asked for it: an end within {most:?}"), ends.to_string(), held);
+    trial.expect(
+        format!("the clients of the stuck handlers: an end within {most:?}"),
+        ends.to_string(),
+        held,
+    );
     expect_gone(trial, &mut server, false)
 }
 
-/// A shard that is stuck for a while only: nothing is left stuck, and nothing crashed.
+/// A shard that is stuck only for a while: afterwards no shard is stuck, and the process has not
+/// crashed.
 fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let spin = limit * 3;
-    trial.doing(format!("/spin for {spin:?}, three times the limit, and then none"));
+    trial.doing(format!("/spin for {spin:?}, three times the limit, and then no handler is stuck"));
     let mut server = start(trial, limit, 1)?;
     let target = format!("/spin?ms={}", spin.as_millis());
     let begun = Instant::now();
@@ -159,7 +164,7 @@ fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let seen = format!("{outcome} after {:.2} s", time.as_secs_f64());
     let held = outcome.is_refusal(200);
     trial.expect(format!("200 or an end within {:?}", spin + MARGIN), seen, held);
-    // If its client was sent away, it still spins.
+    // If its client got an end, the handler still spins.
     sched::sleep(spin.saturating_sub(time));
     let fresh = new_clients(&server, Duration::ZERO);
     let held = fresh.all(|outcome| *outcome == Outcome::Answered(200));
@@ -187,7 +192,7 @@ fn start(trial: &Trial, limit: Duration, replacements: usize) -> io::Result<Serv
     trial.start(&flags, 2 * (OLD + CLIENTS))
 }
 
-/// Clients that come one after the other, at such a distance.
+/// Clients that come one after the other, `distance` apart.
 fn new_clients(server: &Server, distance: Duration) -> Tally {
     tally_of(0..CLIENTS, |index| {
         sched::sleep(distance * u32::try_from(index).unwrap_or(0));
@@ -204,9 +209,9 @@ fn metrics_once_replaced(
 ) -> Metrics {
     let mut metrics = Metrics::default();
     let least = before.value(REPLACEMENTS).unwrap_or(0.0) + figure(count);
-    // That it never happens is seen in what is returned.
+    // If it never happens, the returned metrics show it.
     let _ = eventually(bound, || {
-        // Where a stuck shard accepts, there is no answer; the next try may go elsewhere.
+        // A connection that a stuck shard accepts gets no response; the next try may reach another.
         let scraped = within(bound / 4, || Metrics::scrape(server.address()));
         metrics = scraped.unwrap_or_default();
         Ok(metrics.value(REPLACEMENTS).is_some_and(|value| value >= least))
@@ -216,23 +221,23 @@ fn metrics_once_replaced(
 
 const REPLACEMENTS: &str = "straightline_replacements_total";
 
-/// Connections that exist before. Of so many, each of two shards has some (but once in 2^19).
+/// Connections that are opened before. Of so many each of two shards has some, except once in 2^19
+/// runs.
 const OLD: usize = 20;
 
-/// New connections; at distances of a tenth of the limit, they come while a shard is stuck and
-/// after.
+/// New connections. They come a tenth of the limit apart: while a shard is stuck, and after.
 const CLIENTS: usize = 20;
 
-/// What is waited for in vain where a thread never comes back.
+/// The drain timeout: the server waits for it in vain where a thread never returns.
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// A thousand new clients a second.
 const NEWCOMER_EVERY: Duration = Duration::from_millis(1);
 
-/// How long nearly all of them take at most: far less than the handler computes, and ten times what
-/// the server lets pass before it does something. On a machine that is at rest it is a tenth of
-/// this.
+/// How long nearly all new clients take at most: far less than the handler computes, and ten times
+/// as long as the server waits before other shards accept. On an idle machine the clients take a
+/// tenth of this.
 const NEWCOMER_MOST: Duration = Duration::from_secs(1);
 
-/// Until a handler certainly computes that was asked to. Who comes earlier is only served better.
+/// Until the handler of /spin has begun. A client that comes earlier is only served faster.
 const SPIN_BEGINS: Duration = Duration::from_millis(20);

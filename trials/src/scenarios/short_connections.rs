@@ -1,4 +1,4 @@
-//! Connections of one request each, as many as go: none fails, and nothing of them stays.
+//! Connections of one request each, as many as possible: none fails, and none is left open.
 
 use std::io;
 use std::time::Instant;
@@ -21,14 +21,14 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let begun = Instant::now();
     let parts = each(0..clients, |_| {
         let (mut tally, mut latencies) = (Tally::default(), Histogram::default());
-        // Each asks once at least, or a short time would prove nothing.
+        // Each client sends at least one request: otherwise a short time would prove nothing.
         loop {
             let started = Instant::now();
             let outcome = ask_once(&server).unwrap_or_else(Outcome::from);
             latencies.record(started.elapsed(), 1);
             let failed = outcome != Outcome::Answered(200);
             tally.add(outcome, started.elapsed());
-            // A server that refuses everything shall not be asked for ever.
+            // The client of a server that refuses everything must not spin.
             if failed || begun.elapsed() >= time {
                 return (tally, latencies);
             }
@@ -46,7 +46,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let rate = figure(answered) / elapsed.as_secs_f64();
     trial.figure(format!("{rate:.0} connections/s, p99 {:.1} ms", slowest.as_secs_f64() * 1e3));
 
-    trial.doing("all have left");
+    trial.doing("all clients have left");
     trial.expect_all_closed(&server, descriptors)?;
     let after = trial.scrape(&server);
     for counter in ["connections_accepted_total", "connections_closed_total", "requests_total"] {
@@ -60,7 +60,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 /// One connection for one request; the server closes it.
 fn ask_once(server: &Server) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
-    client.send(b"GET /hello HTTP/1.1\r\nHost: stress\r\nConnection: close\r\n\r\n")?;
+    client.send(b"GET /hello HTTP/1.1\r\nHost: trials\r\nConnection: close\r\n\r\n")?;
     let outcome = Outcome::from(client.reply(MARGIN));
     if outcome == Outcome::Answered(200) {
         match client.reply(MARGIN)? {

@@ -1,5 +1,5 @@
-//! SIGTERM under load: what is in flight is answered completely, idle connections are closed at
-//! once, nothing is half-answered, and the process ends well and in time.
+//! SIGTERM under load: requests in flight get their whole responses, idle connections are closed at
+//! once, no response is cut, and the process ends in time with status 0.
 
 use std::cell::Cell;
 use std::io;
@@ -19,7 +19,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     gives_up(trial)
 }
 
-/// The orderly stop, with every kind of client there.
+/// The orderly stop, with clients of every kind.
 fn drains(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(20, 200);
     let slow = trial.options.pick(Duration::from_millis(1500), Duration::from_secs(5));
@@ -28,7 +28,7 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
     let mut server = trial.start(&flags, 4 * clients)?;
 
     trial.doing(format!(
-        "SIGTERM; {clients} each in /slow?ms={}, in /big, asking all the time, and idle",
+        "SIGTERM; {clients} each in /slow?ms={}, in /big, sending requests all the time, and idle",
         slow.as_millis()
     ));
     let moment = Moment::default();
@@ -38,7 +38,7 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
             s.spawn(move || each(0..clients, |_| timed(server, moment, of, slow)))
         };
         let (in_flight, streaming, idle) = (group(in_flight), group(streaming), group(idle));
-        // Two requests of each that is in flight, one of each that is idle.
+        // Two requests of each client in /slow and /big, one of each idle client.
         moment.wait_for(3 * clients);
         requests_are_read(&server, 5 * clients)?;
         let asking = group(asking);
@@ -53,12 +53,16 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
     let good = |outcome: &Outcome| *outcome == Outcome::Answered(200);
     trial.expect("in flight: each 200", in_flight.to_string(), in_flight.all(good));
     trial.expect("streamed: each 200 and whole", streaming.to_string(), streaming.all(good));
-    // The close may overtake a request that is on its way: no answer, but never half of one.
+    // The close may overtake a request: the client then gets no response, but never half of one.
     let held = asking.all(|outcome| matches!(outcome, Outcome::Ended(_)));
-    trial.expect("asking: whole answers, then an end", asking.to_string(), held);
+    trial.expect("sending: whole responses, then an end", asking.to_string(), held);
     let early = idle.last() < in_flight.first();
     let held = idle.all(|outcome| *outcome == Outcome::Ended(End::Closed)) && early;
-    trial.expect("idle: each closed before the first in flight ends", idle.to_string(), held);
+    trial.expect(
+        "idle: each closed before the first response to one in flight",
+        idle.to_string(),
+        held,
+    );
 
     let status = server.wait(drain + MARGIN)?;
     let sent = moment.sent.get().unwrap_or_else(Instant::now);
@@ -69,11 +73,11 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
     trial.expect(format!("exit status 0 within {drain:?} (+ {MARGIN:?})"), seen, held);
     let late = Client::connect(server.address()).map(|_| ());
     let seen = late.as_ref().map_or_else(ToString::to_string, |()| "connected".to_owned());
-    trial.expect("afterwards nobody listens", seen, late.is_err());
+    trial.expect("afterwards a connect is refused", seen, late.is_err());
     Ok(())
 }
 
-/// The delay in which a load balancer learns of the stop, and everybody is still served.
+/// The ready delay, in which a load balancer learns of the stop, and all clients are still served.
 fn tells_first(trial: &mut Trial) -> io::Result<()> {
     let delay = trial.options.pick(Duration::from_secs(1), Duration::from_secs(3));
     trial.doing(format!("SIGTERM with a ready delay of {delay:?}"));
@@ -90,7 +94,7 @@ fn tells_first(trial: &mut Trial) -> io::Result<()> {
     let hello = status_of(&server, "/hello");
     let time = begun.elapsed();
     let seen = format!("{ready}, {alive}, {hello}, {:.2} s after", time.as_secs_f64());
-    // On a machine that was late the delay may be over; that would say nothing.
+    // If the machine is too slow the delay is over by now, and this check fails.
     let held = told && (ready == Outcome::Answered(503) && alive == hello && hello == OK);
     trial.expect("/readyz 503, /healthz and /hello 200, on new connections", seen, held);
     let status = server.wait(delay + MARGIN)?;
@@ -102,7 +106,7 @@ fn tells_first(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// A handler that takes longer than the drain may.
+/// A handler that takes longer than the drain timeout.
 fn gives_up(trial: &mut Trial) -> io::Result<()> {
     let drain = trial.options.pick(Duration::from_millis(700), Duration::from_secs(3));
     trial.doing(format!("SIGTERM with a drain timeout of {drain:?}, during /slow?ms=600000"));
@@ -122,7 +126,7 @@ fn gives_up(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// What the clients and the one who sends the signal share.
+/// What the clients share with the fiber that sends the signal.
 #[derive(Default)]
 struct Moment {
     there: Cell<usize>,
@@ -136,14 +140,14 @@ impl Moment {
 
     fn wait_for(&self, clients: usize) {
         let begun = Instant::now();
-        // Those that failed never arrive.
+        // A client that fails never arrives.
         while self.there.get() < clients && begun.elapsed() < MARGIN {
             sched::sleep(LOOK_PAUSE);
         }
     }
 }
 
-/// What became of a client, and how long after the signal.
+/// The outcome of a client, and how long after the signal it came.
 fn timed(
     server: &Server,
     moment: &Moment,
@@ -156,14 +160,14 @@ fn timed(
 
 fn in_flight(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
-    // So that it is accepted, whatever comes first.
+    // After a first response the connection has certainly been accepted.
     client.get("/hello")?;
     client.ask(&format!("/slow?ms={}", slow.as_millis()))?;
     moment.arrive();
     Ok(client.reply(slow + MARGIN).into())
 }
 
-/// Reads so slowly that the answer is on its way for as long as the slow ones are.
+/// Reads so slowly that its response takes as long as the slow handlers do.
 fn streaming(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     client.keep_little()?;
@@ -177,14 +181,14 @@ fn streaming(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Out
     Ok(outcome)
 }
 
-/// Asks until the connection ends, which it may only do between two answers.
+/// Sends requests until the connection ends, which it may do only between two responses.
 fn asking(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let begun = Instant::now();
     let mut client = Client::connect(server.address())?;
     client.get("/hello")?;
     moment.arrive();
     while begun.elapsed() < 2 * slow + 2 * MARGIN {
-        // A connection that is closed meanwhile refuses the bytes.
+        // A write to a connection that has been closed in between fails.
         match client.outcome_of("/hello", MARGIN) {
             Outcome::Answered(200) => sched::sleep(ASK_PAUSE),
             other => return Ok(other),

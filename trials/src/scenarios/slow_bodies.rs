@@ -1,5 +1,5 @@
-//! Bodies that stall, and ones that trickle: both end in bounded time, and an upload that is slow
-//! but fast enough is taken whole.
+//! Bodies that stall and bodies that trickle: both end in bounded time, and an upload that is slow
+//! but above the least rate is accepted whole.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::trial::{Trial, joined, most_of, tally_of};
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(20, 200);
     let timeout = trial.options.pick(Duration::from_secs(1), Duration::from_secs(5));
-    // Later than the timeout, so that what stalls is told from what is slow.
+    // Longer than the timeout, so that the two can be distinguished.
     let grace = timeout * 3 / 2;
     let flags = format!(
         "--body-timeout {}ms --body-grace {}ms --body-rate {RATE} --head-timeout 60s \
@@ -43,7 +43,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
                 })
             })
         };
-        // Longer than the grace.
+        // The upload takes longer than the grace.
         let steps = u32::try_from(timeout.as_millis() * 2 / STEP.as_millis()).unwrap_or(1);
         let groups = [group(STALLED, None), group(SLOW, None), group(FAST, Some(steps))];
         groups.map(joined)
@@ -70,7 +70,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// How fast a body comes: so many bytes in each [`STEP`].
+/// How fast a body is sent: so many bytes in each [`STEP`].
 #[derive(Clone, Copy)]
 struct Upload {
     step_bytes: u32,
@@ -82,7 +82,7 @@ impl Upload {
     }
 }
 
-/// Sends a body: for so many steps, and then its end; or until the server has enough of it.
+/// Sends a body: so many steps, and then its end; or until the server responds or closes.
 fn send(
     server: &Server,
     upload: Upload,
@@ -98,7 +98,7 @@ fn send(
         format!("Content-Length: {length}")
     };
     client
-        .send(format!("POST /upload HTTP/1.1\r\nHost: stress\r\n{framing}\r\n\r\n").as_bytes())?;
+        .send(format!("POST /upload HTTP/1.1\r\nHost: trials\r\n{framing}\r\n\r\n").as_bytes())?;
     let size = usize::try_from(upload.step_bytes).unwrap_or(0);
     let piece = "x".repeat(size);
     // A chunk of no bytes would be the last.
@@ -123,13 +123,13 @@ fn send(
     Ok(client.reply(MARGIN).into())
 }
 
-/// The least that a body may bring each second.
+/// The least rate of a body: bytes a second.
 const RATE: u32 = 1_000;
 
 const STEP: Duration = Duration::from_millis(100);
 
 const STALLED: Upload = Upload { step_bytes: 0 };
-/// A tenth of the rate, and never still for as long as the timeout.
+/// A tenth of the rate, and never silent for as long as the timeout.
 const SLOW: Upload = Upload { step_bytes: 10 };
-/// Ten times the rate, so that a machine that is late is none below it.
+/// Ten times the rate, so that a busy machine does not fall below it.
 const FAST: Upload = Upload { step_bytes: 1_000 };

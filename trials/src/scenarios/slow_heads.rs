@@ -1,5 +1,5 @@
-//! Heads that come byte by byte (slowloris): each connection ends with the head timeout, whoever
-//! sends is answered meanwhile, and a head that is merely unhurried is served.
+//! Heads that come byte by byte (slowloris): each connection ends with the head timeout, other
+//! clients are served at the same time, and a head that is merely unhurried is served.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -45,14 +45,14 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a head that never ends, until the server has enough of it.
+/// Sends a head that never ends, until the server responds or closes.
 fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     if second {
         client.get("/hello")?;
     }
     let begun = Instant::now();
-    let head = b"GET /hello HTTP/1.1\r\nHost: stress\r\nX-Slow: ";
+    let head = b"GET /hello HTTP/1.1\r\nHost: trials\r\nX-Slow: ";
     for byte in head.iter().chain(std::iter::repeat(&b'x')) {
         if begun.elapsed() > timeout + MARGIN {
             return Ok(Outcome::Hung);
@@ -61,7 +61,7 @@ fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Outco
         match client.hear(timeout / 20)? {
             Heard::Silence => {}
             Heard::End(end) => return Ok(Outcome::Ended(end)),
-            // An answer; the connection is of no use any more, so its end follows.
+            // A response. No other request can follow on this connection, so its end must come.
             Heard::Bytes => {
                 let outcome = Outcome::from(client.reply(MARGIN));
                 return Ok(match Outcome::from(client.reply(MARGIN)) {

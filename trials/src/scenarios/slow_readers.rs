@@ -1,5 +1,5 @@
-//! Clients that do not read what they asked for: each is cut in bounded time, what it got does not
-//! look whole, and no answer is kept in memory for it.
+//! Clients that do not read their response: each connection is cut in bounded time, the cut
+//! response does not look whole, and the server keeps no response in memory.
 
 use std::cell::Cell;
 use std::io;
@@ -24,7 +24,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         timeout.as_millis()
     );
     let server = trial.start(&flags, 2 * clients)?;
-    // What the first answers bring along is no answer kept for a slow reader.
+    // What the server allocates once, for its first response, is no response kept for a slow
+    // reader.
     Client::connect(server.address())?.get("/big?bytes=1000000")?;
     let before = trial.scrape(&server);
     let descriptors = server.process().descriptors()?;
@@ -42,7 +43,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
             let (server, shared) = (&server, &shared);
             s.spawn(move || tally_of(0..clients, |_| read(server, shared, slowly)))
         });
-        // A client that reads nothing sees nothing, so it is the server that tells.
+        // A client that does not read does not notice the cut, so the server's descriptors are
+        // counted.
         let (process, few) = (server.process(), descriptors + 2);
         let all_cut = || Ok(shared.asked.get() == 2 * clients && process.descriptors()? <= few);
         let cut = eventually(2 * timeout + MARGIN, all_cut).map(|cut| (cut, begun.elapsed()));
@@ -60,7 +62,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     trial.expect(format!("the server closes all within {:?}", 2 * timeout + MARGIN), seen, cut);
     for (name, tally) in [("those that read nothing", still?), ("those that trickle", slow?)] {
         let held = tally.all(|outcome| matches!(outcome, Outcome::Half(_) | Outcome::Ended(_)));
-        trial.expect(format!("{name}: each answer cut"), tally.to_string(), held);
+        trial.expect(format!("{name}: each response cut"), tally.to_string(), held);
     }
     let most = MEMORY_SLACK_BYTES + 2 * clients as u64 * MEMORY_EACH_BYTES_MAX;
     let grown = peak.saturating_sub(memory.resident);
@@ -75,7 +77,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// A client that reads gets all of a long answer.
+/// A client that reads gets all of a long response.
 fn whole_answer(trial: &mut Trial, server: &Server) -> io::Result<()> {
     trial.doing("64 MiB to a client that reads");
     let read = Client::connect(server.address())?.get(&format!("/big?bytes={}", 64 << 20));
@@ -94,7 +96,7 @@ fn expect_timeouts(trial: &mut Trial, before: &Metrics, after: &Metrics, clients
     let total = "straightline_timeouts_total";
     let kinds = ["write", "write_rate"].map(|kind| {
         let key = format!("{total}{{kind=\"{kind}\"}}");
-        trial.expect_told(after, &key);
+        trial.expect_exists(after, &key);
         after.value(&key).unwrap_or(0.0) - before.value(&key).unwrap_or(0.0)
     });
     let both = kinds.iter().sum::<f64>();
@@ -102,16 +104,16 @@ fn expect_timeouts(trial: &mut Trial, before: &Metrics, after: &Metrics, clients
     trial.expect(expected, format!("{both}"), both >= figure(clients));
 }
 
-/// What the clients and the one who watches share.
+/// What the clients share with the fiber that watches the server.
 #[derive(Default)]
 struct Shared {
-    /// How many have asked, or failed to.
+    /// How many clients have sent their request, or failed to.
     asked: Cell<usize>,
-    /// Nobody need hold back any longer.
+    /// The clients may read the rest.
     over: Cell<bool>,
 }
 
-/// Asks for a lot and reads little or nothing, until it is over; then whatever is there.
+/// Requests a long response and reads little or nothing until `over` is set; then reads the rest.
 fn read(server: &Server, shared: &Shared, slowly: bool) -> Outcome {
     let ask = || {
         let mut client = Client::connect(server.address())?;
@@ -134,14 +136,14 @@ fn read(server: &Server, shared: &Shared, slowly: bool) -> Outcome {
     Outcome::from(talk())
 }
 
-/// The least that a client must read each second. Arbitrary.
+/// The least rate of a client: bytes a second. Arbitrary.
 const RATE: u32 = 1_000_000;
 
-/// One read of a few KiB in each: a tenth of the rate.
+/// A client that trickles reads a few KiB in each pause: a tenth of the rate.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// For each slow answer: the pieces that it is made of, its stack and the connection's buffers.
+/// For each slow response: its pieces, its stack, and the buffers of the connection.
 const MEMORY_EACH_BYTES_MAX: u64 = 256 * 1024;
 
-/// What the first answers bring along, whoever asks: stacks, buffers, the allocator's arenas.
+/// For what the first responses allocate once: stacks, buffers, the allocator's arenas.
 const MEMORY_SLACK_BYTES: u64 = 16 << 20;

@@ -1,6 +1,6 @@
-//! A server whose output nobody reads: both pipes are full, and it goes on. Handlers panic, each
-//! request is a line of the access log, listings and reloads are asked for by signals. It serves,
-//! its memory stays bounded, and it ends when it is told to.
+//! A server whose output is never read: both pipes are full, and the server goes on. Handlers
+//! panic, each request is a line of the access log, and signals request listings and reloads. The
+//! server serves, its memory stays bounded, and it ends when it is told to.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let key = "straightline_access_log_dropped_total";
     let dropped = metrics.value(key);
     let seen = dropped.map_or(format!("there is no {key}"), |count| format!("{count}"));
-    trial.expect(format!("{key} tells of lines"), seen, dropped.is_some_and(|count| count > 0.0));
+    trial.expect(format!("{key} counts lines"), seen, dropped.is_some_and(|count| count > 0.0));
 
     trial.doing("SIGTERM");
     let begun = Instant::now();
@@ -56,7 +56,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 
 fn panics(server: &Server, requests: usize) -> Vec<(Outcome, Duration)> {
     let agent = "x".repeat(7 << 10);
-    let request = format!("GET /panic HTTP/1.1\r\nHost: stress\r\nUser-Agent: {agent}\r\n\r\n");
+    let request = format!("GET /panic HTTP/1.1\r\nHost: trials\r\nUser-Agent: {agent}\r\n\r\n");
     let mut client = match Client::connect(server.address()) {
         Ok(client) => client,
         Err(error) => return vec![(error.into(), Duration::ZERO)],
@@ -73,8 +73,8 @@ fn panics(server: &Server, requests: usize) -> Vec<(Outcome, Duration)> {
     outcomes
 }
 
-/// What waits to be written: 4 MiB of the access log, 1 MiB for stderr, and as much again for what
-/// their threads have in hand; and what the first panic loads to say where it was.
+/// For the lines that wait to be written: 4 MiB of the access log, 1 MiB of stderr, and as much
+/// again that the writing threads hold; and for what the first panic loads to print its location.
 const GROWN_MAX: u64 = 32 << 20;
 
 /// How long a server tries to write the last lines of either kind.
