@@ -1,10 +1,10 @@
-//! Chunked bodies: whole or in pieces they decode the same, as a plain decoder does; and what is
-//! encoded comes back.
+//! Chunked bodies. Whole and in pieces they decode to the same, and to what a plain decoder makes
+//! of them. An encoded body decodes to itself.
 
 use super::protocol::{Chunk, Chunked};
 use crate::Limits;
 
-/// Tries a chunked body, after a byte that says how it is cut.
+/// Tries a chunked body. The first byte says how it is cut into pieces.
 ///
 /// # Panics
 ///
@@ -29,7 +29,7 @@ pub fn fuzz_chunked(data: &[u8]) {
 /// How a decoder ends.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The body, and how many bytes it took.
+    /// The body, and how many bytes its encoding takes.
     Complete(Vec<u8>, usize),
     Refused,
     More,
@@ -39,7 +39,7 @@ fn limits() -> Limits {
     Limits { body_bytes: 1000, chunk_extension_bytes: 100, trailer_bytes: 100, ..Limits::default() }
 }
 
-/// With pieces whose sizes follow from `step`; all at once if that is 0.
+/// Decodes in pieces whose sizes follow from `step`; all at once if `step` is 0.
 fn decode(bytes: &[u8], step: u8) -> Outcome {
     let (mut decoder, mut body) = (Chunked::default(), Vec::new());
     let (mut used, mut there, mut size) = (0, 0, usize::from(step));
@@ -77,7 +77,7 @@ fn decode(bytes: &[u8], step: u8) -> Outcome {
     }
 }
 
-/// A decoder as one would write it first: lines, and nothing incremental.
+/// A plain decoder: it reads lines, and is not incremental.
 fn decode_plainly(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at, mut extensions) = (Vec::new(), 0, 0);
     loop {
@@ -121,7 +121,7 @@ fn decode_plainly(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     fits.then_some((body, at))
 }
 
-/// The next line without its CR LF; `None` if it does not end so, or not at all.
+/// The next line without its CR LF; `None` if there is no line that ends in CR LF.
 fn line<'b>(bytes: &'b [u8], at: &mut usize) -> Option<&'b [u8]> {
     let rest = &bytes[*at..];
     let end = rest.iter().position(|&byte| byte == b'\n')?;

@@ -1,6 +1,6 @@
-//! Whole connections: a real server on a virtual network, and a client that sends anything in
-//! fragments, half-closes or vanishes. Each request is answered once and in order, nothing hangs,
-//! and nothing is left behind, which the simulation sees to.
+//! Whole connections: a real server on a virtual network, and a client that sends any bytes in
+//! fragments, and half-closes or vanishes. Each request is answered once and in order, and nothing
+//! hangs. The simulation checks that nothing is left behind.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,7 +14,7 @@ use crate::{
     Counters, HeaderName, IntoResponse, Limits, Method, Request, Response, Server, StatusCode,
 };
 
-/// Tries a server with what a client sends, after three bytes that say how the client behaves.
+/// Tries a server with the bytes of a client. The first three say how the client behaves.
 ///
 /// # Panics
 ///
@@ -31,15 +31,15 @@ pub fn fuzz_connection(data: &[u8]) {
     sim::run(behaviour.seed, move || history(&behaviour, &bytes));
 }
 
-/// What the handler was asked, in order.
+/// The requests that the handler got, in order.
 type Asked = Arc<Mutex<Vec<(Method, String)>>>;
 
-/// How the client behaves; all that is not sent.
+/// How the client behaves.
 struct Behaviour {
     seed: u64,
     fragment: usize,
     pause: bool,
-    /// It vanishes once it has sent everything, and reads nothing.
+    /// The client vanishes once it has sent everything, and reads nothing.
     vanishes: bool,
 }
 
@@ -51,10 +51,10 @@ fn handler(request: &mut Request, asked: &Asked) -> Response {
     };
     let response = match request.path().as_bytes().get(1) {
         _ if *request.method() == Method::CONNECT => StatusCode::FORBIDDEN.into_response(),
-        // What the client sends, as it comes.
+        // An echo of the body, while it comes.
         Some(b'e') => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
         Some(b'r') => request.body().read_to_vec(100).into_response(),
-        // A part of it.
+        // A part of the body.
         Some(b'p') => {
             let mut part = [0; 3];
             let count = request.body().read(&mut part).unwrap_or(0);
@@ -76,7 +76,7 @@ fn handler(request: &mut Request, asked: &Asked) -> Response {
     response.header(HeaderName::from_static("number"), number.to_string())
 }
 
-/// Sends everything, and returns what comes back if the client stays to hear it.
+/// Sends everything, and returns what the server sends, unless the client vanishes.
 fn behave(behaviour: &Behaviour, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let mut stream = TcpStream::connect(SERVER)?;
     let reader = &stream;
@@ -88,7 +88,7 @@ fn behave(behaviour: &Behaviour, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
             })
         });
         for fragment in bytes.chunks(behaviour.fragment) {
-            // A server that has refused something need not hear the rest.
+            // A server that has refused a request need not read the rest.
             if (&*reader).write_all(fragment).is_err() {
                 break;
             }
@@ -99,7 +99,7 @@ fn behave(behaviour: &Behaviour, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let Some(answers) = answers else { return Ok(None) };
         let _ = reader.shutdown(std::net::Shutdown::Write);
         match answers.join().expect("the reader does not panic") {
-            // What was sent after a refusal may reset the connection.
+            // Bytes that arrive after a refusal may reset the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
             answers => answers.map(Some),
         }
@@ -107,7 +107,8 @@ fn behave(behaviour: &Behaviour, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
     .inspect(|_| drop(stream.flush()))
 }
 
-/// The final responses, as a plain reader of HTTP sees them; whether the last is not whole.
+/// The numbers of the final responses, as a plain reader of HTTP finds them, and whether the last
+/// one is cut.
 fn read_answers(mut bytes: &[u8], asked: &[(Method, String)]) -> (Vec<Option<usize>>, bool) {
     let mut numbers = Vec::new();
     while !bytes.is_empty() {
@@ -132,7 +133,7 @@ fn read_answers(mut bytes: &[u8], asked: &[(Method, String)]) -> (Vec<Option<usi
         let is_head =
             asked.get(numbers.len() - 1).is_some_and(|(method, _)| method == Method::HEAD);
         if is_head || status == 204 {
-            // A HEAD that is refused has no number, and no body either.
+            // The refusal of a HEAD request has no number, and no body either.
             continue;
         }
         if let Some(length) = field("content-length") {
@@ -172,10 +173,10 @@ fn check(answers: &[u8], asked: &[(Method, String)], counters: &Counters) {
     assert_eq!(asked.len() as u64, counters.requests);
     assert_eq!(counters.failed_responses, 0);
     if is_cut {
-        // On account of the request's body: it was malformed, or it ended early.
+        // The reason is the body of the request: it was malformed, or it ended early.
         assert!(counters.refused + counters.aborted > 0, "{counters:?}");
     }
-    // A refusal comes last, and in the place of the handler's answer if it is about the body.
+    // A refusal comes last. If it is about the body it replaces the response of the handler.
     let answered = numbers.iter().take_while(|number| number.is_some()).count();
     let expected: Vec<_> = (1..=answered).map(Some).collect();
     assert_eq!(&numbers[..answered], expected, "{counters:?}");
@@ -185,7 +186,7 @@ fn check(answers: &[u8], asked: &[(Method, String)], counters: &Counters) {
     assert!(!is_void || answered + 1 == asked.len(), "{numbers:?} to {asked:?}: {counters:?}");
     match (unnumbered, is_void) {
         (0, false) => {}
-        // A refusal, or what became of a body that has ended early.
+        // A refusal, or the response to a body that has ended early.
         (1, _) => assert_eq!(counters.refused + counters.aborted, 1, "{counters:?}"),
         _ => assert!(counters.aborted > 0, "{numbers:?} to {asked:?}: {counters:?}"),
     }
@@ -217,7 +218,7 @@ fn history(behaviour: &Behaviour, bytes: &[u8]) {
     assert_eq!(counters.accepted, counters.closed);
     let ended = counters.answered + counters.unanswered;
     assert_eq!((counters.requests, counters.in_flight), (ended, 0), "{counters:?}");
-    // Who vanishes at once may not be met.
+    // The server may never accept a client that vanishes at once.
     assert!(counters.accepted == 1 || behaviour.vanishes);
     assert_eq!((counters.panicked, counters.cut), (0, 0), "{counters:?}");
     if let Some(answers) = answers {

@@ -1,4 +1,5 @@
-//! Where a body ends, by all that a client may say about it: as a few lines of plain code see it.
+//! Where a body ends, by the header fields that a client may send about it. The parser finds the
+//! same as a few lines of plain code.
 
 use super::protocol::Parser;
 use crate::Limits;
@@ -15,7 +16,7 @@ pub fn fuzz_content_length(data: &[u8]) {
     let (mut lengths, mut codings) = (Vec::new(), Vec::new());
     for line in rest.split(|&byte| byte == b'\n').take(4) {
         let Some((&kind, value)) = line.split_first() else { continue };
-        // Those are the head parser's to refuse, wherever they are.
+        // The parser refuses these bytes in any field.
         if value.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
             continue;
         }

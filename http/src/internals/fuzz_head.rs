@@ -1,17 +1,17 @@
-//! Request heads: whole or in pieces they parse the same; what is accepted is what httparse reads,
-//! and stays the same when it is written out again.
+//! Request heads. Whole and in pieces they parse to the same. httparse reads an accepted head as
+//! the same, and the parser does when the head is written out again.
 
 use super::protocol::Parser;
 use crate::{Limits, Refusal};
 
-/// Tries a head, after a byte that says how it is cut.
+/// Tries a head. The first byte says how it is cut into pieces.
 ///
 /// # Panics
 ///
 /// If a property does not hold.
 pub fn fuzz_head(data: &[u8]) {
     let Some((&step, bytes)) = data.split_first() else { return };
-    // What is wrong in a line that comes in pieces is seen at its end.
+    // The parser notices a fault in a line that comes in pieces only at the end of the line.
     let bytes = &[bytes, b"\r\n\r\n"].concat()[..];
     let limits = Limits {
         request_line_bytes: 200,
@@ -34,7 +34,7 @@ pub fn fuzz_head(data: &[u8]) {
         }
     };
     match (outcome, in_pieces) {
-        // A line that is too long and malformed behind that is one or the other.
+        // A line that is both too long and malformed may be refused for either reason.
         (Err(whole), Err(pieces)) => assert!(
             whole.kind == pieces.kind || is_limit(whole) || is_limit(pieces),
             "{whole:?} in whole, {pieces:?} in pieces"
@@ -50,7 +50,7 @@ pub fn fuzz_head(data: &[u8]) {
     }
 }
 
-/// What a head says.
+/// A parsed head.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     method: String,
@@ -87,8 +87,8 @@ fn check_plainly(head: &Head, bytes: &[u8]) {
     }
 }
 
-/// The two may differ on what they refuse, but not on what a head says that both accept; and
-/// whatever we accept it accepts too, but for versions above 1.1.
+/// httparse accepts every head that this parser accepts, except for versions above 1.1, and reads
+/// the same from it. It may accept more.
 fn check_against_httparse(head: &Head, bytes: &[u8]) {
     let mut headers = [httparse::EMPTY_HEADER; 128];
     let mut theirs = httparse::Request::new(&mut headers);
@@ -115,7 +115,7 @@ fn check_written_again(head: &Head) {
     }
     bytes.extend_from_slice(b"\r\n");
     let mut parser = Parser::default();
-    // What fits may be longer by a space a line.
+    // A head that is within the limits may become longer by a space in each line.
     let limits = Limits { head_bytes: 1 << 20, field_line_bytes: 1 << 20, ..Limits::default() };
     assert_eq!(parser.parse(&bytes, &limits), Ok(true));
     let again = self::head(&parser, &bytes);

@@ -4,7 +4,7 @@
 use crate::proto::{BodyLength, ChunkedDecoder, ChunkedNext, Gap, Head, HeadParser, Headers};
 use crate::{Limits, Method, Refusal, RefusalKind};
 
-/// A head parser and the head that it fills.
+/// A head parser, and the head that it fills.
 #[derive(Debug, Default)]
 pub struct Parser {
     gap: Gap,
@@ -13,19 +13,19 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// How many bytes, which follow those that were passed over before, are of empty lines before
-    /// a head.
+    /// How many of the bytes belong to empty lines before a head. `bytes` follow those that earlier
+    /// calls have passed over.
     ///
     /// # Errors
     ///
     /// The refusal.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
-        // What is refused is no answer to the request before.
+        // The refusal must not depend on the method of the request before.
         self.gap.skip(bytes).inspect_err(|_| self.head.method = Method::GET)
     }
 
-    /// Parses all that has come of a head so far, without empty lines before it; true when it is
-    /// complete.
+    /// Parses all bytes of a head that have come, without the empty lines before it; true if the
+    /// head is complete.
     ///
     /// # Errors
     ///
@@ -34,17 +34,17 @@ impl Parser {
         self.of_heads.parse(bytes, limits, &mut self.head)
     }
 
-    /// Of the head that was parsed last.
+    /// The method of the head that was parsed last.
     pub fn method(&self) -> &Method {
         &self.head.method
     }
 
-    /// Where the target is in the bytes.
+    /// The target, which is a part of the bytes.
     pub fn target<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
         &bytes[self.head.target.0 as usize..self.head.target.1 as usize]
     }
 
-    /// 0 or 1.
+    /// The minor version: 0 or 1.
     pub fn minor(&self) -> u8 {
         self.head.minor
     }
@@ -54,12 +54,12 @@ impl Parser {
         Headers::new(bytes, &self.head.fields)
     }
 
-    /// How many bytes the head takes.
+    /// The length of the head.
     pub fn end(&self) -> usize {
         self.head.end
     }
 
-    /// How long the body is; `None` if it is chunked.
+    /// The length of the body; `None` if it is chunked.
     pub fn content_length(&self) -> Option<u64> {
         match self.head.body {
             BodyLength::Known(bytes) => Some(bytes),
@@ -77,14 +77,14 @@ impl Parser {
 #[derive(Debug)]
 pub struct Chunked(ChunkedDecoder);
 
-/// What follows the framing.
+/// What follows the bytes of the framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunk {
     /// So many bytes of data.
     Data(u64),
     /// The body is complete.
     End,
-    /// It depends on bytes that have not come.
+    /// Bytes that have not come decide.
     More,
 }
 
@@ -95,12 +95,12 @@ impl Default for Chunked {
 }
 
 impl Chunked {
-    /// How many of the bytes, which follow those that were used up before, are framing, and what
-    /// comes then.
+    /// How many of the bytes are framing, and what follows it. `bytes` follow those that earlier
+    /// calls have used.
     ///
     /// # Errors
     ///
-    /// Why the body is refused, and at which of the bytes.
+    /// The reason of the refusal, and the index of the byte that is refused.
     pub fn next(
         &mut self,
         bytes: &[u8],
@@ -115,7 +115,7 @@ impl Chunked {
         Ok((framing, chunk))
     }
 
-    /// So many bytes of the chunk's data were taken.
+    /// Notes that so many bytes of the chunk's data have been taken.
     pub fn took(&mut self, count: u64) {
         self.0.took(count);
     }

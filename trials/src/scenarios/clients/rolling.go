@@ -1,9 +1,10 @@
-// A client of two servers, one of which is stopped and started again: asks them in turn on kept
-// connections until its standard input ends, and prints what became of its requests.
+// A client of two servers, each of which is stopped and started again. It sends requests to both in
+// turn, over connections that stay open, until its standard input ends. Then it prints how many
+// requests were answered, refused and lost.
 //
-// It does what a balancer may: where nobody listens it goes to the other one, as nothing was sent.
-// Every other failure is a request that was lost. (Go itself asks again if a kept connection has
-// ended before a byte of the answer came.)
+// It does what a balancer may do: if a connect is refused it goes to the other server, as nothing has
+// been sent. Every other failure is a lost request. (Go itself repeats a request if a connection ends
+// before the first byte of the response.)
 package main
 
 import (

@@ -1,14 +1,15 @@
-// A client of two servers, one of which is stopped and started again: asks them in turn on kept
-// connections until its standard input ends, and prints what became of its requests.
+// A client of two servers, each of which is stopped and started again. It sends requests to both in
+// turn, over connections that stay open, until its standard input ends. Then it prints how many
+// requests were answered, refused and lost.
 //
-// It does what a balancer may: where nobody listens it goes to the other one, as nothing was sent.
-// Every other failure is a request that was lost.
+// It does what a balancer may do: if a connect is refused it goes to the other server, as nothing has
+// been sent. Every other failure is a lost request.
 'use strict';
 const http = require('http');
 
 const servers = process.argv.slice(2, 4);
 const clients = Number(process.argv[4]);
-// The connection that rested longest is the next, so that all of them are in use.
+// The connection that has been idle for the longest time is the next, so that all are in use.
 const agent = new http.Agent({ keepAlive: true, maxSockets: clients, scheduling: 'fifo' });
 const seen = { answered: 0, refused: 0, lost: [] };
 let goesOn = true;
