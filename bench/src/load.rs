@@ -109,13 +109,13 @@ impl Clients {
     fn ask_until_the_deadline(&self) {
         let mut replies = ReplyReader::default();
         while Instant::now() < self.deadline {
+            replies.clear();
             let result = match self.load.mode {
                 Mode::Plaintext | Mode::Pipelined => self.keep_asking(&mut replies),
                 Mode::Short => self.ask_once(&mut replies),
             };
             if let Err(error) = result {
                 self.count_error(&error);
-                replies.clear();
                 // The client of a server that refuses everything must not spin.
                 sched::sleep(ERROR_PAUSE);
             }
