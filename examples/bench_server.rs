@@ -1,4 +1,4 @@
-//! What the measurements run against: `/plaintext`, `/json`, `/big` (1 MiB) and `POST /echo`.
+//! A server to measure: `/plaintext`, `/json`, `/big` (1 MiB) and `POST /echo`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use straightline::{
     Address, Bytes, IntoResponse, Method, Request, Response, Server, StatusCode, sched,
 };
 
-/// Serves fixed answers, for measuring.
+/// Serves fixed responses, to be measured.
 #[derive(Parser)]
 struct Args {
     /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket

@@ -9,7 +9,7 @@ use clap::Parser;
 use straightline::net::TcpListener;
 use straightline::{StopSignal, sched};
 
-/// Sends back what it is sent.
+/// Sends back the bytes that a client sends.
 #[derive(Parser)]
 struct Args {
     /// Address to listen on; port 0 takes a free one
@@ -28,7 +28,7 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
                         clients.spawn(move || io::copy(&mut &client, &mut &client));
                     }
                     Err(error) => {
-                        // Out of descriptors, say: let some be closed.
+                        // For example, out of descriptors: wait until some have been closed.
                         sched::stderr().put(format!("echo: {error}\n"));
                         sched::sleep(Duration::from_millis(100));
                     }
@@ -37,7 +37,7 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
         });
         stop.wait()?;
         acceptor.cancel();
-        // Those who are there get a second to say goodbye.
+        // The connected clients get a second to finish.
         let _ = sched::deadline(Duration::from_secs(1), || clients.join_all());
         clients.cancel();
         Ok(())

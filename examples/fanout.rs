@@ -1,7 +1,8 @@
-//! Asks ten servers at once and answers with the first three: a scope under a deadline.
+//! Sends requests to ten servers at once and responds with the first three answers: a scope under a
+//! deadline.
 //!
-//! `cargo run --release --example fanout`, then `curl localhost:8080`. Without `--upstream` it asks
-//! itself ten times at `/slow/N`, which takes N times 50 ms.
+//! `cargo run --release --example fanout`, then `curl localhost:8080`. Without `--upstream` the
+//! server sends the ten requests to itself: `/slow/N` takes N times 50 ms.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use straightline::net::TcpStream;
 use straightline::sched::{self, sync::mpsc};
 use straightline::{Address, IntoResponse, Request, Response, Server, StatusCode};
 
-/// Asks ten servers at once and answers with the first three.
+/// Sends requests to ten servers at once and responds with the first three answers.
 #[derive(Parser)]
 struct Args {
     /// Address to listen on; port 0 takes a free one
@@ -25,15 +26,15 @@ struct Args {
     /// Threads to serve on [default: one per core]
     #[arg(long, value_name = "N")]
     workers: Option<std::num::NonZeroUsize>,
-    /// A server to ask; may be given several times [default: itself]
+    /// A server to send requests to; may be given several times [default: this one]
     #[arg(long, value_name = "ADDR")]
     upstream: Vec<SocketAddr>,
-    /// How long the answers may take together, in milliseconds
+    /// How long the three answers may take together, in milliseconds
     #[arg(long, value_name = "MS", default_value = "1000")]
     deadline: u64,
 }
 
-/// One upstream's answer, as blocking code reads.
+/// Requests the answer of one upstream, with code that reads like blocking code.
 fn ask(upstream: SocketAddr, number: usize) -> io::Result<String> {
     let mut stream = TcpStream::connect(upstream)?;
     write!(stream, "GET /slow/{number} HTTP/1.1\r\nHost: {upstream}\r\nConnection: close\r\n\r\n")?;
@@ -50,11 +51,11 @@ fn first_three(upstreams: &[SocketAddr]) -> Vec<String> {
             let sender = sender.clone();
             s.spawn(move || {
                 if let Ok(answer) = ask(upstreams[number % upstreams.len()], number) {
-                    let _ = sender.send(answer); // nobody listens once three are there
+                    let _ = sender.send(answer); // fails once three answers have been received
                 }
             });
         }
-        drop(sender); // the last fiber's end is the end of the answers
+        drop(sender); // `answers` ends when the last fiber ends
         let first = answers.iter().take(3).collect();
         s.cancel();
         first
@@ -78,7 +79,7 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
 }
 
 fn serve(args: Args) -> io::Result<()> {
-    // By a queue with a thread of its own: whoever reads it may be slow, or gone.
+    // Through a queue with a thread of its own: a slow reader of stderr does not delay the server.
     let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let mut server = Server::builder()
         .bind(args.listen)

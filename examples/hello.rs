@@ -1,4 +1,4 @@
-//! The smallest server: `cargo run --release --example hello`, then `curl localhost:8080`.
+//! A small server: `cargo run --release --example hello`, then `curl localhost:8080`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn hello(request: &mut Request) -> impl IntoResponse {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    // By a queue with a thread of its own: whoever reads it may be slow, or gone.
+    // Through a queue with a thread of its own: a slow reader of stderr does not delay the server.
     let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let mut server = Server::builder()
         .bind(args.listen)

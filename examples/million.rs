@@ -1,6 +1,6 @@
 //! One million fibers, parked at the same time: `cargo run --release --example million`.
 //!
-//! It needs 4.5 GiB of memory, and no tuning of the system.
+//! This takes 4.5 GiB of memory, and no tuning of the system.
 
 use std::cell::Cell;
 use std::fs;
@@ -12,14 +12,14 @@ use std::time::Instant;
 use clap::Parser;
 use straightline::sched::{self, Config};
 
-/// Parks many fibers, wakes them all, and tells what that took.
+/// Parks many fibers, wakes them all, and prints the memory and the time that this took.
 #[derive(Parser)]
 struct Args {
-    /// How many
+    /// The number of fibers
     #[arg(long, value_name = "N", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     fibers: u64,
-    /// The size of each one's stack in bytes; only touched pages are resident
+    /// The size of a fiber's stack in bytes; only touched pages are resident
     #[arg(long, value_name = "BYTES", default_value = "32768")]
     stack_bytes: usize,
 }
@@ -35,7 +35,7 @@ fn park_and_wake(count: u64) -> io::Result<()> {
             sched::park();
             ended.set(ended.get() + 1);
         })?);
-        sched::checkpoint(); // lets those that are there run, up to their wait
+        sched::checkpoint(); // lets the spawned fibers run until they park
     }
     sched::yield_now();
     let spawned = spawning.elapsed();
@@ -58,13 +58,13 @@ fn park_and_wake(count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The memory that this process has in use.
+/// The resident memory of this process.
 fn resident_bytes() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.map(|kib| kib * 1024)
-        .ok_or_else(|| io::Error::other("/proc/self/status does not tell the resident memory"))
+        .ok_or_else(|| io::Error::other("/proc/self/status has no resident memory"))
 }
 
 fn main() -> ExitCode {

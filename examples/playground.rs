@@ -1,4 +1,5 @@
-//! A server to poke at: `cargo run --release --example playground`, then `curl -i localhost:8080`.
+//! A server to try things with: `cargo run --release --example playground`, then
+//! `curl -i localhost:8080`.
 //!
 //! It has a path for each thing that HTTP does, and a flag for each limit.
 
@@ -23,7 +24,7 @@ use straightline::{
     header,
 };
 
-/// Serves what there is to try out.
+/// Serves a path for each thing to try.
 #[derive(Parser)]
 #[command(after_help = PATHS)]
 struct Args {
@@ -33,13 +34,13 @@ struct Args {
     /// Threads to serve on [default: one per core]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Logs what clients do on stderr, and not only what an operator has to know
+    /// Logs also what clients do, on stderr
     #[arg(long)]
     verbose: bool,
     /// Writes a line for each request to stdout
     #[arg(long, value_name = "FORMAT")]
     access_log: Option<AccessLog>,
-    /// Bytes of it that may wait to be read; lines beyond are left out
+    /// Bytes of the access log that may wait to be written; further lines are dropped
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     access_log_bytes: usize,
     #[command(flatten)]
@@ -52,61 +53,62 @@ struct Args {
     limits: LimitArgs,
 }
 
-/// How long everything may take: 250ms, 5s, 1m.
+/// The timeouts, written as 250ms, 5s, 1m.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Times")]
 struct TimeArgs {
-    /// For a request's head; longer is 408
+    /// How long a request's head may take; longer is 408
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_duration)]
     head_timeout: Duration,
-    /// Between two requests of a connection
+    /// How long a connection may be idle between two requests
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_duration)]
     idle_timeout: Duration,
-    /// Without a byte of a request's body; longer is 408
+    /// How long no byte of a request's body may come; longer is 408
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     body_timeout: Duration,
-    /// Bytes a second of a request's body at least, 0 for any; fewer is 408
+    /// The least rate of a request's body in bytes a second, 0 for none; less is 408
     #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
     body_rate: u64,
-    /// How much it may be behind that
+    /// How much longer a body may take than that rate allows
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     body_grace: Duration,
-    /// For a handler, waits for its client not counted; longer is 504
+    /// How long a handler may take, without its waits for the client; longer is 504
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     handler_timeout: Duration,
-    /// Without the client's reading anything of a response
+    /// How long a client may read nothing of a response
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     write_timeout: Duration,
-    /// Bytes a second that it has to read at least, 0 for any
+    /// The least rate at which a client reads a response in bytes a second, 0 for none
     #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
     write_rate: u64,
-    /// How much it may be behind that
+    /// How much longer a response may take than that rate allows
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = parse_duration)]
     write_grace: Duration,
-    /// How long a stop serves on while /readyz says no
+    /// How long a stopping server goes on to serve while /readyz is 503
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     ready_delay: Duration,
-    /// How long a stop waits for requests in flight
+    /// How long a stopping server waits for requests in flight
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
     drain_timeout: Duration,
-    /// How long a thread may not come back before another one accepts in its place
+    /// How long a handler may keep its thread before another thread accepts in its place
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
     busy_limit: Duration,
-    /// How long a handler may keep its thread before its clients are let go
+    /// How long a handler may keep its thread before another thread replaces it, and its clients
+    /// are closed
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     stuck_limit: Duration,
-    /// How many threads there may be beyond the workers, for those that are busy or stuck
+    /// How many threads may be added to the workers, in the place of busy or stuck ones
     #[arg(long, value_name = "N", default_value = "4")]
     replacements: usize,
     /// Aborts the process when all threads are stuck, instead of ending with an error
     #[arg(long)]
     abort_when_stuck: bool,
-    /// Ends handlers whose client goes away
+    /// Cancels a handler when its client disconnects
     #[arg(long)]
     cancel_on_disconnect: bool,
 }
 
-/// How much there may be at a time.
+/// How much may be open or in flight at the same time.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Capacity")]
 struct CapacityArgs {
@@ -119,32 +121,33 @@ struct CapacityArgs {
     /// Requests in flight; more get a 503
     #[arg(long, value_name = "N", default_value_t = Capacity::default().in_flight)]
     max_in_flight: usize,
-    /// Bytes of buffers and bodies of all clients; beyond it they get a 503 [default: a quarter of
-    /// what the process may have]
+    /// Bytes of the buffers and bodies of all clients; beyond it a client gets a 503 [default: a
+    /// quarter of the memory that the process may have]
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
-    /// What becomes of further clients
+    /// What happens to further clients
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     when_full: Full,
-    /// Leaves the soft limit of descriptors as it is
+    /// Does not raise the soft limit on descriptors
     #[arg(long)]
     keep_descriptor_limit: bool,
 }
 
-/// What the kernel does for each connection of TCP.
+/// The options of each TCP connection.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sockets")]
 struct SocketArgs {
-    /// Bytes of responses kept until they are acknowledged [default: the kernel's choice]
+    /// Bytes of responses that the kernel keeps until they are acknowledged [default: the kernel's
+    /// choice]
     #[arg(long, value_name = "BYTES")]
     send_buffer: Option<usize>,
-    /// Bytes of requests kept until they are read [default: the kernel's choice]
+    /// Bytes of requests that the kernel keeps until they are read [default: the kernel's choice]
     #[arg(long, value_name = "BYTES")]
     receive_buffer: Option<usize>,
-    /// Bytes of responses that may wait to be sent, 0 for any
+    /// Bytes of responses that may wait in the kernel to be sent, 0 for no limit
     #[arg(long, value_name = "BYTES", default_value = "131072")]
     notsent_lowat: usize,
-    /// After how much silence a client is asked whether it is there, 0s for never
+    /// How long a connection is silent before the kernel probes the client, 0s for never
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     keepalive: Duration,
 }
@@ -158,13 +161,13 @@ enum AccessLog {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Full {
-    /// They get a 503
+    /// A further client gets a 503
     Refuse,
-    /// They wait until somebody leaves
+    /// A further client waits until another one leaves
     Wait,
 }
 
-/// What a client may send.
+/// The limits on what a client sends.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
@@ -180,8 +183,8 @@ struct LimitArgs {
     /// Header lines; more is 431
     #[arg(long, value_name = "N", default_value_t = Limits::default().fields)]
     fields: usize,
-    /// Bytes of a request's body; more is 413. Nothing here holds a body in memory, so this is more
-    /// than the library's default
+    /// Bytes of a request's body; more is 413. The playground streams bodies, so its default is
+    /// higher than the library's
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
     body_bytes: u64,
     /// Bytes of all chunk extensions of a body; more is 413
@@ -195,26 +198,26 @@ struct LimitArgs {
     requests: Option<u64>,
 }
 
-/// The most that `/reverse` holds in memory for a client.
+/// The most bytes that `/reverse` holds in memory for a client.
 const REVERSED_BYTES_MAX: u64 = 64 << 20;
 
 const PATHS: &str = "\
 Paths:
   /, /hello      a line of text
-  /echo          POST or PUT: the request's body, back while it comes
-  /upload        POST or PUT: how many bytes the request's body has, and their SHA-256
+  /echo          POST or PUT: the request's body, sent back while it comes
+  /upload        POST or PUT: the length of the request's body, and its SHA-256
   /reverse       POST or PUT: the request's body backwards, at most 64 MiB
   /big?bytes=N   N bytes (1048576), streamed
   /slow?ms=N     a line of text, after N milliseconds (1000)
   /headers       the request's head as JSON
   /block?ms=N    blocks a thread of the offload pool for N milliseconds (1000)
-  /spin?ms=N     computes for N milliseconds (1000) without giving way
-  /hang          does so for ever
+  /spin?ms=N     computes for N milliseconds (1000) without yielding
+  /hang          computes for ever without yielding
   /recurse?depth=N  calls itself N times (10), a kilobyte of stack each
   /panic         panics
-  /healthz       200 as long as it answers at all
+  /healthz       200 as long as the server responds
   /readyz        200, and 503 once a stop has begun
-  /metrics       what Prometheus reads";
+  /metrics       the metrics, as Prometheus reads them";
 
 fn answer(request: &mut Request) -> Response {
     let allowed: &[Method] = match request.path() {
@@ -223,7 +226,7 @@ fn answer(request: &mut Request) -> Response {
             &[Method::GET, Method::HEAD]
         }
         "/echo" | "/upload" | "/reverse" => &[Method::POST, Method::PUT],
-        // Of the server as a whole.
+        // The methods of the server as a whole.
         "*" => {
             let all = "GET, HEAD, POST, PUT, OPTIONS";
             return Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, all);
@@ -272,7 +275,7 @@ fn echo(request: &Request) -> Response {
     }
 }
 
-/// Holds the body in memory, as it has to be whole for that.
+/// Holds the whole body in memory: its last byte is the first of the response.
 fn reverse(request: &mut Request) -> Result<Vec<u8>, BodyError> {
     let mut bytes = request.body().read_to_vec(REVERSED_BYTES_MAX)?;
     bytes.reverse();
@@ -356,7 +359,7 @@ fn as_json(value: &serde_json::Value) -> Response {
     format!("{value}\n").into_response().content_type("application/json")
 }
 
-/// A parameter of the query, or what it is without one.
+/// The value of a parameter of the query, or the default if the query does not have it.
 fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N, Response> {
     let parameters = request.query().unwrap_or_default().split('&');
     let mut values =
@@ -364,7 +367,7 @@ fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N,
     match values.next() {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| {
-            (StatusCode::BAD_REQUEST, format!("{name} is to be a whole number\n")).into_response()
+            (StatusCode::BAD_REQUEST, format!("{name} must be a whole number\n")).into_response()
         }),
     }
 }
@@ -478,7 +481,8 @@ fn serve(args: Args) -> io::Result<()> {
     Ok(())
 }
 
-/// To stderr, by a queue with a thread of its own: whoever reads it may be slow, or gone.
+/// Logs to stderr, through a queue with a thread of its own: a slow reader of stderr does not delay
+/// the server.
 fn logger(is_verbose: bool) -> Logger {
     let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let level = if is_verbose { Level::Debug } else { Level::Info };

@@ -1,12 +1,12 @@
 //! A server and a handful of clients in a simulation: virtual time, a virtual network, and faults.
 //!
-//! `cargo run --release --example simulated -- --seeds 10000` runs as many histories of it, each of
-//! which is determined by its seed. A seed that fails is shown by `--seed N --trace`.
+//! `cargo run --release --example simulated -- --seeds 10000` runs ten thousand histories, each of
+//! which is determined by its seed. `--seed N --trace` shows the history of a seed that has failed.
 //!
-//! What must hold in every one, whatever the network does: no answer goes to another request, no
-//! fiber, socket or buffer is left, every connection is closed, and once the network is well again
-//! everybody is served. In one history of four the network is well from the start, and then
-//! everybody is served all the time.
+//! In every history, whatever the network does, this must hold: no response goes to another
+//! request; no fiber, socket or buffer is left; every connection is closed; and once the network
+//! has no more faults, every client is served. In one history of four the network never has a
+//! fault, and every client is served all the time.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,10 +26,10 @@ struct Args {
     /// The seed of the one history to run, or of the first
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    /// Prints what happens in that history, and nothing else
+    /// Prints the events of that history, and nothing else
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
-    /// Runs as many histories, and says how many failed
+    /// Runs so many histories, and prints how many have failed
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
 }
@@ -39,7 +39,7 @@ const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)
 /// For how long the network has faults.
 const FAULTY: Duration = Duration::from_secs(120);
 
-/// How long a client waits for an answer.
+/// How long a client waits for a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A history, from the first bind to the last close.
@@ -88,12 +88,12 @@ fn answer(request: &mut Request) -> Response {
         return name.to_owned().into_response();
     }
     if let Some(name) = path.strip_prefix("/busy/") {
-        // Long enough, often, for other shards to accept in this one's place.
+        // Often long enough that other shards accept in the place of this one.
         sim::keep_thread(Duration::from_millis(sched::random_u64() % 400));
         return name.to_owned().into_response();
     }
     if path == "/echo" {
-        // Of known length after all of it has come, and in chunks while it comes.
+        // A body of known length is sent back when it is complete, a chunked one while it comes.
         return match request.body().remaining() {
             Some(_) => request.body().read_to_vec(u64::MAX).into_response(),
             None => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
@@ -102,16 +102,16 @@ fn answer(request: &mut Request) -> Response {
     path.trim_start_matches('/').to_owned().into_response()
 }
 
-/// A client with one connection, which it opens anew when it has to.
+/// A client with one connection, which it opens again when necessary.
 struct Client {
     number: u8,
-    /// The network is well, and so there is no excuse.
+    /// The network has no faults, so every exchange must succeed.
     calm: bool,
     random: Random,
-    /// How many requests it has made.
+    /// How many requests the client has made.
     made: u64,
     stream: Option<TcpStream>,
-    /// What came after the last answer.
+    /// The bytes that have come after the last response.
     unread: Vec<u8>,
 }
 
@@ -120,15 +120,18 @@ impl Client {
         Self { number, calm, random, made: 0, stream: None, unread: Vec::new() }
     }
 
-    /// Asks as long as the network is faulty, and once more; returns how often it was answered.
+    /// Sends requests as long as the network is faulty, and one more; returns the number of
+    /// responses.
     fn behave(&mut self) -> u64 {
         let mut answers = 0;
         while sim::elapsed() < FAULTY {
             let before = sim::elapsed();
             match deadline(PATIENCE, || self.exchange()) {
                 Ok(Ok(count)) => answers += count,
-                outcome if self.calm => panic!("not served, though all is well: {outcome:?}"),
-                // The network is to blame, or the answer took too long: begin afresh.
+                outcome if self.calm => {
+                    panic!("not served, without a fault: {outcome:?}")
+                }
+                // A fault of the network, or the response took too long: open a new connection.
                 Ok(Err(_)) | Err(_) => self.hang_up(),
             }
             let pause = self.random.duration(Duration::ZERO..=Duration::from_secs(10));
@@ -138,7 +141,7 @@ impl Client {
         network().heal_all();
         self.hang_up();
         let last = deadline(PATIENCE, || self.ask(1)).expect("in time");
-        last.expect("an answer, now that the network is well");
+        last.expect("a response, now that the network has no faults");
         answers + 1
     }
 
@@ -154,7 +157,7 @@ impl Client {
         }
     }
 
-    /// So many requests at once, whose answers have to come in that order.
+    /// Sends so many requests at once. Their responses must come in the same order.
     fn ask(&mut self, count: u64) -> io::Result<u64> {
         let mut requests = Vec::new();
         let mut names = Vec::new();
@@ -168,12 +171,12 @@ impl Client {
         }
         self.send(&requests)?;
         for name in names {
-            assert_eq!(self.receive()?, name.as_bytes(), "the answer to another request");
+            assert_eq!(self.receive()?, name.as_bytes(), "the response to another request");
         }
         Ok(count)
     }
 
-    /// A body there and back, in pieces or in chunks.
+    /// Sends a body in two pieces or chunks, and reads it back.
     fn echo(&mut self) -> io::Result<u64> {
         let length = [10, 1_000, 20_000][self.random.index(3)];
         let length = self.random.index(length);
@@ -195,8 +198,7 @@ impl Client {
         Ok(1)
     }
 
-    /// Closes the connection after a part of a request; or says nothing for so long that the server
-    /// closes it.
+    /// Closes the connection after a part of a request, sometimes only after the server's timeout.
     fn leave_in_the_middle(&mut self) -> io::Result<u64> {
         let request = b"POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: 10\r\n\r\nhalf of";
         let part = self.random.index(request.len() + 1);
@@ -220,7 +222,7 @@ impl Client {
         self.stream().write_all(bytes)
     }
 
-    /// The body of the next answer.
+    /// Reads the next response, and returns its body.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         let head = self.until(b"\r\n\r\n")?.to_lowercase();
         let mut fields = head.lines().filter_map(|line| line.split_once(": "));
@@ -241,7 +243,7 @@ impl Client {
             let size = usize::from_str_radix(self.until(b"\r\n")?.trim_end(), 16);
             let size = size.expect("the server writes sizes");
             body.extend(self.exactly(size)?);
-            assert_eq!(self.exactly(2)?, b"\r\n", "something else behind a chunk");
+            assert_eq!(self.exactly(2)?, b"\r\n", "a chunk without its end");
             if size == 0 {
                 return Ok(body);
             }
@@ -278,7 +280,7 @@ impl Client {
     }
 }
 
-/// Nothing for nothing: an empty chunk would be the last.
+/// A chunk with these data. Without data it is nothing: an empty chunk would be the last one.
 fn chunk(data: &[u8]) -> Vec<u8> {
     match data.len() {
         0 => Vec::new(),

@@ -1,4 +1,4 @@
-//! What every sample server promises: its flags, its one line on stdout, its exit status.
+//! What every sample server promises: its flags, its line on stdout, its exit status.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
 fn sigquit_lists_the_fibers_and_the_server_goes_on() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
-        // Once it has answered its fibers are there.
+        // Once the server has responded its fibers exist.
         assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
         server.signal("QUIT");
         server.wait_for_stderr("fiber `acceptor`");
@@ -40,7 +40,7 @@ fn sigquit_lists_the_fibers_and_the_server_goes_on() {
 }
 
 #[test]
-fn whoever_reads_stderr_may_go_away() {
+fn the_reader_of_stderr_may_go_away() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
         drop(server.stderr.take());
@@ -56,7 +56,7 @@ fn fanout_answers_with_the_first_three_and_cancels_the_rest() {
     let server = Server::start("fanout", &["--workers", "1"]);
     let answer = get(server.address(), "/");
     let body = answer.split_once("\r\n\r\n").expect("a body").1;
-    // The order is that of their delays; which three they are is not, on a busy machine.
+    // On a busy machine these need not be the three with the shortest delays.
     assert_eq!(body.lines().filter(|line| line.starts_with("answer ")).count(), 3, "{answer}");
 }
 
@@ -74,7 +74,7 @@ fn fanout_says_when_its_upstreams_fail() {
 }
 
 #[test]
-fn echo_sends_back_what_it_is_sent_and_a_signal_ends_it() {
+fn echo_sends_back_what_a_client_sends_and_a_signal_ends_it() {
     let mut server = Server::start("echo", &[]);
     let address = server.line.trim_end().strip_prefix("listening on tcp://").expect("its line");
     let mut client = TcpStream::connect(address).expect("it listens");
@@ -108,7 +108,7 @@ fn hello_says_hello() {
 }
 
 #[test]
-fn the_measured_answers_are_what_the_harness_expects() {
+fn the_responses_to_be_measured_are_as_expected() {
     let server = Server::start("bench_server", &["--workers", "1"]);
     let body = |path| get(server.address(), path).split_once("\r\n\r\n").unwrap().1.to_string();
     assert_eq!(body("/plaintext"), "Hello, World!");
@@ -128,7 +128,7 @@ fn help_explains_itself() {
 }
 
 #[test]
-fn faults_are_told_on_stderr_with_a_failure() {
+fn mistakes_are_reported_on_stderr_with_a_failure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for name in SERVERS {

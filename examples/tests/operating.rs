@@ -1,5 +1,5 @@
-//! What happens to a server's process: it is stopped and goes on, nobody reads what it prints, it
-//! gets signals, or was started with some held back and with few descriptors.
+//! What happens to a server's process: it is stopped and continued, nothing reads its output, it
+//! gets signals, or it was started with blocked signals and with few descriptors.
 
 mod common;
 
@@ -15,16 +15,17 @@ use common::{Server, binary, get};
 /// The HTTP servers.
 const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];
 
-/// Asks on a connection that stays open; returns the status.
+/// Sends a request on a connection that stays open; returns the status of the response.
 fn ask(client: &mut TcpStream, path: &str) -> String {
-    // In one piece: the rest of it would wait for an acknowledgement.
+    // In one write: a second one would wait for an acknowledgement of the first.
     client
         .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
         .expect("it reads");
     status(client)
 }
 
-/// Of the next answer, whose body has a length. Empty at the end of the connection.
+/// Reads the next response, whose body has a length, and returns its status; the empty string at
+/// the end of the connection.
 fn status(client: &mut TcpStream) -> String {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -40,7 +41,7 @@ fn status(client: &mut TcpStream) -> String {
     head[9..12].to_owned()
 }
 
-/// One whose panics have no backtraces.
+/// A playground whose panics have no backtraces.
 fn quiet_playground(flags: &[&str]) -> Server {
     Server::start_by(Command::new(binary("playground")).env("RUST_BACKTRACE", "0"), flags)
 }
@@ -53,7 +54,7 @@ fn metric(server: &Server, name: &str) -> u64 {
 }
 
 #[test]
-fn sighup_is_no_end() {
+fn sighup_does_not_end_a_server() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
         server.signal("HUP");
@@ -69,7 +70,7 @@ fn sighup_is_no_end() {
 }
 
 #[test]
-fn signals_that_were_held_back_at_the_start_are_taken() {
+fn signals_that_were_blocked_at_the_start_are_handled() {
     for name in ["hello", "echo"] {
         let mut env = Command::new("env");
         env.args(["--block-signal=TERM", "--block-signal=INT"]).arg(binary(name));
@@ -99,9 +100,9 @@ fn a_low_soft_limit_of_descriptors_is_raised() {
 }
 
 #[test]
-fn whoever_sent_in_time_while_the_process_was_stopped_is_served() {
+fn a_client_that_sent_in_time_while_the_process_was_stopped_is_served() {
     const CLIENTS: usize = 400;
-    // On a machine that is too slow for one of these, another one is tried.
+    // If the machine is too slow for one of these timeouts the next one is tried.
     for seconds in [2, 4, 8, 16] {
         let timeout = Duration::from_secs(seconds);
         let flags = ["--workers", "1", "--head-timeout", &format!("{seconds}s")];
@@ -113,7 +114,7 @@ fn whoever_sent_in_time_while_the_process_was_stopped_is_served() {
         for client in &mut clients {
             client.write_all(b"GET /hello HTTP/1.1\r\n").expect("it reads");
         }
-        // Once it has read that, their time runs.
+        // Once the server has read these bytes the timeouts run.
         while metric(&server, "read_bytes_total") < before + 21 * CLIENTS as u64 {}
         server.signal("STOP");
         let stat = format!("/proc/{}/stat", server.child.id());
@@ -133,14 +134,14 @@ fn whoever_sent_in_time_while_the_process_was_stopped_is_served() {
         assert_eq!(late, 0, "of {CLIENTS}");
         return;
     }
-    panic!("this machine is too slow for any of it");
+    panic!("this machine is too slow for all timeouts");
 }
 
 #[test]
-fn nobody_reads_stderr_and_the_server_serves_on() {
+fn a_server_goes_on_when_nothing_reads_stderr() {
     let mut server = quiet_playground(&["--workers", "2", "--verbose"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
-    // Each is some hundred bytes; the pipe has room for 64 KiB, and the queue for 1 MiB.
+    // Each panic prints some hundred bytes; the pipe has room for 64 KiB, and the queue for 1 MiB.
     for _ in 0..8_000 {
         assert_eq!(ask(&mut client, "/panic"), "500");
     }
@@ -148,7 +149,7 @@ fn nobody_reads_stderr_and_the_server_serves_on() {
         server.signal(signal);
     }
     assert_eq!(ask(&mut client, "/hello"), "200");
-    // What was left out is told of once somebody reads, and what comes then is there again.
+    // Once stderr is read, a line says how many were dropped, and later lines are printed again.
     server.wait_for_stderr("lines were left out here");
     assert_eq!(ask(&mut client, "/panic?again"), "500");
     server.wait_for_stderr("/panic?again");
@@ -159,12 +160,12 @@ fn nobody_reads_stderr_and_the_server_serves_on() {
         assert_eq!(ask(&mut client, "/panic"), "500");
     }
     server.signal("USR1");
-    // Nothing that it still has to say keeps it from its end.
+    // The lines that it has not printed do not delay the end of the server.
     assert!(server.stop().success());
 }
 
 #[test]
-fn nobody_reads_stdout_and_the_server_serves_on() {
+fn a_server_goes_on_when_nothing_reads_stdout() {
     let flags = ["--access-log", "json", "--access-log-bytes", "65536"];
     let mut server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");

@@ -20,7 +20,7 @@ fn it_has_a_path_for_each_thing() {
         ("GET", "/echo", "", "405", "Method Not Allowed\n"),
         ("GET", "/big?bytes=3", "", "200", "\r\n\r\n3\r\nxxx\r\n0\r\n\r\n"),
         ("HEAD", "/big?bytes=3", "", "200", "Transfer-Encoding: chunked\r\n\r\n"),
-        ("GET", "/big?bytes=many", "", "400", "bytes is to be a whole number\n"),
+        ("GET", "/big?bytes=many", "", "400", "bytes must be a whole number\n"),
         ("GET", "/slow?ms=1", "", "200", "that took 1ms\n"),
         ("GET", "/block?ms=1", "", "200", "that blocked a thread for 1ms\n"),
         ("GET", "/spin?ms=1", "", "200", "that kept the thread for 1ms\n"),
@@ -80,7 +80,7 @@ fn it_has_a_flag_for_each_limit() {
 fn it_has_a_flag_for_each_time() {
     let cut_head = "GET / HT";
     let cut_body = "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1";
-    // Far longer than any test: what ends them is the time that was set.
+    // Far longer than any test: only the timeout can end the request.
     let slow = request("GET", "/slow?ms=600000", "");
     for (flags, request, answer, kind) in [
         (["--head-timeout", "50ms"].as_slice(), cut_head, "HTTP/1.1 408 ", "head"),
@@ -99,7 +99,7 @@ fn it_has_a_flag_for_each_time() {
         assert!(text.starts_with(answer), "{flags:?}: {text}");
         expect_metric(&server, &format!("timeouts_total{{kind=\"{kind}\"}}"), "1");
     }
-    // What it blocks goes on, and nobody waits for it: not even at the end.
+    // The call on the pool goes on. Neither the client nor the stop waits for it.
     let flags = ["--handler-timeout", "50ms"];
     let mut server = Server::start("playground", &flags);
     let text = poke(&server, &request("GET", "/block?ms=600000", ""));
@@ -118,7 +118,7 @@ fn slow_readers_are_reset() {
         let mut client = TcpStream::connect(server.address()).expect("it listens");
         let bytes = 1 << 30; // more than any buffers hold
         client.write_all(request("GET", &format!("/big?bytes={bytes}"), "").as_bytes()).unwrap();
-        // It reads nothing until it is too late.
+        // The client reads nothing until its timeout has passed.
         while metric(&server, &format!("timeouts_total{{kind=\"{kind}\"}}")) == "0" {}
         let error = std::io::copy(&mut client, &mut std::io::sink()).expect_err("it was reset");
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -127,7 +127,7 @@ fn slow_readers_are_reset() {
 
 #[test]
 fn it_has_a_flag_for_each_bound_on_load() {
-    // Nobody rests so long that a newcomer gets the place.
+    // With timeouts so long that no idle connection loses its place to a new client.
     let flags = ["--max-connections", "1", "--head-timeout", "600s", "--idle-timeout", "600s"];
     let server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
@@ -144,7 +144,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
     let server = Server::start("playground", &["--max-in-flight", "1"]);
     let mut busy = TcpStream::connect(server.address()).expect("it listens");
     busy.write_all(request("GET", "/slow?ms=600000", "").as_bytes()).unwrap();
-    // The other one may not have come yet.
+    // The first request may not have arrived yet.
     let mut answers = (0..10_000).map(|_| poke(&server, &request("GET", "/hello", "")));
     let answer = answers.find(|answer| !answer.starts_with("HTTP/1.1 200 "));
     let answer = answer.expect("a refusal");
@@ -152,7 +152,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
 }
 
 #[test]
-fn who_keeps_a_thread_is_replaced() {
+fn a_stuck_thread_is_replaced() {
     let flags = ["--workers", "1", "--stuck-limit", "500ms"];
     let mut server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
@@ -166,7 +166,7 @@ fn who_keeps_a_thread_is_replaced() {
 }
 
 #[test]
-fn nobody_waits_for_a_thread_that_is_kept() {
+fn new_clients_do_not_wait_for_a_busy_thread() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     client.write_all(request("GET", "/spin?ms=2000", "").as_bytes()).unwrap();
@@ -180,7 +180,7 @@ fn nobody_waits_for_a_thread_that_is_kept() {
 }
 
 #[test]
-fn when_every_thread_is_kept_for_good_the_process_ends_badly() {
+fn when_every_thread_is_stuck_the_process_ends_with_an_error() {
     let stuck = ["--workers", "1", "--stuck-limit", "300ms", "--replacements", "0"];
     for (flags, code) in [(&[][..], Some(1)), (&["--abort-when-stuck"], None)] {
         let mut server = Server::start("playground", &[&stuck, flags].concat());
@@ -194,7 +194,7 @@ fn when_every_thread_is_kept_for_good_the_process_ends_badly() {
 }
 
 #[test]
-fn whoever_runs_out_of_stack_is_named() {
+fn a_request_that_overflows_its_stack_is_named() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     client.write_all(request("GET", "/recurse?depth=100000", "").as_bytes()).unwrap();
@@ -219,7 +219,8 @@ fn a_signal_lists_requests_and_what_they_wait_for() {
         let mut server = Server::start("playground", &["--workers", "1"]);
         let mut client = TcpStream::connect(server.address()).expect("it listens");
         client.write_all(request("GET", "/slow?ms=600000", "").as_bytes()).unwrap();
-        while metric(&server, "requests_in_flight") != "2" {} // it, and who asks
+        // The request, and the one for the metrics.
+        while metric(&server, "requests_in_flight") != "2" {}
         server.signal(signal);
         let line = server.wait_for_stderr("GET /slow?ms=600000");
         assert!(line.contains("sleep"), "{line}");
@@ -227,18 +228,18 @@ fn a_signal_lists_requests_and_what_they_wait_for() {
 }
 
 #[test]
-fn a_stop_is_told_first_and_reported_at_the_end() {
+fn a_stop_is_announced_first_and_reported_at_the_end() {
     let mut server = Server::start("playground", &["--ready-delay", "600s"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     client.write_all(request("POST", "/echo", "").replace("h: 0", "h: 2").as_bytes()).unwrap();
     assert!(poke(&server, &request("GET", "/readyz", "")).starts_with("HTTP/1.1 200 "));
     while metric(&server, "requests_in_flight") != "2" {}
     server.signal("TERM");
-    // It serves on, so that a load balancer can notice.
+    // The server goes on to serve, so that a load balancer can notice the stop.
     while poke(&server, &request("GET", "/readyz", "")).starts_with("HTTP/1.1 200 ") {}
     assert!(poke(&server, &request("GET", "/readyz", "")).starts_with("HTTP/1.1 503 "));
     assert!(poke(&server, &request("GET", "/hello", "")).starts_with("HTTP/1.1 200 "));
-    server.signal("TERM"); // hurries
+    server.signal("TERM"); // ends the delay and the drain
     let status = server.child.wait().expect("it ends");
     assert!(status.success(), "{status}");
     server.wait_for_stderr("1 cancelled");
@@ -260,9 +261,9 @@ fn it_writes_an_access_log() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
+fn a_log_that_is_not_read_delays_no_client() {
     let server = Server::start("playground", &["--workers", "1", "--verbose"]);
-    // More than a pipe takes, of a line or two for each.
+    // With a line or two for each this is more than a pipe holds.
     for _ in 0..2_000 {
         assert!(poke(&server, "G@T / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
     }
@@ -280,7 +281,7 @@ fn expect_metric(server: &Server, name: &str, value: &str) {
     assert_eq!(metric(server, name), value, "{name}");
 }
 
-/// Sends that to a playground and returns all that comes until it closes.
+/// Sends the request to a playground and returns all bytes until the server closes.
 fn poke(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).expect("it listens");
     stream.write_all(request.as_bytes()).expect("it reads");
@@ -289,7 +290,7 @@ fn poke(server: &Server, request: &str) -> String {
     text
 }
 
-/// A request that is the connection's last, with that body.
+/// The last request of a connection, with this body.
 fn request(method: &str, target: &str, body: &str) -> String {
     let length = body.len();
     format!(

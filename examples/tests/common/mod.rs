@@ -1,4 +1,4 @@
-//! Sample servers as processes, and clients that know no more of HTTP than they need.
+//! Sample servers as processes, and a client that knows only as much of HTTP as the tests need.
 
 #![allow(dead_code, reason = "no test program needs all of it")]
 
@@ -7,8 +7,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 
-/// `cargo test` builds the examples beside the tests, in `target/PROFILE/examples`; when it is told
-/// which targets to test, `cargo build --examples` has to come first.
+/// The path of a sample. `cargo test` builds the samples beside the tests, in
+/// `target/PROFILE/examples`; if it is told which targets to test, `cargo build --examples` must
+/// run first.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
@@ -19,13 +20,13 @@ pub(crate) fn output(name: &str, args: &[&str]) -> Output {
     Command::new(binary(name)).args(args).output().expect("the example is built")
 }
 
-/// A sample server that runs; killed when the test fails.
+/// A running sample server. It is killed when this is dropped.
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) line: String,
-    /// What it writes after that line.
+    /// Its stdout after that line.
     pub(crate) stdout: BufReader<ChildStdout>,
-    /// Until it is taken, for a server that nobody listens to.
+    /// Its stderr, until a test takes and closes it.
     pub(crate) stderr: Option<BufReader<ChildStderr>>,
 }
 
@@ -34,7 +35,7 @@ impl Server {
         Self::start_by(&mut Command::new(binary(name)), args)
     }
 
-    /// As [`start`](Self::start), by a command that becomes the server.
+    /// As [`start`](Self::start), with a command that becomes the server.
     pub(crate) fn start_by(command: &mut Command, args: &[&str]) -> Self {
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
@@ -54,14 +55,14 @@ impl Server {
         self.line.trim_end().strip_prefix("listening on http://").expect("the promised line")
     }
 
-    /// Waits until it has written a line on stderr that contains `text`, and returns that line.
+    /// Waits for a line on stderr that contains `text`, and returns that line.
     pub(crate) fn wait_for_stderr(&mut self, text: &str) -> String {
         let stderr = self.stderr.as_mut().expect("it is read");
         let mut lines = stderr.lines().map(|line| line.expect("text"));
         lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("no `{text}` on stderr"))
     }
 
-    /// Ends it and returns its exit status.
+    /// Stops the server and returns its exit status.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.child.wait().expect("it ends")

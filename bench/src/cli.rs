@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use straightline_harness::cli::{self, seconds};
+
+use crate::bench::{self, Plan};
+use crate::cost;
+use crate::cpu::Pinning;
+use crate::load::Mode;
+use crate::micro;
+use crate::report;
+use crate::serve::{self, Kind};
+
+/// Measures the server beside its peers.
+///
+/// Every server is a process of its own with one thread. The servers run side by side and are
+/// loaded in turn, round by round. The figures to compare are the ratios, which are made within a
+/// round.
+#[derive(Parser)]
+#[command(name = "straightline-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Loads the servers in turn and prints one table a mode
+    ///
+    /// Exits with 1 if a server gave no response, or one other than the expected.
+    Bench(BenchArgs),
+    /// Measures single operations of the scheduler beside may, tokio and threads
+    Micro(MicroArgs),
+    /// Counts the instructions of a request and the bytes of a connection at rest, by valgrind
+    ///
+    /// Exits with 1 if a figure is more than 3 % above the one in bench/cost.txt, unless that file
+    /// is of another compiler or processor.
+    Cost(CostArgs),
+    /// Is one of the servers; `bench` and `cost` start these
+    #[command(hide = true)]
+    Serve(ServeArgs),
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// How often each server is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long a server is loaded each time
+    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    seconds: Duration,
+    /// Connections at a time
+    #[arg(long, value_name = "C", default_value = "64")]
+    #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
+    connections: u16,
+    /// The servers, separated by commas [default: all]
+    #[arg(long, value_name = "SERVERS", value_delimiter = ',')]
+    only: Vec<Kind>,
+    /// The modes, separated by commas [default: all]
+    #[arg(long, value_name = "MODES", value_delimiter = ',')]
+    mode: Vec<Mode>,
+    /// Where to write the raw rounds
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+}
+
+#[derive(Args)]
+struct MicroArgs {
+    /// How often each operation is measured
+    #[arg(long, value_name = "N", default_value = "15")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How many operations a measurement has, in multiples of some ten milliseconds for the slowest
+    /// peer
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u64).range(1..=100))]
+    scale: u64,
+    /// One small round: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "scale"])]
+    quick: bool,
+}
+
+#[derive(Args)]
+struct CostArgs {
+    /// Writes the record instead of comparing with it
+    #[arg(long)]
+    update: bool,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    server: Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+pub(crate) fn main() -> ExitCode {
+    cli::run(|cli: Cli| match cli.command {
+        Command::Bench(args) => measure(args),
+        Command::Micro(args) if args.quick => micro::run(1, 1),
+        Command::Micro(args) => micro::run(args.rounds, args.scale),
+        Command::Cost(args) => cost::run(args.update),
+        Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+    })
+}
+
+/// Runs the benchmark; false if a server failed in it.
+fn measure(args: BenchArgs) -> io::Result<bool> {
+    // A path that cannot be written is reported now and not after the last round.
+    let create = |path: PathBuf| {
+        File::create(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+        })
+    };
+    let json = args.json.map(create).transpose()?;
+    let plan = Plan {
+        servers: chosen(args.only),
+        modes: chosen(args.mode),
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        connections: args.connections,
+        pinning: Pinning::choose()?,
+    };
+    let conditions = report::conditions(&plan)?;
+    println!("{conditions}");
+    let mut rounds = Vec::new();
+    for &mode in &plan.modes {
+        let of_mode = bench::run(&plan, mode)?;
+        println!("\n{}", report::table(&plan, mode, &of_mode));
+        rounds.extend(of_mode);
+    }
+    if let Some(file) = json {
+        report::write_json(file, &conditions, &rounds)?;
+    }
+    Ok(rounds.iter().all(|round| round.requests > 0 && round.errors == 0))
+}
+
+/// Each of `named` once, or all if none is.
+fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
+    if named.is_empty() {
+        return T::value_variants().to_vec();
+    }
+    let mut once = Vec::with_capacity(named.len());
+    for item in named {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
+}
+
+/// A `--quick` round. Arbitrary: long enough for thousands of requests, short enough for a CI job.
+const QUICK_TIME: Duration = Duration::from_millis(300);
+
+/// Arbitrary, as the bound on the seconds is: together they bound the run, to days at worst.
+const ROUNDS_MAX: i64 = 100;
+
+/// Arbitrary: as many descriptors as most systems grant.
+const CONNECTIONS_MAX: i64 = 10_000;

@@ -1,0 +1,162 @@
+//! What a request costs in instructions, and an idle connection in bytes. These numbers do not
+//! depend on how busy the machine is. They are compared with a record, so that a change which makes
+//! the hot path longer is noticed when it is made.
+//!
+//! The server runs under valgrind. `callgrind` counts the instructions that the server executes in
+//! user space; `dhat` counts the bytes of heap that the server holds at its end. Each figure is the
+//! difference of two runs, one with few requests and one with many, so that start and end cancel
+//! out. An idle connection has nothing in user space but its heap.
+//!
+//! A figure depends on the compiler. It depends also on the processor, because the standard library
+//! and `memchr` choose code by the processor's features. The record names both. Where one of them
+//! differs the figures are printed and not compared.
+
+mod record;
+mod valgrind;
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use straightline_harness::ReplyReader;
+
+use record::{Conditions, Record, record_path};
+use valgrind::Valgrind;
+
+use crate::reply::{read_expected, unasked};
+use crate::serve::PATH;
+
+/// Measures, prints, and compares with the record; false if a figure is too high.
+pub(crate) fn run(update: bool) -> io::Result<bool> {
+    let conditions = Conditions::here()?;
+    let record = Record::read()?;
+    println!("{conditions}");
+    let mut figures: Vec<(&str, u64)> = Vec::new();
+    for &(name, kind) in FIGURES {
+        let figure = match kind {
+            Kind::Instructions(head, depth) => instructions(head, depth),
+            Kind::Idle => bytes_at_rest(),
+        }?;
+        println!("{name} {figure}");
+        figures.push((name, figure));
+    }
+    if update {
+        let figures = figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
+        Record { conditions, figures }.write()?;
+        println!("recorded in {}", record_path().display());
+        return Ok(true);
+    }
+    if record.conditions != conditions {
+        println!("not compared: the record is of {}", record.conditions);
+        return Ok(true);
+    }
+    Ok(record.allows(&figures))
+}
+
+/// What is measured: each figure's name in the record, and its kind.
+const FIGURES: &[(&str, Kind)] = &[
+    ("instructions_plaintext", Kind::Instructions(Head::Small, 1)),
+    ("instructions_pipelined", Kind::Instructions(Head::Small, 16)),
+    ("instructions_browser", Kind::Instructions(Head::Browser, 1)),
+    ("instructions_browser_pipelined", Kind::Instructions(Head::Browser, 16)),
+    ("bytes_idle_connection", Kind::Idle),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// The instructions of one request with that head; so many requests are sent at a time.
+    Instructions(Head, u64),
+    /// The bytes of one connection that has had its response and waits.
+    Idle,
+}
+
+#[derive(Clone, Copy)]
+enum Head {
+    /// The request line and one field line, the same each time.
+    Small,
+    /// The ten field lines of a browser; the target and one line differ each time.
+    Browser,
+}
+
+impl Head {
+    fn request(self, server: SocketAddr, number: u64) -> String {
+        match self {
+            Self::Small => format!("GET {PATH} HTTP/1.1\r\nHost: {server}\r\n\r\n"),
+            Self::Browser => format!(
+                "GET {PATH}?n={number:08} HTTP/1.1\r\nHost: {server}\r\n{BROWSER_LINES}\
+                 X-Request-Id: {number:08}-aaaa-bbbb\r\n\r\n"
+            ),
+        }
+    }
+}
+
+/// The instructions that the server executes for one request.
+fn instructions(head: Head, depth: u64) -> io::Result<u64> {
+    let count = |requests: u64| {
+        let server = Valgrind::start("callgrind", "--callgrind-out-file=/dev/null")?;
+        let mut client = connect(server.address())?;
+        for batch in 0..requests / depth {
+            let numbers = batch * depth..(batch + 1) * depth;
+            let batch: String =
+                numbers.map(|number| head.request(server.address(), number)).collect();
+            client.write_all(batch.as_bytes())?;
+            read_answers(&mut client, depth)?;
+        }
+        server.end("Collected :")
+    };
+    let (few, many) = (count(REQUESTS_FEW)?, count(REQUESTS_MANY)?);
+    Ok(many.saturating_sub(few) / (REQUESTS_MANY - REQUESTS_FEW))
+}
+
+/// The bytes of heap that the server holds for one idle connection.
+fn bytes_at_rest() -> io::Result<u64> {
+    let count = |connections: u64| {
+        let server = Valgrind::start("dhat", "--dhat-out-file=/dev/null")?;
+        let mut clients = Vec::new();
+        for number in 0..connections {
+            let mut client = connect(server.address())?;
+            client.write_all(Head::Small.request(server.address(), number).as_bytes())?;
+            read_answers(&mut client, 1)?;
+            clients.push(client);
+        }
+        // One thread has answered them in order, so all but the last are idle by now.
+        server.end("At t-end:")
+    };
+    let (few, many) = (count(CONNECTIONS_FEW)?, count(CONNECTIONS_MANY)?);
+    Ok(many.saturating_sub(few) / (CONNECTIONS_MANY - CONNECTIONS_FEW))
+}
+
+fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let client = TcpStream::connect(server)?;
+    client.set_nodelay(true)?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    Ok(client)
+}
+
+/// Reads so many responses, and makes sure that nothing follows them.
+fn read_answers(client: &mut TcpStream, count: u64) -> io::Result<()> {
+    let mut reader = ReplyReader::default();
+    (0..count).try_for_each(|_| read_expected(&mut reader, client))?;
+    if reader.is_empty() { Ok(()) } else { Err(unasked()) }
+}
+
+/// Enough to fill caches, pools and tables.
+const REQUESTS_FEW: u64 = 1_600;
+const REQUESTS_MANY: u64 = 9_600;
+
+/// Powers of two: tables that grow by doubling are full in both runs.
+const CONNECTIONS_FEW: u64 = 128;
+const CONNECTIONS_MANY: u64 = 1_024;
+
+/// Arbitrary: a thousand times what a response takes under valgrind.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const BROWSER_LINES: &str = "\
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+Chrome/140.0.0.0 Safari/537.36\r\n\
+Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
+Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n\
+Connection: keep-alive\r\n\
+Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; \
+visitor=GA1.1.123456789.1700000000\r\n\
+Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n";

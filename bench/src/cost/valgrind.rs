@@ -1,0 +1,61 @@
+//! The server as a process, under one of valgrind's tools.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+use straightline_harness::ServerProcess;
+
+/// A server that listens. Its process ends when this is dropped.
+pub(super) struct Valgrind {
+    process: ServerProcess,
+    log: Log,
+}
+
+/// The file that the tool writes. It is removed when this is dropped.
+struct Log(PathBuf);
+
+impl Valgrind {
+    pub(super) fn start(tool: &str, option: &str) -> io::Result<Self> {
+        let log = env::temp_dir().join(format!("straightline-cost-{}", std::process::id()));
+        let log = Log(log);
+        let mut command = Command::new("valgrind");
+        command
+            .arg(format!("--tool={tool}"))
+            .arg(option)
+            .arg(format!("--log-file={}", log.0.display()))
+            .arg(env::current_exe()?)
+            .args(["serve", "straightline"]);
+        let process = ServerProcess::start(&mut command)
+            .map_err(|error| io::Error::new(error.kind(), format!("valgrind: {error}")))?;
+        Ok(Self { process, log })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.process.address()
+    }
+
+    /// Ends the server, and returns the number behind `name` in the report that the tool then
+    /// writes.
+    pub(super) fn end(mut self, name: &str) -> io::Result<u64> {
+        self.process.signal(Signal::TERM)?;
+        self.process.wait()?;
+        let log = fs::read_to_string(&self.log.0)?;
+        let number = log.lines().find_map(|line| {
+            let (_, number) = line.split_once(name)?;
+            number.split_whitespace().next()?.replace(',', "").parse().ok()
+        });
+        number.ok_or_else(|| io::Error::other(format!("no \"{name}\" in valgrind's report")))
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // It fails only for a file that was never written.
+        let _ = fs::remove_file(&self.0);
+    }
+}

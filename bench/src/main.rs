@@ -1,0 +1,45 @@
+//! The project's own benchmarks: this server beside a peer and a lower bound, in interleaved
+//! rounds.
+//!
+//! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
+//! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
+//! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
+//! of a request and compares them with a record.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[cfg(target_os = "linux")]
+mod bench;
+#[cfg(target_os = "linux")]
+mod cli;
+#[cfg(target_os = "linux")]
+mod cost;
+#[cfg(target_os = "linux")]
+mod cpu;
+#[cfg(target_os = "linux")]
+mod load;
+#[cfg(target_os = "linux")]
+mod micro;
+#[cfg(target_os = "linux")]
+mod reply;
+#[cfg(target_os = "linux")]
+mod report;
+#[cfg(target_os = "linux")]
+mod serve;
+#[cfg(target_os = "linux")]
+mod server;
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    cli::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    eprintln!(
+        "straightline-bench: runs on Linux only: it pins processes and reads their CPU clocks"
+    );
+    ExitCode::from(2)
+}

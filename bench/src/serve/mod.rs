@@ -1,0 +1,78 @@
+//! The servers: one thread each, one answer each.
+//!
+//! They answer [`PATH`] with [`BODY`] and the same three header fields. They open their listeners
+//! with the same options, too, so that servers differ only in what they do after an accept.
+
+mod floor;
+mod hyper;
+mod straightline;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use ::straightline::net::ListenOptions;
+use clap::ValueEnum;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use straightline_harness::READY;
+
+use crate::cpu;
+
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// An epoll loop that writes a fixed response and does not parse the request: the lower bound
+    Floor,
+    /// This project
+    Straightline,
+    /// hyper on tokio's single-threaded runtime
+    Hyper,
+    /// The floor a second time: the distance of its ratio from 1 is the noise
+    FloorAgain,
+}
+
+/// Is a server until the process is killed, which also happens when the parent ends.
+pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
+    // If the parent has ended before this call, `announce` fails: nothing reads the pipe.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if let Some(cpu) = cpu {
+        cpu::pin(cpu)?;
+    }
+    match kind {
+        Kind::Floor | Kind::FloorAgain => floor::run(&listen()?),
+        Kind::Straightline => straightline::run(),
+        Kind::Hyper => hyper::run(listen()?),
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Floor => "floor",
+            Self::Straightline => "straightline",
+            Self::Hyper => "hyper",
+            Self::FloorAgain => "floor-again",
+        })
+    }
+}
+
+/// Opens a listener as the straightline server opens its own; accepted connections inherit
+/// `TCP_NODELAY`.
+fn listen() -> io::Result<TcpListener> {
+    let listener = ListenOptions::new().bind(ANY_PORT)?.into_std()?;
+    announce(listener.local_addr()?);
+    Ok(listener)
+}
+
+fn announce(address: impl fmt::Display) {
+    println!("{READY}{address}");
+}
+
+/// The path that the load asks for.
+pub(crate) const PATH: &str = "/plaintext";
+
+/// The body of the response.
+pub(crate) const BODY: &str = "Hello, World!";
+
+const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -1,0 +1,105 @@
+//! A server as a process: started, waited for until it listens, and killed when it is dropped.
+//!
+//! Every server of the benchmarks and the trials prints the same first line: [`READY`] and its
+//! address.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A server that listens. The process is killed when this is dropped.
+#[derive(Debug)]
+pub struct ServerProcess {
+    child: KillOnDrop,
+    address: SocketAddr,
+}
+
+/// A child process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct KillOnDrop(pub Child);
+
+/// What the first line of a server begins with; its address follows.
+pub const READY: &str = "listening on http://";
+
+impl ServerProcess {
+    /// Starts a server, with nothing on its standard input, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// If the process cannot be started, or if it does not print the line within a minute.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        // From here on the guard exists, and no failure leaves the process behind.
+        let mut child = KillOnDrop(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+        let stdout = child.0.stdout.take().ok_or_else(|| io::Error::other("no pipe to it"))?;
+        let (line, stdout) = first_line(stdout)?;
+        // The pipe stays open: the server may print more.
+        child.0.stdout = Some(stdout);
+        let address = line.trim_end().strip_prefix(READY).and_then(|text| text.parse().ok());
+        let address = address.ok_or_else(|| io::Error::other(format!("it printed {line:?}")))?;
+        Ok(Self { child, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    ///
+    /// If the process has ended and its status has been read.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child.0), signal)?)
+    }
+
+    /// Its exit status, if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// As `Child::try_wait`.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.0.try_wait()
+    }
+
+    /// Waits until it has ended, and blocks the thread meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As `Child::wait`.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.0.wait()
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for the first line that a server prints, and gives the pipe back.
+fn first_line(stdout: ChildStdout) -> io::Result<(String, ChildStdout)> {
+    let patience = Timespec { tv_sec: START_SECONDS_MAX, tv_nsec: 0 };
+    let mut ready = [PollFd::new(&stdout, PollFlags::IN)];
+    if poll(&mut ready, Some(&patience))? == 0 {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "it prints nothing"));
+    }
+    let mut line = String::new();
+    let mut reader = BufReader::new(stdout);
+    reader.read_line(&mut line)?;
+    Ok((line, reader.into_inner()))
+}
+
+/// Arbitrary: ten times what the slowest server takes on a busy machine, under valgrind.
+const START_SECONDS_MAX: i64 = 60;

@@ -1,0 +1,45 @@
+//! For this repository's own fuzzers, benchmarks and test tables: behind the feature `internals`,
+//! and no part of the interface.
+//!
+//! `protocol` shows the protocol core. The other files are the fuzz targets of `fuzz/`: they stand
+//! here, beside the code that they try, and the programs in `fuzz/fuzz_targets/` only call them.
+//! Each takes the fuzzer's bytes and panics if a property does not hold.
+
+mod fuzz_chunked;
+mod fuzz_connection;
+mod fuzz_content_length;
+mod fuzz_head;
+mod protocol;
+
+pub use fuzz_chunked::fuzz_chunked;
+pub use fuzz_connection::fuzz_connection;
+pub use fuzz_content_length::fuzz_content_length;
+pub use fuzz_head::fuzz_head;
+pub use protocol::{Chunk, Chunked, Parser};
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Gives a target each of its seeds.
+    fn try_seeds(name: &str, target: fn(&[u8])) {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+        let mut count = 0;
+        for seed in fs::read_dir(seeds).unwrap() {
+            target(&fs::read(seed.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+
+    #[test]
+    fn the_fuzz_targets_take_their_seeds() {
+        try_seeds("chunked", fuzz_chunked);
+        try_seeds("connection", fuzz_connection);
+        try_seeds("content_length", fuzz_content_length);
+        try_seeds("head", fuzz_head);
+    }
+}

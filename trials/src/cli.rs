@@ -1,0 +1,226 @@
+//! The command line.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+use straightline_harness::cli::{self, seconds};
+
+use crate::options::Options;
+use crate::report::{self, Report};
+use crate::scenarios::{self, Scenario};
+use crate::server::{self, Bounds};
+
+/// Tries the sample server `playground` as a process, from outside.
+///
+/// Exits with 0 if every documented behaviour held, with 1 if one did not.
+#[derive(Parser)]
+#[command(name = "straightline-trials", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Scenario: connections of one request each, as many as possible
+    ShortConnections(Timed),
+    /// Scenario: many connections held open; all are served, then the idle timeout closes them
+    KeepAlive(Sized),
+    /// Scenario: request heads byte by byte (slowloris)
+    SlowHeads(Sized),
+    /// Scenario: request bodies that stall or trickle
+    SlowBodies(Sized),
+    /// Scenario: clients that do not read what they asked for
+    SlowReaders(Sized),
+    /// Scenario: bodies of the limit less one byte, the limit, and one more
+    LargeBodies(Sized),
+    /// Scenario: more bodies at a time than the process may have memory for
+    Memory(Sized),
+    /// Scenario: more blocking calls than the offload pool has threads
+    Pool(Sized),
+    /// Scenario: handlers that never yield
+    Runaways(Common),
+    /// Scenario: a server that runs out of descriptors
+    Descriptors(Common),
+    /// Scenario: connections that come and go; the memory comes back
+    Churn(Timed),
+    /// Scenario: SIGTERM under load
+    Shutdown(Sized),
+    /// Scenario: more connections and more requests than the server may accept
+    Overload(Timed),
+    /// Scenario: the process is stopped for longer than the timeouts of its clients
+    Pauses(Sized),
+    /// Scenario: nothing reads the output of the server
+    UnreadOutput(Sized),
+    /// Scenario: one server after the other is stopped, while clients of Node and Go use both
+    RollingStop(Common),
+    /// Every scenario, one after the other
+    All(Common),
+    /// Becomes the server of a scenario
+    #[command(hide = true)]
+    Launch(LaunchArgs),
+}
+
+#[derive(Args)]
+struct Common {
+    /// The binary of the server [default: examples/playground beside this one]
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+    /// Small and short, for CI: the same behaviours in a few seconds each
+    #[arg(long)]
+    quick: bool,
+    /// Where to write the results; - is standard output, and the table then goes to stderr
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Sized {
+    #[command(flatten)]
+    common: Common,
+    /// Clients at a time [default: depends on the scenario and on --quick]
+    #[arg(long, value_name = "C")]
+    #[arg(value_parser = value_parser!(u32).range(1..=CONNECTIONS_MAX))]
+    connections: Option<u32>,
+}
+
+#[derive(Args)]
+struct Timed {
+    #[command(flatten)]
+    sized: Sized,
+    /// How long the load lasts [default: depends on the scenario and on --quick]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    seconds: Option<Duration>,
+}
+
+#[derive(Args)]
+struct LaunchArgs {
+    /// How many descriptors the server may have open
+    #[arg(long)]
+    descriptors: Option<u64>,
+    /// How many bytes of address space the server may have
+    #[arg(long)]
+    address_space: Option<u64>,
+    program: PathBuf,
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn main() -> ExitCode {
+    cli::run(|cli: Cli| match cli.command.into_parts() {
+        Task::Try(scenarios, arguments) => run(&scenarios, arguments),
+        Task::Launch(args) => {
+            let LaunchArgs { descriptors, address_space, .. } = args;
+            let bounds = Bounds { descriptors, address_space };
+            Err(server::launch(&args.program, &args.arguments, bounds))
+        }
+    })
+}
+
+/// Runs the scenarios; false if an expectation did not hold.
+///
+/// # Errors
+///
+/// `InvalidInput` where the command line cannot be followed.
+fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
+    let server = match arguments.sized.common.server {
+        Some(path) => server::existing(path)?,
+        None => server::beside_this_binary()?,
+    };
+    let json = arguments.sized.common.json.as_deref().map(JsonFile::create).transpose()?;
+    let options = Options {
+        server,
+        quick: arguments.sized.common.quick,
+        connections: arguments.sized.connections.map(|count| count as usize),
+        seconds: arguments.seconds,
+    };
+    let conditions = report::conditions(&options)?;
+    let reports = scenarios::run(scenarios, options)?;
+    let table = format!("{conditions}\n\n{}", report::table(&reports));
+    match json {
+        Some(JsonFile::Stdout) => eprintln!("{table}"),
+        _ => println!("{table}"),
+    }
+    if let Some(file) = json {
+        file.write(&format!("{:#}", report::json(&conditions, &reports)))?;
+    }
+    Ok(reports.iter().all(Report::held))
+}
+
+/// What a command asks for.
+enum Task {
+    Try(Vec<Scenario>, Timed),
+    Launch(LaunchArgs),
+}
+
+impl Command {
+    fn into_parts(self) -> Task {
+        let (scenario, arguments) = match self {
+            Self::ShortConnections(arguments) => (Scenario::ShortConnections, arguments),
+            Self::KeepAlive(arguments) => (Scenario::KeepAlive, arguments.into()),
+            Self::SlowHeads(arguments) => (Scenario::SlowHeads, arguments.into()),
+            Self::SlowBodies(arguments) => (Scenario::SlowBodies, arguments.into()),
+            Self::SlowReaders(arguments) => (Scenario::SlowReaders, arguments.into()),
+            Self::LargeBodies(arguments) => (Scenario::LargeBodies, arguments.into()),
+            Self::Memory(arguments) => (Scenario::Memory, arguments.into()),
+            Self::Pool(arguments) => (Scenario::Pool, arguments.into()),
+            Self::Runaways(arguments) => (Scenario::Runaways, arguments.into()),
+            Self::Descriptors(arguments) => (Scenario::Descriptors, arguments.into()),
+            Self::Churn(arguments) => (Scenario::Churn, arguments),
+            Self::Shutdown(arguments) => (Scenario::Shutdown, arguments.into()),
+            Self::Overload(arguments) => (Scenario::Overload, arguments),
+            Self::Pauses(arguments) => (Scenario::Pauses, arguments.into()),
+            Self::UnreadOutput(arguments) => (Scenario::UnreadOutput, arguments.into()),
+            Self::RollingStop(arguments) => (Scenario::RollingStop, arguments.into()),
+            Self::All(arguments) => return Task::Try(Scenario::ALL.to_vec(), arguments.into()),
+            Self::Launch(arguments) => return Task::Launch(arguments),
+        };
+        Task::Try(vec![scenario], arguments)
+    }
+}
+
+impl From<Common> for Timed {
+    fn from(common: Common) -> Self {
+        Sized { common, connections: None }.into()
+    }
+}
+
+impl From<Sized> for Timed {
+    fn from(sized: Sized) -> Self {
+        Self { sized, seconds: None }
+    }
+}
+
+/// Where the results go.
+enum JsonFile {
+    Stdout,
+    File(File),
+}
+
+impl JsonFile {
+    /// Opens the file at once: a path that cannot be written is reported now, and not after the
+    /// last scenario.
+    fn create(path: &Path) -> io::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::Stdout);
+        }
+        File::create(path).map(Self::File).map_err(|error| {
+            let text = format!("cannot write {}: {error}", path.display());
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
+    }
+
+    fn write(self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Stdout => writeln!(io::stdout(), "{text}"),
+            Self::File(mut file) => writeln!(file, "{text}"),
+        }
+    }
+}
+
+/// Arbitrary: as many descriptors as most systems grant.
+const CONNECTIONS_MAX: i64 = 10_000;
