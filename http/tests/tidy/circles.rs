@@ -5,11 +5,10 @@
 //! their type.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write;
 
 use super::arrows::Arrows;
-use super::methods::Methods;
-use super::modules::{Crate, crates};
-use super::tree::Tree;
+use super::layout::Layout;
 
 /// What may be a circle: all below a folder, or a crate by its root. And why.
 const ALLOWED: &[(&str, &str)] = &[
@@ -19,35 +18,24 @@ const ALLOWED: &[(&str, &str)] = &[
 
 #[test]
 fn no_imports_go_in_a_circle() {
-    super::fail(&failures(Tree::of_repository(), Counted::Paths));
+    super::fail(&failures(Layout::of_repository(), |layout| &layout.by_paths));
 }
 
 #[test]
 fn no_calls_go_in_a_circle() {
-    super::fail(&failures(Tree::of_repository(), Counted::PathsAndCalls));
-}
-
-/// What makes an arrow.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    Paths,
-    PathsAndCalls,
+    super::fail(&failures(Layout::of_repository(), |layout| &layout.with_calls));
 }
 
 /// A sentence for each knot of files.
-pub(crate) fn failures(tree: &Tree, counted: Counted) -> Vec<String> {
-    let crates = crates(tree);
-    let looked_at = crates.iter().filter(|read| ALLOWED.iter().all(|(root, _)| *root != read.root));
-    looked_at.flat_map(|read| of_crate(read, counted)).collect()
-}
-
-fn of_crate(read: &Crate, counted: Counted) -> Vec<String> {
-    let mut arrows = Arrows::of_paths(read);
-    if counted == Counted::PathsAndCalls {
-        Methods::of(read).add_calls(read, &mut arrows);
+fn failures(layouts: &[Layout], arrows: impl Fn(&Layout) -> &Arrows) -> Vec<String> {
+    let folder =
+        |file: &str| ALLOWED.iter().map(|(folder, _)| *folder).find(|f| file.starts_with(f));
+    let mut failures = Vec::new();
+    for layout in layouts.iter().filter(|layout| folder(&layout.root) != Some(&layout.root)) {
+        let arrows = arrows(layout).grouped(|file| Some(folder(file).unwrap_or(file).to_owned()));
+        failures.extend(knots(&arrows).iter().map(|knot| sentence(&arrows, knot)));
     }
-    let arrows = arrows.with_one_node_for(ALLOWED.iter().map(|(folder, _)| *folder));
-    knots(&arrows).iter().map(|knot| sentence(&arrows, knot)).collect()
+    failures
 }
 
 /// What is wrong with a knot, and what to do.
@@ -77,10 +65,10 @@ fn told_circle(arrows: &Arrows, circle: &[String]) -> String {
     let mut told = format!("`{}`", circle[0]);
     for (at, file) in circle.iter().enumerate() {
         let next = &circle[(at + 1) % circle.len()];
-        let reason = arrows.reason(file, next).expect("an arrow of the circle");
-        let word = if at == 0 { " uses" } else { ", which uses" };
+        let reason = arrows.reason(file, next).expect("an arrow of the circle").told(file);
+        let word = if at == 0 { "" } else { ", which" };
         let name = if at + 1 == circle.len() { "the first again" } else { &format!("`{next}`") };
-        told += &format!("{word} {name} (line {}: {})", reason.line, reason.what);
+        write!(told, "{word} uses {name} ({reason})").expect("a String takes all");
     }
     told
 }
@@ -156,3 +144,70 @@ fn way_back(came_from: &BTreeMap<String, String>, last: String) -> Vec<String> {
 }
 
 const CIRCLES_SHOWN_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Tree;
+
+    fn failures_of(files: &[(&str, &str)]) -> Vec<String> {
+        failures(&Layout::of(&Tree::of(files)), |layout| &layout.with_calls)
+    }
+
+    #[test]
+    fn a_new_arrow_back_is_told_with_its_lines() {
+        let low = ("x/src/b.rs", "pub struct B;");
+        let high = ("x/src/a.rs", "use crate::b::B;\npub struct A(B);");
+        let root = ("x/src/lib.rs", "mod a; mod b;");
+        assert_eq!(failures_of(&[root, high, low]), [""; 0]);
+        let back = ("x/src/b.rs", "pub struct B;\n\nfn f(a: super::a::A) {}");
+        let failures = failures_of(&[root, high, back]);
+        assert_eq!(failures.len(), 1);
+        let told = "2 files use each other in a circle: x/src/a.rs, x/src/b.rs\n    `x/src/a.rs` \
+                    uses `x/src/b.rs` (line 1: crate::b::B), which uses the first again (line 3: \
+                    super::a::A)";
+        assert!(failures[0].starts_with(told), "{}", failures[0]);
+    }
+
+    #[test]
+    fn a_method_that_stands_above_its_type_closes_a_circle() {
+        let failures = failures_of(&[
+            ("x/src/lib.rs", "mod shard; mod turn;"),
+            ("x/src/shard.rs", "pub struct Shard;\nfn f(shard: &Shard) { shard.turn(); }"),
+            ("x/src/turn.rs", "use crate::shard::Shard;\nimpl Shard { fn turn(&self) {} }"),
+        ]);
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].contains("line 2: .turn()"), "{}", failures[0]);
+    }
+
+    #[test]
+    fn circles_without_a_common_arrow_are_counted() {
+        let mut arrows = Arrows::default();
+        for (from, to) in [("a", "b"), ("b", "a"), ("b", "c"), ("c", "d"), ("d", "b"), ("d", "e")] {
+            arrows.add(from, to, 1, "x");
+        }
+        let knots = knots(&arrows);
+        assert_eq!(knots, [["a", "b", "c", "d"].map(str::to_owned).into()]);
+        assert_eq!(
+            separate_circles(&arrows, &knots[0]),
+            [vec!["a".to_owned(), "b".to_owned()], ["b", "c", "d"].map(str::to_owned).into()]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_may_be_a_circle_is_one_file() {
+        let inside = [
+            ("net/src/lib.rs", "mod io; mod sim;"),
+            ("net/src/sim/mod.rs", "mod tcp; mod udp;\npub use tcp::Tcp;"),
+            ("net/src/sim/tcp.rs", "pub struct Tcp(super::udp::Udp);"),
+            ("net/src/sim/udp.rs", "pub struct Udp(super::tcp::Tcp, crate::io::Io);"),
+        ];
+        let mut files = inside.to_vec();
+        files.push(("net/src/io.rs", "pub struct Io;"));
+        assert_eq!(failures_of(&files), [""; 0]);
+        files[4].1 = "pub struct Io(crate::sim::Tcp);";
+        let failures = failures_of(&files);
+        assert!(failures[0].contains("2 files"), "{}", failures[0]);
+        assert!(failures[0].contains("net/src/sim/udp.rs:1: crate::io::Io"), "{}", failures[0]);
+    }
+}

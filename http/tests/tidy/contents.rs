@@ -2,6 +2,8 @@
 //!
 //! `cargo test -p straightline --test tidy contents -- --nocapture --ignored`
 
+use std::fmt::Write;
+
 use super::floors::{BUILDINGS, Building, place, units};
 use super::tree::{File, Tree};
 
@@ -18,12 +20,13 @@ fn table(tree: &Tree, building: Building<'_>) -> String {
     let (folder, floors) = building;
     let mut table = format!("\n{folder}\n");
     for (number, floor) in floors.iter().enumerate() {
-        table += &format!("\n  {floor}\n");
+        writeln!(table, "\n  {floor}").expect("a String takes all");
         for unit in units(floor) {
             let files = tree.with_ending(".rs");
             for file in files.filter(|file| place(building, &file.path) == Some((number, unit))) {
                 let name = file.path.strip_prefix(folder).unwrap_or(&file.path);
-                table += &format!("    {name:<NAME_COLUMNS$}  {}\n", first_sentence(file));
+                let told = first_sentence(file);
+                writeln!(table, "    {name:<NAME_COLUMNS$}  {told}").expect("a String takes all");
             }
         }
     }

@@ -4,12 +4,11 @@
 //! of the crate. The floor of a file is that of the longest name that it is under. What stands on
 //! one floor may use each other, but not in a circle. Calls of methods count, as in `circles`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::arrows::{Arrows, Reason};
+use super::arrows::Arrows;
 use super::circles::{knots, told};
-use super::methods::Methods;
-use super::modules::{Crate, crates};
+use super::layout::Layout;
 use super::tree::Tree;
 
 /// A crate's folder of sources, and its floors.
@@ -57,27 +56,32 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
 ];
 
 #[test]
-fn arrows_between_floors_point_down() {
+fn every_source_is_on_a_floor() {
     let tree = Tree::of_repository();
-    let failures = BUILDINGS.iter().flat_map(|building| failures(tree, *building));
+    let failures = BUILDINGS.iter().flat_map(|building| without_a_place(tree, *building));
     super::fail(&failures.collect::<Vec<_>>());
 }
 
-/// A sentence for each file on no floor, each name without a file, and each arrow that points up.
-pub(crate) fn failures(tree: &Tree, building: Building<'_>) -> Vec<String> {
-    let (folder, _) = building;
-    let mut failures = without_a_place(tree, building);
-    for read in crates(tree).iter().filter(|read| read.root == format!("{folder}lib.rs")) {
-        let mut arrows = Arrows::of_paths(read);
-        Methods::of(read).add_calls(read, &mut arrows);
-        failures.extend(pointing_up(&arrows, building));
-        failures.extend(circles_of_a_floor(read, &arrows, building));
+#[test]
+fn arrows_between_floors_point_down() {
+    let failures =
+        BUILDINGS.iter().flat_map(|building| failures(Layout::of_repository(), *building));
+    super::fail(&failures.collect::<Vec<_>>());
+}
+
+/// A sentence for each arrow that points up, and for each floor that has a circle.
+fn failures(layouts: &[Layout], building: Building<'_>) -> Vec<String> {
+    let root = format!("{}lib.rs", building.0);
+    let mut failures = Vec::new();
+    for layout in layouts.iter().filter(|layout| layout.root == root) {
+        failures.extend(pointing_up(&layout.with_calls, building));
+        failures.extend(circles_of_floors(&layout.with_calls, building));
     }
     failures
 }
 
 /// The names on a floor.
-pub(crate) fn units<'a>(floor: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+pub(crate) fn units(floor: &str) -> impl Iterator<Item = &str> {
     floor.split_whitespace()
 }
 
@@ -124,18 +128,18 @@ fn without_a_place(tree: &Tree, building: Building<'_>) -> Vec<String> {
 
 fn pointing_up(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
     let mut failures = Vec::new();
-    let all = arrows.by_file.iter();
-    for (from, to, reason) in all.flat_map(|(f, to)| to.iter().map(move |(t, r)| (f, t, r))) {
+    for (from, to, reason) in arrows.all() {
         let (Some(low), Some(high)) = (place(building, from), place(building, to)) else {
             continue;
         };
         if high.0 < low.0 {
-            let Reason { line, what } = reason;
             failures.push(format!(
-                "`{from}` uses `{to}` (line {line}: {what}), which is on a higher floor (`{}` is \
-                 below `{}`): move what it uses to its own floor or below, or pass it as an \
-                 argument; if a floor is wrong, it is in {HERE}",
-                low.1, high.1
+                "`{from}` uses `{to}` ({}), which is on a higher floor (`{}` is below `{}`): move \
+                 what it uses to its own floor or below, or pass it as an argument; if a floor is \
+                 wrong, it is in {HERE}",
+                reason.told(from),
+                low.1,
+                high.1
             ));
         }
     }
@@ -143,31 +147,83 @@ fn pointing_up(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
 }
 
 /// What stands on one floor is used in one direction only.
-fn circles_of_a_floor(read: &Crate, arrows: &Arrows, building: Building<'_>) -> Vec<String> {
-    let mut of_floors: BTreeMap<usize, Arrows> = BTreeMap::new();
-    for (from, to) in &arrows.by_file {
-        for (to, reason) in to {
-            let (Some(a), Some(b)) = (place(building, from), place(building, to)) else {
-                continue;
-            };
-            if a.0 == b.0 {
-                let what = format!("{from} uses {}", reason.what);
-                of_floors.entry(a.0).or_default().add(a.1, b.1, reason.line, what);
-            }
-        }
-    }
+fn circles_of_floors(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
     let mut failures = Vec::new();
-    for arrows in of_floors.values() {
-        for knot in knots(arrows) {
-            failures.push(format!(
-                "On one floor of `{}`, {}. Let them use each other in one direction, or give each \
-                 a floor of its own in {HERE}",
-                read.root,
-                told(arrows, &knot)
-            ));
-        }
+    for floor in 0..building.1.len() {
+        let arrows = arrows.grouped(|file| {
+            let (number, unit) = place(building, file)?;
+            (number == floor).then(|| unit.to_owned())
+        });
+        failures.extend(knots(&arrows).iter().map(|knot| {
+            format!(
+                "On one floor of `{}`, {}: let them use each other in one direction only, or give \
+                 each a floor of its own in {HERE}",
+                building.0,
+                told(&arrows, knot)
+            )
+        }));
     }
     failures
 }
 
 const HERE: &str = "http/tests/tidy/floors.rs";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILDING: Building<'_> = ("x/src/", &["lib.rs", "a/  c.rs", "a/low.rs  b/"]);
+
+    fn told(files: &[(&str, &str)]) -> Vec<String> {
+        let tree = Tree::of(files);
+        let mut told = without_a_place(&tree, BUILDING);
+        told.extend(failures(&Layout::of(&tree), BUILDING));
+        told
+    }
+
+    const GOOD: [(&str, &str); 6] = [
+        ("x/src/lib.rs", "mod a; mod b; mod c;"),
+        ("x/src/a/mod.rs", "mod high; mod low;\npub use high::High; pub use low::Low;"),
+        ("x/src/a/high.rs", "pub struct High(super::low::Low, crate::b::B, crate::c::C);"),
+        ("x/src/a/low.rs", "pub struct Low;"),
+        ("x/src/b/mod.rs", "pub struct B(crate::a::Low);"),
+        ("x/src/c.rs", "pub struct C;"),
+    ];
+
+    fn good_but(path: &str, text: &'static str) -> Vec<String> {
+        told(&GOOD.map(|file| if file.0 == path { (file.0, text) } else { file }))
+    }
+
+    #[test]
+    fn arrows_down_and_beside_are_good() {
+        assert_eq!(told(&GOOD), [""; 0]);
+    }
+
+    #[test]
+    fn an_arrow_up_is_told_with_both_floors() {
+        let failures = good_but("x/src/b/mod.rs", "\npub struct B(crate::a::High);");
+        let told = "`x/src/b/mod.rs` uses `x/src/a/high.rs` (line 2: crate::a::High), which is on \
+                    a higher floor (`b/` is below `a/`)";
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].starts_with(told), "{}", failures[0]);
+    }
+
+    #[test]
+    fn neighbours_do_not_use_each_other_both_ways() {
+        let failures = good_but("x/src/c.rs", "pub struct C;\nfn f(_: crate::a::High) {}");
+        let told = "On one floor of `x/src/`, `a/` uses `c.rs` (x/src/a/high.rs:1: crate::c::C), \
+                    which uses the first again (x/src/c.rs:2: crate::a::High): ";
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].starts_with(told), "{}", failures[0]);
+    }
+
+    #[test]
+    fn a_file_on_no_floor_and_a_floor_without_its_file_are_told() {
+        let mut files = GOOD.to_vec();
+        files[5].0 = "x/src/d.rs";
+        let failures = told(&files);
+        assert_eq!(failures.len(), 2);
+        assert!(failures[0].starts_with("`x/src/d.rs` is on no floor: add it"), "{}", failures[0]);
+        assert!(failures[1].starts_with("`x/src/c.rs` is on a floor"), "{}", failures[1]);
+    }
+}

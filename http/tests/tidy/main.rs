@@ -4,7 +4,8 @@
 //! and `scattered` keep files apart, `places` says what may be named and written where, `sizes` how
 //! long things are, `words` how comments speak. `contents` prints a table of all sources. Under the
 //! rules is a small reader of Rust: `tokens`, `cfg`, `uses`, `syntax`, then `modules` which follows
-//! paths to files, and `arrows` and `methods`, which say what uses what.
+//! paths to files, `arrows` and `methods`, which say what uses what, and `layout`, which has all that
+//! of each crate once.
 //!
 //! `STRAIGHTLINE_TIDY_ROOT` names another worktree to be checked instead of this one.
 
@@ -13,6 +14,7 @@ mod cfg;
 mod circles;
 mod contents;
 mod floors;
+mod layout;
 mod methods;
 mod modules;
 mod places;

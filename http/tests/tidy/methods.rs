@@ -59,7 +59,7 @@ impl Methods {
             for call in &module.scope.calls {
                 for of in self.of_call(read, id, call).filter(|of| scattered.contains(*of)) {
                     for file in &self.by_name[&call.name][of] {
-                        arrows.add(&module.file, file, call.line, format!(".{}()", call.name));
+                        arrows.add(&module.file, file, call.line, &format!(".{}()", call.name));
                     }
                 }
             }
@@ -68,7 +68,7 @@ impl Methods {
                 let Some(candidates) = self.by_name.get(name) else { continue };
                 for of in types(read, id, before).filter(|of| scattered.contains(of)) {
                     for file in candidates.get(&of).into_iter().flatten() {
-                        arrows.add(&module.file, file, path.line, path.path.join("::"));
+                        arrows.add(&module.file, file, path.line, &path.path.join("::"));
                     }
                 }
             }
@@ -241,3 +241,55 @@ const OF_OTHERS: &[&str] = &[
     "with",
     "write",
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::Layout;
+    use crate::tree::Tree;
+
+    /// The arrows that calls alone draw, in a crate whose `Shard` is spread over two files.
+    fn calls(caller: &str) -> Vec<String> {
+        let layouts = Layout::of(&Tree::of(&[
+            ("x/src/lib.rs", "mod caller; mod other; mod shard; mod wake;"),
+            ("x/src/shard.rs", "pub struct Shard;"),
+            (
+                "x/src/wake.rs",
+                "use crate::shard::Shard;\n\
+                 impl Shard { fn unpark_key(&self) {} fn note(&self) {} fn wake(&self) {} }",
+            ),
+            ("x/src/other.rs", "pub struct Other; impl Other { fn note(&self) {} }"),
+            ("x/src/caller.rs", caller),
+        ]));
+        let paths = &layouts[0].by_paths;
+        let drawn = layouts[0].with_calls.all();
+        drawn
+            .filter(|(from, to, _)| paths.reason(from, to).is_none())
+            .map(|(from, to, reason)| format!("{from} -> {to} ({})", reason.told(from)))
+            .collect()
+    }
+
+    #[test]
+    fn a_call_of_a_method_that_stands_apart_is_an_arrow() {
+        let found = calls("fn f(s: &X) {\n    with(|s| s.inner().unpark_key());\n}");
+        assert_eq!(found, ["x/src/caller.rs -> x/src/wake.rs (line 2: .unpark_key())"]);
+    }
+
+    #[test]
+    fn so_is_one_by_the_name_of_the_type() {
+        let found = calls("use crate::shard::Shard; fn f() { each(Shard::wake); }");
+        assert_eq!(found, ["x/src/caller.rs -> x/src/wake.rs (line 1: Shard::wake)"]);
+    }
+
+    #[test]
+    fn a_name_that_several_have_counts_if_the_receiver_is_evident() {
+        let is_found = |caller: &str| !calls(caller).is_empty();
+        assert!(is_found("fn f(s: &Rc<Shard>) { s.note(); }"));
+        assert!(is_found("fn f() { with(|shard| shard.note()); }"));
+        assert!(is_found("struct A { s: Shard } impl A { fn f(&self) { self.s.wake(); } }"));
+        assert!(!is_found("fn f() { with(|s| s.note()); }"));
+        assert!(!is_found("fn f(o: &Other) { o.note(); }"));
+        assert!(!is_found("fn f(o: &Other) { o.unpark_key(); }"));
+        assert!(!is_found("struct A; impl A { fn f(&self) { self.unpark_key(); } }"));
+        assert!(!is_found("fn f() { waker().wake(); }"));
+    }
+}

@@ -3,23 +3,21 @@
 //! A type whose methods are spread over a folder has no inside: each of the files may change each
 //! of its fields, and a call does not say where it leads.
 
-use super::methods::{Methods, Type};
-use super::modules::crates;
-use super::tree::Tree;
+use super::layout::Layout;
+use super::methods::Type;
 
 /// What may be spread: a file or all below a folder, with the name of a type. And why.
 const ALLOWED: &[(&str, &str, &str)] = &[];
 
 #[test]
 fn the_methods_of_a_type_are_where_it_is() {
-    super::fail(&failures(Tree::of_repository()));
+    super::fail(&failures(Layout::of_repository()));
 }
 
-pub(crate) fn failures(tree: &Tree) -> Vec<String> {
+pub(crate) fn failures(layouts: &[Layout]) -> Vec<String> {
     let mut failures = Vec::new();
-    for read in crates(tree) {
-        let methods = Methods::of(&read);
-        for (of, files) in methods.scattered().filter(|(of, _)| !is_allowed(of)) {
+    for layout in layouts {
+        for (of, files) in layout.methods.scattered().filter(|(of, _)| !is_allowed(of)) {
             let (place, name) = of;
             let elsewhere = files.iter().filter(|(file, _)| *file != place);
             let places: Vec<_> = elsewhere.map(|(file, line)| format!("`{file}:{line}`")).collect();
@@ -36,4 +34,28 @@ pub(crate) fn failures(tree: &Tree) -> Vec<String> {
 
 fn is_allowed((file, name): &Type) -> bool {
     ALLOWED.iter().any(|(place, allowed, _)| file.starts_with(place) && name == allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Tree;
+
+    #[test]
+    fn methods_apart_from_their_type_are_found_and_traits_are_not() {
+        let layouts = Layout::of(&Tree::of(&[
+            ("x/src/lib.rs", "mod a; mod b;"),
+            ("x/src/a.rs", "pub struct A<T>(T);\nimpl<T> A<T> {\n    fn f(&self) {}\n}"),
+            (
+                "x/src/b.rs",
+                "use crate::a::A;\nimpl Drop for A<u8> { fn drop(&mut self) {} }\n\
+                 impl<T: Fn(u8) -> u8> A<T> { fn g(&self) {} }\n\
+                 #[cfg(test)] impl A<u16> { fn h(&self) {} }",
+            ),
+        ]));
+        let failures = failures(&layouts);
+        assert_eq!(failures.len(), 1);
+        let told = "`A` is defined in `x/src/a.rs`, and has methods in `x/src/b.rs:3`: ";
+        assert!(failures[0].starts_with(told), "{}", failures[0]);
+    }
 }

@@ -42,11 +42,11 @@ pub(crate) struct Lexed<'a> {
 /// Takes a source apart.
 pub(crate) fn lex(text: &str) -> Lexed<'_> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
-    let mut lexed = Lexed { tokens: Vec::new(), comments: Vec::new() };
+    let mut found = Lexed { tokens: Vec::new(), comments: Vec::new() };
     while let Some(first) = lexer.rest().chars().next() {
-        lexer.step(first, &mut lexed);
+        lexer.step(first, &mut found);
     }
-    lexed
+    found
 }
 
 /// Where the bracket that opens at `open` is closed; the end of the tokens if it is not.

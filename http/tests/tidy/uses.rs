@@ -44,7 +44,7 @@ impl Reader<'_> {
                 "{" => return self.group(&path),
                 "*" => return self.push(path, "*", token.line),
                 _ if token.is_word() => {
-                    if !(token.is("self") && !path.is_empty()) {
+                    if path.is_empty() || !token.is("self") {
                         path.push(token.text.to_owned());
                     }
                     if !self.next_is("::") {
