@@ -11,6 +11,12 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
+impl File {
+    pub(crate) fn is_source(&self) -> bool {
+        Path::new(&self.path).extension().is_some_and(|ending| ending == "rs")
+    }
+}
+
 /// Some files, in the order of their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
