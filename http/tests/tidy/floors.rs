@@ -120,7 +120,7 @@ fn without_a_place(tree: &Tree, building: Building<'_>) -> Vec<String> {
     }
     for unit in floors.iter().flat_map(|floor| units(floor)).filter(|unit| !used.contains(unit)) {
         failures.push(format!(
-            "`{folder}{unit}` is on a floor in {HERE}, and there is no such file: take it away there"
+            "`{folder}{unit}` is on a floor in {HERE}, and there is no such file: take it away"
         ));
     }
     failures

@@ -1,11 +1,13 @@
-//! The house rules that a machine can check, each failure a sentence that says what to do.
+//! The rules of the layout that a machine can check.
 //!
-//! The rules are data at the top of their files: `floors` is the picture of the layout, `circles`
-//! and `scattered` keep files apart, `places` says what may be named and written where, `sizes` how
-//! long things are, `words` how comments speak. `contents` prints a table of all sources. Under the
-//! rules is a small reader of Rust: `tokens`, `cfg`, `uses`, `syntax`, then `modules` which follows
-//! paths to files, `arrows` and `methods`, which say what uses what, and `layout`, which has all that
-//! of each crate once.
+//! Each failure is a sentence that says what to do. The rules are data at the top of their files. `floors` is the picture of the layout. `circles`
+//! and `scattered` keep the files of a crate apart. `places` says what may be named and written
+//! where, `sizes` how long things are, `words` how comments speak. `contents` prints a table of all
+//! sources.
+//!
+//! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
+//! `modules` follows a path to the file that defines what it names, `arrows` and `methods` say
+//! which file uses which, and `layout` has all that of each crate once. `tree` has the files.
 //!
 //! `STRAIGHTLINE_TIDY_ROOT` names another worktree to be checked instead of this one.
 

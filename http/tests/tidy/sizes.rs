@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_function_is_measured_from_its_name_to_its_last_brace_without_comments() {
-        let text = "fn a(b: [u8; 2])\nwhere\n    C: D,\n{\n    // f\n\n    fn e() {}\n}\ntrait F { fn g(); }";
+        let text = "fn a(b: [u8; 2])\nwhere\n    C: D,\n{\n    // f\n\n    fn e() {}\n}\n\
+                    trait F { fn g(); }";
         assert_eq!(functions(&lex(text).tokens), [("a", 1, 6), ("e", 7, 1)]);
     }
 
