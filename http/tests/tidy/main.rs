@@ -1,9 +1,9 @@
 //! The rules of the layout that a machine can check.
 //!
-//! Each failure is a sentence that says what to do. The rules are data at the top of their files. `floors` is the picture of the layout. `circles`
-//! and `scattered` keep the files of a crate apart. `places` says what may be named and written
-//! where, `sizes` how long things are, `words` how comments speak. `contents` prints a table of all
-//! sources.
+//! Each failure is a sentence that says what to do. The rules are data at the top of their files.
+//! `floors` is the picture of the layout. `circles` and `scattered` keep the files of a crate
+//! apart. `places` says what may be named and written where, `sizes` how long things are, `words`
+//! how comments speak. `contents` prints a table of all sources.
 //!
 //! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
 //! `modules` follows a path to the file that defines what it names, `arrows` and `methods` say
