@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::arrows::Arrows;
 use super::modules::{Crate, Target};
-use super::syntax::{Call, Receiver};
+use super::syntax::{Call, Receiver, Typed};
 
 /// A type, by the file that defines it and its name.
 pub(crate) type Type = (String, String);
@@ -21,8 +21,8 @@ pub(crate) struct Methods {
     /// The types that have a method of that name, and the files that it is in.
     by_name: BTreeMap<String, BTreeMap<Type, BTreeSet<String>>>,
     of_traits: BTreeSet<String>,
-    /// What fields and variables of a name are declared as anywhere.
-    typed: BTreeMap<String, BTreeSet<String>>,
+    /// What the fields of a name are declared as anywhere.
+    fields: Typed,
 }
 
 impl Methods {
@@ -30,8 +30,8 @@ impl Methods {
         let mut methods = Self::default();
         for (id, module) in read.modules.iter().enumerate() {
             methods.of_traits.extend(module.scope.trait_methods.iter().cloned());
-            for (name, types) in &module.scope.typed {
-                methods.typed.entry(name.clone()).or_default().extend(types.iter().cloned());
+            for (name, types) in &module.scope.fields {
+                methods.fields.entry(name.clone()).or_default().extend(types.iter().cloned());
             }
             for block in module.scope.impls.iter().filter(|block| !block.is_of_trait) {
                 for of in types(read, id, &block.of) {
@@ -87,34 +87,30 @@ impl Methods {
             && !self.of_traits.contains(&call.name)
             && !OF_OTHERS.contains(&call.name.as_str());
         candidates.into_iter().flat_map(BTreeMap::keys).filter(move |of| {
-            match self.receives(read, module, &call.receiver, of) {
+            match self.receives(read, module, call, of) {
                 Some(is_evident) => is_evident,
                 None => is_only,
             }
         })
     }
 
-    /// Whether the receiver is of that type, as far as one can see.
-    fn receives(
-        &self,
-        read: &Crate,
-        module: usize,
-        receiver: &Receiver,
-        of: &Type,
-    ) -> Option<bool> {
-        match receiver {
-            Receiver::Own(path) => Some(types(read, module, path).any(|own| own == *of)),
-            Receiver::Named(name)
-                if *name == snake_case(&of.1) && !names_another(read, module, of) =>
-            {
-                Some(true)
+    /// Whether a call's receiver is of that type, as far as one can see.
+    fn receives(&self, read: &Crate, module: usize, call: &Call, of: &Type) -> Option<bool> {
+        let scope = &read.modules[module].scope;
+        let (name, typed) = match &call.receiver {
+            Receiver::Own(path) => return Some(types(read, module, path).any(|own| own == *of)),
+            Receiver::Unknown => return None,
+            Receiver::Variable(name) => {
+                (name, call.function.and_then(|at| scope.functions[at].get(name)))
             }
-            Receiver::Named(name) => {
-                let here = &read.modules[module].scope.typed;
-                let types = here.get(name).or_else(|| self.typed.get(name))?;
-                (!types.is_empty()).then(|| types.contains(&of.1))
+            Receiver::Field(name) => {
+                (name, scope.fields.get(name).or_else(|| self.fields.get(name)))
             }
-            Receiver::Unknown => None,
+        };
+        match typed.filter(|types| !types.is_empty()) {
+            Some(names) => Some(names.contains(&of.1)),
+            None if *name == snake_case(&of.1) && !names_another(read, module, of) => Some(true),
+            None => None,
         }
     }
 }
@@ -291,5 +287,7 @@ mod tests {
         assert!(!is_found("fn f(o: &Other) { o.unpark_key(); }"));
         assert!(!is_found("struct A; impl A { fn f(&self) { self.unpark_key(); } }"));
         assert!(!is_found("fn f() { waker().wake(); }"));
+        assert!(!is_found("fn f() { let shard = tokio::Shard::new(); shard.note(); }"));
+        assert!(!is_found("fn f(s: &Shard) {} fn g() { let s = x(); s.note(); }"));
     }
 }

@@ -25,9 +25,14 @@ pub(crate) struct Scope {
     pub(crate) calls: Vec<Call>,
     /// The names that appear outside of imports, with the first line of each.
     pub(crate) words: BTreeMap<String, usize>,
-    /// What stands behind the colon of a name: words that begin with a capital.
-    pub(crate) typed: BTreeMap<String, BTreeSet<String>>,
+    /// The types of fields: words behind a name's colon, outside of functions.
+    pub(crate) fields: Typed,
+    /// The types of what each function declares.
+    pub(crate) functions: Vec<Typed>,
 }
+
+/// Names, and the words with a capital that are behind their colons.
+pub(crate) type Typed = BTreeMap<String, BTreeSet<String>>;
 
 /// `mod name;` or `mod name { ... }`.
 #[derive(Debug)]
@@ -61,6 +66,8 @@ pub(crate) struct Call {
     pub(crate) receiver: Receiver,
     pub(crate) name: String,
     pub(crate) line: usize,
+    /// The function that it is in, if it is in one.
+    pub(crate) function: Option<usize>,
 }
 
 /// What stands before the point of a call.
@@ -68,8 +75,8 @@ pub(crate) struct Call {
 pub(crate) enum Receiver {
     /// `self`, in an impl of this type.
     Own(Vec<String>),
-    /// A variable, or a field of one.
-    Named(String),
+    Variable(String),
+    Field(String),
     /// The value of an expression.
     Unknown,
 }
@@ -178,6 +185,7 @@ impl Scope {
 
     /// Looks through code in which `Self` is the type `of`.
     fn read_body(&mut self, tokens: &[Token<'_>], of: &[String]) {
+        let mut function = None;
         let mut at = 0;
         while at < tokens.len() {
             let token = tokens[at];
@@ -189,19 +197,30 @@ impl Scope {
                 at = end;
                 continue;
             }
+            if token.is("fn") {
+                function = Some(self.functions.len());
+                self.functions.push(Typed::new());
+            }
             if token.is_word() && is_begin {
-                at = self.read_path(tokens, at, of);
+                at = self.read_path(tokens, at, of, function);
                 continue;
             }
-            if token.is(".") {
-                self.read_call(tokens, at, of);
+            if let Some((receiver, name)) = call(tokens, at, of) {
+                let (name, line) = (name.text.to_owned(), name.line);
+                self.calls.push(Call { receiver, name, line, function });
             }
             at += 1;
         }
     }
 
     /// Takes the word or the path at `at`, and says where it ends.
-    fn read_path(&mut self, tokens: &[Token<'_>], at: usize, of: &[String]) -> usize {
+    fn read_path(
+        &mut self,
+        tokens: &[Token<'_>],
+        at: usize,
+        of: &[String],
+        function: Option<usize>,
+    ) -> usize {
         let mut path = match tokens[at].text {
             "Self" if !of.is_empty() => of.to_vec(),
             word => vec![word.to_owned()],
@@ -216,7 +235,8 @@ impl Scope {
         let line = tokens[at].line;
         let is_name = tokens.get(end).is_some_and(|t| t.is(":"));
         if is_name && path.len() == 1 {
-            self.typed.entry(path[0].clone()).or_default().extend(types(&tokens[end + 1..]));
+            let typed = function.map_or(&mut self.fields, |at| &mut self.functions[at]);
+            typed.entry(path[0].clone()).or_default().extend(types(&tokens[end + 1..]));
         } else {
             self.words.entry(path[0].clone()).or_insert(line);
         }
@@ -225,24 +245,26 @@ impl Scope {
         }
         end
     }
+}
 
-    fn read_call(&mut self, tokens: &[Token<'_>], point: usize, of: &[String]) {
-        let Some(name) = tokens.get(point + 1).filter(|t| t.is_word()) else { return };
-        let is_call = tokens.get(point + 2).is_some_and(|t| {
-            t.is("(") || (t.is("::") && tokens.get(point + 3).is_some_and(|t| t.is("<")))
-        });
-        if !is_call {
-            return;
-        }
-        let receiver = match point.checked_sub(1).map(|at| tokens[at]) {
-            Some(token) if token.is("self") && !of.is_empty() => Receiver::Own(of.to_vec()),
-            Some(token) if token.is_word() && !token.is("await") => {
-                Receiver::Named(token.text.to_owned())
-            }
-            _ => Receiver::Unknown,
-        };
-        self.calls.push(Call { receiver, name: name.text.to_owned(), line: name.line });
+/// The receiver and the method's name, if `point` is the point of a call.
+fn call<'a>(tokens: &[Token<'a>], point: usize, of: &[String]) -> Option<(Receiver, Token<'a>)> {
+    let is = |at: usize, text| tokens.get(at).is_some_and(|t: &Token<'_>| t.is(text));
+    let name = tokens.get(point + 1).filter(|t| t.is_word())?;
+    let has_arguments = is(point + 2, "(") || (is(point + 2, "::") && is(point + 3, "<"));
+    if !is(point, ".") || !has_arguments {
+        return None;
     }
+    let receiver = match point.checked_sub(1).map(|at| tokens[at]) {
+        Some(token) if token.is("self") && !of.is_empty() => Receiver::Own(of.to_vec()),
+        Some(token) if token.is_word() && !token.is("await") => {
+            let is_field = point > 1 && is(point - 2, ".");
+            let name = token.text.to_owned();
+            if is_field { Receiver::Field(name) } else { Receiver::Variable(name) }
+        }
+        _ => Receiver::Unknown,
+    };
+    Some((receiver, *name))
 }
 
 /// What the attributes at `at` say, and where they end.
