@@ -42,13 +42,10 @@ pub(crate) fn crates(tree: &Tree) -> Vec<Crate> {
 }
 
 fn is_root(path: &str) -> bool {
-    let parts: Vec<_> = path.rsplit('/').collect();
-    match parts.as_slice() {
-        [_, "src", "bin", ..] | ["lib.rs" | "main.rs", "src", ..] => true,
-        [_, folder, ..] if TARGET_FOLDERS.contains(folder) => true,
-        ["main.rs", _, folder, ..] => TARGET_FOLDERS.contains(folder) || *folder == "bin",
-        // The samples are files beside a manifest.
-        [_, "examples"] => true,
+    let from_the_end: Vec<_> = path.rsplit('/').collect();
+    match from_the_end.as_slice() {
+        ["lib.rs" | "main.rs", "src", ..] => true,
+        ["main.rs", _, folder, ..] | [_, folder, ..] => TARGET_FOLDERS.contains(folder),
         _ => false,
     }
 }
@@ -58,21 +55,19 @@ impl Crate {
         let mut read = Self { root: root.to_owned(), modules: Vec::new() };
         let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
         read.add_file(tree, root, folder, None);
-        let exported: Vec<_> = read
-            .modules
-            .iter()
-            .enumerate()
-            .flat_map(|(id, module)| {
-                module.scope.exported_macros.iter().map(move |name| (id, name.clone()))
-            })
-            .collect();
-        for (id, name) in exported {
-            let path = read.path_of(id, &name);
-            let line = 0;
-            let alias = name.clone();
-            read.modules[0].scope.uses.push(Use { path, alias, is_public: true, line });
-        }
+        read.put_exported_macros_into_the_root();
         read
+    }
+
+    fn put_exported_macros_into_the_root(&mut self) {
+        let mut imports = Vec::new();
+        for (id, module) in self.modules.iter().enumerate() {
+            for name in &module.scope.exported_macros {
+                let (path, alias) = (self.path_of(id, name), name.clone());
+                imports.push(Use { path, alias, is_public: true, line: 1 });
+            }
+        }
+        self.modules[0].scope.uses.extend(imports);
     }
 
     /// The path from the root.
@@ -229,3 +224,24 @@ fn normal(path: &str) -> String {
 type Seen = BTreeSet<(usize, String)>;
 
 const TARGET_FOLDERS: &[&str] = &["tests", "benches", "fuzz_targets", "examples", "bin"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_known_by_its_place() {
+        let roots = [
+            "x/src/lib.rs",
+            "x/src/main.rs",
+            "x/src/bin/a.rs",
+            "x/tests/a.rs",
+            "x/tests/a/main.rs",
+            "examples/a.rs",
+            "fuzz/fuzz_targets/a.rs",
+        ];
+        assert!(roots.iter().all(|path| is_root(path)));
+        let modules = ["x/src/a.rs", "x/src/a/mod.rs", "x/tests/a/b.rs", "x/src/a/tests.rs"];
+        assert!(!modules.iter().any(|path| is_root(path)));
+    }
+}

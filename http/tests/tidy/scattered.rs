@@ -6,8 +6,11 @@
 use super::layout::Layout;
 use super::methods::Type;
 
-/// What may be spread: a file or all below a folder, with the name of a type. And why.
-const ALLOWED: &[(&str, &str, &str)] = &[];
+/// What may be spread: the types of a file, or of all files below a folder. And why.
+const ALLOWED: &[(&str, &str)] = &[(
+    "net/src/sim/",
+    "a simulated kernel is one table, and each protocol has its calls in a file",
+)];
 
 #[test]
 fn the_methods_of_a_type_are_where_it_is() {
@@ -32,8 +35,8 @@ pub(crate) fn failures(layouts: &[Layout]) -> Vec<String> {
     failures
 }
 
-fn is_allowed((file, name): &Type) -> bool {
-    ALLOWED.iter().any(|(place, allowed, _)| file.starts_with(place) && name == allowed)
+fn is_allowed((file, _): &Type) -> bool {
+    ALLOWED.iter().any(|(place, _)| file.starts_with(place))
 }
 
 #[cfg(test)]
