@@ -15,22 +15,30 @@ fn contents() {
     }
 }
 
-/// The table of one crate; the files of a name stand together.
+/// The table of one crate or folder; the files of a name stand together.
 fn table(tree: &Tree, building: Building<'_>) -> String {
     let (folder, floors) = building;
     let mut table = format!("\n{folder}\n");
     for (number, floor) in floors.iter().enumerate() {
-        writeln!(table, "\n  {floor}").expect("a String takes all");
+        table += "\n";
         for unit in units(floor) {
+            let has_floors = |of: &str| BUILDINGS.iter().any(|(folder, _)| *folder == of);
+            if has_floors(&format!("{folder}{unit}")) {
+                line(&mut table, unit, "has floors of its own: see below");
+                continue;
+            }
             let files = tree.with_ending(".rs");
             for file in files.filter(|file| place(building, &file.path) == Some((number, unit))) {
                 let name = file.path.strip_prefix(folder).unwrap_or(&file.path);
-                let told = first_sentence(file);
-                writeln!(table, "    {name:<NAME_COLUMNS$}  {told}").expect("a String takes all");
+                line(&mut table, name, &first_sentence(file));
             }
         }
     }
     table
+}
+
+fn line(table: &mut String, name: &str, told: &str) {
+    writeln!(table, "  {name:<NAME_COLUMNS$}  {told}").expect("a String takes all");
 }
 
 /// The first sentence of a source's story.
@@ -56,7 +64,7 @@ mod tests {
         let lines: Vec<_> =
             told.split('\n').map(|line| line.split_whitespace().collect()).collect();
         let words: Vec<Vec<&str>> = lines;
-        assert_eq!(words[4], ["b.rs", "High", "up."]);
-        assert_eq!(words[7], ["a/mod.rs", "Low."]);
+        assert_eq!(words[3], ["b.rs", "High", "up."]);
+        assert_eq!(words[5], ["a/mod.rs", "Low."]);
     }
 }
