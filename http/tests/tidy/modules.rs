@@ -41,7 +41,7 @@ pub(crate) fn crates(tree: &Tree) -> Vec<Crate> {
     sources.filter(|file| is_root(&file.path)).map(|file| Crate::read(tree, &file.path)).collect()
 }
 
-fn is_root(path: &str) -> bool {
+pub(crate) fn is_root(path: &str) -> bool {
     let from_the_end: Vec<_> = path.rsplit('/').collect();
     match from_the_end.as_slice() {
         ["lib.rs" | "main.rs", "src", ..] => true,
@@ -206,7 +206,7 @@ impl Crate {
 }
 
 /// `a/b/../c` as `a/c`.
-fn normal(path: &str) -> String {
+pub(crate) fn normal(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

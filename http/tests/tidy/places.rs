@@ -1,6 +1,9 @@
-//! What may be named and written where: the layers of crates, the protocol core, unsafe code, and
-//! the story that each source begins with.
+//! What may be named and written where: the layers of crates, the protocol core, unsafe code, the
+//! story that each source begins with; and that each source is part of a crate.
 
+use std::collections::BTreeSet;
+
+use super::modules::{is_root, normal};
 use super::tokens::lex;
 use super::tree::{File, Tree};
 
@@ -135,8 +138,69 @@ fn every_source_tells_its_story_and_every_page_its_title() {
     super::fail(&failures);
 }
 
+#[test]
+fn every_source_is_compiled() {
+    super::fail(&not_compiled(Tree::of_repository()));
+}
+
+/// A sentence for each file that is no root and that no other file declares.
+fn not_compiled(tree: &Tree) -> Vec<String> {
+    let declared: BTreeSet<_> = tree.with_ending(".rs").flat_map(declared).collect();
+    let is_lost = |file: &&File| !is_root(&file.path) && !declared.contains(&file.path);
+    tree.with_ending(".rs")
+        .filter(is_lost)
+        .map(|file| {
+            format!(
+                "`{}` is declared by no module, so nothing compiles it: write `mod`, or remove it",
+                file.path
+            )
+        })
+        .collect()
+}
+
+/// Where the modules of a file may be: `mod name;`, or `path = "..."`.
+fn declared(file: &File) -> Vec<String> {
+    let (folder, name) = file.path.rsplit_once('/').unwrap_or_default();
+    let own_folder = format!("{folder}/{}", name.trim_end_matches(".rs"));
+    let mut found = Vec::new();
+    for three in lex(&file.text).tokens.windows(3) {
+        if three[0].is("mod") && three[1].is_word() && three[2].is(";") {
+            for folder in [folder, &own_folder] {
+                found.push(format!("{folder}/{}.rs", three[1].text));
+                found.push(format!("{folder}/{}/mod.rs", three[1].text));
+            }
+        } else if three[0].is("path") && three[1].is("=") {
+            found.push(normal(&format!("{folder}/{}", three[2].text.trim_matches('"'))));
+        }
+    }
+    found
+}
+
 fn sources_below(folder: &str) -> impl Iterator<Item = &'static File> + use<'_> {
     Tree::of_repository().with_ending(".rs").filter(move |file| file.path.starts_with(folder))
 }
 
 const HERE: &str = "http/tests/tidy/places.rs";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_module_declares_is_found() {
+        let tree = Tree::of(&[
+            ("x/src/lib.rs", "mod a; mod b; #[path = \"other.rs\"] mod e;"),
+            ("x/src/a.rs", "#[cfg(test)] mod tests;"),
+            ("x/src/a/tests.rs", ""),
+            ("x/src/b/mod.rs", "mod c; mod other { }"),
+            ("x/src/b/c.rs", "// mod d;"),
+            ("x/src/b/d.rs", ""),
+            ("x/src/other.rs", ""),
+            ("x/tests/f.rs", "mod common;"),
+            ("x/tests/common/mod.rs", ""),
+        ]);
+        let lost = not_compiled(&tree);
+        assert_eq!(lost.len(), 1);
+        assert!(lost[0].starts_with("`x/src/b/d.rs` is declared by no module"), "{}", lost[0]);
+    }
+}
