@@ -23,17 +23,18 @@ const UNKNOWN_TO_PROTOCOL: &[&str] =
 
 /// The only files that may contain unsafe code.
 const UNSAFE: &[&str] = &[
-    "http/tests/restarts.rs",
+    "bench/src/micro/may.rs",
+    "http/tests/alone_restarts.rs",
     "net/src/inherit.rs",
     "net/src/raw_fd.rs",
     "net/src/sys.rs",
-    "net/tests/a_dead_peer_is_an_error.rs",
+    "net/tests/streams/a_dead_peer_is_an_error.rs",
     "sched/src/core/local.rs",
     "sched/src/core/park.rs",
     "sched/src/core/remains.rs",
     "sched/src/core/spawn.rs",
     "sched/src/driver/clock.rs",
-    "sched/src/driver/portable.rs",
+    "sched/src/driver/poller.rs",
     "sched/src/fiber/memory.rs",
     "sched/src/fiber/overflow.rs",
     "sched/src/fiber/running.rs",
@@ -44,11 +45,11 @@ const UNSAFE: &[&str] = &[
     "sched/src/signal_mask.rs",
     "sched/src/sync/waiter.rs",
     "sched/src/watch/linux.rs",
-    "sched/tests/a_process_that_forks_or_breaks.rs",
-    "sched/tests/a_shard_asks_for_no_endless_wait.rs",
-    "sched/tests/a_stack_overflow_is_told.rs",
+    "sched/tests/other_threads/a_forked_process_begins_afresh.rs",
+    "sched/tests/other_threads/a_shard_asks_for_no_endless_wait.rs",
+    "sched/tests/other_threads/a_shard_that_breaks_takes_nothing_more.rs",
+    "sched/tests/stacks/a_stack_overflow_is_reported.rs",
     "sched/tests/torture/left_behind.rs",
-    "stress/src/micro/may.rs",
 ];
 
 #[test]
