@@ -197,7 +197,7 @@ impl Scope {
                 at = end;
                 continue;
             }
-            if token.is("fn") {
+            if token.is("fn") && tokens.get(at + 1).is_some_and(Token::is_word) {
                 function = Some(self.functions.len());
                 self.functions.push(Typed::new());
             }
