@@ -100,6 +100,11 @@ fn malformed_heads_are_refused_with_their_reason() {
         assert_eq!(parse(bytes.as_bytes()).unwrap_err(), *kind, "{bytes:?}");
         assert_eq!(parse_byte_by_byte(bytes.as_bytes()).unwrap_err(), *kind, "{bytes:?}");
     }
+}
+
+#[test]
+fn malformed_fields_are_refused_with_their_reason() {
+    use RefusalKind as K;
     let lines: &[(&str, RefusalKind)] = &[
         ("A : b", K::FieldName),
         (": b", K::FieldName),
