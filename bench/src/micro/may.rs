@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use may::coroutine::{self, JoinHandle};
 use may::sync::{Mutex, mpsc};
 
-use super::Operation;
+use super::operation::Operation;
 
 pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {
     static CONFIGURED: Once = Once::new();

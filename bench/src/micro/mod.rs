@@ -5,29 +5,17 @@
 //! measured twice in each round: the difference of these two figures is the noise.
 
 mod may;
+mod operation;
 mod ours;
 mod threads;
 mod tokio;
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use self::operation::Operation;
 use crate::cpu::{self, Pinning};
 use crate::report::median;
-
-/// One operation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
-    SpawnJoin,
-    Yield,
-    PingPong,
-    MutexHandOver,
-    TimeoutSetAndCancel,
-    Cancel,
-    BlockOnReady,
-    BlockOnWoken,
-}
 
 /// Does an operation so many times, and returns how long that took; `None` if the peer has no such
 /// operation.
@@ -99,30 +87,4 @@ fn cell(of_peer: &[Option<f64>], ours: &[Option<f64>]) -> String {
     let Some(own) = own.filter(|own| !own.is_empty()) else { return "-".to_owned() };
     let ratios = own.iter().zip(ours).filter_map(|(own, ours)| Some(own / (*ours)?)).collect();
     format!("{:.0} ({:.2})", median(own), median(ratios))
-}
-
-impl Operation {
-    /// How many operations make a measurement: some ten milliseconds for the slowest peer.
-    fn count(self) -> u64 {
-        match self {
-            Self::SpawnJoin | Self::Cancel => 500,
-            Self::Yield | Self::PingPong | Self::MutexHandOver | Self::TimeoutSetAndCancel => 2_000,
-            Self::BlockOnReady | Self::BlockOnWoken => 5_000,
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SpawnJoin => "spawn and join",
-            Self::Yield => "yield, two take turns",
-            Self::PingPong => "round trip over two channels",
-            Self::MutexHandOver => "contended lock, handed over",
-            Self::TimeoutSetAndCancel => "receive under a timeout that does not fire",
-            Self::Cancel => "spawn, wait, cancel, join",
-            Self::BlockOnReady => "wait for a future that is ready",
-            Self::BlockOnWoken => "wait for a future that wakes itself once",
-        })
-    }
 }

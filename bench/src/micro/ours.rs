@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use straightline::sched::sync::{Mutex, mpsc};
 use straightline::sched::{self, block_on, deadline, spawn, yield_now};
 
-use super::Operation;
+use super::operation::Operation;
 use super::tokio::yield_once;
 
 pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {

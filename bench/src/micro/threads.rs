@@ -7,7 +7,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread, spawn, yield_now};
 use std::time::{Duration, Instant};
 
-use super::Operation;
+use super::operation::Operation;
 use super::tokio::yield_once;
 
 pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {

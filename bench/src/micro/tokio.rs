@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::Operation;
+use super::operation::Operation;
 
 pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {
     let runtime = Builder::new_current_thread().enable_time().build().ok()?;

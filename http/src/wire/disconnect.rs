@@ -31,7 +31,8 @@ impl Watch {
                 gone(&stream);
                 return ControlFlow::Break(());
             }
-            // The data that woke this fiber is unread. A oneshot driver would report it again at once.
+            // The data that woke this fiber is unread. A oneshot driver would report it again at
+            // once.
             if !is_first_look && driver_kind() == Some(DriverKind::Polling) {
                 sleep(LOOK_AGAIN);
             }

@@ -18,8 +18,8 @@
 //! - `ends_at` is never later than the end of `deadline`, and may be earlier than that of `term`,
 //!   which others renew without a word: whoever finds `ends_at` passed works it out anew.
 //! - `alarm <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
-//!   end forward since (`Lease::renew` says what holds then). It may be earlier than is needed: it is
-//!   then set anew when it goes off.
+//!   end forward since (`Lease::renew` says what holds then). It may be earlier than is needed: it
+//!   is then set anew when it goes off.
 //! - A cancel, a deadline, or the end of a term that was raised more than once is one that the
 //!   fiber swallows. `core` says how often it may.
 
