@@ -1,6 +1,6 @@
-//! What a shard knows of the fibers that it gave up: they are in no table any more.
+//! The fibers that a shard gave up: they are in no table any more.
 //!
-//! Their frames stay for ever, so once there are some, the thread must stay as well (`remains`).
+//! Their frames stay for ever, so the thread must stay as well once there are any (`remains`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use crate::fiber::FiberKey;
 
 #[derive(Default)]
 pub(crate) struct Abandoned {
-    /// What they were called: they may hold locks for ever.
+    /// Their names, since they may hold locks for ever.
     names: RefCell<BTreeMap<FiberKey, String>>,
     has_remains: Cell<bool>,
 }
@@ -23,7 +23,7 @@ impl Abandoned {
         self.names.borrow().get(&key).cloned()
     }
 
-    /// There are frames that stay.
+    /// Frames of given-up fibers are left on this thread.
     pub(super) fn note_remains(&self) {
         self.has_remains.set(true);
     }

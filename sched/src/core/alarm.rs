@@ -1,37 +1,37 @@
-//! Alarms: when a fiber has to be woken that nothing else wakes.
+//! The timer of each fiber, which wakes it when nothing else does.
 //!
-//! Each fiber stands in the queue at most once, with its *alarm*: the earlier of the end of its
-//! timed wait and its deadline. The alarm is lazy. Taking a deadline away, or setting a later one,
-//! leaves it where it is: when it goes off too early it is set anew. So a request that sets and
-//! clears a deadline, as nearly all do, costs a comparison and not a change of the queue; the queue
-//! changes once per deadline's length and connection.
+//! Each fiber stands in the queue at most once, with its *timer*: the earlier of the end of its
+//! timed wait and its deadline. The timer is lazy. When a deadline is removed, or replaced by a
+//! later one, the timer stays where it is; if it fires too early it is set again. So a request that
+//! sets and clears a deadline, as nearly all do, costs a comparison and no change of the queue. The
+//! queue changes once per deadline's length and connection.
 
 use std::rc::Rc;
 
 use super::shard::Shard;
 use crate::fiber::{FiberCell, Tick};
 
-/// Has the fiber's alarm go off at `at` or before.
+/// Sets the fiber's timer to fire at `at` or earlier.
 pub(super) fn set_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
     if let Some(count) = shard.alarms.set(fiber, at) {
         shard.counters.alarms_now.set(count as u64);
     }
 }
 
-/// Takes the fiber out of the queue.
+/// Removes the fiber from the queue.
 pub(super) fn clear_alarm(shard: &Shard, fiber: &FiberCell) {
     if let Some(count) = shard.alarms.clear(fiber) {
         shard.counters.alarms_now.set(count as u64);
     }
 }
 
-/// Whether somebody's time has come.
+/// Whether a timer is due.
 #[inline]
 pub(super) fn is_alarm_due(shard: &Shard, now: Tick) -> bool {
     shard.alarms.next_at().is_some_and(|at| at <= now)
 }
 
-/// Wakes everybody whose time has come, in the order of their times.
+/// Wakes every fiber whose timer is due, in the order of their times.
 pub(super) fn ring_alarms(shard: &Shard) {
     let now = shard.clock.turn();
     while let Some((alarm, key)) = shard.alarms.pop_due(now) {
@@ -41,7 +41,7 @@ pub(super) fn ring_alarms(shard: &Shard) {
         if is_due {
             shard.wake(Rc::clone(&fiber));
         }
-        // Its turn among the others comes again, perhaps in this very loop.
+        // Set it again; if it is due already, this very loop fires it.
         if let Some(next) = next {
             set_alarm(shard, &fiber, next);
         }

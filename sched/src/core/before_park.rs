@@ -1,4 +1,4 @@
-//! What a fiber wants done before it waits.
+//! Hooks that a fiber calls before it waits.
 
 use std::fmt;
 use std::rc::Rc;
@@ -8,13 +8,14 @@ use super::local;
 use super::shard::Shard;
 use crate::fiber::{FiberCell, Hooks};
 
-/// Has `hook` called, once, if the calling fiber waits for something before the guard is dropped,
-/// or ends: for what must not be kept back while others run, such as output that is collected.
+/// Calls `hook` once, if the calling fiber waits for something before the guard is dropped, or
+/// ends. For work that must not be held back while other fibers run, such as output that is
+/// collected.
 ///
-/// The hook runs on the fiber, and may wait itself. There may be several; the newest is called
-/// first. One that is set while a hook of the fiber runs is not called before the fiber has waited
-/// once: so a hook that sets itself again is called once before each wait, and not for ever before
-/// the first. When the fiber ends, one that its last hooks set is dropped.
+/// The hook runs on the fiber, and may wait itself. A fiber may have several hooks; the newest is
+/// called first. A hook that is set while another hook of the fiber runs is called after the fiber
+/// has waited once. So a hook that sets itself again is called once before each wait, and not for
+/// ever before the first. When the fiber ends, a hook that its last hooks set is dropped.
 ///
 /// Not a yield point.
 ///
@@ -44,7 +45,7 @@ pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     BeforePark { fiber, hook }
 }
 
-/// Takes the hook of [`before_park`] back when it is dropped. Not a yield point.
+/// Removes the hook of [`before_park`] when it is dropped. Not a yield point.
 #[must_use = "the hook is taken back when this is dropped"]
 pub struct BeforePark {
     fiber: Rc<FiberCell>,
@@ -59,14 +60,14 @@ impl Drop for BeforePark {
     }
 }
 
-/// A fiber's hooks, if there are some, those that pause for a wait included.
+/// A fiber's hooks, if it has any, including those that pause for a wait.
 #[inline]
 pub(super) fn hooks_of(fiber: &FiberCell) -> Option<&Hooks> {
     fiber.rare().map(|rare| &rare.hooks).filter(|hooks| !hooks.is_empty())
 }
 
-/// At the fiber's end, on its own stack: a last chance for what a guard that lives on elsewhere is
-/// to see done. What it raises ends with the fiber, as any cancel.
+/// Called at the fiber's end, on its own stack. A guard may live on elsewhere, so this is the last
+/// chance to call its hook. A cancel that a hook raises ends with the fiber.
 pub(super) fn run_last_hooks(fiber: &FiberCell) {
     let Some(hooks) = hooks_of(fiber) else { return };
     while let Some(hook) = hooks.take_due() {
@@ -74,7 +75,7 @@ pub(super) fn run_last_hooks(fiber: &FiberCell) {
     }
 }
 
-/// Behind the last one: what is left is dropped while the fiber's stack is there.
+/// Called after the last hook: drops the rest while the fiber's stack exists.
 pub(super) fn drop_hooks(fiber: &FiberCell) {
     hooks_of(fiber).into_iter().flat_map(Hooks::take).for_each(discard);
 }

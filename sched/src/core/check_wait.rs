@@ -8,8 +8,8 @@ use super::shard::Shard;
 use super::tripwire::{Place, ThreadBoundWait, find};
 use crate::fiber::FiberCell;
 
-/// Looks where a fiber waits that has just run, if the tripwire is set; returns what is to be
-/// told of it.
+/// Checks where a fiber that has just run waits, if the tripwire is set; returns the report, if
+/// there is one.
 #[cold]
 pub(crate) fn look_at_wait(shard: &Shard, fiber: &Rc<FiberCell>) -> Option<ThreadBoundWait> {
     let tripwire = shard.tripwire.as_ref()?;

@@ -1,4 +1,4 @@
-//! The fairness budget: a fiber that never has to wait lets the others run now and then.
+//! The fairness budget: a fiber that never has to wait lets other fibers run now and then.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,8 +10,8 @@ use super::shard::Shard;
 use super::yield_point::{Unwinding, yield_point};
 use crate::fiber::Wait;
 
-/// As [`checkpoint`], and always a yield point as [`try_yield_point`] is; `None` where no fiber
-/// runs.
+/// As [`checkpoint`], and always a yield point, as [`try_yield_point`] is; `None` outside of
+/// fibers.
 pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| {
         let fiber = shard.try_current()?;
@@ -21,25 +21,25 @@ pub(crate) fn try_checkpoint() -> Option<Result<(), Unwinding>> {
     .flatten()
 }
 
-/// The [`checkpoint`] of an operation that may succeed without waiting, to be called before it
-/// takes anything. It raises only where that yields; it does nothing where no fiber runs, and
-/// yields in none that unwinds.
+/// The [`checkpoint`] of an operation that may succeed without waiting; the operation calls it
+/// before it takes anything. It raises only where it yields. It does nothing outside of fibers, and
+/// does not yield in a fiber that unwinds.
 #[inline]
 pub(crate) fn charge() {
     local::try_with(charge_on);
 }
 
-/// For loops that compute for long: yields if the fiber has had the thread for its share.
+/// For loops that compute for long: yields if the fiber has used up its share of the thread.
 ///
-/// That is after 128 calls, or when the turn has lasted for a millisecond, which is looked at every
-/// 16 calls. A call that does not yield takes 2 ns. Sockets, channels, locks and the rest of
-/// [`sync`](crate::sync) call it too, for each operation that may wait, so that a peer that always
-/// has something ready cannot keep the thread.
+/// The share is 128 calls, or a turn of one millisecond, which is checked every 16 calls. A call
+/// that does not yield takes 2 ns. Sockets, channels, locks and the rest of [`sync`](crate::sync)
+/// call it too, for each operation that may wait, so that a peer that is always ready cannot keep
+/// the thread.
 ///
 /// # Blocking
 ///
-/// A yield point when the share is spent, and only then. Returns at once in a fiber that unwinds,
-/// and where no fiber runs: there are no others to let in.
+/// A yield point when the share is used up, and only then. Returns at once in a fiber that unwinds,
+/// and outside of fibers, where no other fiber waits for the thread.
 ///
 /// # Cancellation
 ///
@@ -59,8 +59,9 @@ pub fn checkpoint() {
     charge();
 }
 
-/// The [`checkpoint`] of a future: where that would yield, this is `Pending`, and the task wakes
-/// itself. A poll must not wait on its own: others may need what its caller holds.
+/// The [`checkpoint`] of a future: where `checkpoint` would yield, this is `Pending`, and the task
+/// wakes itself. A poll must not wait on its own: other fibers may need a lock that its caller
+/// holds.
 ///
 /// Not a yield point.
 ///
@@ -98,23 +99,24 @@ fn give_way(shard: &Shard) {
         && !fiber.unwinds()
     {
         shard.wake(Rc::clone(&fiber));
-        // It is an error in a fiber that swallowed its unwinds: it goes on without waiting.
+        // It returns an error in a fiber that swallowed its unwinds: the fiber goes on without
+        // waiting.
         let _ = park_fiber(shard, &fiber, Wait::Turn, || false);
     }
 }
 
-/// Counts one operation, and returns whether the fiber has had the thread for its share.
+/// Counts one operation; returns whether the fiber has used up its share of the thread.
 fn is_share_spent(shard: &Shard) -> bool {
     let spent = shard
         .fairness
         .is_share_spent(|| shard.clock().saturating_since(shard.clock.turn()) > SLICE_MAX);
     if spent {
-        // The turn's clock is what a deadline is compared with.
+        // A deadline is compared with the turn's clock.
         shard.clock.set_turn(shard.clock());
     }
     spent
 }
 
-/// How long a turn may last before a fiber that calls `checkpoint` lets the others in. Arbitrary:
-/// below what a client notices, far above the 30 ns of a look at the clock.
+/// How long a turn may last before a fiber that calls `checkpoint` lets other fibers run.
+/// Arbitrary: shorter than a client notices, far longer than the 30 ns of a look at the clock.
 const SLICE_MAX: Duration = Duration::from_millis(1);

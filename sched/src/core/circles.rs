@@ -1,7 +1,7 @@
-//! What a shard knows of fibers that wait for each other, and what was done about it.
+//! The circles of fibers that wait for each other, as far as a shard has noticed them.
 //!
-//! A circle is known by the fiber that closed it. It is seen when the shard keeps house, and told
-//! when it is seen again.
+//! A circle is identified by the fiber that closed it. The shard checks it at its maintenance, and
+//! reports it when it finds it for the second time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::fiber::FiberKey;
 
 #[derive(Default)]
 pub(crate) struct Circles {
-    /// The fibers that closed a circle and may wait there still.
+    /// The fibers that closed a circle and may still wait there.
     closed_by: RefCell<BTreeMap<FiberKey, Circle>>,
     /// The pulse when the shard was last found stuck.
     stuck_at: Cell<Option<u64>>,
@@ -20,18 +20,18 @@ pub(crate) struct Circles {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Circle {
     Closed,
-    /// It was there when the shard last kept house.
+    /// The circle existed at the last maintenance.
     Seen,
     Told,
 }
 
 impl Circles {
-    /// That fiber closes a circle, unless it is known.
+    /// Records that the fiber closes a circle, unless that is known.
     pub(super) fn note(&self, key: FiberKey) {
         self.closed_by.borrow_mut().entry(key).or_insert(Circle::Closed);
     }
 
-    /// Takes all of them out. Those that last are to be put [back](Self::keep).
+    /// Removes all of them. The caller puts those that last [back](Self::keep).
     pub(super) fn take(&self) -> BTreeMap<FiberKey, Circle> {
         mem::take(&mut *self.closed_by.borrow_mut())
     }
@@ -40,7 +40,7 @@ impl Circles {
         self.closed_by.borrow_mut().insert(key, circle);
     }
 
-    /// The shard is stuck at that pulse; returns whether that is news.
+    /// Records that the shard is stuck at that pulse; returns whether that is news.
     pub(super) fn note_stuck(&self, beats: u64) -> bool {
         self.stuck_at.replace(Some(beats)) != Some(beats)
     }

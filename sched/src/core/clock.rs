@@ -1,7 +1,7 @@
-//! A shard's time: when its turn began, and the two forms of a point in time.
+//! A shard's time: the beginning of its turn, and the two forms of a point in time.
 //!
-//! It is read once a turn, so that all that happens in a turn happens at one time; a deadline is
-//! compared with that. It never goes back.
+//! The clock is read once a turn, so that everything in a turn happens at one time; deadlines are
+//! compared with it. It never goes back.
 
 use std::cell::Cell;
 use std::time::Instant;

@@ -1,11 +1,11 @@
-//! What a shard is made with: its settings, and why their defaults are what they are.
+//! The settings of a shard, with the reasons for their defaults.
 
 use std::time::Duration;
 
 use super::report::Reporter;
 use crate::driver::DriverKind;
 
-/// What a shard is made with.
+/// The settings of a shard.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Config};
@@ -21,39 +21,39 @@ pub struct Config {
     /// size costs address space and nothing else.
     pub stack_bytes: usize,
     /// How long a fiber may keep the thread before that is reported, with the place where it
-    /// stands. Default: one second. `None`: it is not reported.
+    /// stands. Default: one second. `None`: no report.
     pub stall_limit: Option<Duration>,
-    /// How long the shard may go on without asking what is new, that is which descriptors are
-    /// ready, which timers are due and what other threads have sent. One fiber that keeps the
-    /// thread can be the reason, or many that keep it one after the other. Longer is reported as
-    /// [`Report::Busy`](crate::Report), and the end of it as [`Report::Free`](crate::Report), for
-    /// a program that can have another shard do what this one does not. Default: `None`, it is not
-    /// reported.
+    /// How long the shard may go on without polling its driver, its timers and its mailbox. One
+    /// fiber that keeps the thread can be the reason, or many fibers that keep it one after the
+    /// other. A longer time is reported as [`Report::Busy`](crate::Report), and its end as
+    /// [`Report::Free`](crate::Report), for a program in which another shard can take over some
+    /// work. Default: `None`, no report.
     pub busy_limit: Option<Duration>,
-    /// How long until it is reported as stuck ([`Report::Stuck`](crate::Report)), for whoever can
-    /// do something about it, such as starting another shard. Default: `None`, it is not.
+    /// How long a fiber may keep the thread until the shard is reported as stuck
+    /// ([`Report::Stuck`](crate::Report)), for a program that can start another shard. Default:
+    /// `None`, no report.
     pub stuck_limit: Option<Duration>,
     /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
-    /// to begin; further ones are refused. Default: 65,536, which is more than a shard falls behind
-    /// by in a healthy program, and some 10 MiB.
+    /// to begin; further ones are refused. Default: 65,536, some 10 MiB, which is more than a shard
+    /// of a healthy program falls behind.
     pub sent_fibers_max: usize,
-    /// Who hears of fibers that misbehave. Default: standard error.
+    /// Gets the reports of the shard. Default: prints them to standard error.
     pub reporter: Reporter,
-    /// Measures what each fiber uses of its stack, for [`stack_census`](crate::stack_census).
+    /// Measures how much of its stack each fiber uses, for [`stack_census`](crate::stack_census).
     /// Default: `false`, because it takes some 10 µs for each fiber that ends, and as much for each
-    /// that begins. Meant for a trial run, by which sizes are chosen.
+    /// that begins. Meant for a trial run in which sizes are chosen.
     pub stack_census: bool,
-    /// Looks where fibers wait, and reports each place that is inside of a closure that ties state
+    /// Checks where fibers wait, and reports each place that is inside of a closure that ties state
     /// to the thread ([`Report::ThreadBoundWait`](crate::Report)). Default: whether the environment
     /// variable `STRAIGHTLINE_TRIPWIRE` is `1`. Meant for tests and trial runs: it takes some 15 µs
-    /// for each place of waiting now and then, a second or so at the first one, when the debug
-    /// information is read, and the program's debug information in memory. A program without any
-    /// (`debug = "line-tables-only"` does) shows what was not inlined.
+    /// for each place of waiting now and then, a second or so at the first one, when it reads the
+    /// debug information, and the memory for that information. A program without debug information
+    /// (`debug = "line-tables-only"` is enough) shows only calls that were not inlined.
     pub tripwire: bool,
-    /// How the shard learns which descriptors are ready. Default: `None`, which is what the
-    /// environment variable `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own
-    /// where that is not set: [`DriverKind::Epoll`] on Linux, [`DriverKind::Polling`] elsewhere. A
-    /// kind that this system does not have, and a value that is none, is an error of
+    /// How the shard learns which descriptors are ready. Default: `None`, which means the value of
+    /// the environment variable `STRAIGHTLINE_DRIVER` (`epoll` or `polling`), or the system's own
+    /// driver where that is not set: [`DriverKind::Epoll`] on Linux, [`DriverKind::Polling`]
+    /// elsewhere. A kind that this system does not have, and an unknown value, is an error of
     /// [`run`](crate::run) and [`spawn_shard`](crate::spawn_shard). A [simulation](crate::sim) has
     /// a driver of its own.
     pub driver: Option<DriverKind>,

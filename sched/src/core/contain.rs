@@ -1,9 +1,9 @@
-//! Code of the user's that runs where nothing of the user's may unwind: destructors and wakers that
-//! the scheduler, a pool's thread or the end of a fiber has to call.
+//! Calls of the user's code from places where it must not unwind: destructors and wakers that the
+//! scheduler, a thread of a pool, or the end of a fiber has to call.
 //!
-//! A panic there has nobody to go to. The panic hook has told of it, the shard counts it, and it
-//! goes no further. Its payload has a destructor as well, which may panic too, and so on: after a
-//! few of those the last payload is leaked.
+//! No caller could handle a panic there. The panic hook has reported it, the shard counts it, and
+//! it goes no further. Its payload has a destructor as well, which may panic too, and so on: after
+//! a few of those the last payload is leaked.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::counters;
 use crate::fiber::unwind;
 
-/// Calls `act`. What it unwinds with goes no further.
+/// Calls `act`. A panic or cancel that it raises goes no further.
 pub(crate) fn contain(act: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(act)) {
         // A cancel or a deadline comes again at the fiber's next yield point.
@@ -22,10 +22,10 @@ pub(crate) fn contain(act: impl FnOnce()) {
     }
 }
 
-/// Drops a value of the user's. What its destructor unwinds with goes no further.
+/// Drops a value of the user. A panic or cancel that its destructor raises goes no further.
 ///
-/// A container whose elements are the user's values is to be taken apart before: a second
-/// destructor that panics, while the first one's panic unwinds through the container, aborts.
+/// The caller must take a container of such values apart before: if a second destructor panics
+/// while the panic of the first unwinds through the container, the process aborts.
 pub(crate) fn discard<T>(value: T) {
     contain(move || drop(value));
 }
@@ -40,6 +40,6 @@ fn discard_payload(payload: unwind::Payload) {
     mem::forget(dropped);
 }
 
-/// How many payloads are dropped of which each one's destructor panics with the next. Arbitrary:
-/// honest code has none.
+/// How many payloads are dropped if the destructor of each panics with the next. Arbitrary: honest
+/// code has none.
 const PAYLOADS_MAX: u32 = 8;

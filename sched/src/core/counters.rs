@@ -1,4 +1,4 @@
-//! What a shard counts: written by its own thread alone, readable from every other.
+//! A shard's counters: only its own thread writes them, and every thread may read them.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::watch::Pulse;
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
-    /// By the shard's thread only.
+    /// Called by the shard's thread only.
     pub(crate) fn add(&self, more: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
-    /// By the shard's thread only.
+    /// Called by the shard's thread only.
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -26,7 +26,7 @@ impl Count {
     }
 }
 
-/// Defines the counters once: as the shard writes them and as a reader gets them.
+/// Defines the counters once, in the form that the shard writes and in the form that a reader gets.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         #[derive(Debug, Default)]
@@ -34,10 +34,10 @@ macro_rules! counters {
             $(pub(crate) $name: Count,)*
         }
 
-        /// What a shard has done and what it holds, at one moment.
+        /// The counters of a shard at one moment.
         ///
-        /// They count from the shard's start; those that say so are gauges. The numbers are read
-        /// one after the other, so they may be a moment apart.
+        /// They count from the shard's start; gauges are marked so. The numbers are read one after
+        /// the other, so they may be a moment apart.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
@@ -51,7 +51,7 @@ macro_rules! counters {
         }
 
         impl Stats {
-            /// The numbers with their names, for whatever collects metrics.
+            /// The numbers with their names, for a collector of metrics.
             ///
             /// ```
             /// use straightline_sched as sched;
@@ -77,27 +77,27 @@ counters! {
     ended,
     /// Fibers that were given up, see [`GivenUp`](crate::GivenUp); their stacks are lost.
     given_up,
-    /// Refusals for want of a stack, fibers that wait for one included.
+    /// Refusals because there was no stack, including fibers that wait for one.
     stacks_refused,
     /// Calls of `deadline` that returned `DeadlineExceeded`.
     deadlines_exceeded,
-    /// Writes that unwound before they had written anything, or that a fiber which unwinds was
-    /// refused because they would have waited. A buffer in front of them (`BufWriter`) may be lost
-    /// by each, and says nothing.
+    /// Writes that unwound before they had written anything, or that would have waited in a fiber
+    /// that unwinds, and so failed. Each may lose the content of a buffer in front of it
+    /// (`BufWriter`), without an error.
     writes_unwound,
-    /// Turns of the scheduler that looked outside.
+    /// Turns of the scheduler in which it polled the driver.
     turns,
-    /// Gauge: how long the longest of them took, its waiting excluded, in nanoseconds.
+    /// Gauge: the duration of the longest turn, without its wait, in nanoseconds.
     longest_turn_nanos,
     /// Messages from other threads.
     messages,
-    /// Times that a fiber was given the thread.
+    /// How often a fiber was given the thread.
     resumed,
     /// Gauge: fibers alive.
     fibers_now,
-    /// Gauge: fibers in the run queue when the shard last looked outside.
+    /// Gauge: fibers in the run queue when the shard last polled the driver.
     ready_now,
-    /// Gauge: alarms set.
+    /// Gauge: timers set.
     alarms_now,
     /// Gauge: descriptors that are watched.
     sources_now,
@@ -106,21 +106,21 @@ counters! {
     /// Places where a fiber waited inside of a closure that ties state to its thread, as far as
     /// [`Config::tripwire`](crate::Config) looked.
     thread_bound_waits,
-    /// Panics of destructors and wakers that nobody was there to get; the panic hook told of each.
+    /// Panics of destructors and wakers that no caller could handle; the panic hook reported each.
     panics_contained,
-    /// Gauge: stacks in use. This one and the three after it are as of the last question on the
-    /// shard itself, or of its last quiet moment.
+    /// Gauge: stacks in use. This one and the three after it are as of the last query on the shard
+    /// itself, or of its last quiet moment.
     stacks_now,
     /// Gauge: free stacks that have kept some of their pages.
     stacks_hot,
     /// Gauge: free stacks without memory.
     stacks_cold,
-    /// Gauge: bytes of address space that all of these lie in.
+    /// Gauge: bytes of address space of all these stacks.
     stack_mapped_bytes,
 }
 
 impl Counters {
-    /// The numbers, with those that follow from others.
+    /// The numbers, including those that are computed from others.
     pub(crate) fn stats(&self, pulse: &Pulse) -> Stats {
         let stats = self.read();
         let fibers_now = stats.spawned.saturating_sub(stats.ended);
@@ -130,13 +130,13 @@ impl Counters {
 }
 
 thread_local! {
-    /// Those of the thread's shard, for what has no shard at hand; see `local`.
+    /// The counters of the thread's shard, for code that has no shard at hand; see `local`.
     static OF_THREAD: RefCell<Option<Arc<Counters>>> = const { RefCell::new(None) };
 }
 
-/// From now on the thread's shard is the one that counts there; none, if `None`.
+/// Sets which shard counts on this thread from now on; `None` for none.
 pub(super) fn set_of_thread(counters: Option<Arc<Counters>>) {
-    // At the thread's end there is nothing to count any more.
+    // At the thread's end nothing is counted any more.
     let _ = OF_THREAD.try_with(|of_thread| of_thread.replace(counters));
 }
 
@@ -145,8 +145,8 @@ pub(super) fn of_thread(count: impl FnOnce(&Counters)) {
     let _ = OF_THREAD.try_with(|of_thread| of_thread.borrow().as_deref().map(count));
 }
 
-/// Counts one of [`Stats::writes_unwound`], for types that write to what a
-/// [`Source`](crate::Source) waits for. Outside of [`run`](crate::run) nothing is counted.
+/// Counts one of [`Stats::writes_unwound`], for types that write to the descriptor of a
+/// [`Source`](crate::Source). Outside of [`run`](crate::run) nothing is counted.
 ///
 /// Not a yield point.
 ///

@@ -28,12 +28,12 @@ pub struct DeadlineExceeded;
 
 /// Runs `body`, which has `duration` to finish.
 ///
-/// When the time is over, `body` unwinds at its next yield point: a wait that it is in ends at
-/// once, its destructors run, and `deadline` returns the error. A body that returns has done its
-/// work, however late, and its value is returned.
+/// When the time is over, `body` unwinds at its next yield point: a wait ends at once, the
+/// destructors run, and `deadline` returns the error. If `body` returns, however late, it has done
+/// its work, and its value is returned.
 ///
-/// What a read waits for is still taken if it has come by the time that the fiber runs again,
-/// however late that is: who has sent in time is not late because this thread was busy.
+/// A read still takes data that has come by the time that the fiber runs again, however late that
+/// is: a peer that has sent in time is not late because this thread was busy.
 ///
 /// Deadlines nest, and the nearest one counts: an inner call cannot extend an outer one. Children
 /// of a [`scope`](crate::scope) inherit it; fibers of [`spawn`](crate::spawn) do not.
@@ -85,7 +85,7 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
     settle(outcome, frame)
 }
 
-/// Takes a fiber's own unwind for what it is, behind the catch of the call that it names.
+/// Turns an unwind that names this call's frame into the error; other unwinds go on.
 pub(super) fn settle<T>(outcome: thread::Result<T>, frame: Frame) -> Result<T, DeadlineExceeded> {
     match outcome {
         Ok(value) => Ok(value),
@@ -97,7 +97,7 @@ pub(super) fn settle<T>(outcome: thread::Result<T>, frame: Frame) -> Result<T, D
     }
 }
 
-/// Gives a fiber back the deadline that it had before the caller's code ran.
+/// Restores the deadline that the fiber had before the caller's code ran.
 fn restore(fiber: &FiberCell, outer: Deadline) {
     wake_by(fiber, fiber.bounds.set_deadline(outer));
 }
@@ -148,11 +148,11 @@ pub fn remaining() -> Option<Duration> {
 }
 
 /// Runs `body` without being cancelled and without the deadlines around it: for a section that must
-/// be done whole once it has begun, such as a commit.
+/// be completed once it has begun, such as a commit.
 ///
-/// Deadlines set inside of `body` hold as ever; give the waits in there one, because the end of a
-/// shard also waits for the section (for ten seconds, then the fiber is
-/// [given up](crate::JoinError::is_given_up)).
+/// Deadlines that `body` sets apply as usual. Set one for its waits, because the end of a shard
+/// also waits for the section (for ten seconds, then the fiber is [given
+/// up](crate::JoinError::is_given_up)).
 ///
 /// # Blocking
 ///
@@ -161,8 +161,8 @@ pub fn remaining() -> Option<Duration> {
 /// # Cancellation
 ///
 /// A cancel that comes meanwhile, or an outer deadline that passes, is raised at the first yield
-/// point after the section. Not at its very end: what `body` returns is never lost, and the caller
-/// can note it before it next waits.
+/// point after the section. It is not raised at the end of the section: the value of `body` is
+/// never lost, and the caller can record it before its next wait.
 ///
 /// # Panics
 ///
@@ -190,10 +190,10 @@ pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// A fiber that is neither cancelled nor past an outer deadline until this is dropped.
+/// Shelters a fiber from cancels and outer deadlines until it is dropped.
 struct Masked {
     fiber: Rc<FiberCell>,
-    /// What held before, until it is given back.
+    /// The former bounds, until they are restored.
     outer: Option<Outer>,
 }
 
@@ -213,7 +213,7 @@ impl Drop for Masked {
     }
 }
 
-/// Replaces the fiber's deadline, and has it woken in time.
+/// Replaces the fiber's deadline, and sets its timer for it.
 fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
     set_alarm(shard, fiber, fiber.bounds.set_deadline(deadline));
 }

@@ -1,23 +1,24 @@
 //! Fibers that wait for each other in a circle.
 //!
-//! Two waits have one fiber that is to end them: a join has its target, and a lock has the fiber
-//! that took it. Where such a wait begins, the chain of them is followed from that fiber; if it
-//! comes back to the caller, the circle is closed. What follows depends on what is certain:
+//! Two kinds of waits depend on one fiber: a join depends on its target, and a lock on the fiber
+//! that took it. Where such a wait begins, the scheduler follows the chain of waits from that
+//! fiber; if the chain comes back to the caller, the circle is closed. What follows depends on what
+//! is certain:
 //!
-//! - **Joins alone, outside of scopes and without a deadline**: each handle is consumed by the join
-//!   that waits, so nobody else can cancel any of them, and nothing but the end of the shard opens
-//!   the circle. The caller panics with the names of all.
+//! - **Joins alone, outside of scopes and without a deadline**: the join that waits has consumed
+//!   its handle, so no other fiber can cancel any of them, and only the end of the shard opens the
+//!   circle. The caller panics with the names of all.
 //! - **Everything else**: another fiber may cancel one of them, a deadline may pass, and a guard
-//!   may have moved to a fiber that is about to drop it, which nobody can see. So nothing is done
-//!   but to look again, twice, when the monitor has the shard keep house. A circle that is still
-//!   there is reported, once; until then, and after it, the listing tells who waits for whom.
+//!   may have moved to a fiber that is about to drop it, which cannot be seen. So the shard only
+//!   looks again, twice, at its maintenance. A circle that still exists is reported, once. Before
+//!   and after that the listing tells which fiber waits for which.
 //!
-//! Circles over several shards are not found, and neither are those through channels, where anybody
-//! may come and send.
+//! Circles over several shards are not found, nor circles through channels, into which any fiber
+//! may send.
 //!
-//! What is left is found late: a shard that has been quiet for a while looks whether all of its
-//! fibers wait for something that only another fiber or thread can do. If the process has no other
-//! thread, nobody will.
+//! Other deadlocks are found late: a shard that has been quiet for a while checks whether all of
+//! its fibers wait for something that only another fiber or thread can do. If the process has no
+//! other thread, nothing will wake them.
 
 use std::fmt::Write;
 use std::rc::Rc;
@@ -32,15 +33,15 @@ use super::source_state::SourceState;
 use crate::fiber::{FiberCell, FiberKey, Wait};
 use crate::watch;
 
-/// Whether it may close a circle if the caller waits for a lock that this fiber, of that shard,
-/// has taken: then [`note_circle`] is worth a call.
+/// Whether the caller may close a circle if it waits for a lock that this fiber, of that shard, has
+/// taken: then [`note_circle`] is worth a call.
 pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
     local::try_with(|shard| {
         if shard.id != shard_id {
             return false;
         }
         let waits = shard.fibers.look(key, |holder| match holder.wait.get() {
-            // One that is queued has just been handed what it waited for, as a lock's next holder.
+            // A queued fiber has just been granted what it waited for, as a lock's next holder.
             Wait::End(_) => !holder.queued.get(),
             Wait::Line(line) => line.is_for_a_lock() && !holder.queued.get(),
             _ => false,
@@ -50,9 +51,9 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
     .unwrap_or(false)
 }
 
-/// Notes a circle, if the calling fiber closes one by waiting for a lock that `holder` took.
+/// Records a circle, if the calling fiber closes one by waiting for a lock that `holder` took.
 ///
-/// Not to be called under a short lock: somebody in the chain may wait for the same one.
+/// Must not be called under a short lock: a fiber in the chain may wait for the same lock.
 pub(crate) fn note_circle((shard_id, holder): (u64, FiberKey)) {
     local::try_with(|shard| {
         let Some(me) = shard.try_current().filter(|_| shard.id == shard_id) else { return };
@@ -78,7 +79,7 @@ pub(super) fn endless_join(shard: &Shard, me: &FiberCell, target: FiberKey) -> O
     Some(text)
 }
 
-/// Reports the circles that last. Called now and then, between two fibers.
+/// Reports the circles that last. Called at the shard's maintenance, between two fibers.
 pub(super) fn tell_circles(shard: &Shard) {
     for (key, state) in shard.circles.take() {
         let fiber = shard.fibers.get(key);
@@ -92,7 +93,7 @@ pub(super) fn tell_circles(shard: &Shard) {
                 }
                 Circle::Told
             }
-            // It looks again at what it waits for, and may go on waiting.
+            // Wakes a fiber, which looks again at its condition, and may go on waiting.
             None if fiber.queued.get() => state,
             None => continue,
         };
@@ -100,7 +101,7 @@ pub(super) fn tell_circles(shard: &Shard) {
     }
 }
 
-/// Reports a shard whose fibers all wait for each other. The monitor has it look when it has
+/// Reports a shard whose fibers all wait for each other. The monitor asks for it when the shard has
 /// been quiet for a while.
 pub(super) fn tell_if_stuck(shard: &Shard) {
     let waits_inside = |fiber: &Rc<FiberCell>| {
@@ -109,13 +110,13 @@ pub(super) fn tell_if_stuck(shard: &Shard) {
     };
     if shard.queue.is_empty()
         && shard.alarms.len() == 0
-        // At its end a shard has none.
+        // At the end of a shard there is none.
         && !shard.fibers.is_empty()
         && shard.fibers.all(waits_inside)
         // A select, a connect or a task waits for a descriptor under another name.
         && !shard.sources.borrow().values().any(SourceState::is_waited_for)
         && watch::is_only_thread()
-        // The monitor asks twice; nothing has run since it was told.
+        // The monitor asks twice; no fiber has run since the report.
         && shard.circles.note_stuck(shard.pulse.beats())
     {
         shard.report(&Report::Deadlock(list_fibers(shard)));
@@ -126,11 +127,11 @@ fn note_closed(shard: &Shard, me: &FiberCell) {
     shard.circles.note(me.key);
 }
 
-/// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first`
-/// or is about to; `None` if the chain does not come back.
+/// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first` or
+/// is about to; `None` if the chain does not come back to `me`.
 fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<FiberCell>>> {
     let (mut circle, mut key) = (Vec::new(), first);
-    // There may be another circle ahead, that `me` is not in.
+    // The chain may end in another circle, without `me`.
     while circle.len() < CHAIN_MAX {
         let fiber = shard.fibers.get(key)?;
         let is_me = fiber.key == me.key;
@@ -148,14 +149,14 @@ fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<Fiber
     None
 }
 
-/// Whether a fiber of a circle that `me` closes by a join does nothing but join, and nobody can
-/// end that: no fiber with its handle, no scope, no time.
+/// Whether a fiber of a circle that `me` closes by a join only joins, and nothing can end that: no
+/// fiber has its handle, and it has no scope and no deadline.
 fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
     let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
     joins && fiber.family.borrow().is_none() && fiber.bounds.is_endless()
 }
 
-/// The one fiber that is to end this one's wait; `None` if there is no such one on this shard.
+/// The one fiber that this fiber's wait depends on; `None` if there is no such fiber on this shard.
 fn next_in_chain(shard: &Shard, fiber: &FiberCell) -> Option<FiberKey> {
     match fiber.wait.get() {
         Wait::End(target) => Some(target),
@@ -167,5 +168,5 @@ fn next_in_chain(shard: &Shard, fiber: &FiberCell) -> Option<FiberKey> {
     }
 }
 
-/// Arbitrary; a chain of so many locks is no deadlock that a message would help with.
+/// Arbitrary: a message would not help with a chain of more locks.
 const CHAIN_MAX: usize = 1_000;

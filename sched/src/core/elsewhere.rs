@@ -1,12 +1,12 @@
-//! Another shard, for what is of one shard and not `Send`.
+//! Access to another shard, for values that belong to one shard and are not `Send`.
 //!
 //! In a simulation all shards are on one thread. So a `JoinHandle`, a `Source` or a `Lease` can
-//! come to a shard that it does not belong to, through a thread-local for instance, which its owner
-//! meant to be one shard's. And on any thread one run follows the other. Each of these values
-//! therefore knows the number of its shard, and what it does to that goes through here: at once on
-//! the shard itself, as a message to another one of the simulation, and nowhere if the shard has
-//! ended. A shard that is no simulation's is on its thread alone while it lasts, so it never is
-//! another one: outside of simulations all this is the comparison of two numbers.
+//! reach a shard that it does not belong to, through a thread-local for instance, which its owner
+//! meant for one shard. And on any thread one run may follow another. So each of these values knows
+//! the number of its shard, and its operations go through here: they act at once on the shard
+//! itself, send a message to another shard of the simulation, and do nothing if the shard has
+//! ended. A shard outside of a simulation is alone on its thread while it lasts, so there all this
+//! is a comparison of two numbers.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,7 +15,7 @@ use super::mailbox::{Mailbox, Message};
 use super::mailboxes::of_simulation;
 use super::shard::Shard;
 
-/// The mailbox of a shard of the thread; one that is closed if the shard has ended.
+/// The mailbox of a shard of this thread; a closed one if the shard has ended.
 pub(super) fn mailbox(shard_id: u64) -> Arc<Mailbox> {
     static CLOSED: LazyLock<Arc<Mailbox>> = LazyLock::new(Mailbox::closed);
     let own =
@@ -23,12 +23,12 @@ pub(super) fn mailbox(shard_id: u64) -> Arc<Mailbox> {
     own.flatten().or_else(|| of_simulation(shard_id)).unwrap_or_else(|| Arc::clone(&CLOSED))
 }
 
-/// Whether another shard of that number is there: one of the simulation that the caller is in.
+/// Whether another shard with that number exists in the simulation that the caller is in.
 pub(super) fn is_there(shard_id: u64) -> bool {
     of_simulation(shard_id).is_some()
 }
 
-/// Calls `here` if the caller is on that shard; otherwise sends it `message`, which says the same.
+/// Calls `here` if the caller is on that shard; otherwise sends it `message`, which does the same.
 pub(super) fn at(shard_id: u64, here: impl FnOnce(&Shard), message: impl FnOnce() -> Message) {
     let mut here = Some(here);
     local::try_with(|shard| {
@@ -41,7 +41,7 @@ pub(super) fn at(shard_id: u64, here: impl FnOnce(&Shard), message: impl FnOnce(
     if here.is_some()
         && let Some(mailbox) = of_simulation(shard_id)
     {
-        // One that is closed by now has nothing left that this could be about.
+        // A mailbox that is closed by now belongs to a shard without fibers.
         let _ = mailbox.send(message());
     }
 }

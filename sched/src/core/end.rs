@@ -1,10 +1,9 @@
-//! The end of a whole shard.
+//! The end of a shard.
 //!
-//! **The end.** `run` returns when its root fiber has. Whatever else is alive is cancelled then,
-//! and run until it has unwound, or is given up: the table of fibers is the one owner of them
-//! all, and it is empty before the shard is dropped. No suspended coroutine is ever dropped:
-//! corosensei would unwind it by force, and spin for ever on one that catches the unwind in a
-//! loop.
+//! `run` returns when its root fiber has ended. All other fibers are cancelled then, and run until
+//! they have unwound or are given up. The table of fibers owns all of them, and is empty before the
+//! shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it by force,
+//! and would spin for ever on a coroutine that catches the unwind in a loop.
 
 use std::mem;
 use std::panic::Location;
@@ -25,8 +24,8 @@ use super::turn::{look_outside, run_ready};
 use super::wake::cancel;
 use crate::fiber::{Body, GivenUp, Tick};
 
-/// Ends every fiber that is left: each is cancelled, and has the time of [`END_GRACE`] to leave
-/// an `uncancellable` section.
+/// Ends every fiber that is left: each is cancelled, and has [`END_GRACE`] to leave an
+/// `uncancellable` section.
 pub(super) fn end(shard: &Shard) {
     let give_up_at = begin_end(shard);
     loop {
@@ -38,9 +37,9 @@ pub(super) fn end(shard: &Shard) {
     }
 }
 
-/// The shard itself has panicked: most likely it cannot wait for events any more. To unwind, a
-/// fiber needs none. So each is cancelled and runs while any can, and who waits for what they
-/// hold hears of it. The others are left as they are when the shard is dropped.
+/// The shard itself has panicked, most likely because it cannot wait for events any more. A fiber
+/// needs no events to unwind. So each fiber is cancelled, and fibers run while any can. Fibers that
+/// wait for what others hold get an error. The rest is left as it is when the shard is dropped.
 pub(super) fn end_broken(shard: &Shard) {
     contain(|| {
         let give_up_at = begin_end(shard);
@@ -58,12 +57,12 @@ pub(super) fn end_broken(shard: &Shard) {
     });
 }
 
-/// Cancels every fiber; returns when those that are left then are to be given up.
+/// Cancels every fiber; returns the time at which the fibers that are left are given up.
 pub(crate) fn begin_end(shard: &Shard) -> Tick {
     for message in shard.inbox.begin_end() {
         read_message(shard, message);
     }
-    // What never began is dropped on a fiber, where its destructors may do what they like.
+    // A closure that never began is dropped on a fiber, where its destructors may wait.
     for sent in shard.inbox.take_deferred() {
         if shard.stacks.reserve().is_err() {
             discard(sent);
@@ -79,7 +78,7 @@ pub(crate) fn begin_end(shard: &Shard) -> Tick {
     shard.clock().saturating_add(END_GRACE)
 }
 
-/// Returns whether no fiber is left, and no shard-local. After `give_up_at` there is none.
+/// Whether no fiber is left, and no shard-local. After `give_up_at` none is.
 pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
     if !shard.fibers.is_empty() {
         if shard.clock() < give_up_at {
@@ -105,8 +104,8 @@ fn give_up_all(shard: &Shard) {
     }
 }
 
-/// Has a fiber drop the values, if there are any; returns whether there were. Called at the end
-/// of the shard, when all fibers are over.
+/// Starts a fiber that drops the values, if there are any; returns whether there were. Called at
+/// the end of the shard, when all fibers are over.
 fn drop_values(shard: &Shard) -> bool {
     if !shard.values.is_due() || shard.stacks.reserve().is_err() {
         return false;
@@ -115,12 +114,12 @@ fn drop_values(shard: &Shard) -> bool {
     let drop_all = move || {
         uncancellable(|| {
             for value in values.into_iter().rev() {
-                // One destructor's panic is not the others'.
+                // A panic of one destructor does not keep the others from running.
                 discard(value);
             }
         });
     };
-    // It begins although nothing else does any more.
+    // It begins although no other fiber may begin any more.
     let name = Builder::new().name("shard-locals");
     let spawned = shard.inbox.except(|| spawn_on(shard, name, Location::caller(), None, drop_all));
     debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
@@ -128,9 +127,9 @@ fn drop_values(shard: &Shard) -> bool {
 }
 
 impl Drop for Shard {
-    /// Only if the shard itself panicked is there anything left. The fibers' frames may borrow from
-    /// each other, so they are not unwound in whatever order, but left as they are; who waits for
-    /// their ends hears of it. What was sent is dropped, and nothing can be sent any more.
+    /// Fibers are left only if the shard itself panicked. Their frames may borrow from each other,
+    /// so they are not unwound in an arbitrary order, but left as they are; a fiber or thread that
+    /// waits for their ends gets an error. Sent fibers are dropped, and no more can be sent.
     fn drop(&mut self) {
         mailboxes::leave(self.id, &self.driver);
         self.inbox.close();
@@ -154,5 +153,5 @@ impl Drop for Shard {
 }
 
 /// How long the end of a shard waits for `uncancellable` sections. Arbitrary: longer than a commit,
-/// shorter than what a service manager waits before it kills.
+/// shorter than the time after which a service manager kills the process.
 const END_GRACE: Duration = Duration::from_secs(10);

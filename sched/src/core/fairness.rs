@@ -1,16 +1,17 @@
-//! How much the fibers may do before others have their turn: the other fibers, and what is new.
+//! How much the fibers may do before the other fibers, and new events, have their turn.
 //!
-//! A fiber has a budget for each of its turns. All of them together have one between two looks
-//! outside, which is counted in beats of the pulse, and ends in a turn in which no fiber has run.
+//! A fiber has a budget for each of its turns. All fibers together have one between two polls of
+//! the driver, which is counted in beats of the pulse, and ends in a turn in which no fiber has
+//! run.
 
 use std::cell::Cell;
 
 pub(crate) struct Fairness {
-    /// What the running fiber may still do without waiting before it yields.
+    /// How much the running fiber may still do without waiting before it yields.
     budget: Cell<u32>,
-    /// The pulse when the driver and the mailbox were last asked.
+    /// The pulse when the driver and the mailbox were last polled.
     looked_at: Cell<u64>,
-    /// No fiber has run since then, or since the last question whether they may go on.
+    /// No fiber has run since then, or since the last call of the question below.
     is_idle: Cell<bool>,
 }
 
@@ -22,8 +23,8 @@ impl Fairness {
         self.budget.set(BUDGET);
     }
 
-    /// Whether the running fiber has had its share. `is_late` is asked now and then whether it has
-    /// had the thread for too long.
+    /// Whether the running fiber has used up its share. Now and then it calls `is_late`, whether
+    /// the fiber has kept the thread for too long.
     #[inline]
     pub(super) fn is_share_spent(&self, is_late: impl FnOnce() -> bool) -> bool {
         let left = self.budget.get();
@@ -34,8 +35,7 @@ impl Fairness {
         spent
     }
 
-    /// Whether the fibers that are ready may go on without a look outside. Each answer counts as a
-    /// turn.
+    /// Whether the ready fibers may go on before the driver is polled. Each call counts as a turn.
     #[inline]
     pub(super) fn may_go_on(&self, beats: u64) -> bool {
         beats - self.looked_at.get() < BEATS_MAX && !self.is_idle.replace(true)
@@ -46,7 +46,7 @@ impl Fairness {
         self.is_idle.get()
     }
 
-    /// The shard looks outside now; returns whether a fiber has run since it last did.
+    /// The shard polls its driver now; returns whether a fiber has run since the last poll.
     #[inline]
     pub(super) fn note_look(&self, beats: u64) -> bool {
         self.is_idle.set(true);
@@ -61,13 +61,13 @@ impl Default for Fairness {
 }
 
 /// How many operations may succeed in a row before the fiber yields. Arbitrary: at about 1 µs an
-/// operation it keeps the others waiting for a tenth of a millisecond.
+/// operation the other fibers wait for a tenth of a millisecond.
 const BUDGET: u32 = 128;
 
-/// Every so many operations without a wait the clock is looked at.
+/// After that many operations without a wait the clock is read.
 const CLOCK_EVERY: u32 = 16;
 
-/// For how long a busy run queue may keep the shard from looking outside: 128 fibers' turns, at two
-/// beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn it
-/// keeps an event waiting for a tenth of a millisecond.
+/// How long a busy run queue may keep the shard from polling its driver: 128 turns of fibers, at
+/// two beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn an
+/// event waits for a tenth of a millisecond.
 const BEATS_MAX: u64 = 256;

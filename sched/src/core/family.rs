@@ -1,4 +1,4 @@
-//! The fibers of one scope, and what its end and a cancel mean to them.
+//! The fibers of one scope: what the scope's end and a cancel mean for them.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::shard::Shard;
 use super::wake::cancel;
 use crate::fiber::{Family, FiberCell};
 
-/// Lets the scope of a fiber that is over go on, or never end if that was given up.
+/// Lets the scope of a fiber that is over go on; a scope whose fiber was given up never ends.
 pub(super) fn leave_family(shard: &Shard, fiber: &FiberCell) {
     let Some(family) = fiber.family.take() else { return };
     if fiber.given_up.get() {
@@ -20,7 +20,7 @@ pub(super) fn leave_family(shard: &Shard, fiber: &FiberCell) {
 
 pub(super) fn cancel_family(shard: &Shard, family: &Family) {
     family.cancelled.set(true);
-    // A list of its own: what cancels is traced, and the trace is the user's.
+    // A copy of the list: a cancel is traced, and the trace is the user's code.
     let children: Vec<_> = family.children.borrow().values().cloned().collect();
     for child in &children {
         child.bounds.cancel();
@@ -29,8 +29,8 @@ pub(super) fn cancel_family(shard: &Shard, family: &Family) {
     children.iter().for_each(|child| cancel(shard, child));
 }
 
-/// Whether the fiber belongs to a scope in an `uncancellable` section: it ends with that, which
-/// needs it until then.
+/// Whether the fiber belongs to a scope in an `uncancellable` section, which needs the fiber until
+/// the section ends.
 pub(super) fn is_sheltered(fiber: &FiberCell) -> bool {
     let mut family = fiber.family.borrow().clone();
     while let Some(next) = family {

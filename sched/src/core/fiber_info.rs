@@ -1,4 +1,4 @@
-//! What is told of a fiber: words and numbers, made by `inspect` and read by people.
+//! What is shown of a fiber: `inspect` makes these values, and people read them.
 
 use std::fmt;
 use std::panic::Location;
@@ -9,30 +9,30 @@ use slotmap::Key;
 use crate::fiber::backtrace::Backtrace;
 use crate::fiber::{FiberCell, FiberKey};
 
-/// One fiber, as it is at the moment of the question. `Display` is one line, and the backtrace if
-/// there is one.
+/// One fiber, at the moment of the query. `Display` is one line, followed by the backtrace if there
+/// is one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FiberInfo {
-    /// Tells it from all other fibers that its shard has or had.
+    /// Unique among all fibers that its shard has or had.
     pub id: u64,
-    /// What [`Builder::name`](crate::Builder::name) called it.
+    /// The name that [`Builder::name`](crate::Builder::name) gave it.
     pub name: Option<String>,
-    /// The call that started it.
+    /// The call that spawned it.
     pub spawned_at: &'static Location<'static>,
-    /// How long ago that was.
+    /// The time since then.
     pub age: Duration,
-    /// What it is doing in its own words, see [`Label`](crate::Label).
+    /// The fiber's own words for what it does, see [`Label`](crate::Label).
     pub label: Option<String>,
     /// What it is doing.
     pub state: FiberState,
-    /// For how long, by the shard's clock. Zero for one that runs or is ready.
+    /// How long it has been in that state, by the shard's clock. Zero if it runs or is ready.
     pub since: Duration,
-    /// The time that its nearest deadline leaves; zero when that has passed.
+    /// The time until its nearest deadline; zero when that has passed.
     pub deadline_in: Option<Duration>,
-    /// It is to end at its next yield point.
+    /// It will unwind at its next yield point.
     pub is_cancelled: bool,
-    /// Where it is parked, if that was asked for, and it is, and has room on its stack to tell.
+    /// Where it is parked, if that was asked for and its stack has room for a backtrace.
     pub backtrace: Option<Backtrace>,
 }
 
@@ -40,18 +40,18 @@ pub struct FiberInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FiberState {
-    /// It is the one that asks.
+    /// It is the fiber that asks.
     Running,
-    /// It has work, and its turn comes.
+    /// It is in the run queue.
     Ready,
-    /// It is parked; the text says what for: `sleep`, `to read from descriptor 7`, `Mutex::lock`.
+    /// It is parked; the text says for what: `sleep`, `to read from descriptor 7`, `Mutex::lock`.
     Waiting(String),
     /// It rests between two episodes, without a stack; see
     /// [`spawn_episodes`](crate::spawn_episodes).
     Resting,
 }
 
-/// A fiber's name, or its number, and where it was started.
+/// A fiber's name, or its number, and where it was spawned.
 pub(super) struct Label<'f>(pub(super) &'f FiberCell);
 
 impl fmt::Display for Label<'_> {
@@ -66,7 +66,7 @@ impl fmt::Display for FiberInfo {
         write_label(f, self.name.as_deref(), self.id, self.spawned_at)?;
         write!(f, ", {:.1} s old", self.age.as_secs_f64())?;
         if let Some(label) = &self.label {
-            // Escaped: it may be from outside.
+            // Escaped: it may contain data of a client.
             write!(f, ", at `{}`", label.escape_debug())?;
         }
         match &self.state {
@@ -97,7 +97,7 @@ fn write_label(
     spawned_at: &Location<'_>,
 ) -> fmt::Result {
     match name {
-        // Escaped, as the label: a handler may name its fibers after what it was sent.
+        // Escaped, as the label: a handler may name its fibers after data of a client.
         Some(name) => write!(f, "fiber `{}`", name.escape_debug())?,
         None => write!(f, "fiber {id:#x}")?,
     }
@@ -106,7 +106,7 @@ fn write_label(
 
 /// A fiber's name and number: short, and the same in each simulation of a seed.
 pub(crate) fn label(fiber: &FiberCell) -> String {
-    // A place in the table, and how often it was taken (the low bit says that it is).
+    // An index of the table, and how often that was used (the low bit says that it is in use).
     let key = number(fiber.key);
     let (place, takings) = (key & u64::from(u32::MAX), key >> 33);
     let name = fiber.name().unwrap_or("fiber");

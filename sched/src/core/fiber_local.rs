@@ -1,8 +1,8 @@
 //! Fiber-locals: a value for each fiber, as `thread_local!` has one for each thread.
 //!
-//! A thread-local is shared by all fibers of the thread, and may not wait while it is made
-//! (`shard_local` may). What belongs to one request (its logger, its trace id) is a fiber-local;
-//! with `inherited` the fibers that the request starts begin with a clone of it.
+//! All fibers of a thread share a thread-local, and its initialiser may not wait (that of
+//! `shard_local` may). A value of one request (its logger, its trace id) is a fiber-local; with
+//! `inherited`, the fibers that the request spawns begin with a clone of it.
 
 use std::any::Any;
 use std::fmt;
@@ -56,9 +56,9 @@ macro_rules! fiber_local {
     };
 }
 
-/// Runs `body` with fiber-locals of its own, as if the calling fiber had started one for it: it
-/// begins with clones of those that are inherited, and what it leaves is dropped when it is over.
-/// For a fiber that does one piece of work after the other, none of which is to know the others'.
+/// Runs `body` with fiber-locals of its own, as if the calling fiber had spawned a fiber for it: it
+/// begins with clones of the inherited ones, and its values are dropped when it is over. For a
+/// fiber that does one piece of work after the other, where no piece may see the values of another.
 ///
 /// Not a yield point itself, but the values' destructors may wait.
 ///
@@ -107,7 +107,7 @@ pub struct FiberLocal<T: 'static> {
 }
 
 impl<T: 'static> FiberLocal<T> {
-    /// For [`fiber_local!`]: a key is told from others by where it is, so it must be a `static`.
+    /// For [`fiber_local!`]: the address of a key identifies it, so it must be a `static`.
     #[doc(hidden)]
     pub const fn new(init: fn() -> T) -> Self {
         Self { init, inherit: None }
@@ -171,7 +171,7 @@ fn clone_of<T: Clone + 'static>(value: &dyn Any) -> Rc<dyn Any> {
     }
 }
 
-/// Sets a value; the one that was there is dropped at the end.
+/// Sets a value; the former value is dropped at the end.
 fn put_local(fiber: &FiberCell, local: Local) {
     fiber.rare_mut().locals.borrow_mut().push(local);
 }
@@ -181,16 +181,16 @@ fn has_locals(fiber: &FiberCell) -> bool {
     fiber.rare().is_some_and(|rare| !rare.locals.borrow().is_empty())
 }
 
-/// Returns those that it had.
+/// Replaces the fiber's values; returns the former ones.
 #[cold]
 fn replace_locals(fiber: &FiberCell, locals: Locals) -> Locals {
     fiber.rare_mut().locals.replace(locals)
 }
 
-/// What a new fiber begins with that this one starts.
+/// The values with which a fiber begins that this fiber spawns.
 pub(super) fn handed_down(fiber: &FiberCell) -> Locals {
     let Some(rare) = fiber.rare() else { return Locals::new() };
-    // Values are cloned without a borrow: a `clone` may use fiber-locals itfiber.
+    // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
     let inherited: Vec<_> = (rare.locals.borrow().iter())
         .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
         .collect();
@@ -211,15 +211,15 @@ pub(super) fn drop_locals(fiber: &FiberCell) {
             return;
         }
         for local in locals.into_iter().rev() {
-            // One destructor's panic is not the others'.
+            // A panic of one destructor does not keep the others from running.
             discard(local);
         }
     }
-    // With the fiber's record they would be dropped on whatever stack that is.
+    // If they stayed in the fiber's record, they could be dropped on another stack.
     mem::forget(fiber.rare().map(|rare| rare.locals.take()));
 }
 
-/// As glibc does with thread-specific data; what is left then is leaked, as there.
+/// As glibc does with thread-specific data; values that are left after that are leaked, as there.
 const LOCALS_ROUNDS_MAX: u32 = 4;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The table of a shard's fibers.
 //!
-//! It has every fiber that is not over, and is the one owner of them all: what else keeps a fiber's
-//! record keeps nothing of the fiber alive. No code of the user runs while the table is borrowed.
+//! It has every fiber that is not over, and owns all of them: another reference to a fiber's record
+//! keeps no part of the fiber alive. No code of the user runs while the table is borrowed.
 
 use std::cell::RefCell;
 use std::mem;
@@ -27,13 +27,13 @@ impl Fibers {
         self.table.borrow_mut().remove(key);
     }
 
-    /// A fiber, if it is still there.
+    /// A fiber, if it still exists.
     #[inline]
     pub(super) fn get(&self, key: FiberKey) -> Option<Rc<FiberCell>> {
         self.table.borrow().get(key).cloned()
     }
 
-    /// As [`get`](Self::get), for a look. `look` may not come back here.
+    /// As [`get`](Self::get), with a borrow for the time of `look`, which must not use the table.
     pub(super) fn look<R>(&self, key: FiberKey, look: impl FnOnce(&FiberCell) -> R) -> Option<R> {
         self.table.borrow().get(key).map(|fiber| look(fiber))
     }
@@ -51,7 +51,7 @@ impl Fibers {
         self.table.borrow().is_empty()
     }
 
-    /// Takes all of them out, for the end of the shard.
+    /// Removes all of them, at the end of the shard.
     pub(super) fn take(&self) -> impl Iterator<Item = Rc<FiberCell>> {
         mem::take(&mut *self.table.borrow_mut()).into_iter().map(|(_, fiber)| fiber)
     }

@@ -1,4 +1,4 @@
-//! A fiber that is over: one that has ended, and one that is given up and never does.
+//! The bookkeeping for a fiber that is over: one that has ended, or one that is given up.
 
 use std::mem;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::shard::Shard;
 use super::wake::cancel;
 use crate::fiber::{Body, EndWatcher, FiberCell, GivenUp, Rare, Wait, while_running};
 
-/// Files a fiber that will never run again.
+/// Records that a fiber will never run again.
 pub(super) fn finish(shard: &Shard, fiber: &Rc<FiberCell>) {
     fiber.over.set(true);
     fiber.wait.set(Wait::Nothing);
@@ -30,7 +30,7 @@ pub(super) fn finish(shard: &Shard, fiber: &Rc<FiberCell>) {
     }
 }
 
-/// Tells those who wait for the end of a fiber among other things, or on another shard.
+/// Wakes the fibers that wait for the end of this one among other things, or on another shard.
 pub(super) fn finish_rare(shard: &Shard, rare: &Rare) {
     for watcher in rare.watchers.take() {
         match watcher {
@@ -40,20 +40,20 @@ pub(super) fn finish_rare(shard: &Shard, rare: &Rare) {
             }
         }
     }
-    // A fiber that was given up owns these still: its own code never runs again, and that is
-    // their destructors too.
+    // A fiber that was given up still owns these: its own code never runs again, and that includes
+    // their destructors.
     mem::forget(rare.locals.take());
     rare.hooks.forget();
 }
 
-/// Files a fiber that neither ends nor ever runs again. Its scopes' fibers are cancelled; what
-/// they borrow from it stays where it is. Its own scope never ends, see `scope`.
+/// Records that a fiber neither ends nor ever runs again. The fibers of its scopes are cancelled;
+/// the data that they borrow from it stays where it is. Its own scope never ends, see `scope`.
 ///
-/// Not called on a fiber: whatever the reporter is, it has the thread's stack, and cannot wait.
+/// Not called on a fiber: the reporter runs on the thread's stack, and cannot wait.
 pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
     let mut told = info_of(shard, fiber);
     if told.state == FiberState::Ready {
-        told.state = FiberState::Running; // until just now
+        told.state = FiberState::Running; // until this moment
     }
     fiber.given_up.set(true);
     leave_line(fiber);
@@ -70,16 +70,16 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
     shard.report(&Report::GivenUp(told, why));
 }
 
-/// Takes back the place of a fiber that will never run again: what it was called for, or would
-/// be, goes on to the next. It counts as the running one meanwhile, though nothing of it runs:
-/// so this calls nothing but `sync`'s own code, which does not wait there.
+/// Leaves the wait queue for a fiber that will never run again: its grant, or its turn, goes to the
+/// next waiter. The fiber counts as the running one meanwhile, although none of its code runs. So
+/// this calls only `sync`'s own code, which does not wait there.
 pub(super) fn leave_line(fiber: &Rc<FiberCell>) {
     if let Wait::Line(line) = fiber.wait.replace(Wait::Nothing) {
         while_running(fiber, || line.leave());
     }
 }
 
-/// Leaves a fiber's frames as they are for ever, and what they point into.
+/// Leaves a fiber's frames, and the data that they point to, as they are for ever.
 pub(super) fn forget_body(shard: &Shard, body: Body) {
     shard.abandoned.note_remains();
     mem::forget(body);

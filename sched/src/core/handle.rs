@@ -1,4 +1,4 @@
-//! A way to a shard for other threads.
+//! A handle to a shard, for other threads.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use super::local;
 use super::mailbox::{Closed, Mailbox, Message, Question, Sent, SpawnError};
 use crate::watch::Pulse;
 
-/// A way to a shard that any thread may hold.
+/// A handle to a shard, which any thread may hold.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -49,7 +49,7 @@ impl Handle {
         })
     }
 
-    /// The shard's counters; the gauges among them as they were in its last turn.
+    /// The shard's counters; the gauges have the values of its last turn.
     ///
     /// Not a yield point.
     ///
@@ -66,15 +66,15 @@ impl Handle {
 
     /// Runs `body` as a new fiber of that shard, at the earliest in its next turn.
     ///
-    /// The closure crosses threads, hence `Send`; what it makes on the other side need not be.
-    /// What it returns comes back through a channel of [`sync`](crate::sync).
+    /// The closure crosses threads, so it must be `Send`; the values that it makes there need not
+    /// be. Its result comes back through a channel of [`sync`](crate::sync).
     ///
     /// Not a yield point, and does not block the calling thread.
     ///
     /// # Errors
     ///
-    /// [`SpawnError`] if the shard has ended, or has not kept up with those sent before; `body` is
-    /// then dropped here.
+    /// [`SpawnError`] if the shard has ended, or has not kept up with earlier ones; `body` is then
+    /// dropped on the calling thread.
     ///
     /// ```
     /// use straightline_sched::{self as sched, Handle, SpawnError};
@@ -91,20 +91,20 @@ impl Handle {
 }
 
 impl Handle {
-    /// Lists every fiber of the shard, with the backtraces of at most `backtraces_max` parked ones.
-    /// For a thread of its own, such as one that waits for a signal: a fiber uses
-    /// [`inspect`](crate::inspect).
+    /// Lists every fiber of the shard, with the backtraces of at most `backtraces_max` parked
+    /// fibers. Call it on a thread without fibers, such as one that waits for a signal: a fiber
+    /// calls [`inspect`](crate::inspect).
     ///
     /// # Blocking
     ///
-    /// Blocks the calling *thread* until the shard has answered, which it does between two fibers'
-    /// turns; not for a fiber of another shard, whose own shard would stand still. Does not wait on
-    /// the shard itself.
+    /// Blocks the calling *thread* until the shard has answered, which it does between two turns of
+    /// its fibers. A fiber of another shard must not call it, as that shard would stand still. Does
+    /// not wait on the shard itself.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] if it has not after `timeout`, because a fiber keeps its thread;
-    /// [`io::ErrorKind::NotConnected`] if the shard has ended.
+    /// [`io::ErrorKind::TimedOut`] if the shard has not answered within `timeout`, because a fiber
+    /// keeps its thread; [`io::ErrorKind::NotConnected`] if the shard has ended.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,8 +1,8 @@
-//! What other threads, or shards of a simulation, want of a shard.
+//! The messages that other threads, or other shards of a simulation, send to a shard.
 //!
-//! Messages come through the mailbox. Fibers among them wait here, in the order in which they came,
-//! until there is a stack for each. Once the shard is ending no fiber can be sent, and none begins
-//! but what a commit under way needs.
+//! Messages come through the mailbox. Sent fibers wait here, in the order in which they came, until
+//! there is a stack for each. Once the shard is ending no fiber can be sent, and no fiber begins
+//! except those that a commit under way needs.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use super::mailbox::{Mailbox, Message, Sent};
 
 pub(crate) struct Inbox {
     mailbox: Arc<Mailbox>,
-    /// What other threads sent and found no stack yet; oldest first.
+    /// Fibers that other threads sent and that have no stack yet; oldest first.
     deferred: RefCell<VecDeque<Sent>>,
     /// No fiber begins any more.
     ending: Cell<bool>,
@@ -27,7 +27,7 @@ impl Inbox {
         &self.mailbox
     }
 
-    /// Whether there may be something to read or to begin.
+    /// Whether there may be a message to read or a fiber to begin.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.mailbox.is_pending() || !self.deferred.borrow().is_empty()
@@ -59,7 +59,7 @@ impl Inbox {
         self.ending.get()
     }
 
-    /// No fiber can be sent any more; returns the messages that came before.
+    /// From now on no fiber can be sent; returns the earlier messages.
     pub(super) fn begin_end(&self) -> Vec<Message> {
         self.ending.set(true);
         self.mailbox.close_to_spawns()
@@ -73,7 +73,7 @@ impl Inbox {
         result
     }
 
-    /// Nothing can be sent any more.
+    /// From now on nothing can be sent.
     pub(super) fn close(&self) {
         self.mailbox.close();
     }

@@ -1,5 +1,5 @@
-//! Seeing inside: which fibers there are, what each waits for, where it stands, and what the shard
-//! has counted.
+//! Inspection: which fibers exist, what each waits for and where it stands, and the counters of the
+//! shard.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,8 +44,8 @@ pub fn inspect() -> Vec<FiberInfo> {
 
 /// As [`inspect`], with the backtraces of at most `backtraces_max` parked fibers.
 ///
-/// Not a yield point. Each backtrace takes about 15 µs, during which no other fiber runs, and
-/// 8 KiB of the parked fiber's stack; one that has hardly more left is listed without.
+/// Not a yield point. Each backtrace takes about 15 µs, during which no other fiber runs, and 8 KiB
+/// of the parked fiber's stack; a fiber with less room left is listed without a backtrace.
 ///
 /// # Panics
 ///
@@ -70,8 +70,8 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
     local::with(|shard| list_fibers_with_backtraces(shard, backtraces_max))
 }
 
-/// Has the calling fiber labelled until this is called again; `None` takes its label away. Changes
-/// of the label show from then on.
+/// Labels the calling fiber until this is called again; `None` removes its label. Changes inside of
+/// the label show from then on.
 ///
 /// Not a yield point.
 ///
@@ -112,12 +112,12 @@ pub fn stats() -> Stats {
     })
 }
 
-/// What the fibers of this shard that have ended used of their stacks, by where they were spawned:
-/// the greatest use first. Empty unless the shard was made with
+/// How much of their stacks the ended fibers of this shard used, by the place where they were
+/// spawned: the greatest use first. Empty unless the shard was made with
 /// [`Config::stack_census`](crate::Config::stack_census).
 ///
-/// It measures whole pages, from the top of the stack to the lowest page that was touched. Leave
-/// room above what it says: the deepest call may not have happened yet, and a panic that prints a
+/// It measures whole pages, from the top of the stack to the lowest page that was touched. Choose a
+/// larger size than that: the deepest call may not have happened yet, and a panic that prints a
 /// backtrace takes 24 KiB on its own.
 ///
 /// Not a yield point.
@@ -197,7 +197,7 @@ pub(super) fn list_fibers_with_backtraces(shard: &Shard, backtraces_max: usize) 
     list.collect()
 }
 
-/// Where a suspended fiber stands; `None` for one that runs, rests or has not begun.
+/// Where a suspended fiber stands; `None` for a fiber that runs, rests or has not begun.
 pub(super) fn backtrace(fiber: &Rc<FiberCell>) -> Option<Backtrace> {
     ask(fiber, Resume::Dump)?;
     take_dump()
@@ -247,7 +247,7 @@ fn describe_watched(shard: &Shard, number: i32) -> String {
     }
 }
 
-/// Who took a lock. Its guard may have moved to another fiber since, which does not show.
+/// The fiber that took a lock. If its guard has moved to another fiber since, that does not show.
 fn describe_holder(shard: &Shard, (shard_id, key): (u64, FiberKey)) -> String {
     if shard_id != shard.id {
         return "taken by a fiber of another shard".into();
@@ -261,5 +261,5 @@ fn describe_holder(shard: &Shard, (shard_id, key): (u64, FiberKey)) -> String {
     }
 }
 
-/// A deadline so far away is none, such as that of a lease without an end: a century.
+/// A deadline further away than a century counts as none, such as that of a lease without an end.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

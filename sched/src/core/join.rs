@@ -1,4 +1,4 @@
-//! The end of a fiber, seen by whoever waits for it.
+//! The end of a fiber, for the fibers that wait for it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -20,13 +20,13 @@ use super::yield_point::Unwinding;
 use crate::fiber::unwind::{self, Reason};
 use crate::fiber::{Birth, EndWatcher, Family, FiberCell, FiberKey, Tick, Wait};
 
-/// The right to wait for a fiber and to take what it returned.
+/// The right to wait for a fiber and to take its result.
 ///
 /// Dropping the handle detaches the fiber: it goes on, and its result is lost.
 ///
-/// A handle stays on its thread. In a [simulation](crate::sim), whose shards share one, another
-/// shard can come by it: it works there too, and what it asks for is done at the next turn of the
-/// fiber's own shard. When that shard has ended, the fiber has.
+/// A handle stays on its thread. In a [simulation](crate::sim), whose shards share one thread,
+/// another shard can get it. It works there too, and its operations take effect at the next turn of
+/// the fiber's own shard. When that shard has ended, the fiber has.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -50,24 +50,24 @@ pub struct JoinHandle<T> {
     shard_id: u64,
 }
 
-/// Where a fiber leaves its result: a value, or what it unwound with.
+/// Where a fiber leaves its result: a value, or the payload of its unwind.
 pub(crate) struct Packet<T> {
     outcome: Cell<Left<T>>,
-    /// The scope that hears of a panic which nobody took.
+    /// The scope that gets a panic which no joiner took.
     family: Option<Rc<Family>>,
 }
 
-/// What there is to be taken; two words where `T` is nothing.
+/// The result; two words if `T` is nothing.
 enum Left<T> {
     Nothing,
     Value(T),
-    /// Behind one more box than its payload needs, which few fibers have.
+    /// Boxed twice, so that the common case is two words; panics are rare.
     Unwound(Box<Box<dyn Any + Send>>),
 }
 
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-/// Why [`JoinHandle::join`] has no value to return.
+/// Why [`JoinHandle::join`] returns no value.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -87,7 +87,7 @@ pub struct JoinError {
 }
 
 enum Kind {
-    /// The lock is never contended: it makes the error `Sync`, which boxed errors have to be.
+    /// The lock is never contended: it makes the error `Sync`, as boxed errors must be.
     Panic(Mutex<Box<dyn Any + Send>>),
     Cancelled,
     Expired,
@@ -100,7 +100,7 @@ impl<T> JoinHandle<T> {
         Self { packet, fiber, shard_id: shard.id }
     }
 
-    /// The handle of a fiber that was cancelled before there was one.
+    /// The handle of a fiber that was cancelled before it existed.
     pub(super) fn never_begun(spawned_at: &'static Location<'static>) -> Self {
         let birth = Birth { spawned_at, spawned_in: Tick::NEVER };
         let fiber = FiberCell::new(FiberKey::default(), birth, Tick::NEVER);
@@ -117,8 +117,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline of the caller ends the wait by unwinding; the fiber that is waited
-    /// for goes on.
+    /// A cancel or a deadline of the caller ends the wait by unwinding; the other fiber goes on.
     ///
     /// # Errors
     ///
@@ -127,9 +126,9 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     ///
-    /// Where waiting could never end: the fiber joins the caller, through others or directly, and
-    /// none of them has a deadline or belongs to a scope, which could cancel it. In a fiber that
-    /// unwinds the wait is an error as always.
+    /// If the wait could never end: the fiber joins the caller, directly or through other fibers,
+    /// and none of them has a deadline or belongs to a scope, which could cancel it. In a fiber
+    /// that unwinds the wait is an error, as always.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -149,7 +148,7 @@ impl<T> JoinHandle<T> {
                 return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
                     None if self.fiber.given_up.get() => Err(JoinError { kind: Kind::GivenUp }),
-                    // It never began.
+                    // The fiber never began.
                     None => Err(JoinError { kind: Kind::Cancelled }),
                 };
             }
@@ -159,7 +158,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Until the fiber is over, or the calling one is woken for another reason.
+    /// Waits until the fiber is over, or the calling fiber is woken for another reason.
     fn wait(&self, shard: &Shard) -> Result<(), Unwinding> {
         if shard.id != self.shard_id {
             self.watch_end();
@@ -186,12 +185,13 @@ impl<T> JoinHandle<T> {
         self.fiber.over.get()
     }
 
-    /// Has the calling fiber woken at the end; returns false if that has come.
+    /// Arranges that the calling fiber is woken at the end; returns false if the fiber is over
+    /// already.
     pub(crate) fn watch_end(&self) -> bool {
         if !self.is_finished() {
             let (me, watchers) = (self.watcher(), &self.fiber.rare_mut().watchers);
             let mut list = watchers.take();
-            // One that has unwound out of a wait for another shard's fiber still stands there.
+            // A fiber that unwound out of a wait for another shard's fiber is still in the list.
             if !list.contains(&me) {
                 list.push(me);
             }
@@ -212,7 +212,7 @@ impl<T> JoinHandle<T> {
         })
     }
 
-    /// Takes back a [`watch_end`](Self::watch_end) that returned true.
+    /// Undoes a [`watch_end`](Self::watch_end) that returned true.
     pub(crate) fn unwatch_end(&self) {
         let (me, watchers) = (self.watcher(), &self.fiber.rare_mut().watchers);
         let mut list = watchers.take();
@@ -223,9 +223,9 @@ impl<T> JoinHandle<T> {
     /// Asks the fiber to end: it unwinds at its next yield point, where its destructors run.
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
-    /// never does. One that swallows the unwind (`catch_unwind` in a loop) gets it again at its
-    /// next yield points; then they fail without waiting, and then it is given up, see
-    /// [`is_given_up`](JoinError::is_given_up).
+    /// never begins. A fiber that swallows the unwind (`catch_unwind` in a loop) gets it again at
+    /// its next yield points; then its yield points fail without waiting, and then it is given up,
+    /// see [`is_given_up`](JoinError::is_given_up).
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -284,7 +284,7 @@ impl<T> Drop for Packet<T> {
             }
         };
         family.panic.set(Some(first));
-        // The scope may wait for its other fibers already, and is to cancel them.
+        // The scope may wait for its other fibers already, and must cancel them.
         if !family.children.borrow().is_empty() {
             let parent = &family.parent;
             let message = || Message::Wake(parent.key);
@@ -324,13 +324,13 @@ impl JoinError {
         matches!(self.kind, Kind::Expired)
     }
 
-    /// The fiber was given up: it never runs again, and never ends. Its stack is lost, what it owns
-    /// is not dropped, and what it borrows stays borrowed. So a fiber of a [`scope`](crate::scope)
-    /// takes the scope's own fiber with it, as soon as that waits for the scope's end, and a thread
-    /// that has such a fiber does not end, see [`run`](crate::run).
+    /// The fiber was given up: it never runs again, and never ends. Its stack is lost, the values
+    /// that it owns are not dropped, and the data that it borrows stays borrowed. If it belongs to
+    /// a [`scope`](crate::scope), the scope's own fiber is given up too, as soon as that waits for
+    /// the scope's end. A thread with such a fiber does not end, see [`run`](crate::run).
     ///
-    /// That happens to a fiber that swallows its unwinds, again and again, and to one that is
-    /// [`uncancellable`](crate::uncancellable) for too long at the end of its shard.
+    /// This happens to a fiber that swallows its unwinds again and again, and to a fiber that stays
+    /// in an [`uncancellable`](crate::uncancellable) section for too long at the end of its shard.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -367,7 +367,7 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Panic(payload) => {
-                // Copied: the writer may wait, and the lock is not held meanwhile.
+                // Copied: the formatter's writer may wait, and the lock must not be held meanwhile.
                 let message = {
                     let payload = payload.lock();
                     let text = payload.downcast_ref::<&str>().map(ToString::to_string);

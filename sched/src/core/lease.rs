@@ -1,11 +1,11 @@
 //! Leases: deadlines that are renewed while the work under them goes on.
 //!
-//! A [`deadline`](super::deadline()) bounds how long a piece of work may take in all. Where only
-//! standing still is to be bounded, whoever makes progress renews a lease instead. A fiber runs
-//! under the leases that it holds, one inside of the other, and shares them with the children of
-//! its scopes. Each hold is a *term*, with an end and a frame of its own, so that it catches what
-//! is its own; a renewal is one store for each hold, of which there nearly always is one. Nobody is
-//! told of it: a fiber finds out when it believes that its time is over, see `Bounds::look`.
+//! A [`deadline`](super::deadline()) bounds how long a piece of work may take in all. To bound only
+//! how long it may stand still, the code that makes progress renews a lease. A fiber runs under the
+//! leases that it holds, one inside of the other, and shares them with the children of its scopes.
+//! Each hold is a *term*, with an end and a frame of its own, so that it catches its own unwind. A
+//! renewal is one store for each hold, and there nearly always is one. No fiber is told of a
+//! renewal: a fiber finds out when its time seems to be over, see `Bounds::look`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,25 +43,26 @@ use crate::fiber::{FiberKey, Term, Tick};
 /// ```
 #[derive(Clone)]
 pub struct Lease {
-    /// The first hold's. Those of further holds, that begin while it lasts, are noted there.
+    /// The term of the first hold. Further holds that begin while it lasts are noted there.
     term: Rc<Term>,
 }
 
 impl Lease {
-    /// One that nothing runs under yet. Not a yield point.
-    #[allow(clippy::new_without_default)] // a lease is no value
+    /// A lease that nothing runs under yet. Not a yield point.
+    #[allow(clippy::new_without_default)] // a lease has an identity
     pub fn new() -> Self {
         Self { term: Rc::new(Term::new()) }
     }
 
     /// Runs `body`, which has `duration` from the beginning of the turn (see [`now`](crate::now)),
-    /// and as much longer as it is [renewed](Self::renew).
+    /// and more whenever the lease is [renewed](Self::renew).
     ///
-    /// What runs out is as with a [`deadline`](crate::deadline): `body` unwinds at its next yield
-    /// point, and so do the children of its scopes, which run under the same lease.
+    /// When the time has run out, `body` unwinds at its next yield point as with a
+    /// [`deadline`](crate::deadline), and so do the children of its scopes, which run under the
+    /// same lease.
     ///
-    /// Holds nest: of this lease or of another, in `body` or in a child of its scopes. Each has an
-    /// end of its own and catches that, and the ends of those around it hold as well.
+    /// Holds nest: of this lease or of another one, in `body` or in a child of its scopes. Each
+    /// hold catches its own end, and the ends of the holds around it apply as well.
     ///
     /// # Blocking
     ///
@@ -97,9 +98,9 @@ impl Lease {
         settle(outcome, frame)
     }
 
-    /// Ends the lease: what runs under it unwinds at its next yield point, and at once if it waits.
-    /// For another fiber of the shard, that has found out that the work is in vain; in a
-    /// [simulation](crate::sim) it may be one of another shard.
+    /// Ends the lease: code that runs under it unwinds at its next yield point, and at once if it
+    /// waits. For another fiber of the shard, which has found out that the work is in vain; in a
+    /// [simulation](crate::sim) it may be a fiber of another shard.
     ///
     /// Not a yield point.
     ///
@@ -123,9 +124,9 @@ impl Lease {
         });
     }
 
-    /// What runs under the lease has `duration` from the beginning of the turn, whatever it had
-    /// before. A shorter one holds for the calling fiber at once, and for its children when the
-    /// time is over that they had.
+    /// Code that runs under the lease has `duration` from the beginning of the turn, whatever time
+    /// it had before. A shorter time applies to the calling fiber at once, and to its children when
+    /// their former time is over.
     ///
     /// Not a yield point.
     ///
@@ -145,7 +146,7 @@ impl Lease {
     }
 }
 
-/// The time of the turn; `None` beyond the end of the shard.
+/// The time of the turn plus the duration; `None` beyond the range of the shard's clock.
 fn turn() -> Option<Tick> {
     local::try_with(|shard| shard.clock.turn())
 }
@@ -156,7 +157,7 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Has a fiber find out that what it runs under has ended.
+/// Makes a fiber find out that its lease has ended.
 pub(super) fn look_at_end(shard: &Shard, holder: FiberKey) {
     let holder = shard.fibers.get(holder);
     if let Some(holder) = holder {

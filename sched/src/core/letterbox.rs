@@ -1,19 +1,19 @@
-//! Where letters lie until they are fetched; how a sender and a shard never miss each other.
+//! The queue of messages to a shard: a sender and the shard never miss each other.
 //!
-//! Apart from the mailbox, which says what the letters are, because this half is checked under
+//! It is apart from the mailbox, which defines the messages, because loom checks this half under
 //! every interleaving that the memory model allows (`tests/loom_mailbox.rs`).
 
 use crate::primitives::{AtomicBool, Mutex, Ordering};
 
 pub(crate) struct Letterbox<L> {
     state: Mutex<State<L>>,
-    /// There may be letters: saves the shard the lock in most turns.
+    /// There may be messages. The flag saves the shard the lock in most turns.
     pending: AtomicBool,
 }
 
 struct State<L> {
     letters: Vec<L>,
-    /// With so many the box is thinned out.
+    /// With so many messages the queue is thinned out.
     thin_at: usize,
     closed: bool,
 }
@@ -24,11 +24,12 @@ impl<L> Letterbox<L> {
         Self { state: Mutex::new(state), pending: AtomicBool::new(false) }
     }
 
-    /// Puts a letter in, or returns it if the box is closed. The owner is to be rung after it.
+    /// Adds a message, or returns it if the queue is closed. The sender must notify the owner
+    /// afterwards.
     ///
-    /// A box that grows is thinned out: `thin_out` takes away what an earlier letter says already.
-    /// It is called when there are twice as many letters as the last call has left, so that each
-    /// letter pays for a constant number of looks. No code of the user's may run in it.
+    /// A queue that grows is thinned out: `thin_out` removes messages that an earlier message makes
+    /// unnecessary. It is called when there are twice as many messages as the last call left, so
+    /// that each message pays for a constant number of looks. No code of the user may run in it.
     pub(crate) fn push(&self, letter: L, thin_out: impl FnOnce(&mut Vec<L>)) -> Result<(), L> {
         let mut state = self.state.lock();
         if state.closed {
@@ -43,25 +44,25 @@ impl<L> Letterbox<L> {
         Ok(())
     }
 
-    /// Whether there may be something to take.
+    /// Whether there may be messages.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Acquire)
     }
 
-    /// What has come since the last call, oldest first.
+    /// The messages that have come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<L> {
         if !self.is_pending() {
             return Vec::new();
         }
-        // Before the lock: a letter that comes after it sets the flag again.
+        // Before the lock: a message that comes after it sets the flag again.
         self.pending.store(false, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.thin_at = THIN_AT_MIN;
         std::mem::take(&mut state.letters)
     }
 
-    /// From now on every push fails; what had come before is returned.
+    /// From now on every push fails; returns the earlier messages.
     pub(crate) fn close(&self) -> Vec<L> {
         let mut state = self.state.lock();
         state.closed = true;
@@ -69,5 +70,6 @@ impl<L> Letterbox<L> {
     }
 }
 
-/// Fewer letters are left as they are. Arbitrary: some 50 KiB. So few in a model that it thins.
+/// A queue with fewer messages is not thinned out. Arbitrary: some 50 KiB. Few in a loom model, so
+/// that it thins out.
 const THIN_AT_MIN: usize = if cfg!(loom) { 2 } else { 1024 };

@@ -11,7 +11,7 @@ thread_local! {
     static CURRENT: Cell<*const Shard> = const { Cell::new(ptr::null()) };
 }
 
-/// Makes `shard` the thread's own until the guard is dropped.
+/// Makes `shard` the thread's shard until the guard is dropped.
 ///
 /// # Panics
 ///
@@ -25,12 +25,12 @@ pub(crate) fn enter(shard: &Shard) -> Entered<'_> {
     Entered { _shard: shard }
 }
 
-/// Whether the thread is a shard's.
+/// Whether the thread has a shard.
 pub(crate) fn is_on_a_shard() -> bool {
     current().is_some()
 }
 
-/// The number of the thread's shard, which tells it apart from all others of the process.
+/// The number of the thread's shard, unique in the process.
 ///
 /// # Panics
 ///
@@ -55,13 +55,14 @@ pub(crate) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
     }
 }
 
-/// As [`with`], for code that also runs where there is no shard.
+/// As [`with`], for code that also runs outside of shards.
 #[inline]
 pub(super) fn try_with<R>(body: impl FnOnce(&Shard) -> R) -> Option<R> {
     current().map(body)
 }
 
-/// The lifetime is a lie that only this file may tell: `with` shortens it to its closure's run.
+/// The lifetime is not true, and only this file may use it: `with` shortens it to its closure's
+/// run.
 #[inline]
 fn current() -> Option<&'static Shard> {
     let shard = CURRENT.get();

@@ -15,7 +15,7 @@ pub(super) fn read_mail(shard: &Shard, messages: Vec<Message>) {
         read_message(shard, message);
     }
     while shard.inbox.has_deferred() {
-        // A refused spawn would drop the closure: make sure of a stack before.
+        // A refused spawn would drop the closure: check that there is a stack first.
         if shard.stacks.reserve().is_err() {
             shard.stacks.note_wanted();
             return;

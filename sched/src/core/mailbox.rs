@@ -1,12 +1,12 @@
-//! What other threads may ask of a shard: run a new fiber, wake one.
+//! The requests that other threads may send to a shard: run a new fiber, wake a fiber.
 //!
-//! This is the only door into a shard from outside its thread. A message is put into the letterbox
-//! and the driver's waker rung; the shard empties the box once a turn.
+//! No other way leads into a shard from outside its thread. A sender puts a message into the queue
+//! and notifies the driver; the shard empties the queue once a turn.
 //!
-//! **Bounds.** A shard whose fiber keeps the thread reads nothing, and may be sent to all the same.
-//! Fibers have a limit of their own. Of everything else one message of a kind and for a fiber is
-//! as good as two, and a question whose asker is gone needs no answer: as the box grows, those are
-//! taken out again. So it never has many more messages than there are fibers to wake.
+//! **Bounds.** A shard whose fiber keeps the thread reads nothing, and messages come all the same.
+//! Sent fibers have a limit of their own. Of all other messages, one of a kind for each fiber is
+//! enough, and a question whose asker has left needs no answer: as the queue grows, unnecessary
+//! messages are removed. So it never has many more messages than there are fibers to wake.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,29 +23,29 @@ use super::source_state::SourceKey;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
 
-/// Why a shard does not take a fiber from another thread.
+/// Why a shard refuses a fiber from another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// It has ended, or is about to.
+    /// The shard has ended, or is about to end.
     Closed,
-    /// As many as [`Config::sent_fibers_max`](crate::Config::sent_fibers_max) allows wait to begin
-    /// there.
+    /// As many sent fibers wait to begin as
+    /// [`Config::sent_fibers_max`](crate::Config::sent_fibers_max) allows.
     Full,
 }
 
 pub(crate) struct Mailbox {
     letters: Letterbox<Message>,
-    /// Fibers that were sent and have not begun; at most `sent_max`, give or take those that are
-    /// being sent right now.
+    /// Fibers that were sent and have not begun; at most `sent_max`, plus those that are being sent
+    /// at this moment.
     sent: AtomicUsize,
     sent_max: usize,
-    /// No new fibers: the shard is ending those that it has.
+    /// No new fibers: the shard is ending its fibers.
     ending: AtomicBool,
     waker: Waker,
 }
 
-/// The mailbox takes nothing any more.
+/// The mailbox is closed.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
@@ -53,26 +53,26 @@ pub(crate) enum Message {
     Spawn(Sent),
     Unpark(FiberKey),
     Wake(FiberKey),
-    /// Of another shard of the simulation: cancel that fiber.
+    /// From another shard of the simulation: cancel that fiber.
     Cancel(FiberKey),
-    /// Of another shard of the simulation: the lease of that fiber has ended.
+    /// From another shard of the simulation: the lease of that fiber has ended.
     LookAtEnd(FiberKey),
-    /// Of another shard of the simulation: that source was dropped.
+    /// From another shard of the simulation: that source was dropped.
     Forget(SourceKey),
     Inspect(Question),
-    /// Do what is to be done now and then.
+    /// Do the maintenance.
     Housekeep,
 }
 
-/// Which fibers there are, with so many backtraces.
+/// A request for the list of fibers, with that many backtraces.
 pub(crate) struct Question {
     backtraces_max: usize,
     answer: mpsc::Sender<Vec<FiberInfo>>,
-    /// Gone when the asker waits no more.
+    /// Gone when the asker does not wait any more.
     asker: Weak<()>,
 }
 
-/// A fiber that another thread wants to be run.
+/// A fiber that another thread sends.
 pub(crate) struct Sent {
     pub(crate) body: Box<dyn FnOnce() + Send>,
     pub(crate) spawned_at: &'static Location<'static>,
@@ -98,7 +98,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Sends a fiber, which is made if it is taken.
+    /// Sends a fiber, which is made only if the mailbox takes it.
     pub(super) fn send_fiber(&self, make: impl FnOnce() -> Sent) -> Result<(), SpawnError> {
         if self.ending.load(Ordering::Relaxed) {
             return Err(SpawnError::Closed);
@@ -110,31 +110,31 @@ impl Mailbox {
         self.send(Message::Spawn(make())).map_err(|Closed| SpawnError::Closed)
     }
 
-    /// Whether there may be something to take.
+    /// Whether there may be messages.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.letters.is_pending()
     }
 
-    /// What has come since the last call, oldest first.
+    /// The messages that have come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Message> {
         self.letters.take()
     }
 
-    /// A fiber that was sent is about to begin.
+    /// A sent fiber is about to begin.
     pub(crate) fn sent_begins(&self) {
         self.sent.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// From now on no fiber can be sent; what had come before is returned. One that was being sent
-    /// meanwhile may still come.
+    /// From now on no fiber can be sent; returns the earlier messages. A fiber that is being sent
+    /// at this moment may still come.
     pub(crate) fn close_to_spawns(&self) -> Vec<Message> {
         self.ending.store(true, Ordering::Relaxed);
         self.take()
     }
 
-    /// From now on every send fails. What had come is dropped: wake-ups of fibers that are over,
-    /// and whatever was being sent while the shard ended.
+    /// From now on every send fails. Messages that have come are dropped: wake-ups of fibers that
+    /// are over, and fibers that were being sent while the shard ended.
     pub(crate) fn close(&self) {
         self.letters.close().into_iter().for_each(discard);
     }
@@ -152,14 +152,14 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {}
 
 impl Question {
-    /// The question, where its answer comes, and what its asker keeps for as long as it waits.
+    /// The question, where its answer goes, and a value that the asker holds while it waits.
     pub(super) fn new(backtraces_max: usize) -> (Self, mpsc::Receiver<Vec<FiberInfo>>, Arc<()>) {
         let ((sender, answer), asker) = (mpsc::channel(), Arc::new(()));
         let asked_by = Arc::downgrade(&asker);
         (Self { backtraces_max, answer: sender, asker: asked_by }, answer, asker)
     }
 
-    /// Not if the asker is gone by now.
+    /// Not if the asker has left.
     pub(super) fn answer(self, inspect: impl FnOnce(usize) -> Vec<FiberInfo>) {
         if self.is_wanted() {
             let _ = self.answer.send(inspect(self.backtraces_max));
@@ -172,7 +172,7 @@ impl Question {
 }
 
 impl Message {
-    /// Whether it says nothing that one of those in `said` does not.
+    /// Whether one of those in `said` makes this message unnecessary.
     fn is_needed(&self, said: &mut HashSet<(u8, u64)>) -> bool {
         let (what, whom) = match self {
             Self::Spawn(_) => return true,
@@ -188,7 +188,7 @@ impl Message {
     }
 }
 
-/// Takes out what an earlier one of them says already; they will all be read together.
+/// Removes each message that an earlier one makes unnecessary; all of them will be read together.
 #[cold]
 fn thin_out(messages: &mut Vec<Message>) {
     let mut said = HashSet::new();

@@ -1,4 +1,4 @@
-//! Which shards a simulation has: the mailboxes of those that have not ended, by their numbers.
+//! The shards of a simulation: the mailboxes of those that have not ended, by their numbers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::mailbox::Mailbox;
 use crate::driver::{Driver, World};
 
-/// The ways to the shards of a simulation that have not ended, by their numbers.
+/// The mailboxes of the shards that have not ended, by the shards' numbers.
 #[derive(Default)]
 struct Mailboxes(RefCell<BTreeMap<u64, Arc<Mailbox>>>);
 
-/// A new shard begins; of a simulation or not.
+/// A new shard begins, in a simulation or not.
 pub(super) fn enter(shard_id: u64, driver: &Driver, mailbox: &Arc<Mailbox>) {
     if let Some(simulation) = driver.simulation() {
         let mailboxes = simulation.world.local(Mailboxes::default);
@@ -27,7 +27,7 @@ pub(super) fn leave(shard_id: u64, driver: &Driver) {
     }
 }
 
-/// The mailbox of that shard, if it is one of the simulation that the caller is in.
+/// The mailbox of that shard, if it belongs to the simulation that the caller is in.
 pub(super) fn of_simulation(shard_id: u64) -> Option<Arc<Mailbox>> {
     let mailboxes = World::current()?.local(Mailboxes::default);
     mailboxes.0.borrow().get(&shard_id).cloned()

@@ -1,24 +1,23 @@
-//! The scheduler: who runs next, and what a parked fiber waits for.
+//! The scheduler: it decides which fiber runs next, and keeps what each parked fiber waits for.
 //!
-//! An hourglass. Below is data that knows no shard; the waist is `shard`, the record; above are
-//! verbs, each of which uses the record and lower verbs. From below:
-//! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain`, which is for
-//!   the user's code on the shard's own stack;
+//! An hourglass. Below is data that knows no shard. The waist is `shard`, the record. Above are
+//! verbs, each of which uses the record and lower verbs. From the bottom up:
+//! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain` calls the
+//!   user's code on the shard's own stack;
 //! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
 //!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `letterbox`, `mailboxes`,
 //!   `shard_values`, `circles`, `abandoned`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
-//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `alarm`;
+//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `alarm`, `sources`;
 //! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
 //!   `sleep` and `source`;
-//! - bounds: `deadline`, `lease`; looking inside: `inspect`, `deadlock`, `check_wait`, `monitor`,
-//!   and `handle`, for other threads;
+//! - bounds: `deadline`, `lease`; inspection: `inspect`, `deadlock`, `check_wait`, `monitor`, and
+//!   `handle`, for other threads;
 //! - a fiber's life: `fiber_local`, `family`, `join`, `spawn`, `scope`, and `give_up`;
-//! - a shard's: `mail`, `turn`, `end`, `remains`, and above all of them `run`.
+//! - a shard's life: `mail`, `turn`, `end`, `remains`, and at the top `run`.
 //!
-//! Nothing in a shard is shared with another thread but its mailbox, and its counters and its
-//! pulse, which others only read. So there is no lock and no locked instruction on the way of a
-//! request.
+//! A shard shares with other threads only its mailbox, and its counters and its pulse, which they
+//! only read. So a request takes no lock, and executes no locked instruction.
 
 mod abandoned;
 mod alarm;

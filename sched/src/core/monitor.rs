@@ -1,4 +1,5 @@
-//! The monitor's look at a shard: what it may ask of it, and what it tells.
+//! The connection between a shard and the monitor: what the monitor asks of it, and what it
+//! reports.
 
 use std::sync::Arc;
 
@@ -8,13 +9,13 @@ use super::shard::Shard;
 use crate::fiber::tell_running;
 use crate::watch::{Found, Limits, Running, watch};
 
-/// Has the monitor look at this shard, which reports what passes one of the limits.
+/// Registers this shard with the monitor, which reports when one of the limits is passed.
 pub(super) fn monitor(shard: &Shard, limits: Limits) {
-    // The mailbox is the shard's: its descriptor is to be closed with it.
+    // The monitor holds the mailbox weakly: the mailbox's descriptor is closed with the shard.
     let (reporter, mailbox) = (shard.reporter.clone(), Arc::downgrade(shard.inbox.mailbox()));
     let housekeep = move || {
         if let Some(mailbox) = mailbox.upgrade() {
-            // A shard that has ended has nothing to keep.
+            // A shard that has ended needs no maintenance.
             let _ = mailbox.send(Message::Housekeep);
         }
     };
@@ -29,12 +30,12 @@ pub(super) fn monitor(shard: &Shard, limits: Limits) {
     watch(Arc::downgrade(&shard.pulse), limits, describe_running, housekeep, report);
 }
 
-/// For the watch's signal handler.
+/// Called by the watchdog's signal handler.
 fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
     tell_running(|fiber| {
         let birth = &fiber.birth;
         let (spawned_at, name) = (birth.spawned_at, fiber.name());
-        // The fiber may be about to change it.
+        // The fiber may be in the middle of changing it.
         let label = fiber.label.try_borrow();
         match label.as_deref() {
             Ok(Some(label)) => label.tell(|label| tell(Running { spawned_at, name, label })),
