@@ -1,8 +1,8 @@
 //! Giving the thread back.
 //!
-//! Every blocking call ends in [`park_fiber`]. Its contract is std's: it may return early, so
-//! whoever waits for something looks again in a loop. Before it parks and after, the fiber passes a
-//! `yield_point`.
+//! Every blocking call ends in [`park_fiber`]. Its contract is std's: it may return early, so a
+//! fiber that waits for something looks again in a loop. Before it parks and after, the fiber
+//! passes a `yield_point`.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::fiber::{FiberCell, Hooks, Suspend, Tick, Wait, tell_running};
 /// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last park.
 ///
 /// As with [`std::thread::park`] it may also return for no reason: call it in a loop that checks
-/// what it waits for.
+/// the condition.
 ///
 /// # Blocking
 ///
@@ -125,7 +125,7 @@ pub fn yield_now() {
     });
 }
 
-/// Suspends the calling fiber until it is woken; `None` where no fiber runs.
+/// Suspends the calling fiber until it is woken; `None` outside of fibers.
 pub(crate) fn try_park(wait: Wait) -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|_| park_for(shard, wait))).flatten()
 }
@@ -136,13 +136,13 @@ pub(crate) fn try_park_until(at: Instant, wait: Wait) -> Option<Result<(), Unwin
         .flatten()
 }
 
-/// What a park would do first: refuse while the calling fiber unwinds, raise if it is to end, and
-/// call the hooks of `before_park`. `None` where no fiber runs.
+/// Does what a park would do first: refuses while the calling fiber unwinds, raises if it is to
+/// end, and calls the hooks of `before_park`. `None` outside of fibers.
 pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
     local::try_with(|shard| shard.try_current().map(|fiber| before_wait(shard, &fiber))).flatten()
 }
 
-/// Whether something is to be done before the calling fiber waits, see [`try_before_wait`].
+/// Whether the calling fiber has hooks to call before it waits, see [`try_before_wait`].
 pub(crate) fn has_hook() -> bool {
     tell_running(|fiber| hooks_of(fiber).is_some_and(Hooks::is_due)) == Some(true)
 }
@@ -162,8 +162,7 @@ pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwi
     parked
 }
 
-/// As [`park_until`], or without a limit; `has_come` as in
-/// [`park_fiber`].
+/// As [`park_until`], or without a limit; `has_come` as in [`park_fiber`].
 pub(super) fn park_at_most(
     shard: &Shard,
     wait: Wait,
@@ -180,8 +179,9 @@ pub(super) fn park_at_most(
     parked
 }
 
-/// As [`park_for`]; `fiber` is the running one. If what it waits for `has_come` by the
-/// time that it runs, it may take it first, though its deadline has passed as well.
+/// As [`park_for`]; `fiber` is the running one. If `has_come` is true when the fiber runs again,
+/// the call returns although its deadline may have passed as well, so that the fiber can take what
+/// it waited for.
 #[inline]
 pub(super) fn park_fiber(
     shard: &Shard,
@@ -192,8 +192,8 @@ pub(super) fn park_fiber(
     yield_point(shard, fiber)?;
     if let Some(hooks) = hooks_of(fiber) {
         if let Some(hook) = hooks.take_due() {
-            // The hook may wait for something of its own, and so take the wake-up that this
-            // wait is for: return early, and let the caller look again.
+            // The hook may wait for something of its own, and so consume the wake-up of this wait:
+            // return early, and let the caller look again.
             hooks.call(&*hook);
             return yield_point(shard, fiber);
         }
@@ -203,16 +203,16 @@ pub(super) fn park_fiber(
     fiber.since.set(shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };
-    // It waits until this is passed: if it is given up here, it leaves the line it stands in.
+    // The wait stands until the fiber passes this line: if it is given up here, it leaves its
+    // queue.
     let is_late = fiber.bounds.may_be_over(shard.clock.turn()) && !fiber.bounds.is_cancelled();
     let may_go_on = if is_late && has_come() { Ok(()) } else { yield_point(shard, fiber) };
     fiber.wait.set(Wait::Nothing);
     may_go_on
 }
 
-/// All that [`park_for`] does before it suspends, so that nothing of it is left to do:
-/// for a fiber that is about to take a place in a line. There it is not given up, and no hook
-/// waits for something else.
+/// Does everything that [`park_for`] does before it suspends, for a fiber that is about to join a
+/// wait queue: so in the queue it is not given up, and no hook waits for something else.
 fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     yield_point(shard, fiber)?;
     if let Some(hooks) = hooks_of(fiber) {
@@ -224,8 +224,8 @@ fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     Ok(())
 }
 
-/// As [`park_for`], but only until the next turn if somebody unparked the fiber: even
-/// if another wait took the wake-up, it is not lost.
+/// As [`park_for`], but only until the next turn if the fiber was unparked: the unpark is not lost
+/// even if another wait consumed the wake-up.
 fn park_unless_unparked(
     shard: &Shard,
     park: impl FnOnce() -> Result<(), Unwinding>,

@@ -1,25 +1,26 @@
-//! What fibers leave that were given up: frames that stay for ever, and a thread that must too.
+//! The remains of given-up fibers: frames that stay for ever, and a thread that must stay as well.
 //!
-//! The frames of such a fiber were neither returned from nor unwound, so whatever they lent is
+//! The frames of such a fiber have neither returned nor unwound, so everything that they lent is
 //! still lent: their own variables, which stay where they are, but also thread-locals.
-//! `KEY.with(|value| std::thread::scope(...))` lends a thread's value to another thread, and
-//! relies on it that its own code comes back before the thread ends. Nobody can know whether
-//! there is such a borrow. So a thread that ran a shard with remains does not get to destroy its
-//! thread-locals: a guard, which is a thread-local's destructor itself and comes before all
-//! others, waits there for ever.
+//! `KEY.with(|value| std::thread::scope(...))` lends a thread's value to another thread, and relies
+//! on its own code to come back before the thread ends. No code can find out whether there is such
+//! a borrow. So a thread that ran a shard with remains does not destroy its thread-locals: a guard,
+//! which is a destructor of a thread-local itself and runs before all others, waits there for ever.
 //!
-//! **First of all.** glibc calls the destructors of a thread in the reverse order of their
+//! **The first destructor.** glibc calls the destructors of a thread in the reverse order of their
 //! registration, and std registers those of its thread-locals there. The guard is registered when
-//! the shard is gone: what the frames may have borrowed was made before, and is destroyed behind
-//! the guard, that is, never. What is made after it nobody has lent to them. Elsewhere the guard is
-//! a thread-local, of which std says nothing better; it cannot be registered a second time, so
-//! there a thread with remains runs no further shard. Where both are to be had, the environment
-//! variable `STRAIGHTLINE_THREAD_END` chooses (`registered` or `thread-local`), so that the tests
-//! of one system cover what others do; it is meant for nothing else.
+//! the shard is gone. Values that the frames may have borrowed were made before, and would be
+//! destroyed behind the guard, that is, never. The frames cannot have borrowed values that are made
+//! later. On other systems the guard is a thread-local, for which std promises no order. It cannot
+//! be registered a second time, so there a thread with remains runs no further shard. Where a
+//! system has both, the environment variable `STRAIGHTLINE_THREAD_END` chooses (`registered` or
+//! `thread-local`), so that the tests on one system cover the other systems; it is meant for
+//! nothing else.
 //!
 //! **The end of the process** destroys the thread-locals of the thread that calls `exit`, which a
-//! return from `main` does as well. If that one has remains, it is not to wait for ever: it goes on
-//! if there is nobody who could have borrowed something, and otherwise ends the process at once.
+//! return from `main` does as well. If that thread has remains, it must not wait for ever: it goes
+//! on if the process has no other thread that could have borrowed something, and otherwise ends the
+//! process at once.
 
 use std::cell::Cell;
 use std::env;
@@ -35,10 +36,10 @@ thread_local! {
     static IS_KEPT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has the calling thread never end: there are frames on it that stay.
+/// Makes the calling thread never end: frames on it stay.
 pub(super) fn keep_thread() {
     IS_KEPT.set(true);
-    // A value that is none was refused by `check` before the thread's first shard.
+    // `check` refused an unknown value before the thread's first shard.
     match Guard::chosen().unwrap_or(Guard::OF_THIS_SYSTEM) {
         #[cfg(all(target_os = "linux", target_env = "gnu"))]
         Guard::Registered => registered::arm(),
@@ -55,7 +56,7 @@ pub(crate) fn is_kept() -> bool {
 ///
 /// # Errors
 ///
-/// Where it has remains of another one, and could not be kept again.
+/// If it has remains of an earlier shard, and cannot be kept a second time.
 pub(crate) fn check() -> io::Result<()> {
     if Guard::chosen()? == Guard::ThreadLocal && is_kept() {
         let text = "fibers were given up on this thread: it can run no more of them";
@@ -64,10 +65,10 @@ pub(crate) fn check() -> io::Result<()> {
     Ok(())
 }
 
-/// What keeps a thread from its end.
+/// How a thread is kept from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
-    /// A destructor that glibc is given; as often as one likes.
+    /// A destructor that is registered with glibc; any number of times.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     Registered,
     /// The destructor of [`THREAD_LOCAL`]; once for each thread.
@@ -86,7 +87,7 @@ impl Guard {
 
     /// # Errors
     ///
-    /// If the environment names one that there is not.
+    /// If the environment names an unknown one.
     fn chosen() -> io::Result<Self> {
         let Some(value) = env::var_os(VARIABLE) else { return Ok(Self::OF_THIS_SYSTEM) };
         match value.to_str() {
@@ -108,9 +109,9 @@ mod registered {
     use std::ptr;
 
     unsafe extern "C" {
-        /// Has `destructor` called with `object` when the calling thread ends, before those that
-        /// were registered earlier. `library` is an address in the library that must not be
-        /// unloaded until then.
+        /// Registers `destructor` to be called with `object` when the calling thread ends, before
+        /// those that were registered earlier. `library` is an address in the library that must not
+        /// be unloaded until then.
         fn __cxa_thread_atexit_impl(
             destructor: extern "C" fn(*mut c_void),
             object: *mut c_void,
@@ -122,8 +123,8 @@ mod registered {
 
     pub(super) fn arm() {
         let here = ptr::from_ref(&HERE).cast_mut().cast();
-        // SAFETY: the destructor takes whatever it is given, does not unwind, and is in the library
-        // that `here` is in. The call takes memory, and ends the process if there is none.
+        // SAFETY: the destructor accepts any argument, does not unwind, and is in the same library
+        // as `here`. The call allocates, and ends the process if there is no memory.
         let _ = unsafe { __cxa_thread_atexit_impl(on_end, ptr::null_mut(), here) };
     }
 
@@ -144,7 +145,7 @@ thread_local! {
     static THREAD_LOCAL: ThreadLocal = const { ThreadLocal };
 }
 
-/// The thread would destroy its thread-locals now.
+/// Called when the thread would destroy its thread-locals.
 fn thread_ends() {
     let caller = thread::current();
     let caller = match caller.name() {
@@ -165,20 +166,20 @@ fn thread_ends() {
             "the process ends with status {EXIT_STATUS}: fibers were given up on {caller}, and \
              other threads may still use what they lent"
         ));
-        // SAFETY: it takes a number, and nothing of the process runs any more.
+        // SAFETY: the argument is a number, and no code of the process runs any more.
         unsafe { libc::_exit(EXIT_STATUS) };
     }
 }
 
 fn tell(text: &str) {
-    // A standard error that is closed is nobody's loss.
+    // If standard error is closed, nothing can be told.
     let _ = writeln!(io::stderr(), "straightline: {text}");
 }
 
 /// Whether the thread is in `exit`, and not at its own end.
 fn does_process_exit() -> bool {
     if watch::is_main_thread() {
-        return true; // which could do without, but hardly ever does
+        return true; // it might succeed without, but hardly ever does
     }
     let exit: unsafe extern "C" fn(i32) -> ! = libc::exit;
     let exit: *mut c_void = ptr::with_exposed_provenance_mut(exit as usize);

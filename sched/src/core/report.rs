@@ -1,4 +1,4 @@
-//! What a shard has to say of a fiber that misbehaves, and to whom.
+//! The reports of a shard about fibers that misbehave, and their destination.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,36 +11,37 @@ use crate::fiber::GivenUp;
 use crate::queued_writer::stderr;
 use crate::watch::Stall;
 
-/// Something is wrong with the code that runs on a shard. `Display` says it in a line or more.
+/// A fault of the code that runs on a shard. `Display` says it in one line or more.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
-    /// A fiber never runs again, and its stack and all that it holds are lost; and why.
+    /// A fiber was given up: it never runs again, and its stack and everything that it holds is
+    /// lost; and why.
     GivenUp(FiberInfo, GivenUp),
-    /// The shard has not asked what is new for so long, which is longer than
+    /// The shard has not polled its driver for that long, which is longer than
     /// [`Config::busy_limit`](crate::Config).
     Busy(Duration),
-    /// A shard that was told as busy has come back, and has not been busy again for ten times the
-    /// limit.
+    /// A shard that was reported as busy has come back, and has not been busy again for ten times
+    /// the limit.
     Free,
     /// A fiber kept its thread for longer than [`Config::stall_limit`](crate::Config).
     Stalled(Stall),
-    /// It still does, after [`Config::stuck_limit`](crate::Config).
+    /// The fiber still keeps it, after [`Config::stuck_limit`](crate::Config).
     Stuck(Stall),
-    /// Each of these fibers waits for the next one, and the last for the first: for its end, or for
-    /// a lock that it took. That has lasted for a while, and goes on until one of them is cancelled
-    /// or passes a deadline; or until a lock's guard is dropped that was handed to another fiber,
-    /// which the scheduler cannot see.
+    /// Each of these fibers waits for the next one, and the last one for the first: for its end, or
+    /// for a lock that it took. That has lasted for a while. It goes on until one of them is
+    /// cancelled or passes a deadline, or until another fiber drops a lock's guard that was moved
+    /// to it, which the scheduler cannot see.
     Circle(Vec<FiberInfo>),
     /// Every fiber of the shard waits for another one, and the process has no other thread that
-    /// could wake any: they will wait for ever. These are all of them.
+    /// could wake any of them: they will wait for ever. These are all fibers of the shard.
     Deadlock(Vec<FiberInfo>),
     /// A fiber waits inside of a closure that ties state to its thread, such as the initialiser of
-    /// a `LazyLock`; told once for each place, if [`Config::tripwire`](crate::Config) is set.
+    /// a `LazyLock`; reported once for each place, if [`Config::tripwire`](crate::Config) is set.
     ThreadBoundWait(ThreadBoundWait),
 }
 
-/// Where reports go.
+/// The destination of reports.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -68,22 +69,21 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Has `report` called with each report. It may be called from any thread, also from one that
-    /// watches the shards, and never on a fiber. It must not wait, because a shard or the watch
-    /// waits for it: what waits in this library is an error or a panic there. If it panics, the
-    /// panic goes no further.
+    /// Calls `report` with each report. Any thread may call it, also the monitor's, and never a
+    /// fiber. It must not wait, because a shard or the monitor waits for it: a call of this library
+    /// that would wait is an error or a panic there. If it panics, the panic goes no further.
     pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         Self { report: Arc::new(report) }
     }
 
     pub(crate) fn report(&self, report: &Report) {
-        // Its panic has been printed by the hook, and is no reason not to go on with what is told.
+        // The panic hook has printed its panic, and the work that was reported goes on.
         contain(|| (self.report)(report));
     }
 }
 
 impl Default for Reporter {
-    /// Writes to standard error, by [`stderr`](crate::stderr).
+    /// Writes to standard error, through [`stderr`](crate::stderr).
     fn default() -> Self {
         Self::new(|report| {
             stderr().put_through(format!("straightline: {report}\n"), WRITE_TIME);
@@ -124,6 +124,6 @@ impl fmt::Display for Report {
     }
 }
 
-/// How long a report may take to leave, as it may be the last thing that the program says.
-/// Arbitrary: far more than it takes if anybody reads.
+/// How long a report may take to be written, as it may be the last output of the program.
+/// Arbitrary: far more than it takes if the output is read.
 const WRITE_TIME: Duration = Duration::from_millis(50);

@@ -1,4 +1,5 @@
-//! A shard's life on a thread of its own: made, run until its root has ended, ended, dropped.
+//! A shard's life on a thread: it is made, runs until its root fiber has ended, is ended, and
+//! dropped.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -22,33 +23,33 @@ use crate::watch::Limits;
 ///
 /// # Fibers that were given up
 ///
-/// One that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not unwound.
-/// It may have lent a thread-local of this thread to another thread, which still uses it. So
-/// `run` returns as ever, but *the thread does not end*: when it has come to its end, it says so
-/// on standard error and waits for ever, and so does whoever joins it. Run what may leave fibers
-/// behind with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread,
-/// or on a thread that nobody joins.
+/// A fiber that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not
+/// unwound. It may have lent a thread-local of this thread to another thread, which still uses it.
+/// So `run` returns as usual, but *the thread does not end*: at its end it says so on standard
+/// error and waits for ever, and a thread that joins it waits as well. If fibers may be given up,
+/// run them with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread,
+/// or on a thread that is never joined.
 ///
-/// The process ends as ever, even on such a thread, by [`exit`](std::process::exit) or the end of
-/// `main`. But that too would destroy the thread's thread-locals; so if the process has other
+/// The process ends as usual, even on such a thread, by [`exit`](std::process::exit) or the end of
+/// `main`. But that would destroy the thread's thread-locals too. So if the process has other
 /// threads, it then ends at once with status 70, and says so.
 ///
 /// # Blocking
 ///
-/// Blocks the thread until `root` has ended, and the clean-up after it. That takes up to ten
+/// Blocks the thread until `root` and the clean-up after it have ended. That takes up to ten
 /// seconds if a fiber is in an [`uncancellable`](crate::uncancellable) section.
 ///
 /// # Errors
 ///
-/// When the operating system refuses the readiness mechanism, the first stack, or one for signals;
-/// when a driver is asked for that this system does not have ([`Config::driver`]);
-/// when `root` was given up; and, on systems other than Linux with glibc, when fibers were given up
-/// in an earlier `run` on this thread.
+/// When the operating system refuses the driver, the first stack, or the stack for signals; when a
+/// driver is asked for that this system does not have ([`Config::driver`]); when `root` was given
+/// up; and, on systems other than Linux with glibc, when fibers were given up in an earlier `run`
+/// on this thread.
 ///
 /// # Panics
 ///
 /// When `root` does, inside of another `run` on the same thread, and when waiting for events fails,
-/// which is a broken descriptor table.
+/// which means a broken descriptor table.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -65,7 +66,7 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     run_with(Config::default(), root)
 }
 
-/// As [`run`], with a [`Config`] of its own; that one's example shows it.
+/// As [`run`], with a [`Config`], which has an example.
 ///
 /// # Blocking
 ///

@@ -1,7 +1,7 @@
-//! Who runs next.
+//! The run queue: which fiber runs next.
 //!
-//! A fiber stands here at most once: [`FiberCell::queued`] is set from the moment that the fiber
-//! comes in until it is about to run, so a second wake-up before that changes nothing. (In a
+//! A fiber stands here at most once: [`FiberCell::queued`] is set from the moment at which the
+//! fiber is queued until it is about to run, so a second wake-up before that changes nothing. (In a
 //! simulation a fiber that was [drained](RunQueue::drain) counts as queued until its turn comes.)
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ pub(crate) struct RunQueue {
 }
 
 impl RunQueue {
-    /// Puts a fiber at the end, unless it is in.
+    /// Puts a fiber at the end, unless it is queued.
     #[inline]
     pub(super) fn push(&self, fiber: Rc<FiberCell>) {
         if !fiber.queued.replace(true) {
@@ -41,17 +41,17 @@ impl RunQueue {
         self.ready.borrow().len()
     }
 
-    /// Takes all of them, for a round in another order.
+    /// Removes all of them, for a round in another order.
     pub(crate) fn drain(&self) -> Vec<Rc<FiberCell>> {
         self.ready.borrow_mut().drain(..).collect()
     }
 
-    /// Those that came in since there were so many.
+    /// The fibers that were queued since the queue had that length.
     pub(crate) fn since(&self, count: usize) -> Vec<Rc<FiberCell>> {
         self.ready.borrow().iter().skip(count).cloned().collect()
     }
 
-    /// Whether all of them are over: wake-ups that came late.
+    /// Whether all queued fibers are over, because their wake-ups came late.
     pub(super) fn is_stale(&self) -> bool {
         self.ready.borrow().iter().all(|fiber| fiber.over.get())
     }

@@ -1,25 +1,25 @@
 //! Scopes: fibers that end before the call that started them returns, and so may borrow from it.
 //!
-//! **Why the borrow is sound.** What a child borrows lives in frames above the call of [`scope`],
-//! and that call neither returns nor unwinds before every child is over:
-//! - its waiting is the code after the body, not a destructor, so nobody can `mem::forget` it away;
+//! **Why the borrow is sound.** The data that a child borrows lives in frames above the call of
+//! [`scope`], and that call neither returns nor unwinds before every child is over:
+//! - the wait is code after the body, and no destructor, so no code can `mem::forget` it;
 //! - the body runs under `catch_unwind`: a panic, a cancel, a deadline that passes, a `?` or
-//!   `return` in the closure all come to the same place, which is [`close`];
-//! - there it is a loop around the bare suspension, and no yield point. It asks neither whether the
-//!   fiber is cancelled, nor for a deadline, a mask, a hook or the thread's count of panics, and
-//!   there is no unwinding out of it: what would, ends the process. Nor can a scope end on another
-//!   fiber than its own, which a coroutine inside of it could carry it to;
-//! - a child is over when its body has returned or unwound, and its closure, its result (unless
-//!   somebody holds the handle, whose type then keeps the borrow) and its fiber-locals have been
-//!   dropped, all on its own stack. One that has not begun when it is cancelled drops its closure
-//!   on its stack first;
-//! - a child that is *given up* is never over. None of its code ever runs again, but others may
-//!   go on with what it has borrowed: a thread of a `std::thread::scope` in its frames, to which
-//!   it lent it on. So the scope never ends either. Its fiber is given up in the scope's wait,
-//!   and with it whoever waits for that one, up to a fiber that borrows nothing. All of their
-//!   frames stay where they are, for ever, and so does the thread (`remains`);
-//! - while the caller unwinds, waiting would do harm to others, so [`Scope::spawn`] then drops the
-//!   closure at once. Nothing rests on that.
+//!   `return` in the closure all lead to the same place, which is [`close`];
+//! - there it is a loop around the bare suspension, and no yield point. It looks at no cancel,
+//!   deadline, mask or hook, nor at the thread's count of panics, and nothing unwinds out of it: an
+//!   unwind would end the process. A scope cannot end on another fiber than its own either, to
+//!   which a coroutine inside of it could carry it;
+//! - a child is over when its body has returned or unwound, and its closure, its result (unless a
+//!   handle exists, whose type then keeps the borrow) and its fiber-locals have been dropped, all
+//!   on its own stack. A child that has not begun when it is cancelled drops its closure on its
+//!   stack first;
+//! - a child that is *given up* is never over. None of its code ever runs again, but other code may
+//!   go on with the data that it has borrowed: a thread of a `std::thread::scope` in its frames, to
+//!   which it lent that data. So the scope never ends either. The scope's fiber is given up in the
+//!   scope's wait, and then the fibers that wait for that one, up to a fiber that borrows nothing.
+//!   All of their frames stay where they are, for ever, and so does the thread (`remains`);
+//! - while the caller unwinds, a wait would harm other fibers, so [`Scope::spawn`] then drops the
+//!   closure at once. The soundness does not depend on that.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -62,7 +62,8 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 ///
 /// A fiber of the scope that is [given up](crate::JoinError::is_given_up) is never over: then this
 /// call neither returns nor unwinds. The calling fiber is given up as well, as soon as it waits for
-/// the scope's end, and so is whoever waits for it, up to a fiber of [`spawn`](crate::spawn).
+/// the scope's end, and so is every fiber that waits for that one, up to a fiber of
+/// [`spawn`](crate::spawn).
 ///
 /// # Blocking
 ///
@@ -74,11 +75,11 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 ///
 /// # Panics
 ///
-/// With the panic of `body`; otherwise with that of a fiber that nobody joined, after the others
-/// have been cancelled and have ended. Outside of a fiber.
+/// With the panic of `body`; otherwise with that of a fiber that was not joined, after the other
+/// fibers have been cancelled and have ended. Outside of a fiber.
 ///
 /// The process is ended if a coroutine of another library has carried the scope to another fiber,
-/// and it ends there before its fibers.
+/// and the scope ends there before its fibers.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -101,8 +102,8 @@ pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
 
 /// As [`scope`], for work that can fail: the first error cancels the other fibers and is returned.
 ///
-/// It is an error that `body` returns, or one that a fiber of [`TryScope::spawn`] does. The errors
-/// that come after it are dropped. `body` itself is not interrupted by a fiber's error.
+/// The error is one that `body` returns, or that a fiber of [`TryScope::spawn`] returns. Later
+/// errors are dropped. `body` itself is not interrupted by a fiber's error.
 ///
 /// # Blocking
 ///
@@ -114,7 +115,7 @@ pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
 ///
 /// # Errors
 ///
-/// The first one.
+/// The first error.
 ///
 /// # Panics
 ///
@@ -160,7 +161,7 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Panics
     ///
-    /// When no stack can be had; [`Builder::spawn_scoped`] returns that as an error.
+    /// When there is no stack; [`Builder::spawn_scoped`] returns that as an error.
     #[track_caller]
     pub fn spawn<T: 'scope>(&'scope self, body: impl FnOnce() -> T + 'scope) -> JoinHandle<T> {
         match Builder::new().spawn_scoped(self, body) {
@@ -171,7 +172,7 @@ impl<'scope> Scope<'scope, '_> {
 
     /// Cancels every fiber of the scope, also those that are spawned from now on.
     ///
-    /// Not a yield point; the scope's end waits for theirs.
+    /// Not a yield point; the scope's end waits for the fibers.
     ///
     /// ```
     /// use straightline_sched::{self as sched, sync::mpsc};
@@ -195,8 +196,8 @@ impl<'scope> Scope<'scope, '_> {
         local::with(|shard| cancel_family(shard, &self.family));
     }
 
-    /// Waits until every fiber that the scope has so far is over: what the scope's end does anyway,
-    /// for a body that wants to go on afterwards.
+    /// Waits until every fiber that the scope has so far is over. The scope's end does that anyway;
+    /// this is for a body that wants to go on afterwards.
     ///
     /// # Blocking
     ///
@@ -237,12 +238,12 @@ impl<'scope> Scope<'scope, '_> {
 impl<'scope, E> TryScope<'scope, '_, E> {
     /// Runs `body` as a fiber of the scope. Its error is the scope's, if it is the first.
     ///
-    /// Not a yield point. What it returns beside the error reaches the scope through a channel or
-    /// through what it borrows.
+    /// Not a yield point. Results other than the error reach the scope through a channel or through
+    /// borrowed data.
     ///
     /// # Panics
     ///
-    /// When no stack can be had.
+    /// When there is no stack.
     #[track_caller]
     pub fn spawn(&'scope self, body: impl FnOnce() -> Result<(), E> + 'scope)
     where
@@ -323,7 +324,7 @@ fn run_scope<T>(
     value
 }
 
-/// The wait that may raise; then there may be children left.
+/// The wait that may raise; then children may be left.
 fn wait_for_children(family: &Family) {
     while !family.is_over() {
         if family.is_lost.get() {
@@ -337,20 +338,20 @@ fn wait_for_children(family: &Family) {
             is_own && park_for(shard, Wait::Children).is_ok()
         });
         if !waited {
-            // Nobody would wake it; or it unwinds, or has swallowed its cancels too often.
+            // Nothing would wake it; or it unwinds, or has swallowed its cancels too often.
             return;
         }
     }
 }
 
-/// Cancels what is left of a scope, and waits for it: returns when there is nothing left, and does
-/// not return otherwise. The module's text has the reasons for each of its lines.
+/// Cancels the children that are left, and waits for them: returns when none is left, and does not
+/// return otherwise. The module's text has the reason for each of its lines.
 fn close(family: &Family) {
     if family.is_over() {
         return;
     }
     let bomb = EndsTheProcess;
-    // It may call a sink for traces, whose panics are no reason to go on.
+    // It may call a sink for traces, whose panic must not end the wait.
     contain(|| local::with(|shard| cancel_family(shard, family)));
     while !family.is_over() {
         if family.is_lost.get() {

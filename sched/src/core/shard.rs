@@ -1,9 +1,9 @@
-//! One thread's scheduler, as a record.
+//! The record of one thread's scheduler.
 //!
-//! Everything below this file knows no shard, and everything above it is a verb: a function that is
-//! given one. What stands here beside the fields touches nothing but them.
+//! Everything below this file knows no shard, and everything above it is a verb: a function with a
+//! shard as its argument. The methods here touch only the fields.
 //!
-//! The table of fibers is the one owner of them all, and it is empty before the shard is dropped.
+//! The table of fibers owns all of them, and is empty before the shard is dropped.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -36,7 +36,7 @@ use crate::fiber::{FiberCell, FiberKey, Frames, Tick, running};
 use crate::watch::Pulse;
 
 pub(crate) struct Shard {
-    /// Tells the shards of a process apart, one after the other on the same thread included.
+    /// Unique among the shards of a process, also of those that follow each other on one thread.
     pub(crate) id: u64,
     pub(crate) driver: Driver,
     pub(super) clock: Clock,
@@ -45,7 +45,7 @@ pub(crate) struct Shard {
     pub(crate) queue: RunQueue,
     pub(super) fairness: Fairness,
     pub(crate) alarms: Alarms,
-    /// Names the calls of `deadline` and of a lease's `hold`.
+    /// Numbers for the calls of `deadline` and of a lease's `hold`.
     pub(super) frames: Frames,
     pub(super) sources: RefCell<SlotMap<SourceKey, SourceState>>,
     pub(super) stacks: Stacks,
@@ -55,7 +55,7 @@ pub(crate) struct Shard {
     pub(super) reporter: Reporter,
     /// Its values of shard-locals.
     pub(crate) values: ShardValues,
-    /// Looks where fibers wait, if that is asked for.
+    /// Checks where fibers wait, if the tripwire is set.
     pub(super) tripwire: Option<Box<Tripwire>>,
     pub(super) circles: Circles,
     pub(super) abandoned: Abandoned,
@@ -94,7 +94,7 @@ impl Shard {
     ///
     /// # Panics
     ///
-    /// Between two fibers, where only the scheduler's own code runs.
+    /// Called between two fibers, where only the scheduler's own code runs.
     #[inline]
     pub(crate) fn current(&self) -> Rc<FiberCell> {
         match self.try_current() {
@@ -114,14 +114,14 @@ impl Shard {
         self.queue.push(fiber);
     }
 
-    /// Wakes a fiber, if it is still there.
+    /// Wakes a fiber, if it still exists.
     pub(crate) fn wake_key(&self, key: FiberKey) {
         if let Some(fiber) = self.fibers.get(key) {
             self.wake(fiber);
         }
     }
 
-    /// Unparks a fiber, if it is still there.
+    /// Unparks a fiber, if it still exists.
     pub(crate) fn unpark_key(&self, key: FiberKey) {
         if let Some(fiber) = self.fibers.get(key) {
             fiber.unparked.set(true);
@@ -135,7 +135,7 @@ impl Shard {
         self.clock.instant_of(self.clock.turn())
     }
 
-    /// The time now, which is later than the turn's.
+    /// The exact time, later than the turn's.
     #[inline]
     pub(super) fn clock(&self) -> Tick {
         Tick::from_nanos(self.driver.elapsed_nanos())
@@ -151,8 +151,8 @@ impl Shard {
         self.clock.instant_of(tick)
     }
 
-    /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older
-    /// than the fiber's last work.
+    /// The time in `timeout` from now. The clock is read anew: the turn's reading may be older than
+    /// the fiber's last work.
     #[inline]
     pub(crate) fn after(&self, timeout: Duration) -> Tick {
         self.clock().saturating_add(timeout)
@@ -162,7 +162,7 @@ impl Shard {
         self.reporter.report(report);
     }
 
-    /// A line of the simulation's trace, if this is one.
+    /// Adds a line to the simulation's trace, if this is a simulation.
     #[inline]
     pub(super) fn note(&self, text: impl FnOnce() -> String) {
         if let Some(simulation) = self.driver.simulation() {

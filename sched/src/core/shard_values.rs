@@ -9,19 +9,19 @@ use std::rc::Rc;
 #[derive(Default)]
 pub(crate) struct ShardValues {
     list: RefCell<Vec<Value>>,
-    /// How often they were dropped.
+    /// How often all values were dropped.
     rounds: Cell<u32>,
 }
 
 pub(super) struct Value {
-    /// Where the key is, which is what tells it from others.
+    /// The address of the key, which identifies it.
     key: usize,
     /// A `OnceCell` of an `Rc` of the value.
     cell: Rc<dyn Any>,
 }
 
 impl ShardValues {
-    /// The cell of that key, which `make` makes if this is its first use.
+    /// The cell of that key; `make` makes it at the first use.
     pub(crate) fn cell(&self, key: usize, make: impl FnOnce() -> Rc<dyn Any>) -> Rc<dyn Any> {
         let mut list = self.list.borrow_mut();
         if let Some(value) = list.iter().find(|value| value.key == key) {
@@ -32,7 +32,7 @@ impl ShardValues {
         cell
     }
 
-    /// The value of that key is the youngest.
+    /// Makes the value of that key the youngest.
     pub(crate) fn note_made(&self, key: usize) {
         let mut list = self.list.borrow_mut();
         if let Some(place) = list.iter().position(|value| value.key == key) {
@@ -40,13 +40,13 @@ impl ShardValues {
         }
     }
 
-    /// Whether there are some that are to be dropped. A destructor may use a shard-local again, and
-    /// so make a new value: a few rounds. What is left then is leaked.
+    /// Whether there are values to be dropped. A destructor may use a shard-local again, and so
+    /// make a new value: it takes a few rounds. Values that are left then are leaked.
     pub(super) fn is_due(&self) -> bool {
         !self.list.borrow().is_empty() && self.rounds.get() < ROUNDS_MAX
     }
 
-    /// Takes them out for one round, for the user's destructors to be called.
+    /// Removes them for one round, in which the caller calls the user's destructors.
     pub(super) fn take(&self) -> Vec<Value> {
         self.rounds.set(self.rounds.get() + 1);
         self.list.take()
@@ -54,7 +54,8 @@ impl ShardValues {
 }
 
 impl Drop for ShardValues {
-    /// Only if the shard itself panicked are there any left, and no fiber to drop them on.
+    /// Values are left only if the shard itself panicked, and then there is no fiber to drop them
+    /// on.
     fn drop(&mut self) {
         mem::forget(self.list.take());
     }

@@ -34,7 +34,7 @@ use crate::fiber::Wait;
 pub fn sleep(duration: Duration) {
     local::with(|shard| {
         let at = shard.after(duration);
-        // At least once, so that it is a yield point for a duration of zero too.
+        // At least once, so that a sleep of zero is a yield point too.
         loop {
             if park_until(shard, Wait::Time, at).is_err() || shard.clock.turn() >= at {
                 return;

@@ -1,14 +1,14 @@
 //! Waiting for a descriptor.
 //!
-//! A [`Source`] owns what it waits for, and is registered with the driver at its first wait, for
-//! the directions that were ever waited for. Events are edges. Each is kept as a flag, and wakes
-//! who waits; the flag goes when somebody who saw it is about to look (his wait returned), or has
-//! looked (he called [`Source::clear`]). A waiter that is cancelled has not looked, so the flag
-//! stays for the next one.
+//! A [`Source`] owns its descriptor, and is registered with the driver at its first wait, for the
+//! directions that were ever waited for. Each event is kept as a flag, and wakes the waiters. The
+//! flag is cleared when a fiber that saw it is about to look (its wait returned), or has looked (it
+//! called [`Source::clear`]). A waiter that is cancelled has not looked, so the flag stays for the
+//! next one.
 //!
 //! A fiber waits, or is armed and waits for several sources at once; a future's task leaves its
-//! `Waker`. Wakers are other people's code, so none is called or dropped while the table of
-//! sources is borrowed.
+//! `Waker`. Wakers are the user's code, so no waker is called or dropped while the table of sources
+//! is borrowed.
 
 use std::cell::Cell;
 use std::fmt;
@@ -33,8 +33,8 @@ use crate::fiber::{FiberCell, Wait};
 /// A descriptor whose readiness fibers can wait for.
 ///
 /// The descriptor should be non-blocking: try an operation first, and wait only when it would have
-/// blocked. A source belongs to the shard that first waits on it, and to the thread's next one when
-/// that has ended. In a [simulation](crate::sim), whose shards share a thread, to wait for it on
+/// blocked. A source belongs to the shard that first waits on it, and to the thread's next shard
+/// when that one has ended. In a [simulation](crate::sim), whose shards share a thread, a wait on
 /// another shard is an error.
 ///
 /// ```
@@ -83,11 +83,11 @@ impl<T: Watch> Source<T> {
         Self { inner: Some(inner), registration: Cell::new(None), of_one_thread: PhantomData }
     }
 
-    /// What the source waits for.
+    /// The value that the source waits for.
     ///
     /// # Panics
     ///
-    /// Never: only [`into_inner`](Self::into_inner), which consumes the source, takes it away.
+    /// Never: only [`into_inner`](Self::into_inner), which consumes the source, removes it.
     pub fn inner(&self) -> &T {
         self.inner.as_ref().expect("present until into_inner")
     }
@@ -102,38 +102,38 @@ impl<T: Watch> Source<T> {
         self.inner.take().expect("present until into_inner")
     }
 
-    /// Waits until something changed in that direction since the last wait, or until the fiber is
-    /// woken for another reason: look again after it.
+    /// Waits until that direction has changed since the last wait, or until the fiber is woken for
+    /// another reason: look again after it.
     ///
     /// # Blocking
     ///
-    /// A yield point, unless the change came already. Try the operation before: a wait for what is
-    /// there, but is no change, does not end with one [driver](crate::DriverKind), and ends at once
-    /// with the other. Where nothing more will come to be read
-    /// ([`is_read_closed`](Self::is_read_closed)), a wait to read ends at once, so that each reader
-    /// finds the end; a loop that never finds it (Linux says "not now" for ever of a datagram
-    /// socket that was shut down) pauses from the 64th such wait on.
+    /// A yield point, unless the change has come already. Try the operation before. If the
+    /// descriptor is ready without a change, a wait does not end with one
+    /// [driver](crate::DriverKind), and ends at once with the other. If nothing more will come to
+    /// be read ([`is_read_closed`](Self::is_read_closed)), a wait to read ends at once, so that
+    /// each reader finds the end. A loop that never finds it (for a datagram socket that was shut
+    /// down Linux answers "would block" for ever) pauses from the 64th such wait on.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding. What changed is kept for the next wait.
-    /// If the change comes in the same turn as the deadline, the wait returns, and the next one
+    /// A cancel or a deadline ends the wait by unwinding. The change is kept for the next wait. If
+    /// the change comes in the same turn as the deadline, the wait returns, and the next one
     /// unwinds.
     ///
     /// # Errors
     ///
-    /// When the driver cannot register the descriptor, the calling fiber is unwinding, or no fiber
-    /// calls.
+    /// When the driver cannot register the descriptor, the calling fiber is unwinding, or the
+    /// caller is not a fiber.
     pub fn wait(&self, interest: Interest) -> io::Result<()> {
         self.wait_until(interest, None).map(drop)
     }
 
-    /// As [`wait`](Self::wait), but not beyond `at`. Returns false if that time has come and
+    /// As [`wait`](Self::wait), but not beyond `at`. Returns false if that time has passed and
     /// nothing has changed.
     ///
     /// # Blocking
     ///
-    /// A yield point, unless the change came already.
+    /// A yield point, unless the change has come already.
     ///
     /// # Cancellation
     ///
@@ -159,7 +159,7 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
-        // Asked before the shard is looked at, here and elsewhere: it is the user's code.
+        // Called before the shard is borrowed, here and elsewhere: it is the user's code.
         let watched = self.inner().watched();
         let wait = wait_for(&watched, interest);
         on_fiber(|shard, fiber| {
@@ -172,7 +172,7 @@ impl<T: Watch> Source<T> {
                     Some(at.map_or(pause, |at| at.min(pause)))
                 }
             };
-            // Also when the park ends by unwinding: who does not wait must not be woken.
+            // Also when the park ends by unwinding: a fiber that does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
             park_at_most(shard, wait, until, || self.has_changed(interest))?;
             drop(waiting);
@@ -182,13 +182,13 @@ impl<T: Watch> Source<T> {
         })
     }
 
-    /// Forgets that something changed in that direction, because an operation has just found out
-    /// how things are: it would have blocked, or came back short.
+    /// Clears the flag of that direction, because an operation has just looked: it would have
+    /// blocked, or came back short.
     ///
-    /// Returns whether a read that came back short proves that nothing is left: not when the peer
-    /// sent urgent data, before which reads stop.
+    /// Returns whether a short read proves that the socket is empty: not when the peer sent urgent
+    /// data, in front of which reads stop.
     ///
-    /// Not a yield point. Outside of a fiber there is nothing to forget.
+    /// Not a yield point. Outside of a fiber it does nothing.
     #[inline]
     pub fn clear(&self, interest: Interest) -> bool {
         let cleared = self.with_known(|state| {
@@ -199,8 +199,8 @@ impl<T: Watch> Source<T> {
     }
 
     /// As [`clear`](Self::clear), after an operation that would have blocked. Returns whether it
-    /// always will, as nothing more comes to be read: then this is the end, whatever the operation
-    /// said. For datagrams and listeners; a stream's own read says when it is over.
+    /// will block for ever, because nothing more comes to be read: then this is the end, whatever
+    /// the operation returned. For datagrams and listeners; a stream's own read returns its end.
     ///
     /// Not a yield point.
     ///
@@ -238,24 +238,25 @@ impl<T: Watch> Source<T> {
             if interest == Interest::Write || state.read_closed {
                 return interest == Interest::Read;
             }
-            // Something may have come together with the end, and after the operation. So the answer
-            // is for the next one, which the next wait lets begin at once.
+            // Data may have come together with the end, and after the operation. So the flag is
+            // left for the next operation, which the next wait lets begin at once.
             state.read_closed = shard.driver.is_read_shut(&watched);
             false
         });
         is_over.unwrap_or(false)
     }
 
-    /// Has the calling fiber woken at the next change in that direction, without waiting for it.
+    /// Arranges that the next change in that direction wakes the calling fiber, without waiting for
+    /// it.
     ///
-    /// Returns false when the change has come already, and nothing is to be waited for. This is
-    /// the half of [`wait`](Self::wait) that an episode calls before it rests.
+    /// Returns false when the change has come already, so that no wait is needed. An episode calls
+    /// this half of [`wait`](Self::wait) before it rests.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// When the driver cannot register the descriptor, or no fiber calls.
+    /// When the driver cannot register the descriptor, or the caller is not a fiber.
     ///
     /// ```
     /// use std::io::Write;
@@ -286,14 +287,14 @@ impl<T: Watch> Source<T> {
             let add = |side: &mut Side| side.add(fiber);
             let arming = self.arm_with(shard, &watched, interest, add)?;
             if arming == Arming::Stale {
-                shard.wake(shard.current()); // in a turn of its own it looks once more
+                shard.wake(shard.current()); // it looks once more in its next turn
             }
             Ok(arming != Arming::Changed)
         })
     }
 
-    /// Takes back an [`arm`](Self::arm) that returned true. A change that came in between counts as
-    /// not looked at, even if another fiber has looked.
+    /// Undoes an [`arm`](Self::arm) that returned true. A change that came in between counts as not
+    /// looked at, even if another fiber has looked.
     pub(crate) fn disarm(&self, interest: Interest) {
         let _ = on_fiber(|_, fiber| {
             self.with_known(|state| {
@@ -304,7 +305,7 @@ impl<T: Watch> Source<T> {
         });
     }
 
-    /// The wait of a future: has the task woken at the next change in that direction.
+    /// The wait of a future: the next change in that direction wakes the task.
     ///
     /// `Ready` when the change has come already: try the operation again. As with every poll, only
     /// the task that asked last for a direction is woken; fibers that wait for it are woken too.
@@ -343,7 +344,7 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Cloned before, and what is left of it dropped after the table is borrowed.
+        // Cloned before the table is borrowed, and dropped after it.
         let mut task = Some(Task::new(cx.waker().clone()));
         let watched = self.inner().watched();
         let armed = local::try_with(|shard| {
@@ -353,7 +354,7 @@ impl<T: Watch> Source<T> {
         match armed.unwrap_or_else(|| Err(no_fiber())) {
             Ok(Arming::Armed) => Poll::Pending,
             Ok(Arming::Stale) => {
-                cx.waker().wake_by_ref(); // in a turn of its own it looks once more
+                cx.waker().wake_by_ref(); // it looks once more in its next turn
                 Poll::Pending
             }
             Ok(Arming::Changed) => Poll::Ready(Ok(())),
@@ -361,8 +362,8 @@ impl<T: Watch> Source<T> {
         }
     }
 
-    /// Unless there is a change to look at, has the driver tell of the next one, and calls `add`,
-    /// which puts the one that waits into the list of its direction.
+    /// Unless there is a change to look at, arranges that the driver reports the next one, and
+    /// calls `add`, which puts the waiter into the list of its direction.
     fn arm_with(
         &self,
         shard: &Shard,
@@ -379,7 +380,8 @@ impl<T: Watch> Source<T> {
                 if arming == Arming::Changed {
                     return Ok(arming);
                 }
-                // The end of a stale source has been told: an oneshot driver would tell it at once.
+                // The end of a stale source was reported: a oneshot driver would report it again at
+                // once.
                 if arming == Arming::Armed && !state.armed.has(interest) {
                     let wanted = state.armed.with(interest);
                     shard.driver.modify(watched, key.data().as_ffi(), wanted)?;
@@ -393,10 +395,10 @@ impl<T: Watch> Source<T> {
         Ok(arming)
     }
 
-    /// Whether the system has told, at some wait on the calling shard, that nothing more will come
-    /// to read behind what is there: the peer has closed, or the connection is broken.
+    /// Whether an event at some wait on the calling shard said that nothing more will come behind
+    /// the data that has arrived: the peer has closed, or the connection is broken.
     ///
-    /// Not a yield point. Outside of a fiber nothing is known.
+    /// Not a yield point. False outside of a fiber.
     ///
     /// ```
     /// use std::os::unix::net::UnixStream;
@@ -420,8 +422,8 @@ impl<T: Watch> Source<T> {
         self.with_known(|state| state.side(interest).ready).unwrap_or(false)
     }
 
-    /// Calls `act` with what the calling thread's shard knows of the source, if it knows it: the
-    /// key of another shard's may be another source's here.
+    /// Calls `act` with the state of the source, if the calling thread's shard has it: on another
+    /// shard the key may belong to another source.
     #[inline]
     fn with_known<R>(&self, act: impl FnOnce(&mut SourceState) -> R) -> Option<R> {
         self.with_known_on_shard(|_, state| act(state))
@@ -450,7 +452,7 @@ impl<T: Watch> Source<T> {
         }
         let mut armed = Interests::NONE.with(interest);
         if interest == Interest::Write && !shard.driver.is_oneshot() {
-            // What has connected or written will read: that saves the second registration.
+            // A stream that connects or writes will read: this saves the second registration.
             armed = Interests::BOTH;
         }
         let key = sources.insert(SourceState::new(watched.number(), armed));
@@ -470,7 +472,7 @@ impl<T: Watch> Source<T> {
         let watched = self.inner().watched();
         let forget = |shard: &Shard| {
             forget_source(shard, key);
-            // It fails only if the descriptor was closed behind our back, and then the driver has
+            // This fails only if other code has closed the descriptor, and then the driver has
             // forgotten it already.
             let _ = shard.driver.remove(&watched);
         };
@@ -479,7 +481,7 @@ impl<T: Watch> Source<T> {
 }
 
 impl<T: Watch> Drop for Source<T> {
-    /// Before the descriptor is closed, so that its number cannot belong to somebody else yet.
+    /// Before the descriptor is closed, so that its number cannot belong to another source yet.
     fn drop(&mut self) {
         if self.inner.is_some() {
             self.deregister();
@@ -493,7 +495,7 @@ impl<T: Watch + fmt::Debug> fmt::Debug for Source<T> {
     }
 }
 
-/// A fiber in the list of those that wait, for as long as it does.
+/// The calling fiber in the list of waiters, while it waits.
 struct Waiting<'s, T: Watch> {
     source: &'s Source<T>,
     shard: &'s Shard,
@@ -510,8 +512,8 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 /// Waits until a source changes that the calling fiber has armed ([`Source::arm`]), until `at`, or
 /// until the fiber is woken for another reason: look again after it.
 ///
-/// This is how a fiber waits for several sources at once. A fiber that is not to be woken by the
-/// others afterwards drops them.
+/// So a fiber waits for several sources at once. Drop the sources that must not wake the fiber
+/// afterwards.
 ///
 /// # Blocking
 ///
@@ -520,11 +522,11 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 /// # Cancellation
 ///
 /// A cancel or a deadline ends the wait by unwinding. The fiber stays armed, and the changes are
-/// kept: a wait of it for something else may end early.
+/// kept: they may end a later wait for something else early.
 ///
 /// # Errors
 ///
-/// When the calling fiber is unwinding, and so may not wait, or when no fiber calls.
+/// When the calling fiber is unwinding, and so may not wait, or when the caller is not a fiber.
 ///
 /// ```
 /// use std::io::Write;
@@ -564,7 +566,7 @@ fn wait_for(watched: &Watched<'_>, interest: Interest) -> Wait {
     }
 }
 
-/// Calls `act` on the calling fiber. Where there is none nothing can wait, which is an error and no
+/// Calls `act` on the calling fiber. Outside of fibers nothing can wait, which is an error and no
 /// panic: a buffer in front of a stream may be dropped anywhere, and flushes then.
 fn on_fiber<R>(act: impl FnOnce(&Shard, Rc<FiberCell>) -> io::Result<R>) -> io::Result<R> {
     local::try_with(|shard| shard.try_current().map(|fiber| act(shard, fiber)))
@@ -580,6 +582,6 @@ fn no_fiber() -> io::Error {
     )
 }
 
-/// How long a fiber waits that cannot find the end it was told of, before it looks again.
-/// Arbitrary: its 64 looks take the thread for some microseconds of that.
+/// How long a fiber that cannot find the reported end pauses before it looks again. Arbitrary: its
+/// 64 looks take the thread for some microseconds of that.
 const STALE_PAUSE: Duration = Duration::from_millis(10);

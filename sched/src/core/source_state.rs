@@ -1,4 +1,4 @@
-//! What a shard keeps of a descriptor: which edges came, and who waits for one.
+//! A shard's state of a descriptor: the events that came, and the waiters.
 
 use std::rc::Rc;
 use std::task::Waker;
@@ -15,49 +15,48 @@ new_key_type! {
     pub(crate) struct SourceKey;
 }
 
-/// What a shard knows of one registered descriptor.
+/// The state of one registered descriptor.
 pub(crate) struct SourceState {
     /// The descriptor's number, or the device's.
     pub(super) number: i32,
-    /// What the driver tells of: for as long as the source lives, or until the next event if that
-    /// disarms it.
+    /// What the driver reports: while the source lives, or until the next event if that disarms it.
     pub(super) armed: Interests,
     read: Side,
     write: Side,
     pub(super) read_closed: bool,
     pub(super) urgent: bool,
-    /// How often in a row somebody who asked to wait was told that the reading side is closed.
+    /// How often in a row a fiber that asked to wait was told that the reading side is closed.
     closed_answers: u8,
 }
 
-/// What becomes of a wish to wait.
+/// The answer to a fiber that asks to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arming {
-    /// There is a change to look at, and nothing to wait for.
+    /// There is a change to look at, and no need to wait.
     Changed,
     /// The next change wakes the waiter.
     Armed,
-    /// As `Armed`, but there may be no change any more, and an end that nobody has found.
+    /// As `Armed`, but there may be no further change, and an end that no fiber has found.
     Stale,
 }
 
 /// One direction.
 #[derive(Default)]
 pub(super) struct Side {
-    /// An edge came that nobody has looked at.
+    /// An event came, and no fiber has looked since.
     pub(super) ready: bool,
-    /// Who waits; a second waiter for the same direction is rare.
+    /// The waiter; a second waiter for the same direction is rare.
     waiter: Option<Rc<FiberCell>>,
     more: Vec<Other>,
 }
 
 enum Other {
     Fiber(Rc<FiberCell>),
-    /// At most one of each side: the last that asked.
+    /// At most one for each direction: the last that asked.
     Task(Task),
 }
 
-/// A future's task. Its waker is code of the user's: what it raises goes no further.
+/// A future's task. Its waker is the user's code: a panic of it goes no further.
 pub(super) struct Task(Option<Waker>);
 
 impl Task {
@@ -65,7 +64,7 @@ impl Task {
         Self(Some(waker))
     }
 
-    /// By reference: were the call to consume the waker, a drop that panics as well would abort.
+    /// By reference: if the call consumed the waker, a panic of its drop would abort the process.
     pub(super) fn wake(self) {
         contain(|| self.0.iter().for_each(Waker::wake_by_ref));
     }
@@ -95,8 +94,8 @@ impl SourceState {
         self.read.is_waited_for() || self.write.is_waited_for()
     }
 
-    /// The directions in which an event would. Not where the end has been told already: that would
-    /// be told again and again.
+    /// The directions in which an event would wake a waiter. A direction whose end was reported is
+    /// left out: the driver would report it again and again.
     pub(super) fn waited_for(&self) -> Interests {
         Interests {
             read: self.read.is_waited_for() && !self.read_closed,
@@ -104,8 +103,8 @@ impl SourceState {
         }
     }
 
-    /// Takes an event in: hands the fibers that wait for it to `wake`, and returns the tasks that
-    /// do, which are to be woken when the table of sources is not borrowed any more.
+    /// Takes an event: calls `wake` with the fibers that wait for it, and returns the tasks that
+    /// wait for it. The caller wakes those when the table of sources is not borrowed any more.
     pub(super) fn note(
         &mut self,
         readiness: Readiness,
@@ -114,7 +113,7 @@ impl SourceState {
         self.read_closed |= readiness.read_closed;
         self.urgent |= readiness.urgent;
         if !readiness.disarmed {
-            // Something has changed; one that is armed anew is told the same as before.
+            // An event is a change; one that only repeats an earlier one, after re-arming, is not.
             self.closed_answers = 0;
         }
         let reader = if readiness.readable { self.read.edge(&mut wake) } else { None };
@@ -122,7 +121,7 @@ impl SourceState {
         [reader, writer]
     }
 
-    /// Whether there is a change to look at. One that is told of is looked at.
+    /// Whether there is a change to look at; if so, it counts as looked at.
     pub(super) fn look(&mut self, interest: Interest) -> Arming {
         if std::mem::take(&mut self.side(interest).ready) {
             return Arming::Changed;
@@ -130,7 +129,7 @@ impl SourceState {
         if interest == Interest::Write || !self.read_closed {
             return Arming::Armed;
         }
-        // An end stays to be read. But a shut down socket may say for ever that a read would block.
+        // An end stays readable. But a socket that was shut down may answer "would block" for ever.
         if self.closed_answers == CLOSED_ANSWERS_MAX {
             return Arming::Stale;
         }
@@ -151,7 +150,7 @@ impl Side {
             Some(_) if self.more.iter().any(|other| other.is(&fiber)) => {}
             Some(_) => {
                 if self.more.len() == self.more.capacity() {
-                    // Those that were armed, and have ended without an edge.
+                    // Removes fibers that were armed, and have ended without an event.
                     self.more.retain(|other| !other.is_over());
                 }
                 self.more.push(Other::Fiber(fiber));
@@ -159,7 +158,7 @@ impl Side {
         }
     }
 
-    /// As [`add`](Self::add), for a task; afterwards `task` is what need not be kept.
+    /// As [`add`](Self::add), for a task; afterwards `task` is the waker that was replaced.
     pub(super) fn add_task(&mut self, task: &mut Option<Task>) {
         let known = self.more.iter_mut().find_map(|other| match other {
             Other::Task(known) => Some(known),
@@ -180,7 +179,7 @@ impl Side {
         first.is_some() || self.more.len() < count
     }
 
-    /// Hands the fibers that wait to `wake`; the task is for the caller to wake.
+    /// Calls `wake` with the fibers that wait; the caller wakes the task.
     fn edge(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
         self.ready = true;
         if let Some(waiter) = self.waiter.take() {
@@ -208,5 +207,5 @@ impl Other {
 }
 
 /// How often in a row a wait for a closed reading side ends at once. Arbitrary: a reader finds the
-/// end at its first look or its second, and there may be some readers.
+/// end at its first or second look, and there may be several readers.
 const CLOSED_ANSWERS_MAX: u8 = 64;

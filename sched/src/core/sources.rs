@@ -1,4 +1,4 @@
-//! The shard's table of sources: what the driver tells goes through it to those that wait.
+//! The shard's table of sources, which leads events of the driver to the waiters.
 
 use slotmap::KeyData;
 
@@ -8,7 +8,7 @@ use super::source_state::{SourceKey, SourceState, Task};
 use crate::driver::{DriverKind, Interests, Readiness};
 
 /// How the calling thread's shard learns which descriptors are ready; `None` in a simulation, and
-/// where no shard runs.
+/// outside of shards.
 ///
 /// Not a yield point.
 ///
@@ -27,7 +27,7 @@ pub fn driver_kind() -> Option<DriverKind> {
 pub(super) fn on_readiness(shard: &Shard, readiness: Readiness) {
     let key = SourceKey::from(KeyData::from_ffi(readiness.key));
     let mut sources = shard.sources.borrow_mut();
-    // A source that was dropped in this very turn waits for nothing.
+    // A source that was dropped in this very turn has no waiters.
     let Some(source) = sources.get_mut(key) else {
         return;
     };
@@ -37,9 +37,9 @@ pub(super) fn on_readiness(shard: &Shard, readiness: Readiness) {
     tasks.into_iter().chain(refused).flatten().for_each(Task::wake);
 }
 
-/// After an event that has disarmed the descriptor: arms it for the direction that is waited for
-/// still. Where that fails the fibers there look themselves, and the tasks are the caller's to
-/// wake.
+/// After an event that has disarmed the descriptor: arms it for the directions that are still
+/// waited for. If that fails, the fibers there are woken and look themselves, and the caller wakes
+/// the tasks that are returned.
 #[inline(never)]
 fn rearm(shard: &Shard, source: &mut SourceState, readiness: Readiness) -> [Option<Task>; 2] {
     source.armed = source.waited_for();
@@ -53,7 +53,7 @@ fn rearm(shard: &Shard, source: &mut SourceState, readiness: Readiness) -> [Opti
     source.note(both, |fiber| shard.wake(fiber))
 }
 
-/// The source was dropped. Its state is dropped when the table is not borrowed any more.
+/// Forgets a source that was dropped. Its state is dropped when the table is not borrowed any more.
 pub(super) fn forget_source(shard: &Shard, key: SourceKey) {
     let mut sources = shard.sources.borrow_mut();
     let _state = sources.remove(key);

@@ -1,7 +1,7 @@
-//! Starting fibers.
+//! Spawning fibers.
 //!
-//! A fiber never leaves the thread it was born on. That is why `spawn` asks neither for `Send` nor
-//! for `Arc`: what a fiber holds, `Rc` and `Cell` included, is only ever touched by one thread.
+//! A fiber never leaves the thread that spawned it. So `spawn` needs neither `Send` nor `Arc`: only
+//! one thread touches the values that a fiber holds, `Rc` and `Cell` included.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -24,14 +24,14 @@ use crate::fiber::{
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
 ///
-/// The fiber outlives its caller, and inherits no deadline; for what belongs to the caller's work
-/// there is [`scope`](crate::scope).
+/// The fiber may outlive its caller, and inherits no deadline; use [`scope`](crate::scope) for work
+/// that is a part of the caller's work.
 ///
 /// Not a yield point.
 ///
 /// # Panics
 ///
-/// Outside of a fiber, and when no stack can be had; [`Builder::spawn`] returns that as an error.
+/// Outside of a fiber, and when there is no stack; [`Builder::spawn`] returns that as an error.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -55,7 +55,7 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     }
 }
 
-/// How to start a fiber, where [`spawn`] does not do; as [`std::thread::Builder`].
+/// How to spawn a fiber, where [`spawn`] is not enough; as [`std::thread::Builder`].
 ///
 /// ```
 /// use straightline_sched::{self as sched, Builder};
@@ -82,7 +82,7 @@ impl Builder {
         Self::default()
     }
 
-    /// What the fiber is called wherever fibers are listed or reported.
+    /// The name of the fiber in lists and reports.
     pub fn name(mut self, name: impl Into<Rc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -102,7 +102,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`io::ErrorKind::QuotaExceeded`] when the process has as many stacks as its memory map
-    /// allows; otherwise what the system said. `body` is dropped.
+    /// allows; otherwise the system's error. `body` is dropped.
     ///
     /// # Panics
     ///
@@ -113,7 +113,7 @@ impl Builder {
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
         let (spawned_at, parent) = (Location::caller(), local::with(Shard::current));
-        // The same, but if this fails the body is dropped, which is other people's code.
+        // The same, but if this fails the body is dropped, which is the user's code.
         let ready = local::with(|shard| prepare(shard, self.stack_bytes, Some(&parent)))?;
         let (name, parent) = (self.name, Some(&*parent));
         Ok(local::with(|shard| {
@@ -125,15 +125,15 @@ impl Builder {
 
 /// Runs `episode` as a fiber that holds a stack only while it runs.
 ///
-/// Each wake-up of the fiber calls `episode` once, on a pooled stack, where it may block like any
-/// other fiber. `Continue` rests until somebody wakes the fiber: arrange for that before, with
+/// Each wake-up of the fiber calls `episode` once, on a pooled stack, where it may wait like any
+/// other fiber. After `Continue` the fiber rests until it is woken: arrange for that before, with
 /// [`Source::arm`](super::Source::arm), [`Fiber::unpark`](super::Fiber::unpark) or
-/// [`wake_later`](super::wake_later). `Break` ends it. What must last from one episode to the next
-/// belongs into the closure. The first episode runs without a wake-up.
+/// [`wake_later`](super::wake_later). `Break` ends it. State that must last from one episode to the
+/// next belongs into the closure. The first episode runs without a wake-up.
 ///
-/// This is for the many that wait long and own little: an idle connection so costs its descriptor
-/// and a few hundred bytes. If no stack is free when the fiber is woken, it is tried again every
-/// turn until there is one.
+/// This is for many fibers that wait long and own little: an idle connection costs its descriptor
+/// and a few hundred bytes. If no stack is free when the fiber is woken, it tries again every turn
+/// until there is one.
 ///
 /// Not a yield point.
 ///
@@ -181,8 +181,8 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     })
 }
 
-/// Starts a fiber of a scope. Without a reference to the shard wherever the body may be dropped,
-/// which is other people's code: see [`renew`](super::deadline::renew).
+/// Spawns a fiber of a scope. It holds no reference to the shard where the body may be dropped,
+/// which is the user's code: see [`renew`](super::deadline::renew).
 pub(super) fn spawn_child<'scope, T: 'scope>(
     builder: Builder,
     spawned_at: &'static Location<'static>,
@@ -191,21 +191,21 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
 ) -> io::Result<JoinHandle<T>> {
     let parent = local::with(Shard::current);
     if parent.unwinds() || family.cancelled.get() {
-        // Dropped here: who unwinds should not wait for a fiber to do it.
+        // Dropped here: a caller that unwinds should not wait for a fiber to do it.
         discard(body);
         return Ok(JoinHandle::never_begun(spawned_at));
     }
     let ready = local::with(|shard| prepare(shard, builder.stack_bytes, Some(&parent)))?;
     let (name, parent) = (builder.name, Some(&*parent));
     Ok(local::with(|shard| {
-        // SAFETY: the family's scope does not end before this child is over, and what the body
-        // borrows outlives the scope; see the module `scope`.
+        // SAFETY: the family's scope does not end before this child is over, and the data that the
+        // body borrows outlives the scope; see the module `scope`.
         unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, Some(family), body) }
     }))
 }
 
-/// What a new fiber needs, and may be refused. The stack has no owner yet: until the fiber begins,
-/// no code of the user's runs, and nothing panics, by which it would be lost.
+/// The things that a new fiber needs, and may be refused. The stack has no owner yet: until the
+/// fiber begins, no code of the user runs, and nothing panics, so the stack is not lost.
 struct Ready {
     locals: Locals,
     stack: FiberStack,
@@ -223,7 +223,7 @@ pub(crate) fn spawn_on<T: 'static>(
     Ok(unsafe { spawn_unchecked(shard, ready, builder.name, spawned_at, parent, None, body) })
 }
 
-/// Starts a fiber that another thread sent.
+/// Spawns a fiber that another thread sent.
 pub(super) fn spawn_sent(shard: &Shard, sent: Sent) -> io::Result<JoinHandle<()>> {
     shard.inbox.mailbox().sent_begins();
     spawn_on(shard, Builder::new(), sent.spawned_at, None, sent.body)
@@ -235,16 +235,16 @@ fn prepare(
     stack_bytes: Option<usize>,
     parent: Option<&FiberCell>,
 ) -> io::Result<Ready> {
-    // First of all: a `clone` that panics leaves nothing behind.
+    // This comes first: a `clone` that panics leaves nothing behind.
     let locals = parent.map(handed_down).unwrap_or_default();
     Ok(Ready { locals, stack: shard.stacks.take(stack_bytes)? })
 }
 
-/// Starts a fiber whose body may borrow.
+/// Spawns a fiber whose body may borrow.
 ///
 /// # Safety
 ///
-/// What `body` and its result borrow must stay valid until the fiber is over.
+/// The data that `body` and its result borrow must stay valid until the fiber is over.
 unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
     shard: &Shard,
     ready: Ready,
@@ -257,7 +257,7 @@ unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
     // `main` below is the body and one word.
     if const { size_of::<(F, usize)>() > CLOSURE_BYTES_MAX } {
         let body: Box<dyn FnOnce() -> T + '_> = Box::new(body);
-        // SAFETY: as promised by the caller: the box borrows what `body` does.
+        // SAFETY: as promised by the caller: the box borrows the same data as `body`.
         return unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, family, body) };
     }
     let Ready { locals, stack } = ready;
@@ -301,7 +301,7 @@ fn enroll(
         fiber.rare_mut().locals.replace(locals);
     }
     fiber.family.replace(family.cloned());
-    // In a shard that ends, nothing begins any more but what a commit under way needs.
+    // In a shard that ends, no fiber begins any more, except those that a commit under way needs.
     if shard.inbox.is_ending() && !is_sheltered(&fiber) {
         fiber.bounds.cancel();
     }
@@ -310,7 +310,7 @@ fn enroll(
             set_alarm(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
         }
         family.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
-        // A `clone` that waited may have let the scope be cancelled meanwhile.
+        // A `clone` that waited may have let another fiber cancel the scope.
         if family.cancelled.get() {
             fiber.bounds.cancel();
         }
@@ -334,15 +334,15 @@ pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCorou
     unsafe { on_stack(stack, main) }
 }
 
-/// A coroutine that notes its way back to the scheduler, then runs `body`.
+/// A coroutine that records its way back to the scheduler, then runs `body`.
 ///
-/// Nothing unwinds out of it: not a panic of an episode, and not one of a destructor that runs
-/// after the body (of a result that nobody joins, of a closure that never began).
+/// Nothing unwinds out of it: neither a panic of an episode, nor one of a destructor that runs
+/// after the body (of a result without a joiner, of a closure that never began).
 ///
 /// # Safety
 ///
-/// What `body` borrows must stay valid until the coroutine has ended, or for as long as it might
-/// be resumed.
+/// The data that `body` borrows must stay valid until the coroutine has ended, or for as long as it
+/// might be resumed.
 unsafe fn on_stack(
     stack: FiberStack,
     body: impl FnOnce(&FiberCell) -> Option<Episodes>,
@@ -362,6 +362,6 @@ unsafe fn on_stack(
     unsafe { FiberCoroutine::with_stack_unchecked(stack, main) }
 }
 
-/// The largest closure that corosensei puts onto a stack for its first call. A larger one goes
-/// there in a box; what is smaller costs no allocation.
+/// The largest closure that corosensei puts onto a stack for its first call. A larger one is boxed;
+/// a smaller one costs no allocation.
 const CLOSURE_BYTES_MAX: usize = 1024;

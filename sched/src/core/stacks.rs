@@ -1,8 +1,8 @@
-//! A shard's stacks: the pool, what is measured of it, and when its memory is given back.
+//! A shard's stacks: the pool, its measurements, and when its memory is given back.
 //!
-//! Refusals are counted here. The pool is trimmed only after it was asked to
+//! Refusals are counted here. The pool is trimmed only after a request
 //! ([`ask_for_trim`](Stacks::ask_for_trim)), and until there is nothing left to trim or the shard
-//! works; so a turn asks no more than whether it is to be.
+//! works. So a turn only checks one flag.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -19,16 +19,16 @@ use crate::fiber::stack::FiberStack;
 
 pub(crate) struct Stacks {
     pool: RefCell<StackPool>,
-    /// What ended fibers used of their stacks, if that is asked for.
+    /// How much of their stacks ended fibers used, if that is measured.
     census: RefCell<Census>,
     counters: Arc<Counters>,
-    /// A fiber or a message waits for a stack: the shard looks again soon, whatever its timers say.
+    /// A fiber or a message waits for a stack: the shard looks again soon, whatever its timers are.
     is_wanted: Cell<bool>,
     /// There is something to trim.
     is_trimming: Cell<bool>,
-    /// When that may be done again.
+    /// When the next trim may be.
     trim_at: Cell<Tick>,
-    /// The pulse when it was last done.
+    /// The pulse at the last trim.
     trimmed_at: Cell<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Stacks {
         }
     }
 
-    /// A stack of that size, of the shard's own where `None`.
+    /// A stack of that size, or of the shard's own size if `None`.
     #[inline]
     pub(super) fn take(&self, stack_bytes: Option<usize>) -> io::Result<FiberStack> {
         let mut pool = self.pool.borrow_mut();
@@ -72,7 +72,7 @@ impl Stacks {
         }
     }
 
-    /// One was refused, and is to be tried again soon.
+    /// Records that a stack was refused, and that the shard is to try again soon.
     pub(super) fn note_wanted(&self) {
         self.is_wanted.set(true);
     }
@@ -82,12 +82,12 @@ impl Stacks {
         self.is_wanted.take()
     }
 
-    /// What was measured, the greatest use first.
+    /// The measurements, the greatest use first.
     pub(super) fn uses(&self) -> Vec<StackUse> {
         self.census.borrow().sorted()
     }
 
-    /// Brings the gauges up to date.
+    /// Updates the gauges.
     pub(super) fn publish(&self) {
         let gauges = self.pool.borrow().gauges();
         self.counters.stacks_now.set(gauges.in_use as u64);
@@ -96,7 +96,7 @@ impl Stacks {
         self.counters.stack_mapped_bytes.set(gauges.mapped_bytes as u64);
     }
 
-    /// There may be something to trim.
+    /// Requests a trim.
     pub(super) fn ask_for_trim(&self) {
         self.is_trimming.set(true);
     }
@@ -106,8 +106,8 @@ impl Stacks {
         self.is_trimming.get()
     }
 
-    /// Gives back memory of stacks that are not used, often if the shard is about to wait, else now
-    /// and then; returns how long it may then wait, which is less while there is more to give back.
+    /// Gives back memory of unused stacks: often if the shard is about to wait, else now and then.
+    /// Returns how long the shard may then wait, which is less while there is more to give back.
     #[cold]
     pub(super) fn trim(
         &self,
@@ -121,7 +121,8 @@ impl Stacks {
             self.trim_at.set(now.saturating_add(interval));
             let mut pool = self.pool.borrow_mut();
             pool.trim();
-            // While the shard works there is always something: the monitor asks again later.
+            // While the shard works there is always something to trim: the monitor asks again
+            // later.
             let is_quiet = beats - self.trimmed_at.replace(beats) < BEATS_MAX_QUIET;
             self.is_trimming.set(pool.wants_trim() && is_quiet);
         }
@@ -133,12 +134,13 @@ impl Stacks {
     }
 }
 
-/// How often stacks are trimmed at most. Arbitrary: a trim takes up to a millisecond, and a spike's
-/// memory comes back within a second or two.
+/// The shortest time between two trims. Arbitrary: a trim takes up to a millisecond, and the memory
+/// of a peak is given back within a second or two.
 const TRIM_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The same for a shard without a pause: a thousandth of its time.
+/// The same for a shard that never pauses: a trim takes a thousandth of its time.
 const TRIM_INTERVAL_BUSY: Duration = Duration::from_secs(1);
 
-/// As few between two trims are a quiet shard's. Arbitrary: some hundred fibers' turns.
+/// Fewer beats than this between two trims mean that the shard is quiet. Arbitrary: some hundred
+/// turns of fibers.
 const BEATS_MAX_QUIET: u64 = 1_000;

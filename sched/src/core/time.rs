@@ -1,6 +1,6 @@
-//! What a fiber may ask of the world besides readiness: the time, and random numbers.
+//! The time, and random numbers, which a fiber gets from its driver's world.
 //!
-//! In a simulation both come from its world.
+//! In a simulation the world makes both.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::driver::World;
 
 /// The shard's clock: read once a turn, so it may lag behind by the turn's length.
 ///
-/// Good for stamps and for what is checked often; an [`Instant::now`] of your own is exact.
+/// Good for time stamps and frequent checks; [`clock`] is exact.
 ///
 /// Not a yield point.
 ///
@@ -44,7 +44,7 @@ pub fn now() -> Instant {
 /// ```
 pub fn clock() -> Instant {
     local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(|| {
-        // Outside of a fiber: on a thread of its own, or what the world does by itself.
+        // Outside of fibers: on another thread, or in an event of the simulation.
         World::current().map_or_else(Instant::now, |world| world.instant())
     })
 }

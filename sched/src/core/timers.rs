@@ -1,19 +1,20 @@
-//! An ordered queue: who is to be woken when.
+//! An ordered queue of the fibers that have a timer.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::fiber::{FiberCell, FiberKey, Tick};
 
-/// The alarms of a shard's fibers: `Bounds::alarm` says where each stands, and is set here alone.
+/// The timers of a shard's fibers. `Bounds::alarm` has the time of each, and only this type sets
+/// it.
 #[derive(Default)]
 pub(crate) struct Alarms {
     timers: RefCell<Timers<FiberKey>>,
 }
 
 impl Alarms {
-    /// Has the fiber's alarm go off at `at` or before. If that changes the queue, returns how many
-    /// there are.
+    /// Sets the fiber's timer to fire at `at` or earlier. If that changes the queue, returns its
+    /// length.
     #[inline]
     pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> Option<usize> {
         let set = fiber.bounds.alarm();
@@ -29,7 +30,7 @@ impl Alarms {
         Some(timers.len())
     }
 
-    /// Takes the fiber out of the queue, and returns as [`set`](Self::set).
+    /// Removes the fiber from the queue; returns as [`set`](Self::set).
     #[inline]
     pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
         let at = fiber.bounds.alarm().ever()?;
@@ -39,7 +40,7 @@ impl Alarms {
         Some(timers.len())
     }
 
-    /// Takes out the next alarm that is due. The fiber is to be told that it has none any more.
+    /// Removes the next timer that is due. The caller tells the fiber that it has none any more.
     pub(super) fn pop_due(&self, now: Tick) -> Option<(Tick, FiberKey)> {
         self.timers.borrow_mut().pop_due(now)
     }
@@ -54,7 +55,7 @@ impl Alarms {
     }
 }
 
-/// Who is to be woken when, earliest first.
+/// The fibers in the order of their times, the earliest first.
 struct Timers<K> {
     entries: BTreeSet<(Tick, K)>,
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     quickcheck! {
-        /// Against a list that is sorted afresh for each question.
+        /// Compares with a list that is sorted anew for each question.
         fn timers_fire_in_order_and_only_when_due(operations: Vec<(u8, u8)>) -> bool {
             let start = Instant::now();
             let at = |ms: u8| Tick::of(start + Duration::from_millis(ms.into()), start);

@@ -1,16 +1,16 @@
-//! The tripwire: fibers that wait where state is tied to the thread by a closure.
+//! The tripwire: it finds fibers that wait where a closure ties state to the thread.
 //!
-//! Some code ties state to its thread for as long as a closure runs: the initialiser of a
-//! thread-local or of a `LazyLock`, `LocalKey::with`, `scoped_tls`, `std::thread::scope`. It takes
-//! for granted that nothing else of the thread runs meanwhile. A fiber that waits inside of the
-//! closure lets others of the thread run, and no library can prevent that; but the closure's frame
-//! is on the fiber's stack, and that can be looked at.
+//! Some code ties state to its thread while a closure runs: the initialiser of a thread-local or of
+//! a `LazyLock`, `LocalKey::with`, `scoped_tls`, `std::thread::scope`. It assumes that no other
+//! code of the thread runs meanwhile. A fiber that waits inside of the closure lets other fibers of
+//! the thread run, and no library can prevent that. But the closure's frame is on the fiber's
+//! stack, and the stack can be read.
 //!
-//! It is looked at from outside, when the fiber has given the thread back, so that a wait takes no
+//! It is read from outside, when the fiber has given the thread back, so that a wait takes no
 //! instruction for it. A look takes some 15 µs. So each *place* of waiting (where the fiber was
-//! spawned, how deep its stack is, what kind of thing it waits for) is looked at the first time,
-//! the second, the fourth, and so on: two calls may be one place, because a compiler may put them
-//! into one frame.
+//! spawned, how deep its stack is, what kind of thing it waits for) is checked the first time, the
+//! second, the fourth, and so on: two calls may look like one place, because a compiler may put
+//! them into one frame.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,25 +25,25 @@ use crate::fiber::Wait;
 use crate::fiber::backtrace::{Backtrace, Call, resolve};
 
 /// A fiber waits inside of a closure that ties state to its thread. Other fibers of the thread run
-/// meanwhile, and find that state half-made, or end theirs before it.
+/// meanwhile, and find that state half-made, or end their part of it too early.
 ///
-/// `docs/hazards.md` of the repository says what may come of it, and what to use instead.
+/// `docs/hazards.md` of the repository says what can happen then, and what to use instead.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ThreadBoundWait {
     /// The fiber, with its backtrace.
     pub fiber: FiberInfo,
-    /// What it waits inside of: "the initialiser of a `LazyLock`".
+    /// The closure's owner: "the initialiser of a `LazyLock`".
     pub inside: &'static str,
 }
 
-/// What a shard has looked at.
+/// The places that a shard has checked.
 #[derive(Default)]
 pub(crate) struct Tripwire {
     /// How often a fiber was found waiting there.
     places: RefCell<HashMap<Place, u64>>,
-    /// The calls, from the wait out to the closure's, of each wait that was told: in words, because
-    /// a compiler may copy code.
+    /// The calls, from the wait out to the closure's, of each reported wait: in words, because a
+    /// compiler may copy code.
     told: RefCell<HashSet<String>>,
 }
 
@@ -72,14 +72,14 @@ impl Tripwire {
         count.is_power_of_two()
     }
 
-    /// Whether a wait with those calls was not told yet; from now on it is.
+    /// Whether a wait with those calls was not reported yet; from now on it is.
     pub(super) fn is_news(&self, calls: String) -> bool {
         self.told.borrow_mut().insert(calls)
     }
 }
 
-/// The innermost closure of that kind, and the calls from the wait out to the one that the closure
-/// was handed to, and its caller, in words.
+/// The innermost closure of that kind, and in words the calls from the wait out to the function
+/// that called the closure, and its caller.
 pub(super) fn find(backtrace: &Backtrace) -> Option<(&'static str, String)> {
     let addresses = backtrace.addresses();
     let mut is_guarded = false;
@@ -110,13 +110,13 @@ pub(super) fn find(backtrace: &Backtrace) -> Option<(&'static str, String)> {
 enum Mark {
     /// The fiber's own calls end here.
     Root,
-    /// Our own cell, whose initialiser may wait.
+    /// This crate's own cell, whose initialiser may wait.
     Guard,
     Bound(&'static Kind),
 }
 
-/// What the call that returns to that address means here, and those that were inlined into it.
-/// Found out once for each address of the program, because it takes its time.
+/// The meaning of the call that returns to that address, and of the calls that were inlined into
+/// it. Looked up once for each address of the program, because that is slow.
 fn marks(address: usize) -> Vec<Mark> {
     static KNOWN: Mutex<BTreeMap<usize, Vec<Mark>>> = Mutex::new(BTreeMap::new());
     let known = KNOWN.lock().get(&address).cloned();
@@ -140,12 +140,13 @@ fn mark(call: &Call) -> Option<Mark> {
 /// A closure that ties state to the thread, and how its frame is known.
 struct Kind {
     name: &'static str,
-    /// What the function's path begins with.
+    /// The beginning of the function's path.
     path: &'static str,
-    /// What the path of its source contains: of a call that was inlined the debug information may
-    /// have no more than the last part of its name.
+    /// A part of the path of its source: for an inlined call the debug information may have only
+    /// the last part of its name.
     source: &'static str,
-    /// It does no harm around our own cell, because what waits there is no part of the state.
+    /// It does no harm around this crate's own cell, because the code that waits there is no part
+    /// of the state.
     may_be_guarded: bool,
 }
 
@@ -211,6 +212,6 @@ impl fmt::Display for ThreadBoundWait {
     }
 }
 
-/// More places than any program has that waits at a bounded depth; then no further one is looked
-/// at. Arbitrary: some megabytes.
+/// The number of places that are checked at most: more than any program has that waits at a bounded
+/// depth. Arbitrary: some megabytes.
 const PLACES_MAX: usize = 65_536;

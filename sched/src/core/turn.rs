@@ -1,10 +1,10 @@
-//! One turn of the scheduler: who runs, and what is new.
+//! One turn of the scheduler: it runs the ready fibers, and polls for events.
 //!
-//! **The turn.** Run every fiber that is ready now, once; look into the mailbox; ask the driver
-//! what became ready, waiting until the next timer if nothing can run; read the clock once; wake
-//! whose timer is due. While fibers keep the run queue busy the driver is asked only every few
-//! turns. After a pause (a fiber kept the thread, or the process was stopped) the driver is asked
-//! until it has told everything, before any timer is looked at: what came in time is in time.
+//! **The turn.** Run every fiber that is ready now, once; drain the mailbox; poll the driver,
+//! waiting until the next timer if no fiber can run; read the clock once; fire the timers that are
+//! due. While fibers keep the run queue busy the driver is polled only every few turns. After a
+//! pause (a fiber kept the thread, or the process was stopped) the driver is polled until it has
+//! reported everything, before any timer is looked at: data that came in time is in time.
 
 use std::mem;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use super::spawn::episode_on;
 use crate::driver::{EVENTS_MAX, Heard};
 use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
 
-/// Whether the fibers that are ready can go on without a look outside for now.
+/// Whether the ready fibers may go on for now before the driver is polled.
 #[inline]
 pub(super) fn is_busy(shard: &Shard) -> bool {
     !shard.queue.is_empty() && shard.fairness.may_go_on(shard.pulse.beats())
@@ -31,14 +31,14 @@ pub(super) fn is_busy(shard: &Shard) -> bool {
 
 /// The second half of a turn: messages, events, the clock, timers.
 ///
-/// It does not wait past `until`.
+/// It waits no longer than `until`.
 pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
     let busy = !shard.queue.is_empty() && !shard.fairness.is_idle();
     let ran = shard.fairness.note_look(shard.pulse.beats());
     if shard.inbox.is_pending() {
         read_mail(shard, shard.inbox.take());
     }
-    // Where it is not going to wait, the clock that is read behind it does.
+    // If it is not going to wait, the clock that is read behind it is enough.
     let mut timeout = Some(Duration::ZERO);
     let mut asked = shard.clock.turn();
     if !busy {
@@ -65,7 +65,7 @@ pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
     shard.counters.ready_now.set(shard.queue.len() as u64);
 }
 
-/// Runs each fiber that is ready now once; those that become ready meanwhile wait.
+/// Runs each fiber that is ready now once; fibers that become ready meanwhile wait.
 pub(super) fn run_ready(shard: &Shard) {
     if shard.tripwire.is_some() {
         return run_ready_watched(shard);
@@ -77,7 +77,7 @@ pub(super) fn run_ready(shard: &Shard) {
     }
 }
 
-/// The same, and looks where each of them then waits.
+/// The same, and checks with the tripwire where each of them then waits.
 #[cold]
 fn run_ready_watched(shard: &Shard) {
     let count = shard.queue.len();
@@ -90,7 +90,7 @@ fn run_ready_watched(shard: &Shard) {
     }
 }
 
-/// Runs a fiber until it suspends or ends, and files it accordingly.
+/// Runs a fiber until it suspends or ends, and records the outcome.
 pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     let mut body = fiber.body.borrow_mut();
     if body.is_resting() {
@@ -106,7 +106,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
         }
     }
     let Body::Stackful(coroutine) = &mut *body else {
-        return; // over: a wake-up came late
+        return; // over: the wake-up came late
     };
     shard.fairness.begin_turn();
     shard.pulse.beat();
@@ -138,7 +138,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     finish(shard, &fiber);
 }
 
-/// Lets the driver tell what became ready, for at most `timeout`.
+/// Lets the driver report what became ready, for at most `timeout`.
 fn listen(shard: &Shard, timeout: Option<Duration>) -> Heard {
     match shard.driver.wait(timeout, |readiness| on_readiness(shard, readiness)) {
         Ok(heard) => heard,
@@ -146,12 +146,12 @@ fn listen(shard: &Shard, timeout: Option<Duration>) -> Heard {
     }
 }
 
-/// Before alarms ring at the turn's time: hears what had come until then. Whoever's data was
-/// there in time is not late, however long this thread was kept, or the process stopped.
+/// Before the turn's timers fire: polls for everything that had come until then. A peer whose data
+/// was there in time is not late, however long this thread was kept, or the process stopped.
 ///
-/// The driver was asked at `asked`, and has answered `heard` within `timeout`.
+/// The driver was polled at `asked`, and has answered `heard` within `timeout`.
 fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Duration>) {
-    // It answered no earlier than then, and knows nothing of what came later.
+    // Its answer is no older than that, and contains nothing that came later.
     let answered = match heard {
         Heard::Nothing => asked.saturating_add(timeout.unwrap_or_default()),
         Heard::All | Heard::Part => asked,
@@ -159,7 +159,7 @@ fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Durati
     if heard != Heard::Part && shard.clock.turn().saturating_since(answered) < PAUSE_MIN {
         return;
     }
-    // Each source is told once before any is told again, so as many rounds tell them all.
+    // Each source is reported once before any is reported again, so as many rounds report them all.
     let rounds = shard.sources.borrow().len() / EVENTS_MAX + 1;
     for _ in 0..rounds {
         heard = listen(shard, Some(Duration::ZERO));
@@ -172,7 +172,7 @@ fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Durati
     }
 }
 
-/// The turn's fibers have run until `now`.
+/// Records that the turn's fibers have run until `now`.
 fn note_turn(shard: &Shard, now: Tick) {
     let nanos = now.nanos().saturating_sub(shard.clock.turn().nanos());
     if nanos > shard.counters.longest_turn_nanos.read() {
@@ -193,13 +193,14 @@ fn wait_max(shard: &Shard, now: Tick, until: Option<Tick>) -> Option<Duration> {
     Some(at.saturating_since(now).min(WAIT_MAX))
 }
 
-/// How long before an alarm the driver may have been asked last, for what came in between not to be
-/// asked for. Arbitrary: far less than any timeout is exact to, and more than a quiet turn takes.
+/// If the driver was polled so shortly before a timer, it is not polled again for what came in
+/// between. Arbitrary: far less than the precision of any timeout, and more than a quiet turn
+/// takes.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// How long to wait for a stack before looking again, if nothing else happens.
+/// How long the shard waits for a stack before it looks again, if no event comes.
 const STARVED_WAIT: Duration = Duration::from_millis(10);
 
-/// The longest wait that is asked of the driver at once; then the shard looks again. kqueue refuses
-/// a wait of some years, and before Linux 5.11 epoll knows none of more than 24 days.
+/// The longest wait of the driver; then the shard looks again. kqueue refuses a wait of some years,
+/// and before Linux 5.11 epoll cannot wait for more than 24 days.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);

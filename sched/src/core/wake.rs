@@ -15,7 +15,7 @@ use crate::fiber::{FiberCell, FiberKey, tell_running};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
-/// Like [`std::thread::Thread`], and got in the same way: with [`current`], whose example shows it.
+/// Like [`std::thread::Thread`], and returned by [`current`] as there; its example shows it.
 #[derive(Clone)]
 pub struct Fiber {
     pub(super) shard_id: u64,
@@ -24,9 +24,9 @@ pub struct Fiber {
 }
 
 impl Fiber {
-    /// Ends the fiber's current or next [`park`]. Any other wait of it looks again at what it waits
-    /// for, and a resting fiber runs an episode. Works from every thread; does nothing if the fiber
-    /// has ended.
+    /// Ends the fiber's current or next [`park`]. In any other wait the fiber looks at its
+    /// condition again, and a resting fiber runs an episode. Works from every thread; does nothing
+    /// if the fiber has ended.
     ///
     /// Not a yield point.
     pub fn unpark(&self) {
@@ -36,7 +36,7 @@ impl Fiber {
         }
     }
 
-    /// What [`FiberInfo::id`](crate::FiberInfo::id) says of it. Not a yield point.
+    /// The number that [`FiberInfo::id`](crate::FiberInfo::id) shows. Not a yield point.
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -48,15 +48,15 @@ impl Fiber {
         number(self.key)
     }
 
-    /// Ends the fiber's current wait, or its next one if it has not begun; a [`park`] too, which
-    /// may return early, but not the one after it. From every thread.
+    /// Ends the fiber's current wait, or its next one if it has not begun; also a [`park`], which
+    /// may return early, but not the park after it. From every thread.
     pub(crate) fn wake(&self) {
         if !self.on_its_shard(|shard| shard.wake_key(self.key)) {
             let _ = self.mailbox.send(Message::Wake(self.key));
         }
     }
 
-    /// What tells the fiber from all others of the process.
+    /// Identifies the fiber in the process.
     pub(crate) fn id(&self) -> (u64, FiberKey) {
         (self.shard_id, self.key)
     }
@@ -105,12 +105,12 @@ pub fn current() -> Fiber {
     local::with(|shard| handle_to(shard, &shard.current()))
 }
 
-/// As [`current`]; `None` where no fiber runs.
+/// As [`current`]; `None` outside of fibers.
 pub(crate) fn try_current() -> Option<Fiber> {
     local::try_with(|shard| shard.try_current().map(|fiber| handle_to(shard, &fiber))).flatten()
 }
 
-/// What tells the calling fiber from all others of the process; `None` where no fiber runs.
+/// Identifies the calling fiber in the process; `None` outside of fibers.
 pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
     local::try_with(|shard| tell_running(|fiber| (shard.id, fiber.key))).flatten()
 }
@@ -150,7 +150,7 @@ pub(super) fn handle_to(shard: &Shard, fiber: &FiberCell) -> Fiber {
     Fiber { shard_id: shard.id, key: fiber.key, mailbox: Arc::clone(shard.inbox.mailbox()) }
 }
 
-/// Every further yield point of the fiber raises.
+/// Cancels a fiber: every further yield point of it raises.
 pub(crate) fn cancel(shard: &Shard, fiber: &Rc<FiberCell>) {
     shard.note(|| format!("cancels {}", label(fiber)));
     fiber.bounds.cancel();

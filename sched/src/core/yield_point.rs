@@ -1,4 +1,4 @@
-//! Where a fiber that is to end unwinds.
+//! The yield point, where a fiber that is to end unwinds.
 //!
 //! The rules of unwinding are kept here:
 //! - a fiber that is cancelled, or past its deadline, raises, before it parks and after;
@@ -21,7 +21,7 @@ use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, tell_runni
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
 ///
-/// Code that is no destructor, and passes on what it catches, never sees it.
+/// Code outside of destructors never gets it, unless it catches an unwind and goes on.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Unwinding, sync::Event};
@@ -48,7 +48,7 @@ use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, tell_runni
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwinding;
 
-/// Whether the running fiber may wait: not if it unwinds; raises if it has to end.
+/// Whether the running fiber may wait: not if it unwinds. Raises if it is to end.
 #[inline]
 pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     if fiber.unwinds() {
@@ -64,7 +64,7 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
     is_over(shard, fiber)
 }
 
-/// Raises, unless what the fiber runs under was renewed.
+/// Raises, unless the fiber's lease was renewed.
 #[cold]
 fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     match fiber.bounds.look(shard.clock.turn()) {
@@ -76,13 +76,13 @@ fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     }
 }
 
-/// Raises `reason` for the time of that number, or refuses when it was swallowed too often.
+/// Raises `reason` for the time with that number, or refuses when it was swallowed too often.
 #[cold]
 fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Result<(), Unwinding> {
-    // If a timed wait ends by this, its time is no concern of the waits that follow.
+    // If this ends a timed wait, the time of that wait does not matter for later waits.
     fiber.bounds.clear_wake_at();
     if raises <= RAISES_MAX {
-        // The frames that it may point into are about to go.
+        // It may point into frames that are about to unwind.
         fiber.wait.set(Wait::Nothing);
         shard.note(|| match reason {
             Reason::Cancelled => "unwinds: cancelled".to_owned(),
@@ -104,13 +104,13 @@ pub(crate) fn is_to_end() -> bool {
     .unwrap_or(false)
 }
 
-/// Whether the calling fiber unwinds, or the thread where no fiber runs: it then may not wait.
+/// Whether the calling fiber unwinds, or outside of fibers the thread: it may not wait then.
 pub(crate) fn is_unwinding() -> bool {
     tell_running(FiberCell::unwinds).unwrap_or_else(std::thread::panicking)
 }
 
-/// Where no fiber runs: whether the thread may wait instead. Not while it unwinds, and not if it is
-/// a shard's, all of whose fibers would wait with it.
+/// Outside of fibers: whether the thread may wait instead. Not while it unwinds, and not if it has
+/// a shard, as all fibers of the shard would wait with it.
 pub(crate) fn may_block_thread() -> bool {
     !std::thread::panicking() && !local::is_on_a_shard()
 }
@@ -133,6 +133,6 @@ impl std::error::Error for Unwinding {}
 /// plausible in honest code; a loop around one is not.
 const RAISES_MAX: u16 = 4;
 
-/// How many calls then fail at once: a loop that ends on an error ends in that time, and one that
-/// does not would spin for ever.
+/// How many calls then fail at once: a loop that ends on an error ends in that time, and a loop
+/// that does not would spin for ever.
 const FAILURES_MAX: u16 = 64;
