@@ -16,24 +16,26 @@
 //! }
 //! ```
 //!
-//! A handler is a function from a request to a response. It runs on a *fiber*: where it waits (for
-//! the rest of a body, for [`sched::sleep`], for a [`net::TcpStream`] of its own) other requests go
-//! on, on the same thread. There is nothing to `await`, and nothing needs to be `Send`.
+//! A handler is a function from a request to a response. It runs on a *fiber*. While it waits (for
+//! the rest of a body, in [`sched::sleep`], on its own [`net::TcpStream`]) the same thread runs
+//! other requests. There is nothing to `await`, and nothing needs to be `Send`.
 //!
-//! Thread-locals work, with one exception: *never wait inside of a closure that ties state to the
+//! Thread-locals work, with one exception: *never wait inside a closure that ties state to the
 //! thread*, such as the initialiser of a lazy `thread_local!` or of a `LazyLock`, `scoped_tls` or
-//! `slog_scope::scope`. Other requests of the thread run meanwhile, and find the state half-made:
-//! two initialisers run, a thread blocks for ever, scopes end out of order. A client that connects
-//! at its first use is a [`shard_local!`](sched::shard_local!), or a [`sched::sync::Lazy`]; what
-//! belongs to one request is a [`fiber_local!`](sched::fiber_local!). [`sched`] has the details;
-//! `STRAIGHTLINE_TRIPWIRE=1` in the environment has such waits reported.
+//! `slog_scope::scope`. Other requests of the thread run meanwhile and find the state half-made:
+//! two initialisers run, a thread blocks for ever, or scopes end in the wrong order. For a client
+//! that connects at its first use, take a [`shard_local!`](sched::shard_local!) or a
+//! [`sched::sync::Lazy`]. For data of one request, take a [`fiber_local!`](sched::fiber_local!).
+//! [`sched`] has the details. With `STRAIGHTLINE_TRIPWIRE=1` in the environment such waits are
+//! reported.
 //!
 //! # Bodies
 //!
-//! A request's [`Body`] is a [`Read`](std::io::Read), straight from the connection: what nobody
-//! asks for stays with the client. A response is bytes in memory, or a function that writes to a
-//! [`BodyWriter`] ([`Response::stream`]), a reader, or a file; it may also hand over the connection
-//! ([`Response::upgrade`], [`Response::tunnel`]). Whatever its size, a body takes constant memory.
+//! The [`Body`] of a request is a [`Read`](std::io::Read) that reads directly from the connection:
+//! bytes that the handler does not read stay with the client. A response is bytes in memory, a
+//! function that writes to a [`BodyWriter`] ([`Response::stream`]), a reader, or a file. It can
+//! also pass the connection to the handler ([`Response::upgrade`], [`Response::tunnel`]). A
+//! streamed body takes constant memory, whatever its size.
 //!
 //! | | HTTP/1.1 | HTTP/1.0 |
 //! |---|---|---|
@@ -41,27 +43,29 @@
 //! | not known | chunks, then trailers if there are any | until the connection closes |
 //! | HEAD, 204, 205, 304 | no body; the header fields that a GET would get | likewise |
 //!
-//! A response whose body fails half-way ends the connection, so that no client takes it for whole:
-//! without its last chunk, short of its length, or, where the end of the connection would be the
-//! end of the body, with a reset. If nothing of it has left, the client gets a 500 instead.
+//! If the body of a response fails half-way, the connection ends in a way that the client notices:
+//! without the last chunk, before the announced length, or with a reset where a closed connection
+//! would mean the end of the body. If no byte of the response has been sent yet, the client gets a
+//! 500.
 //!
 //! # What is refused
 //!
-//! A request that two parties could read differently ([`RefusalKind`] lists the reasons, `Limits`
-//! the bounds): the client gets the status and a line of text, and the connection closes.
+//! The server refuses a request that two parsers could read differently, and a request that exceeds
+//! a limit. [`RefusalKind`] lists the reasons, [`Limits`] the bounds. The client gets a status and
+//! a line of text, and the connection closes.
 //!
 //! # What is bounded
 //!
-//! Time and numbers are, by default: [`Timeouts`] says how long clients and handlers may take,
-//! [`Capacity`] how many there may be, and [`Builder::busy_limit`] and [`Builder::stuck_limit`]
-//! when others go on in the place of a thread that does not come back. What each does when it is
-//! hit is in `docs/overload.md` of the repository.
+//! Times and numbers are bounded by default. [`Timeouts`] bounds the time of clients and handlers,
+//! and [`Capacity`] their number. [`Builder::busy_limit`] and [`Builder::stuck_limit`] say when
+//! another thread takes over for a thread that a handler keeps. `docs/overload.md` in the
+//! repository says what happens at each limit.
 //!
-//! # What is told
+//! # What is reported
 //!
-//! Whatever happens is an [`Event`]: [`Hooks`] get it, and the log does. [`ServerHandle::metrics`]
-//! counts, for Prometheus too, [`Builder::access_log`] has a line for each request, and
-//! [`ServerHandle::inspect`] lists every fiber with its request line.
+//! Everything that happens is an [`Event`], which [`Hooks`] and the log receive.
+//! [`ServerHandle::metrics`] has the counters, also for Prometheus. [`Builder::access_log`] writes
+//! a line for each request. [`ServerHandle::inspect`] lists every fiber with its request line.
 //!
 //! # The layers
 //!
@@ -69,9 +73,9 @@
 //! - [`net`]: std's socket types on fibers;
 //! - [`sched`]: the fibers themselves.
 //!
-//! # What it does not do yet
+//! # What is missing
 //!
-//! TLS, HTTP/2.
+//! There is no TLS and no HTTP/2 yet.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Listeners that are bound and belong to no shard yet: they can go to any.
+//! Listeners that are bound and belong to no shard yet, so they can go to any shard.
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -12,8 +12,8 @@ use crate::sim::{Bound, Handle};
 use crate::socket::has_no_descriptor;
 use crate::unix::address_of;
 
-/// A TCP listener that belongs to no shard yet: what [`ListenOptions`](crate::ListenOptions) binds.
-/// It can go to any thread, or in a simulation to any shard, where
+/// A TCP listener that belongs to no shard yet, opened by [`ListenOptions`](crate::ListenOptions).
+/// It can go to any thread, or in a simulation to any shard. There
 /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) makes a listener of it.
 ///
 /// ```
@@ -41,7 +41,7 @@ pub struct BoundTcpListener {
 ///
 /// let path = std::env::temp_dir().join(format!("straightline-{}-b.sock", std::process::id()));
 /// let bound = BoundUnixListener::bind(&path)?;
-/// let listener = UnixListener::from_bound(bound)?; // on whatever thread
+/// on any thread
 /// assert_eq!(listener.local_addr()?.as_pathname(), Some(&*path));
 /// std::fs::remove_file(path)?;
 /// # std::io::Result::Ok(())
@@ -58,13 +58,13 @@ pub(crate) enum Kind<L> {
 }
 
 impl BoundTcpListener {
-    /// The address that is listened on, with the real port.
+    /// The address of the listener, with the real port.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// As std's; a simulated one outside of its simulation.
+    /// As std's; if it is simulated and used outside of its simulation.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.kind {
             Kind::System(listener) => listener.local_addr(),
@@ -72,13 +72,13 @@ impl BoundTcpListener {
         }
     }
 
-    /// Another one for the same socket: the two share the connections that come.
+    /// Another one for the same socket: both accept from one queue.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// As std's; a simulated one outside of its simulation.
+    /// As std's; if it is simulated and used outside of its simulation.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { kind: self.kind.try_clone(net::TcpListener::try_clone)? })
     }
@@ -114,13 +114,13 @@ impl BoundUnixListener {
         Ok(Self::from(listener))
     }
 
-    /// The address that is listened on.
+    /// The address of the listener.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// As std's; a simulated one outside of its simulation.
+    /// As std's; if it is simulated and used outside of its simulation.
     pub fn local_addr(&self) -> io::Result<unix::SocketAddr> {
         match &self.kind {
             Kind::System(listener) => listener.local_addr(),
@@ -128,13 +128,13 @@ impl BoundUnixListener {
         }
     }
 
-    /// Another one for the same socket: the two share the connections that come.
+    /// Another one for the same socket: both accept from one queue.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// As std's; a simulated one outside of its simulation.
+    /// As std's; if it is simulated and used outside of its simulation.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { kind: self.kind.try_clone(unix::UnixListener::try_clone)? })
     }

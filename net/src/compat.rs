@@ -1,11 +1,11 @@
-//! The streams under the asynchronous traits, for crates that are written against those.
+//! The streams under the asynchronous traits, for crates that are written against those traits.
 //!
 //! Features: `tokio-io` (`tokio::io`'s traits; no runtime comes with them) and `futures-io`.
 //!
 //! [`block_on`](straightline_sched::block_on) runs such a crate on a fiber. Where a stream would
-//! block, the poll leaves the *task's* waker with the shard, and not the fiber: what `join!` and
-//! `FuturesUnordered` poll is polled again only if its own waker is called. Nothing is waited for
-//! inside of a poll, so locks that the caller holds around it (`tokio::io::split` has one) do no
+//! block, the poll leaves the *task's* waker with the shard, and not the fiber: a future that
+//! `join!` or `FuturesUnordered` polls is polled again only if its own waker is called. No poll
+//! waits, so a lock that the caller holds around the poll (`tokio::io::split` has one) does no
 //! harm.
 
 use std::fmt;
@@ -20,9 +20,9 @@ use crate::{TcpStream, UnixStream};
 /// A stream that is polled: `AsyncRead` and `AsyncWrite` of tokio (feature `tokio-io`) and of
 /// futures-io (feature `futures-io`).
 ///
-/// Reading and writing may be polled by different tasks; of several tasks that poll the same
-/// direction the last is woken. A stream that always has something ready says `Pending` now and
-/// then, so that other fibers run. The stream's timeouts do not apply: the fiber's deadline does.
+/// Different tasks may poll reading and writing. Of several tasks that poll the same direction, the
+/// last one is woken. A stream that is always ready returns `Pending` now and then, so that other
+/// fibers run. The stream's timeouts do not apply; the fiber's deadline does.
 ///
 /// # Blocking
 ///
@@ -31,7 +31,7 @@ use crate::{TcpStream, UnixStream};
 /// # Cancellation
 ///
 /// A fiber that is cancelled or past its deadline unwinds out of `block_on` and drops the future.
-/// What was read or written is what the last completed poll said.
+/// The results of the completed polls say what was read or written.
 ///
 /// ```
 /// # #[cfg(feature = "tokio-io")] {
@@ -66,7 +66,7 @@ impl Stream for UnixStream {}
 mod sealed {
     use super::{Context, IoSlice, io};
 
-    /// What the traits have in common.
+    /// The parts that both sets of traits share.
     pub trait Poll {
         fn poll_recv(
             &self,

@@ -1,11 +1,11 @@
 //! Opening a connection: to one address, or to the quickest of several.
 //!
 //! The race (RFC 8305, "happy eyeballs") is a loop of one fiber over non-blocking sockets, so a
-//! cancel at any point drops the sockets and leaves nothing behind. It waits for the next of three
-//! things: an attempt was decided, it is time to begin another, the whole took too long.
+//! cancel at any point drops the sockets and leaves nothing behind. The fiber waits for the first
+//! of three things: an attempt is decided, the next attempt is due, or the timeout has passed.
 //!
-//! A socket that is connecting becomes writable when it is decided and not before, so the edge
-//! says when to ask for the outcome, and a wake-up without an edge asks nothing.
+//! A connecting socket becomes writable when its attempt is decided and not before. So the fiber
+//! asks for the outcome only after an edge; after a wake-up without an edge it does not ask.
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -14,14 +14,13 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use straightline_sched::{Interest, clock, sim, wait_for_armed};
 
-use crate::TcpStream;
-use crate::io::timed_out;
+use crate::io::{Io, timed_out};
 use crate::lookup::Target;
 use crate::sim::Handle;
 use crate::socket::Socket;
 
 /// Connects to the first address of `target` that answers.
-pub(crate) fn connect(target: Target) -> io::Result<TcpStream> {
+pub(crate) fn connect(target: Target) -> io::Result<Io<net::TcpStream>> {
     let mut addresses = target.resolve()?;
     if addresses.len() == 1
         && let Some(address) = addresses.next()
@@ -32,7 +31,10 @@ pub(crate) fn connect(target: Target) -> io::Result<TcpStream> {
 }
 
 /// Connects to `address`, waiting until `end` at most.
-pub(crate) fn connect_one(address: SocketAddr, end: Option<Instant>) -> io::Result<TcpStream> {
+pub(crate) fn connect_one(
+    address: SocketAddr,
+    end: Option<Instant>,
+) -> io::Result<Io<net::TcpStream>> {
     let stream = match begin(address)? {
         Begun::Connected(stream) => return Ok(stream),
         Begun::Connecting(stream) => stream,
@@ -48,10 +50,10 @@ pub(crate) fn connect_one(address: SocketAddr, end: Option<Instant>) -> io::Resu
     }
 }
 
-/// Connects to the address that answers first, beginning with one after the other.
-fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// Connects to the address that answers first; the attempts begin one after the other.
+fn race(addresses: &[SocketAddr]) -> io::Result<Io<net::TcpStream>> {
     let mut left = addresses.iter();
-    let mut attempts: Vec<TcpStream> = Vec::new();
+    let mut attempts: Vec<Io<net::TcpStream>> = Vec::new();
     let mut error = None;
     let mut next_at = clock();
     loop {
@@ -104,17 +106,19 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 enum Begun {
-    Connected(TcpStream),
-    Connecting(TcpStream),
+    Connected(Io<net::TcpStream>),
+    Connecting(Io<net::TcpStream>),
 }
 
 fn begin(address: SocketAddr) -> io::Result<Begun> {
     if sim::is_simulated() {
         let handle = Handle::connect_tcp(address)?;
-        return Ok(Begun::Connecting(TcpStream::wrap(Socket::Simulated(handle))));
+        return Ok(Begun::Connecting(Io::of_tcp(Socket::Simulated(handle))));
     }
-    let stream = TcpStream::wrap(Socket::System(nonblocking_socket(address)?));
-    match rustix::net::connect(&stream, &address) {
+    let socket = nonblocking_socket(address)?;
+    let connected = rustix::net::connect(&socket, &address);
+    let stream = Io::of_tcp(Socket::System(socket));
+    match connected {
         Ok(()) => Ok(Begun::Connected(stream)),
         // Interrupted by a signal, a connect goes on by itself.
         Err(Errno::INPROGRESS | Errno::INTR) => Ok(Begun::Connecting(stream)),
@@ -122,13 +126,13 @@ fn begin(address: SocketAddr) -> io::Result<Begun> {
     }
 }
 
-/// What became of an attempt; `None`, and the fiber is armed, while that is open. The outer error
-/// is one of waiting.
-fn outcome(stream: &TcpStream) -> io::Result<Option<io::Result<()>>> {
-    if stream.io.source().arm(Interest::Write)? {
+/// The outcome of an attempt; `None` while it is open, and then the fiber is armed. The outer error
+/// is an error of waiting.
+fn outcome(stream: &Io<net::TcpStream>) -> io::Result<Option<io::Result<()>>> {
+    if stream.source().arm(Interest::Write)? {
         return Ok(None);
     }
-    let error = match stream.io.inner() {
+    let error = match stream.inner() {
         Socket::System(stream) => stream.take_error(),
         Socket::Simulated(handle) => handle.take_error(),
     };
@@ -156,7 +160,7 @@ fn nonblocking_socket(address: SocketAddr) -> io::Result<net::TcpStream> {
     Ok(socket.into())
 }
 
-/// How long an attempt is alone before the next one begins beside it: what RFC 8305 recommends
+/// How long an attempt runs before the next one begins beside it: the recommendation of RFC 8305
 /// (section 5, "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 

@@ -1,12 +1,12 @@
-//! Listeners that were opened before the process began: socket activation.
+//! Socket activation: listeners that were opened before the process began.
 //!
-//! A service manager opens the listeners and hands them over, so that a restarted service refuses
-//! nobody, and one without privileges can have port 80. The protocol is systemd's
-//! `sd_listen_fds(3)`: descriptors from 3 on, as many as `LISTEN_FDS` says, meant for the process
-//! whose number is `LISTEN_PID`, and named by `LISTEN_FDNAMES`.
+//! A service manager opens the listeners and hands them over. So a service that restarts refuses no
+//! client, and a service without privileges can have port 80. The protocol is systemd's
+//! `sd_listen_fds(3)`: `LISTEN_FDS` descriptors from 3 on, for the process with the number
+//! `LISTEN_PID`, with the names `LISTEN_FDNAMES`.
 //!
-//! The variables stay as they are: changing the environment is not safe where there are threads.
-//! A child process that inherits them finds that they are not meant for it.
+//! The variables stay as they are, because a program with threads cannot change the environment
+//! safely. A child process that inherits them finds that they are not meant for it.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,10 +21,10 @@ use socket2::{Socket, Type};
 
 use crate::raw_fd;
 
-/// One listener that this process was started with, see [`listeners`].
+/// A listener that this process was started with, see [`listeners`].
 #[derive(Debug)]
 pub struct Inherited {
-    /// What the service manager calls it (`FileDescriptorName=`), if it names its sockets.
+    /// The name that the service manager gave it (`FileDescriptorName=`), if it has one.
     pub name: Option<String>,
     /// The listener itself.
     pub listener: InheritedListener,
@@ -42,17 +42,17 @@ pub enum InheritedListener {
 
 /// Takes the listeners that this process was started with, in the manager's order.
 ///
-/// There are none without a service manager, and none for any but the first call: whoever takes
-/// them owns them. Child processes do not inherit them (close-on-exec). Call it early, before
-/// anything else could open descriptors behind the manager's back or start a child.
+/// The list is empty without a service manager, and for each call after the first: the first caller
+/// owns the listeners. Child processes do not inherit them (close-on-exec). Call it early, before
+/// other code could open descriptors behind the manager's back or start a child.
 ///
 /// Not a yield point.
 ///
 /// # Errors
 ///
 /// `InvalidData` when the variables contradict themselves or each other, or when a descriptor is
-/// not a listener; `NotFound` when one is not open. The message tells which one. All descriptors
-/// that were taken are closed then.
+/// not a listener; `NotFound` when a descriptor is not open. The message names the descriptor. All
+/// descriptors that were taken are closed then.
 ///
 /// ```
 /// use straightline_net::inherit::{self, InheritedListener};
@@ -79,7 +79,7 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
         return Ok(Vec::new());
     }
     let numbers = FIRST..FIRST.saturating_add_unsigned(offer.count);
-    // All of them are taken before any is looked at, so that an error closes them all.
+    // All descriptors are taken before the first is checked, so that an error closes all of them.
     let taken: Vec<_> = numbers.map(|number| (number, take(number))).collect();
     let mut names = offer.names.into_iter();
     taken
@@ -97,16 +97,16 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
         .collect()
 }
 
-/// What the environment says.
+/// The offer in the environment.
 #[derive(Debug, PartialEq, Eq)]
 struct Offer {
     count: u32,
-    /// As many as descriptors, or none.
+    /// One name for each descriptor, or no name.
     names: Vec<String>,
 }
 
 impl Offer {
-    /// `None` if nothing is offered, or not to the process of that number.
+    /// `None` if no listener is offered, or if they are offered to another process.
     fn parse(
         variable: impl Fn(&str) -> Option<OsString>,
         process: u32,
@@ -140,15 +140,15 @@ fn number(name: &str, value: &OsString) -> io::Result<u32> {
 
 #[allow(unsafe_code)]
 fn take(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: by the protocol, which named this very process, the descriptor was left open for it
-    // alone, and `TAKEN` lets only one call come here, for each number once.
+    // SAFETY: the protocol named this very process, so the descriptor was left open for it alone.
+    // `TAKEN` lets only one call come here, and that call takes each number once.
     unsafe { raw_fd::take(number) }
 }
 
 fn recognise(descriptor: OwnedFd) -> io::Result<InheritedListener> {
     let socket = Socket::from(descriptor);
     socket.set_cloexec(true)?;
-    // What is no socket at all is an error of the first question.
+    // A descriptor that is no socket is an error of the first question.
     let is_listener = socket.r#type().and_then(|kind| Ok((kind, socket.is_listener()?)));
     match is_listener {
         Ok((Type::STREAM, true)) => {}
@@ -170,10 +170,11 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, message)
 }
 
-/// Where the protocol's descriptors begin (`SD_LISTEN_FDS_START`).
+/// The first descriptor of the protocol (`SD_LISTEN_FDS_START`).
 const FIRST: RawFd = 3;
 
-/// Beyond this the variable is broken. Arbitrary: Linux lets a process have 1,048,576 descriptors.
+/// More means that the variable is wrong. Arbitrary: Linux lets a process have 1,048,576
+/// descriptors.
 const COUNT_MAX: u32 = 1 << 20;
 
 #[cfg(test)]

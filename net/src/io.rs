@@ -1,8 +1,9 @@
-//! The loop that all blocking calls are: try, and wait when it would block.
+//! The loop behind every blocking call: try, and wait when the operation would block.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::mem;
+use std::net;
 use std::os::fd::AsFd;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
@@ -20,19 +21,26 @@ use straightline_sched::{
 use crate::socket::{Socket, is_read_shut};
 use crate::stream_set::Member;
 
-/// A non-blocking stream and what is known about its readiness.
+/// A non-blocking stream and what is known of its readiness.
 #[derive(Debug)]
 pub(crate) struct Io<S: AsFd> {
-    /// Before the stream: it has to leave the set while its descriptor is still its own.
+    /// Declared before the stream, so that it is dropped first: the stream must leave the set while
+    /// its descriptor is open.
     member: RefCell<Option<Member>>,
     source: Source<Socket<S>>,
-    /// The last read proved that nothing is left: wait before the next one.
+    /// The last read proved that the socket is empty: wait before the next one.
     drained: Cell<bool>,
-    /// A read that returns less than asked for proves that, too.
+    /// A read that returns less than was asked for proves that, too.
     short_read_drains: bool,
     /// How long one call may wait; never zero.
     read_timeout: Cell<Option<Duration>>,
     write_timeout: Cell<Option<Duration>>,
+}
+
+impl Io<net::TcpStream> {
+    pub(crate) fn of_tcp(stream: Socket<net::TcpStream>) -> Self {
+        Self::new(stream, SHORT_READ_DRAINS)
+    }
 }
 
 impl<S: AsFd> Io<S> {
@@ -64,7 +72,7 @@ impl<S: AsFd> Io<S> {
         self.source.into_inner()
     }
 
-    /// Reads at most `asked` bytes with `read`; `WouldBlock` when nothing is there.
+    /// Reads at most `asked` bytes with `read`; `WouldBlock` when there is nothing to read.
     pub(crate) fn try_read(
         &self,
         asked: usize,
@@ -72,7 +80,7 @@ impl<S: AsFd> Io<S> {
     ) -> io::Result<usize> {
         let result = read(self.source.inner());
         let drained = match &result {
-            // An end of stream (0 of some) stays readable, and an empty read proves nothing.
+            // An end of stream (0 bytes) stays readable, and a read of no bytes proves nothing.
             Ok(count) => {
                 self.short_read_drains
                     && (1..asked).contains(count)
@@ -91,14 +99,14 @@ impl<S: AsFd> Io<S> {
         result
     }
 
-    /// The last read proved that nothing is left, so that the next one would block, unless
-    /// something came meanwhile.
+    /// Whether the last read proved that the socket is empty, so that the next one would block,
+    /// unless data came meanwhile.
     pub(crate) fn is_drained(&self) -> bool {
         self.drained.get()
     }
 
     /// Waits until `interest` may be possible, until `at`, or until the fiber is woken for another
-    /// reason; false if the time has come.
+    /// reason; false if the time has passed.
     pub(crate) fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
         let in_time = self.source.wait_until(interest, at)?;
         if interest == Interest::Read {
@@ -114,25 +122,25 @@ impl<S: AsFd> Io<S> {
         Ok(())
     }
 
-    /// Puts the stream into a set, or takes it out of the one that it is in.
+    /// Puts the stream into a set, or removes it from its set.
     pub(crate) fn set_member(&self, member: Option<Member>) {
         let _former = self.member.replace(member);
     }
 
-    /// What is waited for.
+    /// The socket that is waited for.
     pub(crate) fn source(&self) -> &Source<Socket<S>> {
         &self.source
     }
 
-    /// Has the fiber woken when a read may succeed; false if one may already.
+    /// Arranges that the fiber is woken when a read may succeed; false if one may succeed already.
     pub(crate) fn arm_readable(&self) -> io::Result<bool> {
         let armed = self.source.arm(Interest::Read)?;
         self.drained.set(false);
         Ok(armed)
     }
 
-    /// A part of a call's wait, which is over at `end` if the direction has a timeout. The clock
-    /// is read at the first part; without a timeout not at all.
+    /// One step of a call's wait, which is over at `end` if the direction has a timeout. The clock
+    /// is read at the first step, and without a timeout not at all.
     fn wait_in_time(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
         if let (None, Some(timeout)) = (&end, self.timeout(interest).get()) {
             *end = clock().checked_add(timeout);
@@ -140,13 +148,13 @@ impl<S: AsFd> Io<S> {
         if self.wait_until(interest, *end)? { Ok(()) } else { Err(timed_out()) }
     }
 
-    /// Reads with `read` and waits as long as it would block.
+    /// Reads with `read`, and waits while it would block.
     pub(crate) fn read(
         &self,
         asked: usize,
         mut read: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        // Before anything is read: it may raise, and what was read would be lost.
+        // Before the read: this may raise, and the bytes of a read would be lost.
         checkpoint();
         let mut end = None;
         loop {
@@ -156,7 +164,7 @@ impl<S: AsFd> Io<S> {
                 if error.kind() == ErrorKind::TimedOut {
                     return Err(error);
                 }
-                // Nothing waits here. What has come is read all the same.
+                // No wait is possible here. Data that has come is read all the same.
                 self.drained.set(false);
             }
             match self.try_read(asked, &mut read) {
@@ -169,13 +177,13 @@ impl<S: AsFd> Io<S> {
         }
     }
 
-    /// Writes with `write` and waits as long as it would block.
+    /// Writes with `write`, and waits while it would block.
     pub(crate) fn write(
         &self,
         mut write: impl FnMut(&Socket<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let unwound = Unwound;
-        // Before anything is written: it may raise, and the count would be lost.
+        // Before the write: this may raise, and the count of a write would be lost.
         checkpoint();
         let mut end = None;
         loop {
@@ -193,7 +201,8 @@ impl<S: AsFd> Io<S> {
     }
 }
 
-/// Dropped by a write that comes to nothing, which is counted if that is because its fiber unwinds.
+/// Dropped by a write that wrote nothing. The drop is counted if the reason is that the fiber
+/// unwinds.
 struct Unwound;
 
 impl Drop for Unwound {
@@ -220,7 +229,7 @@ impl<S: AsFd> Io<S> {
                 self.drained.set(false);
             }
             match self.try_read(asked, &mut read) {
-                // One that would block leaves the stream drained, and so waits.
+                // A read that would block leaves the stream drained, and so waits.
                 Err(error) if is_transient(&error) => {}
                 result => return Poll::Ready(result),
             }
@@ -251,18 +260,18 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Whether a read, or an accept, that would have blocked always will, because the socket was shut
-/// down: there Linux says "not now" where a call that waits says "an end". Only of datagram sockets
-/// and Unix listeners; of streams the end itself is told.
+/// Whether a read, or an accept, that would have blocked will block for ever, because the socket
+/// was shut down: there Linux says "would block" where a call that waits says "end". This concerns
+/// datagram sockets and Unix listeners only; of a stream the kernel reports the end itself.
 pub(crate) fn is_shut<S: AsFd>(source: &Source<Socket<S>>) -> bool {
     if source.clear_blocked(Interest::Read) {
         return true;
     }
-    // Where events do not say so, the socket does.
+    // On systems whose events do not tell it, the socket does.
     !SHORT_READ_DRAINS && is_read_shut(source.inner())
 }
 
-/// A timeout that a setter was given, if it is one: as in std, zero is not.
+/// Checks a timeout that a setter was given: as in std, it must not be zero.
 pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
     if timeout == Some(Duration::ZERO) {
         return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
@@ -270,13 +279,13 @@ pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Du
     Ok(timeout)
 }
 
-/// What a wait ends with that took too long.
+/// The error of a wait that took too long.
 pub(crate) fn timed_out() -> io::Error {
     ErrorKind::TimedOut.into()
 }
 
-/// Accepts with `accept`, without waiting. A listener that was shut down says so: Linux tells that
-/// of TCP only.
+/// Accepts with `accept`, without waiting. For a listener that was shut down it returns the error
+/// that Linux returns only for TCP.
 pub(crate) fn try_accept<L: AsFd, T>(
     listener: &Source<Socket<L>>,
     accept: impl FnOnce(&Socket<L>) -> io::Result<T>,
@@ -289,12 +298,12 @@ pub(crate) fn try_accept<L: AsFd, T>(
     }
 }
 
-/// Accepts with `accept` and waits as long as nobody is there.
+/// Accepts with `accept`, and waits while no connection is in the queue.
 pub(crate) fn accept<L: Watch, T>(
     listener: &Source<L>,
     accept: impl Fn() -> io::Result<T>,
 ) -> io::Result<T> {
-    // Before anybody is accepted: it may raise, and the connection would be closed.
+    // Before the accept: this may raise, and an accepted connection would be closed.
     checkpoint();
     loop {
         match accept() {
@@ -311,10 +320,10 @@ macro_rules! impl_timeouts {
         impl $socket {
             /// Ends each call that reads with [`TimedOut`](std::io::ErrorKind::TimedOut) once it
             /// has waited for `timeout`; `None`, the default, waits without end. The socket stays
-            /// usable, and nothing that arrives is lost. A [deadline](straightline_sched::deadline)
+            /// usable, and no data that arrives is lost. A [deadline](straightline_sched::deadline)
             /// bounds several calls together.
             ///
-            /// The timeout is kept here and not by the system, so `into_std` loses it.
+            /// The timeout is kept in this type and not by the system, so `into_std` loses it.
             ///
             /// Not a yield point.
             ///
@@ -346,7 +355,8 @@ macro_rules! impl_timeouts {
                 Ok(())
             }
 
-            /// What [`set_read_timeout`](Self::set_read_timeout) was last given. Not a yield point.
+            /// The timeout that [`set_read_timeout`](Self::set_read_timeout) was given last. Not a
+            /// yield point.
             ///
             /// # Errors
             ///
@@ -373,22 +383,23 @@ pub(crate) use impl_timeouts;
 macro_rules! impl_stream {
     ($stream:ty) => {
         impl std::io::Read for &$stream {
-            /// Reads what is there, at least one byte, waiting for it; 0 at the end of the stream.
+            /// Reads what has arrived, at least one byte, and waits for it; 0 at the end of the
+            /// stream.
             ///
             /// # Blocking
             ///
-            /// A yield point: it waits while nothing is there, and lets others run now and then
-            /// even if something is.
+            /// A yield point: it waits while there is nothing to read, and lets other fibers run
+            /// now and then even if there is.
             ///
             /// # Cancellation
             ///
-            /// A cancel or a deadline is raised before anything is read: what is there, or arrives
-            /// later, stays for the next read.
+            /// A cancel or a deadline is raised before anything is read: data that has arrived, or
+            /// arrives later, stays for the next read.
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.io.read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
-            /// Into the first 1,024 buffers at most, as std. A yield point, as `read`.
+            /// As std, into the first 1,024 buffers at most. A yield point, as `read`.
             fn read_vectored(
                 &mut self,
                 buffers: &mut [std::io::IoSliceMut<'_>],
@@ -405,18 +416,19 @@ macro_rules! impl_stream {
             ///
             /// # Blocking
             ///
-            /// A yield point: it waits while there is no room, and lets others run now and then
-            /// even if there is.
+            /// A yield point: it waits while there is no room, and lets other fibers run now and
+            /// then even if there is.
             ///
             /// # Cancellation
             ///
-            /// A cancel or a deadline is raised before anything is written. (One that ends a
-            /// `write_all` of several writes leaves the peer with a part: close the stream then.)
+            /// A cancel or a deadline is raised before anything is written. (If it ends a
+            /// `write_all`, which is several writes, the peer has a part of the bytes: close the
+            /// stream then.)
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 self.io.write(|stream| crate::socket::send(stream, bytes))
             }
 
-            /// From the first 1,024 slices at most, as std. A yield point, as `write`.
+            /// As std, from the first 1,024 slices at most. A yield point, as `write`.
             fn write_vectored(
                 &mut self,
                 buffers: &[std::io::IoSlice<'_>],
@@ -424,7 +436,7 @@ macro_rules! impl_stream {
                 self.io.write(|stream| crate::socket::send_vectored(stream, buffers))
             }
 
-            /// Does nothing: there is no buffer here. Not a yield point.
+            /// Does nothing, as there is no buffer. Not a yield point.
             fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
@@ -459,7 +471,7 @@ macro_rules! impl_stream {
                 (&*self).write_vectored(buffers)
             }
 
-            /// Does nothing: there is no buffer here. Not a yield point.
+            /// Does nothing, as there is no buffer. Not a yield point.
             fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
@@ -467,14 +479,16 @@ macro_rules! impl_stream {
 
         impl $stream {
             /// Writes up to `count` bytes of a file, from `offset` on, without copying them through
-            /// the program where the system can do that (`sendfile` on Linux); returns how many,
-            /// which is 0 only if the file has none there. The file's own position stays.
+            /// the program where the system can do that (`sendfile` on Linux). Returns how many
+            /// bytes it wrote, which is 0 only at the end of the file. The position of the file
+            /// does not change.
             ///
             /// # Blocking
             ///
-            /// A yield point, as a write. But the system reads what it does not have in memory, and
-            /// no other fiber of the thread runs meanwhile: with files on a slow disk, ask for
-            /// little at a time, or read them with [`offload`](straightline_sched::offload).
+            /// A yield point, as a write. But the kernel reads from the disk the parts of the file
+            /// that it does not have in memory, and no other fiber of the thread runs meanwhile.
+            /// With files on a slow disk, ask for few bytes at a time, or read them with
+            /// [`offload`](straightline_sched::offload).
             ///
             /// # Cancellation
             ///
@@ -482,7 +496,7 @@ macro_rules! impl_stream {
             ///
             /// # Errors
             ///
-            /// As a write, or what the system says to reading the file.
+            /// As a write, or the system's error of reading the file.
             pub fn send_file(
                 &self,
                 file: &std::fs::File,

@@ -1,9 +1,9 @@
 //! The types of [`std::net`], on straightline's fibers.
 //!
-//! The names and the manners are those of [`std::net`] and [`std::os::unix::net`]: what waits there
-//! waits here too, but it is the fiber that waits and not the thread. Streams implement
-//! [`Read`](std::io::Read) and [`Write`](std::io::Write), also for shared references, so anything
-//! generic over those traits runs on a fiber as it is.
+//! The names and the behaviour are those of [`std::net`] and [`std::os::unix::net`], with one
+//! difference: where a std call blocks the thread, the call here blocks the fiber only. Streams
+//! implement [`Read`](std::io::Read) and [`Write`](std::io::Write), also for shared references. So
+//! code that is generic over these traits runs on a fiber unchanged.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -29,22 +29,22 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! A listener or stream can be made on any thread, but belongs to the thread whose fiber first
-//! waits on it. Where no fiber runs nothing can wait: a call that would have to is an error there,
-//! and what needs no waiting is done. To hand one to another shard take the
-//! standard library's type out of it (`into_std`) and wrap that on the other side; a listener can
-//! go as what it was before it belonged to a shard ([`BoundTcpListener`]).
+//! A listener or stream can be made on any thread. It belongs to the thread whose fiber first waits
+//! for it. Outside of a fiber nothing can wait: a call that would have to wait is an error, and a
+//! call that need not wait succeeds. To move a socket to another shard, take the type of the
+//! standard library out of it (`into_std`) and wrap that on the other shard. A listener can also
+//! move before it belongs to a shard ([`BoundTcpListener`]).
 //!
-//! Inside of a [simulation](straightline_sched::sim) the same types are sockets of a network in
-//! memory, see [`sim`].
+//! Inside a [simulation](straightline_sched::sim) the same types are sockets of an in-memory
+//! network, see [`sim`].
 //!
-//! Connect neither in the initialiser of a lazy `thread_local!` or `LazyLock`, nor wait elsewhere
-//! inside of a closure that ties state to its thread: other fibers of the thread run meanwhile, and
-//! find that state half-made. [`straightline_sched`] says what comes of it; a client for all fibers
-//! of a thread is a [`shard_local!`](straightline_sched::shard_local!).
+//! Do not connect in the initialiser of a lazy `thread_local!` or `LazyLock`, and do not wait in
+//! any other closure that ties state to its thread: other fibers of the thread run meanwhile and
+//! find that state half-made. [`straightline_sched`] describes the consequences. For a client that
+//! all fibers of a thread share, take a [`shard_local!`](straightline_sched::shard_local!).
 //!
-//! Names are resolved by the system's resolver, which blocks, and so runs on other threads
-//! ([`lookup_host`]); an address never leaves the fiber.
+//! The system's resolver resolves names. It blocks, so it runs on other threads ([`lookup_host`]).
+//! An IP address needs no resolver and no other thread.
 
 #![deny(unsafe_code)]
 
@@ -56,6 +56,7 @@ pub mod inherit;
 mod io;
 mod listen;
 mod lookup;
+mod nonblocking;
 #[allow(unsafe_code)]
 mod raw_fd;
 pub mod sim;
@@ -65,7 +66,6 @@ mod stream_set;
 #[allow(unsafe_code)]
 mod sys;
 mod tcp;
-mod tries;
 mod udp;
 mod unix;
 

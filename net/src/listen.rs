@@ -1,4 +1,4 @@
-//! Opening listeners of TCP, on whatever thread, for whichever shard.
+//! Opening TCP listeners, on any thread, for any shard.
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -8,10 +8,10 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use straightline_sched::sim;
 
 use crate::bound::{BoundTcpListener, Kind};
-use crate::sim::Handle;
+use crate::sim::{Handle, ListenerOptions};
 
-/// How to open a listener, where the defaults of
-/// [`TcpListener::bind`](crate::TcpListener::bind) do not do.
+/// How to open a listener, where the defaults of [`TcpListener::bind`](crate::TcpListener::bind)
+/// are not enough.
 ///
 /// ```
 /// use straightline_net::ListenOptions;
@@ -23,16 +23,17 @@ use crate::sim::Handle;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
-    pub(crate) backlog: i32,
-    pub(crate) nodelay: bool,
-    pub(crate) send_buffer: Option<usize>,
-    pub(crate) receive_buffer: Option<usize>,
-    pub(crate) notsent_lowat: Option<usize>,
+    backlog: i32,
+    nodelay: bool,
+    send_buffer: Option<usize>,
+    receive_buffer: Option<usize>,
+    notsent_lowat: Option<usize>,
     keepalive: Option<Keepalive>,
 }
 
-/// When a peer that says nothing is asked whether it is still there (`SO_KEEPALIVE`), and taken for
-/// gone: at the defaults after two minutes. Each read and write then fails with `TimedOut`.
+/// When the kernel asks a silent peer whether it is still there (`SO_KEEPALIVE`), and when the peer
+/// counts as gone: with the defaults after two minutes. Each read and write then fails with
+/// `TimedOut`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,13 +45,12 @@ pub struct ListenOptions {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// How long nothing has to come before the first question (`TCP_KEEPIDLE`), in whole seconds.
-    /// Default: 60 seconds.
+    /// How long the peer must be silent before the first question (`TCP_KEEPIDLE`), in whole
+    /// seconds. Default: 60 seconds.
     pub idle: Duration,
     /// The time between two questions (`TCP_KEEPINTVL`), in whole seconds. Default: 15 seconds.
     pub interval: Duration,
-    /// How many of them stay without an answer until the connection is over (`TCP_KEEPCNT`).
-    /// Default: 4.
+    /// How many questions without an answer end the connection (`TCP_KEEPCNT`). Default: 4.
     pub probes: u32,
 }
 
@@ -61,8 +61,8 @@ impl Default for Keepalive {
 }
 
 impl ListenOptions {
-    /// The defaults: a backlog of 4,096 and `TCP_NODELAY` on what is accepted; for the rest what
-    /// the system has.
+    /// The defaults: a backlog of 4,096, and `TCP_NODELAY` on accepted connections; the system's
+    /// defaults for the rest.
     pub fn new() -> Self {
         Self {
             backlog: 4096,
@@ -74,44 +74,44 @@ impl ListenOptions {
         }
     }
 
-    /// How many connections the kernel keeps for the listener to accept, at most; the system's own
-    /// limit (`net.core.somaxconn`) applies too.
+    /// How many connections may wait in the kernel's accept queue; the system's own limit
+    /// (`net.core.somaxconn`) applies too.
     pub fn backlog(mut self, connections: i32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Whether small writes on accepted connections leave at once. The option is set once, on the
-    /// listener: accepted sockets inherit it.
+    /// Whether small writes on accepted connections leave at once (`TCP_NODELAY`). The option is
+    /// set once, on the listener: accepted sockets inherit it.
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
         self
     }
 
-    /// How much an accepted connection keeps of what is written until the peer has acknowledged it
+    /// How many written bytes an accepted connection buffers until the peer has acknowledged them
     /// (`SO_SNDBUF`; Linux takes twice that, and at most `net.core.wmem_max`). `None`, the default:
-    /// the system has it grow with the connection, up to the third number of `net.ipv4.tcp_wmem`.
+    /// the buffer grows with the connection, up to the third number of `net.ipv4.tcp_wmem`.
     ///
-    /// Set once, on the listener, as all the options here: accepted sockets inherit them.
+    /// Set once, on the listener, as all options here: accepted sockets inherit them.
     pub fn send_buffer(mut self, bytes: Option<usize>) -> Self {
         self.send_buffer = bytes;
         self
     }
 
-    /// How much an accepted connection keeps of what arrives until it is read (`SO_RCVBUF`; Linux
-    /// takes twice that, and at most `net.core.rmem_max`). `None`, the default: the system has it
-    /// grow, up to the third number of `net.ipv4.tcp_rmem`.
+    /// How many received bytes an accepted connection buffers until they are read (`SO_RCVBUF`;
+    /// Linux takes twice that, and at most `net.core.rmem_max`). `None`, the default: the buffer
+    /// grows, up to the third number of `net.ipv4.tcp_rmem`.
     pub fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
         self.receive_buffer = bytes;
         self
     }
 
-    /// How much of what is written to an accepted connection may wait to be sent: beyond it a write
-    /// waits, and goes on when half of it is left (`TCP_NOTSENT_LOWAT`). It bounds what a peer that
-    /// reads nothing costs, and a writer hears of room while a slow peer reads; without it only
-    /// when a third of the send buffer is free, which may be megabytes. `None`, the default: what
-    /// `net.ipv4.tcp_notsent_lowat` says, usually no bound. Other systems than Linux have no such
-    /// option, and it does nothing there.
+    /// How many written bytes of an accepted connection may wait to be sent: beyond that a write
+    /// waits, and goes on when half of them are left (`TCP_NOTSENT_LOWAT`). It bounds the memory
+    /// for a peer that reads nothing, and a writer is told of room while a slow peer reads; without
+    /// it only when a third of the send buffer is free, which may be megabytes. `None`, the
+    /// default: the value of `net.ipv4.tcp_notsent_lowat`, usually no bound. On systems other than
+    /// Linux the option does not exist, and this does nothing.
     ///
     /// ```
     /// use straightline_net::{ListenOptions, TcpListener, TcpStream};
@@ -123,7 +123,7 @@ impl ListenOptions {
     ///     let listener = TcpListener::from_bound(bound)?;
     ///     let _client = TcpStream::connect(listener.local_addr()?)?; // it reads nothing
     ///     let (stream, _) = listener.accept()?;
-    ///     while stream.try_write(&[0; 16 << 10]).is_ok() {} // what the client's system takes, too
+    ///     as much as the client's kernel takes, too
     ///     std::io::Result::Ok(())
     /// })??;
     /// # std::io::Result::Ok(())
@@ -133,8 +133,8 @@ impl ListenOptions {
         self
     }
 
-    /// Whether and when the system finds out that the peer of an accepted connection has vanished
-    /// without a word. Default: `None`, it never does while nothing is sent. (Simulated peers are
+    /// Whether and when the kernel finds out that the peer of an accepted connection has vanished
+    /// without a packet. Default: `None`, it never does while nothing is sent. (Simulated peers are
     /// not asked.)
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.keepalive = keepalive;
@@ -142,13 +142,14 @@ impl ListenOptions {
     }
 
     /// Opens one listener. It can go to any thread, or in a simulation to any shard, where
-    /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) makes it one of that.
+    /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) makes it a listener of that
+    /// shard.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// What the system said, with the address in the message.
+    /// The system's error, with the address in the message.
     pub fn bind(&self, address: SocketAddr) -> io::Result<BoundTcpListener> {
         if sim::is_simulated() {
             let mut group = self.bind_simulated(address, 1)?;
@@ -162,13 +163,14 @@ impl ListenOptions {
     /// that the first one got.
     ///
     /// On Linux the kernel spreads the connections over them (`SO_REUSEPORT`); elsewhere they are
-    /// one socket shared. An address that anybody else listens on is an error all the same.
+    /// one shared socket. If another process or program part listens on the address, that is an
+    /// error in any case.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// What the system said, with the address in the message.
+    /// The system's error, with the address in the message.
     ///
     /// # Panics
     ///
@@ -184,9 +186,9 @@ impl ListenOptions {
         }
         let mut group = Vec::with_capacity(count);
         if cfg!(target_os = "linux") {
-            // Among SO_REUSEPORT sockets of one user there is no "address in use". So the first
-            // one binds without it, which fails if anybody listens there, and joins the group
-            // between bind and listen.
+            // Among SO_REUSEPORT sockets of one user there is no "address in use". So the first one
+            // binds without the option, which fails if another socket listens there. It joins the
+            // group between bind and listen.
             let first =
                 self.open_with(address, |_| Ok(()), |socket| socket.set_reuse_port(true))?;
             group.push(BoundTcpListener::from(net::TcpListener::from(first)));
@@ -222,7 +224,8 @@ impl ListenOptions {
             let domain = Domain::for_address(address);
             let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
-            // A restarted server must not wait for the last one's connections in TIME-WAIT.
+            // A restarted server must not wait until connections of its predecessor have left
+            // TIME-WAIT.
             socket.set_reuse_address(true)?;
             self.set_options(&socket)?;
             before_bind(&socket)?;
@@ -234,13 +237,13 @@ impl ListenOptions {
         open().map_err(|error| cannot_listen(address, &error))
     }
 
-    /// What is accepted inherits.
+    /// The options that accepted sockets inherit.
     fn set_options(&self, socket: &Socket) -> io::Result<()> {
         socket.set_tcp_nodelay(self.nodelay)?;
         if let Some(bytes) = self.send_buffer {
             socket.set_send_buffer_size(bytes)?;
         }
-        // Before it listens: the first window that a client is told depends on it.
+        // Before `listen`: the first window that a client is told depends on it.
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }
@@ -255,12 +258,22 @@ impl ListenOptions {
         Ok(())
     }
 
+    fn simulated(&self) -> ListenerOptions {
+        ListenerOptions {
+            backlog: self.backlog,
+            nodelay: self.nodelay,
+            send_buffer: self.send_buffer,
+            receive_buffer: self.receive_buffer,
+            notsent_lowat: self.notsent_lowat,
+        }
+    }
+
     fn bind_simulated(
         &self,
         address: SocketAddr,
         count: usize,
     ) -> io::Result<Vec<BoundTcpListener>> {
-        let group = Handle::listen(address, count, self);
+        let group = Handle::listen(address, count, &self.simulated());
         let group = group.map_err(|error| cannot_listen(address, &error))?;
         let bound =
             |handle: Handle| BoundTcpListener { kind: Kind::Simulated(handle.into_bound()) };
@@ -278,7 +291,7 @@ impl Default for ListenOptions {
     }
 }
 
-/// Has the kernel drop every segment with a SYN that comes for the listener, and no other.
+/// Makes the kernel drop every segment with a SYN that comes to the listener, and no other segment.
 #[cfg(target_os = "linux")]
 pub(crate) fn drop_new_handshakes(listener: &net::TcpListener) -> io::Result<()> {
     use socket2::SockFilter;

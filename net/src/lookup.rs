@@ -1,7 +1,7 @@
-//! Names to addresses, and what a connect takes.
+//! From names to addresses, and the targets of a connect.
 //!
-//! Addresses never leave the thread. Names are resolved by the system's resolver (`getaddrinfo`
-//! with its files, caches and sorting), which blocks, and so runs on the offload pool.
+//! An address never leaves the thread. The system's resolver (`getaddrinfo` with its files, caches
+//! and sorting) resolves names; it blocks, so it runs on the offload pool.
 
 use std::io::{self, ErrorKind};
 use std::iter::FusedIterator;
@@ -10,7 +10,7 @@ use std::vec;
 
 use straightline_sched::{offload, sim};
 
-/// What [`TcpStream::connect`](crate::TcpStream::connect) takes: a [`SocketAddr`] or several, a
+/// A target of [`TcpStream::connect`](crate::TcpStream::connect): one [`SocketAddr`] or several, a
 /// text such as `"example.org:80"` or `"[::1]:80"`, or a host and a port.
 ///
 /// This is std's [`ToSocketAddrs`], except that the name is not resolved yet.
@@ -31,7 +31,7 @@ pub trait IntoTarget {
     fn into_target(self) -> io::Result<Target>;
 }
 
-/// Where to connect to: addresses, or a name that is still to be resolved; see [`IntoTarget`].
+/// Where to connect to: addresses, or a name that is not resolved yet; see [`IntoTarget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     kind: Kind,
@@ -47,12 +47,12 @@ enum Kind {
 /// The addresses of a host, the preferred one first; what [`lookup_host`] returns.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// The first is apart, so that a literal needs no allocation.
+    /// The first is a field of its own, so that a literal needs no allocation.
     first: Option<SocketAddr>,
     others: vec::IntoIter<SocketAddr>,
 }
 
-/// Resolves a host name, with the system's resolver; in a simulation with that of its
+/// Resolves a host name with the system's resolver; in a simulation with that of its
 /// [network](crate::sim::Network::name).
 ///
 /// # Blocking
@@ -62,14 +62,14 @@ pub struct Addresses {
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds. The resolver goes on until it gives up,
+/// A fiber that is cancelled or past its deadline unwinds. The resolver runs on until it gives up,
 /// and keeps its thread for as long.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the target is no target; what the resolver said, or that it knows no address;
-/// [`OffloadError`](straightline_sched::OffloadError) inside of an `io::Error` when the pool is
-/// overloaded.
+/// `InvalidInput` if the target is neither an address nor a name with a port; the resolver's error,
+/// also if it knows no address; [`OffloadError`](straightline_sched::OffloadError) inside of an
+/// `io::Error` when the pool is overloaded.
 ///
 /// ```
 /// use straightline_net::lookup_host;

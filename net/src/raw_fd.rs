@@ -1,5 +1,5 @@
-//! The one place where a bare number becomes a descriptor: of those that a process is started with,
-//! and of streams that another thread has.
+//! The one file where a bare number becomes a descriptor: descriptors that the process is started
+//! with, and streams that another thread owns.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,13 +10,13 @@ use rustix::net::{Shutdown, shutdown};
 
 /// Takes the descriptor `number` that the process was started with.
 ///
-/// One that is closed at the next `exec` was opened later, as everything is that Rust opens: it is
-/// somebody else's, and not taken.
+/// A descriptor with close-on-exec was opened later, as everything that Rust opens: other code owns
+/// it, so it is not taken.
 ///
 /// # Safety
 ///
-/// Nothing else in the process owns what it was started with under that number, and nothing takes
-/// it a second time.
+/// No other code in the process owns the descriptor that the process was started with under that
+/// number, and no code takes it a second time.
 ///
 /// # Errors
 ///
@@ -30,16 +30,17 @@ pub(crate) unsafe fn take(number: RawFd) -> io::Result<OwnedFd> {
         let message = "it was opened by this process";
         return Err(io::Error::new(ErrorKind::NotFound, message));
     }
-    // SAFETY: it is open, and the caller vouches that nobody else owns it.
+    // SAFETY: it is open, and the caller vouches that no other code owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// A descriptor that somebody else owns, and that stays open as long as this is in its
-/// [`StreamSet`](crate::StreamSet): it is taken out, under the set's lock, before it is closed.
-pub(crate) struct Number(pub(crate) RawFd);
+/// A descriptor that another thread owns. It stays open as long as this value is in its
+/// [`StreamSet`](crate::StreamSet), because the owner removes it, under the set's lock, before it
+/// closes the descriptor.
+pub(crate) struct RawSocket(pub(crate) RawFd);
 
-impl Number {
-    /// Ends both directions. Under the lock of the set that it is in.
+impl RawSocket {
+    /// Ends both directions. The caller holds the lock of its set.
     pub(crate) fn shut_down(&self) {
         // SAFETY: it is in its set, so it is open, and the lock keeps it so for this call.
         let descriptor = unsafe { BorrowedFd::borrow_raw(self.0) };

@@ -1,6 +1,6 @@
 //! A socket of the system, or of a simulation.
 //!
-//! Which of them it is was decided when it was made, and is one branch of each operation.
+//! The constructor decides which of them it is; each operation is one branch.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -142,14 +142,14 @@ pub(crate) fn send_file<S: AsFd>(
     match file.read_at(&mut buffer, offset) {
         Ok(0) => Ok(0),
         Ok(count) => send(socket, &buffer[..count]),
-        // It is not the socket that would have to be waited for.
+        // The file's error, so waiting for the socket would not help.
         Err(error) if error.kind() == ErrorKind::WouldBlock => Err(io::Error::other(error)),
         Err(error) => Err(error),
     }
 }
 
-/// Bytes that were written and not acknowledged by the peer, or on a Unix socket not read; `None`
-/// if the system does not say.
+/// Bytes that were written and that the peer has not acknowledged, or on a Unix socket not read;
+/// `None` if the system does not tell.
 pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
     match socket {
         #[cfg(target_os = "linux")]
@@ -160,7 +160,7 @@ pub(crate) fn unacknowledged<S: AsFd>(socket: &Socket<S>) -> Option<u64> {
     }
 }
 
-/// Whether nothing more will come to be read behind what is there.
+/// Whether no more data will come behind the data that has arrived.
 pub(crate) fn is_read_shut<S: AsFd>(socket: &Socket<S>) -> bool {
     #[cfg(target_os = "linux")]
     if let Socket::System(socket) = socket {
@@ -168,7 +168,7 @@ pub(crate) fn is_read_shut<S: AsFd>(socket: &Socket<S>) -> bool {
         let told = poll(&mut asked, Some(&Timespec::default()));
         return told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP);
     }
-    let _ = socket; // elsewhere the operation itself says so
+    let _ = socket; // elsewhere the operation itself tells it
     false
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn is_peer_gone<S: AsFd>(socket: &Socket<S>) -> bool {
     #[cfg(target_os = "linux")]
     if let Socket::System(socket) = socket {
         let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
-        // Whether it has ended or broken is told without being asked for.
+        // `poll` tells an end or an error without being asked for it.
         return poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0);
     }
     match recv_peek(socket, &mut [0]) {
@@ -186,7 +186,7 @@ pub(crate) fn is_peer_gone<S: AsFd>(socket: &Socket<S>) -> bool {
     }
 }
 
-/// As std's `shutdown`, of whatever stream it is.
+/// As std's `shutdown`, of a stream of any kind.
 pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result<()> {
     match socket {
         Socket::System(socket) => {
@@ -201,15 +201,15 @@ pub(crate) fn shutdown<S: AsFd>(socket: &Socket<S>, how: Shutdown) -> io::Result
     }
 }
 
-/// What a call takes of several slices at most (`IOV_MAX`; Linux has had 1,024 ever since).
+/// How many slices one call takes at most (`IOV_MAX`; it has always been 1,024 on Linux).
 pub(crate) const SLICES_MAX: usize = 1_024;
 
-/// Of a file at once, where the system cannot send it by itself. Arbitrary: large enough that calls
-/// do not count, small enough for any memory.
+/// How many bytes of a file are copied at a time where the system cannot send a file by itself.
+/// Arbitrary: so large that the calls cost little, so small that any memory is enough.
 const COPY_BYTES: usize = 64 * 1024;
 
 /// A peer that is gone is an error and not a SIGPIPE, whatever the program does with that signal.
-/// On systems without the flag std has set the corresponding socket option.
+/// On systems without the flag, std has set the corresponding socket option.
 const NO_SIGNAL: SendFlags = {
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     let flags = SendFlags::NOSIGNAL;

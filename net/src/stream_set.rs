@@ -1,4 +1,4 @@
-//! Streams that another thread may shut down, because their own one does not answer.
+//! Streams that another thread may shut down, because the thread that owns them does not answer.
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use slotmap::{DefaultKey, SlotMap};
 
-use crate::raw_fd::Number;
+use crate::raw_fd::RawSocket;
 use crate::socket::Socket;
 
 /// A set of streams, to be shut down together from any thread.
 ///
-/// A stream belongs to its shard's thread, and nobody else can close it. When that thread is stuck,
-/// its clients would wait for ever; this ends their connections: each peer reads the end of the
-/// stream, and so does the fiber that has it, once it runs again.
+/// A stream belongs to its shard's thread, and no other thread can close it. When that thread is
+/// stuck, its clients would wait for ever. This type ends their connections: each peer reads the
+/// end of the stream, and so does the fiber that owns it, once it runs again.
 ///
 /// ```
 /// use std::io::Read;
@@ -39,8 +39,8 @@ use crate::socket::Socket;
 /// ```
 #[derive(Clone, Default)]
 pub struct StreamSet {
-    /// Numbers of descriptors that are open, because each leaves before its descriptor is closed.
-    members: Arc<Mutex<SlotMap<DefaultKey, Number>>>,
+    /// The numbers of open descriptors: each stream leaves the set before its descriptor is closed.
+    members: Arc<Mutex<SlotMap<DefaultKey, RawSocket>>>,
 }
 
 /// A stream's place in a set, until this is dropped.
@@ -55,19 +55,19 @@ impl StreamSet {
         Self::default()
     }
 
-    /// Shuts both directions of every stream of the set down; returns how many that were.
+    /// Shuts down both directions of every stream of the set; returns how many streams that were.
     ///
     /// Not a yield point, and it works from any thread. A stream that is being dropped meanwhile
-    /// waits for it.
+    /// waits until it has finished.
     pub fn shut_down(&self) -> usize {
         let members = self.members.lock();
-        members.values().for_each(Number::shut_down);
+        members.values().for_each(RawSocket::shut_down);
         members.len()
     }
 
     pub(crate) fn add<S: AsFd>(&self, stream: &Socket<S>) -> Option<Member> {
         let Socket::System(stream) = stream else { return None };
-        let number = Number(stream.as_fd().as_raw_fd());
+        let number = RawSocket(stream.as_fd().as_raw_fd());
         let key = self.members.lock().insert(number);
         Some(Member { set: self.clone(), key })
     }

@@ -6,11 +6,12 @@ use std::ptr;
 
 use rustix::io::Errno;
 
-/// Calls `write`, a system call that raises SIGPIPE where the peer is gone and has no flag against
-/// it: here it is `EPIPE` and nothing else, whatever the program does with that signal. The kernel
-/// raises it in the thread that writes, so that one does not take it meanwhile.
+/// Calls `write`, a system call that raises SIGPIPE if the peer is gone, and that has no flag
+/// against it. Here it returns `EPIPE` and raises nothing, whatever the program does with that
+/// signal: the kernel raises the signal in the calling thread, and this function blocks it there
+/// meanwhile.
 ///
-/// Two system calls more, and a third if the peer is gone.
+/// Costs two more system calls, and a third one if the peer is gone.
 pub(crate) fn without_sigpipe<T>(write: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     let pipe = only_sigpipe();
     let mut before = pipe;
@@ -21,12 +22,12 @@ pub(crate) fn without_sigpipe<T>(write: impl FnOnce() -> Result<T, Errno>) -> Re
     let result = write();
     // SAFETY: it reads a set that the call above has filled.
     if unsafe { libc::sigismember(&raw const before, libc::SIGPIPE) } == 1 {
-        return result; // the program has blocked it itself, and gets it as it likes
+        return result; // the program has blocked it itself, and handles it as it likes
     }
     if matches!(result, Err(Errno::PIPE)) {
         let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         loop {
-            // SAFETY: both point to values that live across the call; what came may be left out.
+            // SAFETY: both point to values that live across the call; the result may be left out.
             let taken =
                 unsafe { libc::sigtimedwait(&raw const pipe, ptr::null_mut(), &raw const at_once) };
             if taken >= 0
@@ -51,8 +52,8 @@ fn only_sigpipe() -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
-/// Bytes that were written to a stream socket and not acknowledged by its peer, or on a Unix socket
-/// not read (with what their buffers take); `None` if the system does not say.
+/// Bytes that were written to a stream socket and that its peer has not acknowledged, or on a Unix
+/// socket not read (with the overhead of their buffers); `None` if the system does not tell.
 pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     let mut count: libc::c_int = 0;
     // SAFETY: the descriptor is open, as it is borrowed, and this request writes one `int`, for

@@ -1,4 +1,4 @@
-//! TCP.
+//! TCP listeners and streams.
 
 use std::fmt;
 use std::io;
@@ -7,15 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_sched::{Interest, SHORT_READ_DRAINS, Source, clock};
+use straightline_sched::{Interest, Source, clock};
 
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
 use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
 use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::IntoTarget;
+use crate::nonblocking::impl_nonblocking;
 use crate::socket::{Socket, recv_peek};
-use crate::tries::impl_tries;
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///
@@ -45,8 +45,8 @@ pub struct TcpListener {
 /// Dropping it closes the connection.
 ///
 /// There is no `try_clone`: two descriptors of one connection would each take half of its events.
-/// Reading and writing work on shared references, so an [`Rc`](std::rc::Rc) lets one fiber read
-/// while another writes.
+/// Reading and writing work on shared references, so with an [`Rc`](std::rc::Rc) one fiber can read
+/// while another one writes.
 ///
 /// ```
 /// use std::io::{ErrorKind, Read};
@@ -58,7 +58,7 @@ pub struct TcpListener {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;
 ///     let mut client = TcpStream::connect(listener.local_addr()?)?;
 ///     client.set_read_timeout(Some(Duration::from_millis(5)))?;
-///     let error = client.read(&mut [0; 8]).unwrap_err(); // nobody writes
+///     let error = client.read(&mut [0; 8]).unwrap_err(); // the peer writes nothing
 ///     assert_eq!(error.kind(), ErrorKind::TimedOut);
 ///     std::io::Result::Ok(())
 /// })??;
@@ -67,41 +67,41 @@ pub struct TcpListener {
 ///
 /// # Blocking
 ///
-/// Every call that reads or writes is a yield point, those with `try_` excepted.
+/// Every call that reads or writes is a yield point, except those with `try_`.
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds before anything is read or written: what
-/// is there, or arrives afterwards, is the next reader's. Close a stream whose `write_all` or
-/// `read_exact` unwound: those are several operations.
+/// A fiber that is cancelled or past its deadline unwinds before anything is read or written: data
+/// that has arrived, or arrives afterwards, stays for the next reader. Close a stream whose
+/// `write_all` or `read_exact` has unwound: those are several operations.
 pub struct TcpStream {
     pub(crate) io: Io<net::TcpStream>,
 }
 
 impl TcpListener {
-    /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`;
-    /// names are not resolved. As std's, `[::]` takes clients of IPv4 as well, unless the system
-    /// has it otherwise (`net.ipv6.bindv6only`).
+    /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`; names
+    /// are not resolved. As with std, `[::]` takes clients of IPv4 as well, unless the system is
+    /// set otherwise (`net.ipv6.bindv6only`).
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is not an address; otherwise what the system said, with the
-    /// address in the message.
+    /// `InvalidInput` if the text is not an address; otherwise the system's error, with the address
+    /// in the message.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
         Self::from_bound(ListenOptions::new().bind(address)?)
     }
 
-    /// Makes a listener of the calling thread's, or shard's, of one that is bound. Its example is
-    /// [`BoundTcpListener`]'s.
+    /// Makes a bound listener a listener of the calling thread, or shard. [`BoundTcpListener`] has
+    /// an example.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and this is not its
+    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and belongs to another
     /// simulation.
     pub fn from_bound(listener: BoundTcpListener) -> io::Result<Self> {
         match listener.kind {
@@ -124,7 +124,7 @@ impl TcpListener {
         BoundTcpListener { kind }
     }
 
-    /// Wraps a listener of the standard library, from whatever source.
+    /// Wraps a listener of the standard library.
     ///
     /// # Errors
     ///
@@ -148,31 +148,31 @@ impl TcpListener {
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits while nobody is there, and lets others run now and then even if
-    /// somebody is.
+    /// A yield point: it waits while no connection is in the queue, and lets other fibers run now
+    /// and then even if one is.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline is raised before anybody is accepted: who is there, or comes later,
-    /// is the next call's.
+    /// A cancel or a deadline is raised before a connection is accepted: connections that wait, or
+    /// come later, stay for the next call.
     ///
     /// # Errors
     ///
-    /// What the system said: `ConnectionAborted` concerns that connection alone; `EMFILE` and
-    /// `ENFILE` mean that descriptors ran out, and repeat until some are closed; `InvalidInput`
-    /// means that the socket was shut down, through another descriptor of it, and listens no more.
-    /// When it would have to wait: that the fiber is unwinding, or that no fiber calls.
+    /// The system's error: `ConnectionAborted` concerns one connection only; `EMFILE` and `ENFILE`
+    /// mean that descriptors ran out, and repeat until some are closed; `InvalidInput` means that
+    /// the socket was shut down, through another descriptor of it, and listens no more. When it
+    /// would have to wait: that the fiber is unwinding, or that the caller is not a fiber.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         accept(&self.source, || self.try_accept())
     }
 
-    /// Accepts a connection that is there, without waiting.
+    /// Accepts a connection that waits in the queue, without waiting for one.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nobody is there; wait with [`wait_readable`](Self::wait_readable) then.
+    /// `WouldBlock` when the queue is empty; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = try_accept(&self.source, |listener| match listener {
@@ -188,38 +188,40 @@ impl TcpListener {
         Ok((TcpStream::wrap(stream), peer))
     }
 
-    /// Waits until somebody is likely to be there, or the fiber is woken for another reason.
+    /// Waits until a connection is likely to be in the queue, or the fiber is woken for another
+    /// reason.
     ///
     /// # Blocking
     ///
-    /// A yield point, unless somebody came since the last wait. Call it after an accept that would
-    /// have blocked.
+    /// A yield point, unless a connection came since the last wait. Call it after an accept that
+    /// would have blocked.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding. That somebody came is noted for the next
-    /// wait.
+    /// A cancel or a deadline ends the wait by unwinding. The edge of a new connection stays noted
+    /// for the next wait.
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or the caller is not a
+    /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
     }
 
-    /// Admits no further handshake: the queue gets nobody but the clients whose handshake has begun,
-    /// which arrive within their round trip. Accept for that long, until there is `WouldBlock`,
-    /// before the listener is dropped: a client that has not been accepted by then is reset. A client
-    /// that begins to connect meanwhile gets no answer, tries again after a second, as every TCP
-    /// does, and then finds the port closed, or another listener of the group.
+    /// Admits no further handshake. From now on only clients whose handshake has begun get into the
+    /// queue, and those arrive within their round trip. Accept for that long, and until there is
+    /// `WouldBlock`, before the listener is dropped: a client that has not been accepted by then is
+    /// reset. A client that begins to connect meanwhile gets no answer. It tries again after a
+    /// second, as every TCP does, and then finds the port closed, or another listener of the group.
     ///
-    /// On other systems than Linux it does nothing.
+    /// On systems other than Linux it does nothing.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     ///
     /// ```
     /// use straightline_net::{TcpListener, TcpStream};
@@ -245,7 +247,7 @@ impl TcpListener {
         }
     }
 
-    /// The address that is listened on, with the real port.
+    /// The address of the listener, with the real port.
     ///
     /// # Errors
     ///
@@ -271,9 +273,10 @@ impl TcpStream {
     /// Opens a connection to an address, or to a name and a port: see [`IntoTarget`].
     ///
     /// A name is resolved as by [`lookup_host`](crate::lookup_host). Of several addresses the
-    /// quickest wins (RFC 8305, "happy eyeballs"): the families take turns, beginning with that of
-    /// the first address; every 250 ms, or as soon as one has failed, the next is tried beside
-    /// those that have not answered; the first connection is kept, and the others are closed.
+    /// quickest wins (RFC 8305, "happy eyeballs"). The families take turns, beginning with that of
+    /// the first address. Every 250 ms, or as soon as an attempt has failed, the next address is
+    /// tried beside the attempts without an answer. The first connection is kept, and the others
+    /// are closed.
     ///
     /// # Blocking
     ///
@@ -287,8 +290,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is neither an address nor a name with a port; otherwise what the
-    /// resolver said, or the system to the last address that was tried.
+    /// `InvalidInput` if the text is neither an address nor a name with a port; otherwise the
+    /// resolver's error, or the system's error for the last address that was tried.
     ///
     /// ```
     /// use straightline_net::{TcpListener, TcpStream};
@@ -304,7 +307,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn connect(target: impl IntoTarget) -> io::Result<Self> {
-        connect::connect(target.into_target()?)
+        Ok(Self { io: connect::connect(target.into_target()?)? })
     }
 
     /// Opens a connection to one address, waiting for at most `timeout`.
@@ -319,7 +322,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `TimedOut`; `InvalidInput` if the timeout is zero; otherwise what the system said.
+    /// `TimedOut`; `InvalidInput` if the timeout is zero; otherwise the system's error.
     ///
     /// ```
     /// use std::time::Duration;
@@ -335,7 +338,8 @@ impl TcpStream {
     /// ```
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         checked_timeout(Some(timeout))?;
-        connect::connect_one(*address, clock().checked_add(timeout))
+        let end = clock().checked_add(timeout);
+        Ok(Self { io: connect::connect_one(*address, end)? })
     }
 
     /// Wraps a stream of the standard library.
@@ -358,7 +362,7 @@ impl TcpStream {
     }
 
     pub(crate) fn wrap(stream: Socket<net::TcpStream>) -> Self {
-        Self { io: Io::new(stream, SHORT_READ_DRAINS) }
+        Self { io: Io::of_tcp(stream) }
     }
 
     /// The address of the other end.
@@ -385,8 +389,8 @@ impl TcpStream {
         }
     }
 
-    /// Whether small writes leave at once (`TCP_NODELAY`); streams that a listener of this crate
-    /// accepted do.
+    /// Sets whether small writes leave at once (`TCP_NODELAY`). The streams that a listener of this
+    /// crate accepted do that.
     ///
     /// # Errors
     ///
@@ -398,7 +402,7 @@ impl TcpStream {
         }
     }
 
-    /// What [`set_nodelay`](Self::set_nodelay) was given.
+    /// The value that [`set_nodelay`](Self::set_nodelay) was given.
     ///
     /// # Errors
     ///
@@ -410,15 +414,15 @@ impl TcpStream {
         }
     }
 
-    /// Has the close of this stream reset the connection (`SO_LINGER` of zero): the peer's next
-    /// read fails, and what it has not received is lost. For a transfer that must not look
+    /// Makes the close of this stream reset the connection (`SO_LINGER` of zero): the peer's next
+    /// read fails, and data that it has not received is lost. For a transfer that must not look
     /// complete.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     ///
     /// ```
     /// use std::io::{ErrorKind, Read};
@@ -443,18 +447,18 @@ impl TcpStream {
         }
     }
 
-    /// Ends the connection at once: the peer is sent a reset, and what has not been sent is lost.
-    /// The stream stays, and its reads and writes are errors. For a connection that another fiber
-    /// has, and does not end.
+    /// Ends the connection at once: the peer gets a reset, and data that has not been sent is lost.
+    /// The stream itself stays, and its reads and writes are errors. For a connection that another
+    /// fiber owns and does not end.
     ///
-    /// On systems other than Linux there is no such call: there it shuts both sides down, and the
-    /// reset comes when the stream is closed.
+    /// On systems other than Linux there is no such call: there it shuts down both directions, and
+    /// the reset comes when the stream is closed.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     ///
     /// ```
     /// use std::io::{ErrorKind, Read};
@@ -485,7 +489,7 @@ impl TcpStream {
         }
     }
 
-    /// Reads without taking: the next read returns the same bytes.
+    /// Reads without consuming: the next read returns the same bytes.
     ///
     /// # Blocking
     ///
@@ -493,7 +497,7 @@ impl TcpStream {
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or past its deadline unwinds; what has arrived stays.
+    /// A fiber that is cancelled or past its deadline unwinds; data that has arrived stays.
     ///
     /// # Errors
     ///
@@ -517,13 +521,13 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Asked for nothing, a count proves nothing: what was seen is still there.
+        // A peek proves nothing about drained: its bytes are still there, whatever their count.
         self.io.read(0, |stream| recv_peek(stream, buffer))
     }
 }
 
 impl_stream!(TcpStream);
-impl_tries!(TcpStream);
+impl_nonblocking!(TcpStream);
 impl_timeouts!(TcpStream);
 
 impl fmt::Debug for TcpStream {
@@ -535,7 +539,7 @@ impl fmt::Debug for TcpStream {
     }
 }
 
-/// What [`TcpListener::bind`] takes: an address, never a name.
+/// An address for [`TcpListener::bind`], never a name.
 ///
 /// ```
 /// use straightline_net::IntoAddr;
@@ -549,7 +553,7 @@ pub trait IntoAddr {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it is not one.
+    /// `InvalidInput` if it is not an address.
     fn into_addr(self) -> io::Result<SocketAddr>;
 }
 

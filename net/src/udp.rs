@@ -1,4 +1,4 @@
-//! UDP.
+//! UDP sockets.
 
 use std::fmt;
 use std::io;
@@ -40,13 +40,13 @@ use crate::tcp::IntoAddr;
 ///
 /// # Blocking
 ///
-/// Every call that sends or receives is a yield point, those with `try_` excepted: it waits while
-/// there is nothing, or no room, and lets others run now and then even if there is.
+/// Every call that sends or receives is a yield point, except those with `try_`: it waits while
+/// there is no datagram, or no room, and lets other fibers run now and then even if there is.
 ///
 /// # Cancellation
 ///
 /// A fiber that is cancelled or past its deadline unwinds before anything is sent or received: a
-/// datagram that is there, or arrives afterwards, is the next receiver's.
+/// datagram that has arrived, or arrives afterwards, stays for the next receiver.
 pub struct UdpSocket {
     io: Io<net::UdpSocket>,
 }
@@ -58,7 +58,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is not an address; otherwise what the system said.
+    /// `InvalidInput` if the text is not an address; otherwise the system's error.
     pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
         let address = address.into_addr()?;
         if is_simulated() {
@@ -89,7 +89,7 @@ impl UdpSocket {
     }
 
     /// Sets the peer of [`send`](Self::send) and [`recv`](Self::recv): the first address of
-    /// `target` that the system takes. No packet is sent.
+    /// `target` that the system accepts. No packet is sent.
     ///
     /// # Blocking
     ///
@@ -102,7 +102,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the resolver said, or the system to the last address.
+    /// The resolver's error, or the system's error for the last address.
     pub fn connect(&self, target: impl IntoTarget) -> io::Result<()> {
         let mut result = Err(io::ErrorKind::InvalidInput.into());
         for address in target.into_target()?.resolve()? {
@@ -121,8 +121,8 @@ impl UdpSocket {
     ///
     /// # Blocking
     ///
-    /// A yield point. A name is resolved anew by each call; resolve it once with
-    /// [`lookup_host`](crate::lookup_host) if there are many.
+    /// A yield point. Each call resolves a name anew; for many datagrams resolve it once with
+    /// [`lookup_host`](crate::lookup_host).
     ///
     /// # Cancellation
     ///
@@ -130,14 +130,14 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the resolver or the system said; `TimedOut` past the write timeout.
+    /// The error of the resolver or the system; `TimedOut` past the write timeout.
     pub fn send_to(&self, bytes: &[u8], target: impl IntoTarget) -> io::Result<usize> {
         let address = target.into_target()?.resolve()?.next();
         let address = address.ok_or(io::ErrorKind::InvalidInput)?;
         self.io.write(|socket| send_to(socket, bytes, address))
     }
 
-    /// Receives one datagram, and says who sent it. What does not fit into `buffer` is lost.
+    /// Receives one datagram, and returns its sender. Bytes that do not fit into `buffer` are lost.
     ///
     /// # Blocking
     ///
@@ -149,8 +149,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system said; `TimedOut` past the read timeout; `InvalidInput`, as std's, if the
-    /// socket was shut down and nothing is left.
+    /// The system's error; `TimedOut` past the read timeout; `InvalidInput`, as std's, if the
+    /// socket was shut down and no datagram is left.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         with_sender(|socket| recv_from(socket, buffer), |read| self.io.read(0, read))
     }
@@ -188,14 +188,14 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system said; `TimedOut` past the write timeout.
+    /// The system's error; `TimedOut` past the write timeout.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.io.write(|socket| send(socket, bytes))
     }
 
-    /// Receives one datagram of the peer that [`connect`](Self::connect) set. What does not fit
-    /// into `buffer` is lost. Returns 0 also if the socket was shut down, through another
-    /// descriptor of it, and nothing is left.
+    /// Receives one datagram of the peer that [`connect`](Self::connect) set. Bytes that do not fit
+    /// into `buffer` are lost. Returns 0 also if the socket was shut down, through another
+    /// descriptor of it, and no datagram is left.
     ///
     /// # Blocking
     ///
@@ -207,8 +207,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system said, `ConnectionRefused` when an earlier datagram found nobody; `TimedOut`
-    /// past the read timeout.
+    /// The system's error, `ConnectionRefused` when no socket was at the address of an earlier
+    /// datagram; `TimedOut` past the read timeout.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.io.read(buffer.len(), |socket| recv(socket, buffer))
     }
@@ -243,7 +243,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is there; otherwise as [`recv_from`](Self::recv_from).
+    /// `WouldBlock` when no datagram has arrived; otherwise as [`recv_from`](Self::recv_from).
     ///
     /// ```
     /// use std::io::ErrorKind;
@@ -278,36 +278,37 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is there; otherwise as [`recv`](Self::recv).
+    /// `WouldBlock` when no datagram has arrived; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.io.try_read(0, |socket| recv(socket, buffer))
     }
 
-    /// Waits until a datagram is likely to be there, or the fiber is woken for another reason. The
-    /// read timeout does not apply.
+    /// Waits until a datagram is likely to have arrived, or the fiber is woken for another reason.
+    /// The read timeout does not apply.
     ///
     /// # Blocking
     ///
-    /// A yield point, unless something came since the last wait. Call it after a try that would
+    /// A yield point, unless a datagram came since the last wait. Call it after a try that would
     /// have blocked.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or past its deadline unwinds. Nothing was taken, and that
-    /// something came is noted for the next wait.
+    /// A fiber that is cancelled or past its deadline unwinds. It has taken nothing, and the edge
+    /// of a new datagram stays noted for the next wait.
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or the caller is not a
+    /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.io.wait_readable()
     }
 }
 
-/// What receives one datagram, and says how large it is.
+/// A call that receives one datagram, and returns its size.
 type Receive<'r> = dyn FnMut(&Socket<net::UdpSocket>) -> io::Result<usize> + 'r;
 
-/// Receives with `receive`, as `read` does it, and keeps who has sent it.
+/// Receives with `receive`, as `read` does, and keeps the sender's address.
 fn with_sender(
     mut receive: impl FnMut(&Socket<net::UdpSocket>) -> io::Result<(usize, SocketAddr)>,
     read: impl FnOnce(&mut Receive<'_>) -> io::Result<usize>,
@@ -318,7 +319,7 @@ fn with_sender(
         from = Some(address);
         Ok(count)
     })?;
-    // Of a socket that was shut down nobody has sent the end; std has this error for it.
+    // The end of a socket that was shut down has no sender; std has this error for it.
     let from = from.ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the socket was shut down, and has no sender")
     })?;
@@ -346,7 +347,7 @@ fn recv_from(
     }
 }
 
-/// Methods that std's socket has under the same name, and a simulated one as said after `or`.
+/// Methods that std's socket has under the same name; behind `or`, the simulated one's answer.
 macro_rules! as_std {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, or $simulated:expr;)*) => {
         impl UdpSocket {

@@ -11,9 +11,9 @@ use straightline_sched::{Interest, Source, clock, wait_for_armed};
 
 use crate::bound::{BoundUnixListener, Kind};
 use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
+use crate::nonblocking::impl_nonblocking;
 use crate::sim::Handle;
 use crate::socket::Socket;
-use crate::tries::impl_tries;
 
 /// A Unix domain server socket, as [`std::os::unix::net::UnixListener`].
 ///
@@ -64,7 +64,7 @@ pub struct UnixListener {
 ///
 /// # Blocking
 ///
-/// Every call that reads or writes is a yield point, those with `try_` excepted.
+/// Every call that reads or writes is a yield point, except those with `try_`.
 ///
 /// # Cancellation
 ///
@@ -85,14 +85,14 @@ impl UnixListener {
         Self::from_bound(BoundUnixListener::bind(path)?)
     }
 
-    /// Makes a listener of the calling thread's, or shard's, of one that is bound. Its example is
-    /// [`BoundUnixListener`]'s.
+    /// Makes a bound listener a listener of the calling thread, or shard. [`BoundUnixListener`] has
+    /// an example.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and this is not its
+    /// If it cannot be made non-blocking; `Unsupported` if it is simulated, and belongs to another
     /// simulation.
     pub fn from_bound(listener: BoundUnixListener) -> io::Result<Self> {
         match listener.kind {
@@ -115,7 +115,7 @@ impl UnixListener {
         BoundUnixListener { kind }
     }
 
-    /// Wraps a listener of the standard library, from whatever source.
+    /// Wraps a listener of the standard library.
     ///
     /// # Errors
     ///
@@ -147,19 +147,19 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// What the system said, see [`TcpListener::accept`](crate::TcpListener::accept).
+    /// The system's error, see [`TcpListener::accept`](crate::TcpListener::accept).
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         accept(&self.source, || self.try_accept())
     }
 
-    /// Accepts a connection that is there, without waiting; see
+    /// Accepts a connection that waits in the queue, without waiting for one; see
     /// [`TcpListener::try_accept`](crate::TcpListener::try_accept).
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nobody is there; otherwise as [`accept`](Self::accept).
+    /// `WouldBlock` when the queue is empty; otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         try_accept(&self.source, |listener| match listener {
             Socket::System(listener) => {
@@ -173,26 +173,27 @@ impl UnixListener {
         })
     }
 
-    /// Waits until somebody is likely to be there; see
+    /// Waits until a connection is likely to be in the queue; see
     /// [`TcpListener::wait_readable`](crate::TcpListener::wait_readable).
     ///
     /// # Blocking
     ///
-    /// A yield point, unless somebody came since the last wait.
+    /// A yield point, unless a connection came since the last wait.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding. That somebody came is noted for the next
-    /// wait.
+    /// A cancel or a deadline ends the wait by unwinding. The edge of a new connection stays noted
+    /// for the next wait.
     ///
     /// # Errors
     ///
-    /// When the system cannot watch the descriptor, the fiber is unwinding, or no fiber calls.
+    /// When the system cannot watch the descriptor, the fiber is unwinding, or the caller is not a
+    /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
     }
 
-    /// The address that is listened on.
+    /// The address of the listener.
     ///
     /// # Errors
     ///
@@ -227,8 +228,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system said; if the backlog is full, also that the fiber is unwinding, or that no
-    /// fiber calls.
+    /// The system's error; if the backlog is full, also that the fiber is unwinding, or that the
+    /// caller is not a fiber.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let address = socket2::SockAddr::unix(path)?;
@@ -267,7 +268,8 @@ impl UnixStream {
     /// If it cannot be made non-blocking.
     pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        // A short read proves nothing here: the kernel also stops where descriptors were passed.
+        // A short read proves nothing here: the kernel also ends a read where descriptors were
+        // passed.
         Ok(Self { io: Io::new(Socket::System(stream), false) })
     }
 
@@ -306,7 +308,7 @@ impl UnixStream {
 }
 
 impl_stream!(UnixStream);
-impl_tries!(UnixStream);
+impl_nonblocking!(UnixStream);
 impl_timeouts!(UnixStream);
 
 impl fmt::Debug for UnixStream {
@@ -318,7 +320,7 @@ impl fmt::Debug for UnixStream {
     }
 }
 
-/// The standard library's address of that path; of none if it is `None`.
+/// The standard library's address of that path, or of no path.
 pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<SocketAddr> {
     SocketAddr::from_pathname(path.unwrap_or_default())
 }
@@ -326,9 +328,9 @@ pub(crate) fn address_of(path: Option<PathBuf>) -> io::Result<SocketAddr> {
 fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match attempt() {
-            // A full backlog reports no readiness, so there is nothing to wait for but time.
+            // A full backlog raises no readiness, so the fiber can only wait for some time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // An error in a fiber that unwinds, and where none runs.
+                // An error in a fiber that unwinds, and outside of fibers.
                 wait_for_armed(clock().checked_add(BACKLOG_RETRY))?;
             }
             result => return result,

@@ -1,12 +1,12 @@
 //! Waiting for a future.
 //!
-//! The future is polled on the caller's stack; while it is pending the caller parks, and the
-//! future's `Waker` wakes it: through the run queue from the same thread, through the mailbox and
-//! one ring of the driver from another. Each call has one waker, and no poll allocates.
+//! The future is polled on the caller's stack. While it is pending the caller parks, and the
+//! future's `Waker` wakes it: from the same thread through the run queue, from another one through
+//! the mailbox and one notification of the driver. Each call has one waker, and no poll allocates.
 //!
-//! The waker keeps a flag. It tells a wake-up of the future from any other, so that the future is
-//! polled no more often than it asked for; and it survives if something that the future waits for
-//! by itself, such as a lock of this crate, takes the fiber's wake-up.
+//! The waker has a flag. The flag tells a wake-up of the future from other wake-ups, so the future
+//! is polled no more often than it asked for. The flag also keeps the wake-up if a lock of this
+//! crate, for which the future waits, consumes the fiber's wake-up.
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,26 +19,25 @@ use crate::sync::waiter::{Waiter, wait};
 
 /// Runs a future to its end on the calling fiber, and returns its output.
 ///
-/// The future need not be `Send`: it never leaves the fiber. It may be of any runtime that brings
-/// no driver of its own to the thread: channels, timers on threads of their own, protocols over
-/// the streams of `straightline-net`. Concurrency inside of it (`join!`, `FuturesUnordered`) works
-/// as it does everywhere.
+/// The future need not be `Send`: it never leaves the fiber. It may be written for any runtime, as
+/// long as it needs no driver of its own on the thread: channels, timers on threads of their own,
+/// protocols over the streams of `straightline-net`. Concurrency inside of it (`join!`,
+/// `FuturesUnordered`) works as elsewhere.
 ///
 /// # Blocking
 ///
-/// A yield point while the future is pending: other fibers run until its waker is called, from
-/// whatever thread. A future that wakes itself lets every other ready fiber run once in between. On
-/// a thread without fibers the thread waits.
+/// A yield point while the future is pending: other fibers run until its waker is called, from any
+/// thread. When a future wakes itself, every other ready fiber runs once in between. On a thread
+/// without fibers the thread waits.
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds out of the wait, and the future is
-/// dropped by that.
+/// A fiber that is cancelled or past its deadline unwinds out of the wait, which drops the future.
 ///
 /// # Errors
 ///
 /// [`Unwinding`] in a destructor of a fiber that unwinds already, which may not wait: the future is
-/// then polled once, and dropped if that did not finish it.
+/// then polled once, and dropped if it is still pending.
 ///
 /// # Panics
 ///
@@ -74,8 +73,9 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Unwinding> {
             return Ok(output);
         }
         if signal.is_raised() {
-            // It was raised during the poll. What came of it may be consumed already, and to poll
-            // again right away would shut out the other fibers: wait for the caller's next turn.
+            // The flag was raised during the poll. The wake-up itself may be consumed already, and
+            // to poll again at once would shut out the other fibers: wait for the caller's next
+            // turn.
             signal.caller.wake();
             wait(&"block_on")?;
             continue;
@@ -91,7 +91,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Unwinding> {
 
 struct Signal {
     caller: Waiter,
-    /// The waker was called since the last look.
+    /// The waker was called since the caller looked last.
     woken: AtomicBool,
 }
 
@@ -107,7 +107,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A flag that is up already was raised by somebody who wakes the caller himself.
+        // If the flag is up already, the call that raised it wakes the caller.
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.caller.wake();
         }

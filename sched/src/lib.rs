@@ -1,11 +1,11 @@
 //! The fiber scheduler of straightline.
 //!
-//! A *fiber* is a stackful coroutine that looks like a thread to the code it runs. Where it would
-//! block, it gives its thread to the next one, and it comes back when what it waits for has
-//! happened. A *shard* is one thread's scheduler, and fibers never leave theirs: so [`spawn`] needs
-//! neither `Send` nor `Arc`, and `Rc` and `Cell` do what they always do. So do thread-locals, with
-//! one exception: *never wait inside of a closure that ties state to the thread*, see
-//! [below](#state-that-is-tied-to-the-thread).
+//! A *fiber* is a stackful coroutine that looks like a thread to the code that it runs. Where a
+//! thread would block, the fiber gives its thread to the next fiber. It continues when the event
+//! that it waits for has happened. A *shard* is the scheduler of one thread, and fibers never leave
+//! their shard. So [`spawn`] needs neither `Send` nor `Arc`, and `Rc` and `Cell` work as usual.
+//! Thread-locals work too, with one exception: *never wait inside a closure that ties state to the
+//! thread*, see [below](#state-that-is-tied-to-the-thread).
 //!
 //! # A tour
 //!
@@ -26,8 +26,9 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! **Scopes** end with their fibers, which therefore may borrow: [`scope`], [`try_scope`].
-//! **Deadlines** unwind what takes too long, waits and children included: [`deadline`].
+//! **Scopes** end after their fibers, so the fibers may borrow: [`scope`], [`try_scope`].
+//! **Deadlines** unwind work that takes too long, with its waits and its child fibers:
+//! [`deadline`].
 //!
 //! ```
 //! # use std::time::Duration;
@@ -51,7 +52,7 @@
 //! ```
 //!
 //! **Channels and locks**, for fibers and plain threads alike, are in [`sync`];
-//! [`select`](sync::select) waits for whichever of several things comes first.
+//! [`select`](sync::select) waits for the first of several events.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -69,8 +70,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! **What blocks, and what is asynchronous.** [`offload`] takes a call that would block the thread
-//! to a pool; [`block_on`] waits for a future.
+//! **Blocking calls and futures.** [`offload`] runs a call that would block the thread on a pool of
+//! threads; [`block_on`] waits for a future.
 //!
 //! ```
 //! # use straightline_sched as sched;
@@ -83,9 +84,9 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! **Looking inside.** [`inspect`] lists the fibers, and [`inspect_with_backtraces`] says where
-//! they stand; [`stats`] counts; [`stack_census`] tells what stacks are used. Fibers that
-//! misbehave, and those that keep their thread for too long, are told to the [`Reporter`].
+//! **Inspection.** [`inspect`] lists the fibers, and [`inspect_with_backtraces`] shows where each
+//! one waits; [`stats`] has the counters; [`stack_census`] shows how much stack fibers use. The
+//! [`Reporter`] is told about fibers that misbehave or keep their thread for too long.
 //!
 //! ```
 //! # use straightline_sched as sched;
@@ -95,38 +96,41 @@
 //! for fiber in sched::inspect() {
 //!     println!("{fiber}"); // fiber `idler` (spawned at ...): waiting for 0.0 s: unpark
 //! }
-//! assert_eq!(sched::stats().fibers_now, 2); // this one is the other
+//! assert_eq!(sched::stats().fibers_now, 2); // `idler` and this fiber
 //! # std::io::Result::Ok(())
 //! # })??;
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for what belongs to one
-//! request, [`shard_local!`] for what all requests of a thread share, [`spawn_episodes`] for fibers
+//! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for data of one request,
+//! [`shard_local!`] for data that all requests of a thread share, [`spawn_episodes`] for fibers
 //! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`Handle`] to reach a
 //! shard from another thread.
 //!
 //! # Yield points
 //!
-//! A fiber runs until it waits: nothing interrupts it. So data that no yield point interrupts needs
-//! no lock. Each call that may wait says under *Blocking* when it does. A fiber that computes for
-//! long keeps its thread for as long; [`checkpoint`] in such a loop lets the others in.
+//! A fiber runs until it waits: no other fiber interrupts it. So data needs no lock if there is no
+//! yield point while it is inconsistent. The documentation of each call that may wait says under
+//! *Blocking* when it does. A fiber that computes keeps its thread until it waits; a [`checkpoint`]
+//! in its loop lets other fibers run.
 //!
 //! # State that is tied to the thread
 //!
-//! Some code ties state to its thread for as long as a closure runs, and takes for granted that
-//! nothing else of the thread runs meanwhile. A fiber that waits inside of the closure lets others
-//! run; no library can prevent that. What comes of it goes as far as memory errors:
+//! Some code ties state to its thread while a closure runs, and assumes that no other code of the
+//! thread runs until the closure returns. If a fiber waits inside the closure, other fibers run. No
+//! library can prevent that, and the consequences can be memory errors:
 //!
-//! - the initialiser of a lazy `thread_local!` that waits (it connects, say) is run again by the
-//!   next fiber, and the first value is dropped while the first fiber uses it;
-//! - a `LazyLock`, `OnceLock` or `Once` whose initialiser waits blocks the thread of the next fiber
-//!   that wants it, for ever if that is the same thread;
-//! - what is set for the time of a closure (`scoped_tls`, `slog_scope::scope`) ends out of order.
+//! - If the initialiser of a lazy `thread_local!` waits (for example, it connects), the next fiber
+//!   runs it again, and the first value is dropped while the first fiber uses it.
+//! - If the initialiser of a `LazyLock`, `OnceLock` or `Once` waits, the next fiber that needs the
+//!   value blocks its thread; if that is the same thread, it blocks for ever.
+//! - Values that are set while a closure runs (`scoped_tls`, `slog_scope::scope`) are restored in
+//!   the wrong order.
 //!
-//! What a thread's fibers share and has to wait when it is made is a [`shard_local!`], what the
-//! whole process shares a [`sync::Lazy`], and what holds for the time of a closure a
-//! [`fiber_local!`]. A `thread_local!` is sound around our [`sync::OnceCell`], which may wait:
+//! For a value that the fibers of a thread share, and whose initialiser waits, take a
+//! [`shard_local!`]. For one that the whole process shares, take a [`sync::Lazy`]. For a value that
+//! holds while a closure runs, take a [`fiber_local!`]. A `thread_local!` is sound if it contains
+//! our [`sync::OnceCell`], whose initialiser may wait:
 //!
 //! ```
 //! use std::rc::Rc;
@@ -150,37 +154,37 @@
 //! ```
 //!
 //! [`Config::tripwire`], or `STRAIGHTLINE_TRIPWIRE=1` in the environment, finds such waits and
-//! reports them by name; [`sim::check`] fails by them.
+//! reports them by name; [`sim::check`] fails if it finds one.
 //!
 //! # Ending a fiber
 //!
-//! A fiber that is cancelled ([`JoinHandle::cancel`], the end of its scope or of [`run`]), or past
-//! its [`deadline`], unwinds from the yield point that it waits at or comes to next. Its
-//! destructors run, and nothing is printed. What that leaves behind each call says under
-//! *Cancellation*.
+//! A fiber that is cancelled ([`JoinHandle::cancel`], the end of its scope or of [`run`]), or whose
+//! [`deadline`] has passed, unwinds from the yield point at which it waits, or from its next one.
+//! Its destructors run, and nothing is printed. The documentation of each call says under
+//! *Cancellation* what the unwind leaves behind.
 //!
-//! - While a fiber unwinds it does not wait: blocking calls in its destructors return at once.
-//! - `catch_unwind` catches it as well: pass it on if [`is_cancel`] says so. A fiber that
-//!   swallows it again and again is *given up*: it never runs again, which is counted and
-//!   reported, and what it has borrowed stays borrowed. So the fiber of its scope is given up
-//!   too, and its thread never ends; see [`JoinError::is_given_up`] and [`run`].
-//! - It needs `panic = "unwind"`, the default.
+//! - A fiber that unwinds does not wait: blocking calls in its destructors return at once.
+//! - `catch_unwind` catches a cancellation too: resume the unwind if [`is_cancel`] returns true. A
+//!   fiber that swallows it again and again is *given up*: it never runs again, it is counted and
+//!   reported, and what it has borrowed stays borrowed. So the fiber that opened its scope is given
+//!   up too, and its thread never ends; see [`JoinError::is_given_up`] and [`run`].
+//! - Unwinding needs `panic = "unwind"`, the default.
 //!
-//! The rest of what to know before putting old code onto fibers is in `docs/hazards.md` of the
-//! repository; what safe code can rely on, and why, in `docs/soundness.md`.
+//! Before you run existing code on fibers, read `docs/hazards.md` in the repository.
+//! `docs/soundness.md` says what safe code can rely on, and why.
 //!
 //! # What runs where
 //!
 //! - **On the shard's thread**: its fibers, one at a time, in the order in which they became ready.
-//!   Everything else in this crate that takes a closure runs it there too, except for what follows.
-//! - **On threads of a pool**: the jobs of [`offload`]. They start when there is something to do,
-//!   and end when they were idle for a while.
-//! - **On one thread of the process** (`straightline-watch`): the watch over fibers that do not
-//!   give way and shards that do not ask what is new, and the [`Reporter`]'s calls about them.
-//!   `Config::stall_limit: None` does without.
+//!   All other closures that this crate takes run there too, except for the two cases below.
+//! - **On threads of a pool**: the jobs of [`offload`]. The threads start when there is a job, and
+//!   end after they have been idle for a while.
+//! - **On one thread of the process** (`straightline-watch`): the watchdog, and its calls of the
+//!   [`Reporter`]. It looks for fibers that keep their thread and for shards that do not poll for
+//!   events. It reports nothing if the limits in [`Config`] are `None`.
 //!
-//! More cores are more shards: start a thread for each, and call [`run`] on it. They share nothing.
-//! [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across them.
+//! To use more cores, use more shards: start a thread for each, and call [`run`] on it. Shards
+//! share nothing. [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across shards.
 
 mod block_on;
 mod core;

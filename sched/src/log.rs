@@ -1,9 +1,9 @@
 //! A logger that follows the fiber.
 //!
-//! What a request logs should carry the request's id, down to the helper that knows nothing of
-//! requests. So the logger is not handed from call to call: [`logger`] returns the one of the
-//! running fiber, and [`with_logger`] sets it for a piece of work and for the fibers that this work
-//! starts.
+//! The log lines of a request should carry the request's id, also those of a helper that knows
+//! nothing of requests. So the logger is not an argument of every call: [`logger`] returns the
+//! logger of the running fiber, and [`with_logger`] sets it for a piece of work and for the fibers
+//! that this work starts.
 
 use std::cell::RefCell;
 
@@ -20,9 +20,9 @@ thread_local! {
     static OF_THREAD: RefCell<Option<Logger>> = const { RefCell::new(None) };
 }
 
-/// The logger of the work that the calling fiber does: the innermost [`with_logger`]'s, its
-/// parent's if it has set none, and otherwise the thread's. One that drops everything where none
-/// was set. Works outside of fibers too.
+/// The logger of the work that the calling fiber does: that of the innermost [`with_logger`]; if
+/// the fiber has set none, that of its parent; otherwise the thread's. Where no logger was set, one
+/// that drops everything. Works outside of fibers too.
 ///
 /// Not a yield point.
 ///
@@ -46,7 +46,7 @@ pub fn logger() -> Logger {
         .unwrap_or_else(|| Logger::root(Discard, o!()))
 }
 
-/// Runs `body` with `logger` as the calling fiber's, and that of the fibers that it starts.
+/// Runs `body` with `logger` as the logger of the calling fiber, and of the fibers that it starts.
 ///
 /// Not a yield point itself.
 ///
@@ -72,8 +72,8 @@ pub fn with_logger<T>(logger: Logger, body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Sets the logger of everything on this thread that has set none itself; returns the former one.
-/// A server does this once for each shard.
+/// Sets the logger of the fibers on this thread that have set none; returns the former one. A
+/// server does this once for each shard.
 ///
 /// Not a yield point.
 ///
@@ -87,13 +87,13 @@ pub fn set_thread_logger(logger: Logger) -> Option<Logger> {
     OF_THREAD.replace(Some(logger))
 }
 
-/// Puts the outer logger back, also when the body unwinds.
+/// Restores the outer logger, also when the body unwinds.
 struct Restore(Option<Logger>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
         let outer = self.0.take();
-        // The inner one is dropped when the borrow is over: its drain may have a destructor.
+        // The inner logger is dropped after the borrow: its drain may have a destructor.
         let _inner = OWN.with(|own| own.replace(outer));
     }
 }

@@ -1,11 +1,11 @@
-//! Output that makes nobody wait.
+//! Output through a bounded queue, so that no thread waits for the reader.
 //!
-//! Whoever reads a program's standard error may stop doing so: a terminal is paused, a log
-//! collector hangs. Then a write to it blocks, and so does every thread that writes, behind std's
-//! lock. Here what is to be written goes into a queue of a bounded number of bytes, and a thread
-//! writes it out. What finds no room is left out and counted.
+//! The reader of a program's standard error may stop reading: a terminal is paused, a log collector
+//! hangs. Then a write to it blocks, and with it every thread that writes, behind std's lock. Here
+//! the text goes into a queue with a bounded number of bytes, and one thread writes the queue out.
+//! Text that finds no room is left out and counted.
 //!
-//! The thread is started by the first line, and again if that was refused.
+//! The first line starts the thread. If the system refuses a thread, a later line tries again.
 
 use std::fmt;
 use std::fs::File;
@@ -20,11 +20,11 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::watch::{OwnThread, WRITER_OF_STDERR};
 
-/// A writer that takes what it is given at once, for a thread of its own to write out.
+/// A writer that takes text at once; a thread of its own writes it out.
 ///
-/// Each call of [`put`](Self::put), and each `write` or `write!`, is one piece: all of it is taken,
-/// or nothing if there is no room, which is counted and no error. It may be cloned; when the last
-/// clone is dropped, its thread ends once all is written.
+/// Each call of [`put`](Self::put), and each `write` or `write!`, is one piece. All of a piece is
+/// taken, or nothing if there is no room, which is counted and no error. The writer may be cloned;
+/// when the last clone is dropped, its thread ends once all is written.
 ///
 /// ```
 /// use std::io::Write;
@@ -42,12 +42,12 @@ pub struct QueuedWriter {
     owner: Arc<Owner>,
 }
 
-/// The one [`QueuedWriter`] for the standard error of this process, with room for 1 MiB. Everything
-/// that this library prints goes through it.
+/// The one [`QueuedWriter`] for the standard error of this process, with room for 1 MiB. All output
+/// of this library goes through it.
 ///
-/// Control characters, which could write on a terminal what nobody has printed, are escaped, line
-/// ends and tabs excepted. Lines that were left out are told of where they would have stood, once
-/// there is room again.
+/// Control characters, with which text of a client could control a terminal, are escaped, except
+/// line ends and tabs. When there is room again, a line tells how many lines were left out at that
+/// place.
 ///
 /// ```
 /// use std::io::Write;
@@ -74,8 +74,8 @@ pub fn stderr() -> QueuedWriter {
 }
 
 impl QueuedWriter {
-    /// For `writer`, with room for so many bytes, those that the thread is about to write included;
-    /// a piece that is longer than a quarter of it is cut there.
+    /// For `writer`, with room for that many bytes, including those that the thread is about to
+    /// write. A piece that is longer than a quarter of the room is cut there.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl QueuedWriter {
         Self { owner: Arc::new(Owner(queue)) }
     }
 
-    /// Has `text` written; returns false if there is no room for it, and it is left out.
+    /// Queues `text`; returns false if there is no room for it, and it is left out.
     ///
     /// Not a yield point, and never blocks.
     pub fn put(&self, text: impl AsRef<[u8]>) -> bool {
@@ -107,8 +107,8 @@ impl QueuedWriter {
         self.queue().put(&mut state, text.as_ref())
     }
 
-    /// As [`put`](Self::put), for what is printed in front of an end that may come at once, such as
-    /// a panic: waits as [`flush_within`](Self::flush_within) does.
+    /// As [`put`](Self::put), for text in front of an end that may come at once, such as a panic:
+    /// waits as [`flush_within`](Self::flush_within) does.
     ///
     /// # Blocking
     ///
@@ -135,9 +135,9 @@ impl QueuedWriter {
         queue.put(&mut state, text)
     }
 
-    /// Waits until all that was put before is written, or left out; returns false if that takes
-    /// longer than `timeout`. If nothing at all was written since a wait of that length was in
-    /// vain, it does not wait again.
+    /// Waits until all text that was put before is written, or left out; returns false if that
+    /// takes longer than `timeout`. If an earlier wait of that length failed and nothing was
+    /// written since, it does not wait again.
     ///
     /// # Blocking
     ///
@@ -170,7 +170,7 @@ impl QueuedWriter {
     }
 }
 
-/// Each call is a piece of its own, and never fails.
+/// Each call is one piece, and never fails.
 impl Write for QueuedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.put(bytes);
@@ -194,7 +194,7 @@ impl fmt::Debug for QueuedWriter {
     }
 }
 
-/// What all clones share; its drop is the end of the queue.
+/// The part that all clones share; its drop is the end of the queue.
 struct Owner(Arc<Queue>);
 
 impl Drop for Owner {
@@ -207,20 +207,20 @@ impl Drop for Owner {
 struct Queue {
     settings: Settings,
     state: Mutex<State>,
-    /// There is something to write, or never will be.
+    /// Notified when there is something to write, or never will be.
     more: Condvar,
-    /// Something is written or lost: there is room.
+    /// Notified when something is written or lost: there is room.
     gone: Condvar,
     this: std::sync::Weak<Self>,
 }
 
 struct Settings {
-    /// Of the thread.
+    /// The name of the thread.
     name: &'static str,
     bytes_max: usize,
-    /// Lines that are left out are told of.
+    /// Whether the output tells of lines that were left out.
     tells: bool,
-    /// The watch has to tell its thread from those that do something.
+    /// Whether the thread is the library's own, which the watchdog must not count.
     known: Option<&'static OwnThread>,
 }
 
@@ -234,25 +234,26 @@ struct State {
     put: u64,
     gone: u64,
     dropped: u64,
-    /// Those of them that were not told of.
+    /// How many lost lines the output has not told of yet.
     untold: u64,
-    /// For so long, and nothing was written since.
+    /// A flush waited for that long in vain, and nothing was written since.
     waited_in_vain: Duration,
     is_closed: bool,
-    /// Nothing is written any more: the thread has ended.
+    /// Nothing is written any more, as the thread has ended.
     is_over: bool,
 }
 
 impl Queue {
     fn has_room(&self, state: &State, bytes: usize) -> bool {
-        // What the thread has taken is held in memory until it is written.
+        // A piece that the thread has taken stays in memory until it is written.
         let held = usize::try_from(state.put - state.gone).unwrap_or(usize::MAX);
         let bytes = bytes.min(self.settings.bytes_max / 4 + CUT.len());
         held.saturating_add(bytes) <= self.settings.bytes_max
     }
 
     fn put(&self, state: &mut MutexGuard<'_, State>, text: &[u8]) -> bool {
-        // Without the thread the queue fills up, and then it is tried again all the same.
+        // Without the thread the queue fills up. The text is queued all the same, and the next
+        // piece tries again.
         let _ = self.start(state);
         if state.is_over || !self.has_room(state, text.len()) {
             let lines = lines(text);
@@ -262,14 +263,14 @@ impl Queue {
         }
         let (text, cut) = match text.split_at_checked(self.settings.bytes_max / 4) {
             Some((begin, rest @ [_, ..])) => {
-                state.dropped += lines(rest) - 1; // of the first one the beginning is there
+                state.dropped += lines(rest) - 1; // the beginning of the first one is kept
                 (begin, CUT)
             }
             _ => (text, &[][..]),
         };
         let needed = state.waiting.len() + text.len() + cut.len();
         if needed > state.waiting.capacity() {
-            // Doubled, and yet never more than is ever needed.
+            // Doubled, but never beyond the bound.
             let wanted = (2 * needed).min(self.settings.bytes_max);
             let more = wanted - state.waiting.len();
             state.waiting.reserve_exact(more);
@@ -281,7 +282,7 @@ impl Queue {
         true
     }
 
-    /// Has the thread write from now on, unless it does.
+    /// Starts the thread, unless it runs.
     fn start(&self, state: &mut MutexGuard<'_, State>) -> io::Result<()> {
         if state.has_thread {
             return Ok(());
@@ -289,7 +290,7 @@ impl Queue {
         let Some(queue) = self.this.upgrade() else { return Ok(()) };
         let known = self.settings.known;
         known.inspect(|thread| thread.begins());
-        // It takes the writer by itself: if it is not started, the writer is still here.
+        // The thread takes the writer itself: if it is not started, the writer is still here.
         let started = thread::Builder::new().name(self.settings.name.into()).spawn(move || {
             known.inspect(|thread| thread.runs());
             let writer = queue.state.lock().writer.take();
@@ -303,7 +304,7 @@ impl Queue {
         started.map(drop)
     }
 
-    /// The thread: writes what there is, until there never will be more.
+    /// The thread's work: writes what is queued, until all writers are gone.
     fn write_out(&self, mut writer: Box<dyn Write + Send>) {
         let mut batch = Vec::new();
         loop {
@@ -323,13 +324,12 @@ impl Queue {
                 let (chunk, behind) = rest.split_at(chunk_end(rest));
                 let written = writer.write_all(chunk).and_then(|()| writer.flush());
                 rest = behind;
-                // A disk that is full is no reason to stop; later lines may fit.
+                // A full disk is no reason to stop; later lines may fit.
                 self.let_go(chunk, written.is_ok());
             }
             if self.settings.tells && untold > 0 {
-                let text =
-                    format!("straightline: {untold} lines were left out here, as nobody read\n");
-                // If that fails, so do the lines around it, which are counted.
+                let text = format!("straightline: {untold} lines were left out here: no room\n");
+                // If this fails, so do the lines around it, which are counted.
                 let _ = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
             }
             batch.clear();
@@ -351,14 +351,14 @@ impl Queue {
     }
 }
 
-/// However the thread ends, nobody waits for it: a writer may panic.
+/// However the thread ends, no caller waits for it: a writer may panic.
 struct EndOfWriting<'q>(&'q Queue);
 
 impl Drop for EndOfWriting<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.is_over = true;
-        // What it had in hand is lost as well; how many lines that was, nobody knows.
+        // The piece that the thread was writing is lost as well; its number of lines is unknown.
         let waiting = mem::take(&mut state.waiting);
         state.dropped += if waiting.is_empty() { 0 } else { lines(&waiting) };
         state.gone = state.put;
@@ -367,7 +367,7 @@ impl Drop for EndOfWriting<'_> {
     }
 }
 
-/// How many lines that is; at least one.
+/// How many lines the text has; at least one.
 fn lines(text: &[u8]) -> u64 {
     let mut lines = text.split(|byte| *byte == b'\n').count() as u64;
     if text.ends_with(b"\n") {
@@ -376,7 +376,7 @@ fn lines(text: &[u8]) -> u64 {
     lines
 }
 
-/// How much of it to write at once: whole lines, if they are not longer than that.
+/// How many bytes of the text to write at once: whole lines, if they are short enough.
 fn chunk_end(text: &[u8]) -> usize {
     if text.len() <= CHUNK_BYTES {
         return text.len();
@@ -385,15 +385,15 @@ fn chunk_end(text: &[u8]) -> usize {
     end.map_or(CHUNK_BYTES, |end| end + 1)
 }
 
-/// The process's standard error, without std's lock: while a write blocks, nobody else is to wait
-/// for that.
+/// The process's standard error without std's lock: while this write blocks, no other thread must
+/// wait for it.
 struct StandardError;
 
 impl Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match io::stderr().as_fd().try_clone_to_owned() {
             Ok(descriptor) => File::from(descriptor).write(bytes),
-            // It is closed, which is nobody's loss, or there are no descriptors left.
+            // It is closed, so no reader loses anything, or there are no descriptors left.
             Err(_) => io::stderr().write(bytes),
         }
     }
@@ -403,7 +403,7 @@ impl Write for StandardError {
     }
 }
 
-/// Escapes what is no text: control characters, line ends and tabs excepted, and what is not UTF-8.
+/// Escapes control characters, except line ends and tabs, and bytes that are not UTF-8.
 struct Escaped<W>(W);
 
 impl<W: Write> Write for Escaped<W> {
@@ -431,10 +431,10 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
-/// What stands where a piece was cut.
+/// The mark where a piece was cut.
 const CUT: &[u8] = b"...\n";
 
-/// Arbitrary: system calls hardly count at this size, and room comes back in such steps.
+/// Arbitrary: system calls cost little at this size, and room comes back in such steps.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Arbitrary: some thousands of lines, or a listing of as many fibers.

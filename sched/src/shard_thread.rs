@@ -1,4 +1,4 @@
-//! More shards: each a thread, or in a simulation a part of it.
+//! Further shards: each on a thread of its own, or in a simulation on the simulation's thread.
 
 use std::any::Any;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::sim::{self, add_shard};
 use crate::sync::watch::{Watch, Watcher};
 use crate::sync::{Selectable, oneshot};
 
-/// A shard that [`spawn_shard`] has started. Dropping it lets the shard go on by itself.
+/// A shard that [`spawn_shard`] has started. Dropping the handle lets the shard go on by itself.
 pub struct ShardHandle<T> {
     /// Comes when the shard has ended; [`select`](crate::sync::select()) watches it.
     outcome: oneshot::Receiver<Outcome<T>>,
@@ -20,16 +20,16 @@ pub struct ShardHandle<T> {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// What a shard leaves.
+/// The outcome of a shard.
 struct Outcome<T> {
     result: thread::Result<io::Result<T>>,
-    /// The thread does not end, because there are fibers that were given up.
+    /// The thread does not end, because fibers were given up there.
     is_thread_kept: bool,
 }
 
 /// Starts a thread of that name that is a shard, with `root` as its first fiber: as
-/// [`run_with`](crate::run_with) on a thread of one's own. In a [simulation](crate::sim) it is
-/// another shard of that.
+/// [`run_with`](crate::run_with) on another thread. In a [simulation](crate::sim) it is another
+/// shard of the simulation.
 ///
 /// Not a yield point.
 ///
@@ -70,7 +70,7 @@ pub fn spawn_shard<T: Send + 'static>(
                 Err(Ok(payload)) => Err(payload),
                 Err(Err(error)) => Ok(Err(io::Error::other(error))),
             };
-            // Nobody may want to know.
+            // The handle may be gone.
             let ended = Outcome { result: ended, is_thread_kept: false };
             let _ = sender.send(ended).map_err(discard);
         })?;
@@ -79,15 +79,15 @@ pub fn spawn_shard<T: Send + 'static>(
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(|| run_with(config, root)));
         let ended = Outcome { result, is_thread_kept: is_thread_kept() };
-        let _ = sender.send(ended).map_err(discard); // nobody may want to know
+        let _ = sender.send(ended).map_err(discard); // the handle may be gone
     })?;
     Ok(ShardHandle { outcome, thread: Some(thread) })
 }
 
 impl<T> ShardHandle<T> {
-    /// Waits until the shard has ended, and returns what its root fiber returned. From fibers and
-    /// from plain threads. If fibers of the shard were given up, its thread never ends (see
-    /// [`run`](crate::run)), and is not waited for.
+    /// Waits until the shard has ended, and returns its root fiber's result. Works on fibers and on
+    /// plain threads. If fibers of the shard were given up, its thread never ends (see
+    /// [`run`](crate::run)), and this call does not wait for the thread.
     ///
     /// # Blocking
     ///
@@ -108,7 +108,7 @@ impl<T> ShardHandle<T> {
         if let Some(thread) = self.thread
             && !outcome.is_thread_kept
         {
-            // It has nothing left to do.
+            // The thread has nothing left to do.
             thread.join()?;
         }
         outcome.result

@@ -1,21 +1,21 @@
-//! Signals that a process is not to be deaf to.
+//! Signals that a process must be able to receive.
 //!
-//! Which signals a thread holds back is inherited: from who starts the process, and by each of its
-//! threads. A service manager, or a shell that was in the middle of something, may so pass on that
-//! SIGTERM is held back, and then no handler of it is ever called.
+//! A thread inherits which signals it blocks: from the process's parent, and from the thread that
+//! starts it. A service manager, or a shell in the middle of some work, may so pass on a blocked
+//! SIGTERM, and then no handler of it is ever called.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Has the calling thread take these signals, whatever it was started with. A signal for the whole
-/// process reaches it if any thread takes it, so one is enough.
+/// Unblocks these signals for the calling thread, whatever it has inherited. A signal for the whole
+/// process reaches it if any thread does not block it, so one thread is enough.
 ///
-/// Not a yield point. Threads and processes that this one starts from now on take them too.
+/// Not a yield point. Threads and processes that this thread starts from now on inherit it.
 ///
 /// # Errors
 ///
-/// When a number is none of a signal.
+/// When a number is not the number of a signal.
 ///
 /// ```
 /// const SIGTERM: i32 = 15;
@@ -31,7 +31,7 @@ pub fn unblock_signals(signals: &[i32]) -> io::Result<()> {
     // SAFETY: the call has made it an empty set.
     let mut set = unsafe { set.assume_init() };
     for &signal in signals {
-        // SAFETY: it is a set, and numbers that are no signal's are refused.
+        // SAFETY: it is a set, and a number that is no signal's is refused.
         if unsafe { libc::sigaddset(&raw mut set, signal) } != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -1,15 +1,15 @@
-//! Which bytes may stand where, and how far a run of them goes.
+//! Which bytes names, values, targets and hosts may hold, and where a run of such bytes ends.
 
 /// A method or header name: `token` of RFC 9110 section 5.6.2.
 const TOKEN: u8 = 1;
 /// A header value: visible ASCII, space, tab and `obs-text` (RFC 9110 section 5.5).
 const VALUE: u8 = 2;
-/// A request target. All visible ASCII but those bytes that every URL library encodes (`"`, `<`,
-/// `>`) and `#`, which starts a fragment and never goes on the wire. RFC 3986 would also refuse
-/// `[ ] \ ^ { | }` and the backtick; browsers send them as they are.
+/// A request target. All visible ASCII except the bytes that every URL library encodes (`"`, `<`,
+/// `>`), and `#`, which starts a fragment and is never sent. RFC 3986 also forbids
+/// `[ ] \ ^ { | }` and the backtick; browsers send them unencoded.
 const TARGET: u8 = 4;
 /// A registered name or IPv4 address in a `Host`, percent-encoded bytes included (RFC 3986
-/// section 3.2.2). But no comma: no name has one, and two hosts in one field would look like that.
+/// section 3.2.2). The comma is left out: no name has one, and two hosts in one field have one.
 const HOST: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
@@ -57,22 +57,23 @@ pub(super) fn is_token(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & TOKEN != 0
 }
 
-/// The first position from `from` on that holds no token byte; the length if all do.
+/// The first position from `from` on without a token byte; the length if there is none.
 pub(super) fn token_end(bytes: &[u8], from: usize) -> usize {
     run_end(bytes, from, TOKEN)
 }
 
-/// The first position from `from` on that may not stand in a request target.
+/// The first position from `from` on whose byte a request target may not hold.
 pub(super) fn target_end(bytes: &[u8], from: usize) -> usize {
     run_end(bytes, from, TARGET)
 }
 
-/// The first position that may not stand in the name of a `Host`.
+/// The first position whose byte the name of a `Host` may not hold.
 pub(super) fn host_end(bytes: &[u8]) -> usize {
     run_end(bytes, 0, HOST)
 }
 
-/// The first position from `from` on that may not stand in a header value: its CR, in good heads.
+/// The first position from `from` on whose byte a header value may not hold: its CR, in valid
+/// heads.
 pub(super) fn value_end(bytes: &[u8], from: usize) -> usize {
     run_end(bytes, from, VALUE)
 }

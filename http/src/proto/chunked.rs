@@ -1,14 +1,13 @@
-//! The chunked transfer coding (RFC 9112 section 7.1): how a body is written, and a decoder that
-//! takes the bytes as they come.
+//! The chunked transfer coding (RFC 9112 section 7.1): the framing of a body that is sent, and a
+//! decoder that takes bytes as they come.
 //!
-//! The decoder is asked with what is buffered, and says how many of those bytes are framing and
-//! what follows them: data of a chunk, the end, or nothing yet. The data itself it never sees, so
-//! whoever reads a body copies it once, from where it lies to where it is wanted.
+//! The caller gives the decoder the buffered bytes. The decoder says how many of them are framing,
+//! and what follows: data of a chunk, the end, or bytes that have not come yet. It never sees the
+//! data itself, so the reader of a body copies the data once, from the buffer to its destination.
 //!
-//! Every byte of framing is looked at once. Strictness: sizes are hexadecimal digits and nothing
-//! else; CR LF ends lines and nothing else does; extensions follow their grammar and are
-//! ignored; trailers are header lines. What extensions and
-//! trailers may take is bounded over the whole body.
+//! The decoder looks at every byte of framing once. Strictness: sizes are hexadecimal digits only;
+//! only CR LF ends a line; extensions follow their grammar and are ignored; trailers are header
+//! lines. The bytes of extensions and of trailers are bounded over the whole body.
 
 use std::io::Write;
 
@@ -24,9 +23,9 @@ use super::refusal::{RefusalKind, push};
 #[derive(Debug)]
 pub(crate) struct ChunkedDecoder {
     state: State,
-    /// What is left of the chunk; the size so far while that is read.
+    /// Bytes that are left of the chunk; while the size is read, the size so far.
     left: u64,
-    /// Of all chunks so far, this one included.
+    /// The sizes of all chunks so far, this one included.
     announced: u64,
     extension_bytes: usize,
     /// The trailer lines, each with its line end.
@@ -58,7 +57,7 @@ enum State {
     Data,
     DataCr,
     DataLf,
-    /// At the beginning of a trailer line, or of the empty one.
+    /// At the beginning of a trailer line, or of the empty line at the end.
     TrailerLine,
     Trailer,
     TrailerLf,
@@ -69,12 +68,12 @@ enum State {
 /// What follows the framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// So many bytes of data, at least one, before the next framing. Tell the decoder with
-    /// [`ChunkedDecoder::took`] how many were taken.
+    /// That many bytes of data, at least one, before the next framing. The caller tells the decoder
+    /// with [`ChunkedDecoder::took`] how many of them it took.
     Data(u64),
     /// The body is complete.
     End,
-    /// It depends on bytes that have not come.
+    /// It depends on bytes that have not come yet.
     More,
 }
 
@@ -90,12 +89,12 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Looks at `bytes`, which follow those that were consumed before: how many of them are
-    /// framing, and what comes then.
+    /// Looks at `bytes`, which follow those that were consumed before. Returns how many of them are
+    /// framing, and what follows the framing.
     ///
     /// # Errors
     ///
-    /// Why the body is refused, and at which of `bytes`.
+    /// Why the body is refused, and at which position of `bytes`.
     pub(crate) fn next(
         &mut self,
         bytes: &[u8],
@@ -116,7 +115,7 @@ impl ChunkedDecoder {
         Ok((bytes.len(), next))
     }
 
-    /// So many bytes of the chunk's data were taken.
+    /// The caller took that many bytes of the chunk's data.
     pub(crate) fn took(&mut self, count: u64) {
         debug_assert!(self.state == State::Data && count <= self.left, "more than there is");
         self.left -= count;
@@ -125,7 +124,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Nothing more comes.
+    /// Whether the body has ended.
     pub(crate) fn is_complete(&self) -> bool {
         self.state == State::End
     }
@@ -135,7 +134,7 @@ impl ChunkedDecoder {
         (&self.trailers, &self.trailer_fields)
     }
 
-    #[allow(clippy::match_same_arms)] // in the order of a body, which says more
+    #[allow(clippy::match_same_arms)] // in the order of a body, which is easier to read
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<(), RefusalKind> {
         self.state = match (self.state, byte) {
             (State::Size | State::Digits(_), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -177,7 +176,7 @@ impl ChunkedDecoder {
 
     fn digit(&mut self, byte: u8) -> Result<State, RefusalKind> {
         let digits = if let State::Digits(digits) = self.state { digits } else { 0 };
-        // As many as 64 bits have: a longer size is a number that no body has, or padding.
+        // 64 bits have that many digits. A longer size is too large for any body, or padded.
         if digits == DIGITS_MAX {
             return Err(RefusalKind::Chunk);
         }
@@ -198,7 +197,7 @@ impl ChunkedDecoder {
         Ok(State::Data)
     }
 
-    /// Everything is there.
+    /// The trailers are complete: checks them.
     fn end(&mut self, limits: &Limits) -> Result<State, RefusalKind> {
         let (bytes, mut line) = (&self.trailers[..], 0);
         while line < bytes.len() {
@@ -222,7 +221,8 @@ impl ChunkedDecoder {
             let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
             let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |at| at + 1);
             let from = name_end + 1;
-            // Who merged it with the head would take the client's word behind the body for it.
+            // A handler that merged such a trailer with the head would act on a field that was not
+            // checked with the head.
             if !is_one_of(&OF_THE_HEAD, name) {
                 let field = Field::new(line..name_end, from + start..from + end);
                 push(&mut self.trailer_fields, field)?;
@@ -280,8 +280,8 @@ pub(crate) fn begin_chunk(out: &mut Vec<u8>) -> usize {
     out.len()
 }
 
-/// Ends a chunk whose data begins at `start`, writing its size line in front of it; an empty one,
-/// which would end the body, goes. The data is shorter than 64 KiB.
+/// Ends a chunk whose data begins at `start`: writes the size line in front of the data. An empty
+/// chunk would end the body, so it is removed. The data is shorter than 64 KiB.
 #[cold]
 pub(crate) fn end_chunk(out: &mut Vec<u8>, start: usize) {
     let line = start - SIZE_LINE_BYTES;
@@ -301,14 +301,14 @@ pub(crate) fn put_chunk_size(out: &mut Vec<u8>, size: usize) {
     let _ = write!(out, "{size:x}\r\n"); // a vector takes everything
 }
 
-/// Appends what ends a chunked body.
+/// Appends the last chunk of a body, and its trailers.
 pub(crate) fn put_last_chunk(out: &mut Vec<u8>, trailers: &[(HeaderName, HeaderValue)]) {
     out.extend_from_slice(b"0\r\n");
     put_fields(out, trailers);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether a field of that name has no place behind a body (RFC 9110 section 6.5.1).
+/// Whether a field of that name must not be a trailer (RFC 9110 section 6.5.1).
 pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
     is_one_of(&OF_THE_MESSAGE, name) || is_one_of(&OF_THE_HEAD, name)
 }
@@ -317,11 +317,12 @@ fn is_one_of(names: &[&[u8]], name: &[u8]) -> bool {
     names.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
-/// What says where the message ends or goes: it has to be known before the body, and two parties
-/// might differ on whether it counts. A client's is refused.
+/// The fields that say where the message ends or goes. They must be known before the body, and two
+/// parties could differ on whether such a trailer counts. A request with one is refused.
 const OF_THE_MESSAGE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
 
-/// What else has to be known before the body is dealt with. A client's is ignored.
+/// Other fields that must be known before the body is handled. Such a trailer of a client is
+/// ignored.
 const OF_THE_HEAD: [&[u8]; 33] = [
     // About the connection.
     b"connection",
@@ -330,7 +331,7 @@ const OF_THE_HEAD: [&[u8]; 33] = [
     b"te",
     b"trailer",
     b"upgrade",
-    // About what is to be done with the request.
+    // About the handling of the request.
     b"cache-control",
     b"expect",
     b"if-match",
@@ -341,14 +342,14 @@ const OF_THE_HEAD: [&[u8]; 33] = [
     b"max-forwards",
     b"pragma",
     b"range",
-    // About who asks.
+    // About the client.
     b"authorization",
     b"cookie",
     b"proxy-authenticate",
     b"proxy-authorization",
     b"set-cookie",
     b"www-authenticate",
-    // About what is to be done with the response.
+    // About the handling of the response.
     b"age",
     b"date",
     b"expires",
@@ -356,7 +357,7 @@ const OF_THE_HEAD: [&[u8]; 33] = [
     b"retry-after",
     b"vary",
     b"warning",
-    // About what the body is.
+    // About the body.
     b"content-encoding",
     b"content-location",
     b"content-range",
@@ -387,7 +388,8 @@ mod tests {
         }
     }
 
-    /// The body and the trailers, of bytes that come in pieces of those lengths; and what is left.
+    /// Decodes bytes that come in pieces of those lengths: the body, the trailers, and how many
+    /// bytes are left.
     fn decode(mut bytes: &[u8], pieces: &[u8]) -> Result<(Vec<u8>, Vec<u8>, usize), RefusalKind> {
         let (mut decoder, mut body) = (ChunkedDecoder::new(), Vec::new());
         let mut pieces = pieces.iter().cycle();
@@ -440,7 +442,7 @@ mod tests {
         }
 
         fn any_bytes_end_in_a_verdict(bytes: Vec<u8>, pieces: Vec<u8>) -> bool {
-            // With an end behind it that every unfinished line runs into.
+            // The end behind the bytes ends every unfinished line.
             let mut bytes = bytes;
             bytes.extend_from_slice(b"\n\n");
             let mut decoder = ChunkedDecoder::new();

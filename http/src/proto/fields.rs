@@ -1,4 +1,4 @@
-//! The header fields of a request, as a view into the bytes they came in.
+//! The header fields of a request, as a view into the bytes of its head.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// A head is limited to far less than 4 GiB, so that offsets fit.
+    /// A head is limited to less than 4 GiB, so its offsets fit.
     pub(crate) fn new(name: Range<usize>, value: Range<usize>) -> Self {
         Self { name: span(name), value: span(value) }
     }
@@ -27,10 +27,10 @@ fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &head[start as usize..end as usize]
 }
 
-/// A request's header fields, in the order they came in.
+/// A request's header fields, in the order in which the client sent them.
 ///
 /// Names compare without regard to case. Values are bytes: visible ASCII, spaces, tabs and, from
-/// sloppy clients, anything from 0x80 up.
+/// careless clients, any byte from 0x80 up.
 ///
 /// ```
 /// # use straightline::Request;
@@ -57,7 +57,7 @@ impl<'c> Headers<'c> {
     /// ```
     /// # use straightline::Request;
     /// fn agent<'r>(request: &'r Request) -> &'r str {
-    ///     request.headers().get("user-agent").unwrap_or("somebody")
+    ///     request.headers().get("user-agent").unwrap_or("an unknown client")
     /// }
     /// ```
     pub fn get(&self, name: &str) -> Option<&'c str> {
@@ -76,7 +76,7 @@ impl<'c> Headers<'c> {
             .map(|(_, value)| value)
     }
 
-    /// All fields: name as it was spelled, and value.
+    /// All fields: each name as the client spelled it, and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&'c str, &'c [u8])> + use<'c> {
         let head = self.head;
         self.fields.iter().map(move |field| {

@@ -1,7 +1,7 @@
-//! What the header fields say about the connection and about where the body ends.
+//! The header fields that say where the body ends, and what becomes of the connection.
 //!
-//! The rules of RFC 9112 section 6, on the strict side throughout: where two parties could read a
-//! length differently, the request is refused.
+//! The rules are those of RFC 9112 section 6, always on the strict side: where two parties could
+//! read a length differently, the request is refused.
 
 use super::chars::host_end;
 use super::limits::Limits;
@@ -10,9 +10,9 @@ use super::refusal::RefusalKind;
 /// Where a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyLength {
-    /// After so many bytes.
+    /// After that many bytes.
     Known(u64),
-    /// Where the chunked coding says.
+    /// At the last chunk of the chunked coding.
     Chunked,
 }
 
@@ -22,22 +22,22 @@ impl Default for BodyLength {
     }
 }
 
-/// What `Transfer-Encoding` said.
+/// The value of `Transfer-Encoding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Coding {
     #[default]
     None,
     Chunked,
-    /// Others, which this server does not know.
+    /// Codings that this server does not know.
     Other,
-    /// Others, and `chunked` behind them.
+    /// Such codings, and `chunked` behind them.
     OtherChunked,
-    /// None at all, or `chunked` somewhere else than at the end, or more than once.
+    /// No coding, or `chunked` elsewhere than at the end, or more than once.
     Faulty,
 }
 
 impl Coding {
-    /// With those of one more field line (RFC 9112 section 6.1).
+    /// Adds the codings of one more field line (RFC 9112 section 6.1).
     #[cold]
     fn and(self, value: &[u8]) -> Self {
         if self == Self::None && value.eq_ignore_ascii_case(b"chunked") {
@@ -46,11 +46,11 @@ impl Coding {
         value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).fold(self, |before, coding| {
             let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
             match before {
-                // Who takes another coding for the last one reads another body.
+                // A party that takes another coding for the last one reads another body.
                 Self::Chunked | Self::Faulty => Self::Faulty,
                 Self::None if is_chunked => Self::Chunked,
                 _ if coding.is_empty() => Self::Faulty,
-                // Behind another one it is where it belongs, and that one is unknown.
+                // `chunked` behind another coding is in its place, but the other one is unknown.
                 Self::None | Self::Other if !is_chunked => Self::Other,
                 Self::None | Self::Other => Self::OtherChunked,
                 Self::OtherChunked => Self::Faulty,
@@ -59,10 +59,10 @@ impl Coding {
     }
 }
 
-/// Collected field by field while the head is parsed.
+/// What the fields say, collected field by field while the head is parsed.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools)] // each is a header field seen or not, and no state
-pub(super) struct Framing {
+pub(super) struct RequestFraming {
     host_seen: bool,
     content_length: Option<u64>,
     coding: Coding,
@@ -71,10 +71,10 @@ pub(super) struct Framing {
     pub(super) keep_alive: bool,
 }
 
-impl Framing {
-    /// Takes note of a field, if it is one that matters here.
+impl RequestFraming {
+    /// Records a field, if it is one of those that matter here.
     #[inline]
-    pub(super) fn note(
+    pub(super) fn record(
         &mut self,
         name: &[u8],
         value: &[u8],
@@ -134,7 +134,7 @@ impl Framing {
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
-        // A list, in one line or several, which may be empty and say a thing twice.
+        // A list, in one line or several. It may be empty, and may name an expectation twice.
         for expectation in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
             if expectation.eq_ignore_ascii_case(b"100-continue") {
                 self.expect_continue = true;
@@ -156,7 +156,7 @@ impl Framing {
         if self.content_length.is_some() {
             return Err(RefusalKind::ContentLengthDuplicate);
         }
-        // With a zero in front it has been read as octal, by others.
+        // Other implementations have read a number with a zero in front as octal.
         if value.is_empty() || (value.len() > 1 && value[0] == b'0') {
             return Err(RefusalKind::ContentLength);
         }
@@ -176,7 +176,7 @@ impl Framing {
     }
 }
 
-/// The last `Host` that was found good: nearly always the next request's as well.
+/// The last `Host` that was found valid. The next request nearly always has the same.
 #[derive(Debug, Default)]
 pub(super) struct KnownHost(Vec<u8>);
 
@@ -187,7 +187,8 @@ impl KnownHost {
         if known.len() != value.len() || value.is_empty() {
             return false;
         }
-        // Most hosts are as long as this, and a call would cost more than the comparison.
+        // Most hosts are not longer than 16 bytes, and a call of `memcmp` would cost more than
+        // these comparisons.
         let ends = |host: &[u8]| Some((*host.first_chunk::<8>()?, *host.last_chunk::<8>()?));
         match ends(known) {
             Some(ends_of_known) if known.len() <= 16 => ends(value) == Some(ends_of_known),
@@ -203,7 +204,7 @@ impl KnownHost {
     }
 }
 
-/// Longer hosts are checked each time. Arbitrary: as long as most names are.
+/// A longer host is checked each time. Arbitrary: most names are shorter.
 const KNOWN_HOST_BYTES_MAX: usize = 64;
 
 /// `uri-host [ ":" port ]` of RFC 9110 section 7.2; the host may not be empty.
@@ -224,7 +225,7 @@ fn is_well_encoded(host: &[u8]) -> bool {
     })
 }
 
-/// The same with an IP literal in brackets, whose inside is for whoever resolves it.
+/// The same with an IP literal in brackets. Its inside is checked by the code that resolves it.
 #[cold]
 fn is_literal_authority(value: &[u8]) -> bool {
     let Some(literal) = value.strip_prefix(b"[") else {

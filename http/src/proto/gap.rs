@@ -1,11 +1,11 @@
-//! Line ends between two requests.
+//! Empty lines between two requests.
 //!
-//! Old clients send an empty line behind a body (RFC 9112 section 2.2). It begins no request: what
-//! has come of such lines is passed over at once, so that nothing is waited for on their account,
-//! and nothing of them is kept but this. They are bounded by number.
+//! Old clients send an empty line behind a body (RFC 9112 section 2.2). An empty line begins no
+//! request. The bytes of such lines are skipped at once, so the server does not wait for a request
+//! because of them, and keeps nothing of them but this state. Their number is bounded.
 //!
 //! A lone LF counts as a line, as section 2.2 allows: clients that count their body's length
-//! wrongly leave one as well. A CR has to be followed by its LF, however late that comes.
+//! wrongly leave one as well. A CR must be followed by its LF, however late the LF comes.
 
 use super::refusal::{Refusal, RefusalKind};
 
@@ -24,12 +24,12 @@ impl Gap {
         self == Self::default()
     }
 
-    /// How many of `bytes` belong to empty lines. If there are more of them, a request begins, and
-    /// its gap is over.
+    /// How many of `bytes` belong to empty lines. If `bytes` holds more than those, a request
+    /// begins behind them, and the gap is over.
     ///
     /// # Errors
     ///
-    /// Why nothing that follows can be a request.
+    /// The reason why no request can follow.
     pub(crate) fn skip(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         for (at, &byte) in bytes.iter().enumerate() {
             match (byte, self.is_half) {
@@ -49,8 +49,8 @@ impl Gap {
     }
 }
 
-/// Empty lines that are passed over before a request. Arbitrary: clients that send an extra CR LF
-/// after a body send one.
+/// Empty lines that are skipped before a request. Arbitrary: clients that send an extra CR LF after
+/// a body send one.
 const LINES_MAX: u8 = 2;
 
 #[cfg(test)]

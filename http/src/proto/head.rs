@@ -7,35 +7,35 @@
 //!   0 ................ line ............... searched ............ length
 //! ```
 //!
-//! A line is parsed when it is complete. In the usual case the whole head is there and each line is
-//! parsed straight away. When the bytes end in mid-line, only the new ones are searched for the
-//! line's end at the next call, and the line is parsed once more when a half of that has come, and
-//! when all of it has. So a head that arrives byte by byte costs time linear in its length.
+//! A line is parsed when it is complete. Usually the whole head has come, and each line is parsed
+//! at once. When the bytes end within a line, the next call searches only the new bytes for the
+//! line's end. It parses the line once more when the CR of its end has come, and again when the LF
+//! has. So a head that arrives byte by byte costs time linear in its length.
 //!
-//! Strictness: CR LF ends lines and nothing else does; no whitespace before a colon; no folded
-//! lines; no control bytes. See [`super::chars`] for the sets and [`super::framing`] for lengths.
-//! Empty lines before the request are not the parser's: see [`super::gap`].
+//! Strictness: only CR LF ends a line; no whitespace before a colon; no folded lines; no control
+//! bytes. [`super::chars`] has the sets of bytes, and [`super::framing`] the rules for lengths.
+//! [`super::gap`] skips the empty lines before a request; the parser never sees them.
 
 use http::Method;
 
 use super::chars::token_end;
 use super::fields::{Field, span};
-use super::framing::{BodyLength, Framing, KnownHost, is_authority};
+use super::framing::{BodyLength, KnownHost, RequestFraming, is_authority};
 use super::limits::Limits;
 use super::refusal::{Refusal, RefusalKind, push};
 use super::scan::{Scanner, target_ends};
 
-/// A parsed request head; offsets count from its first byte. It is filled in place and used again
-/// for the next request.
+/// A parsed request head; offsets count from its first byte. The parser fills it in place, and the
+/// next request uses it again.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) method: Method,
     /// The request target as it stands on the request line.
     pub(crate) target: (u32, u32),
-    /// The path in it; empty for an absolute target without one.
+    /// The path within the target; empty for an absolute target without a path.
     pub(crate) path: (u32, u32),
     pub(crate) fields: Vec<Field>,
-    /// 0 or 1; a higher minor version is served as 1.
+    /// The minor version, 0 or 1; a higher one is served as 1.
     pub(crate) minor: u8,
     pub(crate) keep_alive: bool,
     pub(crate) expect_continue: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Head {
     pub(crate) end: usize,
 }
 
-/// See the module.
+/// The parser, with its progress through the head at hand; see the module.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
     progress: Progress,
@@ -59,18 +59,18 @@ struct Progress {
     searched: usize,
     /// The request line is parsed, and `line` is a header line or the head's end.
     in_fields: bool,
-    framing: Framing,
+    framing: RequestFraming,
 }
 
 impl HeadParser {
-    /// Parses what has come of a head so far; true when it is complete.
+    /// Parses the bytes of a head that have come so far; true when the head is complete.
     ///
     /// `bytes` holds the same bytes as at the last call and perhaps more behind them. `head` is
-    /// filled on the way. After true or an error the parser is as good as new.
+    /// filled on the way. After true or an error the parser is ready for the next head.
     ///
     /// # Errors
     ///
-    /// The refusal that the client is to be answered with.
+    /// The refusal that the client gets as its answer.
     pub(crate) fn parse(
         &mut self,
         bytes: &[u8],
@@ -79,8 +79,8 @@ impl HeadParser {
     ) -> Result<bool, Refusal> {
         let result = self.progress.advance(bytes, limits, head, &mut self.known_host);
         if result.is_err() && !self.progress.in_fields {
-            // The line may have been searched for its end only. Whoever refuses the request asks
-            // whether it was a HEAD.
+            // The line may have been searched for its end only. The code that writes the refusal
+            // needs to know whether the request was a HEAD.
             let is_head = bytes[self.progress.line..].starts_with(b"HEAD ");
             head.method = if is_head { Method::HEAD } else { Method::GET };
         }
@@ -90,7 +90,7 @@ impl HeadParser {
         result
     }
 
-    /// Gives up on what has come of a head, for the next one.
+    /// Forgets the head at hand, and is ready for the next one.
     pub(crate) fn forget(&mut self) {
         self.progress = Progress::default();
     }
@@ -104,13 +104,14 @@ impl Progress {
         head: &mut Head,
         known_host: &mut KnownHost,
     ) -> Result<bool, Refusal> {
-        // From the last byte that was there on: it may be a CR that is no half of a line end.
+        // The search begins at the last old byte: it may be a CR without its LF.
         let is_line_going_on = self.searched > self.line
             && memchr::memchr2(b'\r', b'\n', &bytes[self.searched - 1..]).is_none();
         if is_line_going_on {
             return self.wait_for_more(bytes, limits);
         }
-        // Begun here and not behind the request line: the first block does not wait for that.
+        // It begins here and not behind the request line, so that the processor need not know where
+        // that ends to load the first block.
         let mut scanner = Scanner::new(bytes, self.line);
         if !self.in_fields {
             let Some(next) = self.request_line(bytes, limits, head)? else {
@@ -149,7 +150,7 @@ impl Progress {
                 value_end -= 1;
             }
             let (name, trimmed) = (&bytes[line..name_end], &bytes[value..value_end]);
-            if let Err(kind) = self.framing.note(name, trimmed, known_host) {
+            if let Err(kind) = self.framing.record(name, trimmed, known_host) {
                 return Err(kind.at(value));
             }
             let field = Field::new(line..name_end, value..value_end);
@@ -158,11 +159,11 @@ impl Progress {
         }
     }
 
-    /// Notes how far the search went; refuses a line that is too long already.
+    /// Records how far the search went; refuses a line that is too long already.
     #[cold]
     fn wait_for_more(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
         self.searched = bytes.len();
-        // A CR at the end may be half of the line end, which does not count.
+        // A CR at the end may belong to the line end, which does not count.
         let line = &bytes[self.line..];
         let line_bytes = line.len() - usize::from(line.ends_with(b"\r"));
         let (limit, kind) = if self.in_fields {
@@ -173,7 +174,7 @@ impl Progress {
         if line_bytes > limit {
             return Err(kind.at(self.line));
         }
-        // The head is longer than what is there by at least one byte.
+        // At least one more byte of the head has to come.
         check_head(bytes.len() + 1, limits)?;
         Ok(false)
     }
@@ -255,7 +256,7 @@ fn method(bytes: &[u8], line: usize) -> Result<Option<(Method, usize)>, Refusal>
     Ok(Some((method, end)))
 }
 
-/// Whether the head ends with the line that is no header line; false if more must come to tell.
+/// Whether the head ends at a line that is no header line; false if that depends on bytes to come.
 fn is_fields_end(bytes: &[u8], line: usize, name_end: usize) -> Result<bool, Refusal> {
     match &bytes[line..] {
         [b'\r', b'\n', ..] => Ok(true),
@@ -265,7 +266,7 @@ fn is_fields_end(bytes: &[u8], line: usize, name_end: usize) -> Result<bool, Ref
     }
 }
 
-/// Whether a header line ends there; false if more must come to tell.
+/// Whether a header line ends there; false if that depends on bytes to come.
 #[inline]
 fn is_line_end(bytes: &[u8], at: usize) -> Result<bool, Refusal> {
     match bytes.get(at..).unwrap_or_default() {
@@ -297,7 +298,7 @@ fn version_minor(version: &[u8; 10], at: usize) -> Result<u8, Refusal> {
     }
 }
 
-/// Fewer bytes than a version and its line end have: good so far, or wrong already.
+/// Checks fewer bytes than a version and its line end have: an error if they are wrong already.
 fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
     let is_good = |(byte, expected): (&u8, &u8)| {
         byte == expected || (expected.is_ascii_digit() && byte.is_ascii_digit())
@@ -312,7 +313,7 @@ fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
 }
 
 /// Where the path begins in a request target, if the target has a form that the method allows
-/// (RFC 9112 section 3.2). The origin form has been dealt with.
+/// (RFC 9112 section 3.2). The caller has handled the origin form.
 fn path_of(method: &Method, target: &[u8]) -> Option<usize> {
     if method == Method::CONNECT {
         // authority-form, which has no path; the port may not be left out.
@@ -323,7 +324,7 @@ fn path_of(method: &Method, target: &[u8]) -> Option<usize> {
     if target == b"*" {
         return (method == Method::OPTIONS).then_some(0);
     }
-    // absolute-form; only the schemes that a server of this kind can be asked for.
+    // absolute-form, with the schemes of an HTTP server only.
     let authority = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
         let found = target.get(..scheme.len())?;
         found.eq_ignore_ascii_case(scheme).then_some(scheme.len())

@@ -1,6 +1,7 @@
-//! How much of everything a request may have.
+//! The limits on the size of a request and its parts.
 
-/// The limits on what a client sends; beyond one, the request is refused and the connection closed.
+/// The limits on what a client sends. A request beyond a limit is refused, and its connection is
+/// closed.
 ///
 /// ```
 /// use straightline::Limits;
@@ -16,22 +17,23 @@ pub struct Limits {
     /// Bytes of one header line, without its line end; more is 431. Default 8,192: room for the
     /// largest cookies that browsers keep (4,096 bytes each), two of them in a line.
     pub field_line_bytes: usize,
-    /// Bytes of the whole request head, line ends included; more is 431. Default 32,768: what the
-    /// largest common proxies let through. A connection's read buffer grows up to this.
+    /// Bytes of the whole request head, line ends included; more is 431. Default 32,768: as much as
+    /// the most generous of the common proxies forwards. A connection's read buffer grows up to
+    /// this.
     pub head_bytes: usize,
     /// Header lines; more is 431. Default 100, which is what Apache allows.
     pub fields: usize,
     /// Bytes of a request's body; more is 413. Default 2 MiB: forms and JSON, not uploads.
     pub body_bytes: u64,
-    /// Bytes of all chunk extensions of a body together; more is 413. Default 1,024: nobody uses
-    /// them, and they are read and thrown away.
+    /// Bytes of all chunk extensions of a body together; more is 413. Default 1,024: clients hardly
+    /// use them, and the server ignores them.
     pub chunk_extension_bytes: usize,
     /// Bytes of the trailers of a chunked body, line ends included; more is 431. Default 4,096: a
     /// checksum or a signature or two.
     pub trailer_bytes: usize,
-    /// Requests of one connection; the last one's response says `Connection: close`. Default: no
-    /// limit, as a connection costs no more for having lasted. Set one to have the clients of a
-    /// long-lived connection spread over new servers now and then.
+    /// Requests of one connection; the response to the last one says `Connection: close`. Default:
+    /// no limit, as an old connection costs no more than a new one. A limit makes clients with
+    /// long-lived connections connect again now and then, so that they spread over new servers.
     pub requests: u64,
 }
 

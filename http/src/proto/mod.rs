@@ -1,9 +1,10 @@
-//! HTTP/1.1 as pure functions: bytes in, meaning out, and the other way.
+//! HTTP/1.1 as pure functions, from bytes to meaning and back.
 //!
-//! Nothing in here knows a scheduler, a socket or a clock, so all of it is tested and fuzzed as it
-//! is. `gap` passes over what comes between requests, `head` parses, `chunked` decodes bodies,
-//! `fields` is the view of what was parsed, `scan` finds where names and values end, `refusal`
-//! names every reason to say no, `encode` writes.
+//! Nothing in here knows a scheduler, a socket or a clock, so tests and fuzzers run all of it as it
+//! is. `gap` skips the empty lines between requests, `head` parses a request's head with `scan`,
+//! which finds the ends of names and values, `framing` finds where the body ends, `chunked` decodes
+//! and encodes chunked bodies, `fields` is the view of the parsed fields, `refusal` names every
+//! reason to refuse a request, and `encode` writes the head of a response.
 
 mod chars;
 mod chunked;

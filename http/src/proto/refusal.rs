@@ -4,19 +4,19 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// A request that is not served: what is wrong with it, and where.
+/// A request that is not served: the fault, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is wrong.
+    /// The fault.
     pub kind: RefusalKind,
-    /// The byte, counted from the first of the request, where it was noticed; of what cannot begin
-    /// a request, from the first that came.
+    /// The byte where the fault was noticed, counted from the first byte of the request; if the
+    /// bytes cannot begin a request, counted from the first byte that came.
     pub offset: u64,
 }
 
 macro_rules! refusals {
     ($($(#[$doc:meta])+ $name:ident => $status:ident, $text:literal;)+) => {
-        /// What is wrong with a refused request.
+        /// Why a request is refused.
         ///
         /// ```
         /// use straightline::{RefusalKind, StatusCode};
@@ -54,15 +54,15 @@ refusals! {
     /// A byte that no request target may hold, or a target in none of the forms that its method
     /// allows (RFC 9112 section 3.2).
     Target => BAD_REQUEST, "malformed request target";
-    /// Something else than `HTTP/` digit `.` digit at the end of the request line.
+    /// The request line does not end with `HTTP/` digit `.` digit.
     VersionSyntax => BAD_REQUEST, "malformed HTTP version";
     /// A version that is not 1.x.
     Version => HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are served here";
-    /// More empty lines before the request, or where it would begin, than a sloppy client leaves.
+    /// More empty lines before the request than a careless client leaves.
     EmptyLines => BAD_REQUEST, "too many empty lines before the request";
     /// A line that does not end with CR LF, or a CR elsewhere.
     LineEnd => BAD_REQUEST, "malformed line end";
-    /// A header name that is not a token, or is not followed by its colon at once; a folded line.
+    /// A header name that is not a token, or that its colon does not follow at once; a folded line.
     FieldName => BAD_REQUEST, "malformed header name";
     /// A control byte in a header value.
     FieldValue => BAD_REQUEST, "malformed header value";
@@ -72,29 +72,29 @@ refusals! {
     HostDuplicate => BAD_REQUEST, "more than one Host header";
     /// A `Host` that is not a host with an optional port.
     Host => BAD_REQUEST, "malformed Host header";
-    /// A `Content-Length` that is not a plain number, or one with zeros in front, which some read
-    /// as octal.
+    /// A `Content-Length` that is not a plain number, or a number with zeros in front, which some
+    /// implementations read as octal.
     ContentLength => BAD_REQUEST, "malformed Content-Length header";
-    /// More than one `Content-Length`, equal ones included: who counts differently reads another
-    /// request.
+    /// More than one `Content-Length`, even if they are equal: a party that uses another one than
+    /// this server reads another request.
     ContentLengthDuplicate => BAD_REQUEST, "more than one Content-Length header";
-    /// Both `Content-Length` and `Transfer-Encoding`: request smuggling's favourite.
+    /// Both `Content-Length` and `Transfer-Encoding`: the usual form of request smuggling.
     FramingConflict => BAD_REQUEST, "both Content-Length and Transfer-Encoding";
     /// `Transfer-Encoding` in HTTP/1.0, which does not know it.
     TransferEncodingIn10 => BAD_REQUEST, "Transfer-Encoding in HTTP/1.0";
-    /// A `Transfer-Encoding` without a coding, or with `chunked` before another one or twice: where
-    /// the body ends depends on who reads it.
+    /// A `Transfer-Encoding` without a coding, or with `chunked` twice or before another coding:
+    /// two parties could find the end of the body at different places.
     TransferEncodingSyntax => BAD_REQUEST, "malformed Transfer-Encoding header";
     /// A `Transfer-Encoding` with other codings than `chunked`.
     TransferEncoding => NOT_IMPLEMENTED, "transfer codings other than chunked are not implemented";
-    /// CONNECT with a body, which it cannot have: what follows the head is the tunnel's.
+    /// CONNECT with a body, which it cannot have: the bytes behind the head belong to the tunnel.
     ConnectBody => BAD_REQUEST, "a CONNECT request with a body";
     /// An `Expect` other than `100-continue`.
     Expectation => EXPECTATION_FAILED, "unknown expectation";
     /// Malformed framing in a chunked body.
     Chunk => BAD_REQUEST, "malformed chunk";
-    /// A trailer that is about where the message ends or goes: `Content-Length`,
-    /// `Transfer-Encoding`, `Host`. Others that belong into the head are ignored.
+    /// A trailer that says where the message ends or goes: `Content-Length`, `Transfer-Encoding`,
+    /// `Host`. Other trailers that belong into the head are ignored.
     TrailerField => BAD_REQUEST, "a trailer that belongs into the head";
     /// [`Limits::request_line_bytes`](super::Limits::request_line_bytes).
     RequestLineBytes => URI_TOO_LONG, "request line too long";
@@ -110,7 +110,7 @@ refusals! {
     TrailerBytes => REQUEST_HEADER_FIELDS_TOO_LARGE, "trailers too long";
     /// [`Limits::body_bytes`](super::Limits::body_bytes).
     BodyBytes => PAYLOAD_TOO_LARGE, "request body too large";
-    /// The system has no memory for what has come of the request, whatever the limits allow.
+    /// The process got no memory for the request's head or body, although the limits allow it.
     Memory => SERVICE_UNAVAILABLE, "no memory for the request";
 }
 
@@ -120,7 +120,7 @@ impl RefusalKind {
     }
 }
 
-/// As [`Vec::push`], but what a client has sent never ends the process for want of memory.
+/// As [`Vec::push`], but without the abort when there is no memory: the bytes are a client's.
 #[inline]
 pub(super) fn push<T>(items: &mut Vec<T>, item: T) -> Result<(), RefusalKind> {
     if items.len() == items.capacity() {

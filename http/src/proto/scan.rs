@@ -1,9 +1,9 @@
-//! Where names and values end: 64 bytes of a head at a time.
+//! Finds where names and values end, 64 bytes of a head at a time.
 //!
-//! Each block of the head is looked at once, with vectors, and becomes two masks with a bit a byte.
-//! The parser then finds the end of a name or a value by counting zeros. So the blocks, which are
-//! most of the work, do not wait for each other, nor for where a line begins; looking from one end
-//! to the next would.
+//! Vector instructions turn each block of the head into two masks with one bit for each byte. The
+//! parser then finds the end of a name or a value by counting zeros. The blocks are most of the
+//! work. The processor can work on them in parallel, because no block depends on another one or on
+//! the place where a line begins; a search from one end to the next would depend on both.
 
 use wide::u8x16;
 
@@ -12,11 +12,11 @@ use super::chars::{self, is_token};
 /// Looks for the ends of header names and values, from front to back.
 pub(super) struct Scanner<'b> {
     bytes: &'b [u8],
-    /// Where the block begins that the masks are of; at most the length.
+    /// Where the block of the masks begins; at most the length.
     block: usize,
-    /// Control bytes, the tab among them; and everything behind the end.
+    /// Control bytes, the tab included, and all positions behind the end.
     controls: u64,
-    /// All but letters, digits, hyphens and dots; and everything behind the end.
+    /// All bytes except letters, digits, hyphens and dots, and all positions behind the end.
     others: u64,
 }
 
@@ -27,9 +27,9 @@ impl<'b> Scanner<'b> {
         scanner
     }
 
-    /// The first position from `from` on that holds no token byte; the length if all do.
+    /// The first position from `from` on without a token byte; the length if there is none.
     ///
-    /// `from` lies behind whatever was found before.
+    /// `from` must not lie before a position that was found before.
     #[inline]
     pub(super) fn token_end(&mut self, from: usize) -> usize {
         let mut at = from;
@@ -50,10 +50,10 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    /// The first position from `from` on that may not stand in a header value; the length if all
-    /// may.
+    /// The first position from `from` on whose byte a header value may not hold; the length if
+    /// there is none.
     ///
-    /// `from` lies behind whatever was found before.
+    /// `from` must not lie before a position that was found before.
     #[inline]
     pub(super) fn value_end(&mut self, from: usize) -> usize {
         let mut at = from;
@@ -74,7 +74,7 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    /// Has the masks be of the block with that position.
+    /// Loads the masks of the block with that position.
     #[inline]
     fn advance(&mut self, at: usize) {
         while at >= self.block + BLOCK {
@@ -96,7 +96,7 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    /// The last block, which is not a whole one.
+    /// Loads the masks of the last block, which is not a whole one.
     #[inline]
     fn load_last(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
@@ -119,9 +119,9 @@ impl<'b> Scanner<'b> {
     }
 }
 
-/// Where the path of the request target ends that begins at `from`, and where the target does: the
-/// first positions that hold its `?`, or a byte that may not stand in a target; the length if there
-/// is none.
+/// For the request target that begins at `from`: where its path ends, and where the target ends.
+/// The path ends at the first `?`; both end at the first byte that a target may not hold, or at the
+/// length.
 #[inline]
 pub(super) fn target_ends(bytes: &[u8], from: usize) -> (usize, usize) {
     let (mut at, mut query) = (from, None);
@@ -141,12 +141,12 @@ pub(super) fn target_ends(bytes: &[u8], from: usize) -> (usize, usize) {
     (query.or_else(mark).unwrap_or(end), end)
 }
 
-/// The bytes of a vector that may not stand in a request target, and the question marks.
+/// The bytes of a vector that a request target may not hold, and the question marks.
 #[inline]
 fn target_masks(lane: &[u8; LANE]) -> (u32, u32) {
     let bytes = u8x16::new(*lane);
     let visible = below(bytes, b'!', b'~' - b'!' + 1);
-    // Two of a kind that differ in one bit: " and #, < and >.
+    // Two pairs that differ in one bit: " and #, < and >.
     let quote_or_hash = (bytes & u8x16::splat(!1)).simd_eq(u8x16::splat(b'"'));
     let angle = (bytes & u8x16::splat(!2)).simd_eq(u8x16::splat(b'<'));
     let ends = !visible | quote_or_hash | angle;
@@ -157,7 +157,7 @@ fn target_masks(lane: &[u8; LANE]) -> (u32, u32) {
 #[inline]
 fn padded(tail: &[u8], bytes: &[u8]) -> [u8; LANE] {
     if let Some(last) = bytes.last_chunk() {
-        // To copy so many bytes and no more would take a loop.
+        // A copy of exactly the tail would take a loop.
         return (u128::from_le_bytes(*last) >> (8 * (LANE - tail.len()))).to_le_bytes();
     }
     let mut lane = [0; LANE];
@@ -165,7 +165,7 @@ fn padded(tail: &[u8], bytes: &[u8]) -> [u8; LANE] {
     lane
 }
 
-/// The control bytes of a vector, and those that are neither letters nor digits, hyphens or dots.
+/// The control bytes of a vector, and its bytes that are neither letters, digits, hyphens nor dots.
 #[inline]
 fn masks(lane: &[u8; LANE]) -> (u64, u64) {
     let bytes = u8x16::new(*lane);
@@ -198,7 +198,7 @@ mod tests {
 
     quickcheck! {
         fn every_run_ends_where_a_plain_look_says(bytes: Vec<u8>, steps: Vec<u8>) -> bool {
-            // Mostly bytes that do not end a run, or nothing would be long.
+            // Mostly bytes that do not end a run, or no run would be long.
             let bytes: Vec<u8> = bytes
                 .iter()
                 .flat_map(|&byte| [&b"abcdefghijklmnopqrstuvwxyz-0123456789"[..], &[byte]].concat())

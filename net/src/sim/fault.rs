@@ -1,4 +1,5 @@
-//! What goes wrong with a network, as data: to be drawn from a seed, shown, and left out again.
+//! The faults of a network, as data: a test draws them from a seed, prints them, and leaves some
+//! out again.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,12 +11,13 @@ use rustix::io::Errno;
 use straightline_sched::sim::Random;
 
 use super::link::Link;
-use super::table::State;
+use super::table::NetState;
 use super::wire::pair;
 
-/// Something that goes wrong with a network, or well again.
+/// A fault of a network, or the end of one.
 ///
-/// Those whose name ends in `Some` choose among what is there when they happen: the number chooses.
+/// A fault whose name ends in `Some` chooses among the connections or listeners that exist when it
+/// happens: the number chooses.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,7 +38,7 @@ pub enum Fault {
     Link(Link),
     /// [`Network::partition`](super::Network::partition)
     Partition(IpAddr, IpAddr),
-    /// A partition between the two hosts of some connection.
+    /// A partition between the two hosts of one connection.
     PartitionSome(u64),
     /// [`Network::heal`](super::Network::heal)
     Heal(IpAddr, IpAddr),
@@ -48,15 +50,15 @@ pub enum Fault {
     HealAll,
     /// [`Network::vanish`](super::Network::vanish)
     Vanish(SocketAddr),
-    /// Some connection's ends never hear of each other again.
+    /// The ends of one connection never hear of each other again.
     VanishSome(u64),
     /// [`Network::reset`](super::Network::reset)
     Reset(SocketAddr),
-    /// Both ends of some connection are reset.
+    /// Both ends of one connection are reset.
     ResetSome(u64),
     /// [`Network::refuse`](super::Network::refuse)
     Refuse(SocketAddr),
-    /// [`Network::refuse`](super::Network::refuse), of some address that is listened on.
+    /// [`Network::refuse`](super::Network::refuse), of one address that has a listener.
     RefuseSome(u64),
     /// [`Network::accept_again`](super::Network::accept_again)
     AcceptAgain(SocketAddr),
@@ -71,13 +73,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The fault, and after that time its end. One that has no end (a reset, say) stays what it is.
+    /// The fault, and after that time its end. A fault that has no end (a reset, say) is unchanged.
     pub fn lasting(self, time: Duration) -> Self {
         Self::Lasting(Box::new(self), time)
     }
 
-    /// Some faults at some times, all of which are over at `horizon`, but for peers that vanish.
-    /// For [`plan`](straightline_sched::sim::plan()).
+    /// Some faults at some times, all of which are over at `horizon`, except peers that vanish. For
+    /// [`plan`](straightline_sched::sim::plan()).
     ///
     /// ```
     /// use std::time::Duration;
@@ -108,7 +110,7 @@ impl Fault {
             6 => Self::FailAccepts(Some(Errno::MFILE.raw_os_error())),
             _ => Self::FailLookups(true),
         };
-        // Most faults are short; and one that lasts is over at the horizon.
+        // Most faults are short, and a fault that lasts is over at the horizon.
         let rest = horizon.saturating_sub(at);
         let time = random.duration(Duration::ZERO..=rest);
         let time = if random.chance(0.5) { time } else { time / 10 };
@@ -118,7 +120,7 @@ impl Fault {
         }
     }
 
-    /// What takes it back.
+    /// The fault that ends this one.
     fn end(&self) -> Option<Self> {
         match self {
             Self::Partition(one, other) => Some(Self::Heal(*one, *other)),
@@ -162,18 +164,18 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults that there are now.
+/// The faults that are in force now.
 #[derive(Default)]
 pub(super) struct Faults {
     pub(super) descriptors_max: Option<usize>,
-    /// What each accept fails with.
+    /// The error of each accept.
     accept_error: Option<Errno>,
     refused: BTreeSet<SocketAddr>,
-    /// Each pair with the smaller first.
+    /// Each pair begins with the smaller address.
     partitions: BTreeSet<(IpAddr, IpAddr)>,
     isolated: BTreeSet<IpAddr>,
     vanished: BTreeSet<SocketAddr>,
-    /// Connections of which an end has vanished, from one end to the other.
+    /// Connections with an end that has vanished, from one end to the other.
     vanished_ends: BTreeSet<(SocketAddr, SocketAddr)>,
 }
 
@@ -194,7 +196,7 @@ impl Faults {
         self.refused.contains(&address)
     }
 
-    /// What an accept fails with, whether anybody is there or not.
+    /// The error of an accept, whether a connection waits or not.
     pub(super) fn check_accept(&self) -> io::Result<()> {
         match self.accept_error {
             Some(error) if !is_of_one_connection(error) => Err(error.into()),
@@ -202,7 +204,7 @@ impl Faults {
         }
     }
 
-    /// What an accept of somebody fails with, who is lost by that.
+    /// The error of an accept when a connection waits, which is lost by that.
     pub(super) fn check_accepted(&self) -> io::Result<()> {
         match self.accept_error {
             Some(error) if is_of_one_connection(error) => Err(error.into()),
@@ -211,8 +213,8 @@ impl Faults {
     }
 }
 
-impl State {
-    /// Has a fault happen now.
+impl NetState {
+    /// Makes a fault happen now.
     pub(super) fn strike(&mut self, fault: &Fault) {
         match *fault {
             Fault::Link(ref link) => self.wires.set_default_link(link.clone()),
@@ -289,8 +291,8 @@ impl State {
         }
     }
 
-    /// The fault itself, or what it chooses; if there is nothing to choose from, one that does
-    /// nothing.
+    /// The fault itself, or the one that it chooses; if there is nothing to choose from, one that
+    /// does nothing.
     fn chosen(&self, fault: &Fault) -> Fault {
         let chosen = match *fault {
             Fault::PartitionSome(choice) => {
@@ -313,16 +315,17 @@ impl State {
     }
 }
 
-/// One of so many.
+/// An index below `count`, which the number chooses.
 fn index_of(choice: u64, count: usize) -> Option<usize> {
     usize::try_from(choice.checked_rem(count as u64)?).ok()
 }
 
-/// Descriptors and memory are missing before anybody is looked for; everything else is the fault of
-/// who is there.
+/// Errors that the kernel returns before it looks for a waiting connection: descriptors and memory
+/// are missing. Every other error concerns the connection.
 fn is_of_one_connection(error: Errno) -> bool {
     ![Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&error)
 }
 
-/// How many faults are drawn at most, but one. Arbitrary: some, and not nothing but faults.
+/// One more than the largest number of faults that are drawn. Arbitrary: enough for a history with
+/// faults and time in between.
 const FAULTS_MAX: u64 = 12;

@@ -1,4 +1,4 @@
-//! What a program has in its hands: a socket of the table.
+//! The program's handle for a socket of the table.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -8,14 +8,14 @@ use std::rc::Rc;
 use rustix::io::Errno;
 use straightline_sched::sim::{self, Device};
 
-use super::table::{Kind, Net, SocketKey, State};
+use super::table::{Net, NetState, SocketKey, SocketKind};
 
 /// A socket of a simulation. Dropping it closes the socket.
 pub(crate) struct Handle {
     net: Rc<Net>,
     key: SocketKey,
     device: Rc<Device>,
-    /// It was made a [`Bound`], and closes nothing.
+    /// It became a [`Bound`], so its drop closes nothing.
     is_moved: bool,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Handle {
 pub(crate) struct Bound {
     net: u64,
     pub(super) key: SocketKey,
-    /// It was made a [`Handle`], and closes nothing.
+    /// It became a [`Handle`], so its drop closes nothing.
     is_moved: bool,
 }
 
@@ -34,12 +34,12 @@ impl Handle {
         Ok(Self { net: Rc::clone(net), key, device, is_moved: false })
     }
 
-    /// Of the same network.
+    /// A handle for another socket of the same network.
     pub(super) fn another(&self, key: SocketKey) -> io::Result<Self> {
         Self::of(&self.net, key)
     }
 
-    pub(super) fn with<R>(&self, act: impl FnOnce(&mut State, SocketKey) -> R) -> io::Result<R> {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut NetState, SocketKey) -> R) -> io::Result<R> {
         self.net.with(|state| act(state, self.key))
     }
 
@@ -77,10 +77,10 @@ impl Handle {
 
     fn receive(&self, buffer: &mut [u8], peek: bool) -> io::Result<usize> {
         self.with(|state, key| match state.sockets[key].kind {
-            Kind::Tcp(_) => state.recv_tcp(key, buffer, peek),
-            Kind::Unix(_) => state.recv_unix(key, buffer, peek),
-            Kind::Udp(_) => state.recv_udp(key, buffer, peek).map(|(count, _)| count),
-            Kind::TcpListener(_) | Kind::UnixListener(_) => Err(Errno::NOTCONN.into()),
+            SocketKind::Tcp(_) => state.recv_tcp(key, buffer, peek),
+            SocketKind::Unix(_) => state.recv_unix(key, buffer, peek),
+            SocketKind::Udp(_) => state.recv_udp(key, buffer, peek).map(|(count, _)| count),
+            SocketKind::TcpListener(_) | SocketKind::UnixListener(_) => Err(Errno::NOTCONN.into()),
         })?
     }
 
@@ -90,17 +90,17 @@ impl Handle {
 
     pub(crate) fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         self.with(|state, key| match state.sockets[key].kind {
-            Kind::Tcp(_) => state.send_tcp(key, buffers),
-            Kind::Unix(_) => state.send_unix(key, buffers),
-            Kind::Udp(_) => state.send_udp(key, &buffers.concat_bytes(), None),
-            Kind::TcpListener(_) | Kind::UnixListener(_) => Err(Errno::NOTCONN.into()),
+            SocketKind::Tcp(_) => state.send_tcp(key, buffers),
+            SocketKind::Unix(_) => state.send_unix(key, buffers),
+            SocketKind::Udp(_) => state.send_udp(key, &buffers.concat_bytes(), None),
+            SocketKind::TcpListener(_) | SocketKind::UnixListener(_) => Err(Errno::NOTCONN.into()),
         })?
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.with(|state, key| match state.sockets[key].kind {
-            Kind::Tcp(_) => state.shutdown_tcp(key, how),
-            Kind::Unix(_) => {
+            SocketKind::Tcp(_) => state.shutdown_tcp(key, how),
+            SocketKind::Unix(_) => {
                 state.shutdown_unix(key, how);
                 Ok(())
             }
@@ -109,14 +109,14 @@ impl Handle {
     }
 
     pub(crate) fn reset(&self) -> io::Result<()> {
-        self.with(State::reset_tcp)?
+        self.with(NetState::reset_tcp)?
     }
 
-    /// What was written and has not arrived; on a Unix socket, what was not read.
+    /// Bytes that were written and have not arrived; on a Unix socket, that were not read.
     pub(crate) fn unacknowledged(&self) -> io::Result<u64> {
         self.with(|state, key| match &state.sockets[key].kind {
-            Kind::Tcp(tcp) => Ok(tcp.outgoing.unacknowledged()),
-            Kind::Unix(end) => Ok(state.unread_by_peer(end)),
+            SocketKind::Tcp(tcp) => Ok(tcp.outgoing.unacknowledged()),
+            SocketKind::Unix(end) => Ok(state.unread_by_peer(end)),
             _ => Err(Errno::OPNOTSUPP.into()),
         })?
     }
@@ -125,29 +125,29 @@ impl Handle {
         self.with(|state, key| state.tcp_mut(key).zero_linger = true)
     }
 
-    /// Of TCP or UDP.
+    /// For TCP and UDP.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with(|state, key| match &state.sockets[key].kind {
-            Kind::Tcp(tcp) => Ok(tcp.shown(tcp.local)),
-            Kind::TcpListener(listener) => Ok(listener.local),
-            Kind::Udp(udp) => Ok(udp.local),
-            Kind::Unix(_) | Kind::UnixListener(_) => Err(Errno::OPNOTSUPP.into()),
+            SocketKind::Tcp(tcp) => Ok(tcp.shown(tcp.local)),
+            SocketKind::TcpListener(listener) => Ok(listener.local),
+            SocketKind::Udp(udp) => Ok(udp.local),
+            SocketKind::Unix(_) | SocketKind::UnixListener(_) => Err(Errno::OPNOTSUPP.into()),
         })?
     }
 
-    /// Of TCP or UDP.
+    /// For TCP and UDP.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.with(|state, key| match &state.sockets[key].kind {
-            Kind::Tcp(_) => state.peer_of_tcp(key),
-            Kind::Udp(udp) => udp.peer.ok_or(Errno::NOTCONN.into()),
+            SocketKind::Tcp(_) => state.peer_of_tcp(key),
+            SocketKind::Udp(udp) => udp.peer.ok_or(Errno::NOTCONN.into()),
             _ => Err(Errno::NOTCONN.into()),
         })?
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.with(|state, key| match &mut state.sockets[key].kind {
-            Kind::Tcp(tcp) => tcp.take_error().err(),
-            Kind::Udp(udp) => udp.take_error().err(),
+            SocketKind::Tcp(tcp) => tcp.take_error().err(),
+            SocketKind::Udp(udp) => udp.take_error().err(),
             _ => None,
         })
     }
@@ -196,17 +196,17 @@ impl Bound {
         Err(io::Error::new(io::ErrorKind::Unsupported, message))
     }
 
-    /// Another one for the same socket.
+    /// Another handle for the same socket.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         self.with(|net| net.with(|state| state.sockets[self.key].open()))??;
         Ok(Self { net: self.net, key: self.key, is_moved: false })
     }
 
-    /// Of TCP.
+    /// For TCP.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with(|net| {
             net.with(|state| match &state.sockets[self.key].kind {
-                Kind::TcpListener(listener) => Ok(listener.local),
+                SocketKind::TcpListener(listener) => Ok(listener.local),
                 _ => Err(Errno::OPNOTSUPP.into()),
             })?
         })?

@@ -1,4 +1,4 @@
-//! Which names hosts have, and from where to where packets go.
+//! The names of hosts, and the source and destination addresses of packets.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use rustix::io::Errno;
 use straightline_sched::{self as sched, sim::host};
 
-use super::table::{Net, State};
+use super::table::{Net, NetState};
 
 /// The names of a network.
 pub(super) struct Hosts {
     names: BTreeMap<String, Vec<IpAddr>>,
-    /// The resolver answers nobody.
+    /// The resolver fails every lookup.
     pub(super) is_resolver_down: bool,
 }
 
@@ -36,7 +36,7 @@ impl Hosts {
         }
     }
 
-    /// In the words of the system's resolver.
+    /// The error in the words of the system's resolver.
     fn find(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let failed = |why| io::Error::other(format!("failed to lookup address information: {why}"));
         if self.is_resolver_down {
@@ -47,14 +47,14 @@ impl Hosts {
     }
 }
 
-/// Where a packet to that address comes from, and where it goes.
+/// The source and the destination of a packet to that address.
 pub(super) fn route(remote: SocketAddr) -> io::Result<(IpAddr, SocketAddr)> {
     let mut remote = remote;
     let local = match (host().unwrap_or(LOCALHOST), remote) {
         (IpAddr::V4(ip), SocketAddr::V4(_)) => IpAddr::V4(ip),
         (IpAddr::V6(ip), SocketAddr::V6(_)) => IpAddr::V6(ip),
         (LOCALHOST, SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        // A host has one address, so the other version's is derived from it.
+        // A host has one address, so the address of the other version of IP is derived from it.
         (IpAddr::V4(ip), SocketAddr::V6(_)) => IpAddr::V6(ip.to_ipv6_mapped()),
         (IpAddr::V6(_), SocketAddr::V4(_)) => return Err(Errno::NETUNREACH.into()),
     };
@@ -72,21 +72,21 @@ impl Default for Hosts {
     }
 }
 
-impl State {
-    /// Whether nothing gets through from there to there.
+impl NetState {
+    /// Whether no packet gets from `from` to `to`.
     pub(super) fn is_cut(&self, from: SocketAddr, to: SocketAddr) -> bool {
         self.faults.is_cut(from, to)
     }
 }
 
-/// Names are told apart without regard to case (RFC 4343), and a final dot says only that nothing
-/// is to be appended.
+/// Names compare without regard to case (RFC 4343). A dot at the end says only that the resolver
+/// must append nothing.
 fn canonical(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// How long the resolver takes: that of a local network. Arbitrary.
+/// How long the resolver takes, as in a local network. Arbitrary.
 const RESOLVER_LATENCY: std::ops::RangeInclusive<Duration> =
     Duration::from_micros(200)..=Duration::from_millis(5);

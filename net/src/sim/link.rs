@@ -1,15 +1,15 @@
-//! What a way through the network is like.
+//! The properties of a link between two hosts.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use straightline_sched::sim::Random;
 
-/// What a way through the network is like: how long it takes, in how large pieces data travels, and
-/// how much is kept at its ends.
+/// The properties of a link between two hosts: how long a packet takes, how large the pieces of a
+/// stream are, and how much the sockets at its ends buffer.
 ///
-/// Latency, rate, piece sizes and chances hold for each packet that is sent from now on; buffers
-/// for sockets that are made from now on.
+/// Latency, rate, piece sizes and chances apply to each packet that is sent from now on; buffer
+/// sizes apply to sockets that are made from now on.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -31,31 +31,32 @@ use straightline_sched::sim::Random;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
-    /// How long a packet travels. On a connection none overtakes another.
+    /// How long a packet travels. On one connection no packet overtakes another.
     pub latency: RangeInclusive<Duration>,
-    /// How much fits through in a second, for all packets of one host to one other together.
+    /// How many bytes a second one host can send to another, for all their connections together.
     pub bytes_per_second: Option<u64>,
-    /// How many bytes of a TCP stream travel as one piece: a read returns the pieces that are
-    /// there.
+    /// How many bytes of a TCP stream travel as one piece. A read returns the pieces that have
+    /// arrived.
     pub segment_bytes: RangeInclusive<usize>,
-    /// How much a stream keeps at first until it has arrived. A write that finds no room waits.
+    /// How many bytes a stream buffers at first until they arrive. A write that finds no room
+    /// waits.
     pub send_buffer_bytes: usize,
-    /// How far that grows while a program fills it: as on Linux, where the third number of
-    /// `net.ipv4.tcp_wmem` is the bound. The more a stream keeps, the later its writer hears of
-    /// room: when a third is free.
+    /// How far that buffer grows while a program fills it: as on Linux, where the third number of
+    /// `net.ipv4.tcp_wmem` is the bound. A larger buffer tells its writer later of room: when a
+    /// third is free.
     pub send_buffer_bytes_max: usize,
-    /// How much a socket keeps until it is read.
+    /// How many bytes a socket buffers until they are read.
     pub receive_buffer_bytes: usize,
-    /// How probable it is that a write to a TCP stream takes less than there is room for.
+    /// The probability that a write to a TCP stream takes less than there is room for.
     pub short_write_chance: f64,
-    /// How probable it is that a datagram gets lost.
+    /// The probability that a datagram gets lost.
     pub datagram_loss_chance: f64,
-    /// How probable it is that a datagram arrives twice. Datagrams overtake each other anyway.
+    /// The probability that a datagram arrives twice. Datagrams overtake each other anyway.
     pub datagram_duplication_chance: f64,
 }
 
 impl Default for Link {
-    /// A quiet local network: 0.1 to 0.3 ms, pieces of an Ethernet frame to some, no loss.
+    /// A quiet local network: 0.1 to 0.3 ms, pieces of one to a few Ethernet frames, no loss.
     fn default() -> Self {
         Self {
             latency: Duration::from_micros(100)..=Duration::from_micros(300),
@@ -72,8 +73,8 @@ impl Default for Link {
 }
 
 impl Link {
-    /// Some link or other: near or far, fast or slow, with large buffers or tiny ones, in large
-    /// pieces or byte by byte.
+    /// A random link: near or far, fast or slow, with large or tiny buffers, in large pieces or
+    /// byte by byte.
     ///
     /// ```
     /// use straightline_net::sim::Link;
@@ -86,8 +87,7 @@ impl Link {
         let most = least + magnitude(random, 10, 200_000);
         let segment_least = if random.chance(0.5) { 1 } else { size(random, 1, 2_000) };
         let segment_most = segment_least + size(random, 1, 64 << 10) - 1;
-        // A byte a packet, and a long way for each window of a few, would be a history of little
-        // but waiting.
+        // Pieces of one byte on a long link would make a history that only waits.
         let buffer_least = if most > 10_000 { 4 << 10 } else { 16 };
         let bytes_per_second = random.chance(0.3).then(|| magnitude(random, 100_000, 1 << 30));
         let send_buffer_bytes = size(random, buffer_least, 512 << 10);
@@ -105,7 +105,7 @@ impl Link {
     }
 }
 
-/// A number of that range, each magnitude being as probable as another.
+/// A number of that range; each order of magnitude is equally probable.
 fn magnitude(random: &mut Random, least: u64, most: u64) -> u64 {
     let doublings = u64::from((most / least).ilog2());
     let base = least << random.range(0..=doublings);

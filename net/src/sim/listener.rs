@@ -1,4 +1,4 @@
-//! Who listens on an address of TCP, and who waits there to be accepted.
+//! A TCP listener, and the connections that wait to be accepted.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,54 +8,63 @@ use rustix::io::Errno;
 use straightline_sched::sim::{self, Level};
 
 use super::handle::Handle;
-use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
-use super::tcp::{Phase, Tcp};
+use super::table::{Net, NetState, SocketKey, SocketKind, overlap, unspecified};
+use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Packet, What};
-use crate::ListenOptions;
+
+/// What a listener is opened with, as far as it is simulated; accepted sockets inherit it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerOptions {
+    pub(crate) backlog: i32,
+    pub(crate) nodelay: bool,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) receive_buffer: Option<usize>,
+    pub(crate) notsent_lowat: Option<usize>,
+}
 
 pub(super) struct Listener {
     pub(super) local: SocketAddr,
-    /// Connections that are established, and wait.
+    /// Connections that are established and wait.
     queue: VecDeque<SocketKey>,
     /// How many may wait; as on Linux there is room for one more.
     backlog: usize,
-    /// Connections that are about to be established.
+    /// Connections in the middle of their handshake.
     begun: usize,
-    options: ListenOptions,
-    /// Nobody new gets into the queue.
+    options: ListenerOptions,
+    /// No new connection gets into the queue.
     is_closed: bool,
 }
 
 impl Handle {
-    /// As many listeners on one address, where nobody else listens.
+    /// `count` listeners on one address, where no other socket listens.
     pub(crate) fn listen(
         address: SocketAddr,
         count: usize,
-        options: &ListenOptions,
+        options: &ListenerOptions,
     ) -> io::Result<Vec<Self>> {
         let net = Net::current();
         let keys = net.with(|state| state.listen(address, count, options))??;
         keys.into_iter().map(|key| Self::of(&net, key)).collect()
     }
 
-    /// Nobody new gets into the queue.
+    /// From now on no new connection gets into the queue.
     pub(crate) fn close_queue(&self) -> io::Result<()> {
         self.with(|state, key| state.listener_mut(key).is_closed = true)
     }
 
-    /// Takes a connection that waits; `WouldBlock` if there is none.
+    /// Takes a connection that waits; `WouldBlock` if none does.
     pub(crate) fn accept_tcp(&self) -> io::Result<(Self, SocketAddr)> {
-        let (key, peer) = self.with(State::accept_tcp)??;
+        let (key, peer) = self.with(NetState::accept_tcp)??;
         Ok((self.another(key)?, peer))
     }
 }
 
-impl State {
+impl NetState {
     fn listen(
         &mut self,
         address: SocketAddr,
         count: usize,
-        options: &ListenOptions,
+        options: &ListenerOptions,
     ) -> io::Result<Vec<SocketKey>> {
         self.check_descriptors()?;
         let is_free = |state: &Self, address: SocketAddr| {
@@ -74,14 +83,14 @@ impl State {
             let listener = Listener {
                 local,
                 queue: VecDeque::new(),
-                // As the kernel, which takes the number for one without a sign.
+                // As in the kernel, which reads the number as one without a sign.
                 backlog: usize::try_from(options.backlog).unwrap_or(BACKLOG_MAX).min(BACKLOG_MAX),
                 begun: 0,
                 options: options.clone(),
                 is_closed: false,
             };
             let label = format!("tcp listener {local}");
-            let key = self.insert(label, true, Kind::TcpListener(listener));
+            let key = self.insert(label, true, SocketKind::TcpListener(listener));
             self.listeners.entry(local).or_default().push(key);
             self.note(key, || "listens".to_owned());
             keys.push(key);
@@ -90,7 +99,7 @@ impl State {
     }
 
     fn accept_tcp(&mut self, key: SocketKey) -> io::Result<(SocketKey, SocketAddr)> {
-        // Before it looks for anybody, as Linux.
+        // Before it looks for a connection, as on Linux.
         self.check_descriptors()?;
         self.faults.check_accept()?;
         let connection = self.listener_mut(key).queue.pop_front();
@@ -109,7 +118,7 @@ impl State {
         Ok((connection, peer))
     }
 
-    /// Somebody wants to connect.
+    /// A SYN has arrived.
     pub(super) fn arrive_syn(&mut self, packet: &Packet, window: u64) {
         let Packet { from: remote, to: local, .. } = *packet;
         let refused = self.faults.refuses(local);
@@ -120,7 +129,7 @@ impl State {
         };
         let listener = self.listener_mut(key);
         if listener.is_closed || listener.queue.len() + listener.begun > listener.backlog {
-            // It is dropped without a word, and tried again.
+            // The SYN is dropped without an answer, and the client sends it again.
             self.note(key, || format!("has no room for {remote}"));
             self.counters.packets_lost += 1;
             if let Some(&connecting) = self.connections.get(&(remote, local)) {
@@ -131,17 +140,17 @@ impl State {
         listener.begun += 1;
         let (options, is_ipv6) = (listener.options.clone(), listener.local.is_ipv6());
         let link = self.wires.link(local.ip(), remote.ip());
-        let mut tcp = Tcp::new(local, remote, link, Phase::Answering { listener: key });
+        let mut tcp = Tcp::new(local, remote, link, TcpPhase::Answering { listener: key });
         tcp.set_options(&options);
         tcp.is_mapped = is_ipv6 && local.is_ipv4();
         tcp.set_window(window);
         let label = format!("tcp {local} > {remote}");
-        let connection = self.insert(label, false, Kind::Tcp(Box::new(tcp)));
+        let connection = self.insert(label, false, SocketKind::Tcp(Box::new(tcp)));
         self.connections.insert((local, remote), connection);
         self.send_from(connection, |tcp| What::SynAck(tcp.room()));
     }
 
-    /// The handshake is over: somebody is there to be accepted.
+    /// The handshake is complete: the connection waits to be accepted.
     pub(super) fn enqueue(&mut self, key: SocketKey, connection: SocketKey) {
         let listener = self.listener_mut(key);
         listener.begun -= 1;
@@ -150,9 +159,9 @@ impl State {
         self.set_listener_level(key, true);
     }
 
-    /// A handshake came to nothing.
+    /// A handshake has failed.
     pub(super) fn forget_begun(&mut self, key: SocketKey) {
-        if let Some(Kind::TcpListener(listener)) =
+        if let Some(SocketKind::TcpListener(listener)) =
             self.sockets.get_mut(key).map(|entry| &mut entry.kind)
         {
             listener.begun -= 1;
@@ -174,13 +183,15 @@ impl State {
             .connections
             .values()
             .copied()
-            .filter(|&connection| self.tcp(connection).phase == Phase::Answering { listener: key })
+            .filter(|&connection| {
+                self.tcp(connection).phase == TcpPhase::Answering { listener: key }
+            })
             .collect();
         queue.into_iter().chain(begun).for_each(|connection| self.abort(connection));
     }
 
-    /// Who listens there: on that address, or on all, of its family or of both (`[::]`); of a
-    /// group, one or another.
+    /// The listener of an address: one on that address, or one on all addresses, of its family or
+    /// of both (`[::]`); of a group, one or another.
     fn find_listener(&mut self, address: SocketAddr) -> Option<SocketKey> {
         let group = self.listeners.get(&address);
         let group = group.or_else(|| self.listeners.get(&unspecified(address)));
@@ -199,11 +210,11 @@ impl State {
 
     pub(super) fn listener_mut(&mut self, key: SocketKey) -> &mut Listener {
         match &mut self.sockets[key].kind {
-            Kind::TcpListener(listener) => listener,
+            SocketKind::TcpListener(listener) => listener,
             _ => unreachable!("a listener's key"),
         }
     }
 }
 
-/// What Linux grants at most (`net.core.somaxconn`).
+/// The longest queue that Linux grants (`net.core.somaxconn`).
 const BACKLOG_MAX: usize = 4_096;

@@ -1,9 +1,9 @@
-//! The network of a simulation: what connects its sockets, and what goes wrong there.
+//! The network of a simulation: it connects the simulation's sockets, and it can fail.
 //!
 //! Inside of a [simulation](straightline_sched::sim) the types of this crate are sockets of an
 //! in-memory network: the same calls with the same answers as Linux gives, in virtual time. Every
-//! address is free to be bound, and there is a way from each to every other. [`network`] is where a
-//! test says what the ways are like, and what fails.
+//! address is free to be bound, and each host can reach every other. With [`network`] a test sets
+//! what the links between hosts are like, and what fails.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -34,11 +34,12 @@
 //!
 //! **TCP** travels in pieces ([`Link::segment_bytes`]), so that reads come back short; a full
 //! buffer at one end stops the writer at the other. Packets arrive in order, and get lost only
-//! where there is no way ([`Network::partition`], [`Network::vanish`]); then they are sent again,
-//! as Linux does, until that is given up. Handshakes, ends, resets, full backlogs: as Linux. So are
-//! send buffers that grow while they are full ([`Link::send_buffer_bytes_max`]), when there is room
-//! again, and the options of a listener, but that nobody is asked whether he is still there
-//! ([`Keepalive`](crate::Keepalive)). A listener on `[::]` takes IPv4 as well.
+//! where a way is cut ([`Network::partition`], [`Network::vanish`]). A connection sends lost
+//! packets again, as Linux does, until it gives up. Handshakes, ends, resets and full backlogs are
+//! as on Linux, and so are send buffers that grow while they are full
+//! ([`Link::send_buffer_bytes_max`]), the moment at which a writer is told of room, and the options
+//! of a listener; keepalive probes ([`Keepalive`](crate::Keepalive)) are not simulated. A listener
+//! on `[::]` takes IPv4 as well.
 //!
 //! **Unix sockets** are immediate. Their path is a name in the simulation; no file is made, and it
 //! is free again when the listener is closed.
@@ -46,22 +47,22 @@
 //! **UDP** datagrams overtake each other, and get lost or doubled as the link says. Sending never
 //! waits. There is no broadcast and no multicast.
 //!
-//! **Hosts** are addresses. A fiber is on 127.0.0.1, or where [`on_host`] says, and that is where
-//! what it connects comes from; an address of the other version of IP is derived from it.
+//! **Hosts** are addresses. A fiber is on 127.0.0.1, or on the host that [`on_host`] says, and its
+//! connections come from that address. An address of the other version of IP is derived from it.
 //!
 //! **Names** are those that [`Network::name`] was given.
 //!
-//! A simulated socket has no descriptor: `as_fd` and `into_std` panic. One of the system, wrapped
-//! with `from_std`, cannot be waited for in a simulation, which is an error of the first wait. A
-//! socket that is still open when all fibers have ended is a leak, and makes the simulation fail.
+//! A simulated socket has no descriptor: `as_fd` and `into_std` panic. A socket of the system,
+//! wrapped with `from_std`, cannot be waited for in a simulation: its first wait returns an error.
+//! A socket that is still open when all fibers have ended is a leak, and makes the simulation fail.
 //!
 //! # How it is built
 //!
-//! `table` has all sockets by their keys; `handle` is what a program holds. `tcp` is what a program
-//! asks of a connection, `segment` what the network does to it, `pipe` one direction of it,
-//! `retransmission` what happens when something was lost. `wire` carries packets. `listener`,
-//! `unix`, `udp` and `hosts` are what they say; `link` and `fault` are settings, and `network` sets
-//! them.
+//! `table` has all sockets by their keys; `handle` is the program's hold on one. `tcp` has the
+//! program's calls on a connection, `segment` what the network does to it, `pipe` one direction of
+//! it, and `retransmission` what happens when a packet was lost. `wire` carries packets.
+//! `listener`, `unix`, `udp` and `hosts` are what their names say; `link` and `fault` are settings,
+//! and `network` applies them.
 
 mod fault;
 mod handle;
@@ -82,6 +83,7 @@ pub use fault::Fault;
 pub(crate) use handle::{Bound, Handle};
 pub(crate) use hosts::resolve;
 pub use link::Link;
+pub(crate) use listener::ListenerOptions;
 pub use network::{Network, network};
 pub use straightline_sched::sim::on_host;
 pub use table::Counters;

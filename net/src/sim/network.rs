@@ -1,4 +1,4 @@
-//! What a test sets and asks of a simulation's network.
+//! How a test controls and inspects a simulation's network.
 
 use std::fmt;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::fault::Fault;
 use super::link::Link;
-use super::table::{Counters, Net, State};
+use super::table::{Counters, Net, NetState};
 
-/// The network of the simulation that the caller is in. Everything is set at once: a script of what
-/// happens when is a fiber that sleeps and sets, or a [`schedule`](Network::schedule).
+/// The network of the simulation that the caller is in. Each setting applies at once: a script of
+/// events is a fiber that sleeps and sets, or a [`schedule`](Network::schedule).
 ///
-/// Not a yield point, and neither is anything that it has.
+/// Not a yield point, and neither is any of its methods.
 ///
 /// # Panics
 ///
@@ -47,24 +47,24 @@ pub fn network() -> Network {
     Network { net: Net::current() }
 }
 
-/// A simulation's network; got from [`network`], whose example is this type's.
+/// A simulation's network, returned by [`network`], whose example shows this type.
 #[derive(Clone)]
 pub struct Network {
     net: Rc<Net>,
 }
 
 impl Network {
-    /// What every way is like from now on, those included that were set apart.
+    /// Sets the properties of every link from now on, also of those that were set apart.
     pub fn set_link(&self, link: Link) {
         self.strike(&Fault::Link(link));
     }
 
-    /// What a way is like that was not set apart.
+    /// The properties of a link that was not set apart.
     pub fn link(&self) -> Link {
         self.with(|state| state.wires.default_link().clone())
     }
 
-    /// What the way between two hosts is like from now on, in both directions.
+    /// Sets the properties of the link between two hosts from now on, in both directions.
     ///
     /// ```
     /// use std::time::Duration;
@@ -81,8 +81,8 @@ impl Network {
         self.with(|state| state.wires.set_link(one, other, link));
     }
 
-    /// Gives a name to hosts, for [`lookup_host`](crate::lookup_host) and whoever takes names; with
-    /// no address, takes it away. "localhost" is known from the beginning.
+    /// Gives a name to hosts, for [`lookup_host`](crate::lookup_host) and the calls that take
+    /// names; with no address, removes the name. "localhost" is known from the beginning.
     ///
     /// ```
     /// use straightline_net::{lookup_host, sim::network};
@@ -99,14 +99,15 @@ impl Network {
         self.with(|state| state.hosts.set_name(name, addresses));
     }
 
-    /// From now on every lookup of a name fails, or none does that has an address.
+    /// With true, every lookup of a name fails from now on; with false, the lookups of known names
+    /// succeed again.
     pub fn fail_lookups(&self, fail: bool) {
         self.strike(&Fault::FailLookups(fail));
     }
 
-    /// Loses every packet between two hosts, those included that are on their way. TCP sends again
-    /// what was lost, at growing intervals; when the partition is healed, a connection goes on with
-    /// the next attempt, or has been given up after a quarter of an hour.
+    /// Loses every packet between two hosts, also those that are on their way. TCP sends lost data
+    /// again, at growing intervals. When the partition is healed, a connection goes on with the
+    /// next attempt, unless it was given up after a quarter of an hour.
     pub fn partition(&self, one: IpAddr, other: IpAddr) {
         self.strike(&Fault::Partition(one, other));
     }
@@ -121,20 +122,20 @@ impl Network {
         self.strike(&Fault::Isolate(ip));
     }
 
-    /// Takes an [`isolate`](Self::isolate) back.
+    /// Ends an [`isolate`](Self::isolate).
     pub fn rejoin(&self, ip: IpAddr) {
         self.strike(&Fault::Rejoin(ip));
     }
 
-    /// Ends all partitions and isolations, and whatever else makes calls fail. What has vanished
+    /// Ends all partitions and isolations, and all settings that make calls fail. A vanished peer
     /// does not come back, and the links stay as they are.
     pub fn heal_all(&self) {
         self.strike(&Fault::HealAll);
     }
 
-    /// The machine of the socket at that address lost its power: nothing ever comes from it again,
-    /// and nobody is told. The peers have half-open connections. (What runs there goes on, since it
-    /// is a part of the test, but speaks to nobody.)
+    /// The machine of the socket at that address loses its power: no packet comes from it again,
+    /// and no peer is told. The peers have half-open connections. (The program on that machine goes
+    /// on, since it is a part of the test, but its packets reach no other host.)
     ///
     /// ```
     /// use std::io::{ErrorKind, Read, Write};
@@ -147,7 +148,7 @@ impl Network {
     ///     let client = TcpStream::connect("10.0.0.1:80").unwrap();
     ///     let mut stream = listener.accept().unwrap().0;
     ///     network().vanish(client.local_addr().unwrap());
-    ///     stream.write_all(b"is anybody there?").unwrap();
+    ///     stream.write_all(b"is the client there?").unwrap();
     ///     let error = stream.read(&mut [0]).unwrap_err();
     ///     assert_eq!(error.kind(), ErrorKind::TimedOut); // as the kernel's
     ///     assert!(sim::elapsed() > Duration::from_secs(900));
@@ -157,8 +158,8 @@ impl Network {
         self.strike(&Fault::Vanish(address));
     }
 
-    /// Resets every TCP connection of which one end has that address, as a firewall would: both
-    /// ends get a RST at once. Returns how many ends that were.
+    /// Resets every TCP connection with an end at that address, as a firewall would: both ends get
+    /// a RST at once. Returns how many ends were reset.
     ///
     /// ```
     /// use std::io::{ErrorKind, Read};
@@ -177,21 +178,21 @@ impl Network {
         self.with(|state| state.reset_all(address))
     }
 
-    /// Refuses connections to that address, though somebody listens there.
+    /// Refuses connections to that address, although a socket listens there.
     pub fn refuse(&self, address: SocketAddr) {
         self.strike(&Fault::Refuse(address));
     }
 
-    /// Takes a [`refuse`](Self::refuse) back.
+    /// Ends a [`refuse`](Self::refuse).
     pub fn accept_again(&self, address: SocketAddr) {
         self.strike(&Fault::AcceptAgain(address));
     }
 
-    /// From now on every accept fails with that error of the system; with `None` they succeed
+    /// From now on every accept fails with that error of the system; with `None` accepts succeed
     /// again.
     ///
-    /// Where descriptors or memory are missing (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), who waits
-    /// to be accepted goes on waiting; any other error takes him away.
+    /// If descriptors or memory are missing (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), the
+    /// connection goes on waiting in the queue; any other error removes it.
     ///
     /// ```
     /// use std::io::ErrorKind;
@@ -213,8 +214,8 @@ impl Network {
         self.strike(&Fault::FailAccepts(raw_os_error));
     }
 
-    /// How many sockets there may be; one more fails with `EMFILE`. An accept that fails so leaves
-    /// the connection where it is.
+    /// How many sockets may be open; one more fails with `EMFILE`. An accept that fails so leaves
+    /// the connection in the queue.
     ///
     /// ```
     /// use straightline_net::{UdpSocket, sim::network};
@@ -230,7 +231,7 @@ impl Network {
         self.strike(&Fault::DescriptorsMax(max));
     }
 
-    /// Has that fault happen now.
+    /// Makes that fault happen now.
     pub fn inject(&self, fault: &Fault) {
         self.with(|state| {
             state.counters.faults += 1;
@@ -238,8 +239,8 @@ impl Network {
         });
     }
 
-    /// Has each of the faults happen when so much time has passed from now on, with a line in the
-    /// trace. [`Fault`]'s example shows it.
+    /// Makes each of the faults happen after its time from now, with a line in the trace.
+    /// [`Fault`]'s example shows it.
     pub fn schedule(&self, faults: Vec<(Duration, Fault)>) {
         self.with(|state| {
             for (delay, fault) in faults {
@@ -251,7 +252,7 @@ impl Network {
         });
     }
 
-    /// How many sockets are open now: those that the program has, whatever they are connected to.
+    /// How many sockets the program has open now.
     ///
     /// ```
     /// use straightline_net::{UnixStream, sim::network};
@@ -268,7 +269,7 @@ impl Network {
         self.with(|state| state.open_count())
     }
 
-    /// What has been counted so far.
+    /// The counters up to now.
     pub fn counters(&self) -> Counters {
         self.with(|state| state.counters)
     }
@@ -277,7 +278,7 @@ impl Network {
         self.with(|state| state.strike_noted(fault));
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, act: impl FnOnce(&mut NetState) -> R) -> R {
         let over = |error: io::Error| panic!("straightline: {error}");
         self.net.with(act).unwrap_or_else(over)
     }

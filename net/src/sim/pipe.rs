@@ -1,10 +1,10 @@
-//! One direction of a connection: what its sender keeps until it is acknowledged, and what its
-//! receiver keeps until it is read.
+//! One direction of a connection: the sender's buffer, until the bytes are acknowledged, and the
+//! receiver's buffer, until they are read.
 //!
-//! Bytes are counted from 0, the end of the stream as one more. The sender sends no byte beyond
-//! what the receiver said there is room for, so whatever arrives fits; what was lost is sent again
-//! from the first byte that is not acknowledged (`rewind`), and what arrives twice, or after a gap,
-//! is passed over.
+//! Bytes are counted from 0, and the end of the stream counts as one more. The sender sends no byte
+//! beyond the receiver's window, so every byte that arrives fits. Lost bytes are sent again from
+//! the first byte that is not acknowledged (`rewind`). Bytes that arrive twice, or after a gap, are
+//! ignored.
 //!
 //! Neither half knows a network or a clock.
 
@@ -12,15 +12,15 @@ use std::collections::VecDeque;
 
 /// The sender's half.
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools)] // what may be the case in any combination
+#[allow(clippy::struct_excessive_bools)] // flags in any combination
 pub(super) struct Outgoing {
     /// Written, and not acknowledged. The first byte's number is `acknowledged`.
     buffer: VecDeque<u8>,
     /// `buffer.len() <= capacity`
     capacity: usize,
-    /// It grows up to this while the program fills it, as Linux has it.
+    /// The capacity grows up to this while the program fills the buffer, as on Linux.
     capacity_max: usize,
-    /// How much that was not sent may wait: beyond it there is no room.
+    /// How many unsent bytes may wait: beyond that there is no room.
     notsent_max: usize,
     /// A write found less room than it asked for, and nothing was acknowledged since.
     is_filled: bool,
@@ -30,7 +30,7 @@ pub(super) struct Outgoing {
     next: u64,
     /// The receiver has room for bytes below it.
     window_end: u64,
-    /// Nothing more will be written.
+    /// The program will write no more.
     is_finished: bool,
     end_sent: bool,
     end_acknowledged: bool,
@@ -39,18 +39,18 @@ pub(super) struct Outgoing {
 /// The receiver's half.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// Arrived, and not read.
+    /// Bytes that have arrived and were not read.
     buffer: VecDeque<u8>,
     /// `buffer.len() <= capacity`
     capacity: usize,
     /// The next byte to arrive.
     next: u64,
     end_arrived: bool,
-    /// What the sender was last told: it may send bytes below it.
+    /// The window that the sender knows: it may send bytes below this number.
     advertised: u64,
 }
 
-/// A piece of the stream on its way.
+/// A piece of the stream that travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) first: u64,
@@ -59,15 +59,15 @@ pub(super) struct Piece {
     pub(super) is_end: bool,
 }
 
-/// What the receiver tells the sender.
+/// The receiver's message to the sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Acknowledgement {
-    /// Everything below it has arrived; the end counts as one.
+    /// Every byte below it has arrived; the end counts as one.
     pub(super) next: u64,
     pub(super) window_end: u64,
 }
 
-/// What an arrival brought.
+/// The effect of an arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) bytes: usize,
@@ -75,7 +75,7 @@ pub(super) struct Arrival {
 }
 
 impl Outgoing {
-    /// `window` bytes may be sent before the receiver says more.
+    /// The receiver has granted `window` bytes so far.
     pub(super) fn new(capacity: usize, capacity_max: usize, window: u64) -> Self {
         Self {
             buffer: VecDeque::new(),
@@ -92,7 +92,7 @@ impl Outgoing {
         }
     }
 
-    /// It has this capacity, and does not grow.
+    /// Sets the capacity, which grows no more.
     pub(super) fn fix_capacity(&mut self, bytes: usize) {
         self.capacity = bytes.max(1);
         self.capacity_max = self.capacity;
@@ -110,12 +110,12 @@ impl Outgoing {
         count
     }
 
-    /// Nothing more will be written.
+    /// The program will write no more.
     pub(super) fn finish(&mut self) {
         self.is_finished = true;
     }
 
-    /// The next piece to be sent, of at most so many bytes, if there is anything that may be.
+    /// The next piece to be sent, of at most `bytes_max` bytes; `None` if nothing may be sent.
     pub(super) fn next_piece(&mut self, bytes_max: usize) -> Option<Piece> {
         let sendable = self.end().min(self.window_end).saturating_sub(self.next);
         let count = length(sendable).min(bytes_max.max(1));
@@ -131,7 +131,7 @@ impl Outgoing {
         Some(Piece { first, bytes, is_end })
     }
 
-    /// Returns whether it says anything new.
+    /// Takes an acknowledgement; returns whether it is news.
     pub(super) fn acknowledge(&mut self, told: Acknowledgement) -> bool {
         let end = self.end();
         let count = told.next.min(end).saturating_sub(self.acknowledged);
@@ -152,20 +152,20 @@ impl Outgoing {
         count > 0 || is_end || is_wider
     }
 
-    /// Has everything sent again that is not acknowledged.
+    /// Starts to send everything again that is not acknowledged.
     pub(super) fn rewind(&mut self) {
         self.next = self.acknowledged;
         self.end_sent = self.end_acknowledged;
     }
 
-    /// Forgets what was not sent, or not acknowledged.
+    /// Forgets the bytes that were not sent, or not acknowledged.
     pub(super) fn discard(&mut self) {
         self.acknowledged = self.end();
         self.next = self.acknowledged;
         self.buffer = VecDeque::new();
     }
 
-    /// What was written and not acknowledged.
+    /// How many bytes were written and not acknowledged.
     pub(super) fn unacknowledged(&self) -> u64 {
         self.buffer.len() as u64
     }
@@ -175,13 +175,13 @@ impl Outgoing {
         free.min(self.notsent_max.saturating_sub(self.notsent()))
     }
 
-    /// Somebody has asked for more room than there is.
+    /// A program has asked for more room than there is.
     pub(super) fn note_filled(&mut self) {
         self.is_filled = true;
     }
 
-    /// There is so much room that who waits for it is to be woken: a third, as on Linux, and not
-    /// half of what may wait to be sent.
+    /// Whether there is so much room that a waiting writer is to be woken: a third of the capacity
+    /// is free, as on Linux, and at most half of what may wait unsent is taken.
     pub(super) fn has_ample_room(&self) -> bool {
         let free = self.capacity - self.buffer.len();
         self.room() > 0
@@ -193,18 +193,18 @@ impl Outgoing {
         length(self.end() - self.next)
     }
 
-    /// There is something that may be sent.
+    /// Whether a piece may be sent now.
     pub(super) fn has_piece(&self) -> bool {
         let has_bytes = self.next < self.end().min(self.window_end);
         has_bytes || (self.is_finished && !self.end_sent && self.next == self.end())
     }
 
-    /// Something was sent that is not acknowledged.
+    /// Whether sent bytes are not acknowledged yet.
     pub(super) fn is_outstanding(&self) -> bool {
         self.next > self.acknowledged || (self.end_sent && !self.end_acknowledged)
     }
 
-    /// There is something to send, and no room for it at the receiver.
+    /// Whether bytes wait because the receiver has no room.
     pub(super) fn is_stalled(&self) -> bool {
         self.next < self.end() && self.window_end <= self.next
     }
@@ -213,7 +213,7 @@ impl Outgoing {
         self.is_finished
     }
 
-    /// Everything has arrived, and that it was everything.
+    /// Whether every byte and the end have arrived.
     pub(super) fn is_over(&self) -> bool {
         self.end_acknowledged
     }
@@ -237,7 +237,7 @@ impl Incoming {
 
     pub(super) fn arrive(&mut self, piece: &Piece) -> Arrival {
         let Some(known) = self.next.checked_sub(piece.first) else {
-            return Arrival::default(); // something is missing before it
+            return Arrival::default(); // a piece before it is missing
         };
         let known = length(known).min(piece.bytes.len());
         let new = &piece.bytes[known..];
@@ -252,7 +252,7 @@ impl Incoming {
         Arrival { bytes: new.len(), end }
     }
 
-    /// Whether it would bring bytes that are not known.
+    /// Whether the piece would bring new bytes.
     pub(super) fn is_new(&self, piece: &Piece) -> bool {
         piece.first + piece.bytes.len() as u64 > self.next
     }
@@ -275,7 +275,7 @@ impl Incoming {
         count
     }
 
-    /// How many bytes are there to be read.
+    /// How many bytes can be read.
     pub(super) fn len(&self) -> usize {
         self.buffer.len()
     }
@@ -284,7 +284,7 @@ impl Incoming {
         self.end_arrived
     }
 
-    /// What to tell the sender now.
+    /// The message to the sender now.
     pub(super) fn acknowledgement(&mut self) -> Acknowledgement {
         let room = self.capacity - self.buffer.len();
         self.advertised = self.next + room as u64;
@@ -294,7 +294,8 @@ impl Incoming {
         }
     }
 
-    /// So much was read that the sender is to be told of the room (RFC 9293, section 3.8.6.2.2).
+    /// Whether so much was read that the sender is to be told of the room (RFC 9293, section
+    /// 3.8.6.2.2).
     pub(super) fn has_news_of_room(&self) -> bool {
         let room = self.capacity - self.buffer.len();
         let gained = self.next + room as u64 - self.advertised;
@@ -302,12 +303,12 @@ impl Incoming {
     }
 }
 
-/// A number of bytes; more than memory can hold are not meant.
+/// A number of bytes as an index; it is never more than memory can hold.
 fn length(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// An empty buffer keeps as much memory at most: simulations have many connections. Arbitrary.
+/// An empty buffer keeps at most this much memory, as simulations have many connections. Arbitrary.
 const IDLE_BYTES_MAX: usize = 4 << 10;
 
 #[cfg(test)]
@@ -324,7 +325,7 @@ mod tests {
         Send(u8),
         /// The oldest piece on its way arrives, or is lost.
         Deliver(bool),
-        /// What the receiver has to say arrives, or is lost.
+        /// The receiver's message arrives, or is lost.
         Acknowledge(bool),
         Rewind,
     }
@@ -344,7 +345,7 @@ mod tests {
         }
     }
 
-    /// Both halves, and what is between them.
+    /// Both halves, and the packets between them.
     struct Model {
         outgoing: Outgoing,
         incoming: Incoming,
@@ -415,7 +416,7 @@ mod tests {
             steps.iter().for_each(|step| model.step(step));
             model.outgoing.finish();
             steps.iter().for_each(|step| model.step(step));
-            // From now on nothing is lost.
+            // From now on no packet is lost.
             let mut rounds = 0;
             while !model.outgoing.is_over() {
                 assert!(model.outgoing.buffer.is_empty() || rounds < 10_000, "no end");

@@ -1,34 +1,35 @@
-//! When a connection sends again what was not answered, and when it gives up.
+//! When a connection sends unanswered packets again, and when it gives up.
 //!
-//! As Linux with its defaults: first after 200 ms and the way there and back, then after twice the
-//! time each, of two minutes at most, sixteen times in all (`tcp_retries2`): a quarter of an hour.
-//! A handshake begins with a second, and is given up after 127 (`tcp_syn_retries`).
+//! As Linux with its defaults: the first attempt comes after 200 ms and one round trip. Each
+//! further attempt takes twice the time of the one before, two minutes at most, sixteen in all
+//! (`tcp_retries2`): a quarter of an hour. A handshake begins with one second, and is given up
+//! after 127 seconds (`tcp_syn_retries`).
 //!
-//! The timer runs only when something was lost, see `wire`.
+//! The timer runs only when a packet was lost, see `wire`.
 
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::pipe::Piece;
-use super::table::{Kind, SocketKey, State};
-use super::tcp::{Phase, Tcp};
+use super::table::{NetState, SocketKey, SocketKind};
+use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Segment, What};
 
 #[derive(Debug, Default)]
 pub(super) struct Retransmission {
-    /// The timer runs; until it rings nothing new is sent.
+    /// The timer runs. Until it fires, nothing new is sent.
     pub(super) is_armed: bool,
-    /// Tells the timer that runs from those that were stopped.
+    /// The number of the timer that runs: a stopped timer that fires has another one.
     generation: u64,
-    /// How often it has rung without an answer since.
+    /// How often it has fired since the last answer.
     attempts: u32,
-    /// How long it runs, once there was an attempt.
+    /// How long the timer runs, once there was an attempt.
     timeout: Duration,
 }
 
 impl Tcp {
-    /// The peer has answered: whatever is wrong, it begins afresh. Returns whether a timer ran.
+    /// The peer has answered: the attempts begin afresh. Returns whether a timer ran.
     pub(super) fn stop_retransmission(&mut self) -> bool {
         let generation = self.retransmission.generation + 1;
         let before = std::mem::take(&mut self.retransmission);
@@ -38,23 +39,23 @@ impl Tcp {
 
     pub(super) fn awaits_answer(&self) -> bool {
         match self.phase {
-            Phase::Connecting | Phase::Answering { .. } => true,
-            Phase::Open => self.outgoing.is_outstanding() || self.outgoing.is_stalled(),
-            Phase::Over => false,
+            TcpPhase::Connecting | TcpPhase::Answering { .. } => true,
+            TcpPhase::Open => self.outgoing.is_outstanding() || self.outgoing.is_stalled(),
+            TcpPhase::Over => false,
         }
     }
 
     fn attempts_max(&self) -> u32 {
         match self.phase {
-            Phase::Connecting => CONNECT_ATTEMPTS_MAX,
-            Phase::Answering { .. } => ANSWER_ATTEMPTS_MAX,
-            Phase::Open | Phase::Over => ATTEMPTS_MAX,
+            TcpPhase::Connecting => CONNECT_ATTEMPTS_MAX,
+            TcpPhase::Answering { .. } => ANSWER_ATTEMPTS_MAX,
+            TcpPhase::Open | TcpPhase::Over => ATTEMPTS_MAX,
         }
     }
 }
 
-impl State {
-    /// Something was lost that the connection may wait for.
+impl NetState {
+    /// A packet was lost whose answer the connection may wait for.
     pub(super) fn arm_retransmission(&mut self, key: SocketKey) {
         let tcp = self.tcp(key);
         if tcp.retransmission.is_armed || !tcp.awaits_answer() {
@@ -64,8 +65,8 @@ impl State {
         let tcp = self.tcp_mut(key);
         if tcp.retransmission.attempts == 0 {
             tcp.retransmission.timeout = match tcp.phase {
-                Phase::Open | Phase::Over => TIMEOUT_MIN + 2 * latency,
-                Phase::Connecting | Phase::Answering { .. } => HANDSHAKE_TIMEOUT,
+                TcpPhase::Open | TcpPhase::Over => TIMEOUT_MIN + 2 * latency,
+                TcpPhase::Connecting | TcpPhase::Answering { .. } => HANDSHAKE_TIMEOUT,
             };
         }
         tcp.retransmission.is_armed = true;
@@ -74,7 +75,7 @@ impl State {
         self.after(timeout, move |state| state.retransmit(key, generation));
     }
 
-    /// Those connections that will get no answer any more, and would never know.
+    /// Starts the timers of connections that will get no answer any more, and would never know.
     pub(super) fn arm_stalled(&mut self) {
         let cut: Vec<SocketKey> = self
             .connections
@@ -90,7 +91,8 @@ impl State {
     }
 
     fn retransmit(&mut self, key: SocketKey, generation: u64) {
-        let Some(Kind::Tcp(tcp)) = self.sockets.get_mut(key).map(|entry| &mut entry.kind) else {
+        let Some(SocketKind::Tcp(tcp)) = self.sockets.get_mut(key).map(|entry| &mut entry.kind)
+        else {
             return;
         };
         if tcp.retransmission.generation != generation {
@@ -107,15 +109,15 @@ impl State {
         let is_stalled = tcp.outgoing.is_stalled();
         self.note(key, || format!("sends again, for the {attempt}. time"));
         match phase {
-            Phase::Connecting => self.send_from(key, |tcp| What::Syn(tcp.room())),
-            Phase::Answering { .. } => self.send_from(key, |tcp| What::SynAck(tcp.room())),
-            Phase::Open if is_stalled => self.send_from(key, |tcp| {
+            TcpPhase::Connecting => self.send_from(key, |tcp| What::Syn(tcp.room())),
+            TcpPhase::Answering { .. } => self.send_from(key, |tcp| What::SynAck(tcp.room())),
+            TcpPhase::Open if is_stalled => self.send_from(key, |tcp| {
                 let told = tcp.incoming.acknowledgement();
                 let piece = Piece { first: 0, bytes: Vec::new(), is_end: false };
                 What::Segment(Segment { piece, told, is_probe: true })
             }),
-            Phase::Open => self.pump(key),
-            Phase::Over => {}
+            TcpPhase::Open => self.pump(key),
+            TcpPhase::Over => {}
         }
     }
 
@@ -126,13 +128,13 @@ impl State {
     }
 }
 
-/// What Linux waits at least, beside the way there and back (`TCP_RTO_MIN`).
+/// The shortest time that Linux waits, beside the round trip (`TCP_RTO_MIN`).
 const TIMEOUT_MIN: Duration = Duration::from_millis(200);
 
-/// What Linux waits at most (`TCP_RTO_MAX`).
+/// The longest time that Linux waits (`TCP_RTO_MAX`).
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 
-/// What a handshake begins with (RFC 6298, section 2).
+/// The first timeout of a handshake (RFC 6298, section 2).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Linux's `tcp_retries2`.

@@ -1,4 +1,5 @@
-//! What arrives at an end of a TCP connection, and what it sends without being asked.
+//! A packet that arrives at an end of a TCP connection, and the packets that the end sends by
+//! itself.
 
 use std::time::Duration;
 
@@ -6,50 +7,50 @@ use rustix::io::Errno;
 use straightline_sched::sim;
 
 use super::pipe::Piece;
-use super::table::{SocketKey, State};
-use super::tcp::{Phase, Tcp};
+use super::table::{NetState, SocketKey};
+use super::tcp::{Tcp, TcpPhase};
 use super::wire::{Packet, Segment, What};
 
-impl State {
-    /// A packet has arrived where it was sent to.
+impl NetState {
+    /// A packet has arrived at its destination.
     pub(super) fn arrive(&mut self, packet: Packet) {
         let Some(&key) = self.connections.get(&(packet.to, packet.from)) else {
-            return self.arrive_at_nobody(&packet);
+            return self.arrive_at_no_socket(&packet);
         };
         match (self.tcp(key).phase, packet.what) {
             (_, What::Reset) => self.arrive_reset(key),
-            (Phase::Connecting, What::SynAck(window)) => {
+            (TcpPhase::Connecting, What::SynAck(window)) => {
                 self.open(key, window);
                 self.counters.connected += 1;
                 self.note(key, || "is connected".to_owned());
                 self.acknowledge(key);
             }
-            // The answer was lost, or the acknowledgement of it.
-            (Phase::Answering { .. }, What::Syn(_)) => {
+            // The answer was lost, or its acknowledgement.
+            (TcpPhase::Answering { .. }, What::Syn(_)) => {
                 self.send_from(key, |tcp| What::SynAck(tcp.room()));
             }
-            (Phase::Open | Phase::Over, What::SynAck(_)) => self.acknowledge(key),
-            (Phase::Answering { listener }, What::Segment(segment)) => {
-                self.tcp_mut(key).phase = Phase::Open;
+            (TcpPhase::Open | TcpPhase::Over, What::SynAck(_)) => self.acknowledge(key),
+            (TcpPhase::Answering { listener }, What::Segment(segment)) => {
+                self.tcp_mut(key).phase = TcpPhase::Open;
                 self.tcp_mut(key).stop_retransmission();
                 self.enqueue(listener, key);
                 self.update(key, false);
                 self.arrive_segment(key, segment);
             }
-            (Phase::Open | Phase::Over, What::Segment(segment)) => {
+            (TcpPhase::Open | TcpPhase::Over, What::Segment(segment)) => {
                 self.arrive_segment(key, segment);
             }
-            // A leftover of what had these addresses before.
+            // A late packet of an older connection with the same addresses.
             (_, What::Syn(_) | What::SynAck(_) | What::Segment(_)) => {}
         }
     }
 
-    fn arrive_at_nobody(&mut self, packet: &Packet) {
+    fn arrive_at_no_socket(&mut self, packet: &Packet) {
         match packet.what {
             What::Reset => {}
             What::Syn(window) => self.arrive_syn(packet, window),
             What::SynAck(_) | What::Segment(_) => {
-                sim::note(|| format!("nobody there: {} > {}", packet.from, packet.to));
+                sim::note(|| format!("no socket there: {} > {}", packet.from, packet.to));
                 self.send_reset(packet.to, packet.from, Duration::ZERO);
             }
         }
@@ -57,7 +58,7 @@ impl State {
 
     fn open(&mut self, key: SocketKey, window: u64) {
         let tcp = self.tcp_mut(key);
-        tcp.phase = Phase::Open;
+        tcp.phase = TcpPhase::Open;
         tcp.set_window(window);
         tcp.stop_retransmission();
         self.update(key, true);
@@ -66,7 +67,7 @@ impl State {
     fn arrive_segment(&mut self, key: SocketKey, segment: Segment) {
         let Segment { piece, told, is_probe } = segment;
         if self.is_orphan(key) && self.tcp(key).incoming.is_new(&piece) {
-            // There is nobody who would read it.
+            // The program has closed its end, so nothing reads the data.
             return self.abort(key);
         }
         let tcp = self.tcp_mut(key);
@@ -85,7 +86,7 @@ impl State {
         if is_progress {
             let was_armed = self.tcp_mut(key).stop_retransmission();
             if was_armed {
-                // Of what is still not answered something was lost.
+                // A packet that is still unanswered was lost.
                 self.arm_retransmission(key);
             }
         }
@@ -100,8 +101,8 @@ impl State {
         let tcp = self.tcp(key);
         let ended_by_peer = tcp.incoming.end_arrived() && !tcp.outgoing.is_finished();
         let error = match tcp.phase {
-            Phase::Connecting => Errno::CONNREFUSED,
-            Phase::Over => return self.forget(key),
+            TcpPhase::Connecting => Errno::CONNREFUSED,
+            TcpPhase::Over => return self.forget(key),
             _ if ended_by_peer => Errno::PIPE,
             _ => Errno::CONNRESET,
         };
@@ -109,11 +110,11 @@ impl State {
         self.fail(key, error);
     }
 
-    /// The connection is over before its time.
+    /// The connection ends early.
     pub(super) fn fail(&mut self, key: SocketKey, error: Errno) {
         let tcp = self.tcp_mut(key);
-        if !matches!(tcp.phase, Phase::Answering { .. }) {
-            tcp.phase = Phase::Over;
+        if !matches!(tcp.phase, TcpPhase::Answering { .. }) {
+            tcp.phase = TcpPhase::Over;
         }
         tcp.error = Some(error);
         tcp.outgoing.discard();
@@ -124,11 +125,11 @@ impl State {
         }
     }
 
-    /// Sends what may be sent.
+    /// Sends all pieces that may be sent.
     pub(super) fn pump(&mut self, key: SocketKey) {
         loop {
             let tcp = self.tcp(key);
-            if tcp.phase != Phase::Open || tcp.retransmission.is_armed {
+            if tcp.phase != TcpPhase::Open || tcp.retransmission.is_armed {
                 return;
             }
             if !tcp.outgoing.has_piece() {
@@ -142,7 +143,7 @@ impl State {
         }
     }
 
-    /// Says what has arrived, and how much more may come.
+    /// Tells the peer what has arrived, and how much more it may send.
     pub(super) fn acknowledge(&mut self, key: SocketKey) {
         self.send_segment(key, Piece { first: 0, bytes: Vec::new(), is_end: false });
     }
@@ -154,15 +155,15 @@ impl State {
         });
     }
 
-    /// When both directions are closed, or one of an orphan, the rest is a matter of time: a
-    /// minute, in which a peer that missed the last word can have it repeated.
+    /// When both directions are closed, or one direction of an orphan, the connection lasts for one
+    /// more minute, in which a peer that missed the last packet can get it again.
     pub(super) fn settle(&mut self, key: SocketKey) {
         let is_orphan = self.is_orphan(key);
         let tcp = self.tcp_mut(key);
         let has_ended = tcp.outgoing.is_over();
         let is_over = has_ended && tcp.incoming.end_arrived();
-        if is_over && tcp.phase == Phase::Open {
-            tcp.phase = Phase::Over;
+        if is_over && tcp.phase == TcpPhase::Open {
+            tcp.phase = TcpPhase::Over;
             self.update(key, true);
         }
         let tcp = self.tcp_mut(key);
@@ -178,13 +179,13 @@ impl State {
 }
 
 impl Tcp {
-    /// The peer has room for so many bytes.
+    /// The peer has room for that many bytes.
     pub(super) fn set_window(&mut self, window: u64) {
         let told = super::pipe::Acknowledgement { next: 0, window_end: window };
         self.outgoing.acknowledge(told);
     }
 }
 
-/// How long Linux keeps what it remembers of a connection that is over (`TCP_TIMEWAIT_LEN`), or an
-/// orphan whose peer does not close (`tcp_fin_timeout`).
+/// How long Linux remembers a connection that is over (`TCP_TIMEWAIT_LEN`), and an orphan whose
+/// peer does not close (`tcp_fin_timeout`).
 const LEAVING_TIME: Duration = Duration::from_secs(60);

@@ -1,10 +1,11 @@
-//! The table of all sockets of a simulation, and who has which address.
+//! The table of all sockets of a simulation, and of the addresses that they have.
 //!
-//! A socket is a key into the table, so nothing owns in circles, and a handle can outlive its
-//! simulation. What happens later is an event that finds the table again, and perhaps the socket.
+//! A socket is a key into the table, so no owners form a circle, and a handle can outlive its
+//! simulation. What happens later is an event that looks the table up again, and then the socket,
+//! which may be gone.
 //!
-//! A socket is *open* while the program has a handle for it. One that is not has a connection to
-//! bring to its end, or waits to be accepted.
+//! A socket is *open* while the program has a handle for it. A socket that is not open has a
+//! connection to bring to its end, or waits to be accepted.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -34,18 +35,18 @@ new_key_type! {
 
 /// A simulation's network.
 pub(crate) struct Net {
-    state: RefCell<State>,
+    state: RefCell<NetState>,
     /// The simulation has ended.
     over: Cell<bool>,
-    /// Tells this network from those of other simulations; it is seen nowhere.
+    /// The number of this network, to tell it from those of other simulations; it is never shown.
     number: u64,
 }
 
-pub(super) struct State {
-    /// The network that this is the state of.
+pub(super) struct NetState {
+    /// The network that owns this state.
     me: Weak<Net>,
-    pub(super) sockets: SlotMap<SocketKey, Entry>,
-    /// By address; a group has several on one.
+    pub(super) sockets: SlotMap<SocketKey, SocketEntry>,
+    /// By address; the listeners of a group share one.
     pub(super) listeners: BTreeMap<SocketAddr, Vec<SocketKey>>,
     /// By their own address and the peer's.
     pub(super) connections: BTreeMap<(SocketAddr, SocketAddr), SocketKey>,
@@ -60,19 +61,19 @@ pub(super) struct State {
     next_port: u16,
 }
 
-pub(super) struct Entry {
+pub(super) struct SocketEntry {
     /// Names it in traces and lists.
     pub(super) label: Rc<str>,
-    /// What the handles have that the program waits with.
+    /// The devices of its handles, with which the program waits.
     devices: Vec<Weak<Device>>,
-    /// What it is ready for.
+    /// The directions that it is ready for.
     level: Level,
-    /// How many handles the program has for it: several only for clones of a listener.
+    /// How many handles the program has for it: more than one only for clones of a listener.
     handles: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: SocketKind,
 }
 
-pub(super) enum Kind {
+pub(super) enum SocketKind {
     Tcp(Box<Tcp>),
     TcpListener(Listener),
     Unix(UnixEnd),
@@ -80,7 +81,7 @@ pub(super) enum Kind {
     Udp(Box<Udp>),
 }
 
-/// What a simulated network has counted since its simulation began.
+/// The counters of a simulated network since its simulation began.
 ///
 /// ```
 /// use straightline_net::{TcpListener, TcpStream, sim::network};
@@ -97,25 +98,25 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Streams that somebody connected, of TCP and of Unix sockets.
+    /// Streams that were connected, of TCP and of Unix sockets.
     pub connected: u64,
-    /// Streams that somebody accepted.
+    /// Streams that were accepted.
     pub accepted: u64,
     /// Streams whose handle was dropped.
     pub closed: u64,
-    /// TCP streams that a reset ended, each end for itself.
+    /// TCP streams that a reset ended; each end counts.
     pub reset: u64,
-    /// TCP streams that were given up because nothing came back.
+    /// TCP streams that were given up because no packet came back.
     pub timed_out: u64,
     /// Bytes that were written to streams.
     pub bytes_written: u64,
     /// Bytes of streams that arrived at the other end.
     pub bytes_delivered: u64,
-    /// Packets that were sent: pieces of TCP streams, and whatever else TCP sends, and datagrams.
+    /// Packets that were sent: pieces of TCP streams, TCP's other packets, and datagrams.
     pub packets_sent: u64,
     /// Packets that were lost.
     pub packets_lost: u64,
-    /// Datagrams that were handed to a socket.
+    /// Datagrams that arrived at a socket.
     pub datagrams_delivered: u64,
     /// Faults of a schedule that have happened.
     pub faults: u64,
@@ -141,7 +142,7 @@ impl Net {
 
     fn new() -> Self {
         static MADE: AtomicU64 = AtomicU64::new(0);
-        let state = State {
+        let state = NetState {
             me: Weak::new(),
             sockets: SlotMap::with_key(),
             listeners: BTreeMap::new(),
@@ -164,7 +165,7 @@ impl Net {
     }
 
     /// Calls `act`, unless the simulation is over.
-    pub(super) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> io::Result<R> {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut NetState) -> R) -> io::Result<R> {
         if self.over.get() {
             return Err(io::Error::other("a socket of a simulation that is over"));
         }
@@ -178,7 +179,7 @@ impl Net {
         }
     }
 
-    /// Says which sockets are open.
+    /// Ends the network; returns a line for each socket that is still open.
     fn end(&self) -> Vec<String> {
         self.over.set(true);
         let mut state = self.state.borrow_mut();
@@ -189,25 +190,25 @@ impl Net {
     }
 }
 
-impl State {
-    /// Has `event` happen later. It must look for whatever it wants to change: meanwhile it may be
-    /// gone.
+impl NetState {
+    /// Makes `event` happen later. It must look up the socket that it wants to change, which may be
+    /// gone by then.
     pub(super) fn after(&self, delay: Duration, event: impl FnOnce(&mut Self) + 'static) {
         let me = self.me.clone();
         sim::after(delay, move || {
             if let Some(net) = me.upgrade() {
-                let _ = net.with(event); // when it is over nothing happens any more
+                let _ = net.with(event); // an error: the simulation is over
             }
         });
     }
 
-    /// Adds a socket, ready for nothing.
-    pub(super) fn insert(&mut self, label: String, is_open: bool, kind: Kind) -> SocketKey {
+    /// Adds a socket that is ready for nothing yet.
+    pub(super) fn insert(&mut self, label: String, is_open: bool, kind: SocketKind) -> SocketKey {
         let (label, level, handles) = (label.into(), Level::default(), u32::from(is_open));
-        self.sockets.insert(Entry { label, devices: Vec::new(), level, handles, kind })
+        self.sockets.insert(SocketEntry { label, devices: Vec::new(), level, handles, kind })
     }
 
-    /// What a handle waits with.
+    /// Makes the device with which a handle waits.
     pub(super) fn add_device(&mut self, key: SocketKey) -> Rc<Device> {
         let entry = &mut self.sockets[key];
         let device = Rc::new(Device::new(Rc::clone(&entry.label)));
@@ -216,7 +217,7 @@ impl State {
         device
     }
 
-    /// The system's answer to one socket more.
+    /// The system's answer to one more socket.
     pub(super) fn check_descriptors(&self) -> io::Result<()> {
         let max = self.faults.descriptors_max;
         if max.is_some_and(|max| self.open_count() >= max) {
@@ -229,7 +230,7 @@ impl State {
         self.sockets.values().filter(|entry| entry.is_open()).count()
     }
 
-    /// What an entry is ready for may have changed; with an edge if that is news to who waits.
+    /// Sets what a socket is ready for; with an edge if that is news to its waiters.
     pub(super) fn set_level(&mut self, key: SocketKey, level: Level, edge: bool) {
         let Some(entry) = self.sockets.get_mut(key) else { return };
         entry.level = level;
@@ -257,15 +258,15 @@ impl State {
             return;
         }
         match entry.kind {
-            Kind::Tcp(_) => self.close_tcp(key),
-            Kind::TcpListener(_) => self.close_listener(key),
-            Kind::Unix(_) => self.close_unix(key),
-            Kind::UnixListener(_) => self.close_unix_listener(key),
-            Kind::Udp(_) => self.close_udp(key),
+            SocketKind::Tcp(_) => self.close_tcp(key),
+            SocketKind::TcpListener(_) => self.close_listener(key),
+            SocketKind::Unix(_) => self.close_unix(key),
+            SocketKind::UnixListener(_) => self.close_unix_listener(key),
+            SocketKind::Udp(_) => self.close_udp(key),
         }
     }
 
-    /// The address itself, or with port 0 one with a port that is free.
+    /// The address itself; if its port is 0, the same address with a free port.
     pub(super) fn with_port(
         &mut self,
         address: SocketAddr,
@@ -285,18 +286,18 @@ impl State {
     }
 }
 
-impl Entry {
+impl SocketEntry {
     pub(super) fn is_open(&self) -> bool {
         self.handles > 0
     }
 
-    /// The program has one handle more, or the first.
+    /// The program has one more handle, or the first.
     pub(super) fn open(&mut self) {
         self.handles += 1;
     }
 }
 
-/// Whether sockets at both addresses would get in each other's way.
+/// Whether two sockets cannot be bound to these addresses at the same time.
 pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (one_ip, other_ip) = (one.ip(), other.ip());
     // `[::]` takes IPv4 as well.
@@ -306,7 +307,7 @@ pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && (one_ip == other_ip || is_wide(one_ip, other_ip) || is_wide(other_ip, one_ip))
 }
 
-/// The address that stands for every one of the family.
+/// The wildcard address of the family, with the same port.
 pub(super) fn unspecified(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),

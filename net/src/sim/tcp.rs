@@ -1,15 +1,15 @@
-//! An end of a TCP connection, as its program sees it: the calls, and what each answers when.
+//! An end of a TCP connection, as its program sees it: the calls, and the answer of each.
 //!
-//! The answers are Linux's: what has arrived can be read after a reset, then the error comes once,
-//! and then the end of the stream; a write brings the error once, and then `EPIPE`. The other half,
-//! what the network does to a connection, is `segment`.
+//! The answers are Linux's. After a reset, the bytes that have arrived can be read; then the error
+//! comes once, and then the end of the stream. A write gets the error once, and then `EPIPE`. The
+//! other half, what the network does to a connection, is `segment`.
 //!
 //! | phase        | is in it                               | leaves it                         |
 //! |--------------|----------------------------------------|-----------------------------------|
-//! | `Connecting` | who sent a SYN                         | SYN-ACK: `Open`; RST, time: `Over` |
-//! | `Answering`  | who got a SYN, and nobody knows yet    | segment: `Open`; RST, time: gone  |
+//! | `Connecting` | an end that sent a SYN                 | SYN-ACK: `Open`; RST, time: `Over` |
+//! | `Answering`  | an end that got a SYN, not queued yet   | segment: `Open`; RST, time: gone  |
 //! | `Open`       | both, until both directions are closed | ends known, RST, time: `Over`     |
-//! | `Over`       | whoever has a handle to what was       |                                   |
+//! | `Over`       | an end that a handle still names       |                                   |
 //!
 //! A connection that is closed by its program goes on until its end has arrived (an *orphan*), and
 //! resets a peer that goes on to talk to it.
@@ -24,41 +24,41 @@ use straightline_sched::sim::{self, Level};
 use super::handle::Handle;
 use super::hosts::route;
 use super::link::Link;
+use super::listener::ListenerOptions;
 use super::pipe::{Incoming, Outgoing};
 use super::retransmission::Retransmission;
-use super::table::{Kind, Net, SocketKey, State};
+use super::table::{Net, NetState, SocketKey, SocketKind};
 use super::wire::{Packet, What};
-use crate::ListenOptions;
 
-#[allow(clippy::struct_excessive_bools)] // what may be the case in any combination
+#[allow(clippy::struct_excessive_bools)] // flags in any combination
 pub(super) struct Tcp {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    pub(super) phase: Phase,
+    pub(super) phase: TcpPhase,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
-    /// Why it is over; the next call that may fail takes it.
+    /// Why the connection is over; the next call that may fail takes it.
     pub(super) error: Option<Errno>,
-    /// The program will read no more; what arrives can be read all the same, as on Linux.
+    /// The program will read no more. Data that arrives can be read all the same, as on Linux.
     read_shut: bool,
     pub(super) nodelay: bool,
-    /// A listener of IPv6 has accepted it, for which IPv4 addresses are some of those.
+    /// A listener of IPv6 has accepted it, so its IPv4 addresses are shown as addresses of IPv6.
     pub(super) is_mapped: bool,
     /// The program's close resets the peer.
     pub(super) zero_linger: bool,
-    /// Nobody has accepted it yet.
+    /// It was not accepted yet.
     pub(super) is_unaccepted: bool,
-    /// Its last time is running.
+    /// Its last minute runs.
     pub(super) is_leaving: bool,
-    /// When the last packet that it has sent arrives: none overtakes another.
+    /// When the last packet that it has sent arrives: no packet overtakes another.
     last_arrival: Duration,
     pub(super) retransmission: Retransmission,
-    /// Who waits for room was not told of any.
+    /// A writer waits for room, and was not told of any.
     was_full: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum TcpPhase {
     Connecting,
     Answering { listener: SocketKey },
     Open,
@@ -75,7 +75,7 @@ impl Handle {
 }
 
 impl Tcp {
-    pub(super) fn new(local: SocketAddr, remote: SocketAddr, link: &Link, phase: Phase) -> Self {
+    pub(super) fn new(local: SocketAddr, remote: SocketAddr, link: &Link, phase: TcpPhase) -> Self {
         Self {
             local,
             remote,
@@ -87,7 +87,7 @@ impl Tcp {
             nodelay: false,
             is_mapped: false,
             zero_linger: false,
-            is_unaccepted: matches!(phase, Phase::Answering { .. }),
+            is_unaccepted: matches!(phase, TcpPhase::Answering { .. }),
             is_leaving: false,
             last_arrival: Duration::ZERO,
             retransmission: Retransmission::default(),
@@ -95,8 +95,8 @@ impl Tcp {
         }
     }
 
-    /// Those of the listener that it has come to.
-    pub(super) fn set_options(&mut self, options: &ListenOptions) {
+    /// Takes the options of the listener that it came to.
+    pub(super) fn set_options(&mut self, options: &ListenerOptions) {
         self.nodelay = options.nodelay;
         if let Some(bytes) = options.send_buffer {
             self.outgoing.fix_capacity(bytes.saturating_mul(2)); // as Linux
@@ -107,7 +107,7 @@ impl Tcp {
         self.outgoing.set_notsent_max(options.notsent_lowat.unwrap_or(usize::MAX));
     }
 
-    /// An address of it as its program sees it.
+    /// An address of the connection as its program sees it.
     pub(super) fn shown(&self, address: SocketAddr) -> SocketAddr {
         match address.ip() {
             IpAddr::V4(ip) if self.is_mapped => {
@@ -117,7 +117,7 @@ impl Tcp {
         }
     }
 
-    /// How much the peer may send at first.
+    /// How many bytes the peer may send at first.
     pub(super) fn room(&mut self) -> u64 {
         self.incoming.acknowledgement().window_end
     }
@@ -130,8 +130,8 @@ impl Tcp {
     }
 
     fn level(&self) -> Level {
-        let is_over = self.phase == Phase::Over;
-        let is_open = self.phase == Phase::Open;
+        let is_over = self.phase == TcpPhase::Over;
+        let is_open = self.phase == TcpPhase::Open;
         let read_closed = is_over || self.read_shut || self.incoming.end_arrived();
         Level {
             readable: read_closed || self.incoming.len() > 0,
@@ -143,7 +143,7 @@ impl Tcp {
     }
 }
 
-impl State {
+impl NetState {
     fn connect_tcp(&mut self, remote: SocketAddr) -> io::Result<SocketKey> {
         self.check_descriptors()?;
         let (ip, remote) = route(remote)?;
@@ -153,9 +153,9 @@ impl State {
         };
         let local = self.with_port(SocketAddr::new(ip, 0), is_free)?;
         let link = self.wires.link(local.ip(), remote.ip());
-        let tcp = Tcp::new(local, remote, link, Phase::Connecting);
+        let tcp = Tcp::new(local, remote, link, TcpPhase::Connecting);
         let label = format!("tcp {local} > {remote}");
-        let key = self.insert(label, true, Kind::Tcp(Box::new(tcp)));
+        let key = self.insert(label, true, SocketKind::Tcp(Box::new(tcp)));
         self.connections.insert((local, remote), key);
         self.note(key, || "connects".to_owned());
         self.send_from(key, |tcp| What::Syn(tcp.room()));
@@ -170,7 +170,7 @@ impl State {
     ) -> io::Result<usize> {
         let tcp = self.tcp_mut(key);
         if tcp.incoming.len() == 0 {
-            let is_over = tcp.phase == Phase::Over;
+            let is_over = tcp.phase == TcpPhase::Over;
             let result = match () {
                 () if tcp.incoming.end_arrived() => Ok(0),
                 () if tcp.error.is_some() => tcp.take_error().map(|()| 0),
@@ -186,7 +186,7 @@ impl State {
             return Ok(tcp.incoming.peek(buffer));
         }
         let count = tcp.incoming.read(buffer);
-        let is_news = tcp.phase == Phase::Open && tcp.incoming.has_news_of_room();
+        let is_news = tcp.phase == TcpPhase::Open && tcp.incoming.has_news_of_room();
         self.note(key, || format!("reads {count} bytes"));
         if is_news {
             self.acknowledge(key);
@@ -203,10 +203,10 @@ impl State {
         let tcp = self.tcp_mut(key);
         let result = match tcp.phase {
             _ if tcp.error.is_some() => tcp.take_error(),
-            Phase::Connecting | Phase::Answering { .. } => Err(Errno::AGAIN.into()),
-            Phase::Over => Err(Errno::PIPE.into()),
-            Phase::Open if tcp.outgoing.is_finished() => Err(Errno::PIPE.into()),
-            Phase::Open => Ok(()),
+            TcpPhase::Connecting | TcpPhase::Answering { .. } => Err(Errno::AGAIN.into()),
+            TcpPhase::Over => Err(Errno::PIPE.into()),
+            TcpPhase::Open if tcp.outgoing.is_finished() => Err(Errno::PIPE.into()),
+            TcpPhase::Open => Ok(()),
         };
         if let Err(error) = result {
             self.note(key, || format!("writes: {error}"));
@@ -232,7 +232,7 @@ impl State {
         for buffer in buffers {
             left -= tcp.outgoing.write(&buffer[..left.min(buffer.len())]);
         }
-        // Who waits for room after a short write finds it at once.
+        // A program that waits for room after a short write finds it at once.
         tcp.was_full |= is_short;
         self.counters.bytes_written += count as u64;
         self.note(key, || format!("writes {count} bytes of {asked}"));
@@ -243,7 +243,7 @@ impl State {
 
     pub(super) fn shutdown_tcp(&mut self, key: SocketKey, how: Shutdown) -> io::Result<()> {
         let tcp = self.tcp_mut(key);
-        if tcp.phase != Phase::Open {
+        if tcp.phase != TcpPhase::Open {
             return Err(Errno::NOTCONN.into());
         }
         if how != Shutdown::Write {
@@ -261,8 +261,8 @@ impl State {
     pub(super) fn peer_of_tcp(&self, key: SocketKey) -> io::Result<SocketAddr> {
         let tcp = self.tcp(key);
         match tcp.phase {
-            Phase::Answering { .. } | Phase::Open => Ok(tcp.shown(tcp.remote)),
-            Phase::Connecting | Phase::Over => Err(Errno::NOTCONN.into()),
+            TcpPhase::Answering { .. } | TcpPhase::Open => Ok(tcp.shown(tcp.remote)),
+            TcpPhase::Connecting | TcpPhase::Over => Err(Errno::NOTCONN.into()),
         }
     }
 
@@ -272,10 +272,10 @@ impl State {
         self.note(key, || "is closed".to_owned());
         let tcp = self.tcp_mut(key);
         match tcp.phase {
-            // It has said its last word, and perhaps has to say it again.
-            Phase::Over if tcp.is_leaving => {}
-            Phase::Connecting | Phase::Over => self.forget(key),
-            // The peer is told that its data came for nothing (RFC 9293, section 3.6).
+            // It has sent its last packet, and may have to send it again.
+            TcpPhase::Over if tcp.is_leaving => {}
+            TcpPhase::Connecting | TcpPhase::Over => self.forget(key),
+            // The peer learns that its data was lost (RFC 9293, section 3.6).
             _ if tcp.incoming.len() > 0 || tcp.zero_linger => self.abort(key),
             _ => {
                 tcp.outgoing.finish();
@@ -285,10 +285,10 @@ impl State {
         }
     }
 
-    /// Resets the peer; the program keeps its end, which is of no use any more.
+    /// Resets the peer. The program keeps its end, which has no use any more.
     pub(super) fn reset_tcp(&mut self, key: SocketKey) -> io::Result<()> {
         let tcp = self.tcp(key);
-        if tcp.phase != Phase::Open {
+        if tcp.phase != TcpPhase::Open {
             return Err(Errno::NOTCONN.into());
         }
         let (local, remote, last_arrival) = (tcp.local, tcp.remote, tcp.last_arrival);
@@ -302,7 +302,7 @@ impl State {
     pub(super) fn abort(&mut self, key: SocketKey) {
         let tcp = self.tcp(key);
         let (local, remote, last_arrival) = (tcp.local, tcp.remote, tcp.last_arrival);
-        if tcp.phase != Phase::Over {
+        if tcp.phase != TcpPhase::Over {
             self.note(key, || "sends RST".to_owned());
             self.send_reset(local, remote, last_arrival);
         }
@@ -323,7 +323,7 @@ impl State {
         self.tcp_mut(key).last_arrival = arrives_at;
     }
 
-    /// What the connection is ready for may have changed; with an edge if that is news.
+    /// The connection's readiness may have changed; with an edge if that is news.
     pub(super) fn update(&mut self, key: SocketKey, edge: bool) {
         let tcp = self.tcp_mut(key);
         let level = tcp.level();
@@ -331,16 +331,16 @@ impl State {
         self.set_level(key, level, edge || (was_full && level.writable));
     }
 
-    /// Takes it out of the table of connections; and out of that of sockets unless somebody has it.
+    /// Removes it from the table of connections, and from that of sockets unless a handle names it.
     pub(super) fn forget(&mut self, key: SocketKey) {
         let tcp = self.tcp_mut(key);
         tcp.is_leaving = false;
         let (ends, phase) = ((tcp.local, tcp.remote), tcp.phase);
-        let has_owner = tcp.is_unaccepted && !matches!(phase, Phase::Answering { .. });
+        let has_owner = tcp.is_unaccepted && !matches!(phase, TcpPhase::Answering { .. });
         if self.connections.get(&ends) == Some(&key) {
             self.connections.remove(&ends);
         }
-        if let Phase::Answering { listener } = phase {
+        if let TcpPhase::Answering { listener } = phase {
             self.forget_begun(listener);
         }
         if !has_owner && !self.sockets[key].is_open() {
@@ -354,26 +354,26 @@ impl State {
 
     pub(super) fn tcp(&self, key: SocketKey) -> &Tcp {
         match &self.sockets[key].kind {
-            Kind::Tcp(tcp) => tcp,
+            SocketKind::Tcp(tcp) => tcp,
             _ => unreachable!("a connection's key"),
         }
     }
 
     pub(super) fn tcp_mut(&mut self, key: SocketKey) -> &mut Tcp {
         match &mut self.sockets[key].kind {
-            Kind::Tcp(tcp) => tcp,
+            SocketKind::Tcp(tcp) => tcp,
             _ => unreachable!("a connection's key"),
         }
     }
 
-    /// Ends every connection of which one end has that address, as somebody in between would.
+    /// Resets every connection with an end at that address, as a router in between would.
     pub(super) fn reset_all(&mut self, address: SocketAddr) -> usize {
         let ends: Vec<_> = self.connections.keys().copied().collect();
         let matching = ends.into_iter().filter(|&(one, other)| one == address || other == address);
         matching.filter(|&ends| self.reset_one(ends)).count()
     }
 
-    /// Resets the end of that connection, if there is one.
+    /// Resets the end of that connection, if it exists.
     pub(super) fn reset_one(&mut self, ends: (SocketAddr, SocketAddr)) -> bool {
         let Some(&key) = self.connections.get(&ends) else { return false };
         sim::note(|| format!("reset: {} > {}", ends.0, ends.1));

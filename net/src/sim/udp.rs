@@ -9,14 +9,14 @@ use straightline_sched::sim::{self, Level};
 
 use super::handle::Handle;
 use super::hosts::route;
-use super::table::{Kind, Net, SocketKey, State, overlap, unspecified};
+use super::table::{Net, NetState, SocketKey, SocketKind, overlap, unspecified};
 
 pub(super) struct Udp {
     pub(super) local: SocketAddr,
-    /// What it was connected to.
+    /// The peer that it was connected to.
     pub(super) peer: Option<SocketAddr>,
     queue: VecDeque<Datagram>,
-    /// The bytes of all that are queued; beyond it what comes is lost.
+    /// The bytes of all queued datagrams; beyond the capacity a datagram is lost.
     capacity: usize,
     error: Option<Errno>,
     ttl: u32,
@@ -71,7 +71,7 @@ impl Udp {
     }
 }
 
-impl State {
+impl NetState {
     fn bind_udp(&mut self, address: SocketAddr) -> io::Result<SocketKey> {
         self.check_descriptors()?;
         let is_free = |state: &Self, address: SocketAddr| {
@@ -89,7 +89,7 @@ impl State {
             error: None,
             ttl: TTL_DEFAULT,
         };
-        let key = self.insert(format!("udp {local}"), true, Kind::Udp(Box::new(udp)));
+        let key = self.insert(format!("udp {local}"), true, SocketKind::Udp(Box::new(udp)));
         self.datagram_sockets.insert(local, key);
         self.update_udp(key, false);
         Ok(key)
@@ -143,7 +143,7 @@ impl State {
         Ok(bytes.len())
     }
 
-    /// An error comes before what is there, as on Linux.
+    /// An error comes before queued datagrams, as on Linux.
     pub(super) fn recv_udp(
         &mut self,
         key: SocketKey,
@@ -177,7 +177,7 @@ impl State {
             state.udp_mut(*key).peer.is_none_or(|peer| peer == from)
         };
         let Some(key) = found.filter(|key| takes(self, key)) else {
-            sim::note(|| format!("nobody there: {from} > {to}"));
+            sim::note(|| format!("no socket there: {from} > {to}"));
             return self.send_unreachable(from, to);
         };
         let udp = self.udp_mut(key);
@@ -192,7 +192,7 @@ impl State {
         self.update_udp(key, true);
     }
 
-    /// The sender is told that nobody was there, if it is connected (RFC 1122, section 4.1.3.3).
+    /// The sender learns that no socket was there, if it is connected (RFC 1122, section 4.1.3.3).
     fn send_unreachable(&mut self, sender: SocketAddr, receiver: SocketAddr) {
         let arrives_at = self.arrival(receiver.ip(), sender.ip(), 0);
         self.after(arrives_at.saturating_sub(sim::elapsed()), move |state| {
@@ -212,10 +212,10 @@ impl State {
         sim::note(|| format!("lost: {from} > {to}"));
     }
 
-    /// From where to where that socket's datagrams go.
+    /// The source and the destination of that socket's datagrams.
     fn way(&self, key: SocketKey, to: SocketAddr) -> io::Result<(SocketAddr, SocketAddr)> {
         let local = match &self.sockets[key].kind {
-            Kind::Udp(udp) => udp.local,
+            SocketKind::Udp(udp) => udp.local,
             _ => unreachable!("a datagram socket's key"),
         };
         let is_broadcast = to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST);
@@ -247,18 +247,18 @@ impl State {
 
     fn udp_mut(&mut self, key: SocketKey) -> &mut Udp {
         match &mut self.sockets[key].kind {
-            Kind::Udp(udp) => udp,
+            SocketKind::Udp(udp) => udp,
             _ => unreachable!("a datagram socket's key"),
         }
     }
 }
 
-/// What the calls for many receivers at once answer.
+/// The answer of the calls for broadcast and multicast.
 pub(crate) fn not_simulated() -> io::Error {
     io::Error::new(ErrorKind::Unsupported, "broadcast and multicast are not simulated")
 }
 
-/// What fits into a packet of IP (RFC 768: 65,535 bytes less the headers).
+/// The largest payload of an IP packet (RFC 768: 65,535 bytes less the headers).
 const DATAGRAM_BYTES_MAX: usize = 65_507;
 
 /// Linux's `ip_default_ttl`.

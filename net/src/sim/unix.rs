@@ -1,7 +1,7 @@
-//! Unix sockets: two ends of one host, with nothing between them.
+//! Unix sockets: two ends on one host, with no network in between.
 //!
-//! As Linux has them: what is written is at the other end at once, a connect is decided at once,
-//! and a close with something unread is a reset for the peer.
+//! They behave as on Linux: written bytes are at the other end at once, a connect is decided at
+//! once, and a close with unread bytes is a reset for the peer.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -12,23 +12,23 @@ use rustix::io::Errno;
 use straightline_sched::sim::Level;
 
 use super::handle::{Bound, Handle};
-use super::table::{Kind, Net, SocketKey, State};
+use super::table::{Net, NetState, SocketKey, SocketKind};
 
 /// One end of a connection.
 pub(super) struct UnixEnd {
     /// The other end, until that is closed.
     peer: Option<SocketKey>,
-    /// Written by the peer, and not read.
+    /// Bytes that the peer has written and that were not read.
     buffer: VecDeque<u8>,
-    /// How much the peer may write until some is read.
+    /// How many bytes the peer may write until some are read.
     capacity: usize,
-    /// Nothing more comes: this end or the peer has said so.
+    /// No byte comes any more: this end or the peer was shut down.
     read_shut: bool,
     write_shut: bool,
     error: Option<Errno>,
     local: Option<PathBuf>,
     remote: Option<PathBuf>,
-    /// Nobody has accepted it yet.
+    /// It was not accepted yet.
     is_unaccepted: bool,
 }
 
@@ -44,7 +44,7 @@ impl Handle {
         Self::of(&net, key)
     }
 
-    /// `WouldBlock` if too many wait to be accepted.
+    /// `WouldBlock` if too many connections wait to be accepted.
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
         let net = Net::current();
         let key = net.with(|state| state.connect_unix(path))??;
@@ -53,24 +53,24 @@ impl Handle {
 
     pub(crate) fn unix_pair() -> io::Result<(Self, Self)> {
         let net = Net::current();
-        let (one, other) = net.with(State::unix_pair)??;
+        let (one, other) = net.with(NetState::unix_pair)??;
         Ok((Self::of(&net, one)?, Self::of(&net, other)?))
     }
 
     pub(crate) fn accept_unix(&self) -> io::Result<Self> {
-        let key = self.with(State::accept_unix)??;
+        let key = self.with(NetState::accept_unix)??;
         self.another(key)
     }
 
     /// The path of this end; `None` if it has none.
     pub(crate) fn local_path(&self) -> io::Result<Option<PathBuf>> {
-        self.with(State::unix_path)?
+        self.with(NetState::unix_path)?
     }
 
     /// The path of the other end; `None` if it has none.
     pub(crate) fn peer_path(&self) -> io::Result<Option<PathBuf>> {
         self.with(|state, key| match &state.sockets[key].kind {
-            Kind::Unix(end) => Ok(end.remote.clone()),
+            SocketKind::Unix(end) => Ok(end.remote.clone()),
             _ => Err(Errno::NOTCONN.into()),
         })?
     }
@@ -101,13 +101,14 @@ impl UnixEnd {
         self.capacity - self.buffer.len()
     }
 
-    /// So much that who waits for it is to be woken: three quarters, as on Linux.
+    /// Whether there is so much room that a waiting writer is to be woken: three quarters, as on
+    /// Linux.
     fn has_ample_room(&self) -> bool {
         self.buffer.len() * 4 <= self.capacity
     }
 }
 
-impl State {
+impl NetState {
     fn listen_unix(&mut self, path: &Path) -> io::Result<SocketKey> {
         self.check_descriptors()?;
         if self.paths.contains_key(path) {
@@ -115,7 +116,7 @@ impl State {
         }
         let listener = UnixListener { path: path.to_owned(), queue: VecDeque::new() };
         let label = format!("unix listener {}", path.display());
-        let key = self.insert(label, true, Kind::UnixListener(listener));
+        let key = self.insert(label, true, SocketKind::UnixListener(listener));
         self.paths.insert(path.to_owned(), key);
         self.note(key, || "listens".to_owned());
         Ok(key)
@@ -171,10 +172,10 @@ impl State {
         Ok(accepted)
     }
 
-    /// What that end has written and its peer has not read.
+    /// How many bytes that end has written and its peer has not read.
     pub(super) fn unread_by_peer(&self, end: &UnixEnd) -> u64 {
         match end.peer.map(|peer| &self.sockets[peer].kind) {
-            Some(Kind::Unix(peer)) => peer.buffer.len() as u64,
+            Some(SocketKind::Unix(peer)) => peer.buffer.len() as u64,
             _ => 0,
         }
     }
@@ -235,7 +236,7 @@ impl State {
         Ok(count)
     }
 
-    /// What an end will do no more, its peer cannot do either.
+    /// If an end is shut down in one direction, its peer is in the other.
     pub(super) fn shutdown_unix(&mut self, key: SocketKey, how: Shutdown) {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         self.note(key, || format!("is shut down: {how:?}"));
@@ -271,7 +272,7 @@ impl State {
         }
     }
 
-    /// The path goes with its listener: nothing of a simulation is left on a disk.
+    /// The path is free again with its listener: a simulation leaves nothing on a disk.
     pub(super) fn close_unix_listener(&mut self, key: SocketKey) {
         self.note(key, || "is closed".to_owned());
         let UnixListener { path, queue } = self.unix_listener(key);
@@ -283,15 +284,15 @@ impl State {
 
     fn unix_path(&mut self, key: SocketKey) -> io::Result<Option<PathBuf>> {
         match &self.sockets[key].kind {
-            Kind::Unix(end) => Ok(end.local.clone()),
-            Kind::UnixListener(listener) => Ok(Some(listener.path.clone())),
+            SocketKind::Unix(end) => Ok(end.local.clone()),
+            SocketKind::UnixListener(listener) => Ok(Some(listener.path.clone())),
             _ => Err(Errno::OPNOTSUPP.into()),
         }
     }
 
     fn insert_unix(&mut self, label: String, is_open: bool) -> SocketKey {
         let end = UnixEnd::new(self.wires.default_link().send_buffer_bytes);
-        self.insert(label, is_open, Kind::Unix(end))
+        self.insert(label, is_open, SocketKind::Unix(end))
     }
 
     fn join(&mut self, one: SocketKey, other: SocketKey) {
@@ -321,18 +322,18 @@ impl State {
 
     fn end_mut(&mut self, key: SocketKey) -> &mut UnixEnd {
         match &mut self.sockets[key].kind {
-            Kind::Unix(end) => end,
+            SocketKind::Unix(end) => end,
             _ => unreachable!("a Unix stream's key"),
         }
     }
 
     fn unix_listener(&mut self, key: SocketKey) -> &mut UnixListener {
         match &mut self.sockets[key].kind {
-            Kind::UnixListener(listener) => listener,
+            SocketKind::UnixListener(listener) => listener,
             _ => unreachable!("a Unix listener's key"),
         }
     }
 }
 
-/// How many connections wait to be accepted at most, but one: what Linux grants.
+/// One less than the longest queue of connections that wait to be accepted, as Linux grants it.
 const BACKLOG: usize = 4_096;

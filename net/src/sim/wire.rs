@@ -1,8 +1,8 @@
-//! What is between the sockets: packets that travel, and get lost.
+//! The packets between the sockets: they travel, and get lost.
 //!
-//! A packet that is sent to where a partition has cut the way, or whose way is cut while it
-//! travels, is lost. The network knows that, and tells the ends of the connection when a real one
-//! would begin to wonder; so a connection of which nothing is lost needs no timer.
+//! A packet is lost if a partition cuts its way when it is sent, or while it travels. The network
+//! knows that, and tells the ends of the connection when a real end would begin to send again. So a
+//! connection that loses no packet needs no timer.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,15 +12,15 @@ use straightline_sched::sim;
 
 use super::link::Link;
 use super::pipe::{Acknowledgement, Piece};
-use super::table::State;
+use super::table::NetState;
 
-/// The ways between hosts.
+/// The links between hosts.
 #[derive(Default)]
 pub(super) struct Wires {
     default: Link,
-    /// By both ends, the smaller first.
+    /// The link of each pair of hosts, the smaller address first.
     links: BTreeMap<(IpAddr, IpAddr), Link>,
-    /// Until when the way from one host to another is taken, where the rate is limited.
+    /// Until when the link from one host to another is busy, where its rate is limited.
     busy_until: BTreeMap<(IpAddr, IpAddr), Duration>,
 }
 
@@ -34,20 +34,20 @@ pub(super) struct Packet {
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    /// "Let us talk; I have room for that many bytes."
+    /// SYN: the sender has room for that many bytes.
     Syn(u64),
-    /// "Yes; I have room for that many."
+    /// SYN-ACK: the sender has room for that many bytes.
     SynAck(u64),
     Segment(Segment),
     Reset,
 }
 
-/// A piece of the stream, perhaps empty, and what the sender has to say of the other direction.
+/// A piece of the stream, perhaps empty, and an acknowledgement of the other direction.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) piece: Piece,
     pub(super) told: Acknowledgement,
-    /// Is to be answered.
+    /// The receiver is to answer it.
     pub(super) is_probe: bool,
 }
 
@@ -70,8 +70,8 @@ impl Wires {
     }
 }
 
-impl State {
-    /// Sends a packet that arrives not before `earliest`; returns when it does.
+impl NetState {
+    /// Sends a packet that arrives no earlier than `earliest`; returns when it arrives.
     pub(super) fn send(&mut self, packet: Packet, earliest: Duration) -> Duration {
         let bytes = match &packet.what {
             What::Segment(segment) => segment.piece.bytes.len(),
@@ -117,7 +117,7 @@ impl State {
     fn lose(&mut self, from: SocketAddr, to: SocketAddr) {
         self.counters.packets_lost += 1;
         sim::note(|| format!("lost: {from} > {to}"));
-        // The sender gets no answer, and neither does the other one if this was the answer.
+        // The sender gets no answer. If the packet was an answer, its receiver gets none either.
         for ends in [(from, to), (to, from)] {
             if let Some(&key) = self.connections.get(&ends) {
                 self.arm_retransmission(key);
@@ -126,11 +126,11 @@ impl State {
     }
 }
 
-/// A pair of hosts, whichever comes first.
+/// A pair of hosts, in either order.
 pub(super) fn pair(one: IpAddr, other: IpAddr) -> (IpAddr, IpAddr) {
     let (one, other) = (one.to_canonical(), other.to_canonical());
     (one.min(other), one.max(other))
 }
 
-/// What a packet has besides its bytes: the headers of IP and of TCP without options.
+/// The bytes of a packet besides its data: the headers of IP and of TCP without options.
 const HEADER_BYTES: usize = 40;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A stream of random numbers that its seed determines. Fast, and nothing for secrets.
+/// A stream of random numbers that its seed determines. It is fast, and not for secrets.
 ///
 /// ```
 /// use straightline_sched::sim::Random;
@@ -24,7 +24,7 @@ impl Random {
         Self { generator: fastrand::Rng::with_seed(seed) }
     }
 
-    /// Another stream, determined by this one's state; this one goes on.
+    /// Another stream, determined by this one's state; this stream goes on.
     ///
     /// ```
     /// use straightline_sched::sim::Random;
@@ -79,7 +79,7 @@ impl Random {
         self.generator.usize(..length)
     }
 
-    /// Whether something of that probability happens: never at 0, always at 1.
+    /// Whether an event of that probability happens: never at 0, always at 1.
     ///
     /// ```
     /// assert!(straightline_sched::sim::Random::new(7).chance(1.0));

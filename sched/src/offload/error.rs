@@ -34,8 +34,8 @@ pub(super) enum Kind {
 }
 
 impl OffloadError {
-    /// As many jobs wait for a thread as may ([`OffloadConfig::queue_max`]). This is overload: tell
-    /// the client to come back later.
+    /// As many jobs wait for a thread as may wait ([`OffloadConfig::queue_max`]). This is overload:
+    /// tell the client to come back later.
     ///
     /// [`OffloadConfig::queue_max`]: super::OffloadConfig::queue_max
     pub fn is_full(&self) -> bool {
@@ -47,14 +47,14 @@ impl OffloadError {
         matches!(self.kind, Kind::Closed)
     }
 
-    /// The caller is a job of the same pool, and would wait for ever: all of the pool's threads are
-    /// busy with jobs that wait for others of the pool, and no more may be started.
+    /// The caller is a job of the same pool, and would wait for ever: all threads of the pool are
+    /// busy with jobs that wait for other jobs of the pool, and the pool may start no more threads.
     pub fn is_deadlock(&self) -> bool {
         matches!(self.kind, Kind::Deadlock)
     }
 
-    /// The system starts no more threads, and none of the pool's serves. What it said is the
-    /// error's [`source`](std::error::Error::source).
+    /// The system starts no more threads, and the pool has none. The system's error is the
+    /// [`source`](std::error::Error::source).
     pub fn is_out_of_threads(&self) -> bool {
         matches!(self.kind, Kind::NoThread(_))
     }
@@ -102,8 +102,8 @@ impl std::error::Error for OffloadError {
 }
 
 impl From<OffloadError> for io::Error {
-    /// A full queue is [`ErrorKind::ResourceBusy`]; never `WouldBlock`, which callers of sockets
-    /// take for "wait and try again".
+    /// A full queue is [`ErrorKind::ResourceBusy`]. It is never `WouldBlock`, at which the callers
+    /// of sockets wait and try again.
     fn from(error: OffloadError) -> Self {
         let kind = match &error.kind {
             Kind::QueueFull => ErrorKind::ResourceBusy,

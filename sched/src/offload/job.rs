@@ -10,14 +10,14 @@ use super::error::{Kind, OffloadError};
 use crate::core::discard;
 use crate::sync::waiter::Waiter;
 
-/// What the pool sees of a job. Every job that was accepted gets exactly one of `deliver` (after
-/// `run`) and `refuse`, unless its caller has left.
+/// A job as the pool sees it. Every accepted job gets exactly one call of `deliver` (after `run`)
+/// or `refuse`, unless its caller has left.
 pub(super) trait Job: Send + Sync {
-    /// Runs the closure and keeps what it returned, or what it panicked with.
+    /// Runs the closure and keeps its result, or the payload of its panic.
     fn run(&self);
-    /// Lets the caller have the result.
+    /// Hands the result to the caller.
     fn deliver(&self);
-    /// Lets the caller have an error instead.
+    /// Hands an error to the caller instead.
     fn refuse(&self, why: Kind);
 }
 
@@ -32,9 +32,9 @@ enum State<F, T> {
     Waiting(F),
     /// Running, or taken.
     Away,
-    /// Over, but the pool's books are still to be written.
+    /// Over, but not counted yet.
     Ran(thread::Result<T>),
-    /// To be taken by the caller.
+    /// Ready to be taken by the caller.
     Settled(Result<thread::Result<T>, Kind>),
 }
 
@@ -43,11 +43,11 @@ impl<F, T> Slot<F, T> {
         Self { state: Mutex::new(State::Waiting(job)), caller: Waiter::current() }
     }
 
-    /// The result if it is there.
+    /// The result, if it is ready.
     ///
     /// # Panics
     ///
-    /// With the job's own payload if it panicked.
+    /// Raises the job's own payload if it panicked.
     pub(super) fn take(&self) -> Option<Result<T, OffloadError>> {
         let settled = {
             let mut state = self.state.lock();
@@ -91,7 +91,7 @@ where
     }
 
     fn refuse(&self, why: Kind) {
-        // The closure is dropped when the lock is free: its destructors may do what they like.
+        // The closure is dropped when the lock is free: its destructors are the user's code.
         let closure = mem::replace(&mut *self.state.lock(), State::Settled(Err(why)));
         self.caller.wake();
         discard(closure);
@@ -99,8 +99,8 @@ where
 }
 
 impl<F, T> Drop for Slot<F, T> {
-    /// A closure or a result that nobody took, wherever the last owner is: a thread of the pool, or
-    /// a caller that unwinds.
+    /// Drops a closure or a result that was not taken. The last owner is a thread of the pool, or a
+    /// caller that unwinds.
     fn drop(&mut self) {
         match mem::replace(self.state.get_mut(), State::Away) {
             State::Waiting(closure) => discard(closure),

@@ -1,20 +1,20 @@
 //! Work that would block the thread: files, names to resolve, long computations.
 //!
-//! A fiber that calls a blocking system call stops its whole shard. [`offload`] takes the call to a
-//! pool of threads instead, and only the fiber waits. The pool is bounded in every direction:
-//! threads, jobs that wait for one, and threads that were given up.
+//! A fiber that calls a blocking system call stops its whole shard. [`offload`] moves the call to a
+//! pool of threads, and only the fiber waits. The pool is bounded in every direction: threads, jobs
+//! that wait for a thread, and threads that are lost.
 //!
-//! The last needs a word. A fiber that is cancelled or past its deadline does not wait for its job,
-//! but nothing can stop a thread in the middle of a system call. So the job goes on without anybody
-//! to take its result, and its thread is *lost* to the pool until the job ends. Lost threads are
-//! replaced, up to a cap; beyond it the pool shrinks, and in the end refuses.
+//! A thread is *lost* in this way: a fiber that is cancelled or past its deadline does not wait for
+//! its job, but nothing can stop a thread in the middle of a system call. So the job goes on
+//! although no caller takes its result, and its thread is lost to the pool until the job ends. Lost
+//! threads are replaced, up to a cap. Beyond the cap the pool shrinks, and in the end refuses.
 //!
 //! - `pool`: the threads, the queue, and the one lock over both;
-//! - `job`: a closure, its result, and who waits for it;
+//! - `job`: a closure, its result, and the caller that waits for it;
 //! - `error`: why there is no result.
 //!
-//! Invariant: a job is in the queue, or in the table of running jobs, or settled; and whoever
-//! settles it wakes its caller. So no caller waits for ever on a job that nobody will run.
+//! Invariant: a job is in the queue, or in the table of running jobs, or settled; and the code that
+//! settles it wakes its caller. So no caller waits for ever for a job that no thread will run.
 
 mod error;
 mod job;
@@ -25,14 +25,14 @@ pub use pool::{OffloadConfig, OffloadPool, OffloadStats};
 
 use crate::driver::World;
 
-/// Runs `job` on a thread of the process's own pool, [`OffloadPool::global`], and returns what it
-/// returned.
+/// Runs `job` on a thread of the process's own pool, [`OffloadPool::global`], and returns its
+/// result.
 ///
-/// In a [simulation](crate::sim) the job runs after a virtual time, on the simulation's thread; one
-/// that a job offloads in turn runs at once.
+/// In a [simulation](crate::sim) the job runs after a virtual time, on the simulation's thread; a
+/// job that this job offloads runs at once.
 ///
-/// For what really blocks: files, `getaddrinfo`, computations of more than some 100 µs. Handing a
-/// job over and back costs two switches of threads, several microseconds.
+/// For work that really blocks: files, `getaddrinfo`, computations of more than some 100 µs. To
+/// hand a job over and back costs two switches of threads, several microseconds.
 ///
 /// # Blocking
 ///
@@ -41,9 +41,9 @@ use crate::driver::World;
 ///
 /// # Cancellation
 ///
-/// A fiber that is cancelled or past its deadline unwinds at once. A job that has not begun is then
-/// never run, and its closure is dropped. One that has begun goes on, its result is dropped, and
-/// its thread is lost to the pool until then.
+/// A fiber that is cancelled or past its deadline unwinds at once. If its job has not begun, the
+/// job is never run, and its closure is dropped. If the job has begun, it goes on, its result is
+/// dropped, and its thread is lost to the pool until then.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub fn offload<T: Send + 'static>(
     }
 }
 
-/// The pool of a simulation, in the place of the process's.
+/// The pool of a simulation, in place of the process's pool.
 struct SimulatedPool(OffloadPool);
 
 impl Default for SimulatedPool {

@@ -1,22 +1,22 @@
 //! The threads, the queue, and the one lock over both.
 //!
-//! **How many threads.** One is started when more jobs wait than threads are free to take them, and
-//! the limit allows one more. The limit is `threads_max`, and one more for each lost thread, up to
-//! `threads_lost_max` of them. A thread that finds itself above the limit when its job ends is gone
-//! then; one that has had nothing to do for `idle_timeout` goes as well.
+//! **How many threads.** A thread is started when more jobs wait than threads are free, and the
+//! limit allows one more. The limit is `threads_max`, and one more for each lost thread, up to
+//! `threads_lost_max` of them. A thread that finds the pool above the limit when its job ends, ends
+//! too; so does a thread that has had no job for `idle_timeout`.
 //!
-//! **When a job is refused.** When `queue_max` jobs wait that no thread is free for, or could be
-//! started for. A pool with `queue_max` 0 so runs as many jobs as it has threads.
+//! **When a job is refused.** When `queue_max` jobs wait already, and no thread is free or can be
+//! started. So a pool with `queue_max` 0 runs as many jobs as it has threads.
 //!
 //! **Jobs that run jobs.** A job that calls `run` of its own pool keeps its thread while it waits.
-//! The pool knows which threads wait so. The call that would make all of them wait, with none to be
-//! had besides, is refused; and a thread that is one too many stays while the others wait.
+//! The pool knows which threads wait so. It refuses the call that would make all of them wait when
+//! no further thread can be started. A thread above the limit stays while the others wait.
 //!
 //! **Forks.** A child process has none of its parent's threads, and perhaps a lock that one of them
-//! held in that moment. So nothing of the parent's pool is touched there: the child has a pool of
-//! its own under the same name, which its first call makes.
+//! held at that moment. So the child touches nothing of the parent's pool: it has a pool of its own
+//! under the same name, which its first call makes.
 //!
-//! No closure, destructor or waker of anybody else is called under the lock.
+//! No closure, destructor or waker of the user is called under the lock.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -39,9 +39,9 @@ use crate::sync::waiter::wait;
 
 /// A bounded pool of threads for jobs that block, see [`offload`](super::offload).
 ///
-/// A pool of one's own keeps one kind of work from crowding out another: a slow file system takes
-/// its own threads, and not those that resolve names. Any thread and any shard may use it, through
-/// an [`Arc`] or a `static`. Dropping the pool [closes](Self::close) it.
+/// A separate pool keeps one kind of work from blocking another kind: a slow file system then uses
+/// up its own threads, and not those that resolve names. Any thread and any shard may use a pool,
+/// through an [`Arc`] or a `static`. Dropping the pool [closes](Self::close) it.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -67,11 +67,11 @@ pub struct OffloadPool {
     closed: AtomicBool,
 }
 
-/// The pool as one process has it.
+/// The pool's state in one process.
 struct OfProcess {
     process: u32,
     shared: Arc<Shared>,
-    /// That of a process that was forked from it.
+    /// The state in a process that was forked from it.
     child: OnceLock<Box<OfProcess>>,
 }
 
@@ -93,51 +93,51 @@ struct OfProcess {
 #[derive(Clone, Debug)]
 pub struct OffloadConfig {
     /// How many threads serve at most; at least 1. Default: 64, arbitrary, for jobs that mostly
-    /// wait. For computations the number of cores is enough.
+    /// wait. For computations use the number of cores.
     pub threads_max: usize,
     /// How many jobs may wait for a thread; one more is refused. Default: 1,024, arbitrary.
     pub queue_max: usize,
-    /// How many lost threads are replaced, so that `threads_max + threads_lost_max` is the most
-    /// that ever exist. Default: 64, arbitrary.
+    /// How many lost threads are replaced: at most `threads_max + threads_lost_max` threads ever
+    /// exist. Default: 64, arbitrary.
     pub threads_lost_max: usize,
     /// How long a thread waits for another job before it ends. Default: 10 s, arbitrary.
     pub idle_timeout: Duration,
-    /// What the threads are called; Linux shows 15 bytes of it. Default: `offload`.
+    /// The name of the threads; Linux shows 15 bytes of it. Default: `offload`.
     pub name: String,
 }
 
-/// What an [`OffloadPool`] is doing, and has done.
+/// The numbers of an [`OffloadPool`], now and in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OffloadStats {
-    /// Threads that exist, the lost ones included.
+    /// Threads that exist, including the lost ones.
     pub threads: usize,
     /// Threads that wait for a job, or are just about to take one.
     pub idle: usize,
     /// Jobs that have not begun.
     pub queued: usize,
-    /// Threads whose job goes on though its caller has left.
+    /// Threads whose job goes on although its caller has left.
     pub lost: usize,
-    /// Jobs that went on though their caller had left, those that have ended since included.
+    /// Jobs that went on although their caller had left, including those that have ended since.
     pub abandoned_total: u64,
     /// Jobs that were refused because the queue was full or no thread could be started.
     pub refused_total: u64,
-    /// Jobs that ended, by returning or by panicking; those of lost threads included.
+    /// Jobs that ended, by returning or by panicking, including those of lost threads.
     pub completed_total: u64,
 }
 
 struct Shared {
     config: OffloadConfig,
     state: Mutex<State>,
-    /// A job came for a thread that is idle, or the pool was closed.
+    /// Notified when a job comes for an idle thread, or the pool was closed.
     work: Condvar,
 }
 
-/// `threads` = `idle` + `running.len()`, and `lost` is how many of `running` say so.
+/// `threads` = `idle` + `running.len()`, and `lost` is how many of `running` are lost.
 #[derive(Default)]
 struct State {
     /// Oldest first: numbers are given in order of arrival.
     queue: BTreeMap<u64, Queued>,
-    /// Jobs that a thread is busy with.
+    /// The jobs that threads run now.
     running: BTreeMap<u64, Running>,
     jobs: u64,
     threads: usize,
@@ -151,7 +151,7 @@ struct State {
 
 struct Queued {
     job: Arc<dyn Job>,
-    /// The job of this pool that waits for it with its thread, if one does.
+    /// The job of this pool whose thread waits for it, if there is one.
     asker: Option<u64>,
 }
 
@@ -178,7 +178,7 @@ impl OfProcess {
 }
 
 impl OffloadPool {
-    /// A pool of its own; no thread is started yet.
+    /// A pool of its own; it starts no thread yet.
     ///
     /// # Panics
     ///
@@ -189,7 +189,7 @@ impl OffloadPool {
         Self { of_process: OfProcess::new(config, false), closed: AtomicBool::new(false) }
     }
 
-    /// What the calling process has of it.
+    /// The state of the calling process.
     fn shared(&self) -> &Arc<Shared> {
         let (mut own, process) = (&self.of_process, process::id());
         while own.process != process {
@@ -220,18 +220,18 @@ impl OffloadPool {
     /// # Blocking
     ///
     /// A yield point: the fiber waits for the job, and other fibers run. On a thread without fibers
-    /// the thread waits. A job that itself calls `run` of the same pool waits with its thread. If
-    /// all the pool's threads came to wait like that, they would wait for ever; so the last such
-    /// call is an error, see [`OffloadError::is_deadlock`]. Jobs of two pools that call `run` of
-    /// each other's can do the same to both, and nothing notices: let one kind of work wait for the
-    /// other, and not both ways.
+    /// the thread waits. A job that itself calls `run` of the same pool keeps its thread while it
+    /// waits. If all threads of the pool came to wait like that, they would wait for ever; so the
+    /// last such call is an error, see [`OffloadError::is_deadlock`]. Jobs of two pools that call
+    /// `run` of each other's pool can block both pools, and that is not detected: let one kind of
+    /// work wait for the other, and not both ways.
     ///
-    /// In a child of `fork` the pool begins afresh, without the jobs that the parent has.
+    /// In a child of `fork` the pool begins afresh, without the jobs of the parent.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or past its deadline unwinds at once. A job that has not begun is
-    /// then never run; one that has goes on, and its thread is lost to the pool until it ends.
+    /// A fiber that is cancelled or past its deadline unwinds at once. If its job has not begun, it
+    /// is never run; otherwise the job goes on, and its thread is lost to the pool until it ends.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ impl OffloadPool {
             return Err(Unwinding.into());
         }
         if World::current().is_some() && !is_on_a_shard() && !self.closed.load(Ordering::Relaxed) {
-            // In a job or an event of a simulation, on the one thread that could run the job.
+            // In a job or an event of a simulation: this is the only thread that could run the job.
             return Ok(job());
         }
         let shared = self.shared();
@@ -270,8 +270,8 @@ impl OffloadPool {
         }
     }
 
-    /// Takes no more jobs. Those that have not begun are dropped, which is an error to their
-    /// callers; those that run go on to their end, and their threads end with them.
+    /// Takes no more jobs. Jobs that have not begun are dropped, and their callers get an error.
+    /// Jobs that run go on to their end, and their threads end with them.
     ///
     /// Not a yield point.
     ///
@@ -293,7 +293,7 @@ impl OffloadPool {
         queue.into_values().for_each(|queued| queued.job.refuse(Kind::Closed));
     }
 
-    /// What the pool is doing now. Not a yield point.
+    /// The pool's numbers. Not a yield point.
     pub fn stats(&self) -> OffloadStats {
         let state = self.shared().state.lock();
         OffloadStats {
@@ -309,7 +309,7 @@ impl OffloadPool {
 }
 
 impl Drop for OffloadPool {
-    /// Waits for nothing: what runs goes on.
+    /// Waits for nothing: jobs that run go on.
     fn drop(&mut self) {
         self.close();
     }
@@ -336,7 +336,7 @@ impl Default for OffloadConfig {
     }
 }
 
-/// The caller of a job no longer waits for it. Does nothing if the job has ended.
+/// The caller of a job waits for it no more. Does nothing if the job has ended.
 struct Leaving<'p> {
     shared: &'p Arc<Shared>,
     id: u64,
@@ -349,8 +349,8 @@ impl Drop for Leaving<'_> {
 }
 
 impl Shared {
-    /// The job of this pool that the calling thread runs and would wait with. A fiber waits
-    /// without it, even on a shard that a job has made.
+    /// The job of this pool that the calling thread runs, which would keep the thread while it
+    /// waits. A fiber does not keep it, even on a shard that a job has made.
     fn own_job_here(self: &Arc<Self>) -> Option<u64> {
         let (shared, job) = SERVES.get()?;
         (shared == Arc::as_ptr(self).addr() && !is_on_a_shard()).then_some(job)
@@ -421,7 +421,7 @@ impl Shared {
         one_more
     }
 
-    /// Starts a thread whose place was taken, and gives the place back if there is none to be had.
+    /// Starts the thread that was counted, and takes the count back if the system refuses it.
     fn start_thread(self: &Arc<Self>) {
         if let Some(world) = World::current() {
             return self.simulate_thread(&world);
@@ -434,10 +434,11 @@ impl Shared {
         let mut state = self.state.lock();
         state.threads -= 1;
         state.idle -= 1;
-        // Threads that serve take the job in their turn. Without any, nobody ever would.
+        // The threads that serve take the job in their turn. Without any thread, the job would wait
+        // for ever.
         let serves = |running: &Running| !running.lost && !running.waits;
-        let nobody_serves = state.idle == 0 && !state.running.values().any(serves);
-        let unserved = if nobody_serves { state.take_queue() } else { BTreeMap::new() };
+        let is_unserved = state.idle == 0 && !state.running.values().any(serves);
+        let unserved = if is_unserved { state.take_queue() } else { BTreeMap::new() };
         state.refused_total += unserved.len() as u64;
         drop(state);
         for Queued { job, .. } in unserved.into_values() {
@@ -467,7 +468,7 @@ impl Shared {
         }
     }
 
-    /// A thread of a simulation: it has a job take its time, and then runs it.
+    /// The life of a thread in a simulation: it lets the job's time pass, and then runs it.
     fn simulate_thread(self: &Arc<Self>, world: &World) {
         let mut state = self.state.lock();
         let Some((id, job)) = state.begin() else {
@@ -484,19 +485,19 @@ impl Shared {
         }));
     }
 
-    /// Runs a job that was begun; returns whether its thread is still wanted.
+    /// Runs a job that was begun; returns whether its thread is still needed.
     fn work_off(&self, id: u64, job: Arc<dyn Job>) -> bool {
         let outer = SERVES.replace(Some((std::ptr::from_ref(self).addr(), id)));
         job.run();
         SERVES.set(outer);
         let goes_on = self.settle(&mut self.state.lock(), id);
         job.deliver();
-        // The last owner drops the result of a caller that has left.
+        // If the caller has left, the last owner drops the result.
         discard(job);
         goes_on
     }
 
-    /// Writes the end of a job into the books; returns whether its thread is still wanted.
+    /// Records the end of a job; returns whether its thread is still needed.
     fn settle(&self, state: &mut State, id: u64) -> bool {
         if let Some(running) = state.running.remove(&id) {
             state.lost -= usize::from(running.lost);
@@ -516,7 +517,7 @@ impl Shared {
 }
 
 impl State {
-    /// The oldest job that waits; a thread that was idle is busy with it from now on.
+    /// The oldest job that waits; an idle thread is busy with it from now on.
     fn begin(&mut self) -> Option<(u64, Arc<dyn Job>)> {
         let (id, Queued { job, asker }) = self.queue.pop_first()?;
         self.idle -= 1;
@@ -524,22 +525,22 @@ impl State {
         Some((id, job))
     }
 
-    /// Every job that has not begun. Who waits for them is about to be told.
+    /// Removes every job that has not begun. The caller then tells those that wait for them.
     fn take_queue(&mut self) -> BTreeMap<u64, Queued> {
         let queue = mem::take(&mut self.queue);
         queue.values().for_each(|queued| self.set_waits(queued.asker, false));
         queue
     }
 
-    /// A job begins or ends to wait for another one.
+    /// Records that a job begins or ends to wait for another one.
     fn set_waits(&mut self, job: Option<u64>, waits: bool) {
         if let Some(running) = job.and_then(|job| self.running.get_mut(&job)) {
             running.waits = waits;
         }
     }
 
-    /// Whether each thread, except for one with that job, waits for another job of the pool. There
-    /// are some.
+    /// Whether each thread, except the one with that job, waits for another job of the pool. There
+    /// is at least one.
     fn all_wait_but(&self, job: u64) -> bool {
         let mut others = self.running.iter().filter(|(other, _)| **other != job);
         self.idle == 0 && others.all(|(_, running)| running.waits)

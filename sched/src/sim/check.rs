@@ -1,4 +1,4 @@
-//! Many seeds, for tests; and what is told of the one that fails.
+//! Running many seeds in a test, and the report of the seed that fails.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -13,19 +13,19 @@ use crate::core::discard;
 
 /// Runs `body` in a simulation for each of a hundred seeds; [`Check`] has settings.
 ///
-/// The environment says otherwise: `SIM_SEEDS=10000` runs as many, `SIM_SEED=7` that one alone, and
-/// both together as many from that one on.
+/// The environment can change that: `SIM_SEEDS=10000` runs that many seeds, `SIM_SEED=7` only that
+/// seed, and both together run that many seeds from that one on.
 ///
 /// # Blocking
 ///
-/// Blocks the thread until all of them have run, or one has failed.
+/// Blocks the thread until all seeds have run, or one has failed.
 ///
 /// # Panics
 ///
 /// If one fails: the text has the seed, the reason, and the trace of that run. If the body drew
-/// [plans](super::plan()), as many of their elements as possible were left out before. It fails as
-/// well if a fiber waits inside of a closure that ties state to its thread; [`Sim::tripwire`] does
-/// without.
+/// [plans](super::plan()), as many of their elements as possible are left out first. A run also
+/// fails if a fiber waits inside of a closure that ties state to its thread; [`Sim::tripwire`]
+/// turns that off.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,23 +67,23 @@ impl Check {
         Self { seeds: 100, configure: Box::new(Sim::new) }
     }
 
-    /// How many seeds, where the environment does not say.
+    /// Sets how many seeds run, unless the environment sets it.
     pub fn seeds(mut self, seeds: u64) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// How the simulation of a seed is set.
+    /// Sets how the simulation of a seed is made.
     pub fn configure(mut self, configure: impl Fn(u64) -> Sim + 'static) -> Self {
         self.configure = Box::new(configure);
         self
     }
 
-    /// Runs them, as [`check`] does.
+    /// Runs the seeds, as [`check`] does.
     ///
     /// # Panics
     ///
-    /// As [`check`]; and if `SIM_SEED` or `SIM_SEEDS` is no number.
+    /// As [`check`]; and if `SIM_SEED` or `SIM_SEEDS` is not a number.
     #[track_caller]
     pub fn run(self, body: impl Fn() + 'static) {
         let (first, count) = match (number("SIM_SEED"), number("SIM_SEEDS")) {
@@ -144,7 +144,7 @@ impl Check {
             }
         }
         let planned = failure.planned;
-        discard(failure); // before this unwinds: it may be a payload whose destructor panics
+        discard(failure); // before this unwinds: the destructor of a payload may panic
         if planned > 0 {
             let left = planned - left_out.len();
             let _ = writeln!(text, "{left} of the {planned} elements of its plans are needed");
@@ -155,8 +155,8 @@ impl Check {
         panic!("{text}--- trace ---\n{}--- end of the trace ---", lines.borrow())
     }
 
-    /// Leaves out halves of what the plans have, then quarters, and so on down to single elements,
-    /// as long as it still fails in the same way.
+    /// Leaves out halves of the plans, then quarters, and so on down to single elements, as long as
+    /// the run still fails in the same way.
     fn shrink(
         &self,
         seed: u64,
@@ -202,14 +202,14 @@ impl std::fmt::Debug for Check {
     }
 }
 
-/// A number of the environment.
+/// A number from the environment.
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
 }
 
-/// While it lives, panics of this thread print nothing: the same one would be printed again with
-/// each attempt to leave something out.
+/// While it lives, panics of this thread print nothing: each attempt to leave something out would
+/// print the same panic again.
 struct Quiet;
 
 thread_local! {
@@ -241,5 +241,5 @@ impl Drop for Quiet {
 const UNDETERMINED: &str = "so the seed does not determine it: does it read the real clock, use \
                             threads, or the order of a `HashMap`?";
 
-/// How often a failing run is tried with less.
+/// How often a failing run is tried with fewer elements.
 const ATTEMPTS_MAX: u32 = 200;

@@ -1,4 +1,4 @@
-//! Simulated: a fiber that keeps its thread.
+//! A simulated fiber that keeps its thread.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::core::{Report, shard_id, uncancellable, yield_now};
 use crate::driver::World;
 use crate::watch::CALM;
 
-/// Keeps the thread for that virtual time, as a computation would, or a call that blocks: no fiber
-/// of this shard runs meanwhile, and those of others do. What is longer than
-/// [`Config::busy_limit`](crate::Config) is reported, as it is outside of a simulation; what is
-/// longer than its other limits is not.
+/// Keeps the thread for that virtual time, as a computation or a blocking call would: no fiber of
+/// this shard runs meanwhile, and the fibers of other shards do. A time longer than
+/// [`Config::busy_limit`](crate::Config) is reported, as it is outside of a simulation; the other
+/// limits have no effect here.
 ///
 /// # Blocking
 ///
-/// Not a yield point, but for the fibers of other shards.
+/// Not a yield point, except for the fibers of other shards.
 ///
 /// # Panics
 ///
@@ -44,7 +44,7 @@ pub fn keep_thread(time: Duration) {
     let shard = shard.expect("the calling fiber's shard");
     world.note(|| format!("keeps its thread for {time:?}"));
     keep(&shard, &world, time);
-    // While the shard is kept, nobody runs there, and so this does not return.
+    // While the shard is kept, no fiber runs there, so this does not return.
     uncancellable(yield_now);
 }
 

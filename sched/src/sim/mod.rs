@@ -1,16 +1,16 @@
 //! Simulation: whole programs of fibers in virtual time, determined by a seed.
 //!
 //! [`run`] runs a root fiber as [`sched::run`](crate::run) does, but nothing in it is real. The
-//! clock stands still while fibers run, but for a little at each of their turns, and jumps to the
-//! next timer when none can: a minute's timeout takes microseconds. Which of the ready fibers runs
-//! next is drawn from the seed, so every seed is another history of the same program, and the same
-//! seed is the same history, event for event. Several shards ([`spawn_shard`](crate::spawn_shard))
-//! take turns on the one thread. Sockets come from `straightline_net`, which brings a network of
-//! its own for simulations, with faults.
+//! clock stands still while fibers run, except for a little at each of their turns. It jumps to the
+//! next timer when no fiber can run: a minute's timeout takes microseconds. The seed decides which
+//! of the ready fibers runs next, so every seed is another history of the same program, and the
+//! same seed is the same history, event for event. Several shards
+//! ([`spawn_shard`](crate::spawn_shard)) take turns on the one thread. Sockets come from
+//! `straightline_net`, which has a network of its own for simulations, with faults.
 //!
-//! What would be a test that hangs is a failure with a reason here: a *deadlock*, when no fiber
-//! can run and no timer is set; a *leak*, when fibers are left after the root has ended; and what
-//! goes on without an end.
+//! A program that would hang in a test fails here with a reason: a *deadlock*, when no fiber can
+//! run and no timer is set; a *leak*, when fibers are left after the root fiber has ended; or an
+//! *endless* run.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,21 +26,21 @@
 //!
 //! # What is simulated
 //!
-//! Whatever this library does: timers, deadlines, [`sync`](crate::sync),
+//! Everything that this library does: timers, deadlines, [`sync`](crate::sync),
 //! [`offload`](crate::offload()) (its jobs run one after the other, each after a virtual time),
 //! [`block_on`](crate::block_on()), the sockets of `straightline_net`, [`clock`](crate::clock()),
 //! [`system_time`](crate::system_time), [`random_u64`](crate::random_u64).
 //!
-//! What a program does behind its back is not: `Instant::now()` is the real time, a thread runs as
-//! it will, a `HashMap` has another order each time, a thread-local is shared by the simulated
-//! shards. Such a program still runs, but a seed does not determine it.
+//! What a program does without this library is not simulated: `Instant::now()` is the real time, a
+//! thread runs on its own, a `HashMap` has another order each time, and the simulated shards share
+//! a thread-local. Such a program still runs, but a seed does not determine it.
 //!
 //! # How it is built
 //!
 //! The scheduler does not know that it is simulated: the same code runs, on another driver. `world`
-//! (in the driver's folder) is the clock and what happens when; `shard` is what a simulation adds
-//! to a shard; `runner` gives the shards their turns, `keep_thread` takes them away; `trace` words
-//! what they did; `settings` and `check` are what one calls.
+//! (in the driver's folder) is the clock and the events; `shard` is what a simulation adds to a
+//! shard; `runner` gives the shards their turns, and `keep_thread` takes them away; `trace` has the
+//! words for what they did; `settings` and `check` are the calls of a test.
 
 mod check;
 mod host;
@@ -100,7 +100,7 @@ pub fn run<T: 'static>(seed: u64, root: impl FnOnce() -> T + 'static) -> T {
     }
 }
 
-/// Whether the caller is in a simulation: in one of its fibers, or in what [`after`] runs.
+/// Whether the caller is in a simulation: in one of its fibers, or in an event of [`after`].
 ///
 /// Not a yield point.
 ///
@@ -136,9 +136,9 @@ pub fn elapsed() -> Duration {
     World::expect_current().elapsed()
 }
 
-/// Has `event` happen after that virtual time, outside of all fibers. It may change a [`Device`],
-/// wake fibers, and schedule more; it cannot wait. Events of one time happen in the order in which
-/// they were scheduled.
+/// Makes `event` happen after that virtual time, outside of all fibers. It may change a [`Device`],
+/// wake fibers, and schedule more events; it cannot wait. Events of the same time happen in the
+/// order in which they were scheduled.
 ///
 /// Not a yield point.
 ///
@@ -161,8 +161,8 @@ pub fn after(delay: Duration, event: impl FnOnce() + 'static) {
     World::expect_current().after(delay, Box::new(event));
 }
 
-/// A random stream of the caller's own, determined by the seed. What one part of a simulation draws
-/// from its stream does not change what others draw from theirs.
+/// A random stream for the caller, determined by the seed. The draws of one part of a simulation
+/// from its stream do not change the draws of other parts.
 ///
 /// Not a yield point.
 ///
@@ -181,8 +181,8 @@ pub fn fork_random() -> Random {
     World::expect_current().fork_random()
 }
 
-/// The simulation's one value of that type, which `init` makes when it is first asked for. It lives
-/// until the simulation ends.
+/// The simulation's one value of that type, which `init` makes at the first call. It lives until
+/// the simulation ends.
 ///
 /// Not a yield point.
 ///
@@ -207,8 +207,8 @@ pub fn local<T: 'static>(init: impl FnOnce() -> T) -> Rc<T> {
     World::expect_current().local(init)
 }
 
-/// Adds a line to the trace, with the time and the fiber. `text` is called only if there is one.
-/// Does nothing outside of a simulation, so that what is tested may say what it does.
+/// Adds a line to the trace, with the time and the fiber. `text` is called only if there is a
+/// trace. Outside of a simulation it does nothing, so code under test may call it anywhere.
 ///
 /// Not a yield point.
 ///
@@ -226,8 +226,8 @@ pub fn note(text: impl FnOnce() -> String) {
     }
 }
 
-/// Has `leaks` called when all fibers have ended: each text that it returns is something left over,
-/// and makes the simulation fail.
+/// Calls `leaks` when all fibers have ended: each text that it returns names something that is left
+/// over, and makes the simulation fail.
 ///
 /// Not a yield point.
 ///

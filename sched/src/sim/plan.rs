@@ -1,4 +1,4 @@
-//! Lists drawn from the seed, of which a failing run needs as few elements as possible.
+//! Lists drawn from the seed; a failing run is repeated with as few of their elements as possible.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -7,11 +7,11 @@ use std::rc::Rc;
 
 use crate::driver::{Random, World};
 
-/// Draws a list from the seed: of faults, of requests, of whatever the run is about.
+/// Draws a list from the seed: of faults, of requests, of anything that the run needs.
 ///
-/// What else is drawn does not change it. When a run of [`check`](super::check()) fails, elements
-/// are left out of its plans as long as it still fails, and the history that is shown is that of
-/// the rest. So an element should make sense without the others.
+/// Other draws do not change it. When a run of [`check`](super::check()) fails, elements are left
+/// out of its plans as long as it still fails, and the report shows the history of the rest. So an
+/// element should make sense without the others.
 ///
 /// Not a yield point.
 ///

@@ -1,14 +1,14 @@
-//! Meeting at a point.
+//! A point where a number of fibers and threads meet.
 
 use std::fmt;
 
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{Unwinding, charge};
 
-/// Holds fibers and threads back until a number of them has come, again and again.
+/// Holds fibers and threads back until a number of them has arrived, round after round.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -28,49 +28,49 @@ use crate::core::{Unwinding, charge};
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Barrier {
-    /// How many have to come.
+    /// How many have to arrive.
     size: usize,
     state: Mutex<State>,
 }
 
 struct State {
-    /// How many have come of this round; less than `size`, and as many as stand in the line.
+    /// How many have arrived in this round; less than `size`, and as many as stand in the queue.
     arrived: usize,
-    line: Line,
+    queue: WaitQueue,
 }
 
-/// Tells one of those that a [`Barrier`] let go from the others.
+/// Tells one member of a round, the leader, from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
     leader: bool,
 }
 
 impl Barrier {
-    /// A barrier that lets go when `size` have come; 0 means the same as 1.
+    /// A barrier that lets a round go when `size` callers have arrived; 0 means the same as 1.
     pub const fn new(size: usize) -> Self {
-        Self { size, state: Mutex::new(State { arrived: 0, line: Line::new() }) }
+        Self { size, state: Mutex::new(State { arrived: 0, queue: WaitQueue::new() }) }
     }
 
-    /// Waits until as many have come as the barrier is for.
+    /// Waits until as many callers have arrived as the barrier is made for.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits unless the caller is the last that was missing, and lets others run
-    /// now and then even then.
+    /// A yield point: it waits unless the caller is the last that was missing. Even then it lets
+    /// other fibers run now and then.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here counts as not having come: another
-    /// one has to.
+    /// A fiber that is cancelled or passes its deadline in here counts as not having arrived:
+    /// another one has to arrive in its place.
     ///
     /// # Errors
     ///
-    /// [`Unwinding`] if others are missing and the caller unwinds; it has then not come.
+    /// [`Unwinding`] if others are missing and the caller unwinds. The caller has then not arrived.
     ///
     /// ```
     /// use straightline_sched::sync::Barrier;
     ///
-    /// assert!(Barrier::new(1).wait().unwrap().is_leader()); // nobody is missing
+    /// assert!(Barrier::new(1).wait().unwrap().is_leader()); // no other is missing
     /// ```
     pub fn wait(&self) -> Result<BarrierWaitResult, Unwinding> {
         charge();
@@ -81,10 +81,10 @@ impl Barrier {
             may_wait()?;
             let mut state = self.state.lock();
             if state.arrived + 1 >= self.size {
-                continue; // the others came meanwhile
+                continue; // the others have arrived meanwhile
             }
             state.arrived += 1;
-            Place::join(&self.state, state, RULES, 1).wait(&"Barrier::wait")?;
+            Ticket::join(&self.state, state, POLICY, 1).wait(&"Barrier::wait")?;
             return Ok(BarrierWaitResult { leader: false });
         }
     }
@@ -96,7 +96,7 @@ impl Barrier {
         let last = state.arrived + 1 >= self.size;
         if last {
             state.arrived = 0;
-            state.line.dismiss_all(&mut wakes);
+            state.queue.dismiss_all(&mut wakes);
         }
         drop(state);
         wakes.wake_all();
@@ -105,7 +105,7 @@ impl Barrier {
 }
 
 impl BarrierWaitResult {
-    /// Whether the caller came last: true for exactly one of each round.
+    /// Whether the caller arrived last: true for exactly one of each round.
     pub fn is_leader(&self) -> bool {
         self.leader
     }
@@ -117,6 +117,6 @@ impl fmt::Debug for Barrier {
     }
 }
 
-/// Who leaves has not come.
-const RULES: Rules<State> =
-    Rules { line: |state| &mut state.line, left: |state, _, _| state.arrived -= 1 };
+/// A waiter that leaves has not arrived.
+const POLICY: QueuePolicy<State> =
+    QueuePolicy { queue: |state| &mut state.queue, left: |state, _, _| state.arrived -= 1 };

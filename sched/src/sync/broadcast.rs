@@ -1,12 +1,12 @@
 //! A channel where every receiver gets every message.
 //!
 //! The messages lie in one queue, numbered; each receiver knows the number that it wants next. A
-//! message goes when the last receiver has seen it, or when a newer one needs its place: sending
-//! never waits for the slow. Nobody clones or drops a message under the lock, since that may run
-//! anything.
+//! message is removed when the last receiver has seen it, or when a newer message needs its place:
+//! a sender never waits for a slow receiver. No message is cloned or dropped under the lock, since
+//! its code is the user's and may do anything.
 //!
-//! Invariant: a message that all have seen is never behind one that somebody has not, so those that
-//! can go are at the front.
+//! Invariant: a message that all receivers have seen is never behind one that a receiver has not
+//! seen, so the messages that can be removed are at the front.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 pub use std::sync::mpsc::SendError;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::{charge, try_checkpoint};
@@ -54,7 +54,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         capacity,
         senders: 1,
         receivers: 1,
-        line: Line::new(),
+        queue: WaitQueue::new(),
         watchers: Watchers::new(),
     }));
     let receiver = Receiver { shared: Arc::clone(&shared), next: AtomicU64::new(0) };
@@ -76,20 +76,20 @@ pub struct Receiver<T> {
 /// Why [`Receiver::recv`] has no message to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvError {
-    /// All senders are gone and nothing is left; or nothing is there, and the caller unwinds and so
-    /// may not wait.
+    /// All senders are gone and no message is left; or there is no message, and the caller unwinds
+    /// and so may not wait.
     Closed,
-    /// The receiver was slower than the channel is long: so many messages it will never see. The
-    /// next call returns the oldest that is left.
+    /// The receiver was slower than the channel is long: it will never see so many messages. The
+    /// next call returns the oldest message that is left.
     Lagged(u64),
 }
 
 /// Why [`Receiver::try_recv`] has no message to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// Nothing is there now.
+    /// There is no message now.
     Empty,
-    /// All senders are gone and nothing is left.
+    /// All senders are gone and no message is left.
     Closed,
     /// As [`RecvError::Lagged`].
     Lagged(u64),
@@ -103,7 +103,7 @@ struct State<T> {
     capacity: usize,
     senders: usize,
     receivers: usize,
-    line: Line,
+    queue: WaitQueue,
     watchers: Watchers,
 }
 
@@ -114,13 +114,13 @@ struct Message<T> {
 }
 
 impl<T> Sender<T> {
-    /// Sends to every receiver that is there, and returns how many that are. The oldest message
-    /// makes room if there is none.
+    /// Sends to every receiver of the channel, and returns how many there are. If the channel is
+    /// full, the oldest message is removed.
     ///
     /// # Blocking
     ///
-    /// It never waits, but is a yield point now and then: it lets others run, the receivers among
-    /// them, if the caller has had the thread for its share.
+    /// It never waits, but is a yield point now and then: it lets other fibers run, the receivers
+    /// among them, if the caller has used up its share of the thread.
     ///
     /// # Cancellation
     ///
@@ -140,7 +140,7 @@ impl<T> Sender<T> {
         }
         let oldest = if state.messages.len() == state.capacity { state.pop() } else { None };
         state.messages.push_back(Message { value: Arc::new(value), unseen: receivers });
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         state.watchers.wake_all(&mut wakes);
         drop(state);
         wakes.wake_all();
@@ -148,7 +148,7 @@ impl<T> Sender<T> {
         Ok(receivers)
     }
 
-    /// One more receiver; it gets what is sent from now on. Not a yield point.
+    /// One more receiver. It gets the messages that are sent from now on. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::broadcast;
@@ -179,13 +179,13 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits for a message, and lets others run now and then even if there is
-    /// one.
+    /// A yield point: it waits for a message, and lets other fibers run now and then even if there
+    /// is one.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message is
-    /// there for the next call.
+    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message
+    /// stays for the next call.
     ///
     /// # Errors
     ///
@@ -204,8 +204,8 @@ impl<T: Clone> Receiver<T> {
             if state.is_ready(self) {
                 continue;
             }
-            let place = Place::join(&self.shared, state, State::RULES, 1);
-            place.wait(&"Receiver::recv").map_err(|_| RecvError::Closed)?;
+            let ticket = Ticket::join(&self.shared, state, State::POLICY, 1);
+            ticket.wait(&"Receiver::recv").map_err(|_| RecvError::Closed)?;
         }
     }
 
@@ -231,7 +231,7 @@ impl<T: Clone> Receiver<T> {
         Ok(Arc::try_unwrap(value).unwrap_or_else(|value| T::clone(&value)))
     }
 
-    /// Receives until all senders are gone, skipping what was missed.
+    /// Receives until all senders are gone, and skips the messages that the receiver has missed.
     ///
     /// # Blocking
     ///
@@ -255,8 +255,9 @@ impl<T: Clone> Receiver<T> {
 }
 
 impl<T> State<T> {
-    /// Everybody is dismissed at once, so nobody's leaving concerns those who stay.
-    const RULES: Rules<Self> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+    /// All waiters are dismissed together, so a waiter that leaves changes nothing for the others.
+    const POLICY: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };
 
     /// The number of the next message that is sent.
     fn end(&self) -> u64 {
@@ -267,15 +268,15 @@ impl<T> State<T> {
         receiver.next.load(Ordering::Relaxed) < self.end() || self.senders == 0
     }
 
-    /// Takes the oldest message out, to be dropped without the lock.
+    /// Removes the oldest message, which the caller drops without the lock.
     fn pop(&mut self) -> Option<Message<T>> {
         let message = self.messages.pop_front()?;
         self.first += 1;
         Some(message)
     }
 
-    /// The receiver's next message; and, to be dropped without the lock, its place in the queue if
-    /// this was the last who had not seen it.
+    /// The receiver's next message. If no other receiver has yet to see it, also its entry in the
+    /// queue, which the caller drops without the lock.
     #[allow(clippy::type_complexity)] // a pair for the one caller
     fn take(
         &mut self,
@@ -294,7 +295,7 @@ impl<T> State<T> {
         receiver.next.store(next + 1, Ordering::Relaxed);
         message.unseen -= 1;
         let value = Arc::clone(&message.value);
-        // Only the front can have become useless: see the invariant.
+        // Only the front message can have become useless: see the invariant.
         let useless = self.messages.front().is_some_and(|front| front.unseen == 0);
         Ok((value, if useless { self.pop() } else { None }))
     }
@@ -328,7 +329,7 @@ impl<T> Drop for Sender<T> {
         let mut state = self.shared.lock();
         state.senders -= 1;
         if state.senders == 0 {
-            state.line.dismiss_all(&mut wakes);
+            state.queue.dismiss_all(&mut wakes);
             state.watchers.wake_all(&mut wakes);
         }
         drop(state);
@@ -337,7 +338,7 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Drop for Receiver<T> {
-    /// Has seen everything, as far as the others are concerned.
+    /// A receiver that is gone counts as one that has seen every message.
     fn drop(&mut self) {
         let mut useless = Vec::new();
         let mut state = self.shared.lock();
@@ -401,7 +402,9 @@ impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the channel is closed"),
-            Self::Lagged(missed) => write!(f, "the receiver was too slow for {missed} messages"),
+            Self::Lagged(missed) => {
+                write!(f, "the receiver was too slow and missed {missed} messages")
+            }
         }
     }
 }
@@ -409,7 +412,7 @@ impl fmt::Display for RecvError {
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("nothing is there"),
+            Self::Empty => f.write_str("the channel is empty"),
             Self::Closed => RecvError::Closed.fmt(f),
             Self::Lagged(missed) => RecvError::Lagged(*missed).fmt(f),
         }

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex as ShortMutex;
 
-use super::line::{Line, Place, Rules};
 use super::mutex::MutexGuard;
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{Unwinding, clock, is_to_end};
 
-/// Waits until somebody who changed the data of a [`Mutex`](super::Mutex) says so.
+/// Waits for a notification that the data of a [`Mutex`](super::Mutex) has changed.
 ///
 /// ```
 /// use std::{collections::VecDeque, rc::Rc};
@@ -34,26 +34,27 @@ use crate::core::{Unwinding, clock, is_to_end};
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Condvar {
-    /// Those who wait, first come first served.
-    line: ShortMutex<Line>,
+    /// The waiters, the first that came first.
+    queue: ShortMutex<WaitQueue>,
 }
 
-/// Whether a wait of a [`Condvar`] that had a limit has come to it.
+/// Whether a wait of a [`Condvar`] ended because its timeout had passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult {
     timed_out: bool,
 }
 
 impl Condvar {
-    /// A condition that nobody waits for.
+    /// A condition variable without waiters.
     pub const fn new() -> Self {
-        Self { line: ShortMutex::new(Line::new()) }
+        Self { queue: ShortMutex::new(WaitQueue::new()) }
     }
 
     /// Releases the lock, waits to be notified, and takes the lock again.
     ///
-    /// A notification that comes after the lock was released is not missed. It may also return for
-    /// no reason: look at the condition in a loop, or use [`wait_while`](Self::wait_while).
+    /// A notification that comes after the lock was released is not missed. The call may also
+    /// return without a notification: look at the condition in a loop, or use
+    /// [`wait_while`](Self::wait_while).
     ///
     /// # Blocking
     ///
@@ -62,10 +63,10 @@ impl Condvar {
     /// # Cancellation
     ///
     /// A fiber that is cancelled or passes its deadline in here takes the lock again first, as
-    /// after every other end of the wait, and unwinds then: its destructors find the guard as it
-    /// was. Neither a cancel nor a deadline ends that wait for the lock, so the fiber ends no
-    /// sooner than whoever holds it lets go. A notification that the fiber had got goes to the
-    /// next.
+    /// after every other end of the wait, and then unwinds: its destructors find the guard as it
+    /// was. Neither a cancel nor a deadline ends that wait for the lock, so the fiber does not end
+    /// before the holder releases the lock. A notification that the fiber had got goes to the next
+    /// waiter.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Condvar {
     ///     let (lock, changed) = (Mutex::new(0), Condvar::new());
     ///     let mut guard = lock.lock().unwrap();
     ///     let waited = changed.wait_timeout(&mut guard, Duration::from_millis(2)).unwrap();
-    ///     assert!(waited.timed_out()); // nobody has changed it
+    ///     assert!(waited.timed_out()); // no other fiber has changed it
     ///     *guard += 1;
     /// })?;
     /// # std::io::Result::Ok(())
@@ -163,18 +164,18 @@ impl Condvar {
         guard: &mut MutexGuard<'_, T>,
         due: Option<Instant>,
     ) -> Result<bool, Unwinding> {
-        // Raises before the caller stands in the line.
+        // Raises before the caller stands in the queue.
         may_wait()?;
-        // In the line before the lock is free: whoever takes it finds the caller there.
-        let place = Place::join(&self.line, self.line.lock(), RULES, 1);
-        let wait = || place.wait_unclaimed(&"Condvar::wait", due);
-        let notified = guard.unlocked(wait, &|| place.leave())?;
+        // The caller joins the queue before it frees the lock: the next holder finds it there.
+        let ticket = Ticket::join(&self.queue, self.queue.lock(), POLICY, 1);
+        let wait = || ticket.wait_unclaimed(&"Condvar::wait", due);
+        let notified = guard.unlocked(wait, &|| ticket.leave())?;
         if is_to_end() {
-            // It unwinds in a moment, and so passes on what it was notified of.
-            place.leave();
+            // The caller unwinds in a moment, so it passes its notification on.
+            ticket.leave();
             may_wait()?;
         } else {
-            place.claim();
+            ticket.claim();
         }
         Ok(!notified)
     }
@@ -203,23 +204,23 @@ impl Condvar {
         Ok(())
     }
 
-    /// Wakes whoever has waited longest; does nothing if nobody waits. Not a yield point.
+    /// Wakes the caller that has waited longest; does nothing if none waits. Not a yield point.
     pub fn notify_one(&self) {
         let mut wakes = Wakes::default();
-        self.line.lock().call_front(&mut wakes);
+        self.queue.lock().grant_front(&mut wakes);
         wakes.wake_all();
     }
 
-    /// Wakes everybody who waits now. Not a yield point.
+    /// Wakes all callers that wait now. Not a yield point.
     pub fn notify_all(&self) {
         let mut wakes = Wakes::default();
-        self.line.lock().dismiss_all(&mut wakes);
+        self.queue.lock().dismiss_all(&mut wakes);
         wakes.wake_all();
     }
 }
 
 impl WaitTimeoutResult {
-    /// Whether the time was over.
+    /// Whether the timeout had passed.
     pub fn timed_out(&self) -> bool {
         self.timed_out
     }
@@ -242,12 +243,12 @@ fn after(timeout: Duration) -> Option<Instant> {
     clock().checked_add(timeout)
 }
 
-/// Who leaves with a notification passes it on.
-const RULES: Rules<Line> = Rules {
-    line: |line| line,
-    left: |line, called_for, wakes| {
-        if called_for.is_some() {
-            line.call_front(wakes);
+/// A waiter that leaves with a notification passes it on.
+const POLICY: QueuePolicy<WaitQueue> = QueuePolicy {
+    queue: |queue| queue,
+    left: |queue, granted, wakes| {
+        if granted.is_some() {
+            queue.grant_front(wakes);
         }
     },
 };

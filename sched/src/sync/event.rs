@@ -1,15 +1,15 @@
-//! Something that has happened or has not.
+//! A flag that fibers and threads wait for.
 
 use std::fmt;
 
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::{Unwinding, charge};
 
-/// A flag to wait for: once it is set, everybody passes, until somebody clears it.
+/// A flag to wait for: while it is set, every caller passes; while it is clear, they wait.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -34,24 +34,25 @@ pub struct Event {
 
 struct State {
     set: bool,
-    line: Line,
+    queue: WaitQueue,
     watchers: Watchers,
 }
 
 impl Event {
     /// An event that has not happened.
     pub const fn new() -> Self {
-        let state = State { set: false, line: Line::new(), watchers: Watchers::new() };
+        let state = State { set: false, queue: WaitQueue::new(), watchers: Watchers::new() };
         Self { state: Mutex::new(state) }
     }
 
     /// Waits until the event is set.
     ///
-    /// Who waited when it was set passes, even if it is cleared again at once.
+    /// A caller that waited when the event was set passes, even if it is cleared again at once.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits unless the event is set, and lets others run now and then even then.
+    /// A yield point: it waits unless the event is set, and even then lets other fibers run now and
+    /// then.
     ///
     /// # Cancellation
     ///
@@ -70,7 +71,7 @@ impl Event {
         if state.set {
             return Ok(());
         }
-        Place::join(&self.state, state, RULES, 1).wait(&"Event::wait")?;
+        Ticket::join(&self.state, state, POLICY, 1).wait(&"Event::wait")?;
         Ok(())
     }
 
@@ -79,18 +80,18 @@ impl Event {
         self.state.lock().set
     }
 
-    /// Sets the event and lets everybody pass who waits. Not a yield point.
+    /// Sets the event and lets all waiters pass. Not a yield point.
     pub fn set(&self) {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
         state.set = true;
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         state.watchers.wake_all(&mut wakes);
         drop(state);
         wakes.wake_all();
     }
 
-    /// Lets those wait who come from now on. Not a yield point.
+    /// Clears the event: from now on callers wait. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::Event;
@@ -132,5 +133,6 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Nobody's leaving concerns those who stay.
-const RULES: Rules<State> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+/// A waiter that leaves changes nothing for the others.
+const POLICY: QueuePolicy<State> =
+    QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };

@@ -1,7 +1,8 @@
 //! A value that is made when it is first used, for statics.
 //!
-//! std's `LazyLock` blocks the thread of a fiber that wants the value while another one makes it,
-//! and if both are fibers of one thread, for ever. This is a [`OnceCell`] with its initialiser.
+//! std's `LazyLock` blocks the thread of a fiber that wants the value while another fiber makes it,
+//! and if both are fibers of one thread, it blocks for ever. This is a [`OnceCell`] with its
+//! initialiser.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,10 +11,10 @@ use super::OnceCell;
 use crate::core::Unwinding;
 
 /// A value that is made once, at its first use, by an initialiser that may wait; as
-/// [`std::sync::LazyLock`]. Those who want it meanwhile wait on their fibers, or threads.
+/// [`std::sync::LazyLock`]. A fiber or thread that wants the value meanwhile waits for it.
 ///
-/// If the initialiser unwinds (a panic, a cancel, a deadline), the next of them tries again: it is
-/// called until it has returned once.
+/// If the initialiser unwinds (a panic, a cancel, a deadline), the next waiter calls it again: it
+/// is called until it has returned once.
 ///
 /// A value that the fibers of one thread are to share is a [`shard_local!`](crate::shard_local!).
 ///
@@ -51,17 +52,17 @@ impl<T, F: Fn() -> T> Lazy<T, F> {
     ///
     /// # Blocking
     ///
-    /// A yield point if somebody else is making the value; and whatever the initialiser does, which
-    /// runs on the caller's fiber. Not one if the value is there.
+    /// A yield point if another caller is making the value, and where the initialiser, which runs
+    /// on the caller's fiber, is one. Not a yield point if the value exists.
     ///
     /// # Cancellation
     ///
-    /// If the initialiser unwinds, there is no value, and the next of those who wait makes one.
+    /// If the initialiser unwinds, there is no value, and the next waiter makes one.
     ///
     /// # Errors
     ///
-    /// [`Unwinding`] if somebody else is making the value and the caller unwinds. So a destructor
-    /// that may be the first to want the value calls this.
+    /// [`Unwinding`] if another caller is making the value and this caller unwinds. A destructor
+    /// that may be the first user of the value calls this instead of `*lazy`.
     ///
     /// # Panics
     ///

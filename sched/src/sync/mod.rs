@@ -2,53 +2,55 @@
 //!
 //! | for | use |
 //! |---|---|
-//! | data that one at a time changes, and waits while it does | [`Mutex`] |
-//! | data that many read and one at a time changes | [`RwLock`] |
-//! | waiting until locked data is as you want it | [`Condvar`] |
-//! | letting in so many at a time | [`Semaphore`] |
-//! | "it has happened, go": start, stop, reload | [`Event`] |
+//! | data that one fiber at a time changes, with waits in between | [`Mutex`] |
+//! | data that many fibers read and one at a time changes | [`RwLock`] |
+//! | waiting until locked data fulfils a condition | [`Condvar`] |
+//! | a limit on how many do something at the same time | [`Semaphore`] |
+//! | a signal to all: start, stop, reload | [`Event`] |
 //! | waiting until all have finished | [`WaitGroup`]; for results, [`JoinHandle::join`] |
-//! | meeting at a point, all of a round | [`Barrier`] |
-//! | making a value once, when it is first wanted | [`OnceCell`]; for a static, [`Lazy`] |
-//! | work from many to one | [`mpsc`] |
+//! | a point where all members of a round meet | [`Barrier`] |
+//! | a value that is made once, at its first use | [`OnceCell`]; for a static, [`Lazy`] |
+//! | work from many senders to one receiver | [`mpsc`] |
 //! | one answer | [`oneshot`] |
-//! | news from one to many | [`broadcast`] |
-//! | whichever of several comes first | [`select`] |
+//! | messages from one to many | [`broadcast`] |
+//! | waiting for the first of several | [`select`] |
 //!
-//! Within one shard nothing of it is needed for data that no wait interrupts: there `Rc`, `Cell`
-//! and `RefCell` do.
+//! Within one shard, data that is not changed across a wait needs none of these: `Rc`, `Cell` and
+//! `RefCell` are enough.
 //!
 //! # What holds for all of them
 //!
-//! **They work everywhere**: between the fibers of one shard, of several, and plain threads, which
-//! block. All are `Send` and `Sync` if what is in them is; share them by `Arc`, or by `Rc` within a
-//! shard.
+//! **They work everywhere**: between the fibers of one shard, between those of several shards, and
+//! with plain threads, which block. All are `Send` and `Sync` if their data is; share them by
+//! `Arc`, or by `Rc` within a shard.
 //!
-//! **They are fair.** Who waits is served in the order of coming, and a newcomer overtakes nobody.
+//! **They are fair.** Waiters are served in the order in which they came, and a later caller
+//! overtakes none of them.
 //!
-//! **A wait is a yield point, and may be where a fiber ends**: cancelled or past its deadline, it
-//! leaves the line, and what it was handed just then (a lock, a permit, room in a channel, a
-//! notification) goes to the next. No message is lost so, and no lock is ever poisoned.
+//! **A wait is a yield point, and a fiber may end there.** A fiber that is cancelled or past its
+//! deadline leaves the queue. What it was granted just then (a lock, a permit, room in a channel, a
+//! notification) goes to the next waiter. So no message is lost, and no lock is ever poisoned.
 //!
-//! **An operation that may wait is a yield point also where it need not**: it lets others run if
-//! the fiber has had the thread for its share, as [`checkpoint`] does, and raises there, before it
-//! has taken anything. What is named `try_` is not, and neither is what only gives something back.
+//! **An operation that may wait is a yield point also where it need not wait**: it lets other
+//! fibers run if the fiber has used up its share of the thread, as [`checkpoint`] does. It raises
+//! there, before it has taken anything. Calls named `try_…`, and calls that only give something
+//! back, are no yield points.
 //!
-//! **Who is given up leaves the line, and keeps what it has.** A fiber that swallows its cancels,
-//! or outlasts the end of its shard, never runs again: where it waits, its turn goes to the next,
-//! but a lock or permit that it holds stays held.
+//! **A fiber that is given up leaves the queue, and keeps what it holds.** A fiber that swallows
+//! its cancels, or outlasts the end of its shard, never runs again. Where it waits, its turn goes
+//! to the next waiter, but a lock or permit that it holds stays held.
 //!
-//! **While a fiber unwinds it does not wait.** What its destructors call here succeeds if it need
-//! not wait, and otherwise is an error at once: [`Unwinding`], or the type's own. Code that is no
-//! destructor never sees that error, so an `unwrap` there is right.
+//! **A fiber that unwinds does not wait.** What its destructors call here succeeds if it need not
+//! wait, and otherwise returns an error at once: [`Unwinding`], or an error of the type's own. Code
+//! outside of destructors never gets that error, so `unwrap` is right there.
 //!
 //! # Inside
 //!
-//! Each type is a small state under a short lock, which is never held while anything waits, wakes
-//! or runs the user's code. `line` is who waits, in order, and what becomes of one who unwinds;
-//! `gate` is a count with a line, under everything that is acquired; `waiter` is how a fiber or a
-//! thread is parked and woken; `watch` is what `select` registers with; `owner` knows who holds a
-//! lock.
+//! Each type is a small state under a short lock. No code waits, wakes or runs the user's code
+//! under that lock. `wait_queue` has the waiters in their order, and says what becomes of a waiter
+//! that unwinds; `raw_semaphore` is a count with such a queue, under everything that is acquired;
+//! `waiter` parks and wakes a fiber or a thread; `watch` is what `select` registers with; `owner`
+//! names the fiber that holds a lock.
 //!
 //! [`JoinHandle::join`]: crate::JoinHandle::join
 //! [`checkpoint`]: crate::checkpoint()
@@ -58,18 +60,18 @@ mod barrier;
 pub mod broadcast;
 mod condvar;
 mod event;
-mod gate;
 mod lazy;
-mod line;
 pub mod mpsc;
 mod mutex;
 mod once_cell;
 pub mod oneshot;
 mod owner;
+mod raw_semaphore;
 mod rwlock;
 mod select;
 mod semaphore;
 mod wait_group;
+mod wait_queue;
 pub(crate) mod waiter;
 pub(crate) mod watch;
 

@@ -1,13 +1,13 @@
 //! A channel: many senders, one receiver, bounded or not.
 //!
-//! One short lock holds both ends. A waiting sender is *promised* a place when the receiver takes a
-//! message, and fills it when it runs: so senders take turns, and one that unwinds instead passes
-//! the promise on. A waiting receiver is promised nothing: it is woken and looks. If it unwinds, or
-//! somebody else was quicker, the message is still there, and so is a wake-up for it:
+//! One short lock holds both ends. When the receiver takes a message, the first waiting sender is
+//! *promised* the place, and it fills the place when it runs. So senders take turns, and a sender
+//! that unwinds instead passes the promise on. A waiting receiver is promised nothing: it is woken
+//! and looks. If it unwinds, or another fiber was quicker, each message that is left has a wake-up:
 //!
 //! - `queue.len() + promised <= bound`;
-//! - somebody waits to send ⇒ `queue.len() + promised == bound`;
-//! - somebody waits to receive ⇒ as many as there are messages were called, and have not run since.
+//! - a sender waits ⇒ `queue.len() + promised == bound`;
+//! - a receiver waits ⇒ for each message one receiver was granted, and has not run since.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,12 +18,12 @@ use parking_lot::Mutex;
 
 pub use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 
-use super::line::{End, Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitEnd, WaitQueue};
 use super::waiter::{Wakes, checkpoint, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::has_hook;
 
-/// A channel with room for `bound` messages: who sends more waits.
+/// A channel with room for `bound` messages: a sender waits while it is full.
 ///
 /// # Panics
 ///
@@ -52,8 +52,8 @@ pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
         bound,
         senders: 1,
         abandoned: false,
-        sending: Line::new(),
-        receiving: Line::new(),
+        sending: WaitQueue::new(),
+        receiving: WaitQueue::new(),
         watchers: Watchers::new(),
     }));
     (Sender { shared: Arc::clone(&shared) }, Receiver { shared })
@@ -93,8 +93,8 @@ struct State<T> {
     senders: usize,
     /// The receiver is gone.
     abandoned: bool,
-    sending: Line,
-    receiving: Line,
+    sending: WaitQueue,
+    receiving: WaitQueue,
     watchers: Watchers,
 }
 
@@ -103,8 +103,8 @@ impl<T> Sender<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits while the channel is full, in the order of coming, and lets others
-    /// run now and then even if it is not.
+    /// A yield point: it waits while the channel is full, in the order of the callers, and lets
+    /// other fibers run now and then even if there is room.
     ///
     /// # Cancellation
     ///
@@ -116,7 +116,8 @@ impl<T> Sender<T> {
     /// The value, if the receiver is gone; also if the channel is full and the caller unwinds, and
     /// so may not wait.
     pub fn send(&self, mut value: T) -> Result<(), SendError<T>> {
-        // It raises here or in `may_wait`; what it returns is of no concern to who need not wait.
+        // A fiber that is to end raises here or in `may_wait`. Its result matters only to a caller
+        // that has to wait, and `may_wait` gives it again.
         let _ = checkpoint();
         loop {
             value = match self.try_send(value) {
@@ -131,15 +132,15 @@ impl<T> Sender<T> {
             if state.abandoned || state.has_room() {
                 continue; // things changed meanwhile
             }
-            let place = Place::join(&self.shared, state, State::SENDING, 1);
-            return match place.wait(&"Sender::send") {
-                Ok(End::Called) => self.fulfil(value),
-                Ok(End::Dismissed) | Err(_) => Err(SendError(value)),
+            let ticket = Ticket::join(&self.shared, state, State::SENDING, 1);
+            return match ticket.wait(&"Sender::send") {
+                Ok(WaitEnd::Granted) => self.fulfil(value),
+                Ok(WaitEnd::Dismissed) | Err(_) => Err(SendError(value)),
             };
         }
     }
 
-    /// Puts a message into the channel if there is room and nobody waits for some.
+    /// Puts a message into the channel if there is room and no other sender waits for room.
     ///
     /// Not a yield point.
     ///
@@ -196,23 +197,24 @@ impl<T> Receiver<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits while the channel is empty, and lets others run now and then even
-    /// if it is not.
+    /// A yield point: it waits while the channel is empty, and lets other fibers run now and then
+    /// even if it is not.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message is
-    /// there for the next call.
+    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message
+    /// stays for the next call.
     ///
     /// # Errors
     ///
-    /// [`RecvError`] if all senders are gone and nothing is left; also if nothing is there and the
-    /// caller unwinds, and so may not wait.
+    /// [`RecvError`] if all senders are gone and no message is left; also if the channel is empty
+    /// and the caller unwinds, and so may not wait.
     pub fn recv(&self) -> Result<T, RecvError> {
         let passed = checkpoint();
         let mut wakes = Wakes::default();
         let mut state = self.shared.lock();
-        // Who was called may find nothing: a `try_recv` on another fiber can be faster.
+        // A receiver that was granted may find nothing: a `try_recv` on another fiber can be
+        // faster.
         let result = loop {
             if let Some(result) = state.take(&mut wakes) {
                 drop(state);
@@ -225,8 +227,8 @@ impl<T> Receiver<T> {
                 state = self.shared.lock();
                 continue;
             }
-            let place = Place::join(&self.shared, state, State::RECEIVING, 1);
-            let taken = place.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
+            let ticket = Ticket::join(&self.shared, state, State::RECEIVING, 1);
+            let taken = ticket.wait_then(&"Receiver::recv", |state, _| state.take(&mut wakes));
             if let Some(result) = taken.map_err(|_| RecvError)? {
                 break result;
             }
@@ -284,7 +286,7 @@ impl<T> Receiver<T> {
         Iter { receiver: self }
     }
 
-    /// Receives what is there now, without waiting. Not a yield point.
+    /// Receives the messages that are in the channel now, without waiting. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::mpsc;
@@ -299,17 +301,17 @@ impl<T> Receiver<T> {
 }
 
 impl<T> State<T> {
-    const SENDING: Rules<Self> =
-        Rules { line: |state| &mut state.sending, left: Self::sender_left };
-    const RECEIVING: Rules<Self> =
-        Rules { line: |state| &mut state.receiving, left: Self::receiver_left };
+    const SENDING: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.sending, left: Self::sender_left };
+    const RECEIVING: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.receiving, left: Self::receiver_left };
 
-    /// Whether a sender that comes now need not wait; never while another one waits.
+    /// Whether a new sender need not wait; false while another one waits.
     fn has_room(&self) -> bool {
         self.queue.len() + self.promised < self.bound
     }
 
-    /// The oldest message, or that there will be none; `None` if one may come later.
+    /// The oldest message; the error if there will be none; `None` if one may come later.
     fn take(&mut self, wakes: &mut Wakes) -> Option<Result<T, TryRecvError>> {
         if let Some(value) = self.queue.pop_front() {
             self.promise(wakes);
@@ -318,34 +320,34 @@ impl<T> State<T> {
         (self.senders == 0).then_some(Err(TryRecvError::Disconnected))
     }
 
-    /// Whether a receiver that comes now need not wait.
+    /// Whether a new receiver need not wait.
     fn is_ready(&self) -> bool {
         !self.queue.is_empty() || self.senders == 0
     }
 
     fn push(&mut self, value: T, wakes: &mut Wakes) {
         self.queue.push_back(value);
-        self.receiving.call_front(wakes);
+        self.receiving.grant_front(wakes);
         self.watchers.wake_all(wakes);
     }
 
-    /// There is room for one more: it is the longest waiting sender's.
+    /// Promises a free place to the sender that has waited longest.
     fn promise(&mut self, wakes: &mut Wakes) {
-        if self.sending.call_front(wakes) {
+        if self.sending.grant_front(wakes) {
             self.promised += 1;
         }
     }
 
-    fn sender_left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
-        if called_for.is_some() {
+    fn sender_left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
+        if granted.is_some() {
             self.promised -= 1;
             self.promise(wakes);
         }
     }
 
-    fn receiver_left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
-        if called_for.is_some() && !self.queue.is_empty() {
-            self.receiving.call_front(wakes);
+    fn receiver_left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
+        if granted.is_some() && !self.queue.is_empty() {
+            self.receiving.grant_front(wakes);
         }
     }
 }

@@ -1,30 +1,31 @@
-//! One at a time, in the order of coming.
+//! A lock that fibers and threads take in the order in which they asked.
 //!
-//! The gate decides who is in; the data lies in an inner lock that only the gate's holder touches.
-//! That one is therefore never contended and never blocks a thread, and spares this file `unsafe`.
+//! A raw semaphore with one permit decides which caller holds the lock. The data lies in an inner
+//! lock that only the holder of the permit touches. So the inner lock is never contended and never
+//! blocks a thread, and this file needs no `unsafe`.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::gate::{Gate, Held};
+use super::raw_semaphore::{HeldPermits, RawSemaphore};
 use crate::core::Unwinding;
 use crate::fiber::CallName;
 
-/// Lets one fiber or thread at a time at its data, in the order of their coming.
+/// Gives one fiber or thread at a time access to its data, in the order in which they asked.
 ///
-/// The lock is handed over: who releases it gives it to whoever has waited longest, and a newcomer
-/// overtakes nobody. A fiber may wait for other things while it holds it.
+/// The lock is handed over: its holder releases it to the waiter that has waited longest, and no
+/// later caller overtakes. A fiber may wait for other things while it holds the lock.
 ///
 /// **It is never poisoned.** A holder that panics, is cancelled or passes its deadline releases the
-/// lock as it unwinds, and leaves the data as it was at that point. What must not be seen half done
-/// is done between two yield points, or repaired by a destructor.
+/// lock as it unwinds, and leaves the data as it was at that point. So make a change that others
+/// must not see half done between two yield points, or repair it in a destructor.
 ///
 /// A holder that is *given up*, because it swallowed its cancels or stayed in an `uncancellable`
-/// section, has no destructors any more: what it holds stays locked. The listing of those that wait
-/// tells its name ([`inspect`](crate::inspect())).
+/// section, runs no destructors any more: the locks that it holds stay locked. The listing of the
+/// waiting fibers tells its name ([`inspect`](crate::inspect())).
 ///
-/// Within one shard a `RefCell` or `Cell` does where nothing waits in between.
+/// Within one shard a `RefCell` or `Cell` is enough where no wait comes in between.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -38,7 +39,7 @@ use crate::fiber::CallName;
 ///             sched::spawn(move || {
 ///                 let mut total = total.lock().unwrap();
 ///                 let before = *total;
-///                 sched::yield_now(); // nobody else comes in
+///                 sched::yield_now(); // no other fiber gets the lock
 ///                 *total = before + amount;
 ///             })
 ///         })
@@ -49,22 +50,22 @@ use crate::fiber::CallName;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Mutex<T: ?Sized> {
-    gate: Gate,
+    raw: RawSemaphore,
     data: parking_lot::Mutex<T>,
 }
 
 /// Releases its [`Mutex`] when it is dropped. It stays on its thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct MutexGuard<'m, T: ?Sized> {
-    // Dropped in this order: whoever passes the gate finds the data free.
+    // Dropped in this order: the next holder of the permit finds the inner lock free.
     data: parking_lot::MutexGuard<'m, T>,
-    held: Held<'m>,
+    held: HeldPermits<'m>,
 }
 
 impl<T> Mutex<T> {
-    /// A mutex that nobody holds.
+    /// A mutex that is free.
     pub const fn new(value: T) -> Self {
-        Self { gate: Gate::new(1, 1), data: parking_lot::Mutex::new(value) }
+        Self { raw: RawSemaphore::new(1, 1), data: parking_lot::Mutex::new(value) }
     }
 
     /// The data, out of the mutex.
@@ -74,21 +75,22 @@ impl<T> Mutex<T> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits until the caller is the only one in.
+    /// Waits until the caller holds the lock.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits if the lock is held, and lets others run now and then even if it is
-    /// free.
+    /// A yield point: it waits if the lock is held, and lets other fibers run now and then even if
+    /// it is free.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here does not hold the lock: it leaves
-    /// the line, and if the lock was handed to it just then, it goes to the next.
+    /// A fiber that is cancelled or passes its deadline in here does not hold the lock. It leaves
+    /// the queue, and a lock that it was granted just then goes to the next waiter.
     ///
     /// # Errors
     ///
-    /// [`Unwinding`] if somebody else holds the lock and the caller unwinds, and so may not wait.
+    /// [`Unwinding`] if another fiber or thread holds the lock and the caller unwinds, and so may
+    /// not wait.
     ///
     /// # Deadlocks
     ///
@@ -96,12 +98,12 @@ impl<T: ?Sized> Mutex<T> {
     /// fiber meanwhile. If that lasts, it is reported ([`Report::Circle`](crate::Report)), and so
     /// is a circle of several fibers.
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Unwinding> {
-        // The gate is never closed, so there is one reason.
-        self.gate.acquire(1, CALL).map_err(|_| Unwinding)?;
+        // This semaphore is never closed, so there is one reason.
+        self.raw.acquire(1, CALL).map_err(|_| Unwinding)?;
         Ok(self.guard())
     }
 
-    /// The guard, if it can be had without waiting: nobody is in, and nobody waits.
+    /// The guard, if the lock is free and no caller waits for it.
     ///
     /// Not a yield point.
     ///
@@ -115,18 +117,18 @@ impl<T: ?Sized> Mutex<T> {
     /// assert_eq!(mutex.try_lock().as_deref(), Some(&5));
     /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.gate.try_acquire(1).then(|| self.guard())
+        self.raw.try_acquire(1).then(|| self.guard())
     }
 
-    /// The data, without a lock: the borrow proves that nobody else is in.
+    /// The data, without a lock: the exclusive borrow proves that no guard exists.
     pub fn get_mut(&mut self) -> &mut T {
         self.data.get_mut()
     }
 
-    /// The caller has passed the gate.
+    /// The caller has the permit.
     fn guard(&self) -> MutexGuard<'_, T> {
-        let data = self.data.try_lock().expect("the gate lets in one at a time");
-        MutexGuard { data, held: Held::new(&self.gate, 1) }
+        let data = self.data.try_lock().expect("there is one permit");
+        MutexGuard { data, held: HeldPermits::new(&self.raw, 1) }
     }
 }
 
@@ -134,22 +136,22 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     /// Releases the lock while `wait` runs, and returns or unwinds with the lock held again:
     /// neither a cancel nor a deadline ends that wait.
     ///
-    /// Calls `leave` when the place that the caller waited in is not needed any more: before it
+    /// Calls `leave` when the caller does not need its ticket of the condition any more: before it
     /// waits for the lock if `wait` was not true, and otherwise if it is given up meanwhile.
     pub(super) fn unlocked(
         &mut self,
         wait: impl FnOnce() -> Result<bool, Unwinding>,
         leave: &dyn Fn(),
     ) -> Result<bool, Unwinding> {
-        let gate = self.held.gate();
+        let raw = self.held.raw();
         let outcome = parking_lot::MutexGuard::unlocked(&mut self.data, || {
-            gate.release(1);
+            raw.release(1);
             // A fiber that unwinds may not wait, so the unwind itself has to.
             let outcome = catch_unwind(AssertUnwindSafe(wait));
             if !matches!(outcome, Ok(Ok(true))) {
                 leave();
             }
-            gate.acquire_masked(1, CALL, leave);
+            raw.acquire_masked(1, CALL, leave);
             outcome
         });
         outcome.unwrap_or_else(|payload| resume_unwind(payload))

@@ -1,13 +1,14 @@
-//! A value that is made once, when it is first wanted.
+//! A value that is made once, at its first use.
 //!
-//! std's `OnceLock` holds the value; making it is what the gate lets one do at a time, because an
-//! initialiser may wait, and must not block the thread for those who want the value meanwhile.
+//! std's `OnceLock` holds the value. A raw semaphore with one permit lets one caller at a time make
+//! it, because an initialiser may wait, and must not block the thread of the fibers that want the
+//! value meanwhile.
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::thread;
 
-use super::gate::{Gate, Held};
+use super::raw_semaphore::{HeldPermits, RawSemaphore};
 use crate::core::{Unwinding, try_current};
 
 /// A cell that is written once. The initialiser may wait, and runs in one fiber at a time.
@@ -37,14 +38,14 @@ use crate::core::{Unwinding, try_current};
 /// ```
 pub struct OnceCell<T> {
     value: OnceLock<T>,
-    /// Who makes the value.
-    gate: Gate,
+    /// Its permit is held by the caller that makes the value.
+    raw: RawSemaphore,
 }
 
 impl<T> OnceCell<T> {
     /// A cell without a value.
     pub const fn new() -> Self {
-        Self { value: OnceLock::new(), gate: Gate::new(1, 1) }
+        Self { value: OnceLock::new(), raw: RawSemaphore::new(1, 1) }
     }
 
     /// The value, if there is one. Not a yield point.
@@ -66,18 +67,18 @@ impl<T> OnceCell<T> {
     ///
     /// # Blocking
     ///
-    /// Not a yield point if the value is there. Otherwise it is one: it waits if somebody else is
-    /// making the value, and lets others run now and then even if not; and `initialiser`, which
-    /// runs on the caller's fiber, may be one.
+    /// Not a yield point if the value exists. Otherwise it is one: it waits if another caller is
+    /// making the value, and lets other fibers run now and then even if not. `initialiser`, which
+    /// runs on the caller's fiber, may be one too.
     ///
     /// # Cancellation
     ///
-    /// If `initialiser` unwinds, for whatever reason, the cell stays empty, and the next of those
-    /// who wait runs its own.
+    /// If `initialiser` unwinds, for whatever reason, the cell stays empty, and the next waiter
+    /// runs its own.
     ///
     /// # Errors
     ///
-    /// [`Unwinding`] if somebody else is making the value and the caller unwinds.
+    /// [`Unwinding`] if another caller is making the value and this caller unwinds.
     ///
     /// # Panics
     ///
@@ -99,8 +100,8 @@ impl<T> OnceCell<T> {
     ///
     /// # Errors
     ///
-    /// What `initialiser` returned; or [`Unwinding`], as an `E`, if somebody else is making the
-    /// value and the caller unwinds.
+    /// The error that `initialiser` returned; or [`Unwinding`], as an `E`, if another caller is
+    /// making the value and this caller unwinds.
     ///
     /// # Panics
     ///
@@ -132,11 +133,11 @@ impl<T> OnceCell<T> {
         Ok(value)
     }
 
-    /// Fills the cell if it is empty; waits first for whoever is making a value.
+    /// Fills the cell if it is empty. If another caller is making a value, waits for that first.
     ///
     /// # Blocking
     ///
-    /// A yield point if somebody is.
+    /// A yield point if another caller is making a value.
     ///
     /// # Cancellation
     ///
@@ -144,8 +145,8 @@ impl<T> OnceCell<T> {
     ///
     /// # Errors
     ///
-    /// The value itself, if there is one already, or if somebody is making one and the caller
-    /// unwinds.
+    /// `value` itself, if the cell is full already, or if another caller is making a value and this
+    /// caller unwinds.
     ///
     /// # Panics
     ///
@@ -169,19 +170,19 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Waits until nobody else makes the value. What it returns lets the next one in when it is
-    /// dropped: when the value is made, or its maker unwinds.
-    fn make(&self) -> Result<Held<'_>, Unwinding> {
-        // Certain, as it is not of a lock: what lets the next one in is in this fiber's frames, and
-        // cannot have moved to another.
-        if let Some(fiber) = try_current().filter(|_| self.gate.is_held_by_caller())
+    /// Waits until no other caller makes the value. The permit that it returns goes to the next
+    /// waiter when it is dropped: when the value is made, or the caller unwinds.
+    fn make(&self) -> Result<HeldPermits<'_>, Unwinding> {
+        // This deadlock is certain, unlike that of a lock: the permit is in this fiber's frames,
+        // and cannot have moved to another fiber.
+        if let Some(fiber) = try_current().filter(|_| self.raw.is_held_by_caller())
             && !thread::panicking()
         {
             panic!("straightline: deadlock: the initialiser wants its own value: {fiber:?}");
         }
-        // Never closed, so that is the only reason.
-        let acquired = self.gate.acquire(1, &"OnceCell::get_or_init").map_err(|_| Unwinding);
-        acquired.map(|()| Held::new(&self.gate, 1))
+        // This semaphore is never closed, so there is one reason.
+        let acquired = self.raw.acquire(1, &"OnceCell::get_or_init").map_err(|_| Unwinding);
+        acquired.map(|()| HeldPermits::new(&self.raw, 1))
     }
 }
 

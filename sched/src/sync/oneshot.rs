@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 pub use std::sync::mpsc::{RecvError, SendError, TryRecvError};
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use super::watch::{Watch, Watcher, Watchers};
 use crate::core::try_checkpoint;
@@ -25,8 +25,8 @@ use crate::core::try_checkpoint;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let (line, watchers) = (Line::new(), Watchers::new());
-    let state = State { value: None, sender_gone: false, abandoned: false, line, watchers };
+    let (queue, watchers) = (WaitQueue::new(), Watchers::new());
+    let state = State { value: None, sender_gone: false, abandoned: false, queue, watchers };
     let shared = Arc::new(Mutex::new(state));
     (Sender { shared: Arc::clone(&shared) }, Receiver { shared })
 }
@@ -46,7 +46,7 @@ struct State<T> {
     sender_gone: bool,
     /// The receiver is gone.
     abandoned: bool,
-    line: Line,
+    queue: WaitQueue,
     watchers: Watchers,
 }
 
@@ -67,7 +67,7 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Whether the receiver is gone, so that nobody wants the message any more. Not a yield point.
+    /// Whether the receiver is gone, so that the message is not wanted any more. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::oneshot;
@@ -87,17 +87,17 @@ impl<T> Receiver<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point, also if the message is there: it lets others run now and then.
+    /// A yield point, also if the message is there: it lets other fibers run now and then.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message is
-    /// there for the next call.
+    /// A fiber that is cancelled or passes its deadline in here has taken nothing: the message
+    /// stays for the next call.
     ///
     /// # Errors
     ///
     /// [`RecvError`] if the sender was dropped without a message, or the message was taken before;
-    /// also if it is not there yet and the caller unwinds, and so may not wait.
+    /// also if the message has not come yet and the caller unwinds, and so may not wait.
     pub fn recv(&self) -> Result<T, RecvError> {
         try_checkpoint();
         loop {
@@ -111,8 +111,8 @@ impl<T> Receiver<T> {
             if state.is_ready() {
                 continue;
             }
-            let place = Place::join(&self.shared, state, State::RULES, 1);
-            place.wait(&"Receiver::recv").map_err(|_| RecvError)?;
+            let ticket = Ticket::join(&self.shared, state, State::POLICY, 1);
+            ticket.wait(&"Receiver::recv").map_err(|_| RecvError)?;
         }
     }
 
@@ -140,8 +140,9 @@ impl<T> Receiver<T> {
 }
 
 impl<T> State<T> {
-    /// Everybody is dismissed at once, so nobody's leaving concerns those who stay.
-    const RULES: Rules<Self> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+    /// All waiters are dismissed together, so a waiter that leaves changes nothing for the others.
+    const POLICY: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };
 
     fn is_ready(&self) -> bool {
         self.sender_gone || self.value.is_some()
@@ -168,7 +169,7 @@ impl<T> Drop for Sender<T> {
         let mut wakes = Wakes::default();
         let mut state = self.shared.lock();
         state.sender_gone = true;
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         state.watchers.wake_all(&mut wakes);
         drop(state);
         wakes.wake_all();

@@ -1,15 +1,15 @@
-//! Who holds a lock.
+//! The fiber that holds a lock.
 //!
-//! Kept with each lock that lets in one at a time, under the lock's own short lock, from the moment
-//! it is taken or handed over: so the listing tells who took what another one waits for. A guard
-//! that moves to another fiber of its thread still counts as its first owner's.
+//! Each lock with one holder at a time keeps it, under the lock's own short lock, from the moment
+//! the lock is taken or handed over. So the listing of a waiting fiber tells which fiber it waits
+//! for. A guard that moves to another fiber of its thread still counts as its first owner's.
 
 use crate::core;
 use crate::fiber::FiberKey;
 
 use super::waiter::Waiter;
 
-/// A fiber of the process, or nobody; a plain thread counts as nobody.
+/// A fiber of the process, or none; a plain thread counts as none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     /// The shard's number, and the fiber's key there.
@@ -17,7 +17,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) const NOBODY: Self = Self { fiber: None };
+    pub(super) const NONE: Self = Self { fiber: None };
 
     /// The caller.
     pub(super) fn current() -> Self {
@@ -27,7 +27,7 @@ impl Owner {
     pub(super) fn of(waiter: &Waiter) -> Self {
         match waiter {
             Waiter::Fiber(fiber) => Self { fiber: Some(fiber.id()) },
-            Waiter::Thread(_) => Self::NOBODY,
+            Waiter::Thread(_) => Self::NONE,
         }
     }
 

@@ -1,22 +1,23 @@
-//! Many readers or one writer.
+//! A lock for many readers or one writer.
 //!
-//! Built as [`Mutex`](super::Mutex) is: a reader takes one permit of the gate, a writer all.
+//! Built as [`Mutex`](super::Mutex) is: a reader takes one permit of the raw semaphore, a writer
+//! takes all.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use super::gate::{Gate, Held};
+use super::raw_semaphore::{HeldPermits, RawSemaphore};
 use crate::core::Unwinding;
 use crate::fiber::CallName;
 
-/// Lets in many readers at a time, or one writer, in the order of their coming.
+/// Gives many readers at a time, or one writer, access to its data, in the order in which they
+/// asked.
 ///
-/// Nobody overtakes: readers that come after a waiting writer wait behind it. So neither side
-/// starves, and a fiber that reads already must not wait to read again: it may stand behind a
-/// writer that waits for it.
+/// No caller overtakes: readers that come after a waiting writer wait behind it. So neither side
+/// starves. A fiber that holds a reader's guard must not wait for a second one: it may stand behind
+/// a writer that waits for the first.
 ///
-/// It is never poisoned, as a [`Mutex`](super::Mutex) is not, and stays locked as that does if its
-/// holder is given up.
+/// As a [`Mutex`](super::Mutex), it is never poisoned, and stays locked if its holder is given up.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -38,30 +39,33 @@ use crate::fiber::CallName;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct RwLock<T: ?Sized> {
-    gate: Gate,
+    raw: RawSemaphore,
     data: parking_lot::RwLock<T>,
 }
 
-/// Lets one reader at the data of its [`RwLock`] until it is dropped. It stays on its thread.
+/// A reader's access to the data of its [`RwLock`], until it is dropped. It stays on its thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct RwLockReadGuard<'l, T: ?Sized> {
-    // Dropped in this order: whoever passes the gate finds the data free.
+    // Dropped in this order: the next holder of the permits finds the inner lock free.
     data: parking_lot::RwLockReadGuard<'l, T>,
-    _held: Held<'l>,
+    _held: HeldPermits<'l>,
 }
 
-/// Lets the writer at the data of its [`RwLock`] until it is dropped. It stays on its thread.
+/// The writer's access to the data of its [`RwLock`], until it is dropped. It stays on its thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct RwLockWriteGuard<'l, T: ?Sized> {
-    // Dropped in this order: whoever passes the gate finds the data free.
+    // Dropped in this order: the next holder of the permits finds the inner lock free.
     data: parking_lot::RwLockWriteGuard<'l, T>,
-    _held: Held<'l>,
+    _held: HeldPermits<'l>,
 }
 
 impl<T> RwLock<T> {
-    /// A lock that nobody holds.
+    /// A lock that is free.
     pub const fn new(value: T) -> Self {
-        Self { gate: Gate::new(READERS_MAX, READERS_MAX), data: parking_lot::RwLock::new(value) }
+        Self {
+            raw: RawSemaphore::new(READERS_MAX, READERS_MAX),
+            data: parking_lot::RwLock::new(value),
+        }
     }
 
     /// The data, out of the lock.
@@ -71,16 +75,16 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits until no writer is in and none waits.
+    /// Waits until no writer holds the lock and no earlier caller waits.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits if a writer is in, or somebody waits, and lets others run now and
-    /// then even if not.
+    /// A yield point: it waits if a writer holds the lock, or another caller waits, and lets other
+    /// fibers run now and then even if not.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline while it waits leaves the line, and holds
+    /// A fiber that is cancelled or passes its deadline while it waits leaves the queue, and holds
     /// nothing.
     ///
     /// # Errors
@@ -97,19 +101,20 @@ impl<T: ?Sized> RwLock<T> {
 
     /// The reader's guard, if it can be had without waiting. Not a yield point.
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.gate.try_acquire(1).then(|| self.read_guard())
+        self.raw.try_acquire(1).then(|| self.read_guard())
     }
 
-    /// Waits until nobody else is in.
+    /// Waits until the caller alone holds the lock.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits if somebody is in, and lets others run now and then even if not.
+    /// A yield point: it waits if the lock is held, and lets other fibers run now and then even if
+    /// not.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline while it waits leaves the line, and lets
-    /// the readers in that waited behind it.
+    /// A fiber that is cancelled or passes its deadline while it waits leaves the queue, and the
+    /// readers that waited behind it get the lock.
     ///
     /// # Errors
     ///
@@ -117,8 +122,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Deadlocks
     ///
-    /// A fiber that is the writer already waits; see [`Mutex::lock`](super::Mutex::lock). One that
-    /// holds a reader's guard waits for itself as well, and that is not recognized.
+    /// A fiber that is the writer already waits; see [`Mutex::lock`](super::Mutex::lock). A fiber
+    /// that holds a reader's guard waits for itself as well, and that is not recognized.
     pub fn write(&self) -> Result<RwLockWriteGuard<'_, T>, Unwinding> {
         self.enter(READERS_MAX, &"RwLock::write")?;
         Ok(self.write_guard())
@@ -136,27 +141,27 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*reader, 6);
     /// ```
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.gate.try_acquire(READERS_MAX).then(|| self.write_guard())
+        self.raw.try_acquire(READERS_MAX).then(|| self.write_guard())
     }
 
-    /// The data, without a lock: the borrow proves that nobody else is in.
+    /// The data, without a lock: the exclusive borrow proves that no guard exists.
     pub fn get_mut(&mut self) -> &mut T {
         self.data.get_mut()
     }
 
     fn enter(&self, need: usize, call: CallName) -> Result<(), Unwinding> {
-        // The gate is never closed, so there is one reason.
-        self.gate.acquire(need, call).map_err(|_| Unwinding)
+        // This semaphore is never closed, so there is one reason.
+        self.raw.acquire(need, call).map_err(|_| Unwinding)
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        let data = self.data.try_read().expect("the gate lets no writer in beside a reader");
-        RwLockReadGuard { data, _held: Held::new(&self.gate, 1) }
+        let data = self.data.try_read().expect("a reader's permit excludes a writer");
+        RwLockReadGuard { data, _held: HeldPermits::new(&self.raw, 1) }
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
-        let data = self.data.try_write().expect("the gate lets nobody in beside a writer");
-        RwLockWriteGuard { data, _held: Held::new(&self.gate, READERS_MAX) }
+        let data = self.data.try_write().expect("a writer has all permits");
+        RwLockWriteGuard { data, _held: HeldPermits::new(&self.raw, READERS_MAX) }
     }
 }
 
@@ -215,6 +220,6 @@ impl<T> From<T> for RwLock<T> {
     }
 }
 
-/// The gate's permits. Far below the inner lock's own limit of readers, and above any number of
-/// fibers that fits into memory.
+/// The permits of the raw semaphore. Far below the inner lock's own limit of readers, and above any
+/// number of fibers that fits into memory.
 const READERS_MAX: usize = 1 << 30;

@@ -1,4 +1,4 @@
-//! Waiting for whichever of several things comes first.
+//! Waiting for several things, until the first of them is ready.
 
 use std::cell::Cell;
 use std::fmt;
@@ -20,8 +20,8 @@ use crate::fiber::Standing;
 /// | [`Event`] | it is set |
 /// | [`JoinHandle`] | the fiber is over |
 /// | [`ShardHandle`](crate::ShardHandle) | the shard has ended |
-/// | [`Timer`] | its time has come |
-/// | [`Readable`], [`Writable`] | something changed there since the last wait |
+/// | [`Timer`] | its time has passed |
+/// | [`Readable`], [`Writable`] | the descriptor has changed since the last wait |
 ///
 /// The trait is sealed: nothing else implements it.
 pub trait Selectable: Watch {}
@@ -37,13 +37,14 @@ impl<T: driver::Watch> Selectable for Writable<'_, T> {}
 
 /// Waits until one of the things is ready, and returns its index.
 ///
-/// It takes nothing: what to do is the caller's next line (`try_recv`, `join`, a read). Somebody
-/// else may be quicker, so be prepared to find nothing, and call `select` again. If several are
-/// ready, each call begins its search elsewhere, and none is forgotten.
+/// It takes nothing: the caller does that with its next call (`try_recv`, `join`, a read). Another
+/// fiber may be quicker, so the caller must be prepared to find nothing, and to call `select`
+/// again. If several things are ready, each call begins its search at another one, so none is
+/// forgotten.
 ///
 /// # Blocking
 ///
-/// A yield point: it waits if none is ready, and lets others run now and then even if one is.
+/// A yield point: it waits if none is ready, and lets other fibers run now and then even if one is.
 ///
 /// # Cancellation
 ///
@@ -272,13 +273,14 @@ impl<T: driver::Watch + fmt::Debug> fmt::Debug for Writable<'_, T> {
     }
 }
 
-/// A source that cannot be registered is ready: the caller's next operation says what is wrong.
+/// A source that cannot be registered counts as ready: the caller's next operation gets the error.
 fn watch_source<T: driver::Watch>(source: &Source<T>, interest: Interest) -> bool {
     !source.arm(interest).unwrap_or(false)
 }
 
-/// Where a search of so many begins. Evenly spread over the calls of a thread, and also over every
-/// second or third of them, which may be those of one fiber.
+/// The index at which a search through `count` things begins. The indices are spread evenly over
+/// the calls of a thread, and also over every second or third call, which may be those of one
+/// fiber.
 fn first_of(count: usize) -> usize {
     thread_local! {
         static SPREAD: Cell<u64> = const { Cell::new(0) };
@@ -295,5 +297,5 @@ fn first_of(count: usize) -> usize {
 /// 2^64 divided by the golden ratio: its multiples, modulo 2^64, lie evenly.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// What a duration beyond the clock's range means. Arbitrary; nobody waits it out.
+/// What a duration beyond the clock's range means. Arbitrary: no program runs so long.
 const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);

@@ -1,13 +1,13 @@
-//! So many at a time.
+//! A limit on how many fibers and threads do something at the same time.
 
 use std::fmt;
 
-use super::gate::{Gate, Refused};
+use super::raw_semaphore::{RawSemaphore, Refused};
 
 /// Hands out a limited number of permits, in the order of asking.
 ///
-/// A fiber that asks for many permits waits until so many are free, and nobody who came later is
-/// served before it: neither the big request nor the small one starves.
+/// A fiber that asks for many permits waits until so many are free, and no later caller is served
+/// before it: neither the big request nor the small one starves.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -22,12 +22,12 @@ use super::gate::{Gate, Refused};
 ///             sched::yield_now(); // two at a time come here
 ///         });
 ///     }
-///     let _all = connections.acquire(2).unwrap(); // the last in the line
+///     let _all = connections.acquire(2).unwrap(); // the last in the queue
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Semaphore {
-    gate: Gate,
+    raw: RawSemaphore,
 }
 
 /// Some permits of a [`Semaphore`], given back when it is dropped.
@@ -59,27 +59,27 @@ pub enum TryAcquireError {
 impl Semaphore {
     /// A semaphore with that many permits.
     pub const fn new(permits: usize) -> Self {
-        Self { gate: Gate::new(permits, NEVER_FULL) }
+        Self { raw: RawSemaphore::new(permits, NEVER_FULL) }
     }
 
     /// Waits for `count` permits.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits if the permits are not there, or others wait already, and lets
-    /// others run now and then even if it need not.
+    /// A yield point: it waits if too few permits are free, or other callers wait already, and lets
+    /// other fibers run now and then even if it need not wait.
     ///
     /// # Cancellation
     ///
-    /// A fiber that is cancelled or passes its deadline while it waits has taken nothing; permits
-    /// that were handed to it just then go to the next.
+    /// A fiber that is cancelled or passes its deadline while it waits has taken nothing. Permits
+    /// that it was granted just then go to the next waiter.
     ///
     /// # Errors
     ///
     /// [`AcquireError::Closed`] after [`close`](Self::close), also if the caller waits already;
     /// [`AcquireError::Unwinding`] if it would have to wait and unwinds.
     pub fn acquire(&self, count: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
-        match self.gate.acquire(count, &"Semaphore::acquire") {
+        match self.raw.acquire(count, &"Semaphore::acquire") {
             Ok(()) => Ok(SemaphorePermit { semaphore: self, count }),
             Err(Refused::Closed) => Err(AcquireError::Closed),
             Err(Refused::Unwinding) => Err(AcquireError::Unwinding),
@@ -92,7 +92,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`TryAcquireError`] says whether it is worth coming again.
+    /// [`TryAcquireError`] says whether it is worth trying again.
     ///
     /// ```
     /// use straightline_sched::sync::{Semaphore, TryAcquireError};
@@ -104,7 +104,7 @@ impl Semaphore {
     /// assert_eq!(semaphore.available_permits(), 3);
     /// ```
     pub fn try_acquire(&self, count: usize) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        if self.gate.try_acquire(count) {
+        if self.raw.try_acquire(count) {
             return Ok(SemaphorePermit { semaphore: self, count });
         }
         Err(if self.is_closed() { TryAcquireError::Closed } else { TryAcquireError::NoPermits })
@@ -123,18 +123,18 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// When there would be more than `usize::MAX` in all, those that are out included.
+    /// When there would be more than `usize::MAX` in all, including those that are out.
     pub fn add_permits(&self, count: usize) {
-        assert!(self.gate.add(count), "straightline: a semaphore has at most usize::MAX permits");
+        assert!(self.raw.add(count), "straightline: a semaphore has at most usize::MAX permits");
     }
 
-    /// How many permits nobody holds. Not a yield point.
+    /// How many permits are free. Not a yield point.
     pub fn available_permits(&self) -> usize {
-        self.gate.free()
+        self.raw.free()
     }
 
-    /// Hands out no more permits; those who wait are told so. Permits that are out stay valid. Not
-    /// a yield point.
+    /// Hands out no more permits; the waiters get an error. Permits that are out stay valid. Not a
+    /// yield point.
     ///
     /// ```
     /// use straightline_sched::sync::{AcquireError, Semaphore};
@@ -144,12 +144,12 @@ impl Semaphore {
     /// assert_eq!(semaphore.acquire(1).unwrap_err(), AcquireError::Closed);
     /// ```
     pub fn close(&self) {
-        self.gate.close();
+        self.raw.close();
     }
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
-        self.gate.is_closed()
+        self.raw.is_closed()
     }
 }
 
@@ -162,7 +162,7 @@ impl SemaphorePermit<'_> {
     /// Takes the permits out of circulation for good, until
     /// [`add_permits`](Semaphore::add_permits) brings them back.
     pub fn forget(mut self) {
-        self.semaphore.gate.forget(self.count);
+        self.semaphore.raw.forget(self.count);
         self.count = 0;
     }
 }
@@ -170,7 +170,7 @@ impl SemaphorePermit<'_> {
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
-            self.semaphore.gate.release(self.count);
+            self.semaphore.raw.release(self.count);
         }
     }
 }
@@ -206,5 +206,5 @@ impl std::error::Error for AcquireError {}
 
 impl std::error::Error for TryAcquireError {}
 
-/// Nobody holds a semaphore alone: permits can be added at any time.
+/// No caller is ever the owner: permits can be added at any time.
 const NEVER_FULL: usize = usize::MAX;

@@ -1,14 +1,15 @@
-//! Waiting until all have finished.
+//! Waiting until all members of a group have finished.
 //!
-//! Counted by clones, as crossbeam does, and not by `add` and `done` as in Go: a clone that goes
-//! with its fiber is given back however the fiber ends, and none can be given back twice.
+//! The members are counted by clones, as crossbeam does, and not by `add` and `done` as in Go. A
+//! fiber that owns a clone gives it back however the fiber ends, and no clone can be given back
+//! twice.
 
 use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, Rules};
+use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{Unwinding, charge};
 
@@ -41,28 +42,28 @@ pub struct WaitGroup {
 }
 
 struct State {
-    /// The clones that are there.
+    /// How many clones exist.
     members: usize,
-    line: Line,
+    queue: WaitQueue,
 }
 
 impl WaitGroup {
-    /// A group with one member: what is returned.
+    /// A group with one member, which is the value returned.
     pub fn new() -> Self {
-        Self { shared: Arc::new(Mutex::new(State { members: 1, line: Line::new() })) }
+        Self { shared: Arc::new(Mutex::new(State { members: 1, queue: WaitQueue::new() })) }
     }
 
     /// Drops this clone and waits until all others are dropped, or wait as well.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits unless this is the last clone, and lets others run now and then even
-    /// then.
+    /// A yield point: it waits unless this is the last clone, and even then lets other fibers run
+    /// now and then.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding. This clone does not count any more; the
-    /// others are not concerned.
+    /// A cancel or a deadline ends the wait by unwinding. This clone does not count any more;
+    /// nothing changes for the others.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl WaitGroup {
         if state.members == 0 {
             return Ok(());
         }
-        Place::join(&shared, state, RULES, 1).wait(&"WaitGroup::wait")?;
+        Ticket::join(&shared, state, POLICY, 1).wait(&"WaitGroup::wait")?;
         Ok(())
     }
 }
@@ -98,7 +99,7 @@ impl Drop for WaitGroup {
         let mut state = self.shared.lock();
         state.members -= 1;
         if state.members == 0 {
-            state.line.dismiss_all(&mut wakes);
+            state.queue.dismiss_all(&mut wakes);
         }
         drop(state);
         wakes.wake_all();
@@ -113,11 +114,12 @@ impl Default for WaitGroup {
 
 impl fmt::Debug for WaitGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The writer may wait: the lock is not held meanwhile.
+        // The formatter's writer may wait, so the lock is not held during the write.
         let members = self.shared.lock().members;
         f.debug_struct("WaitGroup").field("members", &members).finish()
     }
 }
 
-/// Nobody's leaving concerns those who stay.
-const RULES: Rules<State> = Rules { line: |state| &mut state.line, left: |_, _, _| () };
+/// A waiter that leaves changes nothing for the others.
+const POLICY: QueuePolicy<State> =
+    QueuePolicy { queue: |state| &mut state.queue, left: |_, _, _| () };

@@ -1,7 +1,7 @@
-//! Who waits: a fiber of some shard, or a plain thread.
+//! A waiter: a fiber of some shard, or a plain thread.
 //!
-//! Everything in `sync` blocks through this file, and so works from both sides: a job on another
-//! thread can send to a fiber, and a test can wait for one.
+//! Everything in `sync` blocks through this file, so it works for both: a job on another thread can
+//! send to a fiber, and the thread of a test can wait for a fiber.
 
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::core::{self, Fiber, Unwinding};
 use crate::fiber::{CallName, LineWait, Standing, Wait};
 
-/// The caller as somebody else sees it who is to wake it.
+/// The caller, for the fiber or thread that is to wake it.
 #[derive(Clone, Debug)]
 pub(crate) enum Waiter {
     Fiber(Fiber),
@@ -34,15 +34,16 @@ impl Waiter {
     }
 }
 
-/// Waits until somebody wakes the caller's [`Waiter`]. May return early: look again in a loop.
+/// Waits until another fiber or thread wakes the caller's [`Waiter`]. May return early: look again
+/// in a loop.
 ///
 /// It raises when the fiber is cancelled or past its deadline.
 pub(crate) fn wait(call: CallName) -> Result<(), Unwinding> {
     wait_until(None, Wait::Call(call))
 }
 
-/// As [`wait`], at a place that is taken back if the fiber is given up meanwhile, and not longer
-/// than until `due`.
+/// As [`wait`], in a queue that the fiber leaves if it is given up meanwhile, and not longer than
+/// until `due`.
 pub(super) fn wait_in(standing: &Standing<'_>, due: Option<Instant>) -> Result<(), Unwinding> {
     // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
     // that is suspended below this frame: it takes it back before it returns or raises. A fiber
@@ -65,8 +66,8 @@ fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {
     Ok(())
 }
 
-/// What [`wait`] would do first, raising included: asked before the caller takes a place in a line,
-/// so that it does nothing else at that place than wait.
+/// Does what [`wait`] would do first, raising included. The caller calls it before it joins a
+/// queue, so that it does nothing in the queue but wait.
 ///
 /// The caller looks again after it, since a hook of `before_park` may have waited.
 pub(super) fn may_wait() -> Result<(), Unwinding> {
@@ -77,8 +78,8 @@ pub(super) fn may_wait() -> Result<(), Unwinding> {
     }
 }
 
-/// A [`checkpoint`](crate::checkpoint) that always is a yield point: what an operation of a channel
-/// begins with. It raises before anything is taken.
+/// A [`checkpoint`](crate::checkpoint) that is always a yield point: an operation of a channel
+/// begins with it. It raises before anything is taken.
 pub(super) fn checkpoint() -> Result<(), Unwinding> {
     match core::try_checkpoint() {
         Some(may) => may,
@@ -87,9 +88,9 @@ pub(super) fn checkpoint() -> Result<(), Unwinding> {
     }
 }
 
-/// Those to wake once the lock is released; room for one without an allocation.
+/// The waiters to wake once the lock is released; room for one without an allocation.
 #[derive(Default)]
-#[must_use = "those in it sleep on until `wake_all` is called"]
+#[must_use = "the waiters in it sleep on until `wake_all` is called"]
 pub(super) struct Wakes {
     first: Option<Waiter>,
     more: Vec<Waiter>,
@@ -104,7 +105,7 @@ impl Wakes {
         }
     }
 
-    /// In the order of their coming.
+    /// In the order in which they were pushed.
     pub(super) fn wake_all(self) {
         if let Some(first) = self.first {
             first.wake();

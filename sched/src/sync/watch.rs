@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use super::waiter::{Waiter, Wakes};
 
-/// The watchers of one thing. A wake-up takes them all out; who goes on watching comes again.
+/// The watchers of one thing. A wake-up removes all of them; a watcher that goes on watching
+/// registers again.
 #[derive(Default)]
 pub(super) struct Watchers {
     entries: Vec<Watcher>,
@@ -18,7 +19,7 @@ pub(super) struct Watchers {
 /// A `select` in progress.
 #[derive(Clone, Debug)]
 pub struct Watcher {
-    /// Tells it from every other of the process.
+    /// Unique in the process.
     id: u64,
     waiter: Waiter,
 }

@@ -1,21 +1,22 @@
-//! Whether a shard asks in time for what is new.
+//! Whether a shard polls its driver in time.
 //!
-//! Until it does, nobody new is served there: no connection is accepted, no timer rings. One fiber
-//! may be the reason, or many that keep the thread one after the other; the pulse's count of turns
-//! tells both. A shard that waits for events makes no turns either, and no beats.
+//! Until it does, the shard serves no new client: it accepts no connection and fires no timer. One
+//! fiber may be the reason, or many fibers that keep the thread one after the other. The pulse's
+//! count of turns shows both. A shard that waits for events makes no turns either, but its pulse
+//! does not beat.
 
 use std::time::{Duration, Instant};
 
 use super::found::Found;
 
-/// What was last seen of a shard's turns.
+/// The monitor's last look at a shard's turns.
 pub(super) struct Turns {
     count: u64,
-    /// When the shard was last seen to turn, or to be at rest.
+    /// When the shard was last seen to turn, or to wait for events.
     since: Instant,
-    /// It was told as busy, and not as free again.
+    /// The shard was reported as busy, and not as free again.
     is_busy: bool,
-    /// When it was last seen to be over the limit.
+    /// When the shard was last seen over the limit.
     over_at: Instant,
 }
 
@@ -24,12 +25,12 @@ impl Turns {
         Self { count: 0, since: now, is_busy: false, over_at: now }
     }
 
-    /// The whole process stood still until `now`, and not the shard.
+    /// The whole process was stopped until `now`, and not the shard.
     pub(super) fn begin_anew(&mut self, now: Instant) {
         self.since = now;
     }
 
-    /// Takes another look; returns what is to be told.
+    /// Takes another look; returns the change that is to be reported.
     pub(super) fn look(
         &mut self,
         turns: u64,
@@ -53,8 +54,9 @@ impl Turns {
     }
 }
 
-/// For how many times the limit a shard must not have been over it to be free again. Arbitrary: a
-/// fiber that is over it again and again, with pauses in between, changes nothing each time.
+/// For how many times the limit a shard must stay below it to count as free again. Arbitrary: a
+/// fiber that passes the limit again and again, with pauses in between, must not change the state
+/// each time.
 pub(crate) const CALM: u32 = 10;
 
 #[cfg(test)]
@@ -63,7 +65,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(100);
 
-    /// Looks every 25 ms; each item is the count of turns and whether the shard is at rest.
+    /// Looks every 25 ms; each item is the count of turns and whether the shard waits for events.
     fn told(looks: impl IntoIterator<Item = (u64, bool)>) -> Vec<(usize, bool)> {
         let mut now = Instant::now();
         let mut turns = Turns::new(now);
@@ -86,7 +88,7 @@ mod tests {
     fn a_shard_that_turns_or_rests_is_never_busy() {
         assert_eq!(told((0..1_000).map(|look| (look, false))), []);
         assert_eq!(told((0..1_000).map(|_| (7, true))), []);
-        // It is never seen at rest, and turns just often enough.
+        // It is never seen waiting, and turns just often enough.
         assert_eq!(told((4..1_000).map(|look| (look / 4, false))), []);
     }
 
@@ -95,7 +97,7 @@ mod tests {
         let busy = (0..20).map(|_| (7, false));
         let calm = (0..100).map(|look| (8 + look, false));
         assert_eq!(told(busy.clone().chain(calm)), [(4, true), (59, false)]);
-        // Again and again, with half of the calm that it takes.
+        // Again and again, with half of the calm that is needed.
         let again = (0..10).flat_map(|round| {
             let busy = (0..6).map(move |_| (2 * round + 1, false));
             busy.chain((0..20).map(move |_| (2 * round + 1, true)))

@@ -1,4 +1,4 @@
-//! Systems where a stuck thread cannot be asked where it stands: the stall is reported without.
+//! Systems where a stuck thread cannot be sampled: the stall is reported without a backtrace.
 
 use std::io;
 use std::time::Duration;

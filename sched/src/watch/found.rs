@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::stall::Stall;
 
-/// What a signal handler may learn of the fiber that runs on its thread.
+/// What a signal handler may learn of the fiber on its thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running<'a> {
     pub(crate) spawned_at: &'static Location<'static>,
@@ -13,30 +13,30 @@ pub(crate) struct Running<'a> {
     pub(crate) label: &'a [u8],
 }
 
-/// How long a fiber may keep its thread, and a shard its eyes shut.
+/// How long a fiber may keep its thread, and how long a shard may not poll its driver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Until a fiber that keeps the thread is reported.
+    /// After this time a fiber that keeps the thread is reported.
     pub(crate) stall: Option<Duration>,
-    /// Until a shard that does not ask what is new is reported, whatever keeps it.
+    /// After this time a shard that does not poll its driver is reported, whatever the reason.
     pub(crate) busy: Option<Duration>,
-    /// Until a fiber that keeps the thread is given up waiting for.
+    /// After this time a fiber that keeps the thread is not waited for any more.
     pub(crate) stuck: Option<Duration>,
 }
 
-/// What the monitor has found out about a shard.
+/// What the monitor reports of a shard.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A fiber has kept the thread for longer than the first limit.
     Stalled(Stall),
-    /// It still does, after the last one.
+    /// The fiber still keeps it after the last limit.
     Stuck(Stall),
-    /// The shard has not asked what is new for so long.
+    /// The shard has not polled its driver for that long.
     Busy(Duration),
-    /// It was busy, and has asked in time for a while.
+    /// The shard was busy, and has polled its driver in time for a while.
     Free,
 }
 
-/// Calls the function that it is given with the running fiber, if there is one. It must be safe to
-/// call in a signal handler.
+/// Calls its argument with the running fiber, if there is one. It must be safe to call in a signal
+/// handler.
 pub(crate) type Describe = fn(&mut dyn FnMut(Running<'_>));

@@ -1,14 +1,14 @@
-//! Where a thread stands that does not answer, asked by a signal; and what the kernel says of it.
+//! Where a stuck thread stands, sampled by a signal; and what the kernel tells of the thread.
 //!
-//! The monitor sends `SIGURG` to the one thread; its default action is to be ignored, and terminals
+//! The monitor sends `SIGURG` to the one thread. Its default action is to be ignored, and terminals
 //! and service managers do not send it. The handler runs on the stuck thread's alternate stack, in
-//! the middle of whatever the thread does, so it does nothing but read and store numbers: the
-//! running fiber's name and place of birth, and the return addresses of the stack. The monitor
-//! turns those into text, on its own thread. One sample is taken at a time.
+//! the middle of the thread's work, so it only reads and stores numbers: the running fiber's name
+//! and spawn location, and the return addresses of the stack. The monitor turns those into text on
+//! its own thread. One sample is taken at a time.
 //!
-//! A signal ends many system calls early, with EINTR, which not every caller expects; `SA_RESTART`
-//! has the kernel take up only some of them again. So it is for the monitor to send it only to a
-//! thread that computes, or waits in a call that is always taken up again.
+//! A signal ends many system calls early, with EINTR, which not every caller expects; with
+//! `SA_RESTART` the kernel restarts only some of them. So the monitor sends it only to a thread
+//! that computes, or that waits in a call which the kernel always restarts.
 
 use std::ffi::c_void;
 use std::io;
@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 use super::found::Describe;
 use super::stall::{Activity, Sample, StallCause};
 
-/// The calling thread, by the system's number.
+/// The system's number of the calling thread.
 pub(super) fn this_thread() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
-/// The threads of this process, by their numbers.
+/// The numbers of this process's threads.
 pub(super) fn threads() -> Option<Vec<i32>> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     tasks.map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
@@ -37,7 +37,7 @@ pub(super) fn is_main_thread() -> bool {
     i32::try_from(std::process::id()) == Ok(this_thread())
 }
 
-/// What the kernel says that the thread does.
+/// What the thread does, as the kernel tells it.
 pub(super) fn activity(thread: i32) -> Activity {
     let read = |name| std::fs::read_to_string(format!("/proc/self/task/{thread}/{name}"));
     let stat = read("stat").ok().and_then(|text| Stat::parse(&text));
@@ -48,23 +48,23 @@ pub(super) fn activity(thread: i32) -> Activity {
             (StallCause::ForeignLock, is_restarted)
         }
         Some(Call { number, .. }) => (StallCause::SystemCall(number), false),
-        // Where the number may not be read, there is the thread's state.
+        // Where the system call's number may not be read, the thread's state may.
         None if matches!(state, 'S' | 'D') => (StallCause::SystemCall(None), false),
         None => (StallCause::Computes, false),
     };
     Activity { cause, user_ticks: user_ticks.filter(|_| state == 'R'), is_restarted }
 }
 
-/// Of `/proc/self/task/*/stat`.
+/// The part of `/proc/self/task/*/stat` that is used.
 struct Stat {
     state: char,
-    /// Of the processor's time, outside of the kernel.
+    /// Processor time, outside of the kernel.
     user_ticks: u64,
 }
 
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // After the name, which stands in parentheses and may contain anything.
+        // The fields begin after the name, which stands in parentheses and may contain anything.
         let (_, rest) = text.rsplit_once(") ")?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
@@ -73,11 +73,11 @@ impl Stat {
     }
 }
 
-/// The system call that a thread waits in, of `/proc/self/task/*/syscall`.
+/// The system call that a thread waits in, from `/proc/self/task/*/syscall`.
 struct Call {
     /// `None` if it is in the kernel for another reason, such as a page that is not in memory.
     number: Option<i64>,
-    /// The kernel takes it up again after a signal, and its caller sees nothing of that.
+    /// The kernel restarts it after a signal, and its caller notices nothing.
     is_restarted: bool,
 }
 
@@ -125,7 +125,7 @@ pub(super) fn sample(thread: i32, timeout: Duration) -> io::Result<Option<Sample
     let until = Instant::now() + timeout;
     while !DONE.load(Ordering::Acquire) {
         if Instant::now() >= until {
-            // A handler that comes now finds nobody who asks.
+            // A handler that runs after this finds no request.
             THREAD.store(0, Ordering::Release);
             return Ok(None);
         }
@@ -144,7 +144,7 @@ pub(super) fn sample(thread: i32, timeout: Duration) -> io::Result<Option<Sample
     }))
 }
 
-/// What the handler has left there; `None` if that is nothing.
+/// The handler's result; `None` if there is none.
 fn text(bytes: &[AtomicU8], count: &AtomicUsize) -> Option<String> {
     let bytes = &bytes[..count.load(Ordering::Relaxed)];
     let bytes: Vec<u8> = bytes.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
@@ -162,25 +162,25 @@ fn install() -> io::Result<()> {
     if installed { Ok(()) } else { Err(io::Error::other("SIGURG cannot be handled")) }
 }
 
-/// Has the handler run on the thread's alternate stack: a fiber may have next to nothing left of
-/// its own.
+/// Makes the handler run on the thread's alternate stack: the fiber's own stack may be nearly full.
 fn use_alternate_stack() -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: it asks only, and `action` has room for the answer.
+    // SAFETY: the call only asks, and `action` has room for the answer.
     if unsafe { libc::sigaction(libc::SIGURG, ptr::null(), action.as_mut_ptr()) } != 0 {
         return false;
     }
-    // SAFETY: the call has filled it in, and all zeros would be a value of it too.
+    // SAFETY: the call has filled it in, and all zeros would be a valid value too.
     let mut action = unsafe { action.assume_init() };
     action.sa_flags |= libc::SA_ONSTACK;
-    // SAFETY: the handler is the one that is there; it does not care which stack it runs on.
+    // SAFETY: the handler is the one that is installed; it runs on any stack.
     unsafe { libc::sigaction(libc::SIGURG, &raw const action, ptr::null_mut()) == 0 }
 }
 
 fn send(thread: i32) -> io::Result<()> {
     // SAFETY: it takes no argument.
     let process = unsafe { libc::getpid() };
-    // SAFETY: numbers only; a thread that is gone is an error, not another thread's signal.
+    // SAFETY: the arguments are numbers; a thread that is gone is an error, and no other thread
+    // gets the signal.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGURG) };
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -190,7 +190,7 @@ fn on_signal() {
     let thread = unsafe { libc::syscall(libc::SYS_gettid) };
     let asked = THREAD.load(Ordering::Acquire);
     if asked == 0 || i32::try_from(thread) != Ok(asked) {
-        return; // somebody else's SIGURG
+        return; // a SIGURG that this library has not sent
     }
     NAME_BYTES.store(0, Ordering::Relaxed);
     LABEL_BYTES.store(0, Ordering::Relaxed);
@@ -216,7 +216,7 @@ fn on_signal() {
         count += 1;
         count < FRAMES.len()
     };
-    // SAFETY: what must be synchronised is the resolving of symbols, which is not done here.
+    // SAFETY: only the resolving of symbols must be synchronised, and this does not resolve any.
     unsafe { backtrace::trace_unsynchronized(on_frame) };
     FRAMES_COUNT.store(count, Ordering::Relaxed);
     THREAD.store(0, Ordering::Relaxed);
@@ -225,7 +225,7 @@ fn on_signal() {
 
 static DESCRIBE: OnceLock<Describe> = OnceLock::new();
 
-/// Which thread is asked; 0 for none.
+/// The thread that is asked; 0 for none.
 static THREAD: AtomicI32 = AtomicI32::new(0);
 /// The sample is complete: set last, read first.
 static DONE: AtomicBool = AtomicBool::new(false);
@@ -237,7 +237,7 @@ static LABEL_BYTES: AtomicUsize = AtomicUsize::new(0);
 static FRAMES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 static FRAMES_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// The answer takes microseconds when it comes at all.
+/// An answer takes microseconds, if it comes at all.
 const POLL_EVERY: Duration = Duration::from_micros(200);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The monitor: one thread per process, for as long as there are shards to watch.
+//! The monitor: one thread for each process, while there are shards to watch.
 
 use std::mem;
 use std::process;
@@ -15,20 +15,20 @@ use super::pulse::Pulse;
 use super::stall::{Stall, StallCause};
 use crate::fiber::backtrace::Backtrace;
 
-/// What the monitor needs to know of a shard.
+/// What the monitor knows of a shard.
 struct Watched {
     pulse: Weak<Pulse>,
-    /// The shard's thread, by the system's number.
+    /// The system's number of the shard's thread.
     thread: i32,
     limits: Limits,
-    /// Asks the shard to do what is to be done now and then.
+    /// Asks the shard for its maintenance.
     housekeep: Box<dyn Fn() + Send>,
     report: Box<dyn Fn(Found) + Send>,
 }
 
-/// Watches the calling thread's shard until its pulse is dropped. On the monitor's thread `report`
-/// is called with what passes a limit; and `housekeep` when the shard falls quiet, and now and then
-/// while it does not.
+/// Watches the calling thread's shard until its pulse is dropped. The monitor's thread calls
+/// `report` when a limit is passed. It calls `housekeep` when the shard falls quiet, and now and
+/// then while it works.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
     limits: Limits,
@@ -52,11 +52,11 @@ fn hand_over(watched: Watched) {
     let process = process::id();
     if monitor.runs_in != Some(process) {
         if monitor.runs_in.is_some() {
-            // Of a process that this one was forked from: its shards are not here.
+            // After a fork, a child has none of its parent's shards.
             mem::forget(mem::take(&mut monitor.arrived));
             monitor.thread = None;
         }
-        // Without the thread there is no watching, and everything else goes on.
+        // Without the monitor nothing is watched, and everything else goes on.
         let spawned = thread::Builder::new().name("straightline-watch".into()).spawn(run);
         monitor.runs_in = spawned.is_ok().then_some(process);
     }
@@ -82,7 +82,7 @@ pub(super) fn monitor_thread() -> Option<i32> {
 struct Monitor {
     /// The process that has the thread.
     runs_in: Option<u32>,
-    /// That thread, by the system's number, while it runs.
+    /// The system's number of that thread, while it runs.
     thread: Option<i32>,
     /// Shards that the thread has not taken over yet.
     arrived: Vec<Watched>,
@@ -91,22 +91,22 @@ struct Monitor {
 static MONITOR: Mutex<Monitor> =
     Mutex::new(Monitor { runs_in: None, thread: None, arrived: Vec::new() });
 
-/// A shard as the monitor last saw it.
+/// A shard as the monitor saw it last.
 struct Seen {
     watched: Watched,
     beats: u64,
     since: Instant,
     reported: Reported,
-    /// What `Activity::user_ticks` were when the fiber was first seen again.
+    /// The value of `Activity::user_ticks` when the fiber was seen for the second time.
     user_ticks: Option<u64>,
     turns: Turns,
-    /// When it was last asked to keep house.
+    /// When it was last asked for maintenance.
     housekept_at: Instant,
-    /// How often it was asked since its pulse last moved.
+    /// How often it was asked since its pulse moved last.
     housekept: u32,
 }
 
-/// Which limit was last told of.
+/// The limit that was reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reported {
     None,
@@ -122,7 +122,7 @@ fn run() {
             let mut monitor = MONITOR.lock();
             monitor.thread = Some(os::this_thread());
             let now = Instant::now();
-            // Taken whole: what room many of them once needed is given back.
+            // Taken as a whole, so that memory for many shards is given back.
             let arrived = mem::take(&mut monitor.arrived);
             shards.extend(arrived.into_iter().map(|watched| Seen {
                 watched,
@@ -147,7 +147,7 @@ fn run() {
         let (pause, begin) = ((shortest / 4).clamp(ROUND_MIN, ROUND_MAX), Instant::now());
         thread::sleep(pause);
         if begin.elapsed() > pause + OVERSLEPT {
-            // The whole process stood still (a debugger, a machine that slept): not its fibers.
+            // The whole process was stopped (by a debugger, or the machine slept): not its fibers.
             let now = Instant::now();
             for seen in &mut shards {
                 seen.since = now;
@@ -159,7 +159,7 @@ fn run() {
     }
 }
 
-/// Looks whether a shard asks for what is new, if there is a limit on that.
+/// Checks whether a shard polls its driver in time, if there is a limit on that.
 fn look_at_turns(seen: &mut Seen) {
     let (Some(limit), Some(pulse)) = (seen.watched.limits.busy, seen.watched.pulse.upgrade())
     else {
@@ -173,7 +173,7 @@ fn look_at_turns(seen: &mut Seen) {
     }
 }
 
-/// Looks at one shard; false if it is gone.
+/// Checks one shard; false if it is gone.
 fn look(seen: &mut Seen) -> bool {
     let Some(pulse) = seen.watched.pulse.upgrade() else { return false };
     let (beats, now) = (pulse.beats(), Instant::now());
@@ -182,8 +182,8 @@ fn look(seen: &mut Seen) -> bool {
         (seen.beats, seen.since, seen.reported) = (beats, now, Reported::None);
         seen.user_ticks = None;
         seen.housekept = if moved { 0 } else { seen.housekept };
-        // When it falls quiet after some work, once more after that (what was in use the first
-        // time is not any more), and now and then while it works.
+        // When the shard falls quiet after some work, once more after that (stacks that were in use
+        // the first time may be free by then), and now and then while it works.
         let quiet = !moved && seen.housekept < 2;
         if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
             seen.housekept += 1;
@@ -207,21 +207,21 @@ fn look(seen: &mut Seen) -> bool {
     if !is_due || is_unclear {
         return true;
     }
-    // A signal would end a system call early that the fiber's code may rely on. So it is sent only
-    // to a thread that is known to compute, or where nobody can notice it.
+    // A signal would end a system call early, which the fiber's code may not expect. So the monitor
+    // sends it only to a thread that is known to compute, or whose call the kernel restarts.
     let sample = if computes || activity.is_restarted {
         os::sample(seen.watched.thread, SAMPLE_TIMEOUT).ok().flatten()
     } else {
         None
     };
     if pulse.beats() != beats {
-        return true; // it moved while it was being looked at: the sample is of something else
+        return true; // the pulse moved meanwhile: the sample shows something else
     }
     if seen.reported == Reported::None {
         pulse.count_stall();
     }
     seen.reported = level;
-    // What the report runs must not keep the shard's pulse alive.
+    // The code that the report runs must not keep the shard's pulse alive.
     drop(pulse);
     let sample = sample.unwrap_or_default();
     let stall = Stall {
@@ -237,7 +237,7 @@ fn look(seen: &mut Seen) -> bool {
     true
 }
 
-/// The last limit that is passed.
+/// The last limit that was passed.
 fn passed(limits: Limits, held_for: Duration) -> (Reported, Duration) {
     let is_passed = |limit: Option<Duration>| limit.filter(|limit| held_for >= *limit);
     match (is_passed(limits.stuck), is_passed(limits.stall)) {
@@ -247,21 +247,22 @@ fn passed(limits: Limits, held_for: Duration) -> (Reported, Duration) {
     }
 }
 
-/// How often a shard that never falls quiet is asked to keep house.
+/// How often a shard that never falls quiet is asked for maintenance.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A look takes some 100 ns a shard; but nobody needs more of them than this.
+/// A look takes some 100 ns a shard, and more looks than this have no use.
 const ROUND_MIN: Duration = Duration::from_millis(5);
 const ROUND_MAX: Duration = Duration::from_millis(250);
 
-/// How much later than it should the thread wakes up on a machine that is busy and not stopped.
+/// How late the monitor may wake up on a busy machine; more means that the machine was stopped.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// How long the thread stays for shards to come: tests and programs that run one after the other.
+/// How long the monitor stays without a shard: tests and programs that run one shard after the
+/// other.
 const EMPTY_ROUNDS_MAX: u32 = 8;
 
-/// How much longer than twice the limit may pass until a thread that runs has had a tick of the
-/// processor's time, 10 ms; then it is reported without where it stands. Arbitrary.
+/// How much longer than twice the limit the monitor waits until a thread that runs has used one
+/// tick of processor time, 10 ms; then it reports the stall without a backtrace. Arbitrary.
 const UNCLEAR_MAX: Duration = Duration::from_secs(1);
 
 /// A thread in an uninterruptible wait does not run its handler.

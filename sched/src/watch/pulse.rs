@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Pulse {
     /// Grows at each switch into a fiber and out of it: odd while a fiber runs.
     beats: AtomicU64,
-    /// Grows each time that the shard has asked what is new: its driver, its mailbox, its timers.
+    /// Grows each time that the shard has polled its driver, its mailbox and its timers.
     turns: AtomicU64,
     /// Written by the monitor: how often a fiber kept the thread for too long.
     stalls: AtomicU64,
 }
 
 impl Pulse {
-    /// By the shard's thread only: a plain load and store.
+    /// Called by the shard's thread only, so it is a plain load and store.
     #[inline]
     pub(crate) fn beat(&self) {
         self.beats.store(self.beats.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// By the shard's thread only, as `beat`.
+    /// Called by the shard's thread only, as `beat`.
     #[inline]
     pub(crate) fn turn(&self) {
         self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the monitor tells of a fiber that keeps its thread, and what it finds out to tell it.
+//! What the monitor reports of a fiber that keeps its thread, and what it finds out for that.
 
 use std::fmt;
 use std::panic::Location;
@@ -8,7 +8,7 @@ use crate::fiber::backtrace::Backtrace;
 
 /// A fiber kept its thread for too long: no other fiber of its shard has run meanwhile.
 ///
-/// `Display` tells it in a line, followed by the backtrace.
+/// `Display` writes one line, followed by the backtrace.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -33,15 +33,15 @@ use crate::fiber::backtrace::Backtrace;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
-    /// The fiber's name, if it has one; the first 64 bytes. This one and the other fields that tell
-    /// of the fiber are empty where the thread could not be asked, see `docs/hazards.md`: in most
-    /// system calls a signal would be noticed.
+    /// The fiber's name, if it has one; the first 64 bytes. This field and the others about the
+    /// fiber are empty where the thread could not be sampled, see `docs/hazards.md`: in most system
+    /// calls the fiber would notice a signal.
     pub name: Option<String>,
-    /// What it is doing in its own words, see [`Label`](crate::Label).
+    /// The fiber's own words for what it does, see [`Label`](crate::Label).
     pub label: Option<String>,
     /// The call that started the fiber.
     pub spawned_at: Option<&'static Location<'static>>,
-    /// For how long it had kept the thread when it was found.
+    /// How long it had kept the thread when the monitor found it.
     pub held_for: Duration,
     /// What the thread does.
     pub cause: StallCause,
@@ -49,18 +49,18 @@ pub struct Stall {
     pub backtrace: Backtrace,
 }
 
-/// What a thread does that does not give way.
+/// What a thread does that does not come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StallCause {
     /// It computes.
     Computes,
-    /// It waits for a lock that is none of this crate's, perhaps one of `std::sync` that another
-    /// fiber of the same thread holds across a wait: then it waits for ever.
+    /// It waits for a lock of another crate, perhaps one of `std::sync` that another fiber of the
+    /// same thread holds across a wait: then it waits for ever.
     ForeignLock,
-    /// It waits in another system call, of that number where it is known.
+    /// It waits in another system call; the number, where it is known.
     SystemCall(Option<i64>),
-    /// The system does not tell.
+    /// The system does not tell it.
     Unknown,
 }
 
@@ -68,14 +68,14 @@ pub enum StallCause {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Activity {
     pub(super) cause: StallCause,
-    /// The processor's time that it has had, if it runs.
+    /// The processor time that it has used, if it runs.
     pub(super) user_ticks: Option<u64>,
-    /// The system call that it waits in goes on after a signal as if there had been none.
+    /// Its system call goes on after a signal as if there had been none.
     pub(super) is_restarted: bool,
 }
 
 impl Activity {
-    /// Whether it runs, and has run since it had had that much time.
+    /// Whether it runs, and has used processor time since it had used that much.
     pub(super) fn has_computed_since(self, user_ticks: Option<u64>) -> bool {
         let ticks = self.user_ticks.zip(user_ticks);
         self.cause == StallCause::Computes && ticks.is_some_and(|(now, before)| now > before)

@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use super::monitor::monitor_thread;
 use super::os;
 
-/// Whether the process has no thread but the calling one, the monitor, and the one that writes to
-/// standard error; false where that cannot be found out. By their numbers: any thread may have
-/// their names.
+/// Whether the process has no thread besides the calling one, the monitor, and the thread that
+/// writes to standard error; false where that cannot be found out. Threads are told apart by
+/// number, as any thread may have these names.
 pub(crate) fn is_only_thread() -> bool {
     let ours = [Some(os::this_thread()), monitor_thread(), WRITER_OF_STDERR.number()];
     os::threads().is_some_and(|threads| threads.iter().all(|thread| ours.contains(&Some(*thread))))
 }
 
-/// Whether the calling thread is the one that runs `main`; false where that cannot be found out.
+/// Whether the calling thread runs `main`; false where that cannot be found out.
 pub(crate) fn is_main_thread() -> bool {
     os::is_main_thread()
 }
 
-/// A thread of the library's, which is nobody who could wake a fiber.
+/// A thread of the library's own, which never wakes a fiber.
 pub(crate) struct OwnThread(AtomicI32);
 
 pub(crate) static WRITER_OF_STDERR: OwnThread = OwnThread(AtomicI32::new(OwnThread::NONE));

@@ -1,60 +1,60 @@
-//! The counting gate under [`Semaphore`](super::Semaphore), [`Mutex`](super::Mutex),
+//! The semaphore without a guard, under [`Semaphore`](super::Semaphore), [`Mutex`](super::Mutex),
 //! [`RwLock`](super::RwLock) and [`OnceCell`](super::OnceCell).
 //!
-//! It holds a number of permits. Who needs more than are free waits in a line, and is handed what
-//! it needs when it is at the front: a big need blocks the small ones behind it, and a newcomer
-//! overtakes nobody. So nobody starves.
+//! It has a number of permits. A caller that needs more permits than are free waits in a queue, and
+//! is granted them when it is at the front: a big need blocks the small needs behind it, and no
+//! later caller overtakes. So no caller starves.
 //!
-//! Invariant, whenever the lock is free: the front of the line needs more than is free.
+//! Invariant, whenever the short lock is free: the front waiter needs more permits than are free.
 
 use parking_lot::Mutex;
 
-use super::line::{End, Line, Place, Rules};
 use super::owner::Owner;
+use super::wait_queue::{QueuePolicy, Ticket, WaitEnd, WaitQueue};
 use super::waiter::{Wakes, may_wait};
 use crate::core::{charge, current_id, may_close_circle, note_circle, uncancellable};
 use crate::fiber::CallName;
 
-pub(super) struct Gate {
+pub(super) struct RawSemaphore {
     state: Mutex<State>,
 }
 
 struct State {
     free: usize,
-    /// Those that are free and those that are out; none are made or lost but on purpose.
+    /// The permits that are free and those that are out. Only `add` and `forget` change it.
     total: usize,
-    /// Who takes this many holds the gate alone, and is noted as its owner.
+    /// A caller that takes this many has no other holder beside it, and is noted as the owner.
     full: usize,
     owner: Owner,
-    /// Nobody is let in any more.
+    /// No permit is granted any more.
     closed: bool,
-    line: Line,
+    queue: WaitQueue,
 }
 
-/// Why the gate lets the caller not in.
+/// Why the caller gets no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// It would have to wait, and unwinds.
     Unwinding,
-    /// The gate is closed.
+    /// The semaphore is closed.
     Closed,
 }
 
-/// Some permits of a gate, given back when it is dropped.
-pub(super) struct Held<'g> {
-    gate: &'g Gate,
+/// Some permits, given back when it is dropped.
+pub(super) struct HeldPermits<'g> {
+    raw: &'g RawSemaphore,
     count: usize,
 }
 
-impl Gate {
-    /// A gate with that many permits, where whoever takes `full` of them holds it alone.
+impl RawSemaphore {
+    /// A semaphore with `free` permits, where the caller that takes `full` of them is the owner.
     pub(super) const fn new(free: usize, full: usize) -> Self {
-        let line = Line::new();
-        let state = State { free, total: free, full, owner: Owner::NOBODY, closed: false, line };
+        let queue = WaitQueue::new();
+        let state = State { free, total: free, full, owner: Owner::NONE, closed: false, queue };
         Self { state: Mutex::new(state) }
     }
 
-    /// Takes `need` permits if it need not wait for them; returns whether.
+    /// Takes `need` permits if it need not wait for them; returns whether it has.
     pub(super) fn try_acquire(&self, need: usize) -> bool {
         self.state.lock().try_acquire(need)
     }
@@ -69,8 +69,8 @@ impl Gate {
         self.wait_in_line(need, call, &|| ())
     }
 
-    /// Takes `need` permits of a gate that is never closed, whatever happens to the caller, who
-    /// does not unwind. If it is given up in here, `also_leave` is called.
+    /// Takes `need` permits of a semaphore that is never closed. No cancel and no deadline ends the
+    /// wait. The caller does not unwind. If it is given up in here, `also_leave` is called.
     pub(super) fn acquire_masked(&self, need: usize, call: CallName, also_leave: &dyn Fn()) {
         let acquired = if self.try_acquire(need) {
             Ok(())
@@ -82,7 +82,7 @@ impl Gate {
         acquired.expect("a masked caller that does not unwind may wait");
     }
 
-    /// Whether the calling fiber is the one that holds the gate alone.
+    /// Whether the calling fiber is the owner.
     pub(super) fn is_held_by_caller(&self) -> bool {
         self.state.lock().owner.is_caller()
     }
@@ -101,14 +101,14 @@ impl Gate {
             return Err(Refused::Closed);
         }
         let suspect = state.owner.id().filter(|holder| may_close_circle(*holder));
-        let place = Place::join(&self.state, state, State::RULES, need);
+        let ticket = Ticket::join(&self.state, state, State::POLICY, need);
         if let Some(holder) = suspect {
             note_circle(holder);
         }
         let holder = || self.state.lock().owner.id();
-        match place.wait_for_lock(call, &holder, also_leave) {
-            Ok(End::Called) => Ok(()),
-            Ok(End::Dismissed) => Err(Refused::Closed),
+        match ticket.wait_for_lock(call, &holder, also_leave) {
+            Ok(WaitEnd::Granted) => Ok(()),
+            Ok(WaitEnd::Dismissed) => Err(Refused::Closed),
             Err(_) => Err(Refused::Unwinding),
         }
     }
@@ -137,12 +137,12 @@ impl Gate {
         self.state.lock().total -= count;
     }
 
-    /// Turns away everybody who waits, and everybody who comes from now on.
+    /// Refuses all that wait, and all later callers.
     pub(super) fn close(&self) {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
         state.closed = true;
-        state.line.dismiss_all(&mut wakes);
+        state.queue.dismiss_all(&mut wakes);
         drop(state);
         wakes.wake_all();
     }
@@ -157,10 +157,11 @@ impl Gate {
 }
 
 impl State {
-    const RULES: Rules<Self> = Rules { line: |state| &mut state.line, left: Self::left };
+    const POLICY: QueuePolicy<Self> =
+        QueuePolicy { queue: |state| &mut state.queue, left: Self::left };
 
     fn try_acquire(&mut self, need: usize) -> bool {
-        if self.closed || self.free < need || !self.line.is_empty() {
+        if self.closed || self.free < need || !self.queue.is_empty() {
             return false;
         }
         self.free -= need;
@@ -173,44 +174,44 @@ impl State {
     fn release(&mut self, count: usize, wakes: &mut Wakes) {
         self.free += count; // at most `total`
         if count == self.full {
-            self.owner = Owner::NOBODY;
+            self.owner = Owner::NONE;
         }
         self.let_in(wakes);
     }
 
-    /// Lets in from the front who can be.
+    /// Grants to the waiters at the front while there are enough permits.
     fn let_in(&mut self, wakes: &mut Wakes) {
-        while let Some(need) = self.line.front_need() {
+        while let Some(need) = self.queue.front_need() {
             if need > self.free {
                 return;
             }
             self.free -= need;
             if need == self.full {
-                self.owner = self.line.front_owner();
+                self.owner = self.queue.front_owner();
             }
-            self.line.call_front(wakes);
+            self.queue.grant_front(wakes);
         }
     }
 
-    /// Somebody has left the line: see [`Rules::left`].
-    fn left(&mut self, called_for: Option<usize>, wakes: &mut Wakes) {
-        self.release(called_for.unwrap_or(0), wakes);
+    /// A waiter has left the queue: see [`QueuePolicy::left`].
+    fn left(&mut self, granted: Option<usize>, wakes: &mut Wakes) {
+        self.release(granted.unwrap_or(0), wakes);
     }
 }
 
-impl<'g> Held<'g> {
-    /// For a caller that has acquired them.
-    pub(super) fn new(gate: &'g Gate, count: usize) -> Self {
-        Self { gate, count }
+impl<'g> HeldPermits<'g> {
+    /// The caller has acquired them.
+    pub(super) fn new(raw: &'g RawSemaphore, count: usize) -> Self {
+        Self { raw, count }
     }
 
-    pub(super) fn gate(&self) -> &'g Gate {
-        self.gate
+    pub(super) fn raw(&self) -> &'g RawSemaphore {
+        self.raw
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldPermits<'_> {
     fn drop(&mut self) {
-        self.gate.release(self.count);
+        self.raw.release(self.count);
     }
 }

@@ -1,11 +1,11 @@
-//! Streams without waiting, for whoever does the waiting himself: with a timeout that depends on
+//! Streams without waiting, for code that does the waiting itself: with a timeout that depends on
 //! what has happened so far, or between the episodes of a fiber.
 
-/// What a stream type with an `io` field can do without waiting.
-macro_rules! impl_tries {
+/// The calls without waiting of a stream type with an `io` field.
+macro_rules! impl_nonblocking {
     ($stream:ty) => {
         impl $stream {
-            /// Reads what is there, without waiting.
+            /// Reads what has arrived, without waiting.
             ///
             /// Not a yield point.
             ///
@@ -17,8 +17,8 @@ macro_rules! impl_tries {
                 self.io.try_read(buffer.len(), |stream| crate::socket::recv(stream, buffer))
             }
 
-            /// Whether the last read proved that nothing is left. To try again before waiting is
-            /// then hardly worth the system call.
+            /// Whether the last read proved that the socket is empty. To try again before waiting
+            /// is then hardly worth the system call.
             ///
             /// Not a yield point.
             pub fn is_drained(&self) -> bool {
@@ -46,27 +46,27 @@ macro_rules! impl_tries {
                 self.io.wait_readable()
             }
 
-            /// Has the calling fiber woken when there is something to read, without waiting for
-            /// it; false if there may be something already. For fibers that rest between episodes
-            /// (`straightline_sched::spawn_episodes`).
+            /// Arranges that the calling fiber is woken when there is something to read, without
+            /// waiting for it; false if there may be something already. For fibers that rest
+            /// between episodes (`straightline_sched::spawn_episodes`).
             ///
             /// Not a yield point.
             ///
             /// # Errors
             ///
-            /// When the system cannot watch the descriptor, or no fiber calls.
+            /// When the system cannot watch the descriptor, or the caller is not a fiber.
             pub fn arm_readable(&self) -> std::io::Result<bool> {
                 self.io.arm_readable()
             }
 
-            /// Writes what there is room for, without waiting.
+            /// Writes as many bytes as there is room for, without waiting.
             ///
             /// Not a yield point.
             ///
             /// # Errors
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) when there is no room; wait with
-            /// [`wait_until`](Self::wait_until) then. Otherwise what the system said.
+            /// [`wait_until`](Self::wait_until) then. Otherwise the system's error.
             ///
             /// ```
             /// use std::io::ErrorKind;
@@ -98,7 +98,7 @@ macro_rules! impl_tries {
                 crate::socket::send(self.io.inner(), bytes)
             }
 
-            /// As [`try_write`](Self::try_write), from several places.
+            /// As [`try_write`](Self::try_write), from several slices.
             ///
             /// Not a yield point.
             ///
@@ -114,11 +114,11 @@ macro_rules! impl_tries {
 
             /// As [`send_file`](Self::send_file), without waiting for room.
             ///
-            /// Not a yield point, though it may block the thread as that one may.
+            /// Not a yield point, though it may block the thread as `send_file` may.
             ///
             /// # Errors
             ///
-            /// As [`try_write`](Self::try_write), or what the system says to reading the file.
+            /// As [`try_write`](Self::try_write), or the system's error of reading the file.
             pub fn try_send_file(
                 &self,
                 file: &std::fs::File,
@@ -128,13 +128,13 @@ macro_rules! impl_tries {
                 crate::socket::send_file(self.io.inner(), file, offset, count)
             }
 
-            /// Waits until the direction is likely to go on, until `at`, or until the fiber is
-            /// woken for another reason: try again after it. Returns false if the time has come
+            /// Waits until the direction is likely to be ready, until `at`, or until the fiber is
+            /// woken for another reason: try again after it. Returns false if the time has passed
             /// and nothing has changed. The timeouts of the stream do not apply.
             ///
             /// # Blocking
             ///
-            /// A yield point, unless something changed since the last try. Call it after one that
+            /// A yield point, unless something changed since the last try. Call it after a try that
             /// would have blocked.
             ///
             /// # Cancellation
@@ -152,11 +152,11 @@ macro_rules! impl_tries {
                 self.io.wait_until(interest, at)
             }
 
-            /// Whether the peer has closed its side, or the connection is broken, as far as that
-            /// is known here: a peer that vanished without a word is not gone yet. On Linux what
-            /// has arrived and was not read hides nothing; elsewhere it hides an end behind it.
+            /// Whether the peer has closed its side, or the connection is broken, as far as this
+            /// system knows: a peer that vanished without a packet is not gone yet. On Linux unread
+            /// data does not hide an end behind it; on other systems it does.
             ///
-            /// A peer that has shut down its writing side only, and still reads, looks the same.
+            /// A peer that has shut down only its writing side, and still reads, looks the same.
             ///
             /// Not a yield point.
             ///
@@ -180,11 +180,10 @@ macro_rules! impl_tries {
                 self.io.source().is_read_closed() || crate::socket::is_peer_gone(self.io.inner())
             }
 
-            /// How many bytes were written that the peer has not acknowledged yet, or on a Unix
-            /// socket not read: what of the writes is still on its way. If it shrinks while there
-            /// is no room, the peer takes something. `None` if the system does not say (others than
-            /// Linux). A Unix socket counts what its buffers take, and goes down by a whole buffer
-            /// at a time.
+            /// How many written bytes the peer has not acknowledged yet, or on a Unix socket not
+            /// read. If the number shrinks while there is no room, the peer takes data. `None` if
+            /// the system does not tell (systems other than Linux). A Unix socket counts the memory
+            /// of its buffers, and the number shrinks by a whole buffer at a time.
             ///
             /// Not a yield point.
             ///
@@ -207,8 +206,8 @@ macro_rules! impl_tries {
                 crate::socket::unacknowledged(self.io.inner())
             }
 
-            /// Puts the stream into a set, by which another thread can shut it down; it leaves
-            /// the set that it was in. A simulated stream does not go into any.
+            /// Puts the stream into a set, by which another thread can shut it down. The stream
+            /// leaves the set that it was in. A simulated stream goes into no set.
             ///
             /// Not a yield point.
             pub fn join_set(&self, set: &crate::StreamSet) {
@@ -217,4 +216,4 @@ macro_rules! impl_tries {
         }
     };
 }
-pub(crate) use impl_tries;
+pub(crate) use impl_nonblocking;
