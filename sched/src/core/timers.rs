@@ -12,24 +12,20 @@ pub(crate) struct Alarms {
 }
 
 impl Alarms {
-    /// Has the fiber's alarm go off at `at` or before. If that changes the queue, returns how many
-    /// there are.
+    /// Has the fiber's alarm go off at `at`, and returns how many alarms there are.
     #[inline]
-    pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> Option<usize> {
+    pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> usize {
         let set = fiber.bounds.alarm();
-        if set <= at {
-            return None;
-        }
         let mut timers = self.timers.borrow_mut();
         if set != Tick::NEVER {
             timers.remove(set, fiber.key);
         }
         timers.insert(at, fiber.key);
         fiber.bounds.set_alarm(at);
-        Some(timers.len())
+        timers.len()
     }
 
-    /// Takes the fiber out of the queue, and returns as [`set`](Self::set).
+    /// Takes the fiber out of the queue. If it was in, returns how many are left.
     #[inline]
     pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
         let at = fiber.bounds.alarm().ever()?;

@@ -25,8 +25,8 @@ pub struct Fiber {
 
 impl Fiber {
     /// Ends the fiber's current or next [`park`](crate::park). Any other wait of it looks again at
-    /// what it waits for, and a resting fiber runs an episode. Works from every thread; does nothing
-    /// if the fiber has ended.
+    /// what it waits for, and a resting fiber runs an episode. Works from every thread; does
+    /// nothing if the fiber has ended.
     ///
     /// Not a yield point.
     pub fn unpark(&self) {

@@ -18,8 +18,8 @@
 //! - `ends_at` is never later than the end of `deadline`, and may be earlier than that of `term`,
 //!   which others renew without a word: whoever finds `ends_at` passed works it out anew.
 //! - `alarm <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
-//!   end forward since (`Lease::renew` says what holds then). It may be earlier than is needed: it is
-//!   then set anew when it goes off.
+//!   end forward since (`Lease::renew` says what holds then). It may be earlier than is needed: it
+//!   is then set anew when it goes off.
 //! - A cancel, a deadline, or the end of a term that was raised more than once is one that the
 //!   fiber swallows. `core` says how often it may.
 
@@ -185,7 +185,8 @@ impl Bounds {
     }
 
     /// Begins to run under `term` besides; returns what [`leave`](Self::leave) is to be told.
-    #[inline]
+    #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
+    #[inline(always)]
     pub(crate) fn enter(&self, term: &Rc<Term>, now: impl FnOnce() -> Option<Tick>) -> u16 {
         let outer = self.term.replace(Some(Rc::clone(term)));
         let raises = self.term_raises.get();
@@ -197,7 +198,8 @@ impl Bounds {
     }
 
     /// Runs under `term` no more.
-    #[inline]
+    #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
+    #[inline(always)]
     pub(crate) fn leave(&self, term: &Term, raises: u16, now: impl FnOnce() -> Option<Tick>) {
         let outer = term.outer.take();
         if !is_over(outer.as_ref(), now) {

@@ -2,8 +2,8 @@
 //!
 //! Nothing interrupts a fiber, so a fiber that computes, or blocks in a foreign call, keeps its
 //! whole shard. The shard cannot notice; a monitor thread can. `pulse` is the state that the two
-//! share; `stall` and `found` are what the monitor reports. `busy` is its first question, which costs
-//! it two loads. `linux` and `elsewhere` find out where a stuck thread stands. On them stand
+//! share; `stall` and `found` are what the monitor reports. `busy` is its first question, which
+//! costs it two loads. `linux` and `elsewhere` find out where a stuck thread stands. On them stand
 //! `monitor`, which is the thread, and `threads`, which tells it from the threads of the program.
 
 mod busy;
