@@ -12,9 +12,11 @@ use super::shard::Shard;
 use crate::fiber::{FiberCell, Tick};
 
 /// Sets the fiber's timer to fire at `at` or earlier.
+#[inline]
 pub(super) fn set_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
-    if let Some(count) = shard.alarms.set(fiber, at) {
-        shard.counters.alarms_now.set(count as u64);
+    // Checked here, inline, because nearly always there is nothing to do.
+    if at < fiber.bounds.alarm() {
+        move_alarm(shard, fiber, at);
     }
 }
 
@@ -46,4 +48,10 @@ pub(super) fn ring_alarms(shard: &Shard) {
             set_alarm(shard, &fiber, next);
         }
     }
+}
+
+#[inline(never)]
+fn move_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
+    let count = shard.alarms.set(fiber, at);
+    shard.counters.alarms_now.set(count as u64);
 }

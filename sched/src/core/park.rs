@@ -14,7 +14,8 @@ use super::shard::Shard;
 use super::yield_point::{Unwinding, yield_point};
 use crate::fiber::{FiberCell, Hooks, Suspend, Tick, Wait, tell_running};
 
-/// Waits until [`Fiber::unpark`] is called on the calling fiber, or was since its last park.
+/// Waits until [`Fiber::unpark`](crate::Fiber::unpark) is called on the calling fiber, or was since
+/// its last park.
 ///
 /// As with [`std::thread::park`] it may also return for no reason: call it in a loop that checks
 /// the condition.

@@ -16,7 +16,7 @@ use crate::driver::World;
 ///
 /// # Panics
 ///
-/// Outside of [`run`].
+/// Outside of [`run`](crate::run).
 ///
 /// ```
 /// use straightline_sched as sched;

@@ -13,24 +13,20 @@ pub(crate) struct Alarms {
 }
 
 impl Alarms {
-    /// Sets the fiber's timer to fire at `at` or earlier. If that changes the queue, returns its
-    /// length.
+    /// Sets the fiber's timer to fire at `at`; returns the length of the queue.
     #[inline]
-    pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> Option<usize> {
+    pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> usize {
         let set = fiber.bounds.alarm();
-        if set <= at {
-            return None;
-        }
         let mut timers = self.timers.borrow_mut();
         if set != Tick::NEVER {
             timers.remove(set, fiber.key);
         }
         timers.insert(at, fiber.key);
         fiber.bounds.set_alarm(at);
-        Some(timers.len())
+        timers.len()
     }
 
-    /// Removes the fiber from the queue; returns as [`set`](Self::set).
+    /// Removes the fiber from the queue. If it was there, returns how many are left.
     #[inline]
     pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
         let at = fiber.bounds.alarm().ever()?;

@@ -24,9 +24,9 @@ pub struct Fiber {
 }
 
 impl Fiber {
-    /// Ends the fiber's current or next [`park`]. In any other wait the fiber looks at its
-    /// condition again, and a resting fiber runs an episode. Works from every thread; does nothing
-    /// if the fiber has ended.
+    /// Ends the fiber's current or next [`park`](crate::park). In any other wait the fiber looks at
+    /// its condition again, and a resting fiber runs an episode. Works from every thread; does
+    /// nothing if the fiber has ended.
     ///
     /// Not a yield point.
     pub fn unpark(&self) {

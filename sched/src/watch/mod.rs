@@ -1,9 +1,9 @@
 //! The watchdog: a thread that watches the shards for a fiber that keeps its thread.
 //!
-//! Nothing interrupts a fiber, so one that computes, or blocks in a foreign call, keeps its whole
-//! shard. The shard cannot tell; a monitor thread can. `pulse` is what the two share, `stall` and
-//! `found` are what is told, and `busy` is the monitor's first question, which costs it two loads;
-//! `linux` and `elsewhere` are how it learns where the stuck thread stands. On them stand
+//! Nothing interrupts a fiber, so a fiber that computes, or blocks in a foreign call, keeps its
+//! whole shard. The shard cannot notice; a monitor thread can. `pulse` is the state that the two
+//! share; `stall` and `found` are what the monitor reports. `busy` is its first question, which
+//! costs it two loads. `linux` and `elsewhere` find out where a stuck thread stands. On them stand
 //! `monitor`, which is the thread, and `threads`, which tells it from the threads of the program.
 
 mod busy;

@@ -237,7 +237,7 @@ fn look(seen: &mut Seen) -> bool {
     true
 }
 
-/// The last limit that is passed.
+/// The last limit that was passed.
 fn passed(limits: Limits, held_for: Duration) -> (Reported, Duration) {
     let is_passed = |limit: Option<Duration>| limit.filter(|limit| held_for >= *limit);
     match (is_passed(limits.stuck), is_passed(limits.stall)) {

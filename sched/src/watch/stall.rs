@@ -1,4 +1,4 @@
-//! What the monitor tells of a fiber that keeps its thread, and what it finds out to tell it.
+//! What the monitor reports of a fiber that keeps its thread, and what it finds out for that.
 
 use std::fmt;
 use std::panic::Location;
