@@ -1,4 +1,4 @@
-//! The atomics and the lock of what is checked with loom, whose tests put loom's in their place.
+//! The atomics and the lock of the code that loom checks; its tests put loom's in their place.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 

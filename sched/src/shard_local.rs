@@ -1,10 +1,9 @@
-//! Shard-locals: a value for each shard, which its fibers share, and which may wait while it is
-//! made.
+//! Shard-locals: a value for each shard, which its fibers share. Its initialiser may wait.
 //!
-//! A lazy `thread_local!` does not do for that: while one fiber waits in its initialiser, another
-//! one runs it again, and the first value is dropped with references to it around. Here the value
-//! is made in a [`OnceCell`], so that others wait on their fibers; and it is handed out as an `Rc`,
-//! so that it is there for as long as anybody uses it.
+//! A lazy `thread_local!` is not enough for that: while one fiber waits in its initialiser, another
+//! one runs it again, and the first value is dropped although references to it exist. Here the
+//! value is made in a [`OnceCell`], so that other fibers wait; and it is handed out as an `Rc`, so
+//! that it lives while it is used.
 //!
 //! The values belong to the shard and not to the thread: each shard of a simulation has its own,
 //! and they are dropped when their shard ends, on a fiber.
@@ -16,11 +15,11 @@ use std::rc::Rc;
 use crate::core::{self, Shard, Unwinding};
 use crate::sync::OnceCell;
 
-/// Declares shard-locals: what [`std::thread_local!`] is for threads that block.
+/// Declares shard-locals: they are for fibers what [`std::thread_local!`] is for threads.
 ///
-/// The value is made when a fiber of the shard first asks for it, once, and may wait while it is
-/// made: fibers that ask meanwhile wait for it on their stacks. If its expression unwinds (a panic,
-/// a cancel, a deadline), the next fiber tries again.
+/// The value is made once, when a fiber of the shard first asks for it, and its expression may
+/// wait: fibers that ask meanwhile wait for it. If the expression unwinds (a panic, a cancel, a
+/// deadline), the next fiber tries again.
 ///
 /// The values are dropped when the shard ends, the youngest first, after all other fibers have
 /// ended. That happens on a fiber, in an [`uncancellable`](crate::uncancellable) section: their
@@ -70,7 +69,7 @@ pub struct ShardLocal<T: 'static> {
 }
 
 impl<T: 'static> ShardLocal<T> {
-    /// For [`shard_local!`]: a key is told from others by where it is, so it must be a `static`.
+    /// For [`shard_local!`]: the address of a key identifies it, so it must be a `static`.
     #[doc(hidden)]
     pub const fn new(init: fn() -> T) -> Self {
         Self { init }
@@ -81,12 +80,12 @@ impl<T: 'static> ShardLocal<T> {
     ///
     /// # Blocking
     ///
-    /// A yield point if another fiber is making the value; and whatever its expression does, which
-    /// runs on the caller's fiber. Not one if the value is there.
+    /// A yield point if another fiber is making the value, and where the expression, which runs on
+    /// the caller's fiber, is one. Not a yield point if the value exists.
     ///
     /// # Cancellation
     ///
-    /// If the expression unwinds, there is no value, and the next of those who wait makes one.
+    /// If the expression unwinds, there is no value, and the next waiter makes one.
     ///
     /// # Errors
     ///

@@ -1,14 +1,15 @@
-//! A bell that is rung once however many ring it, until it is answered.
+//! The notifier's flag: of many notifications only the first costs a system call, until it is
+//! acknowledged.
 //!
-//! Making the driver hear something costs a system call, which this saves while an earlier one has
-//! not been answered. Checked under every interleaving that the memory model allows
+//! To end the driver's wait costs a system call. This flag saves it while an earlier notification
+//! was not acknowledged. loom checks it under every interleaving that the memory model allows
 //! (`tests/loom_mailbox.rs`).
 
 use crate::primitives::{AtomicBool, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct Bell {
-    /// Rung, and not answered yet.
+    /// Notified, and not acknowledged yet.
     rung: AtomicBool,
 }
 
@@ -17,14 +18,15 @@ impl Bell {
         Self { rung: AtomicBool::new(false) }
     }
 
-    /// Returns whether the caller is the first, who has to make it heard.
+    /// Returns whether the caller is the first, which must make the system call.
     pub(crate) fn ring(&self) -> bool {
         !self.rung.swap(true, Ordering::AcqRel)
     }
 
-    /// From now on a ring has to be made heard again. What was done before the rings that this
-    /// answers is seen after it: hence a swap, which reads from the last of them. A store would
-    /// promise nothing about those who found the bell rung and stayed silent.
+    /// From now on a notification needs a system call again. What happened before the notifications
+    /// that this acknowledges is visible after it: hence a swap, which reads from the last of them.
+    /// A plain store would promise nothing about the callers that found the flag set and made no
+    /// call.
     pub(crate) fn answer(&self) {
         self.rung.swap(false, Ordering::AcqRel);
     }

@@ -1,9 +1,9 @@
 //! The clock of `Instant`, as a number.
 //!
 //! An `Instant` is opaque: to compare two takes a subtraction of seconds and nanoseconds, several
-//! times a turn. On Linux it is the monotonic clock; here that is read as one number. By libc and
-//! not by rustix, whose way to the clock does not work under Valgrind. Other systems are asked
-//! through `Instant`, whose clock std chooses there.
+//! times a turn. On Linux it is the monotonic clock, which this file reads as one number. It uses
+//! libc and not rustix, whose way to the clock does not work under Valgrind. On other systems it
+//! goes through `Instant`, whose clock std chooses there.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ impl Clock {
         self.started_at
     }
 
-    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
+    /// Nanoseconds since [`started_at`](Self::started_at), or slightly less: a point in time that
     /// this has reached has passed by `Instant` too.
     #[cfg(target_os = "linux")]
     #[inline]
@@ -47,9 +47,9 @@ impl Clock {
 #[inline]
 fn monotonic_nanos() -> u64 {
     let mut now = std::mem::MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: `now` has room for what the call writes. It cannot fail: the clock exists.
+    // SAFETY: `now` has room for the result of the call. It cannot fail: the clock exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr()) };
-    // SAFETY: it was zeroed, which is a value of it, and then written by the call.
+    // SAFETY: it was zeroed, which is a valid value, and then written by the call.
     let now = unsafe { now.assume_init() };
     // Neither is ever negative, and the product fits for 584 years after the machine's start.
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()

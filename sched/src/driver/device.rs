@@ -1,8 +1,8 @@
-//! What a simulation has in the place of descriptors.
+//! The devices of a simulation, in the place of descriptors.
 //!
-//! A device is like a descriptor in epoll's hands: it is registered once, for directions that it
-//! is watched for; whoever changes it says so, and the shard is told at its next look outside what
-//! the device is ready for *then*. A change back in between is no event.
+//! A device is like a descriptor for epoll: it is registered once, for the directions in which it
+//! is watched. Code that changes it notifies its shard, and the shard's next poll reports what the
+//! device is ready for *then*. If it has changed back in between, there is no event.
 
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -10,9 +10,9 @@ use std::rc::{Rc, Weak};
 use super::device_table::{Level, State};
 use super::world::World;
 
-/// Something simulated that a [`Source`](crate::Source) can watch, in the place of a descriptor.
+/// A simulated thing that a [`Source`](crate::Source) can watch, in the place of a descriptor.
 ///
-/// What is on its other side is the simulation's: see [`after`](crate::sim::after).
+/// The simulation is on its other side: see [`after`](crate::sim::after).
 ///
 /// ```
 /// use std::rc::Rc;
@@ -39,8 +39,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device that is ready for nothing. The label names it in traces, and where fibers are
-    /// listed that wait for it.
+    /// A device that is ready for nothing. The label names it in traces, and in the list of the
+    /// fibers that wait for it.
     ///
     /// # Panics
     ///
@@ -51,19 +51,19 @@ impl Device {
         Self { world: Rc::downgrade(&world), number }
     }
 
-    /// Names it anew.
+    /// Replaces the label.
     pub fn set_label(&self, label: impl Into<Rc<str>>) {
         let label = label.into();
         self.with(|state| state.label = label);
     }
 
-    /// What it is ready for from now on. Nobody is told by that: see [`notify`](Self::notify).
+    /// Sets what it is ready for from now on. That alone is no event: see [`notify`](Self::notify).
     pub fn set_level(&self, level: Level) {
         self.with(|state| state.level = level);
     }
 
-    /// Has the shard that watches it look what it is ready for: an edge, as the kernel's when data
-    /// arrives.
+    /// Makes the shard that watches it look what it is ready for: an edge, as the kernel's when
+    /// data arrives.
     pub fn notify(&self) {
         self.with(|state| state.change(self.number));
     }

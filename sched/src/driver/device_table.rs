@@ -1,7 +1,8 @@
-//! The devices of a simulation, by their numbers: what each is ready for, and who is told of it.
+//! The devices of a simulation by their numbers: what each is ready for, and which shard watches
+//! it.
 //!
-//! A [`Device`](super::Device) is a number and the way to this table, as a descriptor is a number
-//! and the way to the kernel's.
+//! A [`Device`](super::Device) is a number and a reference to this table, as a descriptor is a
+//! number and a reference to the kernel's table.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,8 +11,8 @@ use std::rc::Rc;
 
 use super::readiness::{Interests, Readiness};
 
-/// What a [`Device`](super::Device) is ready for, as epoll would say it of a descriptor. Its
-/// example is the device's.
+/// What a [`Device`](super::Device) is ready for, as epoll would report it for a descriptor. The
+/// device has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
     /// A read would not block.
@@ -33,7 +34,7 @@ pub(super) struct State {
     pub(super) label: Rc<str>,
     pub(super) level: Level,
     registration: Option<Registration>,
-    /// Stands in its shard's list of changes.
+    /// It stands in its shard's list of changes.
     changed: bool,
 }
 
@@ -43,11 +44,11 @@ struct Registration {
     changes: Rc<Changes>,
 }
 
-/// The devices of one shard that changed since it last looked outside.
+/// The devices of one shard that changed since its last poll.
 pub(super) type Changes = RefCell<VecDeque<i32>>;
 
 impl Devices {
-    /// A device that is ready for nothing; returns its number.
+    /// Adds a device that is ready for nothing; returns its number.
     pub(super) fn add(&mut self, label: Rc<str>) -> i32 {
         self.made += 1;
         let level = Level::default();
@@ -63,7 +64,7 @@ impl Devices {
         self.states.get_mut(&number)
     }
 
-    /// Also says what the device is ready for, as every change of what it is watched for does.
+    /// Also reports what the device is ready for, as epoll does at each change of the registration.
     pub(super) fn register(
         &mut self,
         number: i32,
@@ -87,7 +88,7 @@ impl Devices {
         }
     }
 
-    /// What to tell of a device that changed, if it is ready for anything.
+    /// The event of a device that changed, if it is ready for anything.
     pub(super) fn readiness(&mut self, number: i32) -> Option<Readiness> {
         let state = self.states.get_mut(&number)?;
         state.changed = false;
@@ -110,7 +111,7 @@ impl Devices {
 }
 
 impl State {
-    /// Has the shard that watches the device, if any does, look at it.
+    /// Makes the shard that watches the device, if one does, look at it.
     pub(super) fn change(&mut self, number: i32) {
         if let Some(registration) = &self.registration
             && !self.changed

@@ -1,8 +1,8 @@
-//! The driver on Linux's epoll, edge-triggered, and an eventfd: both spoken to directly.
+//! The driver on Linux's epoll, edge-triggered, and an eventfd, by direct system calls.
 //!
 //! A wait is one system call, whatever its timeout. The eventfd is edge-triggered as well, so its
-//! counter need not be read to fall silent: a wake-up from another thread costs its sender one
-//! write and the shard nothing.
+//! counter need not be read: a wake-up from another thread costs its sender one write and the shard
+//! nothing.
 
 use std::cell::RefCell;
 use std::io;
@@ -35,7 +35,7 @@ pub(crate) struct EpollWaker {
 #[derive(Debug)]
 struct WakerShared {
     eventfd: OwnedFd,
-    /// Further writes can be saved while it is rung.
+    /// Its flag saves further writes.
     bell: Bell,
 }
 
@@ -50,7 +50,7 @@ impl EpollDriver {
         Ok(Self { epoll, waker: EpollWaker { shared }, events, clock: Clock::new() })
     }
 
-    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
+    /// Waits until something is ready, `timeout` has passed (`None`: never), or the waker notifies.
     #[inline]
     pub(crate) fn wait(
         &self,
@@ -64,14 +64,15 @@ impl EpollDriver {
             Ok(0) => Heard::Nothing,
             Ok(count) if count == EVENTS_MAX => Heard::Part,
             Ok(_) => Heard::All,
-            // A signal handler ran, or the process was stopped and goes on: nothing was looked at.
+            // A signal handler ran, or the process was stopped and goes on: the kernel reported
+            // nothing.
             Err(Errno::INTR) => Heard::Part,
             Err(error) => return Err(error.into()),
         };
         for event in &*events {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == WAKER_KEY {
-                // Before the caller looks into its mailbox: a later ring is then not lost.
+                // Before the caller drains its mailbox: so a later notification is not lost.
                 self.waker.shared.bell.answer();
                 continue;
             }
@@ -80,8 +81,8 @@ impl EpollDriver {
                 readable: flags
                     .intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | CLOSED),
                 writable: flags.intersects(EventFlags::OUT | CLOSED),
-                // No error says that: a UDP socket has one for each datagram that found nobody,
-                // and goes on. A connection that failed says RDHUP too.
+                // An error alone does not mean that: a UDP socket has one for each datagram that
+                // was refused, and goes on. A connection that failed reports RDHUP too.
                 read_closed: flags.contains(EventFlags::RDHUP),
                 urgent: flags.contains(EventFlags::PRI),
                 disarmed: false,
@@ -150,5 +151,5 @@ fn flags(interests: Interests) -> EventFlags {
     flags
 }
 
-/// Both directions are over, or the descriptor failed: whoever waits must look.
+/// Both directions are over, or the descriptor failed: every waiter must look.
 const CLOSED: EventFlags = EventFlags::HUP.union(EventFlags::ERR);

@@ -1,4 +1,4 @@
-//! Which driver a shard has: what the program says, then the environment, then the system.
+//! The choice of a driver: the program's, then the environment's, then the system's.
 
 use std::env;
 use std::fmt;
@@ -7,26 +7,27 @@ use std::io;
 /// How a shard learns which descriptors are ready. [`Config::driver`](crate::Config::driver) and
 /// the environment variable `STRAIGHTLINE_DRIVER` choose.
 ///
-/// The two differ in cost and in nothing that a program should rely on. `docs/drivers.md` of the
-/// repository says what each costs, and when to take which.
+/// The two differ in cost, and in nothing that a program should rely on. `docs/drivers.md` of the
+/// repository has what each costs, and when to take which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DriverKind {
-    /// Linux's epoll, edge-triggered: a descriptor is registered once, and the kernel tells what
-    /// changes. A wait is one system call. The default on Linux, and not to be had elsewhere.
+    /// Linux's epoll, edge-triggered: a descriptor is registered once, and the kernel reports
+    /// changes. A wait is one system call. The default on Linux, and not available elsewhere.
     Epoll,
     /// The crate [`polling`](https://docs.rs/polling), oneshot: each wait arms the descriptor anew,
-    /// and the kernel looks what it is ready for then. One system call more for each wait of a
-    /// fiber. The only one on systems with kqueue; on Linux it runs on epoll.
+    /// and the kernel then checks what it is ready for. One more system call for each wait of a
+    /// fiber. The only driver on systems with kqueue; on Linux it runs on epoll.
     Polling,
 }
 
 impl DriverKind {
-    /// The kind that the program has chosen, or else the environment, or else the system's own.
+    /// The kind that the program has chosen; else the environment's; else the system's own.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the environment names none, `Unsupported` if this system does not have it.
+    /// `InvalidInput` if the environment names an unknown kind, `Unsupported` if this system does
+    /// not have it.
     pub(crate) fn resolve(chosen: Option<Self>) -> io::Result<Self> {
         let (kind, source) = match chosen {
             Some(kind) => (kind, "its configuration"),

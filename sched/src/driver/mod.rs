@@ -1,8 +1,8 @@
 //! The seam between the scheduler and the world: readiness of descriptors, and time.
 //!
 //! Everything that a shard learns from outside its own thread's memory comes through a `Driver`:
-//! which descriptors became ready, what time it is, and that another thread wants its attention.
-//! There is one per mechanism, with the same private interface:
+//! which descriptors became ready, what time it is, and that another thread has sent a message.
+//! There is one driver for each mechanism, with the same private interface:
 //!
 //! - `epoll` (Linux): direct system calls, one per wait;
 //! - `poller` (every system): the `polling` crate, oneshot;
@@ -11,17 +11,17 @@
 //! `kind` is the choice between the first two, `readiness` the words that all of them share. Which
 //! driver a shard has is one branch that always goes the same way.
 //!
-//! **Edges.** With `epoll` and in a simulation a descriptor is registered once, for as long as it
-//! lives, and an event says that something changed since the last one. The rule for callers is the
-//! usual one: try the operation until it would block (or, on a TCP socket, until a read comes back
-//! short), and only then wait. That saves a system call at each park; `Readiness::read_closed` is
-//! what makes the short-read rule safe, because an end of stream that arrived together with the
-//! last bytes raises no further edge.
+//! **Edges.** With `epoll` and in a simulation a descriptor is registered once, for its whole life,
+//! and an event says that something changed since the last one. The rule for callers is the usual
+//! one: try the operation until it would block (or, on a TCP socket, until a read comes back
+//! short), and only then wait. That saves a system call at each park. `Readiness::read_closed`
+//! makes the short-read rule safe, because an end of stream that arrived together with the last
+//! bytes raises no further edge.
 //!
 //! **Oneshot.** With `poller` an event disarms its descriptor, and each wait arms it again, for the
-//! directions that are waited for. The kernel then looks what the descriptor is ready for, so
-//! callers that keep the rule for edges are safe here too, and a wait for what is there already
-//! ends at once.
+//! directions that are waited for. The kernel then checks what the descriptor is ready for. So
+//! callers that keep the rule for edges are safe here too, and a wait for data that has come
+//! already ends at once.
 
 #[cfg(target_os = "linux")]
 mod bell;
@@ -55,7 +55,7 @@ pub(crate) use simulated::SimulatedDriver;
 use simulated::SimulatedWaker;
 pub(crate) use world::{TraceSink, World};
 
-/// Where a shard learns what it cannot know by itself.
+/// The source of everything that a shard cannot know by itself.
 pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     Epoll(EpollDriver),
@@ -81,8 +81,8 @@ pub enum Watched<'w> {
     Device(&'w Device),
 }
 
-/// Something that a [`Source`](crate::Source) can watch: whatever has a descriptor, and what is
-/// simulated.
+/// A value that a [`Source`](crate::Source) can watch: a type with a descriptor, or a simulated
+/// one.
 ///
 /// A type that is one or the other implements it, instead of [`AsFd`].
 ///
@@ -105,7 +105,7 @@ pub enum Watched<'w> {
 /// }
 /// ```
 pub trait Watch {
-    /// What is to be watched; always the same.
+    /// The thing to be watched; always the same.
     fn watched(&self) -> Watched<'_>;
 }
 
@@ -133,7 +133,7 @@ impl Watched<'_> {
 }
 
 impl Driver {
-    /// The one that was chosen, see [`DriverKind::resolve`].
+    /// The driver of that kind, see [`DriverKind::resolve`].
     pub(crate) fn system(chosen: Option<DriverKind>) -> io::Result<Self> {
         match DriverKind::resolve(chosen)? {
             #[cfg(target_os = "linux")]
@@ -157,7 +157,7 @@ impl Driver {
         }
     }
 
-    /// `None` for a simulated one.
+    /// The kind; `None` for a simulated driver.
     pub(crate) fn kind(&self) -> Option<DriverKind> {
         match self {
             #[cfg(target_os = "linux")]
@@ -173,8 +173,8 @@ impl Driver {
         matches!(self, Self::Polling(_))
     }
 
-    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings. In
-    /// a simulation it does not wait.
+    /// Waits until something is ready, `timeout` has passed (`None`: never), or the waker notifies.
+    /// In a simulation it does not wait.
     #[inline]
     pub(crate) fn wait(
         &self,
@@ -207,7 +207,7 @@ impl Driver {
         }
     }
 
-    /// Asks for other directions of what was added, or arms it again.
+    /// Changes the directions of an added descriptor, or arms it again.
     pub(crate) fn modify(
         &self,
         watched: &Watched<'_>,
@@ -246,7 +246,8 @@ impl Driver {
         }
     }
 
-    /// Whether nothing more will come to be read behind what is there, where events do not say so.
+    /// Whether no more data will come behind the data that has arrived, where events do not tell
+    /// it.
     pub(crate) fn is_read_shut(&self, watched: &Watched<'_>) -> bool {
         match (self, watched) {
             (Self::Polling(_), Watched::Descriptor(fd)) => poller::is_read_shut(*fd),
@@ -263,7 +264,7 @@ impl Driver {
         }
     }
 
-    /// Nanoseconds since [`started_at`](Self::started_at), or a moment less: a point in time that
+    /// Nanoseconds since [`started_at`](Self::started_at), or slightly less: a point in time that
     /// this has reached has passed by `Instant` too.
     #[inline]
     pub(crate) fn elapsed_nanos(&self) -> u64 {
@@ -286,7 +287,7 @@ impl Driver {
 }
 
 impl Waker {
-    /// One that nobody hears.
+    /// A waker without a driver.
     pub(crate) fn of_nobody() -> Self {
         Self::Simulated(SimulatedWaker::default())
     }

@@ -1,14 +1,14 @@
 //! The driver on the crate `polling`, oneshot: the only one of systems with kqueue, and a choice on
 //! Linux.
 //!
-//! A descriptor tells of one event, and is then disarmed until a fiber waits for it again. To arm
-//! it makes the kernel look what it is ready for at that moment. So nothing that came meanwhile is
-//! lost, and no rule about how much was read is needed.
+//! A descriptor reports one event, and is then disarmed until a fiber waits for it again. Arming
+//! makes the kernel check what it is ready for at that moment. So no event is lost, and no rule
+//! about short reads is needed.
 //!
 //! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and
 //! its notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
-//! descriptor. Only when the notifier rang does `polling` wait itself, without time, which reads
-//! the notifier and arms it again. Elsewhere `polling` waits.
+//! descriptor. Only when the notifier was used does `polling` wait itself, without a timeout, which
+//! reads the notifier and arms it again. On other systems `polling` waits.
 
 use std::cell::RefCell;
 use std::io;
@@ -59,7 +59,7 @@ impl PollingDriver {
         })
     }
 
-    /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
+    /// Waits until something is ready, `timeout` has passed (`None`: never), or the waker notifies.
     ///
     /// Not inlined, which would make the turn's code larger for the other driver as well.
     #[inline(never)]
@@ -88,7 +88,8 @@ impl PollingDriver {
             Ok(0) => Heard::Nothing,
             Ok(count) if count == EVENTS_MAX => Heard::Part,
             Ok(_) => Heard::All,
-            // A signal handler ran, or the process was stopped and goes on: nothing was looked at.
+            // A signal handler ran, or the process was stopped and goes on: the kernel reported
+            // nothing.
             Err(Errno::INTR) => Heard::Part,
             Err(error) => return Err(error.into()),
         };
@@ -105,13 +106,13 @@ impl PollingDriver {
                 key,
                 readable: flags.intersects(EventFlags::IN | EventFlags::PRI) || closed,
                 writable: flags.contains(EventFlags::OUT) || closed,
-                // No error says that: a UDP socket goes on after one.
+                // An error alone does not mean that: a UDP socket goes on after one.
                 read_closed: flags.contains(EventFlags::HUP),
-                urgent: false, // a short read need prove nothing: the next wait looks again
+                urgent: false, // the next wait checks the level, so a short read need prove nothing
                 disarmed: true,
             });
         }
-        // Before the caller looks into its mailbox: a later ring is then not lost.
+        // Before the caller drains its mailbox: so a later notification is not lost.
         if is_rung && self.wait_through_polling(Some(Duration::ZERO), on_event)? == Heard::Part {
             return Ok(Heard::Part);
         }
@@ -125,7 +126,7 @@ impl PollingDriver {
     ) -> io::Result<Heard> {
         let mut events = self.events.borrow_mut();
         events.clear();
-        // A wait that is interrupted goes on, and looks once more when its time is over.
+        // A wait that is interrupted goes on, and polls once more when its time is over.
         let heard = match self.poller.wait(&mut events, timeout)? {
             0 => Heard::Nothing,
             count if count < EVENTS_MAX => Heard::All,
@@ -168,13 +169,14 @@ impl PollingDriver {
         self.poller.modify_with_mode(descriptor, event(key, interests), PollMode::Oneshot)
     }
 
-    /// As [`modify`](Self::modify), of the source's own descriptor `number`, while the table of
+    /// As [`modify`](Self::modify), for the source's own descriptor `number`, while the table of
     /// sources has the source.
     #[cold]
     pub(crate) fn rearm(&self, number: RawFd, key: u64, interests: Interests) -> io::Result<()> {
-        // SAFETY: a `Source` leaves the table before it lets go of its descriptor, so that one is
-        // open. (A source that is forgotten may be of a borrowed descriptor that was closed since.
-        // The kernel then refuses the call, or arms another registration of this very poller.)
+        // SAFETY: a `Source` leaves the table before it lets go of its descriptor, so the
+        // descriptor is open. (A source that is forgotten may have a borrowed descriptor that was
+        // closed since. The kernel then refuses the call, or arms another registration of this very
+        // poller.)
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         self.modify(descriptor, key, interests)
     }
@@ -196,8 +198,8 @@ impl PollingDriver {
     }
 }
 
-/// Whether nothing more will come to be read behind what is there. `polling` does not ask Linux for
-/// that event; elsewhere the operation itself says so.
+/// Whether no more data will come behind the data that has arrived. `polling` does not ask Linux
+/// for that event; on other systems the operation itself tells it.
 #[cold]
 pub(super) fn is_read_shut(descriptor: BorrowedFd<'_>) -> bool {
     #[cfg(target_os = "linux")]

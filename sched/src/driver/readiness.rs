@@ -1,11 +1,11 @@
-//! The words that the scheduler and its drivers have in common: what is asked for, what is told.
+//! The words that the scheduler and its drivers share: what is asked for, and what is reported.
 
-/// What a wait has told.
+/// How much a wait has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// Nothing was ready, and the time was over.
+    /// Nothing was ready, and the timeout had passed.
     Nothing,
-    /// All that was ready.
+    /// Everything that was ready.
     All,
     /// As much as one wait takes, or nothing because it was interrupted: there may be more.
     Part,
@@ -20,7 +20,7 @@ pub enum Interest {
     Write,
 }
 
-/// Both directions, each of them or not: what the driver is asked to tell of a descriptor.
+/// The directions in which the driver is to report a descriptor, in any combination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interests {
     pub(crate) read: bool,
@@ -36,11 +36,11 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// The peer will send no more; this never becomes false again.
     pub(crate) read_closed: bool,
-    /// TCP urgent data came: from now on a read may come back short before it. Told by drivers that
-    /// do not look again; see [`disarmed`](Self::disarmed).
+    /// TCP urgent data came: from now on a read may come back short in front of it. Reported by
+    /// drivers with edges only; see [`disarmed`](Self::disarmed).
     pub(crate) urgent: bool,
-    /// The driver tells nothing more of the descriptor until it is armed again, and looks then what
-    /// it is ready for.
+    /// The driver reports nothing more of the descriptor until it is armed again, and then checks
+    /// what it is ready for.
     pub(crate) disarmed: bool,
 }
 
@@ -66,7 +66,7 @@ impl Interests {
     }
 }
 
-/// The key that no source may have: it means "another thread rang".
+/// The key that no source may have: it means a notification by another thread.
 pub(super) const WAKER_KEY: u64 = u64::MAX;
 
 /// How many events one wait takes at most; more wait for the next one.

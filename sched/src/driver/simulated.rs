@@ -16,7 +16,8 @@ pub(crate) struct SimulatedDriver {
     waker: SimulatedWaker,
 }
 
-/// Nothing waits that would have to be woken; the shard is asked whether it has mail.
+/// A simulated shard never waits, so nothing has to be woken; the runner asks it whether it has
+/// mail.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimulatedWaker {
     rung: Arc<AtomicBool>,
@@ -28,7 +29,7 @@ impl SimulatedDriver {
         Self { world: Rc::clone(world), changes, waker }
     }
 
-    /// Tells what has changed since the last call.
+    /// Reports the changes since the last call.
     pub(super) fn look(&self, mut on_event: impl FnMut(Readiness)) {
         self.waker.rung.store(false, Ordering::Relaxed);
         while let Some(number) = {
@@ -40,7 +41,7 @@ impl SimulatedDriver {
         }
     }
 
-    /// Whether a look would tell something.
+    /// Whether a poll would report something.
     pub(crate) fn has_news(&self) -> bool {
         self.waker.rung.load(Ordering::Relaxed) || !self.changes.borrow().is_empty()
     }

@@ -1,8 +1,9 @@
-//! The world of a simulation: its clock, what happens when, and its random numbers.
+//! The world of a simulation: its clock, its events, and its random numbers.
 //!
-//! One per simulation, shared by its shards, which take turns on one thread. The clock stands still
-//! until it is set forward: by a little for each turn of a fiber, and to the next point in time
-//! that anybody waits for when nothing can run. So a wait takes no real time at all.
+//! There is one for each simulation. Its shards share it, and take turns on one thread. The clock
+//! stands still until it is set forward: by a little for each turn of a fiber, and when no fiber
+//! can run, to the next point in time that a fiber or an event waits for. So a wait takes no real
+//! time at all.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -23,13 +24,13 @@ pub(crate) struct World {
     events: RefCell<BTreeMap<(u64, u64), Event>>,
     scheduled: Cell<u64>,
     pub(super) devices: RefCell<Devices>,
-    /// Who runs next, and for how long.
+    /// Decides which fiber runs next, and for how long.
     pub(crate) order: RefCell<Random>,
-    /// What the simulated program draws.
+    /// The simulated program's random numbers.
     pub(crate) drawn: RefCell<Random>,
-    /// Where further streams come from.
+    /// The source of further streams.
     forks: RefCell<Random>,
-    /// Apart from `forks`, so that the plans are the same whatever else is drawn.
+    /// Apart from `forks`, so that the plans do not depend on other draws.
     plans: RefCell<Random>,
     /// The values of [`local`](Self::local), in the order in which they were made.
     locals: RefCell<Vec<Rc<dyn Any>>>,
@@ -41,16 +42,16 @@ pub(crate) struct World {
 
 pub(crate) type Event = Box<dyn FnOnce()>;
 
-/// Tells what is left over.
+/// Lists what is left over.
 pub(crate) type LeakCheck = Box<dyn FnOnce() -> Vec<String>>;
 
-/// Who gets the lines of a trace.
+/// Gets the lines of a trace.
 pub(crate) type TraceSink = Box<dyn FnMut(&str)>;
 
 struct Trace {
-    /// Borrowed while it is called; it may let others run meanwhile.
+    /// Borrowed while it is called; it may let other fibers run meanwhile.
     sink: RefCell<TraceSink>,
-    /// Who acts now: a fiber, or nobody.
+    /// The fiber that acts now; empty between fibers.
     actor: RefCell<String>,
 }
 
@@ -85,7 +86,8 @@ impl World {
 
     /// The world of the simulation that runs on this thread.
     pub(crate) fn current() -> Option<Rc<Self>> {
-        // The destructor of a thread-local may ask when the thread ends: none is left then.
+        // The destructor of a thread-local may call this at the thread's end, when there is no
+        // world any more.
         CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 
@@ -102,7 +104,7 @@ impl World {
         }
     }
 
-    /// Makes it the thread's own until the guard is dropped.
+    /// Makes it the thread's world until the guard is dropped.
     ///
     /// # Panics
     ///
@@ -143,7 +145,7 @@ impl World {
         self.events.borrow_mut().insert((at, number), event);
     }
 
-    /// Has `event` happen when a job of `offload` that begins now has taken its time.
+    /// Makes `event` happen when a job of `offload` that begins now has taken its time.
     pub(crate) fn after_job(&self, event: Event) {
         let cost = self.order.borrow_mut().duration(self.job_cost.clone());
         self.after(cost, event);
@@ -154,7 +156,7 @@ impl World {
         self.events.borrow().first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Has everything happen that is due.
+    /// Makes everything happen that is due.
     pub(crate) fn run_events(&self) {
         while self.next_event_at().is_some_and(|at| at <= self.now.get()) {
             let event = self.events.borrow_mut().pop_first();
@@ -169,9 +171,10 @@ impl World {
         self.locals.take().into_iter().for_each(discard);
     }
 
-    /// Forgets what would have happened.
+    /// Forgets all further events.
     pub(crate) fn clear_events(&self, discard: impl Fn(Event)) {
-        // Dropped without the borrow: what an event holds may schedule another when it is dropped.
+        // Dropped without the borrow: the destructor of an event's value may schedule another
+        // event.
         while let Some(event) = {
             let mut events = self.events.borrow_mut();
             events.pop_first()
@@ -194,7 +197,7 @@ impl World {
             locals.iter().find_map(|local| Rc::clone(local).downcast::<T>().ok())
         };
         known().unwrap_or_else(|| {
-            // It may ask for others itself, and may wait: then somebody else's may be there now.
+            // It may call this itself, and may wait: then another fiber's value may exist now.
             let local = Rc::new(init());
             known().unwrap_or_else(|| {
                 self.locals.borrow_mut().push(Rc::clone(&local) as Rc<dyn Any>);
@@ -207,7 +210,7 @@ impl World {
         self.leaks.borrow_mut().push(leaks);
     }
 
-    /// What is said to be left over.
+    /// The texts about what is left over.
     pub(crate) fn leaks(&self) -> Vec<String> {
         let checks = self.leaks.take();
         checks.into_iter().flat_map(|leaks| leaks()).collect()
@@ -218,19 +221,19 @@ impl World {
         self.trace.is_some()
     }
 
-    /// Who the next lines are about; nobody if it is empty.
+    /// Sets the fiber that the next lines are about; empty between fibers.
     pub(crate) fn set_actor(&self, actor: String) {
         if let Some(trace) = &self.trace {
             trace.actor.replace(actor);
         }
     }
 
-    /// A line of the trace: when, who, and what.
+    /// Adds a line to the trace: the time, the fiber, and the text.
     pub(crate) fn note(&self, text: impl FnOnce() -> String) {
         let Some(trace) = &self.trace else { return };
-        // Made first: the text may be somebody's `Debug`, and do what it likes.
+        // Made first: the text may come from the user's `Debug`.
         let text = text();
-        // What the sink itself does is no event.
+        // Actions of the sink itself are not traced.
         let Ok(mut sink) = trace.sink.try_borrow_mut() else { return };
         let now = self.now.get();
         let (seconds, nanos) = (now / 1_000_000_000, now % 1_000_000_000);

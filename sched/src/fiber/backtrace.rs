@@ -1,4 +1,4 @@
-//! Where a fiber stands: return addresses, and what they are called.
+//! Where a fiber stands: return addresses, and the names of the calls.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -6,9 +6,10 @@ use std::ptr;
 
 /// The calls that a fiber is in, innermost first.
 ///
-/// Taken as bare addresses, which is cheap. `Display` resolves them to names and lines, which is
-/// not (0.2 s the first time, when it reads the program's debug information): print it where nobody
-/// waits. What every fiber's stack begins and ends with, the scheduler's own calls, is left out.
+/// Captured as bare addresses, which is cheap. `Display` resolves them to names and lines, which is
+/// slow (0.2 s the first time, when it reads the program's debug information): print it where no
+/// client waits. The scheduler's own calls at the beginning and the end of every fiber's stack are
+/// left out.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -38,7 +39,7 @@ impl Backtrace {
         Self { addresses }
     }
 
-    /// Of the calling code.
+    /// Captures the calls of the calling code.
     pub(super) fn capture() -> Self {
         let mut addresses = Vec::with_capacity(FRAMES_EXPECTED);
         backtrace::trace(|frame| {
@@ -49,12 +50,12 @@ impl Backtrace {
         Self { addresses }
     }
 
-    /// Where the calls return to, innermost first.
+    /// The return addresses, innermost first.
     pub(crate) fn addresses(&self) -> &[usize] {
         &self.addresses
     }
 
-    /// Whether nothing could be found out.
+    /// Whether no call is known.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty()
     }
@@ -88,20 +89,20 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Whether it is the one where a fiber's own calls end.
+    /// Whether it is the call where a fiber's own calls end.
     pub(crate) fn is_root(&self) -> bool {
         ROOT_FRAMES.iter().any(|root| self.name.contains(root))
     }
 
-    /// Whether it is in that source of this crate. (Of a call that was inlined the name may be no
-    /// more than the last part of its path.)
+    /// Whether its source is that file of this crate. (For an inlined call the name may be only the
+    /// last part of its path.)
     pub(crate) fn is_in(&self, source: &str) -> bool {
         let folder = file!().trim_end_matches("fiber/backtrace.rs");
         let file = self.file.as_deref().and_then(|file| file.split_once(folder));
         file.is_some_and(|(_, rest)| rest.starts_with(source))
     }
 
-    /// Whether it is one of those that every fiber's calls begin and end with.
+    /// Whether it is one of the scheduler's calls that every fiber's stack begins and ends with.
     fn is_wrapping(&self) -> bool {
         OWN_FRAMES.iter().any(|own| self.name.contains(own))
             || OWN_SOURCES.iter().any(|source| self.is_in(source))
@@ -122,11 +123,12 @@ impl fmt::Display for Call {
     }
 }
 
-/// The call that returns to that address, and before it those that were inlined into it, innermost
-/// first.
+/// The call that returns to that address, and before it the calls that were inlined into it,
+/// innermost first.
 pub(crate) fn resolve(address: usize) -> Vec<Call> {
     let mut calls = Vec::new();
-    // This runs under a lock of the process: nobody else's code may, and nothing may wait here.
+    // This runs under a lock of the process: no code of the user may run here, and nothing may
+    // wait.
     backtrace::resolve(ptr::without_provenance_mut(address), |symbol| {
         let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
         let file = symbol.filename().map(|file| file.display().to_string());
@@ -155,7 +157,7 @@ const OWN_FRAMES: [&str; 13] = [
     "core::ops::function::FnOnce",
 ];
 
-/// The sources of the same, in this crate and elsewhere.
+/// The sources of these calls, in this crate and elsewhere.
 const OWN_SOURCES: [&str; 5] =
     ["fiber/", "core/park.rs", "core/local.rs", "core/spawn.rs", "watch/"];
 const FOREIGN_SOURCES: [&str; 5] = [
@@ -166,7 +168,7 @@ const FOREIGN_SOURCES: [&str; 5] = [
     "library/std/src/panicking.rs",
 ];
 
-/// Enough for a handler in a framework; more are allocated for.
+/// Enough for a handler in a framework; a longer backtrace allocates.
 const FRAMES_EXPECTED: usize = 48;
-/// Of a runaway recursion the innermost calls tell enough.
+/// For a runaway recursion the innermost calls are enough.
 const FRAMES_MAX: usize = 256;

@@ -7,17 +7,17 @@ use corosensei::Coroutine;
 use super::stack::FiberStack;
 use super::switch::{Resume, Suspend};
 
-/// What an episodic fiber runs at each wake-up.
+/// The closure that an episodic fiber runs at each wake-up.
 pub(crate) type Episodes = Box<dyn FnMut() -> ControlFlow<()>>;
 
-/// A plain fiber returns `None`; an episodic one its closure, unless it is over.
+/// A plain fiber returns `None`; an episodic fiber returns its closure, unless it is over.
 pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Episodes>, FiberStack>;
 
 /// What the scheduler resumes.
 pub(crate) enum Body {
     /// In the middle of its work, or about to begin it.
     Stackful(FiberCoroutine),
-    /// Between two episodes; `None` if it is never to run again.
+    /// Between two episodes; `None` if it never runs again.
     Idle(Option<Episodes>),
 }
 

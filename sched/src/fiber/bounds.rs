@@ -1,27 +1,28 @@
-//! What ends a fiber's work or its wait from outside: a cancel, and points in time.
+//! The bounds of a fiber's work and of its wait: a cancel, and points in time.
 //!
-//! | field | what it says | who changes it |
+//! | field | meaning | changed by |
 //! |---|---|---|
-//! | `cancelled` | yield points raise, unless masked | `cancel`; nothing takes it back |
-//! | `cancel_raises` | how often that was raised | a yield point |
-//! | `masked` | so many `uncancellable` sections around it | `uncancellable` |
-//! | `deadline` | the nearest one, and its raises | `deadline`, `uncancellable`, a yield point |
+//! | `cancelled` | yield points raise, unless masked | `cancel`; nothing undoes it |
+//! | `cancel_raises` | how often the cancel was raised | a yield point |
+//! | `masked` | how many `uncancellable` sections are around the code | `uncancellable` |
+//! | `deadline` | the nearest deadline, and its raises | `deadline`, `uncancellable`, a yield point |
 //! | `term` | the innermost lease that it holds | `Lease::hold`, `uncancellable` |
 //! | `term_raises` | how often the end of that was raised | `Lease::hold`, a yield point |
-//! | `ends_at` | the earlier end of the two, when last looked at | `renew_end` |
-//! | `wake_at` | when a timed wait ends; else `NEVER` | a timed park, and its alarm |
-//! | `alarm` | where it stands in its shard's queue of alarms | that queue |
+//! | `ends_at` | the earlier end of the two, at the last look | `renew_end` |
+//! | `wake_at` | when a timed wait ends; else `NEVER` | a timed park, and its timer |
+//! | `alarm` | its time in its shard's queue of timers | that queue |
 //!
 //! A child of a scope begins with the `deadline` and the `term` of its parent.
 //!
 //! Invariants:
-//! - `ends_at` is never later than the end of `deadline`, and may be earlier than that of `term`,
-//!   which others renew without a word: whoever finds `ends_at` passed works it out anew.
+//! - `ends_at` is never later than the end of `deadline`. It may be earlier than the end of `term`,
+//!   which other fibers renew without changing it: code that finds `ends_at` passed computes it
+//!   anew.
 //! - `alarm <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
-//!   end forward since (`Lease::renew` says what holds then). It may be earlier than is needed: it
-//!   is then set anew when it goes off.
-//! - A cancel, a deadline, or the end of a term that was raised more than once is one that the
-//!   fiber swallows. `core` says how often it may.
+//!   end forward since (`Lease::renew` has the rule for that). The timer may be earlier than
+//!   needed: it is set again when it fires.
+//! - If a cancel, a deadline, or the end of a term was raised more than once, the fiber has
+//!   swallowed it. `core` says how often it may.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -36,7 +37,7 @@ pub(crate) struct Bounds {
     term: RefCell<Option<Rc<Term>>>,
     wake_at: Cell<Tick>,
     alarm: Cell<Tick>,
-    /// Each section has a frame on some stack, or has lost one: they cannot be so many that this
+    /// Each section has a frame on a stack, or has lost one: there are never so many that this
     /// overflows.
     masked: Cell<usize>,
     term_raises: Cell<u16>,
@@ -48,23 +49,23 @@ pub(crate) struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline {
     at: Tick,
-    /// Which `deadline` call catches the unwind; [`Frame::ROOT`] if a parent's does.
+    /// The `deadline` call that catches the unwind; [`Frame::ROOT`] if a parent's call does.
     frame: Frame,
     /// How often its end was raised.
     raises: u16,
 }
 
-/// What an `uncancellable` section has put aside.
+/// The bounds that an `uncancellable` section has put aside.
 pub(crate) struct Outer {
     deadline: Deadline,
     term: Option<Rc<Term>>,
 }
 
-/// What a fiber finds that believes that its time is over.
+/// The answer for a fiber whose time seems to be over.
 pub(crate) enum Looked {
-    /// It was renewed, and ends then.
+    /// The lease was renewed, and ends then.
     Renewed(Tick),
-    /// It is, and is raised for the time of that number.
+    /// The time is over, and is raised for the time with that number.
     Over(Reason, u16),
 }
 
@@ -75,7 +76,7 @@ impl Deadline {
         Self { at, frame, raises: 0 }
     }
 
-    /// Whether it comes after `at`.
+    /// Whether it is later than `at`.
     pub(crate) fn is_after(self, at: Tick) -> bool {
         at < self.at
     }
@@ -113,7 +114,7 @@ impl Bounds {
         self.cancelled.get() && self.masked.get() == 0
     }
 
-    /// A cancel is raised; returns for which time.
+    /// Records that a cancel is raised; returns how often that was.
     pub(crate) fn note_cancel_raised(&self) -> u16 {
         let raises = self.cancel_raises.get() + 1;
         self.cancel_raises.set(raises);
@@ -125,18 +126,18 @@ impl Bounds {
         self.is_cancel_due() || self.renew_end() <= now
     }
 
-    /// Whether its time seems to be over: [`look`](Self::look) says whether it is.
+    /// Whether its time seems to be over: [`look`](Self::look) finds out.
     #[inline]
     pub(crate) fn may_be_over(&self, now: Tick) -> bool {
         self.ends_at.get() <= now
     }
 
-    /// Whether nothing ends it.
+    /// Whether it has no end.
     pub(crate) fn is_endless(&self) -> bool {
         !self.cancelled.get() && self.ends_at.get() == Tick::NEVER
     }
 
-    /// Finds out whether its time is over; if it is, notes that it is raised.
+    /// Finds out whether its time is over; if so, records that the end is raised.
     pub(crate) fn look(&self, now: Tick) -> Looked {
         let deadline = self.deadline.get();
         if deadline.at <= now {
@@ -154,7 +155,7 @@ impl Bounds {
         Looked::Over(Reason::Expired(frame), raises)
     }
 
-    /// Works out when it ends, and returns it. The fiber's alarm is to be set to that.
+    /// Computes the end, and returns it. The caller sets the fiber's timer to it.
     #[inline]
     pub(crate) fn renew_end(&self) -> Tick {
         let of_term = self.term.borrow().as_ref().map_or(Tick::NEVER, |term| term.end().0);
@@ -169,22 +170,21 @@ impl Bounds {
         self.deadline.get()
     }
 
-    /// Replaces the nearest deadline, and returns when it ends.
+    /// Replaces the nearest deadline; returns the new end.
     #[inline]
     pub(crate) fn set_deadline(&self, deadline: Deadline) -> Tick {
         self.deadline.set(deadline);
         self.renew_end()
     }
 
-    /// Begins with what a parent runs under, and returns when it ends. The unwind is
-    /// the parent's to catch.
+    /// Takes over the bounds of a parent; returns the end. The parent catches the unwind.
     pub(crate) fn inherit(&self, parent: &Self) -> Tick {
         self.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
         self.term.replace(parent.term.borrow().clone());
         self.renew_end()
     }
 
-    /// Begins to run under `term` besides; returns what [`leave`](Self::leave) is to be told.
+    /// Begins to run under `term` as well; returns the value for [`leave`](Self::leave).
     #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
     #[inline(always)]
     pub(crate) fn enter(&self, term: &Rc<Term>, now: impl FnOnce() -> Option<Tick>) -> u16 {
@@ -197,7 +197,7 @@ impl Bounds {
         raises
     }
 
-    /// Runs under `term` no more.
+    /// Ends to run under `term`.
     #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
     #[inline(always)]
     pub(crate) fn leave(&self, term: &Term, raises: u16, now: impl FnOnce() -> Option<Tick>) {
@@ -213,7 +213,7 @@ impl Bounds {
         self.masked.get() > 0
     }
 
-    /// An `uncancellable` section begins, in which nothing holds that held before.
+    /// An `uncancellable` section begins, in which the former bounds do not apply.
     pub(crate) fn mask(&self) -> Outer {
         self.masked.set(self.masked.get() + 1);
         let outer =
@@ -222,20 +222,20 @@ impl Bounds {
         outer
     }
 
-    /// The section is over. Its end is to be [worked out](Self::renew_end) after it.
+    /// The section is over. The caller [computes the end](Self::renew_end) after it.
     pub(crate) fn unmask(&self, outer: Outer) {
         self.masked.set(self.masked.get() - 1);
         self.term.replace(outer.term);
         self.deadline.set(outer.deadline);
     }
 
-    /// A timed wait begins, which ends then.
+    /// A timed wait begins, which ends at `at`.
     #[inline]
     pub(crate) fn set_wake_at(&self, at: Tick) {
         self.wake_at.set(at);
     }
 
-    /// It is over.
+    /// The timed wait is over.
     #[inline]
     pub(crate) fn clear_wake_at(&self) {
         self.wake_at.set(Tick::NEVER);
@@ -246,14 +246,14 @@ impl Bounds {
         self.alarm.get()
     }
 
-    /// By the queue of alarms only.
+    /// Called by the queue of timers only.
     #[inline]
     pub(crate) fn set_alarm(&self, alarm: Tick) {
         self.alarm.set(alarm);
     }
 
-    /// The alarm has gone off that stood at `alarm`: whether the fiber is to be woken, and when the
-    /// next one is to go off.
+    /// The timer fired that was set to `alarm`: whether the fiber is to be woken, and when the next
+    /// timer is to fire.
     pub(crate) fn ring(&self, alarm: Tick) -> (bool, Option<Tick>) {
         self.alarm.set(Tick::NEVER);
         let wake_at = self.wake_at.get();
@@ -266,7 +266,7 @@ impl Bounds {
     }
 }
 
-/// Whether an outer hold's time is over. The unwinds of one that is swallowed go on to count.
+/// Whether an outer hold's time is over. The unwinds of an end that is swallowed still count.
 #[inline]
 fn is_over(outer: Option<&Rc<Term>>, now: impl FnOnce() -> Option<Tick>) -> bool {
     outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))

@@ -1,7 +1,7 @@
-//! What the scheduler keeps about a fiber, and about the scope that it belongs to.
+//! The scheduler's record of a fiber, and of the scope that it belongs to.
 //!
-//! The two are one file, because each points to the other: a fiber to its scope's family, and the
-//! family to the fiber whose frames it borrows from.
+//! The two are one file, because each points to the other: a fiber to the state of its scope, and
+//! that to the fiber whose frames the scope's fibers borrow from.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -22,7 +22,7 @@ use super::tick::Tick;
 use super::unwind::{self, Reason};
 use super::wait::Wait;
 
-/// One fiber, shared by the shard's table and by everybody who may wake it.
+/// One fiber, shared by the shard's table and by those that may wake it.
 pub(crate) struct FiberCell {
     pub(crate) key: FiberKey,
     pub(crate) birth: Birth,
@@ -37,42 +37,42 @@ pub(crate) struct FiberCell {
     pub(crate) unparked: Cell<bool>,
     /// Ended or given up: it is in no table and will never run again.
     pub(crate) over: Cell<bool>,
-    /// It never ends, and never runs again. Then it is `over` too.
+    /// It was given up: it never ends, and never runs again. Then it is `over` too.
     pub(crate) given_up: Cell<bool>,
-    /// The thread's count of panics was up when it was last given the thread: that was another's
-    /// doing, and says nothing of this fiber.
+    /// The thread's count of panics was up when the fiber was last given the thread: another
+    /// coroutine's panic caused that, and it tells nothing about this fiber.
     pub(crate) others_panic: Cell<bool>,
-    /// The scope that waits for it, until it is over: so nothing hangs on a fiber's record but what
-    /// is at work, whoever keeps it.
+    /// The scope that waits for it, until it is over: so another reference to a fiber's record
+    /// keeps nothing alive but the record.
     pub(crate) family: RefCell<Option<Rc<Family>>>,
-    /// What ends its work or its wait from outside.
+    /// The bounds of its work and of its wait.
     pub(crate) bounds: Bounds,
-    /// What it is doing. A signal handler may look into it too.
+    /// What it is doing. A signal handler may read it too.
     pub(crate) label: RefCell<Option<Label>>,
-    /// Who waits for the end.
+    /// The fiber that joins it.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
-    /// What few fibers have. Set once, so that a signal handler may look into it.
+    /// What few fibers have. Set once, so that a signal handler may read it.
     rare: OnceCell<Box<Rare>>,
 }
 
-/// What few fibers have, and the others need no room for.
+/// What few fibers have, so that the others need no room for it.
 #[derive(Default)]
 pub(crate) struct Rare {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
     pub(crate) hooks: Hooks,
-    /// Who waits for the end among other things.
+    /// Fibers that wait for the end among other things.
     pub(crate) watchers: Cell<Vec<EndWatcher>>,
-    /// The payload that was raised last, while it is there; see [`FiberCell::unwinds`].
+    /// The payload that was raised last, while it exists; see [`FiberCell::unwinds`].
     pub(crate) raised: RefCell<Weak<()>>,
 }
 
 /// A fiber that waits for the end of another one.
 pub(crate) enum EndWatcher {
-    /// Of the same shard.
+    /// A fiber of the same shard.
     Here(Rc<FiberCell>),
-    /// Of another shard of the simulation.
+    /// A fiber of another shard of the simulation.
     Elsewhere(u64, FiberKey),
 }
 
@@ -88,7 +88,7 @@ impl PartialEq for EndWatcher {
     }
 }
 
-/// What is known of a fiber when it is made.
+/// What is known of a fiber when it is spawned.
 pub(crate) struct Birth {
     pub(crate) spawned_at: &'static Location<'static>,
     /// The turn.
@@ -97,17 +97,18 @@ pub(crate) struct Birth {
 
 /// The fibers of one scope.
 pub(crate) struct Family {
-    /// Theirs.
+    /// The shard of these fibers.
     pub(crate) shard_id: u64,
-    /// Whose frame they may borrow from: it does not leave the scope while there are children.
+    /// The fiber whose frame they may borrow from: it does not leave the scope while there are
+    /// children.
     pub(crate) parent: Rc<FiberCell>,
-    /// Those that are not over.
+    /// The children that are not over.
     pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
-    /// One of them was given up: what it borrows is borrowed for ever, and the scope never ends.
+    /// A child was given up: its borrows last for ever, and the scope never ends.
     pub(crate) is_lost: Cell<bool>,
-    /// The scope has ended, and hears of nothing any more.
+    /// The scope has ended, and ignores all news.
     pub(crate) ended: Cell<bool>,
-    /// What one of them panicked with that nobody joins.
+    /// The panic of a child that is not joined.
     pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Further children never begin.
     pub(crate) cancelled: Cell<bool>,
@@ -126,7 +127,7 @@ impl Family {
         }
     }
 
-    /// Whether no fiber can touch any more what the scope lent.
+    /// Whether no fiber can touch the data any more that the scope lent.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         self.children.borrow().is_empty() && !self.is_lost.get()
@@ -165,11 +166,11 @@ impl FiberCell {
     /// Whether this fiber, which is the running one, unwinds.
     ///
     /// std counts panics for each thread, and a fiber does not suspend while it unwinds. So the
-    /// count is up if this one unwinds. It may also be up because of a coroutine of somebody else's
-    /// that was suspended in the middle of an unwind. If it was up already when this fiber was
-    /// given the thread, it tells nothing; then only what was raised here is known of, and a panic
-    /// is not. So nothing may rest on the answer but how a fiber fares. Whether a scope waits does
-    /// not.
+    /// count is up if this fiber unwinds. It may also be up because a coroutine of another library
+    /// was suspended in the middle of an unwind. If the count was up already when this fiber was
+    /// given the thread, it tells nothing. Then only unwinds that were raised here are known, and a
+    /// panic is not. So the answer may only decide how the fiber is treated. Whether a scope waits
+    /// does not depend on it.
     #[inline]
     pub(crate) fn unwinds(&self) -> bool {
         thread::panicking() && (!self.others_panic.get() || self.is_raised())
@@ -180,7 +181,7 @@ impl FiberCell {
         self.rare().is_some_and(|rare| rare.raised.borrow().strong_count() > 0)
     }
 
-    /// Unwinds this fiber, which is the running one, to the end of its body or to whoever catches.
+    /// Unwinds this fiber, which is the running one, to the end of its body or to the next catch.
     pub(crate) fn raise(&self, reason: Reason) -> ! {
         let in_flight = self.others_panic.get().then(|| Arc::new(()));
         if let Some(in_flight) = &in_flight {
@@ -190,7 +191,7 @@ impl FiberCell {
     }
 
     pub(crate) fn set_name(&self, name: Rc<str>) {
-        // Called once, by whoever made the fiber.
+        // Called once, by the code that makes the fiber.
         let _ = self.rare_mut().name.set(name);
     }
 
@@ -198,7 +199,7 @@ impl FiberCell {
         self.rare.get()?.name.get().map(|name| &**name)
     }
 
-    /// What is there already.
+    /// The part for few fibers, if this fiber has it.
     pub(crate) fn rare(&self) -> Option<&Rare> {
         self.rare.get().map(|rare| &**rare)
     }
@@ -208,7 +209,7 @@ impl FiberCell {
     }
 }
 
-// A parked fiber is to cost little beyond its page of stack: see the sample `million`.
-// AddressSanitizer has corosensei keep more.
+// A parked fiber must cost little beyond its page of stack: see the sample `million`.
+// AddressSanitizer makes corosensei keep more.
 #[cfg(all(target_pointer_width = "64", not(feature = "sanitizer")))]
 const _: () = assert!(size_of::<FiberCell>() <= 240);

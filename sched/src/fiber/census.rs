@@ -1,22 +1,22 @@
-//! What fibers use of their stacks, by where they were spawned.
+//! How much of their stacks fibers use, by the place where they were spawned.
 //!
-//! A trial run with a census tells which stack sizes are right: see
+//! A trial run with a census shows which stack sizes are right: see
 //! [`stack_census`](crate::stack_census).
 
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// What the fibers that were spawned at one place used of their stacks.
+/// How much of their stacks the fibers that were spawned at one place used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StackUse {
-    /// The call of [`spawn`](crate::spawn), or of whatever else began the fiber.
+    /// The call of [`spawn`](crate::spawn), or another call that began the fiber.
     pub spawned_at: &'static Location<'static>,
     /// The size of their stacks in bytes; the greatest, if they had several.
     pub stack_bytes: usize,
-    /// The most that one of them used, in bytes, a multiple of the page.
+    /// The greatest use of one of them, in bytes, a multiple of the page.
     pub used_bytes_max: usize,
-    /// How many were measured. Of a fiber that runs in episodes each episode counts.
+    /// How many were measured. For a fiber that runs in episodes each episode counts.
     pub fibers: u64,
 }
 
@@ -40,7 +40,7 @@ impl Census {
         entry.fibers += 1;
     }
 
-    /// The greatest use first; equal ones by their place.
+    /// The greatest use first; equal ones in the order of their places.
     pub(crate) fn sorted(&self) -> Vec<StackUse> {
         let mut uses: Vec<_> = self.uses.values().cloned().collect();
         uses.sort_unstable_by(|a, b| {

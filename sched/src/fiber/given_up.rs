@@ -6,7 +6,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GivenUp {
-    /// It went on after it had been cancelled, or past its deadline, whatever its calls said.
+    /// It went on after it had been cancelled, or past its deadline, although its calls raised or
+    /// failed.
     Swallows,
     /// It was in an [`uncancellable`](crate::uncancellable) section ten seconds after the end of
     /// its shard.

@@ -1,7 +1,8 @@
-//! What a fiber wants done before it waits.
+//! The hooks that a fiber calls before it waits.
 //!
-//! A hook is called once, the newest first. One that was set while another one ran *pauses*: it is
-//! not called before the fiber has waited. No hook is called or dropped while the list is borrowed.
+//! A hook is called once, the newest first. A hook that was set while another one ran *pauses*: it
+//! is called only after the fiber has waited. No hook is called or dropped while the list is
+//! borrowed.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -11,7 +12,7 @@ use std::rc::Rc;
 pub(crate) struct Hooks {
     /// The newest last.
     list: RefCell<Vec<Hook>>,
-    /// One of them runs.
+    /// A hook runs.
     is_running: Cell<bool>,
 }
 
@@ -25,7 +26,7 @@ impl Hooks {
         self.list.borrow_mut().push(Hook { call, pauses: self.is_running.get() });
     }
 
-    /// Takes one back, if it has not been called. One that is set twice is as good as the other.
+    /// Removes a hook, if it has not been called. If it was set twice, one of the two.
     pub(crate) fn remove(&self, call: &Rc<dyn Fn()>) {
         let mut list = self.list.borrow_mut();
         if let Some(own) = list.iter().rposition(|hook| Rc::ptr_eq(&hook.call, call)) {
@@ -33,30 +34,30 @@ impl Hooks {
         }
     }
 
-    /// Whether there are none, also none that pause.
+    /// Whether there is no hook, not even one that pauses.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.list.borrow().is_empty()
     }
 
-    /// Whether one is to be called before the fiber next waits.
+    /// Whether a hook is to be called before the fiber's next wait.
     pub(crate) fn is_due(&self) -> bool {
         self.list.borrow().iter().any(|hook| !hook.pauses)
     }
 
-    /// One of those that are to be called before the fiber next waits, the newest first.
+    /// Removes a hook that is to be called before the fiber's next wait, the newest first.
     pub(crate) fn take_due(&self) -> Option<Rc<dyn Fn()>> {
         let mut list = self.list.borrow_mut();
         let newest = list.iter().rposition(|hook| !hook.pauses)?;
         Some(list.remove(newest).call)
     }
 
-    /// The fiber waits now: those that were set by hooks have their turn before its next wait.
+    /// The fiber waits now: hooks that were set by hooks are called before its next wait.
     pub(crate) fn end_pause(&self) {
         self.list.borrow_mut().iter_mut().for_each(|hook| hook.pauses = false);
     }
 
-    /// Calls what [`take_due`](Self::take_due) returned.
+    /// Calls the hook that [`take_due`](Self::take_due) returned.
     pub(crate) fn call(&self, hook: &dyn Fn()) {
         struct Restore<'h>(&'h Cell<bool>, bool);
         impl Drop for Restore<'_> {
@@ -64,17 +65,17 @@ impl Hooks {
                 self.0.set(self.1);
             }
         }
-        // It may wait, and another one be called in it.
+        // It may wait, and another hook be called in it.
         let _restore = Restore(&self.is_running, self.is_running.replace(true));
         hook();
     }
 
-    /// Takes all of them out, for their destructors to be called.
+    /// Removes all of them; the caller drops them.
     pub(crate) fn take(&self) -> impl Iterator<Item = Rc<dyn Fn()>> {
         self.list.take().into_iter().map(|hook| hook.call)
     }
 
-    /// Never drops them.
+    /// Never drops a hook.
     pub(crate) fn forget(&self) {
         mem::forget(self.list.take());
     }

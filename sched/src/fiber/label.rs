@@ -1,12 +1,12 @@
-//! Labels: what a fiber is doing, in words, for whoever lists the fibers or finds one stuck.
+//! Labels: a fiber's own words for what it does, for lists and reports.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 /// A short text that says what a fiber is doing: "GET /report", "job 17".
 ///
-/// It is copied, so that it can be told at any time, even by a signal handler while the fiber keeps
-/// its thread; the first 120 bytes count.
+/// The text is copied, so that it can be read at any time, even by a signal handler while the fiber
+/// keeps its thread; the first 120 bytes count.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Label};
@@ -37,13 +37,13 @@ struct Text {
 }
 
 impl Label {
-    /// An empty one. Not a yield point.
-    #[allow(clippy::new_without_default)] // a label is no value
+    /// An empty label. Not a yield point.
+    #[allow(clippy::new_without_default)] // a label has an identity
     pub fn new() -> Self {
         Self(Rc::new(Text { length: Cell::new(0), bytes: [const { Cell::new(0) }; TEXT_BYTES] }))
     }
 
-    /// Says something else. Not a yield point.
+    /// Replaces the text. Not a yield point.
     #[inline]
     pub fn set(&self, text: &[u8]) {
         let length = text.len().min(TEXT_BYTES);
@@ -68,5 +68,5 @@ impl Label {
     }
 }
 
-/// With the length it fills two cache lines.
+/// With its length it fills two cache lines.
 const TEXT_BYTES: usize = 120;

@@ -1,14 +1,14 @@
-//! Mapped memory: the system calls that stacks are made of, each behind one function.
+//! Mapped memory: the system calls for stacks, each behind one function.
 //!
-//! A [`Region`] is address space that belongs to whoever has the value. It has no destructor: a
-//! fiber that was given up leaves its frames where they are, so forgetting a region is the safe
-//! thing, and unmapping one is said aloud.
+//! A [`Region`] is address space that belongs to the owner of the value. It has no destructor: a
+//! fiber that was given up leaves its frames where they are, so a forgotten region is safe, and to
+//! unmap a region takes an explicit call.
 //!
 //! **Guards.** Linux 6.13 and later mark pages as guards inside of a mapping
 //! (`MADV_GUARD_INSTALL`): a million stacks are then a handful of mappings. Other kernels, and
-//! memory that is locked, get pages without any rights, which splits the mapping in two. The
-//! environment variable `STRAIGHTLINE_STACK_GUARDS` (`markers` or `mappings`) chooses for the whole
-//! process, so that a test can do what other systems do; a kernel without markers refuses them.
+//! locked memory, get pages without any rights, which splits the mapping in two. The environment
+//! variable `STRAIGHTLINE_STACK_GUARDS` (`markers` or `mappings`) chooses for the whole process, so
+//! that a test can do what other systems do; a kernel without markers refuses them.
 
 use std::env;
 use std::ffi::c_void;
@@ -34,11 +34,12 @@ pub(super) enum Guards {
 }
 
 impl Guards {
-    /// What the environment says, and else the cheaper kind, if this process may use it.
+    /// The kind that the environment names, or else the cheaper kind, if this process may use it.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the environment names none, `Unsupported` if the system has not that kind.
+    /// `InvalidInput` if the environment names an unknown kind, `Unsupported` if the system does
+    /// not have that kind.
     pub(super) fn of_this_process() -> io::Result<Self> {
         static CHOSEN: OnceLock<Result<Guards, (io::ErrorKind, String)>> = OnceLock::new();
         let chosen = CHOSEN.get_or_init(|| {
@@ -68,7 +69,7 @@ impl Guards {
         static KIND: OnceLock<Guards> = OnceLock::new();
         *KIND.get_or_init(|| {
             let Ok(region) = Region::map(page_bytes()) else { return Self::Mappings };
-            // SAFETY: the region was mapped a moment ago, and nobody else knows of it.
+            // SAFETY: the region was mapped a moment ago, and no other code knows of it.
             let marked = unsafe { region.guard(0..page_bytes(), Self::Markers) };
             // SAFETY: as above.
             let _ = unsafe { region.unmap() };
@@ -98,14 +99,15 @@ impl Region {
         let region = Self { start, bytes };
         #[cfg(target_os = "linux")]
         {
-            // One touched page must not become 2 MiB. A kernel without huge pages refuses, rightly.
+            // One touched page must not become 2 MiB. A kernel without huge pages refuses this,
+            // which is fine.
             // SAFETY: the region is new, and this changes no page of it.
             let _ = unsafe { region.advise(0..bytes, libc::MADV_NOHUGEPAGE) };
         }
         Ok(region)
     }
 
-    /// Where it begins, as a number that may be made a pointer again.
+    /// Its first address, as a number that may be made a pointer again.
     pub(super) fn start(&self) -> usize {
         self.start.expose_provenance()
     }
@@ -118,14 +120,14 @@ impl Region {
     ///
     /// # Safety
     ///
-    /// Nobody uses the range.
+    /// No code uses the range.
     pub(super) unsafe fn guard(&self, range: Range<usize>, kind: Guards) -> io::Result<()> {
         if kind == Guards::Markers {
             // SAFETY: the caller's promise.
             return unsafe { self.advise(range, MADV_GUARD_INSTALL) };
         }
         let (start, bytes) = self.part(range);
-        // SAFETY: the range lies in this mapping, and the caller promises that nobody uses it.
+        // SAFETY: the range lies in this mapping, and the caller promises that no code uses it.
         checked(unsafe { libc::mprotect(start, bytes, libc::PROT_NONE) })
     }
 
@@ -133,7 +135,7 @@ impl Region {
     ///
     /// # Safety
     ///
-    /// Nobody uses what is in the range: it is zeros afterwards.
+    /// No code uses the content of the range: it is zeros afterwards.
     pub(super) unsafe fn discard(&self, range: Range<usize>) {
         if !range.is_empty() {
             // SAFETY: the caller's promise.
@@ -158,19 +160,19 @@ impl Region {
         None
     }
 
-    /// Gives the address space back, or the region if the system refuses.
+    /// Gives the address space back; returns the region if the system refuses.
     ///
     /// # Safety
     ///
-    /// Nobody uses the region.
+    /// No code uses the region.
     pub(super) unsafe fn unmap(self) -> Result<(), Self> {
-        // SAFETY: the mapping is this region's own, and the caller promises that nobody uses it.
+        // SAFETY: the mapping is this region's own, and the caller promises that no code uses it.
         checked(unsafe { libc::munmap(self.start, self.bytes) }).map_err(|_| self)
     }
 
     /// # Safety
     ///
-    /// As the advice demands; for one that destroys, that nobody uses what is in the range.
+    /// As the advice demands; if it destroys the content, that no code uses it.
     unsafe fn advise(&self, range: Range<usize>, advice: i32) -> io::Result<()> {
         let (start, bytes) = self.part(range);
         // SAFETY: the range lies in this mapping, and the rest is the caller's promise.
@@ -194,13 +196,13 @@ pub(super) fn page_bytes() -> usize {
     })
 }
 
-/// The size of a guard: Rust probes each page of a large frame, C does not, so a single page could
-/// be stepped over.
+/// The size of a guard: Rust probes each page of a large frame, but C does not, so a single page
+/// could be stepped over.
 pub(super) fn guard_bytes() -> usize {
     page_bytes().max(GUARD_BYTES_MIN)
 }
 
-/// What the process may map at most, if it was told so (`RLIMIT_AS`).
+/// How much the process may map, if that is limited (`RLIMIT_AS`).
 pub(super) fn address_bytes_allowed() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills the structure in, and keeps no pointer to it.
@@ -212,15 +214,15 @@ fn checked(returned: i32) -> io::Result<()> {
     if returned == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// No swap is set aside for address space that is mostly never touched.
+/// No swap is reserved for address space that is mostly never touched.
 #[cfg(target_os = "linux")]
 const MAP_FLAGS: i32 = libc::MAP_NORESERVE | libc::MAP_STACK;
 #[cfg(target_os = "macos")]
 const MAP_FLAGS: i32 = libc::MAP_NORESERVE;
 #[cfg(target_os = "freebsd")]
-const MAP_FLAGS: i32 = 0; // which knows no other kind
+const MAP_FLAGS: i32 = 0; // macOS and FreeBSD have no such flag
 
-/// Elsewhere `MADV_DONTNEED` may keep the pages.
+/// On other systems `MADV_DONTNEED` may keep the pages.
 #[cfg(target_os = "linux")]
 const MADV_DISCARD: i32 = libc::MADV_DONTNEED;
 #[cfg(any(target_os = "macos", target_os = "freebsd"))]
@@ -233,7 +235,7 @@ const MADV_GUARD_INSTALL: i32 = 102;
 
 const GUARD_BYTES_MIN: usize = 16 * 1024;
 
-/// Pages asked about in one system call. Arbitrary: a MiB of the usual ones.
+/// How many pages one system call asks about. Arbitrary: a MiB of the usual ones.
 const STATES_PER_CALL: usize = 256;
 
 #[cfg(test)]
@@ -248,16 +250,16 @@ mod tests {
         let region = Region::map(600 * page).unwrap();
         assert_eq!(region.first_resident(0..600 * page), None);
         let touched = region.start.wrapping_byte_add(500 * page).cast::<u8>();
-        // SAFETY: the page is part of the mapping, which nobody else knows of.
+        // SAFETY: the page is part of the mapping, which no other code knows of.
         unsafe { touched.write_volatile(7) };
         assert_eq!(region.first_resident(0..600 * page), Some(500 * page));
         assert_eq!(region.first_resident(0..500 * page), None);
-        // SAFETY: nobody uses the region.
+        // SAFETY: no code uses the region.
         unsafe { region.discard(0..600 * page) };
         if cfg!(target_os = "linux") {
             assert_eq!(region.first_resident(0..600 * page), None);
         }
-        // SAFETY: nobody uses the region.
+        // SAFETY: no code uses the region.
         unsafe { region.unmap() }.unwrap();
     }
 
@@ -274,19 +276,19 @@ mod tests {
                 1 == unsafe { libc::write(writer.as_raw_fd(), start, 1) }
             };
             assert!((0..4).all(|index| accessible(index * page)));
-            // SAFETY: nobody uses the region.
+            // SAFETY: no code uses the region.
             unsafe { region.guard(page..2 * page, kind) }.unwrap();
             assert_eq!(
                 [0, 1, 2, 3].map(|index| accessible(index * page)),
                 [true, false, true, true]
             );
-            // SAFETY: nobody uses the region.
+            // SAFETY: no code uses the region.
             unsafe { region.discard(0..4 * page) };
             assert_eq!(
                 [0, 1, 2, 3].map(|index| accessible(index * page)),
                 [true, false, true, true]
             );
-            // SAFETY: nobody uses the region.
+            // SAFETY: no code uses the region.
             unsafe { region.unmap() }.unwrap();
         }
     }

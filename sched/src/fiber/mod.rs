@@ -1,18 +1,19 @@
-//! A fiber: a stackful coroutine and what the scheduler keeps about it.
+//! A fiber: a stackful coroutine, and the scheduler's record of it.
 //!
-//! A fiber lives in one of two ways. A *plain* fiber has a stack from its spawn to its end. An
-//! *episodic* one is a closure that the scheduler keeps and runs on a pooled stack each time the
-//! fiber is woken; between two episodes it holds no stack at all, which is what makes ten thousand
-//! idle connections cheap. While an episode runs there is no difference between the two.
+//! There are two kinds of fibers. A *plain* fiber has a stack from its spawn to its end. An
+//! *episodic* fiber is a closure that the scheduler keeps, and runs on a pooled stack each time the
+//! fiber is woken. Between two episodes it holds no stack at all, which makes ten thousand idle
+//! connections cheap. While an episode runs, the two kinds do not differ.
 //!
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding). It knows no
 //! queue and no descriptor, and reads no clock; `core` decides who runs.
 //!
-//! From below: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`, `slab`
-//! and `stack` are what a fiber runs on, and `census` what it used of that; `unwind` ends its work,
-//! and `backtrace` tells where it stands; `switch` is its way back, and `body` what is resumed;
-//! `bounds` on `term`, `hooks` and `locals` are parts of its record, which is `cell`; `running`
-//! says whose turn it is, and `overflow` who has outgrown its stack.
+//! From the bottom up: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`,
+//! `slab`, `stack` and `pool` are what a fiber runs on, and `census` measures how much of that it
+//! used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back to
+//! the scheduler, and `body` what is resumed; `bounds` on `term`, `hooks` and `locals` are parts of
+//! its record, which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack
+//! overflow.
 
 pub(crate) mod backtrace;
 mod body;

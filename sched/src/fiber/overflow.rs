@@ -1,14 +1,14 @@
-//! A stack overflow says whose it was.
+//! The report of a stack overflow, which names the fiber.
 //!
-//! A fiber that outgrows its stack runs into the guard below it, which ends the process: its heap
-//! and its locks are in the middle of something, so there is no way on. Without this file it would
-//! end without a word, because std's handler knows the stacks of threads only.
+//! A fiber that overflows its stack runs into the guard below it, which ends the process: its heap
+//! objects and its locks are in the middle of a change, so it cannot go on. Without this file the
+//! process would end without a message, because std's handler knows only the stacks of threads.
 //!
 //! The handler of SIGSEGV (and SIGBUS, which some systems send instead) runs on an alternate stack,
-//! since the fiber's is used up. It may interrupt anything, so it only reads what this thread wrote
-//! before it switched to the fiber, borrows nothing, allocates nothing, and writes with write(2).
-//! Then, and for any other fault at once, it calls the handler that was there before: std's in a
-//! Rust program, which has the process die of the signal.
+//! since the fiber's is full. It may interrupt any code, so it only reads what this thread wrote
+//! before it switched to the fiber; it borrows nothing, allocates nothing, and writes with
+//! write(2). Then, and for any other fault at once, it calls the former handler: std's in a Rust
+//! program, which lets the process die of the signal.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -32,7 +32,8 @@ pub(crate) fn watch() -> io::Result<Watch> {
     static INSTALLED: Once = Once::new();
     let alternate_stack = AlternateStack::install()?;
     INSTALLED.call_once(|| SIGNALS.iter().for_each(install));
-    // Of a fault that is held back the process dies without a word, and the watch asks by SIGURG.
+    // If the fault's signal is blocked, the process dies without a message; the watchdog needs
+    // SIGURG.
     unblock_signals(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGURG])?;
     Ok(Watch { _alternate_stack: alternate_stack })
 }
@@ -42,16 +43,16 @@ pub(crate) struct Watch {
     _alternate_stack: AlternateStack,
 }
 
-/// What signal handlers of this thread run on. std gives one to the threads it starts, but of 8 KiB
-/// only: the watch's handler, which walks a stack, would have no room there.
+/// The stack for signal handlers of this thread. std gives one to the threads that it starts, but
+/// of 8 KiB only: the watchdog's handler, which walks a stack, would have no room there.
 struct AlternateStack {
-    /// What the thread had before.
+    /// The stack that the thread had before.
     previous: libc::stack_t,
     /// `None` once it is unmapped.
     region: Option<Region>,
 }
 
-/// A signal, and what handled it before.
+/// A signal, and its former handler.
 struct Signal {
     number: c_int,
     previous: OnceLock<libc::sigaction>,
@@ -62,26 +63,26 @@ static SIGNALS: [Signal; 2] = [
     Signal { number: libc::SIGBUS, previous: OnceLock::new() },
 ];
 
-/// A system that refuses has no report, which is no reason to refuse to run.
+/// If the system refuses, there is no report; that is no reason to refuse to run.
 fn install(signal: &Signal) {
     let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: it asks only, and `previous` has room for the answer.
+    // SAFETY: the call only asks, and `previous` has room for the answer.
     if unsafe { libc::sigaction(signal.number, ptr::null(), previous.as_mut_ptr()) } != 0 {
         return;
     }
-    // SAFETY: the call has filled it in, and all zeros would be a value of it too.
+    // SAFETY: the call has filled it in, and all zeros would be a valid value too.
     let previous = unsafe { previous.assume_init() };
-    // Before the handler can run and look for it.
+    // Before the handler can run and read it.
     if signal.previous.set(previous).is_err() {
         return;
     }
-    // SAFETY: all zeros is a value of this structure: the default action, no flags.
+    // SAFETY: all zeros is a valid value of this structure: the default action, no flags.
     let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = on_fault;
     action.sa_sigaction = handler as *const () as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: the action names a handler of the type that its flags say, which does nothing that a
-    // handler may not do.
+    // SAFETY: the action names a handler of the type that its flags say, which does only what a
+    // handler may do.
     let _ = unsafe { libc::sigaction(signal.number, &raw const action, ptr::null_mut()) };
 }
 
@@ -90,14 +91,14 @@ extern "C" fn on_fault(number: c_int, info: *mut siginfo_t, context: *mut c_void
     let info_ref = unsafe { &*info };
     // Only the kernel's own faults come with an address.
     if info_ref.si_code > 0 {
-        // SAFETY: the signal is one of a fault, as just seen.
+        // SAFETY: the signal is one of a fault, as the line above checks.
         let address = unsafe { info_ref.si_addr() }.addr();
         tell_running(|fiber| report_if_overflow(fiber, address));
     }
     pass_on(number, info, context);
 }
 
-/// Hands the signal to whoever handled it before.
+/// Hands the signal to the former handler.
 fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let signal = SIGNALS.iter().find(|signal| signal.number == number);
     let previous = signal.and_then(|signal| signal.previous.get());
@@ -115,15 +116,16 @@ fn pass_on(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
                 handler(number, info, context);
             }
         }
-        // The default action; a fault cannot be ignored. Returning faults again, and so ends.
+        // The default action; a fault cannot be ignored. The instruction faults again after the
+        // return, and that ends the process.
         _ => {
-            // SAFETY: the default action is always there to be chosen.
+            // SAFETY: the default action can always be chosen.
             let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
         }
     }
 }
 
-/// Says so if `address` lies in the guard of the fiber's stack.
+/// Reports an overflow if `address` lies in the guard of the fiber's stack.
 fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let stack = fiber.switch.stack();
     let end = stack.base() - stack.bytes();
@@ -131,7 +133,7 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
         return;
     }
     let (mut line, at) = (Line::new(), fiber.birth.spawned_at);
-    // A line that is too long loses its end, which is all that can go wrong.
+    // A line that is too long loses its end; nothing else can go wrong.
     let _ = line.write_str("\nstraightline: ");
     match fiber.name() {
         Some(name) => {
@@ -142,7 +144,7 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
         }
     }
     let _ = write!(line, " (spawned at {}:{}:{})", at.file(), at.line(), at.column());
-    // It may be about to be changed, and then it is not told.
+    // It may be in the middle of a change, and then it is left out.
     if let Ok(Some(label)) = fiber.label.try_borrow().as_deref() {
         label.tell(|label| {
             let _ = write!(line, ", at `{}`,", label.escape_ascii());
@@ -152,12 +154,12 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let _ = writeln!(line, " overflowed its stack of {kib} KiB; give it more with `stack_bytes`");
     let bytes = line.written();
     let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // Nobody may read it any more, and the process is to end all the same.
-    // SAFETY: it is one entry, which is there; and a handler may call poll.
+    // The reader may have stopped, and the process must end all the same.
+    // SAFETY: it is one entry, which exists; and a handler may call poll.
     if unsafe { libc::poll(&raw mut stderr, 1, WRITE_TIME_MILLIS) } != 1 {
         return;
     }
-    // SAFETY: the bytes are there to be read, that many.
+    // SAFETY: that many bytes can be read.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
 }
 
@@ -193,14 +195,14 @@ impl AlternateStack {
         let region = Region::map(guard_bytes() + ALTERNATE_STACK_BYTES)?;
         let stack = Self { previous, region: Some(region) };
         let Some(region) = &stack.region else { unreachable!("set above") };
-        // SAFETY: nobody uses the region yet.
+        // SAFETY: no code uses the region yet.
         unsafe { region.guard(0..guard_bytes(), Guards::Mappings) }?;
         let description = libc::stack_t {
             ss_sp: ptr::with_exposed_provenance_mut(region.start() + guard_bytes()),
             ss_flags: 0,
             ss_size: ALTERNATE_STACK_BYTES,
         };
-        // SAFETY: the memory is mapped, nobody else uses it, and it stays until it is taken back.
+        // SAFETY: the memory is mapped, no other code uses it, and it stays until it is taken back.
         if unsafe { libc::sigaltstack(&raw const description, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -229,7 +231,7 @@ impl Drop for AlternateStack {
 
 fn current_alternate_stack() -> io::Result<libc::stack_t> {
     let mut stack = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: 0, ss_size: 0 };
-    // SAFETY: it asks only, and `stack` has room for the answer.
+    // SAFETY: the call only asks, and `stack` has room for the answer.
     if unsafe { libc::sigaltstack(ptr::null(), &raw mut stack) } != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -239,9 +241,9 @@ fn current_alternate_stack() -> io::Result<libc::stack_t> {
 /// Longer than a path and a half. A pipe that can be written to has room for as much.
 const LINE_BYTES: usize = 1024;
 
-/// How long the end of the process waits for room to say why. Arbitrary.
+/// How long the end of the process waits for room to write the reason. Arbitrary.
 const WRITE_TIME_MILLIS: c_int = 100;
 
-/// Arbitrary: what the kernel saves is up to 12 KiB on the largest processors, and walking a stack
-/// takes 8 KiB more.
+/// Arbitrary: the kernel saves up to 12 KiB on the largest processors, and walking a stack takes 8
+/// KiB more.
 const ALTERNATE_STACK_BYTES: usize = 64 * 1024;

@@ -1,21 +1,21 @@
-//! Stacks: mapped once, used many times.
+//! The pool of stacks, which are mapped once and used many times.
 //!
-//! A fresh stack costs a guard and page faults (some µs); one from the pool 10 ns. The pool is
-//! last-in first-out, so the stack that runs next is the one whose pages are in the cache.
+//! A fresh stack costs a guard and page faults (some µs); a stack from the pool costs 10 ns. The
+//! pool is last-in first-out, so the next fiber runs on the stack whose pages are in the cache.
 //!
 //! **Sizes.** A stack's size is rounded up to a power of two, from 32 KiB to 64 GiB, and each size
-//! has its own [`Slab`] and its own list. Address space is all that a generous size costs.
+//! has its own [`Slab`] and its own list. A generous size costs only address space.
 //!
 //! **Hot and cold.** A stack that was given back waits in the *hot* list with its pages. Giving
-//! pages back takes 10 µs for 13 of them, so it is never done for one request's sake:
-//! - when the list passes a watermark, the oldest of it become *cold*: they lose all their pages;
+//! pages back takes 10 µs for 13 of them, so no request has to do it:
+//! - when the list passes a watermark, the oldest stacks become *cold*: they lose all their pages;
 //! - when the shard has nothing to do, [`trim`](StackPool::trim) looks at the stacks that were not
-//!   used since it last looked. It makes those cold that are more than a shard keeps, and takes
-//!   from the others what lies below the topmost pages, which every fiber needs. Then it unmaps
-//!   chunks that nobody uses. Each call does little, so that an event need not wait for it.
+//!   used since its last look. It makes those cold that are more than a shard keeps, and removes
+//!   from the others the pages below the topmost ones, which every fiber needs. Then it unmaps
+//!   chunks without a stack in use. Each call does little, so that an event does not wait for it.
 //!
-//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and
-//! what it then has when it comes back is what its fiber used.
+//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and the
+//! pages that it has when it comes back are those that its fiber used.
 
 use std::io;
 
@@ -27,30 +27,30 @@ use super::stack::FiberStack;
 /// A shard's stacks.
 pub(crate) struct StackPool {
     default_bytes: usize,
-    /// Of that size in `classes`.
+    /// The index of that size in `classes`.
     default_place: usize,
-    /// `None` before the first stack, which asks for what the process has.
+    /// `None` before the first stack, at which the process's quotas are looked up.
     guards: Option<Guards>,
     quotas: &'static Quotas,
     /// Measures each stack that comes back.
     census: bool,
-    /// By the size's logarithm, from the smallest.
+    /// Indexed by the size's logarithm, from the smallest.
     classes: [Option<Box<Class>>; CLASSES],
     in_use: usize,
     /// There may be something to trim.
     dirty: bool,
 }
 
-/// How many stacks there are, and what they are mapped in.
+/// How many stacks there are, and the address space that they lie in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StackGauges {
-    /// A fiber has it.
+    /// Stacks of fibers.
     pub(crate) in_use: usize,
-    /// Free, with some of its pages.
+    /// Free stacks with some of their pages.
     pub(crate) hot: usize,
-    /// Free, without memory.
+    /// Free stacks without memory.
     pub(crate) cold: usize,
-    /// Address space, whether used or not.
+    /// Address space in bytes, whether used or not.
     pub(crate) mapped_bytes: usize,
 }
 
@@ -59,9 +59,9 @@ struct Class {
     slab: Slab,
     /// The last is the next to be used.
     hot: Vec<FiberStack>,
-    /// The first that many were not used since the last trim.
+    /// The first so many were not used since the last trim.
     unused: usize,
-    /// The first that many have their topmost pages only; `trimmed <= hot.len()`.
+    /// The first so many have their topmost pages only; `trimmed <= hot.len()`.
     trimmed: usize,
 }
 
@@ -92,7 +92,7 @@ impl StackPool {
         }
     }
 
-    /// What a fiber gets that asks for nothing else.
+    /// The size of a fiber's stack unless it asks for another.
     pub(crate) fn default_bytes(&self) -> usize {
         self.default_bytes
     }
@@ -101,15 +101,16 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` at the process's limit of stacks; `InvalidInput` for more than 64 GiB; for
-    /// guards that the environment chooses and the system has not; otherwise what the system said.
+    /// `QuotaExceeded` at the process's limit of stacks; `InvalidInput` for more than 64 GiB; the
+    /// error of the guards if the environment chooses guards that the system does not have;
+    /// otherwise the system's error.
     pub(crate) fn take(&mut self, stack_bytes: usize) -> io::Result<FiberStack> {
         let stack = self.class(stack_bytes)?.take()?;
         self.in_use += 1;
         Ok(stack)
     }
 
-    /// As [`take`](Self::take), of the default size: mostly one that was just given back.
+    /// As [`take`](Self::take), of the default size: usually the stack that was given back last.
     #[inline]
     pub(crate) fn take_default(&mut self) -> io::Result<FiberStack> {
         if let Some(class) = &mut self.classes[self.default_place]
@@ -150,8 +151,9 @@ impl StackPool {
         self.dirty
     }
 
-    /// Gives the system some of what was not used since the last call. Worth a call every 100 ms
-    /// or so while [`wants_trim`](Self::wants_trim); takes about a millisecond at most.
+    /// Gives the system some of the memory that was not used since the last call. Worth a call
+    /// every 100 ms or so while [`wants_trim`](Self::wants_trim); takes about a millisecond at
+    /// most.
     pub(crate) fn trim(&mut self) {
         self.dirty = false;
         for class in self.classes.iter_mut().flatten() {
@@ -159,7 +161,7 @@ impl StackPool {
         }
     }
 
-    /// How many there are, and in what.
+    /// The gauges.
     pub(crate) fn gauges(&self) -> StackGauges {
         let mut gauges = StackGauges { in_use: self.in_use, ..StackGauges::default() };
         for class in self.classes.iter().flatten() {
@@ -170,7 +172,7 @@ impl StackPool {
         gauges
     }
 
-    /// Those of the smallest size that is large enough.
+    /// The class of the smallest size that is large enough.
     fn class(&mut self, stack_bytes: usize) -> io::Result<&mut Class> {
         let guards = self.guards.map_or_else(Guards::of_this_process, Ok)?;
         self.guards = Some(guards);
@@ -221,11 +223,11 @@ impl Class {
         self.trimmed = self.trimmed.saturating_sub(count);
     }
 
-    /// Returns whether there is more to do.
+    /// One step of a trim; returns whether there is more to do.
     fn trim(&mut self) -> bool {
         let surplus = self.unused.min(self.hot.len().saturating_sub(HOT_KEPT));
         if surplus > 0 {
-            // Those of the youngest chunks go first, which can then be unmapped.
+            // The stacks of the youngest chunks go first, so that those chunks can be unmapped.
             self.hot[..self.unused].sort_unstable_by_key(|stack| u32::MAX - stack.chunk());
             self.trimmed = 0;
             self.cool(surplus.min(COOLED_BY_TRIM));
@@ -242,8 +244,8 @@ impl Class {
         vacated || surplus || self.slab.has_unused_chunks()
     }
 
-    /// Empties the youngest chunk if older ones can take its place: after a spike the list is full
-    /// of the spike's last stacks. Returns whether it did.
+    /// Empties the youngest chunk if older chunks can take its place: after a peak the list is full
+    /// of the peak's last stacks. Returns whether it did.
     fn vacate(&mut self) -> bool {
         let Some(youngest) = self.slab.youngest() else { return false };
         let (unused, used) = self.hot.split_at(self.unused);
@@ -261,7 +263,7 @@ impl Class {
 }
 
 impl Drop for Class {
-    /// The slab then unmaps what nobody holds.
+    /// The slab then unmaps chunks without a stack in use.
     fn drop(&mut self) {
         self.slab.forget_held(&std::mem::take(&mut self.hot));
     }
@@ -270,7 +272,7 @@ impl Drop for Class {
 /// The logarithm of the smallest size that is large enough.
 fn class_for(stack_bytes: usize) -> io::Result<u8> {
     let bytes = stack_bytes.max(STACK_BYTES_MIN).max(page_bytes());
-    // Of the next power of two; one and not zero for the largest number of all.
+    // For the next power of two; one and not zero for the largest number of all.
     let class = usize::BITS - (bytes - 1).leading_zeros();
     match u8::try_from(class) {
         Ok(class) if class < CLASS_MIN + CLASSES_U8 => Ok(class),
@@ -285,11 +287,12 @@ fn place_of(class: u8) -> usize {
     usize::from(class - CLASS_MIN)
 }
 
-/// A caught panic with a backtrace needs 24 KiB: smaller stacks die the day somebody asks for one.
+/// A caught panic with a backtrace needs 24 KiB: with smaller stacks a program dies when a user
+/// asks for one.
 const STACK_BYTES_MIN: usize = 1 << CLASS_MIN;
 const CLASS_MIN: u8 = 15;
 
-/// 32 KiB to 64 GiB. Arbitrary above some 64 MiB: larger ones cost nothing to allow.
+/// 32 KiB to 64 GiB. Arbitrary above some 64 MiB: to allow larger ones costs nothing.
 const CLASSES: usize = 22;
 const CLASSES_U8: u8 = 22;
 
@@ -297,18 +300,18 @@ const CLASSES_U8: u8 = 22;
 /// shard, and with their topmost pages no more than 3 MiB.
 const HOT_KEPT: usize = 256;
 
-/// Free stacks that wait for a trim at most; arbitrary.
+/// The most free stacks that wait for a trim; arbitrary.
 const HOT_WATERMARK: usize = 1024;
 
-/// Stacks made cold at once when the list passes its watermark: neighbours among them cost one
-/// system call together.
+/// How many stacks become cold at once when the list passes its watermark: neighbours among them
+/// share one system call.
 const COOL_AT_ONCE: usize = 64;
 
-/// What a trim does at most: some 100 ns a stack made cold, some µs a stack trimmed.
+/// The most work of a trim: some 100 ns for each stack made cold, some µs for each stack trimmed.
 const COOLED_BY_TRIM: usize = 256;
 const TRIMMED_BY_TRIM: usize = 64;
 
-/// Pages that a free stack keeps: a fiber that parks uses one, a handler two or three.
+/// The pages that a free stack keeps: a fiber that parks uses one, a handler two or three.
 const PAGES_KEPT: usize = 3;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! How much of the process's address space and mappings its stacks may take, over all shards.
 //!
-//! **Address space.** Stacks may reserve half of what `RLIMIT_AS` allows, or 32 TiB, a quarter of
-//! what the hardware has, if no limit is set: a hundred million of the default size.
+//! **Address space.** Stacks may reserve half of `RLIMIT_AS`, or 32 TiB, a quarter of what the
+//! hardware has, if no limit is set: a hundred million stacks of the default size.
 //!
-//! **Mappings.** A guard that is a mapping of its own makes a stack two mappings to the kernel,
+//! **Mappings.** A guard that is a mapping of its own makes a stack two mappings for the kernel,
 //! which allows a process `vm.max_map_count` of them (65,530 by default). When they run out, malloc
-//! fails too: therefore the limit is computed from that number with room to spare. Guards that are
-//! markers in the page table take none.
+//! fails too. So the limit is computed from that number with room to spare. Guards that are markers
+//! in the page table take no mapping.
 //!
-//! Reaching a limit is an error to the caller who asked for one more, never a panic.
+//! A request beyond a limit is an error for its caller, never a panic.
 
 use std::io;
 use std::sync::OnceLock;
@@ -16,16 +16,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::memory::address_bytes_allowed;
 
-/// What is left to those who ask.
+/// The rest of a limit.
 #[derive(Debug)]
 pub(super) struct Quota {
     used: AtomicUsize,
     max: usize,
-    /// Who set the limit, for the message.
+    /// The setting behind the limit, for the message.
     limit: &'static str,
 }
 
-/// The quotas that every stack is taken from.
+/// The quotas that every stack counts against.
 #[derive(Debug)]
 pub(super) struct Quotas {
     pub(super) address_bytes: Quota,
@@ -62,7 +62,7 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` if less is left; nothing is taken then.
+    /// `QuotaExceeded` if less is left; then nothing is taken.
     pub(super) fn take(&self, amount: usize) -> io::Result<()> {
         let more = |used: usize| used.checked_add(amount).filter(|used| *used <= self.max);
         match self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
@@ -80,18 +80,18 @@ impl Quota {
     }
 }
 
-/// Half of what is allowed.
+/// Half of the address space that is allowed.
 fn address_bytes_for(allowed: Option<usize>) -> usize {
     let max = usize::try_from(ADDRESS_BYTES_MAX).unwrap_or(usize::MAX / 4);
     allowed.map_or(max, |allowed| max.min(allowed / 2))
 }
 
-/// Two mappings a stack, and an eighth of all mappings left to the rest of the process.
+/// Two mappings a stack; an eighth of all mappings is left to the rest of the process.
 fn stacks_for(maps: usize) -> usize {
     (maps - maps / 8) / 2
 }
 
-/// What the kernel allows where it does not say (Linux's default).
+/// The kernel's limit where it cannot be read (Linux's default).
 const MAPS_DEFAULT: usize = 65_530;
 
 /// A quarter of the 128 TiB that x86-64 gives a process; 64-bit ARM gives it 256.

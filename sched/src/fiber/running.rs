@@ -1,7 +1,7 @@
-//! Which fiber runs on this thread.
+//! The fiber that runs on this thread.
 //!
-//! One pointer, set at each switch. It is all that a signal handler may look at, and so it is also
-//! what the scheduler asks.
+//! It is one pointer, set at each switch. A signal handler may read nothing else, so the scheduler
+//! uses the same pointer.
 
 use std::cell::Cell;
 use std::ptr;
@@ -17,7 +17,8 @@ thread_local! {
     static RUNNING: Cell<*const FiberCell> = const { Cell::new(ptr::null()) };
 }
 
-/// Calls `body`, which resumes `fiber`. Whoever ran before is the running one again afterwards.
+/// Calls `body`, which resumes `fiber`. The fiber that ran before is the running one again
+/// afterwards.
 #[inline]
 pub(crate) fn while_running<R>(fiber: &Rc<FiberCell>, body: impl FnOnce() -> R) -> R {
     struct Restore(*const FiberCell);
@@ -31,7 +32,7 @@ pub(crate) fn while_running<R>(fiber: &Rc<FiberCell>, body: impl FnOnce() -> R) 
     body()
 }
 
-/// The running fiber, to be kept.
+/// The running fiber, with a reference of its own.
 #[inline]
 pub(crate) fn running() -> Option<Rc<FiberCell>> {
     let fiber = RUNNING.get();
@@ -45,8 +46,8 @@ pub(crate) fn running() -> Option<Rc<FiberCell>> {
     Some(unsafe { Rc::from_raw(fiber) })
 }
 
-/// Gives the thread back to whoever resumed the running fiber; returns once that is resumed again,
-/// and false at once where no fiber runs.
+/// Gives the thread back to the code that resumed the running fiber. Returns true once the fiber is
+/// resumed again, and false at once outside of fibers.
 pub(crate) fn suspend_running(why: Suspend) -> bool {
     // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
     // stack, this code included. While it is suspended, its coroutine's first frame holds it.
@@ -56,8 +57,8 @@ pub(crate) fn suspend_running(why: Suspend) -> bool {
     true
 }
 
-/// Gives the running fiber up. Nothing behind this call ever runs, and nothing in front of it is
-/// ever taken back: the process ends sooner, if no fiber runs.
+/// Gives the running fiber up. No code behind this call ever runs, and no frame in front of it is
+/// ever left: if no fiber runs, the process ends.
 #[cold]
 pub(crate) fn give_up_running(why: GivenUp) -> ! {
     if suspend_running(Suspend::GivenUp(why)) {
@@ -66,8 +67,8 @@ pub(crate) fn give_up_running(why: GivenUp) -> ! {
     unwind::abort("what only a fiber can wait for is waited for outside of fibers");
 }
 
-/// Calls `tell` with the running fiber, if there is one. For signal handlers too: only what does
-/// not change while a fiber runs may be read of it.
+/// Calls `tell` with the running fiber, if there is one. Signal handlers call it too: they may read
+/// only what does not change while the fiber runs.
 #[inline]
 pub(crate) fn tell_running<R>(tell: impl FnOnce(&FiberCell) -> R) -> Option<R> {
     // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's

@@ -1,16 +1,16 @@
 //! Stacks of one size, cut from large mappings.
 //!
-//! A *chunk* is one mapping; it is cut into slots, each a guard at the low end and a stack above
-//! it. The first chunk is small and each further one as large as all before, so that a million
-//! stacks are some twenty chunks; a large mapping that the system refuses is asked for again at
-//! half the size.
+//! A *chunk* is one mapping. It is cut into slots, each a guard at the low end and a stack above
+//! it. The first chunk is small, and each further one as large as all before, so that a million
+//! stacks are some twenty chunks. If the system refuses a large mapping, the slab asks for half the
+//! size.
 //!
-//! A slot is *fresh* until it is first handed out, which is when its guard is put in; *held* while
-//! it is somebody's [`FiberStack`], in use or waiting in the pool's hot list with its pages; and
-//! *cold* when it came back and its pages went to the system. A chunk nobody holds a stack of is
-//! unmapped, but not before it was seen so twice.
+//! A slot is *fresh* until it is first handed out, when its guard is made; *held* while a
+//! [`FiberStack`] of it exists, in use or in the pool's hot list with its pages; and *cold* when it
+//! came back and its pages went to the system. A chunk without a held stack is unmapped, but only
+//! after two sweeps have found it so.
 //!
-//! Slots come from the chunk that is oldest, so that use gathers there and later ones empty.
+//! Slots come from the oldest chunk, so that use gathers there and later chunks become empty.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -32,12 +32,12 @@ pub(super) struct Slab {
     open: BTreeSet<u32>,
 }
 
-/// What speaks for emptying the youngest chunk.
+/// Why the youngest chunk could be emptied.
 pub(super) struct Youngest {
     pub(super) chunk: u32,
     /// Its stacks in use and in the hot list.
     pub(super) held: usize,
-    /// What older chunks could give instead.
+    /// Free slots of the older chunks.
     pub(super) cold_in_others: usize,
 }
 
@@ -50,7 +50,7 @@ struct Chunk {
     guard_mappings: usize,
     held: usize,
     cold: Vec<u32>,
-    /// Nobody held a stack of it when it was last swept, nor since.
+    /// No stack of it was held at the last sweep, nor since.
     unused: bool,
 }
 
@@ -63,7 +63,7 @@ impl Slab {
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` at the process's limits; otherwise what the system said.
+    /// `QuotaExceeded` at the process's limits; otherwise the system's error.
     pub(super) fn take(&mut self) -> io::Result<FiberStack> {
         let index = match self.open.first() {
             Some(index) => *index,
@@ -71,7 +71,8 @@ impl Slab {
         };
         match self.take_of(index) {
             Ok(stack) => Ok(stack),
-            // No guard for a fresh one; a cold one has it already.
+            // The system has no memory for the guard of a fresh slot; a cold slot has its guard
+            // already.
             Err(error) => {
                 let has_cold = |index: &&u32| !self.chunk(**index).cold.is_empty();
                 let index = self.open.iter().find(has_cold).copied().ok_or(error)?;
@@ -83,7 +84,7 @@ impl Slab {
     /// Takes stacks back and gives their pages to the system.
     pub(super) fn cool(&mut self, mut stacks: Vec<FiberStack>) {
         stacks.sort_unstable_by_key(|stack| (stack.chunk(), stack.base_address()));
-        // Neighbours are given back by one call.
+        // One call gives back the pages of neighbours.
         let mut run: Option<(u32, Range<usize>)> = None;
         for stack in stacks {
             let (index, range) = (stack.chunk(), self.usable_of(&stack));
@@ -103,23 +104,23 @@ impl Slab {
         self.discard_cold(run);
     }
 
-    /// Takes stacks back that nobody will ask for again.
+    /// Takes back stacks that will not be used again.
     pub(super) fn forget_held(&mut self, stacks: &[FiberStack]) {
         for stack in stacks {
             self.chunk_mut(stack.chunk()).held -= 1;
         }
     }
 
-    /// Gives the pages of a free stack to the system, but for the topmost `keep_bytes`.
+    /// Gives the pages of a free stack to the system, except the topmost `keep_bytes`.
     pub(super) fn trim(&self, stack: &FiberStack, keep_bytes: usize) {
         let range = self.usable_of(stack);
         let lower = range.start..range.end.saturating_sub(keep_bytes).max(range.start);
-        // SAFETY: whoever has the stack in hand is not running on it, and what is left on a stack
-        // that nobody runs on is nobody's.
+        // SAFETY: the owner of the stack does not run on it, and data that is left on a stack on
+        // which no code runs is not used.
         unsafe { self.chunk(stack.chunk()).region.discard(lower) };
     }
 
-    /// How much of a free stack takes memory, from its top down.
+    /// How many bytes of a free stack take memory, from its top down.
     pub(super) fn resident_bytes(&self, stack: &FiberStack) -> usize {
         let range = self.usable_of(stack);
         let lowest = self.chunk(stack.chunk()).region.first_resident(range.clone());
@@ -142,7 +143,7 @@ impl Slab {
         }
     }
 
-    /// The last chunk, which is the largest as a rule.
+    /// The last chunk, which is usually the largest.
     pub(super) fn youngest(&self) -> Option<Youngest> {
         let index = self.chunks.iter().rposition(Option::is_some)?;
         let (chunk, others) = (self.chunks[index].as_ref()?, &self.chunks[..index]);
@@ -226,19 +227,20 @@ impl Slab {
         Region::map(bytes).inspect_err(|_| self.quotas.address_bytes.give(bytes))
     }
 
-    /// Unmaps a chunk of which nobody holds a stack.
+    /// Unmaps a chunk of which no stack is held.
     fn unmap(&mut self, index: usize) {
         let Some(mut chunk) = self.chunks[index].take() else { return };
         assert_eq!(chunk.held, 0, "a chunk is unmapped under a stack");
         let bytes = chunk.region.bytes();
-        // SAFETY: no stack of the chunk is held by anybody.
+        // SAFETY: no stack of the chunk is held.
         match unsafe { chunk.region.unmap() } {
             Ok(()) => {
                 self.open.retain(|open| *open as usize != index);
                 self.quotas.address_bytes.give(bytes);
                 self.quotas.guard_mappings.give(chunk.guard_mappings);
             }
-            // Cutting a mapping in two takes one more: there may be none. Another time.
+            // To cut a mapping in two takes one more mapping, and there may be none. Try again
+            // later.
             Err(region) => {
                 chunk.region = region;
                 chunk.unused = false;
@@ -258,12 +260,12 @@ impl Slab {
     fn discard_cold(&self, run: Option<(u32, Range<usize>)>) {
         if let Some((index, range)) = run {
             // SAFETY: the slots were given back, and `cool`, which borrows the slab, hands none
-            // out: nobody uses them.
+            // out: no code uses them.
             unsafe { self.chunk(index).region.discard(range) };
         }
     }
 
-    /// Where in its chunk's region a stack lies.
+    /// Where a stack lies in its chunk's region.
     fn usable_of(&self, stack: &FiberStack) -> Range<usize> {
         debug_assert_eq!(stack.class(), self.class, "a stack of another slab");
         let end = stack.base_address() - self.chunk(stack.chunk()).region.start();
@@ -303,7 +305,7 @@ impl Chunk {
         Ok(slot)
     }
 
-    /// Marks a guard; not if the memory has been locked since the process began.
+    /// Marks a guard; refused if the memory has been locked since the process began.
     fn mark(&self, guard: Range<usize>) -> io::Result<bool> {
         // SAFETY: the slot was never handed out.
         match unsafe { self.region.guard(guard, Guards::Markers) } {
@@ -322,7 +324,7 @@ impl Chunk {
 }
 
 impl Drop for Slab {
-    /// What a fiber that was given up still lies on stays mapped.
+    /// A stack with the frames of a given-up fiber stays mapped.
     fn drop(&mut self) {
         for index in 0..self.chunks.len() {
             if self.chunks[index].as_ref().is_some_and(|chunk| chunk.held == 0) {
@@ -332,12 +334,12 @@ impl Drop for Slab {
     }
 }
 
-/// The first chunk's size, unless a single stack is larger; and that of all chunks where each stack
-/// is a mapping or two anyway, or where the process may have its memory locked, which makes a chunk
-/// resident as a whole. Arbitrary: a small program's fibers fit, and its page tables are few.
+/// The first chunk's size, unless a single stack is larger. It is the size of all chunks where each
+/// stack is a mapping or two anyway, or where the process may have its memory locked, which makes a
+/// whole chunk resident. Arbitrary: a small program's fibers fit, and its page tables are few.
 const CHUNK_BYTES_FIRST: usize = 4 << 20;
 
-/// Unmapping so many takes about a millisecond if each has a mapping for its guard.
+/// To unmap so many takes about a millisecond if each has a mapping for its guard.
 const SWEPT_SLOTS: usize = 1024;
 
 /// Unless a single stack is larger. Arbitrary: 32 TiB are then 8,192 mappings.

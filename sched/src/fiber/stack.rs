@@ -9,7 +9,8 @@ use corosensei::stack::{Stack, StackPointer};
 
 use super::memory::guard_bytes;
 
-/// What a fiber runs on, and the right to run on it. One that is forgotten stays mapped for ever.
+/// The stack of a fiber, and the right to run on it. A stack that is forgotten stays mapped for
+/// ever.
 #[derive(Debug)]
 pub(crate) struct FiberStack {
     base: NonZeroUsize,
@@ -17,7 +18,7 @@ pub(crate) struct FiberStack {
     class: u8,
 }
 
-/// Where a stack lies, for whoever has to recognise an address.
+/// The bounds of a stack, for code that has to recognise an address.
 ///
 /// In one word: the base is a multiple of the page, so the size's logarithm fits below.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl StackBounds {
     }
 
     /// Whether less than `bytes` of it are left below `address`. (A sanitizer keeps locals
-    /// elsewhere: what is not on the stack says nothing.)
+    /// elsewhere: an address outside of the stack tells nothing.)
     pub(super) fn ends_within(self, bytes: usize, address: usize) -> bool {
         let end = self.base() - self.bytes();
         (end..end + bytes).contains(&address)
@@ -46,7 +47,7 @@ impl FiberStack {
         Self { base, chunk, class }
     }
 
-    /// Its size; the guard is not part of it.
+    /// Its size, without the guard.
     pub(crate) fn bytes(&self) -> usize {
         1 << self.class
     }
@@ -68,9 +69,9 @@ impl FiberStack {
     }
 }
 
-// SAFETY: only a slab makes a stack: memory that is mapped, of at least `STACK_BYTES_MIN`, that
-// nobody else has, with a guard below it. It is unmapped only after it was given back, and not at
-// all if it never is. Both ends are multiples of the page, and so of the alignment.
+// SAFETY: only a slab makes a stack: mapped memory of at least `STACK_BYTES_MIN`, which no other
+// code has, with a guard below it. It is unmapped only after it was given back, and if it never is,
+// it stays. Both ends are multiples of the page, and so of the alignment.
 unsafe impl Stack for FiberStack {
     fn base(&self) -> StackPointer {
         self.base

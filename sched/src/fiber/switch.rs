@@ -1,12 +1,12 @@
 //! The way from a fiber back to its scheduler.
 //!
-//! corosensei hands the coroutine a reference to its `Yielder`; blocking calls happen deep below
-//! that frame, in code that knows nothing of it. So the fiber notes where its yielder is when it
-//! begins to run, and suspends through that note.
+//! corosensei hands the coroutine a reference to its `Yielder`. Blocking calls happen deep below
+//! that frame, in code that knows nothing of it. So the fiber records where its yielder is when it
+//! begins to run, and suspends through that record.
 //!
 //! A suspended fiber can be asked where it stands: it is resumed with [`Resume::Dump`], captures
-//! its own backtrace, and suspends again. No other code of it runs. [`Resume::Measure`] asks for
-//! less.
+//! its own backtrace, and suspends again. No other code of the fiber runs. [`Resume::Measure`] asks
+//! only for the size.
 
 use std::cell::Cell;
 use std::ptr;
@@ -18,7 +18,7 @@ use super::stack::StackBounds;
 /// Why a fiber gave the thread back before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspend {
-    /// To be resumed when somebody wakes it.
+    /// To be resumed when it is woken.
     Parked,
     /// Never to be resumed.
     GivenUp(GivenUp),
@@ -29,9 +29,9 @@ pub(crate) enum Suspend {
 pub(crate) enum Resume {
     /// To go on.
     Run,
-    /// To note where it stands, and to give the thread back at once.
+    /// To capture where it stands, and to give the thread back at once.
     Dump,
-    /// To note how much of its stack it has in use, likewise.
+    /// To measure how much of its stack it has in use, likewise.
     Measure,
 }
 
@@ -62,7 +62,7 @@ impl Switch {
         self.yielder.set(ptr::from_ref(yielder));
     }
 
-    /// Gives the thread back to whoever resumed this fiber.
+    /// Gives the thread back to the code that resumed this fiber.
     ///
     /// # Safety
     ///
@@ -89,17 +89,17 @@ impl Default for Switch {
     }
 }
 
-/// What the last resume with [`Resume::Dump`] on this thread captured.
+/// The capture of the last resume with [`Resume::Dump`] on this thread.
 pub(crate) fn take_dump() -> Option<Backtrace> {
     DUMP.take()
 }
 
-/// What the last resume with [`Resume::Measure`] on this thread found: bytes.
+/// The result of the last resume with [`Resume::Measure`] on this thread: bytes.
 pub(crate) fn take_depth() -> Option<usize> {
     DEPTH.take()
 }
 
-/// On the stack of the fiber that is asked.
+/// Runs on the stack of the fiber that is asked.
 #[cold]
 fn measure(stack: StackBounds) {
     let here = 0_u8;
@@ -107,7 +107,7 @@ fn measure(stack: StackBounds) {
     DEPTH.set(Some(stack.base().wrapping_sub(here)));
 }
 
-/// On the stack of the fiber that is asked.
+/// Runs on the stack of the fiber that is asked.
 #[cold]
 fn dump(stack: StackBounds) {
     let here = 0_u8;
@@ -117,7 +117,7 @@ fn dump(stack: StackBounds) {
     }
 }
 
-/// What a capture may take of the stack: 8 KiB were measured.
+/// How much of the stack a capture may take: 8 KiB were measured.
 const DUMP_BYTES: usize = 12 * 1024;
 
 thread_local! {

@@ -1,8 +1,8 @@
-//! A term: one hold of a lease, which is a point in time that is moved while fibers run under it.
+//! A term: one hold of a lease. Its end is a point in time that moves while fibers run under it.
 //!
 //! The terms of a fiber are a chain, from the innermost to the outermost. The terms of one lease
-//! are its first, which the lease keeps for good, and those of further holds that began while the
-//! first was held; the first has the list of them.
+//! are its first term, which the lease keeps for good, and those of further holds that began while
+//! the first was held. The first term has the list of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,18 +13,18 @@ use super::unwind::Frame;
 
 pub(crate) struct Term {
     until: Cell<Tick>,
-    /// Which call catches the unwind.
+    /// The call that catches the unwind.
     frame: Cell<Frame>,
-    /// Whose call that is: the number of a shard, and a fiber there; none between two calls.
+    /// The fiber of that call, with its shard's number; none between two calls.
     holder: Cell<(u64, FiberKey)>,
-    /// What the holder ran under before, and runs under still.
+    /// The term that the holder ran under before, and still runs under.
     pub(super) outer: RefCell<Option<Rc<Term>>>,
-    /// The terms of those who hold the same lease while this one, its first, is held.
+    /// The terms of fibers that hold the same lease while this one, its first, is held.
     further: RefCell<Vec<Rc<Term>>>,
 }
 
 impl Term {
-    /// One that nothing runs under.
+    /// A term that nothing runs under.
     pub(crate) fn new() -> Self {
         Self {
             until: Cell::new(Tick::NEVER),
@@ -35,7 +35,8 @@ impl Term {
         }
     }
 
-    /// Of a lease's first term: one for a hold that begins, which `holder` catches at `frame`.
+    /// On a lease's first term: returns a term for a hold that begins, which `holder` catches at
+    /// `frame`.
     #[inline]
     pub(crate) fn begin(
         self: &Rc<Self>,
@@ -50,7 +51,7 @@ impl Term {
         term
     }
 
-    /// Of a lease's first term: the hold of `term` is over.
+    /// On a lease's first term: the hold of `term` is over.
     #[inline]
     pub(crate) fn let_go(&self, term: &Rc<Self>) {
         term.holder.set((0, FiberKey::default()));
@@ -59,7 +60,7 @@ impl Term {
         }
     }
 
-    /// Of a lease's first term: calls `act` with each.
+    /// On a lease's first term: calls `act` with each of the lease's terms.
     #[inline]
     pub(crate) fn for_each(&self, mut act: impl FnMut(&Self)) {
         act(self);
@@ -72,13 +73,14 @@ impl Term {
         until < self.until.replace(until)
     }
 
-    /// Ends it now, and returns who is to hear of it.
+    /// Ends it now; returns the fiber that must find out.
     pub(crate) fn expire(&self) -> (u64, FiberKey) {
         self.until.set(Tick::from_nanos(0));
         self.holder.get()
     }
 
-    /// The earliest end of it and those around it, and whose that is: the outermost's of several.
+    /// The earliest end of it and those around it, and the frame that catches it: the outermost of
+    /// several.
     pub(super) fn end(&self) -> (Tick, Frame) {
         let own = (self.until.get(), self.frame.get());
         let outer = self.outer.borrow().as_ref().map(|outer| outer.end());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Tick(u64);
 
 impl Tick {
-    /// Later than everything: no point in time at all.
+    /// Later than every point in time: never.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
     pub(crate) fn from_nanos(nanos: u64) -> Self {
@@ -18,13 +18,13 @@ impl Tick {
         self.0
     }
 
-    /// That much later, short of [`NEVER`](Self::NEVER).
+    /// That much later, but before [`NEVER`](Self::NEVER).
     pub(crate) fn saturating_add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos).min(u64::MAX - 1))
     }
 
-    /// Of a point in time after `start`; an earlier one counts as the start.
+    /// From a point in time after `start`; an earlier one counts as the start.
     pub(crate) fn of(at: Instant, start: Instant) -> Self {
         let since = at.saturating_duration_since(start);
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX - 1))

@@ -1,9 +1,9 @@
-//! Ending a fiber's work from outside: an unwind that is not a panic.
+//! The unwind that ends a fiber's work from outside, and is not a panic.
 //!
 //! A yield point of a fiber that is cancelled, or past its deadline, unwinds the fiber's stack with
 //! a private payload. Destructors run as in a panic; the panic hook does not, so nothing is
-//! printed. Two rules keep it harmless: nothing parks and nothing raises while the fiber already
-//! unwinds (`core::yield_point` keeps them).
+//! printed. Two rules keep it harmless: a fiber that already unwinds neither parks nor raises
+//! (`core::yield_point` keeps them).
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,13 +12,13 @@ use std::panic;
 use std::process;
 use std::sync::Arc;
 
-/// What an unwind carries.
+/// The payload of an unwind.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// The payload.
 struct Raised {
     reason: Reason,
-    /// What tells the fiber that it still unwinds, or that the payload was caught and is there yet.
+    /// Shows that the fiber still unwinds, or that the payload was caught and still exists.
     _in_flight: Option<Arc<()>>,
 }
 
@@ -26,22 +26,22 @@ struct Raised {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Cancelled,
-    /// Past the deadline that was set by that frame.
+    /// It is past the deadline that was set by that frame.
     Expired(Frame),
 }
 
-/// One call of `deadline`, or of a lease's `hold`, told apart from all others of its shard.
+/// One call of `deadline`, or of a lease's `hold`, by a number that is unique in its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame(u32);
 
-/// Gives each call of a shard its own.
+/// Gives each call of a shard its number.
 #[derive(Default)]
 pub(crate) struct Frames(Cell<u32>);
 
 impl Frames {
     #[inline]
     pub(crate) fn next(&self) -> Frame {
-        // After four billion calls the numbers come again, but for the one that means none.
+        // After four billion calls the numbers repeat, except the one that means none.
         let frame = self.0.get().checked_add(1).unwrap_or(1);
         self.0.set(frame);
         Frame(frame)
@@ -84,10 +84,10 @@ pub(crate) fn reason(payload: &(dyn Any + Send)) -> Option<Reason> {
     payload.downcast_ref::<Raised>().map(|raised| raised.reason)
 }
 
-/// Ends the process, because going on would be worse.
+/// Ends the process, because to go on would be worse.
 #[cold]
 pub(crate) fn abort(text: &str) -> ! {
-    // A standard error that is closed is no reason to go on.
+    // If standard error is closed, the process must end all the same.
     let _ = writeln!(io::stderr(), "straightline: {text}");
     process::abort()
 }
@@ -97,8 +97,8 @@ pub(super) fn raise(reason: Reason, in_flight: Option<Arc<()>>) -> ! {
     panic::resume_unwind(Box::new(Raised { reason, _in_flight: in_flight }))
 }
 
-/// The first unwind of a process reads the unwinder's tables, which takes some 70 µs instead of
-/// 3: do it once before somebody's deadline has to wait for it.
+/// The first unwind of a process reads the unwinder's tables, which takes some 70 µs instead of 3:
+/// this does it once, before a deadline has to wait for it.
 pub(crate) fn warm_up() {
     let _ = panic::catch_unwind(|| raise(Reason::Cancelled, None));
 }

@@ -1,4 +1,4 @@
-//! What a parked fiber waits for, as the listing of fibers tells it.
+//! What a parked fiber waits for, as the list of fibers shows it.
 
 use std::ptr;
 
@@ -7,9 +7,9 @@ use super::key::FiberKey;
 /// Why a fiber gave the thread back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Nothing: it runs, or is about to.
+    /// The fiber waits for nothing: it runs, or is about to.
     Nothing,
-    /// The others' turn (`yield_now`).
+    /// A turn of the other fibers (`yield_now`).
     Turn,
     /// An `unpark`.
     Unpark,
@@ -23,33 +23,33 @@ pub(crate) enum Wait {
     End(FiberKey),
     /// The end of its scope's fibers.
     Children,
-    /// Something that another fiber or thread does; the text names the call, `block_on`.
+    /// An action of another fiber or thread; the text names the call, `block_on`.
     Call(CallName),
-    /// Its turn in a line of `sync`, or something of a `select`.
+    /// Its turn in a wait queue of `sync`, or one of the things of a `select`.
     Line(LineWait),
 }
 
-/// A call's name. Behind one more reference, so that it is one word.
+/// A call's name. Behind another reference, so that it is one word.
 pub(crate) type CallName = &'static &'static str;
 
-/// Where a fiber that stands in a line tells of it: in a frame of its own stack.
+/// Points to the [`Standing`] of a fiber in a wait queue, which lies in a frame of its own stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LineWait(*const Standing<'static>);
 
-/// Where a fiber waits: its place in a line, or its registrations with what a `select` waits for.
+/// The place of a waiting fiber: its ticket of a wait queue, or its registrations in a `select`.
 pub(crate) struct Standing<'s> {
     pub(crate) call: CallName,
-    /// For a lock, asks who took it: the number of a shard, and a fiber there.
+    /// For a lock, returns its holder: the number of a shard, and a fiber there.
     pub(crate) holder: Option<&'s dyn Fn() -> Option<(u64, FiberKey)>>,
-    /// Takes the place back, for a fiber that will never run again.
+    /// Leaves the queue, for a fiber that will never run again.
     pub(crate) leave: &'s dyn Fn(),
 }
 
 impl LineWait {
     /// # Safety
     ///
-    /// It must be set as the [`Wait`] of the calling fiber only, and only while that is parked
-    /// below the frame that `standing` is in, or is given up there.
+    /// It must be set as the [`Wait`] of the calling fiber only, and only while that fiber is
+    /// parked below the frame of `standing`, or is given up there.
     pub(crate) unsafe fn new(standing: &Standing<'_>) -> Self {
         Self(ptr::from_ref(standing).cast())
     }
@@ -62,7 +62,7 @@ impl LineWait {
         self.standing().holder.is_some()
     }
 
-    /// Who took the lock, if it is one, and if that was a fiber.
+    /// The holder of the lock, if it is a lock, and if a fiber holds it.
     pub(crate) fn holder(self) -> Option<(u64, FiberKey)> {
         self.standing().holder?()
     }
@@ -72,9 +72,9 @@ impl LineWait {
     }
 
     fn standing<'s>(self) -> &'s Standing<'s> {
-        // SAFETY: who made it keeps the promise of `new`: whoever reads a fiber's `Wait` runs on
-        // the same thread while that fiber is parked, or has just been given up, so the frame is
-        // there. A fiber that is over waits for nothing.
+        // SAFETY: the maker keeps the promise of `new`: code that reads a fiber's `Wait` runs on
+        // the same thread while that fiber is parked, or has just been given up, so the frame
+        // exists. A fiber that is over waits for nothing.
         unsafe { &*self.0 }
     }
 }

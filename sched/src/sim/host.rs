@@ -1,4 +1,4 @@
-//! Where a fiber is, for a program that is to run on several machines.
+//! The host of a fiber, for a program that is to run on several machines.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ fiber_local! {
     static inherited HOST: Cell<Option<IpAddr>> = Cell::new(None);
 }
 
-/// Runs `body` on that host of the simulation. The fibers and shards that it starts are there as
-/// well, and what they connect to sees that address.
+/// Runs `body` on that host of the simulation. The fibers and shards that it spawns are on that
+/// host as well, and the peers of their connections see its address.
 ///
 /// Not a yield point by itself.
 ///
@@ -35,7 +35,7 @@ pub fn on_host<T>(host: IpAddr, body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// The host that the calling fiber is on, if [`on_host`] says; that one's example shows it.
+/// The host of the calling fiber, if [`on_host`] set one; its example shows it.
 ///
 /// Not a yield point.
 pub fn host() -> Option<IpAddr> {

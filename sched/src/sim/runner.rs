@@ -1,11 +1,11 @@
-//! Who has the turn: the loop of a simulation.
+//! The loop of a simulation: it decides which shard has the turn.
 //!
-//! One step is one turn of one fiber, or one look outside, of a shard drawn from those that have
-//! something to do. After it the clock goes on a little. When no shard has anything to do, the
-//! clock jumps to the next alarm or event.
+//! One step is one turn of one fiber, or one poll of the driver, of a shard that is drawn from
+//! those with work. After it the clock goes on a little. When no shard has work, the clock jumps to
+//! the next timer or event.
 //!
-//! A shard's round is a shuffle of its run queue. Fibers that yielded are last in it: they asked
-//! for the others' turn.
+//! A shard's round is a shuffle of its run queue. Fibers that yielded come last, because they asked
+//! for the other fibers' turn.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -23,14 +23,14 @@ use crate::core::{
 use crate::driver::World;
 use crate::fiber::{Wait, overflow, unwind};
 
-/// What the whole of a simulation is at.
+/// The phase of the whole simulation.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
     /// The root fiber runs.
     Running,
-    /// It has ended; the others have time to until then.
+    /// It has ended; the other fibers have until that time.
     Settling(u64),
-    /// What is left is ended.
+    /// The fibers that are left are ended.
     Ending,
 }
 
@@ -41,7 +41,7 @@ struct Runner {
     turns: u64,
     phase: Phase,
     failure: Option<(Duration, FailureKind)>,
-    /// When the root fiber had ended by itself.
+    /// When the root fiber ended, if it ended by itself.
     root_ended_at: Option<Duration>,
 }
 
@@ -134,7 +134,7 @@ impl Runner {
                 return;
             }
             self.change_phase(&list);
-            // Before time may pass: what still has to be done at a shard's end takes some.
+            // Before time may pass: the work at a shard's end takes some.
             list.iter().for_each(|shard| shard.end_with_root());
             self.shards.list.borrow_mut().retain(|shard| !shard.over.get());
             let list = self.shards.list.borrow().clone();
@@ -165,7 +165,7 @@ impl Runner {
         }
     }
 
-    /// Nothing can run: sets the clock to when something can.
+    /// No fiber can run: sets the clock to the next moment at which one can.
     fn pass_time(&mut self, list: &[Rc<SimShard>]) {
         let settled_at = match self.phase {
             Phase::Settling(until) => Some(until),
@@ -173,7 +173,7 @@ impl Runner {
         };
         let alarms = list.iter().filter_map(|shard| shard.next_at(self.world.now()));
         let event = self.world.next_event_at();
-        // That the time to settle is over matters only if something could have happened until then.
+        // The end of the grace matters only if something could have happened until then.
         match alarms.chain(event).min() {
             Some(at) => {
                 let at = settled_at.map_or(at, |until| at.min(until));
@@ -212,7 +212,7 @@ impl Runner {
         }
     }
 
-    /// The first failure is the one that is told. The rest of the simulation is its end.
+    /// The first failure is reported. The rest of the simulation is its end.
     fn fail(&mut self, kind: FailureKind) {
         self.phase = Phase::Ending;
         if self.failure.is_none() {
@@ -231,7 +231,7 @@ fn failure_of_root(error: JoinError) -> FailureKind {
     }
 }
 
-/// Runs a fiber of the shard, or looks outside; returns what the tripwire tells of the fiber.
+/// Runs a fiber of the shard, or polls its driver; returns the tripwire's report of the fiber.
 fn step(shard: &SimShard, world: &World) -> Option<ThreadBoundWait> {
     let _entered = enter(&shard.shard);
     let fiber = shard.round.borrow_mut().pop_front();

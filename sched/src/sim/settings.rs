@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::core::ThreadBoundWait;
 use crate::driver::TraceSink;
 
-/// A simulation to be run, with its settings.
+/// A simulation, with its settings.
 ///
 /// ```
 /// use straightline_sched::{self as sched, sim::{FailureKind, Sim}};
@@ -26,7 +26,7 @@ pub struct Sim {
     pub(super) offload_cost: RangeInclusive<Duration>,
     pub(super) end_grace: Duration,
     pub(super) turns_max: u64,
-    /// `None`: as each shard's configuration says.
+    /// `None`: each shard's configuration decides.
     pub(super) tripwire: Option<bool>,
     pub(super) trace: Option<TraceSink>,
     pub(super) left_out: BTreeSet<usize>,
@@ -34,7 +34,7 @@ pub struct Sim {
 
 /// Why a simulation failed, and when.
 ///
-/// Its text is what one wants to read first; [`Sim`]'s example shows it.
+/// Its text begins with the most important facts; [`Sim`]'s example shows it.
 pub struct Failure {
     pub(super) seed: u64,
     pub(super) at: Duration,
@@ -43,16 +43,16 @@ pub struct Failure {
     pub(super) planned: usize,
 }
 
-/// What went wrong in a simulation.
+/// The reason of a failed simulation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// No fiber could run, and no timer was set: these waited, each for what its line says.
+    /// No fiber could run, and no timer was set: these fibers waited, each for what its line says.
     Deadlock(Vec<String>),
-    /// These were left after the root fiber had ended: fibers, and what
-    /// [`on_end`](super::on_end) tells of.
+    /// These were left after the root fiber had ended: fibers, and the texts of
+    /// [`on_end`](super::on_end).
     Leak(Vec<String>),
-    /// There was no end in sight: these fibers were there.
+    /// The simulation had no end in sight: these fibers existed.
     Endless(Vec<String>),
     /// The root fiber panicked, or an event did, with this payload.
     Panic(Box<dyn Any + Send>),
@@ -61,7 +61,7 @@ pub enum FailureKind {
     /// A fiber waited inside of a closure that ties state to its thread, and [`Sim::tripwire`] was
     /// set.
     ThreadBoundWait(Box<ThreadBoundWait>),
-    /// The system refused what a simulation needs, such as memory for stacks.
+    /// The system refused something that a simulation needs, such as memory for stacks.
     Refused(io::Error),
 }
 
@@ -80,7 +80,7 @@ impl Sim {
         }
     }
 
-    /// How much virtual time a turn of a fiber takes. Default: 0.2 to 5 µs.
+    /// Sets how much virtual time a turn of a fiber takes. Default: 0.2 to 5 µs.
     ///
     /// ```
     /// use std::time::Duration;
@@ -98,7 +98,8 @@ impl Sim {
         self
     }
 
-    /// How much virtual time a job of [`offload`](crate::offload()) takes. Default: 50 µs to 5 ms.
+    /// Sets how much virtual time a job of [`offload`](crate::offload()) takes. Default: 50 µs to 5
+    /// ms.
     ///
     /// ```
     /// use std::time::Duration;
@@ -116,8 +117,8 @@ impl Sim {
         self
     }
 
-    /// How much virtual time the other fibers have to end after the root fiber has; those that
-    /// are left then are a [leak](FailureKind::Leak). Default: one minute.
+    /// Sets how much virtual time the other fibers have to end after the root fiber has; fibers
+    /// that are left then are a [leak](FailureKind::Leak). Default: one minute.
     ///
     /// ```
     /// use std::time::Duration;
@@ -132,7 +133,7 @@ impl Sim {
         self
     }
 
-    /// After how many turns of fibers a simulation is taken for [endless](FailureKind::Endless).
+    /// Sets after how many turns of fibers a simulation counts as [endless](FailureKind::Endless).
     /// Default: ten million.
     ///
     /// ```
@@ -151,9 +152,9 @@ impl Sim {
         self
     }
 
-    /// Whether a fiber that waits inside of a closure which ties state to its thread makes the
+    /// Sets whether a fiber that waits inside of a closure which ties state to its thread makes the
     /// simulation fail, see [`Config::tripwire`](crate::Config). Default: yes in a
-    /// [`check`](super::check()), elsewhere what the shard's [`Config`](crate::Config) says.
+    /// [`check`](super::check()), elsewhere as the shard's [`Config`](crate::Config) says.
     ///
     /// ```
     /// use std::time::Duration;
@@ -171,8 +172,8 @@ impl Sim {
         self
     }
 
-    /// Records what happens: `sink` gets each line, without a line break. It begins with the
-    /// virtual time in seconds and the fiber that acts. What happens while `sink` runs is left out.
+    /// Records the history: `sink` gets each line, without a line break. It begins with the virtual
+    /// time in seconds and the fiber that acts. Actions of `sink` itself are left out.
     ///
     /// ```
     /// use std::{cell::RefCell, rc::Rc};

@@ -1,4 +1,4 @@
-//! A simulation's shards, as records: each a scheduler's shard and what the simulation adds to it.
+//! The records of a simulation's shards: each is a scheduler's shard and what the simulation adds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,18 +19,18 @@ pub(super) struct SimShard {
     pub(super) shard: Shard,
     /// In the order in which they were made; the first is 0.
     pub(super) number: usize,
-    /// Who runs before the shard looks outside again.
+    /// The fibers that run before the shard polls its driver again.
     pub(super) round: RefCell<VecDeque<Rc<FiberCell>>>,
     pub(super) root: Box<dyn Root>,
-    /// Its fibers are being ended, and given up then.
+    /// When its fibers, which are being ended, are given up.
     give_up_at: Cell<Option<Tick>>,
     pub(super) over: Cell<bool>,
-    /// A fiber keeps the thread until then; see `keep_thread`.
+    /// Until when a fiber keeps the thread; see `keep_thread`.
     pub(super) kept_until: Cell<u64>,
-    /// How often one has kept it for longer than the limit.
+    /// How often a fiber has kept it for longer than the limit.
     pub(super) kept: Cell<u64>,
     pub(super) busy_limit: Option<Duration>,
-    /// It was told as busy, and not as free again.
+    /// The shard was reported as busy, and not as free again.
     pub(super) is_told_busy: Cell<bool>,
 }
 
@@ -39,14 +39,14 @@ pub(super) struct SimShard {
 pub(super) struct Shards {
     pub(super) list: RefCell<Vec<Rc<SimShard>>>,
     made: Cell<usize>,
-    /// What [`Sim::tripwire`](super::Sim::tripwire) says, for all of them.
+    /// The value of [`Sim::tripwire`](super::Sim::tripwire), for all of them.
     pub(super) tripwire: Cell<Option<bool>>,
 }
 
-/// A shard's first fiber, whatever it returns.
+/// A shard's first fiber, with any result type.
 pub(super) trait Root {
     fn is_finished(&self) -> bool;
-    /// Hands over what it returned. Called once, when the shard is over.
+    /// Hands over its result. Called once, when the shard is over.
     fn settle(&self);
 }
 
@@ -55,8 +55,8 @@ struct RootFiber<T, F> {
     settle: Cell<Option<F>>,
 }
 
-/// Adds a shard to the simulation, with `root` as its first fiber. `settle` gets what that
-/// returned, when all the shard's fibers have ended.
+/// Adds a shard to the simulation, with `root` as its first fiber. When all the shard's fibers have
+/// ended, `settle` gets the result.
 pub(crate) fn add_shard<T: 'static>(
     world: &Rc<World>,
     config: &Config,
@@ -90,7 +90,7 @@ pub(crate) fn add_shard<T: 'static>(
 }
 
 impl SimShard {
-    /// Whether it can do something now.
+    /// Whether it has work now.
     pub(super) fn can_run(&self, now: u64) -> bool {
         let shard = &self.shard;
         if now < self.kept_until.get() {
@@ -103,7 +103,7 @@ impl SimShard {
             || self.next_at(now).is_some_and(|at| at <= now)
     }
 
-    /// When it next has something to do by itself.
+    /// When it has work next, if no other shard acts.
     pub(super) fn next_at(&self, now: u64) -> Option<u64> {
         if now < self.kept_until.get() {
             return Some(self.kept_until.get());

@@ -1,7 +1,8 @@
-//! Words for what a simulated shard does.
+//! The words of the trace for the actions of a simulated shard.
 //!
-//! What a fiber did in its turn is seen from outside: the run queue grew by those that it woke, and
-//! its note says what it waits for. So the scheduler's own paths carry no word of it.
+//! The actions of a fiber in its turn are seen from outside: the run queue grew by the fibers that
+//! it woke, and its record says what it waits for. So the scheduler's own paths do not mention the
+//! trace.
 
 use std::rc::Rc;
 
@@ -27,7 +28,7 @@ pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCel
     world.set_actor(String::new());
 }
 
-/// Names those that came into the run queue since it had that length.
+/// Names the fibers that came into the run queue since it had that length.
 pub(super) fn note_woken(shard: &SimShard, world: &World, since: usize) {
     for fiber in shard.shard.queue.since(since) {
         world.note(|| format!("wakes {}", label_of(shard, &fiber)));

@@ -1,4 +1,4 @@
-//! What a shard and the monitor have to say to each other.
+//! The messages between a shard and the monitor.
 
 use std::panic::Location;
 use std::time::Duration;

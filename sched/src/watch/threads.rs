@@ -1,4 +1,4 @@
-//! Which threads the process has besides those of the library.
+//! The threads of the process, without those of the library.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
