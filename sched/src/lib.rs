@@ -218,7 +218,7 @@ mod shard_thread;
 mod signal_mask;
 pub mod sim;
 pub mod sync;
-mod watch;
+mod watchdog;
 
 pub use crate::block_on::block_on;
 pub use crate::core::{
@@ -242,4 +242,4 @@ pub use crate::queued_writer::{QueuedWriter, stderr};
 pub use crate::shard_local::ShardLocal;
 pub use crate::shard_thread::{ShardHandle, spawn_shard};
 pub use crate::signal_mask::unblock_signals;
-pub use crate::watch::{Stall, StallCause};
+pub use crate::watchdog::{Stall, StallCause};

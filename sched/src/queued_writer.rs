@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::watch::{OwnThread, WRITER_OF_STDERR};
+use crate::watchdog::{OwnThread, WRITER_OF_STDERR};
 
 /// A writer that takes text at once; a thread of its own writes it out.
 ///

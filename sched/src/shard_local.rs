@@ -148,7 +148,7 @@ impl<T: 'static> ShardLocal<T> {
         let _fiber = core::with(Shard::current); // panics outside of a fiber
         let value = cell.get_or_init(|| {
             let value = Rc::new((self.init)());
-            core::with(|shard| shard.values.note_made(self.key()));
+            core::with(|shard| shard.values.record_made(self.key()));
             value
         });
         value.cloned()

@@ -1,4 +1,4 @@
-//! A shard that other threads write to misses no letter, and does not sleep while there is one: in
+//! A shard that other threads write to misses no message, and does not sleep while there is one: in
 //! every interleaving that the memory model allows.
 //!
 //! The sources that this is about are compiled into this test, with loom's atomics and lock in the
@@ -12,16 +12,16 @@
 
 #![cfg(loom)]
 
-#[path = "../src/driver/bell.rs"]
-mod bell;
-#[path = "../src/core/letterbox.rs"]
-mod letterbox;
+#[path = "../src/core/message_queue.rs"]
+mod message_queue;
+#[path = "../src/driver/notify_flag.rs"]
+mod notify_flag;
 
-use bell::Bell;
-use letterbox::Letterbox;
+use flag::NotifyFlag;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+use queue::MessageQueue;
 
 /// What the sources take from here, made by loom.
 mod primitives {
@@ -43,8 +43,8 @@ mod primitives {
 
 /// A shard as other threads see it.
 struct Shard {
-    letters: Letterbox<u32>,
-    bell: Bell,
+    messages: MessageQueue<u32>,
+    flag: NotifyFlag,
     /// The edge that the eventfd's write makes and the driver's wait takes.
     edge: Mutex<bool>,
     heard: Condvar,
@@ -53,13 +53,13 @@ struct Shard {
 impl Shard {
     fn new() -> Self {
         let (edge, heard) = (Mutex::new(false), Condvar::new());
-        Self { letters: Letterbox::new(), bell: Bell::new(), edge, heard }
+        Self { messages: MessageQueue::new(), flag: NotifyFlag::new(), edge, heard }
     }
 
     /// As `Mailbox::send`.
-    fn send(&self, letter: u32) -> Result<(), u32> {
-        self.letters.push(letter, |letters| letters.dedup())?;
-        if self.bell.ring() {
+    fn send(&self, message: u32) -> Result<(), u32> {
+        self.messages.push(message, |messages| messages.dedup())?;
+        if self.flag.notify() {
             *self.edge.lock().unwrap() = true;
             self.heard.notify_one();
         }
@@ -74,15 +74,15 @@ impl Shard {
         }
         *edge = false;
         drop(edge);
-        self.bell.answer();
+        self.flag.acknowledge();
     }
 
-    /// Turns until that many letters have come.
+    /// Turns until that many messages have come.
     fn receive(&self, count: usize) -> Vec<u32> {
-        let mut received = self.letters.take();
+        let mut received = self.messages.take();
         while received.len() < count {
             self.wait();
-            received.extend(self.letters.take());
+            received.extend(self.messages.take());
         }
         received
     }
@@ -95,9 +95,9 @@ fn the_letters_of_two_threads_arrive() {
     builder.preemption_bound = Some(3);
     builder.check(|| {
         let shard = Arc::new(Shard::new());
-        let senders = [1, 10].map(|letter| {
+        let senders = [1, 10].map(|message| {
             let shard = Arc::clone(&shard);
-            thread::spawn(move || shard.send(letter))
+            thread::spawn(move || shard.send(message))
         });
         let mut received = shard.receive(2);
         received.sort_unstable();
@@ -114,7 +114,7 @@ fn the_letters_of_one_thread_arrive_in_order() {
         let shard = Arc::new(Shard::new());
         let sender = thread::spawn({
             let shard = Arc::clone(&shard);
-            move || (1..=2).try_for_each(|letter| shard.send(letter))
+            move || (1..=2).try_for_each(|message| shard.send(message))
         });
         assert_eq!(shard.receive(2), [1, 2]);
         sender.join().unwrap().unwrap();
@@ -141,13 +141,13 @@ fn a_letter_is_either_returned_or_fetched_when_the_box_closes() {
         let shard = Arc::new(Shard::new());
         let sender = thread::spawn({
             let shard = Arc::clone(&shard);
-            move || (1..=2).filter(|&letter| shard.send(letter).is_ok()).count()
+            move || (1..=2).filter(|&message| shard.send(message).is_ok()).count()
         });
-        let mut fetched = shard.letters.take();
-        fetched.extend(shard.letters.close());
+        let mut fetched = shard.messages.take();
+        fetched.extend(shard.messages.close());
         let sent = sender.join().unwrap();
         assert!(fetched.iter().copied().eq((1..).take(sent)), "{fetched:?} of {sent}");
-        assert!(shard.letters.close().is_empty());
+        assert!(shard.messages.close().is_empty());
     });
 }
 
@@ -167,7 +167,7 @@ fn a_letter_that_is_thinned_out_was_said_by_an_earlier_one_that_arrives() {
         });
         // What came before the last of them is seen behind one that arrives.
         while said.load(Ordering::Relaxed) < 2 {
-            assert!(shard.receive(1).iter().all(|letter| *letter == 7));
+            assert!(shard.receive(1).iter().all(|message| *message == 7));
         }
         sender.join().unwrap();
     });

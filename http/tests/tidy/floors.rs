@@ -51,7 +51,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "sim/  sync/  log.rs",
             "core/",
             "queued_writer.rs",
-            "watch/",
+            "watchdog/",
             "fiber/",
             "driver/  signal_mask.rs  primitives.rs",
         ],
@@ -60,20 +60,20 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "sched/src/core/",
         &[
             // A shard's life.
-            "mod.rs  run.rs  end.rs  turn.rs  mail.rs",
+            "mod.rs  run.rs  end.rs  turn.rs  messages.rs",
             // A fiber's life.
-            "scope.rs  spawn.rs  join.rs  give_up.rs  family.rs  fiber_local.rs",
+            "scope.rs  spawn.rs  join.rs  give_up.rs  children.rs  fiber_local.rs",
             // Its bounds, and looking inside.
             "deadline.rs  lease.rs  handle.rs  inspect.rs  deadlock.rs  check_wait.rs  monitor.rs",
             // Giving the thread back.
             "checkpoint.rs  sleep.rs  source.rs  park.rs  before_park.rs  yield_point.rs",
             // Reaching a fiber.
-            "wake.rs  elsewhere.rs  alarm.rs  sources.rs  time.rs",
+            "wake.rs  elsewhere.rs  timer.rs  sources.rs  time.rs",
             // The waist: the record of a shard.
             "local.rs",
             "shard.rs",
             // What it is made of, each the owner of its part.
-            "abandoned.rs  circles.rs  clock.rs  fairness.rs  fibers.rs  inbox.rs  letterbox.rs \
+            "abandoned.rs  circles.rs  clock.rs  fairness.rs  fibers.rs  inbox.rs  message_queue.rs \
              mailbox.rs  mailboxes.rs  run_queue.rs  shard_values.rs  source_state.rs  stacks.rs \
              timers.rs",
             // Words.

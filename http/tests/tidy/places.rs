@@ -44,7 +44,7 @@ const UNSAFE: &[&str] = &[
     "sched/src/fiber/wait.rs",
     "sched/src/signal_mask.rs",
     "sched/src/sync/waiter.rs",
-    "sched/src/watch/linux.rs",
+    "sched/src/watchdog/linux.rs",
     "sched/tests/other_threads/a_forked_process_begins_afresh.rs",
     "sched/tests/other_threads/a_shard_asks_for_no_endless_wait.rs",
     "sched/tests/other_threads/a_shard_that_breaks_takes_nothing_more.rs",

@@ -24,7 +24,7 @@ impl Abandoned {
     }
 
     /// Frames of given-up fibers are left on this thread.
-    pub(super) fn note_remains(&self) {
+    pub(super) fn record_remains(&self) {
         self.has_remains.set(true);
     }
 

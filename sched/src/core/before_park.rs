@@ -41,7 +41,7 @@ use crate::fiber::{FiberCell, Hooks};
 /// ```
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     let fiber = local::with(Shard::current);
-    fiber.rare_mut().hooks.push(Rc::clone(&hook));
+    fiber.cold_mut().hooks.push(Rc::clone(&hook));
     BeforePark { fiber, hook }
 }
 
@@ -63,7 +63,7 @@ impl Drop for BeforePark {
 /// A fiber's hooks, if it has any, including those that pause for a wait.
 #[inline]
 pub(super) fn hooks_of(fiber: &FiberCell) -> Option<&Hooks> {
-    fiber.rare().map(|rare| &rare.hooks).filter(|hooks| !hooks.is_empty())
+    fiber.cold().map(|cold| &cold.hooks).filter(|hooks| !hooks.is_empty())
 }
 
 /// Called at the fiber's end, on its own stack. A guard may live on elsewhere, so this is the last

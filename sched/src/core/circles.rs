@@ -41,7 +41,7 @@ impl Circles {
     }
 
     /// Records that the shard is stuck at that pulse; returns whether that is news.
-    pub(super) fn note_stuck(&self, beats: u64) -> bool {
+    pub(super) fn record_stuck(&self, beats: u64) -> bool {
         self.stuck_at.replace(Some(beats)) != Some(beats)
     }
 }

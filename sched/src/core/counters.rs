@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::watch::Pulse;
+use crate::watchdog::Pulse;
 
 /// A number that one thread adds to: a plain load and store, no locked instruction.
 #[derive(Debug, Default)]

@@ -16,11 +16,11 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use super::alarm::set_alarm;
 use super::local;
 use super::shard::Shard;
+use super::timer::set_timer;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame, Outer, Tick, tell_running};
+use crate::fiber::{Deadline, FiberCell, Frame, Outer, Tick, with_running};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +114,8 @@ pub(super) fn renew(fiber: &FiberCell) {
 /// Has the fiber woken when it ends, if it is the running one; see [`renew`].
 fn wake_by(fiber: &FiberCell, end: Tick) {
     local::try_with(|shard| {
-        if tell_running(|it| ptr::eq(it, fiber)) == Some(true) {
-            set_alarm(shard, fiber, end);
+        if with_running(|it| ptr::eq(it, fiber)) == Some(true) {
+            set_timer(shard, fiber, end);
         }
     });
 }
@@ -215,7 +215,7 @@ impl Drop for Masked {
 
 /// Replaces the fiber's deadline, and sets its timer for it.
 fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
-    set_alarm(shard, fiber, fiber.bounds.set_deadline(deadline));
+    set_timer(shard, fiber, fiber.bounds.set_deadline(deadline));
 }
 
 impl fmt::Display for DeadlineExceeded {

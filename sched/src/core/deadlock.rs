@@ -31,10 +31,10 @@ use super::report::Report;
 use super::shard::Shard;
 use super::source_state::SourceState;
 use crate::fiber::{FiberCell, FiberKey, Wait};
-use crate::watch;
+use crate::watchdog;
 
 /// Whether the caller may close a circle if it waits for a lock that this fiber, of that shard, has
-/// taken: then [`note_circle`] is worth a call.
+/// taken: then [`record_circle`] is worth a call.
 pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
     local::try_with(|shard| {
         if shard.id != shard_id {
@@ -43,7 +43,7 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
         let waits = shard.fibers.look(key, |holder| match holder.wait.get() {
             // A queued fiber has just been granted what it waited for, as a lock's next holder.
             Wait::End(_) => !holder.queued.get(),
-            Wait::Line(line) => line.is_for_a_lock() && !holder.queued.get(),
+            Wait::Queue(place) => place.is_for_a_lock() && !holder.queued.get(),
             _ => false,
         });
         waits.is_some_and(|waits| waits || shard.try_current().is_some_and(|me| me.key == key))
@@ -54,11 +54,11 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
 /// Records a circle, if the calling fiber closes one by waiting for a lock that `holder` took.
 ///
 /// Must not be called under a short lock: a fiber in the chain may wait for the same lock.
-pub(crate) fn note_circle((shard_id, holder): (u64, FiberKey)) {
+pub(crate) fn record_circle((shard_id, holder): (u64, FiberKey)) {
     local::try_with(|shard| {
         let Some(me) = shard.try_current().filter(|_| shard.id == shard_id) else { return };
         if circle(shard, &me, holder).is_some() {
-            note_closed(shard, &me);
+            record_closed(shard, &me);
         }
     });
 }
@@ -67,7 +67,7 @@ pub(crate) fn note_circle((shard_id, holder): (u64, FiberKey)) {
 pub(super) fn endless_join(shard: &Shard, me: &FiberCell, target: FiberKey) -> Option<String> {
     let circle = circle(shard, me, target)?;
     if !circle.iter().all(|fiber| is_bound(me, fiber)) || me.unwinds() {
-        note_closed(shard, me);
+        record_closed(shard, me);
         return None;
     }
     let mut text = format!("straightline: deadlock: {} would wait for ever", Label(me));
@@ -80,7 +80,7 @@ pub(super) fn endless_join(shard: &Shard, me: &FiberCell, target: FiberKey) -> O
 }
 
 /// Reports the circles that last. Called at the shard's maintenance, between two fibers.
-pub(super) fn tell_circles(shard: &Shard) {
+pub(super) fn report_circles(shard: &Shard) {
     for (key, state) in shard.circles.take() {
         let fiber = shard.fibers.get(key);
         let Some(fiber) = fiber else { continue };
@@ -103,27 +103,27 @@ pub(super) fn tell_circles(shard: &Shard) {
 
 /// Reports a shard whose fibers all wait for each other. The monitor asks for it when the shard has
 /// been quiet for a while.
-pub(super) fn tell_if_stuck(shard: &Shard) {
+pub(super) fn report_if_stuck(shard: &Shard) {
     let waits_inside = |fiber: &Rc<FiberCell>| {
         let wait = fiber.wait.get();
-        matches!(wait, Wait::End(_) | Wait::Line(_) | Wait::Children | Wait::Call(_))
+        matches!(wait, Wait::End(_) | Wait::Queue(_) | Wait::Children | Wait::Call(_))
     };
     if shard.queue.is_empty()
-        && shard.alarms.len() == 0
+        && shard.timers.len() == 0
         // At the end of a shard there is none.
         && !shard.fibers.is_empty()
         && shard.fibers.all(waits_inside)
         // A select, a connect or a task waits for a descriptor under another name.
         && !shard.sources.borrow().values().any(SourceState::is_waited_for)
-        && watch::is_only_thread()
+        && watchdog::is_only_thread()
         // The monitor asks twice; no fiber has run since the report.
-        && shard.circles.note_stuck(shard.pulse.beats())
+        && shard.circles.record_stuck(shard.pulse.beats())
     {
         shard.report(&Report::Deadlock(list_fibers(shard)));
     }
 }
 
-fn note_closed(shard: &Shard, me: &FiberCell) {
+fn record_closed(shard: &Shard, me: &FiberCell) {
     shard.circles.note(me.key);
 }
 
@@ -153,15 +153,15 @@ fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<Fiber
 /// fiber has its handle, and it has no scope and no deadline.
 fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
     let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
-    joins && fiber.family.borrow().is_none() && fiber.bounds.is_endless()
+    joins && fiber.scope_state.borrow().is_none() && fiber.bounds.is_endless()
 }
 
 /// The one fiber that this fiber's wait depends on; `None` if there is no such fiber on this shard.
 fn next_in_chain(shard: &Shard, fiber: &FiberCell) -> Option<FiberKey> {
     match fiber.wait.get() {
         Wait::End(target) => Some(target),
-        Wait::Line(line) => {
-            let (shard_id, holder) = line.holder()?;
+        Wait::Queue(place) => {
+            let (shard_id, holder) = place.holder()?;
             (shard_id == shard.id).then_some(holder)
         }
         _ => None,

@@ -9,18 +9,18 @@ use std::mem;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::alarm::ring_alarms;
+use super::children::is_sheltered;
 use super::contain::{contain, discard};
 use super::deadline::uncancellable;
-use super::family::is_sheltered;
-use super::give_up::{finish_rare, forget_body, give_up, leave_line};
+use super::give_up::{finish_cold, forget_body, give_up, leave_line};
 use super::local;
-use super::mail::read_message;
 use super::mailboxes;
+use super::messages::handle_message;
 use super::remains;
 use super::shard::Shard;
 use super::spawn::{Builder, spawn_on, spawn_sent};
-use super::turn::{look_outside, run_ready};
+use super::timer::fire_timers;
+use super::turn::{poll_driver, run_ready};
 use super::wake::cancel;
 use crate::fiber::{Body, GivenUp, Tick};
 
@@ -33,7 +33,7 @@ pub(super) fn end(shard: &Shard) {
         if end_if_over(shard, give_up_at) {
             return;
         }
-        look_outside(shard, Some(give_up_at));
+        poll_driver(shard, Some(give_up_at));
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn end_broken(shard: &Shard) {
             while !shard.queue.is_empty() && shard.clock() < give_up_at {
                 run_ready(shard);
                 shard.clock.set_turn(shard.clock());
-                ring_alarms(shard);
+                fire_timers(shard);
             }
         };
         run();
@@ -60,7 +60,7 @@ pub(super) fn end_broken(shard: &Shard) {
 /// Cancels every fiber; returns the time at which the fibers that are left are given up.
 pub(crate) fn begin_end(shard: &Shard) -> Tick {
     for message in shard.inbox.begin_end() {
-        read_message(shard, message);
+        handle_message(shard, message);
     }
     // A closure that never began is dropped on a fiber, where its destructors may wait.
     for sent in shard.inbox.take_deferred() {
@@ -91,7 +91,7 @@ pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
     }
     shard.inbox.close();
     debug_assert!(shard.queue.is_stale());
-    debug_assert_eq!(shard.alarms.len(), 0, "an alarm outlived its fiber");
+    debug_assert_eq!(shard.timers.len(), 0, "an timer outlived its fiber");
     true
 }
 
@@ -139,11 +139,11 @@ impl Drop for Shard {
             leave_line(&fiber);
             match fiber.body.try_borrow_mut() {
                 Ok(mut body) => forget_body(self, mem::replace(&mut *body, Body::OVER)),
-                Err(_) => self.abandoned.note_remains(),
+                Err(_) => self.abandoned.record_remains(),
             }
             fiber.given_up.set(true);
             fiber.over.set(true);
-            fiber.rare().into_iter().for_each(|rare| finish_rare(self, rare));
+            fiber.cold().into_iter().for_each(|cold| finish_cold(self, cold));
             mem::forget(fiber);
         }
         if self.abandoned.has_remains() {

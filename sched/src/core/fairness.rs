@@ -48,7 +48,7 @@ impl Fairness {
 
     /// The shard polls its driver now; returns whether a fiber has run since the last poll.
     #[inline]
-    pub(super) fn note_look(&self, beats: u64) -> bool {
+    pub(super) fn record_look(&self, beats: u64) -> bool {
         self.is_idle.set(true);
         self.looked_at.replace(beats) != beats
     }

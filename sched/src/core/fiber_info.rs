@@ -56,8 +56,8 @@ pub(super) struct Label<'f>(pub(super) &'f FiberCell);
 
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let birth = &self.0.birth;
-        write_label(f, self.0.name(), number(self.0.key), birth.spawned_at)
+        let spawn_info = &self.0.spawn_info;
+        write_label(f, self.0.name(), number(self.0.key), spawn_info.spawned_at)
     }
 }
 

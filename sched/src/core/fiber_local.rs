@@ -89,7 +89,7 @@ macro_rules! fiber_local {
 /// ```
 pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
     let fiber = local::with(Shard::current);
-    let outer = has_locals(&fiber).then(|| replace_locals(&fiber, handed_down(&fiber)));
+    let outer = has_locals(&fiber).then(|| replace_locals(&fiber, inherited(&fiber)));
     let outcome = catch_unwind(AssertUnwindSafe(body));
     if has_locals(&fiber) {
         drop_locals(&fiber);
@@ -138,7 +138,7 @@ impl<T: 'static> FiberLocal<T> {
     }
 
     fn get(&'static self, fiber: &FiberCell) -> Option<Rc<dyn Any>> {
-        let locals = fiber.rare()?.locals.borrow();
+        let locals = fiber.cold()?.locals.borrow();
         let found = locals.iter().find(|local| local.key == self.key())?;
         Some(Rc::clone(&found.value))
     }
@@ -173,25 +173,25 @@ fn clone_of<T: Clone + 'static>(value: &dyn Any) -> Rc<dyn Any> {
 
 /// Sets a value; the former value is dropped at the end.
 fn put_local(fiber: &FiberCell, local: Local) {
-    fiber.rare_mut().locals.borrow_mut().push(local);
+    fiber.cold_mut().locals.borrow_mut().push(local);
 }
 
 #[inline]
 fn has_locals(fiber: &FiberCell) -> bool {
-    fiber.rare().is_some_and(|rare| !rare.locals.borrow().is_empty())
+    fiber.cold().is_some_and(|cold| !cold.locals.borrow().is_empty())
 }
 
 /// Replaces the fiber's values; returns the former ones.
 #[cold]
 fn replace_locals(fiber: &FiberCell, locals: Locals) -> Locals {
-    fiber.rare_mut().locals.replace(locals)
+    fiber.cold_mut().locals.replace(locals)
 }
 
 /// The values with which a fiber begins that this fiber spawns.
-pub(super) fn handed_down(fiber: &FiberCell) -> Locals {
-    let Some(rare) = fiber.rare() else { return Locals::new() };
+pub(super) fn inherited(fiber: &FiberCell) -> Locals {
+    let Some(cold) = fiber.cold() else { return Locals::new() };
     // Values are cloned without a borrow: a `clone` may use fiber-locals itself.
-    let inherited: Vec<_> = (rare.locals.borrow().iter())
+    let inherited: Vec<_> = (cold.locals.borrow().iter())
         .filter_map(|local| Some((local.key, Rc::clone(&local.value), local.inherit?)))
         .collect();
     let clones = inherited.into_iter().map(|(key, value, inherit)| Local {
@@ -206,7 +206,7 @@ pub(super) fn handed_down(fiber: &FiberCell) -> Locals {
 pub(super) fn drop_locals(fiber: &FiberCell) {
     // A destructor may use a fiber-local again, and so make a new value: a few rounds.
     for _ in 0..LOCALS_ROUNDS_MAX {
-        let Some(locals) = fiber.rare().map(|rare| rare.locals.take()) else { return };
+        let Some(locals) = fiber.cold().map(|cold| cold.locals.take()) else { return };
         if locals.is_empty() {
             return;
         }
@@ -216,7 +216,7 @@ pub(super) fn drop_locals(fiber: &FiberCell) {
         }
     }
     // If they stayed in the fiber's record, they could be dropped on another stack.
-    mem::forget(fiber.rare().map(|rare| rare.locals.take()));
+    mem::forget(fiber.cold().map(|cold| cold.locals.take()));
 }
 
 /// As glibc does with thread-specific data; values that are left after that are leaked, as there.
@@ -228,11 +228,11 @@ mod tests {
     use std::panic::Location;
 
     use super::*;
-    use crate::fiber::{Birth, FiberKey, Tick};
+    use crate::fiber::{FiberKey, SpawnInfo, Tick};
 
     fn fiber() -> FiberCell {
-        let birth = Birth { spawned_at: Location::caller(), spawned_in: Tick::NEVER };
-        FiberCell::new(FiberKey::default(), birth, Tick::NEVER)
+        let spawn_info = SpawnInfo { spawned_at: Location::caller(), spawned_in: Tick::NEVER };
+        FiberCell::new(FiberKey::default(), spawn_info, Tick::NEVER)
     }
 
     fn local<T: 'static>(key: usize, value: T, inherit: Option<Inherit>) -> Local {
@@ -245,19 +245,19 @@ mod tests {
         put_local(&parent, local(1, String::from("trace"), Some(clone_of::<String>)));
         put_local(&parent, local(2, 5_u8, None));
         put_local(&parent, local(3, vec![1_u32, 2], Some(clone_of::<Vec<u32>>)));
-        let handed_down = handed_down(&parent);
+        let inherited = inherited(&parent);
         drop_locals(&parent);
-        assert_eq!(handed_down.iter().map(|local| local.key).collect::<Vec<_>>(), [1, 3]);
-        assert_eq!(handed_down[0].value.downcast_ref(), Some(&String::from("trace")));
-        assert_eq!(handed_down[1].value.downcast_ref(), Some(&vec![1_u32, 2]));
+        assert_eq!(inherited.iter().map(|local| local.key).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(inherited[0].value.downcast_ref(), Some(&String::from("trace")));
+        assert_eq!(inherited[1].value.downcast_ref(), Some(&vec![1_u32, 2]));
     }
 
     #[test]
     fn who_has_nothing_to_hand_down_hands_down_nothing() {
         let parent = fiber();
-        assert!(handed_down(&parent).is_empty());
+        assert!(inherited(&parent).is_empty());
         put_local(&parent, local(1, 5_u8, None));
-        assert!(handed_down(&parent).is_empty());
+        assert!(inherited(&parent).is_empty());
         drop_locals(&parent);
     }
 

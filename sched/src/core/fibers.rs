@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use slotmap::SlotMap;
 
-use crate::fiber::{Birth, FiberCell, FiberKey, Tick};
+use crate::fiber::{FiberCell, FiberKey, SpawnInfo, Tick};
 
 #[derive(Default)]
 pub(crate) struct Fibers {
@@ -17,9 +17,9 @@ pub(crate) struct Fibers {
 }
 
 impl Fibers {
-    pub(super) fn insert(&self, birth: Birth, now: Tick) -> Rc<FiberCell> {
+    pub(super) fn insert(&self, spawn_info: SpawnInfo, now: Tick) -> Rc<FiberCell> {
         let mut table = self.table.borrow_mut();
-        let key = table.insert_with_key(|key| Rc::new(FiberCell::new(key, birth, now)));
+        let key = table.insert_with_key(|key| Rc::new(FiberCell::new(key, spawn_info, now)));
         Rc::clone(&table[key])
     }
 

@@ -3,36 +3,36 @@
 use std::mem;
 use std::rc::Rc;
 
-use super::alarm::clear_alarm;
+use super::children::leave_scope;
 use super::elsewhere;
-use super::family::leave_family;
 use super::fiber_info::{FiberState, Label};
 use super::inspect::info_of;
 use super::mailbox::Message;
 use super::report::Report;
 use super::shard::Shard;
+use super::timer::clear_timer;
 use super::wake::cancel;
-use crate::fiber::{Body, EndWatcher, FiberCell, GivenUp, Rare, Wait, while_running};
+use crate::fiber::{Body, Cold, EndWatcher, FiberCell, GivenUp, Wait, while_running};
 
 /// Records that a fiber will never run again.
 pub(super) fn finish(shard: &Shard, fiber: &Rc<FiberCell>) {
     fiber.over.set(true);
     fiber.wait.set(Wait::Nothing);
     shard.counters.ended.add(1);
-    clear_alarm(shard, fiber);
+    clear_timer(shard, fiber);
     shard.fibers.remove(fiber.key);
-    leave_family(shard, fiber);
+    leave_scope(shard, fiber);
     if let Some(joiner) = fiber.joiner.take() {
         shard.wake(joiner);
     }
-    if let Some(rare) = fiber.rare() {
-        finish_rare(shard, rare);
+    if let Some(cold) = fiber.cold() {
+        finish_cold(shard, cold);
     }
 }
 
 /// Wakes the fibers that wait for the end of this one among other things, or on another shard.
-pub(super) fn finish_rare(shard: &Shard, rare: &Rare) {
-    for watcher in rare.watchers.take() {
+pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
+    for watcher in cold.watchers.take() {
         match watcher {
             EndWatcher::Here(watcher) => shard.wake(watcher),
             EndWatcher::Elsewhere(shard_id, key) => {
@@ -42,8 +42,8 @@ pub(super) fn finish_rare(shard: &Shard, rare: &Rare) {
     }
     // A fiber that was given up still owns these: its own code never runs again, and that includes
     // their destructors.
-    mem::forget(rare.locals.take());
-    rare.hooks.forget();
+    mem::forget(cold.locals.take());
+    cold.hooks.forget();
 }
 
 /// Records that a fiber neither ends nor ever runs again. The fibers of its scopes are cancelled;
@@ -60,9 +60,11 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
     shard.abandoned.note(fiber.key, Label(fiber).to_string());
     shard.counters.given_up.add(1);
     for child in shard.fibers.list() {
-        let family = child.family.borrow().clone();
-        if let Some(family) = family.filter(|family| Rc::ptr_eq(&family.parent, fiber)) {
-            family.cancelled.set(true);
+        let scope_state = child.scope_state.borrow().clone();
+        if let Some(scope_state) =
+            scope_state.filter(|scope_state| Rc::ptr_eq(&scope_state.parent, fiber))
+        {
+            scope_state.cancelled.set(true);
             cancel(shard, &child);
         }
     }
@@ -74,13 +76,13 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
 /// next waiter. The fiber counts as the running one meanwhile, although none of its code runs. So
 /// this calls only `sync`'s own code, which does not wait there.
 pub(super) fn leave_line(fiber: &Rc<FiberCell>) {
-    if let Wait::Line(line) = fiber.wait.replace(Wait::Nothing) {
-        while_running(fiber, || line.leave());
+    if let Wait::Queue(place) = fiber.wait.replace(Wait::Nothing) {
+        while_running(fiber, || place.leave());
     }
 }
 
 /// Leaves a fiber's frames, and the data that they point to, as they are for ever.
 pub(super) fn forget_body(shard: &Shard, body: Body) {
-    shard.abandoned.note_remains();
+    shard.abandoned.record_remains();
     mem::forget(body);
 }

@@ -11,7 +11,7 @@ use super::fiber_info::FiberInfo;
 use super::inspect::list_fibers_with_backtraces;
 use super::local;
 use super::mailbox::{Closed, Mailbox, Message, Question, Sent, SpawnError};
-use crate::watch::Pulse;
+use crate::watchdog::Pulse;
 
 /// A handle to a shard, which any thread may hold.
 ///

@@ -168,8 +168,8 @@ pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
     FiberInfo {
         id: number(fiber.key),
         name: fiber.name().map(Into::into),
-        spawned_at: fiber.birth.spawned_at,
-        age: now.saturating_since(fiber.birth.spawned_in),
+        spawned_at: fiber.spawn_info.spawned_at,
+        age: now.saturating_since(fiber.spawn_info.spawned_in),
         label: fiber.label.borrow().as_ref().and_then(Doing::text),
         state,
         since,
@@ -223,9 +223,9 @@ pub(crate) fn describe(shard: &Shard, wait: Wait) -> String {
         },
         Wait::Children => "the fibers of its scope".into(),
         Wait::Call(call) => (*call).into(),
-        Wait::Line(line) => match line.holder() {
-            Some(holder) => format!("{}, {}", line.call(), describe_holder(shard, holder)),
-            None => (*line.call()).into(),
+        Wait::Queue(place) => match place.holder() {
+            Some(holder) => format!("{}, {}", place.call(), describe_holder(shard, holder)),
+            None => (*place.call()).into(),
         },
     }
 }

@@ -18,7 +18,7 @@ use super::shard::Shard;
 use super::wake::{Fiber, cancel};
 use super::yield_point::Unwinding;
 use crate::fiber::unwind::{self, Reason};
-use crate::fiber::{Birth, EndWatcher, Family, FiberCell, FiberKey, Tick, Wait};
+use crate::fiber::{EndWatcher, FiberCell, FiberKey, ScopeState, SpawnInfo, Tick, Wait};
 
 /// The right to wait for a fiber and to take its result.
 ///
@@ -54,7 +54,7 @@ pub struct JoinHandle<T> {
 pub(crate) struct Packet<T> {
     outcome: Cell<Left<T>>,
     /// The scope that gets a panic which no joiner took.
-    family: Option<Rc<Family>>,
+    scope_state: Option<Rc<ScopeState>>,
 }
 
 /// The result; two words if `T` is nothing.
@@ -102,8 +102,8 @@ impl<T> JoinHandle<T> {
 
     /// The handle of a fiber that was cancelled before it existed.
     pub(super) fn never_begun(spawned_at: &'static Location<'static>) -> Self {
-        let birth = Birth { spawned_at, spawned_in: Tick::NEVER };
-        let fiber = FiberCell::new(FiberKey::default(), birth, Tick::NEVER);
+        let spawn_info = SpawnInfo { spawned_at, spawned_in: Tick::NEVER };
+        let fiber = FiberCell::new(FiberKey::default(), spawn_info, Tick::NEVER);
         fiber.over.set(true);
         let packet = Rc::new(Packet::new(None));
         Self { packet, fiber: Rc::new(fiber), shard_id: u64::MAX }
@@ -189,7 +189,7 @@ impl<T> JoinHandle<T> {
     /// already.
     pub(crate) fn watch_end(&self) -> bool {
         if !self.is_finished() {
-            let (me, watchers) = (self.watcher(), &self.fiber.rare_mut().watchers);
+            let (me, watchers) = (self.watcher(), &self.fiber.cold_mut().watchers);
             let mut list = watchers.take();
             // A fiber that unwound out of a wait for another shard's fiber is still in the list.
             if !list.contains(&me) {
@@ -214,7 +214,7 @@ impl<T> JoinHandle<T> {
 
     /// Undoes a [`watch_end`](Self::watch_end) that returned true.
     pub(crate) fn unwatch_end(&self) {
-        let (me, watchers) = (self.watcher(), &self.fiber.rare_mut().watchers);
+        let (me, watchers) = (self.watcher(), &self.fiber.cold_mut().watchers);
         let mut list = watchers.take();
         list.retain(|watcher| *watcher != me);
         watchers.set(list);
@@ -247,8 +247,8 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T> Packet<T> {
-    pub(super) fn new(family: Option<Rc<Family>>) -> Self {
-        Self { outcome: Cell::new(Left::Nothing), family }
+    pub(super) fn new(scope_state: Option<Rc<ScopeState>>) -> Self {
+        Self { outcome: Cell::new(Left::Nothing), scope_state }
     }
 
     pub(super) fn fill(&self, outcome: Outcome<T>) {
@@ -270,25 +270,27 @@ impl<T> Packet<T> {
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
         let Some(Err(payload)) = self.take() else { return };
-        let Some(family) = self.family.as_ref().filter(|family| !family.ended.get()) else {
+        let Some(scope_state) =
+            self.scope_state.as_ref().filter(|scope_state| !scope_state.ended.get())
+        else {
             return discard(payload);
         };
         if unwind::reason(&*payload).is_some() {
             return; // a cancel is no panic
         }
-        let first = match family.panic.take() {
+        let first = match scope_state.panic.take() {
             None => payload,
             Some(first) => {
                 discard(payload);
                 first
             }
         };
-        family.panic.set(Some(first));
+        scope_state.panic.set(Some(first));
         // The scope may wait for its other fibers already, and must cancel them.
-        if !family.children.borrow().is_empty() {
-            let parent = &family.parent;
+        if !scope_state.children.borrow().is_empty() {
+            let parent = &scope_state.parent;
             let message = || Message::Wake(parent.key);
-            elsewhere::at(family.shard_id, |shard| shard.wake(Rc::clone(parent)), message);
+            elsewhere::at(scope_state.shard_id, |shard| shard.wake(Rc::clone(parent)), message);
         }
     }
 }

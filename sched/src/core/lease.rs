@@ -12,12 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::alarm::set_alarm;
 use super::deadline::{DeadlineExceeded, renew, settle};
 use super::elsewhere;
 use super::local;
 use super::mailbox::Message;
 use super::shard::Shard;
+use super::timer::set_timer;
 use crate::fiber::{FiberKey, Term, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
@@ -140,7 +140,7 @@ impl Lease {
             self.term.for_each(|term| is_shorter |= term.renew(until));
             if is_shorter {
                 let fiber = shard.current();
-                set_alarm(shard, &fiber, fiber.bounds.renew_end());
+                set_timer(shard, &fiber, fiber.bounds.renew_end());
             }
         });
     }

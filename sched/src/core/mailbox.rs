@@ -18,7 +18,7 @@ use slotmap::Key;
 
 use super::contain::discard;
 use super::fiber_info::FiberInfo;
-use super::letterbox::Letterbox;
+use super::message_queue::MessageQueue;
 use super::source_state::SourceKey;
 use crate::driver::Waker;
 use crate::fiber::FiberKey;
@@ -35,7 +35,7 @@ pub enum SpawnError {
 }
 
 pub(crate) struct Mailbox {
-    letters: Letterbox<Message>,
+    messages: MessageQueue<Message>,
     /// Fibers that were sent and have not begun; at most `sent_max`, plus those that are being sent
     /// at this moment.
     sent: AtomicUsize,
@@ -61,7 +61,7 @@ pub(crate) enum Message {
     Forget(SourceKey),
     Inspect(Question),
     /// Do the maintenance.
-    Housekeep,
+    Maintain,
 }
 
 /// A request for the list of fibers, with that many backtraces.
@@ -81,19 +81,19 @@ pub(crate) struct Sent {
 impl Mailbox {
     pub(crate) fn new(waker: Waker, sent_max: usize) -> Self {
         let (sent, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { letters: Letterbox::new(), sent, sent_max, ending, waker }
+        Self { messages: MessageQueue::new(), sent, sent_max, ending, waker }
     }
 
     /// The mailbox of a shard that has ended.
     pub(super) fn closed() -> Arc<Self> {
-        let mailbox = Self::new(Waker::of_nobody(), 0);
+        let mailbox = Self::new(Waker::detached(), 0);
         mailbox.ending.store(true, Ordering::Relaxed);
         mailbox.close();
         Arc::new(mailbox)
     }
 
     pub(crate) fn send(&self, message: Message) -> Result<(), Closed> {
-        self.letters.push(message, thin_out).map_err(|_| Closed)?;
+        self.messages.push(message, thin_out).map_err(|_| Closed)?;
         self.waker.wake();
         Ok(())
     }
@@ -113,12 +113,12 @@ impl Mailbox {
     /// Whether there may be messages.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
-        self.letters.is_pending()
+        self.messages.is_pending()
     }
 
     /// The messages that have come since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Message> {
-        self.letters.take()
+        self.messages.take()
     }
 
     /// A sent fiber is about to begin.
@@ -136,7 +136,7 @@ impl Mailbox {
     /// From now on every send fails. Messages that have come are dropped: wake-ups of fibers that
     /// are over, and fibers that were being sent while the shard ended.
     pub(crate) fn close(&self) {
-        self.letters.close().into_iter().for_each(discard);
+        self.messages.close().into_iter().for_each(discard);
     }
 }
 
@@ -182,7 +182,7 @@ impl Message {
             Self::Cancel(fiber) => (2, fiber.data().as_ffi()),
             Self::LookAtEnd(fiber) => (3, fiber.data().as_ffi()),
             Self::Forget(source) => (4, source.data().as_ffi()),
-            Self::Housekeep => (5, 0),
+            Self::Maintain => (5, 0),
         };
         said.insert((what, whom))
     }

@@ -5,25 +5,25 @@
 //! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain` calls the
 //!   user's code on the shard's own stack;
 //! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
-//!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `letterbox`, `mailboxes`,
+//!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `message_queue`, `mailboxes`,
 //!   `shard_values`, `circles`, `abandoned`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
-//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `alarm`, `sources`;
+//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `timer`, `sources`;
 //! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
 //!   `sleep` and `source`;
 //! - bounds: `deadline`, `lease`; inspection: `inspect`, `deadlock`, `check_wait`, `monitor`, and
 //!   `handle`, for other threads;
-//! - a fiber's life: `fiber_local`, `family`, `join`, `spawn`, `scope`, and `give_up`;
-//! - a shard's life: `mail`, `turn`, `end`, `remains`, and at the top `run`.
+//! - a fiber's life: `fiber_local`, `scope_state`, `join`, `spawn`, `scope`, and `give_up`;
+//! - a shard's life: `messages`, `turn`, `end`, `remains`, and at the top `run`.
 //!
 //! A shard shares with other threads only its mailbox, and its counters and its pulse, which they
 //! only read. So a request takes no lock, and executes no locked instruction.
 
 mod abandoned;
-mod alarm;
 mod before_park;
 mod check_wait;
 mod checkpoint;
+mod children;
 mod circles;
 mod clock;
 mod config;
@@ -34,7 +34,6 @@ mod deadlock;
 mod elsewhere;
 mod end;
 mod fairness;
-mod family;
 mod fiber_info;
 mod fiber_local;
 mod fibers;
@@ -44,11 +43,11 @@ mod inbox;
 mod inspect;
 mod join;
 mod lease;
-mod letterbox;
 mod local;
-mod mail;
 mod mailbox;
 mod mailboxes;
+mod message_queue;
+mod messages;
 mod monitor;
 mod park;
 mod remains;
@@ -65,6 +64,7 @@ mod sources;
 mod spawn;
 mod stacks;
 mod time;
+mod timer;
 mod timers;
 mod tripwire;
 mod turn;
@@ -79,7 +79,7 @@ pub use config::Config;
 pub(crate) use contain::discard;
 pub use counters::{Stats, note_unwound_write};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
-pub(crate) use deadlock::{may_close_circle, note_circle};
+pub(crate) use deadlock::{may_close_circle, record_circle};
 pub(crate) use end::{begin_end, end_if_over};
 pub(crate) use fiber_info::label;
 pub use fiber_info::{FiberInfo, FiberState};
@@ -105,7 +105,7 @@ pub(crate) use spawn::spawn_on;
 pub use spawn::{Builder, spawn, spawn_episodes};
 pub use time::{clock, now, random_u64, system_time};
 pub use tripwire::ThreadBoundWait;
-pub(crate) use turn::{look_outside, resume};
+pub(crate) use turn::{poll_driver, resume};
 pub use wake::{Fiber, current, wake_later};
 pub(crate) use wake::{current_id, try_current};
 pub use yield_point::Unwinding;

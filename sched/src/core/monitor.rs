@@ -6,17 +6,17 @@ use std::sync::Arc;
 use super::mailbox::Message;
 use super::report::Report;
 use super::shard::Shard;
-use crate::fiber::tell_running;
-use crate::watch::{Found, Limits, Running, watch};
+use crate::fiber::with_running;
+use crate::watchdog::{Found, Limits, Running, watch};
 
 /// Registers this shard with the monitor, which reports when one of the limits is passed.
 pub(super) fn monitor(shard: &Shard, limits: Limits) {
     // The monitor holds the mailbox weakly: the mailbox's descriptor is closed with the shard.
     let (reporter, mailbox) = (shard.reporter.clone(), Arc::downgrade(shard.inbox.mailbox()));
-    let housekeep = move || {
+    let maintain = move || {
         if let Some(mailbox) = mailbox.upgrade() {
             // A shard that has ended needs no maintenance.
-            let _ = mailbox.send(Message::Housekeep);
+            let _ = mailbox.send(Message::Maintain);
         }
     };
     let report = move |found| {
@@ -27,14 +27,14 @@ pub(super) fn monitor(shard: &Shard, limits: Limits) {
             Found::Free => Report::Free,
         });
     };
-    watch(Arc::downgrade(&shard.pulse), limits, describe_running, housekeep, report);
+    watch(Arc::downgrade(&shard.pulse), limits, describe_running, maintain, report);
 }
 
 /// Called by the watchdog's signal handler.
 fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
-    tell_running(|fiber| {
-        let birth = &fiber.birth;
-        let (spawned_at, name) = (birth.spawned_at, fiber.name());
+    with_running(|fiber| {
+        let spawn_info = &fiber.spawn_info;
+        let (spawned_at, name) = (spawn_info.spawned_at, fiber.name());
         // The fiber may be in the middle of changing it.
         let label = fiber.label.try_borrow();
         match label.as_deref() {

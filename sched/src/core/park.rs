@@ -7,12 +7,12 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::alarm::set_alarm;
 use super::before_park::hooks_of;
 use super::local;
 use super::shard::Shard;
+use super::timer::set_timer;
 use super::yield_point::{Unwinding, yield_point};
-use crate::fiber::{FiberCell, Hooks, Suspend, Tick, Wait, tell_running};
+use crate::fiber::{FiberCell, Hooks, Suspend, Tick, Wait, with_running};
 
 /// Waits until [`Fiber::unpark`](crate::Fiber::unpark) is called on the calling fiber, or was since
 /// its last park.
@@ -145,7 +145,7 @@ pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
 
 /// Whether the calling fiber has hooks to call before it waits, see [`try_before_wait`].
 pub(crate) fn has_hook() -> bool {
-    tell_running(|fiber| hooks_of(fiber).is_some_and(Hooks::is_due)) == Some(true)
+    with_running(|fiber| hooks_of(fiber).is_some_and(Hooks::is_due)) == Some(true)
 }
 
 /// Suspends the running fiber until it is woken. May return early.
@@ -157,7 +157,7 @@ pub(crate) fn park_for(shard: &Shard, wait: Wait) -> Result<(), Unwinding> {
 pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwinding> {
     let fiber = shard.current();
     fiber.bounds.set_wake_at(at);
-    set_alarm(shard, &fiber, at);
+    set_timer(shard, &fiber, at);
     let parked = park_for(shard, wait);
     fiber.bounds.clear_wake_at();
     parked
@@ -174,7 +174,7 @@ pub(super) fn park_at_most(
     let Some(at) = at else { return park_fiber(shard, &fiber, wait, has_come) };
     let at = shard.tick_of(at);
     fiber.bounds.set_wake_at(at);
-    set_alarm(shard, &fiber, at);
+    set_timer(shard, &fiber, at);
     let parked = park_fiber(shard, &fiber, wait, has_come);
     fiber.bounds.clear_wake_at();
     parked

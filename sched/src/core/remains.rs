@@ -30,7 +30,7 @@ use std::ptr;
 use std::thread;
 use std::time::Duration;
 
-use crate::watch;
+use crate::watchdog;
 
 thread_local! {
     static IS_KEPT: Cell<bool> = const { Cell::new(false) };
@@ -161,7 +161,7 @@ fn thread_ends() {
             thread::sleep(Duration::MAX);
         }
     }
-    if !watch::is_only_thread() {
+    if !watchdog::is_only_thread() {
         tell(&format!(
             "the process ends with status {EXIT_STATUS}: fibers were given up on {caller}, and \
              other threads may still use what they lent"
@@ -178,7 +178,7 @@ fn tell(text: &str) {
 
 /// Whether the thread is in `exit`, and not at its own end.
 fn does_process_exit() -> bool {
-    if watch::is_main_thread() {
+    if watchdog::is_main_thread() {
         return true; // it might succeed without, but hardly ever does
     }
     let exit: unsafe extern "C" fn(i32) -> ! = libc::exit;

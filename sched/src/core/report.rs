@@ -9,7 +9,7 @@ use super::fiber_info::FiberInfo;
 use super::tripwire::ThreadBoundWait;
 use crate::fiber::GivenUp;
 use crate::queued_writer::stderr;
-use crate::watch::Stall;
+use crate::watchdog::Stall;
 
 /// A fault of the code that runs on a shard. `Display` says it in one line or more.
 #[derive(Debug)]

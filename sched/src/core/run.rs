@@ -11,10 +11,10 @@ use super::monitor::monitor;
 use super::remains;
 use super::shard::Shard;
 use super::spawn::{Builder, spawn_on};
-use super::turn::{is_busy, look_outside, run_ready};
+use super::turn::{is_busy, poll_driver, run_ready};
 use crate::driver::Driver;
 use crate::fiber::{overflow, unwind};
-use crate::watch::Limits;
+use crate::watchdog::Limits;
 
 /// Runs `root` as the first fiber of a new shard on this thread, and returns what it returns.
 ///
@@ -97,7 +97,7 @@ pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) 
                 break;
             }
             if !is_busy(shard) {
-                look_outside(shard, None);
+                poll_driver(shard, None);
             }
         }
         end(shard);

@@ -29,20 +29,20 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
+use super::children::cancel_children;
 use super::contain::{contain, discard};
-use super::family::cancel_family;
 use super::join::JoinHandle;
 use super::local;
 use super::park::park_for;
 use super::shard::Shard;
 use super::spawn::{Builder, spawn_child};
 use crate::fiber::{
-    Family, GivenUp, Suspend, Wait, give_up_running, running, suspend_running, unwind,
+    GivenUp, ScopeState, Suspend, Wait, give_up_running, running, suspend_running, unwind,
 };
 
 /// Where the fibers of a [`scope`] are started.
 pub struct Scope<'scope, 'env: 'scope> {
-    family: Rc<Family>,
+    scope_state: Rc<ScopeState>,
     /// Invariant in both lifetimes, as in [`std::thread::Scope`]: neither may be shrunk or grown.
     invariant: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
@@ -97,7 +97,7 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 /// ```
 pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
     let scope = Scope::new();
-    run_scope(&scope.family, || body(&scope), |_| false)
+    run_scope(&scope.scope_state, || body(&scope), |_| false)
 }
 
 /// As [`scope`], for work that can fail: the first error cancels the other fibers and is returned.
@@ -140,7 +140,7 @@ pub fn try_scope<'env, T, E>(
 ) -> Result<T, E> {
     let scope = TryScope { scope: Scope::new(), error: RefCell::new(None) };
     let run = || body(&scope).map_err(|error| scope.note(error)).ok();
-    let value = run_scope(&scope.scope.family, run, Option::is_none);
+    let value = run_scope(&scope.scope.scope_state, run, Option::is_none);
     match (scope.error.take(), value) {
         (Some(error), _) => Err(error),
         (None, Some(value)) => Ok(value),
@@ -150,8 +150,8 @@ pub fn try_scope<'env, T, E>(
 
 impl<'scope> Scope<'scope, '_> {
     fn new() -> Self {
-        let family = local::with(|shard| Family::new(shard.id, shard.current()));
-        Self { family: Rc::new(family), invariant: PhantomData }
+        let scope_state = local::with(|shard| ScopeState::new(shard.id, shard.current()));
+        Self { scope_state: Rc::new(scope_state), invariant: PhantomData }
     }
 
     /// Runs `body` as a fiber of the scope, beginning when the caller next yields.
@@ -193,7 +193,7 @@ impl<'scope> Scope<'scope, '_> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
-        local::with(|shard| cancel_family(shard, &self.family));
+        local::with(|shard| cancel_children(shard, &self.scope_state));
     }
 
     /// Waits until every fiber that the scope has so far is over. The scope's end does that anyway;
@@ -225,13 +225,13 @@ impl<'scope> Scope<'scope, '_> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn join_all(&self) {
-        let is_own = Rc::ptr_eq(&local::with(Shard::current), &self.family.parent);
+        let is_own = Rc::ptr_eq(&local::with(Shard::current), &self.scope_state.parent);
         assert!(is_own, "straightline: join_all on another fiber than the scope's own");
-        wait_for_children(&self.family);
+        wait_for_children(&self.scope_state);
     }
 
-    pub(super) fn family(&self) -> &Rc<Family> {
-        &self.family
+    pub(super) fn scope_state(&self) -> &Rc<ScopeState> {
+        &self.scope_state
     }
 }
 
@@ -293,7 +293,7 @@ impl<'scope, E> TryScope<'scope, '_, E> {
 
 /// Runs a scope's body, and returns or unwinds when all of its children are over.
 fn run_scope<T>(
-    family: &Rc<Family>,
+    scope_state: &Rc<ScopeState>,
     body: impl FnOnce() -> T,
     is_failure: impl FnOnce(&T) -> bool,
 ) -> T {
@@ -301,15 +301,15 @@ fn run_scope<T>(
     // cancelled.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let value = body();
-        if !family.is_over() && is_failure(&value) {
-            local::with(|shard| cancel_family(shard, family));
+        if !scope_state.is_over() && is_failure(&value) {
+            local::with(|shard| cancel_children(shard, scope_state));
         }
-        wait_for_children(family);
+        wait_for_children(scope_state);
         value
     }));
-    close(family);
-    family.ended.set(true);
-    let panic = family.panic.take();
+    close(scope_state);
+    scope_state.ended.set(true);
+    let panic = scope_state.panic.take();
     let value = match outcome {
         Ok(value) => value,
         Err(payload) => {
@@ -325,16 +325,16 @@ fn run_scope<T>(
 }
 
 /// The wait that may raise; then children may be left.
-fn wait_for_children(family: &Family) {
-    while !family.is_over() {
-        if family.is_lost.get() {
+fn wait_for_children(scope_state: &ScopeState) {
+    while !scope_state.is_over() {
+        if scope_state.is_lost.get() {
             give_up_running(GivenUp::WithChild);
         }
         let waited = local::with(|shard| {
-            if family.has_panic() {
-                cancel_family(shard, family);
+            if scope_state.has_panic() {
+                cancel_children(shard, scope_state);
             }
-            let is_own = Rc::ptr_eq(&shard.current(), &family.parent);
+            let is_own = Rc::ptr_eq(&shard.current(), &scope_state.parent);
             is_own && park_for(shard, Wait::Children).is_ok()
         });
         if !waited {
@@ -346,24 +346,24 @@ fn wait_for_children(family: &Family) {
 
 /// Cancels the children that are left, and waits for them: returns when none is left, and does not
 /// return otherwise. The module's text has the reason for each of its lines.
-fn close(family: &Family) {
-    if family.is_over() {
+fn close(scope_state: &ScopeState) {
+    if scope_state.is_over() {
         return;
     }
     let bomb = EndsTheProcess;
     // It may call a sink for traces, whose panic must not end the wait.
-    contain(|| local::with(|shard| cancel_family(shard, family)));
-    while !family.is_over() {
-        if family.is_lost.get() {
+    contain(|| local::with(|shard| cancel_children(shard, scope_state)));
+    while !scope_state.is_over() {
+        if scope_state.is_lost.get() {
             give_up_running(GivenUp::WithChild);
         }
-        if !running().is_some_and(|fiber| Rc::ptr_eq(&fiber, &family.parent)) {
+        if !running().is_some_and(|fiber| Rc::ptr_eq(&fiber, &scope_state.parent)) {
             unwind::abort("a scope ends on another fiber than its own, and has fibers left");
         }
-        family.parent.wait.set(Wait::Children);
-        local::with(|shard| family.parent.since.set(shard.clock.turn()));
+        scope_state.parent.wait.set(Wait::Children);
+        local::with(|shard| scope_state.parent.since.set(shard.clock.turn()));
         suspend_running(Suspend::Parked);
-        family.parent.wait.set(Wait::Nothing);
+        scope_state.parent.wait.set(Wait::Nothing);
     }
     mem::forget(bomb);
 }
@@ -379,7 +379,7 @@ impl Drop for EndsTheProcess {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let children = self.family.children.borrow().len();
+        let children = self.scope_state.children.borrow().len();
         f.debug_struct("Scope").field("children", &children).finish_non_exhaustive()
     }
 }
@@ -418,6 +418,6 @@ impl Builder {
         scope: &'scope Scope<'scope, '_>,
         body: impl FnOnce() -> T + 'scope,
     ) -> io::Result<JoinHandle<T>> {
-        spawn_child(self, Location::caller(), scope.family(), body)
+        spawn_child(self, Location::caller(), scope.scope_state(), body)
     }
 }

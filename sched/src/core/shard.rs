@@ -29,11 +29,11 @@ use super::run_queue::RunQueue;
 use super::shard_values::ShardValues;
 use super::source_state::{SourceKey, SourceState};
 use super::stacks::Stacks;
-use super::timers::Alarms;
+use super::timers::FiberTimers;
 use super::tripwire::Tripwire;
 use crate::driver::Driver;
 use crate::fiber::{FiberCell, FiberKey, Frames, Tick, running};
-use crate::watch::Pulse;
+use crate::watchdog::Pulse;
 
 pub(crate) struct Shard {
     /// Unique among the shards of a process, also of those that follow each other on one thread.
@@ -44,7 +44,7 @@ pub(crate) struct Shard {
     pub(crate) fibers: Fibers,
     pub(crate) queue: RunQueue,
     pub(super) fairness: Fairness,
-    pub(crate) alarms: Alarms,
+    pub(crate) timers: FiberTimers,
     /// Numbers for the calls of `deadline` and of a lease's `hold`.
     pub(super) frames: Frames,
     pub(super) sources: RefCell<SlotMap<SourceKey, SourceState>>,
@@ -75,7 +75,7 @@ impl Shard {
             fibers: Fibers::default(),
             queue: RunQueue::default(),
             fairness: Fairness::default(),
-            alarms: Alarms::default(),
+            timers: FiberTimers::default(),
             frames: Frames::default(),
             sources: RefCell::default(),
             stacks: Stacks::new(config, &counters),
@@ -170,7 +170,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn note_spawn(&self, fiber: &FiberCell) {
-        self.note(|| format!("spawns {}, at {}", label(fiber), fiber.birth.spawned_at));
+    pub(super) fn record_spawn(&self, fiber: &FiberCell) {
+        self.note(|| format!("spawns {}, at {}", label(fiber), fiber.spawn_info.spawned_at));
     }
 }

@@ -33,7 +33,7 @@ impl ShardValues {
     }
 
     /// Makes the value of that key the youngest.
-    pub(crate) fn note_made(&self, key: usize) {
+    pub(crate) fn record_made(&self, key: usize) {
         let mut list = self.list.borrow_mut();
         if let Some(place) = list.iter().position(|value| value.key == key) {
             list[place..].rotate_left(1);

@@ -8,18 +8,18 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
-use super::alarm::set_alarm;
 use super::before_park::{drop_hooks, run_last_hooks};
+use super::children::is_sheltered;
 use super::contain::{contain, discard};
-use super::family::is_sheltered;
-use super::fiber_local::{drop_locals, handed_down};
+use super::fiber_local::{drop_locals, inherited};
 use super::join::{JoinHandle, Packet};
 use super::local;
 use super::mailbox::Sent;
 use super::shard::Shard;
+use super::timer::set_timer;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Birth, Body, Episodes, Family, FiberCell, FiberCoroutine, Locals, Resume, Yielder,
+    Body, Episodes, FiberCell, FiberCoroutine, Locals, Resume, ScopeState, SpawnInfo, Yielder,
 };
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -172,11 +172,11 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
     let spawned_at = Location::caller();
     local::with(|shard| {
         let parent = shard.current(); // panics outside of a fiber
-        let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
-        let locals = handed_down(&parent);
+        let spawn_info = SpawnInfo { spawned_at, spawned_in: shard.clock.turn() };
+        let locals = inherited(&parent);
         let body = Body::Idle(Some(Box::new(episodes)));
-        let fiber = enroll(shard, birth, Some(&parent), None, locals, body);
-        shard.note_spawn(&fiber);
+        let fiber = insert(shard, spawn_info, Some(&parent), None, locals, body);
+        shard.record_spawn(&fiber);
         JoinHandle::new(shard, packet, fiber)
     })
 }
@@ -186,11 +186,11 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
 pub(super) fn spawn_child<'scope, T: 'scope>(
     builder: Builder,
     spawned_at: &'static Location<'static>,
-    family: &Rc<Family>,
+    scope_state: &Rc<ScopeState>,
     body: impl FnOnce() -> T + 'scope,
 ) -> io::Result<JoinHandle<T>> {
     let parent = local::with(Shard::current);
-    if parent.unwinds() || family.cancelled.get() {
+    if parent.unwinds() || scope_state.cancelled.get() {
         // Dropped here: a caller that unwinds should not wait for a fiber to do it.
         discard(body);
         return Ok(JoinHandle::never_begun(spawned_at));
@@ -198,9 +198,9 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
     let ready = local::with(|shard| prepare(shard, builder.stack_bytes, Some(&parent)))?;
     let (name, parent) = (builder.name, Some(&*parent));
     Ok(local::with(|shard| {
-        // SAFETY: the family's scope does not end before this child is over, and the data that the
+        // SAFETY: the scope_state's scope does not end before this child is over, and the data that the
         // body borrows outlives the scope; see the module `scope`.
-        unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, Some(family), body) }
+        unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, Some(scope_state), body) }
     }))
 }
 
@@ -236,7 +236,7 @@ fn prepare(
     parent: Option<&FiberCell>,
 ) -> io::Result<Ready> {
     // This comes first: a `clone` that panics leaves nothing behind.
-    let locals = parent.map(handed_down).unwrap_or_default();
+    let locals = parent.map(inherited).unwrap_or_default();
     Ok(Ready { locals, stack: shard.stacks.take(stack_bytes)? })
 }
 
@@ -251,18 +251,20 @@ unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
     name: Option<Rc<str>>,
     spawned_at: &'static Location<'static>,
     parent: Option<&FiberCell>,
-    family: Option<&Rc<Family>>,
+    scope_state: Option<&Rc<ScopeState>>,
     body: F,
 ) -> JoinHandle<T> {
     // `main` below is the body and one word.
     if const { size_of::<(F, usize)>() > CLOSURE_BYTES_MAX } {
         let body: Box<dyn FnOnce() -> T + '_> = Box::new(body);
         // SAFETY: as promised by the caller: the box borrows the same data as `body`.
-        return unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, family, body) };
+        return unsafe {
+            spawn_unchecked(shard, ready, name, spawned_at, parent, scope_state, body)
+        };
     }
     let Ready { locals, stack } = ready;
     let bounds = stack.bounds();
-    let packet = Rc::new(Packet::new(family.cloned()));
+    let packet = Rc::new(Packet::new(scope_state.cloned()));
     let result = Rc::clone(&packet);
     let main = move |fiber: &FiberCell| {
         if !fiber.bounds.is_cancelled() {
@@ -275,43 +277,43 @@ unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
     // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
     // fiber is over, and never after.
     let coroutine = unsafe { on_stack(stack, main) };
-    let birth = Birth { spawned_at, spawned_in: shard.clock.turn() };
-    let fiber = enroll(shard, birth, parent, family, locals, Body::Stackful(coroutine));
+    let spawn_info = SpawnInfo { spawned_at, spawned_in: shard.clock.turn() };
+    let fiber = insert(shard, spawn_info, parent, scope_state, locals, Body::Stackful(coroutine));
     fiber.switch.set_stack(bounds);
     if let Some(name) = name {
         fiber.set_name(name);
     }
-    shard.note_spawn(&fiber);
+    shard.record_spawn(&fiber);
     JoinHandle::new(shard, packet, fiber)
 }
 
 /// Enters a fiber into the table and the run queue. No code of the user runs in between.
-fn enroll(
+fn insert(
     shard: &Shard,
-    birth: Birth,
+    spawn_info: SpawnInfo,
     parent: Option<&FiberCell>,
-    family: Option<&Rc<Family>>,
+    scope_state: Option<&Rc<ScopeState>>,
     locals: Locals,
     body: Body,
 ) -> Rc<FiberCell> {
-    let fiber = shard.fibers.insert(birth, shard.clock.turn());
+    let fiber = shard.fibers.insert(spawn_info, shard.clock.turn());
     shard.counters.spawned.add(1);
     fiber.body.replace(body);
     if !locals.is_empty() {
-        fiber.rare_mut().locals.replace(locals);
+        fiber.cold_mut().locals.replace(locals);
     }
-    fiber.family.replace(family.cloned());
+    fiber.scope_state.replace(scope_state.cloned());
     // In a shard that ends, no fiber begins any more, except those that a commit under way needs.
     if shard.inbox.is_ending() && !is_sheltered(&fiber) {
         fiber.bounds.cancel();
     }
-    if let Some(family) = family {
+    if let Some(scope_state) = scope_state {
         if let Some(parent) = parent {
-            set_alarm(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
+            set_timer(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
         }
-        family.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
+        scope_state.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
         // A `clone` that waited may have let another fiber cancel the scope.
-        if family.cancelled.get() {
+        if scope_state.cancelled.get() {
             fiber.bounds.cancel();
         }
     }
@@ -352,7 +354,7 @@ unsafe fn on_stack(
         fiber.switch.enter(yielder);
         let mut rest = None;
         contain(|| rest = body(&fiber));
-        if rest.is_none() && fiber.rare().is_some() {
+        if rest.is_none() && fiber.cold().is_some() {
             drop_locals(&fiber);
             drop_hooks(&fiber);
         }

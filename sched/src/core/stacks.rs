@@ -73,7 +73,7 @@ impl Stacks {
     }
 
     /// Records that a stack was refused, and that the shard is to try again soon.
-    pub(super) fn note_wanted(&self) {
+    pub(super) fn record_wanted(&self) {
         self.is_wanted.set(true);
     }
 

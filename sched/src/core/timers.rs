@@ -5,32 +5,32 @@ use std::collections::BTreeSet;
 
 use crate::fiber::{FiberCell, FiberKey, Tick};
 
-/// The timers of a shard's fibers. `Bounds::alarm` has the time of each, and only this type sets
+/// The timers of a shard's fibers. `Bounds::timer` has the time of each, and only this type sets
 /// it.
 #[derive(Default)]
-pub(crate) struct Alarms {
+pub(crate) struct FiberTimers {
     timers: RefCell<Timers<FiberKey>>,
 }
 
-impl Alarms {
+impl FiberTimers {
     /// Sets the fiber's timer to fire at `at`; returns the length of the queue.
     #[inline]
     pub(super) fn set(&self, fiber: &FiberCell, at: Tick) -> usize {
-        let set = fiber.bounds.alarm();
+        let set = fiber.bounds.timer();
         let mut timers = self.timers.borrow_mut();
         if set != Tick::NEVER {
             timers.remove(set, fiber.key);
         }
         timers.insert(at, fiber.key);
-        fiber.bounds.set_alarm(at);
+        fiber.bounds.set_timer(at);
         timers.len()
     }
 
     /// Removes the fiber from the queue. If it was there, returns how many are left.
     #[inline]
     pub(super) fn clear(&self, fiber: &FiberCell) -> Option<usize> {
-        let at = fiber.bounds.alarm().ever()?;
-        fiber.bounds.set_alarm(Tick::NEVER);
+        let at = fiber.bounds.timer().ever()?;
+        fiber.bounds.set_timer(Tick::NEVER);
         let mut timers = self.timers.borrow_mut();
         timers.remove(at, fiber.key);
         Some(timers.len())

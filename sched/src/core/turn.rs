@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use corosensei::CoroutineResult;
 
-use super::alarm::{is_alarm_due, ring_alarms};
 use super::check_wait::look_at_wait;
 use super::give_up::{finish, forget_body, give_up};
-use super::mail::read_mail;
+use super::messages::drain_mailbox;
 use super::report::Report;
 use super::shard::Shard;
 use super::sources::on_readiness;
 use super::spawn::episode_on;
+use super::timer::{fire_timers, is_timer_due};
 use crate::driver::{EVENTS_MAX, Heard};
 use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
 
@@ -32,11 +32,11 @@ pub(super) fn is_busy(shard: &Shard) -> bool {
 /// The second half of a turn: messages, events, the clock, timers.
 ///
 /// It waits no longer than `until`.
-pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
+pub(crate) fn poll_driver(shard: &Shard, until: Option<Tick>) {
     let busy = !shard.queue.is_empty() && !shard.fairness.is_idle();
-    let ran = shard.fairness.note_look(shard.pulse.beats());
+    let ran = shard.fairness.record_look(shard.pulse.beats());
     if shard.inbox.is_pending() {
-        read_mail(shard, shard.inbox.take());
+        drain_mailbox(shard, shard.inbox.take());
     }
     // If it is not going to wait, the clock that is read behind it is enough.
     let mut timeout = Some(Duration::ZERO);
@@ -44,7 +44,7 @@ pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
     if !busy {
         asked = shard.clock();
         if ran {
-            note_turn(shard, asked);
+            record_turn(shard, asked);
         }
         timeout = wait_max(shard, asked, until);
     }
@@ -54,12 +54,12 @@ pub(crate) fn look_outside(shard: &Shard, until: Option<Tick>) {
     let heard = listen(shard, timeout);
     let now = shard.clock();
     if busy {
-        note_turn(shard, now);
+        record_turn(shard, now);
     }
     shard.clock.set_turn(now);
-    if is_alarm_due(shard, now) {
+    if is_timer_due(shard, now) {
         hear_out(shard, heard, asked, timeout);
-        ring_alarms(shard);
+        fire_timers(shard);
     }
     shard.pulse.turn();
     shard.counters.ready_now.set(shard.queue.len() as u64);
@@ -96,7 +96,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     if body.is_resting() {
         let Ok(stack) = shard.stacks.take(None) else {
             drop(body);
-            shard.stacks.note_wanted();
+            shard.stacks.record_wanted();
             shard.wake(fiber);
             return;
         };
@@ -121,7 +121,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     };
     match result {
         CoroutineResult::Return(rest) => {
-            shard.stacks.give(coroutine.into_stack(), fiber.birth.spawned_at);
+            shard.stacks.give(coroutine.into_stack(), fiber.spawn_info.spawned_at);
             if let Some(episode) = rest {
                 *body = Body::Idle(Some(episode));
                 return;
@@ -168,12 +168,12 @@ fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Durati
         }
     }
     if shard.inbox.is_pending() {
-        read_mail(shard, shard.inbox.take());
+        drain_mailbox(shard, shard.inbox.take());
     }
 }
 
 /// Records that the turn's fibers have run until `now`.
-fn note_turn(shard: &Shard, now: Tick) {
+fn record_turn(shard: &Shard, now: Tick) {
     let nanos = now.nanos().saturating_sub(shard.clock.turn().nanos());
     if nanos > shard.counters.longest_turn_nanos.read() {
         shard.counters.longest_turn_nanos.set(nanos);
@@ -188,7 +188,7 @@ fn wait_max(shard: &Shard, now: Tick, until: Option<Tick>) -> Option<Duration> {
     if !shard.queue.is_empty() {
         return Some(Duration::ZERO);
     }
-    let next = shard.alarms.next_at();
+    let next = shard.timers.next_at();
     let at = next.into_iter().chain(until).min()?;
     Some(at.saturating_since(now).min(WAIT_MAX))
 }

@@ -11,7 +11,7 @@ use super::fiber_info::{label, number};
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
-use crate::fiber::{FiberCell, FiberKey, tell_running};
+use crate::fiber::{FiberCell, FiberKey, with_running};
 
 /// A handle to a fiber, for waking it from anywhere.
 ///
@@ -112,7 +112,7 @@ pub(crate) fn try_current() -> Option<Fiber> {
 
 /// Identifies the calling fiber in the process; `None` outside of fibers.
 pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
-    local::try_with(|shard| tell_running(|fiber| (shard.id, fiber.key))).flatten()
+    local::try_with(|shard| with_running(|fiber| (shard.id, fiber.key))).flatten()
 }
 
 /// Puts the calling fiber into the run queue, so that its next wait ends early, after the other

@@ -12,11 +12,11 @@
 use std::fmt;
 use std::io;
 
-use super::alarm::set_alarm;
 use super::local;
 use super::shard::Shard;
+use super::timer::set_timer;
 use crate::fiber::unwind::Reason;
-use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, tell_running};
+use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, with_running};
 
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
@@ -55,7 +55,7 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
         return Err(Unwinding);
     }
     if fiber.bounds.is_cancel_due() {
-        let raises = fiber.bounds.note_cancel_raised();
+        let raises = fiber.bounds.record_cancel_raised();
         return raise(shard, fiber, Reason::Cancelled, raises);
     }
     if !fiber.bounds.may_be_over(shard.clock.turn()) {
@@ -69,7 +69,7 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
 fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     match fiber.bounds.look(shard.clock.turn()) {
         Looked::Renewed(end) => {
-            set_alarm(shard, fiber, end);
+            set_timer(shard, fiber, end);
             Ok(())
         }
         Looked::Over(reason, raises) => raise(shard, fiber, reason, raises),
@@ -99,14 +99,14 @@ fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Resul
 /// Whether the calling fiber's next yield point raises.
 pub(crate) fn is_to_end() -> bool {
     local::try_with(|shard| {
-        tell_running(|fiber| fiber.bounds.is_due(shard.clock.turn())) == Some(true)
+        with_running(|fiber| fiber.bounds.is_due(shard.clock.turn())) == Some(true)
     })
     .unwrap_or(false)
 }
 
 /// Whether the calling fiber unwinds, or outside of fibers the thread: it may not wait then.
 pub(crate) fn is_unwinding() -> bool {
-    tell_running(FiberCell::unwinds).unwrap_or_else(std::thread::panicking)
+    with_running(FiberCell::unwinds).unwrap_or_else(std::thread::panicking)
 }
 
 /// Outside of fibers: whether the thread may wait instead. Not while it unwinds, and not if it has

@@ -21,15 +21,15 @@ use super::world::World;
 /// use straightline_sched::{Interest, Source};
 ///
 /// sim::run(7, || {
-///     let bell = Rc::new(Source::new(Device::new("bell")));
+///     let flag = Rc::new(Source::new(Device::new("flag")));
 ///     sim::after(Duration::from_secs(60), {
-///         let bell = Rc::clone(&bell);
+///         let flag = Rc::clone(&flag);
 ///         move || {
-///             bell.inner().set_level(Level { readable: true, ..Level::default() });
-///             bell.inner().notify();
+///             flag.inner().set_level(Level { readable: true, ..Level::default() });
+///             flag.inner().notify();
 ///         }
 ///     });
-///     bell.wait(Interest::Read).unwrap();
+///     flag.wait(Interest::Read).unwrap();
 ///     assert!(sim::elapsed() >= Duration::from_secs(60)); // and no real time has passed
 /// });
 /// ```

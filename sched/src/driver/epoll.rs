@@ -15,8 +15,8 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
-use super::bell::Bell;
 use super::clock::Clock;
+use super::notify_flag::NotifyFlag;
 use super::readiness::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
 
 pub(crate) struct EpollDriver {
@@ -36,7 +36,7 @@ pub(crate) struct EpollWaker {
 struct WakerShared {
     eventfd: OwnedFd,
     /// Its flag saves further writes.
-    bell: Bell,
+    flag: NotifyFlag,
 }
 
 impl EpollDriver {
@@ -45,7 +45,7 @@ impl EpollDriver {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let key = EventData::new_u64(WAKER_KEY);
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
-        let shared = Arc::new(WakerShared { eventfd, bell: Bell::new() });
+        let shared = Arc::new(WakerShared { eventfd, flag: NotifyFlag::new() });
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
         Ok(Self { epoll, waker: EpollWaker { shared }, events, clock: Clock::new() })
     }
@@ -73,7 +73,7 @@ impl EpollDriver {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == WAKER_KEY {
                 // Before the caller drains its mailbox: so a later notification is not lost.
-                self.waker.shared.bell.answer();
+                self.waker.shared.flag.acknowledge();
                 continue;
             }
             on_event(Readiness {
@@ -132,7 +132,7 @@ impl EpollDriver {
 
 impl EpollWaker {
     pub(crate) fn wake(&self) {
-        if !self.shared.bell.ring() {
+        if !self.shared.flag.notify() {
             return;
         }
         // It fails only when the counter is full, and then the descriptor is readable anyway.

@@ -23,14 +23,14 @@
 //! callers that keep the rule for edges are safe here too, and a wait for data that has come
 //! already ends at once.
 
-#[cfg(target_os = "linux")]
-mod bell;
 mod clock;
 mod device;
 mod device_table;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod kind;
+#[cfg(target_os = "linux")]
+mod notify_flag;
 mod poller;
 mod random;
 mod readiness;
@@ -288,7 +288,7 @@ impl Driver {
 
 impl Waker {
     /// A waker without a driver.
-    pub(crate) fn of_nobody() -> Self {
+    pub(crate) fn detached() -> Self {
         Self::Simulated(SimulatedWaker::default())
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct SimulatedDriver {
 /// mail.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimulatedWaker {
-    rung: Arc<AtomicBool>,
+    notified: Arc<AtomicBool>,
 }
 
 impl SimulatedDriver {
@@ -31,7 +31,7 @@ impl SimulatedDriver {
 
     /// Reports the changes since the last call.
     pub(super) fn look(&self, mut on_event: impl FnMut(Readiness)) {
-        self.waker.rung.store(false, Ordering::Relaxed);
+        self.waker.notified.store(false, Ordering::Relaxed);
         while let Some(number) = {
             let mut changes = self.changes.borrow_mut();
             changes.pop_front()
@@ -43,7 +43,7 @@ impl SimulatedDriver {
 
     /// Whether a poll would report something.
     pub(crate) fn has_news(&self) -> bool {
-        self.waker.rung.load(Ordering::Relaxed) || !self.changes.borrow().is_empty()
+        self.waker.notified.load(Ordering::Relaxed) || !self.changes.borrow().is_empty()
     }
 
     pub(super) fn add(&self, device: &Device, key: u64, interests: Interests) -> io::Result<()> {
@@ -65,6 +65,6 @@ impl SimulatedDriver {
 
 impl SimulatedWaker {
     pub(super) fn wake(&self) {
-        self.rung.store(true, Ordering::Relaxed);
+        self.notified.store(true, Ordering::Relaxed);
     }
 }

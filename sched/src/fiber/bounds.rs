@@ -10,7 +10,7 @@
 //! | `term_raises` | how often the end of that was raised | `Lease::hold`, a yield point |
 //! | `ends_at` | the earlier end of the two, at the last look | `renew_end` |
 //! | `wake_at` | when a timed wait ends; else `NEVER` | a timed park, and its timer |
-//! | `alarm` | its time in its shard's queue of timers | that queue |
+//! | `timer` | its time in its shard's queue of timers | that queue |
 //!
 //! A child of a scope begins with the `deadline` and the `term` of its parent.
 //!
@@ -18,7 +18,7 @@
 //! - `ends_at` is never later than the end of `deadline`. It may be earlier than the end of `term`,
 //!   which other fibers renew without changing it: code that finds `ends_at` passed computes it
 //!   anew.
-//! - `alarm <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
+//! - `timer <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
 //!   end forward since (`Lease::renew` has the rule for that). The timer may be earlier than
 //!   needed: it is set again when it fires.
 //! - If a cancel, a deadline, or the end of a term was raised more than once, the fiber has
@@ -36,7 +36,7 @@ pub(crate) struct Bounds {
     deadline: Cell<Deadline>,
     term: RefCell<Option<Rc<Term>>>,
     wake_at: Cell<Tick>,
-    alarm: Cell<Tick>,
+    timer: Cell<Tick>,
     /// Each section has a frame on a stack, or has lost one: there are never so many that this
     /// overflows.
     masked: Cell<usize>,
@@ -89,7 +89,7 @@ impl Bounds {
             deadline: Cell::new(Deadline::NONE),
             term: RefCell::new(None),
             wake_at: Cell::new(Tick::NEVER),
-            alarm: Cell::new(Tick::NEVER),
+            timer: Cell::new(Tick::NEVER),
             masked: Cell::new(0),
             term_raises: Cell::new(0),
             cancel_raises: Cell::new(0),
@@ -115,7 +115,7 @@ impl Bounds {
     }
 
     /// Records that a cancel is raised; returns how often that was.
-    pub(crate) fn note_cancel_raised(&self) -> u16 {
+    pub(crate) fn record_cancel_raised(&self) -> u16 {
         let raises = self.cancel_raises.get() + 1;
         self.cancel_raises.set(raises);
         raises
@@ -242,27 +242,27 @@ impl Bounds {
     }
 
     #[inline]
-    pub(crate) fn alarm(&self) -> Tick {
-        self.alarm.get()
+    pub(crate) fn timer(&self) -> Tick {
+        self.timer.get()
     }
 
     /// Called by the queue of timers only.
     #[inline]
-    pub(crate) fn set_alarm(&self, alarm: Tick) {
-        self.alarm.set(alarm);
+    pub(crate) fn set_timer(&self, timer: Tick) {
+        self.timer.set(timer);
     }
 
-    /// The timer fired that was set to `alarm`: whether the fiber is to be woken, and when the next
+    /// The timer fired that was set to `timer`: whether the fiber is to be woken, and when the next
     /// timer is to fire.
-    pub(crate) fn ring(&self, alarm: Tick) -> (bool, Option<Tick>) {
-        self.alarm.set(Tick::NEVER);
+    pub(crate) fn ring(&self, timer: Tick) -> (bool, Option<Tick>) {
+        self.timer.set(Tick::NEVER);
         let wake_at = self.wake_at.get();
         let ends = [wake_at, self.renew_end()];
-        if wake_at <= alarm {
+        if wake_at <= timer {
             self.wake_at.set(Tick::NEVER);
         }
-        let next = ends.into_iter().filter(|at| *at > alarm).min();
-        (ends.iter().any(|at| *at <= alarm), next)
+        let next = ends.into_iter().filter(|at| *at > timer).min();
+        (ends.iter().any(|at| *at <= timer), next)
     }
 }
 

@@ -25,7 +25,7 @@ use super::wait::Wait;
 /// One fiber, shared by the shard's table and by those that may wake it.
 pub(crate) struct FiberCell {
     pub(crate) key: FiberKey,
-    pub(crate) birth: Birth,
+    pub(crate) spawn_info: SpawnInfo,
     pub(crate) body: RefCell<Body>,
     pub(crate) switch: Switch,
     /// What it waits for, since the turn that began then.
@@ -44,7 +44,7 @@ pub(crate) struct FiberCell {
     pub(crate) others_panic: Cell<bool>,
     /// The scope that waits for it, until it is over: so another reference to a fiber's record
     /// keeps nothing alive but the record.
-    pub(crate) family: RefCell<Option<Rc<Family>>>,
+    pub(crate) scope_state: RefCell<Option<Rc<ScopeState>>>,
     /// The bounds of its work and of its wait.
     pub(crate) bounds: Bounds,
     /// What it is doing. A signal handler may read it too.
@@ -52,12 +52,12 @@ pub(crate) struct FiberCell {
     /// The fiber that joins it.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
     /// What few fibers have. Set once, so that a signal handler may read it.
-    rare: OnceCell<Box<Rare>>,
+    cold: OnceCell<Box<Cold>>,
 }
 
 /// What few fibers have, so that the others need no room for it.
 #[derive(Default)]
-pub(crate) struct Rare {
+pub(crate) struct Cold {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
@@ -89,14 +89,14 @@ impl PartialEq for EndWatcher {
 }
 
 /// What is known of a fiber when it is spawned.
-pub(crate) struct Birth {
+pub(crate) struct SpawnInfo {
     pub(crate) spawned_at: &'static Location<'static>,
     /// The turn.
     pub(crate) spawned_in: Tick,
 }
 
 /// The fibers of one scope.
-pub(crate) struct Family {
+pub(crate) struct ScopeState {
     /// The shard of these fibers.
     pub(crate) shard_id: u64,
     /// The fiber whose frame they may borrow from: it does not leave the scope while there are
@@ -114,7 +114,7 @@ pub(crate) struct Family {
     pub(crate) cancelled: Cell<bool>,
 }
 
-impl Family {
+impl ScopeState {
     pub(crate) fn new(shard_id: u64, parent: Rc<FiberCell>) -> Self {
         Self {
             shard_id,
@@ -142,10 +142,10 @@ impl Family {
 }
 
 impl FiberCell {
-    pub(crate) fn new(key: FiberKey, birth: Birth, now: Tick) -> Self {
+    pub(crate) fn new(key: FiberKey, spawn_info: SpawnInfo, now: Tick) -> Self {
         Self {
             key,
-            birth,
+            spawn_info,
             body: RefCell::new(Body::OVER),
             switch: Switch::default(),
             wait: Cell::new(Wait::Nothing),
@@ -155,11 +155,11 @@ impl FiberCell {
             over: Cell::new(false),
             given_up: Cell::new(false),
             others_panic: Cell::new(false),
-            family: RefCell::new(None),
+            scope_state: RefCell::new(None),
             bounds: Bounds::new(),
             label: RefCell::new(None),
             joiner: Cell::new(None),
-            rare: OnceCell::new(),
+            cold: OnceCell::new(),
         }
     }
 
@@ -178,34 +178,34 @@ impl FiberCell {
 
     #[cold]
     fn is_raised(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.raised.borrow().strong_count() > 0)
+        self.cold().is_some_and(|cold| cold.raised.borrow().strong_count() > 0)
     }
 
     /// Unwinds this fiber, which is the running one, to the end of its body or to the next catch.
     pub(crate) fn raise(&self, reason: Reason) -> ! {
         let in_flight = self.others_panic.get().then(|| Arc::new(()));
         if let Some(in_flight) = &in_flight {
-            self.rare_mut().raised.replace(Arc::downgrade(in_flight));
+            self.cold_mut().raised.replace(Arc::downgrade(in_flight));
         }
         unwind::raise(reason, in_flight)
     }
 
     pub(crate) fn set_name(&self, name: Rc<str>) {
         // Called once, by the code that makes the fiber.
-        let _ = self.rare_mut().name.set(name);
+        let _ = self.cold_mut().name.set(name);
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.rare.get()?.name.get().map(|name| &**name)
+        self.cold.get()?.name.get().map(|name| &**name)
     }
 
     /// The part for few fibers, if this fiber has it.
-    pub(crate) fn rare(&self) -> Option<&Rare> {
-        self.rare.get().map(|rare| &**rare)
+    pub(crate) fn cold(&self) -> Option<&Cold> {
+        self.cold.get().map(|cold| &**cold)
     }
 
-    pub(crate) fn rare_mut(&self) -> &Rare {
-        self.rare.get_or_init(Box::default)
+    pub(crate) fn cold_mut(&self) -> &Cold {
+        self.cold.get_or_init(Box::default)
     }
 }
 

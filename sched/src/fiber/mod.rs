@@ -40,15 +40,15 @@ mod wait;
 
 pub(crate) use body::{Body, Episodes, FiberCoroutine};
 pub(crate) use bounds::{Deadline, Looked, Outer};
-pub(crate) use cell::{Birth, EndWatcher, Family, FiberCell, Rare};
+pub(crate) use cell::{Cold, EndWatcher, FiberCell, ScopeState, SpawnInfo};
 pub use given_up::GivenUp;
 pub(crate) use hooks::Hooks;
 pub(crate) use key::FiberKey;
 pub use label::Label;
 pub(crate) use locals::{Inherit, Local, Locals};
-pub(crate) use running::{give_up_running, running, suspend_running, tell_running, while_running};
+pub(crate) use running::{give_up_running, running, suspend_running, while_running, with_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
 pub(crate) use term::Term;
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};
-pub(crate) use wait::{CallName, LineWait, Standing, Wait};
+pub(crate) use wait::{CallName, QueueWait, Standing, Wait};

@@ -20,7 +20,7 @@ use libc::{c_int, c_void, siginfo_t};
 
 use super::cell::FiberCell;
 use super::memory::{Guards, Region, guard_bytes};
-use super::running::tell_running;
+use super::running::with_running;
 use crate::signal_mask::unblock_signals;
 
 /// Reports overflows of this thread's fibers until it is dropped.
@@ -93,7 +93,7 @@ extern "C" fn on_fault(number: c_int, info: *mut siginfo_t, context: *mut c_void
     if info_ref.si_code > 0 {
         // SAFETY: the signal is one of a fault, as the line above checks.
         let address = unsafe { info_ref.si_addr() }.addr();
-        tell_running(|fiber| report_if_overflow(fiber, address));
+        with_running(|fiber| report_if_overflow(fiber, address));
     }
     pass_on(number, info, context);
 }
@@ -132,7 +132,7 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
     if !(end - guard_bytes()..end).contains(&address) {
         return;
     }
-    let (mut line, at) = (Line::new(), fiber.birth.spawned_at);
+    let (mut line, at) = (Line::new(), fiber.spawn_info.spawned_at);
     // A line that is too long loses its end; nothing else can go wrong.
     let _ = line.write_str("\nstraightline: ");
     match fiber.name() {

@@ -70,7 +70,7 @@ pub(crate) fn give_up_running(why: GivenUp) -> ! {
 /// Calls `tell` with the running fiber, if there is one. Signal handlers call it too: they may read
 /// only what does not change while the fiber runs.
 #[inline]
-pub(crate) fn tell_running<R>(tell: impl FnOnce(&FiberCell) -> R) -> Option<R> {
+pub(crate) fn with_running<R>(tell: impl FnOnce(&FiberCell) -> R) -> Option<R> {
     // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
     // stack, or to code that a handler on this thread has interrupted; it returns after `tell`.
     unsafe { RUNNING.get().as_ref() }.map(tell)

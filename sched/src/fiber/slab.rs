@@ -88,7 +88,7 @@ impl Slab {
         let mut run: Option<(u32, Range<usize>)> = None;
         for stack in stacks {
             let (index, range) = (stack.chunk(), self.usable_of(&stack));
-            self.note_cold(index, &range);
+            self.record_cold(index, &range);
             run = match run {
                 Some((same, before))
                     if same == index && before.end + guard_bytes() == range.start =>
@@ -249,7 +249,7 @@ impl Slab {
         }
     }
 
-    fn note_cold(&mut self, index: u32, range: &Range<usize>) {
+    fn record_cold(&mut self, index: u32, range: &Range<usize>) {
         let slot = range.start / ((1 << self.class) + guard_bytes());
         let chunk = self.chunk_mut(index);
         chunk.cold.push(u32::try_from(slot).unwrap_or_else(|_| unreachable!("slots fit")));

@@ -26,7 +26,7 @@ pub(crate) enum Wait {
     /// An action of another fiber or thread; the text names the call, `block_on`.
     Call(CallName),
     /// Its turn in a wait queue of `sync`, or one of the things of a `select`.
-    Line(LineWait),
+    Queue(QueueWait),
 }
 
 /// A call's name. Behind another reference, so that it is one word.
@@ -34,7 +34,7 @@ pub(crate) type CallName = &'static &'static str;
 
 /// Points to the [`Standing`] of a fiber in a wait queue, which lies in a frame of its own stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LineWait(*const Standing<'static>);
+pub(crate) struct QueueWait(*const Standing<'static>);
 
 /// The place of a waiting fiber: its ticket of a wait queue, or its registrations in a `select`.
 pub(crate) struct Standing<'s> {
@@ -45,7 +45,7 @@ pub(crate) struct Standing<'s> {
     pub(crate) leave: &'s dyn Fn(),
 }
 
-impl LineWait {
+impl QueueWait {
     /// # Safety
     ///
     /// It must be set as the [`Wait`] of the calling fiber only, and only while that fiber is

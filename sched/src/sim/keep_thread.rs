@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::shard::{Shards, SimShard};
 use crate::core::{Report, shard_id, uncancellable, yield_now};
 use crate::driver::World;
-use crate::watch::CALM;
+use crate::watchdog::CALM;
 
 /// Keeps the thread for that virtual time, as a computation or a blocking call would: no fiber of
 /// this shard runs meanwhile, and the fibers of other shards do. A time longer than

@@ -15,9 +15,9 @@ use std::time::Duration;
 use super::plan::Plans;
 use super::settings::{Failure, FailureKind, Sim};
 use super::shard::{Shards, SimShard, add_shard};
-use super::trace::{note_woken, resume_traced};
+use super::trace::{record_woken, resume_traced};
 use crate::core::{
-    Config, JoinError, ThreadBoundWait, discard, enter, is_on_a_shard, look_at_wait, look_outside,
+    Config, JoinError, ThreadBoundWait, discard, enter, is_on_a_shard, look_at_wait, poll_driver,
     resume,
 };
 use crate::driver::World;
@@ -171,10 +171,10 @@ impl Runner {
             Phase::Settling(until) => Some(until),
             _ => None,
         };
-        let alarms = list.iter().filter_map(|shard| shard.next_at(self.world.now()));
+        let timers = list.iter().filter_map(|shard| shard.next_at(self.world.now()));
         let event = self.world.next_event_at();
         // The end of the grace matters only if something could have happened until then.
-        match alarms.chain(event).min() {
+        match timers.chain(event).min() {
             Some(at) => {
                 let at = settled_at.map_or(at, |until| at.min(until));
                 self.world.set_now(at.max(self.world.now()));
@@ -250,9 +250,9 @@ fn step(shard: &SimShard, world: &World) -> Option<ThreadBoundWait> {
 
 fn look_around(shard: &SimShard, world: &World) {
     let woken_before = shard.shard.queue.len();
-    look_outside(&shard.shard, None);
+    poll_driver(&shard.shard, None);
     if world.is_traced() {
-        note_woken(shard, world, woken_before);
+        record_woken(shard, world, woken_before);
     }
     let mut round: Vec<_> = shard.shard.queue.drain();
     if round.len() > 1 {

@@ -108,8 +108,8 @@ impl SimShard {
         if now < self.kept_until.get() {
             return Some(self.kept_until.get());
         }
-        let alarm = self.shard.alarms.next_at();
-        alarm.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
+        let timer = self.shard.timers.next_at();
+        timer.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
     }
 
     /// A shard ends when its root has, except for the first one, whose other fibers have time.

@@ -16,7 +16,7 @@ pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCel
     let woken_before = shard.shard.queue.len();
     world.set_actor(label_of(shard, fiber));
     resume(&shard.shard, Rc::clone(fiber));
-    note_woken(shard, world, woken_before);
+    record_woken(shard, world, woken_before);
     let is_resting = fiber.body.borrow().is_resting();
     if fiber.over.get() {
         world.note(|| "ends".to_owned());
@@ -29,7 +29,7 @@ pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCel
 }
 
 /// Names the fibers that came into the run queue since it had that length.
-pub(super) fn note_woken(shard: &SimShard, world: &World, since: usize) {
+pub(super) fn record_woken(shard: &SimShard, world: &World, since: usize) {
     for fiber in shard.shard.queue.since(since) {
         world.note(|| format!("wakes {}", label_of(shard, &fiber)));
     }

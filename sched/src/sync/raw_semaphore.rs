@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::owner::Owner;
 use super::wait_queue::{QueuePolicy, Ticket, WaitEnd, WaitQueue};
 use super::waiter::{Wakes, may_wait};
-use crate::core::{charge, current_id, may_close_circle, note_circle, uncancellable};
+use crate::core::{charge, current_id, may_close_circle, record_circle, uncancellable};
 use crate::fiber::CallName;
 
 pub(super) struct RawSemaphore {
@@ -103,7 +103,7 @@ impl RawSemaphore {
         let suspect = state.owner.id().filter(|holder| may_close_circle(*holder));
         let ticket = Ticket::join(&self.state, state, State::POLICY, need);
         if let Some(holder) = suspect {
-            note_circle(holder);
+            record_circle(holder);
         }
         let holder = || self.state.lock().owner.id();
         match ticket.wait_for_lock(call, &holder, also_leave) {

@@ -7,7 +7,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use crate::core::{self, Fiber, Unwinding};
-use crate::fiber::{CallName, LineWait, Standing, Wait};
+use crate::fiber::{CallName, QueueWait, Standing, Wait};
 
 /// The caller, for the fiber or thread that is to wake it.
 #[derive(Clone, Debug)]
@@ -48,8 +48,8 @@ pub(super) fn wait_in(standing: &Standing<'_>, due: Option<Instant>) -> Result<(
     // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
     // that is suspended below this frame: it takes it back before it returns or raises. A fiber
     // that is given up keeps its frames for ever.
-    let line = unsafe { LineWait::new(standing) };
-    wait_until(due, Wait::Line(line))
+    let place = unsafe { QueueWait::new(standing) };
+    wait_until(due, Wait::Queue(place))
 }
 
 fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {

@@ -5,22 +5,22 @@
 
 use crate::primitives::{AtomicBool, Mutex, Ordering};
 
-pub(crate) struct Letterbox<L> {
+pub(crate) struct MessageQueue<L> {
     state: Mutex<State<L>>,
     /// There may be messages. The flag saves the shard the lock in most turns.
     pending: AtomicBool,
 }
 
 struct State<L> {
-    letters: Vec<L>,
+    messages: Vec<L>,
     /// With so many messages the queue is thinned out.
     thin_at: usize,
     closed: bool,
 }
 
-impl<L> Letterbox<L> {
+impl<L> MessageQueue<L> {
     pub(crate) fn new() -> Self {
-        let state = State { letters: Vec::new(), thin_at: THIN_AT_MIN, closed: false };
+        let state = State { messages: Vec::new(), thin_at: THIN_AT_MIN, closed: false };
         Self { state: Mutex::new(state), pending: AtomicBool::new(false) }
     }
 
@@ -30,15 +30,15 @@ impl<L> Letterbox<L> {
     /// A queue that grows is thinned out: `thin_out` removes messages that an earlier message makes
     /// unnecessary. It is called when there are twice as many messages as the last call left, so
     /// that each message pays for a constant number of looks. No code of the user may run in it.
-    pub(crate) fn push(&self, letter: L, thin_out: impl FnOnce(&mut Vec<L>)) -> Result<(), L> {
+    pub(crate) fn push(&self, message: L, thin_out: impl FnOnce(&mut Vec<L>)) -> Result<(), L> {
         let mut state = self.state.lock();
         if state.closed {
-            return Err(letter);
+            return Err(message);
         }
-        state.letters.push(letter);
-        if state.letters.len() >= state.thin_at {
-            thin_out(&mut state.letters);
-            state.thin_at = (2 * state.letters.len()).max(THIN_AT_MIN);
+        state.messages.push(message);
+        if state.messages.len() >= state.thin_at {
+            thin_out(&mut state.messages);
+            state.thin_at = (2 * state.messages.len()).max(THIN_AT_MIN);
         }
         self.pending.store(true, Ordering::Release);
         Ok(())
@@ -59,14 +59,14 @@ impl<L> Letterbox<L> {
         self.pending.store(false, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.thin_at = THIN_AT_MIN;
-        std::mem::take(&mut state.letters)
+        std::mem::take(&mut state.messages)
     }
 
     /// From now on every push fails; returns the earlier messages.
     pub(crate) fn close(&self) -> Vec<L> {
         let mut state = self.state.lock();
         state.closed = true;
-        std::mem::take(&mut state.letters)
+        std::mem::take(&mut state.messages)
     }
 }
 

@@ -8,26 +8,26 @@
 use crate::primitives::{AtomicBool, Ordering};
 
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct NotifyFlag {
     /// Notified, and not acknowledged yet.
-    rung: AtomicBool,
+    notified: AtomicBool,
 }
 
-impl Bell {
+impl NotifyFlag {
     pub(crate) fn new() -> Self {
-        Self { rung: AtomicBool::new(false) }
+        Self { notified: AtomicBool::new(false) }
     }
 
     /// Returns whether the caller is the first, which must make the system call.
-    pub(crate) fn ring(&self) -> bool {
-        !self.rung.swap(true, Ordering::AcqRel)
+    pub(crate) fn notify(&self) -> bool {
+        !self.notified.swap(true, Ordering::AcqRel)
     }
 
     /// From now on a notification needs a system call again. What happened before the notifications
     /// that this acknowledges is visible after it: hence a swap, which reads from the last of them.
     /// A plain store would promise nothing about the callers that found the flag set and made no
     /// call.
-    pub(crate) fn answer(&self) {
-        self.rung.swap(false, Ordering::AcqRel);
+    pub(crate) fn acknowledge(&self) {
+        self.notified.swap(false, Ordering::AcqRel);
     }
 }

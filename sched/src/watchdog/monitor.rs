@@ -22,18 +22,18 @@ struct Watched {
     thread: i32,
     limits: Limits,
     /// Asks the shard for its maintenance.
-    housekeep: Box<dyn Fn() + Send>,
+    maintain: Box<dyn Fn() + Send>,
     report: Box<dyn Fn(Found) + Send>,
 }
 
 /// Watches the calling thread's shard until its pulse is dropped. The monitor's thread calls
-/// `report` when a limit is passed. It calls `housekeep` when the shard falls quiet, and now and
+/// `report` when a limit is passed. It calls `maintain` when the shard falls quiet, and now and
 /// then while it works.
 pub(crate) fn watch(
     pulse: Weak<Pulse>,
     limits: Limits,
     describe: Describe,
-    housekeep: impl Fn() + Send + 'static,
+    maintain: impl Fn() + Send + 'static,
     report: impl Fn(Found) + Send + 'static,
 ) {
     os::set_describe(describe);
@@ -41,7 +41,7 @@ pub(crate) fn watch(
         pulse,
         thread: os::this_thread(),
         limits,
-        housekeep: Box::new(housekeep),
+        maintain: Box::new(maintain),
         report: Box::new(report),
     });
 }
@@ -188,7 +188,7 @@ fn look(seen: &mut Seen) -> bool {
         if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
             seen.housekept += 1;
             seen.housekept_at = now;
-            (seen.watched.housekeep)();
+            (seen.watched.maintain)();
         }
         return true;
     }

@@ -13,45 +13,45 @@ use crate::fiber::{FiberCell, Tick};
 
 /// Sets the fiber's timer to fire at `at` or earlier.
 #[inline]
-pub(super) fn set_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
+pub(super) fn set_timer(shard: &Shard, fiber: &FiberCell, at: Tick) {
     // Checked here, inline, because nearly always there is nothing to do.
-    if at < fiber.bounds.alarm() {
-        move_alarm(shard, fiber, at);
+    if at < fiber.bounds.timer() {
+        move_timer(shard, fiber, at);
     }
 }
 
 /// Removes the fiber from the queue.
-pub(super) fn clear_alarm(shard: &Shard, fiber: &FiberCell) {
-    if let Some(count) = shard.alarms.clear(fiber) {
+pub(super) fn clear_timer(shard: &Shard, fiber: &FiberCell) {
+    if let Some(count) = shard.timers.clear(fiber) {
         shard.counters.alarms_now.set(count as u64);
     }
 }
 
 /// Whether a timer is due.
 #[inline]
-pub(super) fn is_alarm_due(shard: &Shard, now: Tick) -> bool {
-    shard.alarms.next_at().is_some_and(|at| at <= now)
+pub(super) fn is_timer_due(shard: &Shard, now: Tick) -> bool {
+    shard.timers.next_at().is_some_and(|at| at <= now)
 }
 
 /// Wakes every fiber whose timer is due, in the order of their times.
-pub(super) fn ring_alarms(shard: &Shard) {
+pub(super) fn fire_timers(shard: &Shard) {
     let now = shard.clock.turn();
-    while let Some((alarm, key)) = shard.alarms.pop_due(now) {
-        shard.counters.alarms_now.set(shard.alarms.len() as u64);
+    while let Some((timer, key)) = shard.timers.pop_due(now) {
+        shard.counters.alarms_now.set(shard.timers.len() as u64);
         let Some(fiber) = shard.fibers.get(key) else { continue };
-        let (is_due, next) = fiber.bounds.ring(alarm);
+        let (is_due, next) = fiber.bounds.ring(timer);
         if is_due {
             shard.wake(Rc::clone(&fiber));
         }
         // Set it again; if it is due already, this very loop fires it.
         if let Some(next) = next {
-            set_alarm(shard, &fiber, next);
+            set_timer(shard, &fiber, next);
         }
     }
 }
 
 #[inline(never)]
-fn move_alarm(shard: &Shard, fiber: &FiberCell, at: Tick) {
-    let count = shard.alarms.set(fiber, at);
+fn move_timer(shard: &Shard, fiber: &FiberCell, at: Tick) {
+    let count = shard.timers.set(fiber, at);
     shard.counters.alarms_now.set(count as u64);
 }

@@ -1,6 +1,6 @@
 //! What a shard does with the messages of other threads.
 
-use super::deadlock::{tell_circles, tell_if_stuck};
+use super::deadlock::{report_circles, report_if_stuck};
 use super::inspect::list_fibers_with_backtraces;
 use super::lease::look_at_end;
 use super::mailbox::Message;
@@ -9,15 +9,15 @@ use super::sources::forget_source;
 use super::spawn::spawn_sent;
 use super::wake::cancel;
 
-pub(super) fn read_mail(shard: &Shard, messages: Vec<Message>) {
+pub(super) fn drain_mailbox(shard: &Shard, messages: Vec<Message>) {
     shard.counters.messages.add(messages.len() as u64);
     for message in messages {
-        read_message(shard, message);
+        handle_message(shard, message);
     }
     while shard.inbox.has_deferred() {
         // A refused spawn would drop the closure: check that there is a stack first.
         if shard.stacks.reserve().is_err() {
-            shard.stacks.note_wanted();
+            shard.stacks.record_wanted();
             return;
         }
         if let Some(body) = shard.inbox.pop_deferred() {
@@ -27,7 +27,7 @@ pub(super) fn read_mail(shard: &Shard, messages: Vec<Message>) {
     }
 }
 
-pub(super) fn read_message(shard: &Shard, message: Message) {
+pub(super) fn handle_message(shard: &Shard, message: Message) {
     match message {
         Message::Unpark(key) => shard.unpark_key(key),
         Message::Wake(key) => shard.wake_key(key),
@@ -37,11 +37,11 @@ pub(super) fn read_message(shard: &Shard, message: Message) {
         }
         Message::LookAtEnd(key) => look_at_end(shard, key),
         Message::Forget(source) => forget_source(shard, source),
-        Message::Housekeep => {
+        Message::Maintain => {
             shard.stacks.ask_for_trim();
             shard.stacks.publish();
-            tell_circles(shard);
-            tell_if_stuck(shard);
+            report_circles(shard);
+            report_if_stuck(shard);
         }
         Message::Inspect(question) => {
             question.answer(|max| list_fibers_with_backtraces(shard, max));

@@ -1,0 +1,47 @@
+//! The fibers of one scope: what the scope's end and a cancel mean for them.
+
+use std::rc::Rc;
+
+use super::shard::Shard;
+use super::wake::cancel;
+use crate::fiber::{FiberCell, ScopeState};
+
+/// Lets the scope of a fiber that is over go on; a scope whose fiber was given up never ends.
+pub(super) fn leave_scope(shard: &Shard, fiber: &FiberCell) {
+    let Some(scope_state) = fiber.scope_state.take() else { return };
+    if fiber.given_up.get() {
+        scope_state.is_lost.set(true);
+    }
+    scope_state.children.borrow_mut().remove(&fiber.key);
+    if scope_state.children.borrow().is_empty()
+        || scope_state.is_lost.get()
+        || scope_state.has_panic()
+    {
+        shard.wake(Rc::clone(&scope_state.parent));
+    }
+}
+
+pub(super) fn cancel_children(shard: &Shard, scope_state: &ScopeState) {
+    scope_state.cancelled.set(true);
+    // A copy of the list: a cancel is traced, and the trace is the user's code.
+    let children: Vec<_> = scope_state.children.borrow().values().cloned().collect();
+    for child in &children {
+        child.bounds.cancel();
+        shard.wake(Rc::clone(child));
+    }
+    children.iter().for_each(|child| cancel(shard, child));
+}
+
+/// Whether the fiber belongs to a scope in an `uncancellable` section, which needs the fiber until
+/// the section ends.
+pub(super) fn is_sheltered(fiber: &FiberCell) -> bool {
+    let mut scope_state = fiber.scope_state.borrow().clone();
+    while let Some(next) = scope_state {
+        if next.parent.bounds.is_masked() {
+            return true;
+        }
+        let above = next.parent.scope_state.borrow().clone();
+        scope_state = above;
+    }
+    false
+}
