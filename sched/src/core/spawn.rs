@@ -198,8 +198,8 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
     let ready = local::with(|shard| prepare(shard, builder.stack_bytes, Some(&parent)))?;
     let (name, parent) = (builder.name, Some(&*parent));
     Ok(local::with(|shard| {
-        // SAFETY: the scope_state's scope does not end before this child is over, and the data that the
-        // body borrows outlives the scope; see the module `scope`.
+        // SAFETY: the scope_state's scope does not end before this child is over, and the data that
+        // the body borrows outlives the scope; see the module `scope`.
         unsafe { spawn_unchecked(shard, ready, name, spawned_at, parent, Some(scope_state), body) }
     }))
 }

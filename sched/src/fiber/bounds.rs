@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `cancelled` | yield points raise, unless masked | `cancel`; nothing undoes it |
 //! | `cancel_raises` | how often the cancel was raised | a yield point |
-//! | `masked` | how many `uncancellable` sections are around the code | `uncancellable` |
-//! | `deadline` | the nearest deadline, and its raises | `deadline`, `uncancellable`, a yield point |
+//! | `masked` | how many `uncancellable` sections surround it | `uncancellable` |
+//! | `deadline` | the nearest one, and its raises | `deadline`, `uncancellable`, a yield point |
 //! | `term` | the innermost lease that it holds | `Lease::hold`, `uncancellable` |
 //! | `term_raises` | how often the end of that was raised | `Lease::hold`, a yield point |
 //! | `ends_at` | the earlier end of the two, at the last look | `renew_end` |
