@@ -42,7 +42,7 @@ impl Request {
 
     /// Sets the fiber's label to the request line, for a list of the fibers.
     #[inline]
-    pub(crate) fn tell_label(&self) {
+    pub(crate) fn set_label(&self) {
         let head = self.head();
         let (start, end) = head.target;
         let begin = (start as usize).saturating_sub(head.method.as_str().len() + 1);

@@ -12,7 +12,7 @@ impl Connection {
     /// before its head leaves the buffer.
     #[inline]
     pub(super) fn log_request(&self, request: &Request) {
-        if self.host.access_log().is_some() && self.link.exchange.note_logged() {
+        if self.host.access_log().is_some() && self.link.exchange.record_logged() {
             self.log(Some(request));
         }
     }

@@ -87,6 +87,6 @@ impl Drop for Connection {
         // A request that was being answered will not be.
         self.link.end_request(false);
         self.host.counters().closed.bump();
-        self.host.tell(&Event::ConnectionClosed { peer: &self.link.peer });
+        self.host.emit(&Event::ConnectionClosed { peer: &self.link.peer });
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use http::{Method, StatusCode};
 
 use super::connection::Connection;
-use crate::proto::{self, Framing, Head, has_no_body};
+use crate::proto::{self, BodyFraming, Head, has_no_body};
 use crate::response::Response;
 use crate::wire::OUTPUT_BYTES_MAX;
 
@@ -25,7 +25,7 @@ impl Connection {
             output.bytes(),
             &response.head,
             framing(response, head.minor),
-            proto::Connection::for_version(head.minor, keep_alive),
+            proto::ConnectionHeader::for_version(head.minor, keep_alive),
         );
         self.link.exchange.begin_response_body(output.begin_body());
         let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
@@ -48,22 +48,22 @@ impl Connection {
 
 /// What the head says about the body.
 #[inline]
-fn framing(response: &Response, minor: u8) -> Framing {
+fn framing(response: &Response, minor: u8) -> BodyFraming {
     match response.body.length() {
-        Some(length) if !has_no_body(response.head.status) => Framing::Length(length),
+        Some(length) if !has_no_body(response.head.status) => BodyFraming::Length(length),
         length => unusual_framing(response.head.status, length, minor),
     }
 }
 
 /// Of a body that is not sent, or whose length is not known: what it would be for a GET.
 #[cold]
-fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> Framing {
+fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFraming {
     match (status, length) {
-        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, Some(0)) => Framing::None,
-        (StatusCode::RESET_CONTENT, _) => Framing::Length(0),
-        (_, Some(length)) => Framing::Length(length),
-        (_, None) if minor == 0 => Framing::None,
-        (_, None) => Framing::Chunked,
+        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, Some(0)) => BodyFraming::None,
+        (StatusCode::RESET_CONTENT, _) => BodyFraming::Length(0),
+        (_, Some(length)) => BodyFraming::Length(length),
+        (_, None) if minor == 0 => BodyFraming::None,
+        (_, None) => BodyFraming::Chunked,
     }
 }
 

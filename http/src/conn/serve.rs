@@ -45,11 +45,11 @@ impl Connection {
                     self.host.counters().aborted.bump();
                     let error = io::Error::other("a panic outside of the handler");
                     self.host
-                        .tell(&Event::ConnectionFailed { peer: &self.link.peer, error: &error });
+                        .emit(&Event::ConnectionFailed { peer: &self.link.peer, error: &error });
                 }
                 resume_unwind(payload);
             }
-            Ok(Err(error)) => self.note_failure(&error),
+            Ok(Err(error)) => self.record_failure(&error),
         }
         ControlFlow::Break(())
     }
@@ -108,10 +108,10 @@ impl Connection {
                 }
             }
             self.link.flush()?;
-            let ending = self.host.is_draining() || self.link.idle.end().is_some();
+            let closing = self.host.is_draining() || self.link.idle.end().is_some();
             // A read that would block is saved, but not the one before the end: a request may just
             // have come.
-            let read = if transport.is_drained() && !ending {
+            let read = if transport.is_drained() && !closing {
                 Err(ErrorKind::WouldBlock.into())
             } else {
                 input.fill(transport, limits.head_bytes).inspect(|&count| {
@@ -122,7 +122,7 @@ impl Connection {
                 Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 // A request has come: the connection is not closed for its rest.
-                Ok(_) if ending => self.link.idle.clear_end(),
+                Ok(_) if closing => self.link.idle.clear_end(),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock if !input.is_empty() => {
@@ -133,11 +133,11 @@ impl Connection {
                             return Ok(Next::End(End::Linger));
                         }
                     }
-                    ErrorKind::WouldBlock if ending => {
+                    ErrorKind::WouldBlock if closing => {
                         if self.await_first_request()? {
                             continue;
                         }
-                        self.note_rest_end();
+                        self.record_idle_end();
                         return Ok(Next::End(End::Close));
                     }
                     ErrorKind::WouldBlock => {
@@ -181,7 +181,7 @@ impl Connection {
     fn exchange(&self, request: &mut Request) -> io::Result<Option<End>> {
         let waits = request.buffers.head.expect_continue;
         self.link.begin_request(if waits { Expectation::Waiting } else { Expectation::None });
-        request.tell_label();
+        request.set_label();
         if request.body.remaining() != Some(0) {
             self.link.pacing.begin_body(request.buffers.head.end);
         }
@@ -194,7 +194,7 @@ impl Connection {
         }
         if self.host.is_overloaded() {
             let response = self.refused_for_load();
-            return self.answer_unusually(request, &response);
+            return self.answer_outlined(request, &response);
         }
         let pacing = &self.link.pacing;
         let outcome = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| service(request))));
@@ -206,7 +206,7 @@ impl Connection {
         };
         let is_connect = *request.method() == Method::CONNECT;
         if is_connect || response.head.status.is_informational() || response.body.is_streamed() {
-            return self.respond_unusually(request, response);
+            return self.respond_special(request, response);
         }
         self.answer(request, &response)
     }

@@ -13,7 +13,7 @@ impl Connection {
     /// [`answer`](Self::answer), not inlined, for the cold paths.
     #[cold]
     #[inline(never)]
-    pub(super) fn answer_unusually(
+    pub(super) fn answer_outlined(
         &self,
         request: &mut Request,
         response: &Response,
@@ -45,7 +45,7 @@ impl Connection {
     pub(super) fn may_go_on(&self, request: &Request, head: &ResponseHead) -> bool {
         request.buffers.head.keep_alive
             && !head.close
-            && !self.host.is_ending()
+            && !self.host.is_shutting_down()
             && self.link.exchange.number() < self.host.limits.requests
     }
 
@@ -91,7 +91,7 @@ impl Connection {
         self.link.flush()?;
         self.link.end_request(true);
         let unread = self.skip_body(request)?;
-        self.note_unread(unread);
+        self.record_unread(unread);
         Ok(unread == Unread::Nothing)
     }
 
@@ -124,7 +124,7 @@ impl Connection {
         let unread = request.body.pass_over_buffered(&request.buffers.input, &self.host.limits);
         if let Unread::Cut(kind) = unread {
             // The handler has answered although its read failed; the client may be gone.
-            self.note_failure(&BodyError::Disconnected(kind).into());
+            self.record_failure(&BodyError::Disconnected(kind).into());
         }
         unread
     }

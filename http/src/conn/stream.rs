@@ -32,7 +32,7 @@ enum Failure {
 impl Connection {
     /// Answers with what is not in memory, or to CONNECT, or with what no handler may return.
     #[cold]
-    pub(super) fn respond_unusually(
+    pub(super) fn respond_special(
         &self,
         request: &mut Request,
         mut response: Response,
@@ -42,7 +42,7 @@ impl Connection {
             Payload::Streamed(streamed) => *streamed,
             in_memory => {
                 response.body = in_memory;
-                return self.answer_unusually(request, &self.checked(request, response));
+                return self.answer_outlined(request, &self.checked(request, response));
             }
         };
         let length = streamed.length();
@@ -55,7 +55,7 @@ impl Connection {
                     Some(instead) => instead,
                     None => self.checked(request, response),
                 };
-                return self.answer_unusually(request, &response);
+                return self.answer_outlined(request, &response);
             }
             Streamed::Writer(_, write) => write,
             Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
@@ -80,10 +80,10 @@ impl Connection {
             return response;
         }
         if response.head.status.is_informational() {
-            self.note_misuse(request, "a handler returned an interim status");
+            self.record_misuse(request, "a handler returned an interim status");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        self.note_misuse(request, "a handler agreed to a CONNECT and made no tunnel");
+        self.record_misuse(request, "a handler agreed to a CONNECT and made no tunnel");
         StatusCode::NOT_IMPLEMENTED.into_response().close()
     }
 
@@ -112,7 +112,7 @@ impl Connection {
             return self.give_up(request, unread, &mut body, failure);
         }
         // The response is whole, and the handler has not asked for this part of the body.
-        self.note_unread(unread);
+        self.record_unread(unread);
         let keep_alive = body.keep_alive() && self.is_skippable(unread);
         self.settle(request, unread, keep_alive)
     }
@@ -126,7 +126,7 @@ impl Connection {
         body: &mut BodyWriter,
         failure: Failure,
     ) -> io::Result<Option<End>> {
-        let is_untouched = body.take_back();
+        let is_untouched = body.rollback();
         let failure = match failure {
             Failure::Panic(payload) => Err(self.panicked(request, payload)),
             Failure::Expired => Err(self.expired()?),
@@ -141,11 +141,11 @@ impl Connection {
                 return self.refuse_late_and_settle(request, timeout);
             }
             Unread::Refused(refusal) => {
-                self.note_refusal(refusal);
+                self.record_refusal(refusal);
                 return self.cut(body);
             }
             Unread::TimedOut(timeout) => {
-                self.note_timeout(timeout);
+                self.record_timeout(timeout);
                 return self.cut(body);
             }
             _ => {}
@@ -157,13 +157,13 @@ impl Connection {
                 Some(BodyError::Disconnected(_)) if !is_untouched => return Err(error),
                 Some(error) if is_untouched => error.into_response(),
                 _ => {
-                    self.note_failed_response(request, &error);
+                    self.record_failed_response(request, &error);
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
                 }
             },
         };
         if is_untouched {
-            return self.answer_unusually(request, &response.close());
+            return self.answer_outlined(request, &response.close());
         }
         self.cut(body)
     }
@@ -186,7 +186,7 @@ impl Connection {
     ) -> io::Result<Option<End>> {
         if let Some(refused) = self.upgrade_refused(request, head) {
             let dropped = self.drop_unsent(request, Streamed::Upgrade(run))?;
-            return self.answer_unusually(request, &dropped.unwrap_or(refused));
+            return self.answer_outlined(request, &dropped.unwrap_or(refused));
         }
         let unread = match self.unread_body(request) {
             Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => self.skip_body(request)?,
@@ -198,7 +198,7 @@ impl Connection {
             Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
             Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => {
                 let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
-                return self.answer_unusually(request, &response.close());
+                return self.answer_outlined(request, &response.close());
             }
         }
         // The protocol's first bytes may have come already. Copied while a refusal is possible.
@@ -228,20 +228,20 @@ impl Connection {
         match catch_unwind(AssertUnwindSafe(|| pacing.hold_endless(|| run(upgraded)))) {
             Ok(Ok(Ok(()))) => {}
             // What the protocol wrote before is to arrive all the same.
-            Ok(Ok(Err(error))) => self.note_failure(&error),
-            Ok(Err(DeadlineExceeded)) => self.note_protocol_end(&protocol),
-            Err(payload) => self.note_panic(&method, &target, payload),
+            Ok(Ok(Err(error))) => self.record_failure(&error),
+            Ok(Err(DeadlineExceeded)) => self.record_protocol_end(&protocol),
+            Err(payload) => self.record_panic(&method, &target, payload),
         }
         Ok(Some(End::Linger))
     }
 
     /// A protocol was cancelled.
     #[cold]
-    fn note_protocol_end(&self, protocol: &Protocol) {
+    fn record_protocol_end(&self, protocol: &Protocol) {
         self.host.counters().cancelled.bump();
-        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        self.host.emit(&Event::HandlerCancelled { peer: &self.link.peer });
         if protocol.is_cut() {
-            self.note_timeout(Timeout::Idle);
+            self.record_timeout(Timeout::Idle);
         }
     }
 
@@ -252,7 +252,7 @@ impl Connection {
             if is_connect && head.status.is_success() {
                 return None;
             }
-            self.note_misuse(request, "a handler made a tunnel without a CONNECT");
+            self.record_misuse(request, "a handler made a tunnel without a CONNECT");
             return Some(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
         let mut protocols = head.fields.iter().filter(|(name, _)| *name == header::UPGRADE);

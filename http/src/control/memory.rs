@@ -53,7 +53,7 @@ impl Memory {
         if self.held.fetch_add(bytes, Ordering::SeqCst) + bytes > self.max {
             self.is_short.store(true, Ordering::SeqCst);
             // Other threads may have released theirs before the flag was set.
-            self.note_room(self.held.load(Ordering::SeqCst));
+            self.record_room(self.held.load(Ordering::SeqCst));
         }
     }
 
@@ -71,10 +71,10 @@ impl Memory {
 
     /// So many of the counted bytes are released.
     pub(crate) fn remove(&self, bytes: u64) {
-        self.note_room(self.held.fetch_sub(bytes, Ordering::SeqCst) - bytes);
+        self.record_room(self.held.fetch_sub(bytes, Ordering::SeqCst) - bytes);
     }
 
-    fn note_room(&self, held: u64) {
+    fn record_room(&self, held: u64) {
         // Not at the first free byte: the requests that were just refused would come again.
         if held <= self.max / 4 * 3 && self.is_short() {
             self.is_short.store(false, Ordering::SeqCst);

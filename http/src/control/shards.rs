@@ -134,7 +134,7 @@ impl Shards {
     }
 
     /// A connection has come or gone.
-    pub(crate) fn note_crowd(&self) {
+    pub(crate) fn record_crowd(&self) {
         loop {
             // Publishes this shard's counters before it reads the flag. Without the fence two
             // shards that update the flag together could each miss the other's change, and leave a

@@ -120,7 +120,7 @@ impl Shared {
             return;
         }
         let message = format!("no listener is left; the last was on {address}: {error}");
-        self.shutdown.note_failure(io::Error::new(error.kind(), message));
+        self.shutdown.record_failure(io::Error::new(error.kind(), message));
         self.shutdown_if_serving();
     }
 
@@ -130,7 +130,7 @@ impl Shared {
     }
 
     /// A shard that is stuck has been replaced.
-    pub(crate) fn note_replacement(&self) {
+    pub(crate) fn record_replacement(&self) {
         self.replacements.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -139,7 +139,7 @@ impl Shared {
     }
 
     /// A fiber was given up.
-    pub(crate) fn note_given_up(&self) {
+    pub(crate) fn record_given_up(&self) {
         self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 

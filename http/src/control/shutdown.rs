@@ -44,7 +44,7 @@ impl Shutdown {
     }
 
     /// The first failure counts.
-    pub(crate) fn note_failure(&self, failure: io::Error) {
+    pub(crate) fn record_failure(&self, failure: io::Error) {
         self.failure.lock().get_or_insert(failure);
     }
 

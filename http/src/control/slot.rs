@@ -156,7 +156,7 @@ impl Slot {
         self.is_stuck.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn note_stuck(&self) {
+    pub(crate) fn record_stuck(&self) {
         self.is_stuck.store(true, Ordering::SeqCst);
     }
 

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 /// What the head says about the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connection {
+pub(crate) enum ConnectionHeader {
     /// Nothing: the version's default holds.
     Default,
     /// `keep-alive`, which an HTTP/1.0 client has to be told.
@@ -13,7 +13,7 @@ pub(crate) enum Connection {
     Close,
 }
 
-impl Connection {
+impl ConnectionHeader {
     /// For a client of that minor version.
     #[inline]
     pub(crate) fn for_version(minor: u8, keep_alive: bool) -> Self {
@@ -27,7 +27,7 @@ impl Connection {
 
 /// What the head says about the body (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(crate) enum BodyFraming {
     /// Nothing: there is none, or it ends with the connection.
     None,
     /// `Content-Length`
@@ -75,8 +75,8 @@ impl Encoder {
         &mut self,
         out: &mut Vec<u8>,
         head: &ResponseHead,
-        framing: Framing,
-        connection: Connection,
+        framing: BodyFraming,
+        connection: ConnectionHeader,
     ) {
         out.reserve(HEAD_BYTES_USUAL);
         match head.content_type {
@@ -90,29 +90,29 @@ impl Encoder {
                 }
                 out.extend_from_slice(&self.usual);
             }
-            _ => self.encode_unusual(out, head.status, head.content_type),
+            _ => self.encode_slow(out, head.status, head.content_type),
         }
         put_fields(out, &head.fields);
         match connection {
-            Connection::Default => {}
-            Connection::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            Connection::Close => out.extend_from_slice(b"Connection: close\r\n"),
+            ConnectionHeader::Default => {}
+            ConnectionHeader::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            ConnectionHeader::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
         match framing {
-            Framing::Length(length) => {
+            BodyFraming::Length(length) => {
                 out.extend_from_slice(b"Content-Length: ");
                 put_decimal(out, length);
                 out.extend_from_slice(b"\r\n\r\n");
             }
-            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
-            Framing::None => out.extend_from_slice(b"\r\n"),
+            BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
+            BodyFraming::None => out.extend_from_slice(b"\r\n"),
         }
     }
 
     /// Appends the head behind which the connection is another protocol's: of a 101 (RFC 9110
     /// section 15.2.2), or of a success for CONNECT (section 9.3.6).
     pub(crate) fn encode_upgrade(&self, out: &mut Vec<u8>, head: &ResponseHead) {
-        self.encode_unusual(out, head.status, None);
+        self.encode_slow(out, head.status, None);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
@@ -120,7 +120,7 @@ impl Encoder {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn encode_unusual(&self, out: &mut Vec<u8>, status: StatusCode, content_type: Option<&str>) {
+    fn encode_slow(&self, out: &mut Vec<u8>, status: StatusCode, content_type: Option<&str>) {
         if status == StatusCode::OK {
             out.extend_from_slice(&self.ok_and_date);
         } else {
@@ -190,7 +190,7 @@ const HEAD_BYTES_USUAL: usize = 256;
 mod tests {
     use super::*;
 
-    fn encoded(status: u16, framing: Framing, connection: Connection) -> String {
+    fn encoded(status: u16, framing: BodyFraming, connection: ConnectionHeader) -> String {
         let mut out = Vec::new();
         let head = ResponseHead {
             content_type: Some("text/plain"),
@@ -205,12 +205,12 @@ mod tests {
     #[test]
     fn a_head_is_written_in_full() {
         assert_eq!(
-            encoded(200, Framing::Length(0), Connection::Default),
+            encoded(200, BodyFraming::Length(0), ConnectionHeader::Default),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: text/plain\r\netag: \"1\"\r\nContent-Length: 0\r\n\r\n"
         );
         assert_eq!(
-            encoded(404, Framing::Length(u64::MAX), Connection::Close),
+            encoded(404, BodyFraming::Length(u64::MAX), ConnectionHeader::Close),
             "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: text/plain\r\netag: \"1\"\r\nConnection: close\r\n\
              Content-Length: 18446744073709551615\r\n\r\n"
@@ -226,7 +226,7 @@ mod tests {
                 content_type: Some(content_type),
                 ..ResponseHead::new(StatusCode::OK)
             };
-            encoder.encode(&mut out, &head, Framing::Length(1), Connection::Default);
+            encoder.encode(&mut out, &head, BodyFraming::Length(1), ConnectionHeader::Default);
             let expected = format!(
                 "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"
@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn an_unknown_status_keeps_the_space_before_its_empty_reason() {
         assert!(
-            encoded(299, Framing::None, Connection::Default).starts_with("HTTP/1.1 299 \r\nDate: ")
+            encoded(299, BodyFraming::None, ConnectionHeader::Default)
+                .starts_with("HTTP/1.1 299 \r\nDate: ")
         );
     }
 }

@@ -21,7 +21,9 @@ pub(crate) use chunked::{
     ChunkedDecoder, Next as ChunkedNext, begin_chunk, end_chunk, is_forbidden_trailer,
     put_chunk_size, put_last_chunk,
 };
-pub(crate) use encode::{Connection, Encoder, Framing, ResponseHead, encode_continue, has_no_body};
+pub(crate) use encode::{
+    BodyFraming, ConnectionHeader, Encoder, ResponseHead, encode_continue, has_no_body,
+};
 pub use fields::Headers;
 pub(crate) use framing::BodyLength;
 pub(crate) use gap::Gap;

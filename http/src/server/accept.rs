@@ -40,7 +40,7 @@ pub(super) fn accept_loop(
     };
     if let Err(error) = result {
         state.slot.counters.accept_errors.bump();
-        state.host.tell(&Event::ListenerFailed { address, error: &error });
+        state.host.emit(&Event::ListenerFailed { address, error: &error });
         if loan.is_none() {
             state.shared.listener_failed(&state.slot, address, &error);
         }
@@ -103,12 +103,12 @@ fn accept_from<T: Transport>(
             Err(error) => {
                 state.slot.counters.accept_errors.bump();
                 if is_of_one_connection(&error) {
-                    state.host.tell(&Event::AcceptFailed { error: &error, pause: None });
+                    state.host.emit(&Event::AcceptFailed { error: &error, pause: None });
                     continue;
                 }
                 // Descriptors or memory ran out. They are free again when connections close, and to
                 // try again at once would only take the thread from those. One event a pause.
-                state.host.tell(&Event::AcceptFailed { error: &error, pause: Some(pause) });
+                state.host.emit(&Event::AcceptFailed { error: &error, pause: Some(pause) });
                 if ends_at.is_some_and(|at| at <= clock()) {
                     return Ok(());
                 }
@@ -156,7 +156,7 @@ fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
 /// Starts a connection's fiber.
 fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.slot.counters.accepted.bump();
-    state.host.tell(&Event::ConnectionOpened { peer: &peer });
+    state.host.emit(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
     let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream));
     state.enter(&link, |registered| {
@@ -182,7 +182,7 @@ impl Served {
 /// Tells a client that there is no room for it.
 fn turn_away<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
     state.slot.counters.turned_away.bump();
-    state.host.tell(&Event::TurnedAway { peer, full });
+    state.host.emit(&Event::TurnedAway { peer, full });
     state.rejections.send(stream);
 }
 

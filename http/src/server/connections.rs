@@ -12,8 +12,8 @@ use straightline_sched::{self as sched, Fiber, FiberInfo};
 
 use super::entry::{ConnectionKey, Entry};
 use super::evict::Evictable;
-use super::sweep::Sweeps;
-use crate::wire::{Link, RestEnd};
+use super::idle_reaper::Sweeps;
+use crate::wire::{IdleEnd, Link};
 
 /// The connections of a shard.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(super) struct Connections {
     /// Those that may go if there is no room for another.
     evictable: Evictable,
     /// The fiber that sweeps, while it waits for the first connection.
-    sweeper: RefCell<Option<Fiber>>,
+    idle_reaper: RefCell<Option<Fiber>>,
     /// Acceptors that wait for a connection to leave.
     acceptors: RefCell<Vec<Fiber>>,
     /// How many connections have left.
@@ -32,8 +32,8 @@ pub(super) struct Connections {
 impl Connections {
     /// Enters a connection. `make` gets its key, and must not use the table.
     pub(super) fn enter(&self, make: impl FnOnce(ConnectionKey) -> Entry) {
-        if let Some(sweeper) = self.sweeper.take() {
-            sweeper.unpark();
+        if let Some(idle_reaper) = self.idle_reaper.take() {
+            idle_reaper.unpark();
         }
         self.open.borrow_mut().insert_with_key(make);
     }
@@ -75,17 +75,17 @@ impl Connections {
     pub(super) fn evict(&self, sweep: u32) -> bool {
         let open = self.open.borrow();
         let first = self.evictable.first(&open, sweep).and_then(|key| open.get(key));
-        first.inspect(|entry| entry.end_rest(RestEnd::Evicted)).is_some()
+        first.inspect(|entry| entry.end_idle(IdleEnd::Evicted)).is_some()
     }
 
     /// Has every connection end that has rested for too long by the sweep of that number.
     pub(super) fn expire(&self, sweep: u32, sweeps: Sweeps) {
         self.for_each(|entry| {
             let link = entry.link();
-            let Some(since) = link.rests_since() else { return };
+            let Some(since) = link.idle_since() else { return };
             let most = if link.is_new() { sweeps.new } else { sweeps.idle };
             if sweep.saturating_sub(since) >= most {
-                entry.end_rest(RestEnd::Expired);
+                entry.end_idle(IdleEnd::Expired);
             }
         });
     }
@@ -93,7 +93,7 @@ impl Connections {
     /// Waits until there are any.
     pub(super) fn wait_for_any(&self) {
         while self.is_empty() {
-            self.sweeper.replace(Some(sched::current()));
+            self.idle_reaper.replace(Some(sched::current()));
             sched::park();
         }
     }

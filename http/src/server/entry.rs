@@ -5,7 +5,7 @@ use std::rc::Rc;
 use slotmap::new_key_type;
 use straightline_sched::Fiber;
 
-use crate::wire::{Link, RestEnd};
+use crate::wire::{IdleEnd, Link};
 
 new_key_type! { pub(super) struct ConnectionKey; }
 
@@ -29,13 +29,13 @@ impl Entry {
     }
 
     /// In which sweep the connection began to rest, if it still does and may go on.
-    pub(super) fn rests_since(&self) -> Option<u32> {
-        self.link.rests_since().filter(|_| self.link.rest_end().is_none())
+    pub(super) fn idle_since(&self) -> Option<u32> {
+        self.link.idle_since().filter(|_| self.link.idle_end().is_none())
     }
 
     /// Has the connection end, which rests.
-    pub(super) fn end_rest(&self, why: RestEnd) {
-        self.link.end_rest(why);
+    pub(super) fn end_idle(&self, why: IdleEnd) {
+        self.link.end_idle(why);
         self.fiber.unpark();
     }
 }

@@ -5,10 +5,10 @@
 //! at least the interval between two sweeps. So new clients do not drive out clients that send
 //! requests all the time.
 //!
-//! A connection notes in which sweep its rest began, and nothing else (see `sweep`). To find those
-//! that have rested longest takes a look at all connections, so each look finds many. If it finds
-//! none, the next look is after the next sweep: before that no connection can have rested for long
-//! enough.
+//! A connection notes in which sweep its rest began, and nothing else (see `idle_reaper`). To find
+//! those that have rested longest takes a look at all connections, so each look finds many. If it
+//! finds none, the next look is after the next sweep: before that no connection can have rested for
+//! long enough.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -27,8 +27,8 @@ pub(super) struct Evictable {
 }
 
 impl Evictable {
-    /// The connection to evict first, if one has rested for long enough. `sweep` is the number of
-    /// the next sweep.
+    /// The connection to evict first, if one has rested for long enough. `idle_reaper` is the
+    /// number of the next sweep.
     pub(super) fn first(
         &self,
         open: &SlotMap<ConnectionKey, Entry>,
@@ -37,7 +37,7 @@ impl Evictable {
         let mut found = self.found.borrow_mut();
         loop {
             match found.front() {
-                Some(&(key, since)) if rests_since(open, key) == Some(since) => return Some(key),
+                Some(&(key, since)) if idle_since(open, key) == Some(since) => return Some(key),
                 Some(_) => drop(found.pop_front()),
                 None if self.none_in.get() == sweep => return None,
                 None => {
@@ -52,13 +52,13 @@ impl Evictable {
 }
 
 /// In which sweep the connection began to rest, if it still rests and is not to end.
-fn rests_since(open: &SlotMap<ConnectionKey, Entry>, key: ConnectionKey) -> Option<u32> {
-    open.get(key).and_then(Entry::rests_since)
+fn idle_since(open: &SlotMap<ConnectionKey, Entry>, key: ConnectionKey) -> Option<u32> {
+    open.get(key).and_then(Entry::idle_since)
 }
 
 fn find(open: &SlotMap<ConnectionKey, Entry>, sweep: u32) -> VecDeque<(ConnectionKey, u32)> {
     let resting = open.iter().filter_map(|(key, entry)| {
-        let since = entry.rests_since()?;
+        let since = entry.idle_since()?;
         (sweep.saturating_sub(since) >= SWEEPS_LEAST).then_some((key, since))
     });
     let mut found: Vec<_> = resting.collect();

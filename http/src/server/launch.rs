@@ -20,7 +20,7 @@ use straightline_sched::{Report, Reporter, ShardHandle, sim};
 use super::handler::ServiceFactory;
 use super::lending::settle;
 use super::shard::{self, NewShard};
-use super::takeover;
+use super::shard_replacement;
 use crate::config::Phase;
 use crate::control::{Shared, Slot};
 use crate::telemetry::Event;
@@ -105,21 +105,22 @@ impl Launch {
                     settle(&shared, &|| start_spare(&launch));
                 }
                 Report::Stalled(stall) => {
-                    tell_aside(&shared, Report::Stalled(stall.clone()), || ());
+                    emit_elsewhere(&shared, Report::Stalled(stall.clone()), || ());
                 }
                 Report::Stuck(stall) => {
-                    let is_over = takeover::go_on(&shared, &slot, &|| start_spare(&launch));
+                    let is_over =
+                        shard_replacement::go_on(&shared, &slot, &|| start_spare(&launch));
                     let (here, launch) = (Arc::clone(&shared), Weak::clone(&launch));
-                    tell_aside(&shared, Report::Stuck(stall.clone()), move || {
+                    emit_elsewhere(&shared, Report::Stuck(stall.clone()), move || {
                         if is_over {
-                            takeover::give_up(&here, || end_server(&launch));
+                            shard_replacement::give_up(&here, || end_server(&launch));
                         }
                     });
                 }
                 Report::GivenUp(fiber, _) => {
-                    shared.note_given_up();
+                    shared.record_given_up();
                     shared.observers.emit(&Event::FiberReported { report });
-                    shard::note_given_up(&slot, fiber);
+                    shard::record_given_up(&slot, fiber);
                 }
                 _ => shared.observers.emit(&Event::FiberReported { report }),
             }
@@ -142,7 +143,7 @@ fn end_server(launch: &Weak<Launch>) {
 /// Reports where a thread stands, and calls `then`, on a thread of its own: to find the names of
 /// the functions takes a second in a large program, and meanwhile the watch has to look whether
 /// other shards come back.
-fn tell_aside(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
+fn emit_elsewhere(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
     let shared = Arc::clone(shared);
     let tell = Arc::new(move || {
         shared.observers.emit(&Event::FiberReported { report: &report });

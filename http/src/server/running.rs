@@ -14,7 +14,7 @@ use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
 use crate::config::{Address, Config, Descriptors, Phase};
 use crate::control::{Listener, ServerHandle, Shared, Slot};
-use crate::telemetry::{Event, note_places};
+use crate::telemetry::{Event, record_places};
 
 /// A server whose sockets are open.
 ///
@@ -93,7 +93,7 @@ impl Server {
     /// was closed behind its back. The others are stopped first.
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, factory, shards, _signals, _files } = self;
-        note_places(shared.config.prints_panics);
+        record_places(shared.config.prints_panics);
         shared.observers.emit(&started(&shared.config));
         let (launch, news) = Launch::new(&shared, factory);
         // Also if the wait below is unwound.

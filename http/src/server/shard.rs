@@ -11,9 +11,9 @@ use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHa
 
 use super::accept::accept_loop;
 use super::handler::ServiceFactory;
+use super::idle_reaper::Sweeps;
 use super::lending;
 use super::state::ShardState;
-use super::sweep::Sweeps;
 use crate::config::Phase;
 use crate::control::{Handed, Loan, Shared, Slot};
 use crate::telemetry::Event;
@@ -75,7 +75,7 @@ fn serve(
     slot.runs();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(&state);
-    sched::Builder::new().name("sweeper").spawn(move || sweep(&swept, sweeps))?;
+    sched::Builder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;
     if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
         let drained = Rc::clone(&state);
         // If that fiber cannot be started, idle upgraded connections are waited for like all
@@ -113,7 +113,7 @@ fn accept_until_drain(
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
         acceptors.retain(Acceptor::goes_on);
         let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_AGAIN };
-        state.host.set_ending(shared.phase() > Phase::Serving);
+        state.host.set_shutting_down(shared.phase() > Phase::Serving);
         match shared.phase() {
             Phase::Serving => {}
             Phase::Unready => {
@@ -197,7 +197,7 @@ thread_local! {
 }
 
 /// A fiber of that slot's shard was given up. Called on the shard's thread.
-pub(super) fn note_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
+pub(super) fn record_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
     if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
         state.lose(fiber);
@@ -235,7 +235,7 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
             Err(error) => {
                 state.slot.counters.accept_errors.bump();
                 let pause = Some(TAKE_UP_AGAIN);
-                state.host.tell(&Event::AcceptFailed { error: &error, pause });
+                state.host.emit(&Event::AcceptFailed { error: &error, pause });
                 return false;
             }
         }
@@ -252,7 +252,7 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     let (mut resting, mut working) = (0, 0);
     state.connections.for_each(|entry| {
         let link = entry.link();
-        if link.rests_since().is_some() {
+        if link.idle_since().is_some() {
             let is_new = link.first_request_until().is_some();
             *(if is_new { &mut working } else { &mut resting }) += 1;
             entry.fiber().unpark();
@@ -277,7 +277,7 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     state.slot.counters.cut.add(cut as u64);
     let cut_in_all = state.slot.counters.cut.get() - cut_before;
     state.slot.counters.drained.add(u64::saturating_sub(working, cut_in_all));
-    state.host.tell(&Event::ShardDrained { shard: state.slot.index, cut });
+    state.host.emit(&Event::ShardDrained { shard: state.slot.index, cut });
 }
 
 /// After which pause the shard tries again to accept from listeners if it failed to. Arbitrary.

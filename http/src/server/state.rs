@@ -54,7 +54,7 @@ impl ShardState {
 
     /// Enters a connection. `spawn` makes its fiber, which is to hold what it is given.
     pub(super) fn enter(self: &Rc<Self>, link: &Rc<Link>, spawn: impl FnOnce(Registered) -> Fiber) {
-        self.shared.shards.note_crowd();
+        self.shared.shards.record_crowd();
         self.connections.enter(|key| {
             let fiber = spawn(Registered { state: Rc::clone(self), key });
             Entry::new(Rc::clone(link), fiber)
@@ -70,13 +70,13 @@ impl ShardState {
         self.slot.counters.closed.bump();
         self.leave(key);
         let error = io::Error::other("the connection's fiber was given up");
-        self.host.tell(&Event::ConnectionFailed { peer: &link.peer, error: &error });
-        self.host.tell(&Event::ConnectionClosed { peer: &link.peer });
+        self.host.emit(&Event::ConnectionFailed { peer: &link.peer, error: &error });
+        self.host.emit(&Event::ConnectionClosed { peer: &link.peer });
     }
 
     /// The connection is over, unless it has left already.
     fn leave(&self, key: ConnectionKey) {
-        self.shared.shards.note_crowd();
+        self.shared.shards.record_crowd();
         // Dropped when all else is done.
         let Some(left) = self.connections.leave(key) else { return };
         if self.host.capacity.connections_per_peer != usize::MAX {

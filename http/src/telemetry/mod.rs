@@ -24,5 +24,5 @@ pub(crate) use histogram::Histogram;
 pub use histogram::Latencies;
 pub use log::LogHooks;
 pub(crate) use observers::Observers;
-pub(crate) use panics::{note_places, take_place};
+pub(crate) use panics::{record_places, take_place};
 pub(crate) use prometheus::Exposition;

@@ -17,7 +17,7 @@ thread_local! {
 
 /// Notes the places of panics from now on, before the panic hook that is set; or instead of it, if
 /// this library `prints` panics.
-pub(crate) fn note_places(prints: bool) {
+pub(crate) fn record_places(prints: bool) {
     static NOTES: Once = Once::new();
     static PRINTS: Once = Once::new();
     if prints {

@@ -114,7 +114,7 @@ impl BodyIn {
                 Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
                 _ => {}
             }
-            link.pacing.note_vain_call(self.cut.is_some());
+            link.pacing.record_vain_call(self.cut.is_some());
         })
     }
 
@@ -265,7 +265,7 @@ fn before_read(link: &Link) -> io::Result<()> {
     }
     // Another fiber may be writing the response, and wait for the client to read. This fiber reads
     // the body, and must not wait for that.
-    link.flush_or_leave().map_err(broken)
+    link.try_flush().map_err(broken)
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` wants it

@@ -71,7 +71,7 @@ pub struct BodyWriter {
     begins_at: Option<u64>,
     /// The status of a response that has begun and is not yet counted, as it may be taken back.
     uncounted: Option<StatusCode>,
-    framing: Framing,
+    framing: BodyFraming,
     trailers: Vec<(HeaderName, HeaderValue)>,
     /// The connection goes on behind the body, for all that is known.
     keep_alive: bool,
@@ -83,7 +83,7 @@ pub struct BodyWriter {
 
 /// How the client knows where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
+enum BodyFraming {
     /// So many bytes are to come.
     Length(u64),
     Chunked,
@@ -117,11 +117,11 @@ impl BodyWriter {
         keep_alive: bool,
     ) -> Self {
         let framing = match (length, minor) {
-            (Some(length), _) => Framing::Length(length),
-            (None, 0) => Framing::UntilClose,
-            (None, _) => Framing::Chunked,
+            (Some(length), _) => BodyFraming::Length(length),
+            (None, 0) => BodyFraming::UntilClose,
+            (None, _) => BodyFraming::Chunked,
         };
-        let keep_alive = keep_alive && framing != Framing::UntilClose;
+        let keep_alive = keep_alive && framing != BodyFraming::UntilClose;
         let pending = Some(PendingHead { head, minor });
         // The output holds only earlier responses so far.
         link.output.arrange_flush();
@@ -194,13 +194,13 @@ impl BodyWriter {
     /// A body that ends early looks complete, unless the connection is reset, which dropping this
     /// sees to.
     pub(crate) fn ends_with_connection(&self) -> bool {
-        self.framing == Framing::UntilClose
+        self.framing == BodyFraming::UntilClose
     }
 
     /// Takes the response back, if nothing of it has left.
-    pub(crate) fn take_back(&mut self) -> bool {
+    pub(crate) fn rollback(&mut self) -> bool {
         let is_untouched =
-            self.begins_at.is_none_or(|position| self.link.output.take_back(position));
+            self.begins_at.is_none_or(|position| self.link.output.rollback(position));
         if is_untouched {
             (self.begins_at, self.uncounted) = (None, None);
         }
@@ -234,7 +234,7 @@ impl BodyWriter {
 
     /// Sends the file that the body is.
     pub(crate) fn send_file(&mut self, file: &File) -> io::Result<()> {
-        let Framing::Length(length) = self.framing else {
+        let BodyFraming::Length(length) = self.framing else {
             unreachable!("a file has a length");
         };
         if length <= PIECE_BYTES as u64 {
@@ -252,9 +252,9 @@ impl BodyWriter {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
             offset += count as u64;
-            self.link.pacing.comes_on(); // also from a disk that is slower than the client
+            self.link.pacing.record_progress(); // also from a disk that is slower than the client
         }
-        self.framing = Framing::Length(0);
+        self.framing = BodyFraming::Length(0);
         Ok(())
     }
 
@@ -269,9 +269,9 @@ impl BodyWriter {
             self.keep_alive = false;
         }
         let framing = match self.framing {
-            Framing::Length(length) => proto::Framing::Length(length),
-            Framing::Chunked => proto::Framing::Chunked,
-            Framing::UntilClose => proto::Framing::None,
+            BodyFraming::Length(length) => proto::BodyFraming::Length(length),
+            BodyFraming::Chunked => proto::BodyFraming::Chunked,
+            BodyFraming::UntilClose => proto::BodyFraming::None,
         };
         self.begins_at = Some(self.link.output.position());
         self.uncounted = Some(head.status);
@@ -281,7 +281,7 @@ impl BodyWriter {
             output.bytes(),
             &head,
             framing,
-            proto::Connection::for_version(minor, self.keep_alive),
+            proto::ConnectionHeader::for_version(minor, self.keep_alive),
         );
         self.link.exchange.begin_response_body(output.begin_body());
     }
@@ -291,16 +291,16 @@ impl BodyWriter {
         self.check()?;
         self.begin();
         match self.framing {
-            Framing::Length(0) => {}
-            Framing::UntilClose => {
+            BodyFraming::Length(0) => {}
+            BodyFraming::UntilClose => {
                 self.leaving(Link::flush)?;
                 self.is_whole = true;
             }
-            Framing::Length(left) => {
+            BodyFraming::Length(left) => {
                 let message = format!("{left} bytes fewer than were announced");
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
             }
-            Framing::Chunked => {
+            BodyFraming::Chunked => {
                 self.link.output.buffer().end_chunks(&self.trailers);
             }
         }
@@ -322,7 +322,7 @@ impl BodyWriter {
 
     /// Takes a piece of the body off what was announced.
     fn announce(&mut self, bytes: usize) -> io::Result<()> {
-        if let Framing::Length(left) = &mut self.framing {
+        if let BodyFraming::Length(left) = &mut self.framing {
             let message = "more bytes than were announced";
             *left = left
                 .checked_sub(bytes as u64)
@@ -351,7 +351,7 @@ impl BodyWriter {
     /// Adds a small piece to the collected ones. Not a yield point.
     fn collect(&mut self, piece: &[u8]) {
         self.arrange_flush();
-        if self.framing == Framing::Chunked {
+        if self.framing == BodyFraming::Chunked {
             self.link.output.buffer().fill_chunk(piece);
         } else {
             self.link.output.buffer().bytes().extend_from_slice(piece);
@@ -360,7 +360,7 @@ impl BodyWriter {
 
     /// Writes a large piece from where it is, behind the collected ones.
     fn send(&mut self, piece: &[u8]) -> io::Result<()> {
-        let is_chunk = self.framing == Framing::Chunked;
+        let is_chunk = self.framing == BodyFraming::Chunked;
         if is_chunk {
             self.link.output.buffer().begin_large_chunk(piece.len());
         }
@@ -388,7 +388,7 @@ impl BodyWriter {
     fn put(&mut self, piece: &[u8]) -> io::Result<()> {
         self.check()?;
         self.begin();
-        self.link.pacing.comes_on();
+        self.link.pacing.record_progress();
         if piece.len() < PIECE_BYTES {
             self.make_room()?;
             self.announce(piece.len())?;
@@ -401,8 +401,8 @@ impl BodyWriter {
 
     /// A write has failed; all further ones will.
     #[cold]
-    fn note_failed_write(&self) {
-        self.link.pacing.note_vain_call(self.has_failed());
+    fn record_failed_write(&self) {
+        self.link.pacing.record_vain_call(self.has_failed());
     }
 }
 
@@ -410,16 +410,16 @@ impl Write for BodyWriter {
     /// Takes all of `piece`. See [the writer](BodyWriter#blocking).
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         if !piece.is_empty() {
-            self.put(piece).inspect_err(|_| self.note_failed_write())?;
+            self.put(piece).inspect_err(|_| self.record_failed_write())?;
         }
         Ok(piece.len())
     }
 
     /// Sends what was written so far, and the head if nothing was.
     fn flush(&mut self) -> io::Result<()> {
-        self.check().inspect_err(|_| self.note_failed_write())?;
+        self.check().inspect_err(|_| self.record_failed_write())?;
         self.begin();
-        self.leaving(Link::flush).inspect_err(|_| self.note_failed_write())
+        self.leaving(Link::flush).inspect_err(|_| self.record_failed_write())
     }
 }
 

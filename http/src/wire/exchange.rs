@@ -150,7 +150,7 @@ impl Exchange {
 
     /// The access log is told of it now; false if it knows already.
     #[inline]
-    pub(crate) fn note_logged(&self) -> bool {
+    pub(crate) fn record_logged(&self) -> bool {
         !self.is_logged.replace(true)
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Host {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
     /// A stop has begun: no connection goes on after the response it is at.
-    is_ending: Cell<bool>,
+    is_shutting_down: Cell<bool>,
     /// And those at rest close.
     is_draining: Cell<bool>,
     /// The number of the sweep that comes next; never 0.
@@ -53,7 +53,7 @@ impl Host {
             memory: Arc::clone(&shared.memory),
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
-            is_ending: Cell::new(false),
+            is_shutting_down: Cell::new(false),
             is_draining: Cell::new(false),
             sweep: Cell::new(1),
             encoder: RefCell::new(Encoder::new("")),
@@ -76,7 +76,7 @@ impl Host {
     }
 
     #[inline]
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn emit(&self, event: &Event<'_>) {
         self.shared.observers.emit(event);
     }
 
@@ -88,9 +88,9 @@ impl Host {
 
     /// A client could not be served, as all of them use as much memory as they may.
     #[cold]
-    pub(crate) fn note_short_of_memory(&self, peer: &Peer) {
+    pub(crate) fn record_short_of_memory(&self, peer: &Peer) {
         self.counters().short_of_memory.bump();
-        self.tell(&Event::ShortOfMemory { peer, held: self.memory.held() });
+        self.emit(&Event::ShortOfMemory { peer, held: self.memory.held() });
     }
 
     /// Whether one request more than there may be is in flight, or the server short of memory.
@@ -101,12 +101,12 @@ impl Host {
 
     /// Whether a connection is to close behind the response that it is at.
     #[inline]
-    pub(crate) fn is_ending(&self) -> bool {
-        self.is_ending.get()
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.get()
     }
 
-    pub(crate) fn set_ending(&self, is_ending: bool) {
-        self.is_ending.set(is_ending);
+    pub(crate) fn set_shutting_down(&self, is_shutting_down: bool) {
+        self.is_shutting_down.set(is_shutting_down);
     }
 
     /// Whether a connection at rest is to close.

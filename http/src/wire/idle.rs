@@ -1,8 +1,9 @@
 //! A connection's rest between two requests: since when it lasts, and what is to end it.
 //!
-//! A rest costs one store: no timer, no stack. The shard's sweeps count, see `server/sweep.rs`; a
-//! reason to end is noted here by the server, and the connection's fiber, which is woken for it,
-//! finds it before it rests again. A request that comes in that moment is served all the same.
+//! A rest costs one store: no timer, no stack. The shard's sweeps count, see
+//! `server/idle_reaper.rs`; a reason to end is noted here by the server, and the connection's
+//! fiber, which is woken for it, finds it before it rests again. A request that comes in that
+//! moment is served all the same.
 
 use std::cell::Cell;
 
@@ -10,12 +11,12 @@ use std::cell::Cell;
 pub(crate) struct IdleState {
     /// In which sweep of its shard the rest began; 0 while the connection works.
     since: Cell<u32>,
-    end: Cell<Option<RestEnd>>,
+    end: Cell<Option<IdleEnd>>,
 }
 
 /// Why a connection is not to rest any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RestEnd {
+pub(crate) enum IdleEnd {
     /// It took too long.
     Expired,
     /// A newcomer needs the place.
@@ -45,13 +46,13 @@ impl IdleState {
     }
 
     /// The rest is to end, and the connection with it.
-    pub(super) fn set_end(&self, why: RestEnd) {
+    pub(super) fn set_end(&self, why: IdleEnd) {
         self.end.set(Some(why));
     }
 
     /// Why the rest is to end, if it is.
     #[inline]
-    pub(crate) fn end(&self) -> Option<RestEnd> {
+    pub(crate) fn end(&self) -> Option<IdleEnd> {
         self.end.get()
     }
 

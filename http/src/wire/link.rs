@@ -18,7 +18,7 @@ use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
 use super::held::HeldForRequest;
 use super::host::Host;
-use super::idle::{IdleState, RestEnd};
+use super::idle::{IdleEnd, IdleState};
 use super::output::Output;
 use super::pacing::Pacing;
 use super::protocol::Protocol;
@@ -71,9 +71,9 @@ impl Link {
         if self.exchange.end(is_answered, self.host.counters()) {
             self.held.release();
             if is_answered {
-                self.output.note_response(self.exchange.begun());
+                self.output.record_response(self.exchange.begun());
                 if self.output.is_empty() {
-                    self.note_sent();
+                    self.record_sent();
                 }
             }
         }
@@ -107,17 +107,17 @@ impl Link {
     }
 
     /// In which sweep of its shard the connection began to rest; `None` while it works.
-    pub(crate) fn rests_since(&self) -> Option<u32> {
+    pub(crate) fn idle_since(&self) -> Option<u32> {
         self.idle.since()
     }
 
     /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
-    pub(crate) fn end_rest(&self, why: RestEnd) {
+    pub(crate) fn end_idle(&self, why: IdleEnd) {
         self.idle.set_end(why);
     }
 
     /// Why its rest is to end, if it is.
-    pub(crate) fn rest_end(&self) -> Option<RestEnd> {
+    pub(crate) fn idle_end(&self) -> Option<IdleEnd> {
         self.idle.end()
     }
 
@@ -141,7 +141,7 @@ impl Link {
     pub(crate) fn watch(self: &Rc<Self>) {
         let watch = self.watch.take().unwrap_or_else(|| {
             let link = Rc::clone(self);
-            Watch::start(link, |link| &*link.transport, |link| link.pacing.note_gone())
+            Watch::start(link, |link| &*link.transport, |link| link.pacing.record_gone())
         });
         self.watch.set(Some(watch));
     }
@@ -158,7 +158,7 @@ impl Link {
     pub(crate) fn try_hold(&self, bytes: usize) -> bool {
         let fits = self.held.try_add_to_body(bytes);
         if !fits {
-            self.host.note_short_of_memory(&self.peer);
+            self.host.record_short_of_memory(&self.peer);
         }
         fits
     }
@@ -178,7 +178,7 @@ impl Link {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
                     return result.inspect(|&count| {
-                        self.pacing.note_read(count);
+                        self.pacing.record_read(count);
                         self.host.counters().bytes_read.add(count as u64);
                     });
                 }
@@ -197,7 +197,7 @@ impl Link {
     /// the output out.
     ///
     /// A yield point.
-    pub(super) fn flush_or_leave(&self) -> io::Result<()> {
+    pub(super) fn try_flush(&self) -> io::Result<()> {
         if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 
@@ -205,7 +205,7 @@ impl Link {
     /// finds the same error.
     pub(crate) fn flush_before_park(&self) {
         self.output.begin_arranged_flush();
-        let _ = self.flush_or_leave();
+        let _ = self.try_flush();
     }
 
     /// Writes everything out and then `body`, together and without copying it. If that fails or is
@@ -223,10 +223,10 @@ impl Link {
             if count == 0 {
                 return Err(ErrorKind::WriteZero.into());
             }
-            turn.note_written(count);
+            turn.record_written(count);
         }
         drop(turn);
-        self.note_sent();
+        self.record_sent();
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Link {
     /// A yield point.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
-        self.output.note_written(count);
+        self.output.record_written(count);
         Ok(count)
     }
 
@@ -250,7 +250,7 @@ impl Link {
         loop {
             match write(&*self.transport) {
                 Ok(count) => {
-                    self.pacing.note_sent(count);
+                    self.pacing.record_sent(count);
                     self.host.counters().bytes_written.add(count as u64);
                     return Ok(count);
                 }
@@ -263,7 +263,7 @@ impl Link {
 
     /// All that was made has left: records the time that took.
     #[inline]
-    fn note_sent(&self) {
+    fn record_sent(&self) {
         if let Some((since, count)) = self.output.take_sent() {
             self.host.record_latency(since, count.into());
         }

@@ -7,7 +7,7 @@
 //! - `buffers` is the memory for both ways, and `held` what a request has the server hold beside
 //!   it;
 //! - `host` is what the connections of a shard have in common;
-//! - `idle` is the rest between two requests, `exchange` the request at hand, `meter` a client's
+//! - `idle` is the rest between two requests, `exchange` the request at hand, `min_rate` a client's
 //!   credit of time, `pacing` all that bounds a request's time, `output` what waits to be written,
 //!   `protocol` what an upgraded connection and a drain know of each other;
 //! - `link` puts these together;
@@ -24,7 +24,7 @@ mod host;
 mod idle;
 mod linger;
 mod link;
-mod meter;
+mod min_rate;
 mod output;
 mod pacing;
 mod protocol;
@@ -36,7 +36,7 @@ pub use body_out::BodyWriter;
 pub(crate) use buffers::{Buffers, Input};
 pub(crate) use exchange::Expectation;
 pub(crate) use host::Host;
-pub(crate) use idle::RestEnd;
+pub(crate) use idle::IdleEnd;
 pub(crate) use linger::linger;
 pub(crate) use link::Link;
 pub(crate) use output::OUTPUT_BYTES_MAX;

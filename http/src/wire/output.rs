@@ -106,7 +106,7 @@ impl Output {
     }
 
     /// Takes back what was added since it was at that position, if nothing of it has left.
-    pub(crate) fn take_back(&self, position: u64) -> bool {
+    pub(crate) fn rollback(&self, position: u64) -> bool {
         let mut buffer = self.buffer.borrow_mut();
         let Some(kept) = position.checked_sub(buffer.written) else { return false };
         buffer.chunk = None;
@@ -133,7 +133,7 @@ impl Output {
 
     /// A response is complete, of a request that began then.
     #[inline]
-    pub(super) fn note_response(&self, begun: Instant) {
+    pub(super) fn record_response(&self, begun: Instant) {
         let count = self.unsent.get();
         if count == 0 {
             self.unsent_since.set(begun);
@@ -170,7 +170,7 @@ impl Output {
     }
 
     /// Bytes have left that were never in the buffer.
-    pub(super) fn note_written(&self, count: usize) {
+    pub(super) fn record_written(&self, count: usize) {
         self.buffer.borrow_mut().written += count as u64;
     }
 }
@@ -267,7 +267,7 @@ impl Turn<'_> {
     }
 
     #[inline]
-    pub(super) fn note_written(&mut self, count: usize) {
+    pub(super) fn record_written(&mut self, count: usize) {
         self.written += count;
     }
 }
@@ -306,7 +306,7 @@ mod tests {
     fn leave(output: &Output, bytes: usize) {
         let mut turn = output.take_turn().unwrap();
         turn.output.buffer().end_chunk();
-        turn.note_written(bytes.min(output.len()));
+        turn.record_written(bytes.min(output.len()));
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!((output.is_empty(), output.body_bytes(body_at)), (true, 9));
         output.buffer().begin_large_chunk(100);
         leave(&output, usize::MAX);
-        output.note_written(100); // from where it is
+        output.record_written(100); // from where it is
         output.buffer().end_large_chunk();
         output.buffer().fill_chunk(b"more");
         output.buffer().end_chunks(&[]);
@@ -339,14 +339,14 @@ mod tests {
         output.buffer().bytes().extend_from_slice(b"first");
         let second = output.position();
         output.buffer().fill_chunk(b"second");
-        assert!(output.take_back(second));
+        assert!(output.rollback(second));
         assert_eq!((output.len(), output.position()), (5, second));
         // The chunk is gone as well, and another begins with a size line of its own.
         output.buffer().fill_chunk(b"second");
         output.buffer().end_chunks(&[]);
         assert_eq!(&output.buffer().bytes()[5..], b"6\r\nsecond\r\n0\r\n\r\n");
         leave(&output, 6);
-        assert!(!output.take_back(second));
+        assert!(!output.rollback(second));
         assert_eq!(&output.buffer().bytes()[..3], b"\r\ns");
     }
 
@@ -355,7 +355,7 @@ mod tests {
         let output = output();
         output.buffer().bytes().extend_from_slice(b"first");
         let mut turn = output.take_turn().unwrap();
-        turn.note_written(5);
+        turn.record_written(5);
         output.buffer().fill_chunk(b"second");
         drop(turn);
         output.buffer().end_chunks(&[]);
@@ -367,9 +367,9 @@ mod tests {
         let output = output();
         let (first, second) = (Instant::now(), Instant::now());
         output.buffer().bytes().extend_from_slice(b"first");
-        output.note_response(first);
+        output.record_response(first);
         output.buffer().bytes().extend_from_slice(b"second");
-        output.note_response(second);
+        output.record_response(second);
         leave(&output, usize::MAX);
         assert_eq!(output.take_sent(), Some((first, 2)));
         assert_eq!(output.take_sent(), None);

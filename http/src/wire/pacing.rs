@@ -7,7 +7,8 @@
 //!   and begins anew when such a wait ends or something is written. When it is over the *lease*
 //!   ends that the handler runs under: the handler unwinds at its next yield point.
 //! - `body` bounds the client, while a fiber waits for a request's body. How long that may be is a
-//!   `meter`'s to say. When it is over the wait is an error, and so is each later read of the body.
+//!   `min_rate`'s to say. When it is over the wait is an error, and so is each later read of the
+//!   body.
 //! - `write` bounds the client, while a fiber waits for room. When it is over the wait is an error,
 //!   and the connection is reset.
 //!
@@ -27,7 +28,7 @@ use straightline_sched::{DeadlineExceeded, Interest, Lease, checkpoint, clock, y
 
 use super::exchange::Exchange;
 use super::host::Host;
-use super::meter::{Meter, Slow, look_at};
+use super::min_rate::{MinRate, Slow, look_at};
 use super::transport::Transport;
 use crate::config::{Pace, Timeout};
 
@@ -49,12 +50,12 @@ pub(crate) struct Pacing {
     /// Fibers that wait for the client at the moment.
     waiting: Cell<u32>,
     /// How slowly the client sends the body at hand, and how slowly it may.
-    reads: Meter,
+    reads: MinRate,
     body_pace: Cell<Pace>,
     /// The credit that it has for its bodies, while the one at hand has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly it takes what it is sent.
-    writes: Meter,
+    writes: MinRate,
     /// Bytes that were given to the transport, and how many of them the client had by the last
     /// look.
     sent: Cell<u64>,
@@ -72,10 +73,10 @@ impl Pacing {
             too_slow: Cell::new(None),
             vain_calls: Cell::new(0),
             waiting: Cell::new(0),
-            reads: Meter::new(&timeouts.body),
+            reads: MinRate::new(&timeouts.body),
             body_pace: Cell::new(timeouts.body),
             kept_credit: Cell::new(None),
-            writes: Meter::new(&timeouts.write),
+            writes: MinRate::new(&timeouts.write),
             sent: Cell::new(0),
             taken: Cell::new(0),
         }
@@ -97,7 +98,7 @@ impl Pacing {
         self.body_pace.set(*pace);
         self.reads.go_on(pace, credit);
         // A head is worth as much as a body, or small ones would use the credit up.
-        self.reads.moved(pace, head_bytes);
+        self.reads.on_bytes(pace, head_bytes);
     }
 
     /// The body at hand has a pace of its own.
@@ -121,12 +122,12 @@ impl Pacing {
     /// The handler has another time, from now on.
     pub(crate) fn set_handler_timeout(&self, timeout: Duration) {
         self.handler_timeout.set(timeout);
-        self.comes_on();
+        self.record_progress();
     }
 
     /// The handler made progress: restarts its time. Time in which any of its fibers waits for the
     /// client does not count.
-    pub(super) fn comes_on(&self) {
+    pub(super) fn record_progress(&self) {
         if self.waiting.get() == 0 {
             self.lease.renew(self.handler_time());
         }
@@ -138,7 +139,7 @@ impl Pacing {
     }
 
     /// The client has gone, and the handler wants to know.
-    pub(super) fn note_gone(&self) {
+    pub(super) fn record_gone(&self) {
         self.is_gone.set(true);
         self.lease.end();
     }
@@ -159,7 +160,7 @@ impl Pacing {
     ///
     /// A yield point.
     #[cold]
-    pub(super) fn note_vain_call(&self, is_client_gone: bool) {
+    pub(super) fn record_vain_call(&self, is_client_gone: bool) {
         self.vain_calls.update(|count| count.saturating_add(1));
         if self.vain_calls.get() < VAIN_CALLS_MAX {
             return checkpoint();
@@ -177,13 +178,13 @@ impl Pacing {
     }
 
     /// So many bytes of a body have come.
-    pub(super) fn note_read(&self, bytes: usize) {
-        self.reads.moved(&self.body_pace.get(), bytes);
+    pub(super) fn record_read(&self, bytes: usize) {
+        self.reads.on_bytes(&self.body_pace.get(), bytes);
     }
 
     /// So many bytes were given to the transport.
     #[inline]
-    pub(super) fn note_sent(&self, bytes: usize) {
+    pub(super) fn record_sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes as u64);
     }
 
@@ -197,7 +198,7 @@ impl Pacing {
     ) -> io::Result<()> {
         let waiting = Waiting::begin(self, &self.reads, exchange);
         let (until, slow) =
-            self.reads.patience(&self.body_pace.get(), waiting.since, Duration::ZERO);
+            self.reads.allowance(&self.body_pace.get(), waiting.since, Duration::ZERO);
         let in_time = transport.wait_until(Interest::Read, until)?;
         waiting.end(in_time, until);
         match slow {
@@ -215,19 +216,19 @@ impl Pacing {
         exchange: &Exchange,
     ) -> io::Result<()> {
         let pace = &self.host.timeouts.write;
-        self.note_taken(transport);
+        self.record_taken(transport);
         let mut idle_since = clock();
         loop {
             let waiting = Waiting::begin(self, &self.writes, exchange);
             let idle_for = waiting.since.saturating_duration_since(idle_since);
-            let (until, slow) = self.writes.patience(pace, waiting.since, idle_for);
+            let (until, slow) = self.writes.allowance(pace, waiting.since, idle_for);
             let at = until.into_iter().chain(look_at(pace, waiting.since)).min();
             let in_time = transport.wait_until(Interest::Write, at)?;
             waiting.end(in_time, until);
             if in_time {
                 return Ok(());
             }
-            if self.note_taken(transport) {
+            if self.record_taken(transport) {
                 idle_since = clock();
             } else if until.is_some_and(|until| until <= clock()) {
                 return match slow {
@@ -239,13 +240,13 @@ impl Pacing {
     }
 
     /// Credits the client with what it has taken since the last look, if that is anything.
-    fn note_taken(&self, transport: &dyn Transport) -> bool {
+    fn record_taken(&self, transport: &dyn Transport) -> bool {
         let unacknowledged = transport.unacknowledged().unwrap_or(0);
         let taken = self.sent.get().saturating_sub(unacknowledged);
         // A Unix socket also counts what its buffers take, and so this may go back.
         let more = taken.saturating_sub(self.taken.replace(taken));
         let more_bytes = usize::try_from(more).unwrap_or(usize::MAX);
-        self.writes.moved(&self.host.timeouts.write, more_bytes);
+        self.writes.on_bytes(&self.host.timeouts.write, more_bytes);
         more > 0
     }
 
@@ -265,7 +266,7 @@ impl Pacing {
 /// A wait for the client, however it ends.
 struct Waiting<'p> {
     pacing: &'p Pacing,
-    meter: &'p Meter,
+    min_rate: &'p MinRate,
     exchange: &'p Exchange,
     since: Instant,
     /// The request holds no place meanwhile, see [`Capacity::in_flight`](crate::Capacity).
@@ -273,13 +274,13 @@ struct Waiting<'p> {
 }
 
 impl<'p> Waiting<'p> {
-    fn begin(pacing: &'p Pacing, meter: &'p Meter, exchange: &'p Exchange) -> Self {
+    fn begin(pacing: &'p Pacing, min_rate: &'p MinRate, exchange: &'p Exchange) -> Self {
         pacing.waiting.update(|count| count + 1);
         if !pacing.is_gone.get() {
             pacing.lease.renew(Duration::MAX);
         }
         let is_counted = pacing.waiting.get() == 1 && exchange.await_client(pacing.host.counters());
-        Self { pacing, meter, exchange, since: clock(), is_counted }
+        Self { pacing, min_rate, exchange, since: clock(), is_counted }
     }
 
     /// The wait was to last until then at the most, and it was the client that ended it, or not.
@@ -294,12 +295,12 @@ impl<'p> Waiting<'p> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.meter.waited(clock().saturating_duration_since(self.since));
+        self.min_rate.waited(clock().saturating_duration_since(self.since));
         self.pacing.waiting.update(|count| count - 1);
         if self.is_counted {
             self.exchange.await_client_no_more(self.pacing.host.counters());
         }
-        self.pacing.comes_on();
+        self.pacing.record_progress();
     }
 }
 

@@ -64,7 +64,7 @@ impl Protocol {
     }
 
     /// Something came or left.
-    pub(super) fn note_moved(&self) {
+    pub(super) fn record_moved(&self) {
         self.moved_at.set(now());
     }
 

@@ -150,7 +150,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(count) => {
                     let counters = self.link.host.counters();
-                    self.protocol.note_moved();
+                    self.protocol.record_moved();
                     match interest {
                         Interest::Read => counters.bytes_read.add(count as u64),
                         Interest::Write => counters.bytes_written.add(count as u64),
@@ -158,7 +158,7 @@ impl Upgraded {
                     return Ok(count);
                 }
                 Err(error) => {
-                    self.link.pacing.note_vain_call(false);
+                    self.link.pacing.record_vain_call(false);
                     return Err(error);
                 }
             }

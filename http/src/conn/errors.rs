@@ -13,35 +13,35 @@ use crate::proto::{Head, Refusal};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::telemetry::{Event, take_place};
-use crate::wire::{RestEnd, Unread};
+use crate::wire::{IdleEnd, Unread};
 
 impl Connection {
     /// The connection broke, or ended too early: counts and tells it once.
     #[cold]
-    pub(super) fn note_failure(&self, error: &io::Error) {
+    pub(super) fn record_failure(&self, error: &io::Error) {
         if !self.fails() {
             return;
         }
         self.host.counters().aborted.bump();
         if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) = self.link.pacing.too_slow() {
-            self.note_timeout(timeout);
+            self.record_timeout(timeout);
             // Otherwise the system would try for many minutes to send what it has buffered.
             self.link.transport.reset_on_close();
             return;
         }
-        self.host.tell(&Event::ConnectionFailed { peer: &self.link.peer, error });
+        self.host.emit(&Event::ConnectionFailed { peer: &self.link.peer, error });
     }
 
-    pub(super) fn note_refusal(&self, refusal: Refusal) {
+    pub(super) fn record_refusal(&self, refusal: Refusal) {
         self.host.counters().refused.bump();
-        self.host.tell(&Event::RequestRefused { peer: &self.link.peer, refusal });
+        self.host.emit(&Event::RequestRefused { peer: &self.link.peer, refusal });
     }
 
     /// Counts and tells what is wrong with a body that the handler has not read.
-    pub(super) fn note_unread(&self, unread: Unread) {
+    pub(super) fn record_unread(&self, unread: Unread) {
         match unread {
-            Unread::Refused(refusal) => self.note_refusal(refusal),
-            Unread::TimedOut(timeout) => self.note_timeout(timeout),
+            Unread::Refused(refusal) => self.record_refusal(refusal),
+            Unread::TimedOut(timeout) => self.record_timeout(timeout),
             _ => {}
         }
     }
@@ -49,7 +49,7 @@ impl Connection {
     /// Answers a request that is not served; the connection has to end.
     #[cold]
     pub(super) fn refuse(&self, refusal: Refusal, is_head: bool) -> io::Result<()> {
-        self.note_refusal(refusal);
+        self.record_refusal(refusal);
         let text = format!("{}\n", refusal.kind.text());
         let response = (refusal.kind.status(), text).into_response();
         let method = if is_head { Method::HEAD } else { Method::GET };
@@ -72,7 +72,7 @@ impl Connection {
     /// Answers a request that did not come in time; the connection has to end.
     #[cold]
     pub(super) fn refuse_late(&self, timeout: Timeout) -> io::Result<()> {
-        self.note_timeout(timeout);
+        self.record_timeout(timeout);
         let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
         self.respond(&Head { minor: 1, ..Head::default() }, &response, false)?;
         self.log_unless_in_flight();
@@ -86,7 +86,7 @@ impl Connection {
         request: &Request,
         timeout: Timeout,
     ) -> io::Result<Option<End>> {
-        self.note_timeout(timeout);
+        self.record_timeout(timeout);
         let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
         self.respond(&request.buffers.head, &response, false)?;
         self.link.flush()?;
@@ -94,22 +94,22 @@ impl Connection {
     }
 
     #[cold]
-    pub(super) fn note_timeout(&self, timeout: Timeout) {
+    pub(super) fn record_timeout(&self, timeout: Timeout) {
         self.host.counters().timeouts(timeout).bump();
-        self.host.tell(&Event::TimedOut { peer: &self.link.peer, timeout });
+        self.host.emit(&Event::TimedOut { peer: &self.link.peer, timeout });
     }
 
     /// Counts and tells why a connection at rest is closed, if that has a reason of its own.
     #[cold]
-    pub(super) fn note_rest_end(&self) {
-        match self.link.rest_end() {
+    pub(super) fn record_idle_end(&self) {
+        match self.link.idle_end() {
             None => {}
-            Some(RestEnd::Expired) => {
-                self.note_timeout(if self.link.is_new() { Timeout::Head } else { Timeout::Idle });
+            Some(IdleEnd::Expired) => {
+                self.record_timeout(if self.link.is_new() { Timeout::Head } else { Timeout::Idle });
             }
-            Some(RestEnd::Evicted) => {
+            Some(IdleEnd::Evicted) => {
                 self.host.counters().evicted.bump();
-                self.host.tell(&Event::ConnectionEvicted { peer: &self.link.peer });
+                self.host.emit(&Event::ConnectionEvicted { peer: &self.link.peer });
             }
         }
     }
@@ -118,12 +118,12 @@ impl Connection {
     #[cold]
     pub(super) fn expired(&self) -> io::Result<Response> {
         self.host.counters().cancelled.bump();
-        self.host.tell(&Event::HandlerCancelled { peer: &self.link.peer });
+        self.host.emit(&Event::HandlerCancelled { peer: &self.link.peer });
         if self.link.pacing.is_client_gone() {
             let message = "the client went away before it was answered";
             return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
         }
-        self.note_timeout(Timeout::Handler);
+        self.record_timeout(Timeout::Handler);
         let text = format!("{}\n", Timeout::Handler);
         Ok((StatusCode::GATEWAY_TIMEOUT, text).into_response())
     }
@@ -132,10 +132,10 @@ impl Connection {
     #[cold]
     pub(super) fn refused_for_load(&self) -> Response {
         if self.host.memory.is_short() {
-            self.host.note_short_of_memory(&self.link.peer);
+            self.host.record_short_of_memory(&self.link.peer);
         } else {
             self.host.counters().overloaded.bump();
-            self.host.tell(&Event::Overloaded { peer: &self.link.peer });
+            self.host.emit(&Event::Overloaded { peer: &self.link.peer });
         }
         let seconds = self.host.capacity.retry_seconds();
         StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
@@ -143,17 +143,17 @@ impl Connection {
 
     /// A handler returned what it may not, and the client gets something else.
     #[cold]
-    pub(super) fn note_misuse(&self, request: &Request, message: &'static str) {
-        self.note_failed_response(request, &io::Error::other(message));
+    pub(super) fn record_misuse(&self, request: &Request, message: &'static str) {
+        self.record_failed_response(request, &io::Error::other(message));
     }
 
     #[cold]
     pub(super) fn panicked(&self, request: &Request, payload: Box<dyn Any + Send>) -> Response {
-        self.note_panic(request.method(), request.target(), payload);
+        self.record_panic(request.method(), request.target(), payload);
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
 
-    pub(super) fn note_panic(&self, method: &Method, target: &str, payload: Box<dyn Any + Send>) {
+    pub(super) fn record_panic(&self, method: &Method, target: &str, payload: Box<dyn Any + Send>) {
         if is_cancel(&*payload) {
             resume_unwind(payload);
         }
@@ -165,13 +165,13 @@ impl Connection {
             .unwrap_or("(no message)");
         let (peer, place) = (&self.link.peer, take_place());
         let place = place.as_deref();
-        self.host.tell(&Event::HandlerPanicked { peer, method, target, message, place });
+        self.host.emit(&Event::HandlerPanicked { peer, method, target, message, place });
     }
 
     /// A handler could not complete its response.
-    pub(super) fn note_failed_response(&self, request: &Request, error: &io::Error) {
+    pub(super) fn record_failed_response(&self, request: &Request, error: &io::Error) {
         self.host.counters().failed_responses.bump();
         let (peer, method, target) = (&self.link.peer, request.method(), request.target());
-        self.host.tell(&Event::ResponseFailed { peer, method, target, error });
+        self.host.emit(&Event::ResponseFailed { peer, method, target, error });
     }
 }

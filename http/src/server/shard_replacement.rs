@@ -44,7 +44,7 @@ fn replace(
     slot: &Slot,
     start_spare: &dyn Fn() -> Option<Arc<Slot>>,
 ) -> (Option<usize>, usize) {
-    slot.note_stuck();
+    slot.record_stuck();
     let serves = shared.phase() <= Phase::Unready;
     let replacement = if serves { replacement(shared, slot, start_spare) } else { None };
     // Only now, so that a client that connects again at once finds the replacement.
@@ -53,8 +53,8 @@ fn replace(
         slot.retire();
         slot.close_copies();
         shared.peers.forget(slot.index);
-        shared.shards.note_crowd();
-        shared.note_replacement();
+        shared.shards.record_crowd();
+        shared.record_replacement();
     }
     slot.wake(); // it looks at its slot when its thread is free
     (replacement, disconnected)

@@ -15,7 +15,7 @@ use crate::config::Pace;
 /// One direction of a connection: the credit that its client has. Which pace it is held to is the
 /// owner's to know.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct MinRate {
     credit: Cell<Duration>,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Slow {
     Rate,
 }
 
-impl Meter {
+impl MinRate {
     pub(crate) fn new(pace: &Pace) -> Self {
         Self { credit: Cell::new(pace.grace) }
     }
@@ -47,7 +47,7 @@ impl Meter {
 
     /// Until when to wait from `now` on, and which bound that is. The client has done nothing for
     /// `idle_for` by now.
-    pub(crate) fn patience(
+    pub(crate) fn allowance(
         &self,
         pace: &Pace,
         now: Instant,
@@ -66,7 +66,7 @@ impl Meter {
     }
 
     #[inline]
-    pub(super) fn moved(&self, pace: &Pace, bytes: usize) {
+    pub(super) fn on_bytes(&self, pace: &Pace, bytes: usize) {
         if self.credit.get() < pace.grace {
             self.earn(pace, bytes);
         }
@@ -107,54 +107,75 @@ mod tests {
     #[test]
     fn a_client_that_keeps_the_rate_is_never_late() {
         let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
-        let meter = Meter::new(&pace);
+        let min_rate = MinRate::new(&pace);
         let now = Instant::now();
         for _ in 0..1_000 {
-            let (until, which) = meter.patience(&pace, now, Duration::ZERO);
+            let (until, which) = min_rate.allowance(&pace, now, Duration::ZERO);
             assert_eq!(which, Slow::Rate);
             assert!(until.is_some_and(|until| until >= now + secs(5)));
-            meter.waited(secs(5));
-            meter.moved(&pace, 500);
+            min_rate.waited(secs(5));
+            min_rate.on_bytes(&pace, 500);
         }
-        meter.waited(secs(8));
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(2)), Slow::Rate));
+        min_rate.waited(secs(8));
+        assert_eq!(
+            min_rate.allowance(&pace, now, Duration::ZERO),
+            (Some(now + secs(2)), Slow::Rate)
+        );
         // A client that has been fast has no more than the grace for it.
-        meter.moved(&pace, 1_000_000_000);
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
+        min_rate.on_bytes(&pace, 1_000_000_000);
+        assert_eq!(
+            min_rate.allowance(&pace, now, Duration::ZERO),
+            (Some(now + secs(10)), Slow::Rate)
+        );
     }
 
     #[test]
     fn a_bound_that_is_not_wanted_is_none() {
         let now = Instant::now();
         let pace = Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) };
-        let meter = Meter::new(&pace);
-        meter.waited(secs(1_000));
-        meter.moved(&pace, 1);
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(30)), Slow::Idle));
+        let min_rate = MinRate::new(&pace);
+        min_rate.waited(secs(1_000));
+        min_rate.on_bytes(&pace, 1);
+        assert_eq!(
+            min_rate.allowance(&pace, now, Duration::ZERO),
+            (Some(now + secs(30)), Slow::Idle)
+        );
         let pace = Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX };
-        let meter = Meter::new(&pace);
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (None, Slow::Idle));
+        let min_rate = MinRate::new(&pace);
+        assert_eq!(min_rate.allowance(&pace, now, Duration::ZERO), (None, Slow::Idle));
     }
 
     #[test]
     fn the_next_body_has_what_the_last_one_left() {
         let now = Instant::now();
         let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
-        let meter = Meter::new(&pace);
-        meter.waited(secs(7));
-        meter.go_on(&pace, meter.credit());
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(3)), Slow::Rate));
+        let min_rate = MinRate::new(&pace);
+        min_rate.waited(secs(7));
+        min_rate.go_on(&pace, min_rate.credit());
+        assert_eq!(
+            min_rate.allowance(&pace, now, Duration::ZERO),
+            (Some(now + secs(3)), Slow::Rate)
+        );
         // A body with a pace of its own costs the others no credit.
-        let kept = meter.credit();
+        let kept = min_rate.credit();
         let own = Pace { grace: secs(25), ..pace };
-        meter.restart(&own);
-        assert_eq!(meter.patience(&own, now, Duration::ZERO), (Some(now + secs(25)), Slow::Rate));
-        meter.waited(secs(25));
-        meter.go_on(&pace, kept);
-        meter.moved(&pace, 200);
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(5)), Slow::Rate));
-        meter.go_on(&pace, secs(100));
-        assert_eq!(meter.patience(&pace, now, Duration::ZERO), (Some(now + secs(10)), Slow::Rate));
+        min_rate.restart(&own);
+        assert_eq!(
+            min_rate.allowance(&own, now, Duration::ZERO),
+            (Some(now + secs(25)), Slow::Rate)
+        );
+        min_rate.waited(secs(25));
+        min_rate.go_on(&pace, kept);
+        min_rate.on_bytes(&pace, 200);
+        assert_eq!(
+            min_rate.allowance(&pace, now, Duration::ZERO),
+            (Some(now + secs(5)), Slow::Rate)
+        );
+        min_rate.go_on(&pace, secs(100));
+        assert_eq!(
+            min_rate.allowance(&pace, now, Duration::ZERO),
+            (Some(now + secs(10)), Slow::Rate)
+        );
     }
 
     quickcheck! {
@@ -162,19 +183,19 @@ mod tests {
         /// bytes have earned.
         fn a_client_is_waited_for_no_longer_than_it_has_earned(steps: Vec<(u16, u16)>) -> bool {
             let pace = Pace { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
-            let meter = Meter::new(&pace);
+            let min_rate = MinRate::new(&pace);
             let now = Instant::now();
             let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
             for (millis, bytes) in steps {
-                let (until, _) = meter.patience(&pace, now, Duration::ZERO);
+                let (until, _) = min_rate.allowance(&pace, now, Duration::ZERO);
                 let patience = until.map_or(Duration::MAX, |until| until - now);
                 let time = Duration::from_millis(millis.into()).min(patience);
-                meter.waited(time);
+                min_rate.waited(time);
                 waited += time;
                 if waited > pace.grace + earned {
                     return false;
                 }
-                meter.moved(&pace, bytes.into());
+                min_rate.on_bytes(&pace, bytes.into());
                 earned += Duration::from_nanos(u64::from(bytes) * NANOS / 240);
             }
             true
