@@ -24,6 +24,7 @@ pub fn driver_kind() -> Option<DriverKind> {
 }
 
 /// Hands an event to all that wait for it.
+#[inline]
 pub(super) fn on_readiness(shard: &Shard, readiness: Readiness) {
     let key = SourceKey::from(KeyData::from_ffi(readiness.key));
     let mut sources = shard.sources.borrow_mut();
@@ -32,9 +33,25 @@ pub(super) fn on_readiness(shard: &Shard, readiness: Readiness) {
         return;
     };
     let tasks = source.note(readiness, |fiber| shard.wake(fiber));
-    let refused = if readiness.disarmed { rearm(shard, source, readiness) } else { [None, None] };
-    drop(sources);
-    tasks.into_iter().chain(refused).flatten().for_each(Task::wake);
+    if readiness.disarmed {
+        let refused = rearm(shard, source, readiness);
+        drop(sources);
+        wake_tasks(refused);
+    } else {
+        drop(sources);
+    }
+    wake_tasks(tasks);
+}
+
+/// One by one: an iterator over the two is not optimised away, and nearly always both are `None`.
+#[inline]
+fn wake_tasks([reader, writer]: [Option<Task>; 2]) {
+    if let Some(task) = reader {
+        task.wake();
+    }
+    if let Some(task) = writer {
+        task.wake();
+    }
 }
 
 /// After an event that has disarmed the descriptor: arms it for the directions that are still
