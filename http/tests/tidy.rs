@@ -33,9 +33,10 @@ const UNSAFE: &[&str] = &[
     "sched/src/signal_mask.rs",
     "sched/src/sync/waiter.rs",
     "sched/src/watch/linux.rs",
-    "sched/tests/a_process_that_forks_or_breaks.rs",
-    "sched/tests/a_shard_asks_for_no_endless_wait.rs",
-    "sched/tests/a_stack_overflow_is_told.rs",
+    "sched/tests/other_threads/a_forked_process_begins_afresh.rs",
+    "sched/tests/other_threads/a_shard_asks_for_no_endless_wait.rs",
+    "sched/tests/other_threads/a_shard_that_breaks_takes_nothing_more.rs",
+    "sched/tests/stacks/a_stack_overflow_is_reported.rs",
     "sched/tests/torture/left_behind.rs",
     "stress/src/micro/may.rs",
 ];

@@ -1,5 +1,5 @@
-//! A shard that does not ask for what is new is told as busy, whatever keeps it, and as free once
-//! it has asked in time for a while.
+//! A shard that does not poll its driver is reported as busy, whatever keeps it, and as free once
+//! it has polled in time for a while.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use straightline_sched::{self as sched, Config, Report, Reporter, sim};
 
 const LIMIT: Duration = Duration::from_millis(40);
 
-/// What was told of a shard: how often it was busy, and how often free.
+/// How often a shard was reported as busy, and how often as free.
 #[derive(Clone, Default)]
 struct Told {
     busy: Arc<AtomicU32>,
@@ -41,7 +41,7 @@ impl Told {
 fn compute_until(piece: Duration, is: impl Fn() -> bool) {
     let bound = Instant::now() + Duration::from_secs(30);
     while !is() {
-        assert!(Instant::now() < bound, "it is never told");
+        assert!(Instant::now() < bound, "it is never reported");
         let end = Instant::now() + piece;
         while Instant::now() < end {
             std::hint::spin_loop();
@@ -50,11 +50,11 @@ fn compute_until(piece: Duration, is: impl Fn() -> bool) {
     }
 }
 
-/// Waits, and asks for what is new meanwhile.
+/// Waits, and lets the shard poll its driver meanwhile.
 fn wait_until(is: impl Fn() -> bool) {
     let bound = Instant::now() + Duration::from_secs(30);
     while !is() {
-        assert!(Instant::now() < bound, "it is never told");
+        assert!(Instant::now() < bound, "it is never reported");
         sched::sleep(Duration::from_millis(1));
     }
 }
@@ -66,7 +66,7 @@ fn one_fiber_that_keeps_the_thread_is_enough() {
     sched::run_with(told.config(), move || {
         let bound = Instant::now() + Duration::from_secs(30);
         while here.counts() == (0, 0) {
-            assert!(Instant::now() < bound, "it is never told");
+            assert!(Instant::now() < bound, "it is never reported");
             std::hint::spin_loop();
         }
         assert_eq!(here.counts(), (1, 0));
@@ -76,7 +76,7 @@ fn one_fiber_that_keeps_the_thread_is_enough() {
 }
 
 #[test]
-fn and_so_are_many_that_take_turns() {
+fn many_fibers_that_take_turns_are_enough() {
     let told = Told::default();
     let here = told.clone();
     sched::run_with(told.config(), move || {
@@ -93,7 +93,7 @@ fn and_so_are_many_that_take_turns() {
 }
 
 #[test]
-fn a_simulated_one_is_told_at_its_time_and_the_others_go_on() {
+fn a_simulated_shard_is_reported_at_its_time_and_the_others_go_on() {
     sim::check(|| {
         let (told, times) = (Told::default(), Arc::new(Mutex::new(Vec::new())));
         let here = Arc::clone(&times);

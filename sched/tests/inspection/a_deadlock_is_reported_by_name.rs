@@ -8,9 +8,7 @@ use std::time::Duration;
 use straightline_sched::sync::Mutex;
 use straightline_sched::{self as sched, Builder, FiberState, JoinHandle};
 
-mod common;
-
-use common::{reported_circle, run, turns};
+use crate::common::{reported_circle, run, turns};
 
 fn named<T: 'static>(name: &str, body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     Builder::new().name(name).spawn(body).expect("there are stacks")
@@ -57,7 +55,7 @@ fn three_in_a_circle_of_locks() {
 }
 
 #[test]
-fn a_join_of_whoever_waits_for_the_own_lock() {
+fn a_join_of_a_fiber_that_waits_for_the_joiners_lock() {
     let text = reported_circle(|| {
         let lock = Rc::new(Mutex::new(()));
         vec![named("joiner", move || {
@@ -107,7 +105,7 @@ fn a_circle_that_a_supervisor_opens_goes_on() {
     });
 }
 
-/// As far as anybody can see, each waits for the other's lock.
+/// As far as the scheduler can see, each fiber waits for the other's lock.
 #[test]
 fn a_circle_that_a_guard_in_other_hands_opens_goes_on() {
     run(|| {
@@ -142,9 +140,9 @@ fn a_circle_with_a_way_out_is_none() {
     });
 }
 
-/// A circle that had a way out when it was closed, and somebody at the side of it.
+/// A circle that had a way out when it was closed, and a fiber beside it.
 #[test]
-fn who_waits_for_a_circle_is_not_in_it() {
+fn a_fiber_that_waits_for_a_circle_is_not_in_it() {
     run(|| {
         let (a, b) = (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())));
         let first = named("first", {
@@ -164,7 +162,7 @@ fn who_waits_for_a_circle_is_not_in_it() {
 }
 
 #[test]
-fn the_listing_tells_who_holds_the_lock() {
+fn the_listing_names_the_fiber_that_holds_the_lock() {
     run(|| {
         let lock = Rc::new(Mutex::new(()));
         let holder = named("holder", {

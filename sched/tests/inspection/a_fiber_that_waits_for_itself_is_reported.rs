@@ -1,8 +1,6 @@
-//! A fiber that asks for what it holds itself waits, and that is reported by its name: the guard
-//! may have moved to another fiber, and then it gets what it asks for. Only where that is
-//! impossible does it panic.
-
-mod common;
+//! A fiber that asks for a lock that it holds itself waits, and is reported by name: the guard
+//! may have moved to another fiber, and then the fiber gets the lock. It panics only where that is
+//! impossible.
 
 use std::cell::RefCell;
 use std::panic::resume_unwind;
@@ -10,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{on_a_shard, reported_circle, settle};
+use crate::common::{on_a_shard, reported_circle, settle};
 use straightline_sched::{
     self as sched, Builder, Unwinding,
     sync::{Mutex, OnceCell, RwLock},
@@ -45,7 +43,7 @@ fn a_second_lock_of_a_mutex_is_reported() {
 }
 
 #[test]
-fn so_it_is_when_the_lock_was_handed_over() {
+fn a_second_lock_of_a_mutex_that_was_handed_over_is_reported() {
     let text = report_of(|| {
         let mutex = Rc::new(Mutex::new(()));
         let held = mutex.lock().unwrap();
@@ -64,7 +62,7 @@ fn so_it_is_when_the_lock_was_handed_over() {
 }
 
 #[test]
-fn so_it_is_within_a_deadline() {
+fn a_second_lock_of_a_mutex_within_a_deadline_is_reported() {
     let text = report_of(|| {
         let mutex = Mutex::new(());
         let _first = mutex.lock();
@@ -75,7 +73,7 @@ fn so_it_is_within_a_deadline() {
 }
 
 #[test]
-fn so_is_a_writer_that_asks_again() {
+fn a_writer_that_asks_again_is_reported() {
     let again: [fn(&RwLock<()>); 2] = [|lock| drop(lock.read()), |lock| drop(lock.write())];
     for (again, call) in again.into_iter().zip(["RwLock::read", "RwLock::write"]) {
         let text = report_of(move || {
@@ -89,7 +87,7 @@ fn so_is_a_writer_that_asks_again() {
 
 /// It looks the same as a deadlock until the other fiber drops the guard.
 #[test]
-fn one_whose_guard_has_moved_to_another_fiber_gets_the_lock() {
+fn a_fiber_whose_guard_has_moved_to_another_gets_the_lock() {
     on_a_shard(|| {
         let (mutex, lock) = (Mutex::new(0), RwLock::new(0));
         sched::scope(|s| {
@@ -107,7 +105,7 @@ fn one_whose_guard_has_moved_to_another_fiber_gets_the_lock() {
 }
 
 #[test]
-fn one_that_is_cancelled_lets_go() {
+fn a_fiber_that_is_cancelled_releases_its_lock() {
     on_a_shard(|| {
         let mutex = Rc::new(RefCell::new(Some(Mutex::new(()))));
         let fiber = sched::spawn({
@@ -142,7 +140,7 @@ fn a_destructor_gets_an_error_and_does_not_abort() {
     impl Drop for LocksAgain {
         fn drop(&mut self) {
             let error = self.1.lock().err();
-            *self.0.lock().expect("nobody holds it") = error;
+            *self.0.lock().expect("it is free") = error;
         }
     }
     on_a_shard(|| {
@@ -161,7 +159,7 @@ fn a_destructor_gets_an_error_and_does_not_abort() {
 }
 
 #[test]
-fn a_fiber_of_another_shard_is_somebody_else() {
+fn a_fiber_of_another_shard_is_another_fiber() {
     // Both fibers are the first of their shards, and so have the same key there.
     let mutex = Arc::new(Mutex::new(0));
     let shards: Vec<_> = (0..2)

@@ -1,13 +1,11 @@
 //! Fibers that join each other in a circle would wait for ever: the last of them panics instead.
 
-mod common;
-
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{run, turns};
+use crate::common::{run, turns};
 use straightline_sched::{self as sched, JoinHandle};
 
 type Handles = Rc<RefCell<Vec<Option<JoinHandle<()>>>>>;
@@ -40,7 +38,7 @@ fn a_fiber_cannot_join_itself() {
 }
 
 #[test]
-fn the_last_of_a_circle_panics_and_the_others_hear_of_it() {
+fn the_last_of_a_circle_panics_and_the_others_get_its_panic() {
     for count in 2..6 {
         run(move || {
             circle(count, |next| next.join().unwrap());

@@ -1,14 +1,12 @@
-//! A reporter is other people's code. If it panics, or waits where it must not, what it was told of
-//! goes on as ever: a fiber that swallows its cancels is given up, and the next stall is found.
-
-mod common;
+//! A reporter is code of the user. If it panics, or waits where it must not, its shard goes on: a
+//! fiber that swallows its cancels is given up, and the next stall is found.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{swallow_for_ever, unless_it_hangs};
+use crate::common::{swallow_for_ever, unless_it_hangs};
 use straightline_sched::sync::{Event, Mutex};
 use straightline_sched::{self as sched, Config, Report, Reporter};
 

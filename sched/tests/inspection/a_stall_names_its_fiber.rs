@@ -31,7 +31,7 @@ fn computes_until(stop: &AtomicBool) {
 }
 
 #[test]
-fn one_that_computes() {
+fn a_fiber_that_computes() {
     let stop = Arc::new(AtomicBool::new(false));
     let (config, stalls) = watched({
         let stop = Arc::clone(&stop);
@@ -55,7 +55,7 @@ fn one_that_computes() {
 }
 
 #[test]
-fn one_that_waits_for_a_foreign_lock() {
+fn a_fiber_that_waits_for_a_lock_of_std() {
     let lock = Arc::new(Mutex::new(()));
     let (release, released) = mpsc::channel();
     let (config, stalls) = watched({
@@ -91,7 +91,7 @@ fn one_that_waits_for_a_foreign_lock() {
 /// A C function that waits may return early for a signal, and not every caller expects that.
 #[cfg(target_os = "linux")]
 #[test]
-fn one_in_a_system_call_is_not_interrupted() {
+fn a_fiber_in_a_system_call_is_not_interrupted() {
     use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 
     let (config, stalls) = watched(|| ());
@@ -111,12 +111,12 @@ fn one_in_a_system_call_is_not_interrupted() {
     let (are_whole, stall) = slept.unwrap().expect("it is reported");
     assert!(are_whole, "a sleep was interrupted");
     assert!(matches!(stall.cause, StallCause::SystemCall(Some(_))), "{stall}");
-    assert_eq!(stall.name, None, "nobody was asked");
+    assert_eq!(stall.name, None, "the fiber was not asked");
     assert!(stall.backtrace.is_empty());
 }
 
 #[test]
-fn one_that_gives_way_is_not_reported() {
+fn a_fiber_that_yields_is_not_reported() {
     let (config, stalls) = watched(|| ());
     sched::run_with(config, || {
         let end = sched::deadline(Duration::from_millis(300), || {

@@ -1,4 +1,4 @@
-//! A fiber that keeps its thread is told as stalled, then as stuck, with what it was doing.
+//! A fiber that keeps its thread is reported as stalled, then as stuck, with what it was doing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use straightline_sched::{self as sched, Config, Label, Report, Reporter};
 
 #[test]
-fn it_is() {
+fn it_is_reported_as_stalled_and_then_as_stuck() {
     static GO_ON: AtomicBool = AtomicBool::new(false);
     let (sender, reports) = mpsc::channel();
     let reporter = Reporter::new(move |report| {
@@ -65,7 +65,7 @@ fn a_label_shows_in_the_listing_and_goes_with_the_last_one() {
         label.set(b"");
         assert_eq!(find(), None);
         sched::set_label(None);
-        label.set(b"nobody's");
+        label.set(b"no fiber's");
         assert_eq!(find(), None);
     })
     .expect("a shard");

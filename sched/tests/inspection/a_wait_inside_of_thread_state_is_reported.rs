@@ -1,17 +1,14 @@
 //! The tripwire: a fiber that waits inside of a closure or an initialiser that ties state to its
 //! thread is reported, by name and with its backtrace, once for each place.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock, Mutex, Once, OnceLock};
 use std::time::Duration;
 
-use common::unless_it_hangs;
+use crate::common::{process::child_with, unless_it_hangs};
 use straightline_sched::sim::{Check, FailureKind, Sim};
 use straightline_sched::sync::{OnceCell, mpsc, select};
 use straightline_sched::{
@@ -251,17 +248,6 @@ fn a_check_fails_by_it() {
     assert!(matches!(failure.kind(), FailureKind::ThreadBoundWait(_)), "{failure}");
 }
 
-/// What a child of the test of that name does.
-fn in_a_child(test: &str, body: impl FnOnce()) -> Output {
-    if std::env::var_os(CHILD).is_some() {
-        body();
-        std::process::exit(0);
-    }
-    let mut child = Command::new(std::env::current_exe().expect("this test"));
-    let child = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
-    child.env("STRAIGHTLINE_TRIPWIRE", "1").output().expect("a child process")
-}
-
 /// The first fiber waits inside; the second one then blocks the thread, which is where the watchdog
 /// finds it. With the tripwire set, what was told before that names the reason.
 #[test]
@@ -273,7 +259,7 @@ fn a_lazy_lock_that_takes_the_thread_down_is_told_before() {
     fn connects() -> u32 {
         *CLIENT
     }
-    let output = in_a_child("a_lazy_lock_that_takes_the_thread_down_is_told_before", || {
+    let output = child_with(&[("STRAIGHTLINE_TRIPWIRE", "1")], || {
         let reporter = Reporter::new(|report| {
             eprintln!("straightline: {report}");
             if let Report::Stalled(_) = report {
@@ -296,5 +282,3 @@ fn a_lazy_lock_that_takes_the_thread_down_is_told_before() {
     assert!(reason.is_some_and(|reason| stall.is_some_and(|stall| reason < stall)), "{stderr}");
     assert!(stderr.contains("connects"), "{stderr}");
 }
-
-const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";

@@ -1,7 +1,5 @@
-//! A writer that waits while something of this crate is formatted into it keeps nobody else from
+//! A writer that waits while something of this crate is formatted into it keeps no other fiber from
 //! formatting the same: it is called under no lock.
-
-mod common;
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -9,7 +7,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use common::on_a_shard;
+use crate::common::on_a_shard;
 use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{WaitGroup, after, oneshot, select};
 use straightline_sched::{self as sched, Builder};
@@ -22,7 +20,7 @@ struct Waiting<F> {
 
 impl<F: Fn() -> bool> Write for Waiting<F> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        assert!((self.meanwhile)(), "nobody else can format it while this writer waits");
+        assert!((self.meanwhile)(), "no other fiber can format it while this writer waits");
         self.text.push_str(text);
         Ok(())
     }

@@ -1,13 +1,11 @@
 //! The counters of a shard: what was started has ended or is alive, and gauges go back to zero.
 
-mod common;
-
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{on_a_shard, run, swallow_for_ever, turns};
+use crate::common::{on_a_shard, run, swallow_for_ever, turns};
 use straightline_sched::{self as sched, Interest, Source, Stats};
 
 fn add_up() -> Stats {

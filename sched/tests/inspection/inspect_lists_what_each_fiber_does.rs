@@ -1,7 +1,5 @@
 //! `inspect` lists every fiber: its state, what it waits for and where, and its deadline.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow::Continue;
 use std::os::fd::AsRawFd;
@@ -9,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, Builder, FiberInfo, FiberState, Interest, Source};
 
 const LATE: Duration = Duration::from_secs(3_600);
@@ -187,7 +185,7 @@ fn there_are_no_more_backtraces_than_asked_for() {
 }
 
 #[test]
-fn who_was_looked_at_goes_on_as_before() {
+fn a_fiber_that_was_listed_goes_on_as_before() {
     run(|| {
         let log = Rc::new(RefCell::new(Vec::new()));
         let fibers: Vec<_> = (0..5)

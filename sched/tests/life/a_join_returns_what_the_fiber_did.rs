@@ -21,7 +21,7 @@ fn a_join_waits_for_the_value() {
 }
 
 #[test]
-fn a_join_of_a_finished_fiber_lets_nobody_else_run() {
+fn a_join_of_a_finished_fiber_lets_no_other_run() {
     sched::run(|| {
         let early = sched::spawn(|| 1);
         sched::yield_now();
@@ -56,7 +56,7 @@ fn a_fiber_without_handle_goes_on() {
 }
 
 #[test]
-fn a_result_that_nobody_joins_is_dropped() {
+fn a_result_that_is_not_joined_is_dropped() {
     sched::run(|| {
         let result = Rc::new(());
         let watch = Rc::downgrade(&result);

@@ -1,4 +1,4 @@
-//! What `logger` returns is the logger of the work, whoever does it.
+//! What `logger` returns is the logger of the work, whichever fiber does it.
 #![cfg(feature = "slog")]
 
 use std::sync::{Arc, Mutex};
@@ -82,5 +82,5 @@ fn a_panic_takes_the_inner_logger_back() {
 
 #[test]
 fn without_one_nothing_is_logged() {
-    info!(sched::logger(), "nobody hears this");
+    info!(sched::logger(), "no logger takes this");
 }

@@ -1,4 +1,4 @@
-//! A panic ends the fiber that panicked, is told to its joiner, and is nobody else's trouble.
+//! A panic ends the fiber that panicked and is its joiner's error. The other fibers go on.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -75,8 +75,8 @@ fn the_other_fibers_go_on() {
             sched::sleep(Duration::from_millis(1));
             "before"
         });
-        drop(sched::spawn(|| panic!("nobody joins this one")));
-        let joined = sched::spawn(|| panic!("somebody joins this one"));
+        drop(sched::spawn(|| panic!("this one is not joined")));
+        let joined = sched::spawn(|| panic!("this one is joined"));
         let after = sched::spawn(|| {
             sched::yield_now();
             "after"
@@ -120,7 +120,7 @@ fn a_destructor_that_panics_after_the_body_ends_its_fiber_alone() {
         }
     }
     sched::run(|| {
-        drop(sched::spawn(|| Bomb)); // the result has nobody to go to
+        drop(sched::spawn(|| Bomb)); // the result is not taken
         let never_begun = sched::spawn({
             let bomb = Bomb;
             move || drop(bomb)

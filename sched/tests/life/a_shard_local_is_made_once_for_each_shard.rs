@@ -1,7 +1,5 @@
 //! A shard-local is made once for each shard, though it may wait meanwhile, is there for as long as
-//! anybody uses it, and is dropped at the shard's end, on a fiber.
-
-mod common;
+//! a fiber uses it, and is dropped at the shard's end, on a fiber.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{OnDrop, on_a_shard, settle, unless_it_hangs};
+use crate::common::{OnDrop, on_a_shard, settle, unless_it_hangs};
 use straightline_sched::sync::Event;
 use straightline_sched::{self as sched, Config, FiberInfo, Unwinding, shard_local, sim};
 
@@ -91,7 +89,7 @@ fn the_next_fiber_tries_again_if_making_it_unwinds() {
 }
 
 #[test]
-fn who_unwinds_does_not_wait_for_its_maker() {
+fn a_fiber_that_unwinds_does_not_wait_for_its_maker() {
     static IS_REACHED: Event = Event::new();
     shard_local! {
         static SLOW: u32 = {
@@ -185,7 +183,7 @@ fn one_whose_destructor_does_not_end_ends_with_its_shard() {
 }
 
 #[test]
-fn one_that_makes_itself_anew_at_its_end_harms_nobody() {
+fn one_that_makes_itself_anew_at_its_end_does_no_harm() {
     static DROPS: AtomicU32 = AtomicU32::new(0);
     struct Phoenix;
     impl Drop for Phoenix {

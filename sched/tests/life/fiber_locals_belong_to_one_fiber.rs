@@ -1,13 +1,11 @@
 //! A fiber-local has one value for each fiber, made at its first use and dropped at its end.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow::{Break, Continue};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, fiber_local};
 
 fiber_local! {
@@ -57,7 +55,7 @@ fn an_inherited_value_is_a_clone_of_the_spawners_at_that_time() {
 }
 
 #[test]
-fn a_value_that_nobody_used_is_made_afresh() {
+fn a_value_that_was_not_used_is_made_afresh() {
     run(|| {
         let child = sched::spawn(|| TRACE.with(|trace| trace.borrow().clone()));
         assert_eq!(child.join().unwrap(), "root");
@@ -151,7 +149,7 @@ fiber_local! {
 }
 
 #[test]
-fn a_value_that_uses_itself_at_its_end_harms_nobody() {
+fn a_value_that_uses_itself_at_its_end_does_no_harm() {
     run(|| {
         let detached = sched::spawn(|| LOGGER.with(|_| ()));
         turns(2);

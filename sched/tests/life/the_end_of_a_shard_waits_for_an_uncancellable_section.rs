@@ -1,12 +1,10 @@
-//! `run` returns when every fiber has ended, and lets what must be done whole be done.
-
-mod common;
+//! `run` returns when every fiber has ended, and lets uncancellable sections come to their end.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::OnDrop;
+use crate::common::OnDrop;
 use straightline_sched as sched;
 
 #[test]

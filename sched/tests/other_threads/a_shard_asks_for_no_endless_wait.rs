@@ -1,4 +1,4 @@
-//! A wait for ever, or nearly, is asked of the system in pieces that every system takes: kqueue
+//! A wait for ever, or nearly, is split into waits that every system takes: kqueue
 //! refuses a wait of some years, and epoll before Linux 5.11 one of more than 24 days.
 
 #![cfg(all(target_os = "linux", not(straightline_portable_driver)))]

@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crate::common::run;
 use quickcheck::{QuickCheck, TestResult};
-use straightline_sched::{
-    self as sched, JoinError, JoinHandle, OffloadConfig, OffloadError, OffloadPool,
-};
+use straightline_sched::{self as sched, JoinHandle, OffloadConfig, OffloadError, OffloadPool};
 
-/// Jobs wait here until it is opened. In a test that fails their threads stay, and harm nobody.
+/// Jobs wait here until it is opened. In a test that fails their threads stay, and do no harm.
 #[derive(Clone, Default)]
 struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -28,24 +27,7 @@ impl Gate {
     }
 }
 
-/// The body's result; a cancel if it still waits after far longer than it takes.
-fn unless_it_hangs<T: 'static>(
-    body: impl FnOnce() -> T + 'static,
-) -> io::Result<Result<T, JoinError>> {
-    sched::run(|| {
-        let me = sched::current();
-        let fiber = sched::spawn(move || {
-            let result = body();
-            me.unpark();
-            result
-        });
-        sched::park_timeout(Duration::from_secs(30));
-        fiber.cancel();
-        fiber.join()
-    })
-}
-
-/// Waits for what a thread of the pool does, which nobody is told of.
+/// Waits for what a thread of the pool does without telling of it.
 fn until(condition: impl Fn() -> bool) {
     while !condition() {
         sched::sleep(Duration::from_millis(1));
@@ -76,7 +58,7 @@ fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> Te
     let threads = usize::from(threads % 4) + 1;
     let (queue, lost_max) = (usize::from(queue % 5), usize::from(lost_max % 4));
     let jobs = usize::from(jobs % 12);
-    unless_it_hangs(move || {
+    run(move || {
         let (pool, gate) = (pool(threads, queue, lost_max), Gate::default());
         let mut callers: Vec<_> = (0..jobs).map(|_| gated(&pool, &gate)).collect();
         sched::yield_now();
@@ -111,9 +93,7 @@ fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> Te
         assert_eq!(stats.refused_total, (jobs - fit) as u64);
         assert_eq!(stats.queued, 0);
         assert!(stats.threads <= threads + lost_max);
-    })
-    .expect("a shard")
-    .expect("no wait without end");
+    });
     TestResult::passed()
 }
 
@@ -125,7 +105,7 @@ fn a_pool_does_as_its_model() {
 
 #[test]
 fn the_queue_takes_its_limit_and_not_one_more() {
-    unless_it_hangs(|| {
+    run(|| {
         let (pool, gate) = (pool(1, 2, 0), Gate::default());
         let callers: Vec<_> = (0..3).map(|_| gated(&pool, &gate)).collect();
         sched::yield_now();
@@ -137,14 +117,12 @@ fn the_queue_takes_its_limit_and_not_one_more() {
         callers.into_iter().for_each(|caller| caller.join().unwrap().unwrap());
         pool.run(|| ()).unwrap();
         assert_eq!(pool.stats().refused_total, 1);
-    })
-    .unwrap()
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_job_that_has_not_begun_never_does_when_its_caller_leaves() {
-    unless_it_hangs(|| {
+    run(|| {
         let (pool, gate) = (pool(1, 1, 0), Gate::default());
         let first = gated(&pool, &gate);
         sched::yield_now();
@@ -162,14 +140,12 @@ fn a_job_that_has_not_begun_never_does_when_its_caller_leaves() {
         gate.open();
         first.join().unwrap().unwrap();
         assert_eq!(pool.stats().completed_total, 1);
-    })
-    .unwrap()
-    .unwrap();
+    });
 }
 
 #[test]
 fn without_a_replacement_the_pool_refuses_until_a_lost_thread_is_back() {
-    unless_it_hangs(|| {
+    run(|| {
         let (pool, gate) = (pool(1, 0, 1), Gate::default());
         for lost in 1..=2 {
             let caller = gated(&pool, &gate);
@@ -184,14 +160,12 @@ fn without_a_replacement_the_pool_refuses_until_a_lost_thread_is_back() {
         assert_eq!(pool.run(|| 3).unwrap(), 3);
         assert_eq!(pool.stats().completed_total, 3, "the lost jobs have ended, too");
         until(|| pool.stats().threads == 1);
-    })
-    .unwrap()
-    .unwrap();
+    });
 }
 
 #[test]
 fn closing_drops_what_has_not_begun_and_lets_the_rest_end() {
-    unless_it_hangs(|| {
+    run(|| {
         let (pool, gate) = (pool(1, 5, 0), Gate::default());
         let running = gated(&pool, &gate);
         sched::yield_now();
@@ -207,14 +181,12 @@ fn closing_drops_what_has_not_begun_and_lets_the_rest_end() {
         gate.open();
         running.join().unwrap().unwrap();
         until(|| pool.stats().threads == 0);
-    })
-    .unwrap()
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_thread_with_nothing_to_do_ends() {
-    unless_it_hangs(|| {
+    run(|| {
         let idle_timeout = Duration::from_millis(1);
         let config = OffloadConfig { idle_timeout, ..OffloadConfig::default() };
         let pool = OffloadPool::new(config);
@@ -223,20 +195,18 @@ fn a_thread_with_nothing_to_do_ends() {
             until(|| pool.stats().threads == 0);
             assert_eq!((pool.stats().idle, pool.stats().completed_total), (0, round));
         }
-    })
-    .unwrap()
-    .unwrap();
+    });
 }
 
 #[test]
-fn a_result_that_nobody_takes_may_panic_as_it_is_dropped() {
+fn a_result_that_is_not_taken_may_panic_as_it_is_dropped() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
             std::panic::resume_unwind(Box::new("dropped"));
         }
     }
-    unless_it_hangs(|| {
+    run(|| {
         let (pool, gate) = (pool(1, 1, 0), Gate::default());
         let caller = sched::spawn({
             let (pool, gate) = (Rc::clone(&pool), gate.clone());
@@ -254,9 +224,7 @@ fn a_result_that_nobody_takes_may_panic_as_it_is_dropped() {
         gate.open();
         until(|| pool.stats().lost == 0);
         assert_eq!(pool.run(|| 1).unwrap(), 1);
-    })
-    .unwrap()
-    .unwrap();
+    });
 }
 
 /// Runs a job that runs another one of the same pool, and so on, that deep; how deep it got.
@@ -275,24 +243,23 @@ fn shared_pool(threads_max: usize) -> Arc<OffloadPool> {
 #[test]
 fn jobs_of_jobs_are_run_while_a_thread_is_left_for_them() {
     for threads in 1..=4 {
-        let outcome = unless_it_hangs(move || {
+        run(move || {
             let pool = shared_pool(threads);
             assert_eq!(nested(&pool, threads - 1).unwrap(), threads - 1);
             let error = nested(&pool, threads).unwrap_err();
             assert!(error.is_deadlock(), "{error}");
             assert!(error.to_string().contains("use another pool"), "{error}");
             assert_eq!(io::Error::from(error).kind(), ErrorKind::Deadlock);
-            // Nobody waits any more.
+            // No job waits any more.
             assert_eq!(nested(&pool, threads - 1).unwrap(), threads - 1);
             assert_eq!(pool.stats().refused_total, 1);
         });
-        outcome.unwrap().unwrap();
     }
 }
 
 #[test]
 fn jobs_that_all_begin_to_wait_at_once_do_not_wait_for_ever() {
-    let outcome = unless_it_hangs(|| {
+    run(|| {
         let pool = shared_pool(3);
         for _ in 0..50 {
             let callers: Vec<_> = (0..8)
@@ -312,12 +279,11 @@ fn jobs_that_all_begin_to_wait_at_once_do_not_wait_for_ever() {
         let stats = pool.stats();
         assert_eq!((stats.queued, stats.lost), (0, 0), "{stats:?}");
     });
-    outcome.unwrap().unwrap();
 }
 
 #[test]
 fn a_thread_that_is_one_too_many_stays_while_the_others_wait() {
-    let outcome = unless_it_hangs(|| {
+    run(|| {
         let (pool, gate, waits) = (shared_pool(1), Gate::default(), Gate::default());
         // A lost thread, and the one in its place, whose job waits for a third.
         let (own, job) = (Arc::clone(&pool), gate.clone());
@@ -338,5 +304,4 @@ fn a_thread_that_is_one_too_many_stays_while_the_others_wait() {
         gate.open();
         assert_eq!(caller.join().unwrap().unwrap().unwrap(), 0);
     });
-    outcome.unwrap().unwrap();
 }

@@ -49,7 +49,7 @@ fn a_spawned_message_is_a_fiber_like_any_other() {
     sched::run(|| {
         let (shard, me) = (sched::Handle::current(), sched::current());
         let sender = thread::spawn(move || {
-            shard.spawn(|| panic!("nobody's trouble"))?;
+            shard.spawn(|| panic!("of a fiber that is not joined"))?;
             shard.spawn(move || {
                 let local = Rc::new(5); // made here, so it need not be Send
                 sched::sleep(Duration::from_millis(1));
@@ -184,7 +184,7 @@ fn wake_ups_of_a_shard_that_is_kept_do_not_pile_up() {
 }
 
 #[test]
-fn questions_that_nobody_waits_for_any_more_do_not_pile_up() {
+fn questions_whose_callers_have_left_do_not_pile_up() {
     let read = read_after(|shard, fiber| {
         for _ in 0..20_000 {
             assert!(shard.inspect(0, Duration::ZERO).is_err());

@@ -1,4 +1,4 @@
-//! What is printed waits in a queue of bounded bytes, and whoever prints waits for nobody.
+//! What is printed waits in a queue of bounded bytes, and its caller waits for no reader.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -68,7 +68,7 @@ fn lines_arrive_in_order_and_whole() {
 }
 
 #[test]
-fn a_reader_that_stalls_costs_lines_and_nobodys_time() {
+fn a_reader_that_stalls_costs_lines_and_no_callers_time() {
     const BOUND: usize = 64 * 1024;
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, BOUND).unwrap();
@@ -139,7 +139,7 @@ fn lines_that_cannot_be_written_are_counted() {
 fn a_writer_that_panics_is_the_end_of_the_log_and_of_nothing_else() {
     let log = QueuedWriter::new(Broken(true), 1 << 20).unwrap();
     log.put("one\n");
-    assert!(log.flush_within(LONG), "nobody waits for it");
+    assert!(log.flush_within(LONG), "no caller waits for it");
     while log.put("another\n") {
         std::thread::yield_now();
     }

@@ -1,13 +1,11 @@
 //! Each type works between the fibers of two shards and a plain thread.
 
-mod common;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use common::{Census, unless_it_hangs};
+use crate::common::{Census, unless_it_hangs};
 use straightline_sched::{
     self as sched,
     sync::{
@@ -245,7 +243,7 @@ fn one_receiver_gets_each_senders_messages_in_order() {
 }
 
 #[test]
-fn answers_find_those_who_asked() {
+fn each_answer_finds_the_fiber_that_asked() {
     unless_it_hangs(|| {
         let (ask, asked) = mpsc::channel::<(usize, oneshot::Sender<usize>)>(2);
         let server = thread::spawn(move || {

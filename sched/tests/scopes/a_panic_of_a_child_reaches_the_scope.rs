@@ -1,12 +1,10 @@
-//! A panic of a scope's fiber that nobody joins is the scope's, when all of its fibers have ended.
-
-mod common;
+//! A panic of a scope's fiber that is not joined is the scope's, when all of its fibers have ended.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, JoinHandle, Scope};
 
 /// What a scope panics with.
@@ -89,7 +87,7 @@ fn a_child_that_was_cancelled_is_no_panic() {
 }
 
 #[test]
-fn it_passes_through_scopes_up_to_who_catches_it() {
+fn it_passes_through_scopes_up_to_the_one_that_catches_it() {
     run(|| {
         let message = panic_of(|s| {
             s.spawn(|| {

@@ -1,24 +1,23 @@
 //! However the body of a scope unwinds, its fibers are cancelled, and over before the unwind goes
 //! on.
 
-mod common;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded, scope};
 
-/// Runs a scope of fibers that wait for ever; `end` is its body's end. Counts who has ended.
+/// Runs a scope of fibers that wait for ever; `end` is its body's end. Counts the fibers that have
+/// ended.
 fn scope_of_waiters(ended: &Cell<u32>, end: impl FnOnce()) {
     scope(|s| {
         for _ in 0..2 {
             s.spawn(|| {
                 let _ended = OnDrop(|| ended.set(ended.get() + 1));
                 sched::park();
-                unreachable!("nobody unparks it");
+                unreachable!("it is not unparked");
             });
         }
         s.spawn(|| {

@@ -1,11 +1,9 @@
 //! A scope returns when its fibers are over, and so they may borrow from around it.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, Builder, scope};
 
 #[test]
@@ -108,7 +106,7 @@ fn what_a_handle_returns_may_borrow_and_outlive_the_scope() {
 }
 
 #[test]
-fn a_result_that_nobody_takes_is_dropped_before_the_scope_ends() {
+fn a_result_that_is_not_taken_is_dropped_before_the_scope_ends() {
     run(|| {
         let drops = Cell::new(0);
         scope(|s| {

@@ -1,12 +1,10 @@
 //! A scope that a destructor opens during an unwind starts nothing, and so has nothing to wait for.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, scope, try_scope};
 
 /// Calls `in_drop` in a destructor of fibers that panic and that are cancelled.

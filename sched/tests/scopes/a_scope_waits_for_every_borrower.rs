@@ -1,13 +1,11 @@
 //! A scope ends after everything that may touch what it lent, whatever goes wrong meanwhile.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, on_a_shard, run, swallow_for_ever, turns};
+use crate::common::{OnDrop, on_a_shard, run, swallow_for_ever, turns};
 use straightline_sched::{self as sched, fiber_local};
 
 /// Takes its time, and cannot be stopped.

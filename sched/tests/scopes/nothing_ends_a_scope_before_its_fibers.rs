@@ -1,14 +1,11 @@
 //! However a scope's last wait is disturbed, it lasts until the scope's fibers are over.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
-use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, process::child, run, turns};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use straightline_sched::{self as sched, Builder, DeadlineExceeded, JoinHandle};
 
@@ -137,7 +134,8 @@ fn not_such_a_coroutine_in_another_fiber() {
     });
 }
 
-/// A destructor that waits is not raised in either, though nobody can know that the fiber unwinds.
+/// A destructor that waits is not raised in either, though the scheduler cannot know that the fiber
+/// unwinds.
 #[test]
 fn a_cancel_unwinds_beside_such_a_coroutine_too() {
     run(|| {
@@ -161,10 +159,10 @@ fn a_cancel_unwinds_beside_such_a_coroutine_too() {
     });
 }
 
-/// Moved to another fiber in the middle of its scope, it has nobody to wait on.
+/// Moved to another fiber in the middle of its scope, it has no fiber of its own to wait on.
 #[test]
 fn a_scope_that_ends_on_another_fiber_ends_the_process() {
-    let output = in_a_child("a_scope_that_ends_on_another_fiber_ends_the_process", || {
+    let output = child(|| {
         run(|| {
             let foreign = sched::spawn(|| {
                 let mut foreign: Foreign = Coroutine::new(|yielder: &Yielder<(), ()>, ()| {
@@ -253,17 +251,6 @@ fn what_others_carry_beyond_the_end_of_a_shard_does_no_harm() {
     .unwrap();
 }
 
-/// What a child of the test of that name does.
-fn in_a_child(test: &str, body: impl FnOnce()) -> std::process::Output {
-    if std::env::var_os(CHILD).is_some() {
-        body();
-        unreachable!("the child survived");
-    }
-    let mut child = Command::new(std::env::current_exe().expect("this test"));
-    let child = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
-    child.output().expect("a child process")
-}
-
 /// The handle of the innermost fiber is the last that any of it hangs on.
 #[test]
 fn what_is_left_of_many_nested_scopes_is_dropped_one_by_one() {
@@ -273,19 +260,13 @@ fn what_is_left_of_many_nested_scopes_is_dropped_one_by_one() {
             _ => s.spawn(|| nest(depth - 1)).join().unwrap(),
         })
     }
-    let output = in_a_child("what_is_left_of_many_nested_scopes_is_dropped_one_by_one", || {
+    let output = child(|| {
         run(|| {
             let innermost = nest(3_000);
             let small = Builder::new().stack_bytes(32 * 1024);
             small.spawn(|| drop(innermost)).unwrap().join().unwrap();
         });
-        std::process::exit(SURVIVED);
     });
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(SURVIVED), "{:?}: {stderr}", output.status);
+    assert!(output.status.success(), "{:?}: {stderr}", output.status);
 }
-
-/// The exit status of a child that comes to its end.
-const SURVIVED: i32 = 7;
-
-const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";

@@ -1,17 +1,15 @@
 //! Whatever fibers do in trees of scopes: nothing is alive behind a scope, and it ends in a way
 //! that a model without time predicts.
 //!
-//! The model says which ends are possible: where nobody cancels it is one, where somebody does it
-//! depends on who comes first.
-
-mod common;
+//! The model says which ends are possible: one where no fiber is cancelled; where one may be, it
+//! depends on which fiber comes first.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run};
+use crate::common::{OnDrop, run};
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use straightline_sched::{self as sched, JoinHandle, Scope};
 
@@ -79,12 +77,12 @@ quickcheck! {
 type Faults = Rc<RefCell<Vec<String>>>;
 type Handles = Rc<RefCell<Vec<JoinHandle<()>>>>;
 
-/// Runs a scope and compares it with the model; `cancellable` if somebody may cancel the caller.
+/// Runs a scope and compares it with the model; `cancellable` if the caller may be cancelled.
 fn run_tree(tree: &Tree, cancellable: bool, faults: &Faults) {
     let alive = Cell::new(0_u32);
     let caught = catch_unwind(AssertUnwindSafe(|| {
         sched::scope(|s| {
-            // Gone before the scope ends: a panic is nobody's then but the scope's.
+            // Gone before the scope ends: a panic is the scope's alone then.
             let handles = Handles::default();
             for (number, work) in tree.fibers.iter().enumerate() {
                 start(
@@ -201,7 +199,7 @@ impl Tree {
         if cancellable && !self.fibers.is_empty() { ends | UNWOUND } else { ends }
     }
 
-    /// Whether somebody may cancel the fiber of that number.
+    /// Whether the fiber of that number may be cancelled.
     fn may_be_cancelled(&self, number: usize, cancellable: bool) -> bool {
         let panics = |work: &Work| work.ends(true) & PANICKED > 0;
         let others = self.fibers.iter().enumerate().filter(|(other, _)| *other != number);

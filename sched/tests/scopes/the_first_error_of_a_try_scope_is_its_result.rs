@@ -1,15 +1,13 @@
 //! A `try_scope` returns the first error, of its body or of a fiber, and cancels the rest.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, try_scope};
 
-/// Goes on for a moment, whoever cancels.
+/// Goes on for a moment, even if it is cancelled.
 fn a_while() {
     sched::uncancellable(|| sched::sleep(Duration::from_millis(2)));
 }
@@ -42,7 +40,7 @@ fn an_error_of_a_fiber_cancels_the_others() {
                 s.spawn(|| {
                     let _ended = OnDrop(|| ended.set(ended.get() + 1));
                     sched::park();
-                    unreachable!("nobody unparks it");
+                    unreachable!("it is not unparked");
                 });
             }
             s.spawn(|| {
@@ -63,7 +61,7 @@ fn an_error_of_the_body_cancels_the_fibers() {
             s.spawn(|| {
                 let _ended = OnDrop(|| ended.set(true));
                 sched::park();
-                unreachable!("nobody unparks it");
+                unreachable!("it is not unparked");
             });
             sched::yield_now();
             Err("of the body")

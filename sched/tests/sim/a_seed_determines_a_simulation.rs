@@ -25,7 +25,7 @@ fn busy_program() -> u64 {
                 sched::sleep(Duration::from_millis(sched::random_u64() % 20));
                 *sum.lock().expect("it does not unwind") += round;
                 let squared = sched::offload(move || number * number).expect("a free thread");
-                sender.send(squared).expect("somebody receives");
+                sender.send(squared).expect("there is a receiver");
             }
         });
         drop(worker.expect("a stack"));
@@ -107,7 +107,7 @@ fn each_order_of_ready_fibers_occurs() {
 }
 
 #[test]
-fn who_yields_lets_the_others_run_first() {
+fn a_fiber_that_yields_lets_the_others_run_first() {
     sim::check(|| {
         let others: Vec<_> = (0..5).map(|_| sched::spawn(|| ())).collect();
         sched::yield_now();
@@ -116,7 +116,7 @@ fn who_yields_lets_the_others_run_first() {
 }
 
 #[test]
-fn a_trace_tells_who_did_what() {
+fn a_trace_says_which_fiber_did_what() {
     let lines = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&lines);
     let simulation = Sim::new(1).trace(move |line| sink.borrow_mut().push(line.to_owned()));

@@ -1,4 +1,5 @@
-//! A simulation that cannot go on, leaves something behind or does not end says so, and who.
+//! A simulation that cannot go on, leaves something behind or does not end says so, with the names
+//! of the fibers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;

@@ -1,13 +1,11 @@
-//! In a simulation an offloaded job takes virtual time, and is bounded as it is in earnest.
-
-mod common;
+//! In a simulation an offloaded job takes virtual time, and is bounded as on a system.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::unless_it_hangs;
+use crate::common::unless_it_hangs;
 use straightline_sched::sim::{self, Sim};
 use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
 

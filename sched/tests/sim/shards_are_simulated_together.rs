@@ -133,7 +133,7 @@ fn a_panic_of_a_shards_root_is_the_joiners() {
 }
 
 #[test]
-fn a_shard_that_nobody_joins_has_its_time_to_end() {
+fn a_shard_that_is_not_joined_has_its_time_to_end() {
     sim::run(1, || {
         let root = || sched::sleep(Duration::from_secs(30));
         drop(sched::spawn_shard("other", Config::default(), root));

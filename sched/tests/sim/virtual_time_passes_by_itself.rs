@@ -1,4 +1,4 @@
-//! In a simulation time is what timers make of it: exact, and never standing still.
+//! In a simulation time passes as timers want it: exactly, and without waiting.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -65,7 +65,7 @@ fn what_comes_at_the_deadlines_own_time_is_one_or_the_other() {
         let (sender, receiver) = mpsc::channel(1);
         sched::spawn(move || {
             sched::sleep(Duration::from_secs(1));
-            let _ = sender.send(()); // whoever waited may be gone
+            let _ = sender.send(()); // the receiver may be gone
         });
         let outcome = sched::deadline(Duration::from_secs(1), || receiver.recv());
         // Received, or late: and then it is still there.

@@ -1,5 +1,5 @@
-//! A parked fiber is asked where it stands on its own stack. One without room for that is listed
-//! without a backtrace. (If it were asked, this process would die of the overflow.)
+//! The backtrace of a parked fiber is taken on its own stack. A fiber without room for that is
+//! listed without a backtrace. (Otherwise this process would die of the overflow.)
 
 use std::hint::black_box;
 

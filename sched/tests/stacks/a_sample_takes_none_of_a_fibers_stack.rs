@@ -1,5 +1,5 @@
-//! A fiber that keeps its thread while its stack is nearly used up is reported, and goes on: what
-//! looks where it stands runs elsewhere. (If it did not, this process would die of a fault.)
+//! A fiber that keeps its thread while its stack is nearly used up is reported, and goes on: its
+//! backtrace is taken on another stack. (Otherwise this process would die of a fault.)
 
 #![cfg(target_os = "linux")]
 

@@ -12,7 +12,7 @@ fn descend(first: usize, bytes: usize, at_the_bottom: &dyn Fn()) -> u32 {
         return 1;
     }
     let depth = descend(first, bytes, at_the_bottom);
-    assert_eq!(black_box(local), [0; 64], "somebody wrote into this frame");
+    assert_eq!(black_box(local), [0; 64], "another fiber wrote into this frame");
     depth + 1
 }
 

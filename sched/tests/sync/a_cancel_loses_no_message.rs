@@ -1,10 +1,9 @@
-//! A receiver that is cancelled leaves the message to the next, a sender has not sent.
-
-mod common;
+//! A receiver that is cancelled leaves the message to the next; a sender that is cancelled has not
+//! sent.
 
 use std::rc::Rc;
 
-use common::{Census, on_a_shard, settle};
+use crate::common::{Census, on_a_shard, settle};
 use straightline_sched::{
     self as sched,
     sync::{broadcast, mpsc, oneshot},
@@ -31,7 +30,7 @@ fn the_next_receiver_gets_what_a_woken_one_did_not_take() {
 }
 
 #[test]
-fn a_message_that_nobody_took_is_there_later() {
+fn a_message_that_was_not_taken_is_there_later() {
     on_a_shard(|| {
         let (sender, receiver) = mpsc::channel(1);
         let receiver = Rc::new(receiver);
@@ -99,7 +98,7 @@ fn a_cancel_among_many_messages_loses_none() {
 }
 
 #[test]
-fn the_answer_of_a_oneshot_stays_for_who_asks_again() {
+fn the_answer_of_a_oneshot_stays_for_the_next_receive() {
     on_a_shard(|| {
         let (sender, receiver) = oneshot::channel();
         let receiver = Rc::new(receiver);
@@ -117,7 +116,7 @@ fn the_answer_of_a_oneshot_stays_for_who_asks_again() {
 }
 
 #[test]
-fn a_broadcast_stays_for_who_asks_again() {
+fn a_broadcast_stays_for_the_next_receive() {
     on_a_shard(|| {
         let (sender, receiver) = broadcast::channel(1);
         let receiver = Rc::new(receiver);

@@ -1,6 +1,4 @@
-//! One initialiser runs at a time, and its value is everybody's; if it fails, the next one runs.
-
-mod common;
+//! One initialiser runs at a time, and all fibers get its value; if it fails, the next one runs.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -9,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{OnDrop, on_a_shard, settle};
+use crate::common::{OnDrop, on_a_shard, settle};
 use straightline_sched::sync::{Event, Lazy, OnceCell};
 use straightline_sched::{self as sched, Unwinding};
 

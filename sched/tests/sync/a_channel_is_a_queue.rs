@@ -1,12 +1,10 @@
 //! Whatever fibers send, receive and are cancelled in between: a channel does what a queue does.
 
-mod common;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use common::{Census, Counted, on_a_shard, settle};
+use crate::common::{Census, Counted, on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched, JoinHandle,
@@ -17,7 +15,8 @@ use straightline_sched::{
 type Operation = (u8, u8);
 
 quickcheck! {
-    /// With every fiber let run after each operation, who gets what is determined.
+    /// With every fiber let run after each operation, it is determined which fiber gets which
+    /// message.
     fn messages_go_where_the_model_says(bound: u8, operations: Vec<Operation>) -> bool {
         let bound = usize::from(bound % 3) + 1;
         on_a_shard(move || {
@@ -31,8 +30,8 @@ quickcheck! {
         })
     }
 
-    /// Without, there are more races: still nothing is lost, doubled or overtaken, and nobody
-    /// waits for what is there.
+    /// Without, there are more races: still nothing is lost, doubled or overtaken, and no fiber
+    /// waits for a message or for room that is there.
     fn no_race_loses_or_doubles_a_message(bound: u8, operations: Vec<Operation>) -> bool {
         let bound = usize::from(bound % 3) + 1;
         on_a_shard(move || {
@@ -163,7 +162,7 @@ impl Model {
             if self.queue.is_empty() || self.receiving.is_empty() {
                 return;
             }
-            let receiver = self.receiving.pop_front().expect("somebody receives");
+            let receiver = self.receiving.pop_front().expect("there is a receiver");
             self.taken.push((receiver, self.queue.pop_front().expect("a message is there")));
         }
     }

@@ -1,11 +1,9 @@
 //! A holder that panics or is cancelled releases its lock, and the data is as it left them.
 
-mod common;
-
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-use common::{on_a_shard, settle};
+use crate::common::{on_a_shard, settle};
 use straightline_sched::{
     self as sched,
     sync::{Condvar, Mutex, RwLock},
@@ -83,7 +81,7 @@ fn a_wait_for_a_condition_that_is_cancelled_leaves_the_mutex_to_the_others() {
             }
         });
         settle();
-        // While somebody else holds the lock: the waiter takes it once more, and then leaves it.
+        // While another fiber holds the lock: the waiter takes it once more, and then leaves it.
         let mut guard = shared.0.lock().unwrap();
         waiter.cancel();
         settle();

@@ -1,15 +1,13 @@
-//! A mutex lets in one at a time, in the order of asking; a newcomer overtakes nobody.
-
-mod common;
+//! A mutex lets in one at a time, in the order of asking; a newcomer overtakes no waiter.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use common::{on_a_shard, settle};
+use crate::common::{on_a_shard, settle};
 use straightline_sched::{self as sched, sync::Mutex};
 
 #[test]
-fn those_who_wait_are_let_in_in_order() {
+fn waiters_are_let_in_in_order() {
     on_a_shard(|| {
         let mutex = Rc::new(Mutex::new(Vec::new()));
         let held = mutex.lock().unwrap();
@@ -28,7 +26,7 @@ fn those_who_wait_are_let_in_in_order() {
 }
 
 #[test]
-fn a_newcomer_does_not_overtake_who_was_promised_the_lock() {
+fn a_newcomer_does_not_overtake_a_waiter_that_was_promised_the_lock() {
     on_a_shard(|| {
         let mutex = Rc::new(Mutex::new(()));
         let order = Rc::new(RefCell::new(Vec::new()));
@@ -51,7 +49,7 @@ fn a_newcomer_does_not_overtake_who_was_promised_the_lock() {
 }
 
 #[test]
-fn nobody_else_is_in_while_a_holder_waits_for_something() {
+fn no_other_fiber_is_let_in_while_the_holder_waits() {
     on_a_shard(|| {
         let (mutex, inside) = (Rc::new(Mutex::new(0)), Rc::new(Cell::new(0)));
         let fibers: Vec<_> = (0..20)

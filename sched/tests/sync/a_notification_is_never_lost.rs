@@ -1,14 +1,12 @@
-//! Who waits for a condition is notified in turn, and one that is cancelled passes it on; however
-//! its wait ends, it holds the lock.
-
-mod common;
+//! Fibers that wait for a condition are notified in turn, and one that is cancelled passes its
+//! notification on. However its wait ends, a fiber holds the lock then.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{on_a_shard, settle};
+use crate::common::{on_a_shard, settle};
 use straightline_sched::{
     self as sched, JoinHandle, sim,
     sync::{Condvar, Mutex, MutexGuard},
@@ -41,7 +39,7 @@ fn finished(fibers: &[JoinHandle<()>]) -> Vec<bool> {
 fn one_notification_wakes_the_first_and_another_all() {
     on_a_shard(|| {
         let shared = Shared::default();
-        shared.1.notify_one(); // nobody waits: it is not kept
+        shared.1.notify_one(); // no fiber waits: it is not kept
         let fibers = waiters(&shared, 4);
         assert_eq!(finished(&fibers), [false; 4]);
         shared.1.notify_one();
@@ -65,7 +63,7 @@ fn a_cancelled_waiter_passes_its_notification_on() {
 }
 
 #[test]
-fn so_does_one_that_is_cancelled_while_it_waits_for_the_lock_again() {
+fn a_waiter_that_is_cancelled_while_it_waits_for_the_lock_passes_it_on_too() {
     on_a_shard(|| {
         let shared = Shared::default();
         let fibers = waiters(&shared, 2);
@@ -81,7 +79,7 @@ fn so_does_one_that_is_cancelled_while_it_waits_for_the_lock_again() {
 }
 
 #[test]
-fn a_cancelled_waiter_without_a_notification_wakes_nobody() {
+fn a_cancelled_waiter_without_a_notification_wakes_no_other() {
     on_a_shard(|| {
         let shared = Shared::default();
         let fibers = waiters(&shared, 2);

@@ -1,13 +1,11 @@
 //! A select ends when one of its things is ready, favours none, and takes no wake-up from others.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use common::{on_a_shard, settle};
+use crate::common::{on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched, JoinHandle, Source,
@@ -123,7 +121,7 @@ fn none_of_several_that_are_always_ready_is_forgotten() {
 }
 
 #[test]
-fn nor_by_two_that_take_turns() {
+fn none_is_forgotten_by_two_fibers_that_take_turns() {
     on_a_shard(|| {
         let counts: Vec<_> = (0..2)
             .map(|_| {
@@ -254,11 +252,11 @@ fn a_select_of_nothing_panics() {
 
 quickcheck! {
     /// Selects and receivers on two channels, in any mixture: all that is sent is taken.
-    fn nobody_sleeps_while_a_message_is_there(takers: Vec<u8>, sends: Vec<(bool, u8)>) -> bool {
+    fn no_receiver_sleeps_beside_a_message(takers: Vec<u8>, sends: Vec<(bool, u8)>) -> bool {
         on_a_shard(move || {
             let (channels, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(1)).unzip();
             let receivers: Vec<_> = receivers.into_iter().map(Rc::new).collect();
-            // One who selects on both goes on for ever, so that everything can be taken.
+            // One fiber selects on both until the end, so that everything can be taken.
             let fibers: Vec<_> = takers
                 .into_iter()
                 .chain([0])
@@ -281,7 +279,7 @@ quickcheck! {
     }
 }
 
-/// Takes messages until the senders are gone: of one channel, of the other, or of whichever has
+/// Takes messages until the senders are gone: of one channel, of the other, or of either that has
 /// one.
 fn take(kind: u8, receivers: &[Rc<mpsc::Receiver<usize>>]) -> Vec<usize> {
     match kind % 3 {

@@ -1,11 +1,9 @@
-//! An event, a wait group and a barrier let everybody pass when their time has come, not before.
-
-mod common;
+//! An event, a wait group and a barrier let all waiters pass when their time has come, not before.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use common::{on_a_shard, settle};
+use crate::common::{on_a_shard, settle};
 use straightline_sched::{
     self as sched, JoinHandle,
     sync::{Barrier, Event, WaitGroup},
@@ -31,7 +29,7 @@ fn wait_for(event: &Rc<Event>, count: usize) -> Vec<JoinHandle<()>> {
 }
 
 #[test]
-fn an_event_lets_everybody_pass_until_it_is_cleared() {
+fn an_event_lets_every_fiber_pass_until_it_is_cleared() {
     on_a_shard(|| {
         let event = Rc::new(Event::new());
         let first = wait_for(&event, 3);
@@ -48,7 +46,7 @@ fn an_event_lets_everybody_pass_until_it_is_cleared() {
 }
 
 #[test]
-fn a_short_event_lets_those_pass_who_waited() {
+fn a_short_event_lets_its_waiters_pass() {
     on_a_shard(|| {
         let event = Rc::new(Event::new());
         let fibers = wait_for(&event, 3);
@@ -165,7 +163,7 @@ fn a_cancelled_fiber_has_not_come_to_the_barrier() {
 }
 
 #[test]
-fn a_barrier_for_nobody_or_one_holds_nobody_back() {
+fn a_barrier_for_none_or_one_holds_no_fiber_back() {
     assert!(Barrier::new(0).wait().unwrap().is_leader());
     assert!(Barrier::new(1).wait().unwrap().is_leader());
 }

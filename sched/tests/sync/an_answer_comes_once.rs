@@ -1,8 +1,6 @@
 //! A oneshot channel carries one message, or tells either end that the other is gone.
 
-mod common;
-
-use common::{Census, on_a_shard, settle};
+use crate::common::{Census, on_a_shard, settle};
 use straightline_sched::{
     self as sched,
     sync::oneshot::{self, RecvError, SendError},
@@ -40,7 +38,7 @@ fn a_sender_learns_that_the_receiver_is_gone() {
 }
 
 #[test]
-fn an_answer_that_nobody_reads_is_dropped_once() {
+fn an_answer_that_is_not_read_is_dropped_once() {
     let census = Census::default();
     let (sender, receiver) = oneshot::channel();
     assert!(sender.send(census.count(())).is_ok());

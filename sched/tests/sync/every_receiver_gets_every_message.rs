@@ -1,11 +1,9 @@
-//! A broadcast reaches each receiver; who is too slow learns how much it missed.
-
-mod common;
+//! A broadcast reaches each receiver; a receiver that is too slow learns how much it missed.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use common::{Census, on_a_shard, settle};
+use crate::common::{Census, on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched,
@@ -53,7 +51,7 @@ quickcheck! {
 
 /// Takes one message, and compares it with the model's.
 fn sees_what_it_should(
-    receiver: &Receiver<common::Counted<usize>>,
+    receiver: &Receiver<crate::common::Counted<usize>>,
     next: &mut usize,
     sent: usize,
     capacity: usize,
@@ -102,7 +100,7 @@ fn fibers_that_keep_up_get_all_of_it() {
 }
 
 #[test]
-fn who_is_too_slow_skips_and_goes_on() {
+fn a_receiver_that_is_too_slow_skips_and_goes_on() {
     on_a_shard(|| {
         let (sender, receiver) = broadcast::channel(2);
         (0..5).for_each(|message| assert_eq!(sender.send(message), Ok(1)));
@@ -127,7 +125,7 @@ fn a_waiting_receiver_learns_that_the_last_sender_is_gone() {
 }
 
 #[test]
-fn sending_to_nobody_gives_the_value_back() {
+fn a_send_without_receivers_gives_the_value_back() {
     let (sender, receiver) = broadcast::channel(1);
     drop(receiver);
     assert_eq!(sender.receiver_count(), 0);

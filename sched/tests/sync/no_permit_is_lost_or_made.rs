@@ -1,14 +1,12 @@
 //! Whatever fibers acquire, release and are cancelled or given up in between: a semaphore does what
 //! a counter and a queue do.
 
-mod common;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use common::{brittle, on_a_shard, settle};
+use crate::common::{brittle, on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched, JoinHandle, Lease,
@@ -19,7 +17,7 @@ use straightline_sched::{
 type Operation = (u8, u8);
 
 quickcheck! {
-    /// With every fiber let run after each operation, who holds what is determined.
+    /// With every fiber let run after each operation, it is determined which fiber holds what.
     fn permits_go_where_the_model_says(operations: Vec<Operation>) -> bool {
         on_a_shard(move || {
             let (mut real, mut model) = (Real::new(), Model::new());
@@ -32,7 +30,7 @@ quickcheck! {
         })
     }
 
-    /// Without, there are more races: the sum must still be right, and nobody wait for nothing.
+    /// Without, there are more races: the sum must still be right, and no fiber may wait in vain.
     fn no_race_makes_or_loses_a_permit(operations: Vec<Operation>) -> bool {
         on_a_shard(move || {
             let mut real = Real::new();
@@ -64,7 +62,7 @@ struct Real {
     semaphore: Rc<Semaphore>,
     total: usize,
     fibers: Vec<Asking>,
-    /// Name and permits of those who hold some, in the order of getting them.
+    /// Name and permits of the fibers that hold some, in the order of getting them.
     holders: Rc<RefCell<Vec<(usize, usize)>>>,
 }
 
@@ -217,7 +215,7 @@ fn a_big_request_is_not_starved_by_small_ones() {
 }
 
 #[test]
-fn a_close_turns_everybody_away() {
+fn a_close_turns_all_fibers_away() {
     on_a_shard(|| {
         let semaphore = Rc::new(Semaphore::new(1));
         let held = semaphore.acquire(1).unwrap();

@@ -1,17 +1,15 @@
 //! A read-write lock lets in readers together and writers alone, in the order of asking.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use common::{on_a_shard, settle};
+use crate::common::{on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{self as sched, sync::RwLock};
 
 quickcheck! {
-    /// Whoever comes when, for however many turns, and is cancelled: never a writer beside
-    /// somebody, and in the end nobody.
+    /// Whatever fibers ask when, for however many turns, and are cancelled: a writer never holds
+    /// the lock beside another fiber, and in the end the lock is free.
     fn a_writer_is_always_alone(visits: Vec<(bool, u8, bool)>) -> bool {
         on_a_shard(move || {
             let lock = Rc::new(RwLock::new(()));
@@ -48,7 +46,7 @@ quickcheck! {
     }
 }
 
-/// Counts those who are inside.
+/// Counts the fibers that hold the lock.
 struct Inside<'c>(&'c Cell<u32>);
 
 impl<'c> Inside<'c> {

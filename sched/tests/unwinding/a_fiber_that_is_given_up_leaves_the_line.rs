@@ -1,14 +1,12 @@
-//! A fiber that is given up while it stands in line takes no lock, permit, message or turn to its
-//! grave: whatever it was called for, or would have been, goes to the next.
-
-mod common;
+//! A fiber that is given up while it waits in line loses no lock, permit, message or turn: what it
+//! was called for, or would have been, goes to the next waiter.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use common::{brittle, on_a_shard, settle};
+use crate::common::{brittle, on_a_shard, settle};
 use straightline_sched::sync::{
     Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc,
     oneshot, select,
@@ -222,7 +220,7 @@ fn the_turn_to_make_a_value_goes_to_the_next() {
     });
 }
 
-/// Where all pass at once, and nothing is handed to anybody in particular.
+/// Where all waiters pass at once, and nothing is handed to one of them.
 #[test]
 fn the_others_pass_when_it_has_happened() {
     simulated(|| {
@@ -302,10 +300,10 @@ fn a_plain_thread_behind_it_gets_its_turn() {
         semaphore.add_permits(1);
         drop(held);
     });
-    common::unless_it_hangs(move || thread.join().unwrap());
+    crate::common::unless_it_hangs(move || thread.join().unwrap());
 }
 
-/// Nobody can release it any more; the listing says who does not.
+/// The lock cannot be released any more; the listing names the fiber that holds it.
 #[test]
 fn what_it_holds_stays_held_under_its_name() {
     on_a_shard(|| {

@@ -5,8 +5,6 @@
 //! a fiber leaves is dropped on the fiber; the rest is dropped by the shard, by a pool, or at the
 //! end.
 
-mod common;
-
 use std::io::Write;
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::unix::net::UnixStream;
@@ -17,25 +15,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use common::{settle, swallow_for_ever, unless_it_hangs};
+use crate::common::{Evil, raise_evil, settle, swallow_for_ever, unless_it_hangs};
 use straightline_sched::sim;
 use straightline_sched::{
     self as sched, Config, Handle, Interest, OffloadConfig, OffloadPool, Reporter, Source,
     fiber_local, shard_local,
 };
-
-/// Its destructor panics with one of its kind, without the panic hook.
-struct Evil;
-
-impl Drop for Evil {
-    fn drop(&mut self) {
-        raise();
-    }
-}
-
-fn raise() {
-    resume_unwind(Box::new(Evil));
-}
 
 fiber_local! {
     static LOCAL: Option<Evil> = Some(Evil);
@@ -43,10 +28,10 @@ fiber_local! {
 
 /// Each leaves something evil to the fiber, or to the shard, and goes on.
 const DEEDS: [(&str, fn()); 13] = [
-    ("a panic that nobody joins", || drop(sched::spawn(raise))),
-    ("a result that nobody joins", || drop(sched::spawn(|| Evil))),
+    ("a panic that is not joined", || drop(sched::spawn(raise_evil))),
+    ("a result that is not joined", || drop(sched::spawn(|| Evil))),
     ("a handle that is dropped after the end", || {
-        let fiber = sched::spawn(raise);
+        let fiber = sched::spawn(raise_evil);
         settle();
         drop(fiber);
     }),
@@ -57,7 +42,7 @@ const DEEDS: [(&str, fn()); 13] = [
     ("a fiber-local", || drop(sched::spawn(|| LOCAL.with(|evil| assert!(evil.is_some()))))),
     ("a last hook", || {
         let fiber = sched::spawn(|| {
-            std::mem::forget(sched::before_park(Rc::new(raise)));
+            std::mem::forget(sched::before_park(Rc::new(raise_evil)));
             5
         });
         assert_eq!(fiber.join().expect("it works"), 5, "the hook is not the fiber");
@@ -79,15 +64,15 @@ const DEEDS: [(&str, fn()); 13] = [
     }),
     ("the panic of an episode", || {
         sched::spawn_episodes(|| {
-            raise();
+            raise_evil();
             Break(())
         });
     }),
     ("two children of a scope", || {
         let scope = || {
             sched::scope(|s| {
-                s.spawn(raise);
-                s.spawn(raise);
+                s.spawn(raise_evil);
+                s.spawn(raise_evil);
             });
         };
         std::mem::forget(catch_unwind(scope).expect_err("it fails"));
@@ -95,7 +80,7 @@ const DEEDS: [(&str, fn()); 13] = [
     ("a child of a scope whose body panics", || {
         let scope = || {
             sched::scope(|s| {
-                s.spawn(raise);
+                s.spawn(raise_evil);
                 s.spawn(|| Evil);
                 sched::yield_now();
                 panic_quietly();
@@ -106,7 +91,7 @@ const DEEDS: [(&str, fn()); 13] = [
     ("the value of a scope whose child panics", || {
         let scope = || {
             sched::scope(|s| {
-                s.spawn(raise);
+                s.spawn(raise_evil);
                 Evil
             })
         };
@@ -131,7 +116,7 @@ fn survives(name: &'static str, deed: fn()) {
     settle();
     if let Err(error) = deed.join() {
         std::mem::forget(error);
-        panic!("{name}: it is somebody's trouble");
+        panic!("{name}: another fiber has the panic");
     }
     assert_eq!(sched::spawn(|| 5).join().expect("it works"), 5, "{name}");
     let stats = sched::stats();
@@ -154,10 +139,10 @@ fn so_does_a_simulation() {
 }
 
 #[test]
-fn what_a_shard_leaves_that_nobody_joins_harms_nobody() {
+fn what_a_shard_leaves_that_is_not_joined_does_no_harm() {
     sim::run(1, || {
         drop(sched::spawn_shard("returns", Config::default(), || Evil));
-        drop(sched::spawn_shard("panics", Config::default(), raise));
+        drop(sched::spawn_shard("panics", Config::default(), raise_evil));
     });
     let held = Arc::new(());
     for panics in [false, true] {
@@ -165,7 +150,7 @@ fn what_a_shard_leaves_that_nobody_joins_harms_nobody() {
         let root = move || {
             assert!(Arc::strong_count(&held) > 1, "it is held until this returns");
             if panics {
-                raise();
+                raise_evil();
             }
             Evil
         };
@@ -186,8 +171,8 @@ fn a_simulation_whose_events_are_evil_ends() {
         sim::after(Duration::from_secs(3_600), move || drop(evil));
     });
     let failure = sim::Sim::new(1).run(|| {
-        sim::after(Duration::ZERO, raise);
-        sim::after(Duration::ZERO, raise);
+        sim::after(Duration::ZERO, raise_evil);
+        sim::after(Duration::ZERO, raise_evil);
         sched::sleep(Duration::from_secs(1));
     });
     std::mem::forget(failure.unwrap_err());
@@ -195,7 +180,7 @@ fn a_simulation_whose_events_are_evil_ends() {
 
 #[test]
 fn a_reporter_with_an_evil_panic_is_survived() {
-    give_up_one(Reporter::new(|_| raise()), || ());
+    give_up_one(Reporter::new(|_| raise_evil()), || ());
 }
 
 /// Has a fiber given up that begins with `begin`. On a thread of its own, which never ends.
@@ -228,7 +213,7 @@ shard_local! {
 }
 
 #[test]
-fn evil_shard_locals_and_values_of_a_simulation_harm_nobody() {
+fn evil_shard_locals_and_values_of_a_simulation_do_no_harm() {
     let make = || {
         assert!(OF_SHARD.with(Option::is_some).unwrap());
         assert!(OTHER_OF_SHARD.with(Option::is_some).unwrap());
@@ -264,7 +249,7 @@ fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
                                 std::thread::yield_now();
                             }
                             if panics {
-                                raise();
+                                raise_evil();
                             }
                             Evil
                         };
@@ -328,7 +313,7 @@ fn a_pool_that_closes_refuses_every_job_whatever_they_hold() {
     });
 }
 
-/// A waker with a mind of its own.
+/// A waker that runs other code when it wakes and when it is dropped.
 struct Tasks {
     wakes: AtomicU32,
     on_wake: fn(),
@@ -362,9 +347,9 @@ fn register(source: &Source<UnixStream>, waker: &Waker) {
 fn a_shard_survives_wakers_that_panic_or_take_it_for_a_fiber() {
     type Deed = fn();
     let wakers: [(&str, Deed, Deed); 5] = [
-        ("a wake that panics", raise, || ()),
-        ("a drop that panics", || (), raise),
-        ("both", raise, raise),
+        ("a wake that panics", raise_evil, || ()),
+        ("a drop that panics", || (), raise_evil),
+        ("both", raise_evil, raise_evil),
         ("one that spawns", || drop(sched::spawn(|| ())), || ()),
         ("one that asks for the fiber", || drop(sched::current()), || ()),
     ];
@@ -387,18 +372,18 @@ fn a_shard_survives_wakers_that_panic_or_take_it_for_a_fiber() {
 }
 
 #[test]
-fn a_waker_whose_drop_panics_harms_nobody_wherever_it_is_left() {
+fn a_waker_whose_drop_panics_does_no_harm_wherever_it_is_left() {
     sched::run(|| {
         let (_near, far) = UnixStream::pair().unwrap();
         let source = Source::new(far);
         // In the place of another one, with the source, and in an unwind.
-        register(&source, &waker(|| (), raise));
-        register(&source, &waker(|| (), raise));
+        register(&source, &waker(|| (), raise_evil));
+        register(&source, &waker(|| (), raise_evil));
         drop(source);
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let (_near, far) = UnixStream::pair().unwrap();
             let source = Source::new(far);
-            register(&source, &waker(|| (), raise));
+            register(&source, &waker(|| (), raise_evil));
             panic_quietly();
         }));
         assert!(unwound.unwrap_err().is::<&str>());
@@ -406,7 +391,7 @@ fn a_waker_whose_drop_panics_harms_nobody_wherever_it_is_left() {
         for _ in 0..3 {
             let (near, far) = UnixStream::pair().unwrap();
             let source = Source::new(far);
-            register(&source, &waker(|| (), raise));
+            register(&source, &waker(|| (), raise_evil));
             std::mem::forget((near, source));
         }
     })

@@ -1,14 +1,12 @@
 //! A fiber that catches its cancel gets it again at each wait, and is given up in the end.
 
-mod common;
-
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{on_a_shard, turns};
+use crate::common::{on_a_shard, turns};
 use straightline_sched::{self as sched, Interest, JoinHandle, Source};
 
 #[test]

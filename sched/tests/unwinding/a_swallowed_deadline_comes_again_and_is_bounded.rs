@@ -1,14 +1,12 @@
 //! A fiber that catches the end of a deadline gets it again, but not for ever; the count is the
 //! deadline's own.
 
-mod common;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{on_a_shard, run, turns};
+use crate::common::{on_a_shard, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded};
 
 /// Passed at the first yield point, or soon after.

@@ -73,7 +73,7 @@ fn a_lock_that_another_fiber_holds_is_not_poisoned() {
             let (lock, over) = (Rc::clone(&lock), Rc::clone(&over));
             move || {
                 while !over.get() {
-                    let mut guard = lock.lock().expect("nobody holding it panicked");
+                    let mut guard = lock.lock().expect("no holder has panicked");
                     sched::yield_now();
                     *guard += 1;
                 }

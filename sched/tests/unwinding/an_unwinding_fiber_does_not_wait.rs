@@ -1,13 +1,11 @@
 //! A blocking call in a destructor returns at once while its fiber unwinds, and never aborts.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::OnDrop;
+use crate::common::OnDrop;
 use straightline_sched::{self as sched, Interest, Source};
 
 /// What runs between the begin and the end of `call` in a destructor: nothing may.
@@ -31,11 +29,11 @@ fn returns_at_once(call: impl Fn() + Clone + 'static) {
         fiber.cancel(); // the first one: it has begun and waits
         sched::spawn({
             let log = Rc::clone(&log);
-            move || log.borrow_mut().push("somebody else")
+            move || log.borrow_mut().push("another fiber")
         });
         assert!(fiber.join().is_err());
         sched::yield_now();
-        assert_eq!(*log.borrow(), ["begins", "ends", "somebody else"]);
+        assert_eq!(*log.borrow(), ["begins", "ends", "another fiber"]);
     }
 }
 

@@ -1,13 +1,11 @@
 //! What a destructor asks of the synchronisation types while its fiber unwinds succeeds at once or
 //! is an error at once.
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{on_a_shard, settle};
+use crate::common::{OnDrop, on_a_shard, settle};
 use straightline_sched::{
     self as sched, Unwinding,
     sync::{
@@ -16,17 +14,8 @@ use straightline_sched::{
     },
 };
 
-/// Calls something when it is dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// What `call` returns in a destructor of a fiber that panics, and of one that is cancelled; nobody
-/// runs meanwhile.
+/// What `call` returns in a destructor of a fiber that panics, and of one that is cancelled; no
+/// other fiber runs meanwhile.
 fn while_unwinding<T: 'static>(call: impl Fn() -> T + Clone + 'static) -> [T; 2] {
     [sched::park, || panic!("broken")].map(|end| {
         let (result, log) = (Rc::new(RefCell::new(None)), Rc::new(RefCell::new(Vec::new())));
@@ -47,11 +36,11 @@ fn while_unwinding<T: 'static>(call: impl Fn() -> T + Clone + 'static) -> [T; 2]
         fiber.cancel();
         sched::spawn({
             let log = Rc::clone(&log);
-            move || log.borrow_mut().push("somebody else")
+            move || log.borrow_mut().push("another fiber")
         });
         assert!(fiber.join().is_err());
         settle();
-        assert_eq!(*log.borrow(), ["begins", "ends", "somebody else"]);
+        assert_eq!(*log.borrow(), ["begins", "ends", "another fiber"]);
         result.take().expect("the destructor ran")
     })
 }
@@ -87,7 +76,7 @@ fn what_need_not_wait_succeeds() {
 }
 
 #[test]
-fn a_lock_or_a_permit_that_somebody_has_is_an_error() {
+fn a_lock_or_a_permit_that_is_taken_is_an_error() {
     on_a_shard(|| {
         let mutex = Rc::new(Mutex::new(()));
         let held = mutex.lock();
@@ -160,7 +149,7 @@ fn a_channel_that_is_full_or_empty_is_an_error() {
 }
 
 #[test]
-fn a_value_that_somebody_makes_is_an_error() {
+fn a_value_that_another_fiber_makes_is_an_error() {
     on_a_shard(|| {
         let cell = Rc::new(OnceCell::new());
         let maker = sched::spawn({

@@ -1,6 +1,4 @@
-//! A fiber that was given up leaves nobody behind: the fibers of its scopes are cancelled.
-
-mod common;
+//! The fibers in the scopes of a fiber that was given up are cancelled.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{OnDrop, on_a_shard, swallow_for_ever, turns, unless_it_hangs};
+use crate::common::{OnDrop, on_a_shard, swallow_for_ever, turns, unless_it_hangs};
 use straightline_sched::{self as sched, Config, GivenUp, JoinHandle, Report, Reporter, Scope};
 
 /// A fiber that opens a scope, has `start` start fibers there, and swallows what is raised.

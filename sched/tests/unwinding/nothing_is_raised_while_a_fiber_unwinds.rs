@@ -1,13 +1,11 @@
 //! A fiber that unwinds already is not unwound again: that would abort the process.
 
-mod common;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded, deadline};
 
 /// Every kind of yield point, in a fiber that is to end for several reasons.

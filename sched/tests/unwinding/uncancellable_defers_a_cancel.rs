@@ -1,13 +1,11 @@
 //! An uncancellable section runs to its end: cancels and the deadlines around it come afterwards.
 
-mod common;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{run, turns};
+use crate::common::{run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded, deadline, uncancellable};
 
 const SOON: Duration = Duration::from_millis(2);
@@ -165,7 +163,7 @@ fn a_cancel_during_the_section_unwinds_a_scope_around_it() {
 fn a_section_in_a_destructor_does_not_wait_either() {
     run(|| {
         let fiber = sched::spawn(|| {
-            let _guard = common::OnDrop(|| uncancellable(|| sched::sleep(LATE)));
+            let _guard = crate::common::OnDrop(|| uncancellable(|| sched::sleep(LATE)));
             sched::park();
         });
         turns(2);

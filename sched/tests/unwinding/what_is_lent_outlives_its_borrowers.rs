@@ -1,8 +1,6 @@
 //! What a fiber lends, to its children or to threads, is there for as long as they may use it: also
 //! if the fiber, or a child, is given up.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -12,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::{on_a_shard, swallow_for_ever, turns, unless_it_hangs};
+use crate::common::{on_a_shard, swallow_for_ever, turns, unless_it_hangs};
 use straightline_sched::{
     self as sched, Config, GivenUp, JoinError, Report, Reporter, Scope, sim::Sim, spawn_shard,
 };
@@ -46,8 +44,8 @@ impl Reader {
     }
 
     fn read_when_told(self, text: &str) {
-        self.begin.recv().expect("somebody tells it to");
-        self.read.send(text.to_owned()).expect("somebody listens");
+        self.begin.recv().expect("the test tells it to");
+        self.read.send(text.to_owned()).expect("the test listens");
     }
 }
 
@@ -174,7 +172,7 @@ fn where_the_body_waits_for_all_of_them() {
 
 /// The other children unwind, and only those above the stubborn one are given up.
 #[test]
-fn and_nobody_else_is_given_up() {
+fn no_other_fiber_is_given_up_with_them() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
@@ -193,7 +191,7 @@ fn and_nobody_else_is_given_up() {
                     sched::scope(|s| {
                         named("stubborn").spawn_scoped(s, || swallow_for_ever()).unwrap();
                         s.spawn(move || {
-                            let _unwound = common::OnDrop(|| note.set(note.get() + 1));
+                            let _unwound = crate::common::OnDrop(|| note.set(note.get() + 1));
                             sched::park();
                         });
                         turns(2);
@@ -202,7 +200,7 @@ fn and_nobody_else_is_given_up() {
                 };
                 named("middle").spawn_scoped(s, middle).unwrap();
                 s.spawn(move || {
-                    let _unwound = common::OnDrop(|| note.set(note.get() + 10));
+                    let _unwound = crate::common::OnDrop(|| note.set(note.get() + 10));
                     sched::park();
                 });
             });
@@ -249,7 +247,7 @@ fn thread_stays(run: impl FnOnce(Reader) + Send + 'static) {
     let dropped = Arc::new(AtomicBool::new(false));
     let told = Told { text: TEXT.to_owned(), dropped: Arc::clone(&dropped) };
     thread::spawn(move || {
-        PLAIN.with(|lent| *lent.lock().expect("nobody panics with it") = Some(told));
+        PLAIN.with(|lent| *lent.lock().expect("no panic with the lock") = Some(told));
         run(reader);
         LATE.set(Some(ends));
     });
@@ -265,7 +263,7 @@ fn thread_stays(run: impl FnOnce(Reader) + Send + 'static) {
 
 fn with_plain(body: impl FnOnce(&str)) {
     PLAIN.with(|lent| {
-        body(&lent.lock().expect("nobody panics with it").as_ref().expect("it was set").text);
+        body(&lent.lock().expect("no panic with the lock").as_ref().expect("it was set").text);
     });
 }
 

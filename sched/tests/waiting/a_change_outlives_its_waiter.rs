@@ -1,13 +1,10 @@
-//! A change of a descriptor that nobody waits for, or not any more, is kept for the next who does.
-
-mod common;
+//! A change of a descriptor for which no fiber waits, or no longer, is kept for the next that does.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
 
-use common::joined_unless_it_hangs;
+use crate::common::{joined_unless_it_hangs, take_in_events};
 use straightline_sched::{self as sched, Interest, Source};
 
 fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
@@ -15,13 +12,8 @@ fn source_and_far_end() -> (Rc<Source<UnixStream>>, UnixStream) {
     (Rc::new(Source::new(near)), far)
 }
 
-/// Lets the shard take in the events that are there.
-fn take_in_events() {
-    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
-}
-
 #[test]
-fn a_change_that_nobody_waits_for_is_kept() {
+fn a_change_without_a_waiter_is_kept() {
     sched::run(|| {
         let (source, mut far) = source_and_far_end();
         assert!(source.arm(Interest::Read).unwrap());

@@ -1,13 +1,12 @@
-//! A fiber that never has to wait lets the others run, and hears of its end, whatever it calls.
-
-mod common;
+//! A fiber that never has to wait lets the others run, and is ended by a cancel or a deadline,
+//! whatever it calls.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use common::on_a_shard;
+use crate::common::on_a_shard;
 use straightline_sched::{
     self as sched, DeadlineExceeded,
     sync::{
@@ -107,7 +106,7 @@ fn operations() -> [(&'static str, Operation); 9] {
 type Operation = Box<dyn Fn() -> bool>;
 
 #[test]
-fn whatever_need_not_wait_does() {
+fn every_operation_that_need_not_wait_does() {
     on_a_shard(|| {
         for (name, operation) in operations() {
             assert!(lets_others_run(move || assert!(operation())), "{name}");
@@ -116,7 +115,7 @@ fn whatever_need_not_wait_does() {
 }
 
 #[test]
-fn a_loop_of_them_hears_of_its_deadline() {
+fn a_loop_of_them_is_ended_by_its_deadline() {
     on_a_shard(|| {
         for (name, operation) in operations() {
             let begin = Instant::now();

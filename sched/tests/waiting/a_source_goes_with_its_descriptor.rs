@@ -15,7 +15,7 @@ fn receive(source: &Source<UnixStream>) -> u8 {
     byte[0]
 }
 
-/// Sends `byte` when everybody else waits.
+/// Sends `byte` when all other fibers wait.
 fn send_later(stream: &UnixStream, byte: u8) {
     let mut stream = stream.try_clone().expect("another descriptor");
     sched::spawn(move || {

@@ -1,19 +1,17 @@
-//! Who waits for a descriptor is woken when it changes, in the direction that it waits for.
+//! A fiber that waits for a descriptor is woken when that changes in the direction it waits for.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
 
+use crate::common::{nonblocking_pair, take_in_events};
 use straightline_sched::{self as sched, Builder, Interest, JoinHandle, Source};
 
 /// Two connected streams that do not block.
 fn pair() -> (Source<UnixStream>, UnixStream) {
-    let (near, far) = UnixStream::pair().expect("a pair of sockets");
-    near.set_nonblocking(true).expect("an option of a socket");
-    far.set_nonblocking(true).expect("an option of a socket");
+    let (near, far) = nonblocking_pair();
     (Source::new(near), far)
 }
 
@@ -37,11 +35,6 @@ fn write_all(source: &Source<UnixStream>, mut bytes: &[u8]) {
             result => bytes = &bytes[result.expect("a working socket")..],
         }
     }
-}
-
-/// Lets the shard take in the events that are there.
-fn take_in_events() {
-    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
 }
 
 #[test]
@@ -114,7 +107,7 @@ fn a_reader_and_a_writer_share_a_source() {
 }
 
 #[test]
-fn all_who_wait_for_the_same_are_woken() {
+fn all_that_wait_for_the_same_direction_are_woken() {
     sched::run(|| {
         let (source, mut far) = pair();
         let (source, woken) = (Rc::new(source), Rc::new(Cell::new(0)));

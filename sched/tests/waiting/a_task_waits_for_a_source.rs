@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
+use crate::common::{nonblocking_pair, take_in_events};
 use futures_util::future::join;
 use straightline_sched::{self as sched, Interest, Source};
 
@@ -22,14 +23,8 @@ impl Wake for Counter {
 }
 
 fn pair() -> (UnixStream, Source<UnixStream>) {
-    let (near, far) = UnixStream::pair().expect("descriptors");
-    near.set_nonblocking(true).expect("a socket");
-    far.set_nonblocking(true).expect("a socket");
+    let (near, far) = nonblocking_pair();
     (near, Source::new(far))
-}
-
-fn take_in_events() {
-    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
 }
 
 fn poll_read(source: &Source<UnixStream>, cx: &mut Context<'_>) -> Poll<usize> {

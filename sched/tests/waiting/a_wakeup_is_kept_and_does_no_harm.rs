@@ -1,4 +1,5 @@
-//! A wake-up that comes before the wait is kept; one too many, or for nobody, does no harm.
+//! A wake-up that comes before the wait is kept; one too many, or one of an ended fiber, does no
+//! harm.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -83,7 +84,7 @@ fn an_unpark_does_not_shorten_a_sleep() {
 }
 
 #[test]
-fn an_unpark_of_an_ended_fiber_reaches_nobody() {
+fn an_unpark_of_an_ended_fiber_reaches_no_other() {
     sched::run(|| {
         let first = sched::spawn(|| ());
         let ended = first.fiber();

@@ -1,13 +1,11 @@
 //! Random sleeps under random deadlines: no wait ends before its time, none goes on behind a
 //! deadline, and all end.
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use common::run;
+use crate::common::run;
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use straightline_sched as sched;
 

@@ -1,12 +1,10 @@
-//! What is to be done before a wait is done before the next one, all of it, and once.
-
-mod common;
+//! Hooks that are to run before a wait run before the next one: all of them, and once.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{on_a_shard, turns};
+use crate::common::{on_a_shard, turns};
 use straightline_sched::sync::{Event, Mutex, after, mpsc, select};
 use straightline_sched::{self as sched, BeforePark, before_park};
 
@@ -32,7 +30,7 @@ fn each_of_several_runs_once_and_the_newest_first() {
 }
 
 #[test]
-fn whoever_takes_his_own_back_leaves_the_others() {
+fn a_guard_takes_back_its_own_hook_and_no_other() {
     sched::run(|| {
         let log = Log::default();
         let outer = note(&log, "outer");
@@ -41,7 +39,7 @@ fn whoever_takes_his_own_back_leaves_the_others() {
         drop(outer);
         sched::yield_now();
         assert_eq!(log.take(), ["last"]);
-        // It has run; there is nothing of it to be taken back, nor of anybody else's.
+        // It has run: its guard takes nothing back, and no other hook either.
         let next = note(&log, "next");
         drop(last);
         sched::yield_now();
@@ -74,7 +72,7 @@ fn arm_for_ever(calls: &Rc<Cell<u32>>) {
 }
 
 #[test]
-fn one_that_sets_itself_again_runs_once_before_each_wait() {
+fn a_hook_that_sets_itself_again_runs_once_before_each_wait() {
     on_a_shard(|| {
         let (calls, turns) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let (own, others) = (Rc::clone(&calls), Rc::clone(&turns));
@@ -100,7 +98,7 @@ fn one_that_sets_itself_again_runs_once_before_each_wait() {
 }
 
 #[test]
-fn one_that_waits_lets_the_older_ones_run_first() {
+fn a_hook_that_waits_lets_the_older_ones_run_first() {
     sched::run(|| {
         let log = Log::default();
         let own = Rc::clone(&log);
@@ -126,7 +124,7 @@ fn one_that_waits_lets_the_older_ones_run_first() {
 }
 
 #[test]
-fn one_that_sets_itself_again_stops_no_wait_in_a_line() {
+fn a_hook_that_sets_itself_again_stops_no_wait_in_a_line() {
     on_a_shard(|| {
         let calls = Rc::new(Cell::new(0));
         let (sender, receiver) = mpsc::channel(1);

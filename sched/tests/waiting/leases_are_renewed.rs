@@ -1,4 +1,4 @@
-//! A lease ends what stands still, and nothing that is renewed in time; children share it.
+//! A lease ends a body that makes no progress, and none that renews it in time; children share it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -185,7 +185,7 @@ fn a_lease_that_is_held_again_has_an_end_for_each_hold() {
 }
 
 #[test]
-fn a_renewal_is_for_all_who_hold_the_lease() {
+fn a_renewal_is_for_all_holds_of_the_lease() {
     simulated(|| {
         let lease = Lease::new();
         let held = lease.hold(ms(10), || {
@@ -232,7 +232,7 @@ fn a_child_may_hold_its_parents_lease() {
 }
 
 #[test]
-fn a_lease_ends_for_all_who_hold_it() {
+fn a_lease_ends_for_all_fibers_that_hold_it() {
     simulated(|| {
         let lease = Lease::new();
         let fibers: Vec<_> = (0..3)

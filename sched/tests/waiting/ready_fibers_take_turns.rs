@@ -1,4 +1,4 @@
-//! Ready fibers run first come, first served, and none of them can keep the rest waiting.
+//! Ready fibers run in the order in which they became ready, and none can keep the rest waiting.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;

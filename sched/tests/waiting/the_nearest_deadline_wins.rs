@@ -1,12 +1,10 @@
 //! Deadlines nest: the nearest counts, the call that set it catches it, and children inherit it.
 
-mod common;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use common::{OnDrop, run, turns};
+use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded, deadline};
 
 const SOON: Duration = Duration::from_millis(2);

@@ -1,15 +1,25 @@
-//! A process ends, whatever fibers are left in it. But it does so without destroying the
-//! thread-locals that a fiber may have lent to another thread, and then says so.
+//! A process ends although fibers are left in it. It does not destroy the thread-locals that such a
+//! fiber may have lent to another thread, and says so.
 //!
-//! Each case runs in a child process, with what is left on its main thread, or on another.
+//! Each case runs in a child process. The fibers are left on its main thread, or on another one.
 
 use std::panic::catch_unwind;
-use std::process::{Command, Output, Stdio, exit};
+use std::process::{Output, exit};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
 
+use crate::output_of;
 use straightline_sched as sched;
+
+pub(crate) fn test() {
+    // Where it cannot be found out which other threads there are, there may be some.
+    let alone = if cfg!(target_os = "linux") { (0, true) } else { (GIVEN_UP, false) };
+    assert_ends("alone", alone);
+    assert_ends("with another thread", (GIVEN_UP, false));
+    assert_ends("nothing is left", (0, true));
+    assert_ends("on a thread that exits", (GIVEN_UP, false));
+    assert_ends("on a thread that ended", (0, true));
+}
 
 /// Leaves a fiber behind on the calling thread.
 fn leave_a_fiber() {
@@ -41,7 +51,7 @@ thread_local! {
 fn start_a_thread() {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        tell.send(()).expect("it is waited for");
+        tell.send(()).expect("the caller waits for this");
         loop {
             thread::park();
         }
@@ -50,7 +60,7 @@ fn start_a_thread() {
 }
 
 /// The cases, by name.
-fn run_case(case: &str) {
+pub(crate) fn run_case(case: &str) {
     VALUE.with(|_| ());
     match case {
         "alone" => leave_a_fiber(),
@@ -74,7 +84,7 @@ fn run_case(case: &str) {
             let (tell, told) = mpsc::channel();
             let ended = thread::spawn(move || {
                 leave_a_fiber();
-                tell.send(()).expect("somebody listens");
+                tell.send(()).expect("the caller waits for this");
             });
             told.recv().expect("the shard has ended");
             drop(ended);
@@ -83,42 +93,20 @@ fn run_case(case: &str) {
     }
 }
 
-fn main() {
-    if let Ok(case) = std::env::var(CASE) {
-        return run_case(&case);
-    }
-    // Where it cannot be found out which other threads there are, there may be some.
-    let alone = if cfg!(target_os = "linux") { (0, true) } else { (GIVEN_UP, false) };
-    assert_ends("alone", alone);
-    assert_ends("with another thread", (GIVEN_UP, false));
-    assert_ends("nothing is left", (0, true));
-    assert_ends("on a thread that exits", (GIVEN_UP, false));
-    assert_ends("on a thread that ended", (0, true));
-}
-
-/// How a case ends: by which status, and whether the thread-locals of the thread that ends it are
-/// destroyed. If not, that is told.
+/// Checks how a case ends: with which status, and whether the thread-locals of the thread that ends
+/// the process are destroyed. If they are not, the process says so.
 fn assert_ends(case: &str, (status, is_destroyed): (i32, bool)) {
-    let mut child = Command::new(std::env::current_exe().expect("this test"));
-    let child = child.env(CASE, case).stdin(Stdio::null());
-    let mut child =
-        child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child process");
-    let until = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().expect("it is ours").is_none() {
-        if Instant::now() > until {
-            child.kill().expect("it is ours");
-            panic!("{case}: the process does not end");
-        }
-        thread::sleep(Duration::from_millis(2)); // there is no wait with a timeout
-    }
-    let Output { status: ended, stdout, stderr } = child.wait_with_output().expect("its output");
+    let Output { status: ended, stdout, stderr } = output_of(case);
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert_eq!(ended.code(), Some(status), "{case}: {ended:?}\n{out}{err}");
+    assert_eq!(
+        ended.code(),
+        Some(status),
+        "{case}: {ended:?}
+{out}{err}"
+    );
     assert_eq!(out.contains("is gone"), is_destroyed, "{case}: {out}{err}");
     assert_eq!(err.contains("the process ends with status 70"), !is_destroyed, "{case}: {err}");
 }
 
 /// What `sysexits.h` calls an internal error of the program.
 const GIVEN_UP: i32 = 70;
-
-const CASE: &str = "STRAIGHTLINE_TEST_CASE";

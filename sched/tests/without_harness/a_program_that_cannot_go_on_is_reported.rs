@@ -1,24 +1,15 @@
 //! A program whose only thread has fibers that all wait for each other reports them.
-//!
-//! Without the test harness, which has threads of its own: this program is both the test and,
-//! called with an argument, the child that it watches.
 
-use std::process::Command;
 use std::time::Duration;
 
+use crate::output_of;
 use straightline_sched::{self as sched, Builder, Config, Reporter};
 
-fn main() {
-    if std::env::args().any(|argument| argument == CHILD) {
-        wait_for_each_other();
-    }
+pub(crate) fn test() {
     if !cfg!(target_os = "linux") {
-        return; // elsewhere nobody counts the threads
+        return; // on other systems the threads of a process are not counted
     }
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .arg(CHILD)
-        .output()
-        .expect("it runs");
+    let output = output_of(CASE);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(17), "{text}");
     for part in [
@@ -32,7 +23,8 @@ fn main() {
     }
 }
 
-fn wait_for_each_other() {
+/// Runs fibers that wait for each other.
+pub(crate) fn run_case() {
     let config = Config {
         stall_limit: Some(Duration::from_millis(50)),
         reporter: Reporter::new(|report| {
@@ -44,7 +36,7 @@ fn wait_for_each_other() {
     let outcome = sched::run_with(config, || {
         let (sender, receiver) = sched::sync::mpsc::unbounded::<()>();
         let reader = Builder::new().name("reader").spawn(move || receiver.recv().is_ok());
-        // Nobody sends, and the sender is not dropped while the root waits for the reader.
+        // The sender sends nothing, and is not dropped while the root waits for the reader.
         let read = reader.expect("there are stacks").join();
         drop(sender);
         read.is_ok()
@@ -52,4 +44,4 @@ fn wait_for_each_other() {
     unreachable!("the reporter ends the process: {outcome:?}");
 }
 
-const CHILD: &str = "--child";
+pub(crate) const CASE: &str = "fibers that wait for each other";

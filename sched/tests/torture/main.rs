@@ -1,11 +1,11 @@
-//! Everything at once, at random, for a while; and nothing is left of it.
+//! All that fibers can do, at random, for a while; in the end nothing is left of it.
 //!
 //! Two seconds, or `STRAIGHTLINE_TORTURE_SECONDS`. The seed is of the clock, or
 //! `STRAIGHTLINE_TORTURE_SEED`, and is printed on failure; how fibers meet depends on the time that
 //! things take, so the same seed is a similar run and not the same one.
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "torture/left_behind.rs"]
 mod left_behind;
 
 use std::cell::{Cell, RefCell};
@@ -48,7 +48,7 @@ struct World {
     /// middle of an unwind.
     foreigners: RefCell<Vec<Foreign>>,
     unwinding: Cell<u64>,
-    /// For whoever likes to cancel or join.
+    /// Any fiber may cancel or join one of these.
     handles: RefCell<Vec<JoinHandle<()>>>,
     inspected: Cell<u64>,
 }
@@ -136,7 +136,7 @@ fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
         while sched::stats().fibers_now < FIBERS_WANTED {
             start(&world);
         }
-        // Woken by the clock, or by whoever has done something.
+        // Woken by the clock, or by a fiber that has done something.
         sched::yield_now();
     }
     assert!(left_behind::fork(), "a child's job");
@@ -175,7 +175,7 @@ fn end(world: &Shared) {
     assert_eq!(Rc::strong_count(world), 1 + usize::try_from(world.owners.get()).expect("few"));
 }
 
-/// Starts some fiber or other that nobody needs to wait for.
+/// Starts a fiber of some kind, which need not be joined.
 fn start(world: &Shared) {
     let (own, depth) = (Rc::clone(world), 0);
     let fiber = match world.below(40) {
@@ -204,7 +204,7 @@ fn guard(world: &Shared) -> OnDrop<impl FnMut() + use<>> {
     OnDrop(move || {
         world.alive.set(world.alive.get() - 1);
         // Destructors may make calls that wait, and so raise if the fiber does not unwind yet. Not
-        // while nobody can tell: see `foreign`.
+        // while the scheduler cannot tell: see `foreign`.
         match world.below(8) {
             _ if world.unwinding.get() > 0 => {}
             1 => sched::sleep(Duration::from_micros(world.below(500))),
@@ -322,7 +322,7 @@ fn stubborn(world: Shared, depth: u32) {
         loop {
             let wait = || sched::deadline(Duration::from_millis(1), sched::park);
             if catch_unwind(wait).is_ok() && world.over.get() {
-                // Nobody has cancelled it so far.
+                // It has not been cancelled so far.
                 let _ = catch_unwind(|| sched::deadline(Duration::ZERO, stubborn_for_ever));
             }
         }
