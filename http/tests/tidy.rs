@@ -16,7 +16,7 @@ const UNSAFE: &[&str] = &[
     "net/src/inherit.rs",
     "net/src/raw_fd.rs",
     "net/src/sys.rs",
-    "net/tests/a_dead_peer_is_an_error.rs",
+    "net/tests/streams/a_dead_peer_is_an_error.rs",
     "sched/src/core/local.rs",
     "sched/src/core/park.rs",
     "sched/src/core/remains.rs",

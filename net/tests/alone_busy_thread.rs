@@ -1,5 +1,7 @@
-//! Whoever has sent or read in time is not late because nobody looked: a fiber kept the thread, or
-//! the process was stopped. Data that is there is found before any timeout is.
+//! A peer that has sent or read in time is not late because a fiber kept the thread, or because the
+//! process was stopped: data that is there is found before any timeout is.
+//!
+//! A program of its own: each test has hundreds of sockets, and keeps the CPU.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
@@ -153,7 +155,7 @@ fn what_another_thread_sent_before_is_found_before_the_timeout() {
 /// In a simulation where the turn of the fiber that sends takes longer than the reader has left:
 /// what is sent and the end of that time come in the same look outside.
 #[test]
-fn a_slow_thread_makes_nobody_late_in_any_history() {
+fn a_slow_thread_makes_no_peer_late_in_any_history() {
     let cost = TIME * 2;
     for seed in 0..50 {
         let outcome = Sim::new(seed).turn_cost(cost..=cost).run(|| {

@@ -1,6 +1,6 @@
 //! A fiber that is cancelled while it waits for the network closes what it held.
 //!
-//! A single test, because it counts the descriptors of the process.
+//! A program of its own with a single test, which counts the descriptors of the process.
 
 #![cfg(target_os = "linux")]
 

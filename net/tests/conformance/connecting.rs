@@ -8,7 +8,7 @@ use std::time::Duration;
 use straightline_net::{ListenOptions, TcpListener, TcpStream, lookup_host};
 use straightline_sched as sched;
 
-use crate::common::{arrival, kind, on_both, read_to_end};
+use crate::both::{arrival, kind, on_both, read_to_end};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use straightline_net::UdpSocket;
 use straightline_sched as sched;
 
-use crate::common::{kind, on_the_system};
+use crate::both::{kind, on_the_system};
 
 /// As `on_both`, but where nothing gets lost.
 fn on_both(body: impl Fn() + Clone + Send + 'static) {
@@ -74,7 +74,7 @@ fn a_connected_socket_hears_its_peer_alone() {
 }
 
 #[test]
-fn a_refusal_is_told_once_to_who_is_connected() {
+fn a_refusal_is_told_once_to_who_is_tcp_pair() {
     on_both(|| {
         let (one, gone) = (socket(), socket());
         let address = gone.local_addr().unwrap();

@@ -7,7 +7,7 @@ use straightline_net::{ListenOptions, TcpListener, TcpStream};
 use straightline_sched as sched;
 
 #[test]
-fn a_port_where_nobody_listens_refuses() {
+fn a_port_without_a_listener_refuses() {
     sched::run(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use straightline_net::{BoundTcpListener, ListenOptions, TcpListener, TcpStream, lookup_host};
 use straightline_sched as sched;
 
-/// A listener that answers to nobody: its backlog is full.
+/// A listener that does not answer: its backlog is full.
 struct Silent {
     address: SocketAddr,
     _held: (BoundTcpListener, Vec<std::net::TcpStream>),
@@ -60,7 +60,7 @@ fn refusing_addresses_are_passed_over() {
 }
 
 #[test]
-fn wakeups_that_mean_something_else_mislead_nobody() {
+fn wakeups_that_mean_something_else_do_no_harm() {
     let silent = silent();
     sched::run(move || {
         let good = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! The listeners of a group share one port among themselves and with nobody else.
+//! The listeners of a group share one port among themselves and with no other listener.
 
 use std::io::ErrorKind;
 use std::net::{self, SocketAddr};
@@ -24,7 +24,7 @@ fn a_group_is_as_large_as_asked_for_and_has_one_address() {
 
 #[test]
 #[should_panic(expected = "a group of no listeners")]
-fn a_group_of_nobody_is_a_mistake() {
+fn a_group_of_no_members_is_a_mistake() {
     let _ = ListenOptions::new().bind_group(any_port(), 0);
 }
 
@@ -100,7 +100,7 @@ fn every_connection_finds_a_member() {
         drop(clients);
         assert_eq!(members.iter().map(|accepted| accepted.get()).sum::<usize>(), CONNECTIONS);
         if cfg!(target_os = "linux") {
-            // The kernel's hash leaves nobody out in a hundred connections (odds: one in a
+            // The kernel's hash leaves no member out in a hundred connections (odds: one in a
             // hundred thousand million).
             assert!(members.iter().all(|accepted| accepted.get() > 0));
         }

@@ -2,40 +2,24 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::common::SocketPath;
 use socket2::{Domain, SockAddr, Socket, Type};
 use straightline_net::{UnixListener, UnixStream};
 use straightline_sched as sched;
 
-/// A path of one test's own, removed at its end.
-struct SocketPath(PathBuf);
-
-impl SocketPath {
-    fn new(test: &str) -> Self {
-        let name = format!("straightline-{test}-{}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for SocketPath {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn a_listener_and_a_client_talk() {
     sched::run(|| {
-        let path = SocketPath::new("talk");
-        let listener = UnixListener::bind(&path.0).unwrap();
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path).unwrap();
         let server = sched::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             std::io::copy(&mut &stream, &mut &stream).unwrap()
         });
-        let mut client = UnixStream::connect(&path.0).unwrap();
-        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*path.0));
+        let mut client = UnixStream::connect(&path).unwrap();
+        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(path.as_ref()));
         client.write_all(b"straight").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let mut answer = String::new();
@@ -49,21 +33,21 @@ fn a_listener_and_a_client_talk() {
 #[test]
 fn a_path_in_use_cannot_be_bound() {
     sched::run(|| {
-        let path = SocketPath::new("in-use");
-        let listener = UnixListener::bind(&path.0).unwrap();
-        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path.0));
-        assert_eq!(UnixListener::bind(&path.0).unwrap_err().kind(), ErrorKind::AddrInUse);
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(path.as_ref()));
+        assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
     })
     .unwrap();
 }
 
 #[test]
-fn a_path_where_nobody_listens_refuses() {
+fn a_path_without_a_listener_refuses() {
     sched::run(|| {
-        let path = SocketPath::new("nobody");
-        assert_eq!(UnixStream::connect(&path.0).unwrap_err().kind(), ErrorKind::NotFound);
-        drop(UnixListener::bind(&path.0).unwrap());
-        assert_eq!(UnixStream::connect(&path.0).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        let path = SocketPath::new();
+        assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        drop(UnixListener::bind(&path).unwrap());
+        assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     })
     .unwrap();
 }
@@ -101,12 +85,12 @@ fn a_pair_goes_both_ways_and_ends() {
 fn a_connect_waits_for_room_in_the_backlog() {
     const CLIENTS: usize = 50;
     sched::run(|| {
-        let path = SocketPath::new("backlog");
+        let path = SocketPath::new();
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-        socket.bind(&SockAddr::unix(&path.0).unwrap()).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
         socket.listen(5).unwrap();
         let listener = UnixListener::from_std(socket.into()).unwrap();
-        let to = path.0.clone();
+        let to = path.as_ref().to_owned();
         let clients = sched::spawn(move || {
             for _ in 0..CLIENTS {
                 UnixStream::connect(&to).unwrap(); // and closed: the backlog keeps it

@@ -6,7 +6,9 @@
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use crate::common::SocketPath;
 use straightline_net::inherit::{self, InheritedListener};
 use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use straightline_sched as sched;
@@ -20,7 +22,7 @@ fn child(role: &str, setup: &str, input: impl Into<Stdio>, output: impl Into<Std
     Command::new("sh")
         .args(["-c", &format!("{setup}; exec \"$0\" \"$@\" </dev/null >&2")])
         .arg(program)
-        .args(["--exact", "the_child", "--nocapture"])
+        .args(["--exact", "listeners_are_inherited_once::the_child", "--nocapture"])
         .env(ROLE, role)
         .stdin(input)
         .stdout(output)
@@ -84,16 +86,16 @@ fn serve() {
 fn listeners_are_served_by_the_process_they_are_for() {
     let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = web.local_addr().unwrap();
-    let path = std::env::temp_dir().join(format!("straightline-inherit-{}", std::process::id()));
-    let local = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let path = Arc::new(SocketPath::new());
+    let local = std::os::unix::net::UnixListener::bind(&*path).unwrap();
     let clients = std::thread::spawn({
-        let path = path.clone();
+        let path = Arc::clone(&path);
         move || {
             sched::run(move || {
                 // The manager's listener takes them before the child has even begun.
                 let (mut web, mut text) = (TcpStream::connect(address).unwrap(), String::new());
                 web.read_to_string(&mut text).unwrap();
-                UnixStream::connect(path).unwrap().read_to_string(&mut text).unwrap();
+                UnixStream::connect(&*path).unwrap().read_to_string(&mut text).unwrap();
                 text
             })
         }
@@ -101,7 +103,6 @@ fn listeners_are_served_by_the_process_they_are_for() {
     let setup = "exec 3<&0 4<&1; \
                  export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:local";
     let output = child("serves", setup, OwnedFd::from(web), OwnedFd::from(local));
-    std::fs::remove_file(path).unwrap();
     assert_success(&output);
     assert_eq!(clients.join().unwrap().unwrap(), "weblocal");
 }

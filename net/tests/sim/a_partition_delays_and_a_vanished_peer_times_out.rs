@@ -64,7 +64,7 @@ fn what_was_on_its_way_is_lost_and_sent_again() {
 }
 
 #[test]
-fn whatever_is_cut_and_healed_all_arrives_in_order() {
+fn all_bytes_arrive_in_order_whatever_is_cut_and_healed() {
     sim::check(|| {
         let mut random = sim::fork_random();
         network().set_link(Link::draw(&mut random));
@@ -166,11 +166,11 @@ fn what_stays_without_an_answer_is_given_up_after_a_quarter_of_an_hour() {
 }
 
 #[test]
-fn who_says_nothing_to_a_vanished_peer_waits_without_end() {
+fn a_peer_that_sends_nothing_to_a_vanished_one_waits_without_end() {
     let failure = Sim::new(1).run(|| {
         let (near, mut far) = connect();
         network().vanish(near.local_addr().unwrap());
-        drop(near); // nobody hears of that
+        drop(near); // its end does not arrive
         far.read(&mut [0]).map(drop)
     });
     let failure = failure.unwrap_err().to_string();
@@ -178,7 +178,7 @@ fn who_says_nothing_to_a_vanished_peer_waits_without_end() {
 }
 
 #[test]
-fn an_isolated_host_reaches_itself_and_nobody_else() {
+fn an_isolated_host_reaches_itself_and_no_other() {
     sim::check(|| {
         let (mut near, mut far) = connect();
         network().isolate(server());

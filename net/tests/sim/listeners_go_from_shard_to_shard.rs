@@ -41,7 +41,7 @@ fn the_members_of_a_group_serve_on_shards_of_their_own() {
 }
 
 #[test]
-fn the_clones_of_a_listener_share_whoever_comes() {
+fn the_clones_of_a_listener_share_its_clients() {
     sim::check(|| {
         let bound = BoundUnixListener::bind(PATH).unwrap();
         assert_eq!(UnixListener::bind(PATH).unwrap_err().kind(), ErrorKind::AddrInUse);

@@ -147,7 +147,7 @@ fn a_read_side_that_is_shut_down_is_at_its_end() {
 }
 
 #[test]
-fn nobody_there_is_refused_after_a_way_there_and_back() {
+fn a_refusal_takes_a_way_there_and_back() {
     sim::check(|| {
         let way = Duration::from_millis(10);
         network().set_link(Link { latency: way..=way, ..Link::default() });
@@ -160,7 +160,7 @@ fn nobody_there_is_refused_after_a_way_there_and_back() {
 }
 
 #[test]
-fn who_writes_more_than_fits_waits_until_somebody_reads() {
+fn a_writer_of_more_than_fits_waits_until_the_peer_reads() {
     sim::check(|| {
         let small = Link { send_buffer_bytes: 100, receive_buffer_bytes: 100, ..Link::default() };
         network().set_link(small);

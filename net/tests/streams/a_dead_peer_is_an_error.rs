@@ -3,26 +3,15 @@
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::time::Duration;
 
+use crate::common::{take_in_events, tcp_pair};
 use socket2::SockRef;
-use straightline_net::{TcpListener, TcpStream, UnixStream};
+use straightline_net::{TcpStream, UnixStream};
 use straightline_sched as sched;
-
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
 
 /// Closes with a reset.
 #[allow(clippy::needless_pass_by_value)] // it is consumed: closed
 fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option of a socket");
-}
-
-/// Lets the shard take in the events that are there.
-fn take_in_events() {
-    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
 }
 
 #[test]
@@ -61,7 +50,7 @@ fn a_reset_ends_the_wait_for_room() {
         let (client, mut server) = tcp_pair();
         let writer = sched::spawn(move || server.write_all(&vec![0; 64 << 20]));
         take_in_events();
-        assert!(!writer.is_finished(), "nobody reads, so there is no room");
+        assert!(!writer.is_finished(), "the client does not read, so there is no room");
         reset(client);
         let error = writer.join().unwrap().unwrap_err();
         assert!(is_gone(error.kind()), "{error}");
@@ -131,9 +120,9 @@ fn is_gone(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
-/// Writes in every way to a peer that is gone, of each kind of stream.
+/// Writes in every way to a peer that has closed, for each kind of stream.
 #[cfg(target_os = "linux")]
-fn write_to_nobody() {
+fn write_to_closed_peers() {
     sched::run(|| {
         let file = std::fs::File::open("/proc/self/exe").expect("this program");
         let (near, far) = UnixStream::pair().expect("a pair");
@@ -150,11 +139,11 @@ fn write_to_nobody() {
         let (client, server) = tcp_pair();
         reset(client);
         server.wait_readable().expect("the reset comes");
-        // The reset itself is the first error, and then nobody is there any more.
+        // The reset itself is the first error, and then the peer is gone.
         said.extend([server.try_send_file(&file, 0, 1), server.try_send_file(&file, 0, 1)]);
         said.extend([server.try_write(b"!"), server.try_write_vectored(&slices)]);
         for said in said {
-            let error = said.expect_err("nobody is there");
+            let error = said.expect_err("the peer is gone");
             assert!(is_gone(error.kind()), "{error}");
         }
     })
@@ -163,25 +152,20 @@ fn write_to_nobody() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn it_ends_no_process_whatever_that_does_with_sigpipe() {
+fn it_ends_no_process_whatever_its_action_for_sigpipe() {
+    use crate::common::own_process::child;
     use std::os::unix::process::ExitStatusExt;
-    const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";
-    if std::env::var_os(CHILD).is_some() {
+    let output = child(|| {
         // SAFETY: the default action needs nothing of this process.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-        write_to_nobody();
+        write_to_closed_peers();
         println!("alive");
-        // And the signal is what the program has made of it: nothing is left of the masking.
+        // The program's own action is in force again: nothing is left of the masking.
         // SAFETY: to raise a signal is always sound.
         unsafe { libc::raise(libc::SIGPIPE) };
-        unreachable!("the child survived");
-    }
-    let name = "it_ends_no_process_whatever_that_does_with_sigpipe";
-    let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
-    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output();
-    let output = output.expect("a child process");
+    });
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("alive"), "{:?}: {told}", output.status);
     assert_eq!(output.status.signal(), Some(libc::SIGPIPE), "{told}");
-    write_to_nobody(); // here it is ignored, as std has it
+    write_to_closed_peers(); // in this process SIGPIPE is ignored, as std has it
 }

@@ -4,7 +4,8 @@ use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
-use straightline_net::{TcpListener, TcpStream, UnixStream};
+use crate::common::tcp_pair;
+use straightline_net::{TcpStream, UnixStream};
 use straightline_sched::{self as sched, JoinHandle};
 
 const BYTES: usize = 8 << 20;
@@ -70,13 +71,6 @@ fn end(stream: TcpStream, sends: u32, receives: u32) -> [JoinHandle<()>; 2] {
         receive(receives, |buffer| (&*stream).read(buffer).expect("the other end writes"));
     });
     [writer, reader]
-}
-
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
 }
 
 #[test]

@@ -5,15 +5,9 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::common::tcp_pair;
 use straightline_net::{TcpListener, TcpStream};
 use straightline_sched as sched;
-
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
 
 #[test]
 fn a_waiting_reader_does_not_hold_up_a_writer() {

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::rc::Rc;
 
+use crate::common::SocketPath;
 use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use straightline_sched::{self as sched, JoinHandle};
 
@@ -79,22 +81,17 @@ fn two_hundred_tcp_clients_get_their_own_bytes_back() {
 
 #[test]
 fn two_hundred_unix_clients_get_their_own_bytes_back() {
-    let name = format!("straightline-echo-{}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    sched::run({
-        let path = path.clone();
-        move || {
-            let listener = UnixListener::bind(&path).unwrap();
-            let server = serve(move || listener.accept().unwrap().0);
-            talk(
-                move || UnixStream::connect(&path).unwrap(),
-                |stream| stream.shutdown(Shutdown::Write).unwrap(),
-            );
-            server.join().unwrap();
-        }
+    sched::run(|| {
+        let path = Rc::new(SocketPath::new());
+        let listener = UnixListener::bind(&*path).unwrap();
+        let server = serve(move || listener.accept().unwrap().0);
+        talk(
+            move || UnixStream::connect(&*path).unwrap(),
+            |stream| stream.shutdown(Shutdown::Write).unwrap(),
+        );
+        server.join().unwrap();
     })
     .unwrap();
-    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -6,26 +6,14 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use crate::common::{joined_unless_it_hangs, tcp_pair};
 use straightline_net::{TcpListener, TcpStream};
-use straightline_sched::{self as sched, JoinError};
+use straightline_sched::{self as sched};
 
 const MESSAGE: &[u8] = b"all there is";
 
 /// A read may fill its buffer exactly, come back short, or need several.
 const BUFFER_BYTES: [usize; 6] = [1, 5, MESSAGE.len() - 1, MESSAGE.len(), MESSAGE.len() + 1, 4_096];
-
-/// Joins a fiber that runs `body`, but cancels it first if it hangs.
-fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result<T, JoinError> {
-    let me = sched::current();
-    let fiber = sched::spawn(move || {
-        let result = body();
-        me.unpark();
-        result
-    });
-    sched::park_timeout(Duration::from_secs(10));
-    fiber.cancel();
-    fiber.join()
-}
 
 fn read_to_end(mut stream: &TcpStream, buffer_bytes: usize) -> Vec<u8> {
     let (mut received, mut buffer) = (Vec::new(), vec![0; buffer_bytes]);
@@ -37,13 +25,6 @@ fn read_to_end(mut stream: &TcpStream, buffer_bytes: usize) -> Vec<u8> {
     }
 }
 
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
-
 #[test]
 fn an_end_that_was_there_before_the_first_read_is_seen() {
     sched::run(|| {
@@ -51,7 +32,7 @@ fn an_end_that_was_there_before_the_first_read_is_seen() {
             let (mut client, server) = tcp_pair();
             client.write_all(MESSAGE).unwrap();
             client.shutdown(Shutdown::Write).unwrap();
-            let received = unless_it_hangs(move || read_to_end(&server, buffer_bytes));
+            let received = joined_unless_it_hangs(move || read_to_end(&server, buffer_bytes));
             assert_eq!(received.unwrap(), MESSAGE);
         }
     })
@@ -63,7 +44,7 @@ fn an_end_that_comes_with_the_data_while_the_reader_waits_is_seen() {
     sched::run(|| {
         for buffer_bytes in BUFFER_BYTES {
             let (mut client, server) = tcp_pair();
-            let received = unless_it_hangs(move || {
+            let received = joined_unless_it_hangs(move || {
                 let server = Rc::new(server);
                 let reader = sched::spawn(move || read_to_end(&server, buffer_bytes));
                 (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
@@ -83,7 +64,7 @@ fn an_end_that_comes_when_the_data_has_been_read_is_seen() {
     sched::run(|| {
         for buffer_bytes in BUFFER_BYTES {
             let (mut client, mut server) = tcp_pair();
-            let received = unless_it_hangs(move || {
+            let received = joined_unless_it_hangs(move || {
                 client.write_all(MESSAGE).unwrap();
                 server.read_exact(&mut [0; MESSAGE.len()]).unwrap();
                 client.shutdown(Shutdown::Write).unwrap();
@@ -100,7 +81,7 @@ fn an_end_is_seen_again_by_each_further_read() {
     sched::run(|| {
         let (client, server) = tcp_pair();
         drop(client);
-        let reads = unless_it_hangs(move || {
+        let reads = joined_unless_it_hangs(move || {
             (0..3).map(|_| (&server).read(&mut [0; 8]).unwrap()).collect::<Vec<_>>()
         });
         assert_eq!(reads.unwrap(), [0; 3]);
@@ -125,7 +106,7 @@ fn an_end_at_any_moment_is_seen() {
         for round in 0..ROUNDS {
             let (stream, _) = listener.accept().unwrap();
             let buffer_bytes = BUFFER_BYTES[round % BUFFER_BYTES.len()];
-            let received = unless_it_hangs(move || read_to_end(&stream, buffer_bytes));
+            let received = joined_unless_it_hangs(move || read_to_end(&stream, buffer_bytes));
             assert_eq!(received.unwrap(), [MESSAGE, MESSAGE].concat());
         }
         clients.join().unwrap();
@@ -139,7 +120,7 @@ fn a_half_closed_connection_still_goes_the_other_way() {
         let (mut client, mut server) = tcp_pair();
         client.shutdown(Shutdown::Write).unwrap();
         assert!(client.write(b"!").is_err());
-        let answer = unless_it_hangs(move || {
+        let answer = joined_unless_it_hangs(move || {
             assert_eq!(server.read(&mut [0]).unwrap(), 0);
             server.write_all(MESSAGE).unwrap();
             drop(server);
@@ -154,7 +135,7 @@ fn a_half_closed_connection_still_goes_the_other_way() {
 fn a_reader_whose_own_side_shuts_down_is_woken() {
     sched::run(|| {
         let (client, _server) = tcp_pair();
-        let read = unless_it_hangs(move || {
+        let read = joined_unless_it_hangs(move || {
             let client = Rc::new(client);
             let reader = sched::spawn({
                 let client = Rc::clone(&client);

@@ -6,39 +6,22 @@ use std::io::{self, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::common::{joined_unless_it_hangs, pattern, tcp_pair};
 use futures_util::future::{join, join_all, select};
+use straightline_net::UnixStream;
 use straightline_net::compat::{AsyncStream, Stream};
-use straightline_net::{TcpListener, TcpStream, UnixStream};
 use straightline_sched as sched;
 
-/// More than the system keeps for two sockets that nobody reads.
+/// More than the system keeps for two sockets that are not read.
 const BYTES: usize = 8 << 20;
 
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
-
-fn pattern(bytes: usize) -> Vec<u8> {
-    (0..=250).cycle().take(bytes).collect()
-}
-
-/// Runs a future on a new fiber, and ends it if it hangs.
+/// Runs a future on a new fiber, and cancels that if it hangs.
 fn on_fiber<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
-    let me = sched::current();
-    let fiber = sched::spawn(move || {
-        let output = sched::block_on(future).expect("nothing unwinds");
-        me.unpark();
-        output
-    });
-    sched::park_timeout(Duration::from_secs(30)); // far longer than any of this takes
-    fiber.cancel();
-    fiber.join().expect("it ends")
+    let run = || sched::block_on(future).expect("nothing unwinds");
+    joined_unless_it_hangs(run).expect("it ends")
 }
 
-/// One task writes and reads at once; whoever only did one after the other would hang.
+/// One task writes and reads at once: it would hang if it did one after the other.
 async fn echoed_in_tokio<S: Stream>(near: S, far: S) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
     let (mut from_far, mut to_far) = split(AsyncStream::new(near));

@@ -4,33 +4,9 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::common::{joined_unless_it_hangs, take_in_events, tcp_pair};
 use straightline_net::{TcpListener, TcpStream, UnixStream};
-use straightline_sched::{self as sched, JoinError};
-
-/// Joins a fiber that runs `body`, but cancels it first if it hangs.
-fn unless_it_hangs<T: 'static>(body: impl FnOnce() -> T + 'static) -> Result<T, JoinError> {
-    let me = sched::current();
-    let fiber = sched::spawn(move || {
-        let result = body();
-        me.unpark();
-        result
-    });
-    sched::park_timeout(Duration::from_secs(5)); // far longer than any of this takes
-    fiber.cancel();
-    fiber.join()
-}
-
-/// Lets the shard take in the events that are there.
-fn take_in_events() {
-    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
-}
-
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
+use straightline_sched as sched;
 
 /// Cancels a fiber that waits in a read of `stream`.
 fn cancel_a_reader<S: 'static>(stream: &Rc<S>)
@@ -54,7 +30,7 @@ fn the_next_reader_of_a_tcp_stream_gets_what_came_since() {
         cancel_a_reader(&server);
         client.write_all(b"late").unwrap();
         take_in_events();
-        let received = unless_it_hangs(move || {
+        let received = joined_unless_it_hangs(move || {
             let mut buffer = [0; 4];
             (&*server).read_exact(&mut buffer).map(|()| buffer)
         });
@@ -71,7 +47,7 @@ fn the_next_reader_of_a_unix_stream_gets_what_came_since() {
         cancel_a_reader(&near);
         far.write_all(b"late").unwrap();
         take_in_events();
-        let received = unless_it_hangs(move || {
+        let received = joined_unless_it_hangs(move || {
             let mut buffer = [0; 4];
             (&*near).read_exact(&mut buffer).map(|()| buffer)
         });
@@ -100,7 +76,7 @@ fn the_next_reader_gets_what_the_cancelled_one_was_woken_for() {
         signal.write_all(b"!").unwrap();
         client.write_all(b"late").unwrap();
         assert!(canceller.join().unwrap().unwrap_err().is_cancelled());
-        let received = unless_it_hangs(move || {
+        let received = joined_unless_it_hangs(move || {
             let mut buffer = [0; 4];
             (&*server).read_exact(&mut buffer).map(|()| buffer)
         });
@@ -129,7 +105,7 @@ fn a_reader_that_was_there_already_is_not_disturbed() {
 }
 
 #[test]
-fn the_next_acceptor_gets_who_came_since() {
+fn the_next_acceptor_gets_the_client_that_came_since() {
     sched::run(|| {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
@@ -142,7 +118,7 @@ fn the_next_acceptor_gets_who_came_since() {
         assert!(acceptor.join().unwrap_err().is_cancelled());
         let client = TcpStream::connect(address).unwrap();
         take_in_events();
-        let (_, peer) = unless_it_hangs(move || listener.accept()).unwrap().unwrap();
+        let (_, peer) = joined_unless_it_hangs(move || listener.accept()).unwrap().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
     })
     .unwrap();
@@ -162,7 +138,7 @@ fn the_next_writer_finds_the_room_that_came_since() {
         assert!(writer.join().unwrap_err().is_cancelled());
         let drain = sched::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
         take_in_events();
-        let written = unless_it_hangs(move || (&*client).write_all(&vec![0; 8 << 20]));
+        let written = joined_unless_it_hangs(move || (&*client).write_all(&vec![0; 8 << 20]));
         written.unwrap().unwrap();
         drain.join().unwrap().unwrap();
     })

@@ -8,23 +8,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener as StdUnixListener};
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
+use crate::common::{SocketPath, on_a_shard};
 use rustix::net::{Shutdown, shutdown};
 use straightline_net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use straightline_sched::{self as sched, Interest, Source};
-
-/// Runs `body` on a shard of its own, and fails if that hangs: a fiber that spins cannot be
-/// cancelled.
-fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(sched::run(body).expect("a shard can be made")));
-    receiver.recv_timeout(Duration::from_secs(20)).expect("it came to an end")
-}
 
 /// Another descriptor of the same socket: what another process would have.
 fn another(socket: &impl AsFd) -> OwnedFd {
@@ -40,15 +30,10 @@ fn datagrams() -> (Rc<UdpSocket>, OwnedFd) {
 }
 
 /// A listener on a Unix socket whose file is gone already, and another descriptor of it.
-fn unix_listener(name: &str) -> (Rc<UnixListener>, OwnedFd) {
-    let listener = StdUnixListener::bind(path(name)).expect("a path of our own");
-    std::fs::remove_file(path(name)).expect("it was made");
+fn unix_listener() -> (Rc<UnixListener>, OwnedFd) {
+    let listener = StdUnixListener::bind(SocketPath::new()).expect("a path of our own");
     let other = another(&listener);
     (Rc::new(UnixListener::from_std(listener).expect("a listener")), other)
-}
-
-fn path(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("straightline-{}-{name}", std::process::id()))
 }
 
 /// Starts `wait`, shuts the socket down while it waits, and returns what it said.
@@ -66,7 +51,7 @@ fn while_it_waits<T: 'static>(
 #[test]
 fn of_datagrams_there_is_an_end() {
     for how in [Shutdown::Read, Shutdown::Both] {
-        unless_it_hangs(move || {
+        on_a_shard(move || {
             let (socket, other) = datagrams();
             let waiting = Rc::clone(&socket);
             let count = while_it_waits(&other, how, move || waiting.recv(&mut [0; 8]));
@@ -76,9 +61,9 @@ fn of_datagrams_there_is_an_end() {
             assert_eq!(socket.peek(&mut [0; 8]).expect("an end"), 0);
             assert_eq!(socket.try_recv(&mut [0; 8]).expect("an end"), 0);
             // An end has no sender: std has an error for that.
-            let error = socket.recv_from(&mut [0; 8]).expect_err("nobody has sent it");
+            let error = socket.recv_from(&mut [0; 8]).expect_err("it has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            let error = socket.try_recv_from(&mut [0; 8]).expect_err("nobody has sent it");
+            let error = socket.try_recv_from(&mut [0; 8]).expect_err("it has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
         });
     }
@@ -86,11 +71,11 @@ fn of_datagrams_there_is_an_end() {
 
 #[test]
 fn a_call_that_begins_after_the_shutdown_ends_as_well() {
-    unless_it_hangs(|| {
+    on_a_shard(|| {
         let (socket, other) = datagrams();
         shutdown(&other, Shutdown::Read).expect("an open socket");
         assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
-        let (listener, other) = unix_listener("after");
+        let (listener, other) = unix_listener();
         shutdown(&other, Shutdown::Both).expect("an open socket");
         let error = listener.accept().map(drop).expect_err("it listens no more");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -99,7 +84,7 @@ fn a_call_that_begins_after_the_shutdown_ends_as_well() {
 
 #[test]
 fn a_datagram_that_was_there_before_is_received() {
-    unless_it_hangs(|| {
+    on_a_shard(|| {
         let (socket, other) = datagrams();
         socket.send(b"before").expect("it works on the loopback");
         shutdown(&other, Shutdown::Read).expect("an open socket");
@@ -110,31 +95,30 @@ fn a_datagram_that_was_there_before_is_received() {
 
 #[test]
 fn a_listener_says_that_it_listens_no_more() {
-    unless_it_hangs(|| {
-        let (listener, other) = unix_listener("while");
+    on_a_shard(|| {
+        let (listener, other) = unix_listener();
         let waiting = Rc::clone(&listener);
         let accepted = while_it_waits(&other, Shutdown::Both, move || waiting.accept().map(drop));
-        assert_eq!(accepted.expect_err("nobody comes").kind(), ErrorKind::InvalidInput);
+        assert_eq!(accepted.expect_err("no client comes").kind(), ErrorKind::InvalidInput);
         for _ in 0..200 {
-            let error = listener.try_accept().map(drop).expect_err("nobody comes");
+            let error = listener.try_accept().map(drop).expect_err("no client comes");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             listener.wait_readable().expect("it is no error to wait");
         }
         let tcp = Rc::new(TcpListener::bind("127.0.0.1:0").expect("a port"));
         let (waiting, other) = (Rc::clone(&tcp), another(&*tcp));
         let accepted = while_it_waits(&other, Shutdown::Both, move || waiting.accept().map(drop));
-        assert_eq!(accepted.expect_err("nobody comes").kind(), ErrorKind::InvalidInput);
+        assert_eq!(accepted.expect_err("no client comes").kind(), ErrorKind::InvalidInput);
     });
 }
 
 #[test]
-fn who_was_in_the_queue_of_a_listener_is_accepted() {
-    unless_it_hangs(|| {
-        let name = path("queue");
-        let listener = StdUnixListener::bind(&name).expect("a path of our own");
+fn a_client_in_the_queue_of_a_listener_is_accepted() {
+    on_a_shard(|| {
+        let path = SocketPath::new();
+        let listener = StdUnixListener::bind(&path).expect("a path of our own");
         let other = another(&listener);
-        let mut client = std::os::unix::net::UnixStream::connect(&name).expect("it listens");
-        std::fs::remove_file(&name).expect("it was made");
+        let mut client = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
         let listener = UnixListener::from_std(listener).expect("a listener");
         shutdown(&other, Shutdown::Both).expect("an open socket");
         let (mut stream, _) = listener.accept().expect("the client");
@@ -157,7 +141,7 @@ fn receive(source: &Source<UnixDatagram>) -> std::io::Result<usize> {
 
 #[test]
 fn a_loop_over_a_source_does_not_keep_the_thread() {
-    unless_it_hangs(|| {
+    on_a_shard(|| {
         let (near, _far) = UnixDatagram::pair().expect("a pair");
         near.set_nonblocking(true).expect("a socket");
         let other = another(&near);
@@ -178,7 +162,7 @@ fn a_loop_over_a_source_does_not_keep_the_thread() {
 
 #[test]
 fn a_task_and_an_episode_that_only_look_let_others_run() {
-    unless_it_hangs(|| {
+    on_a_shard(|| {
         let (near, _far) = UnixDatagram::pair().expect("a pair");
         near.set_nonblocking(true).expect("a socket");
         let other = another(&near);
@@ -214,7 +198,7 @@ fn any_socket(number: u64) -> (Rc<dyn Fn() -> bool>, OwnedFd) {
             (Rc::new(move || socket.recv(&mut [0; 8]).is_ok()), other)
         }
         1 => {
-            let (listener, other) = unix_listener(&format!("any-{number}"));
+            let (listener, other) = unix_listener();
             (Rc::new(move || listener.accept().is_ok()), other)
         }
         2 => {
@@ -238,8 +222,8 @@ fn any_socket(number: u64) -> (Rc<dyn Fn() -> bool>, OwnedFd) {
 }
 
 #[test]
-fn whatever_is_shut_down_under_whoever_waits_they_all_end() {
-    unless_it_hangs(|| {
+fn every_wait_ends_whatever_is_shut_down_under_it() {
+    on_a_shard(|| {
         for round in 0..400 {
             let (wait, other) = any_socket(round);
             let draw = |below: u64| sched::random_u64() % below;

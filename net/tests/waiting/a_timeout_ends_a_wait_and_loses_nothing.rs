@@ -4,20 +4,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use straightline_net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use crate::common::tcp_pair;
+use straightline_net::{UdpSocket, UnixStream};
 use straightline_sched as sched;
 
 const SHORT: Duration = Duration::from_millis(5);
 
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
-
 #[test]
-fn a_read_times_out_as_often_as_it_likes() {
+fn a_read_times_out_again_and_again() {
     sched::run(|| {
         let (mut near, mut far) = tcp_pair();
         near.set_read_timeout(Some(SHORT)).unwrap();
@@ -56,7 +50,7 @@ fn wakeups_that_mean_something_else_do_not_prolong_it() {
 }
 
 #[test]
-fn a_write_times_out_when_nobody_reads() {
+fn a_write_times_out_when_the_peer_does_not_read() {
     sched::run(|| {
         let (mut near, mut far) = UnixStream::pair().unwrap();
         near.set_write_timeout(Some(SHORT)).unwrap();

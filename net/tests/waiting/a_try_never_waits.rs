@@ -5,15 +5,9 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::common::{SocketPath, tcp_pair};
 use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use straightline_sched as sched;
-
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
-}
 
 #[test]
 fn a_try_where_nothing_is_would_block() {
@@ -41,7 +35,7 @@ fn a_try_needs_no_fiber() {
 }
 
 #[test]
-fn a_try_finds_who_is_there() {
+fn a_try_finds_a_client_that_is_there() {
     sched::run(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -159,21 +153,16 @@ fn an_episode_reads_what_it_was_woken_for() {
 
 #[test]
 fn a_unix_listener_does_not_wait_either() {
-    let name = format!("straightline-try-{}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    sched::run({
-        let path = path.clone();
-        move || {
-            let listener = UnixListener::bind(&path).unwrap();
-            assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-            let mut client = UnixStream::connect(&path).unwrap();
-            listener.wait_readable().unwrap();
-            let (mut server, _) = listener.try_accept().unwrap();
-            client.write_all(b"!").unwrap();
-            server.read_exact(&mut [0]).unwrap();
-            assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-        }
+    sched::run(|| {
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        let mut client = UnixStream::connect(&path).unwrap();
+        listener.wait_readable().unwrap();
+        let (mut server, _) = listener.try_accept().unwrap();
+        client.write_all(b"!").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     })
     .unwrap();
-    std::fs::remove_file(path).unwrap();
 }

@@ -7,49 +7,24 @@ use std::io::{self, BufWriter, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::{SocketPath, tcp_pair, unless_it_hangs};
 use straightline_net::{
     StreamSet, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host,
 };
 use straightline_sched::{self as sched, Interest};
 
-/// Fails if `body` hangs: an operation that spins would.
-fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(body()));
-    receiver.recv_timeout(Duration::from_secs(20)).expect("it came to an end")
-}
-
 fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
     sched::run(body).expect("a shard can be made")
 }
 
-/// A path of its own; the file is removed by the guard.
-struct Path(PathBuf);
-
-impl Path {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("straightline-{}-{name}", std::process::id())))
-    }
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// Two ends of a TCP connection that were both waited on in a run.
-fn tcp_pair() -> (TcpStream, TcpStream) {
+fn used_pair() -> (TcpStream, TcpStream) {
     run(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("it is bound");
-        let near = TcpStream::connect(address).expect("it listens");
-        let far = listener.accept().expect("the client").0;
+        let (near, far) = tcp_pair();
         (&near).write_all(b"!").expect("there is room");
         let _ = (&far).read(&mut [0]).expect("a byte");
         (near, far)
@@ -132,11 +107,11 @@ macro_rules! try_all {
 #[test]
 fn the_streams_of_a_past_run() {
     unless_it_hangs(|| {
-        let (near, _far) = tcp_pair();
+        let (near, _far) = used_pair();
         try_all!(near);
         let (near, _far) = run(|| UnixStream::pair().expect("a pair"));
         try_all!(near);
-        // And those that nobody has ever waited for.
+        // And streams that no fiber has ever waited for.
         let (near, _far) = StdUnixStream::pair().expect("a pair");
         try_all!(UnixStream::from_std(near).expect("a stream"));
     });
@@ -145,7 +120,7 @@ fn the_streams_of_a_past_run() {
 #[test]
 fn what_is_there_is_read_all_the_same() {
     unless_it_hangs(|| {
-        let (mut near, mut far) = tcp_pair();
+        let (mut near, mut far) = used_pair();
         near.write_all(b"after the run").expect("there is room");
         let mut text = [0; 13];
         // It may take a moment to arrive, and nothing waits here.
@@ -166,12 +141,12 @@ fn what_is_there_is_read_all_the_same() {
 #[test]
 fn listeners_and_datagrams() {
     unless_it_hangs(|| {
-        let path = Path::new("listeners");
+        let path = Arc::new(SocketPath::new());
         let (tcp, unix, udp) = run({
-            let path = path.0.clone();
+            let path = Arc::clone(&path);
             move || {
                 let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
-                let unix = UnixListener::bind(path).expect("a path");
+                let unix = UnixListener::bind(&*path).expect("a path");
                 let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
                 let wait = || {
                     let _ = (tcp.accept(), unix.accept(), udp.recv(&mut [0]));
@@ -180,8 +155,8 @@ fn listeners_and_datagrams() {
                 (tcp, unix, udp)
             }
         });
-        said("accept", || tcp.accept()).expect_err("nobody comes");
-        said("try_accept", || tcp.try_accept()).expect_err("nobody comes");
+        said("accept", || tcp.accept()).expect_err("no client comes");
+        said("try_accept", || tcp.try_accept()).expect_err("no client comes");
         said("wait_readable", || tcp.wait_readable()).expect_err("no fiber");
         let address = tcp.local_addr().expect("it is bound");
         let _ = said("connect", || TcpStream::connect(address));
@@ -190,11 +165,11 @@ fn listeners_and_datagrams() {
         let in_time = Duration::from_secs(1);
         let _ = said("connect in time", || TcpStream::connect_timeout(&address, in_time));
         let _ = said("lookup_host", || lookup_host(("localhost", 1)).map(drop));
-        said("unix accept", || unix.accept()).expect_err("nobody comes");
-        said("unix try_accept", || unix.try_accept()).expect_err("nobody comes");
+        said("unix accept", || unix.accept()).expect_err("no client comes");
+        said("unix try_accept", || unix.try_accept()).expect_err("no client comes");
         said("unix wait_readable", || unix.wait_readable()).expect_err("no fiber");
         let mut clients = Vec::new();
-        while let Ok(client) = said("unix connect", || UnixStream::connect(&path.0)) {
+        while let Ok(client) = said("unix connect", || UnixStream::connect(&*path)) {
             clients.push(client); // until the queue is full
             assert!(clients.len() < 10_000);
         }
@@ -217,9 +192,9 @@ fn listeners_and_datagrams() {
 #[test]
 fn a_stream_of_an_earlier_run_answers_for_itself_in_a_later_one() {
     unless_it_hangs(|| {
-        let (mut near, mut far) = tcp_pair();
+        let (mut near, mut far) = used_pair();
         run(move || {
-            // Here somebody else has the place that the stream had there.
+            // Here other streams have the places that the two had in the earlier run.
             let pairs: Vec<_> = (0..8).map(|_| UnixStream::pair().expect("a pair")).collect();
             for (one, other) in pairs {
                 drop(other);
@@ -249,7 +224,7 @@ thread_local! {
 fn a_buffer_is_dropped_wherever_that_may_be() {
     // With the thread.
     unless_it_hangs(|| {
-        let (near, mut far) = tcp_pair();
+        let (near, mut far) = used_pair();
         thread::scope(|scope| {
             let near = near.into_std();
             let ended = scope.spawn(move || {
@@ -269,7 +244,7 @@ fn a_buffer_is_dropped_wherever_that_may_be() {
     });
     // In a panic, after the run: a second one would abort the process.
     unless_it_hangs(|| {
-        let (near, _far) = tcp_pair();
+        let (near, _far) = used_pair();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let mut buffer = BufWriter::with_capacity(2 << 20, near);
             buffer.write_all(&vec![0; 1 << 20]).expect("a buffer");
@@ -280,7 +255,7 @@ fn a_buffer_is_dropped_wherever_that_may_be() {
     });
     // With a closure that never ran, between two fibers.
     unless_it_hangs(|| {
-        let (near, _far) = tcp_pair();
+        let (near, _far) = used_pair();
         run(move || {
             let mut buffer = BufWriter::with_capacity(2 << 20, near);
             buffer.write_all(&vec![0; 1 << 20]).expect("a buffer");

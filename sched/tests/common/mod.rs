@@ -3,7 +3,7 @@
 // Each program has a copy of its own, and none uses all of it.
 #![allow(dead_code)]
 
-pub(crate) mod process;
+pub(crate) mod own_process;
 
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

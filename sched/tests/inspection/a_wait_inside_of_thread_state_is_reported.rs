@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock, Mutex, Once, OnceLock};
 use std::time::Duration;
 
-use crate::common::{process::child_with, unless_it_hangs};
+use crate::common::{own_process::child_with, unless_it_hangs};
 use straightline_sched::sim::{Check, FailureKind, Sim};
 use straightline_sched::sync::{OnceCell, mpsc, select};
 use straightline_sched::{

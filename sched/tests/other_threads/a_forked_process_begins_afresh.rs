@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{process::in_a_process, unless_it_hangs};
+use crate::common::{own_process::in_a_process, unless_it_hangs};
 use straightline_sched::{self as sched, Config, OffloadPool, Report, Reporter};
 
 /// Forks a process that does `body`, and returns whether `body` returned true. It must not hang.

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::common::{process::in_a_process, unless_it_hangs};
+use crate::common::{own_process::in_a_process, unless_it_hangs};
 use straightline_sched::sync::oneshot;
 use straightline_sched::{self as sched, Config, Handle, SpawnError};
 

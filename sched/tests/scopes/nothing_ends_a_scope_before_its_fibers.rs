@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::common::{OnDrop, process::child, run, turns};
+use crate::common::{OnDrop, own_process::child, run, turns};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use straightline_sched::{self as sched, Builder, DeadlineExceeded, JoinHandle};
 

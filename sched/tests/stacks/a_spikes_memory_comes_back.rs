@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::process::in_a_process;
+use crate::common::own_process::in_a_process;
 use straightline_sched as sched;
 
 /// What `/proc` says, in KiB.

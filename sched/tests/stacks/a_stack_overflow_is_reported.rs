@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
-use crate::common::process::child;
+use crate::common::own_process::child;
 use straightline_sched::{self as sched, Config};
 
 fn overflow(depth: u64) -> u64 {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::process::in_a_process;
+use crate::common::own_process::in_a_process;
 use straightline_sched as sched;
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::common::process::in_a_process;
+use crate::common::own_process::in_a_process;
 use straightline_sched as sched;
 
 #[test]

@@ -6,7 +6,7 @@ use std::panic;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::common::{on_a_shard, process::in_a_process, swallow_for_ever};
+use crate::common::{on_a_shard, own_process::in_a_process, swallow_for_ever};
 use straightline_sched as sched;
 
 #[test]

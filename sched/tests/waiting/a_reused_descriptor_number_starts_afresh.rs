@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::common::{nonblocking_pair, process::in_a_process};
+use crate::common::{nonblocking_pair, own_process::in_a_process};
 use straightline_sched::{self as sched, Interest, Source};
 
 #[test]

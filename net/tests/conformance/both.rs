@@ -1,12 +1,12 @@
-//! What the programs share.
+//! Runs one body on real sockets and in simulations, and what the bodies share.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use straightline_net::TcpStream;
 use straightline_net::sim::{Link, network};
-use straightline_net::{TcpListener, TcpStream};
 use straightline_sched::sim::{self, Check};
 use straightline_sched::{self as sched};
 
@@ -35,13 +35,6 @@ pub(crate) fn in_simulations(body: impl Fn() + Clone + 'static) {
         network().set_link(Link::draw(&mut sim::fork_random()));
         body();
     });
-}
-
-/// A client and the server's side of its connection.
-pub(crate) fn connected() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-    (client, listener.accept().expect("the client").0)
 }
 
 /// What an operation that has to fail says.
@@ -80,9 +73,4 @@ pub(crate) fn read_to_end(mut stream: impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).expect("an end");
     all
-}
-
-/// Bytes of which each run of a few is another.
-pub(crate) fn pattern(count: usize) -> Vec<u8> {
-    (0..count).map(|index| (index % 251 + index / 251 % 13).to_le_bytes()[0]).collect()
 }
