@@ -12,7 +12,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
 
 /// The only files that may contain unsafe code.
 const UNSAFE: &[&str] = &[
-    "http/tests/restarts.rs",
+    "http/tests/alone_restarts.rs",
     "net/src/inherit.rs",
     "net/src/raw_fd.rs",
     "net/src/sys.rs",
