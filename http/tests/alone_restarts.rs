@@ -1,5 +1,7 @@
 //! A server that is started and stopped a hundred times in one process, with clients in flight each
 //! time, leaves nothing behind: no descriptor, no thread, not a byte of the heap.
+//!
+//! A program of its own: it counts what its process has, with an allocator of its own.
 
 mod common;
 
@@ -81,7 +83,7 @@ fn grow_the_table_of_locks() {
             });
         }
         (0..THREADS).for_each(|_| waiting.recv().expect("a thread"));
-        // Whoever has told so gives the lock away only to wait.
+        // A thread that has told so releases the lock only to wait.
         *is_over.lock() = true;
         condvar.notify_all();
     });

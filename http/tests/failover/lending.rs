@@ -1,8 +1,6 @@
 //! A thread that does not come back keeps no new client waiting: another shard accepts in its
 //! place, and its own clients are there when it comes back.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -13,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Running, serve_with};
+use crate::common::{Client, Running, serve_with};
 use straightline::net::sim::{Link, network};
 use straightline::sched::{self, sim};
 use straightline::{Builder, Event, Request, Server};
@@ -196,7 +194,7 @@ fn when_all_are_busy_there_are_as_many_threads_more_as_are_allowed() {
 }
 
 #[test]
-fn one_that_is_busy_again_and_again_gets_one_spare_shard() {
+fn a_shard_that_is_busy_again_and_again_gets_one_spare_shard() {
     let (tell, told) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
         if let Event::ListenersLent { helper, .. } = event {
@@ -224,7 +222,7 @@ fn one_that_is_busy_again_and_again_gets_one_spare_shard() {
 }
 
 #[test]
-fn nobody_is_lost_and_nobody_accepted_twice_while_listeners_come_and_go() {
+fn each_client_is_accepted_once_while_listeners_come_and_go() {
     const CLIENTS: u64 = 6;
     const EACH: u64 = 60;
     for workers in [1, 2] {
@@ -289,7 +287,7 @@ fn a_stop_meanwhile_serves_those_who_wait_and_waits_for_the_busy_one() {
 }
 
 #[test]
-fn one_that_gets_stuck_after_it_is_replaced_by_the_spare_shard() {
+fn a_busy_shard_that_gets_stuck_is_replaced_by_the_spare_shard() {
     let limit = Some(Duration::from_millis(400));
     let trial = trial(|builder| builder.stuck_limit(limit));
     let mut culprit = trial.keep_a_thread("/spin");
@@ -299,7 +297,7 @@ fn one_that_gets_stuck_after_it_is_replaced_by_the_spare_shard() {
     assert_eq!(trial.next(), Told::Stuck(0, Some(1)));
     culprit.wait_for_end();
     assert_eq!(trial.next(), Told::Returned(0));
-    // Who came in between is the spare one's client, and stays that.
+    // The client that came in between is the spare shard's, and stays that.
     assert_eq!(other.get("/").text(), "served");
     assert_eq!(trial.server.client().get("/").text(), "served");
     assert_eq!(trial.server.handle.metrics().replacements, 1);
@@ -313,7 +311,7 @@ fn one_that_gets_stuck_after_it_is_replaced_by_the_spare_shard() {
 }
 
 #[test]
-fn who_takes_long_to_be_told_where_a_thread_stands_does_not_keep_the_watch() {
+fn a_slow_hook_does_not_keep_the_watch() {
     let (limit, is_over) = (Some(Duration::from_millis(300)), Arc::new(AtomicBool::new(false)));
     let here = Arc::clone(&is_over);
     let slow = move |event: &Event<'_>| {
@@ -338,7 +336,7 @@ fn who_takes_long_to_be_told_where_a_thread_stands_does_not_keep_the_watch() {
 }
 
 #[test]
-fn one_that_gets_stuck_and_is_not_replaced_has_its_listeners_again_when_it_comes_back() {
+fn a_stuck_shard_that_is_not_replaced_has_its_listeners_again_when_it_comes_back() {
     let limit = Some(Duration::from_millis(300));
     let trial = trial(|builder| builder.workers(2).replacements(0).stuck_limit(limit));
     let mut culprit = trial.keep_a_thread("/spin");

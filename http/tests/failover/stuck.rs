@@ -1,20 +1,18 @@
-//! A handler that keeps its thread costs the clients of that thread their connections, and nobody
-//! else anything; and no handler keeps a server from its end.
-
-mod common;
+//! A handler that keeps its thread costs the clients of that thread their connections, and no other
+//! client anything; and no handler keeps a server from its end.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{self, Command, Output};
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use common::{Running, serve_with};
+use crate::common::{Running, own_process::child, serve_with};
 use signal_hook::consts::SIGABRT;
 use straightline::sched::{self, Report};
 use straightline::{
@@ -110,14 +108,14 @@ fn stuck(told: &Receiver<Told>) -> (usize, Option<usize>) {
 }
 
 #[test]
-fn its_shard_is_replaced_and_ends_when_it_can() {
+fn the_shard_of_a_stuck_handler_is_replaced_and_ends_when_it_can() {
     let Trial { server, told, unwound, release } = trial(4, Duration::from_millis(100));
     let mut neighbour = server.client();
     assert_eq!(neighbour.get("/").text(), "served");
     let mut culprit = server.client();
     culprit.send(SPIN);
     assert_eq!(stuck(&told), (0, Some(1)));
-    // Both see the end, and whoever comes now is served.
+    // Both see the end, and a client that comes now is served.
     culprit.wait_for_end();
     assert!(neighbour.is_at_end());
     assert_eq!(server.client().get("/").text(), "served");
@@ -151,7 +149,7 @@ fn clients_that_wait_in_its_queue_are_served_by_the_next() {
 }
 
 #[test]
-fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
+fn as_many_shards_are_replaced_as_are_allowed() {
     let Trial { server, told, release, .. } = trial(2, Duration::from_millis(100));
     for (shard, replacement) in [(0, Some(1)), (1, Some(2)), (2, None)] {
         let mut culprit = server.client();
@@ -159,31 +157,23 @@ fn another_one_may_be_stuck_after_it_and_no_more_than_are_allowed() {
         assert_eq!(stuck(&told), (shard, replacement));
         culprit.wait_for_end();
     }
-    // Nobody is left.
+    // No shard is left.
     assert_eq!(told.recv().unwrap(), Told::All(3));
     let error = server.join_error();
     assert!(error.to_string().contains("every shard is stuck"), "{error}");
     release.store(true, Ordering::SeqCst);
 }
 
-/// What a child does that runs the test of that name.
-fn in_a_child(test: &str, body: impl FnOnce() -> io::Result<()>) -> Output {
-    if std::env::var_os(CHILD).is_some() {
-        // As a program's `main` would.
-        process::exit(match body() {
-            Ok(()) => 0,
-            Err(error) => {
-                eprintln!("the server ended: {error}");
-                3
-            }
-        });
-    }
-    let mut child = Command::new(std::env::current_exe().expect("this test"));
-    let child = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
-    child.output().expect("a child process")
+/// Ends the process as a `main` that returns what `body` does.
+fn as_main(body: impl FnOnce() -> io::Result<()>) {
+    process::exit(match body() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("the server ended: {error}");
+            3
+        }
+    });
 }
-
-const CHILD: &str = "STRAIGHTLINE_STUCK_CHILD";
 
 /// Serves with a handler that uses a `LazyLock` whose initialiser waits, and asks it as often as it
 /// takes, each time as a client that waits no longer than it has to.
@@ -221,19 +211,17 @@ fn serve_a_lazy_lock(all_stuck: AllStuck) -> io::Result<()> {
 
 #[test]
 fn a_lazy_lock_whose_initialiser_waits_ends_the_server_with_an_error() {
-    let test = "a_lazy_lock_whose_initialiser_waits_ends_the_server_with_an_error";
-    let output = in_a_child(test, || serve_a_lazy_lock(AllStuck::EndServer));
+    let output = child(|| as_main(|| serve_a_lazy_lock(AllStuck::EndServer)));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{:?}: {stderr}", output.status);
     assert!(stderr.contains("the server ended: every shard is stuck"), "{stderr}");
-    // Nobody was told of events, so this is.
+    // There are no hooks, so this is written.
     assert!(stderr.contains("straightline: every shard is stuck (4)"), "{stderr}");
 }
 
 #[test]
-fn or_the_process_if_that_is_asked_for() {
-    let test = "or_the_process_if_that_is_asked_for";
-    let output = in_a_child(test, || serve_a_lazy_lock(AllStuck::AbortProcess));
+fn a_lazy_lock_whose_initialiser_waits_ends_the_process_if_that_is_asked_for() {
+    let output = child(|| as_main(|| serve_a_lazy_lock(AllStuck::AbortProcess)));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(SIGABRT), "{:?}: {stderr}", output.status);
     assert!(stderr.contains("straightline: aborting: every shard is stuck (4)"), "{stderr}");
@@ -267,7 +255,7 @@ fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
 }
 
 #[test]
-fn the_room_that_it_takes_is_given_to_others() {
+fn the_room_of_a_stuck_shard_is_given_to_others() {
     let room =
         Capacity { connections: 2, connections_per_peer: 2, in_flight: 1, ..Capacity::default() };
     let Trial { server, told, unwound, release } = trial_with(|builder| builder.capacity(room));
@@ -291,7 +279,7 @@ fn the_room_that_it_takes_is_given_to_others() {
 }
 
 #[test]
-fn a_server_ends_without_it() {
+fn a_server_ends_without_its_stuck_shard() {
     let Trial { server, told, unwound, release } = trial(4, Duration::from_secs(30));
     let mut culprit = server.client();
     culprit.send(SPIN);

@@ -1,13 +1,12 @@
-//! Load beyond the capacity is refused at once or waits, and never starves who is served.
-
-mod common;
+//! Load beyond the capacity is refused at once or waits, and never starves the clients that are
+//! served.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{Client, Running, serve_with};
+use crate::common::{Client, Running, serve_with};
 use straightline::{Capacity, Event, Full, Request, Timeouts, WhenFull, sched};
 
 /// A server whose handlers at `/wait` wait, until something is sent here; they tell that they do.
@@ -19,7 +18,7 @@ fn held(capacity: Capacity) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
             tell_full.send(*full).expect("the test listens");
         }
     };
-    // Nobody rests so long that a newcomer gets the place.
+    // No client rests so long that a newcomer gets its place.
     let long = Duration::from_secs(600);
     let timeouts = Timeouts { head: long, idle: long, ..Timeouts::default() };
     let server = serve_with(
@@ -57,7 +56,7 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
         assert!(surplus.is_at_end());
         assert_eq!(full.recv().unwrap(), Full::Connections);
     }
-    // Those who are served do not notice, and a place that is left is taken.
+    // The clients that are served do not notice, and a place that is left is taken.
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "served");
     }
@@ -85,13 +84,13 @@ fn connections_of_one_address_have_a_bound_of_their_own() {
 }
 
 #[test]
-fn clients_may_wait_instead_until_somebody_leaves() {
+fn clients_may_wait_instead_until_a_client_leaves() {
     let capacity = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
     let (server, waiting, _full) = held(capacity);
     let mut first = server.client();
     begin(&mut first);
     let handler = waiting.recv().unwrap();
-    // The system has taken it, and nobody serves it.
+    // The system has taken it, and it is not served.
     let mut second = server.client();
     second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(server.handle.counters().accepted, 1);
@@ -112,7 +111,7 @@ fn requests_beyond_what_may_be_in_flight_are_refused_and_their_connections_go_on
     let mut third = server.client();
     let answer = third.get("/");
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
-    // With a body that nobody reads, too.
+    // With a body that is not read, too.
     let answer = third.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
     assert_eq!(answer.status, 503);
     handlers.iter().for_each(sched::Fiber::unpark);

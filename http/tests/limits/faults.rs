@@ -22,7 +22,7 @@ enum Fault {
     Close,
     CloseWriting,
     Reset,
-    /// It does nothing more, for longer than anybody waits.
+    /// It does nothing more, for longer than the server waits.
     Stall,
 }
 

@@ -1,12 +1,10 @@
 //! All clients together have a bounded part of the memory, however many they are and whatever they
 //! send or do not read; beyond it they are refused, and it comes back.
 
-mod common;
-
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{Client, Running, serve_with};
+use crate::common::{Client, Running, serve_with};
 use straightline::{
     BodyError, Bytes, Capacity, Event, IntoResponse, Request, Response, Timeouts, sched,
 };
@@ -68,7 +66,7 @@ fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
         assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")), "{path}");
         assert!(short.recv().expect("it is told") > 300_000);
     }
-    // The first has more than three quarters: nobody is served now, and connections stay.
+    // The first has more than three quarters: no request is served now, and connections stay.
     let mut third = server.client();
     let answer = third.get("/");
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
@@ -85,7 +83,7 @@ fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
 }
 
 #[test]
-fn a_response_counts_while_its_client_does_not_read_it_and_nobody_else_has_it() {
+fn a_response_that_is_not_shared_counts_while_its_client_does_not_read_it() {
     let (server, _waiting, _short) = serve(1 << 30);
     let held = || server.handle.metrics().memory_held;
     for (path, is_counted) in [("/own", true), ("/shared", false)] {

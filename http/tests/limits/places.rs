@@ -2,13 +2,11 @@
 //! bodies that do not come, by another protocol that falls silent. In simulation, where time is
 //! exact.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::simulated::{
+use crate::common::simulated::{
     Client, GET, assert_between, plain, secs, simulated, simulated_to_its_end, time_since,
 };
 use straightline::sched::{self, sim};
@@ -30,7 +28,7 @@ fn empty_lines_behind_a_body_begin_no_head() {
             move |address| {
                 let mut client = Client::connect(address);
                 assert!(client.send(&(POST.to_owned() + behind)).receive().ends_with("/x"));
-                // Longer than a head may take: nobody is told anything.
+                // Longer than a head may take: nothing is sent.
                 sched::sleep(secs(40));
                 let [before, begin] = ends;
                 assert!(
@@ -101,7 +99,7 @@ fn too_many_empty_lines_are_refused_however_slowly_they_come() {
 }
 
 #[test]
-fn whoever_has_rested_longest_makes_room_for_a_newcomer() {
+fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
     for when_full in [WhenFull::Refuse, WhenFull::Wait] {
         let capacity = Capacity { connections: 3, when_full, ..Capacity::default() };
         let (tell, told) = mpsc::channel();
@@ -147,7 +145,7 @@ fn whoever_has_rested_longest_makes_room_for_a_newcomer() {
 }
 
 #[test]
-fn whoever_is_at_work_or_asks_all_the_time_keeps_the_place() {
+fn a_client_that_is_served_or_asks_all_the_time_keeps_its_place() {
     let capacity = Capacity { connections: 2, ..Capacity::default() };
     let handler = || {
         |request: &mut Request| {
@@ -279,7 +277,7 @@ fn echo(listens: bool) -> impl Fn(&mut Request) -> Response {
 }
 
 #[test]
-fn a_protocol_that_wants_to_hears_of_a_drain_where_it_reads() {
+fn a_protocol_that_listens_for_a_drain_gets_an_error_where_it_reads() {
     let counters = simulated_to_its_end(
         |builder| builder.drain_timeout(secs(300)),
         || echo(true),
@@ -306,7 +304,7 @@ fn a_protocol_that_wants_to_hears_of_a_drain_where_it_reads() {
 }
 
 #[test]
-fn a_protocol_that_does_not_is_ended_once_nothing_happens() {
+fn a_protocol_that_does_not_listen_for_a_drain_is_ended_once_nothing_happens() {
     let counters = simulated_to_its_end(
         |builder| builder.drain_timeout(secs(300)),
         || echo(false),

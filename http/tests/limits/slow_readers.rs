@@ -2,8 +2,6 @@
 //! system keeps for it and however seldom it tells of room; one that stops reading is cut, and one
 //! that reads nothing holds little memory.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -11,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use common::{Client, Running, serve_with};
+use crate::common::{Client, Running, serve_with};
 use straightline::net::TcpStream;
 use straightline::net::sim::{Link, network};
 use straightline::sched::sim;

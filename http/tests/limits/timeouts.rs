@@ -1,15 +1,13 @@
 //! However slow a client or a handler is, it costs a bounded time: shown in simulation, where time
 //! is exact and costs nothing.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::simulated::{Client, GET, assert_between, plain, secs, simulated, time_since};
+use crate::common::simulated::{Client, GET, assert_between, plain, secs, simulated, time_since};
 use straightline::sched::{self, sim};
 use straightline::{
     BodyError, Handler, IntoResponse, OnDisconnect, Pace, Request, Response, StatusCode, Timeout,
@@ -17,13 +15,13 @@ use straightline::{
 };
 
 #[test]
-fn half_a_head_is_nobody_elses() {
+fn half_a_head_is_not_taken_for_part_of_the_next() {
     simulated(
         |builder| builder,
         plain,
         |address| {
             for half in
-                ["GET /", "GET /x HTTP/1.1\r\nHost: somebody\r\nX: y", "HEAD / HTTP/1.1\r\nA"]
+                ["GET /", "GET /x HTTP/1.1\r\nHost: example\r\nX: y", "HEAD / HTTP/1.1\r\nA"]
             {
                 let mut late = Client::connect(address);
                 assert!(late.send(half).rest().0.starts_with("HTTP/1.1 408 "));
@@ -265,7 +263,7 @@ fn a_handler_past_its_time_unwinds_and_its_client_gets_a_504() {
                     });
                     sched::park();
                 }),
-                // Who swallows the end gets it again.
+                // A handler that swallows the end gets it again.
                 "/stubborn" => drop(catch_unwind(AssertUnwindSafe(sched::park))),
                 _ => {}
             }

@@ -74,7 +74,7 @@ fn a_load_balancer_has_time_to_notice() {
         assert!(!handle.is_ready());
         sched::sleep(secs(9));
         // It still serves, and says so to each client that this is the last answer of its
-        // connection: who honours that loses no request to the end of it.
+        // connection: a client that honours that loses no request to the end of it.
         let mut early = ask(address, "/").expect("the port is open");
         kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is open");
         for stream in [&mut early, &mut kept, &mut slow] {
@@ -147,7 +147,7 @@ fn a_drain_does_not_wait_for_slow_clients_longer_than_their_timeouts() {
 }
 
 #[test]
-fn without_descriptors_those_who_are_there_are_served_and_the_others_later() {
+fn without_descriptors_connected_clients_are_served_and_the_others_later() {
     sim::run(1, || {
         let (address, handle, serving) = serve(|builder| builder);
         let mut first = ask(address, "/").expect("open");

@@ -1,9 +1,7 @@
-//! Where a server listens: whose file a Unix socket's is, what becomes of a listener that somebody
-//! else shuts down, and that nobody who waits in a queue is reset.
+//! Where a server listens: which file of a Unix socket it may replace and remove, what happens when
+//! other code shuts a listener down, and that no client that waits in a queue is reset.
 
 #![cfg(target_os = "linux")]
-
-mod common;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -17,6 +15,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::own_process::in_a_process;
+use crate::common::{Client, Running, serve, serve_with};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use straightline::net::Keepalive;
@@ -46,7 +46,7 @@ impl Drop for Folder {
     }
 }
 
-/// For what nobody tells of. Fails after some time, which is far longer than anything here takes.
+/// Looks again and again until `is_so`. Fails after far longer than any of it takes.
 fn wait_until(is_so: impl Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(30);
     while !is_so() {
@@ -127,10 +127,10 @@ fn a_file_that_is_no_left_over_socket_stays() {
 }
 
 #[test]
-fn a_socket_that_somebody_has_stays() {
+fn a_socket_that_is_in_use_stays() {
     let folder = Folder::new();
     let refused = |path: &Path| {
-        let error = start_at(path).map(|_| ()).expect_err("somebody has it");
+        let error = start_at(path).map(|_| ()).expect_err("it is in use");
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
         assert!(fs::symlink_metadata(path).expect("it is there").file_type().is_socket());
     };
@@ -243,7 +243,8 @@ fn a_server_that_never_runs_leaves_no_file() {
     assert!(!path.exists());
 }
 
-/// Copies of all descriptors of this process, as another process might have them.
+/// Copies of all descriptors of this process, as another process might have them. So a test that
+/// asks for them has a process to itself.
 fn copies() -> Vec<OwnedFd> {
     let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("this process");
     let open = fs::read_dir("/proc/self/fd").expect("the descriptors");
@@ -277,27 +278,29 @@ fn shut_down(path: &Path) {
 
 #[test]
 fn connections_have_the_options_of_their_server() {
-    let server = common::serve(|_: &mut Request| "served");
-    let mut client = server.client();
-    assert_eq!(client.get("/").text(), "served");
-    let socket = accepted(&client.stream);
-    assert!(sockopt::socket_keepalive(&socket).expect("an option"));
-    let default = Keepalive::default();
-    assert_eq!(sockopt::tcp_keepidle(&socket).expect("an option"), default.idle);
-    assert_eq!(sockopt::tcp_keepintvl(&socket).expect("an option"), default.interval);
-    assert_eq!(sockopt::tcp_keepcnt(&socket).expect("an option"), default.probes);
-    let plain = sockopt::socket_send_buffer_size(&client.stream).expect("an option");
-    drop(socket);
-    let configure =
-        |builder: Builder| builder.keepalive(None).socket_buffers(Some(50_000), Some(40_000));
-    let server = common::serve_with(configure, |_: &mut Request| "served");
-    let mut client = server.client();
-    assert_eq!(client.get("/").text(), "served");
-    let socket = accepted(&client.stream);
-    assert!(!sockopt::socket_keepalive(&socket).expect("an option"));
-    let size = sockopt::socket_send_buffer_size(&socket).expect("an option");
-    assert!(size == 100_000 && size != plain, "{size}");
-    assert_eq!(sockopt::socket_recv_buffer_size(&socket).expect("an option"), 80_000);
+    in_a_process(|| {
+        let server = serve(|_: &mut Request| "served");
+        let mut client = server.client();
+        assert_eq!(client.get("/").text(), "served");
+        let socket = accepted(&client.stream);
+        assert!(sockopt::socket_keepalive(&socket).expect("an option"));
+        let default = Keepalive::default();
+        assert_eq!(sockopt::tcp_keepidle(&socket).expect("an option"), default.idle);
+        assert_eq!(sockopt::tcp_keepintvl(&socket).expect("an option"), default.interval);
+        assert_eq!(sockopt::tcp_keepcnt(&socket).expect("an option"), default.probes);
+        let plain = sockopt::socket_send_buffer_size(&client.stream).expect("an option");
+        drop(socket);
+        let configure =
+            |builder: Builder| builder.keepalive(None).socket_buffers(Some(50_000), Some(40_000));
+        let server = serve_with(configure, |_: &mut Request| "served");
+        let mut client = server.client();
+        assert_eq!(client.get("/").text(), "served");
+        let socket = accepted(&client.stream);
+        assert!(!sockopt::socket_keepalive(&socket).expect("an option"));
+        let size = sockopt::socket_send_buffer_size(&socket).expect("an option");
+        assert!(size == 100_000 && size != plain, "{size}");
+        assert_eq!(sockopt::socket_recv_buffer_size(&socket).expect("an option"), 80_000);
+    });
 }
 
 /// What was told of listeners that failed.
@@ -312,58 +315,62 @@ fn noting(builder: Builder, told: &Arc<Mutex<Vec<String>>>) -> Builder {
 
 #[test]
 fn a_listener_that_is_shut_down_ends_and_the_others_go_on() {
-    let folder = Folder::new();
-    let (path, told) = (folder.path("shut"), Arc::default());
-    let builder = noting(builder_at(&path).bind("127.0.0.1:0"), &told);
-    let server = builder.build(|_: &mut Request| "served").expect("a free path");
-    let address = server.local_addrs()[1].as_tcp().expect("a TCP address");
-    let handle = server.handle();
-    let running = thread::spawn(move || server.run());
-    assert_served(&path);
-    let mut before = common::Client::connect(address);
-    assert_eq!(before.get("/").text(), "served");
-    shut_down(&path);
-    // Both shards notice, and say so once each.
-    wait_until(|| handle.counters().accept_errors == 2);
-    for _ in 0..50 {
-        assert_eq!(common::Client::connect(address).get("/").text(), "served");
-    }
-    assert_eq!(before.get("/").text(), "served");
-    assert_eq!(handle.counters().accept_errors, 2);
-    handle.shutdown();
-    running.join().expect("no panic").expect("a good end");
-    let told = told.lock().expect("no panic");
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains(&format!("unix:{}", path.display())), "{told:?}");
+    in_a_process(|| {
+        let folder = Folder::new();
+        let (path, told) = (folder.path("shut"), Arc::default());
+        let builder = noting(builder_at(&path).bind("127.0.0.1:0"), &told);
+        let server = builder.build(|_: &mut Request| "served").expect("a free path");
+        let address = server.local_addrs()[1].as_tcp().expect("a TCP address");
+        let handle = server.handle();
+        let running = thread::spawn(move || server.run());
+        assert_served(&path);
+        let mut before = Client::connect(address);
+        assert_eq!(before.get("/").text(), "served");
+        shut_down(&path);
+        // Both shards notice, and say so once each.
+        wait_until(|| handle.counters().accept_errors == 2);
+        for _ in 0..50 {
+            assert_eq!(Client::connect(address).get("/").text(), "served");
+        }
+        assert_eq!(before.get("/").text(), "served");
+        assert_eq!(handle.counters().accept_errors, 2);
+        handle.shutdown();
+        running.join().expect("no panic").expect("a good end");
+        let told = told.lock().expect("no panic");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(&format!("unix:{}", path.display())), "{told:?}");
+    });
 }
 
 #[test]
 fn without_a_listener_the_server_ends_with_an_error() {
-    let folder = Folder::new();
-    let path = folder.path("shut");
-    let (tell, waiting) = mpsc::channel();
-    let server = builder_at(&path).build(move |_: &mut Request| {
-        tell.send(sched::current()).expect("the test listens");
-        sched::park();
-        "served"
+    in_a_process(|| {
+        let folder = Folder::new();
+        let path = folder.path("shut");
+        let (tell, waiting) = mpsc::channel();
+        let server = builder_at(&path).build(move |_: &mut Request| {
+            tell.send(sched::current()).expect("the test listens");
+            sched::park();
+            "served"
+        });
+        let server = server.expect("a free path");
+        let running = thread::spawn(move || server.run());
+        let slow = thread::spawn({
+            let path = path.clone();
+            move || ask(&path)
+        });
+        let handler = waiting.recv().expect("it is asked");
+        shut_down(&path);
+        wait_until(|| !path.exists());
+        // What is in flight is finished.
+        handler.unpark();
+        assert!(slow.join().expect("no panic").expect("an answer").ends_with("served"));
+        let error = running.join().expect("no panic").expect_err("no listener is left");
+        assert!(error.to_string().contains("no listener is left"), "{error}");
     });
-    let server = server.expect("a free path");
-    let running = thread::spawn(move || server.run());
-    let slow = thread::spawn({
-        let path = path.clone();
-        move || ask(&path)
-    });
-    let handler = waiting.recv().expect("it is asked");
-    shut_down(&path);
-    wait_until(|| !path.exists());
-    // What is in flight is finished.
-    handler.unpark();
-    assert!(slow.join().expect("no panic").expect("an answer").ends_with("served"));
-    let error = running.join().expect("no panic").expect_err("no listener is left");
-    assert!(error.to_string().contains("no listener is left"), "{error}");
 }
 
-/// Connects and asks until nobody listens any more; returns how many answers it has got.
+/// Connects and asks until the port is closed; returns how many answers it has got.
 fn ask_until_the_end(address: SocketAddr) -> u32 {
     let mut answers = 0;
     loop {
@@ -385,40 +392,39 @@ fn ask_until_the_end(address: SocketAddr) -> u32 {
 }
 
 #[test]
-fn whoever_has_connected_is_served_at_the_end() {
+fn a_client_that_has_connected_is_served_at_shutdown() {
     for _ in 0..10 {
-        let server = Server::builder().bind("127.0.0.1:0").workers(8);
-        let server = server.build(|_: &mut Request| "served").expect("a port");
-        let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
-        let handle = server.handle();
-        let running = thread::spawn(move || server.run());
+        let server = serve_with(|builder| builder.workers(8), |_: &mut Request| "served");
+        let address = server.address;
         let clients = [(); 8].map(|()| thread::spawn(move || ask_until_the_end(address)));
-        wait_until(|| handle.counters().answered >= 50);
-        handle.shutdown();
+        wait_until(|| server.handle.counters().answered >= 50);
+        server.handle.shutdown();
         for client in clients {
             client.join().expect("no reset");
         }
-        running.join().expect("no panic").expect("a good end");
+        server.join();
     }
 }
 
-#[test]
-fn whoever_waits_for_room_is_served_at_the_end() {
+/// A server with room for one connection, and the client that has it.
+fn full_server() -> (Running, Client) {
     let full = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
-    let server = Server::builder().bind("127.0.0.1:0").workers(1).capacity(full);
-    let server = server.build(|_: &mut Request| "served").expect("a port");
-    let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
-    let handle = server.handle();
-    let running = thread::spawn(move || server.run());
-    let mut first = common::Client::connect(address);
+    let server = serve_with(|builder| builder.capacity(full), |_: &mut Request| "served");
+    let mut first = server.client();
     assert_eq!(first.get("/").text(), "served");
-    let mut waiting: Vec<_> = (0..20).map(|_| common::Client::connect(address)).collect();
+    (server, first)
+}
+
+#[test]
+fn a_client_that_waits_for_room_is_served_at_shutdown() {
+    let (server, mut first) = full_server();
+    let mut waiting: Vec<_> = (0..20).map(|_| server.client()).collect();
     // Some have sent their request by now, and some only send it afterwards.
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     for client in &mut waiting[..10] {
         client.send(request);
     }
-    handle.shutdown();
+    server.handle.shutdown();
     assert!(first.is_at_end());
     for client in &mut waiting[10..] {
         client.send(request);
@@ -428,24 +434,17 @@ fn whoever_waits_for_room_is_served_at_the_end() {
         assert_eq!((answer.text(), answer.field("connection")), ("served", Some("close")));
         assert!(client.is_at_end());
     }
-    running.join().expect("no panic").expect("a good end");
+    server.join();
 }
 
 #[test]
-fn who_came_and_asks_nothing_does_not_hold_the_end() {
-    let full = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
-    let server = Server::builder().bind("127.0.0.1:0").workers(1).capacity(full);
-    let server = server.build(|_: &mut Request| "served").expect("a port");
-    let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
-    let handle = server.handle();
-    let running = thread::spawn(move || server.run());
-    let mut first = common::Client::connect(address);
-    assert_eq!(first.get("/").text(), "served");
-    let mut silent = common::Client::connect(address);
-    handle.shutdown();
+fn a_client_that_asks_nothing_does_not_hold_the_shutdown() {
+    let (server, _first) = full_server();
+    let mut silent = server.client();
+    server.handle.shutdown();
     assert!(silent.is_at_end());
     silent.stream.shutdown(Shutdown::Both).unwrap_or_default();
-    let report = running.join().expect("no panic").expect("a good end");
+    let report = server.join_report();
     assert_eq!(report.cancelled, 0, "it is not cut at the end of the drain");
 }
 
@@ -457,7 +456,7 @@ fn clients_of_ipv4_are_told_as_such_whatever_takes_them() {
     let port = server.local_addrs()[0].as_tcp().expect("a TCP address").port();
     let handle = server.handle();
     let running = thread::spawn(move || server.run());
-    let mut client = common::Client::connect(SocketAddr::from(([127, 0, 0, 1], port)));
+    let mut client = Client::connect(SocketAddr::from(([127, 0, 0, 1], port)));
     let local = client.stream.local_addr().expect("it is connected");
     assert_eq!(client.get("/").text(), local.to_string());
     handle.shutdown();

@@ -1,12 +1,10 @@
 //! A stop finishes what is in flight, closes what is idle, and ends in time.
 
-mod common;
-
 use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{serve, serve_with};
+use crate::common::{serve, serve_with};
 use straightline::{Request, sched};
 
 #[test]
@@ -17,7 +15,7 @@ fn idle_connections_are_closed_at_once() {
         assert_eq!(client.get("/").text(), "served");
     }
     server.handle.shutdown();
-    assert!(clients.iter_mut().all(common::Client::is_at_end));
+    assert!(clients.iter_mut().all(crate::common::Client::is_at_end));
     let counters = server.join();
     assert_eq!((counters.closed, counters.cut, counters.aborted), (50, 0, 0));
 }
@@ -34,7 +32,7 @@ fn a_request_in_flight_is_answered_and_told_that_the_connection_ends() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let handler = told.recv().unwrap();
     server.handle.shutdown();
-    // Nobody new: the port is closed while the request is still in flight.
+    // No new client: the port is closed while the request is still in flight.
     while TcpStream::connect(server.address).is_ok() {}
     handler.unpark();
     let answer = client.receive();
@@ -130,7 +128,7 @@ fn a_port_can_be_served_again_and_again() {
         address = Some(local);
         let handle = server.handle();
         let running = std::thread::spawn(move || server.run());
-        let mut client = common::Client::connect(local);
+        let mut client = crate::common::Client::connect(local);
         assert_eq!(client.get("/").text(), round.to_string());
         handle.shutdown();
         assert!(client.is_at_end());

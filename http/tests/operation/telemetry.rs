@@ -1,14 +1,12 @@
 //! What an operator sees: metrics, the access log, events, and the list of fibers.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Running, serve, serve_with};
+use crate::common::{Running, serve, serve_with};
 use straightline::sched::FiberState;
 use straightline::{
     AccessLogFormat, Builder, Event, HeaderName, Request, Response, StatusCode, sched,
@@ -175,7 +173,7 @@ fn each_request_is_a_line_of_the_access_log() {
     for (line, end) in lines.iter().zip(ends) {
         assert!(line.contains(end), "{line} has no {end}");
     }
-    // Without the port: who counts clients takes the column as it is.
+    // Without the port: the column is what clients are counted by.
     assert!(lines[0].starts_with("127.0.0.1 - - ["), "{text}");
 }
 
@@ -208,7 +206,7 @@ fn the_steps_of_a_connection_are_told_in_order() {
     let server = serve_with(
         |builder| {
             builder.hooks(move |event: &Event<'_>| {
-                // The last of them come when nobody listens any more.
+                // The last of them come when the test no longer listens.
                 let _ = tell.send(format!("{event}"));
             })
         },
@@ -223,7 +221,7 @@ fn the_steps_of_a_connection_are_told_in_order() {
     assert!(next().starts_with("serving up to "));
     assert_eq!(next(), format!("{peer}: connected"));
     let panicked = next();
-    let begin = format!("{peer}: the handler of GET /panic?x panicked at http/tests/telemetry.rs:");
+    let begin = format!("{peer}: the handler of GET /panic?x panicked at {}:", file!());
     assert!(panicked.starts_with(&begin) && panicked.ends_with(": as you wish"), "{panicked}");
     assert_eq!(next(), format!("{peer}: the response to GET /cut could not be completed: no more"));
     assert_eq!(next(), format!("{peer}: closed"));
@@ -277,7 +275,7 @@ impl Write for Useless {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_counted_and_one_that_hangs_keeps_nobody() {
+fn a_log_that_cannot_be_written_is_counted_and_one_that_hangs_keeps_no_client() {
     let log = |file| move |builder: Builder| builder.access_log(AccessLogFormat::Common, file);
     let full = serve_with(log(Useless(None)), answer);
     for _ in 0..3 {
@@ -294,6 +292,31 @@ fn a_log_that_cannot_be_written_is_counted_and_one_that_hangs_keeps_nobody() {
     assert_eq!(hanging.client().get("/").status, 200);
     hanging.handle.shutdown();
     hanging.join(); // which takes two seconds
+    drop(keep);
+}
+
+#[test]
+fn an_access_log_that_is_not_read_is_bounded_in_bytes() {
+    let (keep, never) = mpsc::channel();
+    let server = serve_with(
+        |builder| {
+            let builder = builder.access_log(AccessLogFormat::Json, Useless(Some(never)));
+            builder.access_log_bytes(64 * 1024)
+        },
+        |_: &mut Request| "served",
+    );
+    let agent = "x".repeat(7_000);
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n\r\n");
+    let mut client = server.client();
+    for _ in 0..200 {
+        assert_eq!(client.ask(&request).status, 200);
+    }
+    // Of each there are 2 KiB, so 32 at most.
+    while server.handle.metrics().access_log_dropped < 200 - 32 {
+        std::thread::yield_now();
+    }
+    server.handle.shutdown();
+    server.join(); // which takes two seconds
     drop(keep);
 }
 

@@ -1,12 +1,10 @@
 //! Request bodies are read from the connection, to the last byte and no further.
 
-mod common;
-
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{serve, serve_with};
+use crate::common::{serve, serve_with};
 use straightline::{BodyError, Limits, Request, StatusCode};
 
 fn echo(request: &mut Request) -> Result<Vec<u8>, BodyError> {

@@ -1,19 +1,17 @@
 //! What a client can cost by the shape of what it sends, and by limits that are set to anything:
 //! work for each byte, memory that there is not, numbers at their ends, loops that do not look.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::simulated::{Client, simulated};
-use common::{serve, serve_with};
+use crate::common::own_process::in_a_process;
+use crate::common::simulated::{Client, simulated};
+use crate::common::{serve, serve_with};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use straightline::net::TcpStream;
 use straightline::net::sim::{Link, network};
@@ -292,10 +290,7 @@ fn a_loop_that_does_not_look_at_its_errors_is_ended() {
     assert_eq!((counters.panicked, counters.cancelled), (0, requests.len() as u64));
 }
 
-/// Set in the child process.
-const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";
-
-/// How much more memory the child may have than it has at its start.
+/// How much more memory the process may have than it has at its start.
 const MEMORY: u64 = 200 << 20;
 
 /// What a client has to send at most until there is none.
@@ -304,51 +299,40 @@ const PIECES: usize = 512;
 #[test]
 #[cfg(target_os = "linux")]
 fn a_request_that_there_is_no_memory_for_is_a_503_and_no_end_of_the_process() {
-    if std::env::var_os(CHILD).is_some() {
-        return serve_without_memory();
-    }
-    let name = "a_request_that_there_is_no_memory_for_is_a_503_and_no_end_of_the_process";
-    let mut child = Command::new(std::env::current_exe().expect("this test"));
-    let child = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1");
-    let output = child.output().expect("a child process");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{:?}: {stderr}", output.status);
-}
-
-#[cfg(target_os = "linux")]
-fn serve_without_memory() {
-    let limits = Limits {
-        request_line_bytes: usize::MAX,
-        field_line_bytes: usize::MAX,
-        head_bytes: usize::MAX,
-        body_bytes: u64::MAX,
-        ..Limits::default()
-    };
-    let handler = |request: &mut Request| match request.path() {
-        "/lines" => request.body().lines(usize::MAX).map(|line| line.map(|_| "")).collect(),
-        _ => request.body().read_to_vec(u64::MAX).map(|_| "read".to_owned()),
-    };
-    let server = serve_with(|builder| builder.limits(limits), handler);
-    assert_eq!(server.client().get("/").text(), "read");
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a size");
-    let kilobytes = size.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
-    let most = Some(kilobytes * 1024 + MEMORY);
-    setrlimit(Resource::As, Rlimit { current: most, maximum: most }).expect("a limit");
-    let piece = vec![b'x'; 1 << 20];
-    for begin in [
-        "GET / HTTP/1.1\r\nHost: a\r\nX: ",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n",
-        "POST /lines HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n",
-    ] {
-        let mut client = server.client();
-        client.send(begin);
-        let sent = (0..PIECES).take_while(|_| client.stream.write_all(&piece).is_ok()).count();
-        assert!(sent < PIECES, "{begin}");
-        // The answer may be lost to the reset that more of it gets.
-        client.wait_for_end();
+    in_a_process(|| {
+        let limits = Limits {
+            request_line_bytes: usize::MAX,
+            field_line_bytes: usize::MAX,
+            head_bytes: usize::MAX,
+            body_bytes: u64::MAX,
+            ..Limits::default()
+        };
+        let handler = |request: &mut Request| match request.path() {
+            "/lines" => request.body().lines(usize::MAX).map(|line| line.map(|_| "")).collect(),
+            _ => request.body().read_to_vec(u64::MAX).map(|_| "read".to_owned()),
+        };
+        let server = serve_with(|builder| builder.limits(limits), handler);
         assert_eq!(server.client().get("/").text(), "read");
-    }
-    let counters = server.handle.counters();
-    assert_eq!((counters.panicked, counters.responses[4]), (0, 3), "{counters:?}");
+        let status = fs::read_to_string("/proc/self/status").expect("Linux");
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a size");
+        let kilobytes = size.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        let most = Some(kilobytes * 1024 + MEMORY);
+        setrlimit(Resource::As, Rlimit { current: most, maximum: most }).expect("a limit");
+        let piece = vec![b'x'; 1 << 20];
+        for begin in [
+            "GET / HTTP/1.1\r\nHost: a\r\nX: ",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n",
+            "POST /lines HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n",
+        ] {
+            let mut client = server.client();
+            client.send(begin);
+            let sent = (0..PIECES).take_while(|_| client.stream.write_all(&piece).is_ok()).count();
+            assert!(sent < PIECES, "{begin}");
+            // The answer may be lost to the reset that more of it gets.
+            client.wait_for_end();
+            assert_eq!(server.client().get("/").text(), "read");
+        }
+        let counters = server.handle.counters();
+        assert_eq!((counters.panicked, counters.responses[4]), (0, 3), "{counters:?}");
+    });
 }

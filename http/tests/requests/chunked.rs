@@ -1,11 +1,9 @@
 //! Chunked request bodies: read to the last chunk, bounded, and refused where they are ambiguous.
 
-mod common;
-
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc;
 
-use common::{Client, serve, serve_with};
+use crate::common::{Client, serve, serve_with};
 use straightline::{BodyError, Limits, RefusalKind, Request};
 
 const HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -1,10 +1,8 @@
 //! Requests that two parties could read differently are refused, counted, and the connection ends.
 
-mod common;
-
 use std::sync::mpsc;
 
-use common::{Client, serve, serve_with};
+use crate::common::{Client, serve, serve_with};
 use straightline::{Event, Hooks, Limits, Peer, Refusal, RefusalKind, Request};
 
 fn unreachable(_: &mut Request) -> &'static str {
@@ -119,13 +117,13 @@ struct Told(mpsc::Sender<(Peer, Refusal)>);
 impl Hooks for Told {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::RequestRefused { peer, refusal } = *event {
-            self.0.send((peer.clone(), refusal)).expect("somebody listens");
+            self.0.send((peer.clone(), refusal)).expect("the test listens");
         }
     }
 }
 
 #[test]
-fn the_hooks_are_told_who_was_refused_and_why_and_where() {
+fn the_hooks_are_told_which_client_was_refused_and_why_and_where() {
     let (tell, told) = mpsc::channel();
     let server = serve_with(|builder| builder.hooks(Told(tell)), |_: &mut Request| "fine");
     for (bytes, kind, offset) in [

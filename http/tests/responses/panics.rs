@@ -1,11 +1,9 @@
-//! A handler that panics is its own client's 500 and nobody else's trouble.
-
-mod common;
+//! A handler that panics is a 500 for its own client, and harms no other.
 
 use std::io::Read;
 use std::sync::mpsc;
 
-use common::serve;
+use crate::common::serve;
 use straightline::{Request, sched};
 
 fn fragile(request: &mut Request) -> &'static str {

@@ -1,12 +1,10 @@
 //! Requests are answered, in order, on connections that last.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use common::{Client, serve, serve_with};
+use crate::common::{Client, serve, serve_with};
 use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode, header};
 
 fn hello(request: &mut Request) -> impl IntoResponse {
@@ -190,7 +188,7 @@ fn a_server_listens_on_several_addresses_with_several_workers() {
     drop(server);
     assert!(!path.exists(), "the socket file is removed");
 
-    // What a crashed server leaves behind is replaced; what somebody listens on is not.
+    // What a crashed server leaves behind is replaced; a socket that is listened on is not.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = Server::builder().bind(unix.clone()).build(hello).unwrap();
     assert_eq!(first.local_addrs(), [unix.parse::<Address>().unwrap()]);

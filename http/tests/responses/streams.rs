@@ -1,8 +1,6 @@
 //! Responses that are written piece by piece: framed for each version, held back by slow clients,
 //! and never taken for whole when they are not.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use std::{env, process};
 
-use common::{Answer, serve, serve_with};
+use crate::common::{Answer, serve, serve_with};
 use straightline::sched;
 use straightline::{
     BodyError, BodyWriter, Event, HeaderName, Hooks, IntoResponse, Method, Peer, Request, Response,

@@ -2,8 +2,6 @@
 //! close half of it or wait to be asked, deadlines that pass in the middle of a write, failures
 //! after something else has left.
 
-mod common;
-
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{serve, serve_with};
+use crate::common::{serve, serve_with};
 use straightline::sched::sync::Event;
 use straightline::sched::{self, fiber_local};
 use straightline::{
@@ -27,7 +25,7 @@ fn head(path: &str) -> String {
     format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-/// Waits until a counter that somebody else bumps is no longer 0.
+/// Waits until a counter that the server raises is no longer 0.
 fn wait_for(counter: &AtomicU64) {
     while counter.load(Ordering::Relaxed) == 0 {
         std::thread::yield_now();
@@ -48,7 +46,7 @@ fn one_fiber_reads_the_request_while_another_writes_the_response() {
     });
     let mut client = server.client();
     client.send(post("/", "Content-Length: 5") + "he");
-    // Nobody reads the response yet, so the writer is in the middle of it.
+    // The client does not read the response yet, so the writer is in the middle of it.
     assert_eq!(client.receive_with(false).status, 200);
     client.send("l").send("l").send("o");
     let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
@@ -351,7 +349,7 @@ fn a_body_that_ends_with_its_connection_is_whole_or_reset() {
         assert_eq!(client.exactly(5), b"01234");
         client
     };
-    let ending = |mut client: common::Client| {
+    let ending = |mut client: crate::common::Client| {
         client.stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind())
     };
     for path in ["/echo", "/gone"] {
@@ -460,7 +458,8 @@ fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
                         body.write_all(&[b'x'; 10_000])?;
                     }
                 };
-                sched::deadline(Duration::from_millis(5), fill).expect_err("nobody reads it");
+                sched::deadline(Duration::from_millis(5), fill)
+                    .expect_err("the client does not read");
             }
             sched::scope(|scope| {
                 // Reading lets what is written leave, and swallows all that would end it.
@@ -493,7 +492,7 @@ struct Rude {
 
 impl Rude {
     fn be_used(&self) -> io::Result<()> {
-        panic!("nobody asks for it, waiting: {}", self.waits);
+        panic!("it is not used, waiting: {}", self.waits);
     }
 }
 
@@ -572,7 +571,7 @@ fn the_last_words_of_a_protocol_that_fails_arrive() {
 }
 
 fiber_local! {
-    static USER: RefCell<String> = RefCell::new(String::from("nobody"));
+    static USER: RefCell<String> = RefCell::new(String::from("none"));
 }
 
 #[test]
@@ -591,8 +590,8 @@ fn what_belongs_to_a_request_is_not_there_for_the_next_one() {
         }
     });
     let mut client = server.client();
-    assert_eq!(client.get("/ann").text(), "nobody");
-    assert_eq!(client.get("/bob?stream").text(), "nobody, bob");
+    assert_eq!(client.get("/ann").text(), "none");
+    assert_eq!(client.get("/bob?stream").text(), "none, bob");
     assert_eq!(client.get("/eve?panic").status, 500);
-    assert_eq!(client.get("/bob").text(), "nobody");
+    assert_eq!(client.get("/bob").text(), "none");
 }

@@ -1,10 +1,8 @@
 //! Connections that become another protocol's, and those that do not.
 
-mod common;
-
 use std::io::{self, Read, Write};
 
-use common::{Client, Running, serve};
+use crate::common::{Client, Running, serve};
 use straightline::sched;
 use straightline::{IntoResponse, Method, Request, Response, StatusCode, Upgraded};
 
@@ -95,7 +93,7 @@ fn the_body_of_an_upgrading_request_is_no_part_of_the_protocol() {
 }
 
 #[test]
-fn who_has_not_asked_is_told_to() {
+fn a_client_that_has_not_asked_gets_a_426() {
     let server = serve(handler);
     let mut client = server.client();
     for request in [

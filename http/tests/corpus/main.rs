@@ -1,15 +1,13 @@
-//! The table of hostile and unusual requests: each case of `corpus/*.txt` through the protocol core
-//! and over a real socket, and the page that tells the world about it.
+//! The table of hostile and unusual requests: each case of `*.txt` beside this file through the
+//! protocol core and over a real socket, and the page that tells the world about it.
 //!
-//! Adding a case needs no code: see `corpus/format.rs` for the form, and run the tests once with
+//! Adding a case needs no code: see `format.rs` for the form, and run the tests once with
 //! `UPDATE=1` for `docs/conformance.md`.
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "corpus/format.rs"]
 mod format;
-#[path = "corpus/model.rs"]
 mod model;
-#[path = "corpus/page.rs"]
 mod page;
 
 use std::collections::BTreeMap;

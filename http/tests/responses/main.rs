@@ -1,0 +1,10 @@
+//! Responses: what handlers answer, stream, or make of a connection.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod panics;
+mod serving;
+mod streams;
+mod streams_under_fire;
+mod upgrades;
