@@ -6,5 +6,6 @@ mod common;
 mod panics;
 mod serving;
 mod streams;
+mod streams_that_fail;
 mod streams_under_fire;
 mod upgrades;
