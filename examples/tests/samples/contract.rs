@@ -1,14 +1,10 @@
 //! What every sample server promises: its flags, its one line on stdout, its exit status.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use common::{Server, get, output};
-
-/// The HTTP servers.
-const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];
+use crate::SERVERS;
+use crate::servers::{Server, get, output};
 
 #[test]
 fn it_says_where_it_listens_and_a_signal_drains_it() {
@@ -40,7 +36,7 @@ fn sigquit_lists_the_fibers_and_the_server_goes_on() {
 }
 
 #[test]
-fn whoever_reads_stderr_may_go_away() {
+fn the_reader_of_stderr_may_go_away() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
         drop(server.stderr.take());
@@ -128,7 +124,7 @@ fn help_explains_itself() {
 }
 
 #[test]
-fn faults_are_told_on_stderr_with_a_failure() {
+fn faults_are_written_to_stderr_with_a_failure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for name in SERVERS {

@@ -1,7 +1,5 @@
-//! What happens to a server's process: it is stopped and goes on, nobody reads what it prints, it
+//! What happens to a server's process: it is stopped and goes on, what it prints is not read, it
 //! gets signals, or was started with some held back and with few descriptors.
-
-mod common;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,10 +8,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Server, binary, get};
-
-/// The HTTP servers.
-const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];
+use crate::SERVERS;
+use crate::servers::{Server, binary, get};
 
 /// Asks on a connection that stays open; returns the status.
 fn ask(client: &mut TcpStream, path: &str) -> String {
@@ -40,7 +36,7 @@ fn status(client: &mut TcpStream) -> String {
     head[9..12].to_owned()
 }
 
-/// One whose panics have no backtraces.
+/// A playground whose panics have no backtraces.
 fn quiet_playground(flags: &[&str]) -> Server {
     Server::start_by(Command::new(binary("playground")).env("RUST_BACKTRACE", "0"), flags)
 }
@@ -99,7 +95,7 @@ fn a_low_soft_limit_of_descriptors_is_raised() {
 }
 
 #[test]
-fn whoever_sent_in_time_while_the_process_was_stopped_is_served() {
+fn a_client_that_sent_in_time_while_the_process_was_stopped_is_served() {
     const CLIENTS: usize = 400;
     // On a machine that is too slow for one of these, another one is tried.
     for seconds in [2, 4, 8, 16] {
@@ -137,7 +133,7 @@ fn whoever_sent_in_time_while_the_process_was_stopped_is_served() {
 }
 
 #[test]
-fn nobody_reads_stderr_and_the_server_serves_on() {
+fn a_server_whose_stderr_is_not_read_serves_on() {
     let mut server = quiet_playground(&["--workers", "2", "--verbose"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     // Each is some hundred bytes; the pipe has room for 64 KiB, and the queue for 1 MiB.
@@ -148,7 +144,7 @@ fn nobody_reads_stderr_and_the_server_serves_on() {
         server.signal(signal);
     }
     assert_eq!(ask(&mut client, "/hello"), "200");
-    // What was left out is told of once somebody reads, and what comes then is there again.
+    // That lines were left out is written once stderr is read, and later lines are there again.
     server.wait_for_stderr("lines were left out here");
     assert_eq!(ask(&mut client, "/panic?again"), "500");
     server.wait_for_stderr("/panic?again");
@@ -164,7 +160,7 @@ fn nobody_reads_stderr_and_the_server_serves_on() {
 }
 
 #[test]
-fn nobody_reads_stdout_and_the_server_serves_on() {
+fn a_server_whose_stdout_is_not_read_serves_on() {
     let flags = ["--access-log", "json", "--access-log-bytes", "65536"];
     let mut server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");

@@ -1,11 +1,9 @@
 //! The playground: a path for each thing to try, a flag for each bound.
 
-mod common;
-
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 
-use common::{Server, get};
+use crate::servers::{Server, get};
 
 #[test]
 fn it_has_a_path_for_each_thing() {
@@ -99,7 +97,7 @@ fn it_has_a_flag_for_each_time() {
         assert!(text.starts_with(answer), "{flags:?}: {text}");
         expect_metric(&server, &format!("timeouts_total{{kind=\"{kind}\"}}"), "1");
     }
-    // What it blocks goes on, and nobody waits for it: not even at the end.
+    // What it blocks goes on, and the server does not wait for it: not even at the end.
     let flags = ["--handler-timeout", "50ms"];
     let mut server = Server::start("playground", &flags);
     let text = poke(&server, &request("GET", "/block?ms=600000", ""));
@@ -127,7 +125,7 @@ fn slow_readers_are_reset() {
 
 #[test]
 fn it_has_a_flag_for_each_bound_on_load() {
-    // Nobody rests so long that a newcomer gets the place.
+    // No client rests so long that a newcomer gets its place.
     let flags = ["--max-connections", "1", "--head-timeout", "600s", "--idle-timeout", "600s"];
     let server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
@@ -152,7 +150,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
 }
 
 #[test]
-fn who_keeps_a_thread_is_replaced() {
+fn a_shard_whose_thread_is_kept_is_replaced() {
     let flags = ["--workers", "1", "--stuck-limit", "500ms"];
     let mut server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
@@ -166,7 +164,7 @@ fn who_keeps_a_thread_is_replaced() {
 }
 
 #[test]
-fn nobody_waits_for_a_thread_that_is_kept() {
+fn no_client_waits_for_a_thread_that_is_kept() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     client.write_all(request("GET", "/spin?ms=2000", "").as_bytes()).unwrap();
@@ -194,7 +192,7 @@ fn when_every_thread_is_kept_for_good_the_process_ends_badly() {
 }
 
 #[test]
-fn whoever_runs_out_of_stack_is_named() {
+fn a_request_that_runs_out_of_stack_is_named() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
     client.write_all(request("GET", "/recurse?depth=100000", "").as_bytes()).unwrap();
@@ -219,7 +217,7 @@ fn a_signal_lists_requests_and_what_they_wait_for() {
         let mut server = Server::start("playground", &["--workers", "1"]);
         let mut client = TcpStream::connect(server.address()).expect("it listens");
         client.write_all(request("GET", "/slow?ms=600000", "").as_bytes()).unwrap();
-        while metric(&server, "requests_in_flight") != "2" {} // it, and who asks
+        while metric(&server, "requests_in_flight") != "2" {} // it, and the request for the metrics
         server.signal(signal);
         let line = server.wait_for_stderr("GET /slow?ms=600000");
         assert!(line.contains("sleep"), "{line}");
@@ -260,7 +258,7 @@ fn it_writes_an_access_log() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
+fn a_log_that_is_not_read_holds_no_request_up() {
     let server = Server::start("playground", &["--workers", "1", "--verbose"]);
     // More than a pipe takes, of a line or two for each.
     for _ in 0..2_000 {

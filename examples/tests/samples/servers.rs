@@ -1,7 +1,5 @@
 //! Sample servers as processes, and clients that know no more of HTTP than they need.
 
-#![allow(dead_code, reason = "no test program needs all of it")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -25,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) line: String,
     /// What it writes after that line.
     pub(crate) stdout: BufReader<ChildStdout>,
-    /// Until it is taken, for a server that nobody listens to.
+    /// Until it is taken, for a server whose output is not read.
     pub(crate) stderr: Option<BufReader<ChildStderr>>,
 }
 
