@@ -57,7 +57,7 @@ impl Belongings {
 }
 
 /// Waits until the thread that watches shards has ended, which it does some time after the last of
-/// them. Nothing tells of that, so it is looked for.
+/// them. No event tells of that, so this looks for the thread.
 fn wait_for_the_watch() {
     let is_watch = |task: std::io::Result<fs::DirEntry>| {
         let name = task.and_then(|task| fs::read_to_string(task.path().join("comm")));

@@ -153,7 +153,7 @@ fn what_another_thread_sent_before_is_found_before_the_timeout() {
 }
 
 /// In a simulation where the turn of the fiber that sends takes longer than the reader has left:
-/// what is sent and the end of that time come in the same look outside.
+/// what is sent and the end of that time come in the same poll of the driver.
 #[test]
 fn a_slow_thread_makes_no_peer_late_in_any_history() {
     let cost = TIME * 2;

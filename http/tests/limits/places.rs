@@ -251,7 +251,7 @@ fn a_client_has_one_credit_for_all_the_bodies_of_its_connection() {
 
 const UPGRADE: &str = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 
-/// Repeats what it hears, until it hears of a drain if that is wanted.
+/// Sends back what it reads, until the server drains, if it is to listen for that.
 fn echo(listens: bool) -> impl Fn(&mut Request) -> Response {
     move |_: &mut Request| {
         Response::upgrade("echo", move |mut client: Upgraded| {

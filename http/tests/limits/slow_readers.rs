@@ -99,7 +99,7 @@ fn nor_on_a_unix_socket() {
     running.join().expect("no panic").expect("a good end");
 }
 
-/// Bytes that the system has not got rid of, on all connections of that port.
+/// Bytes that the system has still to send, on all connections of that port.
 #[cfg(target_os = "linux")]
 fn queued(port: u16) -> u64 {
     let table = fs::read_to_string("/proc/net/tcp").expect("the table of sockets");

@@ -98,7 +98,7 @@ fn no_shape_of_a_chunked_body_makes_a_server_read_in_small_pieces() {
                 counts.into_iter().zip(head_sizes.iter().zip(lengths))
             {
                 let shape = format!("head {head}, chunks {chunk_bytes}, pieces {segment_bytes}");
-                // What is there is read a kilobyte at a time, at least.
+                // What has arrived is read a kilobyte at a time, at least.
                 let most = length / 1_024 + length / segment_bytes + 10;
                 assert!(reads <= most, "{shape}: {reads} reads of {length} bytes");
                 assert!(reads > 0, "{shape}: nothing was counted");

@@ -6,7 +6,7 @@ use crate::common::{Client, Running, serve};
 use straightline::sched;
 use straightline::{IntoResponse, Method, Request, Response, StatusCode, Upgraded};
 
-/// Shouts what it hears.
+/// Sends back what it reads, in upper case.
 fn shout(mut client: Upgraded) -> io::Result<()> {
     let mut text = [0; 100];
     loop {

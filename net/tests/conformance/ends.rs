@@ -96,7 +96,7 @@ fn a_connection_that_ended_both_ways_has_no_peer() {
         assert_eq!(arrival(&client).unwrap(), 0);
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(arrival(&server).unwrap(), 0);
-        // The one that ended last hears that this has arrived, and then is not connected.
+        // The end that closed last learns that this has arrived, and then is not connected.
         while client.peer_addr().is_ok() {
             straightline_sched::yield_now();
         }

@@ -55,7 +55,7 @@ fn a_writer_waits_for_a_reader() {
             }
         });
         arrived(&server, 1);
-        // It stops some time, though nobody reads.
+        // It stops some time, although it is not read.
         let mut before = 0;
         while written.get() > before {
             before = written.get();

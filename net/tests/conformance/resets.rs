@@ -12,7 +12,7 @@ use crate::common::tcp_pair;
 /// A stream whose peer closed it with something unread, after having sent `sent`.
 fn reset_after(sent: &[u8]) -> TcpStream {
     let (mut client, mut server) = tcp_pair();
-    server.write_all(b"nobody reads this").expect("room");
+    server.write_all(b"this is not read!").expect("room");
     arrived(&client, 17);
     client.write_all(sent).expect("room");
     drop(client);
@@ -34,7 +34,7 @@ fn a_close_with_unread_data_is_a_reset_after_what_was_sent() {
 }
 
 #[test]
-fn a_writer_hears_of_a_reset_once_and_then_of_a_broken_pipe() {
+fn a_writer_gets_a_reset_once_and_then_a_broken_pipe() {
     on_both(|| {
         let mut server = reset_after(b"");
         let error = write_until_it_fails(&mut server);
@@ -93,7 +93,7 @@ fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
         drop(writer); // with unread data
         let outcomes =
             [filling.join().unwrap(), reading.join().unwrap().err().unwrap_or(ErrorKind::Other)];
-        // Whoever comes first is told of the reset, the other finds a closed connection.
+        // The first that looks gets the reset, the other finds a closed connection.
         assert!(
             outcomes == [ErrorKind::ConnectionReset, ErrorKind::Other]
                 || outcomes == [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset],

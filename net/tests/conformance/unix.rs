@@ -58,7 +58,7 @@ fn a_write_to_who_has_closed_is_a_broken_pipe_at_once() {
 fn a_close_with_unread_data_is_a_reset() {
     on_both(|| {
         let (mut one, mut other) = UnixStream::pair().unwrap();
-        one.write_all(b"nobody reads this").unwrap();
+        one.write_all(b"this is not read!").unwrap();
         other.write_all(b"last words").unwrap();
         drop(other);
         let mut text = [0; 10];
@@ -79,7 +79,7 @@ fn each_direction_is_shut_down_by_itself() {
         assert_eq!(kind(one.write(b"x")), ErrorKind::BrokenPipe);
         other.write_all(b"!").unwrap();
         assert_eq!(one.read(&mut [0; 8]).unwrap(), 1);
-        // Who reads no more is not written to.
+        // A side that reads no more is not written to.
         one.shutdown(Shutdown::Read).unwrap();
         assert_eq!(kind(other.write(b"x")), ErrorKind::BrokenPipe);
         assert_eq!(one.read(&mut [0; 8]).unwrap(), 0);

@@ -42,7 +42,7 @@ fn a_cancel_in_the_middle_of_a_read_loses_nothing() {
 }
 
 #[test]
-fn a_deadline_in_the_middle_of_an_accept_loses_nobody() {
+fn a_deadline_in_the_middle_of_an_accept_loses_no_client() {
     on_both(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(sched::deadline(SHORT, || listener.accept()).is_err());
@@ -61,7 +61,7 @@ fn a_cancel_in_the_middle_of_a_connect_leaves_nothing() {
         connecting.cancel();
         // It may have been quicker.
         drop(connecting.join());
-        // And somebody else is served: whoever was in front has an end, or was never there.
+        // And a later client is served: one before it has ended, or was never there.
         let mut client = TcpStream::connect(address).unwrap();
         client.write_all(b"!").unwrap();
         loop {

@@ -9,8 +9,8 @@ use straightline_sched as sched;
 /// The next stream that `listener` accepts, in the standard library's type.
 fn accepted(listener: &TcpListener) -> std::net::TcpStream {
     let address = listener.local_addr().expect("it is bound");
-    let client = TcpStream::connect(address).expect("somebody listens");
-    let (stream, peer) = listener.accept().expect("somebody connected");
+    let client = TcpStream::connect(address).expect("the listener is open");
+    let (stream, peer) = listener.accept().expect("the client");
     assert_eq!(peer, client.local_addr().expect("it is connected"));
     stream.into_std()
 }

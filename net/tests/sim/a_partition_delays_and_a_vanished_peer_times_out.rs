@@ -21,7 +21,7 @@ fn client() -> IpAddr {
 fn connect() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("10.0.0.1:80").expect("a free port");
     let stream = on_host(client(), || TcpStream::connect("10.0.0.1:80"));
-    (stream.expect("somebody listens"), listener.accept().expect("somebody connected").0)
+    (stream.expect("the listener is open"), listener.accept().expect("the client").0)
 }
 
 fn seconds(count: u64) -> Duration {
@@ -156,7 +156,7 @@ fn what_stays_without_an_answer_is_given_up_after_a_quarter_of_an_hour() {
     sim::check(|| {
         let (near, mut far) = connect();
         network().vanish(near.local_addr().unwrap());
-        far.write_all(b"anybody?").unwrap();
+        far.write_all(b"answer?").unwrap();
         let (took, result) = time(|| far.read(&mut [0]));
         assert_eq!(result.unwrap_err().kind(), ErrorKind::TimedOut);
         // 0.2, 0.4, ... 102.4, and six times 120 seconds; and the ways there and back.

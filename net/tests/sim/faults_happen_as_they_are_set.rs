@@ -12,8 +12,8 @@ const MFILE: i32 = 24;
 
 fn connect() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("10.0.0.1:80").expect("a free port");
-    let client = TcpStream::connect("10.0.0.1:80").expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
+    let client = TcpStream::connect("10.0.0.1:80").expect("the listener is open");
+    (client, listener.accept().expect("the client").0)
 }
 
 #[test]

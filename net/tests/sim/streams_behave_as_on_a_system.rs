@@ -11,8 +11,8 @@ use straightline_sched::{self as sched, sim};
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("10.0.0.1:80").expect("a free port");
-    let client = TcpStream::connect("10.0.0.1:80").expect("somebody listens");
-    (client, listener.accept().expect("somebody connected").0)
+    let client = TcpStream::connect("10.0.0.1:80").expect("the listener is open");
+    (client, listener.accept().expect("the client").0)
 }
 
 /// Until whatever is under way has arrived.

@@ -91,7 +91,7 @@ fn a_writer_does_not_run_ahead_of_its_reader() {
         let writer = sched::spawn(move || {
             send(3, |bytes| (&one).write(bytes).unwrap());
         });
-        // Far more than both kernel buffers take: nobody reads, so it cannot come to an end.
+        // Far more than both kernel buffers take: it cannot come to an end before it is read.
         for _ in 0..1_000 {
             sched::yield_now();
         }

@@ -1,4 +1,4 @@
-//! `try_accept` and `try_read` take what is there and never wait for more.
+//! `try_accept` and `try_read` take what has come already, and never wait for more.
 
 use std::io::{ErrorKind, Read, Write};
 use std::ops::ControlFlow;

@@ -34,7 +34,7 @@ enum Step {
     Sleep,
     Nested(Tree),
     Uncancellable(u8),
-    /// Cancels the fiber of that number, if the scope has one: perhaps itself.
+    /// Cancels the fiber with this number, if the scope has one: perhaps itself.
     Cancel(u8),
     /// Does that much under a deadline of so many ms, which the step catches.
     Deadline(u8, Vec<Step>),

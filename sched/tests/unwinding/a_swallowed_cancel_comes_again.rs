@@ -45,7 +45,7 @@ fn a_panic_is_not_taken_for_a_cancel() {
     });
 }
 
-/// A fiber that waits for ever and does not mind being cancelled.
+/// A fiber that waits for ever and swallows every cancel.
 fn stubborn(wait: impl Fn() + 'static) -> (JoinHandle<()>, Rc<Cell<u64>>) {
     let catches = Rc::new(Cell::new(0));
     let fiber = sched::spawn({
