@@ -1,7 +1,11 @@
 //! A server on the loopback and a client that speaks raw bytes.
-#![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses its part of it
+#![allow(dead_code, missing_docs, unreachable_pub)] // each program uses its part of it
 
 pub mod simulated;
+
+// As the tests of the scheduler.
+#[path = "../../../sched/tests/common/own_process.rs"]
+pub mod own_process;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -41,7 +45,7 @@ impl Running {
         Client::connect(self.address)
     }
 
-    /// Waits for the end that somebody else has asked for.
+    /// Waits for the end, which the caller has asked for.
     pub fn join(mut self) -> Counters {
         self.end()
     }

@@ -119,7 +119,7 @@ impl Wire<'_> {
                 break;
             }
             if !self.more() {
-                // Empty lines before a request that may never come are nobody's request.
+                // Empty lines before a request that may never come belong to no request.
                 return Ok(Request::Ends(if in_head { End::WaitsInHead } else { End::Open }));
             }
         }

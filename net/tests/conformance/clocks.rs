@@ -5,7 +5,7 @@ use std::time::Duration;
 use straightline_sched::sync::{Event, after, mpsc, select};
 use straightline_sched::{self as sched, Config, sim};
 
-use crate::common::on_both;
+use crate::both::on_both;
 
 const SHORT: Duration = Duration::from_millis(5);
 
@@ -58,7 +58,7 @@ fn shards_offloaded_jobs_and_futures_work_alike() {
 
 #[test]
 fn a_system_socket_is_none_of_a_simulations() {
-    crate::common::in_simulations(|| {
+    crate::both::in_simulations(|| {
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         let stream = straightline_net::UnixStream::from_std(one).unwrap();
         let error = stream.wait_readable().unwrap_err();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use straightline_net::{ListenOptions, TcpListener, TcpStream, lookup_host};
 use straightline_sched as sched;
 
-use crate::common::{arrival, kind, on_both, read_to_end};
+use crate::both::{arrival, kind, on_both, read_to_end};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -19,7 +19,7 @@ fn listener() -> (TcpListener, std::net::SocketAddr) {
 }
 
 #[test]
-fn nobody_listens() {
+fn an_address_without_a_listener_refuses() {
     on_both(|| {
         let (closed, address) = listener();
         drop(closed);
@@ -61,7 +61,7 @@ fn a_connection_is_there_before_it_is_accepted() {
 }
 
 #[test]
-fn nobody_is_there_to_be_accepted() {
+fn a_listener_without_clients_has_none_to_accept() {
     on_both(|| {
         let (listener, address) = listener();
         assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
@@ -112,7 +112,7 @@ fn a_listener_that_closes_sends_those_away_who_wait() {
 }
 
 #[test]
-fn an_address_is_taken_while_somebody_listens() {
+fn an_address_is_taken_while_it_is_listened_on() {
     on_both(|| {
         let (first, address) = listener();
         let error = TcpListener::bind(address).unwrap_err();
@@ -194,7 +194,7 @@ fn a_full_backlog_is_waited_for() {
     });
 }
 
-/// Waits until somebody is in the backlog.
+/// Waits until a client is in the backlog.
 fn arrived_at(listener: &TcpListener) {
     listener.wait_readable().expect("it can be waited for");
 }
@@ -226,14 +226,14 @@ fn all_addresses_of_ipv6_are_those_of_ipv4_as_well() {
         );
         let client = TcpStream::connect(("::1", port)).unwrap();
         assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
-        // And nobody else has that port there.
+        // And no other socket has that port there.
         let other = TcpListener::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
         assert_eq!(kind(other), ErrorKind::AddrInUse);
     });
 }
 
 #[test]
-fn a_queue_that_is_closed_keeps_whom_it_has_and_takes_nobody_else() {
+fn a_queue_that_is_closed_keeps_its_clients_and_takes_no_other() {
     if cfg!(not(target_os = "linux")) {
         return;
     }
@@ -245,7 +245,7 @@ fn a_queue_that_is_closed_keeps_whom_it_has_and_takes_nobody_else() {
         (0..3).for_each(|_| sched::yield_now());
         let (mut server, peer) = listener.accept().unwrap();
         assert_eq!(peer, early.local_addr().unwrap());
-        // Longer than anybody on the way takes; the one that is late gets no answer.
+        // Longer than any client on the way takes; the one that is late gets no answer.
         sched::sleep(Duration::from_millis(300));
         assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
         assert!(!late.is_finished());

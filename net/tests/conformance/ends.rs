@@ -3,12 +3,13 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
-use crate::common::{arrival, connected, kind, on_both, read_to_end, write_until_it_fails};
+use crate::both::{arrival, kind, on_both, read_to_end, write_until_it_fails};
+use crate::common::tcp_pair;
 
 #[test]
 fn the_end_comes_after_all_data_and_repeats() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         client.write_all(b"the last words").unwrap();
         drop(client);
         assert_eq!(read_to_end(&server), b"the last words");
@@ -23,7 +24,7 @@ fn the_end_comes_after_all_data_and_repeats() {
 #[test]
 fn a_half_closed_stream_goes_on_in_the_other_direction() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         client.write_all(b"question").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_to_end(&server), b"question");
@@ -37,7 +38,7 @@ fn a_half_closed_stream_goes_on_in_the_other_direction() {
 #[test]
 fn a_write_after_ones_own_shutdown_is_a_broken_pipe() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         client.shutdown(Shutdown::Write).unwrap();
         for _ in 0..2 {
             assert_eq!(kind(client.write(b"x")), ErrorKind::BrokenPipe);
@@ -51,7 +52,7 @@ fn a_write_after_ones_own_shutdown_is_a_broken_pipe() {
 #[test]
 fn a_shut_down_reader_gets_what_is_there_and_then_the_end() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         server.write_all(b"!").unwrap();
         assert_eq!(arrival(&client).unwrap(), 1);
         client.shutdown(Shutdown::Read).unwrap();
@@ -66,7 +67,7 @@ fn a_shut_down_reader_gets_what_is_there_and_then_the_end() {
 #[test]
 fn reads_and_writes_of_nothing_say_nothing() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         assert_eq!(client.write(&[]).unwrap(), 0);
         assert_eq!(kind(client.try_read(&mut [])), ErrorKind::WouldBlock);
         server.write_all(b"!").unwrap();
@@ -78,7 +79,7 @@ fn reads_and_writes_of_nothing_say_nothing() {
 #[test]
 fn both_ends_may_close_at_once() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         client.shutdown(Shutdown::Both).unwrap();
         server.shutdown(Shutdown::Both).unwrap();
         assert_eq!(read_to_end(&client), b"");
@@ -89,13 +90,13 @@ fn both_ends_may_close_at_once() {
 #[test]
 fn a_connection_that_ended_both_ways_has_no_peer() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         let address = client.local_addr().unwrap();
         server.shutdown(Shutdown::Write).unwrap();
         assert_eq!(arrival(&client).unwrap(), 0);
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(arrival(&server).unwrap(), 0);
-        // The one that ended last hears that this has arrived, and then is not connected.
+        // The end that closed last learns that this has arrived, and then is not connected.
         while client.peer_addr().is_ok() {
             straightline_sched::yield_now();
         }
@@ -108,7 +109,7 @@ fn a_connection_that_ended_both_ways_has_no_peer() {
 #[test]
 fn an_end_is_seen_by_peers_that_only_write() {
     on_both(|| {
-        let (client, mut server) = connected();
+        let (client, mut server) = tcp_pair();
         drop(client);
         assert_eq!(arrival(&server).unwrap(), 0);
         // The first may go out; it is answered by a reset, and then nothing goes out any more.

@@ -8,14 +8,15 @@ use std::{env, process};
 
 use straightline_sched as sched;
 
-use crate::common::{arrived, connected, on_both, pattern, read_to_end};
+use crate::both::{arrived, on_both, read_to_end};
+use crate::common::{pattern, tcp_pair};
 
 const LARGE: usize = 600_000;
 
 #[test]
 fn all_of_it_arrives_in_order() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         let writer = sched::spawn(move || client.write_all(&pattern(LARGE)));
         assert!(read_to_end(server) == pattern(LARGE));
         writer.join().unwrap().unwrap();
@@ -25,7 +26,7 @@ fn all_of_it_arrives_in_order() {
 #[test]
 fn both_directions_can_be_full() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         let (client, server) = (Rc::new(client), Rc::new(server));
         let ends = [Rc::clone(&client), Rc::clone(&server)];
         let writers = ends.map(|end| {
@@ -43,7 +44,7 @@ fn both_directions_can_be_full() {
 #[test]
 fn a_writer_waits_for_a_reader() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         let client = Rc::new(client);
         let (block, written) = (vec![7; 64 * 1024], Rc::new(std::cell::Cell::new(0)));
         let (writer, count) = (Rc::clone(&client), Rc::clone(&written));
@@ -54,7 +55,7 @@ fn a_writer_waits_for_a_reader() {
             }
         });
         arrived(&server, 1);
-        // It stops some time, though nobody reads.
+        // It stops some time, although it is not read.
         let mut before = 0;
         while written.get() > before {
             before = written.get();
@@ -75,7 +76,7 @@ fn a_writer_waits_for_a_reader() {
 #[test]
 fn a_peek_takes_nothing() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         client.write_all(b"abc").unwrap();
         arrived(&server, 3);
         let mut buffer = [0; 8];
@@ -91,7 +92,7 @@ fn a_peek_takes_nothing() {
 #[test]
 fn several_buffers_are_one() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         let slices = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cde")];
         let mut count = client.write_vectored(&slices).unwrap();
         while count < 5 {
@@ -108,7 +109,7 @@ fn several_buffers_are_one() {
 #[test]
 fn of_many_slices_some_are_taken() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         let writer = sched::spawn(move || {
             let sent = pattern(3_000);
             let mut slices: Vec<_> = sent.chunks(1).map(IoSlice::new).collect();
@@ -137,7 +138,7 @@ fn of_many_slices_some_are_taken() {
 #[test]
 fn a_short_read_leaves_nothing_behind() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         client.write_all(b"abc").unwrap();
         arrived(&server, 3);
         assert_eq!(server.try_read(&mut [0; 2]).unwrap(), 2);
@@ -162,7 +163,7 @@ fn a_file(bytes: usize) -> (File, Vec<u8>) {
 fn a_file_is_sent_from_where_it_is_asked_for() {
     on_both(|| {
         let (file, content) = a_file(300_000);
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         let reader = sched::spawn(move || read_to_end(client));
         let mut offset = 1;
         loop {

@@ -4,8 +4,10 @@
 //! simulation: on a quiet network, and on networks drawn from the seeds, slow ones and narrow ones,
 //! with tiny buffers and pieces. Where the two differ, the simulation is wrong.
 
+#[path = "../common/mod.rs"]
 mod common;
 
+mod both;
 mod clocks;
 mod connecting;
 mod ends;

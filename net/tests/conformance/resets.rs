@@ -6,12 +6,13 @@ use std::net::Shutdown;
 use straightline_net::TcpStream;
 use straightline_sched as sched;
 
-use crate::common::{arrival, arrived, connected, kind, on_both, write_until_it_fails};
+use crate::both::{arrival, arrived, kind, on_both, write_until_it_fails};
+use crate::common::tcp_pair;
 
 /// A stream whose peer closed it with something unread, after having sent `sent`.
 fn reset_after(sent: &[u8]) -> TcpStream {
-    let (mut client, mut server) = connected();
-    server.write_all(b"nobody reads this").expect("room");
+    let (mut client, mut server) = tcp_pair();
+    server.write_all(b"this is not read!").expect("room");
     arrived(&client, 17);
     client.write_all(sent).expect("room");
     drop(client);
@@ -33,7 +34,7 @@ fn a_close_with_unread_data_is_a_reset_after_what_was_sent() {
 }
 
 #[test]
-fn a_writer_hears_of_a_reset_once_and_then_of_a_broken_pipe() {
+fn a_writer_gets_a_reset_once_and_then_a_broken_pipe() {
     on_both(|| {
         let mut server = reset_after(b"");
         let error = write_until_it_fails(&mut server);
@@ -59,7 +60,7 @@ fn a_reset_connection_has_no_peer() {
 fn data_for_who_has_closed_is_answered_by_a_reset() {
     on_both(|| {
         for closer_has_connected in [true, false] {
-            let (client, server) = connected();
+            let (client, server) = tcp_pair();
             let (closer, mut writer) =
                 if closer_has_connected { (client, server) } else { (server, client) };
             closer.shutdown(Shutdown::Write).unwrap();
@@ -76,7 +77,7 @@ fn data_for_who_has_closed_is_answered_by_a_reset() {
 #[test]
 fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         let (reader, writer) = (std::rc::Rc::new(server), client);
         let other = std::rc::Rc::clone(&reader);
         let filling = sched::spawn(move || {
@@ -92,7 +93,7 @@ fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
         drop(writer); // with unread data
         let outcomes =
             [filling.join().unwrap(), reading.join().unwrap().err().unwrap_or(ErrorKind::Other)];
-        // Whoever comes first is told of the reset, the other finds a closed connection.
+        // The first that looks gets the reset, the other finds a closed connection.
         assert!(
             outcomes == [ErrorKind::ConnectionReset, ErrorKind::Other]
                 || outcomes == [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset],
@@ -104,7 +105,7 @@ fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
 #[test]
 fn a_close_without_lingering_is_a_reset() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         server.set_zero_linger().unwrap();
         drop(server);
         assert_eq!(kind(client.read(&mut [0])), ErrorKind::ConnectionReset);

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use straightline_net::UdpSocket;
 use straightline_sched as sched;
 
-use crate::common::{kind, on_the_system};
+use crate::both::{kind, on_the_system};
 
 /// As `on_both`, but where nothing gets lost.
 fn on_both(body: impl Fn() + Clone + Send + 'static) {
@@ -57,14 +57,14 @@ fn a_datagram_can_be_too_large() {
 }
 
 #[test]
-fn a_connected_socket_hears_its_peer_alone() {
+fn a_connected_socket_receives_from_its_peer_alone() {
     on_both(|| {
         let (one, peer, stranger) = (socket(), socket(), socket());
         let address = one.local_addr().unwrap();
         assert_eq!(kind(one.peer_addr()), ErrorKind::NotConnected);
         one.connect(peer.local_addr().unwrap()).unwrap();
         assert_eq!(one.peer_addr().unwrap(), peer.local_addr().unwrap());
-        stranger.send_to(b"nobody hears this", address).unwrap();
+        stranger.send_to(b"this is not received", address).unwrap();
         peer.send_to(b"hello", address).unwrap();
         let mut buffer = [0; 64];
         assert_eq!(one.recv(&mut buffer).unwrap(), 5);
@@ -74,13 +74,13 @@ fn a_connected_socket_hears_its_peer_alone() {
 }
 
 #[test]
-fn a_refusal_is_told_once_to_who_is_connected() {
+fn a_connected_socket_gets_a_refusal_once() {
     on_both(|| {
         let (one, gone) = (socket(), socket());
         let address = gone.local_addr().unwrap();
         one.connect(address).unwrap();
         drop(gone);
-        one.send(b"is anybody there?").unwrap();
+        one.send(b"is a socket there?").unwrap();
         assert_eq!(kind(one.recv(&mut [0; 8])), ErrorKind::ConnectionRefused);
         assert_eq!(kind(one.try_recv(&mut [0; 8])), ErrorKind::WouldBlock);
         assert!(one.take_error().unwrap().is_none());
@@ -107,7 +107,7 @@ fn an_address_is_taken_while_it_is_bound() {
 }
 
 #[test]
-fn a_waiting_reader_hears_of_a_datagram() {
+fn a_waiting_reader_is_woken_by_a_datagram() {
     on_both(|| {
         let (one, other) = (socket(), socket());
         let to = other.local_addr().unwrap();

@@ -2,46 +2,27 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use straightline_net::{UnixListener, UnixStream};
 use straightline_sched as sched;
 
-use crate::common::{kind, on_both, pattern, read_to_end};
-
-/// A path of its own; removed by the guard, if there is a file.
-struct Path(PathBuf);
-
-impl Path {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("straightline-conformance-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+use crate::both::{kind, on_both, read_to_end};
+use crate::common::{SocketPath, pattern};
 
 #[test]
 fn a_path_is_listened_on() {
     on_both(|| {
-        let path = Path::new();
-        assert_eq!(kind(UnixStream::connect(&path.0)), ErrorKind::NotFound);
-        let listener = UnixListener::bind(&path.0).unwrap();
-        assert_eq!(kind(UnixListener::bind(&path.0)), ErrorKind::AddrInUse);
-        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path.0));
+        let path = SocketPath::new();
+        assert_eq!(kind(UnixStream::connect(&path)), ErrorKind::NotFound);
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(kind(UnixListener::bind(&path)), ErrorKind::AddrInUse);
+        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(path.as_ref()));
         assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
-        let mut client = UnixStream::connect(&path.0).unwrap();
+        let mut client = UnixStream::connect(&path).unwrap();
         let (mut server, peer) = listener.accept().unwrap();
         assert!(peer.is_unnamed());
         assert!(client.local_addr().unwrap().is_unnamed());
-        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*path.0));
+        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(path.as_ref()));
         client.write_all(b"ping").unwrap();
         let mut text = [0; 4];
         server.read_exact(&mut text).unwrap();
@@ -77,7 +58,7 @@ fn a_write_to_who_has_closed_is_a_broken_pipe_at_once() {
 fn a_close_with_unread_data_is_a_reset() {
     on_both(|| {
         let (mut one, mut other) = UnixStream::pair().unwrap();
-        one.write_all(b"nobody reads this").unwrap();
+        one.write_all(b"this is not read!").unwrap();
         other.write_all(b"last words").unwrap();
         drop(other);
         let mut text = [0; 10];
@@ -98,7 +79,7 @@ fn each_direction_is_shut_down_by_itself() {
         assert_eq!(kind(one.write(b"x")), ErrorKind::BrokenPipe);
         other.write_all(b"!").unwrap();
         assert_eq!(one.read(&mut [0; 8]).unwrap(), 1);
-        // Who reads no more is not written to.
+        // A side that reads no more is not written to.
         one.shutdown(Shutdown::Read).unwrap();
         assert_eq!(kind(other.write(b"x")), ErrorKind::BrokenPipe);
         assert_eq!(one.read(&mut [0; 8]).unwrap(), 0);
@@ -120,9 +101,9 @@ fn all_of_it_arrives_in_order() {
 #[test]
 fn a_listener_that_closes_sends_those_away_who_wait() {
     on_both(|| {
-        let path = Path::new();
-        let listener = UnixListener::bind(&path.0).unwrap();
-        let mut client = UnixStream::connect(&path.0).unwrap();
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut client = UnixStream::connect(&path).unwrap();
         drop(listener);
         let read = client.read(&mut [0]);
         assert!(
@@ -136,9 +117,9 @@ fn a_listener_that_closes_sends_those_away_who_wait() {
 #[test]
 fn a_full_backlog_is_waited_for() {
     on_both(|| {
-        let path = Path::new();
-        let listener = UnixListener::bind(&path.0).unwrap();
-        let place = path.0.clone();
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path).unwrap();
+        let place = path.as_ref().to_owned();
         let connecting = sched::spawn(move || {
             (0..400).map(|_| UnixStream::connect(&place).unwrap()).collect::<Vec<_>>().len()
         });

@@ -7,14 +7,15 @@ use std::time::Duration;
 use straightline_net::{TcpListener, TcpStream};
 use straightline_sched as sched;
 
-use crate::common::{connected, kind, on_both};
+use crate::both::{kind, on_both};
+use crate::common::tcp_pair;
 
 const SHORT: Duration = Duration::from_millis(5);
 
 #[test]
 fn a_deadline_in_the_middle_of_a_read_loses_nothing() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         assert!(sched::deadline(SHORT, || server.read(&mut [0; 8])).is_err());
         client.write_all(b"later").unwrap();
         let mut text = [0; 5];
@@ -26,7 +27,7 @@ fn a_deadline_in_the_middle_of_a_read_loses_nothing() {
 #[test]
 fn a_cancel_in_the_middle_of_a_read_loses_nothing() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         let server = Rc::new(server);
         let reader = Rc::clone(&server);
         let reader = sched::spawn(move || (&*reader).read(&mut [0; 8]));
@@ -41,7 +42,7 @@ fn a_cancel_in_the_middle_of_a_read_loses_nothing() {
 }
 
 #[test]
-fn a_deadline_in_the_middle_of_an_accept_loses_nobody() {
+fn a_deadline_in_the_middle_of_an_accept_loses_no_client() {
     on_both(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(sched::deadline(SHORT, || listener.accept()).is_err());
@@ -60,7 +61,7 @@ fn a_cancel_in_the_middle_of_a_connect_leaves_nothing() {
         connecting.cancel();
         // It may have been quicker.
         drop(connecting.join());
-        // And somebody else is served: whoever was in front has an end, or was never there.
+        // And a later client is served: one before it has ended, or was never there.
         let mut client = TcpStream::connect(address).unwrap();
         client.write_all(b"!").unwrap();
         loop {
@@ -77,7 +78,7 @@ fn a_cancel_in_the_middle_of_a_connect_leaves_nothing() {
 #[test]
 fn a_read_timeout_is_an_error_and_nothing_is_lost() {
     on_both(|| {
-        let (mut client, mut server) = connected();
+        let (mut client, mut server) = tcp_pair();
         server.set_read_timeout(Some(SHORT)).unwrap();
         let start = sched::clock();
         assert_eq!(kind(server.read(&mut [0])), ErrorKind::TimedOut);
@@ -91,7 +92,7 @@ fn a_read_timeout_is_an_error_and_nothing_is_lost() {
 #[test]
 fn a_write_timeout_is_an_error() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         client.set_write_timeout(Some(SHORT)).unwrap();
         let block = vec![0; 64 * 1024];
         let error = loop {
@@ -107,7 +108,7 @@ fn a_write_timeout_is_an_error() {
 #[test]
 fn a_try_never_waits() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         assert_eq!(kind(server.try_read(&mut [0; 8])), ErrorKind::WouldBlock);
         client.write_all(b"!").unwrap();
         while server.try_read(&mut [0; 8]).is_err() {
@@ -120,7 +121,7 @@ fn a_try_never_waits() {
 #[test]
 fn what_came_before_the_wait_ends_it_at_once() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         assert_eq!(kind(server.try_read(&mut [0; 8])), ErrorKind::WouldBlock);
         client.write_all(b"!").unwrap();
         // Time enough for it to arrive, and no matter if not.
@@ -133,7 +134,7 @@ fn what_came_before_the_wait_ends_it_at_once() {
 #[test]
 fn a_reader_and_a_writer_share_a_stream() {
     on_both(|| {
-        let (client, mut server) = connected();
+        let (client, mut server) = tcp_pair();
         let client = Rc::new(client);
         let reader = Rc::clone(&client);
         let reader = sched::spawn(move || {
@@ -152,7 +153,7 @@ fn a_reader_and_a_writer_share_a_stream() {
 #[test]
 fn of_two_readers_each_gets_its_part() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         let server = Rc::new(server);
         let readers = [(); 2].map(|()| {
             let server = Rc::clone(&server);
@@ -168,7 +169,7 @@ fn of_two_readers_each_gets_its_part() {
 #[test]
 fn an_end_ends_every_wait() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         let server = Rc::new(server);
         let readers = [(); 3].map(|()| {
             let server = Rc::clone(&server);
@@ -183,7 +184,7 @@ fn an_end_ends_every_wait() {
 #[test]
 fn a_wait_for_room_ends_on_time_and_when_there_is_some() {
     on_both(|| {
-        let (mut client, server) = connected();
+        let (mut client, server) = tcp_pair();
         let mut filled = 0;
         // Whether it fills at all is the network's choice: what is under way makes room.
         let waited_in_vain = loop {
@@ -216,12 +217,12 @@ fn a_wait_for_room_ends_on_time_and_when_there_is_some() {
 #[test]
 fn a_peer_that_closes_is_gone_and_one_that_is_silent_is_not() {
     on_both(|| {
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         assert!(!server.is_peer_gone());
         client.shutdown(std::net::Shutdown::Write).unwrap();
         server.wait_readable().unwrap();
         assert!(server.is_peer_gone());
-        let (client, server) = connected();
+        let (client, server) = tcp_pair();
         client.set_zero_linger().unwrap();
         drop(client);
         server.wait_readable().unwrap();

@@ -1,8 +1,11 @@
 //! What the tests share.
 
-// Each test file is a program of its own, and none uses all of it.
+// Each program has a copy of its own, and none uses all of it.
 #![allow(dead_code)]
 
+pub(crate) mod own_process;
+
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +17,8 @@ use straightline_sched::{
     self as sched, Config, JoinError, JoinHandle, Lease, Report, Reporter, sync,
 };
 
-/// Runs `body` on a thread of its own, and gives up on it if it hangs. Nobody joins that thread: so
-/// `body` may run a shard that leaves fibers behind, whose thread never ends.
+/// Runs `body` on a thread of its own, and fails if it hangs. Nothing joins that thread: so `body`
+/// may run a shard that leaves fibers behind, whose thread never ends.
 pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || tell.send(catch_unwind(AssertUnwindSafe(body))));
@@ -27,6 +30,57 @@ pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send
     }
 }
 
+/// Runs `root` on a shard of its own, and fails if it hangs.
+pub(crate) fn on_a_shard<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T {
+    unless_it_hangs(|| sched::run(root).expect("a shard can be made"))
+}
+
+/// Runs `body` on a shard of its own. A body that hangs is cancelled, and fails.
+pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
+    let result = sched::run(|| joined_unless_it_hangs(body)).expect("a shard can be made");
+    result.unwrap_or_else(|error| match error.into_panic() {
+        Ok(payload) => resume_unwind(payload),
+        Err(error) => panic!("it hangs, or has unwound: {error}"),
+    })
+}
+
+/// Joins a fiber that runs `body`, but cancels it first if it hangs.
+pub(crate) fn joined_unless_it_hangs<T: 'static>(
+    body: impl FnOnce() -> T + 'static,
+) -> Result<T, JoinError> {
+    let me = sched::current();
+    let fiber = sched::spawn(move || {
+        let _ended = OnDrop(|| me.unpark());
+        body()
+    });
+    sched::park_timeout(HANGS_AFTER);
+    fiber.cancel();
+    fiber.join()
+}
+
+/// Lets every other fiber get as far as it can without the caller.
+pub(crate) fn settle() {
+    turns(TURNS);
+}
+
+/// Lets every other fiber run that many times.
+pub(crate) fn turns(count: u32) {
+    (0..count).for_each(|_| sched::yield_now());
+}
+
+/// Lets the shard take in the events of its descriptors that have happened.
+pub(crate) fn take_in_events() {
+    (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
+}
+
+/// Two connected sockets, neither of which blocks its thread.
+pub(crate) fn nonblocking_pair() -> (UnixStream, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a pair of sockets");
+    near.set_nonblocking(true).expect("an option of a socket");
+    far.set_nonblocking(true).expect("an option of a socket");
+    (near, far)
+}
+
 /// Swallows whatever ends a wait, for ever: once it is cancelled, the calling fiber is given up.
 pub(crate) fn swallow_for_ever() -> ! {
     loop {
@@ -34,17 +88,70 @@ pub(crate) fn swallow_for_ever() -> ! {
     }
 }
 
-/// Runs `root` on a shard of its own, and gives up on it if it hangs.
-pub(crate) fn on_a_shard<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T {
-    unless_it_hangs(|| sched::run(root).expect("a shard can be made"))
+/// Runs `body` so that its fiber, if it waits when `lease` ends, is given up at that wait.
+pub(crate) fn brittle<T>(lease: &Lease, body: impl FnOnce() -> T) {
+    let _ = lease.hold(Duration::MAX, || {
+        lease.end();
+        // It swallows that as often as it may.
+        (0..UNWINDS_MAX).for_each(|_| drop(catch_unwind(sched::yield_now)));
+        lease.renew(Duration::MAX);
+        body();
+    });
 }
 
-/// Lets every fiber get as far as it can without the caller.
-pub(crate) fn settle() {
-    (0..TURNS).for_each(|_| sched::yield_now());
+/// Waits for the first report of a circle on a shard where `start` has started the fibers of one,
+/// and cancels them then. Returns the text of the report.
+pub(crate) fn reported_circle(
+    start: impl FnOnce() -> Vec<JoinHandle<()>> + Send + 'static,
+) -> String {
+    let (tell, told) = sync::mpsc::unbounded();
+    let reporter = Reporter::new(move |report| {
+        if let Report::Circle(_) = report {
+            let _ = tell.send(report.to_string());
+        }
+    });
+    // The monitor looks four times in that.
+    let stall_limit = Some(Duration::from_millis(40));
+    let config = Config { reporter, stall_limit, ..Config::default() };
+    let root = move || {
+        let fibers = start();
+        let text = told.recv().expect("it is reported");
+        // No second report of the same circle, however often the shard looks.
+        let again = sync::select(&[&told, &sync::after(Duration::from_millis(60))]);
+        assert_eq!(again, Ok(1), "it is reported once");
+        for fiber in fibers {
+            fiber.cancel();
+            let _ = fiber.join();
+        }
+        text
+    };
+    unless_it_hangs(|| sched::run_with(config, root).expect("a shard can be made"))
 }
 
-/// Counts the values that are there.
+/// Calls a closure when it is dropped.
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Its destructor panics, and the payload is another value of this type. No panic hook is called.
+pub(crate) struct Evil;
+
+impl Drop for Evil {
+    fn drop(&mut self) {
+        raise_evil();
+    }
+}
+
+/// Panics with a payload whose destructor panics.
+pub(crate) fn raise_evil() {
+    resume_unwind(Box::new(Evil));
+}
+
+/// Counts the values that are alive.
 #[derive(Clone, Default)]
 pub(crate) struct Census {
     alive: Arc<AtomicUsize>,
@@ -79,88 +186,11 @@ impl<T> Drop for Counted<T> {
     }
 }
 
-/// Runs `body` on a shard of its own. A body that hangs is cancelled, and fails.
-pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
-    let result = sched::run(|| joined_unless_it_hangs(body)).expect("a shard can be made");
-    result.unwrap_or_else(|error| match error.into_panic() {
-        Ok(payload) => resume_unwind(payload),
-        Err(error) => panic!("it hangs, or has unwound: {error}"),
-    })
-}
-
-/// Joins a fiber that runs `body`, but cancels it first if it hangs.
-pub(crate) fn joined_unless_it_hangs<T: 'static>(
-    body: impl FnOnce() -> T + 'static,
-) -> Result<T, JoinError> {
-    let me = sched::current();
-    let fiber = sched::spawn(move || {
-        let _ended = OnDrop(|| me.unpark());
-        body()
-    });
-    sched::park_timeout(HANGS_AFTER);
-    fiber.cancel();
-    fiber.join()
-}
-
-/// Calls something when it is dropped.
-pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// Lets every other fiber run that many times.
-pub(crate) fn turns(count: u32) {
-    (0..count).for_each(|_| sched::yield_now());
-}
-
 /// Far longer than any of it takes.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// Longer than any chain of wake-ups in these tests.
-const TURNS: usize = 8;
-
-/// Runs `body` so that its fiber, if it waits when `lease` ends, is given up right there.
-pub(crate) fn brittle<T>(lease: &Lease, body: impl FnOnce() -> T) {
-    let _ = lease.hold(Duration::MAX, || {
-        lease.end();
-        // It swallows that as often as it may.
-        (0..UNWINDS_MAX).for_each(|_| drop(catch_unwind(sched::yield_now)));
-        lease.renew(Duration::MAX);
-        body();
-    });
-}
-
-/// Waits for the first report of a circle on a shard where `start` has started the fibers of one;
-/// they are cancelled then. Returns what it says.
-pub(crate) fn reported_circle(
-    start: impl FnOnce() -> Vec<JoinHandle<()>> + Send + 'static,
-) -> String {
-    let (tell, told) = sync::mpsc::unbounded();
-    let reporter = Reporter::new(move |report| {
-        if let Report::Circle(_) = report {
-            let _ = tell.send(report.to_string());
-        }
-    });
-    // The monitor looks four times in that.
-    let stall_limit = Some(Duration::from_millis(40));
-    let config = Config { reporter, stall_limit, ..Config::default() };
-    let root = move || {
-        let fibers = start();
-        let text = told.recv().expect("it is told");
-        // No more of the same, however often the shard looks.
-        let again = sync::select(&[&told, &sync::after(Duration::from_millis(60))]);
-        assert_eq!(again, Ok(1), "it is told once");
-        for fiber in fibers {
-            fiber.cancel();
-            let _ = fiber.join();
-        }
-        text
-    };
-    unless_it_hangs(|| sched::run_with(config, root).expect("a shard can be made"))
-}
+const TURNS: u32 = 8;
 
 /// How often a fiber's unwind is raised, and how often its calls fail then.
 const UNWINDS_MAX: usize = 4 + 64;

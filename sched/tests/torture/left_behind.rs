@@ -1,33 +1,21 @@
-//! Deeds that leave to somebody else what panics when it is dropped, what is large, or a process.
+//! What a fiber may leave to its shard or to a pool: values that panic when they are dropped, large
+//! values, a process.
 
-use std::panic::resume_unwind;
 use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::{Evil, raise_evil};
 use straightline_sched::{self as sched, OffloadConfig, OffloadPool, fiber_local};
-
-/// Its destructor panics with one of its kind, without the panic hook.
-struct Evil;
-
-impl Drop for Evil {
-    fn drop(&mut self) {
-        raise();
-    }
-}
-
-fn raise() {
-    resume_unwind(Box::new(Evil));
-}
 
 fiber_local! {
     static LOCAL: Evil = Evil;
 }
 
-/// Does one of them; the caller draws which.
+/// Leaves one of them; `draw` says which.
 pub(crate) fn act(draw: u64) {
     match draw % 8 {
-        0 => drop(sched::spawn(raise)),
+        0 => drop(sched::spawn(raise_evil)),
         1 => drop(sched::spawn(|| Evil)),
         2 => drop(sched::spawn(|| LOCAL.with(|_| sched::yield_now()))),
         3 => {
@@ -100,7 +88,7 @@ pub(crate) fn fork() -> bool {
             // SAFETY: the child was not waited for, so the number is still its.
             unsafe { libc::kill(child, libc::SIGKILL) };
         }
-        // No yield point: a fiber that unwound here would leave a child that nobody waits for.
+        // No yield point: a fiber that unwound here would leave a child that is not waited for.
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -1,0 +1,90 @@
+//! Sample servers as processes, and a client that knows only as much of HTTP as the tests need.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
+
+/// The path of a sample. `cargo test` builds the samples beside the tests, in
+/// `target/PROFILE/examples`; if it is told which targets to test, `cargo build --examples` must
+/// run first.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
+    profile.join("examples").join(name)
+}
+
+pub(crate) fn output(name: &str, args: &[&str]) -> Output {
+    Command::new(binary(name)).args(args).output().expect("the example is built")
+}
+
+/// A running sample server. It is killed when this is dropped.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) line: String,
+    /// Its stdout after that line.
+    pub(crate) stdout: BufReader<ChildStdout>,
+    /// Its stderr, until a test takes and closes it.
+    pub(crate) stderr: Option<BufReader<ChildStderr>>,
+}
+
+impl Server {
+    pub(crate) fn start(name: &str, args: &[&str]) -> Self {
+        Self::start_by(&mut Command::new(binary(name)), args)
+    }
+
+    /// As [`start`](Self::start), with a command that becomes the server.
+    pub(crate) fn start_by(command: &mut Command, args: &[&str]) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the example is built");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        stdout.read_line(&mut line).expect("a line of text");
+        let stderr = child.stderr.take().map(BufReader::new);
+        Self { child, line, stdout, stderr }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.line.trim_end().strip_prefix("listening on http://").expect("the promised line")
+    }
+
+    /// Waits for a line on stderr that contains `text`, and returns that line.
+    pub(crate) fn wait_for_stderr(&mut self, text: &str) -> String {
+        let stderr = self.stderr.as_mut().expect("it is read");
+        let mut lines = stderr.lines().map(|line| line.expect("text"));
+        lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("no `{text}` on stderr"))
+    }
+
+    /// Stops the server and returns its exit status.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.child.wait().expect("it ends")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(status.success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    text
+}

@@ -1,0 +1,150 @@
+//! A server that is started and stopped a hundred times in one process, with clients in flight each
+//! time, leaves nothing behind: no descriptor, no thread, not a byte of the heap.
+//!
+//! A program of its own: it counts what its process has, with an allocator of its own.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::Client;
+use parking_lot::{Condvar, Mutex};
+use straightline::{Request, Response, Server, sched};
+
+/// The system's allocator, with a count of what is allocated and not freed.
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is the system allocator's own, with what it was called with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// What a process has.
+#[derive(Debug, PartialEq, Eq)]
+struct Belongings {
+    descriptors: usize,
+    threads: usize,
+    heap_bytes: usize,
+}
+
+impl Belongings {
+    fn now() -> Self {
+        let count = |folder: &str| fs::read_dir(folder).map_or(0, Iterator::count);
+        let (descriptors, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
+        Self { descriptors, threads, heap_bytes: LIVE.load(Ordering::Relaxed) }
+    }
+}
+
+/// Waits until the thread that watches shards has ended, which it does some time after the last of
+/// them. No event tells of that, so this looks for the thread.
+fn wait_for_the_watch() {
+    let is_watch = |task: std::io::Result<fs::DirEntry>| {
+        let name = task.and_then(|task| fs::read_to_string(task.path().join("comm")));
+        name.is_ok_and(|name| name.starts_with("straightline"))
+    };
+    while fs::read_dir("/proc/self/task").is_ok_and(|mut tasks| tasks.any(is_watch)) {
+        std::thread::yield_now();
+    }
+}
+
+/// Locks that are waited for share a table of the process, which grows with the number of threads
+/// that have ever waited at a time, and is kept. Here it grows beyond what any life needs.
+fn grow_the_table_of_locks() {
+    let is_over = Mutex::new(false);
+    let (condvar, (tell, waiting)) = (Condvar::new(), mpsc::channel());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            let (condvar, is_over, tell) = (&condvar, &is_over, tell.clone());
+            scope.spawn(move || {
+                let mut is_over = is_over.lock();
+                tell.send(()).expect("the test listens");
+                condvar.wait_while(&mut is_over, |is_over| !*is_over);
+            });
+        }
+        (0..THREADS).for_each(|_| waiting.recv().expect("a thread"));
+        // A thread that has told so releases the lock only to wait.
+        *is_over.lock() = true;
+        condvar.notify_all();
+    });
+}
+
+/// Far more than a life has.
+const THREADS: usize = 64;
+
+/// One life of a server, with clients in all states at its end.
+fn live() {
+    let (tell, waiting) = mpsc::channel();
+    let server = Server::builder()
+        .bind("127.0.0.1:0")
+        .workers(2)
+        .drain_timeout(Duration::ZERO)
+        .build(move |request: &mut Request| {
+            if request.path() == "/wait" {
+                tell.send(()).expect("the test listens");
+                sched::sleep(Duration::MAX);
+            }
+            Response::stream(|_, body| body.write_all(b"served"))
+        })
+        .expect("a port");
+    let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
+    let handle = server.handle();
+    let running = std::thread::spawn(move || server.run());
+
+    let mut idle: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();
+    for client in &mut idle {
+        assert_eq!(client.get("/").text(), "served");
+    }
+    let mut busy: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();
+    for client in &mut busy {
+        client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+        waiting.recv().expect("it is with its handler");
+    }
+    let mut begun = TcpStream::connect(address).expect("it listens");
+    begun.write_all(b"GET / HTT").expect("it reads");
+
+    handle.shutdown();
+    let report = running.join().expect("no panic").expect("a good end");
+    assert_eq!((report.idle, report.given_up, report.stuck), (4, 0, 0), "{report:?}");
+    assert!(report.cancelled >= 4, "{report:?}");
+    idle.iter_mut().chain(&mut busy).for_each(Client::wait_for_end);
+    // It was at work, or had not got that far.
+    let _ = begun.read(&mut [0]);
+    let counters = handle.counters();
+    assert_eq!(counters.accepted, counters.closed);
+}
+
+#[test]
+fn leave_nothing() {
+    // What is made once and kept is made in the first of them.
+    grow_the_table_of_locks();
+    (0..10).for_each(|_| live());
+    wait_for_the_watch();
+    let before = Belongings::now();
+    (0..90).for_each(|_| live());
+    wait_for_the_watch();
+    let after = Belongings::now();
+    if cfg!(target_os = "linux") {
+        assert_eq!(before, after);
+    }
+}

@@ -1,0 +1,194 @@
+//! A connection that fails at any byte of what goes either way, in any manner: nothing is left
+//! behind, and everything is accounted for.
+//!
+//! The network is the simulated one, with room for a few bytes at a time, so that reads and writes
+//! are short and every one of them waits.
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+use std::time::Duration;
+
+use straightline::net::TcpStream;
+use straightline::net::sim::{Link, network};
+use straightline::sched::{self, sim};
+use straightline::{BodyError, Counters, IntoResponse, Request, Response, Server, Timeout};
+
+/// How a client leaves the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Close,
+    CloseWriting,
+    Reset,
+    /// It does nothing more, for longer than the server waits.
+    Stall,
+}
+
+/// What a client does.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// Bytes that it sends, and then what.
+    sends: usize,
+    /// Bytes that it reads.
+    reads: usize,
+    fault: Fault,
+}
+
+/// One request of each kind, back to back.
+const SCRIPT: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n\
+    POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+    POST /stream HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+    3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n\
+    POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nxyz\
+    GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+fn answer(request: &mut Request) -> Result<Response, BodyError> {
+    Ok(match request.path() {
+        "/echo" => request.body().read_to_vec(100)?.into_response(),
+        // Byte by byte: the chunks are always the same ones.
+        "/stream" => Response::stream(|request, body| {
+            let mut byte = [0];
+            while request.body().read(&mut byte)? > 0 {
+                body.write_all(&byte)?;
+                body.flush()?;
+            }
+            Ok(())
+        }),
+        "/slow" => {
+            sched::sleep(Duration::from_millis(1));
+            "slow".into_response()
+        }
+        path => path.to_owned().into_response(),
+    })
+}
+
+/// Runs a server and that client; returns what it has read, and what was counted.
+fn run(plan: Plan) -> (Vec<u8>, Counters) {
+    let outcome = Rc::new(RefCell::new(None));
+    let told = Rc::clone(&outcome);
+    sim::run(1, move || {
+        let microseconds = |range: RangeInclusive<u64>| {
+            Duration::from_nanos(*range.start())..=Duration::from_nanos(*range.end())
+        };
+        network().set_link(Link {
+            latency: microseconds(100..=300),
+            segment_bytes: 1..=7,
+            send_buffer_bytes: 16,
+            send_buffer_bytes_max: 16,
+            receive_buffer_bytes: 16,
+            short_write_chance: 0.3,
+            ..Link::default()
+        });
+        let server = Server::builder().bind("127.0.0.1:0").workers(1).build(answer);
+        let server = server.expect("a port");
+        let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
+        let handle = server.handle();
+        let serving = sched::spawn(|| server.run());
+        let read = client(address, plan);
+        handle.shutdown();
+        serving.join().expect("no panic").expect("the server ends well");
+        told.replace(Some((read, handle.counters())));
+        // And the simulation looks for fibers and buffers that are left.
+    });
+    outcome.take().expect("it has run")
+}
+
+fn client(address: SocketAddr, plan: Plan) -> Vec<u8> {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    let mut read = Vec::new();
+    sched::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // The server may be the one that ends it.
+            let _ = (&stream).write_all(&SCRIPT.as_bytes()[..plan.sends]);
+        });
+        let mut bytes = (&stream).take(plan.reads as u64);
+        // After a reset there is nothing more, and no good end.
+        let reader = || drop(bytes.read_to_end(&mut read));
+        if plan.sends < SCRIPT.len() {
+            // It reads all that comes while it sends, and after that as long as it is there.
+            let patience = match plan.fault {
+                Fault::Stall => Duration::from_secs(600),
+                _ => Duration::from_millis(5),
+            };
+            let _ = sched::deadline(patience, reader);
+        } else {
+            let _ = sched::deadline(Duration::from_secs(1), reader);
+            if plan.fault == Fault::Stall {
+                sched::sleep(Duration::from_secs(600));
+            }
+        }
+        writer.cancel();
+    });
+    match plan.fault {
+        Fault::Reset => stream.set_zero_linger().expect("an open socket"),
+        Fault::CloseWriting => {
+            // The server may have closed it already.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = sched::deadline(Duration::from_secs(5), || (&stream).read_to_end(&mut read));
+        }
+        Fault::Close | Fault::Stall => {}
+    }
+    drop(stream);
+    // The server has to notice before it is asked to end.
+    sched::sleep(Duration::from_secs(5));
+    read
+}
+
+fn assert_all_is_accounted_for(plan: Plan, counters: &Counters) {
+    assert_eq!((counters.accepted, counters.closed), (1, 1), "{plan:?}: {counters:?}");
+    assert_eq!(
+        (counters.requests, counters.in_flight),
+        (counters.answered + counters.unanswered, 0),
+        "{plan:?}: {counters:?}"
+    );
+    assert_eq!((counters.panicked, counters.cut), (0, 0), "{plan:?}: {counters:?}");
+}
+
+fn whole() -> Vec<u8> {
+    let plan = Plan { sends: SCRIPT.len(), reads: usize::MAX, fault: Fault::Close };
+    let (read, counters) = run(plan);
+    assert_all_is_accounted_for(plan, &counters);
+    assert_eq!((counters.requests, counters.answered), (5, 5));
+    assert!(read.ends_with(b"\r\n\r\nslow"), "{}", read.escape_ascii());
+    read
+}
+
+#[test]
+fn wherever_a_request_ends_early() {
+    let whole = whole();
+    for fault in [Fault::Close, Fault::CloseWriting, Fault::Reset, Fault::Stall] {
+        for sends in 0..SCRIPT.len() {
+            let plan = Plan { sends, reads: usize::MAX, fault };
+            let (read, counters) = run(plan);
+            assert_all_is_accounted_for(plan, &counters);
+            // What was answered is what is always answered, and then perhaps a refusal.
+            let common = read.iter().zip(&whole).take_while(|(one, other)| one == other).count();
+            let rest = read[common..].escape_ascii().to_string();
+            let is_late = counters.timed_out(Timeout::Head) + counters.timed_out(Timeout::Body) > 0;
+            if !rest.is_empty() {
+                assert!(is_late || fault == Fault::CloseWriting, "{plan:?}: {rest}");
+            }
+            if fault == Fault::Stall {
+                assert!(
+                    is_late || counters.timed_out(Timeout::Idle) == 1,
+                    "{plan:?}: {counters:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn wherever_a_response_ends_early() {
+    let whole = whole();
+    for fault in [Fault::Close, Fault::Reset, Fault::Stall] {
+        for reads in 0..whole.len() {
+            let plan = Plan { sends: SCRIPT.len(), reads, fault };
+            let (read, counters) = run(plan);
+            assert_all_is_accounted_for(plan, &counters);
+            assert!(read == whole[..reads], "{plan:?}: {}", read.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! All clients together have a bounded part of the memory, however many they are and whatever they
+//! send or do not read; beyond it they are refused, and it comes back.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::common::{Client, Running, serve_with};
+use straightline::{
+    BodyError, Bytes, Capacity, Event, IntoResponse, Request, Response, Timeouts, sched,
+};
+
+/// A server that has so much, and whose handlers at `/hold` read their body and then wait; they
+/// tell that they do.
+fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Receiver<u64>) {
+    let (tell, waiting) = mpsc::channel();
+    let (tell_short, short) = mpsc::channel();
+    let hooks = move |event: &Event<'_>| {
+        if let Event::ShortOfMemory { held, .. } = event {
+            tell_short.send(*held).expect("the test listens");
+        }
+    };
+    let capacity = Capacity { memory_bytes, ..Capacity::default() };
+    // The tests have clients that read nothing.
+    let timeouts = Timeouts { idle: Duration::from_secs(600), ..Timeouts::default() };
+    let shared = Bytes::from(vec![b's'; RESPONSE_BYTES]);
+    let server = serve_with(
+        |builder| builder.capacity(capacity).timeouts(timeouts).hooks(hooks),
+        move |request: &mut Request| match request.path() {
+            "/own" => vec![b'o'; RESPONSE_BYTES].into_response(),
+            "/shared" => shared.clone().into_response(),
+            "/lines" => match request.body().lines(usize::MAX).collect::<Result<Vec<_>, _>>() {
+                Ok(lines) => format!("{} lines", lines.len()).into_response(),
+                Err(error) => error.into_response(),
+            },
+            "/hold" => hold(request, &tell).into_response(),
+            _ => "served".into_response(),
+        },
+    );
+    (server, waiting, short)
+}
+
+fn hold(request: &mut Request, tell: &mpsc::Sender<sched::Fiber>) -> Result<Response, BodyError> {
+    let bytes = request.body().read_to_vec(u64::MAX)?;
+    tell.send(sched::current()).expect("the test listens");
+    sched::park();
+    Ok(format!("{} bytes", bytes.len()).into_response())
+}
+
+fn post(client: &mut Client, path: &str, bytes: usize) {
+    client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n"));
+    client.send(vec![b'x'; bytes]);
+}
+
+#[test]
+fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
+    let (server, waiting, short) = serve(370_000);
+    let mut first = server.client();
+    post(&mut first, "/hold", 300_000);
+    let fiber = waiting.recv().expect("it has read its body");
+
+    // A body more, whether it is read whole or by lines.
+    for path in ["/hold", "/lines"] {
+        let mut second = server.client();
+        post(&mut second, path, 60_000);
+        let answer = second.receive();
+        assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")), "{path}");
+        assert!(short.recv().expect("it is told") > 300_000);
+    }
+    // The first has more than three quarters: no request is served now, and connections stay.
+    let mut third = server.client();
+    let answer = third.get("/");
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
+    assert_eq!(server.handle.counters().short_of_memory, 3);
+
+    fiber.unpark();
+    assert_eq!(first.receive().text(), "300000 bytes");
+    assert_eq!(third.get("/").text(), "served");
+    post(&mut third, "/hold", 300_000);
+    waiting.recv().expect("it has read its body").unpark();
+    assert_eq!(third.receive().text(), "300000 bytes");
+    assert_eq!(server.handle.counters().overloaded, 0);
+    nothing_is_held_at_the_end(server);
+}
+
+#[test]
+fn a_response_that_is_not_shared_counts_while_its_client_does_not_read_it() {
+    let (server, _waiting, _short) = serve(1 << 30);
+    let held = || server.handle.metrics().memory_held;
+    for (path, is_counted) in [("/own", true), ("/shared", false)] {
+        let mut client = server.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        // It waits for its client once the request does.
+        while server.handle.counters().awaiting_client == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(held() > RESPONSE_BYTES as u64, is_counted, "{path}: {}", held());
+        assert_eq!(client.receive().body.len(), RESPONSE_BYTES);
+        assert_eq!(client.get("/").text(), "served");
+        assert!(held() < 100_000, "{}", held());
+    }
+    nothing_is_held_at_the_end(server);
+}
+
+#[test]
+fn a_head_that_there_is_no_room_for_is_refused() {
+    // Of buffers of usual size there is always one more.
+    let (server, _waiting, _short) = serve(20_000);
+    let mut client = server.client();
+    let long = format!("A: {}\r\n", "x".repeat(5_000)).repeat(5);
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{long}\r\n");
+    assert_eq!(client.ask(request).status, 503);
+    assert!(client.is_at_end());
+    assert_eq!(server.client().get("/").text(), "served");
+    nothing_is_held_at_the_end(server);
+}
+
+fn nothing_is_held_at_the_end(server: Running) {
+    let handle = server.handle.clone();
+    handle.shutdown();
+    server.join();
+    assert_eq!(handle.metrics().memory_held, 0);
+}
+
+/// More than the system takes for a client that does not read.
+const RESPONSE_BYTES: usize = 32 << 20;

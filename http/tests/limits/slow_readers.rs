@@ -1,0 +1,232 @@
+//! A client that reads steadily is never too slow for the bounds on slow readers, however much the
+//! system keeps for it and however seldom it tells of room; one that stops reading is cut, and one
+//! that reads nothing holds little memory.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{Client, Running, serve_with};
+use straightline::net::TcpStream;
+use straightline::net::sim::{Link, network};
+use straightline::sched::sim;
+use straightline::{Builder, Pace, Request, Response, Server, Timeout, Timeouts, sched};
+
+const BODY_BYTES: usize = 16 << 20;
+
+fn request() -> &'static [u8] {
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+}
+
+/// The time that these servers grant, in a real second's scale.
+fn impatient() -> Timeouts {
+    let pace = Pace { idle: Duration::from_secs(1), bytes_per_second: 20_000, ..Pace::default() };
+    Timeouts { write: Pace { grace: Duration::from_secs(2), ..pace }, ..Timeouts::default() }
+}
+
+/// Reads 800 kB a second, some at a time, for long enough for every bound.
+fn read_steadily(server: &Running) {
+    let mut client = Client::connect(server.address);
+    client.send(request());
+    let mut piece = vec![0; 16 << 10];
+    for _ in 0..160 {
+        client.stream.read_exact(&mut piece).expect("the response goes on");
+        thread::sleep(Duration::from_millis(20)); // this is what a slow client does
+    }
+    assert_eq!(server.handle.counters().timed_out(Timeout::Write), 0);
+    assert_eq!(server.handle.counters().timed_out(Timeout::WriteRate), 0);
+}
+
+fn server(configure: impl FnOnce(Builder) -> Builder) -> Running {
+    serve_with(
+        |builder| configure(builder.timeouts(impatient()).drain_timeout(Duration::ZERO)),
+        |_: &mut Request| vec![7; BODY_BYTES],
+    )
+}
+
+#[test]
+fn a_steady_reader_is_not_cut() {
+    read_steadily(&server(|builder| builder));
+}
+
+#[test]
+fn nor_where_the_system_keeps_as_much_as_it_likes() {
+    read_steadily(&server(|builder| builder.notsent_lowat(None)));
+}
+
+#[test]
+fn nor_of_a_file() {
+    let path = std::env::temp_dir().join(format!("straightline-slow-{}", std::process::id()));
+    fs::write(&path, vec![7; BODY_BYTES]).expect("room on the disk");
+    let server = serve_with(
+        |builder| {
+            let builder = builder.timeouts(impatient()).drain_timeout(Duration::ZERO);
+            builder.notsent_lowat(None)
+        },
+        {
+            let path = path.clone();
+            move |_: &mut Request| {
+                let file = File::open(&path).expect("it is there");
+                Response::file(file).expect("it is a file")
+            }
+        },
+    );
+    read_steadily(&server);
+    let _ = fs::remove_file(&path);
+}
+
+#[test]
+fn nor_on_a_unix_socket() {
+    let name = format!("straightline-slow-{}.sock", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let server = Server::builder().bind(&*path).workers(1).timeouts(impatient());
+    let server = server.drain_timeout(Duration::ZERO).build(|_: &mut Request| vec![7; BODY_BYTES]);
+    let server = server.expect("a free path");
+    let handle = server.handle();
+    let running = thread::spawn(move || server.run());
+    let mut client = UnixStream::connect(&path).expect("it listens");
+    client.write_all(request()).expect("it reads");
+    // 80 kB a second; there, a writer is told of room when three quarters of 208 KiB are free.
+    for _ in 0..100 {
+        client.read_exact(&mut [0; 4_000]).expect("the response goes on");
+        thread::sleep(Duration::from_millis(50)); // this is what a slow client does
+    }
+    assert_eq!(handle.counters().timed_out(Timeout::Write), 0);
+    handle.shutdown();
+    running.join().expect("no panic").expect("a good end");
+}
+
+/// Bytes that the system has still to send, on all connections of that port.
+#[cfg(target_os = "linux")]
+fn queued(port: u16) -> u64 {
+    let table = fs::read_to_string("/proc/net/tcp").expect("the table of sockets");
+    let of_line = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let local = fields.nth(1)?.split_once(':')?.1;
+        let queue = fields.nth(2)?.split_once(':')?.0;
+        let is_it = u16::from_str_radix(local, 16).ok()? == port;
+        is_it.then(|| u64::from_str_radix(queue, 16).ok()).flatten()
+    };
+    table.lines().filter_map(of_line).sum()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn clients_that_read_nothing_hold_little() {
+    const CLIENTS: u64 = 20;
+    let server = serve_with(
+        |builder| builder.drain_timeout(Duration::ZERO),
+        |_: &mut Request| vec![7; BODY_BYTES],
+    );
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.send(request());
+    }
+    // Each has its first byte, and the rest goes as far as it goes.
+    for client in &mut clients {
+        client.stream.peek(&mut [0]).expect("a response");
+    }
+    let (mut before, mut same) = (0, 0);
+    while same < 20 {
+        thread::sleep(Duration::from_millis(10));
+        let now = queued(server.address.port());
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+    }
+    assert!(before > 0 && before < CLIENTS * (512 << 10), "{before} bytes");
+}
+
+/// What a simulated client of a server with the default timeouts does and sees.
+fn simulated(configure: fn(Builder) -> Builder, client: fn(TcpStream)) {
+    sim::run(1, move || {
+        network().set_link(Link { receive_buffer_bytes: 64 << 10, ..Link::default() });
+        let builder = configure(Server::builder().bind("10.0.0.1:80").workers(1));
+        let server = builder.drain_timeout(Duration::ZERO).build(|_: &mut Request| {
+            Response::stream(|_, body| {
+                loop {
+                    body.write_all(&[7; 16 << 10])?;
+                }
+            })
+        });
+        let server = server.expect("a free port");
+        let handle = server.handle();
+        let running = sched::spawn(move || server.run());
+        let address: SocketAddr = "10.0.0.1:80".parse().expect("an address");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(request()).expect("it reads");
+        client(stream);
+        handle.shutdown();
+        running.join().expect("no panic").expect("a good end");
+    });
+}
+
+/// Reads 20 kB a second, which is 83 times what is asked for, for so long.
+fn read_slowly(stream: &mut TcpStream, time: Duration) -> io::Result<()> {
+    let until = sched::clock() + time;
+    while sched::clock() < until {
+        stream.read_exact(&mut [0; 2_000])?;
+        sched::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_same_in_a_simulation() {
+    let reads = |mut stream: TcpStream| {
+        read_slowly(&mut stream, Duration::from_secs(400)).expect("the response goes on");
+    };
+    simulated(|builder| builder, reads);
+    simulated(|builder| builder.notsent_lowat(None), reads);
+}
+
+#[test]
+fn a_reader_that_stops_is_cut_in_its_time() {
+    fn stops(mut stream: TcpStream) {
+        read_slowly(&mut stream, Duration::from_secs(200)).expect("the response goes on");
+        let stopped = sched::clock();
+        // What its system has room for is still taken, at once.
+        while !stream.is_peer_gone() {
+            sched::sleep(Duration::from_millis(10));
+        }
+        let waited = sched::clock() - stopped;
+        // The idle time, and at most a sixteenth of it more on each side of the last byte.
+        assert!(waited > Duration::from_secs(58), "{waited:?}");
+        assert!(waited < Duration::from_secs(68), "{waited:?}");
+    }
+    simulated(|builder| builder, stops);
+    simulated(|builder| builder.notsent_lowat(None), stops);
+}
+
+#[test]
+fn a_reader_that_always_takes_a_little_too_little_is_cut() {
+    fn dawdles(mut stream: TcpStream) {
+        let start = sched::clock();
+        // Its system takes what it reads when half of its buffer is free, so that is small here.
+        while stream.read(&mut [0; 100]).is_ok_and(|count| count > 0) {
+            sched::sleep(Duration::from_secs(1));
+            let took = sched::clock() - start;
+            assert!(took < Duration::from_secs(3_600), "it goes on for ever");
+        }
+    }
+    sim::run(1, || {
+        network().set_link(Link {
+            send_buffer_bytes: 2_000,
+            send_buffer_bytes_max: 2_000,
+            receive_buffer_bytes: 1_000,
+            ..Link::default()
+        });
+        let server = Server::builder().bind("10.0.0.1:80").workers(1);
+        let server = server.build(|_: &mut Request| vec![7; BODY_BYTES]).expect("a free port");
+        let handle = server.handle();
+        let running = sched::spawn(move || server.run());
+        let mut stream = TcpStream::connect("10.0.0.1:80").expect("it listens");
+        stream.write_all(request()).expect("it reads");
+        dawdles(stream);
+        assert_eq!(handle.counters().timed_out(Timeout::WriteRate), 1);
+        handle.shutdown();
+        running.join().expect("no panic").expect("a good end");
+    });
+}

@@ -1,0 +1,10 @@
+//! What an operator sees and does: listeners, signals, shutdowns, logs and metrics.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod ending;
+mod listeners;
+mod operating;
+mod stopping;
+mod telemetry;

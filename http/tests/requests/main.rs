@@ -1,0 +1,9 @@
+//! Requests: what is read, what is refused, and what a request may cost.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bodies;
+mod bounds;
+mod chunked;
+mod refusals;

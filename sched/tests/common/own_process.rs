@@ -1,0 +1,45 @@
+//! Tests that have a process to themselves: each runs itself again in a child process, where no
+//! other test runs.
+//!
+//! So does a test that counts, uses up or breaks what belongs to the whole process: descriptors,
+//! memory, signals, the panic hook, the process itself. The other tests of its program run in other
+//! threads of one process at the same time.
+
+use std::any;
+use std::env;
+use std::process::{self, Command, Output};
+
+/// Has a child process do `body`, which must come to its end there.
+pub(crate) fn in_a_process<F: FnOnce()>(body: F) {
+    let output = child(body);
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{:?}: {stdout}{stderr}", output.status);
+}
+
+/// Has a child process do `body`, and returns how that process ended: with status 0 where `body`
+/// returned.
+pub(crate) fn child<F: FnOnce()>(body: F) -> Output {
+    child_with(&[], body)
+}
+
+/// As [`child`], with more variables in its environment.
+pub(crate) fn child_with<F: FnOnce()>(variables: &[(&str, &str)], body: F) -> Output {
+    if env::var_os(CHILD).is_some() {
+        body();
+        process::exit(0);
+    }
+    let mut child = Command::new(env::current_exe().expect("this program"));
+    child.args([test_around::<F>(), "--exact", "--nocapture"]).env(CHILD, "1");
+    child.envs(variables.iter().copied()).output().expect("a child process")
+}
+
+/// The name of the test that `F` is a closure of, as the program's arguments take it.
+fn test_around<F>() -> &'static str {
+    let path = any::type_name::<F>();
+    let path = path.split_once("::{{closure}}").expect("a closure of a test").0;
+    path.split_once("::").expect("the program's name comes first").1
+}
+
+/// Set in a child process.
+const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";

@@ -1,0 +1,126 @@
+//! A shard that does not poll its driver is reported as busy, whatever keeps it, and as free once
+//! it has polled in time for a while.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use straightline_sched::{self as sched, Config, Report, Reporter, sim};
+
+const LIMIT: Duration = Duration::from_millis(40);
+
+/// How often a shard was reported as busy, and how often as free.
+#[derive(Clone, Default)]
+struct Told {
+    busy: Arc<AtomicU32>,
+    free: Arc<AtomicU32>,
+}
+
+impl Told {
+    fn config(&self) -> Config {
+        let told = self.clone();
+        let reporter = Reporter::new(move |report| {
+            match report {
+                Report::Busy(time) => {
+                    assert!(*time >= LIMIT);
+                    told.busy.fetch_add(1, Ordering::SeqCst)
+                }
+                Report::Free => told.free.fetch_add(1, Ordering::SeqCst),
+                other => panic!("{other}"),
+            };
+        });
+        Config { stall_limit: None, busy_limit: Some(LIMIT), reporter, ..Config::default() }
+    }
+
+    fn counts(&self) -> (u32, u32) {
+        (self.busy.load(Ordering::SeqCst), self.free.load(Ordering::SeqCst))
+    }
+}
+
+/// Keeps the thread until `is` comes true, in pieces between which other fibers may run.
+fn compute_until(piece: Duration, is: impl Fn() -> bool) {
+    let bound = Instant::now() + Duration::from_secs(30);
+    while !is() {
+        assert!(Instant::now() < bound, "it is never reported");
+        let end = Instant::now() + piece;
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        sched::yield_now();
+    }
+}
+
+/// Waits, and lets the shard poll its driver meanwhile.
+fn wait_until(is: impl Fn() -> bool) {
+    let bound = Instant::now() + Duration::from_secs(30);
+    while !is() {
+        assert!(Instant::now() < bound, "it is never reported");
+        sched::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn one_fiber_that_keeps_the_thread_is_enough() {
+    let told = Told::default();
+    let here = told.clone();
+    sched::run_with(told.config(), move || {
+        let bound = Instant::now() + Duration::from_secs(30);
+        while here.counts() == (0, 0) {
+            assert!(Instant::now() < bound, "it is never reported");
+            std::hint::spin_loop();
+        }
+        assert_eq!(here.counts(), (1, 0));
+        wait_until(|| here.counts().1 > 0);
+    })
+    .expect("a shard");
+}
+
+#[test]
+fn many_fibers_that_take_turns_are_enough() {
+    let told = Told::default();
+    let here = told.clone();
+    sched::run_with(told.config(), move || {
+        // None of them keeps the thread for as long as the limit; a round of all of them does.
+        let fibers: Vec<_> = (0..10)
+            .map(|_| {
+                let here = here.clone();
+                sched::spawn(move || compute_until(LIMIT / 4, || here.counts().0 > 0))
+            })
+            .collect();
+        fibers.into_iter().for_each(|fiber| fiber.join().expect("it is told"));
+    })
+    .expect("a shard");
+}
+
+#[test]
+fn a_simulated_shard_is_reported_at_its_time_and_the_others_go_on() {
+    sim::check(|| {
+        let (told, times) = (Told::default(), Arc::new(Mutex::new(Vec::new())));
+        let here = Arc::clone(&times);
+        let reporter = Reporter::new(move |report| {
+            let is_busy = matches!(report, Report::Busy(_));
+            here.lock().expect("no panic").push((is_busy, sim::elapsed().as_secs()));
+        });
+        let busy_limit = Some(Duration::from_secs(1));
+        let config = Config { busy_limit, reporter, ..told.config() };
+        let shard = sched::spawn_shard("busy", config, || {
+            let ticks = sched::spawn(|| (0..100).for_each(|_| sched::sleep(TICK)));
+            sched::yield_now();
+            let begin = sim::elapsed();
+            // Twice: it is not free in between.
+            sim::keep_thread(Duration::from_secs(5));
+            sched::sleep(Duration::from_secs(2));
+            sim::keep_thread(Duration::from_secs(3));
+            assert!(sim::elapsed() >= begin + Duration::from_secs(10));
+            sched::sleep(Duration::from_secs(30));
+            ticks.join().expect("they go on");
+        });
+        let begin = sim::elapsed();
+        (0..100).for_each(|_| sched::sleep(TICK));
+        assert!(sim::elapsed() < begin + Duration::from_secs(2), "this shard is not kept");
+        shard.expect("a shard").join().expect("no panic").expect("a result");
+        assert_eq!(*times.lock().expect("no panic"), [(true, 1), (false, 20)]);
+    });
+}
+
+const TICK: Duration = Duration::from_millis(10);

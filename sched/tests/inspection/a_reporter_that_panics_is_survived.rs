@@ -1,0 +1,96 @@
+//! A reporter is code of the user. If it panics, or waits where it must not, its shard goes on: a
+//! fiber that swallows its cancels is given up, and the next stall is found.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::common::{swallow_for_ever, unless_it_hangs};
+use straightline_sched::sync::{Event, Mutex};
+use straightline_sched::{self as sched, Config, Report, Reporter};
+
+/// Panics at each report, and counts them.
+fn panicking() -> (Reporter, Arc<AtomicU32>) {
+    let count = Arc::new(AtomicU32::new(0));
+    let reporter = Reporter::new({
+        let count = Arc::clone(&count);
+        move |report: &Report| {
+            count.fetch_add(1, Ordering::SeqCst);
+            // Without the hook, which would print it.
+            std::panic::resume_unwind(Box::new(report.to_string()));
+        }
+    });
+    (reporter, count)
+}
+
+#[test]
+fn a_stubborn_fiber_is_given_up_all_the_same() {
+    let (reporter, count) = panicking();
+    let given_up = unless_it_hangs(move || {
+        sched::run_with(Config { reporter, ..Config::default() }, || {
+            let stubborn = sched::spawn(|| swallow_for_ever());
+            sched::yield_now();
+            stubborn.cancel();
+            assert!(stubborn.join().map(|()| "returned").unwrap_err().is_given_up());
+            sched::stats().given_up
+        })
+        .unwrap()
+    });
+    assert_eq!((given_up, count.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// Each of these would wait for ever: for another fiber of the very shard that waits for it.
+#[test]
+fn a_reporter_does_not_wait() {
+    let lock = Arc::new(Mutex::new(()));
+    let in_reporter = Arc::clone(&lock);
+    let tried = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tried);
+    let waits: [Box<dyn Fn() + Send + Sync>; 5] = [
+        Box::new(sched::park),
+        Box::new(|| sched::sleep(Duration::MAX)),
+        Box::new(move || assert!(in_reporter.lock().is_err())),
+        Box::new(|| assert!(Event::new().wait().is_err())),
+        Box::new(|| sched::scope(|s| drop(s.spawn(|| ()).join()))),
+    ];
+    let reporter = Reporter::new(move |report| {
+        if let Report::GivenUp(..) = report {
+            for wait in &waits {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = catch_unwind(AssertUnwindSafe(wait));
+            }
+        }
+    });
+    let given_up = unless_it_hangs(move || {
+        sched::run_with(Config { reporter, ..Config::default() }, move || {
+            let _held = lock.lock();
+            for _ in 0..2 {
+                let stubborn = sched::spawn(|| swallow_for_ever());
+                sched::yield_now();
+                stubborn.cancel();
+                assert!(stubborn.join().map(|()| "returned").unwrap_err().is_given_up());
+            }
+            sched::stats().given_up
+        })
+        .unwrap()
+    });
+    assert_eq!((given_up, tried.load(Ordering::SeqCst)), (2, 10));
+}
+
+#[test]
+fn every_stall_is_found() {
+    let (reporter, count) = panicking();
+    let stall_limit = Some(Duration::from_millis(20));
+    unless_it_hangs(move || {
+        sched::run_with(Config { stall_limit, reporter, ..Config::default() }, move || {
+            for stall in 1..=2 {
+                while count.load(Ordering::SeqCst) < stall {
+                    std::hint::spin_loop();
+                }
+                sched::yield_now();
+            }
+        })
+        .unwrap();
+    });
+}

@@ -1,0 +1,85 @@
+//! A process that is forked from one with shards and pools has threads of its own: none of its
+//! parent's threads is in it.
+//!
+//! Each test has a process to itself, since no other thread may hold a lock when it forks.
+
+#![cfg(target_os = "linux")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{own_process::in_a_process, unless_it_hangs};
+use straightline_sched::{self as sched, Config, OffloadPool, Report, Reporter};
+
+/// Forks a process that does `body`, and returns whether `body` returned true. It must not hang.
+fn forked(body: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child does little, on its one thread; the parent's other threads hold no lock of
+    // the allocator that glibc would not free in the child.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "a process can be forked");
+    if child == 0 {
+        let code = i32::from(!catch_unwind(AssertUnwindSafe(body)).unwrap_or(false));
+        // SAFETY: it ends the process, and nothing that is on the stack is looked at again.
+        unsafe { libc::_exit(code) };
+    }
+    let (mut status, begin) = (0, Instant::now());
+    loop {
+        // SAFETY: `status` is there to be written.
+        if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
+            return libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
+        }
+        if begin.elapsed() > HANGS_AFTER {
+            // SAFETY: the child was not waited for, so the number is still its.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_child_offloads_to_threads_of_its_own() {
+    in_a_process(|| {
+        unless_it_hangs(|| {
+            assert_eq!(sched::offload(|| 1).unwrap(), 1);
+            assert_eq!(OffloadPool::global().stats().threads, 1);
+            let begins_afresh = || {
+                let afresh = OffloadPool::global().stats().threads == 0;
+                afresh && sched::offload(|| 5).unwrap() == 5
+            };
+            assert!(forked(begins_afresh), "from a thread");
+            assert!(forked(|| sched::run(|| sched::offload(|| 6).unwrap()).unwrap() == 6));
+            assert!(forked(|| forked(begins_afresh)), "twice");
+            assert!(sched::run(move || forked(begins_afresh)).unwrap(), "from a fiber");
+            let closed = OffloadPool::new(sched::OffloadConfig::default());
+            closed.close();
+            assert!(forked(|| closed.run(|| ()).unwrap_err().is_closed()));
+            assert_eq!(OffloadPool::global().stats().threads, 1);
+        });
+    });
+}
+
+#[test]
+fn the_shards_of_a_child_are_watched() {
+    in_a_process(|| {
+        unless_it_hangs(|| {
+            let is_told = || {
+                let (tell, told) = channel();
+                let reporter = Reporter::new(move |report| {
+                    if let Report::Stalled(_) = report {
+                        let _ = tell.send(());
+                    }
+                });
+                let stall_limit = Some(Duration::from_millis(20));
+                let config = Config { reporter, stall_limit, ..Config::default() };
+                sched::run_with(config, move || told.recv_timeout(HANGS_AFTER / 2).is_ok()).unwrap()
+            };
+            assert!(is_told());
+            assert!(forked(is_told));
+        });
+    });
+}
+
+/// Sooner than the test is given up.
+const HANGS_AFTER: Duration = Duration::from_secs(30);

@@ -1,0 +1,334 @@
+//! A fiber that is given up while it waits in line loses no lock, permit, message or turn: what it
+//! was called for, or would have been, goes to the next waiter.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{brittle, on_a_shard, settle};
+use straightline_sched::sync::{
+    Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc,
+    oneshot, select,
+};
+use straightline_sched::{
+    self as sched, Builder, Config, FiberState, JoinHandle, Lease, Reporter, ShardHandle, sim,
+};
+
+/// Runs `root` as the first shard of a simulation, whose thread is left alone: it has fibers on it
+/// that never end.
+fn simulated<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = channel();
+    thread::spawn(move || sim::run(1, move || tell.send(root())));
+    told.recv_timeout(Duration::from_secs(60)).expect("it neither hangs nor fails")
+}
+
+/// Starts a shard where `waits` is called in a section that is never cancelled, and lets it end:
+/// that takes ten seconds, and then the fiber is given up. It waits when this returns.
+fn ending(waits: impl FnOnce() + Send + 'static) -> ShardHandle<()> {
+    let config = Config { reporter: Reporter::new(|_| ()), ..Config::default() };
+    let shard = sched::spawn_shard("ending", config, || {
+        sched::spawn(|| sched::uncancellable(waits));
+        settle();
+    });
+    sched::sleep(Duration::from_secs(1));
+    shard.expect("there is a stack")
+}
+
+fn given_up(shard: ShardHandle<()>) {
+    shard.join().expect("its root does not panic").expect("it runs");
+}
+
+/// Starts a fiber that waits behind the others.
+fn behind<T: 'static>(waits: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+    let fiber = sched::spawn(waits);
+    settle();
+    fiber
+}
+
+#[test]
+fn a_mutex_goes_to_the_next() {
+    simulated(|| {
+        let mutex = Arc::new(Mutex::new(0));
+        let held = mutex.lock().unwrap();
+        let dying = ending({
+            let mutex = Arc::clone(&mutex);
+            move || *mutex.lock().unwrap() += 1
+        });
+        let next = behind({
+            let mutex = Arc::clone(&mutex);
+            move || *mutex.lock().unwrap() += 10
+        });
+        given_up(dying);
+        drop(held);
+        next.join().unwrap();
+        assert_eq!(*mutex.lock().unwrap(), 10);
+    });
+}
+
+#[test]
+fn a_writer_that_is_given_up_lets_the_readers_in() {
+    simulated(|| {
+        let lock = Arc::new(RwLock::new(5));
+        let reader = lock.read().unwrap();
+        let dying = ending({
+            let lock = Arc::clone(&lock);
+            move || *lock.write().unwrap() = 6
+        });
+        let next = behind({
+            let lock = Arc::clone(&lock);
+            move || *lock.read().unwrap()
+        });
+        assert!(!next.is_finished());
+        given_up(dying);
+        assert_eq!(next.join().unwrap(), 5);
+        drop(reader);
+    });
+}
+
+/// One that wants too much, and one behind it that is let in by that one's end, and then is given
+/// up as well, before it has run.
+#[test]
+fn permits_pass_through_one_that_was_called_and_did_not_run() {
+    simulated(|| {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let one = semaphore.acquire(1).unwrap();
+        let dying = ending({
+            let semaphore = Arc::clone(&semaphore);
+            move || {
+                let other = Arc::clone(&semaphore);
+                sched::spawn(move || sched::uncancellable(|| drop(other.acquire(1))));
+                drop(semaphore.acquire(2));
+            }
+        });
+        let next = behind({
+            let semaphore = Arc::clone(&semaphore);
+            move || semaphore.acquire(1).unwrap().count()
+        });
+        assert!(!next.is_finished());
+        given_up(dying);
+        assert_eq!(next.join().unwrap(), 1);
+        drop(one);
+        assert_eq!(semaphore.available_permits(), 2);
+    });
+}
+
+#[test]
+fn room_in_a_channel_is_promised_to_the_next_sender() {
+    simulated(|| {
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send("first").unwrap();
+        let dying = ending({
+            let sender = sender.clone();
+            move || sender.send("lost").unwrap()
+        });
+        let next = behind(move || sender.send("next").unwrap());
+        given_up(dying);
+        assert_eq!(receiver.recv(), Ok("first"));
+        assert_eq!(receiver.recv(), Ok("next"));
+        next.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_goes_to_the_next_receiver() {
+    simulated(|| {
+        let (sender, receiver) = mpsc::unbounded();
+        let receiver = Arc::new(receiver);
+        let dying = ending({
+            let receiver = Arc::clone(&receiver);
+            move || assert!(receiver.recv().is_err())
+        });
+        let next = behind(move || receiver.recv());
+        given_up(dying);
+        sender.send("kept").unwrap();
+        assert_eq!(next.join().unwrap(), Ok("kept"));
+    });
+}
+
+#[test]
+fn a_notification_goes_to_the_next() {
+    // While it waits for it; and when it has it, and waits for the lock.
+    for is_notified_first in [false, true] {
+        simulated(move || {
+            let shared = Arc::new((Mutex::new(()), Condvar::new()));
+            let wait = {
+                let shared = Arc::clone(&shared);
+                move || {
+                    let mut guard = shared.0.lock().unwrap();
+                    shared.1.wait(&mut guard).unwrap();
+                }
+            };
+            let dying = ending(wait.clone());
+            let next = behind(wait);
+            let held = shared.0.lock().unwrap();
+            if is_notified_first {
+                shared.1.notify_one();
+            }
+            given_up(dying);
+            if !is_notified_first {
+                shared.1.notify_one();
+            }
+            drop(held);
+            next.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn one_that_waited_at_a_barrier_has_not_come() {
+    simulated(|| {
+        let barrier = Arc::new(Barrier::new(2));
+        let dying = ending({
+            let barrier = Arc::clone(&barrier);
+            move || assert!(barrier.wait().is_err())
+        });
+        given_up(dying);
+        let first = behind({
+            let barrier = Arc::clone(&barrier);
+            move || barrier.wait().unwrap().is_leader()
+        });
+        assert!(!first.is_finished());
+        assert!(barrier.wait().unwrap().is_leader());
+        assert!(!first.join().unwrap());
+    });
+}
+
+#[test]
+fn the_turn_to_make_a_value_goes_to_the_next() {
+    simulated(|| {
+        let (cell, fails) = (Arc::new(OnceCell::new()), Arc::new(Event::new()));
+        let maker = behind({
+            let (cell, fails) = (Arc::clone(&cell), Arc::clone(&fails));
+            move || {
+                let failing = || fails.wait().and(Err::<u32, _>(sched::Unwinding));
+                cell.get_or_try_init(failing).is_err()
+            }
+        });
+        let dying = ending({
+            let cell = Arc::clone(&cell);
+            move || assert!(cell.get_or_init(|| 1).is_err())
+        });
+        let next = behind({
+            let cell = Arc::clone(&cell);
+            move || cell.get_or_init(|| 2).copied()
+        });
+        given_up(dying);
+        fails.set();
+        assert!(maker.join().unwrap());
+        assert_eq!(next.join().unwrap(), Ok(2));
+    });
+}
+
+/// Where all waiters pass at once, and nothing is handed to one of them.
+#[test]
+fn the_others_pass_when_it_has_happened() {
+    simulated(|| {
+        let (event, group) = (Arc::new(Event::new()), WaitGroup::new());
+        let (answer, answered) = oneshot::channel();
+        let (news, listener) = broadcast::channel(1);
+        let waits: [Box<dyn FnOnce() + Send>; 5] = [
+            Box::new({
+                let event = Arc::clone(&event);
+                move || event.wait().unwrap()
+            }),
+            Box::new({
+                let event = Arc::clone(&event);
+                move || {
+                    let endless = sched::spawn(|| sched::uncancellable(|| Event::new().wait()));
+                    assert!(select(&[&*event, &endless]).is_err());
+                }
+            }),
+            Box::new({
+                let group = group.clone();
+                move || group.wait().unwrap()
+            }),
+            Box::new(move || answered.recv().unwrap()),
+            Box::new(move || listener.recv().unwrap()),
+        ];
+        waits.into_iter().map(ending).collect::<Vec<_>>().into_iter().for_each(given_up);
+        let passes = behind({
+            let event = Arc::clone(&event);
+            move || event.wait()
+        });
+        event.set();
+        passes.join().unwrap().unwrap();
+        group.wait().unwrap();
+        // Their frames have the receivers, for ever.
+        assert_eq!(answer.send(()), Ok(()));
+        assert_eq!(news.send(()), Ok(1));
+    });
+}
+
+/// A fiber of the running shard that waits, and is given up when the lease ends.
+fn waiting(name: &str, waits: impl FnOnce() + 'static) -> (JoinHandle<()>, Lease) {
+    let lease = Lease::new();
+    let body = {
+        let lease = lease.clone();
+        move || brittle(&lease, waits)
+    };
+    let fiber = Builder::new().name(name).spawn(body).expect("there are stacks");
+    settle();
+    (fiber, lease)
+}
+
+#[test]
+fn a_plain_thread_behind_it_gets_its_turn() {
+    let (mutex, semaphore) = (Arc::new(Mutex::new(())), Arc::new(Semaphore::new(0)));
+    let (tell, told) = channel();
+    let thread = thread::spawn({
+        let (mutex, semaphore) = (Arc::clone(&mutex), Arc::clone(&semaphore));
+        move || {
+            told.recv().unwrap();
+            drop(semaphore.acquire(1).unwrap());
+            drop(mutex.lock().unwrap());
+        }
+    });
+    on_a_shard(move || {
+        let config = [Arc::clone(&mutex)];
+        let (first, its_end) = waiting("first", {
+            let semaphore = Arc::clone(&semaphore);
+            move || drop(semaphore.acquire(1))
+        });
+        let held = mutex.lock().unwrap();
+        let (second, other_end) = waiting("second", move || drop(config[0].lock()));
+        tell.send(()).unwrap();
+        its_end.end();
+        other_end.end();
+        assert!(first.join().unwrap_err().is_given_up());
+        assert!(second.join().unwrap_err().is_given_up());
+        semaphore.add_permits(1);
+        drop(held);
+    });
+    crate::common::unless_it_hangs(move || thread.join().unwrap());
+}
+
+/// The lock cannot be released any more; the listing names the fiber that holds it.
+#[test]
+fn what_it_holds_stays_held_under_its_name() {
+    on_a_shard(|| {
+        let mutex = Arc::new(Mutex::new(()));
+        let (holder, its_end) = waiting("holder", {
+            let mutex = Arc::clone(&mutex);
+            move || {
+                let _held = mutex.lock();
+                Event::new().wait().unwrap();
+            }
+        });
+        its_end.end();
+        assert!(holder.join().unwrap_err().is_given_up());
+        assert!(mutex.try_lock().is_none());
+        let waiter = behind(move || drop(mutex.lock()));
+        let states: Vec<_> = sched::inspect().into_iter().map(|fiber| fiber.state).collect();
+        let is_told = |state: &FiberState| match state {
+            FiberState::Waiting(what) => {
+                what.starts_with("Mutex::lock, taken by fiber `holder`")
+                    && what.ends_with("which was given up")
+            }
+            _ => false,
+        };
+        assert!(states.iter().any(is_told), "{states:?}");
+        waiter.cancel();
+        assert!(waiter.join().unwrap_err().is_cancelled());
+    });
+}

@@ -1,0 +1,197 @@
+//! A fiber that waits for a descriptor is woken when that changes in the direction it waits for.
+
+use std::cell::Cell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use crate::common::{nonblocking_pair, take_in_events};
+use straightline_sched::{self as sched, Builder, Interest, JoinHandle, Source};
+
+/// Two connected streams that do not block.
+fn pair() -> (Source<UnixStream>, UnixStream) {
+    let (near, far) = nonblocking_pair();
+    (Source::new(near), far)
+}
+
+fn read(source: &Source<UnixStream>, buffer: &mut [u8]) -> usize {
+    loop {
+        match source.inner().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                source.wait(Interest::Read).expect("a socket can be waited for");
+            }
+            result => return result.expect("a working socket"),
+        }
+    }
+}
+
+fn write_all(source: &Source<UnixStream>, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match source.inner().write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                source.wait(Interest::Write).expect("a socket can be waited for");
+            }
+            result => bytes = &bytes[result.expect("a working socket")..],
+        }
+    }
+}
+
+#[test]
+fn a_reader_is_woken_by_each_message() {
+    sched::run(|| {
+        let (source, mut far) = pair();
+        let reader = sched::spawn(move || {
+            (0..100_u8).for_each(|number| {
+                let mut byte = [0];
+                assert_eq!(read(&source, &mut byte), 1);
+                assert_eq!(byte[0], number);
+            });
+        });
+        for number in 0..100_u8 {
+            take_in_events();
+            far.write_all(&[number]).unwrap();
+        }
+        reader.join().unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_writer_is_woken_when_there_is_room() {
+    const BYTES: usize = 4 << 20;
+    sched::run(|| {
+        let (source, far) = pair();
+        let far = Source::new(far);
+        let writer = sched::spawn(move || write_all(&source, &vec![7; BYTES]));
+        let (mut buffer, mut received) = (vec![0; 1 << 16], 0);
+        loop {
+            let count = read(&far, &mut buffer);
+            if count == 0 {
+                break;
+            }
+            assert!(buffer[..count].iter().all(|byte| *byte == 7));
+            received += count;
+        }
+        assert_eq!(received, BYTES);
+        writer.join().unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_reader_and_a_writer_share_a_source() {
+    const BYTES: usize = 1 << 20;
+    fn both_ways(source: Source<UnixStream>) -> [JoinHandle<usize>; 2] {
+        let source = Rc::new(source);
+        let writer = Rc::clone(&source);
+        let reader = sched::spawn(move || {
+            let mut buffer = vec![0; 10_000];
+            std::iter::repeat_with(|| read(&source, &mut buffer)).take_while(|n| *n > 0).sum()
+        });
+        let writer = sched::spawn(move || {
+            write_all(&writer, &vec![7; BYTES]);
+            writer.inner().shutdown(Shutdown::Write).expect("it is connected");
+            BYTES
+        });
+        [reader, writer]
+    }
+    sched::run(|| {
+        let (source, far) = pair();
+        let fibers = [both_ways(source), both_ways(Source::new(far))];
+        for fiber in fibers.into_iter().flatten() {
+            assert_eq!(fiber.join().unwrap(), BYTES);
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn all_that_wait_for_the_same_direction_are_woken() {
+    sched::run(|| {
+        let (source, mut far) = pair();
+        let (source, woken) = (Rc::new(source), Rc::new(Cell::new(0)));
+        let waiters: Vec<_> = (0..5)
+            .map(|_| {
+                let (source, woken) = (Rc::clone(&source), Rc::clone(&woken));
+                sched::spawn(move || {
+                    source.wait(Interest::Read).unwrap();
+                    woken.set(woken.get() + 1);
+                })
+            })
+            .collect();
+        take_in_events();
+        assert_eq!(woken.get(), 0);
+        far.write_all(b"!").unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert_eq!(woken.get(), 5);
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_end_of_the_stream_is_seen_before_and_while_waiting() {
+    sched::run(|| {
+        let (source, far) = pair();
+        drop(far);
+        assert_eq!(read(&source, &mut [0]), 0);
+        source.wait(Interest::Read).unwrap();
+
+        let (source, far) = pair();
+        let reader = sched::spawn(move || read(&source, &mut [0]));
+        take_in_events();
+        assert!(!reader.is_finished());
+        drop(far);
+        assert_eq!(reader.join().unwrap(), 0);
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_directions_are_waited_for_apart() {
+    sched::run(|| {
+        let (source, _far) = pair();
+        let source = Rc::new(source);
+        let reader = sched::spawn({
+            let source = Rc::clone(&source);
+            move || source.wait(Interest::Read)
+        });
+        sched::yield_now();
+        source.wait(Interest::Write).unwrap(); // there is room
+        take_in_events();
+        assert!(!reader.is_finished());
+        reader.cancel();
+        assert!(reader.join().unwrap_err().is_cancelled());
+    })
+    .unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")] // kqueue takes files, too
+fn a_regular_file_cannot_be_waited_for() {
+    sched::run(|| {
+        let executable = std::env::current_exe().unwrap();
+        let source = Source::new(std::fs::File::open(executable).unwrap());
+        assert!(source.wait(Interest::Read).is_err());
+        assert!(source.wait(Interest::Read).is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn fibers_that_end_armed_do_not_pile_up() {
+    sched::run(|| {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let source = Rc::new(Source::new(far));
+        let name: Rc<str> = "armed".into(); // a fiber's record holds it
+        for _ in 0..1_000 {
+            let (source, builder) = (Rc::clone(&source), Builder::new().name(Rc::clone(&name)));
+            let armed = builder.spawn(move || source.arm(Interest::Read)).unwrap();
+            assert!(armed.join().unwrap().unwrap());
+        }
+        assert!(Rc::strong_count(&name) < 50, "{} are left", Rc::strong_count(&name));
+    })
+    .unwrap();
+}

@@ -1,0 +1,112 @@
+//! A process ends although fibers are left in it. It does not destroy the thread-locals that such a
+//! fiber may have lent to another thread, and says so.
+//!
+//! Each case runs in a child process. The fibers are left on its main thread, or on another one.
+
+use std::panic::catch_unwind;
+use std::process::{Output, exit};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::output_of;
+use straightline_sched as sched;
+
+pub(crate) fn test() {
+    // Where it cannot be found out which other threads there are, there may be some.
+    let alone = if cfg!(target_os = "linux") { (0, true) } else { (GIVEN_UP, false) };
+    assert_ends("alone", alone);
+    assert_ends("with another thread", (GIVEN_UP, false));
+    assert_ends("nothing is left", (0, true));
+    assert_ends("on a thread that exits", (GIVEN_UP, false));
+    assert_ends("on a thread that ended", (0, true));
+}
+
+/// Leaves a fiber behind on the calling thread.
+fn leave_a_fiber() {
+    let left = sched::run(|| {
+        drop(sched::spawn(|| {
+            loop {
+                let _ = catch_unwind(sched::park);
+            }
+        }));
+        sched::yield_now();
+        "returned"
+    });
+    assert_eq!(left.expect("the root was not given up"), "returned");
+}
+
+struct Prints;
+
+impl Drop for Prints {
+    fn drop(&mut self) {
+        println!("a thread-local is gone");
+    }
+}
+
+thread_local! {
+    static VALUE: Prints = const { Prints };
+}
+
+/// A thread that goes on when the process ends, and may have borrowed anything.
+fn start_a_thread() {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        tell.send(()).expect("the caller waits for this");
+        loop {
+            thread::park();
+        }
+    });
+    told.recv().expect("it begins");
+}
+
+/// The cases, by name.
+pub(crate) fn run_case(case: &str) {
+    VALUE.with(|_| ());
+    match case {
+        "alone" => leave_a_fiber(),
+        "with another thread" => {
+            start_a_thread();
+            leave_a_fiber();
+        }
+        "nothing is left" => {
+            start_a_thread();
+            sched::run(|| ()).expect("a shard can be made");
+        }
+        "on a thread that exits" => {
+            let exits = thread::spawn(|| {
+                VALUE.with(|_| ());
+                leave_a_fiber();
+                exit(3);
+            });
+            let _ = exits.join();
+        }
+        "on a thread that ended" => {
+            let (tell, told) = mpsc::channel();
+            let ended = thread::spawn(move || {
+                leave_a_fiber();
+                tell.send(()).expect("the caller waits for this");
+            });
+            told.recv().expect("the shard has ended");
+            drop(ended);
+        }
+        _ => unreachable!("no case of that name: {case}"),
+    }
+}
+
+/// Checks how a case ends: with which status, and whether the thread-locals of the thread that ends
+/// the process are destroyed. If they are not, the process says so.
+fn assert_ends(case: &str, (status, is_destroyed): (i32, bool)) {
+    let Output { status: ended, stdout, stderr } = output_of(case);
+    let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(
+        ended.code(),
+        Some(status),
+        "{case}: {ended:?}
+{out}{err}"
+    );
+    assert_eq!(out.contains("is gone"), is_destroyed, "{case}: {out}{err}");
+    assert_eq!(err.contains("the process ends with status 70"), !is_destroyed, "{case}: {err}");
+}
+
+/// What `sysexits.h` calls an internal error of the program.
+const GIVEN_UP: i32 = 70;
