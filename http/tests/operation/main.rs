@@ -8,3 +8,4 @@ mod listeners;
 mod operating;
 mod stopping;
 mod telemetry;
+mod the_driver_is_a_choice;

@@ -11,4 +11,5 @@ mod a_spikes_memory_comes_back;
 mod a_stack_is_deep_enough;
 mod a_stack_overflow_is_reported;
 mod stacks_that_run_out_are_an_error;
+mod switches_for_tests_are_checked;
 mod ten_thousand_fibers_wait_at_once;

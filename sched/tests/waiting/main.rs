@@ -16,5 +16,6 @@ mod hooks_run_before_a_wait;
 mod leases_are_renewed;
 mod ready_fibers_take_turns;
 mod sleepers_wake_when_their_time_has_come;
+mod the_driver_is_a_choice;
 mod the_nearest_deadline_wins;
 mod the_run_queue_is_round_robin;

@@ -45,7 +45,14 @@ fn the_builder_chooses() {
 #[test]
 fn a_value_that_names_none_is_an_error_of_run() {
     let mut command = Command::new(env::current_exe().expect("this test"));
-    command.args(["child", "--exact", "--ignored", "--nocapture"]).env(CHILD, "1");
+    command
+        .args([
+            concat!(module_path!(), "::child").split_once("::").expect("a module").1,
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(CHILD, "1");
     let output = command.env("STRAIGHTLINE_DRIVER", "best").output().expect("a child process");
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));

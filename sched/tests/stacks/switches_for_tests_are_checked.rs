@@ -9,7 +9,12 @@ use straightline_sched as sched;
 /// Whether a process with that variable runs a shard, and what it says.
 fn runs_with(variable: &str, value: &str) -> (bool, String) {
     let mut command = Command::new(env::current_exe().expect("this test"));
-    command.args(["child", "--exact", "--ignored", "--nocapture"]);
+    command.args([
+        concat!(module_path!(), "::child").split_once("::").expect("a module").1,
+        "--exact",
+        "--ignored",
+        "--nocapture",
+    ]);
     let output = command.env(CHILD, "1").env(variable, value).output().expect("a child process");
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));

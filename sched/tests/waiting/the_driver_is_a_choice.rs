@@ -100,7 +100,14 @@ fn a_value_that_names_none_is_an_error_and_no_default() {
 /// What a process with that value of the variable says: see [`child`].
 fn with_variable(value: Option<&str>) -> String {
     let mut command = Command::new(env::current_exe().expect("this test"));
-    command.args(["child", "--exact", "--ignored", "--nocapture"]).env(CHILD, "1");
+    command
+        .args([
+            concat!(module_path!(), "::child").split_once("::").expect("a module").1,
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(CHILD, "1");
     match value {
         Some(value) => command.env("STRAIGHTLINE_DRIVER", value),
         None => command.env_remove("STRAIGHTLINE_DRIVER"),
