@@ -2,7 +2,7 @@
 //!
 //! `shard` owns everything and turns; the other files are one verb or one thing each:
 //! - waiting: `park` (give the thread back, be woken), `timer` (sleep, and the one alarm of each
-//!   fiber), `source` with `source_state` (wait for a descriptor), `before_park`;
+//!   fiber), `source` with `sources` and `source_state` (wait for a descriptor), `before_park`;
 //! - a fiber's life: `spawn`, `join`, `scope`, `deadline`, `fiber_local`, and `end` with
 //!   `remains`; `shard_local` is what they share;
 //! - other threads: `mailbox` (what they may ask for) and its `letterbox`; other shards of the same
