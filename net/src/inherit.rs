@@ -171,8 +171,8 @@ fn is_listener(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
-/// Darwin does not tell. A socket that listens has no peer; one that has none and does not listen is
-/// found out at the first accept.
+/// Darwin does not tell. A socket that listens has no peer; one that has none and does not listen
+/// is found out at the first accept.
 #[cfg(target_os = "macos")]
 fn is_listener(socket: &Socket) -> io::Result<bool> {
     match socket.peer_addr() {

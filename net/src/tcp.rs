@@ -207,11 +207,11 @@ impl TcpListener {
         self.source.wait(Interest::Read)
     }
 
-    /// Admits no further handshake: the queue gets nobody but the clients whose handshake has begun,
-    /// which arrive within their round trip. Accept for that long, until there is `WouldBlock`,
-    /// before the listener is dropped: a client that has not been accepted by then is reset. A client
-    /// that begins to connect meanwhile gets no answer, tries again after a second, as every TCP
-    /// does, and then finds the port closed, or another listener of the group.
+    /// Admits no further handshake: the queue gets nobody but the clients whose handshake has
+    /// begun, which arrive within their round trip. Accept for that long, until there is
+    /// `WouldBlock`, before the listener is dropped: a client that has not been accepted by then is
+    /// reset. A client that begins to connect meanwhile gets no answer, tries again after a second,
+    /// as every TCP does, and then finds the port closed, or another listener of the group.
     ///
     /// On other systems than Linux it does nothing.
     ///

@@ -1,5 +1,5 @@
-//! What the environment may say of stack guards and of a thread's end is checked, as of the driver: a
-//! test that asks for what there is not must not run with something else.
+//! What the environment may say of stack guards and of a thread's end is checked, as of the driver:
+//! a test that asks for what there is not must not run with something else.
 
 use std::env;
 use std::process::Command;

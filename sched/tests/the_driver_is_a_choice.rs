@@ -1,5 +1,5 @@
-//! Which driver a shard has is what the program says, then the environment, then the system; and what
-//! there is not is an error and no other driver.
+//! Which driver a shard has is what the program says, then the environment, then the system; and
+//! what there is not is an error and no other driver.
 
 use std::env;
 use std::io::{ErrorKind, Write};

@@ -25,8 +25,8 @@ use crate::cpu;
 pub(crate) enum Kind {
     /// An epoll loop that writes a fixed response and does not parse the request: the lower bound
     Floor,
-    /// The floor with a oneshot registration, which is armed again after each request: what one more
-    /// system call costs
+    /// The floor with a oneshot registration, which is armed again after each request: what one
+    /// more system call costs
     FloorOneshot,
     /// This project, with the driver of the system or of `STRAIGHTLINE_DRIVER`
     Straightline,

@@ -325,9 +325,9 @@ impl Builder {
     }
 
     /// How the shards learn which sockets are ready. Default: what the environment variable
-    /// `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own where that is not set;
-    /// see [`sched::Config::driver`](straightline_sched::Config::driver). A driver that this system
-    /// does not have is an error of [`Server::run`].
+    /// `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own where that is not
+    /// set; see [`sched::Config::driver`](straightline_sched::Config::driver). A driver that this
+    /// system does not have is an error of [`Server::run`].
     pub fn driver(mut self, kind: DriverKind) -> Self {
         self.config.driver = Some(kind);
         self

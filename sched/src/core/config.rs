@@ -54,8 +54,8 @@ pub struct Config {
     /// environment variable `STRAIGHTLINE_DRIVER` says (`epoll` or `polling`), or the system's own
     /// where that is not set: [`DriverKind::Epoll`] on Linux, [`DriverKind::Polling`] elsewhere. A
     /// kind that this system does not have, and a value that is none, is an error of
-    /// [`run`](crate::run) and [`spawn_shard`](crate::spawn_shard). A [simulation](crate::sim) has a
-    /// driver of its own.
+    /// [`run`](crate::run) and [`spawn_shard`](crate::spawn_shard). A [simulation](crate::sim) has
+    /// a driver of its own.
     pub driver: Option<DriverKind>,
 }
 

@@ -11,11 +11,11 @@
 //! **First of all.** glibc calls the destructors of a thread in the reverse order of their
 //! registration, and std registers those of its thread-locals there. The guard is registered when
 //! the shard is gone: what the frames may have borrowed was made before, and is destroyed behind
-//! the guard, that is, never. What is made after it nobody has lent to them. Elsewhere the guard
-//! is a thread-local, of which std says nothing better; it cannot be registered a second time, so
+//! the guard, that is, never. What is made after it nobody has lent to them. Elsewhere the guard is
+//! a thread-local, of which std says nothing better; it cannot be registered a second time, so
 //! there a thread with remains runs no further shard. Where both are to be had, the environment
-//! variable `STRAIGHTLINE_THREAD_END` chooses (`registered` or `thread-local`), so that the tests of
-//! one system cover what others do; it is meant for nothing else.
+//! variable `STRAIGHTLINE_THREAD_END` chooses (`registered` or `thread-local`), so that the tests
+//! of one system cover what others do; it is meant for nothing else.
 //!
 //! **The end of the process** destroys the thread-locals of the thread that calls `exit`, which a
 //! return from `main` does as well. If that one has remains, it is not to wait for ever: it goes on

@@ -38,9 +38,9 @@ impl Shard {
         tasks.into_iter().chain(refused).flatten().for_each(Task::wake);
     }
 
-    /// After an event that has disarmed the descriptor: arms it for the direction that is waited for
-    /// still. Where that fails the fibers there look themselves, and the tasks are the caller's to
-    /// wake.
+    /// After an event that has disarmed the descriptor: arms it for the direction that is waited
+    /// for still. Where that fails the fibers there look themselves, and the tasks are the caller's
+    /// to wake.
     #[inline(never)]
     fn rearm(&self, source: &mut SourceState, readiness: Readiness) -> [Option<Task>; 2] {
         source.armed = source.waited_for();

@@ -1,7 +1,7 @@
 //! The devices of a simulation, by their numbers: what each is ready for, and who is told of it.
 //!
-//! A [`Device`](super::Device) is a number and the way to this table, as a descriptor is a number and
-//! the way to the kernel's.
+//! A [`Device`](super::Device) is a number and the way to this table, as a descriptor is a number
+//! and the way to the kernel's.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use super::readiness::{Interests, Readiness};
 
-/// What a [`Device`](super::Device) is ready for, as epoll would say it of a descriptor. Its example is the
-/// device's.
+/// What a [`Device`](super::Device) is ready for, as epoll would say it of a descriptor. Its
+/// example is the device's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
     /// A read would not block.

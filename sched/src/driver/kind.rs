@@ -4,8 +4,8 @@ use std::env;
 use std::fmt;
 use std::io;
 
-/// How a shard learns which descriptors are ready. [`Config::driver`](crate::Config::driver) and the
-/// environment variable `STRAIGHTLINE_DRIVER` choose.
+/// How a shard learns which descriptors are ready. [`Config::driver`](crate::Config::driver) and
+/// the environment variable `STRAIGHTLINE_DRIVER` choose.
 ///
 /// The two differ in cost and in nothing that a program should rely on. `docs/drivers.md` of the
 /// repository says what each costs, and when to take which.
@@ -16,8 +16,8 @@ pub enum DriverKind {
     /// changes. A wait is one system call. The default on Linux, and not to be had elsewhere.
     Epoll,
     /// The crate [`polling`](https://docs.rs/polling), oneshot: each wait arms the descriptor anew,
-    /// and the kernel looks what it is ready for then. One system call more for each wait of a fiber.
-    /// The only one on systems with kqueue; on Linux it runs on epoll.
+    /// and the kernel looks what it is ready for then. One system call more for each wait of a
+    /// fiber. The only one on systems with kqueue; on Linux it runs on epoll.
     Polling,
 }
 

@@ -15,12 +15,13 @@
 //! lives, and an event says that something changed since the last one. The rule for callers is the
 //! usual one: try the operation until it would block (or, on a TCP socket, until a read comes back
 //! short), and only then wait. That saves a system call at each park; `Readiness::read_closed` is
-//! what makes the short-read rule safe, because an end of stream that arrived together with the last
-//! bytes raises no further edge.
+//! what makes the short-read rule safe, because an end of stream that arrived together with the
+//! last bytes raises no further edge.
 //!
 //! **Oneshot.** With `poller` an event disarms its descriptor, and each wait arms it again, for the
-//! directions that are waited for. The kernel then looks what the descriptor is ready for, so callers
-//! that keep the rule for edges are safe here too, and a wait for what is there already ends at once.
+//! directions that are waited for. The kernel then looks what the descriptor is ready for, so
+//! callers that keep the rule for edges are safe here too, and a wait for what is there already
+//! ends at once.
 
 #[cfg(target_os = "linux")]
 mod bell;

@@ -1,14 +1,14 @@
 //! The driver on the crate `polling`, oneshot: the only one of systems with kqueue, and a choice on
 //! Linux.
 //!
-//! A descriptor tells of one event, and is then disarmed until a fiber waits for it again. To arm it
-//! makes the kernel look what it is ready for at that moment. So nothing that came meanwhile is lost,
-//! and no rule about how much was read is needed.
+//! A descriptor tells of one event, and is then disarmed until a fiber waits for it again. To arm
+//! it makes the kernel look what it is ready for at that moment. So nothing that came meanwhile is
+//! lost, and no rule about how much was read is needed.
 //!
-//! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and its
-//! notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
-//! descriptor. Only when the notifier rang does `polling` wait itself, without time, which reads the
-//! notifier and arms it again. Elsewhere `polling` waits.
+//! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and
+//! its notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
+//! descriptor. Only when the notifier rang does `polling` wait itself, without time, which reads
+//! the notifier and arms it again. Elsewhere `polling` waits.
 
 use std::cell::RefCell;
 use std::io;
@@ -157,8 +157,8 @@ impl PollingDriver {
         unsafe { self.poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Oneshot) }
     }
 
-    /// Arms a descriptor that was added: its next event comes if it is ready for one of `interests`,
-    /// now or later.
+    /// Arms a descriptor that was added: its next event comes if it is ready for one of
+    /// `interests`, now or later.
     pub(crate) fn modify(
         &self,
         descriptor: BorrowedFd<'_>,

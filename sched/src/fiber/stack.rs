@@ -1,7 +1,7 @@
 //! One stack: where it lies, and the right to run on it.
 //!
-//! A [`slab`](super::slab) makes stacks, and the [`pool`](super::pool) hands them out. Both know the
-//! chunk and the size class that a stack carries; the rest of the crate sees its bounds only.
+//! A [`slab`](super::slab) makes stacks, and the [`pool`](super::pool) hands them out. Both know
+//! the chunk and the size class that a stack carries; the rest of the crate sees its bounds only.
 
 use std::num::NonZeroUsize;
 
