@@ -66,8 +66,26 @@ impl Task {
     }
 
     /// By reference: were the call to consume the waker, a drop that panics as well would abort.
-    pub(super) fn wake(self) {
+    fn wake(self) {
         contain(|| self.0.iter().for_each(Waker::wake_by_ref));
+    }
+}
+
+/// Those that an event is for.
+pub(super) struct Tasks {
+    reader: Option<Task>,
+    writer: Option<Task>,
+}
+
+impl Tasks {
+    #[inline]
+    pub(super) fn wake(self) {
+        if let Some(task) = self.reader {
+            task.wake();
+        }
+        if let Some(task) = self.writer {
+            task.wake();
+        }
     }
 }
 
@@ -106,11 +124,12 @@ impl SourceState {
 
     /// Takes an event in: hands the fibers that wait for it to `wake`, and returns the tasks that
     /// do, which are to be woken when the table of sources is not borrowed any more.
+    #[inline]
     pub(super) fn note(
         &mut self,
         readiness: Readiness,
         mut wake: impl FnMut(Rc<FiberCell>),
-    ) -> [Option<Task>; 2] {
+    ) -> Tasks {
         self.read_closed |= readiness.read_closed;
         self.urgent |= readiness.urgent;
         if !readiness.disarmed {
@@ -119,7 +138,7 @@ impl SourceState {
         }
         let reader = if readiness.readable { self.read.edge(&mut wake) } else { None };
         let writer = if readiness.writable { self.write.edge(&mut wake) } else { None };
-        [reader, writer]
+        Tasks { reader, writer }
     }
 
     /// Whether there is a change to look at. One that is told of is looked at.

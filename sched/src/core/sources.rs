@@ -4,7 +4,7 @@ use slotmap::KeyData;
 
 use super::local;
 use super::shard::Shard;
-use super::source_state::{SourceKey, SourceState, Task};
+use super::source_state::{SourceKey, SourceState, Tasks};
 use crate::driver::{DriverKind, Interests, Readiness};
 
 /// How the calling thread's shard learns which descriptors are ready; `None` in a simulation, and
@@ -33,25 +33,28 @@ impl Shard {
             return;
         };
         let tasks = source.note(readiness, |fiber| self.wake(fiber));
-        let refused = if readiness.disarmed { self.rearm(source, readiness) } else { [None, None] };
+        let refused = if readiness.disarmed { self.rearm(source, readiness) } else { None };
         drop(sources);
-        tasks.into_iter().chain(refused).flatten().for_each(Task::wake);
+        tasks.wake();
+        if let Some(tasks) = refused {
+            tasks.wake();
+        }
     }
 
     /// After an event that has disarmed the descriptor: arms it for the direction that is waited
     /// for still. Where that fails the fibers there look themselves, and the tasks are the caller's
     /// to wake.
     #[inline(never)]
-    fn rearm(&self, source: &mut SourceState, readiness: Readiness) -> [Option<Task>; 2] {
+    fn rearm(&self, source: &mut SourceState, readiness: Readiness) -> Option<Tasks> {
         source.armed = source.waited_for();
         if source.armed == Interests::NONE
             || self.driver.rearm(source.number, readiness.key, source.armed).is_ok()
         {
-            return [None, None];
+            return None;
         }
         source.armed = Interests::NONE;
         let both = Readiness { readable: true, writable: true, ..readiness };
-        source.note(both, |fiber| self.wake(fiber))
+        Some(source.note(both, |fiber| self.wake(fiber)))
     }
 
     /// The source was dropped. Its state is dropped when the table is not borrowed any more.

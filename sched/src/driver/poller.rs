@@ -60,9 +60,6 @@ impl PollingDriver {
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never) or the waker rings.
-    ///
-    /// Not inlined, which would make the turn's code larger for the other driver as well.
-    #[inline(never)]
     pub(crate) fn wait(
         &self,
         timeout: Option<Duration>,
