@@ -104,6 +104,7 @@ impl Shard {
     }
 
     /// Counts one operation, and returns whether the fiber has had the thread for its share.
+    #[inline]
     fn is_share_spent(&self) -> bool {
         let left = self.budget.get();
         let spent = left == 0

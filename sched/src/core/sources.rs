@@ -33,12 +33,14 @@ impl Shard {
             return;
         };
         let tasks = source.note(readiness, |fiber| self.wake(fiber));
-        let refused = if readiness.disarmed { self.rearm(source, readiness) } else { None };
-        drop(sources);
-        tasks.wake();
-        if let Some(tasks) = refused {
-            tasks.wake();
+        if readiness.disarmed {
+            let refused = self.rearm(source, readiness);
+            drop(sources);
+            refused.into_iter().for_each(Tasks::wake);
+        } else {
+            drop(sources);
         }
+        tasks.wake();
     }
 
     /// After an event that has disarmed the descriptor: arms it for the direction that is waited

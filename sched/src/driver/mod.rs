@@ -193,6 +193,7 @@ impl Driver {
         }
     }
 
+    #[cfg_attr(target_os = "linux", cold)]
     #[inline(never)]
     fn wait_of_others(
         &self,
@@ -292,6 +293,7 @@ impl Driver {
         }
     }
 
+    #[cfg_attr(target_os = "linux", cold)]
     #[inline(never)]
     fn elapsed_nanos_of_others(&self) -> u64 {
         match self {
