@@ -57,8 +57,8 @@ pub(crate) use world::{TraceSink, World};
 
 /// Where a shard learns what it cannot know by itself.
 ///
-/// With a tag of its own, which a request compares some ten times, and not one that would have to be
-/// computed from a field's unused values.
+/// With a tag of its own, which a request compares some ten times, and not one that would have to
+/// be computed from a field's unused values.
 #[repr(u8)]
 pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
