@@ -18,8 +18,17 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 
 use super::BODY;
 
+/// How a connection is registered with epoll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arming {
+    /// Once, and its events are told for as long as it lives.
+    Once,
+    /// Oneshot: armed again after each of its events.
+    EachTime,
+}
+
 /// Serves for ever.
-pub(super) fn run(listener: &TcpListener) -> io::Result<()> {
+pub(super) fn run(listener: &TcpListener, arming: Arming) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut connections = Connections::default();
@@ -34,14 +43,26 @@ pub(super) fn run(listener: &TcpListener) -> io::Result<()> {
         for event in &events {
             let key = event.data.u64();
             if key == LISTENER {
-                connections.accept_from(listener, &epoll, &mut answering)?;
+                connections.accept_from(listener, &epoll, arming, &mut answering)?;
                 continue;
             }
             let place = usize::try_from(key).ok().and_then(|index| connections.0.get_mut(index));
             let Some(place) = place else { continue };
-            if place.as_mut().is_some_and(|connection| !answering.answer(connection)) {
+            let Some(connection) = place else { continue };
+            if !answering.answer(connection) {
                 *place = None;
+            } else if arming == Arming::EachTime {
+                epoll::modify(&epoll, &connection.socket, event.data, arming.flags())?;
             }
+        }
+    }
+}
+
+impl Arming {
+    fn flags(self) -> EventFlags {
+        match self {
+            Self::Once => EventFlags::IN,
+            Self::EachTime => EventFlags::IN | EventFlags::ONESHOT,
         }
     }
 }
@@ -64,6 +85,7 @@ impl Connections {
         &mut self,
         listener: &TcpListener,
         epoll: &OwnedFd,
+        arming: Arming,
         answering: &mut Answering,
     ) -> io::Result<()> {
         loop {
@@ -81,7 +103,7 @@ impl Connections {
             }
             let socket = &connection.socket;
             let index = usize::try_from(socket.as_raw_fd()).map_err(io::Error::other)?;
-            epoll::add(epoll, socket, EventData::new_u64(index as u64), EventFlags::IN)?;
+            epoll::add(epoll, socket, EventData::new_u64(index as u64), arming.flags())?;
             if self.0.len() <= index {
                 self.0.resize_with(index + 1, || None);
             }

@@ -12,10 +12,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use ::straightline::net::ListenOptions;
+use ::straightline::sched::DriverKind;
 use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
+use self::floor::Arming;
 use crate::cpu;
 
 /// Which server.
@@ -23,8 +25,13 @@ use crate::cpu;
 pub(crate) enum Kind {
     /// An epoll loop that writes a fixed response and does not parse the request: the lower bound
     Floor,
-    /// This project
+    /// The floor with a oneshot registration, which is armed again after each request: what one
+    /// more system call costs
+    FloorOneshot,
+    /// This project, with the driver of the system or of `STRAIGHTLINE_DRIVER`
     Straightline,
+    /// This project with the oneshot driver
+    StraightlinePolling,
     /// hyper on tokio's single-threaded runtime
     Hyper,
     /// The floor a second time: the distance of its ratio from 1 is the noise
@@ -39,8 +46,10 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
         cpu::pin(cpu)?;
     }
     match kind {
-        Kind::Floor | Kind::FloorAgain => floor::run(&listen()?),
-        Kind::Straightline => straightline::run(),
+        Kind::Floor | Kind::FloorAgain => floor::run(&listen()?, Arming::Once),
+        Kind::FloorOneshot => floor::run(&listen()?, Arming::EachTime),
+        Kind::Straightline => straightline::run(None),
+        Kind::StraightlinePolling => straightline::run(Some(DriverKind::Polling)),
         Kind::Hyper => hyper::run(listen()?),
     }
 }
@@ -49,7 +58,9 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Floor => "floor",
+            Self::FloorOneshot => "floor-oneshot",
             Self::Straightline => "straightline",
+            Self::StraightlinePolling => "straightline-polling",
             Self::Hyper => "hyper",
             Self::FloorAgain => "floor-again",
         })

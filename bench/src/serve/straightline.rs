@@ -2,12 +2,18 @@
 
 use std::io;
 
+use straightline::sched::DriverKind;
 use straightline::{Request, Server, StatusCode};
 
 use super::{ANY_PORT, BODY, PATH, announce};
 
-pub(super) fn run() -> io::Result<()> {
-    let server = Server::builder().bind(ANY_PORT).workers(1).build(answer)?;
+pub(super) fn run(driver: Option<DriverKind>) -> io::Result<()> {
+    let builder = Server::builder().bind(ANY_PORT).workers(1);
+    let builder = match driver {
+        Some(kind) => builder.driver(kind),
+        None => builder,
+    };
+    let server = builder.build(answer)?;
     announce(&server.local_addrs()[0]);
     server.run()?;
     Ok(())

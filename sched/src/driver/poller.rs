@@ -1,14 +1,14 @@
 //! The driver on the crate `polling`, oneshot: the only one of systems with kqueue, and a choice on
 //! Linux.
 //!
-//! A descriptor reports one event, and is then disarmed until a fiber waits for it again. Arming
-//! makes the kernel check what it is ready for at that moment. So no event is lost, and no rule
-//! about short reads is needed.
+//! A descriptor tells of one event, and is then disarmed until a fiber waits for it again. To arm
+//! it makes the kernel look what it is ready for at that moment. So nothing that came meanwhile is
+//! lost, and no rule about how much was read is needed.
 //!
 //! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and
 //! its notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
-//! descriptor. Only when the notifier was used does `polling` wait itself, without a timeout, which
-//! reads the notifier and arms it again. On other systems `polling` waits.
+//! descriptor. Only when the notifier rang does `polling` wait itself, without time, which reads
+//! the notifier and arms it again. Elsewhere `polling` waits.
 
 use std::cell::RefCell;
 use std::io;
@@ -60,9 +60,6 @@ impl PollingDriver {
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never), or the waker notifies.
-    ///
-    /// Not inlined, which would make the turn's code larger for the other driver as well.
-    #[inline(never)]
     pub(crate) fn wait(
         &self,
         timeout: Option<Duration>,
