@@ -16,7 +16,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 
-use super::BODY;
+use super::answer::BODY;
 
 /// How a connection is registered with epoll.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::runtime;
 use tokio::task::LocalSet;
 
-use super::{BODY, PATH};
+use super::answer::{BODY, PATH};
 
 pub(super) fn run(listener: TcpListener) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;

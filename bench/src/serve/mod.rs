@@ -1,22 +1,21 @@
 //! The servers: one thread each, one answer each.
 //!
-//! They answer [`PATH`] with [`BODY`] and the same three header fields. They open their listeners
-//! with the same options, too, so that servers differ only in what they do after an accept.
+//! `answer` is what they share, so that they differ only in what they do after an accept.
 
+mod answer;
 mod floor;
 mod hyper;
 mod straightline;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 
-use ::straightline::net::ListenOptions;
 use ::straightline::sched::DriverKind;
 use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
-use straightline_harness::READY;
 
+use self::answer::listen;
+pub(crate) use self::answer::{BODY, PATH};
 use self::floor::Arming;
 use crate::cpu;
 
@@ -66,24 +65,3 @@ impl fmt::Display for Kind {
         })
     }
 }
-
-/// Opens a listener as the straightline server opens its own; accepted connections inherit
-/// `TCP_NODELAY`.
-fn listen() -> io::Result<TcpListener> {
-    let listener = ListenOptions::new().bind(ANY_PORT)?.into_std()?;
-    announce(listener.local_addr()?);
-    Ok(listener)
-}
-
-fn announce(address: impl fmt::Display) {
-    println!("{READY}{address}");
-}
-
-/// The path that the load asks for.
-pub(crate) const PATH: &str = "/plaintext";
-
-/// The body of the response.
-pub(crate) const BODY: &str = "Hello, World!";
-
-const ANY_PORT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -5,7 +5,7 @@ use std::io;
 use straightline::sched::DriverKind;
 use straightline::{Request, Server, StatusCode};
 
-use super::{ANY_PORT, BODY, PATH, announce};
+use super::answer::{ANY_PORT, BODY, PATH, announce};
 
 pub(super) fn run(driver: Option<DriverKind>) -> io::Result<()> {
     let builder = Server::builder().bind(ANY_PORT).workers(1);

@@ -29,6 +29,8 @@ mod device_table;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod kind;
+#[cfg(target_os = "linux")]
+mod notify_flag;
 mod poller;
 mod random;
 mod readiness;

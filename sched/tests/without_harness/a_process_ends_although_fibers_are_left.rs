@@ -8,7 +8,7 @@ use std::process::{Output, exit};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::output_of;
+use crate::case::output_of;
 use straightline_sched as sched;
 
 pub(crate) fn test() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::output_of;
+use crate::case::output_of;
 use straightline_sched::{self as sched, Builder, Config, Reporter};
 
 pub(crate) fn test() {
