@@ -1,7 +1,7 @@
 //! What all servers answer, and how they listen.
 //!
-//! They answer [`PATH`] with [`BODY`] and the same three header fields, and open their listeners with
-//! the same options.
+//! They answer [`PATH`] with [`BODY`] and the same three header fields, and open their listeners
+//! with the same options.
 
 use std::fmt;
 use std::io;
