@@ -216,7 +216,8 @@ pub(super) fn drop_locals(fiber: &FiberCell) {
         }
     }
     // If they stayed in the fiber's record, they could be dropped on another stack.
-    mem::forget(fiber.cold().map(|cold| cold.locals.take()));
+    let left = fiber.cold().map(|cold| cold.locals.take());
+    left.into_iter().flatten().for_each(mem::forget);
 }
 
 /// As glibc does with thread-specific data; values that are left after that are leaked, as there.
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_to_hand_down_hands_down_nothing() {
+    fn a_fiber_without_values_hands_down_none() {
         let parent = fiber();
         assert!(inherited(&parent).is_empty());
         put_local(&parent, local(1, 5_u8, None));

@@ -42,7 +42,7 @@ pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
     }
     // A fiber that was given up still owns these: its own code never runs again, and that includes
     // their destructors.
-    mem::forget(cold.locals.take());
+    cold.locals.take().into_iter().for_each(mem::forget);
     cold.hooks.forget();
 }
 

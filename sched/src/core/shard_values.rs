@@ -57,7 +57,7 @@ impl Drop for ShardValues {
     /// Values are left only if the shard itself panicked, and then there is no fiber to drop them
     /// on.
     fn drop(&mut self) {
-        mem::forget(self.list.take());
+        self.list.take().into_iter().for_each(mem::forget);
     }
 }
 

@@ -75,8 +75,8 @@ impl Hooks {
         self.list.take().into_iter().map(|hook| hook.call)
     }
 
-    /// Never drops a hook.
+    /// Removes all of them, and drops none: their memory is not freed. The list's own is.
     pub(crate) fn forget(&self) {
-        mem::forget(self.list.take());
+        self.list.take().into_iter().for_each(mem::forget);
     }
 }
