@@ -40,7 +40,7 @@ pub struct BoundTcpListener {
 ///
 /// let path = std::env::temp_dir().join(format!("straightline-{}-b.sock", std::process::id()));
 /// let bound = BoundUnixListener::bind(&path)?;
-/// on any thread
+/// let listener = UnixListener::from_bound(bound)?; // on any thread
 /// assert_eq!(listener.local_addr()?.as_pathname(), Some(&*path));
 /// std::fs::remove_file(path)?;
 /// # std::io::Result::Ok(())

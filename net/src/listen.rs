@@ -123,7 +123,8 @@ impl ListenOptions {
     ///     let listener = TcpListener::from_bound(bound)?;
     ///     let _client = TcpStream::connect(listener.local_addr()?)?; // it reads nothing
     ///     let (stream, _) = listener.accept()?;
-    ///     as much as the client's kernel takes, too
+    ///     // The client's kernel takes some, too.
+    ///     while stream.try_write(&[0; 16 << 10]).is_ok() {}
     ///     std::io::Result::Ok(())
     /// })??;
     /// # std::io::Result::Ok(())

@@ -267,7 +267,7 @@ fn each_client_is_accepted_once_while_listeners_come_and_go() {
 }
 
 #[test]
-fn a_stop_meanwhile_serves_those_who_wait_and_waits_for_the_busy_one() {
+fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard() {
     let trial = trial(|builder| builder);
     let mut culprit = trial.keep_a_thread("/spin");
     let mut waiting: Vec<_> = (0..10).map(|_| trial.server.client()).collect();

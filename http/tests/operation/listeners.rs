@@ -449,7 +449,7 @@ fn a_client_that_asks_nothing_does_not_hold_the_shutdown() {
 }
 
 #[test]
-fn clients_of_ipv4_are_told_as_such_whatever_takes_them() {
+fn clients_of_ipv4_are_shown_as_such_whichever_listener_accepts_them() {
     let server = Server::builder().bind("[::]:0").workers(1);
     let built = server.build(|request: &mut Request| request.peer().to_string());
     let Ok(server) = built else { return }; // there may be no IPv6

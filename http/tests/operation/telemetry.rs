@@ -178,7 +178,7 @@ fn each_request_is_a_line_of_the_access_log() {
 }
 
 #[test]
-fn what_clients_say_does_not_forge_what_is_told() {
+fn what_clients_send_does_not_forge_a_log_line() {
     let (tell, told) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
         if matches!(event, Event::HandlerPanicked { .. } | Event::ResponseFailed { .. }) {
@@ -201,7 +201,7 @@ fn what_clients_say_does_not_forge_what_is_told() {
 }
 
 #[test]
-fn the_steps_of_a_connection_are_told_in_order() {
+fn the_steps_of_a_connection_are_reported_in_order() {
     let (tell, told) = mpsc::channel();
     let server = serve_with(
         |builder| {

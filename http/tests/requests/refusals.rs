@@ -123,7 +123,7 @@ impl Hooks for Told {
 }
 
 #[test]
-fn the_hooks_are_told_which_client_was_refused_and_why_and_where() {
+fn the_hooks_get_the_refused_client_the_reason_and_the_place() {
     let (tell, told) = mpsc::channel();
     let server = serve_with(|builder| builder.hooks(Told(tell)), |_: &mut Request| "fine");
     for (bytes, kind, offset) in [
@@ -146,7 +146,7 @@ fn the_hooks_are_told_which_client_was_refused_and_why_and_where() {
 }
 
 #[test]
-fn the_last_request_of_a_connection_is_told_so() {
+fn the_last_request_of_a_connection_is_answered_with_close() {
     let limits = Limits { requests: 3, ..Limits::default() };
     let server = serve_with(|builder| builder.limits(limits), |_: &mut Request| "fine");
     for _ in 0..2 {

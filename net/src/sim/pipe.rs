@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_read_enough_tells_of_the_room() {
+    fn a_receiver_that_has_read_enough_reports_the_room() {
         let mut model = Model::new(100, 10);
         model.step(&Step::Write(50));
         model.step(&Step::Send(50));
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_once() {
+    fn the_end_is_reported_once() {
         let mut incoming = Incoming::new(10);
         let piece = Piece { first: 0, bytes: vec![1], is_end: true };
         assert_eq!(incoming.arrive(&piece), Arrival { bytes: 1, end: true });

@@ -78,7 +78,7 @@ fn a_listener_without_clients_has_none_to_accept() {
 }
 
 #[test]
-fn those_who_came_are_accepted_in_their_order() {
+fn clients_are_accepted_in_the_order_in_which_they_came() {
     on_both(|| {
         let (listener, address) = listener();
         let clients: Vec<_> = (0..5)
@@ -100,7 +100,7 @@ fn those_who_came_are_accepted_in_their_order() {
 }
 
 #[test]
-fn a_listener_that_closes_sends_those_away_who_wait() {
+fn a_listener_that_closes_resets_the_clients_in_its_queue() {
     on_both(|| {
         let (listener, address) = listener();
         let mut client = TcpStream::connect(address).unwrap();

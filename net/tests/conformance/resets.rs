@@ -57,7 +57,7 @@ fn a_reset_connection_has_no_peer() {
 }
 
 #[test]
-fn data_for_who_has_closed_is_answered_by_a_reset() {
+fn data_for_a_closed_peer_is_answered_by_a_reset() {
     on_both(|| {
         for closer_has_connected in [true, false] {
             let (client, server) = tcp_pair();

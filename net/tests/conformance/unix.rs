@@ -42,7 +42,7 @@ fn what_is_written_is_there_at_once() {
 }
 
 #[test]
-fn a_write_to_who_has_closed_is_a_broken_pipe_at_once() {
+fn a_write_to_a_closed_peer_is_a_broken_pipe_at_once() {
     on_both(|| {
         let (mut one, other) = UnixStream::pair().unwrap();
         drop(other);
@@ -99,7 +99,7 @@ fn all_of_it_arrives_in_order() {
 }
 
 #[test]
-fn a_listener_that_closes_sends_those_away_who_wait() {
+fn a_listener_that_closes_resets_the_clients_in_its_queue() {
     on_both(|| {
         let path = SocketPath::new();
         let listener = UnixListener::bind(&path).unwrap();

@@ -117,7 +117,7 @@ impl fmt::Display for Report {
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
             }
             Self::Deadlock(fibers) => {
-                f.write_str("deadlock: all fibers wait, and nobody is left to wake them")?;
+                f.write_str("deadlock: all fibers wait, and no thread is left to wake them")?;
                 fibers.iter().try_for_each(|fiber| write!(f, "\n{fiber}"))
             }
         }

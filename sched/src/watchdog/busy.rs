@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_neither_is_told_once_and_again_when_it_was_calm_for_a_while() {
+    fn a_shard_that_does_neither_is_reported_once_and_again_after_a_calm_while() {
         let busy = (0..20).map(|_| (7, false));
         let calm = (0..100).map(|look| (8 + look, false));
         assert_eq!(told(busy.clone().chain(calm)), [(4, true), (59, false)]);

@@ -36,7 +36,7 @@ fn told(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, S
 
 /// A fiber that calls this three times is told once, for what it waits inside of.
 #[track_caller]
-fn assert_told(inside: &str, place: &str, waits: fn()) {
+fn assert_reported(inside: &str, place: &str, waits: fn()) {
     let (reports, stats) = told(move || (0..3).for_each(|_| waits()));
     assert_eq!(reports.len(), 1, "{reports:#?}");
     let (told_inside, text) = &reports[0];
@@ -70,7 +70,7 @@ fn in_the_initialiser_of_a_thread_local() {
     fn uses_a_client() {
         assert_eq!(MADE_WITH_A_WAIT.with(|value| *value), 7);
     }
-    assert_told("the initialiser of a `thread_local!`", "uses_a_client", uses_a_client);
+    assert_reported("the initialiser of a `thread_local!`", "uses_a_client", uses_a_client);
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn in_a_closure_of_a_thread_local() {
     fn waits_try_with() {
         READY.try_with(|_| pause(2)).unwrap();
     }
-    assert_told("`LocalKey::with`", "waits_with", waits_with);
-    assert_told("`LocalKey::with`", "waits_try_with", waits_try_with);
+    assert_reported("`LocalKey::with`", "waits_with", waits_with);
+    assert_reported("`LocalKey::with`", "waits_try_with", waits_try_with);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn in_the_initialiser_of_a_lazy_lock() {
     fn forces() {
         assert_eq!(*LAZY, 7);
     }
-    assert_told("the initialiser of a `LazyLock`", "forces", forces);
+    assert_reported("the initialiser of a `LazyLock`", "forces", forces);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn in_the_initialiser_of_a_once_lock() {
     fn initialises() {
         assert_eq!(*LOCK.get_or_init(wait), 7);
     }
-    assert_told("the initialiser of a `OnceLock`", "initialises", initialises);
+    assert_reported("the initialiser of a `OnceLock`", "initialises", initialises);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn in_a_once() {
     fn calls_once() {
         ONCE.call_once(|| pause(0));
     }
-    assert_told("`Once::call_once`", "calls_once", calls_once);
+    assert_reported("`Once::call_once`", "calls_once", calls_once);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn in_a_scoped_key() {
     fn waits_in_with() {
         SCOPED.set(&7, || SCOPED.with(|_| pause(1)));
     }
-    assert_told("`ScopedKey` of the crate `scoped-tls`", "waits_in_set", waits_in_set);
-    assert_told("`ScopedKey` of the crate `scoped-tls`", "waits_in_with", waits_in_with);
+    assert_reported("`ScopedKey` of the crate `scoped-tls`", "waits_in_set", waits_in_set);
+    assert_reported("`ScopedKey` of the crate `scoped-tls`", "waits_in_with", waits_in_with);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn in_the_scope_of_a_logger() {
         slog_scope::scope(&slog_scope::logger(), || pause(0));
     }
     let _guard = slog_scope::set_global_logger(slog_scope::logger());
-    assert_told("the crate `slog-scope`", "logs", logs);
+    assert_reported("the crate `slog-scope`", "logs", logs);
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn in_a_scope_of_threads() {
     fn has_threads() {
         std::thread::scope(|_| pause(0));
     }
-    assert_told("`std::thread::scope`", "has_threads", has_threads);
+    assert_reported("`std::thread::scope`", "has_threads", has_threads);
 }
 
 #[test]
-fn each_place_is_told() {
+fn each_place_is_reported() {
     #[inline(never)]
     fn one() {
         READY.with(|_| pause(1));
@@ -211,7 +211,7 @@ fn waits_cleanly() {
 }
 
 #[test]
-fn a_clean_fiber_is_not_told() {
+fn a_clean_fiber_is_not_reported() {
     let (reports, stats) = told(waits_cleanly);
     assert_eq!(reports, []);
     assert_eq!(stats.thread_bound_waits, 0);
@@ -251,7 +251,7 @@ fn a_check_fails_by_it() {
 /// The first fiber waits inside; the second one then blocks the thread, which is where the watchdog
 /// finds it. With the tripwire set, what was told before that names the reason.
 #[test]
-fn a_lazy_lock_that_takes_the_thread_down_is_told_before() {
+fn a_lazy_lock_that_blocks_the_thread_is_reported_before() {
     static CLIENT: LazyLock<u32> = LazyLock::new(|| {
         sched::sleep(Duration::from_millis(1));
         7

@@ -30,7 +30,7 @@ fn a_section_that_waits_is_finished() {
 }
 
 #[test]
-fn what_such_a_section_waits_for_may_be_told_by_another_thread() {
+fn another_thread_may_end_the_wait_of_such_a_section() {
     let committed = Rc::new(Cell::new(false));
     let note = Rc::clone(&committed);
     let helper = sched::run(move || {

@@ -71,7 +71,7 @@ fn fibers_that_end_a_little_later_are_none() {
 }
 
 #[test]
-fn what_is_told_of_at_the_end_is_a_leak() {
+fn what_is_listed_at_the_end_is_a_leak() {
     let failure = failure(|| sim::on_end(|| vec!["a file".to_owned()]));
     let FailureKind::Leak(what) = failure.kind() else { panic!("{failure}") };
     assert_eq!(what, &["a file"]);
@@ -98,7 +98,7 @@ fn a_panic_is_the_callers() {
 }
 
 #[test]
-fn a_panic_of_an_event_is_told_and_fibers_unwind() {
+fn a_panic_of_an_event_is_reported_and_fibers_unwind() {
     let alive = Rc::new(());
     let held = Rc::clone(&alive);
     let failure = failure(move || {

@@ -9,7 +9,7 @@ use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{after, mpsc, select};
 use straightline_sched::{self as sched, Config};
 
-/// Turns that cost nothing: alarms then ring at their very nanosecond.
+/// Turns that cost nothing: timers then fire at exactly their nanosecond.
 fn free_of_cost(seed: u64) -> Sim {
     Sim::new(seed).turn_cost(Duration::ZERO..=Duration::ZERO)
 }

@@ -5,7 +5,7 @@ mod common;
 
 mod a_cancel_prints_nothing;
 mod a_cancel_unwinds_its_fiber;
-mod a_fiber_that_is_given_up_leaves_the_line;
+mod a_fiber_that_is_given_up_leaves_the_wait_queue;
 mod a_panic_goes_no_further_than_it_must;
 mod a_swallowed_cancel_comes_again;
 mod a_swallowed_deadline_comes_again_and_is_bounded;

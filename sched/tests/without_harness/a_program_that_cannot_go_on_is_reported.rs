@@ -13,7 +13,7 @@ pub(crate) fn test() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(17), "{text}");
     for part in [
-        "nobody is left to wake them",
+        "no thread is left to wake them",
         "fiber `reader`",
         "Receiver::recv",
         "fiber `root`",

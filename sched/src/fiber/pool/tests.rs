@@ -33,7 +33,7 @@ fn settle(pool: &mut StackPool) {
         }
         pool.trim();
     }
-    panic!("a pool that nobody uses always has something to trim");
+    panic!("a pool that is not used always has something to trim");
 }
 
 /// Runs a coroutine that writes into `bytes` of the stack.
