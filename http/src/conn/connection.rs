@@ -3,8 +3,9 @@
 //! One request is in flight at a time. The connection's end is counted and told once, when this is
 //! dropped, whatever else was told before.
 //!
-//! The methods stand in the files above this one, each of which calls only those below it. The
-//! first is `respond`, and the last `serve`, which is the line itself.
+//! The fields are changed only here. The other files of this folder are functions that are given a
+//! connection, and each of them calls only those below it: `respond` is the lowest, `serve` the
+//! highest.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,11 +21,11 @@ pub(crate) type Service = dyn Fn(&mut Request) -> Response;
 
 /// A connection's state: all that lasts while it rests.
 pub(crate) struct Connection {
-    pub(super) link: Rc<Link>,
+    link: Rc<Link>,
     /// Flushes the link: see [`before_park`](straightline_sched::before_park).
-    pub(super) flush: Rc<dyn Fn()>,
-    pub(super) host: Rc<Host>,
-    pub(super) service: Rc<Service>,
+    flush_hook: Rc<dyn Fn()>,
+    host: Rc<Host>,
+    service: Rc<Service>,
     /// The empty lines behind the last request.
     gap: Cell<Gap>,
     /// It broke, and that is told.
@@ -46,16 +47,37 @@ pub(super) enum End {
 impl Connection {
     pub(crate) fn new(link: Rc<Link>, service: Rc<Service>) -> Self {
         let output = Rc::clone(&link);
-        let flush = Rc::new(move || output.flush_before_park());
+        let flush_hook = Rc::new(move || output.flush_before_park());
         let host = Rc::clone(&link.host);
         Self {
             link,
-            flush,
+            flush_hook,
             host,
             service,
             gap: Cell::new(Gap::default()),
             is_failed: Cell::new(false),
         }
+    }
+
+    #[inline]
+    pub(super) fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    #[inline]
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    #[inline]
+    pub(super) fn service(&self) -> &Service {
+        &*self.service
+    }
+
+    /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link.
+    #[inline]
+    pub(super) fn flush_hook(&self) -> &Rc<dyn Fn()> {
+        &self.flush_hook
     }
 
     /// Whether the next bytes are, or may be, empty lines before a head.

@@ -17,3 +17,4 @@ mod settle;
 mod stream;
 
 pub(crate) use connection::{Connection, Service};
+pub(crate) use serve::serve_episode;

@@ -9,41 +9,39 @@ use crate::proto::{self, BodyFraming, Head, has_no_body};
 use crate::response::Response;
 use crate::wire::OUTPUT_BYTES_MAX;
 
-impl Connection {
-    /// Encodes a response; a large body is written at once, a small one waits for company.
-    #[allow(clippy::inline_always)]
-    #[inline(always)]
-    pub(super) fn respond(
-        &self,
-        head: &Head,
-        response: &Response,
-        keep_alive: bool,
-    ) -> io::Result<()> {
-        let mut output = self.link.output.buffer();
-        self.link.begin_response(response.head.status);
-        self.host.encoder().encode(
-            output.bytes(),
-            &response.head,
-            framing(response, head.minor),
-            proto::ConnectionHeader::for_version(head.minor, keep_alive),
-        );
-        self.link.exchange.begin_response_body(output.begin_body());
-        let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
-        let body = if is_sent { response.body.bytes() } else { &[] };
-        if body.len() > COPY_BYTES_MAX {
-            drop(output);
-            self.link.held.set_response(response.body.owned_bytes());
-            let flushed = self.link.flush_with(body);
-            self.link.held.set_response(0);
-            return flushed;
-        }
-        output.bytes().extend_from_slice(body);
-        if output.bytes().len() > OUTPUT_BYTES_MAX {
-            drop(output);
-            self.link.flush()?;
-        }
-        Ok(())
+/// Encodes a response; a large body is written at once, a small one waits for company.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub(super) fn respond(
+    connection: &Connection,
+    head: &Head,
+    response: &Response,
+    keep_alive: bool,
+) -> io::Result<()> {
+    let mut output = connection.link().output.buffer();
+    connection.link().begin_response(response.head.status);
+    connection.host().encoder().encode(
+        output.bytes(),
+        &response.head,
+        framing(response, head.minor),
+        proto::ConnectionHeader::for_version(head.minor, keep_alive),
+    );
+    connection.link().exchange.begin_response_body(output.begin_body());
+    let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
+    let body = if is_sent { response.body.bytes() } else { &[] };
+    if body.len() > COPY_BYTES_MAX {
+        drop(output);
+        connection.link().held.set_response(response.body.owned_bytes());
+        let flushed = connection.link().flush_with(body);
+        connection.link().held.set_response(0);
+        return flushed;
     }
+    output.bytes().extend_from_slice(body);
+    if output.bytes().len() > OUTPUT_BYTES_MAX {
+        drop(output);
+        connection.link().flush()?;
+    }
+    Ok(())
 }
 
 /// What the head says about the body.
