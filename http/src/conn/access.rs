@@ -1,4 +1,4 @@
-//! What the access log is told of a request.
+//! The access log's entries for requests, and for bytes that are not a request.
 
 use http::Version;
 use straightline_sched::system_time;
@@ -7,8 +7,8 @@ use super::connection::Connection;
 use crate::request::Request;
 use crate::telemetry::Entry;
 
-/// Tells the access log, if there is one, of a request and of what has become of it. Once, and
-/// before its head leaves the buffer.
+/// Logs a request and its response, once, if the server has an access log. The request's head must
+/// still be in the buffer.
 #[inline]
 pub(super) fn log_request(connection: &Connection, request: &Request) {
     if connection.host().access_log().is_some() && connection.link().exchange.record_logged() {
@@ -19,8 +19,9 @@ pub(super) fn log_request(connection: &Connection, request: &Request) {
 #[cold]
 fn log(connection: &Connection, request: Option<&Request>) {
     let Some(log) = connection.host().access_log() else { return };
-    let (status, body_at) = connection.link().exchange.take_response();
-    let duration = connection.link().exchange.time();
+    let link = connection.link();
+    let (status, body_at) = link.exchange.take_response();
+    let duration = link.exchange.time();
     let field = |name| request.and_then(|request| request.headers().get_bytes(name));
     let version = |request: &Request| match request.version() {
         Version::HTTP_10 => "HTTP/1.0",
@@ -28,12 +29,12 @@ fn log(connection: &Connection, request: Option<&Request>) {
     };
     log.note(&Entry {
         time: system_time().checked_sub(duration).unwrap_or_else(system_time),
-        peer: &connection.link().peer.to_string(),
-        client: &connection.link().peer.host(),
+        peer: &link.peer.to_string(),
+        client: &link.peer.host(),
         line: request
             .map(|request| (request.method().as_str(), request.target(), version(request))),
         status,
-        bytes: connection.link().output.body_bytes(body_at),
+        bytes: link.output.body_bytes(body_at),
         duration,
         host: field("host"),
         referer: field("referer"),
@@ -41,7 +42,8 @@ fn log(connection: &Connection, request: Option<&Request>) {
     });
 }
 
-/// The same for bytes that are no request; a request in flight is logged at its end.
+/// Logs bytes that are not a request. A request in flight is not logged here: it is logged when it
+/// ends.
 #[cold]
 pub(super) fn log_unless_in_flight(connection: &Connection) {
     if !connection.link().exchange.is_in_flight() {

@@ -1,7 +1,4 @@
-//! A connection's state: all that lasts while it rests.
-//!
-//! One request is in flight at a time. The connection's end is counted and told once, when this is
-//! dropped, whatever else was told before.
+//! A connection's state: everything that is kept while the connection is idle.
 //!
 //! The fields are changed only here. The other files of this folder are functions that are given a
 //! connection, and each of them calls only those below it: `respond` is the lowest, `serve` the
@@ -16,31 +13,35 @@ use crate::response::Response;
 use crate::telemetry::Event;
 use crate::wire::{Host, Input, Link};
 
-/// A handler, as the connection sees it.
+/// The handler that a connection calls for each request.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;
 
-/// A connection's state: all that lasts while it rests.
+/// A connection's state.
+///
+/// At most one request is in flight. A failure of the connection is recorded once. The end of the
+/// connection is recorded once too, when this is dropped, whatever else was recorded before.
 pub(crate) struct Connection {
     link: Rc<Link>,
-    /// Flushes the link: see [`before_park`](straightline_sched::before_park).
     flush_hook: Rc<dyn Fn()>,
+    /// The link's host, one indirection nearer.
     host: Rc<Host>,
     service: Rc<Service>,
-    /// The empty lines behind the last request.
+    /// The empty lines since the last request.
     gap: Cell<Gap>,
-    /// It broke, and that is told.
+    /// The connection broke or ended too early, and that is recorded.
     is_failed: Cell<bool>,
 }
 
-/// How a stretch of serving ends.
+/// How an episode of the connection's fiber ends.
 pub(super) enum End {
-    /// Idle: nothing is buffered, and the fiber is woken when bytes come.
-    Rest,
-    /// Over; everything that was to be said is written.
+    /// The connection is idle: nothing is buffered, and bytes from the client wake the fiber.
+    Idle,
+    /// The connection is over, and every response is written.
     Close,
-    /// Over, but the client may still be sending: see [`linger`](crate::wire::linger).
+    /// As `Close`, but the client may still be sending: see [`linger`](crate::wire::linger).
     Linger,
-    /// Over in the middle of a response, which the client is to notice.
+    /// The connection is over in the middle of a response. The client must be able to notice that
+    /// the response is not complete.
     Cut,
 }
 
@@ -87,9 +88,9 @@ impl Connection {
         first.is_some_and(|first| matches!(first, b'\r' | b'\n') || !self.gap.get().is_empty())
     }
 
-    /// Passes over empty lines before a head.
+    /// Skips empty lines before a head.
     #[cold]
-    pub(super) fn pass_gap(&self, input: &mut Input) -> Result<(), Refusal> {
+    pub(super) fn skip_gap(&self, input: &mut Input) -> Result<(), Refusal> {
         let mut gap = self.gap.get();
         let count = gap.skip(input.unread())?;
         self.gap.set(gap);
@@ -97,8 +98,8 @@ impl Connection {
         Ok(())
     }
 
-    /// It has broken, or ended too early; false if it had before.
-    pub(super) fn fails(&self) -> bool {
+    /// Notes that the connection broke or ended too early; false if that is noted already.
+    pub(super) fn set_failed(&self) -> bool {
         !self.is_failed.replace(true)
     }
 }
@@ -106,7 +107,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.link.unwatch();
-        // A request that was being answered will not be.
+        // A request that is still in flight remains unanswered.
         self.link.end_request(false);
         self.host.counters().closed.bump();
         self.host.emit(&Event::ConnectionClosed { peer: &self.link.peer });

@@ -1,4 +1,5 @@
-//! What goes wrong on a connection: what the client gets for it, and what is counted and told.
+//! What goes wrong on a connection: the response that the client gets, the counter that records the
+//! fault, and the event that is emitted.
 
 use std::any::Any;
 use std::io::{self, ErrorKind};
@@ -17,10 +18,10 @@ use crate::response::{IntoResponse, Response};
 use crate::telemetry::{Event, take_place};
 use crate::wire::{IdleEnd, Unread};
 
-/// The connection broke, or ended too early: counts and tells it once.
+/// Records that the connection broke or ended too early, once.
 #[cold]
 pub(super) fn record_failure(connection: &Connection, error: &io::Error) {
-    if !connection.fails() {
+    if !connection.set_failed() {
         return;
     }
     connection.host().counters().aborted.bump();
@@ -28,7 +29,8 @@ pub(super) fn record_failure(connection: &Connection, error: &io::Error) {
         connection.link().pacing.too_slow()
     {
         record_timeout(connection, timeout);
-        // Otherwise the system would try for many minutes to send what it has buffered.
+        // Without a reset, the kernel would try for many minutes to send the bytes that the socket
+        // buffers.
         connection.link().transport.reset_on_close();
         return;
     }
@@ -40,7 +42,7 @@ pub(super) fn record_refusal(connection: &Connection, refusal: Refusal) {
     connection.host().emit(&Event::RequestRefused { peer: &connection.link().peer, refusal });
 }
 
-/// Counts and tells what is wrong with a body that the handler has not read.
+/// Records why the unread part of a request's body cannot be read.
 pub(super) fn record_unread(connection: &Connection, unread: Unread) {
     match unread {
         Unread::Refused(refusal) => record_refusal(connection, refusal),
@@ -49,7 +51,7 @@ pub(super) fn record_unread(connection: &Connection, unread: Unread) {
     }
 }
 
-/// Answers a request that is not served; the connection has to end.
+/// Responds to a request that is refused. The connection has to end.
 #[cold]
 pub(super) fn refuse(connection: &Connection, refusal: Refusal, is_head: bool) -> io::Result<()> {
     record_refusal(connection, refusal);
@@ -61,7 +63,7 @@ pub(super) fn refuse(connection: &Connection, refusal: Refusal, is_head: bool) -
     connection.link().flush()
 }
 
-/// The same for a request that a handler has had.
+/// As [`refuse`], for a request in flight whose body is refused.
 #[cold]
 pub(super) fn refuse_and_settle(
     connection: &Connection,
@@ -72,7 +74,7 @@ pub(super) fn refuse_and_settle(
     Ok(Some(End::Linger))
 }
 
-/// Answers a request that did not come in time; the connection has to end.
+/// Responds with a 408 when a head has not arrived in time. The connection has to end.
 #[cold]
 pub(super) fn refuse_late(connection: &Connection, timeout: Timeout) -> io::Result<()> {
     record_timeout(connection, timeout);
@@ -82,7 +84,7 @@ pub(super) fn refuse_late(connection: &Connection, timeout: Timeout) -> io::Resu
     connection.link().flush()
 }
 
-/// The same for a request that a handler has had.
+/// As [`refuse_late`], for a request in flight whose body has not arrived in time.
 #[cold]
 pub(super) fn refuse_late_and_settle(
     connection: &Connection,
@@ -102,16 +104,15 @@ pub(super) fn record_timeout(connection: &Connection, timeout: Timeout) {
     connection.host().emit(&Event::TimedOut { peer: &connection.link().peer, timeout });
 }
 
-/// Counts and tells why a connection at rest is closed, if that has a reason of its own.
+/// Records why an idle connection is closed: its timeout expired, or it is evicted. A drain sets no
+/// reason: the server counts the connections that the drain closes.
 #[cold]
 pub(super) fn record_idle_end(connection: &Connection) {
     match connection.link().idle_end() {
         None => {}
         Some(IdleEnd::Expired) => {
-            record_timeout(
-                connection,
-                if connection.link().is_new() { Timeout::Head } else { Timeout::Idle },
-            );
+            let is_new = connection.link().is_new();
+            record_timeout(connection, if is_new { Timeout::Head } else { Timeout::Idle });
         }
         Some(IdleEnd::Evicted) => {
             connection.host().counters().evicted.bump();
@@ -120,9 +121,10 @@ pub(super) fn record_idle_end(connection: &Connection) {
     }
 }
 
-/// The response for a cancelled handler; an error if the client has disconnected.
+/// Records that a handler was cancelled, and returns the response; an error if the client has
+/// disconnected.
 #[cold]
-pub(super) fn expired(connection: &Connection) -> io::Result<Response> {
+pub(super) fn cancelled_response(connection: &Connection) -> io::Result<Response> {
     connection.host().counters().cancelled.bump();
     connection.host().emit(&Event::HandlerCancelled { peer: &connection.link().peer });
     if connection.link().pacing.is_client_gone() {
@@ -134,9 +136,10 @@ pub(super) fn expired(connection: &Connection) -> io::Result<Response> {
     Ok((StatusCode::GATEWAY_TIMEOUT, text).into_response())
 }
 
-/// What the client gets when too many requests are in flight, or take too much memory.
+/// Records that too many requests are in flight, or that the clients use too much memory, and
+/// returns the response.
 #[cold]
-pub(super) fn refused_for_load(connection: &Connection) -> Response {
+pub(super) fn overload_response(connection: &Connection) -> Response {
     if connection.host().memory.is_short() {
         connection.host().record_short_of_memory(&connection.link().peer);
     } else {
@@ -147,14 +150,15 @@ pub(super) fn refused_for_load(connection: &Connection) -> Response {
     StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
 }
 
-/// A handler returned what it may not, and the client gets something else.
+/// Records that a handler returned a response that it must not return. The client gets another one.
 #[cold]
 pub(super) fn record_misuse(connection: &Connection, request: &Request, message: &'static str) {
     record_failed_response(connection, request, &io::Error::other(message));
 }
 
+/// Records a handler's panic, and returns the response.
 #[cold]
-pub(super) fn panicked(
+pub(super) fn panic_response(
     connection: &Connection,
     request: &Request,
     payload: Box<dyn Any + Send>,
@@ -163,6 +167,7 @@ pub(super) fn panicked(
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
+/// Records a handler's panic. A cancel of the fiber is not a panic: it continues to unwind.
 pub(super) fn record_panic(
     connection: &Connection,
     method: &Method,
@@ -183,7 +188,7 @@ pub(super) fn record_panic(
     connection.host().emit(&Event::HandlerPanicked { peer, method, target, message, place });
 }
 
-/// A handler could not complete its response.
+/// Records that a handler could not complete its response.
 pub(super) fn record_failed_response(
     connection: &Connection,
     request: &Request,

@@ -1,4 +1,4 @@
-//! How a response is encoded.
+//! Encodes a response into the connection's output.
 
 use std::io;
 
@@ -9,7 +9,8 @@ use crate::proto::{self, BodyFraming, Head, has_no_body};
 use crate::response::Response;
 use crate::wire::OUTPUT_BYTES_MAX;
 
-/// Encodes a response; a large body is written at once, a small one waits for company.
+/// Encodes a response. A small body stays in the output, so that several responses leave in one
+/// write; a large body is written at once.
 #[allow(clippy::inline_always)]
 #[inline(always)]
 pub(super) fn respond(
@@ -44,7 +45,7 @@ pub(super) fn respond(
     Ok(())
 }
 
-/// What the head says about the body.
+/// How the head frames the body.
 #[inline]
 fn framing(response: &Response, minor: u8) -> BodyFraming {
     match response.body.length() {
@@ -53,7 +54,8 @@ fn framing(response: &Response, minor: u8) -> BodyFraming {
     }
 }
 
-/// Of a body that is not sent, or whose length is not known: what it would be for a GET.
+/// How the head frames a body that the status forbids, or whose length is not known. A 304 may have
+/// the length that the body of a 200 would have (RFC 9110 section 8.6).
 #[cold]
 fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFraming {
     match (status, length) {
@@ -65,6 +67,6 @@ fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFr
     }
 }
 
-/// A body up to this size is copied behind its head, so that several responses leave in one write;
-/// a larger one is written from where it is. Arbitrary: copying 16 KiB costs about a system call.
+/// A body up to this size is copied into the output, behind its head. A larger body is written
+/// without a copy. Arbitrary: copying 16 KiB costs about as much as a system call.
 const COPY_BYTES_MAX: usize = 16 * 1024;

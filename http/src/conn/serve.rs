@@ -1,4 +1,4 @@
-//! The straight line itself: a connection's requests, one after the other.
+//! The loop over a connection's requests: read a head, run the handler, send the response.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -15,7 +15,8 @@ use straightline_sched::{
 use super::access::log_request;
 use super::connection::{Connection, End};
 use super::errors::{
-    expired, panicked, record_failure, record_idle_end, refuse, refuse_late, refused_for_load,
+    cancelled_response, overload_response, panic_response, record_failure, record_idle_end, refuse,
+    refuse_late,
 };
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
@@ -27,18 +28,21 @@ use crate::wire::{Buffers, Expectation, linger};
 
 /// What comes next on the connection.
 enum Next {
-    /// A request, whose head is in the buffers.
+    /// A request. Its head is in the buffers.
     Request,
     End(End),
 }
 
-/// Serves until the connection rests or is over: one episode of its fiber.
+/// One episode of the connection's fiber: serves requests until the connection becomes idle, which
+/// returns `Continue`, or is over, which returns `Break`.
 pub(crate) fn serve_episode(connection: &Connection) -> ControlFlow<()> {
     let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
-    // Handlers have a catch of their own, so what unwinds to here is a cancel, or a bug here.
-    match catch_unwind(AssertUnwindSafe(|| serve(connection))) {
-        Ok(Ok(End::Rest)) => {
-            // An empty line, or nothing at all, does not begin the rest anew.
+    // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
+    // fiber, or the panic of a bug in the server.
+    match catch_unwind(AssertUnwindSafe(|| serve_requests(connection))) {
+        Ok(Ok(End::Idle)) => {
+            // The idle time restarts only if a request came: empty lines do not keep a connection
+            // open.
             let since = since.filter(|_| connection.link().exchange.number() == requests);
             connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
@@ -62,7 +66,7 @@ pub(crate) fn serve_episode(connection: &Connection) -> ControlFlow<()> {
 }
 
 #[inline]
-fn serve(connection: &Connection) -> io::Result<End> {
+fn serve_requests(connection: &Connection) -> io::Result<End> {
     let mut buffers = connection.host().buffers.take();
     connection.link().output.begin(mem::take(&mut buffers.output));
     set_label(Some(&buffers.label));
@@ -71,8 +75,9 @@ fn serve(connection: &Connection) -> io::Result<End> {
             break end;
         }
         let mut request = Request::new(buffers, Rc::clone(connection.link()));
-        // Requests of one connection may be of several users, if it is a proxy's.
-        let end = with_own_locals(|| exchange(connection, &mut request));
+        // Each request has its own fiber-locals: a proxy may send requests of several users over
+        // one connection.
+        let end = with_own_locals(|| serve_request(connection, &mut request));
         log_request(connection, &request);
         let end = end?;
         if !matches!(end, Some(End::Cut)) {
@@ -93,7 +98,8 @@ fn serve(connection: &Connection) -> io::Result<End> {
     Ok(end)
 }
 
-/// Waits for the next request head. Responses are written out before anything is read.
+/// Reads until a request's head is complete, or the connection is idle or over. All responses are
+/// flushed before each read.
 fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Next> {
     let transport = &*connection.link().transport;
     let limits = &connection.host().limits;
@@ -101,7 +107,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
     loop {
         let Buffers { input, parser, head, .. } = buffers;
         if connection.is_in_gap(input)
-            && let Err(refusal) = connection.pass_gap(input)
+            && let Err(refusal) = connection.skip_gap(input)
         {
             return refuse_head(connection, refusal, false);
         }
@@ -115,10 +121,10 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
             }
         }
         connection.link().flush()?;
-        let closing = connection.host().is_draining() || connection.link().idle.end().is_some();
-        // A read that would block is saved, but not the one before the end: a request may just
-        // have come.
-        let read = if transport.is_drained() && !closing {
+        let is_closing = connection.host().is_draining() || connection.link().idle.end().is_some();
+        // A `recv` that would block is not called. Before the connection closes it is called all
+        // the same: a request may have arrived meanwhile.
+        let read = if transport.is_drained() && !is_closing {
             Err(ErrorKind::WouldBlock.into())
         } else {
             input.fill(transport, limits.head_bytes).inspect(|&count| {
@@ -128,8 +134,8 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
         match read {
             Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            // A request has come: the connection is not closed for its rest.
-            Ok(_) if closing => connection.link().idle.clear_end(),
+            // A request has arrived: the connection is not closed for being idle.
+            Ok(_) if is_closing => connection.link().idle.clear_end(),
             Ok(_) => {}
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if !input.is_empty() => {
@@ -141,7 +147,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                         return Ok(Next::End(End::Linger));
                     }
                 }
-                ErrorKind::WouldBlock if closing => {
+                ErrorKind::WouldBlock if is_closing => {
                     if await_first_request(connection)? {
                         continue;
                     }
@@ -150,7 +156,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                 }
                 ErrorKind::WouldBlock => {
                     if transport.arm_readable()? {
-                        return Ok(Next::End(End::Rest));
+                        return Ok(Next::End(End::Idle));
                     }
                 }
                 ErrorKind::Interrupted => {}
@@ -164,8 +170,8 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
     }
 }
 
-/// In a drain: waits for the first request of a connection that came a moment ago; false if
-/// there is none to wait for.
+/// In a drain, waits for the first request of a connection that was accepted a moment ago. Returns
+/// false if the connection is closed without another read.
 #[cold]
 fn await_first_request(connection: &Connection) -> io::Result<bool> {
     match connection.link().first_request_until() {
@@ -176,17 +182,18 @@ fn await_first_request(connection: &Connection) -> io::Result<bool> {
     }
 }
 
-/// Answers bytes that are no request's head, behind which nothing can be read.
+/// Refuses bytes that are not a request's head. Where the next request begins is unknown, so the
+/// connection ends.
 #[cold]
 fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::Result<Next> {
     refuse(connection, refusal, is_head)?;
     Ok(Next::End(End::Linger))
 }
 
-/// One request and its response. Returns how to end, if the connection does not go on; the
-/// request is consumed from the buffers.
+/// Serves one request. Returns `None` if the connection stays open, with the request consumed from
+/// the buffers, and otherwise how the connection ends.
 #[inline]
-fn exchange(connection: &Connection, request: &mut Request) -> io::Result<Option<End>> {
+fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<Option<End>> {
     let waits = request.buffers.head.expect_continue;
     connection.link().begin_request(if waits { Expectation::Waiting } else { Expectation::None });
     request.set_label();
@@ -194,14 +201,14 @@ fn exchange(connection: &Connection, request: &mut Request) -> io::Result<Option
         connection.link().pacing.begin_body(request.buffers.head.end);
     }
     let service = connection.service();
-    // Earlier responses that wait to be written must not wait for this handler.
+    // If the handler waits, the earlier responses in the output leave at once.
     let has_output = !connection.link().output.is_empty();
     let flush = has_output.then(|| before_park(Rc::clone(connection.flush_hook())));
     if connection.host().on_disconnect == OnDisconnect::Cancel {
         connection.link().watch();
     }
     if connection.host().is_overloaded() {
-        let response = refused_for_load(connection);
+        let response = overload_response(connection);
         return answer_outlined(connection, request, &response);
     }
     let pacing = &connection.link().pacing;
@@ -209,8 +216,8 @@ fn exchange(connection: &Connection, request: &mut Request) -> io::Result<Option
     drop(flush);
     let response = match outcome {
         Ok(Ok(response)) => response,
-        Ok(Err(DeadlineExceeded)) => expired(connection)?,
-        Err(payload) => panicked(connection, request, payload),
+        Ok(Err(DeadlineExceeded)) => cancelled_response(connection)?,
+        Err(payload) => panic_response(connection, request, payload),
     };
     let is_connect = *request.method() == Method::CONNECT;
     if is_connect || response.head.status.is_informational() || response.body.is_streamed() {
