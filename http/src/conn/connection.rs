@@ -1,10 +1,8 @@
-//! A connection's state: all that lasts while it rests.
+//! A connection's state: everything that is kept while the connection is idle.
 //!
-//! One request is in flight at a time. The connection's end is counted and told once, when this is
-//! dropped, whatever else was told before.
-//!
-//! The methods stand in the files above this one, each of which calls only those below it. The
-//! first is `respond`, and the last `serve`, which is the line itself.
+//! The fields are changed only here. The other files of this folder are functions that are given a
+//! connection, and each of them calls only those below it: `respond` is the lowest, `serve` the
+//! highest.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,47 +13,72 @@ use crate::response::Response;
 use crate::telemetry::Event;
 use crate::wire::{Host, Input, Link};
 
-/// A handler, as the connection sees it.
+/// The handler that a connection calls for each request.
 pub(crate) type Service = dyn Fn(&mut Request) -> Response;
 
-/// A connection's state: all that lasts while it rests.
+/// A connection's state.
+///
+/// At most one request is in flight. A failure of the connection is recorded once. The end of the
+/// connection is recorded once too, when this is dropped, whatever else was recorded before.
 pub(crate) struct Connection {
-    pub(super) link: Rc<Link>,
-    /// Flushes the link: see [`before_park`](straightline_sched::before_park).
-    pub(super) flush: Rc<dyn Fn()>,
-    pub(super) host: Rc<Host>,
-    pub(super) service: Rc<Service>,
-    /// The empty lines behind the last request.
+    link: Rc<Link>,
+    flush_hook: Rc<dyn Fn()>,
+    /// The link's host, one indirection nearer.
+    host: Rc<Host>,
+    service: Rc<Service>,
+    /// The empty lines since the last request.
     gap: Cell<Gap>,
-    /// It broke, and that is told.
+    /// The connection broke or ended too early, and that is recorded.
     is_failed: Cell<bool>,
 }
 
-/// How a stretch of serving ends.
+/// How an episode of the connection's fiber ends.
 pub(super) enum End {
-    /// Idle: nothing is buffered, and the fiber is woken when bytes come.
-    Rest,
-    /// Over; everything that was to be said is written.
+    /// The connection is idle: nothing is buffered, and bytes from the client wake the fiber.
+    Idle,
+    /// The connection is over, and every response is written.
     Close,
-    /// Over, but the client may still be sending: see [`linger`](crate::wire::linger).
+    /// As `Close`, but the client may still be sending: see [`linger`](crate::wire::linger).
     Linger,
-    /// Over in the middle of a response, which the client is to notice.
+    /// The connection is over in the middle of a response. The client must be able to notice that
+    /// the response is not complete.
     Cut,
 }
 
 impl Connection {
     pub(crate) fn new(link: Rc<Link>, service: Rc<Service>) -> Self {
         let output = Rc::clone(&link);
-        let flush = Rc::new(move || output.flush_before_park());
+        let flush_hook = Rc::new(move || output.flush_before_park());
         let host = Rc::clone(&link.host);
         Self {
             link,
-            flush,
+            flush_hook,
             host,
             service,
             gap: Cell::new(Gap::default()),
             is_failed: Cell::new(false),
         }
+    }
+
+    #[inline]
+    pub(super) fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    #[inline]
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    #[inline]
+    pub(super) fn service(&self) -> &Service {
+        &*self.service
+    }
+
+    /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link.
+    #[inline]
+    pub(super) fn flush_hook(&self) -> &Rc<dyn Fn()> {
+        &self.flush_hook
     }
 
     /// Whether the next bytes are, or may be, empty lines before a head.
@@ -65,9 +88,9 @@ impl Connection {
         first.is_some_and(|first| matches!(first, b'\r' | b'\n') || !self.gap.get().is_empty())
     }
 
-    /// Passes over empty lines before a head.
+    /// Skips empty lines before a head.
     #[cold]
-    pub(super) fn pass_gap(&self, input: &mut Input) -> Result<(), Refusal> {
+    pub(super) fn skip_gap(&self, input: &mut Input) -> Result<(), Refusal> {
         let mut gap = self.gap.get();
         let count = gap.skip(input.unread())?;
         self.gap.set(gap);
@@ -75,8 +98,8 @@ impl Connection {
         Ok(())
     }
 
-    /// It has broken, or ended too early; false if it had before.
-    pub(super) fn fails(&self) -> bool {
+    /// Notes that the connection broke or ended too early; false if that is noted already.
+    pub(super) fn set_failed(&self) -> bool {
         !self.is_failed.replace(true)
     }
 }
@@ -84,7 +107,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.link.unwatch();
-        // A request that was being answered will not be.
+        // A request that is still in flight remains unanswered.
         self.link.end_request(false);
         self.host.counters().closed.bump();
         self.host.emit(&Event::ConnectionClosed { peer: &self.link.peer });

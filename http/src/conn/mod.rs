@@ -1,12 +1,16 @@
-//! One connection, as a straight line: read a head, run the handler, write the response, again.
+//! One connection: read a request's head, run the handler, write the response, and again.
 //!
-//! `serve` is that line. It calls the files below it, each of which calls only those that come
-//! later here: `stream` answers with what is not in memory, `settle` ends a request, `errors` is
-//! what is told of all that goes wrong, `access` what the access log is, `respond` encodes a
-//! response, `connection` is the state that all of them share.
+//! Each file calls only the files that this list names after it:
 //!
-//! A connection between two requests with nothing buffered holds neither a stack nor a buffer: its
-//! line ends there, and readiness starts it again.
+//! - `serve` is the loop over the requests;
+//! - `stream` sends responses that are not bytes in memory, and runs upgraded protocols;
+//! - `settle` ends a request;
+//! - `errors` chooses the response to what goes wrong, and records it;
+//! - `access` writes the access log, `respond` encodes a response;
+//! - `connection` is the state that all of these functions are given.
+//!
+//! A connection is idle between two requests if nothing is buffered. Then the episode of its fiber
+//! ends, and the connection holds neither a stack nor a buffer. A wake-up begins the next episode.
 
 mod access;
 mod connection;
@@ -17,3 +21,4 @@ mod settle;
 mod stream;
 
 pub(crate) use connection::{Connection, Service};
+pub(crate) use serve::serve_episode;

@@ -1,4 +1,4 @@
-//! How a response is encoded.
+//! Encodes a response into the connection's output.
 
 use std::io;
 
@@ -9,44 +9,43 @@ use crate::proto::{self, BodyFraming, Head, has_no_body};
 use crate::response::Response;
 use crate::wire::OUTPUT_BYTES_MAX;
 
-impl Connection {
-    /// Encodes a response; a large body is written at once, a small one waits for company.
-    #[allow(clippy::inline_always)]
-    #[inline(always)]
-    pub(super) fn respond(
-        &self,
-        head: &Head,
-        response: &Response,
-        keep_alive: bool,
-    ) -> io::Result<()> {
-        let mut output = self.link.output.buffer();
-        self.link.begin_response(response.head.status);
-        self.host.encoder().encode(
-            output.bytes(),
-            &response.head,
-            framing(response, head.minor),
-            proto::ConnectionHeader::for_version(head.minor, keep_alive),
-        );
-        self.link.exchange.begin_response_body(output.begin_body());
-        let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
-        let body = if is_sent { response.body.bytes() } else { &[] };
-        if body.len() > COPY_BYTES_MAX {
-            drop(output);
-            self.link.held.set_response(response.body.owned_bytes());
-            let flushed = self.link.flush_with(body);
-            self.link.held.set_response(0);
-            return flushed;
-        }
-        output.bytes().extend_from_slice(body);
-        if output.bytes().len() > OUTPUT_BYTES_MAX {
-            drop(output);
-            self.link.flush()?;
-        }
-        Ok(())
+/// Encodes a response. A small body stays in the output, so that several responses leave in one
+/// write; a large body is written at once.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub(super) fn respond(
+    connection: &Connection,
+    head: &Head,
+    response: &Response,
+    keep_alive: bool,
+) -> io::Result<()> {
+    let mut output = connection.link().output.buffer();
+    connection.link().begin_response(response.head.status);
+    connection.host().encoder().encode(
+        output.bytes(),
+        &response.head,
+        framing(response, head.minor),
+        proto::ConnectionHeader::for_version(head.minor, keep_alive),
+    );
+    connection.link().exchange.begin_response_body(output.begin_body());
+    let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
+    let body = if is_sent { response.body.bytes() } else { &[] };
+    if body.len() > COPY_BYTES_MAX {
+        drop(output);
+        connection.link().held.set_response(response.body.owned_bytes());
+        let flushed = connection.link().flush_with(body);
+        connection.link().held.set_response(0);
+        return flushed;
     }
+    output.bytes().extend_from_slice(body);
+    if output.bytes().len() > OUTPUT_BYTES_MAX {
+        drop(output);
+        connection.link().flush()?;
+    }
+    Ok(())
 }
 
-/// What the head says about the body.
+/// How the head frames the body.
 #[inline]
 fn framing(response: &Response, minor: u8) -> BodyFraming {
     match response.body.length() {
@@ -55,7 +54,8 @@ fn framing(response: &Response, minor: u8) -> BodyFraming {
     }
 }
 
-/// Of a body that is not sent, or whose length is not known: what it would be for a GET.
+/// How the head frames a body that the status forbids, or whose length is not known. A 304 may have
+/// the length that the body of a 200 would have (RFC 9110 section 8.6).
 #[cold]
 fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFraming {
     match (status, length) {
@@ -67,6 +67,6 @@ fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFr
     }
 }
 
-/// A body up to this size is copied behind its head, so that several responses leave in one write;
-/// a larger one is written from where it is. Arbitrary: copying 16 KiB costs about a system call.
+/// A body up to this size is copied into the output, behind its head. A larger body is written
+/// without a copy. Arbitrary: copying 16 KiB costs about as much as a system call.
 const COPY_BYTES_MAX: usize = 16 * 1024;

@@ -1,135 +1,147 @@
-//! The end of a request: its answer, and whether the connection goes on behind it.
+//! The end of a request: its response, the unread part of its body, and whether the connection
+//! stays open for another request.
 
 use std::io;
 
+use super::access::log_request;
 use super::connection::{Connection, End};
+use super::errors::{record_failure, record_unread, refuse_and_settle, refuse_late_and_settle};
+use super::respond::respond;
 use crate::body_error::BodyError;
 use crate::proto::ResponseHead;
 use crate::request::Request;
 use crate::response::Response;
 use crate::wire::{Expectation, Unread};
 
-impl Connection {
-    /// [`answer`](Self::answer), not inlined, for the cold paths.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn answer_outlined(
-        &self,
-        request: &mut Request,
-        response: &Response,
-    ) -> io::Result<Option<End>> {
-        self.answer(request, response)
-    }
+/// [`answer`], not inlined, for the cold paths.
+#[cold]
+#[inline(never)]
+pub(super) fn answer_outlined(
+    connection: &Connection,
+    request: &mut Request,
+    response: &Response,
+) -> io::Result<Option<End>> {
+    answer(connection, request, response)
+}
 
-    /// Answers with a body in memory, or with the head of another one, and settles the request.
-    #[allow(clippy::inline_always)] // here and below: 40 instructions a request, measured
-    #[inline(always)]
-    pub(super) fn answer(
-        &self,
-        request: &mut Request,
-        response: &Response,
-    ) -> io::Result<Option<End>> {
-        let unread = self.unread_body(request);
-        // The handler has seen half a body, and its answer is not sent.
-        match unread {
-            Unread::Refused(refusal) => return self.refuse_and_settle(request, refusal),
-            Unread::TimedOut(timeout) => return self.refuse_late_and_settle(request, timeout),
-            _ => {}
-        }
-        let keep_alive = self.may_go_on(request, &response.head) && self.is_skippable(unread);
-        self.respond(&request.buffers.head, response, keep_alive)?;
-        self.settle(request, unread, keep_alive)
+/// Sends a response whose body is in memory, or one of which only the head is sent, and settles
+/// the request.
+#[allow(clippy::inline_always)] // here and below: 40 instructions a request, measured
+#[inline(always)]
+pub(super) fn answer(
+    connection: &Connection,
+    request: &mut Request,
+    response: &Response,
+) -> io::Result<Option<End>> {
+    let unread = unread_body(connection, request);
+    // The handler may have seen only a part of the body, so its response is not sent.
+    match unread {
+        Unread::Refused(refusal) => return refuse_and_settle(connection, request, refusal),
+        Unread::TimedOut(timeout) => return refuse_late_and_settle(connection, request, timeout),
+        _ => {}
     }
+    let keep_alive =
+        may_keep_alive(connection, request, &response.head) && is_skippable(connection, unread);
+    respond(connection, &request.buffers.head, response, keep_alive)?;
+    settle(connection, request, unread, keep_alive)
+}
 
-    /// Whether the connection goes on behind a response, as far as the two sides wish.
-    pub(super) fn may_go_on(&self, request: &Request, head: &ResponseHead) -> bool {
-        request.buffers.head.keep_alive
-            && !head.close
-            && !self.host.is_shutting_down()
-            && self.link.exchange.number() < self.host.limits.requests
-    }
+/// Whether the client, the handler and the server all allow another request on the connection.
+pub(super) fn may_keep_alive(
+    connection: &Connection,
+    request: &Request,
+    head: &ResponseHead,
+) -> bool {
+    request.buffers.head.keep_alive
+        && !head.close
+        && !connection.host().is_shutting_down()
+        && connection.link().exchange.number() < connection.host().limits.requests
+}
 
-    /// Whether what is left of a request's body is worth reading, to go on behind it.
-    pub(super) fn is_skippable(&self, unread: Unread) -> bool {
-        // A client that was not told to continue may or may not send its body: no way to go on.
-        let comes = || self.link.exchange.expectation() == Expectation::None;
-        match unread {
-            Unread::Nothing => true,
-            Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && comes(),
-            Unread::Unknown => comes(),
-            Unread::Refused(_) | Unread::Cut(_) | Unread::TimedOut(_) => false,
-        }
-    }
-
-    /// Behind a response: the connection goes on, or ends so that the client can read all of it.
-    #[allow(clippy::inline_always)]
-    #[inline(always)]
-    pub(super) fn settle(
-        &self,
-        request: &mut Request,
-        unread: Unread,
-        keep_alive: bool,
-    ) -> io::Result<Option<End>> {
-        self.link.unwatch();
-        self.log_request(request);
-        let goes_on = keep_alive && (unread == Unread::Nothing || self.skip_noted(request)?);
-        let input = &mut request.buffers.input;
-        input.consume(request.body.end());
-        if goes_on {
-            return Ok(None);
-        }
-        self.link.flush()?;
-        // A client that pipelines may have sent more; it learns from the close that it is lost.
-        let is_over = unread == Unread::Nothing && input.is_empty();
-        Ok(Some(if is_over { End::Close } else { End::Linger }))
-    }
-
-    /// Passes over what is left of a request's body; returns whether the connection goes on.
-    #[cold]
-    fn skip_noted(&self, request: &mut Request) -> io::Result<bool> {
-        // The client has its answer, and the request does not count as in flight any more.
-        self.link.flush()?;
-        self.link.end_request(true);
-        let unread = self.skip_body(request)?;
-        self.record_unread(unread);
-        Ok(unread == Unread::Nothing)
-    }
-
-    /// Reads what a handler left of its request's body, and drops it; returns what is left of it
-    /// then, because it is too much or cannot be read.
-    #[cold]
-    pub(super) fn skip_body(&self, request: &mut Request) -> io::Result<Unread> {
-        // The client may wait for its response before it sends the rest.
-        self.link.flush()?;
-        let (mut scratch, mut skipped) = ([0; 1024], 0);
-        while skipped <= SKIP_BYTES_MAX {
-            match request.read_body(&mut scratch) {
-                Ok(0) => return Ok(Unread::Nothing),
-                Ok(count) => skipped += count as u64,
-                Err(error) => {
-                    return match BodyError::of(&error) {
-                        Some(BodyError::Refused(refusal)) => Ok(Unread::Refused(refusal)),
-                        Some(BodyError::TimedOut(timeout)) => Ok(Unread::TimedOut(timeout)),
-                        _ => Err(error),
-                    };
-                }
-            }
-        }
-        Ok(Unread::Unknown)
-    }
-
-    /// What is left of a request's body, beyond what has been received.
-    #[inline]
-    pub(super) fn unread_body(&self, request: &mut Request) -> Unread {
-        let unread = request.body.pass_over_buffered(&request.buffers.input, &self.host.limits);
-        if let Unread::Cut(kind) = unread {
-            // The handler has answered although its read failed; the client may be gone.
-            self.record_failure(&BodyError::Disconnected(kind).into());
-        }
-        unread
+/// Whether reading the unread part of a request's body is worth it, to keep the connection open.
+pub(super) fn is_skippable(connection: &Connection, unread: Unread) -> bool {
+    // A client that waits for `100 Continue` and gets a final response may send its body or leave
+    // it out, so the server cannot tell where the next request begins.
+    let is_coming = || connection.link().exchange.expectation() == Expectation::None;
+    match unread {
+        Unread::Nothing => true,
+        Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && is_coming(),
+        Unread::Unknown => is_coming(),
+        Unread::Refused(_) | Unread::Cut(_) | Unread::TimedOut(_) => false,
     }
 }
 
-/// How much of an unread request body is skipped to keep a connection. Arbitrary: up to here,
-/// reading costs less than a new connection.
+/// Ends a request whose response is complete. Returns `None` if the connection stays open, and
+/// otherwise an end that lets the client read the whole response.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub(super) fn settle(
+    connection: &Connection,
+    request: &mut Request,
+    unread: Unread,
+    keep_alive: bool,
+) -> io::Result<Option<End>> {
+    connection.link().unwatch();
+    log_request(connection, request);
+    let stays_open =
+        keep_alive && (unread == Unread::Nothing || skip_and_record(connection, request)?);
+    let input = &mut request.buffers.input;
+    input.consume(request.body.end());
+    if stays_open {
+        return Ok(None);
+    }
+    connection.link().flush()?;
+    // A client that pipelines may have sent further requests. They are dropped, and the close tells
+    // the client so.
+    let is_all_read = unread == Unread::Nothing && input.is_empty();
+    Ok(Some(if is_all_read { End::Close } else { End::Linger }))
+}
+
+/// Skips the unread part of a request's body. Returns whether the connection stays open.
+#[cold]
+fn skip_and_record(connection: &Connection, request: &mut Request) -> io::Result<bool> {
+    // Once the response has left, the request no longer counts as in flight.
+    connection.link().flush()?;
+    connection.link().end_request(true);
+    let unread = skip_body(connection, request)?;
+    record_unread(connection, unread);
+    Ok(unread == Unread::Nothing)
+}
+
+/// Reads and drops the part of a request's body that the handler has not read. Returns what is
+/// unread then: the body is too long, or cannot be read.
+#[cold]
+pub(super) fn skip_body(connection: &Connection, request: &mut Request) -> io::Result<Unread> {
+    // The client may wait for a response in the output before it sends the rest of the body.
+    connection.link().flush()?;
+    let (mut scratch, mut skipped) = ([0; 1024], 0);
+    while skipped <= SKIP_BYTES_MAX {
+        match request.read_body(&mut scratch) {
+            Ok(0) => return Ok(Unread::Nothing),
+            Ok(count) => skipped += count as u64,
+            Err(error) => {
+                return match BodyError::of(&error) {
+                    Some(BodyError::Refused(refusal)) => Ok(Unread::Refused(refusal)),
+                    Some(BodyError::TimedOut(timeout)) => Ok(Unread::TimedOut(timeout)),
+                    _ => Err(error),
+                };
+            }
+        }
+    }
+    Ok(Unread::Unknown)
+}
+
+/// Skips what the buffer holds of a request's body. Returns the part that has yet to arrive.
+#[inline]
+pub(super) fn unread_body(connection: &Connection, request: &mut Request) -> Unread {
+    let unread = request.body.pass_over_buffered(&request.buffers.input, &connection.host().limits);
+    if let Unread::Cut(kind) = unread {
+        // The handler returned a response although a read failed. The client may be gone.
+        record_failure(connection, &BodyError::Disconnected(kind).into());
+    }
+    unread
+}
+
+/// How many bytes of an unread body are skipped to keep a connection open. Arbitrary: up to this
+/// size, reading costs less than a new connection.
 const SKIP_BYTES_MAX: u64 = 64 * 1024;

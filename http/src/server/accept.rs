@@ -12,7 +12,7 @@ use straightline_sched::{checkpoint, clock, now, park_timeout, sleep, spawn_epis
 
 use super::state::{Registered, ShardState};
 use crate::config::{Address, Full, Peer, Phase, WhenFull};
-use crate::conn::Connection;
+use crate::conn::{Connection, serve_episode};
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
 use crate::wire::{Link, Transport};
@@ -175,7 +175,7 @@ struct Served {
 
 impl Served {
     fn episode(&self) -> ControlFlow<()> {
-        self.connection.episode()
+        serve_episode(&self.connection)
     }
 }
 

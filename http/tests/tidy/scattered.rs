@@ -8,11 +8,6 @@ use super::methods::Type;
 
 /// What may be spread: where the type is, its name or `*` for every type there, and why.
 const ALLOWED: &[(&str, &str, &str)] = &[
-    (
-        "http/src/conn/connection.rs",
-        "Connection",
-        "the straight line of a connection, in files of which each uses those below it",
-    ),
     ("http/src/request.rs", "Request", "`body` gives a `Body`, which stands above the request"),
     ("http/src/server/running.rs", "Server", "`builder` gives a `Builder`, which makes servers"),
     ("net/src/sim/", "*", "a simulated kernel is one table, with a file for each protocol's calls"),
