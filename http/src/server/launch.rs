@@ -81,7 +81,7 @@ impl Launch {
         let slot = shared.shards.add(true);
         // The system may have no thread left.
         let Ok(handle) = self.start(&slot) else {
-            slot.ends();
+            slot.record_ended();
             shared.shards.forget(&slot);
             return None;
         };

@@ -229,7 +229,7 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
 }
 
 /// The error that `Server::run` returns then.
-const ALL_STUCK: &str = "every shard is stuck, and no other may take over";
+const ALL_STUCK: &str = "every shard is stuck, and no other may start";
 
 /// How often a server that ends looks at the time. Arbitrary: shorter than a user notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

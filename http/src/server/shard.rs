@@ -50,7 +50,7 @@ impl NewShard {
                 sched::set_thread_logger(logger.clone());
             }
             let result = serve(&shared, &slot, factory, &*on_recovery);
-            slot.ends();
+            slot.record_ended();
             result
         };
         sched::spawn_shard(&name, config, move || match host {
@@ -72,7 +72,7 @@ fn serve(
         here.retain(|state| state.strong_count() > 0);
         here.push(Rc::downgrade(&state));
     });
-    slot.runs();
+    slot.record_running();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(&state);
     sched::Builder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;

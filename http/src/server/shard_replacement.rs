@@ -53,7 +53,7 @@ fn replace(
         slot.retire();
         slot.close_copies();
         shared.peers.forget(slot.index);
-        shared.shards.record_crowd();
+        shared.shards.update_crowded();
         shared.record_replacement();
     }
     slot.wake(); // it looks at its slot when its thread is free

@@ -47,14 +47,14 @@ impl ShardState {
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),
-            rejections: Rejections::new(shared.config.capacity.refusal()),
+            rejections: Rejections::new(shared.config.capacity.rejection()),
             root: sched::current(),
         }
     }
 
     /// Enters a connection. `spawn` makes its fiber, which is to hold what it is given.
     pub(super) fn enter(self: &Rc<Self>, link: &Rc<Link>, spawn: impl FnOnce(Registered) -> Fiber) {
-        self.shared.shards.record_crowd();
+        self.shared.shards.update_crowded();
         self.connections.enter(|key| {
             let fiber = spawn(Registered { state: Rc::clone(self), key });
             Entry::new(Rc::clone(link), fiber)
@@ -76,7 +76,7 @@ impl ShardState {
 
     /// The connection is over, unless it has left already.
     fn leave(&self, key: ConnectionKey) {
-        self.shared.shards.record_crowd();
+        self.shared.shards.update_crowded();
         // Dropped when all else is done.
         let Some(left) = self.connections.leave(key) else { return };
         if self.host.capacity.connections_per_peer != usize::MAX {

@@ -58,7 +58,7 @@ impl Protocol {
         }
         if is_draining {
             self.hearing.set(Hearing::Done);
-            return Err(io::Error::other("the server is stopping"));
+            return Err(io::Error::other("the server is draining"));
         }
         Ok(Some(Reading(self, self.readers.borrow_mut().insert(current()))))
     }
