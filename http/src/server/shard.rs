@@ -259,7 +259,7 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
         } else {
             // An active connection has its own waits, so it is not woken.
             active += 1;
-            link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
+            link.protocol().into_iter().for_each(|protocol| protocol.interrupt_reads());
         }
     });
     state.slot.counters.closed_at_rest.add(idle);
