@@ -1,9 +1,8 @@
 //! The head parser against the `httparse` crate, on the same heads in the same run:
 //! `cargo bench -p straightline --features internals --bench head`.
 //!
-//! Ours also does what whoever uses httparse has to do behind it: it knows where the path and the
-//! query are, has checked Host, framing, limits and the target's form, and has made the method a
-//! `Method`.
+//! Our parser also does what a user of httparse has to do afterwards: it finds the path and the
+//! query, checks Host, framing, limits and the target's form, and makes the method a `Method`.
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;

@@ -28,9 +28,9 @@ use crate::proto::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The connection ended or broke before the body did. Nobody is there to be answered.
+    /// The connection ended or broke before the body did. No response reaches the client.
     Disconnected(ErrorKind),
-    /// Its framing is malformed, or it is longer than
+    /// The framing of the body is malformed, or it is longer than
     /// [`Limits::body_bytes`](crate::Limits::body_bytes). The client gets the refusal, whatever the
     /// handler returns.
     Refused(Refusal),

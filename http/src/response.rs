@@ -221,9 +221,10 @@ impl Response {
     /// Accepts a CONNECT request (RFC 9110 section 9.3.6): answers 200 and calls `run` with the
     /// connection, which ends when that returns.
     ///
-    /// It is an answer to CONNECT only, and the only successful one: whoever asked takes what
-    /// follows for the other end's bytes. In place of one that does not fit the client gets a 501
-    /// (another success for a CONNECT) or a 500 (a tunnel for another method).
+    /// This is an answer to CONNECT only, and the only successful one, because the client takes the
+    /// bytes that follow for bytes from the other end of the tunnel. If the response does not fit
+    /// the request, the client gets a 501 (another success for a CONNECT) or a 500 (a tunnel for
+    /// another method).
     ///
     /// ```
     /// use std::io;

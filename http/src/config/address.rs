@@ -80,10 +80,10 @@ impl FromStr for Address {
             return Ok(Self::Unix(path.into()));
         }
         let found = text.to_socket_addrs().map_err(|error| {
-            invalid(format!("{text:?} is no address (such as 127.0.0.1:8080): {error}"))
+            invalid(format!("{text:?} is not an address (such as 127.0.0.1:8080): {error}"))
         })?;
         let first = found.into_iter().next();
-        first.map(Self::Tcp).ok_or_else(|| invalid(format!("{text:?} resolves to nothing")))
+        first.map(Self::Tcp).ok_or_else(|| invalid(format!("{text:?} resolves to no address")))
     }
 }
 

@@ -1,14 +1,14 @@
-//! How many clients a server takes at a time, and what becomes of the others.
+//! How many clients a server serves at a time, and what happens to further clients.
 
 use std::time::Duration;
 
 use super::descriptors;
 use super::memory_limit;
 
-/// How many connections and requests a server takes at a time.
+/// How many connections and requests a server serves at a time.
 ///
-/// All shards together have these numbers. Each shard looks at what it last saw of the others, so a
-/// number may be exceeded by one for each shard.
+/// The numbers hold for all shards together. Each shard uses the counts of the other shards as it
+/// last saw them, so a number may be exceeded by one for each shard.
 ///
 /// ```
 /// use straightline::{Capacity, Request, Server};
@@ -19,32 +19,32 @@ use super::memory_limit;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Open connections. If there are as many, a shard makes room for a new one: it closes its
-    /// connection that has rested longest between two requests, if one has rested for a moment.
-    /// Default: three quarters of the descriptors that the process may open once the server has
-    /// [raised](crate::Builder::raise_descriptor_limit) that number, so that handlers have some for
-    /// files and for connections of their own.
+    /// Open connections. When the limit is reached, a shard makes room for a new connection: it
+    /// closes the connection that has been idle longest between two requests, if one has been idle
+    /// for a moment. Default: three quarters of the descriptors that the process may open once the
+    /// server has [raised](crate::Builder::raise_descriptor_limit) that limit, so that handlers
+    /// have some for files and for connections of their own.
     pub connections: usize,
-    /// Open connections of one address; of IPv6, of one /64 network, which is what one customer
-    /// has. Default: no limit, as a proxy in front is one address.
+    /// Open connections of one address; for IPv6, of one /64 network, which is what one customer
+    /// has. Default: no limit, because a proxy in front of the server is one address.
     pub connections_per_peer: usize,
-    /// Requests that have begun, are not answered, and do not wait for their client: for its body,
-    /// or for it to read the response. What a connection does after an
-    /// [upgrade](crate::Response::upgrade) is no request. Further requests get a 503 with
-    /// `Retry-After`. Default: 10,000, which with the default stacks is some 100 MiB of touched
-    /// pages.
+    /// Requests that have begun, are not answered, and do not wait for their client (to send the
+    /// body, or to read the response). What a connection does after an
+    /// [upgrade](crate::Response::upgrade) does not count as a request. Further requests get a 503
+    /// with `Retry-After`. Default: 10,000, which with the default stacks is some 100 MiB of
+    /// touched pages.
     pub in_flight: usize,
-    /// What happens to new clients if there are as many connections as may be, and none of them
-    /// rests.
+    /// What happens to new clients when `connections` is reached and no connection is idle.
     pub when_full: WhenFull,
-    /// Bytes of memory that the server uses for all its clients together: the buffers of
-    /// connections at work, request bodies that a handler reads into memory, responses in memory
-    /// that wait for their client. If there is no room, a request gets a 503 with `Retry-After`
-    /// instead of its handler, until a quarter is free again. A body that is being read into memory
-    /// becomes [`BodyError::NoMemory`](crate::BodyError::NoMemory), which is a 503 too. What a
+    /// Bytes of memory that the server uses for all its clients together: the buffers of active
+    /// connections, request bodies that a handler reads into memory, and responses in memory that
+    /// wait for their client to read. When the limit is reached, a request gets a 503 with
+    /// `Retry-After` and its handler is not called, until a quarter of the memory is free again.
+    /// Reading a body into memory then fails with
+    /// [`BodyError::NoMemory`](crate::BodyError::NoMemory), which is a 503 too. Memory that a
     /// handler allocates by itself does not count. Default: a quarter of the memory that the
-    /// process may use, by its control group, its limits (`RLIMIT_AS`, `RLIMIT_DATA`) and the
-    /// machine.
+    /// process may use according to its control group, its limits (`RLIMIT_AS`, `RLIMIT_DATA`) and
+    /// the machine.
     pub memory_bytes: u64,
     /// The value of `Retry-After`, in whole seconds. Default: 1 second.
     pub retry_after: Duration,
@@ -53,16 +53,16 @@ pub struct Capacity {
 /// What happens to clients for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// They get a 503 with `Retry-After`, and are disconnected: they know at once. The default.
+    /// They get a 503 with `Retry-After` and are disconnected, so they know at once. The default.
     Refuse,
-    /// They wait in the kernel's accept queue until another connection closes, and are told
-    /// nothing. The server also stops accepting while [`in_flight`](Capacity::in_flight) requests
-    /// are being served. For clients that cannot deal with a 503. Clients beyond
-    /// [`connections_per_peer`](Capacity::connections_per_peer) are refused all the same.
+    /// They wait in the kernel's accept queue until another connection closes, and get no answer
+    /// meanwhile. The server also stops accepting while [`in_flight`](Capacity::in_flight) requests
+    /// are being served. For clients that cannot handle a 503. Clients beyond
+    /// [`connections_per_peer`](Capacity::connections_per_peer) are rejected in any case.
     Wait,
 }
 
-/// What there were too many of.
+/// Which limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Full {
@@ -75,7 +75,7 @@ pub enum Full {
 impl Default for Capacity {
     fn default() -> Self {
         Self {
-            connections: descriptors::connections_for(descriptors::most()),
+            connections: descriptors::connections_for(descriptors::attainable_limit()),
             connections_per_peer: usize::MAX,
             in_flight: 10_000,
             memory_bytes: memory_limit::default_bytes(),
@@ -86,9 +86,9 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// The whole response for a client that is turned away. (A 5xx needs no date: RFC 9110 section
+    /// The whole response for a client that is rejected. (A 5xx needs no date: RFC 9110 section
     /// 6.6.1.)
-    pub(crate) fn refusal(&self) -> Vec<u8> {
+    pub(crate) fn rejection(&self) -> Vec<u8> {
         let (body, seconds) = ("Service Unavailable\n", self.retry_seconds());
         format!(
             "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {seconds}\r\n\
@@ -99,7 +99,7 @@ impl Capacity {
         .into_bytes()
     }
 
-    /// At least 1: a client that is told 0 comes back at once.
+    /// At least 1: a client that gets 0 retries at once.
     pub(crate) fn retry_seconds(&self) -> u64 {
         self.retry_after.as_secs().max(1)
     }

@@ -1,8 +1,8 @@
-//! How many descriptors the process may open, and what that means for its clients.
+//! How many descriptors the process may open, and how many connections that allows.
 //!
-//! Many systems start a process with a soft limit of 1,024, which is for programs that wait with
-//! `select`, and a hard one of a hundred times as much or more. A program may raise the former to
-//! the latter by itself.
+//! Many systems start a process with a soft limit of 1,024, made for programs that wait with
+//! `select`, and with a hard limit of a hundred times as much or more. A program may raise its soft
+//! limit to the hard limit by itself.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use straightline_sched::sim;
@@ -10,7 +10,7 @@ use straightline_sched::sim;
 /// The limit, and whether it was raised.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Descriptors {
-    /// How many descriptors there may be; `None` for any number.
+    /// How many descriptors the process may open; `None` for any number.
     pub(crate) limit: Option<u64>,
     /// The limit before it was raised.
     pub(crate) raised_from: Option<u64>,
@@ -26,29 +26,29 @@ pub(crate) fn raise_limit(raise: bool) -> Descriptors {
     }
     match setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: limits.maximum }) {
         Ok(()) => Descriptors { limit: wanted, raised_from: limits.current },
-        // Some systems report no hard limit and have one all the same.
+        // Some systems report no hard limit although they have one.
         Err(_) => before,
     }
 }
 
-/// How many connections a server takes: three quarters of its descriptors, so that handlers have
+/// How many connections a server accepts: three quarters of its descriptors, so that handlers have
 /// some for files and for connections of their own.
 pub(crate) fn connections_for(limit: Option<u64>) -> usize {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX) / 4 * 3
 }
 
 /// How many descriptors the process may open once it has raised its limit.
-pub(crate) fn most() -> Option<u64> {
+pub(crate) fn attainable_limit() -> Option<u64> {
     attainable(getrlimit(Resource::Nofile))
 }
 
-/// The hard limit, but no more than are useful, and no fewer than now.
+/// The hard limit, but not more than is useful, and not less than the soft limit.
 fn attainable(limits: Rlimit) -> Option<u64> {
     let current = limits.current?;
     Some(limits.maximum.unwrap_or(u64::MAX).min(RAISED_MAX).max(current))
 }
 
-/// The kernel's own default bound (`fs.nr_open`). Beyond it a limit bounds nothing.
+/// The kernel's own default bound (`fs.nr_open`). A limit beyond it bounds nothing.
 const RAISED_MAX: u64 = 1 << 20;
 
 #[cfg(test)]

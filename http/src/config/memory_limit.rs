@@ -1,4 +1,4 @@
-//! How much memory the clients of a server may have it use, if the program does not say.
+//! How much memory a server may use for its clients, if the program does not set a limit.
 
 use std::fs;
 
@@ -6,19 +6,19 @@ use rustix::process::{Resource, getrlimit};
 
 /// A quarter of the memory that the process may use, as far as that is known.
 ///
-/// A handler that has a body in memory often makes something of the same size of it, and the stacks
-/// of a server at work and the program's own data want room too.
+/// A handler often makes a second value of the same size from a body in memory. The stacks of
+/// active handlers and the program's own data need memory too.
 pub(crate) fn default_bytes() -> u64 {
     let limit = |resource| getrlimit(resource).current;
     let limits = [limit(Resource::As), limit(Resource::Data), of_control_group(), of_machine()];
     limits.into_iter().flatten().min().map_or(u64::MAX, |bytes| bytes / 4)
 }
 
-/// The least limit of the process's control group and of the groups around it.
+/// The lowest limit of the process's control group and of the groups that contain it.
 fn of_control_group() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let limits = groups.lines().filter_map(|line| {
-        // `0::/path` in the second version, `4:memory:/path` in the first.
+        // `0::/path` in version 2 of control groups, `4:memory:/path` in version 1.
         let (_, line) = line.split_once(':')?;
         let (kind, path) = line.split_once(':')?;
         let (root, name) = match kind {
@@ -31,7 +31,7 @@ fn of_control_group() -> Option<u64> {
         paths.push(path);
         let limit = |path: &&str| {
             let text = fs::read_to_string(format!("{root}{path}/{name}")).ok()?;
-            text.trim().parse::<u64>().ok() // "max" is none
+            text.trim().parse::<u64>().ok() // "max" means no limit
         };
         paths.iter().filter_map(limit).min()
     });

@@ -1,7 +1,7 @@
-//! What a server is told before it runs: addresses, bounds, times, and the words for them.
+//! The settings of a server: addresses, limits, timeouts, and their types.
 //!
-//! Values only: nothing here knows a fiber or a connection. What the bounds are by default depends
-//! on the machine: `descriptors` and `memory_limit` ask the system for it.
+//! Values only: no file here uses a fiber or a connection. The default limits depend on the
+//! machine: `descriptors` and `memory_limit` ask the system for it.
 
 mod address;
 mod capacity;

@@ -1,17 +1,19 @@
-//! What a server does when a client goes away, and when no shard serves any more.
+//! What a server does when a client disconnects, and when no shard serves any more.
 
-/// What happens to a handler whose client goes away, that is, closes the connection or its side of
-/// it, or breaks it. The server does not notice a client that vanishes without a word.
+/// What happens to a handler whose client disconnects: the client closes the connection or its own
+/// side of it, or the connection breaks. The server does not notice a client that vanishes without
+/// closing the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDisconnect {
-    /// The handler goes on, and finds out when it reads or writes. The default: what was begun is
-    /// done, and clients that close their side after the request are answered.
+    /// The handler goes on, and gets an error when it reads or writes. The default: work that was
+    /// begun is completed, and clients that close their side after the request still get their
+    /// answer.
     Finish,
-    /// The handler unwinds at its next yield point, and at once if it waits.
+    /// The handler unwinds at its next yield point; at once if it is waiting.
     Cancel,
 }
 
-/// What happens to a server when all of its shards are stuck, and there may be no further one.
+/// What happens to a server when all of its shards are stuck and no further shard may be started.
 ///
 /// ```
 /// use straightline::{AllStuck, Request, Server};
@@ -22,11 +24,11 @@ pub enum OnDisconnect {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllStuck {
-    /// [`Server::run`](crate::Server::run) returns an error, so that the program can end with a
+    /// [`Server::run`](crate::Server::run) returns an error, so that the program can exit with a
     /// status that its supervisor understands. The default. The stuck threads go on until the
     /// process ends.
     EndServer,
-    /// The process is aborted (SIGABRT, which leaves a core file where those are enabled), after a
-    /// line on standard error. For a program that does not end when `run` does.
+    /// The process prints a line on standard error and is aborted (SIGABRT, which leaves a core
+    /// file where core files are enabled). For a program that does not exit when `run` returns.
     AbortProcess,
 }

@@ -1,4 +1,4 @@
-//! All that a program says of a server before it runs, and what holds if it does not.
+//! All settings of a server, and their defaults.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::policy::{AllStuck, OnDisconnect};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
 
-/// What the builder of a server collects, and its shards go by.
+/// The settings that the builder of a server collects and its shards use.
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) workers: Option<NonZeroUsize>,
@@ -36,7 +36,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Whether a shard's listeners may come to be another one's.
+    /// Whether another shard may get a shard's listeners later.
     pub(crate) fn keeps_copies(&self) -> bool {
         self.busy_limit.is_some() || self.stuck_limit.is_some()
     }
@@ -68,6 +68,7 @@ impl Default for Config {
     }
 }
 
-/// The default of [`Builder::notsent_lowat`](crate::Builder::notsent_lowat). Arbitrary: what the
-/// kernel sends meanwhile is that and the window of the connection, so it is hardly ever idle.
+/// The default of [`Builder::notsent_lowat`](crate::Builder::notsent_lowat). Arbitrary: until the
+/// server writes more, the kernel can send this much and the window of the connection, so the
+/// connection is hardly ever idle.
 const NOTSENT_LOWAT: usize = 128 << 10;

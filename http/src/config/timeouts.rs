@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How long a server waits for its clients and its handlers. Each has a default that suits
-/// services on the open internet, and none depends on another; `Duration::MAX` is no timeout.
+/// How long a server waits for its clients and its handlers. Each timeout has a default that suits
+/// services on the open internet. No timeout depends on another. `Duration::MAX` means no timeout.
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,54 +16,54 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the first byte of a request, empty lines before it not counted, to the end of its head.
-    /// After that the client gets a 408. A new connection has the same time to send its first byte,
-    /// and is closed without an answer otherwise. Default: 15 seconds, some slow round trips: a
-    /// client that sends a head byte by byte is no browser.
+    /// From the first byte of a request (empty lines before it do not count) to the end of its
+    /// head. A client that needs longer gets a 408. A new connection has the same time to send its
+    /// first byte, and is otherwise closed without an answer. Default: 15 seconds, which is some
+    /// slow round trips: a client that sends a head byte by byte is no browser.
     pub head: Duration,
-    /// How long a connection may rest between two requests. Then it is closed without an answer;
-    /// earlier if a new connection needs [its place](crate::Capacity::connections). It may take
-    /// longer by a sixteenth of this or of `head`, whichever is less. Default: 75 seconds.
+    /// How long a connection may be idle between two requests. Then it is closed without an answer;
+    /// earlier if a new connection needs [its place](crate::Capacity::connections). The close may
+    /// be late by a sixteenth of this or of `head`, whichever is less. Default: 75 seconds.
     ///
-    /// A load balancer in front keeps connections too, and if it sends a request on one that this
-    /// server is about to close, the request is lost. So this has to be longer than the load
-    /// balancer's own timeout for idle connections to servers. With nginx and the balancers of the
-    /// large clouds that is 60 seconds by default.
+    /// A load balancer in front of the server keeps idle connections too. If it sends a request on
+    /// a connection that this server is about to close, the request is lost. So this timeout has to
+    /// be longer than the load balancer's own timeout for idle connections to servers, which is 60
+    /// seconds by default in nginx and in the balancers of the large clouds.
     pub idle: Duration,
     /// How long a handler may take to return its response, or pause between two writes of a
     /// streamed body. Waiting for the client restarts the time; the next two fields bound such
-    /// waits. After it the handler unwinds at its next yield point, and the client gets a 504, or
-    /// the end of the connection if a part of the response has left. Default: 60 seconds, which
-    /// common proxies wait for an answer.
+    /// waits. When the time is over, the handler unwinds at its next yield point. The client gets a
+    /// 504; if a part of the response has been sent already, the connection closes instead.
+    /// Default: 60 seconds, as long as common proxies wait for an answer.
     ///
     /// [`Request::set_handler_timeout`](crate::Request::set_handler_timeout) changes it for one
     /// request.
     pub handler: Duration,
-    /// How slowly the request bodies of a connection may come. A client that is slower gets a 408.
+    /// How slowly the request bodies of a connection may arrive. A slower client gets a 408.
     ///
     /// [`Request::set_body_pace`](crate::Request::set_body_pace) changes it for one request.
     pub body: Pace,
-    /// How slowly a client may read its response. A connection that is slower is reset. The client
-    /// has read what its system acknowledges; the server looks at that sixteen times in the idle
+    /// How slowly a client may read its response. A slower connection is reset. Bytes count as read
+    /// when the client's system acknowledges them; the server checks that sixteen times in the idle
     /// time.
     ///
-    /// Its `idle` is 60 seconds by default, and its `grace` 90: a system that has reported a full
-    /// buffer reports room when half of it is free, usually some 64 KiB. So a client that reads
-    /// slowly and steadily rarely shows it.
+    /// Its `idle` is 60 seconds by default, and its `grace` 90. A client's system that has reported
+    /// a full buffer reports room only when half of the buffer is free, usually some 64 KiB. So the
+    /// progress of a client that reads slowly and steadily is rarely visible.
     pub write: Pace,
 }
 
-/// How slowly a client may send or take a body. Only the time counts in which the server waits for
-/// the client.
+/// How slowly a client may send or read a body. Only the time in which the server waits for the
+/// client counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How long the client may do nothing at all. Default: 30 seconds.
+    /// How long the client may make no progress at all. Default: 30 seconds.
     pub idle: Duration,
-    /// How many bytes a second the client has to take or send once it has used up its grace.
-    /// Default: 240, the rate of a modem of 1980; 0 is no such bound.
+    /// How many bytes a second the client has to read or send once it has used up its grace.
+    /// Default: 240, the rate of a modem of 1980; 0 means no minimum rate.
     pub bytes_per_second: u64,
-    /// By how much time the client may be behind that rate, with all the bodies of its connection.
-    /// Default: 60 seconds, so that a tunnel on a train journey does not cost an upload.
+    /// By how much time the client may be behind that rate, over all bodies of its connection.
+    /// Default: 60 seconds, so that a tunnel on a train journey does not abort an upload.
     pub grace: Duration,
 }
 
@@ -99,7 +99,7 @@ impl Timeout {
         Self::WriteRate,
     ];
 
-    /// The timeout that an error comes from, if it comes from one.
+    /// The timeout that caused an error, if a timeout did.
     pub(crate) fn of(error: &std::io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
@@ -149,7 +149,7 @@ impl fmt::Display for Timeout {
         f.write_str(match self {
             Self::Head => "the request head took too long",
             Self::Idle => "the connection was idle for too long",
-            Self::Body => "the request body did not come on",
+            Self::Body => "the request body stopped arriving",
             Self::BodyRate => "the request body came too slowly",
             Self::Handler => "the handler took too long",
             Self::Write => "the client did not read its response",

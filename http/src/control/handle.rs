@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::config::Phase;
 use crate::telemetry::Counters;
 
-/// Stops a server and reads its numbers, from any thread.
+/// Shuts a server down and reads its numbers, from any thread.
 #[derive(Clone)]
 pub struct ServerHandle {
     pub(crate) shared: Arc<Shared>,
@@ -23,29 +23,31 @@ impl ServerHandle {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// Begins the shutdown. First the server is [not ready](Self::is_ready), and still accepts and
-    /// serves for [`Builder::ready_delay`](crate::Builder::ready_delay); each answer closes its
-    /// connection. Then the port closes, resting connections close, and requests in flight are
-    /// finished and answered with `Connection: close`, for up to the drain timeout. What is left
-    /// then is cut: handlers unwind at their next yield point. [`Server::run`](crate::Server::run)
-    /// returns when all of it is done.
+    /// Begins the shutdown. First the server is [not ready](Self::is_ready), but it still accepts
+    /// and serves for [`Builder::ready_delay`](crate::Builder::ready_delay); each answer closes its
+    /// connection. Then it drains: the port closes, idle connections close, and requests in flight
+    /// are finished and answered with `Connection: close`, for up to the drain timeout. Connections
+    /// that are still active after that are force-closed: their handlers unwind at their next yield
+    /// point. [`Server::run`](crate::Server::run) returns when all of this is done.
     ///
-    /// A second call cuts at once.
+    /// A second call force-closes at once.
     ///
-    /// Not a yield point: it returns at once, and works from any thread, handlers included.
+    /// Not a yield point: it returns at once, and works from any thread, also from a handler.
     pub fn shutdown(&self) {
         self.shared.shutdown();
     }
 
-    /// Whether new clients are welcome: true until a shutdown begins. For a load balancer's probe.
+    /// Whether the server is ready for new clients: true until a shutdown begins. For the probe of
+    /// a load balancer.
     ///
     /// Not a yield point; works from any thread.
     pub fn is_ready(&self) -> bool {
         self.shared.phase() == Phase::Serving
     }
 
-    /// Lists the fibers of every shard, with the backtraces of at most `backtraces_max` parked ones
-    /// each. A shard that does not answer in `timeout`, or does not run, is an error.
+    /// Lists the fibers of every shard, with the backtraces of at most `backtraces_max` parked
+    /// fibers of each. A shard that does not answer within `timeout`, or does not run, gives an
+    /// error.
     ///
     /// # Blocking
     ///

@@ -1,4 +1,4 @@
-//! Sockets that listen, before a shard accepts from them.
+//! Listening sockets, before a shard accepts from them.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use straightline_net::{BoundTcpListener, BoundUnixListener, ListenOptions};
 use super::socket_file::{self, SocketFile};
 use crate::config::Address;
 
-/// An open socket, before its shard accepts from it.
+/// An open listening socket from which no shard accepts yet.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(BoundTcpListener),

@@ -1,8 +1,8 @@
-//! Which shards accept from the listeners of which others.
+//! Which shards accept from the listeners of which other shards.
 //!
 //! The listeners of a shard are lent to one helper at a time. Only this table knows both. The
-//! helper's slot holds a [`Loan`], which tells whether it is over and nothing else: no slot refers
-//! to another slot.
+//! helper's slot holds a [`Loan`], which says only whether it is over: no slot refers to another
+//! slot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct Loans {
     count: AtomicU64,
 }
 
-/// A shard's listeners that another one accepts from.
+/// The listeners of a shard that are lent to another shard.
 #[derive(Debug)]
 struct Lent {
     owner: Arc<Slot>,
@@ -28,7 +28,7 @@ struct Lent {
     loan: Arc<Loan>,
 }
 
-/// The loans, locked: meanwhile no other thread changes them, and no spare shard retires.
+/// The loans, locked: while this lives, no other thread changes them, and no spare shard retires.
 pub(crate) struct OpenLoans<'l> {
     all: MutexGuard<'l, Vec<Lent>>,
     count: &'l AtomicU64,
@@ -70,7 +70,7 @@ impl OpenLoans<'_> {
         self.all.iter().any(|lent| lent.helper.index == slot.index)
     }
 
-    /// Has `helper` accept from the listeners of `owner`, and ends the loan to its helper before.
+    /// Lets `helper` accept from the listeners of `owner`. A loan of them to another helper ends.
     pub(crate) fn lend(&mut self, owner: &Arc<Slot>, helper: &Arc<Slot>, listeners: Vec<Listener>) {
         if let Some(place) = self.all.iter().position(|lent| lent.owner.index == owner.index) {
             self.all.swap_remove(place).end();

@@ -1,12 +1,12 @@
-//! The memory that clients have a server use: the bytes of all buffers and bodies together.
+//! The memory that a server uses for its clients: the bytes of all buffers and bodies together.
 //!
-//! Each buffer and each body has a limit of its own, and so has the number of connections; their
-//! product is more than a machine has. So all of them are counted in one sum, which has a limit
-//! too. What would pass the limit and can be refused is refused: a request gets a 503, a body that
-//! a handler reads into memory becomes an error that is a 503. What is allocated already counts
-//! whatever the sum is.
+//! Each buffer and each body has a limit of its own, and so has the number of connections; but the
+//! product of these limits is more than a machine has. So all bytes are counted in one sum, which
+//! has a limit too. Work that would exceed the limit is refused where that is possible: a request
+//! gets a 503, and a body that a handler reads into memory becomes an error that is a 503. Memory
+//! that is allocated already counts even beyond the limit.
 //!
-//! The count is changed when a buffer is made, grows or goes, and not for each request.
+//! The count changes when a buffer is made, grows or is freed, and not for each request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Memory {
     held: AtomicU64,
     max: u64,
-    /// `held > max` or a refusal since the sum was last below three quarters of `max`, as some
-    /// thread last saw it. Requests are refused while it is set.
+    /// Set when `held` exceeds `max` or bytes are refused, and cleared when `held` falls to three
+    /// quarters of `max`, as some thread last saw it. Requests are refused while it is set.
     is_short: AtomicBool,
 }
 
-/// Bytes that count until this is dropped.
+/// Bytes that are counted until this is dropped.
 pub(crate) struct Held {
     memory: Arc<Memory>,
     bytes: u64,
@@ -48,7 +48,7 @@ impl Memory {
         Held { memory: Arc::clone(self), bytes: 0 }
     }
 
-    /// Counts so many bytes that are allocated already.
+    /// Counts `bytes`, which are allocated already.
     pub(crate) fn add(&self, bytes: u64) {
         if self.held.fetch_add(bytes, Ordering::SeqCst) + bytes > self.max {
             self.is_short.store(true, Ordering::SeqCst);
@@ -57,7 +57,7 @@ impl Memory {
         }
     }
 
-    /// Counts so many bytes, if there is room for them.
+    /// Counts `bytes` if there is room for them.
     #[must_use]
     pub(crate) fn try_add(&self, bytes: u64) -> bool {
         let held = self.held.fetch_add(bytes, Ordering::SeqCst);
@@ -69,13 +69,13 @@ impl Memory {
         false
     }
 
-    /// So many of the counted bytes are released.
+    /// `bytes` of the counted ones were released.
     pub(crate) fn remove(&self, bytes: u64) {
         self.record_room(self.held.fetch_sub(bytes, Ordering::SeqCst) - bytes);
     }
 
     fn record_room(&self, held: u64) {
-        // Not at the first free byte: the requests that were just refused would come again.
+        // Not at the first free byte: the requests that were just refused would come again at once.
         if held <= self.max / 4 * 3 && self.is_short() {
             self.is_short.store(false, Ordering::SeqCst);
         }
@@ -83,7 +83,7 @@ impl Memory {
 }
 
 impl Held {
-    /// Counts so many bytes from now on, if there is room for them; otherwise as many as before.
+    /// Counts `bytes` in all from now on if there is room for them; otherwise the count stays.
     #[must_use]
     pub(crate) fn try_grow_to(&mut self, bytes: usize) -> bool {
         let more = (bytes as u64).saturating_sub(self.bytes);
@@ -94,7 +94,7 @@ impl Held {
         fits
     }
 
-    /// Counts so many bytes from now on, which are allocated already.
+    /// Counts `bytes` in all from now on; they are allocated already.
     pub(crate) fn set(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         if bytes > self.bytes {
@@ -125,23 +125,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_that_would_pass_the_limit_is_refused() {
+    fn bytes_that_would_exceed_the_limit_are_refused() {
         let memory = Memory::new(100);
         let (mut first, mut second) = (memory.none(), memory.none());
         assert!(first.try_grow_to(99) && second.try_grow_to(1));
         assert!(!memory.is_short());
         assert!(!second.try_grow_to(2));
         assert_eq!((memory.held(), second.bytes), (100, 1));
-        assert!(memory.is_short(), "somebody had to be refused");
+        assert!(memory.is_short(), "bytes were refused");
         first.set(80);
-        assert!(memory.is_short(), "not at the first byte that is free");
+        assert!(memory.is_short(), "not cleared at the first free byte");
         drop(first);
         assert!(!memory.is_short());
         assert!(second.try_grow_to(100));
     }
 
     #[test]
-    fn what_is_there_counts_whatever_the_limit_is() {
+    fn allocated_bytes_count_whatever_the_limit_is() {
         let memory = Memory::new(100);
         let mut held = memory.none();
         held.set(150);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     quickcheck! {
-        fn the_sum_is_that_of_all(steps: Vec<(u8, u16, bool)>) -> bool {
+        fn the_sum_counts_the_bytes_of_every_holder(steps: Vec<(u8, u16, bool)>) -> bool {
             let memory = Memory::new(100_000);
             let mut held: Vec<_> = (0..16).map(|_| memory.none()).collect();
             for (who, bytes, by_force) in steps {

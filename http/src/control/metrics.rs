@@ -32,21 +32,21 @@ pub struct Metrics {
     /// The numbers of the pool of [`sched::offload`](straightline_sched::offload), which the whole
     /// process shares.
     pub offload: OffloadStats,
-    /// Shards whose listeners are lent to other shards, because their threads [do not come
-    /// back](crate::Builder::busy_limit) in time or did not until a moment ago.
+    /// Shards whose listeners are lent to other shards: their threads are
+    /// [busy](crate::Builder::busy_limit), or were until a moment ago.
     pub busy: usize,
     /// Shards that are [stuck](crate::Builder::stuck_limit).
     pub stuck: usize,
-    /// How often a shard's listeners were lent to another one.
+    /// How often the listeners of a shard were lent to another shard.
     pub listeners_lent: u64,
     /// How many stuck shards were replaced.
     pub replacements: u64,
-    /// Lines that the access log has left out, because they could not be written fast enough.
+    /// Lines that the access log left out because they could not be written fast enough.
     pub access_log_dropped: u64,
     /// Bytes of memory that the server uses for its clients, see
     /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
     pub memory_held: u64,
-    /// How far the server's shutdown has come.
+    /// The phase of the server's shutdown.
     pub phase: Phase,
 }
 
@@ -86,16 +86,16 @@ impl Metrics {
         let Counters { aborted, evicted, cut, .. } = self.counters;
         let name = |rest: &str| format!("straightline_connections_{rest}");
         text.counter(&name("accepted_total"), "Connections accepted.", accepted);
-        text.counter(&name("closed_total"), "Connections that are over.", closed);
+        text.counter(&name("closed_total"), "Connections closed.", closed);
         let active = accepted.saturating_sub(closed);
         text.gauge(&name("active"), "Connections that are open.", active);
-        let help = "Connections turned away because there were too many.";
+        let help = "Connections rejected because there were too many.";
         text.counter(&name("refused_total"), help, turned_away);
-        let help = "Connections that broke, or were left in mid-request.";
+        let help = "Connections that broke, or whose client left in mid-request.";
         text.counter(&name("aborted_total"), help, aborted);
-        let help = "Connections at rest closed to make room for newcomers.";
+        let help = "Idle connections closed to make room for new ones.";
         text.counter(&name("evicted_total"), help, evicted);
-        text.counter(&name("cut_total"), "Connections cut at the end of a drain.", cut);
+        text.counter(&name("cut_total"), "Connections force-closed by a drain.", cut);
         let help = "Accepts that failed.";
         text.counter("straightline_accept_errors_total", help, accept_errors);
         let ready = u8::from(self.phase == Phase::Serving);
@@ -112,23 +112,23 @@ impl Metrics {
         text.counter("straightline_requests_unanswered_total", help, unanswered);
         let help = "Requests that are being answered.";
         text.gauge("straightline_requests_in_flight", help, in_flight);
-        let help = "Those of them that wait for their client.";
+        let help = "Requests in flight that wait for their client.";
         text.gauge("straightline_requests_awaiting_client", help, awaiting_client);
-        let help = "Requests that got a 503, as too many were in flight.";
+        let help = "Requests that got a 503 because too many were in flight.";
         text.counter("straightline_requests_overloaded_total", help, overloaded);
-        let help = "Requests that got a 503, or whose body was not read, for want of memory.";
+        let help = "Requests that got a 503, or whose body was not read: too little memory.";
         let name = "straightline_requests_short_of_memory_total";
         text.counter(name, help, self.counters.short_of_memory);
-        let help = "Bytes of memory that clients have the server use.";
+        let help = "Bytes of memory that the server uses for its clients.";
         text.gauge("straightline_memory_held_bytes", help, self.memory_held);
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(responses);
-        let help = "Responses by the class of their status, those to refused requests included.";
+        let help = "Responses by the class of their status, also to refused requests.";
         text.counters("straightline_responses_total", help, "class", classes);
-        let help = "Bytes that came from clients.";
+        let help = "Bytes received from clients.";
         text.counter("straightline_read_bytes_total", help, bytes_read);
-        let help = "Bytes that were written to clients.";
+        let help = "Bytes written to clients.";
         text.counter("straightline_written_bytes_total", help, bytes_written);
-        let help = "How long requests took, from the end of their heads to the write.";
+        let help = "How long requests took, from the end of the head to the write.";
         text.histogram("straightline_request_duration_seconds", help, &self.latencies);
     }
 
@@ -139,17 +139,17 @@ impl Metrics {
         text.counter("straightline_requests_refused_total", help, refused);
         let help = "Handlers that panicked.";
         text.counter("straightline_handlers_panicked_total", help, panicked);
-        let help = "Handlers ended because of their time or their client.";
+        let help = "Handlers cancelled by a timeout or because their client was gone.";
         text.counter("straightline_handlers_cancelled_total", help, cancelled);
         let help = "Responses that a handler could not complete.";
         text.counter("straightline_responses_failed_total", help, failed_responses);
         let kinds = Timeout::ALL.map(Timeout::name).into_iter().zip(timeouts);
-        text.counters("straightline_timeouts_total", "Times that were over.", "kind", kinds);
-        let help = "Shards whose listeners others accept from.";
+        text.counters("straightline_timeouts_total", "Timeouts that expired.", "kind", kinds);
+        let help = "Shards whose listeners are lent to other shards.";
         text.gauge("straightline_shards_busy", help, self.busy);
-        let help = "Shards whose handler keeps the thread for good.";
+        let help = "Shards whose thread a handler keeps for good.";
         text.gauge("straightline_shards_stuck", help, self.stuck);
-        let help = "Times that a shard's listeners were lent to another one.";
+        let help = "How often the listeners of a shard were lent.";
         text.counter("straightline_listeners_lent_total", help, self.listeners_lent);
         let help = "Stuck shards that were replaced.";
         text.counter("straightline_replacements_total", help, self.replacements);
@@ -158,7 +158,7 @@ impl Metrics {
     }
 
     fn put_schedulers(&self, text: &mut Exposition) {
-        let help = "Of the scheduler; see Stats.";
+        let help = "A number of the scheduler, see Stats.";
         for (index, (name, _)) in Stats::default().iter().enumerate() {
             let of_shard = |(shard, stats): &(usize, Stats)| {
                 (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
@@ -179,15 +179,15 @@ impl Metrics {
             self.offload;
         let name = |rest: &str| format!("straightline_offload_{rest}");
         text.gauge(&name("threads"), "Threads of the offload pool.", threads);
-        text.gauge(&name("queued"), "Jobs that wait for one.", queued);
+        text.gauge(&name("queued"), "Jobs that wait for a thread.", queued);
         text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
         text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned_total);
         text.counter(&name("refused_total"), "Jobs that were refused.", refused_total);
     }
 }
 
-/// The numbers of a scheduler that go up and down, as [`Stats`] says of each. The others only grow,
-/// but for times, which are gauges too.
+/// The numbers of a scheduler that go up and down, see [`Stats`]. The other numbers only grow,
+/// except for times, which are gauges too.
 const GAUGES: [&str; 8] = [
     "fibers_now",
     "ready_now",

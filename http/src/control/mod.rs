@@ -1,12 +1,12 @@
-//! What the shards of a server have in common while it runs, and what tells of it from outside.
+//! What the shards of a server share while it runs, and how the program reaches it from outside.
 //!
 //! From the top down, and each file knows only files below it: `handle` is the program's way to a
-//! server, `metrics` its numbers, and `shared` the server itself, without its handler. That
+//! server, `metrics` its numbers, and `shared` the server itself, without its handler. `shared`
 //! consists of the `shards` with a `slot` for each, the `loans` of their sockets (`listener`,
-//! `socket_file`), the bounds that hold for all shards together (`memory`, `peers`), and the
-//! progress of its `shutdown`.
+//! `socket_file`), the limits that hold for all shards together (`memory`, `peers`), and the
+//! progress of the `shutdown`.
 //!
-//! Nothing here knows a request or a handler, so both may hold a `ServerHandle`.
+//! No file here knows a request or a handler, so a request and a handler may hold a `ServerHandle`.
 
 mod handle;
 mod listener;

@@ -48,7 +48,7 @@ impl PeerCounts {
         }
     }
 
-    /// The connections of that shard do not count any more. It accepts no further ones.
+    /// The connections of that shard do not count any more. The shard accepts no further ones.
     pub(crate) fn forget(&self, shard: usize) {
         self.0.lock().retain(|_, of_peer| {
             of_peer.retain(|here| here.shard != shard);

@@ -1,7 +1,8 @@
-//! The shards of a server: a slot for each that is not over, and the sums of those that are.
+//! The shards of a server: a slot for each shard that has not ended, and the sums of those that
+//! have.
 //!
-//! What all shards together have counted never becomes less: a slot leaves the table in the same
-//! step in which its numbers are added to the sums.
+//! The counts of all shards together never decrease: a slot leaves the table in the same step in
+//! which its numbers are added to the sums.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::telemetry::{Counters, Latencies};
 /// The shards of a server.
 pub(crate) struct Shards {
     slots: RwLock<Slots>,
-    /// How many threads there may be.
+    /// How many threads the server may have.
     threads_max: usize,
     /// How many requests may be in flight.
     in_flight_max: u64,
@@ -30,7 +31,7 @@ pub(crate) struct Shards {
 #[derive(Default)]
 struct Slots {
     live: Vec<Arc<Slot>>,
-    /// How many slots were made so far, which is the number of the next one.
+    /// How many slots were made so far: the number of the next slot.
     made: usize,
     past: Counters,
     past_latencies: Latencies,
@@ -60,7 +61,7 @@ impl Shards {
 
     /// The thread of a shard has ended: only its numbers are kept.
     pub(crate) fn forget(&self, slot: &Slot) {
-        // Connections of fibers that were given up are closed by nothing else.
+        // Nothing else closes the connections of fibers that were given up.
         slot.streams.shut_down();
         let mut slots = self.slots.write();
         let before = slots.live.len();
@@ -71,7 +72,7 @@ impl Shards {
         }
     }
 
-    /// The slots of all shards that are not over.
+    /// The slots of all shards that have not ended.
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
         self.slots.read().live.clone()
     }
@@ -97,7 +98,7 @@ impl Shards {
 
     /// Whether all shards that have not ended are stuck.
     pub(crate) fn are_all_stuck(&self) -> bool {
-        self.count(|slot| slot.is_there() && !slot.is_stuck()) == 0
+        self.count(|slot| slot.is_active() && !slot.is_stuck()) == 0
     }
 
     fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {
@@ -127,14 +128,14 @@ impl Shards {
         stats.collect()
     }
 
-    /// How many connections are open. Those of a retired shard were shut down, and may never be
-    /// closed: they do not count, here and below.
+    /// How many connections are open. Those of a retired shard do not count, here and below: they
+    /// were shut down, but may never be closed.
     pub(crate) fn connections(&self) -> u64 {
         self.sum(Slot::connections)
     }
 
-    /// A connection has come or gone.
-    pub(crate) fn record_crowd(&self) {
+    /// A connection was opened or closed: updates `is_crowded`.
+    pub(crate) fn update_crowded(&self) {
         loop {
             // Publishes this shard's counters before it reads the flag. Without the fence two
             // shards that update the flag together could each miss the other's change, and leave a
@@ -148,10 +149,10 @@ impl Shards {
         }
     }
 
-    /// Whether more requests are in flight than may be.
+    /// Whether more requests are in flight than the limit allows.
     #[inline]
     pub(crate) fn are_overloaded(&self) -> bool {
-        // A sum over all shards for each request would be slow, and is hardly ever needed.
+        // To sum over all shards for each request would be slow, and is hardly ever needed.
         self.is_crowded.load(Ordering::Relaxed) && self.are_overloaded_in_all()
     }
 
@@ -180,7 +181,7 @@ impl Shards {
         backtraces_max: usize,
         timeout: Duration,
     ) -> Vec<io::Result<Vec<FiberInfo>>> {
-        // Not under the lock: a shard may take its time to answer.
+        // Not under the lock: a shard may answer late.
         let shards = self.all().into_iter().filter_map(|slot| slot.scheduler());
         shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
     }
@@ -199,7 +200,7 @@ mod tests {
             slot.counters.accepted.add(3);
             slot.counters.closed.add(3);
             slot.latencies.record(Duration::from_millis(1), 5);
-            slot.ends();
+            slot.record_ended();
             // A shard may be forgotten twice.
             (0..2).for_each(|_| shards.forget(&slot));
             let (counters, count) = (shards.counters(), number as u64);

@@ -1,4 +1,4 @@
-//! A server without its handler: what its shards, handles, signals and watch share.
+//! A server without its handler: what its shards, handles, signal thread and watchdog share.
 
 use std::io;
 use std::mem;
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) local: Vec<Address>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) shards: Shards,
-    /// Which shards accept for which others.
+    /// Which shards accept from the listeners of which other shards.
     pub(crate) loans: Loans,
     pub(crate) peers: PeerCounts,
     pub(crate) memory: Arc<Memory>,
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     socket_files: Mutex<Vec<SocketFile>>,
     /// How many stuck shards were replaced.
     replacements: AtomicU64,
-    /// How many fibers went on after they had been cancelled, and were given up.
+    /// How many fibers did not end when they were cancelled, and were given up.
     given_up: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ impl Shared {
         self.shutdown.since()
     }
 
-    /// Begins the shutdown; a second call cuts it short.
+    /// Begins the shutdown; a second call force-closes.
     pub(crate) fn shutdown(&self) {
         match self.phase() {
             Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Moves to the phase `to`; does nothing if that has been reached already.
+    /// Moves to the phase `to`; does nothing if that phase has been reached already.
     pub(crate) fn advance(&self, to: Phase) {
         if !self.shutdown.advance(to) {
             return;
@@ -93,7 +93,7 @@ impl Shared {
         }
         for slot in self.shards.all() {
             if to >= Phase::Draining {
-                // The port closes with the last of them.
+                // The port closes when the last copy of its listeners does.
                 slot.close_copies();
             }
             slot.wake();
@@ -109,10 +109,10 @@ impl Shared {
     /// From now on no further client finds the Unix sockets.
     pub(crate) fn remove_socket_files(&self) {
         let files = mem::take(&mut *self.socket_files.lock());
-        drop(files); // when nothing is locked
+        drop(files); // after the lock was released
     }
 
-    /// A listener of that shard has failed. If it was the last one of the server, the server ends.
+    /// A listener of that shard has failed. If the server has no other listener, it shuts down.
     pub(crate) fn listener_failed(&self, slot: &Slot, address: &Address, error: &io::Error) {
         slot.lose_listener();
         let is_left = self.shards.all().iter().any(|slot| slot.has_listener());

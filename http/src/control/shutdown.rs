@@ -1,4 +1,4 @@
-//! How far the end of a server has come, since when, and why.
+//! The progress of a server's shutdown: its phase, when it began, and why.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,14 +9,14 @@ use straightline_sched::clock;
 
 use crate::config::Phase;
 
-/// The progress of a server's end; it only advances.
+/// The progress of a server's shutdown; it only advances.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     /// A [`Phase`].
     phase: AtomicU8,
     /// When the first phase after [`Phase::Serving`] was reached.
     since: Mutex<Option<Instant>>,
-    /// The fault that ends the server, if one does.
+    /// The fault that causes the shutdown, if a fault does.
     failure: Mutex<Option<io::Error>>,
 }
 
@@ -30,7 +30,7 @@ impl Shutdown {
         }
     }
 
-    /// Moves to the phase `to`; false if that has been reached already.
+    /// Moves to the phase `to`; false if that phase has been reached already.
     pub(crate) fn advance(&self, to: Phase) -> bool {
         if self.phase.fetch_max(to as u8, Ordering::SeqCst) >= to as u8 {
             return false;

@@ -17,26 +17,26 @@ pub(crate) struct Slot {
     pub(crate) index: usize,
     pub(crate) counters: ShardCounters,
     pub(crate) latencies: Histogram,
-    /// Its connections.
+    /// The connections of the shard.
     pub(crate) streams: StreamSet,
-    /// How many of its own listeners have not failed.
+    /// How many of the shard's own listeners have not failed.
     listening: AtomicUsize,
-    /// Copies of its own listeners, for another shard to accept from.
+    /// Copies of the shard's own listeners, for another shard to accept from.
     own: Mutex<Vec<Listener>>,
-    /// Listeners that the shard is to accept from, and has not taken up yet; `None` once it takes
+    /// Listeners that the shard is to accept from, but has not taken up yet; `None` once it takes
     /// up no more.
     handed: Mutex<Option<Vec<Handed>>>,
-    /// It has no listeners of its own, and only accepts from those of others.
+    /// The shard has no listeners of its own, and only accepts from those of other shards.
     is_spare: AtomicBool,
-    /// Its thread does not come back in time, so another shard accepts from its listeners too.
+    /// The shard's thread does not return in time, so another shard accepts from its listeners too.
     is_busy: AtomicBool,
-    /// Its thread does not come back at all; no other thread waits for it.
+    /// The shard's thread does not return at all; no other thread waits for it.
     is_stuck: AtomicBool,
-    /// The shard is over, except for fibers that it cancels.
+    /// The shard has ended, except for fibers that it still cancels.
     has_ended: AtomicBool,
-    /// It is to end as soon as it can: it was replaced, or is a spare one without work.
+    /// The shard is to end as soon as it can: it was replaced, or is a spare shard without work.
     is_retired: AtomicBool,
-    /// While it runs: its root fiber, which is woken when something of the slot changes, and its
+    /// While the shard runs: its root fiber, which is woken when the slot changes, and its
     /// scheduler.
     running: Mutex<Option<(Fiber, sched::Handle)>>,
 }
@@ -84,8 +84,8 @@ impl Slot {
         }
     }
 
-    /// The calling fiber is the shard's root, and is woken when something of the slot changes.
-    pub(crate) fn runs(&self) {
+    /// The calling fiber is the shard's root, and is woken when the slot changes.
+    pub(crate) fn record_running(&self) {
         *self.running.lock() = Some((sched::current(), sched::Handle::current()));
     }
 
@@ -102,17 +102,17 @@ impl Slot {
         Ok(())
     }
 
-    /// One of its own listeners has failed.
+    /// One of the shard's own listeners has failed.
     pub(crate) fn lose_listener(&self) {
         self.listening.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether it has a listener of its own. If the shard does not accept from it, others do.
+    /// Whether the shard has a listener of its own. If it does not accept from it, other shards do.
     pub(crate) fn has_listener(&self) -> bool {
-        self.listening.load(Ordering::SeqCst) > 0 && self.is_there()
+        self.listening.load(Ordering::SeqCst) > 0 && self.is_active()
     }
 
-    /// Has the shard accept from these listeners too.
+    /// Lets the shard accept from these listeners too.
     pub(crate) fn hand(&self, handed: Handed) {
         // If the shard takes up no more listeners, they are closed here.
         if let Some(all) = &mut *self.handed.lock() {
@@ -121,12 +121,12 @@ impl Slot {
         self.wake();
     }
 
-    /// What was handed to it since the last call.
+    /// The listeners that were handed to the shard since the last call.
     pub(crate) fn take_handed(&self) -> Vec<Handed> {
         self.handed.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Copies of its own listeners; none once the server ends.
+    /// Copies of the shard's own listeners; none once the server shuts down.
     pub(crate) fn copies(&self) -> io::Result<Vec<Listener>> {
         self.own.lock().iter().map(Listener::try_clone).collect()
     }
@@ -136,22 +136,22 @@ impl Slot {
         self.own.lock().clear();
     }
 
-    /// Whether it has no listeners of its own.
+    /// Whether the shard has no listeners of its own.
     pub(crate) fn is_spare(&self) -> bool {
         self.is_spare.load(Ordering::SeqCst)
     }
 
-    /// Whether another one accepts from its listeners, or did until a moment ago.
+    /// Whether another shard accepts from its listeners, or did until a moment ago.
     pub(crate) fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::SeqCst)
     }
 
-    /// The watch has seen that its thread does not come back in time, or does again.
+    /// The watchdog has seen that the shard's thread does not return in time, or does again.
     pub(crate) fn set_busy(&self, is_busy: bool) {
         self.is_busy.store(is_busy, Ordering::SeqCst);
     }
 
-    /// Whether its thread does not come back.
+    /// Whether the shard's thread does not return at all.
     pub(crate) fn is_stuck(&self) -> bool {
         self.is_stuck.load(Ordering::SeqCst)
     }
@@ -160,12 +160,12 @@ impl Slot {
         self.is_stuck.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it was stuck. Called on its own thread, so it is not stuck any more.
+    /// Whether the shard was stuck. Called on its own thread, so it is not stuck any more.
     pub(crate) fn take_stuck(&self) -> bool {
         self.is_stuck.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether it is to end as soon as it can.
+    /// Whether the shard is to end as soon as it can.
     pub(crate) fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::SeqCst)
     }
@@ -174,27 +174,27 @@ impl Slot {
         self.is_retired.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the shard is over.
+    /// Whether the shard has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::SeqCst)
     }
 
-    /// Its thread does not come back, and the shard was not replaced.
+    /// The shard's thread does not return, and the shard was not replaced.
     pub(crate) fn needs_help(&self) -> bool {
-        self.is_away() && self.is_there()
+        self.is_unresponsive() && self.is_active()
     }
 
-    /// It accepts in time, and is not about to end.
+    /// The shard accepts in time, and is not about to end.
     pub(crate) fn can_help(&self) -> bool {
-        !self.is_away() && self.is_there()
+        !self.is_unresponsive() && self.is_active()
     }
 
-    fn is_away(&self) -> bool {
+    fn is_unresponsive(&self) -> bool {
         self.is_busy() || self.is_stuck()
     }
 
-    /// It has not ended, and is not about to.
-    pub(crate) fn is_there(&self) -> bool {
+    /// The shard has not ended, and is not about to.
+    pub(crate) fn is_active(&self) -> bool {
         !self.has_ended() && !self.is_retired()
     }
 
@@ -206,15 +206,15 @@ impl Slot {
         self.counters.accepted.get().saturating_sub(closed)
     }
 
-    /// The shard is over, except for fibers that it cancels.
-    pub(crate) fn ends(&self) {
+    /// The shard has ended, except for fibers that it still cancels.
+    pub(crate) fn record_ended(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         *self.handed.lock() = None;
         // The handle keeps parts of the scheduler alive, which keep this slot alive.
         *self.running.lock() = None;
     }
 
-    /// The scheduler, once it runs and until it is over.
+    /// The shard's scheduler, while it runs.
     pub(crate) fn scheduler(&self) -> Option<sched::Handle> {
         self.running.lock().as_ref().map(|(_, scheduler)| scheduler.clone())
     }

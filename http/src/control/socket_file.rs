@@ -1,16 +1,18 @@
-//! The file of a Unix socket: whose it is, when it may be replaced, and when it goes.
+//! The file of a Unix socket: who owns it, when it may be replaced, and when it is removed.
 //!
-//! A server that crashed leaves its file behind, and the next one has to replace it. To ask by a
-//! connect whether a program listens is not enough: Linux says "connection refused" also of a
-//! regular file, a FIFO, and a socket that is bound and does not listen yet; and it waits where the
-//! queue is full. So a file is replaced only if it is a socket that no program has bound, which a
-//! connect of the *wrong type* tells at once: of a stream socket that a program has it says that
-//! the type is wrong, in whatever state that is, and of a left-over that the connection is refused.
+//! A server that crashed leaves its file behind, and the next server has to replace it. An ordinary
+//! connect does not show whether a program listens: Linux says "connection refused" also for a
+//! regular file, a FIFO, and a socket that is bound but does not listen yet, and the connect waits
+//! if the queue is full. So a file is replaced only if it is a socket to which no program is bound.
+//! A connect of the *wrong type* shows that at once: if a program has bound a stream socket, in
+//! whatever state, the kernel says that the type is wrong. If the file is a left-over, the kernel
+//! says that the connection is refused.
 //!
-//! At the end a server removes its own file only. What tells it from one that was put there
-//! meanwhile is its number, which no other file gets as long as the socket is open; so the file
-//! goes before the socket is closed, when a stop closes the port. Then a successor that waits for
-//! the path is not disturbed, and the clients that are in the queue by then are served.
+//! A shutdown removes the server's own file only. The inode number tells it from a file that
+//! another program has put in its place: no other file gets that number as long as the socket is
+//! open. So the file is removed before the socket is closed, when the shutdown closes the port.
+//! Then a successor that waits for the path is not disturbed, and the clients that are in the queue
+//! by then are served.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -29,7 +31,7 @@ pub(crate) struct SocketFile {
     /// An absolute path: the program may change its folder.
     path: PathBuf,
     number: (u64, u64),
-    /// While the socket is open, no other file gets the number.
+    /// While the socket is open, no other file gets this number.
     _socket: BoundUnixListener,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct SocketFile {
 ///
 /// # Errors
 ///
-/// `AddrInUse` if a program has a socket there, or the file is not a socket; the message says
+/// `AddrInUse` if a program is bound to the path, or the file is not a socket; the message says
 /// which.
 pub(crate) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<SocketFile>)> {
     if sim::is_simulated() {
@@ -53,7 +55,7 @@ pub(crate) fn claim(path: &Path) -> io::Result<(BoundUnixListener, Option<Socket
 }
 
 fn replace(path: &Path) -> io::Result<BoundUnixListener> {
-    // If two servers start at the same time, one has to find the other's socket.
+    // If two servers start at the same time, the second has to find the socket of the first.
     let _locked = lock_folder(path)?;
     match BoundUnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
@@ -61,14 +63,14 @@ fn replace(path: &Path) -> io::Result<BoundUnixListener> {
     }
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.file_type().is_socket() {
-        return Err(in_use("there is a file that is no socket"));
+        return Err(in_use("the file there is not a socket"));
     }
     match UnixDatagram::unbound()?.connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return Err(in_use("there is a socket that may not be asked whether it is in use"));
+            return Err(in_use("the permissions of the socket there hide whether it is in use"));
         }
-        _ => return Err(in_use("somebody has the socket there")),
+        _ => return Err(in_use("another program is bound to the socket there")),
     }
     fs::remove_file(path)?;
     BoundUnixListener::bind(path)
@@ -81,11 +83,11 @@ fn lock_folder(path: &Path) -> io::Result<File> {
     for _ in 0..LOCK_TRIES {
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
-            // Where folders cannot be locked, two that start at the same time are not told apart.
+            // Where folders cannot be locked, two servers that start together may miss each other.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(folder),
         }
     }
-    Err(in_use("the file there cannot be replaced, as another program has locked its folder"))
+    Err(in_use("the file there cannot be replaced: another program has locked its folder"))
 }
 
 fn number(path: &Path) -> io::Result<(u64, u64)> {
@@ -106,7 +108,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// How often to try the lock of a folder, and the pause between: a second in all. Another server
-/// needs some microseconds.
+/// How often to try to lock a folder, and the pause in between: one second in all. Another server
+/// holds the lock for some microseconds.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);

@@ -1,4 +1,4 @@
-//! A shard accepts connections, or turns them away.
+//! A shard accepts connections, or rejects them.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -17,8 +17,8 @@ use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
 use crate::wire::{Link, Transport};
 
-/// Accepts until the loan is over, if the listener is lent, or until the server is stopped. A
-/// stopped server still accepts the clients that are in the queue by then.
+/// Accepts until the loan is over, if the listener is lent, or until the server drains. A draining
+/// server still accepts the clients that are in the queue by then.
 pub(super) fn accept_loop(
     listener: Listener,
     address: &Address,
@@ -28,7 +28,7 @@ pub(super) fn accept_loop(
     let result = match listener {
         Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, of_tcp(peer)));
-            // If that fails, a client that connects at the last moment may be reset.
+            // If this fails, a client that connects at the last moment may be reset.
             let close_queue = || listener.close_queue().is_ok();
             accept_from(accept, || listener.wait_readable(), close_queue, loan, state)
         }),
@@ -47,7 +47,7 @@ pub(super) fn accept_loop(
     }
 }
 
-/// The client's address. A listener on IPv6 gets clients of IPv4 too, under mapped addresses.
+/// The client's address. A listener on IPv6 gets IPv4 clients too, as mapped addresses.
 fn of_tcp(peer: SocketAddr) -> Peer {
     Peer::Tcp(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
@@ -67,22 +67,23 @@ fn accept_from<T: Transport>(
     loop {
         let is_retired = state.slot.is_retired();
         if is_retired || loan.is_some_and(Loan::is_over) {
-            return Ok(()); // the clients are another shard's
+            return Ok(()); // another shard accepts the clients
         }
         if ends_at.is_none() && state.shared.phase() > Phase::Unready {
             let has_handshakes = close_queue();
-            ends_at = Some(now() + END_PATIENCE);
-            let patience = if has_handshakes { HANDSHAKE_PATIENCE } else { Duration::ZERO };
-            handshakes_until = Some(clock() + patience);
+            ends_at = Some(now() + DESCRIPTOR_WAIT);
+            let handshake_wait = if has_handshakes { HANDSHAKE_WAIT } else { Duration::ZERO };
+            handshakes_until = Some(clock() + handshake_wait);
         }
-        // A server that ends accepts all clients in the queue: no more of them can come than the
-        // queue holds.
+        // A draining server accepts all clients in the queue: their number is bounded by the length
+        // of the queue.
         if ends_at.is_none() && state.host.capacity.when_full == WhenFull::Wait && !has_room(state)
         {
-            // A connection that closes on another shard does not wake this acceptor, so it also
-            // looks after a pause.
-            if listed_at.replace(state.connections.leaves()) != Some(state.connections.leaves()) {
-                state.connections.await_leave();
+            // A connection that closes on another shard does not wake this acceptor, so it polls
+            // too.
+            if listed_at.replace(state.connections.removals()) != Some(state.connections.removals())
+            {
+                state.connections.await_removal();
             }
             park_timeout(LOOK_AGAIN);
             continue;
@@ -96,7 +97,7 @@ fn accept_from<T: Transport>(
             Err(error) if error.kind() == ErrorKind::WouldBlock => match handshakes_until {
                 None => wait()?,
                 Some(at) if at <= clock() => return Ok(()),
-                Some(_) => sleep(HANDSHAKE_PATIENCE),
+                Some(_) => sleep(HANDSHAKE_WAIT),
             },
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_of_listener(&error) => return Err(error),
@@ -106,8 +107,9 @@ fn accept_from<T: Transport>(
                     state.host.emit(&Event::AcceptFailed { error: &error, pause: None });
                     continue;
                 }
-                // Descriptors or memory ran out. They are free again when connections close, and to
-                // try again at once would only take the thread from those. One event a pause.
+                // Descriptors or memory ran out. They are free again when connections close. Until
+                // then a retry would only take thread time from the connections. One event for each
+                // pause.
                 state.host.emit(&Event::AcceptFailed { error: &error, pause: Some(pause) });
                 if ends_at.is_some_and(|at| at <= clock()) {
                     return Ok(());
@@ -119,7 +121,7 @@ fn accept_from<T: Transport>(
     }
 }
 
-/// Whether the server could take a client that waits in the queue.
+/// Whether the server could accept a client that waits in the queue.
 fn has_room(state: &ShardState) -> bool {
     let capacity = &state.host.capacity;
     let is_full = state.shared.shards.connections() >= capacity.connections as u64;
@@ -127,27 +129,27 @@ fn has_room(state: &ShardState) -> bool {
         && (!is_full || has_evictable(state))
 }
 
-/// Whether a resting connection could be closed for a new one.
+/// Whether an idle connection could be closed for a new one.
 fn has_evictable(state: &ShardState) -> bool {
     state.connections.has_evictable(state.host.sweep())
 }
 
-/// Starts a connection, or turns it away.
+/// Starts a connection, or rejects it.
 fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     let capacity = &state.host.capacity;
     let is_full = state.shared.shards.connections() >= capacity.connections as u64;
-    // Where clients wait in the queue, an acceptor looks for room before it accepts. If another
-    // shard took that room meanwhile, the client is accepted all the same.
+    // With `WhenFull::Wait`, an acceptor looks for room before it accepts. If another shard took
+    // that room meanwhile, the client is accepted all the same.
     if is_full && capacity.when_full == WhenFull::Refuse && !has_evictable(state) {
-        return turn_away(stream, &peer, Full::Connections, state);
+        return reject(stream, &peer, Full::Connections, state);
     }
     let most = capacity.connections_per_peer;
     if most != usize::MAX && !state.shared.peers.enter(&peer, state.slot.index, most) {
-        return turn_away(stream, &peer, Full::Peer, state);
+        return reject(stream, &peer, Full::Peer, state);
     }
     if is_full {
-        // If clients wait in the queue, no connection may be evictable any more. Then there is one
-        // too many for a while.
+        // With `WhenFull::Wait`, no connection may be evictable any more. Then there is one
+        // connection too many for a while.
         state.connections.evict(state.host.sweep());
     }
     open(stream, peer, state);
@@ -159,17 +161,17 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.host.emit(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
     let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream));
-    state.enter(&link, |registered| {
+    state.insert(&link, |registered| {
         let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
         let served = Served { connection, _registered: registered };
         spawn_episodes(move || served.episode()).fiber()
     });
 }
 
-/// A connection, and its registration, which is dropped when all else of the connection is over.
+/// A connection, and its registration, which is dropped after everything else of the connection.
 struct Served {
     connection: Connection,
-    /// Fields are dropped in their order: this one last.
+    /// Fields are dropped in their order, so this one is last.
     _registered: Registered,
 }
 
@@ -179,14 +181,15 @@ impl Served {
     }
 }
 
-/// Tells a client that there is no room for it.
-fn turn_away<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
+/// Rejects a client for which there is no room.
+fn reject<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
     state.slot.counters.turned_away.bump();
     state.host.emit(&Event::TurnedAway { peer, full });
     state.rejections.send(stream);
 }
 
-/// The client gave up between its handshake and the accept. The next client may be fine.
+/// The client closed the connection between its handshake and the accept. The next accept may
+/// succeed.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -203,16 +206,16 @@ fn is_of_listener(error: &io::Error) -> bool {
 /// The first pause after an accept that failed because descriptors or memory ran out. Arbitrary.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
-/// The longest such pause. Arbitrary: what a waiting client hardly notices.
+/// The longest such pause. Arbitrary: a waiting client hardly notices it.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// How long a server that stops waits for descriptors, for the clients in the queue. Arbitrary:
-/// resting connections close meanwhile.
-const END_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a draining server waits for descriptors to accept the clients in the queue. Arbitrary:
+/// idle connections close meanwhile.
+const DESCRIPTOR_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a server that stops waits for handshakes that have begun. Clients that need longer are
+/// How long a draining server waits for handshakes that have begun. Clients that need longer are
 /// reset. Arbitrary: many round trips within one site, and more than a busy kernel takes.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_millis(50);
+const HANDSHAKE_WAIT: Duration = Duration::from_millis(50);
 
 /// How often an acceptor looks for room. Arbitrary: a waiting client hardly notices it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! From a description to bound sockets.
+//! The builder of a server: from settings to bound sockets.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -25,7 +25,7 @@ use crate::request::Request;
 use crate::response::IntoResponse;
 use crate::telemetry::{AccessLog, AccessLogFormat, Hooks, LogHooks, Observers};
 
-/// A server in the making; got from [`Server::builder`].
+/// The settings of a server before it is built, from [`Server::builder`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Builder {
 }
 
 impl Server {
-    /// Describes a server.
+    /// Begins to build a server.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -70,13 +70,13 @@ impl Builder {
         }
     }
 
-    /// Adds an address to listen on: a [`SocketAddr`](std::net::SocketAddr), an [`Address`], a path
-    /// or the text of one. A faulty one is reported by [`build`](Self::build).
+    /// Adds an address to listen on: a [`SocketAddr`](std::net::SocketAddr), an [`Address`], a
+    /// path, or one of them as text. [`build`](Self::build) reports an invalid address.
     ///
-    /// The file of a Unix socket to which no program is bound any more is replaced: a server that
+    /// A file of a Unix socket to which no program is bound any more is replaced: a server that
     /// crashed leaves such a file. Any other file, and the socket of another program, is an error
-    /// and stays. The server's own file is removed when a shutdown closes the port, or the server
-    /// is dropped, unless another file has its place by then.
+    /// and is not touched. The server's own file is removed when a shutdown closes the port, or the
+    /// server is dropped, unless another file has its place by then.
     pub fn bind(mut self, address: impl IntoAddress) -> Self {
         self.addresses.push(address.into_address());
         self
@@ -104,51 +104,51 @@ impl Builder {
         self
     }
 
-    /// How many clients and requests the server takes at a time, and what happens to further ones.
+    /// How many clients and requests the server serves at a time, and what happens to further ones.
     pub fn capacity(mut self, capacity: Capacity) -> Self {
         self.config.capacity = capacity;
         self
     }
 
-    /// Whether a handler is ended if its client goes away. Default: [`OnDisconnect::Finish`].
+    /// Whether a handler is cancelled if its client disconnects. Default: [`OnDisconnect::Finish`].
     pub fn on_disconnect(mut self, what: OnDisconnect) -> Self {
         self.config.on_disconnect = what;
         self
     }
 
-    /// How long a shard's thread may go without a look at its sockets before another shard accepts
-    /// from its listeners as well; `None` for never. The reason can be one handler that does not
-    /// wait, or many that compute for long one after the other. It costs no client anything. The
-    /// other shard is the one with the fewest connections, or a spare one, which is started if no
-    /// shard is healthy ([`replacements`](Self::replacements)). It stops accepting when the busy
-    /// shard has been healthy for ten times this limit. Default: 100 milliseconds.
+    /// How long a shard's thread may be busy without a look at its sockets before another shard
+    /// accepts from its listeners as well; `None` for never. One handler that does not wait can be
+    /// the cause, or many handlers that compute for long one after the other. No client loses
+    /// anything. The other shard is the shard with the fewest connections, or a spare shard, which
+    /// is started if no shard is healthy ([`replacements`](Self::replacements)). It stops accepting
+    /// when the busy shard has been healthy for ten times this limit. Default: 100 milliseconds.
     pub fn busy_limit(mut self, limit: Option<Duration>) -> Self {
         self.config.busy_limit = limit;
         self
     }
 
     /// How long one handler that does not wait may keep a shard's thread before the shard's clients
-    /// are disconnected, and another shard gets its listeners for good; `None` for never. If the
-    /// handler ever comes to a yield point, it is cancelled, and its shard ends. Default: ten
-    /// seconds, as the clients of that shard lose their connections. Work that computes for long
+    /// are disconnected and another shard gets its listeners for good; `None` for never. If the
+    /// handler comes to a yield point later, it is cancelled, and its shard ends. Default: ten
+    /// seconds, as the clients of that shard lose their connections. Code that computes for long
     /// belongs into [`sched::offload`](straightline_sched::offload).
     pub fn stuck_limit(mut self, limit: Option<Duration>) -> Self {
         self.config.stuck_limit = limit;
         self
     }
 
-    /// How many shards there may be beyond [`workers`](Self::workers), in the place of busy or
-    /// stuck ones. Default: 4. Each is a thread. Each stuck shard keeps its thread too, and a core
-    /// if it computes. A spare shard ends when it has had neither connections nor fibers of theirs
-    /// for ten seconds.
+    /// How many shards may run in addition to [`workers`](Self::workers), in the place of busy or
+    /// stuck shards. Default: 4. Each is a thread. A stuck shard keeps its thread too, and a core
+    /// if it computes. A spare shard ends when it has had no connections and no fibers of
+    /// connections for ten seconds.
     pub fn replacements(mut self, count: usize) -> Self {
         self.config.replacements = count;
         self
     }
 
-    /// What happens when all shards are stuck, and there may be no further one. That is the effect
-    /// of a lock of the standard library whose holder waits, of a `LazyLock` whose initialiser does
-    /// for example: each shard in turn blocks on it, and no thread can undo that. Default:
+    /// What happens when all shards are stuck and no further shard may be started. A lock of the
+    /// standard library whose holder waits, for example a `LazyLock` whose initialiser waits, can
+    /// cause this: each shard in turn blocks on the lock, and no thread can undo that. Default:
     /// [`AllStuck::EndServer`].
     pub fn all_stuck(mut self, what: AllStuck) -> Self {
         self.config.all_stuck = what;
@@ -156,21 +156,22 @@ impl Builder {
     }
 
     /// How long a shutdown still accepts and serves before it closes the port, so that a load
-    /// balancer notices it and clients go elsewhere. Meanwhile
+    /// balancer notices the shutdown and sends clients elsewhere. Meanwhile
     /// [`ServerHandle::is_ready`](crate::ServerHandle::is_ready) returns false, and each answer
-    /// says `Connection: close`. Default: not at all, as not every server has a load balancer. With
-    /// one: somewhat longer than the time between two of its probes. The drain timeout begins after
-    /// it.
+    /// says `Connection: close`. Default: zero, as not every server has a load balancer. With one:
+    /// somewhat longer than the time between two of its probes. The drain timeout begins after this
+    /// delay.
     pub fn ready_delay(mut self, delay: Duration) -> Self {
         self.config.ready_delay = delay;
         self
     }
 
-    /// How long a shutdown waits for requests in flight before it cuts them. Default: 25 seconds.
+    /// How long a shutdown waits for requests in flight before it force-closes them. Default: 25
+    /// seconds.
     ///
-    /// A supervisor that stops a process kills it after a while, and then nothing is cut with care.
-    /// So this and the ready delay together should be some seconds shorter: Kubernetes grants 30
-    /// seconds, systemd 90, `docker stop` 10 unless it is told otherwise.
+    /// A supervisor that stops a process kills it after a while, and then handlers do not even
+    /// unwind. So this and the ready delay together should be some seconds shorter than the
+    /// supervisor's limit: Kubernetes grants 30 seconds, systemd 90, `docker stop` 10 by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
@@ -182,10 +183,10 @@ impl Builder {
         self
     }
 
-    /// How the shards learn which sockets are ready. Default: the value of the environment variable
-    /// `STRAIGHTLINE_DRIVER` (`epoll` or `polling`), or the system's own driver where that is not
-    /// set; see [`sched::Config::driver`](straightline_sched::Config::driver). A driver that this
-    /// system does not have is an error of [`Server::run`].
+    /// How the shards find out which sockets are ready. Default: the value of the environment
+    /// variable `STRAIGHTLINE_DRIVER` (`epoll` or `polling`), or the system's own driver if the
+    /// variable is not set; see [`sched::Config::driver`](straightline_sched::Config::driver). With
+    /// a driver that this system does not have, [`Server::run`] returns an error.
     pub fn driver(mut self, kind: DriverKind) -> Self {
         self.config.driver = Some(kind);
         self
@@ -195,8 +196,7 @@ impl Builder {
     /// acknowledged it, and of a request until it is read. These are `SO_SNDBUF` and `SO_RCVBUF`,
     /// see [`ListenOptions::send_buffer`] and [`ListenOptions::receive_buffer`]. Default: `None`
     /// for both: the kernel chooses by the speed of each connection (up to 4 MiB and 6 MiB on most
-    /// systems). What a slow client holds is bounded by [`notsent_lowat`](Self::notsent_lowat)
-    /// anyway.
+    /// systems). [`notsent_lowat`](Self::notsent_lowat) bounds the memory of a slow client anyway.
     ///
     /// [`ListenOptions::send_buffer`]: straightline_net::ListenOptions::send_buffer
     /// [`ListenOptions::receive_buffer`]: straightline_net::ListenOptions::receive_buffer
@@ -215,9 +215,9 @@ impl Builder {
     }
 
     /// How many bytes of a response may wait in the kernel to be sent, for each TCP connection:
-    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions::notsent_lowat`]. It bounds what a client that does
-    /// not read costs. Default: 128 KiB, which a fast client takes in a wake-up or two; `None` is
-    /// the system's default, usually no bound.
+    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions::notsent_lowat`]. It bounds the memory for a client
+    /// that does not read. Default: 128 KiB, which a fast client reads in a wake-up or two; `None`
+    /// is the system's default, usually without a bound.
     ///
     /// [`ListenOptions::notsent_lowat`]: straightline_net::ListenOptions::notsent_lowat
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
@@ -225,24 +225,24 @@ impl Builder {
         self
     }
 
-    /// When the system probes a silent TCP client, and when the client counts as gone
-    /// (`SO_KEEPALIVE`). Default: after a minute, and gone after two ([`Keepalive`]). It is of use
-    /// where no other timeout runs, as on an upgraded connection. `None`: never.
+    /// When the system probes a silent TCP client, and when it considers the client gone
+    /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]). This is
+    /// useful where no other timeout runs, for example on an upgraded connection. `None`: never.
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.config.listen = self.config.listen.keepalive(keepalive);
         self
     }
 
-    /// The logger that events are written to, by [`LogHooks`]. It is also the logger of the shards'
-    /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; events are counted
-    /// all the same.
+    /// The logger to which [`LogHooks`] writes the events. It is also the logger of the shards'
+    /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; events are still
+    /// counted.
     pub fn logger(mut self, logger: Logger) -> Self {
         self.config.logger = Some(logger.clone());
         self.hooks(LogHooks::new(logger))
     }
 
     /// The access log: a file, or the standard output, which gets a line for each request, on a
-    /// thread of its own. Lines that cannot be written as fast as requests come are left out, and
+    /// thread of its own. Lines that cannot be written as fast as requests arrive are left out, and
     /// [counted](crate::Metrics::access_log_dropped). Targets and fields are cut to 2 KiB. Default:
     /// none.
     ///
@@ -263,22 +263,22 @@ impl Builder {
         self
     }
 
-    /// How many bytes of the access log may wait to be written. Default: 4 MiB: some ten thousand
-    /// lines, which is a second of a busy server.
+    /// How many bytes of the access log may wait to be written. Default: 4 MiB, some ten thousand
+    /// lines, which a busy server produces in a second.
     pub fn access_log_bytes(mut self, bytes: usize) -> Self {
         self.access_log_bytes = bytes;
         self
     }
 
-    /// Adds code that is told of events as they happen. Default: none, and then fibers that keep
-    /// their thread are reported on standard error.
+    /// Adds code that gets events as they happen. Default: none; fibers that keep their thread are
+    /// then reported on standard error.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
         self.observers.add(hooks);
         self
     }
 
-    /// Stops the server at SIGTERM or SIGINT; the second one does not wait for the drain. SIGHUP,
-    /// which by itself would end the process at once, is [a reload](Self::on_reload).
+    /// Shuts the server down at SIGTERM or SIGINT; a second signal skips the rest of the drain.
+    /// SIGHUP, which by default would end the process at once, becomes [a reload](Self::on_reload).
     ///
     /// The server gets these signals even if the process was started with them blocked.
     pub fn stop_on_signals(mut self) -> Self {
@@ -286,12 +286,12 @@ impl Builder {
         self
     }
 
-    /// Code that runs at SIGHUP: it reads a file of settings again, say, or opens a log file anew.
-    /// Without it there is nothing to reload. Either way an
-    /// [`Event::Reloaded`](crate::Event::Reloaded) tells the outcome.
+    /// Code that runs at SIGHUP: for example, it reads a settings file again, or reopens a log
+    /// file. Without such code, nothing is reloaded. In both cases
+    /// [`Event::Reloaded`](crate::Event::Reloaded) reports the outcome.
     ///
-    /// The code runs on a thread of its own, and may take its time. If a signal comes meanwhile, it
-    /// runs once more afterwards.
+    /// The code runs on a thread of its own, and may take long. If another signal arrives
+    /// meanwhile, the code runs once more afterwards.
     ///
     /// ```
     /// use std::sync::{Arc, RwLock};
@@ -317,32 +317,32 @@ impl Builder {
     }
 
     /// Lists every fiber on standard error at SIGUSR1 or SIGQUIT (Ctrl-\\ in a terminal): its age,
-    /// its request line, what it waits for and since when, with the backtraces of up to 64 of each
-    /// shard. The server goes on.
+    /// its request line, and what it waits for and since when, with the backtraces of up to 64
+    /// fibers of each shard. The server goes on.
     pub fn inspect_on_signals(mut self) -> Self {
         self.signals.list = true;
         self
     }
 
-    /// Has panics printed by [`sched::stderr`](straightline_sched::stderr) instead of the panic
+    /// Panics are printed by [`sched::stderr`](straightline_sched::stderr) instead of the panic
     /// hook that is set when the server runs: for the whole process, and for good. std's own hook
     /// writes on the thread that panics, so if no program reads the standard error any more, each
-    /// panic of a handler blocks a thread, which is the end of its shard. Default: no, because a
-    /// hook of the program's own would not be called any more.
+    /// panic of a handler blocks a thread, and the thread's shard is stuck. Default: no, because a
+    /// panic hook of the program would not be called any more.
     ///
-    /// It prints what std's hook does, with a backtrace if `RUST_BACKTRACE` says so. A cancel or a
-    /// timeout is no panic, and prints nothing.
+    /// The output is the same as that of std's hook, with a backtrace if `RUST_BACKTRACE` asks for
+    /// one. A cancel or a timeout is not a panic, and prints nothing.
     pub fn print_panics(mut self) -> Self {
         self.config.prints_panics = true;
         self
     }
 
     /// Whether [`build`](Self::build) raises the number of descriptors that this process may open:
-    /// the soft limit, to the hard one, but to no more than 1,048,576. Default: yes.
-    /// [`Event::Started`](crate::Event::Started) tells the outcome.
+    /// it raises the soft limit to the hard limit, but to no more than 1,048,576. Default: yes.
+    /// [`Event::Started`](crate::Event::Started) reports the outcome.
     ///
-    /// The limit is that of the whole process, and of processes that it starts: one that waits with
-    /// `select` may not cope with numbers above 1,023.
+    /// The limit holds for the whole process, and for the processes that it starts: a child process
+    /// that waits with `select` may fail with descriptors above 1,023.
     pub fn raise_descriptor_limit(mut self, raise: bool) -> Self {
         self.raises_descriptor_limit = raise;
         self
@@ -353,13 +353,13 @@ impl Builder {
     ///
     /// Not a yield point; for the main thread, before there are fibers.
     ///
-    /// All shards share `handler`. For one with a state of its own per shard, which need not be
+    /// All shards share `handler`. For a handler with its own state per shard, which need not be
     /// `Send`, see [`build_with`](Self::build_with).
     ///
     /// # Errors
     ///
-    /// A faulty address, or none; an address in use; any other error of a bind, with the address in
-    /// the message.
+    /// An invalid address, or none; an address in use; any other error of a bind, with the address
+    /// in the message.
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Send + Sync + 'static,
@@ -371,7 +371,7 @@ impl Builder {
         }))
     }
 
-    /// As [`build`](Self::build), but each shard makes a handler for itself: what the handler holds
+    /// As [`build`](Self::build), but each shard makes a handler for itself: the handler's state
     /// (an `Rc<RefCell<…>>`, a connection pool) never leaves the thread.
     ///
     /// ```
@@ -437,8 +437,8 @@ impl Builder {
     fn settle_descriptors(&mut self) {
         let of_default = Capacity::default().connections;
         self.config.descriptors = raise_limit(self.raises_descriptor_limit);
-        // The default was computed from the limit that can be reached, which may not be the limit
-        // now.
+        // The default was computed from the limit that can be reached, which may differ from the
+        // limit now.
         if self.config.capacity.connections == of_default {
             self.config.capacity.connections = connections_for(self.config.descriptors.limit);
         }

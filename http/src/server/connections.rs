@@ -1,8 +1,8 @@
-//! The open connections of a shard, and the fibers that wait for one to come or to leave.
+//! The open connections of a shard, and the fibers that wait until one opens or closes.
 //!
-//! A connection has its fiber from the moment when it is in the table. While the table is borrowed
-//! nothing runs that could come back to it: fibers are woken, not resumed, and what leaves the
-//! table is dropped by the caller.
+//! A connection has a fiber as soon as it is in the table. While the table is borrowed, no code
+//! runs that could use the table again: fibers are woken, not resumed, and the caller drops the
+//! removed entry.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,29 +19,29 @@ use crate::wire::{IdleEnd, Link};
 #[derive(Default)]
 pub(super) struct Connections {
     open: RefCell<SlotMap<ConnectionKey, Entry>>,
-    /// Those that may go if there is no room for another.
+    /// The connections that may be closed if there is no room for a new one.
     evictable: Evictable,
-    /// The fiber that sweeps, while it waits for the first connection.
+    /// The idle reaper's fiber, while it waits for the first connection.
     idle_reaper: RefCell<Option<Fiber>>,
-    /// Acceptors that wait for a connection to leave.
+    /// Acceptors that wait until a connection closes.
     acceptors: RefCell<Vec<Fiber>>,
-    /// How many connections have left.
-    leaves: Cell<u64>,
+    /// How many connections were removed.
+    removals: Cell<u64>,
 }
 
 impl Connections {
-    /// Enters a connection. `make` gets its key, and must not use the table.
-    pub(super) fn enter(&self, make: impl FnOnce(ConnectionKey) -> Entry) {
+    /// Inserts a connection. `make` gets its key, and must not use the table.
+    pub(super) fn insert(&self, make: impl FnOnce(ConnectionKey) -> Entry) {
         if let Some(idle_reaper) = self.idle_reaper.take() {
             idle_reaper.unpark();
         }
         self.open.borrow_mut().insert_with_key(make);
     }
 
-    /// The connection is over. None if it has left already.
-    pub(super) fn leave(&self, key: ConnectionKey) -> Option<Entry> {
+    /// Removes a closed connection. `None` if it was removed before.
+    pub(super) fn remove(&self, key: ConnectionKey) -> Option<Entry> {
         let left = self.open.borrow_mut().remove(key)?;
-        self.leaves.set(self.leaves.get() + 1);
+        self.removals.set(self.removals.get() + 1);
         self.acceptors.borrow_mut().drain(..).for_each(|acceptor| acceptor.unpark());
         Some(left)
     }
@@ -54,7 +54,7 @@ impl Connections {
         self.open.borrow().is_empty()
     }
 
-    /// Shows all of them to `look`, which must not use the table.
+    /// Calls `look` with all connections; it must not use the table.
     pub(super) fn for_each(&self, look: impl FnMut(&Entry)) {
         self.open.borrow().values().for_each(look);
     }
@@ -66,19 +66,20 @@ impl Connections {
         found.map(|(key, entry)| (key, Rc::clone(entry.link())))
     }
 
-    /// Whether [`evict`](Self::evict) would close one. `sweep` is the number of the next sweep.
+    /// Whether [`evict`](Self::evict) would close a connection. `sweep` is the number of the next
+    /// sweep.
     pub(super) fn has_evictable(&self, sweep: u32) -> bool {
         self.evictable.first(&self.open.borrow(), sweep).is_some()
     }
 
-    /// Closes a connection that rests; false if there is none that has rested for long enough.
+    /// Closes an idle connection; false if no connection has been idle for long enough.
     pub(super) fn evict(&self, sweep: u32) -> bool {
         let open = self.open.borrow();
         let first = self.evictable.first(&open, sweep).and_then(|key| open.get(key));
         first.inspect(|entry| entry.end_idle(IdleEnd::Evicted)).is_some()
     }
 
-    /// Has every connection end that has rested for too long by the sweep of that number.
+    /// Closes every connection that has been idle for too long by the sweep of that number.
     pub(super) fn expire(&self, sweep: u32, sweeps: Sweeps) {
         self.for_each(|entry| {
             let link = entry.link();
@@ -90,7 +91,7 @@ impl Connections {
         });
     }
 
-    /// Waits until there are any.
+    /// Waits until there is a connection.
     pub(super) fn wait_for_any(&self) {
         while self.is_empty() {
             self.idle_reaper.replace(Some(sched::current()));
@@ -98,13 +99,13 @@ impl Connections {
         }
     }
 
-    /// How many have left so far.
-    pub(super) fn leaves(&self) -> u64 {
-        self.leaves.get()
+    /// How many connections were removed so far.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals.get()
     }
 
-    /// Has the calling fiber unparked when the next connection leaves.
-    pub(super) fn await_leave(&self) {
+    /// The next removal of a connection unparks the calling fiber.
+    pub(super) fn await_removal(&self) {
         self.acceptors.borrow_mut().push(sched::current());
     }
 }

@@ -1,4 +1,4 @@
-//! One open connection, as its shard sees it: the way to its client, and its fiber.
+//! One open connection, as its shard sees it: the link to its client, and its fiber.
 
 use std::rc::Rc;
 
@@ -28,12 +28,12 @@ impl Entry {
         &self.fiber
     }
 
-    /// In which sweep the connection began to rest, if it still does and may go on.
+    /// In which sweep the connection became idle, if it is still idle and is not to close.
     pub(super) fn idle_since(&self) -> Option<u32> {
         self.link.idle_since().filter(|_| self.link.idle_end().is_none())
     }
 
-    /// Has the connection end, which rests.
+    /// Closes the connection, which is idle.
     pub(super) fn end_idle(&self, why: IdleEnd) {
         self.link.end_idle(why);
         self.fiber.unpark();

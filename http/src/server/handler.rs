@@ -1,4 +1,4 @@
-//! What a program gives a server to run: its handler, and how each shard gets one.
+//! The program's handler, and how each shard gets one.
 
 use std::rc::Rc;
 
@@ -8,13 +8,13 @@ use crate::response::IntoResponse;
 
 /// A function from a request to a response: what [`Builder::build`](crate::Builder::build) takes.
 ///
-/// There is nothing to implement: every such function and closure is a handler. The trait only
-/// exists so that the returned type can mention the request's lifetime, as that of an `fn(&mut
-/// Request) -> impl IntoResponse` does.
+/// There is nothing to implement: every such function and closure is a handler. The trait exists
+/// only so that the returned type can use the request's lifetime, as in `fn(&mut Request) -> impl
+/// IntoResponse`.
 ///
-/// It runs on a fiber of a shard's thread, so it may wait, and should not block that thread
-/// ([`sched::offload`](straightline_sched::offload) takes what blocks). A handler that still runs
-/// when the drain of a shutdown is over unwinds at its next yield point.
+/// A handler runs on a fiber of a shard's thread, so it may wait, but should not block that thread
+/// (code that blocks belongs into [`sched::offload`](straightline_sched::offload)). A handler that
+/// still runs at the end of a shutdown's drain unwinds at its next yield point.
 ///
 /// ```
 /// use straightline::{Request, Server};
@@ -28,7 +28,7 @@ use crate::response::IntoResponse;
 /// # std::io::Result::Ok(())
 /// ```
 pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
-    /// What the function returns.
+    /// The type that the function returns.
     type Response: IntoResponse;
 }
 

@@ -1,8 +1,8 @@
-//! Connections that have rested for too long.
+//! Closes connections that have been idle for too long.
 //!
-//! A resting connection holds no stack and has no timer. Instead one fiber of the shard looks at
-//! all connections now and then, and counts these sweeps. A connection only notes in which sweep
-//! its rest began. A sweep of ten thousand connections takes some hundred microseconds.
+//! An idle connection has no stack and no timer. Instead, one fiber of the shard looks at all
+//! connections now and then, and counts these sweeps. A connection records only in which sweep it
+//! became idle. A sweep of ten thousand connections takes some hundred microseconds.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweeps {
     pub(super) interval: Duration,
-    /// Of a connection that has sent nothing yet.
+    /// The timeout of a connection that has sent nothing yet.
     pub(super) new: u32,
     pub(super) idle: u32,
 }
@@ -18,23 +18,23 @@ pub(super) struct Sweeps {
 impl Sweeps {
     pub(super) fn of(head: Duration, idle: Duration) -> Self {
         let interval = (head.min(idle) / SWEEPS).clamp(INTERVAL_MIN, INTERVAL_MAX);
-        // The first sweep may come right after the rest has begun.
+        // The first sweep may come right after the connection became idle.
         let count = |timeout: Duration| {
             let sweeps = timeout.as_nanos().div_ceil(interval.as_nanos()) + 1;
-            // A timeout of more than four billion sweeps is none.
+            // More than four billion sweeps count as no timeout.
             u32::try_from(sweeps).unwrap_or(u32::MAX)
         };
         Self { interval, new: count(head), idle: count(idle) }
     }
 }
 
-/// How many sweeps the shorter of the two timeouts has.
+/// How many sweeps fit into the shorter of the two timeouts.
 const SWEEPS: u32 = 16;
 
-/// For timeouts that only tests have.
+/// Only tests have such short timeouts.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// Bounds the interval where timeouts are long: only connections that have rested for a whole
+/// Bounds the interval if the timeouts are long: only connections that have been idle for a whole
 /// interval can be evicted. Arbitrary: a sweep costs next to nothing.
 const INTERVAL_MAX: Duration = Duration::from_secs(5);
 
@@ -43,11 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_expired_early_and_nobody_much_too_late() {
+    fn no_connection_expires_early_or_much_too_late() {
         let secs = Duration::from_secs;
         let sweeps = Sweeps::of(secs(16), secs(60));
         assert_eq!(sweeps.interval, secs(1));
-        // A rest that begins right before a sweep has lasted one interval less than they count.
+        // A connection that became idle right before a sweep has been idle one interval less.
         assert_eq!((sweeps.new, sweeps.idle), (17, 61));
         let sweeps = Sweeps::of(Duration::MAX, secs(32));
         assert_eq!((sweeps.new, sweeps.idle), (u32::MAX, 17));

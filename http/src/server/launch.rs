@@ -1,12 +1,12 @@
-//! How a shard of a running server is started, and what is done about its fibers that misbehave.
+//! How a shard of a running server is started, and how reports about its fibers are handled.
 //!
-//! A launch lives as long as [`Server::run`](super::Server::run). It holds the program's handler,
-//! and except for the shards, which make theirs from it, nothing else does: a handler may keep a
-//! `ServerHandle`, and that must not lead back to the handler. So what outlives `run` has a weak
-//! reference to the launch, and starts no shard once the launch is gone.
+//! A launch lives as long as [`Server::run`](super::Server::run). Apart from the shards, which make
+//! their handlers from it, only the launch holds the program's handler: a handler may keep a
+//! `ServerHandle`, and that must not lead back to the handler. So everything that outlives `run`
+//! has a weak reference to the launch, and starts no shard once the launch is gone.
 //!
-//! The reporter runs on the thread that watches the shards, and may not keep it: to find out where
-//! a stuck thread stands takes long, and is done on another thread. That a fiber was given up is
+//! The reporter runs on the watchdog's thread, and must not keep that thread: to find out where a
+//! stuck thread stands takes long, and is done on another thread. A fiber that was given up is
 //! reported on the thread of its own shard.
 
 use std::io;
@@ -25,20 +25,20 @@ use crate::config::Phase;
 use crate::control::{Shared, Slot};
 use crate::telemetry::Event;
 
-/// What it takes to start a shard.
+/// The parts from which a shard is started.
 pub(super) struct Launch {
     shared: Arc<Shared>,
     factory: Arc<ServiceFactory>,
-    /// The simulated host of the server, for shards that are started from another one.
+    /// The simulated host of the server, for shards that are started from another host.
     host: Option<IpAddr>,
-    news: mpsc::Sender<News>,
+    messages: mpsc::Sender<Message>,
 }
 
 /// The thread of a shard.
 pub(super) type Shard = ShardHandle<io::Result<()>>;
 
-/// What `Server::run` is told while it waits.
-pub(super) enum News {
+/// A message to `Server::run` while it waits.
+pub(super) enum Message {
     /// One more shard runs.
     Started(Arc<Slot>, Shard),
     /// No shard serves any more.
@@ -46,18 +46,18 @@ pub(super) enum News {
 }
 
 impl Launch {
-    /// The shards start on the simulated host of the calling fiber, if there is one. The returned
-    /// receiver gets the news.
+    /// The shards start on the simulated host of the calling fiber, if it has one. The returned
+    /// receiver gets the messages.
     pub(super) fn new(
         shared: &Arc<Shared>,
         factory: Arc<ServiceFactory>,
-    ) -> (Arc<Self>, mpsc::Receiver<News>) {
-        let (news, receiver) = mpsc::unbounded();
-        let launch = Self { shared: Arc::clone(shared), factory, host: sim::host(), news };
+    ) -> (Arc<Self>, mpsc::Receiver<Message>) {
+        let (messages, receiver) = mpsc::unbounded();
+        let launch = Self { shared: Arc::clone(shared), factory, host: sim::host(), messages };
         (Arc::new(launch), receiver)
     }
 
-    /// Starts that slot's shard, which serves what the slot is handed.
+    /// Starts the shard of that slot. It serves the listeners that the slot is handed.
     pub(super) fn start(self: &Arc<Self>, slot: &Arc<Slot>) -> io::Result<Shard> {
         let (shared, launch) = (Arc::clone(&self.shared), Arc::downgrade(self));
         let new = NewShard {
@@ -71,7 +71,7 @@ impl Launch {
         new.start()
     }
 
-    /// Starts a shard without listeners of its own; none if there may not be more, or it cannot be
+    /// Starts a shard without listeners of its own; `None` if no further shard is allowed or can be
     /// started.
     fn start_spare(self: &Arc<Self>) -> Option<Arc<Slot>> {
         let shared = &self.shared;
@@ -81,39 +81,40 @@ impl Launch {
         let slot = shared.shards.add(true);
         // The system may have no thread left.
         let Ok(handle) = self.start(&slot) else {
-            slot.ends();
+            slot.record_ended();
             shared.shards.forget(&slot);
             return None;
         };
-        // `Server::run` waits for the shard at the end. If it has returned, nothing needs to.
-        let _ = self.news.try_send(News::Started(Arc::clone(&slot), handle));
+        // `Server::run` waits for the shard at the end. If `run` has returned, no wait is needed.
+        let _ = self.messages.try_send(Message::Started(Arc::clone(&slot), handle));
         Some(slot)
     }
 
-    /// Gets the reports about a shard's fibers and its thread.
+    /// Handles the reports about a shard's fibers and its thread.
     fn reporter(self: &Arc<Self>, slot: &Arc<Slot>) -> Reporter {
         let (shared, slot) = (Arc::downgrade(&self.shared), Arc::clone(slot));
         let launch = Arc::downgrade(self);
         Reporter::new(move |report| {
-            // The server may be gone before its last fiber is.
+            // The server may be dropped before its last fiber ends.
             let Some(shared) = shared.upgrade() else { return };
             match report {
                 Report::Busy(_) | Report::Free => {
-                    // While a shard still makes its handler, another one would be no quicker.
+                    // While a shard still makes its handler, another shard would not be ready
+                    // sooner.
                     let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
                     slot.set_busy(is_busy);
                     settle(&shared, &|| start_spare(&launch));
                 }
                 Report::Stalled(stall) => {
-                    emit_elsewhere(&shared, Report::Stalled(stall.clone()), || ());
+                    emit_on_own_thread(&shared, Report::Stalled(stall.clone()), || ());
                 }
                 Report::Stuck(stall) => {
                     let is_over =
-                        shard_replacement::go_on(&shared, &slot, &|| start_spare(&launch));
+                        shard_replacement::replace_stuck(&shared, &slot, &|| start_spare(&launch));
                     let (here, launch) = (Arc::clone(&shared), Weak::clone(&launch));
-                    emit_elsewhere(&shared, Report::Stuck(stall.clone()), move || {
+                    emit_on_own_thread(&shared, Report::Stuck(stall.clone()), move || {
                         if is_over {
-                            shard_replacement::give_up(&here, || end_server(&launch));
+                            shard_replacement::end_or_abort(&here, || end_server(&launch));
                         }
                     });
                 }
@@ -132,26 +133,30 @@ fn start_spare(launch: &Weak<Launch>) -> Option<Arc<Slot>> {
     launch.upgrade()?.start_spare()
 }
 
-/// Has `Server::run` return an error.
+/// Lets `Server::run` return an error.
 fn end_server(launch: &Weak<Launch>) {
     if let Some(launch) = launch.upgrade() {
-        // If `Server::run` has returned, the news are not needed.
-        let _ = launch.news.try_send(News::AllStuck);
+        // If `Server::run` has returned, the message is not needed.
+        let _ = launch.messages.try_send(Message::AllStuck);
     }
 }
 
-/// Reports where a thread stands, and calls `then`, on a thread of its own: to find the names of
-/// the functions takes a second in a large program, and meanwhile the watch has to look whether
-/// other shards come back.
-fn emit_elsewhere(shared: &Arc<Shared>, report: Report, then: impl Fn() + Send + Sync + 'static) {
+/// Reports where a thread stands, and then calls `then`, on a thread of its own: to find the names
+/// of the functions takes a second in a large program, and meanwhile the watchdog has to check
+/// other shards.
+fn emit_on_own_thread(
+    shared: &Arc<Shared>,
+    report: Report,
+    then: impl Fn() + Send + Sync + 'static,
+) {
     let shared = Arc::clone(shared);
-    let tell = Arc::new(move || {
+    let emit = Arc::new(move || {
         shared.observers.emit(&Event::FiberReported { report: &report });
         then();
     });
-    let aside = Arc::clone(&tell);
+    let aside = Arc::clone(&emit);
     let spawned = thread::Builder::new().name("straightline-report".into()).spawn(move || aside());
     if spawned.is_err() {
-        tell(); // rather late than not at all
+        emit(); // rather late than not at all
     }
 }

@@ -1,15 +1,15 @@
 //! The server: its shards, and their life from bind to drain.
 //!
-//! From the top down, and each file knows only files below it: `builder` collects what a server is
-//! to be and opens its sockets; `running` is the server until its end (`shutdown_report`), and
-//! `launch` starts its shards. `shard` is the life of one thread, `accept` lets its connections in,
-//! and `state` is what it has of them: which are open (`connections`, each an `entry`), which of
-//! them makes room for another (`evict`), which have rested for too long (`idle_reaper`), and what
-//! the clients are told that it does not take (`reject`).
+//! From the top down, and each file knows only files below it: `builder` collects the settings of a
+//! server and opens its sockets; `running` is the server until its end (`shutdown_report`), and
+//! `launch` starts its shards. `shard` is the life of one thread, `accept` accepts its connections,
+//! and `state` is the shard's data: the open connections (`connections`, each an `entry`), which
+//! connection makes room for a new one (`evict`), which have been idle for too long
+//! (`idle_reaper`), and the answer to rejected clients (`reject`).
 //!
-//! If a shard's thread does not come back, `lending` has another shard accept in its place, and
-//! `shard_replacement` goes on without it. `signals` is the operator's way in, `handler` what the
-//! program gives.
+//! If a shard's thread does not return, `lending` lets another shard accept in its place, and
+//! `shard_replacement` replaces a stuck shard. `signals` handles the operator's signals, `handler`
+//! is the program's code.
 
 mod accept;
 mod builder;

@@ -9,7 +9,7 @@ use straightline_sched::sync::{Selectable, after, mpsc, select};
 use straightline_sched::{clock, sim, stderr};
 
 use super::handler::ServiceFactory;
-use super::launch::{Launch, News, Shard};
+use super::launch::{Launch, Message, Shard};
 use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
 use crate::config::{Address, Config, Descriptors, Phase};
@@ -37,7 +37,7 @@ pub struct Server {
     _files: RemoveFiles,
 }
 
-/// Removes the socket files however the server ends, also if it never ran.
+/// Removes the socket files however the server ends, even if it never ran.
 struct RemoveFiles(Arc<Shared>);
 
 impl Drop for RemoveFiles {
@@ -57,51 +57,52 @@ impl Server {
         Self { shared, factory, shards, _signals: signals, _files: files }
     }
 
-    /// The addresses that it listens on, in the order of the binds and with the real ports.
+    /// The addresses on which the server listens, in the order of the binds and with the real
+    /// ports.
     pub fn local_addrs(&self) -> &[Address] {
         &self.shared.local
     }
 
-    /// A handle that stops the server.
+    /// A handle that shuts the server down and reads its numbers.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(&self.shared)
     }
 
-    /// Serves until the server is stopped, and then until the requests in flight are answered. Each
-    /// shard has a thread of its own, while the calling thread waits. Returns a report of the
+    /// Serves until a shutdown begins, and then until the requests in flight are answered. Each
+    /// shard has a thread of its own, and the calling thread waits. Returns a report of the
     /// shutdown.
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread, which is none of the shards'. From a fiber it is a yield point.
+    /// Blocks the calling thread, which is not a shard's thread. From a fiber it is a yield point.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding, and stops the server as
+    /// A cancel or a deadline ends the wait by unwinding, and shuts the server down as
     /// [`ServerHandle::shutdown`] does; its shards then end by themselves.
     ///
     /// # Errors
     ///
-    /// If a shard cannot be started, in which case the others are stopped. If all shards are stuck
-    /// and there may be no further one, see [`Builder::all_stuck`](crate::Builder::all_stuck). And
-    /// if no listener is left because all were shut down from outside: then the requests in flight
-    /// are answered first.
+    /// If a shard cannot be started: the other shards then shut down. If all shards are stuck and
+    /// no further shard may be started, see [`Builder::all_stuck`](crate::Builder::all_stuck). If
+    /// no listener is left because all were shut down from outside: the requests in flight are
+    /// answered first.
     ///
     /// # Panics
     ///
-    /// If a shard does, which handlers cannot cause: it is a bug in this library, or a descriptor
-    /// was closed behind its back. The others are stopped first.
+    /// If a shard panics, which handlers cannot cause: it is a bug in this library, or other code
+    /// has closed a descriptor of the server. The other shards shut down first.
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, factory, shards, _signals, _files } = self;
         record_places(shared.config.prints_panics);
         shared.observers.emit(&started(&shared.config));
-        let (launch, news) = Launch::new(&shared, factory);
+        let (launch, messages) = Launch::new(&shared, factory);
         // Also if the wait below is unwound.
-        let _stop = StopOnDrop(Arc::clone(&shared));
+        let _shutdown = ShutdownOnDrop(Arc::clone(&shared));
         let mut running = Vec::with_capacity(shards.len());
         let (slots, keeps_copies) = (shared.shards.all(), shared.config.keeps_copies());
-        // All slots get their listeners first: if a shard's listener fails at once, it must not be
-        // taken for the last one of the server.
+        // All slots get their listeners first: otherwise, if a listener of the first shard failed
+        // at once, it would count as the server's last listener.
         let given = slots.iter().zip(shards);
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
         let mut result: io::Result<()> = given.collect();
@@ -121,7 +122,7 @@ impl Server {
         }
         let mut panic = None;
         while !running.is_empty() && !has_waited_enough(&shared, running.len()) {
-            let (slot, ended) = match next(&shared, &mut running, &news)? {
+            let (slot, ended) = match next(&shared, &mut running, &messages)? {
                 Next::Ended(slot, ended) => (slot, ended),
                 Next::Started(slot, handle) => {
                     running.push((slot, handle));
@@ -139,15 +140,14 @@ impl Server {
                 Err(payload) => panic = Some(payload),
             }
             shared.shards.forget(&slot);
-            // When a shard ends, the server ends too, unless the shard was retired.
+            // When a shard ends, the server shuts down, unless the shard was retired.
             let is_retired = slot.is_retired();
             if !is_retired || panic.is_some() || result.is_err() {
                 shared.shutdown_if_serving();
             }
         }
         let stuck = running.len() as u64;
-        // Connections of fibers that were given up, and of stuck shards, are closed by nothing
-        // else.
+        // Nothing else closes the connections of stuck shards and of fibers that were given up.
         for slot in shared.shards.all() {
             slot.streams.shut_down();
         }
@@ -155,7 +155,7 @@ impl Server {
             log.finish();
         }
         if !sim::is_simulated() {
-            // What is not written by then is lost if the program ends now.
+            // Output that is not written by then is lost if the program exits now.
             stderr().flush_within(FLUSH_TIME);
         }
         match panic {
@@ -179,7 +179,7 @@ enum Next {
     Ended(Arc<Slot>, Shard),
     Started(Arc<Slot>, Shard),
     AllStuck,
-    /// It is time to look again.
+    /// It is time to check again.
     Nothing,
 }
 
@@ -187,9 +187,9 @@ enum Next {
 fn next(
     shared: &Shared,
     running: &mut Vec<(Arc<Slot>, Shard)>,
-    news: &mpsc::Receiver<News>,
+    messages: &mpsc::Receiver<Message>,
 ) -> io::Result<Next> {
-    // Only a server that ends has to look at the time.
+    // Only during a shutdown does the time matter.
     let pause = match shared.phase() {
         Phase::Serving => Duration::MAX,
         _ => LOOK_EVERY,
@@ -197,13 +197,13 @@ fn next(
     let pause = after(pause);
     let mut awaited: Vec<_> = running.iter().map(|(_, handle)| handle as &dyn Selectable).collect();
     let count = awaited.len();
-    awaited.push(news);
+    awaited.push(messages);
     awaited.push(&pause);
     let index = select(&awaited)?;
-    Ok(match news.try_recv() {
-        // News come before an end, which may be that of a shard that was just started.
-        Ok(News::Started(slot, handle)) => Next::Started(slot, handle),
-        Ok(News::AllStuck) => Next::AllStuck,
+    Ok(match messages.try_recv() {
+        // Messages first: the `Started` message of the shard that has ended may still be unread.
+        Ok(Message::Started(slot, handle)) => Next::Started(slot, handle),
+        Ok(Message::AllStuck) => Next::AllStuck,
         Err(_) if index < count => {
             let (slot, handle) = running.swap_remove(index);
             Next::Ended(slot, handle)
@@ -212,7 +212,7 @@ fn next(
     })
 }
 
-/// Whether the shards that are left will not end any more.
+/// Whether the remaining shards will not end any more.
 fn has_waited_enough(shared: &Shared, running: usize) -> bool {
     let Some(since) = shared.shutdown_since() else { return false };
     if shared.phase() >= Phase::Draining && shared.shards.stuck() >= running {
@@ -225,20 +225,20 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
         Phase::Unready | Phase::Draining => config.ready_delay.saturating_add(config.drain_timeout),
         Phase::Cutting => Duration::ZERO,
     };
-    waited >= drained.saturating_add(CUT_TIME)
+    waited >= drained.saturating_add(FORCE_CLOSE_TIME)
 }
 
-/// The error that `Server::run` returns then.
-const ALL_STUCK: &str = "every shard is stuck, and no other may take over";
+/// The error that `Server::run` returns if all shards are stuck.
+const ALL_STUCK: &str = "every shard is stuck, and no other may start";
 
-/// How often a server that ends looks at the time. Arbitrary: shorter than a user notices.
+/// How often a shutdown checks the time. Arbitrary: shorter than a user notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long shards may take to cut what is left: a section that must not be cancelled has ten
-/// seconds.
-const CUT_TIME: Duration = Duration::from_secs(12);
+/// How long shards may take to force-close their connections: a section that must not be cancelled
+/// has ten seconds.
+const FORCE_CLOSE_TIME: Duration = Duration::from_secs(12);
 
-/// How long the end may take to print what is left. Arbitrary.
+/// How long a shutdown may take to print the remaining output. Arbitrary.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Server {
@@ -250,10 +250,10 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Stops the shards however `Server::run` is left.
-struct StopOnDrop(Arc<Shared>);
+/// Shuts the shards down however `Server::run` is left.
+struct ShutdownOnDrop(Arc<Shared>);
 
-impl Drop for StopOnDrop {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
         self.0.shutdown_if_serving();
     }

@@ -23,17 +23,17 @@ pub(super) struct NewShard {
     pub(super) shared: Arc<Shared>,
     pub(super) slot: Arc<Slot>,
     pub(super) factory: Arc<ServiceFactory>,
-    /// The simulated host that it runs on, in a simulation.
+    /// In a simulation, the simulated host that the shard runs on.
     pub(super) host: Option<IpAddr>,
-    /// Gets the reports about the shard's fibers and its thread.
+    /// Handles the reports about the shard's fibers and its thread.
     pub(super) reporter: Reporter,
-    /// Called when the shard was stuck, and its thread is free again.
+    /// Called when the shard was stuck and its thread has returned.
     pub(super) on_recovery: Box<dyn Fn() + Send>,
 }
 
 impl NewShard {
     /// Starts the shard. It accepts from the listeners that its slot is handed, until the server is
-    /// stopped and drained, or the shard is retired.
+    /// drained or the shard is retired.
     pub(super) fn start(self) -> io::Result<ShardHandle<io::Result<()>>> {
         let Self { shared, slot, factory, host, reporter, on_recovery } = self;
         let config = sched::Config {
@@ -50,7 +50,7 @@ impl NewShard {
                 sched::set_thread_logger(logger.clone());
             }
             let result = serve(&shared, &slot, factory, &*on_recovery);
-            slot.ends();
+            slot.record_ended();
             result
         };
         sched::spawn_shard(&name, config, move || match host {
@@ -72,13 +72,13 @@ fn serve(
         here.retain(|state| state.strong_count() > 0);
         here.push(Rc::downgrade(&state));
     });
-    slot.runs();
+    slot.record_running();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(&state);
     sched::Builder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;
     if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
         let drained = Rc::clone(&state);
-        // If that fiber cannot be started, idle upgraded connections are waited for like all
+        // If that fiber cannot be started, the drain waits for idle upgraded connections as for all
         // others.
         let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
         drain(&state, acceptors);
@@ -87,7 +87,7 @@ fn serve(
     // When the root fiber ends, the scheduler cancels all fibers that are left.
 }
 
-/// A fiber that accepts, and the loan under which it does.
+/// A fiber that accepts, and the loan that permits it.
 struct Acceptor {
     fiber: JoinHandle<()>,
     loan: Option<Arc<Loan>>,
@@ -103,7 +103,7 @@ fn accept_until_drain(
     let shared = &state.shared;
     let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
     let (mut unready_since, mut idle_since) = (None, None);
-    // The shard's own fibers, and those that the handler started when it was made.
+    // The shard's own fibers, and the fibers that the handler started when it was made.
     let fibers = sched::stats().fibers_now;
     while !slot.is_retired() {
         if slot.take_stuck() {
@@ -112,7 +112,7 @@ fn accept_until_drain(
         waiting.extend(slot.take_handed());
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
         acceptors.retain(Acceptor::goes_on);
-        let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_AGAIN };
+        let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_RETRY };
         state.host.set_shutting_down(shared.phase() > Phase::Serving);
         match shared.phase() {
             Phase::Serving => {}
@@ -147,7 +147,7 @@ fn accept_until_drain(
 }
 
 impl Acceptor {
-    /// Whether the acceptor goes on. If its loan is over, the acceptor is woken and ends.
+    /// Whether the acceptor goes on. If its loan is over, wakes the acceptor, which then ends.
     fn goes_on(&self) -> bool {
         let goes_on = self.loan.as_ref().is_none_or(|loan| !loan.is_over());
         if !goes_on {
@@ -157,7 +157,7 @@ impl Acceptor {
     }
 }
 
-/// Ends connections that rest for too long, for as long as the shard lives.
+/// Closes connections that are idle for too long, as long as the shard lives.
 fn sweep(state: &ShardState, sweeps: Sweeps) {
     loop {
         state.connections.wait_for_any();
@@ -166,7 +166,7 @@ fn sweep(state: &ShardState, sweeps: Sweeps) {
     }
 }
 
-/// Ends upgraded connections on which nothing is sent or received during the drain.
+/// Cancels upgraded connections on which nothing is sent or received during the drain.
 fn end_idle_protocols(state: &ShardState) {
     let begin = sched::now();
     loop {
@@ -187,16 +187,16 @@ fn end_idle_protocols(state: &ShardState) {
     }
 }
 
-/// How long a drain waits for an upgraded connection that is silent and has not asked to hear of
-/// drains. Arbitrary: a slow round trip or two, as an answer may be under way.
+/// How long a drain waits for an upgraded connection that is silent and has not asked to be
+/// interrupted by a drain. Arbitrary: a slow round trip or two, as an answer may be under way.
 const PROTOCOL_IDLE: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// The shards of this thread: one, or all of a simulation.
+    /// The shards of this thread: one, or all shards of a simulation.
     static HERE: RefCell<Vec<Weak<ShardState>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A fiber of that slot's shard was given up. Called on the shard's thread.
+/// A fiber of the shard of that slot was given up. Called on the shard's thread.
 pub(super) fn record_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
     if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
@@ -208,7 +208,7 @@ pub(super) fn record_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
 fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     let deadline = sched::now().checked_add(time);
     while goes_on() {
-        // A deadline beyond the clock's range is none.
+        // A deadline beyond the clock's range counts as none.
         let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::now()));
         if left.is_zero() {
             return;
@@ -217,7 +217,7 @@ fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     }
 }
 
-/// Begins to accept from these listeners; false if there is no stack or no descriptor for that.
+/// Begins to accept from these listeners; false if no stack or no descriptor is left for that.
 fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acceptor>) -> bool {
     while let Some(listener) = handed.listeners.last() {
         let (here, loan) = (Rc::clone(state), handed.loan.clone());
@@ -234,7 +234,7 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
             }
             Err(error) => {
                 state.slot.counters.accept_errors.bump();
-                let pause = Some(TAKE_UP_AGAIN);
+                let pause = Some(TAKE_UP_RETRY);
                 state.host.emit(&Event::AcceptFailed { error: &error, pause });
                 return false;
             }
@@ -243,32 +243,32 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
     true
 }
 
-/// Closes the connections that rest, and waits for those at work.
+/// Closes the idle connections, and waits for the active ones.
 fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
-    // First, so that clients that are accepted from the queue now are told to go elsewhere.
+    // First, so that clients that are accepted from the queue now get `Connection: close`.
     state.host.begin_drain();
     let (accepted, cut_before) =
         (state.slot.counters.accepted.get(), state.slot.counters.cut.get());
-    let (mut resting, mut working) = (0, 0);
+    let (mut idle, mut active) = (0, 0);
     state.connections.for_each(|entry| {
         let link = entry.link();
         if link.idle_since().is_some() {
             let is_new = link.first_request_until().is_some();
-            *(if is_new { &mut working } else { &mut resting }) += 1;
+            *(if is_new { &mut active } else { &mut idle }) += 1;
             entry.fiber().unpark();
         } else {
-            // What a working connection waits for is its own concern.
-            working += 1;
-            link.protocol().into_iter().for_each(|protocol| protocol.hear_drain());
+            // An active connection has its own waits, so it is not woken.
+            active += 1;
+            link.protocol().into_iter().for_each(|protocol| protocol.interrupt_reads());
         }
     });
-    state.slot.counters.closed_at_rest.add(resting);
-    // Clients in the queue are still served; later ones find the port closed.
+    state.slot.counters.closed_at_rest.add(idle);
+    // Clients in the queue are still served; later clients find the port closed.
     for Acceptor { fiber, .. } in acceptors {
         fiber.fiber().unpark();
         let _ = fiber.join(); // the acceptor counts and logs its own faults
     }
-    working += state.slot.counters.accepted.get() - accepted;
+    active += state.slot.counters.accepted.get() - accepted;
     let (connections, shared) = (&state.connections, &state.shared);
     park_until(shared.config.drain_timeout, || {
         !connections.is_empty() && shared.phase() == Phase::Draining
@@ -276,13 +276,13 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     let cut = connections.len();
     state.slot.counters.cut.add(cut as u64);
     let cut_in_all = state.slot.counters.cut.get() - cut_before;
-    state.slot.counters.drained.add(u64::saturating_sub(working, cut_in_all));
+    state.slot.counters.drained.add(u64::saturating_sub(active, cut_in_all));
     state.host.emit(&Event::ShardDrained { shard: state.slot.index, cut });
 }
 
-/// After which pause the shard tries again to accept from listeners if it failed to. Arbitrary.
-const TAKE_UP_AGAIN: Duration = Duration::from_millis(100);
+/// How long the shard waits before it tries again to accept from listeners. Arbitrary.
+const TAKE_UP_RETRY: Duration = Duration::from_millis(100);
 
-/// For how long a spare shard stays that has neither connections nor fibers of theirs: the next
-/// handler that computes for long may come at once. Arbitrary.
+/// How long a spare shard stays without connections and without fibers of connections: the next
+/// handler that computes for long may run soon. Arbitrary.
 const SPARE_TIME: Duration = Duration::from_secs(10);

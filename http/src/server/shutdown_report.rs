@@ -1,4 +1,4 @@
-//! The report of a server's end.
+//! The report of a server's shutdown.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use straightline_sched::clock;
 
 use crate::control::Shared;
 
-/// A report of a server's end.
+/// The report of a server's shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Connections that rested, and were closed at once.
+    /// Connections that were idle, and were closed at once.
     pub idle: u64,
-    /// Connections that were at work, and ended within the drain timeout.
+    /// Connections that were active, and finished within the drain timeout.
     pub finished: u64,
-    /// Connections that were cut when the drain timeout was over, and upgraded ones that were
-    /// silent during the drain: their handlers unwound.
+    /// Connections that were force-closed at the end of the drain timeout, and upgraded connections
+    /// that were silent during the drain: their handlers unwound.
     pub cancelled: u64,
     /// Fibers that did not end when they were cancelled, and were given up.
     pub given_up: u64,
-    /// Shards whose thread did not come back. These threads end with the process.
+    /// Shards whose thread did not return. These threads end with the process.
     pub stuck: u64,
     /// From the first call of [`ServerHandle::shutdown`](crate::ServerHandle::shutdown) to the end.
     pub took: Duration,
 }
 
 impl ShutdownReport {
-    /// The report of a server that is over, except for that many shards which are stuck.
+    /// The report of a server that has ended, except for `stuck` shards.
     pub(super) fn of(shared: &Shared, stuck: u64) -> Self {
         let since = shared.shutdown_since().unwrap_or_else(clock);
         let counters = shared.shards.counters();

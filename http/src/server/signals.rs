@@ -1,8 +1,7 @@
-//! SIGTERM and SIGINT stop the server, SIGHUP has it reload, SIGUSR1 and SIGQUIT list what it is
-//! doing.
+//! SIGTERM and SIGINT shut the server down, SIGHUP reloads, SIGUSR1 and SIGQUIT list the fibers.
 //!
-//! One thread takes the signals and does nothing else: neither the reader of a listing nor a reload
-//! can delay a stop. Listings and reloads are errands, each with a thread of its own.
+//! One thread receives the signals and does nothing else: neither the reader of a listing nor a
+//! reload can delay a shutdown. Listings and reloads run on threads of their own.
 
 use std::fmt::Write;
 use std::io;
@@ -19,7 +18,7 @@ use straightline_sched::{sim, stderr, unblock_signals};
 use crate::control::Shared;
 use crate::telemetry::Event;
 
-/// Which signals are the server's.
+/// Which signals the server handles.
 #[derive(Clone, Default)]
 pub(super) struct Handled {
     pub(super) stop: bool,
@@ -27,10 +26,10 @@ pub(super) struct Handled {
     pub(super) reload: Option<Arc<Reload>>,
 }
 
-/// What a program reloads at SIGHUP.
+/// The program's reload code for SIGHUP.
 pub(super) type Reload = dyn Fn() -> io::Result<()> + Send + Sync;
 
-/// While it lives, the signals are the server's instead of the process's.
+/// While it lives, the server handles the signals instead of the process's defaults.
 #[derive(Debug)]
 pub(super) struct SignalThread {
     handle: Handle,
@@ -38,7 +37,7 @@ pub(super) struct SignalThread {
 }
 
 impl SignalThread {
-    /// Handles those signals that are asked for; `None` if that is none.
+    /// Handles the signals that are asked for; `None` if there are none.
     pub(super) fn install(shared: &Arc<Shared>, handled: Handled) -> io::Result<Option<Self>> {
         let numbers = handled.numbers();
         if numbers.is_empty() {
@@ -51,11 +50,11 @@ impl SignalThread {
         let mut signals = Signals::new(&numbers)?;
         let handle = signals.handle();
         let shared = Arc::clone(shared);
-        let listing = Errand::new("straightline-listing", {
+        let listing = SignalTask::new("straightline-listing", {
             let shared = Arc::clone(&shared);
             move || list_fibers(&shared)
         });
-        let reloading = Errand::new("straightline-reload", {
+        let reloading = SignalTask::new("straightline-reload", {
             let shared = Arc::clone(&shared);
             move || reload(&shared, handled.reload.as_deref())
         });
@@ -102,41 +101,40 @@ impl Drop for SignalThread {
     }
 }
 
-/// Work that a signal asks for and that may take its time: done once at a time, on a thread of its
-/// own.
-struct Errand {
+/// Work that a signal requests and that may take long: on a thread of its own, one run at a time.
+struct SignalTask {
     name: &'static str,
     work: Box<dyn Fn() + Send + Sync>,
-    /// How often it was asked for since it was last idle.
-    asked: AtomicU64,
+    /// How many requests came since the task was last idle.
+    requests: AtomicU64,
 }
 
-impl Errand {
+impl SignalTask {
     fn new(name: &'static str, work: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { name, work: Box::new(work), asked: AtomicU64::new(0) })
+        Arc::new(Self { name, work: Box::new(work), requests: AtomicU64::new(0) })
     }
 
-    /// Does the work. If the work is under way, it is done once more afterwards, however often it
-    /// was asked for: what it has looked at may have changed since.
+    /// Does the work. If it is running, it runs once more afterwards, however many requests came:
+    /// what the first run has read may have changed since.
     fn run(self: &Arc<Self>) {
-        if self.asked.fetch_add(1, Ordering::SeqCst) > 0 {
+        if self.requests.fetch_add(1, Ordering::SeqCst) > 0 {
             return;
         }
         let this = Arc::clone(self);
         let started =
-            thread::Builder::new().name(self.name.into()).spawn(move || this.do_as_asked());
+            thread::Builder::new().name(self.name.into()).spawn(move || this.run_requested());
         if started.is_err() {
-            // There are no threads left, and this one has little to do.
-            self.do_as_asked();
+            // No threads are left, and this thread has little else to do.
+            self.run_requested();
         }
     }
 
-    fn do_as_asked(&self) {
+    fn run_requested(&self) {
         loop {
-            let asked = self.asked.load(Ordering::SeqCst);
-            // The panic hook has printed the panic, and the next time may be better.
+            let seen = self.requests.load(Ordering::SeqCst);
+            // The panic hook has printed the panic, and the next run may succeed.
             let _ = catch_unwind(AssertUnwindSafe(&self.work));
-            if self.asked.compare_exchange(asked, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            if self.requests.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 return;
             }
         }
@@ -152,7 +150,7 @@ fn reload(shared: &Shared, reload: Option<&Reload>) {
     shared.observers.emit(&Event::Reloaded { outcome });
 }
 
-/// Writes what every shard is doing to standard error.
+/// Writes a list of all fibers of every shard to standard error.
 fn list_fibers(shared: &Shared) {
     let mut text = String::new();
     for (index, fibers) in
@@ -171,7 +169,7 @@ fn list_fibers(shared: &Shared) {
     while let Some(end) = rest.find('\n') {
         let (line, behind) = rest.split_at(end + 1);
         if !stderr().put_patiently(line, LINE_TIME) {
-            // Nothing reads the output: the other lines are dropped as well, and counted.
+            // No program reads the output: the other lines are dropped as well, and counted.
             stderr().put(behind);
             return;
         }
@@ -179,12 +177,12 @@ fn list_fibers(shared: &Shared) {
     }
 }
 
-/// Each takes 15 µs of its shard's time.
+/// Each backtrace takes 15 µs of its shard's time.
 const BACKTRACES_MAX: usize = 64;
 
-/// A shard that does not answer by then has a fiber that keeps its thread.
+/// A shard that does not answer within this time has a fiber that keeps its thread.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a listing waits for room for its next line. Arbitrary: a reader that takes nothing for
-/// so long is not slow.
+/// How long a listing waits for room for its next line. Arbitrary: a reader that reads nothing for
+/// so long has stopped.
 const LINE_TIME: Duration = Duration::from_secs(5);

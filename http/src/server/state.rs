@@ -1,8 +1,8 @@
-//! A shard's side of its connections: what lets them in, what serves them, and which are open.
+//! A shard's side of its connections: what they share, what serves them, and which are open.
 //!
-//! Every open connection is in the table, and holds a [`Registered`]: when all else of it is over
-//! that goes, and the connection leaves the table. One whose fiber was given up never comes to
-//! that, and is taken out by [`ShardState::lose`].
+//! Every open connection is in the table, and holds a [`Registered`]: it is dropped after
+//! everything else of the connection, and then the connection leaves the table. The fiber of a
+//! connection that was given up never drops it, so [`ShardState::lose`] removes that connection.
 
 use std::fmt;
 use std::io;
@@ -22,7 +22,7 @@ use crate::wire::{Host, Link};
 /// A shard, on its own thread.
 pub(super) struct ShardState {
     pub(super) service: Rc<Service>,
-    /// What the connections have in common.
+    /// What the connections share.
     pub(super) host: Rc<Host>,
     pub(super) shared: Arc<Shared>,
     pub(super) slot: Arc<Slot>,
@@ -32,7 +32,7 @@ pub(super) struct ShardState {
     root: Fiber,
 }
 
-/// A connection's place among those that a drain waits for, until this is dropped.
+/// A connection's place in the table, which a drain waits for, until this is dropped.
 pub(super) struct Registered {
     state: Rc<ShardState>,
     key: ConnectionKey,
@@ -47,47 +47,51 @@ impl ShardState {
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),
-            rejections: Rejections::new(shared.config.capacity.refusal()),
+            rejections: Rejections::new(shared.config.capacity.rejection()),
             root: sched::current(),
         }
     }
 
-    /// Enters a connection. `spawn` makes its fiber, which is to hold what it is given.
-    pub(super) fn enter(self: &Rc<Self>, link: &Rc<Link>, spawn: impl FnOnce(Registered) -> Fiber) {
-        self.shared.shards.record_crowd();
-        self.connections.enter(|key| {
+    /// Inserts a connection. `spawn` makes its fiber, which has to hold the `Registered`.
+    pub(super) fn insert(
+        self: &Rc<Self>,
+        link: &Rc<Link>,
+        spawn: impl FnOnce(Registered) -> Fiber,
+    ) {
+        self.shared.shards.update_crowded();
+        self.connections.insert(|key| {
             let fiber = spawn(Registered { state: Rc::clone(self), key });
             Entry::new(Rc::clone(link), fiber)
         });
     }
 
-    /// Ends the connection of a fiber that was given up, if it had one: all of that is the fiber's,
-    /// which does nothing any more.
+    /// Closes the connection of a fiber that was given up, if it had one: that fiber does nothing
+    /// any more, so it does not close the connection itself.
     pub(super) fn lose(&self, fiber: &FiberInfo) {
         let Some((key, link)) = self.connections.of_fiber(fiber) else { return };
         link.lose();
         self.slot.counters.aborted.bump();
         self.slot.counters.closed.bump();
-        self.leave(key);
+        self.remove(key);
         let error = io::Error::other("the connection's fiber was given up");
         self.host.emit(&Event::ConnectionFailed { peer: &link.peer, error: &error });
         self.host.emit(&Event::ConnectionClosed { peer: &link.peer });
     }
 
-    /// The connection is over, unless it has left already.
-    fn leave(&self, key: ConnectionKey) {
-        self.shared.shards.record_crowd();
-        // Dropped when all else is done.
-        let Some(left) = self.connections.leave(key) else { return };
+    /// The connection has closed: removes it, unless it was removed before.
+    fn remove(&self, key: ConnectionKey) {
+        self.shared.shards.update_crowded();
+        // Dropped at the end of this function.
+        let Some(removed) = self.connections.remove(key) else { return };
         if self.host.capacity.connections_per_peer != usize::MAX {
-            self.shared.peers.leave(&left.link().peer, self.slot.index);
+            self.shared.peers.leave(&removed.link().peer, self.slot.index);
         }
         if self.connections.is_empty() && self.host.is_draining() {
             self.root.unpark();
         }
     }
 
-    /// Whether it is that slot's shard.
+    /// Whether this is the shard of that slot.
     pub(super) fn is_of(&self, slot: &Arc<Slot>) -> bool {
         Arc::ptr_eq(&self.slot, slot)
     }
@@ -95,7 +99,7 @@ impl ShardState {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.state.leave(self.key);
+        self.state.remove(self.key);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A line for each request.
 //!
-//! Text of a client cannot forge a line: quotes, backslashes, control bytes and what is not ASCII
-//! are escaped, as Apache does it, and in JSON as JSON requires. Nor can one request fill the log:
-//! targets and fields are cut.
+//! A client's text cannot forge a line: quotes, backslashes, control bytes and bytes that are not
+//! ASCII are escaped as Apache does it, and in JSON as JSON requires. One request cannot fill the
+//! log either: long targets and fields are cut.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -21,7 +21,7 @@ pub enum AccessLogFormat {
     /// The Common Log Format, as above: the client's address, time, request line, status, and bytes
     /// of the body, without chunk framing.
     Common,
-    /// The same with the fields `Referer` and `User-Agent`: what most analysers take.
+    /// The Common Log Format with the fields `Referer` and `User-Agent`: what most analysers read.
     Combined,
     /// A JSON object, with the keys `time` (RFC 3339), `peer`, `method`, `target`, `version`,
     /// `status`, `bytes`, `duration_us`, `host`, `referer` and `user_agent`; the last three may be
@@ -48,7 +48,7 @@ pub(crate) struct Entry<'e> {
 }
 
 impl AccessLogFormat {
-    /// The line, with its end.
+    /// The line, with its line end.
     pub(crate) fn line(self, entry: &Entry<'_>) -> String {
         let mut line = String::with_capacity(200);
         let texts = Texts::of(entry);
@@ -63,7 +63,7 @@ impl AccessLogFormat {
     }
 }
 
-/// A client's texts, cut where they are long.
+/// The client's texts of an entry; long ones are cut.
 struct Texts<'e> {
     target: Option<Cow<'e, str>>,
     fields: [Option<Cow<'e, [u8]>>; 3],
@@ -96,11 +96,11 @@ impl<'e> Texts<'e> {
     }
 }
 
-/// How many bytes of a target or a field a line has, before escaping, which makes it up to six
-/// times as long. Arbitrary: longer ones are hardly ever told apart by their ends.
+/// How many bytes of a target or a field are kept, before escaping, which makes them up to six
+/// times as long. Arbitrary: longer texts rarely differ only at their ends.
 const TEXT_BYTES_MAX: usize = 2_048;
 
-/// Where a text was cut.
+/// Marks where a text was cut.
 const CUT: &str = "...";
 
 fn apache(line: &mut String, entry: &Entry<'_>, is_combined: bool) -> std::fmt::Result {
@@ -175,13 +175,14 @@ fn escape_apache(line: &mut String, bytes: &[u8]) {
     }
 }
 
-/// A string of RFC 8259. What is not UTF-8 becomes replacement characters.
+/// A string of RFC 8259. Bytes that are not UTF-8 become replacement characters.
 fn escape_json(line: &mut String, bytes: &[u8]) {
     line.push('"');
     for character in String::from_utf8_lossy(bytes).chars() {
         match character {
             '"' | '\\' => line.extend(['\\', character]),
-            // Also separators, which are line ends to some readers, and what turns text around.
+            // Also separators, which some readers take for line ends, and characters that change
+            // the direction of text.
             _ if !is_printable(character) => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     let _ = write!(line, "\\u{unit:04x}");
@@ -205,13 +206,12 @@ struct Date {
 }
 
 impl Date {
-    /// A clock that is before 1970 is one that was never set.
+    /// A time before 1970 counts as 1970: such a clock was never set.
     fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-        // Days since the first of March of year 0, so that leap days come last; 400 years have
-        // always the same number of days (H. Hinnant, "chrono-compatible low-level date
-        // algorithms").
+        // Days since the first of March of year 0, so that leap days come last. 400 years always
+        // have the same number of days (H. Hinnant, "chrono-compatible low-level date algorithms").
         let days = days + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era =

@@ -1,8 +1,8 @@
-//! The access log's way out.
+//! The access log's queue and its writer thread.
 //!
-//! A shard never waits for it: each line goes into a queue of a bounded number of bytes, and a
-//! thread writes from there. If that thread falls behind, further lines are left out and counted.
-//! So are lines that cannot be written.
+//! A shard never waits for the log: each line goes into a queue with a bounded number of bytes, and
+//! a thread writes the lines from the queue. If that thread falls behind, further lines are left
+//! out and counted. Lines that cannot be written are counted too.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -23,9 +23,10 @@ pub(crate) struct AccessLog {
 
 enum Out {
     Queue(QueuedWriter),
-    /// In a simulation, where a thread would have a time of its own; and how many lines failed. The
-    /// writer may wait on its fiber; lines of other fibers are left out meanwhile.
-    Here(Mutex<Box<dyn Write + Send>>, AtomicU64),
+    /// For a simulation, in which a thread would have a clock of its own: the writer, and how many
+    /// lines failed. The writer may wait on its fiber; lines of other fibers are left out
+    /// meanwhile.
+    Direct(Mutex<Box<dyn Write + Send>>, AtomicU64),
 }
 
 impl AccessLog {
@@ -35,7 +36,7 @@ impl AccessLog {
         bytes_max: usize,
     ) -> io::Result<Arc<Self>> {
         let out = if sim::is_simulated() {
-            Out::Here(Mutex::new(writer), AtomicU64::new(0))
+            Out::Direct(Mutex::new(writer), AtomicU64::new(0))
         } else {
             Out::Queue(QueuedWriter::new(writer, bytes_max)?)
         };
@@ -48,7 +49,7 @@ impl AccessLog {
             Out::Queue(queue) => {
                 queue.put(line);
             }
-            Out::Here(writer, failed) => {
+            Out::Direct(writer, failed) => {
                 let writer = writer.try_lock();
                 if writer.is_none_or(|mut writer| writer.write_all(line.as_bytes()).is_err()) {
                     failed.fetch_add(1, Ordering::Relaxed);
@@ -61,14 +62,14 @@ impl AccessLog {
     pub(crate) fn dropped(&self) -> u64 {
         match &self.out {
             Out::Queue(queue) => queue.dropped(),
-            Out::Here(_, failed) => failed.load(Ordering::Relaxed),
+            Out::Direct(_, failed) => failed.load(Ordering::Relaxed),
         }
     }
 
-    /// Waits until all lines are written, but not for long: the reader of the log may have stopped.
+    /// Waits a bounded time for all lines to be written: the reader of the log may have stopped.
     pub(crate) fn finish(&self) {
         if let Out::Queue(queue) = &self.out {
-            // Lines that are not written by then are lost with the process.
+            // Lines that are not written by then are lost when the process ends.
             queue.flush_within(FINISH_TIME);
         }
     }
@@ -80,6 +81,6 @@ impl fmt::Debug for AccessLog {
     }
 }
 
-/// How long the end of a server may take for its last lines. Arbitrary: a disk writes a full queue
-/// in a fraction of that.
+/// How long a shutdown waits for the last lines. Arbitrary: a disk writes a full queue in a
+/// fraction of that.
 const FINISH_TIME: Duration = Duration::from_secs(2);

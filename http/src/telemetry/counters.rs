@@ -1,7 +1,7 @@
 //! What a server counts.
 //!
-//! Each shard counts in memory of its own, which only it writes: a plain load and store, no
-//! contention. A reader adds the shards up.
+//! Each shard counts in its own memory, which only that shard writes: a plain load and store,
+//! without contention. A reader adds up the counters of all shards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +25,7 @@ impl Counter {
         self.0.store(self.get() + count, Ordering::Relaxed);
     }
 
-    /// Takes one away.
+    /// Subtracts one.
     #[inline]
     pub(crate) fn lower(&self) {
         self.0.store(self.get() - 1, Ordering::Relaxed);
@@ -41,17 +41,17 @@ macro_rules! counters {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         /// What a server has counted since it was built.
         ///
-        /// Always `accepted >= closed`; the difference is the number of open connections. And
-        /// always `requests = answered + unanswered + in_flight`.
+        /// Two properties always hold: `accepted >= closed`, and the difference is the number of
+        /// open connections; and `requests = answered + unanswered + in_flight`.
         ///
-        /// The numbers are read one after the other, from different shards that may be at work
-        /// meanwhile. Sums are exact if the server is at rest.
+        /// The numbers are read one after the other, and other shards may change theirs meanwhile.
+        /// Sums are exact if the server is idle.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters {
             $($(#[$doc])+ pub $name: u64,)+
-            /// Responses by the hundreds of their status, 1xx first; those to refused requests
-            /// included.
+            /// Responses by the first digit of their status, 1xx first, including responses to
+            /// refused requests.
             pub responses: [u64; 5],
             /// Timeouts, in the order of [`Timeout::ALL`].
             pub timeouts: [u64; Timeout::ALL.len()],
@@ -79,59 +79,58 @@ macro_rules! counters {
 counters! {
     /// Connections accepted.
     accepted,
-    /// Connections that are over, for whatever reason.
+    /// Connections that were closed, for whatever reason.
     closed,
-    /// Connections that were turned away, because there were [too many](crate::Capacity). They are
-    /// not among the accepted ones.
+    /// Connections that were rejected because there were [too many](crate::Capacity). They do not
+    /// count as accepted.
     turned_away,
-    /// Requests whose head was read and taken.
+    /// Requests whose head was read and accepted.
     requests,
-    /// Requests whose response the server has made, whether or not the client got it.
+    /// Requests for which the server has made the response, whether or not the client received it.
     answered,
-    /// Requests without a whole response: their connection broke, or was cut.
+    /// Requests without a whole response: their connection broke, or was force-closed.
     unanswered,
     /// Gauge: requests in flight, neither answered nor given up.
     in_flight,
-    /// Gauge: requests in flight that wait for their client, to send or to read a body. They do not
+    /// Gauge: requests in flight that wait for their client to send or to read a body. They do not
     /// count against [`Capacity::in_flight`](crate::Capacity::in_flight).
     awaiting_client,
-    /// Resting connections that were closed to make room for new ones.
+    /// Idle connections that were closed to make room for new ones.
     evicted,
-    /// Requests that were answered with a 503, because there were [too many](crate::Capacity) in
-    /// flight.
+    /// Requests that got a 503 because [too many](crate::Capacity) were in flight.
     overloaded,
-    /// Requests that were answered with a 503, and bodies that were not read into memory, because
-    /// the clients together [use too much](crate::Capacity::memory_bytes) of it.
+    /// Requests that got a 503, and bodies that were not read into memory, because all clients
+    /// together [use too much](crate::Capacity::memory_bytes) of it.
     short_of_memory,
-    /// Requests refused, before a handler saw them or for their body; see
+    /// Requests that were refused before their handler ran, or because of their body; see
     /// [`RefusalKind`](crate::RefusalKind).
     refused,
-    /// Handlers that panicked; their clients saw a 500, or the connection end.
+    /// Handlers that panicked; their clients got a 500, or the connection closed.
     panicked,
-    /// Handlers that were ended because their time was over, or their client gone.
+    /// Handlers that were cancelled because their timeout expired or their client was gone.
     cancelled,
-    /// Responses that a handler could not complete, or must not give; their clients saw an error or
-    /// the connection end.
+    /// Responses that a handler could not complete or must not return; their clients got an error,
+    /// or the connection closed.
     failed_responses,
     /// Connections that failed: the client vanished in mid-request, or the socket broke.
     aborted,
-    /// Accepts that failed, for want of descriptors for example.
+    /// Accepts that failed, for example because no descriptors were left.
     accept_errors,
-    /// Connections cut at the end of a drain, or during it because an upgraded connection was
-    /// silent.
+    /// Connections that were force-closed: at the end of a drain, or during it because an upgraded
+    /// connection was silent.
     cut,
-    /// Connections that rested when a shutdown began, and were closed.
+    /// Connections that were idle when a shutdown began, and were closed.
     closed_at_rest,
-    /// Connections that were at work when a shutdown began, and ended in time.
+    /// Connections that were active when a shutdown began, and finished in time.
     drained,
-    /// Bytes that came from clients.
+    /// Bytes received from clients.
     bytes_read,
-    /// Bytes that were written to clients.
+    /// Bytes written to clients.
     bytes_written,
 }
 
 impl Counters {
-    /// How often that timeout has expired.
+    /// How often `timeout` has expired.
     ///
     /// ```
     /// use straightline::{Request, Server, Timeout};

@@ -1,12 +1,12 @@
 //! Text from outside, made safe for a log.
 //!
-//! The text of a panic, an error or a request's target may be a client's. It must not end a line,
-//! move a terminal's cursor, or change the direction of text.
+//! The text of a panic, an error or a request's target may come from a client. It must not end a
+//! line, move a terminal's cursor, or change the direction of text.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Shows something with backslashes and all that is not printable escaped, so that it is one line,
-/// and each escape can be told from the same text written out.
+/// Displays a value with backslashes and all characters that are not printable escaped. So the text
+/// is one line, and no client's text looks like an escape.
 #[derive(Debug)]
 pub(crate) struct Escaped<T>(pub(crate) T);
 
@@ -28,8 +28,8 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Whether a character is only what it looks like: no control, no line or paragraph separator,
-/// nothing that changes the direction of text, nothing unassigned.
+/// Whether a character is only what it looks like: not a control character, not a line or paragraph
+/// separator, no change of the direction of text, not unassigned.
 pub(super) fn is_printable(character: char) -> bool {
     match character {
         '"' | '\'' | '\\' => true,

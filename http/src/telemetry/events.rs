@@ -1,4 +1,4 @@
-//! What happens in a server, for its operator.
+//! The events of a server, for its operator.
 
 use std::fmt;
 use std::io;
@@ -11,9 +11,10 @@ use super::escaped::Escaped;
 use crate::config::{Address, Full, Peer, Phase, Timeout};
 use crate::proto::Refusal;
 
-/// A step in the life of a server or of one of its connections, or a fault. `Display` tells it in a
-/// line (the report of a fiber may have several). There, what is not printable in the text of a
-/// client, a handler or the system is escaped; the fields have it as it was.
+/// A step in the life of a server or of one of its connections, or a fault. `Display` writes it as
+/// one line (the report of a fiber may have several). In that line, characters of the text of a
+/// client, a handler or the system that are not printable are escaped; the fields hold the text
+/// unchanged.
 ///
 /// ```
 /// use straightline::{Event, Request, Server};
@@ -28,111 +29,112 @@ use crate::proto::Refusal;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'e> {
-    /// The server serves from now on.
+    /// The server has started to serve.
     Started {
-        /// How many connections the server takes at a time:
+        /// How many connections the server accepts at a time:
         /// [`Capacity::connections`](crate::Capacity).
         connections: usize,
         /// How many descriptors the process may open; `None` for any number.
         descriptors: Option<u64>,
         /// How many it could open before the server
-        /// [raised](crate::Builder::raise_descriptor_limit) the number.
+        /// [raised](crate::Builder::raise_descriptor_limit) the limit, if it did.
         raised_from: Option<u64>,
     },
     /// A connection was accepted.
     ConnectionOpened {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
     },
-    /// A connection is over, whatever else was reported of it.
+    /// A connection was closed. Reported for every opened connection, also after other events.
     ConnectionClosed {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
     },
-    /// A connection broke, or the client ended it in the middle of a request.
+    /// A connection broke, or the client closed it in the middle of a request.
     ConnectionFailed {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
-        /// What the system said.
+        /// The system's error.
         error: &'e io::Error,
     },
-    /// A resting connection was closed to make room for a new one.
+    /// An idle connection was closed to make room for a new one.
     ConnectionEvicted {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
     },
-    /// A connection was turned away when it was accepted.
+    /// A connection was rejected when it was accepted.
     TurnedAway {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
-        /// What there are too many of.
+        /// Which limit was reached.
         full: Full,
     },
     /// A connection could not be accepted.
     AcceptFailed {
-        /// What the system said.
+        /// The system's error.
         error: &'e io::Error,
-        /// How long until the next try; `None` if that is at once, as the fault was the client's.
+        /// How long until the next try; `None` if the next try is at once, because the fault was
+        /// the client's.
         pause: Option<Duration>,
     },
-    /// A listener has failed: its socket was shut down, or cannot be waited for. It is not tried
-    /// again; if no other is left, the server ends with an error.
+    /// A listener has failed: its socket was shut down, or the server cannot wait for it. The
+    /// server does not try it again; if no other listener is left, the server ends with an error.
     ListenerFailed {
-        /// Where it listened, for one of the shards.
+        /// The address of the listener, which belongs to one of the shards.
         address: &'e Address,
-        /// What the system said.
+        /// The system's error.
         error: &'e io::Error,
     },
-    /// A request was refused. The client was told so if it still reads.
+    /// A request was refused. The client gets an error response if it still reads.
     RequestRefused {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
-        /// Why, and at which byte.
+        /// The reason, and at which byte.
         refusal: Refusal,
     },
-    /// A request got a 503, as too many are in flight.
+    /// A request got a 503 because too many requests are in flight.
     Overloaded {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
     },
     /// A request got a 503, or its body was not read into memory, because the server uses as much
     /// [memory](crate::Capacity::memory_bytes) for its clients as it may.
     ShortOfMemory {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
-        /// How many bytes that is.
+        /// How many bytes the server uses.
         held: u64,
     },
     /// A timeout expired; [`Timeouts`](crate::Timeouts) documents the effect of each.
     TimedOut {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
         /// Which timeout.
         timeout: Timeout,
     },
-    /// A handler was ended because its time was over, or its client gone.
+    /// A handler was cancelled because its timeout expired or its client was gone.
     HandlerCancelled {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
     },
     /// A handler panicked.
     HandlerPanicked {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
         /// The request's method.
         method: &'e Method,
         /// The request's target.
         target: &'e str,
-        /// What it said.
+        /// The message of the panic.
         message: &'e str,
-        /// Where, as `file:line:column`. Known unless the program has a panic hook that does not
-        /// call the one before it.
+        /// Where the handler panicked, as `file:line:column`. Known unless the program has a panic
+        /// hook that does not call the hook before it.
         place: Option<&'e str>,
     },
     /// A handler could not complete the body of its response, or returned a response that it must
-    /// not.
+    /// not return.
     ResponseFailed {
-        /// Whose.
+        /// The client.
         peer: &'e Peer,
         /// The request's method.
         method: &'e Method,
@@ -141,51 +143,52 @@ pub enum Event<'e> {
         /// What is wrong.
         error: &'e io::Error,
     },
-    /// A fiber misbehaves: it keeps its thread, or goes on though it was cancelled. Reported by a
-    /// thread of its own, or by the shard's; so it may come before or after what is reported of its
-    /// shard being stuck.
+    /// A fiber misbehaves: it keeps its thread, or goes on after it was cancelled. Reported by a
+    /// separate thread, or by the thread of the shard. So the order of this event and of
+    /// [`ShardStuck`](Self::ShardStuck) for the same shard is not fixed.
     FiberReported {
-        /// What it does.
+        /// What the fiber does.
         report: &'e Report,
     },
-    /// A shard's thread does not come back in time
-    /// ([`Builder::busy_limit`](crate::Builder::busy_limit)), so another one accepts from its
-    /// listeners as well. Reported by the thread that watches the shards, or by a shard's own.
+    /// A shard's thread does not return in time
+    /// ([`Builder::busy_limit`](crate::Builder::busy_limit)), so another shard accepts from its
+    /// listeners as well. Reported by the thread that watches the shards, or by a shard's own
+    /// thread.
     ListenersLent {
-        /// Its number.
+        /// The number of the busy shard.
         shard: usize,
-        /// The number of the other one.
+        /// The number of the other shard.
         helper: usize,
     },
     /// No other shard accepts from a shard's listeners any more: the shard has been healthy for a
-    /// while, or was replaced. Reported by the thread that watches the shards, or by the shard's
-    /// own.
+    /// while, or was replaced. Reported by the thread that watches the shards, or by a shard's own
+    /// thread.
     ListenersReturned {
-        /// Its number.
+        /// The number of the shard.
         shard: usize,
     },
     /// A shard is stuck, and its clients were disconnected. Reported by the thread that watches the
     /// shards.
     ShardStuck {
-        /// Its number.
+        /// The number of the stuck shard.
         shard: usize,
-        /// The number of the shard that has its listeners from now on; `None` if there may be no
-        /// further shard, or none could be started.
+        /// The number of the shard that has its listeners from now on; `None` if no further shard
+        /// may or can be started.
         replacement: Option<usize>,
         /// How many clients were disconnected.
         disconnected: usize,
     },
-    /// Every shard is stuck, and there may be no further one: no client is served any more, and
-    /// [`Builder::all_stuck`](crate::Builder::all_stuck) says what comes next. Reported by the
+    /// Every shard is stuck, and no further shard may be started: no client is served any more, and
+    /// [`Builder::all_stuck`](crate::Builder::all_stuck) decides what happens next. Reported by the
     /// thread that watches the shards.
     AllStuck {
         /// How many shards there are.
         shards: usize,
     },
-    /// SIGHUP came, and the program has reloaded what it reloads. Reported by a thread of its own.
+    /// SIGHUP arrived, and the program's reload code has run. Reported by a separate thread.
     Reloaded {
-        /// What the code of [`Builder::on_reload`](crate::Builder::on_reload) returned; `None` if
-        /// there is none.
+        /// The result of the code of [`Builder::on_reload`](crate::Builder::on_reload); `None` if
+        /// there is no such code.
         outcome: Option<Result<(), &'e io::Error>>,
     },
     /// A shutdown has reached a phase.
@@ -195,20 +198,21 @@ pub enum Event<'e> {
     },
     /// A shard has finished its drain.
     ShardDrained {
-        /// Its number.
+        /// The number of the shard.
         shard: usize,
-        /// How many connections were still at work, and are cut.
+        /// How many connections were still active, and are force-closed.
         cut: usize,
     },
 }
 
-/// Code that is told of events as they happen. Functions and closures are; the samples and the
+/// Code that gets events as they happen. Functions and closures implement it; the samples and the
 /// logger show both.
 ///
-/// The shards' threads call it, on the fiber that the event is about. A call should be short: it
-/// counts, or sends to a channel. It must not wait. A panic of it is printed and goes no further.
+/// The shards' threads call it, on the fiber that the event is about. A call should be short (it
+/// counts, or sends to a channel), and must not wait. If it panics, the panic is printed and goes
+/// no further.
 pub trait Hooks: Send + Sync + 'static {
-    /// Called when something has happened.
+    /// Called for each event.
     fn on_event(&self, event: &Event<'_>);
 }
 
@@ -219,7 +223,7 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Hooks for F {
 }
 
 impl Event<'_> {
-    /// The client that it is about, if it is about one.
+    /// The client that the event is about, if it is about a client.
     pub fn peer(&self) -> Option<&Peer> {
         match self {
             Self::ConnectionOpened { peer }
@@ -254,16 +258,15 @@ impl fmt::Display for Event<'_> {
             Self::ConnectionFailed { error, .. } => {
                 write!(f, "the connection failed: {}", Escaped(error))
             }
-            Self::ConnectionEvicted { .. } => f.write_str("closed at rest: its place is needed"),
-            Self::TurnedAway { full: Full::Connections, .. } => {
-                f.write_str("turned away: too many connections")
+            Self::ConnectionEvicted { .. } => {
+                f.write_str("evicted: a new connection needs its place")
             }
-            Self::TurnedAway { full: Full::Peer, .. } => {
-                f.write_str("turned away: too many connections of this client")
+            Self::TurnedAway { full, .. } => {
+                write!(f, "rejected: too many {}", words_of_full(*full))
             }
             Self::AcceptFailed { error, pause } => {
                 write!(f, "accept failed: {}", Escaped(error))?;
-                pause.map_or(Ok(()), |pause| write!(f, "; again in {pause:?}"))
+                pause.map_or(Ok(()), |pause| write!(f, "; next try in {pause:?}"))
             }
             Self::ListenerFailed { address, error } => {
                 write!(f, "the listener on {address} failed, and is closed: {}", Escaped(error))
@@ -274,7 +277,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "refused: {held} bytes of memory are in use for clients")
             }
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
-            Self::HandlerCancelled { .. } => f.write_str("the handler was ended"),
+            Self::HandlerCancelled { .. } => f.write_str("the handler was cancelled"),
             Self::HandlerPanicked { method, target, message, place, .. } => {
                 let place = Escaped(place.unwrap_or("an unknown place"));
                 let (target, message) = (Escaped(target), Escaped(message));
@@ -288,27 +291,40 @@ impl fmt::Display for Event<'_> {
             Self::ShardStuck { shard, replacement, disconnected } => {
                 fmt_stuck(f, *shard, *replacement, *disconnected)
             }
-            Self::ListenersLent { shard, helper } => write!(
-                f,
-                "shard {shard} does not come back: shard {helper} accepts from its listeners"
-            ),
+            Self::ListenersLent { shard, helper } => {
+                write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
+            }
             Self::ListenersReturned { shard } => {
-                write!(f, "shard {shard} has its listeners to itself again")
+                write!(f, "only shard {shard} accepts from its listeners again")
             }
             Self::AllStuck { shards } => write!(
                 f,
-                "every shard is stuck ({shards}), and no other may take over: nobody is served"
+                "every shard is stuck ({shards}), and no other may start: no client is served"
             ),
-            Self::Reloaded { outcome: None } => f.write_str("SIGHUP: there is nothing to reload"),
-            Self::Reloaded { outcome: Some(Ok(())) } => f.write_str("SIGHUP: reloaded"),
-            Self::Reloaded { outcome: Some(Err(error)) } => {
-                write!(f, "SIGHUP: the reload failed: {error}")
-            }
+            Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, cut } => {
-                write!(f, "shard {shard} is drained, {cut} connections are cut")
+                write!(f, "shard {shard} is drained, {cut} connections are force-closed")
             }
         }
+    }
+}
+
+fn words_of_full(full: Full) -> &'static str {
+    match full {
+        Full::Connections => "connections",
+        Full::Peer => "connections of this client",
+    }
+}
+
+fn fmt_reloaded(
+    f: &mut fmt::Formatter<'_>,
+    outcome: Option<Result<(), &io::Error>>,
+) -> fmt::Result {
+    match outcome {
+        None => f.write_str("SIGHUP: there is nothing to reload"),
+        Some(Ok(())) => f.write_str("SIGHUP: reloaded"),
+        Some(Err(error)) => write!(f, "SIGHUP: the reload failed: {error}"),
     }
 }
 
@@ -318,8 +334,8 @@ fn fmt_descriptors(
     raised_from: Option<u64>,
 ) -> fmt::Result {
     match count {
-        Some(count) => write!(f, "there may be {count} descriptors")?,
-        None => f.write_str("there may be any number of descriptors")?,
+        Some(count) => write!(f, "the process may open {count} descriptors")?,
+        None => f.write_str("the process may open any number of descriptors")?,
     }
     raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
 }
@@ -338,7 +354,7 @@ fn fmt_stuck(
         ),
         None => write!(
             f,
-            "shard {shard} is stuck, and no other takes over: {disconnected} clients were \
+            "shard {shard} is stuck, and no other shard takes over: {disconnected} clients were \
              disconnected"
         ),
     }
@@ -347,8 +363,8 @@ fn fmt_stuck(
 fn words_of(phase: Phase) -> &'static str {
     match phase {
         Phase::Serving => "serving",
-        Phase::Unready => "stopping: still serving, but not ready",
-        Phase::Draining => "stopping: finishing what is in flight",
-        Phase::Cutting => "stopping: cutting what is in flight",
+        Phase::Unready => "shutdown: still serving, but not ready",
+        Phase::Draining => "shutdown: draining, requests in flight are finished",
+        Phase::Cutting => "shutdown: requests in flight are force-closed",
     }
 }

@@ -1,21 +1,21 @@
 //! How long requests took, in buckets.
 //!
-//! A bucket begins at a power of two of nanoseconds, or a quarter, a half or three quarters of the
-//! way to the next: so a quantile is at most a quarter too large, and the bucket of a duration is
-//! found without a search.
+//! A bucket begins at a power of two of nanoseconds, or at a quarter, a half or three quarters of
+//! the way to the next power of two. So a quantile is at most a quarter too large, and the bucket
+//! of a duration is found without a search.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Written by one thread, readable from every other.
+/// Written by one thread, readable from every other thread.
 pub(crate) struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     sum_nanos: AtomicU64,
 }
 
 /// How long requests took, from the end of their heads until their responses were handed to the
-/// system. Responses of a connection that leave together all count as long as the slowest of them.
+/// system. If a connection's responses leave together, all of them count as long as the slowest.
 ///
 /// ```
 /// use straightline::{Request, Server};
@@ -32,7 +32,7 @@ pub struct Latencies {
 }
 
 impl Histogram {
-    /// Counts `count` requests that took that long. Only the owning thread may call it.
+    /// Counts `count` requests that took `duration`. Only the owning thread may call it.
     pub(crate) fn record(&self, duration: Duration, count: u64) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let add = |number: &AtomicU64, more: u64| {
@@ -64,13 +64,13 @@ impl Latencies {
         self.buckets.iter().sum()
     }
 
-    /// How long all of them took together.
+    /// How long all requests took together.
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.sum_nanos)
     }
 
-    /// The time within which that part of the requests was answered (0.5 for the median), rounded
-    /// up by at most a quarter; zero if there were none.
+    /// The time within which the fraction `part` of the requests was answered (0.5 for the median),
+    /// rounded up by at most a quarter; zero if there were no requests.
     pub fn quantile(&self, part: f64) -> Duration {
         let count = self.count();
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
@@ -86,7 +86,7 @@ impl Latencies {
         Duration::ZERO
     }
 
-    /// How many took less than 2^17 ns (0.13 ms), 2^18 ns, and so on up to 2^36 ns (69 s).
+    /// How many requests took less than 2^17 ns (0.13 ms), 2^18 ns, and so on up to 2^36 ns (69 s).
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = (Duration, u64)> {
         let mut seen = 0;
         let all = self.buckets.iter().enumerate().map(move |(index, bucket)| {
@@ -127,7 +127,7 @@ fn bucket_of(nanos: u64) -> usize {
     ((power - LOWEST) * 4) as usize + usize::try_from(quarter).unwrap_or(0)
 }
 
-/// The first number of nanoseconds that is beyond the bucket.
+/// The first number of nanoseconds after the bucket.
 fn end_of(bucket: usize) -> u64 {
     let (power, quarter) = (bucket / 4 + LOWEST as usize, bucket % 4);
     (5 + quarter as u64) << (power - 2)

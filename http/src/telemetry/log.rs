@@ -6,9 +6,9 @@ use slog::{Logger, crit, debug, error, info, warn};
 
 use super::events::{Event, Hooks};
 
-/// Writes every event to a logger. That all shards are stuck is critical; what an operator has to
-/// look into is an error or a warning; the steps of a shutdown are information; what clients do is
-/// at debug level.
+/// Writes every event to a logger. The event that all shards are stuck is critical. Events that an
+/// operator has to look into are errors or warnings. The steps of a shutdown are information. What
+/// clients do is at debug level.
 ///
 /// [`Builder::logger`](crate::Builder::logger) adds one.
 ///
@@ -27,7 +27,7 @@ pub struct LogHooks {
 }
 
 impl LogHooks {
-    /// Writes to that logger.
+    /// Writes to `logger`.
     pub fn new(logger: Logger) -> Self {
         Self { logger }
     }
@@ -63,8 +63,8 @@ impl Hooks for LogHooks {
 }
 
 /// An event's text without control characters. It may contain a client's text: a handler panics
-/// with it, or an error repeats it. A line end in it would begin a line of the log. Only reports of
-/// fibers have lines of their own.
+/// with that text, or an error repeats it. A line end in that text would begin a new line of the
+/// log. Only reports of fibers have several lines.
 struct Plain<'e>(&'e Event<'e>);
 
 impl fmt::Display for Plain<'_> {

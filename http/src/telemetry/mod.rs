@@ -1,7 +1,7 @@
-//! What a server tells of its work: events and those who observe them, counters, how long requests
-//! took, numbers for Prometheus, and a line for each request.
+//! What a server reports: events and their observers, counters, latencies, numbers for Prometheus,
+//! and a log line for each request.
 //!
-//! Values in, text out: nothing here knows a connection or a shard.
+//! Values in, text out: no file here knows a connection or a shard.
 
 mod access_log;
 mod access_log_writer;

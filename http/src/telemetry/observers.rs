@@ -1,4 +1,4 @@
-//! The program's code that is told of a server's events.
+//! The program's code that gets a server's events.
 //!
 //! The panic hook prints a panic of an observer, and the panic goes no further. Only a cancel of
 //! the fiber that emits the event passes through.
@@ -21,7 +21,8 @@ impl Observers {
         self.0.push(Arc::new(hooks));
     }
 
-    /// Tells all of them of an event. Without any, only what is reported nowhere else is printed.
+    /// Calls all observers with an event. Without observers, prints only events that are reported
+    /// nowhere else.
     #[inline]
     pub(crate) fn emit(&self, event: &Event<'_>) {
         match &self.0[..] {
@@ -39,12 +40,12 @@ impl Observers {
 }
 
 fn emit_to(hooks: &dyn Hooks, event: &Event<'_>) {
-    let told = catch_unwind(AssertUnwindSafe(|| hooks.on_event(event)));
-    match told {
+    let result = catch_unwind(AssertUnwindSafe(|| hooks.on_event(event)));
+    match result {
         Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
-        // The panic hook has printed it, and what the event is about goes on.
+        // The panic hook has printed the panic. The caller goes on.
         Err(payload) => {
-            // Its destructor is the hook's code as well.
+            // The payload's destructor is the observer's code as well.
             let dropped = catch_unwind(AssertUnwindSafe(move || drop(payload)));
             dropped.unwrap_or_else(mem::forget);
         }
@@ -52,6 +53,6 @@ fn emit_to(hooks: &dyn Hooks, event: &Event<'_>) {
     }
 }
 
-/// How long an event on standard error may take to be written, as it may be the last of the
+/// How long the write of an event to standard error may take, as it may be the last output of the
 /// process. Arbitrary: far more than it takes if a program reads.
 const WRITE_TIME: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Where a panic happened, and what is printed of it: only the panic hook gets to know.
+//! Where a panic happened, and what is printed about it: only the panic hook knows the place.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
@@ -15,8 +15,8 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Notes the places of panics from now on, before the panic hook that is set; or instead of it, if
-/// this library `prints` panics.
+/// Records the places of panics from now on, and then calls the panic hook that was set before. If
+/// `prints`, this library prints panics instead of that hook.
 pub(crate) fn record_places(prints: bool) {
     static NOTES: Once = Once::new();
     static PRINTS: Once = Once::new();
@@ -43,7 +43,7 @@ fn note(info: &PanicHookInfo<'_>) {
     PLACE.with_borrow_mut(|place| *place = info.location().map(ToString::to_string));
 }
 
-/// Prints what std's hook does, without waiting for a reader. The lines of the message are
+/// Prints what std's hook prints, without waiting for a reader. The lines of the message are
 /// indented, so that a client's text in it cannot look like a line of its own.
 fn print(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
@@ -57,7 +57,7 @@ fn print(info: &PanicHookInfo<'_>) {
     let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(message), _) => message,
         (_, Some(message)) => message.as_str(),
-        (None, None) => "a value that is no text",
+        (None, None) => "a value that is not a string",
     };
     for line in message.lines() {
         let _ = writeln!(text, "    {line}");
@@ -74,6 +74,6 @@ pub(crate) fn take_place() -> Option<String> {
     PLACE.take()
 }
 
-/// How long a panic waits for its text to be written, as the process may abort afterwards.
+/// How long a panic waits until its text is written, as the process may abort afterwards.
 /// Arbitrary: far more than it takes if a program reads.
 const WRITE_TIME: Duration = Duration::from_millis(50);

@@ -88,7 +88,7 @@ impl Exposition {
     }
 }
 
-/// A name as the format has it.
+/// Whether `name` is a valid metric name of the format.
 fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(is_plain) && name.starts_with(|first: char| !first.is_ascii_digit())

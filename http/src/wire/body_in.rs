@@ -1,10 +1,11 @@
-//! A request's body on its way in: from the connection's buffer and from the wire to the handler,
-//! and no more than the handler asks for.
+//! A request's body on its way from the connection's buffer and the socket to the handler, which
+//! gets no more than it asks for.
 //!
-//! The buffer holds the head at its front, for as long as the request lives. Behind the head is
-//! what came with it or was read later: body, framing, and perhaps the next request. Data is taken
-//! from the buffer first. When the buffer is used up, data of a known length goes from the wire
-//! straight to the handler's memory; framing is read into the buffer behind the head.
+//! The buffer holds the head at its front, for as long as the request lives. Behind the head are
+//! the bytes that came with it or were read later: body data, framing, and perhaps the next
+//! request. Data is taken from the buffer first. When the buffer is used up, data of a known length
+//! goes straight from the socket to the handler's memory; framing is read into the buffer behind
+//! the head.
 
 use std::io::{self, ErrorKind};
 
@@ -20,7 +21,7 @@ use crate::proto::{
 
 /// The state of a body.
 pub(crate) struct BodyIn {
-    /// For a body of known length: how many bytes are still to come.
+    /// For a body of known length: how many bytes have not been read yet.
     left: u64,
     /// For a chunked body: its decoder.
     chunked: Option<Box<ChunkedDecoder>>,
@@ -28,10 +29,11 @@ pub(crate) struct BodyIn {
     start: usize,
     /// How many bytes behind `start` are used up.
     used: usize,
-    /// How many bytes of the body came before those. They are no longer in the buffer, or never
-    /// were.
+    /// How many bytes of the body were used up before those. They are no longer in the buffer, or
+    /// never were.
     passed: u64,
-    /// What is wrong with the framing: nothing further can be read, and the client is to be told.
+    /// The fault of the framing: nothing further can be read, and the client gets an error
+    /// response.
     refusal: Option<Refusal>,
     /// How the connection ended in the middle of the body.
     cut: Option<ErrorKind>,
@@ -39,19 +41,19 @@ pub(crate) struct BodyIn {
     timeout: Option<Timeout>,
 }
 
-/// What a handler has left of a body.
+/// The part of a body that the handler has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     Nothing,
-    /// So many bytes.
+    /// This many bytes.
     Known(u64),
-    /// The rest of a chunked body.
+    /// The rest of a chunked body, whose length is not known.
     Unknown,
-    /// Its framing is malformed.
+    /// The framing is malformed.
     Refused(Refusal),
-    /// The connection ended or broke while it was read.
+    /// The connection ended or broke while the body was read.
     Cut(ErrorKind),
-    /// It came too slowly.
+    /// The body came too slowly.
     TimedOut(Timeout),
 }
 
@@ -73,7 +75,7 @@ impl BodyIn {
         }
     }
 
-    /// Bytes that are still to come, if that is known.
+    /// How many bytes have not been read yet, if that is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match &self.chunked {
             None => Some(self.left),
@@ -82,7 +84,7 @@ impl BodyIn {
         }
     }
 
-    /// The trailers of a chunked body that is complete.
+    /// The trailers of a chunked body that has been read to its end.
     pub(crate) fn trailers(&self) -> Headers<'_> {
         match &self.chunked {
             Some(decoder) if decoder.is_complete() => {
@@ -93,12 +95,12 @@ impl BodyIn {
         }
     }
 
-    /// How much of the buffer the request takes, head included, as far as it is known.
+    /// How many bytes of the buffer belong to the request, including its head, as far as is known.
     pub(crate) fn end(&self) -> usize {
         self.start + self.used
     }
 
-    /// Reads some bytes; 0 is the end.
+    /// Reads some bytes; 0 is the end of the body.
     pub(crate) fn read(
         &mut self,
         input: &mut Input,
@@ -114,7 +116,7 @@ impl BodyIn {
                 Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
                 _ => {}
             }
-            link.pacing.record_vain_call(self.cut.is_some());
+            link.pacing.record_failed_call(self.cut.is_some());
         })
     }
 
@@ -123,18 +125,19 @@ impl BodyIn {
             return Err(BodyError::TimedOut(timeout).into());
         }
         let limits = &link.host.limits;
-        // From as many chunks as are buffered: a call for each would cost more than its bytes.
+        // Data of all buffered chunks in one call: a call for each chunk would cost more than its
+        // bytes.
         let mut taken = 0;
         loop {
             let left = match self.advance(input, limits) {
                 Ok(Some(0)) => return Ok(taken),
-                // The bytes before are good, and the next call finds the same error.
+                // The bytes before the fault are good, and the next call finds the same fault.
                 Ok(None) | Err(_) if taken > 0 => return Ok(taken),
                 left => left.map_err(BodyError::Refused)?,
             };
             let buffered = &input.unread()[self.end()..];
             let Some(left) = left else {
-                // The framing goes on behind the buffered bytes, all of which are used up.
+                // All buffered bytes are used up, and the next bytes are framing.
                 input.truncate(self.start);
                 self.passed += self.used as u64;
                 self.used = 0;
@@ -152,8 +155,8 @@ impl BodyIn {
             let free = &mut buffer[taken..];
             let most = usize::try_from(left).map_or(free.len(), |left| left.min(free.len()));
             if !buffered.is_empty() {
-                // A client that sends some of the body does not wait to be asked (RFC 9110
-                // section 10.1.1).
+                // A client that sends some of the body does not wait for a 100 (RFC 9110 section
+                // 10.1.1).
                 link.exchange.set_expectation(Expectation::None);
                 let count = most.min(buffered.len());
                 free[..count].copy_from_slice(&buffered[..count]);
@@ -187,7 +190,7 @@ impl BodyIn {
         refusal
     }
 
-    /// Passes over the part of the body that is in the buffer; returns what is left behind it.
+    /// Skips the part of the body that is in the buffer; returns the part that is not.
     #[inline]
     pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
         if self.left == 0 && self.chunked.is_none() {
@@ -223,7 +226,7 @@ impl BodyIn {
     }
 
     /// How many bytes of data come next, 0 at the end; `None` if that depends on bytes that have
-    /// not come yet.
+    /// not arrived yet.
     fn advance(&mut self, input: &Input, limits: &Limits) -> Result<Option<u64>, Refusal> {
         let Some(decoder) = &mut self.chunked else {
             return Ok(Some(self.left));
@@ -252,8 +255,7 @@ impl BodyIn {
     }
 }
 
-/// Before a wait for the body: earlier responses leave, and a client that waits to be asked for its
-/// body is asked.
+/// Before a wait for the body: sends earlier responses, and a 100 to a client that waits for one.
 fn before_read(link: &Link) -> io::Result<()> {
     match link.exchange.expectation() {
         Expectation::None => {}
@@ -263,12 +265,12 @@ fn before_read(link: &Link) -> io::Result<()> {
         }
         Expectation::Declined => return Err(BodyError::Declined.into()),
     }
-    // Another fiber may be writing the response, and wait for the client to read. This fiber reads
+    // Another fiber may be writing the response, and wait until the client reads. This fiber reads
     // the body, and must not wait for that.
     link.try_flush().map_err(broken)
 }
 
-#[allow(clippy::needless_pass_by_value)] // as `map_err` wants it
+#[allow(clippy::needless_pass_by_value)] // `map_err` passes the error by value
 fn broken(error: io::Error) -> io::Error {
     if let Some(timeout @ (Timeout::Body | Timeout::BodyRate)) = Timeout::of(&error) {
         return BodyError::TimedOut(timeout).into();

@@ -1,11 +1,12 @@
-//! A response's body on its way out, written piece by piece.
+//! The body of a response, written piece by piece.
 //!
-//! Small pieces collect in the connection's output and leave together, at the latest when the
-//! handler waits for something; large ones leave from where they are. A client that reads slowly
-//! holds the writer back: there is never more in memory than the bounds below.
+//! Small pieces are collected in the connection's output and sent together, at the latest when the
+//! handler waits for something; large pieces are sent without a copy. A client that reads slowly
+//! makes the writer wait, so memory never holds more than the bounds below.
 //!
-//! The head is put in front of the first byte and not before, so that a body that fails at once can
-//! still become an error response, and a request's body that is read first can still be asked for.
+//! The head is put in front of the first byte of the body, and not earlier. So a body that fails at
+//! once can still become an error response, and a handler that reads the request's body first can
+//! still ask the client for it.
 
 use std::fmt;
 use std::fs::File;
@@ -23,32 +24,33 @@ use crate::proto::{self, ResponseHead, is_forbidden_trailer};
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
-/// What is written leaves when there is more behind 16 KiB, when the handler waits for anything, or
-/// when it is flushed; large pieces leave at once.
+/// Written bytes are sent when more than 16 KiB are collected, when the handler waits for anything,
+/// or at a flush; large pieces are sent at once.
 ///
 /// # Blocking
 ///
-/// Writing and flushing are yield points where something leaves: they wait for a client that reads
-/// slowly. So is a write that fails.
+/// A write or a flush is a yield point if it sends bytes: it waits for a client that reads slowly.
+/// A write that fails is a yield point too.
 ///
 /// # Errors
 ///
-/// When a write or a flush has failed, because the client is gone or takes nothing, or the body is
-/// longer than announced, so do all that follow: return the error. A loop that goes on all the same
-/// is ended after a thousand of them: it unwinds as a handler past its time does.
+/// A write or a flush fails if the client is gone or reads nothing, or if the body is longer than
+/// announced. Then all later writes and flushes fail too, so return the error. A loop that ignores
+/// it is ended after a thousand errors: it unwinds as a handler does when its timeout expires.
 ///
 /// # Cancellation
 ///
-/// A write that a cancel or a deadline ends has written nothing, and may be repeated, if the piece
-/// was shorter than 16 KiB; of a larger one a part may be written. The response then cannot be
-/// completed: every further write is an error, and the client sees that the body has ended early.
+/// If a cancel or a deadline ends the write of a piece shorter than 16 KiB, nothing of it was
+/// written, and the write may be repeated. Of a larger piece a part may have been written. The
+/// response then cannot be completed: every further write is an error, and the client sees that the
+/// body has ended early.
 ///
 /// ```
 /// use std::io::Write;
 /// use std::time::Duration;
 /// use straightline::{Request, Response, sched};
 ///
-/// /// One event a second; each leaves when the next is waited for.
+/// /// One event a second; each is sent when the fiber waits for the next.
 /// fn clock(_: &mut Request) -> Response {
 ///     Response::stream(|_, body| {
 ///         for second in 0.. {
@@ -62,46 +64,48 @@ use crate::proto::{self, ResponseHead, is_forbidden_trailer};
 /// ```
 pub struct BodyWriter {
     link: Rc<Link>,
-    /// Flushes the link, and has that done if the writer waits for something.
+    /// Flushes the link, and `waits` calls it when the writer's fiber waits for something.
     flush: Rc<dyn Fn()>,
     waits: Option<BeforePark>,
-    /// The head, as long as it waits for the first byte.
+    /// The head, until the first byte of the body.
     head: Option<PendingHead>,
-    /// Where the response begins, once it does; an interim one may have come before it.
+    /// The output position at which the response begins, once it does. An interim response may
+    /// precede it.
     begins_at: Option<u64>,
-    /// The status of a response that has begun and is not yet counted, as it may be taken back.
+    /// The status of a response that has begun and is not counted yet, because it may be rolled
+    /// back.
     uncounted: Option<StatusCode>,
     framing: BodyFraming,
     trailers: Vec<(HeaderName, HeaderValue)>,
-    /// The connection goes on behind the body, for all that is known.
+    /// Whether the connection stays open after the body, as far as is known.
     keep_alive: bool,
-    /// All of a body has left that ends with its connection. Until then the connection must not end
-    /// in good order.
+    /// All of a body that ends with its connection has been sent. Until then the connection must
+    /// not close in good order.
     is_whole: bool,
     health: Health,
 }
 
-/// How the client knows where the body ends.
+/// How the client finds the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyFraming {
-    /// So many bytes are to come.
+    /// At the announced length: how many bytes are still to be written.
     Length(u64),
     Chunked,
-    /// Where the connection does.
+    /// At the end of the connection.
     UntilClose,
 }
 
-/// Whether the client can still be sent a whole body.
+/// Whether the client can still get a whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Good,
-    /// A piece has left in part, and then the writer was unwound.
-    Torn,
+    /// A part of a piece was sent, and then the writer was unwound.
+    Partial,
     /// The connection broke.
     Failed,
 }
 
-/// What the head will say, and for which minor version.
+/// The response head, and the client's minor version of HTTP.
 struct PendingHead {
     head: ResponseHead,
     minor: u8,
@@ -125,7 +129,7 @@ impl BodyWriter {
         let pending = Some(PendingHead { head, minor });
         // The output holds only earlier responses so far.
         link.output.arrange_flush();
-        link.pacing.forget_vain_calls();
+        link.pacing.reset_failed_calls();
         let waits = Some(before_park(Rc::clone(&flush)));
         Self {
             link,
@@ -142,18 +146,18 @@ impl BodyWriter {
         }
     }
 
-    /// Adds a trailer field, which is sent behind the body. Only a chunked body has trailers: one
-    /// of known length, or for an HTTP/1.0 client, goes without. A client may throw them away
-    /// unless it says `TE: trailers`.
+    /// Adds a trailer field, which is sent behind the body. Only a chunked body has trailers: a
+    /// body of known length, or for an HTTP/1.0 client, is sent without them. A client may ignore
+    /// trailers unless it says `TE: trailers`.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the value cannot be a header value, or the field is one that has to be in
-    /// the head: about where the message ends or goes, the connection, who asks, what is to be done
-    /// with the message, or what the body is (RFC 9110 section 6.5.1; `Content-Type` for example,
-    /// and `Set-Cookie`). The trailer is not sent then; nothing else changes.
+    /// `InvalidInput` if the value cannot be a header value, or if the field has to be in the head:
+    /// fields about message framing, routing, the connection, authentication, request modifiers, or
+    /// the content (RFC 9110 section 6.5.1; for example `Content-Type` and `Set-Cookie`). The
+    /// trailer is not sent then; nothing else changes.
     ///
     /// ```
     /// use std::io::Write;
@@ -176,7 +180,7 @@ impl BodyWriter {
     {
         let invalid = |message: String| Err(io::Error::new(ErrorKind::InvalidInput, message));
         if is_forbidden_trailer(name.as_str().as_bytes()) {
-            return invalid(format!("the field `{name}` belongs into the head"));
+            return invalid(format!("the field `{name}` belongs in the head"));
         }
         match value.try_into() {
             Ok(value) => self.trailers.push((name, value)),
@@ -191,13 +195,13 @@ impl BodyWriter {
         self.keep_alive
     }
 
-    /// A body that ends early looks complete, unless the connection is reset, which dropping this
-    /// sees to.
+    /// Whether the body ends with its connection. Such a body looks complete even if it ends early,
+    /// unless the connection is reset; dropping this resets it.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.framing == BodyFraming::UntilClose
     }
 
-    /// Takes the response back, if nothing of it has left.
+    /// Rolls the response back, if nothing of it has been sent.
     pub(crate) fn rollback(&mut self) -> bool {
         let is_untouched =
             self.begins_at.is_none_or(|position| self.link.output.rollback(position));
@@ -207,19 +211,19 @@ impl BodyWriter {
         is_untouched
     }
 
-    /// The response is on its way, be it whole or not: counts it.
+    /// Counts the response, whether it is whole or not: it cannot be rolled back any more.
     fn count(&mut self) {
         if let Some(status) = self.uncounted.take() {
             self.link.host.counters().respond(status);
         }
     }
 
-    /// The connection broke while it was written to.
+    /// Whether a write to the connection failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.health == Health::Failed
     }
 
-    /// Copies all that `reader` has.
+    /// Copies everything that `reader` returns.
     pub(crate) fn copy_from(&mut self, reader: &mut dyn Read) -> io::Result<()> {
         let mut buffer = vec![0; COPY_BYTES];
         loop {
@@ -232,7 +236,7 @@ impl BodyWriter {
         }
     }
 
-    /// Sends the file that the body is.
+    /// Sends a file as the whole body.
     pub(crate) fn send_file(&mut self, file: &File) -> io::Result<()> {
         let BodyFraming::Length(length) = self.framing else {
             unreachable!("a file has a length");
@@ -243,22 +247,22 @@ impl BodyWriter {
             return self.write_all(&content);
         }
         self.begin();
-        self.leaving(Link::flush)?;
+        self.run_write(Link::flush)?;
         let mut offset = 0;
         while offset < length {
             let most = usize::try_from(length - offset).map_or(FILE_BYTES, |n| n.min(FILE_BYTES));
-            let count = self.leaving(|link| link.send_file(file, offset, most))?;
+            let count = self.run_write(|link| link.send_file(file, offset, most))?;
             if count == 0 {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
             }
             offset += count as u64;
-            self.link.pacing.record_progress(); // also from a disk that is slower than the client
+            self.link.pacing.record_progress(); // even if the disk is slower than the client
         }
         self.framing = BodyFraming::Length(0);
         Ok(())
     }
 
-    /// Puts the head into the output; without a body if it has none to be sent.
+    /// Puts the head into the output, if it is not there yet.
     pub(crate) fn begin(&mut self) {
         let Some(PendingHead { head, minor }) = self.head.take() else {
             return;
@@ -286,14 +290,14 @@ impl BodyWriter {
         self.link.exchange.begin_response_body(output.begin_body());
     }
 
-    /// The body is complete: puts what ends it into the output.
+    /// The body is complete: puts its end into the output.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.check()?;
         self.begin();
         match self.framing {
             BodyFraming::Length(0) => {}
             BodyFraming::UntilClose => {
-                self.leaving(Link::flush)?;
+                self.run_write(Link::flush)?;
                 self.is_whole = true;
             }
             BodyFraming::Length(left) => {
@@ -305,9 +309,9 @@ impl BodyWriter {
             }
         }
         self.count();
-        // The responses to a client that pipelines collect, up to a bound.
+        // Responses to a client that pipelines are collected, up to a bound.
         if self.link.output.len() > OUTPUT_BYTES_MAX {
-            self.leaving(Link::flush)?;
+            self.run_write(Link::flush)?;
         }
         Ok(())
     }
@@ -315,12 +319,12 @@ impl BodyWriter {
     fn check(&self) -> io::Result<()> {
         match self.health {
             Health::Good => Ok(()),
-            Health::Torn => Err(io::Error::other("an earlier write was cut short")),
+            Health::Partial => Err(io::Error::other("an earlier write was interrupted")),
             Health::Failed => Err(ErrorKind::BrokenPipe.into()),
         }
     }
 
-    /// Takes a piece of the body off what was announced.
+    /// Subtracts a piece from the announced length.
     fn announce(&mut self, bytes: usize) -> io::Result<()> {
         if let BodyFraming::Length(left) = &mut self.framing {
             let message = "more bytes than were announced";
@@ -331,7 +335,7 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Has the output written out when the fiber waits.
+    /// Arranges that the output is flushed when the fiber waits.
     fn arrange_flush(&mut self) {
         if self.link.output.arrange_flush() {
             self.waits = None;
@@ -339,13 +343,14 @@ impl BodyWriter {
         }
     }
 
-    /// Writes the collected pieces out if they are enough, before the next small piece is taken: a
-    /// caller that is unwound in this wait has written nothing of its piece, and may repeat it.
+    /// Sends the collected pieces if they are enough, before the next small piece is taken. If the
+    /// caller is unwound in this wait, nothing of its piece was written, and it may repeat the
+    /// write.
     fn make_room(&mut self) -> io::Result<()> {
         if self.link.output.len() < PIECE_BYTES {
             return Ok(());
         }
-        self.leaving(Link::flush)
+        self.run_write(Link::flush)
     }
 
     /// Adds a small piece to the collected ones. Not a yield point.
@@ -358,14 +363,14 @@ impl BodyWriter {
         }
     }
 
-    /// Writes a large piece from where it is, behind the collected ones.
+    /// Sends a large piece without a copy, behind the collected ones.
     fn send(&mut self, piece: &[u8]) -> io::Result<()> {
         let is_chunk = self.framing == BodyFraming::Chunked;
         if is_chunk {
             self.link.output.buffer().begin_large_chunk(piece.len());
         }
-        self.health = Health::Torn;
-        self.leaving(|link| link.flush_with(piece))?;
+        self.health = Health::Partial;
+        self.run_write(|link| link.flush_with(piece))?;
         self.health = Health::Good;
         if is_chunk {
             self.link.output.buffer().end_large_chunk();
@@ -374,8 +379,8 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Runs a write to the connection, and notes its failure.
-    fn leaving<T>(&mut self, write: impl FnOnce(&Link) -> io::Result<T>) -> io::Result<T> {
+    /// Runs a write to the connection, and records its failure.
+    fn run_write<T>(&mut self, write: impl FnOnce(&Link) -> io::Result<T>) -> io::Result<T> {
         let result = write(&self.link);
         if result.is_err() {
             self.health = Health::Failed;
@@ -399,15 +404,15 @@ impl BodyWriter {
         self.send(piece)
     }
 
-    /// A write has failed; all further ones will.
+    /// A write has failed; all further writes will fail too.
     #[cold]
     fn record_failed_write(&self) {
-        self.link.pacing.record_vain_call(self.has_failed());
+        self.link.pacing.record_failed_call(self.has_failed());
     }
 }
 
 impl Write for BodyWriter {
-    /// Takes all of `piece`. See [the writer](BodyWriter#blocking).
+    /// Takes the whole `piece`. See [the writer](BodyWriter#blocking).
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         if !piece.is_empty() {
             self.put(piece).inspect_err(|_| self.record_failed_write())?;
@@ -415,16 +420,16 @@ impl Write for BodyWriter {
         Ok(piece.len())
     }
 
-    /// Sends what was written so far, and the head if nothing was.
+    /// Sends what was written so far, or only the head if nothing was.
     fn flush(&mut self) -> io::Result<()> {
         self.check().inspect_err(|_| self.record_failed_write())?;
         self.begin();
-        self.leaving(Link::flush).inspect_err(|_| self.record_failed_write())
+        self.run_write(Link::flush).inspect_err(|_| self.record_failed_write())
     }
 }
 
 impl Drop for BodyWriter {
-    /// However it ends: an error, the client's end of its side, the end of a drain.
+    /// However the body ends: by an error, a client's close, or the end of a drain.
     fn drop(&mut self) {
         self.count();
         if self.ends_with_connection() && self.begins_at.is_some() && !self.is_whole {
@@ -442,12 +447,15 @@ impl fmt::Debug for BodyWriter {
     }
 }
 
-/// What of a body is collected before it leaves, with one small piece more at most, and how large a
-/// piece leaves by itself. Arbitrary: copying it costs about a system call.
+/// From how many bytes on the collected pieces are sent (one small piece more may be collected),
+/// and from how many bytes on a piece is sent by itself. Arbitrary: to copy so many bytes costs
+/// about as much as a system call.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A piece of what is read from a reader. Arbitrary: system calls hardly count at this size.
+/// How many bytes of a reader are copied at a time. Arbitrary: system calls hardly count at this
+/// size.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// A piece of a file, between two of which others run. Arbitrary: a fraction of a millisecond.
+/// How many bytes of a file are sent before other fibers run. Arbitrary: a fraction of a
+/// millisecond.
 const FILE_BYTES: usize = 512 * 1024;

@@ -11,16 +11,16 @@ use super::transport::Transport;
 use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
 
-/// What a connection needs while it works on a request, and gives back when it rests.
+/// The memory that a connection needs while it is active, and gives back when it becomes idle.
 pub(crate) struct Buffers {
     pub(crate) input: Input,
-    /// The output's memory while the connection rests; nothing while it works.
+    /// The output's memory while the connection is idle; empty while it is active.
     pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
     pub(crate) head: Head,
     /// The request line, for a list of the fibers.
     pub(crate) label: Label,
-    /// Tells the pool's simulation that they are alive.
+    /// Lets the pool's simulation count the living buffers.
     _alive: Rc<()>,
 }
 
@@ -30,13 +30,14 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Counts their memory, and that of the buffers around them.
+    /// Counts the memory of the bytes and of the buffers around them.
     held: Held,
 }
 
 /// The free buffers of a shard.
 pub(crate) struct BufferPool {
-    #[allow(clippy::vec_box)] // they are handed around whole, and are large
+    #[allow(clippy::vec_box)]
+    // boxes move between connections and the pool, and their content is large
     free: RefCell<Vec<Box<Buffers>>>,
     alive: Rc<()>,
     memory: Arc<Memory>,
@@ -71,7 +72,7 @@ impl BufferPool {
     }
 
     /// Takes buffers back; bytes that are still in them are lost. Buffers that grew, and buffers
-    /// beyond the bound, are freed.
+    /// beyond the pool's bound, are freed.
     pub(crate) fn give(&self, mut buffers: Box<Buffers>) {
         debug_assert!(buffers.output.is_empty(), "a response that was never written");
         let mut free = self.free.borrow_mut();
@@ -103,15 +104,16 @@ impl Input {
         }
     }
 
-    /// Reads once into the free space, which is made if there is none, for a head of at most
-    /// `head_bytes_max`.
+    /// Reads once into the free space, for a head of at most `head_bytes_max`. If no space is free,
+    /// makes some.
     pub(crate) fn fill(
         &mut self,
         transport: &dyn Transport,
         head_bytes_max: usize,
     ) -> io::Result<usize> {
         if self.end == self.bytes.len() {
-            // One byte more than a head may have, so that reading never stops without a refusal.
+            // One byte more than a head may have, so that a head that is too long is always
+            // noticed.
             self.make_room(1, head_bytes_max.saturating_add(1))?;
         }
         let count = transport.try_read(&mut self.bytes[self.end..])?;
@@ -119,13 +121,13 @@ impl Input {
         Ok(count)
     }
 
-    /// As [`fill`](Self::fill), for what follows a head: calls `read` once, with free space.
+    /// As [`fill`](Self::fill), for the bytes behind a head: calls `read` once, with free space.
     pub(super) fn fill_with(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        // Where little is free each read would bring little, and the client chooses where its head
-        // ends: it could make the server read a few bytes at a time.
+        // With little free space each read would return little. The client chooses where its head
+        // ends, so it could make the server read a few bytes at a time.
         if self.bytes.len() - self.end < ROOM_LEAST {
             self.make_room(ROOM_BYTES, 0)?;
         }
@@ -134,22 +136,22 @@ impl Input {
         Ok(count)
     }
 
-    /// Forgets what was read behind the first `count` unread bytes.
+    /// Drops the bytes that were read behind the first `count` unread bytes.
     pub(crate) fn truncate(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start, "more than there is");
         self.end = self.start + count;
     }
 
-    /// Forgets everything, and gives the memory back.
+    /// Drops everything, and frees the memory.
     pub(crate) fn release(&mut self) {
         (self.bytes, self.start, self.end) = (Vec::new(), 0, 0);
         self.held.set(0);
     }
 
-    /// Makes room for that many bytes: moves the unread ones to the front, or else grows, to twice
+    /// Makes room for `least` bytes: moves the unread bytes to the front, or else grows, to twice
     /// the size if that is not beyond `grown_max`.
     ///
-    /// An error is that the server's memory or the allocator's is at its end, and the process goes
+    /// An error says that the server's limit or the allocator has no memory left; the process goes
     /// on.
     #[cold]
     fn make_room(&mut self, least: usize, grown_max: usize) -> io::Result<()> {
@@ -170,20 +172,19 @@ impl Input {
     }
 }
 
-/// A read buffer's first size: room for nearly every head, or for many small ones.
+/// The first size of a read buffer: room for nearly every head, or for many small ones.
 const INPUT_BYTES: usize = 8 * 1024;
 
-/// What follows a head is read in pieces of at least this, if there is as much: the framing of a
-/// chunked body and data that comes with it. Arbitrary: at this size a system call costs less than
-/// a nanosecond a byte.
+/// The least free space for a read of bytes behind a head: the framing of a chunked body, and data
+/// that comes with it. Arbitrary: at this size a system call costs less than a nanosecond a byte.
 const ROOM_LEAST: usize = 1024;
 
-/// And that much room is made where there is less.
+/// How much room is made if less is free.
 const ROOM_BYTES: usize = 4 * 1024;
 
-/// Free buffers that a shard keeps. Arbitrary: as many as connections work at the same time on a
-/// busy shard; with an output of usual size each they come to less than 2 MiB.
+/// How many free buffers a shard keeps. Arbitrary: as many as connections are active at the same
+/// time on a busy shard; with an output of usual size each, they take less than 2 MiB.
 const FREE_BUFFERS_MAX: usize = 128;
 
-/// A larger output buffer is freed when its connection rests.
+/// A larger output buffer is freed when its connection becomes idle.
 const OUTPUT_KEPT_BYTES: usize = 64 * 1024;

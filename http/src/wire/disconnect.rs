@@ -1,8 +1,8 @@
-//! Noticing that a client has gone while its handler works.
+//! Notices that a client has disconnected while its handler runs.
 //!
 //! The connection's own fiber does not read meanwhile. So a second fiber waits for the stream's
 //! events; it has no stack while it waits, as it hardly ever runs. When the client is gone, this
-//! fiber has the handler's lease ended.
+//! fiber ends the handler's lease.
 //!
 //! This fiber may consume an edge that is meant for the connection's fiber. That is safe: arming a
 //! stream marks it as not drained, so the next read tries the socket before it waits.
@@ -14,11 +14,11 @@ use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_episo
 
 use super::transport::Transport;
 
-/// What watches a client, until this is dropped.
+/// Watches a client until this is dropped.
 pub(super) struct Watch(JoinHandle<()>);
 
 impl Watch {
-    /// Has `gone` called when the client of that stream has gone.
+    /// Calls `gone` when the client of `stream` has disconnected.
     pub(super) fn start<S: 'static>(
         stream: S,
         transport: fn(&S) -> &dyn Transport,
@@ -31,7 +31,7 @@ impl Watch {
                 gone(&stream);
                 return ControlFlow::Break(());
             }
-            // The data that woke this fiber is unread. A oneshot driver would report it again at
+            // The data that woke this fiber stays unread. A oneshot driver would report it again at
             // once.
             if !is_first_look && driver_kind() == Some(DriverKind::Polling) {
                 sleep(LOOK_AGAIN);
@@ -40,7 +40,7 @@ impl Watch {
             match transport.arm_readable() {
                 Ok(true) => {}
                 Ok(false) => wake_later(),
-                // The connection's own fiber will find out what is wrong.
+                // The connection's own fiber will find the fault.
                 Err(_) => return ControlFlow::Break(()),
             }
             ControlFlow::Continue(())
@@ -55,5 +55,5 @@ impl Drop for Watch {
 }
 
 /// How long this fiber pauses between two looks at a client that has sent more than was read.
-/// Arbitrary: a handler is ended so much later at most, and a look costs some microseconds.
+/// Arbitrary: the handler is cancelled at most this much later, and a look costs some microseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -1,8 +1,8 @@
-//! The request at hand, as the counters and the access log see it, from its head to the end of its
+//! The current request, as the counters and the access log see it, from its head to the end of its
 //! response.
 //!
-//! [`begin`](Exchange::begin) replaces all of it: only the number goes on. For each exchange that
-//! is in flight the shard counts one request in flight, and one that awaits its client if the
+//! [`begin`](Exchange::begin) replaces everything except the number, which goes on. For each
+//! exchange in flight the shard counts one request in flight, and one that awaits its client if the
 //! exchange says so.
 
 use std::cell::Cell;
@@ -15,36 +15,37 @@ use crate::telemetry::ShardCounters;
 
 /// A request and its response.
 pub(crate) struct Exchange {
-    /// Which request of its connection it is, from 1 on; 0 before the first.
+    /// The number of the request on its connection, from 1 on; 0 before the first request.
     number: Cell<u64>,
-    /// The turn in which it came; before the first the one in which the connection did.
+    /// When the request came, by the clock of the scheduler's turn; before the first request, when
+    /// the connection came.
     begun: Cell<Instant>,
     expectation: Cell<Expectation>,
-    /// It is with its handler, or its answer on its way.
+    /// The request is with its handler, or its answer is on its way.
     is_in_flight: Cell<bool>,
-    /// One of its fibers waits for the client, and that is counted.
+    /// One of the handler's fibers waits for the client, and the counter includes it.
     awaits_client: Cell<bool>,
-    /// The access log knows of it.
+    /// The access log has a line for it.
     is_logged: Cell<bool>,
-    /// Of its response; 0 before that begins.
+    /// The status of the response; 0 before the response begins.
     status: Cell<u16>,
-    /// At which position of the output the response's body begins; `u64::MAX` before it does.
+    /// The output position at which the response's body begins; `u64::MAX` before it does.
     body_at: Cell<u64>,
 }
 
-/// `Expect: 100-continue`, for one request.
+/// The state of `Expect: 100-continue` for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expectation {
-    /// The body comes by itself, or the client was told to go on.
+    /// The client sends the body by itself, or got a 100.
     None,
-    /// The body comes once the handler asks for it.
+    /// The client waits for a 100, which is sent when the handler reads the body.
     Waiting,
-    /// The response is on its way; it is not known whether the body comes.
+    /// The response is on its way without a 100; it is not known whether the client sends the body.
     Declined,
 }
 
 impl Exchange {
-    /// None yet, on a connection that comes now.
+    /// On a new connection, before the first request.
     pub(super) fn new() -> Self {
         Self {
             number: Cell::new(0),
@@ -61,7 +62,7 @@ impl Exchange {
     /// A request goes to its handler.
     #[inline]
     pub(super) fn begin(&self, expectation: Expectation, counters: &ShardCounters) {
-        // Each field by its name, so that none is forgotten.
+        // Each field is named, so that none is forgotten.
         let Self {
             number,
             begun,
@@ -84,7 +85,7 @@ impl Exchange {
         counters.in_flight.bump();
     }
 
-    /// It is over, answered or never to be; false if none was in flight.
+    /// The request is over: answered, or it never will be. False if none was in flight.
     #[inline]
     pub(super) fn end(&self, is_answered: bool, counters: &ShardCounters) -> bool {
         let was_in_flight = self.is_in_flight.replace(false);
@@ -95,7 +96,7 @@ impl Exchange {
         was_in_flight
     }
 
-    /// Begins to wait for the client; false if there is no request in flight that could.
+    /// A fiber begins to wait for the client; false if no request is in flight.
     pub(super) fn await_client(&self, counters: &ShardCounters) -> bool {
         if self.is_in_flight.get() {
             self.awaits_client.set(true);
@@ -104,14 +105,14 @@ impl Exchange {
         self.is_in_flight.get()
     }
 
-    /// Does not wait for the client any more, if it did.
-    pub(super) fn await_client_no_more(&self, counters: &ShardCounters) {
+    /// No fiber waits for the client any more.
+    pub(super) fn stop_awaiting_client(&self, counters: &ShardCounters) {
         if self.awaits_client.replace(false) {
             counters.awaiting_client.lower();
         }
     }
 
-    /// Which request of its connection it is, from 1 on; 0 before the first.
+    /// The number of the request on its connection, from 1 on; 0 before the first request.
     #[inline]
     pub(crate) fn number(&self) -> u64 {
         self.number.get()
@@ -122,18 +123,18 @@ impl Exchange {
         self.is_in_flight.get()
     }
 
-    /// When it came; before the first one, when the connection did.
+    /// When the request came; before the first request, when the connection came.
     #[inline]
     pub(super) fn begun(&self) -> Instant {
         self.begun.get()
     }
 
-    /// How long it has taken.
+    /// How long the request has taken so far.
     pub(crate) fn time(&self) -> Duration {
         clock().saturating_duration_since(self.begun.get())
     }
 
-    /// For a request that never was one: it has taken no time.
+    /// For input that never became a request: it has taken no time.
     pub(crate) fn restart_clock(&self) {
         self.begun.set(now());
     }
@@ -148,21 +149,21 @@ impl Exchange {
         self.expectation.set(expectation);
     }
 
-    /// The access log is told of it now; false if it knows already.
+    /// The access log gets its line now; false if it has the line already.
     #[inline]
     pub(crate) fn record_logged(&self) -> bool {
         !self.is_logged.replace(true)
     }
 
-    /// Its response begins, and may be taken back.
+    /// The response begins, and may still be rolled back.
     #[inline]
     pub(crate) fn begin_response(&self, status: StatusCode) {
         self.status.set(status.as_u16());
         self.body_at.set(u64::MAX);
     }
 
-    /// The head of its response is in the output: the body begins at that position, or would if
-    /// what frames it came before all of it.
+    /// The head of the response is in the output. The body begins at `position`, or would begin
+    /// there if all of its framing came before it.
     #[inline]
     pub(crate) fn begin_response_body(&self, position: u64) {
         self.body_at.set(position);

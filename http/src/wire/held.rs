@@ -1,4 +1,4 @@
-//! What the request at hand has the server hold in memory, beside the connection's buffers.
+//! The memory that the current request holds, in addition to the connection's buffers.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use crate::control::{Held, Memory};
 /// Counts a request's memory against the server's limit, until the request is over.
 pub(crate) struct HeldForRequest {
     memory: Arc<Memory>,
-    /// Bytes of its body.
+    /// Bytes of the request's body.
     body: Cell<u64>,
-    /// Bytes of its response, while that leaves.
+    /// Bytes of the response, while it is being sent.
     response: Cell<usize>,
 }
 
@@ -19,8 +19,8 @@ impl HeldForRequest {
         Self { memory: Arc::clone(memory), body: Cell::new(0), response: Cell::new(0) }
     }
 
-    /// A handler is about to have so many bytes more of the body in memory; false if there is no
-    /// room for them.
+    /// A handler is about to hold `bytes` more of the body in memory; false if there is no room for
+    /// them.
     #[must_use]
     pub(super) fn try_add_to_body(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
@@ -31,7 +31,7 @@ impl HeldForRequest {
         fits
     }
 
-    /// The response that leaves owns so many bytes.
+    /// The response that is being sent owns `bytes` of memory.
     pub(crate) fn set_response(&self, bytes: usize) {
         self.response.set(bytes);
     }
@@ -43,7 +43,7 @@ impl HeldForRequest {
         held
     }
 
-    /// The request is over, and its handler has given up its memory.
+    /// The request is over, and its handler has released its memory.
     #[inline]
     pub(crate) fn release(&self) {
         if self.body.get() > 0 {

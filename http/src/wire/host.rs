@@ -1,8 +1,8 @@
-//! What the connections of a shard have in common: the bounds, the counters, the buffers, the date.
+//! What the connections of a shard share: the limits, the counters, the buffers, the date.
 //!
-//! It knows no connection and no handler. Which connections are open is the server's to know, and
-//! what serves them is the connection's own. One thread alone uses a host; what the other shards
-//! change of it (whether too much is in flight, or too much memory in use) is one atomic load.
+//! The host knows no connection and no handler: the server's table holds the open connections, and
+//! each connection knows its service. Only one thread uses a host. What other shards change
+//! (whether too many requests are in flight, or too much memory is in use) is one atomic load.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
@@ -25,23 +25,23 @@ pub(crate) struct Host {
     pub(crate) capacity: Capacity,
     pub(crate) on_disconnect: OnDisconnect,
     pub(crate) buffers: BufferPool,
-    /// What all clients of the server have it use.
+    /// The memory that the server uses for all its clients.
     pub(crate) memory: Arc<Memory>,
     shared: Arc<Shared>,
     slot: Arc<Slot>,
-    /// A stop has begun: no connection goes on after the response it is at.
+    /// A shutdown has begun: each connection closes after its current response.
     is_shutting_down: Cell<bool>,
-    /// And those at rest close.
+    /// The drain has begun: idle connections close too.
     is_draining: Cell<bool>,
-    /// The number of the sweep that comes next; never 0.
+    /// The number of the next sweep; never 0.
     sweep: Cell<u32>,
     encoder: RefCell<Encoder>,
-    /// When the encoder's date is out of date.
+    /// Until when the encoder's date is right.
     encoder_until: Cell<Instant>,
 }
 
 impl Host {
-    /// For the shard of that slot, on its own thread.
+    /// For the shard of that slot, on the shard's own thread.
     pub(crate) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Rc<Self> {
         let config = &shared.config;
         Rc::new(Self {
@@ -61,7 +61,7 @@ impl Host {
         })
     }
 
-    /// This shard's counters among those of all.
+    /// The counters of this shard.
     #[inline]
     pub(crate) fn counters(&self) -> &ShardCounters {
         &self.slot.counters
@@ -80,26 +80,26 @@ impl Host {
         self.shared.observers.emit(event);
     }
 
-    /// So many requests were answered, the first of which began then.
+    /// `count` requests were answered, the first of which began at `since`.
     pub(super) fn record_latency(&self, since: Instant, count: u64) {
         let time = sched::clock().saturating_duration_since(since);
         self.slot.latencies.record(time, count);
     }
 
-    /// A client could not be served, as all of them use as much memory as they may.
+    /// A client was not served because all clients together use as much memory as they may.
     #[cold]
     pub(crate) fn record_short_of_memory(&self, peer: &Peer) {
         self.counters().short_of_memory.bump();
         self.emit(&Event::ShortOfMemory { peer, held: self.memory.held() });
     }
 
-    /// Whether one request more than there may be is in flight, or the server short of memory.
+    /// Whether more requests are in flight than allowed, or the server is short of memory.
     #[inline]
     pub(crate) fn is_overloaded(&self) -> bool {
         self.shared.shards.are_overloaded() || self.memory.is_short()
     }
 
-    /// Whether a connection is to close behind the response that it is at.
+    /// Whether a connection has to close after its current response.
     #[inline]
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.is_shutting_down.get()
@@ -109,7 +109,7 @@ impl Host {
         self.is_shutting_down.set(is_shutting_down);
     }
 
-    /// Whether a connection at rest is to close.
+    /// Whether an idle connection has to close.
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.get()
@@ -119,7 +119,7 @@ impl Host {
         self.is_draining.set(true);
     }
 
-    /// The number of the sweep that comes next: a rest that begins now begins in it.
+    /// The number of the next sweep; a connection that becomes idle now records it.
     #[inline]
     pub(crate) fn sweep(&self) -> u32 {
         self.sweep.get()
@@ -128,7 +128,8 @@ impl Host {
     /// A sweep begins; returns its number.
     pub(crate) fn begin_sweep(&self) -> u32 {
         let now = self.sweep.get();
-        // After four billion sweeps the numbers come again, but for the one that means none.
+        // After four billion sweeps the numbers start again, without 0, which means that a
+        // connection is not idle.
         self.sweep.set(now.checked_add(1).unwrap_or(1));
         now
     }

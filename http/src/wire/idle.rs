@@ -1,25 +1,25 @@
-//! A connection's rest between two requests: since when it lasts, and what is to end it.
+//! A connection's idle time between two requests: since when it is idle, and why it is to close.
 //!
-//! A rest costs one store: no timer, no stack. The shard's sweeps count, see
-//! `server/idle_reaper.rs`; a reason to end is noted here by the server, and the connection's
-//! fiber, which is woken for it, finds it before it rests again. A request that comes in that
-//! moment is served all the same.
+//! To become idle costs one store: no timer, no stack. The shard's sweeps measure the time, see
+//! `server/idle_reaper.rs`. The server records here why an idle connection is to close, and wakes
+//! the connection's fiber, which checks this before it becomes idle again. A request that comes at
+//! that moment is still served.
 
 use std::cell::Cell;
 
-/// Whether a connection rests.
+/// Whether a connection is idle.
 pub(crate) struct IdleState {
-    /// In which sweep of its shard the rest began; 0 while the connection works.
+    /// In which sweep of its shard the connection became idle; 0 while it is active.
     since: Cell<u32>,
     end: Cell<Option<IdleEnd>>,
 }
 
-/// Why a connection is not to rest any longer.
+/// Why an idle connection is to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdleEnd {
-    /// It took too long.
+    /// It was idle for too long.
     Expired,
-    /// A newcomer needs the place.
+    /// A new connection needs its place.
     Evicted,
 }
 
@@ -28,35 +28,35 @@ impl IdleState {
         Self { since: Cell::new(0), end: Cell::new(None) }
     }
 
-    /// The connection rests from now on, or has done so since that sweep.
+    /// The connection is idle from now on, or has been since the sweep `sweep`.
     #[inline]
     pub(crate) fn begin(&self, sweep: u32) {
         self.since.set(sweep);
     }
 
-    /// The connection works again. In which sweep its rest began, if it rested.
+    /// The connection is active again. Returns in which sweep it became idle, if it was idle.
     #[inline]
     pub(crate) fn resume(&self) -> Option<u32> {
         Some(self.since.replace(0)).filter(|&since| since != 0)
     }
 
-    /// In which sweep of its shard the rest began; `None` while the connection works.
+    /// In which sweep of its shard the connection became idle; `None` while it is active.
     pub(crate) fn since(&self) -> Option<u32> {
         Some(self.since.get()).filter(|&since| since != 0)
     }
 
-    /// The rest is to end, and the connection with it.
+    /// The idle connection is to close.
     pub(super) fn set_end(&self, why: IdleEnd) {
         self.end.set(Some(why));
     }
 
-    /// Why the rest is to end, if it is.
+    /// Why the idle connection is to close, if it is.
     #[inline]
     pub(crate) fn end(&self) -> Option<IdleEnd> {
         self.end.get()
     }
 
-    /// A request has come after all: the connection is not to end for its rest.
+    /// A request has come after all: the connection does not close.
     pub(crate) fn clear_end(&self) {
         self.end.set(None);
     }

@@ -1,8 +1,8 @@
-//! Closing while the client may still be sending.
+//! Closes a connection whose client may still be sending.
 //!
-//! Closing a socket with unread bytes in it resets the connection, and a reset makes the client's
-//! kernel throw away the response that was on its way. So the write side is closed first, and what
-//! still comes is read and dropped, for a bounded time and up to a bounded number of bytes
+//! A close of a socket with unread bytes resets the connection, and a reset makes the client's
+//! kernel throw away a response that was on its way. So the write side is closed first, and bytes
+//! that still arrive are read and dropped, for a bounded time and up to a bounded number of bytes
 //! (RFC 9112 section 9.6).
 
 use std::io::ErrorKind;
@@ -12,12 +12,12 @@ use straightline_sched::{checkpoint, now, park_timeout};
 
 use super::transport::Transport;
 
-/// Ends the connection so that the client sees what was written.
+/// Closes the connection so that the client sees what was written.
 ///
 /// A yield point.
 pub(crate) fn linger(transport: &dyn Transport) {
     if transport.shutdown_write().is_err() {
-        return; // the client is gone: nothing is on its way
+        return; // the client is gone, so no response is on its way
     }
     let deadline = now() + LINGER_TIME;
     let mut scratch = [0; 1024];
@@ -49,5 +49,5 @@ pub(crate) fn linger(transport: &dyn Transport) {
 /// How long a client has to read its last response and close. Arbitrary: a slow round trip or two.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// What is dropped at most. Arbitrary: about what a client's kernel has in flight.
+/// How many bytes are dropped at most. Arbitrary: about what a client's kernel has in flight.
 const LINGER_BYTES_MAX: usize = 256 * 1024;

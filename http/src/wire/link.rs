@@ -1,9 +1,10 @@
-//! The way to the client: who it is, the stream, and what both sides of a request have to know.
+//! The link to a client: the client's address, the stream, and the state that both sides of a
+//! request share.
 //!
-//! A link is put together from owners, each with its own rules: the `exchange` is the request at
-//! hand, `pacing` the times, `output` what waits to be written, `idle` the rest between two
-//! requests, `held` the memory. What is done here is what takes more than one of them: a request's
-//! begin and end, and the two loops that read and write, whose waits `pacing` bounds.
+//! A link is composed of owners, each with its own rules: `exchange` is the current request,
+//! `pacing` the timeouts, `output` the unsent bytes, `idle` the idle time between two requests,
+//! `held` the memory. The methods here need more than one of them: a request's begin and end, and
+//! the two loops that read and write, whose waits `pacing` bounds.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
@@ -25,7 +26,7 @@ use super::protocol::Protocol;
 use super::transport::Transport;
 use crate::config::Peer;
 
-/// What a connection and the request at hand both hold on to.
+/// The state that a connection and its current request share.
 pub(crate) struct Link {
     pub(crate) peer: Peer,
     pub(crate) host: Rc<Host>,
@@ -34,11 +35,11 @@ pub(crate) struct Link {
     pub(crate) output: Output,
     pub(crate) idle: IdleState,
     pub(crate) held: HeldForRequest,
-    /// What has the handler end if the client goes, for the request at hand.
+    /// Cancels the handler of the current request if its client disconnects.
     watch: Cell<Option<Watch>>,
-    /// The other protocol's, once it is that.
+    /// The state of an upgraded connection, once the connection is upgraded.
     protocol: OnceCell<Rc<Protocol>>,
-    /// Boxed: where an unsized field begins would have to be computed at each access.
+    /// Boxed: the offset of an unsized field would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
 }
 
@@ -65,7 +66,7 @@ impl Link {
         self.pacing.begin_request();
     }
 
-    /// It is over, if one was in flight: answered, or never to be.
+    /// The request is over, if one was in flight: answered, or it never will be.
     #[inline]
     pub(crate) fn end_request(&self, is_answered: bool) {
         if self.exchange.end(is_answered, self.host.counters()) {
@@ -79,17 +80,17 @@ impl Link {
         }
     }
 
-    /// A response begins, and will be sent.
+    /// A response begins, and will not be rolled back.
     #[inline]
     pub(crate) fn begin_response(&self, status: StatusCode) {
         self.host.counters().respond(status);
         self.exchange.begin_response(status);
     }
 
-    /// The connection's fiber was given up: its client is not to wait for it.
+    /// The connection's fiber was given up: its client must not wait for it.
     pub(crate) fn lose(&self) {
         self.unwatch();
-        self.exchange.await_client_no_more(self.host.counters());
+        self.exchange.stop_awaiting_client(self.host.counters());
         self.end_request(false);
         self.transport.reset();
     }
@@ -99,61 +100,62 @@ impl Link {
         self.exchange.number() == 0
     }
 
-    /// Of a connection that came a moment ago: until when its first request is waited for, though
-    /// the server ends. It has been on its way since the client connected.
+    /// For a connection that was opened a moment ago: until when the server waits for its first
+    /// request although it shuts down. That request has been on its way since the client connected.
     pub(crate) fn first_request_until(&self) -> Option<Instant> {
         let until = self.exchange.begun() + FIRST_REQUEST_TIME;
         (self.is_new() && until > now()).then_some(until)
     }
 
-    /// In which sweep of its shard the connection began to rest; `None` while it works.
+    /// In which sweep of its shard the connection became idle; `None` while it is active.
     pub(crate) fn idle_since(&self) -> Option<u32> {
         self.idle.since()
     }
 
-    /// Its rest is to end, and the connection with it. Its fiber has to be woken for that.
+    /// The idle connection is to close. The caller has to wake its fiber for that.
     pub(crate) fn end_idle(&self, why: IdleEnd) {
         self.idle.set_end(why);
     }
 
-    /// Why its rest is to end, if it is.
+    /// Why the idle connection is to close, if it is.
     pub(crate) fn idle_end(&self) -> Option<IdleEnd> {
         self.idle.end()
     }
 
-    /// Its handler's time, or that of another protocol, is over.
+    /// The time of the handler, or of the upgraded connection's protocol, is over.
     pub(crate) fn end_handler(&self) {
         self.pacing.end_handler();
     }
 
-    /// The connection is another protocol's from now on.
+    /// The connection is upgraded to another protocol from now on.
     pub(super) fn begin_protocol(&self) -> Rc<Protocol> {
         debug_assert!(self.protocol.get().is_none(), "a connection is upgraded once");
         Rc::clone(self.protocol.get_or_init(|| Rc::new(Protocol::new())))
     }
 
-    /// The other protocol's, once it is that.
+    /// The state of an upgraded connection, once the connection is upgraded.
     pub(crate) fn protocol(&self) -> Option<&Rc<Protocol>> {
         self.protocol.get()
     }
 
-    /// Has the request's handler end if the client goes away. Once for each request.
+    /// Watches the client, and cancels the request's handler if the client disconnects. Once for
+    /// each request.
     pub(crate) fn watch(self: &Rc<Self>) {
         let watch = self.watch.take().unwrap_or_else(|| {
             let link = Rc::clone(self);
-            Watch::start(link, |link| &*link.transport, |link| link.pacing.record_gone())
+            Watch::start(link, |link| &*link.transport, |link| link.pacing.record_client_gone())
         });
         self.watch.set(Some(watch));
     }
 
-    /// The handler is done, or does not want to know.
+    /// The handler has returned, or does not want to be cancelled.
     #[inline]
     pub(crate) fn unwatch(&self) {
         drop(self.watch.take());
     }
 
-    /// A handler is about to have so many bytes more of its request's body in memory; false if the
-    /// server has no room for them, which is counted and told.
+    /// A handler is about to hold `bytes` more of its request's body in memory; false if the server
+    /// has no room for them, which is counted and reported.
     #[must_use]
     pub(crate) fn try_hold(&self, bytes: usize) -> bool {
         let fits = self.held.try_add_to_body(bytes);
@@ -167,7 +169,7 @@ impl Link {
     ///
     /// A yield point.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Before anything is read: it may raise, and what was read would be lost.
+        // Before anything is read: the checkpoint may unwind, and the bytes would be lost.
         checkpoint();
         loop {
             if self.transport.is_drained() {
@@ -186,30 +188,31 @@ impl Link {
         }
     }
 
-    /// Writes everything out, waiting as long as the client may take.
+    /// Sends the whole output, waiting as long as the client may take.
     ///
     /// A yield point.
     pub(crate) fn flush(&self) -> io::Result<()> {
         if self.output.is_empty() { Ok(()) } else { self.write_out(&[]) }
     }
 
-    /// As [`flush`](Self::flush), unless another fiber of the handler is writing: it writes all of
-    /// the output out.
+    /// As [`flush`](Self::flush), unless another fiber of the handler is sending: that fiber sends
+    /// the whole output.
     ///
     /// A yield point.
     pub(super) fn try_flush(&self) -> io::Result<()> {
         if self.output.is_being_written() { Ok(()) } else { self.flush() }
     }
 
-    /// When a handler waits: earlier responses leave, and what its own has so far. The next write
-    /// finds the same error.
+    /// Called when a handler waits: sends earlier responses, and what the handler has written so
+    /// far. The next write finds the same error.
     pub(crate) fn flush_before_park(&self) {
         self.output.begin_arranged_flush();
         let _ = self.try_flush();
     }
 
-    /// Writes everything out and then `body`, together and without copying it. If that fails or is
-    /// unwound, some of the body may have left. No other fiber may add to the output meanwhile.
+    /// Sends the whole output and then `body`, together and without copying it. If that fails or is
+    /// unwound, some of the body may have been sent. No other fiber may add to the output
+    /// meanwhile.
     ///
     /// A yield point.
     pub(crate) fn flush_with(&self, body: &[u8]) -> io::Result<()> {
@@ -218,7 +221,7 @@ impl Link {
 
     fn write_out(&self, body: &[u8]) -> io::Result<()> {
         let mut turn = self.output.take_turn()?;
-        while turn.goes_on(body) {
+        while turn.has_unsent(body) {
             let count = self.write(|transport| turn.try_write(transport, body))?;
             if count == 0 {
                 return Err(ErrorKind::WriteZero.into());
@@ -230,7 +233,7 @@ impl Link {
         Ok(())
     }
 
-    /// Writes some of a file; 0 if it has nothing there.
+    /// Sends some of a file; 0 if the file has no bytes at `offset`.
     ///
     /// A yield point.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
@@ -239,13 +242,13 @@ impl Link {
         Ok(count)
     }
 
-    /// Tries to write until some of it has left.
+    /// Repeats `write` until it has sent some bytes.
     #[inline]
     fn write(
         &self,
         mut write: impl FnMut(&dyn Transport) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        // Before anything is written: it may raise, and the count would be lost.
+        // Before anything is written: the checkpoint may unwind, and the count would be lost.
         checkpoint();
         loop {
             match write(&*self.transport) {
@@ -261,7 +264,7 @@ impl Link {
         }
     }
 
-    /// All that was made has left: records the time that took.
+    /// All responses have been sent: records how long they took.
     #[inline]
     fn record_sent(&self) {
         if let Some((since, count)) = self.output.take_sent() {
@@ -281,6 +284,6 @@ impl Link {
     }
 }
 
-/// How long a server that ends waits for the first request of a connection, from its accept on.
-/// Arbitrary: some slow round trips.
+/// How long a server that shuts down waits for the first request of a connection, from its accept
+/// on. Arbitrary: some slow round trips.
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);

@@ -1,25 +1,25 @@
-//! How slow a client is: the time that was waited for it against the bytes that came of it.
+//! How slow a client is: the time that the server waited for it against the bytes that it moved.
 //!
-//! A client has a credit of time. Waiting for it uses the credit up, bytes earn it back at the
-//! rate that is asked for, and it is never more than the grace: so a client may be as much behind
-//! the rate as that, at any time, and no good beginning lets it stand still for longer later on.
+//! A client has a credit of time. Waiting for the client uses the credit up, and its bytes earn
+//! credit back at the minimum rate. The credit is never more than the grace: so a client may be
+//! behind the rate by the grace at any time, and a fast beginning does not let it stand still for
+//! longer later on.
 //!
-//! The credit is the connection's and not a request's. If it began anew with each request, a client
-//! could be waited for without end, for the price of a head now and then.
+//! The credit belongs to the connection and not to a request. If it began anew with each request, a
+//! client could make the server wait without end, at the cost of a head now and then.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::config::Pace;
 
-/// One direction of a connection: the credit that its client has. Which pace it is held to is the
-/// owner's to know.
+/// The credit of a client in one direction of a connection. The owner knows which pace applies.
 #[derive(Debug)]
 pub(super) struct MinRate {
     credit: Cell<Duration>,
 }
 
-/// Which bound of a pace was passed.
+/// Which bound of a pace was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slow {
     Idle,
@@ -35,17 +35,17 @@ impl MinRate {
         self.credit.get()
     }
 
-    /// Another body at that pace, with what credit those before it have left.
-    pub(super) fn go_on(&self, pace: &Pace, credit: Duration) {
+    /// The next body at the usual pace, with the credit that earlier bodies have left.
+    pub(super) fn continue_with(&self, pace: &Pace, credit: Duration) {
         self.credit.set(credit.min(pace.grace));
     }
 
-    /// A body with a pace of its own.
+    /// The next body has a pace of its own.
     pub(super) fn restart(&self, pace: &Pace) {
         self.credit.set(pace.grace);
     }
 
-    /// Until when to wait from `now` on, and which bound that is. The client has done nothing for
+    /// Until when to wait from `now` on, and which bound that is. The client has been idle for
     /// `idle_for` by now.
     pub(crate) fn allowance(
         &self,
@@ -61,7 +61,7 @@ impl MinRate {
         }
     }
 
-    pub(crate) fn waited(&self, time: Duration) {
+    pub(crate) fn spend(&self, time: Duration) {
         self.credit.set(self.credit.get().saturating_sub(time));
     }
 
@@ -82,16 +82,16 @@ impl MinRate {
     }
 }
 
-/// When to look, in a wait from `now` on, whether the client does anything. It may be noticed this
-/// much later than the end of its idle time.
+/// When to check next, in a wait from `now` on, whether the client makes progress. The end of its
+/// idle time may be noticed this much later.
 pub(super) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
     now.checked_add(pace.idle / LOOKS)
 }
 
-/// How often to look in an idle time. Arbitrary: as often as at connections at rest.
+/// How often to check within an idle time. Arbitrary: as often as idle connections are swept.
 const LOOKS: u32 = 16;
 
-/// In a second.
+/// How many nanoseconds a second has.
 const NANOS: u64 = 1_000_000_000;
 
 #[cfg(test)]
@@ -113,15 +113,15 @@ mod tests {
             let (until, which) = min_rate.allowance(&pace, now, Duration::ZERO);
             assert_eq!(which, Slow::Rate);
             assert!(until.is_some_and(|until| until >= now + secs(5)));
-            min_rate.waited(secs(5));
+            min_rate.spend(secs(5));
             min_rate.on_bytes(&pace, 500);
         }
-        min_rate.waited(secs(8));
+        min_rate.spend(secs(8));
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
             (Some(now + secs(2)), Slow::Rate)
         );
-        // A client that has been fast has no more than the grace for it.
+        // A client that has been fast has no more credit than the grace.
         min_rate.on_bytes(&pace, 1_000_000_000);
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
@@ -134,7 +134,7 @@ mod tests {
         let now = Instant::now();
         let pace = Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) };
         let min_rate = MinRate::new(&pace);
-        min_rate.waited(secs(1_000));
+        min_rate.spend(secs(1_000));
         min_rate.on_bytes(&pace, 1);
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
@@ -150,13 +150,13 @@ mod tests {
         let now = Instant::now();
         let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
         let min_rate = MinRate::new(&pace);
-        min_rate.waited(secs(7));
-        min_rate.go_on(&pace, min_rate.credit());
+        min_rate.spend(secs(7));
+        min_rate.continue_with(&pace, min_rate.credit());
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
             (Some(now + secs(3)), Slow::Rate)
         );
-        // A body with a pace of its own costs the others no credit.
+        // A body with a pace of its own does not change the credit of the other bodies.
         let kept = min_rate.credit();
         let own = Pace { grace: secs(25), ..pace };
         min_rate.restart(&own);
@@ -164,14 +164,14 @@ mod tests {
             min_rate.allowance(&own, now, Duration::ZERO),
             (Some(now + secs(25)), Slow::Rate)
         );
-        min_rate.waited(secs(25));
-        min_rate.go_on(&pace, kept);
+        min_rate.spend(secs(25));
+        min_rate.continue_with(&pace, kept);
         min_rate.on_bytes(&pace, 200);
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
             (Some(now + secs(5)), Slow::Rate)
         );
-        min_rate.go_on(&pace, secs(100));
+        min_rate.continue_with(&pace, secs(100));
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
             (Some(now + secs(10)), Slow::Rate)
@@ -179,8 +179,8 @@ mod tests {
     }
 
     quickcheck! {
-        /// However waits and bytes come: what is waited in all is at most the grace and what the
-        /// bytes have earned.
+        /// However waits and bytes alternate: the time waited in all is at most the grace and the
+        /// time that the bytes have earned.
         fn a_client_is_waited_for_no_longer_than_it_has_earned(steps: Vec<(u16, u16)>) -> bool {
             let pace = Pace { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
             let min_rate = MinRate::new(&pace);
@@ -190,7 +190,7 @@ mod tests {
                 let (until, _) = min_rate.allowance(&pace, now, Duration::ZERO);
                 let patience = until.map_or(Duration::MAX, |until| until - now);
                 let time = Duration::from_millis(millis.into()).min(patience);
-                min_rate.waited(time);
+                min_rate.spend(time);
                 waited += time;
                 if waited > pace.grace + earned {
                     return false;

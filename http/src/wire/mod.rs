@@ -1,18 +1,18 @@
-//! The machinery of a connection: what lies between the protocol's pure functions and a request.
+//! The machinery of a connection, between the pure functions of the protocol and a request.
 //!
-//! From the bottom up, each file knows only those before it:
+//! From the bottom up, each file knows only the files before it:
 //!
-//! - `transport` is what a connection runs over, `linger` its careful end, `disconnect` the eye on
-//!   a client that may go;
-//! - `buffers` is the memory for both ways, and `held` what a request has the server hold beside
-//!   it;
-//! - `host` is what the connections of a shard have in common;
-//! - `idle` is the rest between two requests, `exchange` the request at hand, `min_rate` a client's
-//!   credit of time, `pacing` all that bounds a request's time, `output` what waits to be written,
-//!   `protocol` what an upgraded connection and a drain know of each other;
-//! - `link` puts these together;
-//! - `body_in` is a request's body, `body_out` a response's that is written piece by piece,
-//!   `upgrade` a connection that is another protocol's.
+//! - `transport` is the byte stream under a connection, `linger` its careful close, `disconnect`
+//!   notices that a client has gone;
+//! - `buffers` is the memory for reading and writing, and `held` the memory that a request holds in
+//!   addition;
+//! - `host` is what the connections of a shard share;
+//! - `idle` is the idle time between two requests, `exchange` the current request, `min_rate` a
+//!   client's credit of time, `pacing` the timeouts of a request, `output` the unsent bytes,
+//!   `protocol` the state that an upgraded connection and a drain share;
+//! - `link` combines these;
+//! - `body_in` is a request's body, `body_out` a response's body that is written piece by piece,
+//!   `upgrade` a connection that has switched to another protocol.
 
 mod body_in;
 mod body_out;

@@ -1,13 +1,14 @@
-//! What waits to be written to the client, and how far that has come.
+//! The bytes that wait to be sent to the client, and how many of them have been sent.
 //!
-//! Responses are encoded into one buffer, and leave together. While one fiber of a handler writes
-//! the buffer out, another may add to its end. So three things hold:
+//! Responses are encoded into one buffer, and sent together. While one fiber of a handler sends the
+//! buffer, another fiber may add to its end. So three rules hold:
 //!
 //! - the buffer is never borrowed across a wait;
-//! - one fiber at a time has the *turn* to write, and what it has written goes from the front of
-//!   the buffer when the turn ends, also where a deadline ends it: what has left must not leave
-//!   again;
-//! - the buffer's memory is the output's while the connection works, and the pool's while it rests.
+//! - one fiber at a time has the *turn* to send. When its turn ends, also when a deadline ends it,
+//!   the bytes that it has sent are removed from the front of the buffer, so that no byte is sent
+//!   twice;
+//! - the buffer's memory belongs to the output while the connection is active, and to the pool
+//!   while it is idle.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, IoSlice};
@@ -24,26 +25,27 @@ use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
 /// A connection's output.
 pub(crate) struct Output {
     buffer: RefCell<OutputBuffer>,
-    /// A fiber writes the buffer out, and what is added meanwhile too.
+    /// A fiber is sending the buffer, including what is added meanwhile.
     is_being_written: Cell<bool>,
-    /// The end of that, for a fiber that waits for its turn to write.
-    turn_over: Cell<Option<Rc<Event>>>,
-    /// The output leaves if the fiber waits, which is arranged for once at a time.
-    leaves_before_park: Cell<bool>,
-    /// How many responses wait to leave, and when the request of the first of them began.
+    /// The end of the current turn, for a fiber that waits for its own turn.
+    turn_ended: Cell<Option<Rc<Event>>>,
+    /// A flush before the next wait of the fiber is arranged, which is done once at a time.
+    is_flush_arranged: Cell<bool>,
+    /// How many complete responses have not been sent, and when the request of the first of them
+    /// began.
     unsent: Cell<u32>,
     unsent_since: Cell<Instant>,
 }
 
-/// What waits to be written.
+/// The bytes that wait to be sent.
 pub(crate) struct OutputBuffer {
     bytes: Vec<u8>,
-    /// Where the chunk begins that is being filled, if one is. What is written ends it, so that
-    /// nothing is held back.
+    /// Where the chunk begins that is being filled, if there is one. A write ends the chunk, so
+    /// that no data is held back.
     chunk: Option<usize>,
-    /// How many bytes of the body at hand are no data of it.
+    /// How many bytes of the current body are framing and not data.
     framing: u64,
-    /// How many bytes have left, of the buffer and others.
+    /// How many bytes have been sent, from the buffer and from elsewhere.
     written: u64,
 }
 
@@ -53,27 +55,27 @@ impl Output {
         Self {
             buffer: RefCell::new(buffer),
             is_being_written: Cell::new(false),
-            turn_over: Cell::new(None),
-            leaves_before_park: Cell::new(false),
+            turn_ended: Cell::new(None),
+            is_flush_arranged: Cell::new(false),
             unsent: Cell::new(0),
             unsent_since: Cell::new(now),
         }
     }
 
-    /// The connection works, and has this memory for what waits to leave.
+    /// The connection is active, and uses `memory` for its unsent bytes.
     #[inline]
     pub(crate) fn begin(&self, memory: Vec<u8>) {
         debug_assert!(memory.is_empty() && self.is_empty(), "a response of another connection");
         self.buffer.borrow_mut().bytes = memory;
     }
 
-    /// The connection rests, or is over: returns the memory.
+    /// The connection is idle, or has closed: returns the memory.
     #[inline]
     pub(crate) fn end(&self) -> Vec<u8> {
         mem::take(&mut self.buffer.borrow_mut().bytes)
     }
 
-    /// What waits to leave, to add to it.
+    /// The unsent bytes, to add to them.
     #[inline]
     pub(crate) fn buffer(&self) -> RefMut<'_, OutputBuffer> {
         self.buffer.borrow_mut()
@@ -89,23 +91,23 @@ impl Output {
         self.buffer.borrow().bytes.is_empty()
     }
 
-    /// How much memory it takes.
+    /// How many bytes of memory the buffer takes.
     pub(super) fn capacity(&self) -> usize {
         self.buffer.borrow().bytes.capacity()
     }
 
-    /// How many bytes the client has been sent, those that wait included.
+    /// How many bytes were made for the client so far, sent or not.
     pub(crate) fn position(&self) -> u64 {
         self.buffer.borrow().position()
     }
 
-    /// How many bytes of data a body has that begins at that position, as far as it was made.
+    /// How many bytes of data the body that begins at `body_at` has so far.
     pub(crate) fn body_bytes(&self, body_at: u64) -> u64 {
         let buffer = self.buffer.borrow();
         buffer.position().saturating_sub(body_at).saturating_sub(buffer.framing)
     }
 
-    /// Takes back what was added since it was at that position, if nothing of it has left.
+    /// Removes what was added after `position`; false if a part of that has been sent already.
     pub(crate) fn rollback(&self, position: u64) -> bool {
         let mut buffer = self.buffer.borrow_mut();
         let Some(kept) = position.checked_sub(buffer.written) else { return false };
@@ -114,24 +116,24 @@ impl Output {
         true
     }
 
-    /// Drops what has not left.
+    /// Drops all unsent bytes.
     pub(crate) fn clear(&self) {
         let mut buffer = self.buffer.borrow_mut();
         buffer.chunk = None;
         buffer.bytes.clear();
     }
 
-    /// Whether a flush before the fiber waits still has to be arranged for; it is from now on.
+    /// Arranges a flush before the fiber waits; false if one was arranged already.
     pub(super) fn arrange_flush(&self) -> bool {
-        !self.leaves_before_park.replace(true)
+        !self.is_flush_arranged.replace(true)
     }
 
-    /// That flush begins, and the next has to be arranged for anew.
+    /// The arranged flush begins, and the next one has to be arranged anew.
     pub(super) fn begin_arranged_flush(&self) {
-        self.leaves_before_park.set(false);
+        self.is_flush_arranged.set(false);
     }
 
-    /// A response is complete, of a request that began then.
+    /// A response is complete. Its request began at `begun`.
     #[inline]
     pub(super) fn record_response(&self, begun: Instant) {
         let count = self.unsent.get();
@@ -141,8 +143,8 @@ impl Output {
         self.unsent.set(count + 1);
     }
 
-    /// All responses have left: when the request of the first of them began, and how many they are;
-    /// `None` if that was asked before.
+    /// All responses have been sent: when the request of the first of them began, and how many they
+    /// are; `None` if there were none since the last call.
     #[inline]
     pub(super) fn take_sent(&self) -> Option<(Instant, u32)> {
         if self.unsent.get() == 0 {
@@ -156,27 +158,28 @@ impl Output {
         self.is_being_written.get()
     }
 
-    /// Waits until no other fiber writes, and takes the turn.
+    /// Waits until no other fiber sends, and takes the turn.
     ///
     /// A yield point.
     pub(super) fn take_turn(&self) -> io::Result<Turn<'_>> {
         while self.is_being_written.get() {
-            let over = self.turn_over.take().unwrap_or_default();
-            self.turn_over.set(Some(Rc::clone(&over)));
+            let over = self.turn_ended.take().unwrap_or_default();
+            self.turn_ended.set(Some(Rc::clone(&over)));
             over.wait()?;
         }
         self.is_being_written.set(true);
         Ok(Turn { output: self, written: 0 })
     }
 
-    /// Bytes have left that were never in the buffer.
+    /// `count` bytes were sent that were never in the buffer.
     pub(super) fn record_written(&self, count: usize) {
         self.buffer.borrow_mut().written += count as u64;
     }
 }
 
 impl OutputBuffer {
-    /// All of it. What is added is neither a chunk's nor framing, see below.
+    /// All unsent bytes. What is added through this is neither a chunk's data nor framing, see
+    /// below.
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
@@ -187,14 +190,14 @@ impl OutputBuffer {
         self.written + self.bytes.len() as u64
     }
 
-    /// What is added from now on is a response's body: returns its position.
+    /// The bytes that are added from now on are a response's body: returns its position.
     #[inline]
     pub(crate) fn begin_body(&mut self) -> u64 {
         self.framing = 0;
         self.position()
     }
 
-    /// Adds data to the chunk that is being filled, or begins one.
+    /// Adds data to the chunk that is being filled, or begins a chunk.
     pub(super) fn fill_chunk(&mut self, data: &[u8]) {
         if self.chunk.is_none() {
             self.chunk = Some(self.frame(begin_chunk));
@@ -202,23 +205,23 @@ impl OutputBuffer {
         self.bytes.extend_from_slice(data);
     }
 
-    /// Ends the chunk that is being filled, if one is.
+    /// Ends the chunk that is being filled, if there is one.
     #[inline]
     fn end_chunk(&mut self) {
         if let Some(start) = self.chunk {
             self.chunk = None;
-            // The size line may become shorter than the room for it.
+            // The size line may become shorter than the space that was left for it.
             self.frame(|bytes| end_chunk(bytes, start));
         }
     }
 
-    /// Begins a chunk of so many bytes, which are not added here.
+    /// Begins a chunk of `bytes` bytes, which are not added here.
     pub(super) fn begin_large_chunk(&mut self, bytes: usize) {
         self.end_chunk();
         self.frame(|output| put_chunk_size(output, bytes));
     }
 
-    /// That chunk has left.
+    /// The large chunk has been sent: ends it.
     pub(super) fn end_large_chunk(&mut self) {
         self.frame(|output| output.extend_from_slice(b"\r\n"));
     }
@@ -229,7 +232,7 @@ impl OutputBuffer {
         self.frame(|output| put_last_chunk(output, trailers));
     }
 
-    /// Puts what is no data of the body.
+    /// Adds framing, which is not data of the body.
     fn frame<T>(&mut self, put: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let before = self.bytes.len() as u64;
         let result = put(&mut self.bytes);
@@ -239,21 +242,21 @@ impl OutputBuffer {
     }
 }
 
-/// A fiber's turn to write; what was written goes from the buffer when this is dropped.
+/// A fiber's turn to send; when this is dropped, the sent bytes are removed from the buffer.
 pub(super) struct Turn<'o> {
     output: &'o Output,
-    /// How many bytes, of the buffer and then of what follows it.
+    /// How many bytes were sent in this turn, from the buffer and then from `body`.
     written: usize,
 }
 
 impl Turn<'_> {
-    /// Whether some of the buffer, or of a `body` behind it, has not left.
+    /// Whether a part of the buffer, or of a `body` behind it, has not been sent.
     #[inline]
-    pub(super) fn goes_on(&self, body: &[u8]) -> bool {
+    pub(super) fn has_unsent(&self, body: &[u8]) -> bool {
         self.written < self.output.len() + body.len()
     }
 
-    /// Writes what there is room for, of the buffer and of a `body` behind it.
+    /// Sends as much of the buffer, and of a `body` behind it, as the socket has room for.
     #[inline]
     pub(super) fn try_write(&self, transport: &dyn Transport, body: &[u8]) -> io::Result<usize> {
         let mut buffer = self.output.buffer.borrow_mut();
@@ -275,21 +278,21 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut buffer = self.output.buffer.borrow_mut();
-        let gone = self.written.min(buffer.bytes.len());
-        buffer.bytes.drain(..gone);
+        let sent = self.written.min(buffer.bytes.len());
+        buffer.bytes.drain(..sent);
         if let Some(start) = &mut buffer.chunk {
-            *start -= gone; // begun behind what has left
+            *start -= sent; // a chunk begins behind the sent bytes
         }
         buffer.written += self.written as u64;
         drop(buffer);
         self.output.is_being_written.set(false);
-        if let Some(over) = self.output.turn_over.take() {
+        if let Some(over) = self.output.turn_ended.take() {
             over.set();
         }
     }
 }
 
-/// Pipelined responses leave when they come to this much, at the latest.
+/// From how many bytes on pipelined responses are sent.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -302,7 +305,7 @@ mod tests {
         output
     }
 
-    /// Everything, or as much as is said, leaves.
+    /// Sends `bytes` bytes, or all.
     fn leave(output: &Output, bytes: usize) {
         let mut turn = output.take_turn().unwrap();
         turn.output.buffer().end_chunk();
@@ -321,7 +324,7 @@ mod tests {
         assert_eq!((output.is_empty(), output.body_bytes(body_at)), (true, 9));
         output.buffer().begin_large_chunk(100);
         leave(&output, usize::MAX);
-        output.record_written(100); // from where it is
+        output.record_written(100); // sent without a copy
         output.buffer().end_large_chunk();
         output.buffer().fill_chunk(b"more");
         output.buffer().end_chunks(&[]);
@@ -341,7 +344,7 @@ mod tests {
         output.buffer().fill_chunk(b"second");
         assert!(output.rollback(second));
         assert_eq!((output.len(), output.position()), (5, second));
-        // The chunk is gone as well, and another begins with a size line of its own.
+        // The chunk is gone as well, and the next one begins with a size line of its own.
         output.buffer().fill_chunk(b"second");
         output.buffer().end_chunks(&[]);
         assert_eq!(&output.buffer().bytes()[5..], b"6\r\nsecond\r\n0\r\n\r\n");

@@ -1,8 +1,8 @@
-//! What a drain and another protocol know of each other: when bytes came or left last, and which
-//! fibers are to hear of the drain.
+//! The state that a drain and an upgraded connection share: when the connection last sent or
+//! received bytes, and which fibers the drain interrupts.
 //!
-//! A protocol hears of a drain once at most: `hearing` only goes on, from `No` to `Wanted` and from
-//! there to `Done`.
+//! A drain interrupts a protocol once at most: `interrupt` only advances, from `No` to `Wanted` and
+//! from there to `Done`.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -11,74 +11,77 @@ use std::time::Instant;
 use slotmap::{DefaultKey, SlotMap};
 use straightline_sched::{Fiber, current, now};
 
-/// What a drain knows of an upgraded connection.
+/// A drain's view of an upgraded connection.
 #[derive(Debug)]
 pub(crate) struct Protocol {
-    /// When something came or left last.
-    moved_at: Cell<Instant>,
-    hearing: Cell<Hearing>,
-    /// Fibers that wait to read, and are to hear of a drain.
+    /// When bytes were last sent or received.
+    last_transfer: Cell<Instant>,
+    interrupt: Cell<DrainInterrupt>,
+    /// Fibers that wait to read, and that a drain interrupts.
     readers: RefCell<SlotMap<DefaultKey, Fiber>>,
-    /// It did nothing while it was waited for.
+    /// The drain has ended it because it was silent.
     is_cut: Cell<bool>,
 }
 
-/// Whether a protocol is to hear of a drain.
+/// Whether a drain interrupts the protocol's reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hearing {
+enum DrainInterrupt {
     No,
-    /// From the next read that has to wait.
+    /// The drain interrupts the next read that has to wait.
     Wanted,
     Done,
 }
 
 impl Protocol {
-    /// One that begins now, and does not want to hear of a drain yet.
+    /// The state of a connection that is upgraded now, and that a drain does not interrupt yet.
     pub(super) fn new() -> Self {
         Self {
-            moved_at: Cell::new(now()),
-            hearing: Cell::new(Hearing::No),
+            last_transfer: Cell::new(now()),
+            interrupt: Cell::new(DrainInterrupt::No),
             readers: RefCell::default(),
             is_cut: Cell::new(false),
         }
     }
 
-    /// It wants to hear of a drain, at the next read that has to wait.
+    /// A drain is to interrupt the next read that has to wait.
     pub(super) fn interrupt_on_drain(&self) {
-        if self.hearing.get() == Hearing::No {
-            self.hearing.set(Hearing::Wanted);
+        if self.interrupt.get() == DrainInterrupt::No {
+            self.interrupt.set(DrainInterrupt::Wanted);
         }
     }
 
-    /// A read has to wait, until what this returns is dropped. An error is the drain that the
-    /// protocol wants to hear of.
+    /// A read has to wait. The wait ends when the returned value is dropped. An error is the
+    /// interruption by a drain.
     pub(super) fn begin_read(&self, is_draining: bool) -> io::Result<Option<Reading<'_>>> {
-        if self.hearing.get() != Hearing::Wanted {
+        if self.interrupt.get() != DrainInterrupt::Wanted {
             return Ok(None);
         }
         if is_draining {
-            self.hearing.set(Hearing::Done);
-            return Err(io::Error::other("the server is stopping"));
+            self.interrupt.set(DrainInterrupt::Done);
+            return Err(io::Error::other("the server is draining"));
         }
         Ok(Some(Reading(self, self.readers.borrow_mut().insert(current()))))
     }
 
-    /// Something came or left.
-    pub(super) fn record_moved(&self) {
-        self.moved_at.set(now());
+    /// Bytes were sent or received.
+    pub(super) fn record_transfer(&self) {
+        self.last_transfer.set(now());
     }
 
-    /// A drain has begun.
-    pub(crate) fn hear_drain(&self) {
+    /// A drain has begun: wakes the fibers that it interrupts.
+    pub(crate) fn interrupt_reads(&self) {
         self.readers.borrow().values().for_each(Fiber::unpark);
     }
 
-    /// Whether nothing has come or left since that time, and it does not want to hear of drains.
+    /// Whether no bytes were sent or received since `since`, and no drain is to interrupt the
+    /// protocol.
     pub(crate) fn is_idle_since(&self, since: Instant) -> bool {
-        self.hearing.get() == Hearing::No && !self.is_cut.get() && self.moved_at.get() <= since
+        self.interrupt.get() == DrainInterrupt::No
+            && !self.is_cut.get()
+            && self.last_transfer.get() <= since
     }
 
-    /// It is ended for that.
+    /// The drain ends the protocol because it is silent.
     pub(crate) fn cut(&self) {
         self.is_cut.set(true);
     }
@@ -88,7 +91,7 @@ impl Protocol {
     }
 }
 
-/// A wait that a drain is to end.
+/// A read that waits, and that a drain interrupts.
 pub(super) struct Reading<'p>(&'p Protocol, DefaultKey);
 
 impl Drop for Reading<'_> {

@@ -1,4 +1,4 @@
-//! What a connection runs over: plain sockets today, and any stream with these calls later.
+//! The byte stream under a connection: plain sockets today, and any stream with these calls later.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -8,22 +8,24 @@ use std::time::Instant;
 use straightline_net::{StreamSet, TcpStream, UnixStream};
 use straightline_sched::Interest;
 
-/// A byte stream that never waits by itself; the [`Link`](super::Link) knows how long to.
+/// A byte stream that never waits by itself; the [`Link`](super::Link) decides how long to wait.
 pub(crate) trait Transport: 'static {
     /// Reads what has been received; `WouldBlock` when nothing has.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// The last read proved that nothing is left: to try again before waiting is hardly worth it.
+    /// The last read proved that no bytes are left, so another try before a wait is hardly worth
+    /// it.
     fn is_drained(&self) -> bool;
-    /// Has the fiber woken when a read is likely to succeed; false if one is now.
+    /// Arranges that the fiber is woken when a read is likely to succeed; false if a read would
+    /// now.
     fn arm_readable(&self) -> io::Result<bool>;
-    /// Writes what there is room for; `WouldBlock` when there is none.
+    /// Writes as many bytes as there is room for; `WouldBlock` when there is none.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// As [`try_write`](Self::try_write), from several places.
+    /// As [`try_write`](Self::try_write), from several slices.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// As [`try_write`](Self::try_write), from a file; 0 if it has nothing there.
+    /// As [`try_write`](Self::try_write), from a file; 0 if the file has no bytes at `offset`.
     fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize>;
-    /// Waits until that direction is likely to go on, but not beyond that time; false if it has
-    /// come. May return early. After a try that would have blocked.
+    /// Waits until `interest` is likely to be ready, but not beyond `at`; false if `at` was
+    /// reached. May return early. Call it after a try that returned `WouldBlock`.
     ///
     /// A yield point.
     fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool>;
@@ -32,15 +34,15 @@ pub(crate) trait Transport: 'static {
     fn unacknowledged(&self) -> Option<u64>;
     /// Whether the client has closed its side, or the connection is broken.
     fn is_peer_gone(&self) -> bool;
-    /// Has the close look like an accident to the peer, where there is a way; what was written and
-    /// not yet sent is given up.
+    /// Makes the close look like an accident to the peer, where the system can do that. Bytes that
+    /// were written but not sent are dropped.
     fn reset_on_close(&self);
-    /// Has the connection end at once, like an accident where there is a way, though its descriptor
-    /// stays open.
+    /// Ends the connection at once, like an accident where the system can do that, while its
+    /// descriptor stays open.
     fn reset(&self);
     /// Tells the peer that nothing more will be written.
     fn shutdown_write(&self) -> io::Result<()>;
-    /// Lets other threads shut it down, through that set.
+    /// Lets other threads shut the stream down, through `set`.
     fn join_set(&self, set: &StreamSet);
 }
 
@@ -88,7 +90,7 @@ macro_rules! transport {
             }
 
             fn reset(&self) {
-                // If that fails the peer is gone already.
+                // If this fails, the peer is gone already.
                 let _ = $reset(self);
             }
 
@@ -106,7 +108,7 @@ macro_rules! transport {
 transport!(
     TcpStream,
     |stream: &TcpStream| {
-        // If that fails the peer is gone already.
+        // If this fails, the peer is gone already.
         let _ = stream.set_zero_linger();
     },
     TcpStream::reset

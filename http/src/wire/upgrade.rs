@@ -1,4 +1,4 @@
-//! Connections that become another protocol's: `Upgrade` and CONNECT.
+//! Connections that switch to another protocol: `Upgrade` and CONNECT.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,21 +13,21 @@ use super::transport::Transport;
 use crate::config::Peer;
 
 /// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
-/// [`tunnel`](crate::Response::tunnel): bytes both ways, and nobody else's.
+/// [`tunnel`](crate::Response::tunnel): bytes both ways, all of them the protocol's own.
 ///
-/// What the client sent along with its request is read first. Reading and writing also work through
-/// a shared reference, so that one fiber may read while another writes. The connection ends when
-/// the function that this was given to returns, wherever it is then, so a fiber that has it must
-/// not outlive that: use a scope.
+/// Bytes that the client sent along with its request are read first. Reading and writing also work
+/// through a shared reference, so that one fiber may read while another writes. The connection ends
+/// when the function that got this value returns, even if the value has been moved elsewhere. So a
+/// fiber that uses it must not outlive that function: use a scope.
 ///
-/// A drain of the server waits for it, and at the end of that cancels it. A protocol that rests
-/// should ask to hear of the drain, see [`interrupt_on_drain`](Self::interrupt_on_drain): one that
-/// has not, and of which nothing comes or leaves for five seconds of the drain, is ended then, as a
-/// handler past its time is.
+/// A drain of the server waits for the protocol, and cancels it at the end of the drain timeout. A
+/// protocol that may be idle should ask the drain to interrupt it, see
+/// [`interrupt_on_drain`](Self::interrupt_on_drain). If it has not asked, and sends and receives
+/// nothing for five seconds of the drain, it is ended then, as a handler is whose timeout expires.
 ///
 /// # Blocking
 ///
-/// Reads and writes are yield points. There is no timeout but the
+/// Reads and writes are yield points. There is no timeout, except for
 /// [deadlines](straightline_sched::deadline) that the protocol sets for itself.
 ///
 /// # Cancellation
@@ -36,13 +36,13 @@ use crate::config::Peer;
 ///
 /// # Errors
 ///
-/// What the socket says. A loop that goes on all the same is ended after a thousand of them.
+/// The socket's errors. A loop that ignores them is ended after a thousand errors.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
 /// use straightline::{Response, Upgraded, sched};
 ///
-/// /// Greets, and then repeats what it hears.
+/// /// Sends a greeting, and then echoes what it receives.
 /// fn speak(client: Upgraded) -> io::Result<()> {
 ///     sched::scope(|scope| {
 ///         let echo = scope.spawn(|| io::copy(&mut &client, &mut &client));
@@ -55,7 +55,7 @@ use crate::config::Peer;
 /// ```
 pub struct Upgraded {
     link: Rc<Link>,
-    /// What came with the request, and how much of it has been read.
+    /// The bytes that came with the request, and how many of them have been read.
     early: RefCell<(Vec<u8>, usize)>,
     protocol: Rc<Protocol>,
 }
@@ -70,7 +70,7 @@ impl Upgraded {
         &self.protocol
     }
 
-    /// The peer, as the socket says. Not a yield point.
+    /// The client's address. Not a yield point.
     pub fn peer(&self) -> &Peer {
         &self.link.peer
     }
@@ -79,15 +79,16 @@ impl Upgraded {
     ///
     /// # Errors
     ///
-    /// What the socket says, for example when the peer is gone.
+    /// The socket's error, for example when the peer is gone.
     pub fn shutdown_write(&self) -> io::Result<()> {
         self.link.transport.shutdown_write()
     }
 
-    /// Has a drain of the server interrupt the protocol's reads: the first of them that has to wait
-    /// when the drain has begun, or waits already then, is an error, once. What has come is still
-    /// read before that, and all later reads are as ever, so that the protocol can say goodbye and
-    /// hear the answer. It has the [drain timeout](crate::Builder::drain_timeout) for that.
+    /// Lets a drain of the server interrupt the protocol's reads: once the drain has begun, one
+    /// read that has to wait, or already waits, fails with an error. Bytes that have arrived are
+    /// still read before that, and all later reads work as usual, so that the protocol can say
+    /// goodbye and wait for the answer. It has the [drain timeout](crate::Builder::drain_timeout)
+    /// for that.
     ///
     /// Not a yield point.
     ///
@@ -114,14 +115,14 @@ impl Upgraded {
         self.protocol.interrupt_on_drain();
     }
 
-    /// Whether a drain of the server has begun: for a protocol that looks between two messages.
+    /// Whether a drain of the server has begun: for a protocol that checks between two messages.
     /// Not a yield point.
     pub fn is_draining(&self) -> bool {
         self.link.host.is_draining()
     }
 
-    /// Waits until that direction may go on. An error is the drain that the protocol wants to hear
-    /// of, or the stream's.
+    /// Waits until `interest` may be ready. An error is the interruption by a drain, or the
+    /// stream's.
     fn park(&self, interest: Interest) -> io::Result<()> {
         let reading = match interest {
             Interest::Read => self.protocol.begin_read(self.is_draining())?,
@@ -132,13 +133,13 @@ impl Upgraded {
         waited.map(drop)
     }
 
-    /// Tries until it is done. Only the protocol itself bounds how long that may take.
+    /// Repeats `attempt` until it succeeds. Only the protocol itself bounds how long that may take.
     fn wait(
         &self,
         interest: Interest,
         mut attempt: impl FnMut(&dyn Transport) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        // Before anything is done: it may raise, and what was read would be lost.
+        // Before anything is done: the checkpoint may unwind, and read bytes would be lost.
         checkpoint();
         let transport = &*self.link.transport;
         loop {
@@ -150,7 +151,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(count) => {
                     let counters = self.link.host.counters();
-                    self.protocol.record_moved();
+                    self.protocol.record_transfer();
                     match interest {
                         Interest::Read => counters.bytes_read.add(count as u64),
                         Interest::Write => counters.bytes_written.add(count as u64),
@@ -158,7 +159,7 @@ impl Upgraded {
                     return Ok(count);
                 }
                 Err(error) => {
-                    self.link.pacing.record_vain_call(false);
+                    self.link.pacing.record_failed_call(false);
                     return Err(error);
                 }
             }

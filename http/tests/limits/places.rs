@@ -140,7 +140,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
         assert_eq!((counters.evicted, counters.turned_away, counters.aborted), (3, 0, 0));
         let lines: Vec<_> = told.try_iter().collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines[0].ends_with(": closed at rest: its place is needed"), "{lines:?}");
+        assert!(lines[0].ends_with(": evicted: a new connection needs its place"), "{lines:?}");
     }
 }
 
@@ -291,7 +291,7 @@ fn a_protocol_that_listens_for_a_drain_gets_an_error_where_it_reads() {
             }
             client.since = sim::elapsed();
             handle.shutdown();
-            let told = "the server is stopping?";
+            let told = "the server is draining?";
             client.stream.read_exact(&mut said[..told.len()]).expect("a word");
             assert_eq!(&said[..told.len()], told.as_bytes());
             assert_between(time_since(client.since), secs(0), secs(1));

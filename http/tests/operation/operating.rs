@@ -70,7 +70,7 @@ fn sighup_reloads_and_is_no_end() {
         end.send("go on").expect("it waits");
         begun.recv_timeout(LONG).expect("it is reloaded once more");
         signal("TERM");
-        wait_for(&events, "stopping");
+        wait_for(&events, "shutdown:");
         server.join();
         drop(end);
     });
@@ -109,7 +109,7 @@ fn the_descriptor_limit_is_raised_unless_that_is_turned_off() {
             drop(server);
             event
         };
-        let kept = "serving up to 225 connections at a time; there may be 300 descriptors";
+        let kept = "serving up to 225 connections at a time; the process may open 300 descriptors";
         assert_eq!(started(false), kept);
         let raised = started(true);
         assert!(raised.ends_with(" descriptors, raised from 300"), "{raised}");

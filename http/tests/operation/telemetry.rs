@@ -226,8 +226,8 @@ fn the_steps_of_a_connection_are_reported_in_order() {
     assert_eq!(next(), format!("{peer}: the response to GET /cut could not be completed: no more"));
     assert_eq!(next(), format!("{peer}: closed"));
     server.handle.shutdown();
-    assert_eq!(next(), "stopping: finishing what is in flight");
-    assert_eq!(next(), "shard 0 is drained, 0 connections are cut");
+    assert_eq!(next(), "shutdown: draining, requests in flight are finished");
+    assert_eq!(next(), "shard 0 is drained, 0 connections are force-closed");
 }
 
 #[test]

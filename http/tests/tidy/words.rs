@@ -36,7 +36,6 @@ const WORDS: &[&str] = &[
 const EXCEPT: &[(&str, &str)] = &[("CONTRIBUTING.md", "it says which words these are")];
 
 #[test]
-#[ignore = "hundreds of comments are to be mended first"]
 fn comments_and_pages_name_their_subject() {
     super::fail(&failures(Tree::of_repository()));
 }
