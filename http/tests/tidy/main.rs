@@ -3,7 +3,8 @@
 //! Each failure is a sentence that says what to do. The rules are data at the top of their files.
 //! `floors` is the picture of the layout. `circles` and `scattered` keep the files of a crate
 //! apart. `places` says what may be named and written where, `sizes` how long things are, `words`
-//! how comments speak. `contents` prints a table of all sources.
+//! how comments speak, `names_of_files` that the files that they name exist. `contents` prints a
+//! table of all sources.
 //!
 //! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
 //! `modules` follows a path to the file that defines what it names, `arrows` and `methods` say
@@ -19,6 +20,7 @@ mod floors;
 mod layout;
 mod methods;
 mod modules;
+mod names_of_files;
 mod places;
 mod scattered;
 mod sizes;
