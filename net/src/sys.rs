@@ -58,6 +58,6 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     let mut count: libc::c_int = 0;
     // SAFETY: the descriptor is open, as it is borrowed, and this request writes one `int`, for
     // which there is room.
-    let told = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
-    if told == 0 { u64::try_from(count).ok() } else { None }
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if result == 0 { u64::try_from(count).ok() } else { None }
 }

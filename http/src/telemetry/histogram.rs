@@ -175,8 +175,8 @@ mod tests {
             match durations.get(rank - 1) {
                 None => latencies.count() == 0,
                 Some(exact) => {
-                    let told = latencies.quantile(part);
-                    told > *exact && told <= *exact * 5 / 4
+                    let estimate = latencies.quantile(part);
+                    estimate > *exact && estimate <= *exact * 5 / 4
                 }
             }
         }

@@ -132,9 +132,9 @@ impl Outgoing {
     }
 
     /// Takes an acknowledgement; returns whether it is news.
-    pub(super) fn acknowledge(&mut self, told: Acknowledgement) -> bool {
+    pub(super) fn acknowledge(&mut self, acknowledgement: Acknowledgement) -> bool {
         let end = self.end();
-        let count = told.next.min(end).saturating_sub(self.acknowledged);
+        let count = acknowledgement.next.min(end).saturating_sub(self.acknowledged);
         self.buffer.drain(..length(count));
         self.acknowledged += count;
         self.next = self.next.max(self.acknowledged);
@@ -142,13 +142,13 @@ impl Outgoing {
             self.capacity =
                 self.capacity.max(self.capacity.saturating_mul(2).min(self.capacity_max));
         }
-        let is_end = self.is_finished && told.next > end && !self.end_acknowledged;
+        let is_end = self.is_finished && acknowledgement.next > end && !self.end_acknowledged;
         if is_end {
             self.end_sent = true;
             self.end_acknowledged = true;
         }
-        let is_wider = told.window_end > self.window_end;
-        self.window_end = self.window_end.max(told.window_end);
+        let is_wider = acknowledgement.window_end > self.window_end;
+        self.window_end = self.window_end.max(acknowledgement.window_end);
         count > 0 || is_end || is_wider
     }
 
@@ -395,9 +395,9 @@ mod tests {
                     }
                 }
                 Step::Acknowledge(arrives) => {
-                    let told = self.incoming.acknowledgement();
+                    let acknowledgement = self.incoming.acknowledgement();
                     if arrives {
-                        self.outgoing.acknowledge(told);
+                        self.outgoing.acknowledge(acknowledgement);
                     }
                 }
                 Step::Rewind => self.outgoing.rewind(),

@@ -112,9 +112,9 @@ impl NetState {
             TcpPhase::Connecting => self.send_from(key, |tcp| What::Syn(tcp.room())),
             TcpPhase::Answering { .. } => self.send_from(key, |tcp| What::SynAck(tcp.room())),
             TcpPhase::Open if is_stalled => self.send_from(key, |tcp| {
-                let told = tcp.incoming.acknowledgement();
+                let acknowledgement = tcp.incoming.acknowledgement();
                 let piece = Piece { first: 0, bytes: Vec::new(), is_end: false };
-                What::Segment(Segment { piece, told, is_probe: true })
+                What::Segment(Segment { piece, acknowledgement, is_probe: true })
             }),
             TcpPhase::Open => self.pump(key),
             TcpPhase::Over => {}

@@ -65,13 +65,13 @@ impl NetState {
     }
 
     fn arrive_segment(&mut self, key: SocketKey, segment: Segment) {
-        let Segment { piece, told, is_probe } = segment;
+        let Segment { piece, acknowledgement, is_probe } = segment;
         if self.is_orphan(key) && self.tcp(key).incoming.is_new(&piece) {
             // The program has closed its end, so nothing reads the data.
             return self.abort(key);
         }
         let tcp = self.tcp_mut(key);
-        let is_progress = tcp.outgoing.acknowledge(told);
+        let is_progress = tcp.outgoing.acknowledge(acknowledgement);
         let arrival = tcp.incoming.arrive(&piece);
         if arrival.bytes > 0 {
             self.counters.bytes_delivered += arrival.bytes as u64;
@@ -150,8 +150,8 @@ impl NetState {
 
     fn send_segment(&mut self, key: SocketKey, piece: Piece) {
         self.send_from(key, |tcp| {
-            let told = tcp.incoming.acknowledgement();
-            What::Segment(Segment { piece, told, is_probe: false })
+            let acknowledgement = tcp.incoming.acknowledgement();
+            What::Segment(Segment { piece, acknowledgement, is_probe: false })
         });
     }
 
@@ -181,8 +181,8 @@ impl NetState {
 impl Tcp {
     /// The peer has room for that many bytes.
     pub(super) fn set_window(&mut self, window: u64) {
-        let told = super::pipe::Acknowledgement { next: 0, window_end: window };
-        self.outgoing.acknowledge(told);
+        let acknowledgement = super::pipe::Acknowledgement { next: 0, window_end: window };
+        self.outgoing.acknowledge(acknowledgement);
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) enum What {
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) piece: Piece,
-    pub(super) told: Acknowledgement,
+    pub(super) acknowledgement: Acknowledgement,
     /// The receiver is to answer it.
     pub(super) is_probe: bool,
 }

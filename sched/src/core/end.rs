@@ -9,10 +9,10 @@ use std::mem;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::children::is_sheltered;
+use super::children::is_in_uncancellable_scope;
 use super::contain::{contain, discard};
 use super::deadline::uncancellable;
-use super::give_up::{finish_cold, forget_body, give_up, leave_line};
+use super::give_up::{finish_cold, forget_body, give_up, leave_wait_queue};
 use super::local;
 use super::mailboxes;
 use super::messages::handle_message;
@@ -71,7 +71,7 @@ pub(crate) fn begin_end(shard: &Shard) -> Tick {
         }
     }
     for fiber in shard.fibers.list() {
-        if !is_sheltered(&fiber) {
+        if !is_in_uncancellable_scope(&fiber) {
             cancel(shard, &fiber);
         }
     }
@@ -136,7 +136,7 @@ impl Drop for Shard {
         self.inbox.take_deferred().into_iter().for_each(discard);
         for fiber in self.fibers.take() {
             let _entered = (!local::is_on_a_shard()).then(|| local::enter(self));
-            leave_line(&fiber);
+            leave_wait_queue(&fiber);
             match fiber.body.try_borrow_mut() {
                 Ok(mut body) => forget_body(self, mem::replace(&mut *body, Body::OVER)),
                 Err(_) => self.abandoned.record_remains(),

@@ -51,12 +51,12 @@ pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
 ///
 /// Not called on a fiber: the reporter runs on the thread's stack, and cannot wait.
 pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
-    let mut told = info_of(shard, fiber);
-    if told.state == FiberState::Ready {
-        told.state = FiberState::Running; // until this moment
+    let mut info = info_of(shard, fiber);
+    if info.state == FiberState::Ready {
+        info.state = FiberState::Running; // until this moment
     }
     fiber.given_up.set(true);
-    leave_line(fiber);
+    leave_wait_queue(fiber);
     shard.abandoned.note(fiber.key, Label(fiber).to_string());
     shard.counters.given_up.add(1);
     for child in shard.fibers.list() {
@@ -69,13 +69,13 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
         }
     }
     finish(shard, fiber);
-    shard.report(&Report::GivenUp(told, why));
+    shard.report(&Report::GivenUp(info, why));
 }
 
 /// Leaves the wait queue for a fiber that will never run again: its grant, or its turn, goes to the
 /// next waiter. The fiber counts as the running one meanwhile, although none of its code runs. So
 /// this calls only `sync`'s own code, which does not wait there.
-pub(super) fn leave_line(fiber: &Rc<FiberCell>) {
+pub(super) fn leave_wait_queue(fiber: &Rc<FiberCell>) {
     if let Wait::Queue(place) = fiber.wait.replace(Wait::Nothing) {
         while_running(fiber, || place.leave());
     }

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 use super::before_park::{drop_hooks, run_last_hooks};
-use super::children::is_sheltered;
+use super::children::is_in_uncancellable_scope;
 use super::contain::{contain, discard};
 use super::fiber_local::{drop_locals, inherited};
 use super::join::{JoinHandle, Packet};
@@ -304,7 +304,7 @@ fn insert(
     }
     fiber.scope_state.replace(scope_state.cloned());
     // In a shard that ends, no fiber begins any more, except those that a commit under way needs.
-    if shard.inbox.is_ending() && !is_sheltered(&fiber) {
+    if shard.inbox.is_ending() && !is_in_uncancellable_scope(&fiber) {
         fiber.bounds.cancel();
     }
     if let Some(scope_state) = scope_state {

@@ -44,7 +44,7 @@ pub(crate) struct Tripwire {
     places: RefCell<HashMap<Place, u64>>,
     /// The calls, from the wait out to the closure's, of each reported wait: in words, because a
     /// compiler may copy code.
-    told: RefCell<HashSet<String>>,
+    reported: RefCell<HashSet<String>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ impl Tripwire {
 
     /// Whether a wait with those calls was not reported yet; from now on it is.
     pub(super) fn is_news(&self, calls: String) -> bool {
-        self.told.borrow_mut().insert(calls)
+        self.reported.borrow_mut().insert(calls)
     }
 }
 

@@ -202,8 +202,8 @@ pub(super) fn is_read_shut(descriptor: BorrowedFd<'_>) -> bool {
     #[cfg(target_os = "linux")]
     {
         let mut asked = [PollFd::from_borrowed_fd(descriptor, PollFlags::RDHUP)];
-        let told = poll(&mut asked, Some(&Timespec::default()));
-        told.is_ok() && asked[0].revents().contains(PollFlags::RDHUP)
+        let polled = poll(&mut asked, Some(&Timespec::default()));
+        polled.is_ok() && asked[0].revents().contains(PollFlags::RDHUP)
     }
     #[cfg(any(target_os = "macos", target_os = "freebsd"))]
     {

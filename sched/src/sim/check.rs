@@ -134,8 +134,8 @@ impl Check {
         match again {
             Err(again) => {
                 if !again.is_like(&failure) {
-                    let told = format!("but run again it failed otherwise: {again}");
-                    let _ = writeln!(text, "{told}\n{UNDETERMINED}");
+                    let line = format!("but run again it failed otherwise: {again}");
+                    let _ = writeln!(text, "{line}\n{UNDETERMINED}");
                 }
                 discard(again);
             }

@@ -66,42 +66,42 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(100);
 
     /// Looks every 25 ms; each item is the count of turns and whether the shard waits for events.
-    fn told(looks: impl IntoIterator<Item = (u64, bool)>) -> Vec<(usize, bool)> {
+    fn reports(looks: impl IntoIterator<Item = (u64, bool)>) -> Vec<(usize, bool)> {
         let mut now = Instant::now();
         let mut turns = Turns::new(now);
-        let mut told = Vec::new();
+        let mut reports = Vec::new();
         for (index, (count, is_at_rest)) in looks.into_iter().enumerate() {
             now += LIMIT / 4;
             match turns.look(count, is_at_rest, LIMIT, now) {
                 Some(Found::Busy(time)) => {
                     assert!(time >= LIMIT);
-                    told.push((index, true));
+                    reports.push((index, true));
                 }
-                Some(_) => told.push((index, false)),
+                Some(_) => reports.push((index, false)),
                 None => {}
             }
         }
-        told
+        reports
     }
 
     #[test]
     fn a_shard_that_turns_or_rests_is_never_busy() {
-        assert_eq!(told((0..1_000).map(|look| (look, false))), []);
-        assert_eq!(told((0..1_000).map(|_| (7, true))), []);
+        assert_eq!(reports((0..1_000).map(|look| (look, false))), []);
+        assert_eq!(reports((0..1_000).map(|_| (7, true))), []);
         // It is never seen waiting, and turns just often enough.
-        assert_eq!(told((4..1_000).map(|look| (look / 4, false))), []);
+        assert_eq!(reports((4..1_000).map(|look| (look / 4, false))), []);
     }
 
     #[test]
     fn a_shard_that_does_neither_is_reported_once_and_again_after_a_calm_while() {
         let busy = (0..20).map(|_| (7, false));
         let calm = (0..100).map(|look| (8 + look, false));
-        assert_eq!(told(busy.clone().chain(calm)), [(4, true), (59, false)]);
+        assert_eq!(reports(busy.clone().chain(calm)), [(4, true), (59, false)]);
         // Again and again, with half of the calm that is needed.
         let again = (0..10).flat_map(|round| {
             let busy = (0..6).map(move |_| (2 * round + 1, false));
             busy.chain((0..20).map(move |_| (2 * round + 1, true)))
         });
-        assert_eq!(told(again.chain((0..100).map(|_| (99, true)))).len(), 2);
+        assert_eq!(reports(again.chain((0..100).map(|_| (99, true)))).len(), 2);
     }
 }
