@@ -118,7 +118,7 @@ impl Request {
 
     /// The trailer fields of a chunked body, once all of it was read; none before, and of other
     /// bodies. They are what the client says and no more: those that are about the message's length
-    /// or destination are refused, and others that belong into the head
+    /// or destination are refused, and others that belong in the head
     /// (RFC 9110 section 6.5.1) are not among them.
     ///
     /// ```

@@ -123,7 +123,7 @@ fn a_trailer_that_belongs_into_the_head_is_refused_and_nothing_else() {
             for name in ["content-length", "transfer-encoding", "host", "connection", "set-cookie"]
             {
                 let name = HeaderName::from_static(name);
-                let error = body.trailer(name, "1").expect_err("it belongs into the head");
+                let error = body.trailer(name, "1").expect_err("it belongs in the head");
                 assert_eq!(error.kind(), ErrorKind::InvalidInput);
             }
             let sum = HeaderName::from_static("sum");

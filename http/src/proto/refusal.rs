@@ -94,8 +94,8 @@ refusals! {
     /// Malformed framing in a chunked body.
     Chunk => BAD_REQUEST, "malformed chunk";
     /// A trailer that says where the message ends or goes: `Content-Length`, `Transfer-Encoding`,
-    /// `Host`. Other trailers that belong into the head are ignored.
-    TrailerField => BAD_REQUEST, "a trailer that belongs into the head";
+    /// `Host`. Other trailers that belong in the head are ignored.
+    TrailerField => BAD_REQUEST, "a trailer that belongs in the head";
     /// [`Limits::request_line_bytes`](super::Limits::request_line_bytes).
     RequestLineBytes => URI_TOO_LONG, "request line too long";
     /// [`Limits::field_line_bytes`](super::Limits::field_line_bytes).

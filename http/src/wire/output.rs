@@ -7,8 +7,8 @@
 //! - one fiber at a time has the *turn* to send. When its turn ends, also when a deadline ends it,
 //!   the bytes that it has sent are removed from the front of the buffer, so that no byte is sent
 //!   twice;
-//! - the buffer's memory belongs to the output while the connection is active, and to the pool while
-//!   it is idle.
+//! - the buffer's memory belongs to the output while the connection is active, and to the pool
+//!   while it is idle.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, IoSlice};

@@ -5,10 +5,11 @@
 //! time:
 //!
 //! - `handler` bounds the server. It runs while none of the handler's fibers waits for the client,
-//!   and restarts when such a wait ends or something is written. When it is over, it ends the *lease*
-//!   under which the handler runs: the handler unwinds at its next yield point.
+//!   and restarts when such a wait ends or something is written. When it is over, it ends the
+//!   *lease* under which the handler runs: the handler unwinds at its next yield point.
 //! - `body` bounds the client, while a fiber waits for a request's body. A `min_rate` decides how
-//!   long that may be. When it is over, the wait is an error, and so is each later read of the body.
+//!   long that may be. When it is over, the wait is an error, and so is each later read of the
+//!   body.
 //! - `write` bounds the client, while a fiber waits for room to write. When it is over, the wait is
 //!   an error, and the connection is reset.
 //!
