@@ -538,8 +538,8 @@ fn lines_are_read_one_by_one() {
         ("one\n", "one"),
         ("one\r\n\r\ntwo\nthree", "one||two|three"),
         ("0123456789\r\n0123456789\nx", "0123456789|0123456789|x"),
-        ("a\n0123456789x\nb\n", "a|(more than 10 bytes)"),
-        ("0123456789x", "(more than 10 bytes)"),
+        ("a\n0123456789x\nb\n", "a|(the request body, or a line of it, has more than 10 bytes)"),
+        ("0123456789x", "(the request body, or a line of it, has more than 10 bytes)"),
     ] {
         assert_eq!(client.ask(post(body)).text(), expected, "{body:?}");
     }
@@ -547,7 +547,7 @@ fn lines_are_read_one_by_one() {
     assert_eq!(client.ask(post(&long)).text(), "line|".repeat(20_000).trim_end_matches('|'));
     let mut client = server.client();
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\n\xff\nb");
-    assert_eq!(client.receive().text(), "a|(a line that is not UTF-8)");
+    assert_eq!(client.receive().text(), "a|(a line of the request body is not UTF-8)");
 }
 
 #[test]
