@@ -277,8 +277,9 @@ impl Builder {
         self
     }
 
-    /// Shuts the server down at SIGTERM or SIGINT; a second signal skips the rest of the drain.
-    /// SIGHUP, which by default would end the process at once, becomes [a reload](Self::on_reload).
+    /// Shuts the server down at SIGTERM or SIGINT; a second signal force-closes
+    /// the connections. SIGHUP, which by default would end the process at once, becomes
+    /// [a reload](Self::on_reload).
     ///
     /// The server gets these signals even if the process was started with them blocked.
     pub fn stop_on_signals(mut self) -> Self {
