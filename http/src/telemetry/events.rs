@@ -259,9 +259,7 @@ impl fmt::Display for Event<'_> {
             Self::ConnectionFailed { error, .. } => {
                 write!(f, "the connection failed: {}", Escaped(error))
             }
-            Self::ConnectionEvicted { .. } => {
-                f.write_str("evicted: a new connection needs its place")
-            }
+            Self::ConnectionEvicted { .. } => f.write_str("evicted: its place is needed"),
             Self::TurnedAway { full: Full::Connections, .. } => {
                 f.write_str("rejected: too many connections")
             }
