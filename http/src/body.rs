@@ -8,23 +8,23 @@ use crate::request::Request;
 
 /// A request's body, read straight from the connection.
 ///
-/// Nothing is buffered that the handler does not ask for: a client that sends more than is read is
-/// held back by TCP. A client that waits with `Expect: 100-continue` is told to go on by the first
-/// read. What a handler leaves unread is skipped if it is at most 64 KiB, and the connection closes
-/// otherwise, after the response.
+/// The server reads no more of the body than the handler asks for; if the client sends more, TCP
+/// makes it wait. A client that waits with `Expect: 100-continue` gets a 100 at the first read. If
+/// the handler leaves at most 64 KiB unread, they are skipped; otherwise the connection closes
+/// after the response.
 ///
-/// The errors of a read carry a [`BodyError`], which says what is wrong.
+/// The errors of a read carry a [`BodyError`], which says what the fault is.
 ///
 /// # Blocking
 ///
-/// A read is a yield point where what was received with the head is used up: it first writes what
-/// the client may be waiting for, then waits for more.
+/// A read is a yield point once the bytes that came with the head are used up: it first sends what
+/// the client may be waiting for, and then waits for more bytes.
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline is raised before anything is read. A handler that sets a
-/// [deadline](straightline_sched::deadline) around its reads may answer when that has passed, or
-/// read on; what it leaves of the body is the server's to settle.
+/// A cancel or a deadline takes effect before anything is read. A handler that sets a
+/// [deadline](straightline_sched::deadline) around its reads may answer when the deadline has
+/// passed, or read on; the server handles the rest of the body.
 ///
 /// ```
 /// use std::io::Read;
@@ -49,8 +49,8 @@ pub struct Body<'r> {
 pub struct Lines<'b> {
     body: Option<Body<'b>>,
     line_bytes_max: usize,
-    /// What was read and not yet returned: `buffer[start..]`, of which the bytes before `searched`
-    /// end no line.
+    /// Bytes that were read and not yet returned: `buffer[start..]`. No line ends before
+    /// `searched`.
     buffer: Vec<u8>,
     start: usize,
     searched: usize,
@@ -64,26 +64,27 @@ impl Request {
 }
 
 impl<'r> Body<'r> {
-    /// How many bytes are still to be read; `None` as long as only the client knows (a chunked
-    /// body). Not a yield point.
+    /// How many bytes have not been read yet; `None` if only the client knows (a chunked body). Not
+    /// a yield point.
     pub fn remaining(&self) -> Option<u64> {
         self.request.body.remaining()
     }
 
-    /// Reads all that remains, which may be `bytes_max` bytes.
+    /// Reads the whole rest of the body, which may have `bytes_max` bytes.
     ///
     /// # Blocking
     ///
-    /// A yield point, unless all of it was received with the head.
+    /// A yield point, unless the whole body came with the head.
     ///
     /// # Cancellation
     ///
-    /// As for [the body](Self#cancellation); what was read is dropped.
+    /// As for [the body](Self#cancellation); bytes that were read are dropped.
     ///
     /// # Errors
     ///
-    /// [`TooLong`](BodyError::TooLong), before anything is read if the client announced so much;
-    /// [`NoMemory`](BodyError::NoMemory); otherwise what kept it from being read.
+    /// [`TooLong`](BodyError::TooLong), before anything is read if the announced length is too
+    /// long; [`NoMemory`](BodyError::NoMemory); otherwise the reason why the body could not be
+    /// read.
     ///
     /// ```
     /// # use straightline::{BodyError, Request};
@@ -92,12 +93,12 @@ impl<'r> Body<'r> {
     /// }
     /// ```
     pub fn read_to_vec(&mut self, bytes_max: u64) -> Result<Vec<u8>, BodyError> {
-        // Announced is not sent: a large vector is only made when its bytes come.
+        // An announced length costs the client nothing, so the vector grows only as bytes arrive.
         let announced = self.remaining();
         if announced.is_some_and(|announced| announced > bytes_max) {
             return Err(BodyError::TooLong(bytes_max));
         }
-        // One more, to know whether there is more.
+        // One byte more, to notice a body that is too long.
         let most = announced.unwrap_or(bytes_max.saturating_add(1));
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let first = if announced.is_some() { RESERVE_MAX } else { UNKNOWN_RESERVE };
@@ -121,20 +122,20 @@ impl<'r> Body<'r> {
         Ok(bytes)
     }
 
-    /// Writes all that remains to `writer`, in pieces as it comes; returns how many bytes that
-    /// were.
+    /// Writes the whole rest of the body to `writer`, piece by piece as it arrives; returns how
+    /// many bytes it had.
     ///
     /// # Blocking
     ///
-    /// A yield point, and whatever the writer is.
+    /// A yield point; the writer may wait too.
     ///
     /// # Cancellation
     ///
-    /// As for [the body](Self#cancellation); what was read has been written.
+    /// As for [the body](Self#cancellation); bytes that were read have been written.
     ///
     /// # Errors
     ///
-    /// Those of the body hold a [`BodyError`], the others are the writer's.
+    /// The body's errors hold a [`BodyError`], all others are the writer's.
     ///
     /// ```
     /// use std::{fs::File, io};
@@ -160,10 +161,10 @@ impl<'r> Body<'r> {
         }
     }
 
-    /// The lines of what remains, without their line ends (LF or CR LF), each of at most
-    /// `line_bytes_max` bytes. After an error there are no more.
+    /// The lines of the rest of the body, without their line ends (LF or CR LF), each of at most
+    /// `line_bytes_max` bytes. After an error there are no more lines.
     ///
-    /// Asking for the next line is a yield point, as a read.
+    /// To ask for the next line is a yield point, as a read is.
     ///
     /// ```
     /// use straightline::{BodyError, Request};
@@ -182,7 +183,7 @@ impl<'r> Body<'r> {
 }
 
 impl Body<'_> {
-    /// So many bytes are going to be in memory, if the server has room for them.
+    /// A handler is about to hold `bytes` in memory: asks the server for room.
     fn hold(&self, bytes: usize) -> Result<(), BodyError> {
         if self.request.link.try_hold(bytes) { Ok(()) } else { Err(BodyError::NoMemory) }
     }
@@ -196,7 +197,7 @@ impl Read for Body<'_> {
 }
 
 impl Lines<'_> {
-    /// The next line; `None` behind the last.
+    /// The next line; `None` after the last.
     fn next_line(&mut self) -> Result<Option<String>, BodyError> {
         let Some(body) = &mut self.body else {
             return Ok(None);
@@ -216,7 +217,8 @@ impl Lines<'_> {
             }
             self.buffer.drain(..self.start);
             (self.start, self.searched) = (0, self.buffer.len());
-            // Not into the buffer: a deadline may end the read, and the next call goes on.
+            // Not into the buffer: a deadline may end the read, and then the next call must find
+            // the buffer unchanged.
             let mut piece = [0; LINE_READ_BYTES];
             let read = body.read(&mut piece).map_err(|error| BodyError::from_body(&error))?;
             if self.buffer.capacity() - self.buffer.len() < read {
@@ -226,7 +228,7 @@ impl Lines<'_> {
             self.buffer.extend_from_slice(&piece[..read]);
             if read == 0 {
                 self.body = None;
-                // Without a line end at its end it is a line all the same.
+                // The last line counts even if it has no line end.
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -240,7 +242,7 @@ impl Lines<'_> {
 impl Iterator for Lines<'_> {
     type Item = Result<String, BodyError>;
 
-    /// A yield point, as a read.
+    /// A yield point, as a read is.
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.next_line();
         if line.is_err() {
@@ -269,14 +271,15 @@ impl fmt::Debug for Lines<'_> {
     }
 }
 
-/// How much [`Body::read_to_vec`] reserves on the client's word alone. Arbitrary.
+/// How much [`Body::read_to_vec`] reserves if the client has announced a length. Arbitrary.
 const RESERVE_MAX: usize = 64 * 1024;
 
-/// And where there is no word. Arbitrary: most bodies are smaller.
+/// How much it reserves without an announced length. Arbitrary: most bodies are smaller.
 const UNKNOWN_RESERVE: usize = 4 * 1024;
 
-/// A piece of [`Body::copy_to`]. Arbitrary: system calls hardly count at this size.
+/// How many bytes [`Body::copy_to`] copies at a time. Arbitrary: system calls hardly count at this
+/// size.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// A piece of [`Body::lines`]. Arbitrary: many lines.
+/// How many bytes [`Body::lines`] reads at a time. Arbitrary: many lines.
 const LINE_READ_BYTES: usize = 4 * 1024;

@@ -1,4 +1,4 @@
-//! Why a request's body could not be read: what `Read` returns of it, and a response too.
+//! Why a request's body could not be read: the error that `Read` returns, and also a response.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -8,8 +8,8 @@ use crate::proto::Refusal;
 
 /// Why a request's body could not be read.
 ///
-/// It is a response too, so a handler may return it: what the client gets then is what the variants
-/// say. Errors of `std::io` that come from a body hold one.
+/// It is also a response, so a handler may return it: the variants say what the client gets then.
+/// An `std::io` error that comes from a body holds a `BodyError`.
 ///
 /// ```
 /// use std::io::{self, Read};
@@ -28,33 +28,35 @@ use crate::proto::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The connection ended or broke before the body did. No response reaches the client.
+    /// The connection ended or broke before the end of the body. No client is left that could be
+    /// answered.
     Disconnected(ErrorKind),
-    /// The framing of the body is malformed, or it is longer than
+    /// The body's framing is malformed, or the body is longer than
     /// [`Limits::body_bytes`](crate::Limits::body_bytes). The client gets the refusal, whatever the
     /// handler returns.
     Refused(Refusal),
-    /// It came too slowly, see [`Timeouts::body`](crate::Timeouts::body). The client gets a 408,
-    /// whatever the handler returns.
+    /// The body came too slowly, see [`Timeouts::body`](crate::Timeouts::body). The client gets a
+    /// 408, whatever the handler returns.
     TimedOut(Timeout),
-    /// It, or a line of it, is longer than the handler said, in bytes: 413.
+    /// The body, or a line of it, is longer than this number of bytes, which the handler allowed:
+    /// 413.
     TooLong(u64),
-    /// A line of it is not UTF-8: 400.
+    /// A line of the body is not UTF-8: 400.
     NotText,
-    /// The system has no memory for what has come of it: 503.
+    /// There is no memory for the bytes that were received: 503.
     NoMemory,
-    /// The client waited with `Expect: 100-continue` to be asked for its body, and was sent a
+    /// The client waited with `Expect: 100-continue` until the server asks for the body, and got a
     /// response instead.
     Declined,
 }
 
 impl BodyError {
-    /// What is wrong with the body that this error comes from, if it comes from one.
+    /// The fault of the body that caused this error, if a body did.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 
-    /// Of an error that a body's read has returned.
+    /// The fault for an error that a read of a body has returned.
     pub(crate) fn from_body(error: &io::Error) -> Self {
         Self::of(error).unwrap_or(Self::Disconnected(error.kind()))
     }
@@ -69,8 +71,10 @@ impl fmt::Display for BodyError {
             Self::Disconnected(kind) => write!(f, "the connection broke in a request body: {kind}"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::TimedOut(timeout) => timeout.fmt(f),
-            Self::TooLong(limit) => write!(f, "more than {limit} bytes"),
-            Self::NotText => f.write_str("a line that is not UTF-8"),
+            Self::TooLong(limit) => {
+                write!(f, "the request body, or a line of it, has more than {limit} bytes")
+            }
+            Self::NotText => f.write_str("a line of the request body is not UTF-8"),
             Self::NoMemory => f.write_str("no memory for the request"),
             Self::Declined => f.write_str("the client was not asked for its body"),
         }

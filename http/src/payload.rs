@@ -1,4 +1,4 @@
-//! What a response carries behind its head.
+//! The body of a response: in memory, or produced after the handler has returned.
 
 use std::fs::File;
 use std::io;
@@ -17,24 +17,24 @@ pub(crate) enum Payload {
     Streamed(Box<Streamed>),
 }
 
-/// What is sent piece by piece once the handler has returned.
+/// A body that is sent piece by piece once the handler has returned.
 pub(crate) enum Streamed {
-    /// Of that length, if it is known.
+    /// A function that writes the body, and the length if it is known.
     Writer(Option<u64>, Box<WriteBody>),
-    /// So many bytes of it.
+    /// The first bytes of a file, and how many.
     File(u64, File),
-    /// No body: the connection is another protocol's from here on.
+    /// No body: the connection switches to another protocol.
     Upgrade(Box<RunProtocol>),
 }
 
-/// Writes a body, with the request at hand.
+/// Writes a body; it also gets the request.
 pub(crate) type WriteBody = dyn FnOnce(&mut Request, &mut BodyWriter) -> io::Result<()>;
 
-/// Speaks another protocol.
+/// Runs another protocol.
 pub(crate) type RunProtocol = dyn FnOnce(Upgraded) -> io::Result<()>;
 
 impl Payload {
-    /// The body in memory; empty if it is not there.
+    /// The body's bytes; empty if the body is not in memory.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Static(bytes) => bytes,
@@ -44,7 +44,7 @@ impl Payload {
         }
     }
 
-    /// How many bytes of memory are its own, and go with it.
+    /// How many bytes of memory the body owns, which are freed with it.
     pub(crate) fn owned_bytes(&self) -> usize {
         match self {
             Self::Owned(bytes) => bytes.capacity(),
@@ -53,7 +53,7 @@ impl Payload {
         }
     }
 
-    /// Its length, if it has one that is known.
+    /// The body's length, if it has a body and the length is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Streamed(streamed) => streamed.length(),
@@ -68,7 +68,7 @@ impl Payload {
 }
 
 impl Streamed {
-    /// Its length, if that is known.
+    /// The body's length, if it is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Writer(length, _) => *length,

@@ -1,4 +1,4 @@
-//! What a handler is given.
+//! The request that a handler gets.
 
 use std::fmt;
 use std::io;
@@ -28,7 +28,7 @@ use crate::wire::{BodyIn, Buffers, Link};
 /// }
 /// ```
 pub struct Request {
-    /// The parsed head, and its bytes as the first unread ones; the body follows them.
+    /// The buffers begin with the parsed head's bytes; the body follows them.
     pub(crate) buffers: Box<Buffers>,
     pub(crate) link: Rc<Link>,
     pub(crate) body: BodyIn,
@@ -40,7 +40,7 @@ impl Request {
         Self { buffers, link, body }
     }
 
-    /// Sets the fiber's label to the request line, for a list of the fibers.
+    /// Sets the fiber's label to the request line, for lists of the fibers.
     #[inline]
     pub(crate) fn set_label(&self) {
         let head = self.head();
@@ -55,8 +55,8 @@ impl Request {
         &self.head().method
     }
 
-    /// The request target as the client sent it: usually path and query, `*` for a server-wide
-    /// OPTIONS, a whole URL from clients that take this server for a proxy, host and port for
+    /// The request target as the client sent it: usually path and query; `*` for a server-wide
+    /// OPTIONS, a whole URL from clients that use this server as a proxy, host and port for
     /// CONNECT.
     pub fn target(&self) -> &str {
         self.text(self.head().target)
@@ -84,9 +84,9 @@ impl Request {
         (start < end).then(|| self.text((start + 1, end)))
     }
 
-    /// The host that is asked, with its port if one is named: that of an absolute target or of
-    /// CONNECT, which counts more than the `Host` field (RFC 9112 section 3.2.2), and otherwise
-    /// that field. `None` only in HTTP/1.0.
+    /// The requested host, with its port if there is one. It comes from an absolute target or a
+    /// CONNECT target if the request has such a target, which takes precedence over the `Host`
+    /// field (RFC 9112 section 3.2.2), and otherwise from that field. `None` only in HTTP/1.0.
     ///
     /// ```
     /// # use straightline::Request;
@@ -116,10 +116,10 @@ impl Request {
         Headers::new(self.buffers.input.unread(), &self.head().fields)
     }
 
-    /// The trailer fields of a chunked body, once all of it was read; none before, and of other
-    /// bodies. They are what the client says and no more: those that are about the message's length
-    /// or destination are refused, and others that belong into the head
-    /// (RFC 9110 section 6.5.1) are not among them.
+    /// The trailer fields of a chunked body, once the whole body was read; empty before that, and
+    /// for other bodies. They are the client's claims, nothing more. A request with trailers about
+    /// the message's length or destination is refused, and other trailers that belong in the head
+    /// (RFC 9110 section 6.5.1) are left out here.
     ///
     /// ```
     /// use straightline::{BodyError, Request};
@@ -134,7 +134,7 @@ impl Request {
         self.body.trailers()
     }
 
-    /// Who sent it, as the socket says.
+    /// The client's address, as the socket reports it.
     ///
     /// ```
     /// # use straightline::{Peer, Request};
@@ -149,7 +149,7 @@ impl Request {
         &self.link.peer
     }
 
-    /// Whether the client asks to go on in that protocol on this connection, which
+    /// Whether the client asks to switch to `protocol` on this connection, which
     /// [`Response::upgrade`](crate::Response::upgrade) does (RFC 9110 section 7.8).
     ///
     /// ```
@@ -165,18 +165,18 @@ impl Request {
                 headers.all(field.as_str()).flat_map(|value| value.split(|&b| b == b','));
             items.any(|other| other.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
         };
-        // In HTTP/1.0 the field is to be ignored.
+        // In HTTP/1.0 the field must be ignored.
         self.version() == Version::HTTP_11
             && lists(header::CONNECTION, "upgrade")
             && lists(header::UPGRADE, protocol)
     }
 
-    /// The head as the `http` crate's type, for code of the ecosystem; who sent it is among its
-    /// extensions, as a [`Peer`]. It is a copy.
+    /// A copy of the head as the `http` crate's type, for other libraries. The client's address is
+    /// among its extensions, as a [`Peer`].
     ///
     /// # Errors
     ///
-    /// If the target is none that `http::Uri` takes, which is stricter about a few bytes.
+    /// If `http::Uri`, which is stricter about a few bytes, does not accept the target.
     ///
     /// ```
     /// use straightline::{Request, StatusCode};
@@ -199,8 +199,8 @@ impl Request {
         request.body(())
     }
 
-    /// Gives the handler another [time](crate::Timeouts::handler), from now on: to return its
-    /// response, or for a streamed body to come on. `Duration::MAX` is as long as it likes.
+    /// Gives the handler another [timeout](crate::Timeouts::handler) from now on: for the return of
+    /// its response, or between two writes of a streamed body. `Duration::MAX` means no timeout.
     ///
     /// Not a yield point.
     ///
@@ -210,7 +210,7 @@ impl Request {
     ///
     /// fn report(request: &mut Request) -> &'static str {
     ///     request.set_handler_timeout(Duration::from_secs(600));
-    ///     sched::sleep(Duration::from_secs(120)); // a large one
+    ///     sched::sleep(Duration::from_secs(120)); // a large report
     ///     "the report\n"
     /// }
     /// ```
@@ -218,8 +218,8 @@ impl Request {
         self.link.pacing.set_handler_timeout(timeout);
     }
 
-    /// Lets the body come faster or slower than [`Timeouts::body`](crate::Timeouts::body) asks,
-    /// from now on.
+    /// Replaces the pace that [`Timeouts::body`](crate::Timeouts::body) asks of this request's
+    /// body, from now on.
     ///
     /// Not a yield point.
     ///
@@ -227,7 +227,7 @@ impl Request {
     /// use std::{io, time::Duration};
     /// use straightline::{Pace, Request};
     ///
-    /// /// One connection that says something every few minutes.
+    /// /// One connection on which the client sends something every few minutes.
     /// fn telemetry(request: &mut Request) -> io::Result<u64> {
     ///     let idle = Duration::from_secs(600);
     ///     request.set_body_pace(Pace { idle, bytes_per_second: 0, ..Pace::default() });
@@ -238,8 +238,8 @@ impl Request {
         self.link.pacing.set_body_pace(pace);
     }
 
-    /// Says whether this request's handler is to be ended when its client goes away, instead of
-    /// what [`Builder::on_disconnect`](crate::Builder::on_disconnect) says.
+    /// Decides whether this request's handler is cancelled when its client disconnects, in place of
+    /// [`Builder::on_disconnect`](crate::Builder::on_disconnect).
     ///
     /// Not a yield point.
     ///
@@ -247,7 +247,7 @@ impl Request {
     /// use straightline::{OnDisconnect, Request};
     ///
     /// fn pay(request: &mut Request) -> &'static str {
-    ///     request.on_disconnect(OnDisconnect::Finish); // whoever hangs up has paid all the same
+    ///     request.on_disconnect(OnDisconnect::Finish); // a client that is gone has still paid
     ///     "paid\n"
     /// }
     /// ```
@@ -258,7 +258,7 @@ impl Request {
         }
     }
 
-    /// A handle to the server that it came to. Not a yield point.
+    /// A handle to the server of this request. Not a yield point.
     ///
     /// ```
     /// use straightline::{Request, StatusCode};

@@ -1,4 +1,4 @@
-//! What a handler returns.
+//! The response that a handler returns.
 
 use std::fmt;
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::wire::{BodyWriter, Upgraded};
 /// piece by piece, or [a file](Self::file).
 ///
 /// Text gets `Content-Type: text/plain; charset=utf-8` and bytes `application/octet-stream`, unless
-/// the handler names another. `Date` and `Content-Length` come with every response by themselves.
+/// the handler sets another. The server adds `Date` and `Content-Length` to every response.
 ///
 /// ```
 /// use straightline::{IntoResponse, Response, StatusCode, header};
@@ -36,10 +36,10 @@ pub struct Response {
     pub(crate) body: Payload,
 }
 
-/// What a handler may return.
+/// The types that a handler may return.
 ///
-/// Besides [`Response`] itself: text and bytes (200), a [`StatusCode`] (with its reason as the
-/// body), a pair of status and anything else here, and a `Result` whose both sides are.
+/// These are [`Response`] itself, text and bytes (200), a [`StatusCode`] (with its reason as the
+/// body), a pair of a status and any of these types, and a `Result` of two of these types.
 ///
 /// ```
 /// use straightline::{IntoResponse, Request, StatusCode};
@@ -53,17 +53,17 @@ pub struct Response {
 /// }
 /// ```
 pub trait IntoResponse {
-    /// The response.
+    /// Makes the response.
     fn into_response(self) -> Response;
 }
 
 impl Response {
-    /// An empty response with that status.
+    /// An empty response with `status`.
     pub fn new(status: StatusCode) -> Self {
         Self { head: ResponseHead::new(status), body: Payload::Static(b"") }
     }
 
-    /// 405 with the `Allow` field that it must have (RFC 9110 section 15.5.6).
+    /// A 405 with the `Allow` field that it must have (RFC 9110 section 15.5.6).
     ///
     /// ```
     /// use straightline::{Method, Request, Response};
@@ -78,24 +78,24 @@ impl Response {
     ///
     /// # Panics
     ///
-    /// Never: a method is a token, and tokens are good header values.
+    /// Never: a method is a token, and every token is a valid header value.
     pub fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
         StatusCode::METHOD_NOT_ALLOWED.into_response().header(header::ALLOW, names.join(", "))
     }
 
-    /// A response (200) whose body is written by a function, straight to the connection.
+    /// A response (200) whose body a function writes, straight to the connection.
     ///
     /// The function runs when the handler has returned, on the same fiber. It gets the request
     /// back, so that it may read the request's body meanwhile, and a [`BodyWriter`]. If the length
-    /// is known, say so with [`content_length`](Self::content_length). If not, the body goes in
-    /// chunks to HTTP/1.1 clients, and ends with the connection for those of HTTP/1.0. For HEAD
+    /// is known, set it with [`content_length`](Self::content_length). Otherwise the body is sent
+    /// in chunks to HTTP/1.1 clients, and ends with the connection for HTTP/1.0 clients. For HEAD
     /// requests, and with a status that has no body, the function is not called.
     ///
     /// If the function fails (an error, a panic, fewer bytes than were announced) and nothing of
-    /// the response has left, the client gets a 500 instead; otherwise the connection ends so that
-    /// the client can tell that the body is not complete. (One of HTTP/1.0 on a Unix socket cannot,
-    /// unless the length was announced: there is no reset.)
+    /// the response has been sent, the client gets a 500 instead. Otherwise the connection ends in
+    /// a way that tells the client that the body is not complete. (An HTTP/1.0 client on a Unix
+    /// socket cannot notice it, unless the length was announced: Unix sockets have no reset.)
     ///
     /// ```
     /// use std::io::Write;
@@ -111,7 +111,7 @@ impl Response {
     ///     .content_type("text/plain")
     /// }
     ///
-    /// /// Sends back what it is sent, while it is sent.
+    /// /// Sends the request's body back while it arrives.
     /// fn echo(_: &mut Request) -> Response {
     ///     Response::stream(|request, body| request.body().copy_to(body).map(drop))
     /// }
@@ -122,8 +122,8 @@ impl Response {
         Self::streamed(Streamed::Writer(None, Box::new(write)))
     }
 
-    /// A response (200) whose body is read from `reader` to its end, as if a
-    /// [`stream`](Self::stream) did that.
+    /// A response (200) whose body is read from `reader` to its end, as a [`stream`](Self::stream)
+    /// could do.
     ///
     /// ```
     /// use std::io;
@@ -141,19 +141,19 @@ impl Response {
         Self::stream(move |_, body| body.copy_from(&mut reader))
     }
 
-    /// A response (200) that is a file, from its beginning to its present length, sent by the
-    /// system without a copy through the program where it can do that. A file whose size is not
-    /// what can be read, as in `/proc`, is read to its end, and its length is not announced.
+    /// A response (200) that is a file, from its beginning to its present length. Where possible,
+    /// the system sends it without a copy through the program. A file whose size differs from what
+    /// can be read, as in `/proc`, is read to its end, and its length is not announced.
     ///
-    /// The system reads from the disk what it does not have in memory, and the shard waits
-    /// meanwhile; with files that are seldom asked for on a slow disk, read them with
+    /// If a part of the file is not in memory, the system reads it from the disk, and the shard
+    /// waits meanwhile. So read rarely used files on a slow disk with
     /// [`sched::offload`](straightline_sched::offload) instead.
     ///
     /// # Errors
     ///
-    /// What the system says when asked for the length and for a byte of it; `PermissionDenied` also
-    /// if it was not opened for reading; `InvalidInput` if it is not a regular file but a
-    /// directory, a pipe or a device.
+    /// The system's error for the length of the file or for a read of one byte; `PermissionDenied`
+    /// also if the file was not opened for reading; `InvalidInput` if it is not a regular file but
+    /// a directory, a pipe or a device.
     ///
     /// ```
     /// use std::fs::File;
@@ -176,7 +176,7 @@ impl Response {
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        // One that cannot be read is told of here, and not when the head has left.
+        // A file that cannot be read is an error here, and not only after the head was sent.
         let length = metadata.len();
         let probed_at = if length <= PROBED_WHOLE { length.saturating_sub(1) } else { 0 };
         let has_byte = file.read_at(&mut [0], probed_at).map_err(unreadable)? > 0;
@@ -186,16 +186,18 @@ impl Response {
         Ok(Self::reader(FromStart { file, at: 0 }))
     }
 
-    /// Goes over to another protocol, as the client has asked (RFC 9110 section 7.8): answers 101
-    /// with `Upgrade: protocol`, and calls `run` with the connection, which ends when that returns.
+    /// Switches to another protocol, as the client has asked (RFC 9110 section 7.8): answers 101
+    /// with `Upgrade: protocol`, and calls `run` with the connection, which ends when `run`
+    /// returns.
     ///
-    /// The request's body is read and dropped first if the handler has left any. If the client has
-    /// not asked for the protocol ([`Request::asks_to_upgrade`]) it gets a 426 instead.
+    /// If the handler has not read the whole body of the request, the rest is read and dropped
+    /// first. A client that has not asked for the protocol ([`Request::asks_to_upgrade`]) gets a
+    /// 426 instead.
     ///
     /// # Panics
     ///
     /// If the protocol's name cannot be a header value; that is a bug in the handler, and the
-    /// client sees a 500.
+    /// client gets a 500.
     ///
     /// ```
     /// use std::io::{self, Read, Write};
@@ -219,7 +221,7 @@ impl Response {
     }
 
     /// Accepts a CONNECT request (RFC 9110 section 9.3.6): answers 200 and calls `run` with the
-    /// connection, which ends when that returns.
+    /// connection, which ends when `run` returns.
     ///
     /// This is an answer to CONNECT only, and the only successful one, because the client takes the
     /// bytes that follow for bytes from the other end of the tunnel. If the response does not fit
@@ -238,7 +240,7 @@ impl Response {
     ///     let server =
     ///         TcpStream::connect(request.target()).map_err(|_| StatusCode::BAD_GATEWAY)?;
     ///     Ok(Response::tunnel(move |client| {
-    ///         // Each direction until its end; then the other one is told.
+    ///         // Each direction until its end; then the other side learns that no more comes.
     ///         sched::scope(|scope| {
     ///             let up = scope.spawn(|| {
     ///                 io::copy(&mut &client, &mut &server)?;
@@ -255,14 +257,14 @@ impl Response {
         Self::streamed(Streamed::Upgrade(Box::new(run)))
     }
 
-    /// Announces the length of a body that [`stream`](Self::stream) or [`reader`](Self::reader)
-    /// sends, in bytes: it then goes with `Content-Length` and not in chunks. A body that turns out
-    /// longer or shorter is an error.
+    /// Announces the length in bytes of a body that [`stream`](Self::stream) or
+    /// [`reader`](Self::reader) sends: it is then sent with `Content-Length` and not in chunks. A
+    /// body that turns out longer or shorter is an error.
     ///
     /// # Panics
     ///
     /// If the body is of another kind, whose length is known; that is a bug in the handler, and the
-    /// client sees a 500.
+    /// client gets a 500.
     ///
     /// ```
     /// use std::io::{self, Read};
@@ -279,10 +281,10 @@ impl Response {
             *length = Some(bytes);
             return self;
         }
-        panic!("only a streamed body is told its length");
+        panic!("the length of this body is already known");
     }
 
-    /// Replaces the body. Text and bytes bring their content type along if there is none yet.
+    /// Replaces the body. Text and bytes also set the content type, if none is set yet.
     pub fn body(mut self, body: impl IntoResponse) -> Self {
         let other = body.into_response();
         self.body = other.body;
@@ -297,7 +299,7 @@ impl Response {
     /// # Panics
     ///
     /// If it holds a byte that no header value may hold; that is a bug in the handler, and the
-    /// client sees a 500.
+    /// client gets a 500.
     pub fn content_type(mut self, content_type: &'static str) -> Self {
         assert!(
             HeaderValue::from_str(content_type).is_ok(),
@@ -307,14 +309,14 @@ impl Response {
         self
     }
 
-    /// Adds a header field; fields of the same name that were added before stay.
+    /// Adds a header field; earlier fields of the same name stay.
     ///
     /// # Panics
     ///
-    /// If the value cannot be a header value (a control byte in it), or the name is one that the
-    /// connection writes itself: `Connection` (see [`close`](Self::close)), `Content-Length`,
-    /// `Date`, `Transfer-Encoding`. Both are bugs in the handler, and the client sees a 500. For a
-    /// value from outside, check with [`HeaderValue::from_str`] first.
+    /// If the value cannot be a header value (it has a control byte), or the server writes the
+    /// field itself: `Connection` (see [`close`](Self::close)), `Content-Length`, `Date`,
+    /// `Transfer-Encoding`. Both are bugs in the handler, and the client gets a 500. Check a value
+    /// from outside with [`HeaderValue::from_str`] first.
     pub fn header<V>(mut self, name: HeaderName, value: V) -> Self
     where
         V: TryInto<HeaderValue>,
@@ -322,7 +324,7 @@ impl Response {
     {
         let own =
             [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
-        assert!(!own.contains(&name), "the connection writes `{name}` itself");
+        assert!(!own.contains(&name), "the server writes `{name}` itself");
         if name == header::CONTENT_TYPE {
             self.head.content_type = None;
         }
@@ -454,14 +456,14 @@ impl IntoResponse for BodyError {
         };
         let response = (status, format!("{self}\n")).into_response();
         match self {
-            // There will be room when others are done.
+            // There will be memory when other requests are done.
             Self::NoMemory => response.header(header::RETRY_AFTER, "1"),
             _ => response,
         }
     }
 }
 
-/// Reads a file wherever others that share it are.
+/// Reads a file from its start, independently of the file position, which other users may share.
 struct FromStart {
     file: File,
     at: u64,
@@ -473,16 +475,16 @@ impl Read for FromStart {
     }
 }
 
-/// Why a file cannot be read.
+/// The error for a file that cannot be read.
 fn unreadable(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) {
-        return io::Error::new(io::ErrorKind::PermissionDenied, "not open for reading");
+        return io::Error::new(io::ErrorKind::PermissionDenied, "not opened for reading");
     }
     error
 }
 
-/// Up to here it is the last byte of a file that has to be there, or its size is not true (`/sys`
-/// says a page of all its files). Arbitrary: the system reads as much at once.
+/// Up to this size, the last byte of the file must be readable; otherwise the size is wrong (for
+/// all files in `/sys` it is a page). Arbitrary: the system reads as much at once.
 const PROBED_WHOLE: u64 = 64 * 1024;
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,6 +1,7 @@
-//! Waiting for the process to be told to stop, on a fiber.
+//! Waiting, on a fiber, for a signal to stop.
 //!
-//! A [`Server`](crate::Server) has this built in; this is for programs with a loop of their own.
+//! A [`Server`](crate::Server) has this built in; this is for programs with an accept loop of their
+//! own.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream as StdStream;
@@ -13,9 +14,9 @@ use signal_hook::low_level::{pipe, unregister};
 use straightline_net::UnixStream;
 use straightline_sched::unblock_signals;
 
-/// SIGTERM and SIGINT, as something to wait for. While it lives they do not end the process, and
-/// neither does SIGHUP, which means that settings are to be read again: a program that has any
-/// handles it by itself, beside this.
+/// SIGTERM and SIGINT, as something to wait for. While it lives, these signals do not end the
+/// process. SIGHUP, which asks a program to read its settings again, does not end it either: a
+/// program that has settings handles SIGHUP by itself.
 ///
 /// ```
 /// use straightline::{StopSignal, sched};
@@ -42,8 +43,8 @@ pub struct StopSignal {
 }
 
 impl StopSignal {
-    /// Takes the signals over, even if the process was started with them held back: the calling
-    /// thread then takes them.
+    /// Takes the signals over, even if the process was started with them blocked: they are then
+    /// unblocked for the calling thread.
     ///
     /// Not a yield point.
     ///
@@ -55,14 +56,14 @@ impl StopSignal {
         let registered = [
             pipe::register(SIGTERM, sender.try_clone()?)?,
             pipe::register(SIGINT, sender)?,
-            // That there is a handler is all.
+            // The handler does nothing: it only replaces the default, which ends the process.
             flag::register(SIGHUP, Arc::default())?,
         ];
         unblock_signals(&[SIGTERM, SIGINT, SIGHUP])?;
         Ok(Self { signals: UnixStream::from_std(signals)?, registered })
     }
 
-    /// Waits for one of the signals; for the next one at each call.
+    /// Waits for one of the signals; each call waits for the next one.
     ///
     /// # Blocking
     ///

@@ -116,7 +116,7 @@ impl Metrics {
         text.gauge("straightline_requests_awaiting_client", help, awaiting_client);
         let help = "Requests that got a 503 because too many were in flight.";
         text.counter("straightline_requests_overloaded_total", help, overloaded);
-        let help = "Requests that got a 503, or whose body was not read: too little memory.";
+        let help = "Requests that got a 503, or whose body was not read, as memory was short.";
         let name = "straightline_requests_short_of_memory_total";
         text.counter(name, help, self.counters.short_of_memory);
         let help = "Bytes of memory that the server uses for its clients.";

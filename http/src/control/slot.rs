@@ -28,9 +28,10 @@ pub(crate) struct Slot {
     handed: Mutex<Option<Vec<Handed>>>,
     /// The shard has no listeners of its own, and only accepts from those of other shards.
     is_spare: AtomicBool,
-    /// The shard's thread does not return in time, so another shard accepts from its listeners too.
+    /// The shard's thread does not return to its scheduler in time, so another shard accepts from
+    /// its listeners too.
     is_busy: AtomicBool,
-    /// The shard's thread does not return at all; no other thread waits for it.
+    /// The shard's thread does not return to its scheduler at all; no other thread waits for it.
     is_stuck: AtomicBool,
     /// The shard has ended, except for fibers that it still cancels.
     has_ended: AtomicBool,

@@ -8,9 +8,9 @@
 //! whatever state, the kernel says that the type is wrong. If the file is a left-over, the kernel
 //! says that the connection is refused.
 //!
-//! A shutdown removes the server's own file only. The inode number tells it from a file that
-//! another program has put in its place: no other file gets that number as long as the socket is
-//! open. So the file is removed before the socket is closed, when the shutdown closes the port.
+//! A shutdown removes the server's own file only. The inode number distinguishes it from a file
+//! that another program has put in its place: no other file gets that number as long as the socket
+//! is open. So the file is removed before the socket is closed, when the shutdown closes the port.
 //! Then a successor that waits for the path is not disturbed, and the clients that are in the queue
 //! by then are served.
 

@@ -1,5 +1,5 @@
-//! Chunked bodies. Whole and in pieces they decode to the same, and to what a plain decoder makes
-//! of them. An encoded body decodes to itself.
+//! Chunked bodies: a body decodes to the same result in one piece, in several pieces, and with a
+//! plain decoder. An encoded body decodes to itself.
 
 use super::protocol::{Chunk, Chunked};
 use crate::Limits;
@@ -147,7 +147,7 @@ fn is_extension(mut text: &[u8]) -> bool {
     true
 }
 
-/// `BWS`, which is spaces and tabs.
+/// Skips `BWS`, which is spaces and tabs.
 fn after_space(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| !b" \t".contains(byte)).unwrap_or(text.len());
     &text[end..]

@@ -14,7 +14,7 @@ use crate::{
     Counters, HeaderName, IntoResponse, Limits, Method, Request, Response, Server, StatusCode,
 };
 
-/// Tries a server with the bytes of a client. The first three say how the client behaves.
+/// Tries a server with the bytes of a client. The first three bytes say how the client behaves.
 ///
 /// # Panics
 ///
@@ -51,7 +51,7 @@ fn handler(request: &mut Request, asked: &Asked) -> Response {
     };
     let response = match request.path().as_bytes().get(1) {
         _ if *request.method() == Method::CONNECT => StatusCode::FORBIDDEN.into_response(),
-        // An echo of the body, while it comes.
+        // An echo of the body, while it arrives.
         Some(b'e') => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
         Some(b'r') => request.body().read_to_vec(100).into_response(),
         // A part of the body.
@@ -108,7 +108,7 @@ fn behave(behaviour: &Behaviour, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// The numbers of the final responses, as a plain reader of HTTP finds them, and whether the last
-/// one is cut.
+/// response is incomplete.
 fn read_answers(mut bytes: &[u8], asked: &[(Method, String)]) -> (Vec<Option<usize>>, bool) {
     let mut numbers = Vec::new();
     while !bytes.is_empty() {
@@ -173,10 +173,10 @@ fn check(answers: &[u8], asked: &[(Method, String)], counters: &Counters) {
     assert_eq!(asked.len() as u64, counters.requests);
     assert_eq!(counters.failed_responses, 0);
     if is_cut {
-        // The reason is the body of the request: it was malformed, or it ended early.
+        // The reason is the request's body: it was malformed, or it ended early.
         assert!(counters.refused + counters.aborted > 0, "{counters:?}");
     }
-    // A refusal comes last. If it is about the body it replaces the response of the handler.
+    // A refusal comes last. If it is about the body, it replaces the handler's response.
     let answered = numbers.iter().take_while(|number| number.is_some()).count();
     let expected: Vec<_> = (1..=answered).map(Some).collect();
     assert_eq!(&numbers[..answered], expected, "{counters:?}");
@@ -211,9 +211,9 @@ fn history(behaviour: &Behaviour, bytes: &[u8]) {
     let handle = server.handle();
     let serving = sched::spawn(|| server.run());
     let answers = deadline(Duration::from_secs(3_600), || behave(behaviour, bytes));
-    let answers = answers.expect("it hangs").expect("the network is well");
+    let answers = answers.expect("the connection ends in time").expect("no fault of the network");
     handle.shutdown();
-    serving.join().expect("no panic").expect("the server ends well");
+    serving.join().expect("no panic").expect("the server reports no error");
     let counters = handle.counters();
     assert_eq!(counters.accepted, counters.closed);
     let ended = counters.answered + counters.unanswered;

@@ -1,5 +1,5 @@
-//! Where a body ends, by the header fields that a client may send about it. The parser finds the
-//! same as a few lines of plain code.
+//! The header fields that say where a body ends: the parser finds the same end as a few lines of
+//! plain code.
 
 use super::protocol::Parser;
 use crate::Limits;

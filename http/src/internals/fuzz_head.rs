@@ -1,5 +1,5 @@
-//! Request heads. Whole and in pieces they parse to the same. httparse reads an accepted head as
-//! the same, and the parser does when the head is written out again.
+//! Request heads: a head parses to the same result in one piece and in several. For an accepted
+//! head, httparse finds the same values, and so does the parser when the head is written out again.
 
 use super::protocol::Parser;
 use crate::{Limits, Refusal};
@@ -87,8 +87,8 @@ fn check_plainly(head: &Head, bytes: &[u8]) {
     }
 }
 
-/// httparse accepts every head that this parser accepts, except for versions above 1.1, and reads
-/// the same from it. It may accept more.
+/// httparse accepts every head that this parser accepts, except for versions above 1.1, and finds
+/// the same values in it. It may accept more heads.
 fn check_against_httparse(head: &Head, bytes: &[u8]) {
     let mut headers = [httparse::EMPTY_HEADER; 128];
     let mut theirs = httparse::Request::new(&mut headers);
@@ -115,7 +115,7 @@ fn check_written_again(head: &Head) {
     }
     bytes.extend_from_slice(b"\r\n");
     let mut parser = Parser::default();
-    // A head that is within the limits may become longer by a space in each line.
+    // Written out again, a head within the limits may be longer by a space in each line.
     let limits = Limits { head_bytes: 1 << 20, field_line_bytes: 1 << 20, ..Limits::default() };
     assert_eq!(parser.parse(&bytes, &limits), Ok(true));
     let again = self::head(&parser, &bytes);

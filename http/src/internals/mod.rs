@@ -1,9 +1,9 @@
 //! For this repository's own fuzzers, benchmarks and test tables: behind the feature `internals`,
-//! and no part of the interface.
+//! and not part of the public interface.
 //!
-//! `protocol` shows the protocol core. The other files are the fuzz targets of `fuzz/`: they stand
-//! here, beside the code that they try, and the programs in `fuzz/fuzz_targets/` only call them.
-//! Each takes the fuzzer's bytes and panics if a property does not hold.
+//! `protocol` gives access to the protocol core. The other files are the fuzz targets of `fuzz/`:
+//! they stand here, beside the code that they test, and the programs in `fuzz/fuzz_targets/` only
+//! call them. Each takes the fuzzer's bytes and panics if a property does not hold.
 
 mod fuzz_chunked;
 mod fuzz_connection;

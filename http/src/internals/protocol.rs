@@ -1,5 +1,5 @@
-//! The protocol core, as the fuzz targets, the benchmark of the head parser and the table of cases
-//! call it.
+//! The protocol core, as called by the fuzz targets, the benchmark of the head parser, and the
+//! table of cases.
 
 use crate::proto::{BodyLength, ChunkedDecoder, ChunkedNext, Gap, Head, HeadParser, Headers};
 use crate::{Limits, Method, Refusal, RefusalKind};
@@ -13,8 +13,8 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// How many of the bytes belong to empty lines before a head. `bytes` follow those that earlier
-    /// calls have passed over.
+    /// How many of the bytes belong to empty lines before a head. `bytes` follow the bytes that
+    /// earlier calls have skipped.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ impl Parser {
         self.gap.skip(bytes).inspect_err(|_| self.head.method = Method::GET)
     }
 
-    /// Parses all bytes of a head that have come, without the empty lines before it; true if the
+    /// Parses all bytes of a head that have arrived, without the empty lines before it; true if the
     /// head is complete.
     ///
     /// # Errors
@@ -80,11 +80,11 @@ pub struct Chunked(ChunkedDecoder);
 /// What follows the bytes of the framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunk {
-    /// So many bytes of data.
+    /// This many bytes of data.
     Data(u64),
     /// The body is complete.
     End,
-    /// Bytes that have not come decide.
+    /// It depends on bytes that have not arrived.
     More,
 }
 
@@ -95,12 +95,12 @@ impl Default for Chunked {
 }
 
 impl Chunked {
-    /// How many of the bytes are framing, and what follows it. `bytes` follow those that earlier
-    /// calls have used.
+    /// How many of the bytes are framing, and what follows it. `bytes` follow the bytes that
+    /// earlier calls have used.
     ///
     /// # Errors
     ///
-    /// The reason of the refusal, and the index of the byte that is refused.
+    /// The reason of the refusal, and the index of the refused byte.
     pub fn next(
         &mut self,
         bytes: &[u8],
@@ -115,7 +115,7 @@ impl Chunked {
         Ok((framing, chunk))
     }
 
-    /// Notes that so many bytes of the chunk's data have been taken.
+    /// The caller took `count` bytes of the chunk's data.
     pub fn took(&mut self, count: u64) {
         self.0.took(count);
     }

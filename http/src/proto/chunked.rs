@@ -1,9 +1,10 @@
 //! The chunked transfer coding (RFC 9112 section 7.1): the framing of a body that is sent, and a
-//! decoder that takes bytes as they come.
+//! decoder that takes bytes as they arrive.
 //!
 //! The caller gives the decoder the buffered bytes. The decoder says how many of them are framing,
-//! and what follows: data of a chunk, the end, or bytes that have not come yet. It never sees the
-//! data itself, so the reader of a body copies the data once, from the buffer to its destination.
+//! and what follows: data of a chunk, the end, or bytes that have not arrived yet. It never sees
+//! the data itself, so the reader of a body copies the data once, from the buffer to its
+//! destination.
 //!
 //! The decoder looks at every byte of framing once. Strictness: sizes are hexadecimal digits only;
 //! only CR LF ends a line; extensions follow their grammar and are ignored; trailers are header
@@ -19,7 +20,7 @@ use super::fields::Field;
 use super::limits::Limits;
 use super::refusal::{RefusalKind, push};
 
-/// Where the decoder stands in a body.
+/// The decoder's position in a body.
 #[derive(Debug)]
 pub(crate) struct ChunkedDecoder {
     state: State,
@@ -37,7 +38,7 @@ pub(crate) struct ChunkedDecoder {
 enum State {
     /// Before the first digit of a size.
     Size,
-    /// After so many digits.
+    /// After this many digits.
     Digits(u8),
     /// After whitespace behind the size or an extension: another extension must follow.
     Space,
@@ -68,12 +69,12 @@ enum State {
 /// What follows the framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// That many bytes of data, at least one, before the next framing. The caller tells the decoder
+    /// This many bytes of data, at least one, before the next framing. The caller tells the decoder
     /// with [`ChunkedDecoder::took`] how many of them it took.
     Data(u64),
     /// The body is complete.
     End,
-    /// It depends on bytes that have not come yet.
+    /// It depends on bytes that have not arrived yet.
     More,
 }
 
@@ -89,8 +90,8 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Looks at `bytes`, which follow those that were consumed before. Returns how many of them are
-    /// framing, and what follows the framing.
+    /// Looks at `bytes`, which follow the bytes that were consumed before. Returns how many of them
+    /// are framing, and what follows the framing.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl ChunkedDecoder {
         Ok((bytes.len(), next))
     }
 
-    /// The caller took that many bytes of the chunk's data.
+    /// The caller took `count` bytes of the chunk's data.
     pub(crate) fn took(&mut self, count: u64) {
         debug_assert!(self.state == State::Data && count <= self.left, "more than there is");
         self.left -= count;
@@ -134,7 +135,7 @@ impl ChunkedDecoder {
         (&self.trailers, &self.trailer_fields)
     }
 
-    #[allow(clippy::match_same_arms)] // in the order of a body, which is easier to read
+    #[allow(clippy::match_same_arms)] // the states are in the order of a body
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<(), RefusalKind> {
         self.state = match (self.state, byte) {
             (State::Size | State::Digits(_), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -176,7 +177,7 @@ impl ChunkedDecoder {
 
     fn digit(&mut self, byte: u8) -> Result<State, RefusalKind> {
         let digits = if let State::Digits(digits) = self.state { digits } else { 0 };
-        // 64 bits have that many digits. A longer size is too large for any body, or padded.
+        // A 64-bit number has this many digits. A longer size is too large for any body, or padded.
         if digits == DIGITS_MAX {
             return Err(RefusalKind::Chunk);
         }
@@ -308,7 +309,7 @@ pub(crate) fn put_last_chunk(out: &mut Vec<u8>, trailers: &[(HeaderName, HeaderV
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether a field of that name must not be a trailer (RFC 9110 section 6.5.1).
+/// Whether a field with this name must not be a trailer (RFC 9110 section 6.5.1).
 pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
     is_one_of(&OF_THE_MESSAGE, name) || is_one_of(&OF_THE_HEAD, name)
 }
@@ -318,11 +319,11 @@ fn is_one_of(names: &[&[u8]], name: &[u8]) -> bool {
 }
 
 /// The fields that say where the message ends or goes. They must be known before the body, and two
-/// parties could differ on whether such a trailer counts. A request with one is refused.
+/// parties could disagree on whether such a trailer counts. A request with one is refused.
 const OF_THE_MESSAGE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
 
-/// Other fields that must be known before the body is handled. Such a trailer of a client is
-/// ignored.
+/// Other fields that must be known before the body is handled. If a client sends one as a trailer,
+/// it is ignored.
 const OF_THE_HEAD: [&[u8]; 33] = [
     // About the connection.
     b"connection",
@@ -388,7 +389,7 @@ mod tests {
         }
     }
 
-    /// Decodes bytes that come in pieces of those lengths: the body, the trailers, and how many
+    /// Decodes bytes that arrive in pieces of those lengths: the body, the trailers, and how many
     /// bytes are left.
     fn decode(mut bytes: &[u8], pieces: &[u8]) -> Result<(Vec<u8>, Vec<u8>, usize), RefusalKind> {
         let (mut decoder, mut body) = (ChunkedDecoder::new(), Vec::new());

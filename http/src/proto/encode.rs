@@ -2,19 +2,19 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-/// What the head says about the connection.
+/// The `Connection` field of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionHeader {
-    /// Nothing: the version's default holds.
+    /// No field: the version's default holds.
     Default,
-    /// `keep-alive`, which an HTTP/1.0 client has to be told.
+    /// `keep-alive`, which an HTTP/1.0 client needs.
     KeepAlive,
     /// `close`
     Close,
 }
 
 impl ConnectionHeader {
-    /// For a client of that minor version.
+    /// The field for a client of this minor version.
     #[inline]
     pub(crate) fn for_version(minor: u8, keep_alive: bool) -> Self {
         match (keep_alive, minor) {
@@ -25,10 +25,10 @@ impl ConnectionHeader {
     }
 }
 
-/// What the head says about the body (RFC 9112 section 6).
+/// The fields of the head about the body (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
-    /// Nothing: there is none, or it ends with the connection.
+    /// No field: there is no body, or it ends with the connection.
     None,
     /// `Content-Length`
     Length(u64),
@@ -36,13 +36,13 @@ pub(crate) enum BodyFraming {
     Chunked,
 }
 
-/// What a handler says in a head, besides its body; the rest is the connection's.
+/// The parts of a head that a handler chooses; the connection adds the others.
 #[derive(Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
-    /// The connection is to close behind the response.
+    /// The connection is to close after the response.
     pub(crate) close: bool,
 }
 
@@ -58,7 +58,8 @@ impl ResponseHead {
 pub(crate) struct Encoder {
     /// `HTTP/1.1 200 OK` and the date line.
     ok_and_date: Vec<u8>,
-    /// The same and the content type of the last such response, which is often the next one's.
+    /// The same lines and the content type of the last such response, which the next one often has
+    /// too.
     usual: Vec<u8>,
     usual_type: Option<&'static str>,
 }
@@ -81,7 +82,7 @@ impl Encoder {
         out.reserve(HEAD_BYTES_USUAL);
         match head.content_type {
             Some(content_type) if head.status == StatusCode::OK => {
-                // The same constant is at the same place: no need to compare the text.
+                // The same constant has the same address: no need to compare the text.
                 if !self.usual_type.is_some_and(|usual| std::ptr::eq(usual, content_type)) {
                     self.usual.clear();
                     self.usual.extend_from_slice(&self.ok_and_date);
@@ -109,7 +110,7 @@ impl Encoder {
         }
     }
 
-    /// Appends the head behind which the connection is another protocol's: of a 101 (RFC 9110
+    /// Appends the head after which the connection switches to another protocol: of a 101 (RFC 9110
     /// section 15.2.2), or of a success for CONNECT (section 9.3.6).
     pub(crate) fn encode_upgrade(&self, out: &mut Vec<u8>, head: &ResponseHead) {
         self.encode_slow(out, head.status, None);
@@ -138,7 +139,7 @@ impl Encoder {
     }
 }
 
-/// Whether a response of that status never has a body (RFC 9110 sections 15.3.5, 15.3.6 and
+/// Whether a response with this status never has a body (RFC 9110 sections 15.3.5, 15.3.6 and
 /// 15.4.5).
 pub(crate) fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
@@ -183,7 +184,7 @@ fn put_decimal(out: &mut Vec<u8>, mut number: u64) {
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-/// Room that is reserved at once, so that the appends of a usual head find it.
+/// How many bytes are reserved at once, so that a usual head needs no further allocation.
 const HEAD_BYTES_USUAL: usize = 256;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str;
 
-/// Where one header field stands in the head: offsets from the head's first byte.
+/// Where one header field is in the head: offsets from the head's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: (u32, u32),

@@ -1,6 +1,6 @@
-//! The header fields that say where the body ends, and what becomes of the connection.
+//! The header fields that say where the body ends, and whether the connection closes.
 //!
-//! The rules are those of RFC 9112 section 6, always on the strict side: where two parties could
+//! The rules are those of RFC 9112 section 6, always in their strict form: if two parties could
 //! read a length differently, the request is refused.
 
 use super::chars::host_end;
@@ -10,7 +10,7 @@ use super::refusal::RefusalKind;
 /// Where a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyLength {
-    /// After that many bytes.
+    /// After this many bytes.
     Known(u64),
     /// At the last chunk of the chunked coding.
     Chunked,
@@ -30,9 +30,9 @@ enum Coding {
     Chunked,
     /// Codings that this server does not know.
     Other,
-    /// Such codings, and `chunked` behind them.
+    /// Unknown codings, and `chunked` after them.
     OtherChunked,
-    /// No coding, or `chunked` elsewhere than at the end, or more than once.
+    /// No coding, or `chunked` not at the end, or more than once.
     Faulty,
 }
 
@@ -46,11 +46,11 @@ impl Coding {
         value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).fold(self, |before, coding| {
             let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
             match before {
-                // A party that takes another coding for the last one reads another body.
+                // A party that takes another coding for the last one would read another body.
                 Self::Chunked | Self::Faulty => Self::Faulty,
                 Self::None if is_chunked => Self::Chunked,
                 _ if coding.is_empty() => Self::Faulty,
-                // `chunked` behind another coding is in its place, but the other one is unknown.
+                // `chunked` after another coding is in its place, but the other coding is unknown.
                 Self::None | Self::Other if !is_chunked => Self::Other,
                 Self::None | Self::Other => Self::OtherChunked,
                 Self::OtherChunked => Self::Faulty,
@@ -59,9 +59,9 @@ impl Coding {
     }
 }
 
-/// What the fields say, collected field by field while the head is parsed.
+/// The values of the fields, collected one by one while the head is parsed.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a header field seen or not, and no state
+#[allow(clippy::struct_excessive_bools)] // each bool is a header field that was seen or not
 pub(super) struct RequestFraming {
     host_seen: bool,
     content_length: Option<u64>,
@@ -72,7 +72,7 @@ pub(super) struct RequestFraming {
 }
 
 impl RequestFraming {
-    /// Records a field, if it is one of those that matter here.
+    /// Records a field, if it says something about the body or the connection.
     #[inline]
     pub(super) fn record(
         &mut self,
@@ -156,7 +156,7 @@ impl RequestFraming {
         if self.content_length.is_some() {
             return Err(RefusalKind::ContentLengthDuplicate);
         }
-        // Other implementations have read a number with a zero in front as octal.
+        // Some implementations read a number with a zero in front as octal.
         if value.is_empty() || (value.len() > 1 && value[0] == b'0') {
             return Err(RefusalKind::ContentLength);
         }
@@ -225,7 +225,7 @@ fn is_well_encoded(host: &[u8]) -> bool {
     })
 }
 
-/// The same with an IP literal in brackets. Its inside is checked by the code that resolves it.
+/// The same for an IP literal in brackets. Code that resolves the literal checks its inside.
 #[cold]
 fn is_literal_authority(value: &[u8]) -> bool {
     let Some(literal) = value.strip_prefix(b"[") else {

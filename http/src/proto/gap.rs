@@ -4,12 +4,12 @@
 //! request. The bytes of such lines are skipped at once, so the server does not wait for a request
 //! because of them, and keeps nothing of them but this state. Their number is bounded.
 //!
-//! A lone LF counts as a line, as section 2.2 allows: clients that count their body's length
-//! wrongly leave one as well. A CR must be followed by its LF, however late the LF comes.
+//! A lone LF counts as a line, as section 2.2 allows: clients that count the length of their body
+//! wrongly leave such an LF. A CR must be followed by its LF, however late the LF arrives.
 
 use super::refusal::{Refusal, RefusalKind};
 
-/// What has come since the last request.
+/// The bytes since the last request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gap {
     lines: u8,
@@ -18,13 +18,13 @@ pub(crate) struct Gap {
 }
 
 impl Gap {
-    /// Whether nothing has come yet.
+    /// Whether no byte has arrived yet.
     #[inline]
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }
 
-    /// How many of `bytes` belong to empty lines. If `bytes` holds more than those, a request
+    /// How many of `bytes` belong to empty lines. If `bytes` holds more than these, a request
     /// begins behind them, and the gap is over.
     ///
     /// # Errors
@@ -49,8 +49,8 @@ impl Gap {
     }
 }
 
-/// Empty lines that are skipped before a request. Arbitrary: clients that send an extra CR LF after
-/// a body send one.
+/// How many empty lines are skipped before a request. Arbitrary: clients that send an extra CR LF
+/// after a body send one.
 const LINES_MAX: u8 = 2;
 
 #[cfg(test)]

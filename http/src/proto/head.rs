@@ -7,10 +7,10 @@
 //!   0 ................ line ............... searched ............ length
 //! ```
 //!
-//! A line is parsed when it is complete. Usually the whole head has come, and each line is parsed
-//! at once. When the bytes end within a line, the next call searches only the new bytes for the
-//! line's end. It parses the line once more when the CR of its end has come, and again when the LF
-//! has. So a head that arrives byte by byte costs time linear in its length.
+//! A line is parsed when it is complete. Usually the whole head has arrived, and each line is
+//! parsed at once. If the bytes end within a line, the next call searches only the new bytes for
+//! the line's end. It parses the line once more when the CR of its end has arrived, and again when
+//! the LF has. So a head that arrives byte by byte costs time linear in its length.
 //!
 //! Strictness: only CR LF ends a line; no whitespace before a colon; no folded lines; no control
 //! bytes. [`super::chars`] has the sets of bytes, and [`super::framing`] the rules for lengths.
@@ -44,7 +44,7 @@ pub(crate) struct Head {
     pub(crate) end: usize,
 }
 
-/// The parser, with its progress through the head at hand; see the module.
+/// The parser, with its progress through the current head; see the module.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
     progress: Progress,
@@ -63,10 +63,10 @@ struct Progress {
 }
 
 impl HeadParser {
-    /// Parses the bytes of a head that have come so far; true when the head is complete.
+    /// Parses the bytes of a head that have arrived so far; true when the head is complete.
     ///
-    /// `bytes` holds the same bytes as at the last call and perhaps more behind them. `head` is
-    /// filled on the way. After true or an error the parser is ready for the next head.
+    /// `bytes` holds the same bytes as at the last call, and perhaps more behind them. `head` is
+    /// filled step by step. After true or an error the parser is ready for the next head.
     ///
     /// # Errors
     ///
@@ -79,8 +79,8 @@ impl HeadParser {
     ) -> Result<bool, Refusal> {
         let result = self.progress.advance(bytes, limits, head, &mut self.known_host);
         if result.is_err() && !self.progress.in_fields {
-            // The line may have been searched for its end only. The code that writes the refusal
-            // needs to know whether the request was a HEAD.
+            // Perhaps the line was only searched for its end so far. The code that writes the
+            // refusal needs to know whether the request was a HEAD.
             let is_head = bytes[self.progress.line..].starts_with(b"HEAD ");
             head.method = if is_head { Method::HEAD } else { Method::GET };
         }
@@ -90,7 +90,7 @@ impl HeadParser {
         result
     }
 
-    /// Forgets the head at hand, and is ready for the next one.
+    /// Drops the current head, and is ready for the next one.
     pub(crate) fn forget(&mut self) {
         self.progress = Progress::default();
     }
@@ -110,8 +110,8 @@ impl Progress {
         if is_line_going_on {
             return self.wait_for_more(bytes, limits);
         }
-        // It begins here and not behind the request line, so that the processor need not know where
-        // that ends to load the first block.
+        // It does not begin behind the request line: so the processor can load the first block
+        // before it knows where that line ends.
         let mut scanner = Scanner::new(bytes, self.line);
         if !self.in_fields {
             let Some(next) = self.request_line(bytes, limits, head)? else {
@@ -163,7 +163,7 @@ impl Progress {
     #[cold]
     fn wait_for_more(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
         self.searched = bytes.len();
-        // A CR at the end may belong to the line end, which does not count.
+        // A CR at the end may be part of the line end, which does not count.
         let line = &bytes[self.line..];
         let line_bytes = line.len() - usize::from(line.ends_with(b"\r"));
         let (limit, kind) = if self.in_fields {
@@ -174,12 +174,12 @@ impl Progress {
         if line_bytes > limit {
             return Err(kind.at(self.line));
         }
-        // At least one more byte of the head has to come.
+        // At least one more byte of the head has to arrive.
         check_head(bytes.len() + 1, limits)?;
         Ok(false)
     }
 
-    /// Parses the request line and returns where the next one begins, if it is complete.
+    /// Parses the request line and returns where the next line begins, if it is complete.
     fn request_line(
         &mut self,
         bytes: &[u8],
@@ -233,7 +233,7 @@ impl Progress {
         let framing = &self.framing;
         head.body = framing.body(head.minor, limits).map_err(|kind| kind.at(end))?;
         head.keep_alive = !framing.close && (head.minor > 0 || framing.keep_alive);
-        // RFC 9110 section 10.1.1: from a 1.0 client the expectation is to be ignored.
+        // RFC 9110 section 10.1.1: the expectation of a 1.0 client must be ignored.
         let has_body = head.body != BodyLength::Known(0);
         if has_body && head.method == Method::CONNECT {
             return Err(RefusalKind::ConnectBody.at(end));
@@ -256,7 +256,7 @@ fn method(bytes: &[u8], line: usize) -> Result<Option<(Method, usize)>, Refusal>
     Ok(Some((method, end)))
 }
 
-/// Whether the head ends at a line that is no header line; false if that depends on bytes to come.
+/// Whether the head ends at a line that is no header line; false if that depends on later bytes.
 fn is_fields_end(bytes: &[u8], line: usize, name_end: usize) -> Result<bool, Refusal> {
     match &bytes[line..] {
         [b'\r', b'\n', ..] => Ok(true),
@@ -266,7 +266,7 @@ fn is_fields_end(bytes: &[u8], line: usize, name_end: usize) -> Result<bool, Ref
     }
 }
 
-/// Whether a header line ends there; false if that depends on bytes to come.
+/// Whether a header line ends there; false if that depends on later bytes.
 #[inline]
 fn is_line_end(bytes: &[u8], at: usize) -> Result<bool, Refusal> {
     match bytes.get(at..).unwrap_or_default() {
@@ -298,7 +298,7 @@ fn version_minor(version: &[u8; 10], at: usize) -> Result<u8, Refusal> {
     }
 }
 
-/// Checks fewer bytes than a version and its line end have: an error if they are wrong already.
+/// Checks fewer bytes than a version and its line end have: an error if they are already wrong.
 fn check_partial_version(bytes: &[u8], at: usize) -> Result<(), Refusal> {
     let is_good = |(byte, expected): (&u8, &u8)| {
         byte == expected || (expected.is_ascii_digit() && byte.is_ascii_digit())

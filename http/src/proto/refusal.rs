@@ -10,7 +10,7 @@ pub struct Refusal {
     /// The fault.
     pub kind: RefusalKind,
     /// The byte where the fault was noticed, counted from the first byte of the request; if the
-    /// bytes cannot begin a request, counted from the first byte that came.
+    /// bytes cannot begin a request, counted from the first byte that arrived.
     pub offset: u64,
 }
 
@@ -31,7 +31,7 @@ macro_rules! refusals {
         }
 
         impl RefusalKind {
-            /// The status that the client is answered with.
+            /// The status of the client's response.
             pub fn status(self) -> StatusCode {
                 match self {
                     $(Self::$name => StatusCode::$status,)+
@@ -58,11 +58,12 @@ refusals! {
     VersionSyntax => BAD_REQUEST, "malformed HTTP version";
     /// A version that is not 1.x.
     Version => HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are served here";
-    /// More empty lines before the request than a careless client leaves.
+    /// More empty lines before the request than a careless client sends.
     EmptyLines => BAD_REQUEST, "too many empty lines before the request";
     /// A line that does not end with CR LF, or a CR elsewhere.
     LineEnd => BAD_REQUEST, "malformed line end";
-    /// A header name that is not a token, or that its colon does not follow at once; a folded line.
+    /// A header name that is not a token, or that is not followed directly by its colon; a folded
+    /// line.
     FieldName => BAD_REQUEST, "malformed header name";
     /// A control byte in a header value.
     FieldValue => BAD_REQUEST, "malformed header value";
@@ -72,11 +73,11 @@ refusals! {
     HostDuplicate => BAD_REQUEST, "more than one Host header";
     /// A `Host` that is not a host with an optional port.
     Host => BAD_REQUEST, "malformed Host header";
-    /// A `Content-Length` that is not a plain number, or a number with zeros in front, which some
+    /// A `Content-Length` that is not a plain number, or that has zeros in front, which some
     /// implementations read as octal.
     ContentLength => BAD_REQUEST, "malformed Content-Length header";
-    /// More than one `Content-Length`, even if they are equal: a party that uses another one than
-    /// this server reads another request.
+    /// More than one `Content-Length`, even if they are equal: a party that uses a different one
+    /// than this server reads a different request.
     ContentLengthDuplicate => BAD_REQUEST, "more than one Content-Length header";
     /// Both `Content-Length` and `Transfer-Encoding`: the usual form of request smuggling.
     FramingConflict => BAD_REQUEST, "both Content-Length and Transfer-Encoding";
@@ -94,8 +95,8 @@ refusals! {
     /// Malformed framing in a chunked body.
     Chunk => BAD_REQUEST, "malformed chunk";
     /// A trailer that says where the message ends or goes: `Content-Length`, `Transfer-Encoding`,
-    /// `Host`. Other trailers that belong into the head are ignored.
-    TrailerField => BAD_REQUEST, "a trailer that belongs into the head";
+    /// `Host`. Other trailers that belong in the head are ignored.
+    TrailerField => BAD_REQUEST, "a trailer that belongs in the head";
     /// [`Limits::request_line_bytes`](super::Limits::request_line_bytes).
     RequestLineBytes => URI_TOO_LONG, "request line too long";
     /// [`Limits::field_line_bytes`](super::Limits::field_line_bytes).
@@ -120,7 +121,7 @@ impl RefusalKind {
     }
 }
 
-/// As [`Vec::push`], but without the abort when there is no memory: the bytes are a client's.
+/// As [`Vec::push`], but without an abort when there is no memory: the bytes come from a client.
 #[inline]
 pub(super) fn push<T>(items: &mut Vec<T>, item: T) -> Result<(), RefusalKind> {
     if items.len() == items.capacity() {

@@ -2,8 +2,8 @@
 //!
 //! Vector instructions turn each block of the head into two masks with one bit for each byte. The
 //! parser then finds the end of a name or a value by counting zeros. The blocks are most of the
-//! work. The processor can work on them in parallel, because no block depends on another one or on
-//! the place where a line begins; a search from one end to the next would depend on both.
+//! work. The processor can work on them in parallel, because no block depends on another block or
+//! on the place where a line begins; a search from one end to the next would depend on both.
 
 use wide::u8x16;
 
@@ -14,7 +14,7 @@ pub(super) struct Scanner<'b> {
     bytes: &'b [u8],
     /// Where the block of the masks begins; at most the length.
     block: usize,
-    /// Control bytes, the tab included, and all positions behind the end.
+    /// Control bytes, including the tab, and all positions behind the end.
     controls: u64,
     /// All bytes except letters, digits, hyphens and dots, and all positions behind the end.
     others: u64,
@@ -74,7 +74,7 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    /// Loads the masks of the block with that position.
+    /// Loads the masks of the block that contains the position `at`.
     #[inline]
     fn advance(&mut self, at: usize) {
         while at >= self.block + BLOCK {
@@ -96,7 +96,7 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    /// Loads the masks of the last block, which is not a whole one.
+    /// Loads the masks of the last block, which is shorter.
     #[inline]
     fn load_last(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
@@ -157,7 +157,7 @@ fn target_masks(lane: &[u8; LANE]) -> (u32, u32) {
 #[inline]
 fn padded(tail: &[u8], bytes: &[u8]) -> [u8; LANE] {
     if let Some(last) = bytes.last_chunk() {
-        // A copy of exactly the tail would take a loop.
+        // A copy of exactly the tail would need a loop.
         return (u128::from_le_bytes(*last) >> (8 * (LANE - tail.len()))).to_le_bytes();
     }
     let mut lane = [0; LANE];
@@ -177,17 +177,17 @@ fn masks(lane: &[u8; LANE]) -> (u64, u64) {
     (u64::from(control.to_bitmask()), u64::from(other.to_bitmask()))
 }
 
-/// All bits of each byte that is one of `count` from `first` on.
+/// For each byte, all bits if the byte is one of the `count` bytes from `first` on.
 #[inline]
 fn below(bytes: u8x16, first: u8, count: u8) -> u8x16 {
     let offset = bytes - u8x16::splat(first);
     offset.min(u8x16::splat(count - 1)).simd_eq(offset)
 }
 
-/// As many bytes as a mask has bits.
+/// How many bytes a mask covers.
 const BLOCK: usize = 64;
 
-/// The bytes of a vector.
+/// How many bytes a vector has.
 const LANE: usize = 16;
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
 
     quickcheck! {
         fn every_run_ends_where_a_plain_look_says(bytes: Vec<u8>, steps: Vec<u8>) -> bool {
-            // Mostly bytes that do not end a run, or no run would be long.
+            // Mostly bytes that do not end a run, so that some runs are long.
             let bytes: Vec<u8> = bytes
                 .iter()
                 .flat_map(|&byte| [&b"abcdefghijklmnopqrstuvwxyz-0123456789"[..], &[byte]].concat())

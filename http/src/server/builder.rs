@@ -131,7 +131,7 @@ impl Builder {
     /// are disconnected and another shard gets its listeners for good; `None` for never. If the
     /// handler comes to a yield point later, it is cancelled, and its shard ends. Default: ten
     /// seconds, as the clients of that shard lose their connections. Code that computes for long
-    /// belongs into [`sched::offload`](straightline_sched::offload).
+    /// belongs in [`sched::offload`](straightline_sched::offload).
     pub fn stuck_limit(mut self, limit: Option<Duration>) -> Self {
         self.config.stuck_limit = limit;
         self
@@ -277,8 +277,9 @@ impl Builder {
         self
     }
 
-    /// Shuts the server down at SIGTERM or SIGINT; a second signal skips the rest of the drain.
-    /// SIGHUP, which by default would end the process at once, becomes [a reload](Self::on_reload).
+    /// Shuts the server down at SIGTERM or SIGINT; a second signal force-closes
+    /// the connections. SIGHUP, which by default would end the process at once, becomes
+    /// [a reload](Self::on_reload).
     ///
     /// The server gets these signals even if the process was started with them blocked.
     pub fn stop_on_signals(mut self) -> Self {

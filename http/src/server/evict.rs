@@ -73,6 +73,6 @@ fn find(open: &SlotMap<ConnectionKey, Entry>, sweep: u32) -> VecDeque<(Connectio
 /// Two sweep numbers later, one whole interval has passed.
 const SWEEPS_LEAST: u32 = 2;
 
-/// How many connections one search finds. Arbitrary: a search in 10,000 connections costs each of
-/// the new connections that it makes room for some hundred nanoseconds.
+/// How many connections one search finds. Arbitrary: a search in 10,000 connections then costs some
+/// hundred nanoseconds for each connection that it finds.
 const FOUND_MAX: usize = 256;

@@ -13,7 +13,7 @@ use crate::response::IntoResponse;
 /// IntoResponse`.
 ///
 /// A handler runs on a fiber of a shard's thread, so it may wait, but should not block that thread
-/// (code that blocks belongs into [`sched::offload`](straightline_sched::offload)). A handler that
+/// (code that blocks belongs in [`sched::offload`](straightline_sched::offload)). A handler that
 /// still runs at the end of a shutdown's drain unwinds at its next yield point.
 ///
 /// ```

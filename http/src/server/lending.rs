@@ -1,4 +1,5 @@
-//! If a shard's thread does not return in time, another shard accepts from its listeners.
+//! If a shard's thread does not return to its scheduler in time, another shard accepts from its
+//! listeners.
 //!
 //! The kernel puts a client into the queue of one shard at its handshake, and the client waits
 //! there. But the queue belongs to the socket, and any shard with a descriptor of the socket may

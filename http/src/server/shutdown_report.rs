@@ -20,7 +20,7 @@ pub struct ShutdownReport {
     pub cancelled: u64,
     /// Fibers that did not end when they were cancelled, and were given up.
     pub given_up: u64,
-    /// Shards whose thread did not return. These threads end with the process.
+    /// Shards whose thread did not return to its scheduler. These threads end with the process.
     pub stuck: u64,
     /// From the first call of [`ServerHandle::shutdown`](crate::ServerHandle::shutdown) to the end.
     pub took: Duration,

@@ -44,7 +44,7 @@ impl SignalThread {
             return Ok(None);
         }
         if sim::is_simulated() {
-            let message = "signals are not simulated: stop the server by its handle";
+            let message = "signals are not simulated: shut the server down by its handle";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
         let mut signals = Signals::new(&numbers)?;

@@ -1,8 +1,8 @@
 //! A shard's side of its connections: what they share, what serves them, and which are open.
 //!
 //! Every open connection is in the table, and holds a [`Registered`]: it is dropped after
-//! everything else of the connection, and then the connection leaves the table. The fiber of a
-//! connection that was given up never drops it, so [`ShardState::lose`] removes that connection.
+//! everything else of the connection, and then the connection leaves the table. A fiber
+//! that was given up never drops it, so [`ShardState::lose`] removes its connection.
 
 use std::fmt;
 use std::io;

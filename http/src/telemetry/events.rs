@@ -150,7 +150,7 @@ pub enum Event<'e> {
         /// What the fiber does.
         report: &'e Report,
     },
-    /// A shard's thread does not return in time
+    /// A shard's thread does not return to its scheduler in time
     /// ([`Builder::busy_limit`](crate::Builder::busy_limit)), so another shard accepts from its
     /// listeners as well. Reported by the thread that watches the shards, or by a shard's own
     /// thread.
@@ -185,7 +185,8 @@ pub enum Event<'e> {
         /// How many shards there are.
         shards: usize,
     },
-    /// SIGHUP arrived, and the program's reload code has run. Reported by a separate thread.
+    /// SIGHUP arrived, and the program's reload code has run, if there is any. Reported by a
+    /// separate thread.
     Reloaded {
         /// The result of the code of [`Builder::on_reload`](crate::Builder::on_reload); `None` if
         /// there is no such code.
@@ -258,9 +259,7 @@ impl fmt::Display for Event<'_> {
             Self::ConnectionFailed { error, .. } => {
                 write!(f, "the connection failed: {}", Escaped(error))
             }
-            Self::ConnectionEvicted { .. } => {
-                f.write_str("evicted: a new connection needs its place")
-            }
+            Self::ConnectionEvicted { .. } => f.write_str("evicted: its place is needed"),
             Self::TurnedAway { full, .. } => {
                 write!(f, "rejected: too many {}", words_of_full(*full))
             }

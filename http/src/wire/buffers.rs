@@ -36,8 +36,7 @@ pub(crate) struct Input {
 
 /// The free buffers of a shard.
 pub(crate) struct BufferPool {
-    #[allow(clippy::vec_box)]
-    // boxes move between connections and the pool, and their content is large
+    #[allow(clippy::vec_box)] // whole boxes move to connections and back
     free: RefCell<Vec<Box<Buffers>>>,
     alive: Rc<()>,
     memory: Arc<Memory>,

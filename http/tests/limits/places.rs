@@ -140,7 +140,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
         assert_eq!((counters.evicted, counters.turned_away, counters.aborted), (3, 0, 0));
         let lines: Vec<_> = told.try_iter().collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines[0].ends_with(": evicted: a new connection needs its place"), "{lines:?}");
+        assert!(lines[0].ends_with(": evicted: its place is needed"), "{lines:?}");
     }
 }
 

@@ -121,7 +121,7 @@ fn a_trailer_that_belongs_into_the_head_is_refused_and_nothing_else() {
             for name in ["content-length", "transfer-encoding", "host", "connection", "set-cookie"]
             {
                 let name = HeaderName::from_static(name);
-                let error = body.trailer(name, "1").expect_err("it belongs into the head");
+                let error = body.trailer(name, "1").expect_err("it belongs in the head");
                 assert_eq!(error.kind(), ErrorKind::InvalidInput);
             }
             let sum = HeaderName::from_static("sum");
@@ -536,8 +536,8 @@ fn lines_are_read_one_by_one() {
         ("one\n", "one"),
         ("one\r\n\r\ntwo\nthree", "one||two|three"),
         ("0123456789\r\n0123456789\nx", "0123456789|0123456789|x"),
-        ("a\n0123456789x\nb\n", "a|(more than 10 bytes)"),
-        ("0123456789x", "(more than 10 bytes)"),
+        ("a\n0123456789x\nb\n", "a|(the request body, or a line of it, has more than 10 bytes)"),
+        ("0123456789x", "(the request body, or a line of it, has more than 10 bytes)"),
     ] {
         assert_eq!(client.ask(post(body)).text(), expected, "{body:?}");
     }
@@ -545,7 +545,7 @@ fn lines_are_read_one_by_one() {
     assert_eq!(client.ask(post(&long)).text(), "line|".repeat(20_000).trim_end_matches('|'));
     let mut client = server.client();
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\n\xff\nb");
-    assert_eq!(client.receive().text(), "a|(a line that is not UTF-8)");
+    assert_eq!(client.receive().text(), "a|(a line of the request body is not UTF-8)");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn parse_byte_by_byte(bytes: &[u8]) -> Result<bool, RefusalKind> {
 /// Sets one limit.
 type Change = fn(&mut Limits, usize);
 
-/// A request with one header line more than it must have.
+/// A request with one header line more than the required ones.
 fn with_field(line: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")
 }
@@ -241,7 +241,7 @@ fn a_refused_line_is_known_for_a_head_request_however_it_is_cut() {
     }
 }
 
-/// A request that is good most of the time, and how to cut it up.
+/// A request that is usually good, and the positions at which it is cut.
 #[derive(Clone, Debug)]
 struct Cut {
     bytes: Vec<u8>,
@@ -284,7 +284,7 @@ impl Arbitrary for Cut {
     }
 }
 
-/// A valid request, and what it says.
+/// A valid request, and its parts.
 #[derive(Clone, Debug)]
 struct Valid {
     method: String,
@@ -296,7 +296,7 @@ struct Valid {
     pieces: Vec<u8>,
 }
 
-/// Up to so many of those bytes, but at least one.
+/// Between one and `most` of those bytes.
 fn some(g: &mut Gen, bytes: impl Iterator<Item = u8>, most: usize) -> Vec<u8> {
     let bytes: Vec<u8> = bytes.collect();
     (0..=usize::arbitrary(g) % most).map(|_| *g.choose(&bytes).unwrap()).collect()
@@ -313,7 +313,7 @@ impl Arbitrary for Valid {
             some(g, bytes, 100).trim_ascii().to_vec()
         };
         let path = some(g, (b'!'..=b'~').filter(|byte| !b"\"<>#".contains(byte)), 80);
-        // A name that means something would make it another request.
+        // A name with a meaning would change the request.
         let fields =
             (0..usize::arbitrary(g) % 20).map(|_| (format!("x{}", token(g, 30)), value(g)));
         let fields = fields.chain([("HoSt".to_owned(), b"example.org".to_vec())]).collect();
@@ -352,7 +352,7 @@ impl Valid {
 
 type Fields = Vec<(String, Vec<u8>)>;
 
-/// What httparse makes of the bytes.
+/// How httparse reads the bytes.
 fn httparse(bytes: &[u8]) -> Option<(usize, String, String, u8, Fields)> {
     let mut headers = [httparse::EMPTY_HEADER; 128];
     let mut request = httparse::Request::new(&mut headers);
