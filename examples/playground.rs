@@ -435,6 +435,7 @@ impl CapacityArgs {
 }
 
 impl LimitArgs {
+    #[allow(clippy::needless_update)] // a limit that is new has no flag yet
     fn limits(&self) -> Limits {
         Limits {
             request_line_bytes: self.request_line_bytes,
@@ -445,6 +446,7 @@ impl LimitArgs {
             chunk_extension_bytes: self.chunk_extension_bytes,
             trailer_bytes: self.trailer_bytes,
             requests: self.requests.unwrap_or(Limits::default().requests),
+            ..Limits::default()
         }
     }
 }

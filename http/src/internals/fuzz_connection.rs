@@ -192,6 +192,7 @@ fn check(answers: &[u8], asked: &[(Method, String)], counters: &Counters) {
     }
 }
 
+#[allow(clippy::needless_update)] // a limit that is new keeps its default here
 fn history(behaviour: &Behaviour, bytes: &[u8]) {
     let limits = Limits {
         request_line_bytes: 200,
@@ -202,6 +203,7 @@ fn history(behaviour: &Behaviour, bytes: &[u8]) {
         chunk_extension_bytes: 20,
         trailer_bytes: 40,
         requests: 20,
+        ..Limits::default()
     };
     let asked = Asked::default();
     let log = Arc::clone(&asked);

@@ -13,7 +13,7 @@ use crate::fiber::FiberCell;
 #[cold]
 pub(crate) fn look_at_wait(shard: &Shard, fiber: &Rc<FiberCell>) -> Option<ThreadBoundWait> {
     let tripwire = shard.tripwire.as_ref()?;
-    let place = Place::new(fiber.spawn_info.spawned_at, depth(fiber)?, fiber.wait.get());
+    let place = Place::new(fiber.spawn_info.spawned_at, depth(fiber)?, fiber.waiting.wait());
     if !tripwire.is_worth_a_look(place) {
         return None;
     }

@@ -9,22 +9,15 @@ use crate::fiber::{FiberCell, ScopeState};
 /// Lets the scope of a fiber that is over go on; a scope whose fiber was given up never ends.
 pub(super) fn leave_scope(shard: &Shard, fiber: &FiberCell) {
     let Some(scope_state) = fiber.scope_state.take() else { return };
-    if fiber.given_up.get() {
-        scope_state.is_lost.set(true);
-    }
-    scope_state.children.borrow_mut().remove(&fiber.key);
-    if scope_state.children.borrow().is_empty()
-        || scope_state.is_lost.get()
-        || scope_state.has_panic()
-    {
+    if scope_state.remove_child(fiber) {
         shard.wake(Rc::clone(&scope_state.parent));
     }
 }
 
 pub(super) fn cancel_children(shard: &Shard, scope_state: &ScopeState) {
-    scope_state.cancelled.set(true);
-    // A copy of the list: a cancel is traced, and the trace is the user's code.
-    let children: Vec<_> = scope_state.children.borrow().values().cloned().collect();
+    scope_state.cancel();
+    // A cancel is traced, and the trace is the user's code.
+    let children = scope_state.children();
     for child in &children {
         child.bounds.cancel();
         shard.wake(Rc::clone(child));

@@ -40,7 +40,7 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
         if shard.id != shard_id {
             return false;
         }
-        let waits = shard.fibers.look(key, |holder| match holder.wait.get() {
+        let waits = shard.fibers.look(key, |holder| match holder.waiting.wait() {
             // A queued fiber has just been granted what it waited for, as a lock's next holder.
             Wait::End(_) => !holder.queued.get(),
             Wait::Queue(place) => place.is_for_a_lock() && !holder.queued.get(),
@@ -105,7 +105,7 @@ pub(super) fn report_circles(shard: &Shard) {
 /// been quiet for a while.
 pub(super) fn report_if_stuck(shard: &Shard) {
     let waits_inside = |fiber: &Rc<FiberCell>| {
-        let wait = fiber.wait.get();
+        let wait = fiber.waiting.wait();
         matches!(wait, Wait::End(_) | Wait::Queue(_) | Wait::Children | Wait::Call(_))
     };
     if shard.queue.is_empty()
@@ -152,13 +152,13 @@ fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<Fiber
 /// Whether a fiber of a circle that `me` closes by a join only joins, and nothing can end that: no
 /// fiber has its handle, and it has no scope and no deadline.
 fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
-    let joins = fiber.key == me.key || matches!(fiber.wait.get(), Wait::End(_));
+    let joins = fiber.key == me.key || matches!(fiber.waiting.wait(), Wait::End(_));
     joins && fiber.scope_state.borrow().is_none() && fiber.bounds.is_endless()
 }
 
 /// The one fiber that this fiber's wait depends on; `None` if there is no such fiber on this shard.
 fn next_in_chain(shard: &Shard, fiber: &FiberCell) -> Option<FiberKey> {
-    match fiber.wait.get() {
+    match fiber.waiting.wait() {
         Wait::End(target) => Some(target),
         Wait::Queue(place) => {
             let (shard_id, holder) = place.holder()?;

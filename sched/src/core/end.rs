@@ -141,8 +141,7 @@ impl Drop for Shard {
                 Ok(mut body) => forget_body(self, mem::replace(&mut *body, Body::OVER)),
                 Err(_) => self.abandoned.record_remains(),
             }
-            fiber.given_up.set(true);
-            fiber.over.set(true);
+            fiber.life.give_up();
             fiber.cold().into_iter().for_each(|cold| finish_cold(self, cold));
             mem::forget(fiber);
         }

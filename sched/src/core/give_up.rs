@@ -16,8 +16,8 @@ use crate::fiber::{Body, Cold, EndWatcher, FiberCell, GivenUp, Wait, while_runni
 
 /// Records that a fiber will never run again.
 pub(super) fn finish(shard: &Shard, fiber: &Rc<FiberCell>) {
-    fiber.over.set(true);
-    fiber.wait.set(Wait::Nothing);
+    fiber.life.end();
+    fiber.waiting.end();
     shard.counters.ended.add(1);
     clear_timer(shard, fiber);
     shard.fibers.remove(fiber.key);
@@ -55,7 +55,7 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
     if info.state == FiberState::Ready {
         info.state = FiberState::Running; // until this moment
     }
-    fiber.given_up.set(true);
+    fiber.life.give_up();
     leave_wait_queue(fiber);
     shard.abandoned.note(fiber.key, Label(fiber).to_string());
     shard.counters.given_up.add(1);
@@ -64,7 +64,7 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
         if let Some(scope_state) =
             scope_state.filter(|scope_state| Rc::ptr_eq(&scope_state.parent, fiber))
         {
-            scope_state.cancelled.set(true);
+            scope_state.cancel();
             cancel(shard, &child);
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
 /// next waiter. The fiber counts as the running one meanwhile, although none of its code runs. So
 /// this calls only `sync`'s own code, which does not wait there.
 pub(super) fn leave_wait_queue(fiber: &Rc<FiberCell>) {
-    if let Wait::Queue(place) = fiber.wait.replace(Wait::Nothing) {
+    if let Wait::Queue(place) = fiber.waiting.end() {
         while_running(fiber, || place.leave());
     }
 }

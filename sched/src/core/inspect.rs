@@ -149,7 +149,7 @@ pub fn stack_census() -> Vec<StackUse> {
 }
 
 pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
-    let (now, wait) = (shard.clock(), fiber.wait.get());
+    let (now, wait) = (shard.clock(), fiber.waiting.wait());
     let is_resting = fiber.body.try_borrow().is_ok_and(|body| body.is_resting());
     let state = if shard.try_current().is_some_and(|it| it.key == fiber.key) {
         FiberState::Running
@@ -161,7 +161,7 @@ pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
         FiberState::Waiting(describe(shard, wait))
     };
     let since = match state {
-        FiberState::Waiting(_) => now.saturating_since(fiber.since.get()),
+        FiberState::Waiting(_) => now.saturating_since(fiber.waiting.since()),
         _ => Duration::ZERO,
     };
     let deadline = fiber.bounds.renew_end().ever();
@@ -231,7 +231,7 @@ pub(crate) fn describe(shard: &Shard, wait: Wait) -> String {
 }
 
 fn ask(fiber: &Rc<FiberCell>, question: Resume) -> Option<()> {
-    if fiber.wait.get() == Wait::Nothing {
+    if fiber.waiting.wait() == Wait::Nothing {
         return None;
     }
     let mut body = fiber.body.try_borrow_mut().ok()?;

@@ -104,7 +104,7 @@ impl<T> JoinHandle<T> {
     pub(super) fn never_begun(spawned_at: &'static Location<'static>) -> Self {
         let spawn_info = SpawnInfo { spawned_at, spawned_in: Tick::NEVER };
         let fiber = FiberCell::new(FiberKey::default(), spawn_info, Tick::NEVER);
-        fiber.over.set(true);
+        fiber.life.end();
         let packet = Rc::new(Packet::new(None));
         Self { packet, fiber: Rc::new(fiber), shard_id: u64::MAX }
     }
@@ -144,10 +144,10 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn join(self) -> Result<T, JoinError> {
         loop {
-            if self.fiber.over.get() {
+            if self.fiber.life.is_over() {
                 return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
-                    None if self.fiber.given_up.get() => Err(JoinError { kind: Kind::GivenUp }),
+                    None if self.fiber.life.is_given_up() => Err(JoinError { kind: Kind::GivenUp }),
                     // The fiber never began.
                     None => Err(JoinError { kind: Kind::Cancelled }),
                 };
@@ -182,7 +182,7 @@ impl<T> JoinHandle<T> {
 
     /// Whether the fiber has ended, so that [`join`](Self::join) would not wait. Not a yield point.
     pub fn is_finished(&self) -> bool {
-        self.fiber.over.get()
+        self.fiber.life.is_over()
     }
 
     /// Arranges that the calling fiber is woken at the end; returns false if the fiber is over
@@ -271,23 +271,16 @@ impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
         let Some(Err(payload)) = self.take() else { return };
         let Some(scope_state) =
-            self.scope_state.as_ref().filter(|scope_state| !scope_state.ended.get())
+            self.scope_state.as_ref().filter(|scope_state| !scope_state.is_ended())
         else {
             return discard(payload);
         };
         if unwind::reason(&*payload).is_some() {
             return; // a cancel is no panic
         }
-        let first = match scope_state.panic.take() {
-            None => payload,
-            Some(first) => {
-                discard(payload);
-                first
-            }
-        };
-        scope_state.panic.set(Some(first));
+        scope_state.record_panic(payload).into_iter().for_each(discard);
         // The scope may wait for its other fibers already, and must cancel them.
-        if !scope_state.children.borrow().is_empty() {
+        if scope_state.has_children() {
             let parent = &scope_state.parent;
             let message = || Message::Wake(parent.key);
             elsewhere::at(scope_state.shard_id, |shard| shard.wake(Rc::clone(parent)), message);

@@ -200,15 +200,14 @@ pub(super) fn park_fiber(
         }
         hooks.end_pause();
     }
-    fiber.wait.set(wait);
-    fiber.since.set(shard.clock.turn());
+    fiber.waiting.begin(wait, shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };
     // The wait stands until the fiber passes this line: if it is given up here, it leaves its
     // queue.
     let is_late = fiber.bounds.may_be_over(shard.clock.turn()) && !fiber.bounds.is_cancelled();
     let may_go_on = if is_late && has_come() { Ok(()) } else { yield_point(shard, fiber) };
-    fiber.wait.set(Wait::Nothing);
+    fiber.waiting.end();
     may_go_on
 }
 

@@ -53,6 +53,6 @@ impl RunQueue {
 
     /// Whether all queued fibers are over, because their wake-ups came late.
     pub(super) fn is_stale(&self) -> bool {
-        self.ready.borrow().iter().all(|fiber| fiber.over.get())
+        self.ready.borrow().iter().all(|fiber| fiber.life.is_over())
     }
 }

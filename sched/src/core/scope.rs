@@ -308,8 +308,7 @@ fn run_scope<T>(
         value
     }));
     close(scope_state);
-    scope_state.ended.set(true);
-    let panic = scope_state.panic.take();
+    let panic = scope_state.end();
     let value = match outcome {
         Ok(value) => value,
         Err(payload) => {
@@ -327,7 +326,7 @@ fn run_scope<T>(
 /// The wait that may raise; then children may be left.
 fn wait_for_children(scope_state: &ScopeState) {
     while !scope_state.is_over() {
-        if scope_state.is_lost.get() {
+        if scope_state.is_lost() {
             give_up_running(GivenUp::WithChild);
         }
         let waited = local::with(|shard| {
@@ -354,16 +353,16 @@ fn close(scope_state: &ScopeState) {
     // It may call a sink for traces, whose panic must not end the wait.
     contain(|| local::with(|shard| cancel_children(shard, scope_state)));
     while !scope_state.is_over() {
-        if scope_state.is_lost.get() {
+        if scope_state.is_lost() {
             give_up_running(GivenUp::WithChild);
         }
         if !running().is_some_and(|fiber| Rc::ptr_eq(&fiber, &scope_state.parent)) {
             unwind::abort("a scope ends on another fiber than its own, and has fibers left");
         }
-        scope_state.parent.wait.set(Wait::Children);
-        local::with(|shard| scope_state.parent.since.set(shard.clock.turn()));
+        let now = local::with(|shard| shard.clock.turn());
+        scope_state.parent.waiting.begin(Wait::Children, now);
         suspend_running(Suspend::Parked);
-        scope_state.parent.wait.set(Wait::Nothing);
+        scope_state.parent.waiting.end();
     }
     mem::forget(bomb);
 }
@@ -379,7 +378,7 @@ impl Drop for EndsTheProcess {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let children = self.scope_state.children.borrow().len();
+        let children = self.scope_state.children().len();
         f.debug_struct("Scope").field("children", &children).finish_non_exhaustive()
     }
 }

@@ -202,7 +202,7 @@ impl Other {
     }
 
     fn is_over(&self) -> bool {
-        matches!(self, Self::Fiber(waiter) if waiter.over.get())
+        matches!(self, Self::Fiber(waiter) if waiter.life.is_over())
     }
 }
 

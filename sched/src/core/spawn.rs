@@ -190,7 +190,7 @@ pub(super) fn spawn_child<'scope, T: 'scope>(
     body: impl FnOnce() -> T + 'scope,
 ) -> io::Result<JoinHandle<T>> {
     let parent = local::with(Shard::current);
-    if parent.unwinds() || scope_state.cancelled.get() {
+    if parent.unwinds() || scope_state.is_cancelled() {
         // Dropped here: a caller that unwinds should not wait for a fiber to do it.
         discard(body);
         return Ok(JoinHandle::never_begun(spawned_at));
@@ -311,9 +311,9 @@ fn insert(
         if let Some(parent) = parent {
             set_timer(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
         }
-        scope_state.children.borrow_mut().insert(fiber.key, Rc::clone(&fiber));
+        scope_state.add_child(Rc::clone(&fiber));
         // A `clone` that waited may have let another fiber cancel the scope.
-        if scope_state.cancelled.get() {
+        if scope_state.is_cancelled() {
             fiber.bounds.cancel();
         }
     }

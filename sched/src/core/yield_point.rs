@@ -16,7 +16,7 @@ use super::local;
 use super::shard::Shard;
 use super::timer::set_timer;
 use crate::fiber::unwind::Reason;
-use crate::fiber::{FiberCell, GivenUp, Looked, Wait, give_up_running, with_running};
+use crate::fiber::{FiberCell, GivenUp, Looked, give_up_running, with_running};
 
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
@@ -83,7 +83,7 @@ fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Resul
     fiber.bounds.clear_wake_at();
     if raises <= RAISES_MAX {
         // It may point into frames that are about to unwind.
-        fiber.wait.set(Wait::Nothing);
+        fiber.waiting.end();
         shard.note(|| match reason {
             Reason::Cancelled => "unwinds: cancelled".to_owned(),
             Reason::Expired(_) => "unwinds: past its deadline".to_owned(),

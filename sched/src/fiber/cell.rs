@@ -3,7 +3,6 @@
 //! The two are one file, because each points to the other: a fiber to the state of its scope, and
 //! that to the fiber whose frames the scope's fibers borrow from.
 
-use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -16,11 +15,12 @@ use super::bounds::Bounds;
 use super::hooks::Hooks;
 use super::key::FiberKey;
 use super::label::Label;
+use super::life::Life;
 use super::locals::Locals;
 use super::switch::Switch;
 use super::tick::Tick;
-use super::unwind::{self, Reason};
-use super::wait::Wait;
+use super::unwind::{self, Payload, Reason};
+use super::waiting::Waiting;
 
 /// One fiber, shared by the shard's table and by those that may wake it.
 pub(crate) struct FiberCell {
@@ -28,17 +28,12 @@ pub(crate) struct FiberCell {
     pub(crate) spawn_info: SpawnInfo,
     pub(crate) body: RefCell<Body>,
     pub(crate) switch: Switch,
-    /// What it waits for, since the turn that began then.
-    pub(crate) wait: Cell<Wait>,
-    pub(crate) since: Cell<Tick>,
+    pub(crate) life: Life,
+    pub(crate) waiting: Waiting,
     /// In the run queue: a second wake-up before it runs changes nothing.
     pub(crate) queued: Cell<bool>,
     /// `unpark` was called and no `park` has returned for it yet.
     pub(crate) unparked: Cell<bool>,
-    /// Ended or given up: it is in no table and will never run again.
-    pub(crate) over: Cell<bool>,
-    /// It was given up: it never ends, and never runs again. Then it is `over` too.
-    pub(crate) given_up: Cell<bool>,
     /// The thread's count of panics was up when the fiber was last given the thread: another
     /// coroutine's panic caused that, and it tells nothing about this fiber.
     pub(crate) others_panic: Cell<bool>,
@@ -103,15 +98,15 @@ pub(crate) struct ScopeState {
     /// children.
     pub(crate) parent: Rc<FiberCell>,
     /// The children that are not over.
-    pub(crate) children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
+    children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
     /// A child was given up: its borrows last for ever, and the scope never ends.
-    pub(crate) is_lost: Cell<bool>,
+    is_lost: Cell<bool>,
     /// The scope has ended, and ignores all news.
-    pub(crate) ended: Cell<bool>,
-    /// The panic of a child that is not joined.
-    pub(crate) panic: Cell<Option<Box<dyn Any + Send>>>,
+    is_ended: Cell<bool>,
+    /// The first panic of a child that is not joined, until the scope ends.
+    panic: Cell<Option<Payload>>,
     /// Further children never begin.
-    pub(crate) cancelled: Cell<bool>,
+    is_cancelled: Cell<bool>,
 }
 
 impl ScopeState {
@@ -121,16 +116,64 @@ impl ScopeState {
             parent,
             children: RefCell::default(),
             is_lost: Cell::new(false),
-            ended: Cell::new(false),
+            is_ended: Cell::new(false),
             panic: Cell::new(None),
-            cancelled: Cell::new(false),
+            is_cancelled: Cell::new(false),
         }
+    }
+
+    pub(crate) fn add_child(&self, child: Rc<FiberCell>) {
+        self.children.borrow_mut().insert(child.key, child);
+    }
+
+    /// Removes a child that is over. Returns whether this may be what the parent waits for.
+    pub(crate) fn remove_child(&self, child: &FiberCell) -> bool {
+        if child.life.is_given_up() {
+            self.is_lost.set(true);
+        }
+        self.children.borrow_mut().remove(&child.key);
+        !self.has_children() || self.is_lost() || self.has_panic()
+    }
+
+    /// A copy: code of the user that is called for each may change the list.
+    pub(crate) fn children(&self) -> Vec<Rc<FiberCell>> {
+        self.children.borrow().values().cloned().collect()
+    }
+
+    pub(crate) fn has_children(&self) -> bool {
+        !self.children.borrow().is_empty()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost.get()
     }
 
     /// Whether no fiber can touch the data any more that the scope lent.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
-        self.children.borrow().is_empty() && !self.is_lost.get()
+        !self.has_children() && !self.is_lost()
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.set(true);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.get()
+    }
+
+    /// Keeps the panic of a child, if it is the first. Returns it otherwise.
+    pub(crate) fn record_panic(&self, payload: Payload) -> Option<Payload> {
+        match self.panic.take() {
+            None => {
+                self.panic.set(Some(payload));
+                None
+            }
+            first => {
+                self.panic.set(first);
+                Some(payload)
+            }
+        }
     }
 
     pub(crate) fn has_panic(&self) -> bool {
@@ -138,6 +181,16 @@ impl ScopeState {
         let has = panic.is_some();
         self.panic.set(panic);
         has
+    }
+
+    /// The scope ends. Returns the panic that it has kept.
+    pub(crate) fn end(&self) -> Option<Payload> {
+        self.is_ended.set(true);
+        self.panic.take()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended.get()
     }
 }
 
@@ -148,12 +201,10 @@ impl FiberCell {
             spawn_info,
             body: RefCell::new(Body::OVER),
             switch: Switch::default(),
-            wait: Cell::new(Wait::Nothing),
-            since: Cell::new(now),
+            life: Life::default(),
+            waiting: Waiting::new(now),
             queued: Cell::new(false),
             unparked: Cell::new(false),
-            over: Cell::new(false),
-            given_up: Cell::new(false),
             others_panic: Cell::new(false),
             scope_state: RefCell::new(None),
             bounds: Bounds::new(),

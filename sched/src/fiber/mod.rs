@@ -11,9 +11,9 @@
 //! From the bottom up: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`,
 //! `slab`, `stack` and `pool` are what a fiber runs on, and `census` measures how much of that it
 //! used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back to
-//! the scheduler, and `body` what is resumed; `bounds` on `term`, `hooks` and `locals` are parts of
-//! its record, which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack
-//! overflow.
+//! the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `term`, `hooks` and
+//! `locals` are parts of its record, which is `cell`; `running` knows which fiber runs, and
+//! `overflow` reports a stack overflow.
 
 pub(crate) mod backtrace;
 mod body;
@@ -24,6 +24,7 @@ mod given_up;
 mod hooks;
 mod key;
 mod label;
+mod life;
 mod locals;
 mod memory;
 pub(crate) mod overflow;
@@ -37,6 +38,7 @@ mod term;
 mod tick;
 pub(crate) mod unwind;
 mod wait;
+mod waiting;
 
 pub(crate) use body::{Body, Episodes, FiberCoroutine};
 pub(crate) use bounds::{Deadline, Looked, Outer};

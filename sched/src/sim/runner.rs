@@ -257,7 +257,7 @@ fn look_around(shard: &SimShard, world: &World) {
     let mut round: Vec<_> = shard.shard.queue.drain();
     if round.len() > 1 {
         world.order.borrow_mut().shuffle(&mut round);
-        round.sort_by_key(|fiber| fiber.wait.get() == Wait::Turn);
+        round.sort_by_key(|fiber| fiber.waiting.wait() == Wait::Turn);
     }
     shard.round.replace(round.into());
 }

@@ -18,12 +18,12 @@ pub(super) fn resume_traced(shard: &SimShard, world: &World, fiber: &Rc<FiberCel
     resume(&shard.shard, Rc::clone(fiber));
     record_woken(shard, world, woken_before);
     let is_resting = fiber.body.borrow().is_resting();
-    if fiber.over.get() {
+    if fiber.life.is_over() {
         world.note(|| "ends".to_owned());
     } else if is_resting {
         world.note(|| "rests".to_owned());
     } else {
-        world.note(|| format!("waits: {}", describe(&shard.shard, fiber.wait.get())));
+        world.note(|| format!("waits: {}", describe(&shard.shard, fiber.waiting.wait())));
     }
     world.set_actor(String::new());
 }
