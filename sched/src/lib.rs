@@ -199,6 +199,12 @@ compile_error!(
      driver, the clock, guards, what keeps a thread, signals, socket options"
 );
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!(
+    "straightline is tested on x86-64 and compiled for AArch64. For another architecture see what \
+     `corosensei` supports, run the tests with each driver, and add the architecture here"
+);
+
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
     "straightline needs 64-bit pointers: an event's key is one, and stacks need the address space"

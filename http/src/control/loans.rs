@@ -47,7 +47,7 @@ impl Loans {
 
 impl OpenLoans<'_> {
     /// Ends the loans whose owners need no help any more. Returns those owners.
-    pub(crate) fn rollback(&mut self) -> Vec<Arc<Slot>> {
+    pub(crate) fn end_unneeded(&mut self) -> Vec<Arc<Slot>> {
         let mut owners = Vec::new();
         self.all.retain(|lent| {
             let goes_on = lent.owner.needs_help();

@@ -28,7 +28,7 @@ pub(super) fn settle(shared: &Shared, start_spare: &dyn Fn() -> Option<Arc<Slot>
         return; // each shard empties its own queues, and then accepts no further client
     }
     let mut loans = shared.loans.lock();
-    let mut steps: Vec<_> = loans.rollback().into_iter().map(|owner| (owner, None)).collect();
+    let mut steps: Vec<_> = loans.end_unneeded().into_iter().map(|owner| (owner, None)).collect();
     for owner in shared.shards.all().into_iter().filter(|slot| slot.needs_help()) {
         if let Some(helper) = lend(shared, &mut loans, &owner, start_spare) {
             steps.push((owner, Some(helper)));

@@ -3,18 +3,19 @@
 //! An hourglass. Below is data that knows no shard. The waist is `shard`, the record. Above are
 //! verbs, each of which uses the record and lower verbs. From the bottom up:
 //! - words: `fiber_info`, `report` with `tripwire`, `config`, `counters`; `contain` calls the
-//!   user's code on the shard's own stack;
+//!   user's code on the shard's own stack; `remains` keeps a thread that has lost frames;
 //! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
 //!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `message_queue`, `mailboxes`,
 //!   `shard_values`, `circles`, `abandoned`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
 //! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `timer`, `sources`;
+//!   `time` has the user's calls that read the clock;
 //! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
 //!   `sleep` and `source`;
 //! - bounds: `deadline`, `lease`; inspection: `inspect`, `deadlock`, `check_wait`, `monitor`, and
 //!   `handle`, for other threads;
-//! - a fiber's life: `fiber_local`, `scope_state`, `join`, `spawn`, `scope`, and `give_up`;
-//! - a shard's life: `messages`, `turn`, `end`, `remains`, and at the top `run`.
+//! - a fiber's life: `fiber_local`, `children`, `give_up`, `join`, `spawn`, and `scope`;
+//! - a shard's life: `messages`, `turn`, `end`, and at the top `run`.
 //!
 //! A shard shares with other threads only its mailbox, and its counters and its pulse, which they
 //! only read. So a request takes no lock, and executes no locked instruction.

@@ -141,12 +141,13 @@ pub(crate) fn resolve(address: usize) -> Vec<Call> {
 const ROOT_FRAMES: [&str; 2] = ["coroutine_func", "stack_init_trampoline"];
 
 /// The switch, the taking of a backtrace, and the wrappers around a closure.
-const OWN_FRAMES: [&str; 13] = [
+const OWN_FRAMES: [&str; 14] = [
     "straightline_sched::fiber::",
+    "straightline_sched::core::contain::",
     "straightline_sched::core::park::",
     "straightline_sched::core::local::",
     "straightline_sched::core::spawn::",
-    "straightline_sched::watch::",
+    "straightline_sched::watchdog::",
     "signal_hook_registry",
     "backtrace::backtrace::",
     "__restore_rt",
@@ -158,8 +159,8 @@ const OWN_FRAMES: [&str; 13] = [
 ];
 
 /// The sources of these calls, in this crate and elsewhere.
-const OWN_SOURCES: [&str; 5] =
-    ["fiber/", "core/park.rs", "core/local.rs", "core/spawn.rs", "watch/"];
+const OWN_SOURCES: [&str; 6] =
+    ["fiber/", "core/contain.rs", "core/park.rs", "core/local.rs", "core/spawn.rs", "watchdog/"];
 const FOREIGN_SOURCES: [&str; 5] = [
     "/backtrace-0.3",
     "library/core/src/ops/function.rs",
@@ -172,3 +173,28 @@ const FOREIGN_SOURCES: [&str; 5] = [
 const FRAMES_EXPECTED: usize = 48;
 /// For a runaway recursion the innermost calls are enough.
 const FRAMES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_named_as_it_is_now() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let modules =
+            OWN_FRAMES.iter().filter_map(|name| name.strip_prefix("straightline_sched::"));
+        let modules: Vec<_> =
+            modules.map(|path| path.trim_end_matches("::").replace("::", "/")).collect();
+        assert!(!modules.is_empty());
+        for module in modules {
+            let is_there = sources.join(&module).is_dir()
+                || sources.join(&module).with_extension("rs").is_file();
+            assert!(is_there, "there is no module {module}");
+        }
+        for source in OWN_SOURCES {
+            assert!(sources.join(source).exists(), "there is no {source}");
+        }
+    }
+}
