@@ -148,7 +148,7 @@ fn take(number: RawFd) -> io::Result<OwnedFd> {
 fn recognise(descriptor: OwnedFd) -> io::Result<InheritedListener> {
     let socket = Socket::from(descriptor);
     socket.set_cloexec(true)?;
-    // What is no socket at all is an error of the first question.
+    // A descriptor that is not a socket fails at the first call.
     let kind = socket.r#type().and_then(|kind| Ok((kind, is_listener(&socket)?)));
     match kind {
         Ok((Type::STREAM, true)) => {}

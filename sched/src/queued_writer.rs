@@ -46,7 +46,7 @@ pub struct QueuedWriter {
 /// of this library goes through it.
 ///
 /// Control characters, with which text of a client could control a terminal, are escaped, except
-/// line ends and tabs. When there is room again, a line tells how many lines were left out at that
+/// line ends and tabs. When there is room again, a line says how many lines were left out at that
 /// place.
 ///
 /// ```
@@ -65,7 +65,7 @@ pub fn stderr() -> QueuedWriter {
         let settings = Settings {
             name: "straightline-write",
             bytes_max: STDERR_BYTES,
-            tells: true,
+            reports_lost: true,
             known: Some(&WRITER_OF_STDERR),
         };
         QueuedWriter::make(settings, writer)
@@ -81,7 +81,8 @@ impl QueuedWriter {
     ///
     /// When the thread cannot be started.
     pub fn new(writer: impl Write + Send + 'static, bytes_max: usize) -> io::Result<Self> {
-        let settings = Settings { name: "straightline-log", bytes_max, tells: false, known: None };
+        let settings =
+            Settings { name: "straightline-log", bytes_max, reports_lost: false, known: None };
         let this = Self::make(settings, Box::new(writer));
         this.queue().start(&mut this.queue().state.lock())?;
         Ok(this)
@@ -107,7 +108,7 @@ impl QueuedWriter {
         self.queue().put(&mut state, text.as_ref())
     }
 
-    /// As [`put`](Self::put), for text in front of an end that may come at once, such as a panic:
+    /// As [`put`](Self::put), for text after which the process may end at once, such as a panic:
     /// waits as [`flush_within`](Self::flush_within) does.
     ///
     /// # Blocking
@@ -218,8 +219,8 @@ struct Settings {
     /// The name of the thread.
     name: &'static str,
     bytes_max: usize,
-    /// Whether the output tells of lines that were left out.
-    tells: bool,
+    /// Whether the output says how many lines were left out.
+    reports_lost: bool,
     /// Whether the thread is the library's own, which the watchdog must not count.
     known: Option<&'static OwnThread>,
 }
@@ -234,8 +235,8 @@ struct State {
     put: u64,
     gone: u64,
     dropped: u64,
-    /// How many lost lines the output has not told of yet.
-    untold: u64,
+    /// How many lost lines the output has not reported yet.
+    unreported: u64,
     /// A flush waited for that long in vain, and nothing was written since.
     waited_in_vain: Duration,
     is_closed: bool,
@@ -258,7 +259,7 @@ impl Queue {
         if state.is_over || !self.has_room(state, text.len()) {
             let lines = lines(text);
             state.dropped += lines;
-            state.untold += lines;
+            state.unreported += lines;
             return false;
         }
         let (text, cut) = match text.split_at_checked(self.settings.bytes_max / 4) {
@@ -308,7 +309,7 @@ impl Queue {
     fn write_out(&self, mut writer: Box<dyn Write + Send>) {
         let mut batch = Vec::new();
         loop {
-            let untold = {
+            let unreported = {
                 let mut state = self.state.lock();
                 while state.waiting.is_empty() {
                     if state.is_closed {
@@ -317,7 +318,7 @@ impl Queue {
                     self.more.wait(&mut state);
                 }
                 mem::swap(&mut batch, &mut state.waiting);
-                mem::take(&mut state.untold)
+                mem::take(&mut state.unreported)
             };
             let mut rest = &batch[..];
             while !rest.is_empty() {
@@ -327,8 +328,9 @@ impl Queue {
                 // A full disk is no reason to stop; later lines may fit.
                 self.let_go(chunk, written.is_ok());
             }
-            if self.settings.tells && untold > 0 {
-                let text = format!("straightline: {untold} lines were left out here: no room\n");
+            if self.settings.reports_lost && unreported > 0 {
+                let text =
+                    format!("straightline: {unreported} lines were left out here: no room\n");
                 // If this fails, so do the lines around it, which are counted.
                 let _ = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
             }

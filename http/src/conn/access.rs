@@ -27,7 +27,7 @@ fn log(connection: &Connection, request: Option<&Request>) {
         Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP/1.1",
     };
-    log.note(&Entry {
+    log.write(&Entry {
         time: system_time().checked_sub(duration).unwrap_or_else(system_time),
         peer: &link.peer.to_string(),
         client: &link.peer.host(),

@@ -42,7 +42,7 @@ pub(super) enum End {
     Linger,
     /// The connection is over in the middle of a response. The client must be able to notice that
     /// the response is not complete.
-    Cut,
+    Abort,
 }
 
 impl Connection {

@@ -50,14 +50,14 @@ pub(super) fn respond(
 fn framing(response: &Response, minor: u8) -> BodyFraming {
     match response.body.length() {
         Some(length) if !has_no_body(response.head.status) => BodyFraming::Length(length),
-        length => unusual_framing(response.head.status, length, minor),
+        length => special_framing(response.head.status, length, minor),
     }
 }
 
 /// How the head frames a body that the status forbids, or whose length is not known. A 304 may have
 /// the length that the body of a 200 would have (RFC 9110 section 8.6).
 #[cold]
-fn unusual_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFraming {
+fn special_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFraming {
     match (status, length) {
         (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, Some(0)) => BodyFraming::None,
         (StatusCode::RESET_CONTENT, _) => BodyFraming::Length(0),

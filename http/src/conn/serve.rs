@@ -47,7 +47,7 @@ pub(crate) fn serve_episode(connection: &Connection) -> ControlFlow<()> {
             connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
-        Ok(Ok(End::Close | End::Cut)) => {}
+        Ok(Ok(End::Close | End::Abort)) => {}
         Ok(Ok(End::Linger)) => linger(&*connection.link().transport),
         Err(payload) => {
             if !is_cancel(&*payload) {
@@ -80,7 +80,7 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
         let end = with_own_locals(|| serve_request(connection, &mut request));
         log_request(connection, &request);
         let end = end?;
-        if !matches!(end, Some(End::Cut)) {
+        if !matches!(end, Some(End::Abort)) {
             connection.link().end_request(true);
         }
         buffers = request.buffers;
@@ -89,7 +89,7 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
         }
         checkpoint();
     };
-    if matches!(end, End::Cut) {
+    if matches!(end, End::Abort) {
         connection.link().output.clear();
     }
     buffers.output = connection.link().output.end();

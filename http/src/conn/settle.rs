@@ -67,7 +67,7 @@ pub(super) fn is_skippable(connection: &Connection, unread: Unread) -> bool {
         Unread::Nothing => true,
         Unread::Known(bytes) => bytes <= SKIP_BYTES_MAX && is_coming(),
         Unread::Unknown => is_coming(),
-        Unread::Refused(_) | Unread::Cut(_) | Unread::TimedOut(_) => false,
+        Unread::Refused(_) | Unread::Truncated(_) | Unread::TimedOut(_) => false,
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn skip_body(connection: &Connection, request: &mut Request) -> io::R
 #[inline]
 pub(super) fn unread_body(connection: &Connection, request: &mut Request) -> Unread {
     let unread = request.body.pass_over_buffered(&request.buffers.input, &connection.host().limits);
-    if let Unread::Cut(kind) = unread {
+    if let Unread::Truncated(kind) = unread {
         // The handler returned a response although a read failed. The client may be gone.
         record_failure(connection, &BodyError::Disconnected(kind).into());
     }

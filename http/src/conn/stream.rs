@@ -2,7 +2,7 @@
 //! over to another protocol.
 //!
 //! A response is complete, or the client can see that it is not. Until its first byte leaves, a
-//! response whose body fails is replaced by an error response. Later the connection is cut.
+//! response whose body fails is replaced by an error response. Later the connection is aborted.
 
 use std::any::Any;
 use std::io;
@@ -140,7 +140,7 @@ fn respond_streamed(
 }
 
 /// Ends a response whose body failed. If no byte of it has left, the client gets an error response;
-/// otherwise the connection is cut, which shows the client that the body is not complete.
+/// otherwise the connection is aborted, which shows the client that the body is not complete.
 fn end_failed(
     connection: &Connection,
     request: &mut Request,
@@ -164,11 +164,11 @@ fn end_failed(
         }
         Unread::Refused(refusal) => {
             record_refusal(connection, refusal);
-            return cut(connection, body);
+            return abort(connection, body);
         }
         Unread::TimedOut(timeout) => {
             record_timeout(connection, timeout);
-            return cut(connection, body);
+            return abort(connection, body);
         }
         _ => {}
     }
@@ -187,16 +187,16 @@ fn end_failed(
     if is_rolled_back {
         return answer_outlined(connection, request, &response.close());
     }
-    cut(connection, body)
+    abort(connection, body)
 }
 
 /// Ends the connection in the middle of a body. What the output holds of the body is flushed first,
 /// unless the end of the connection is the end of the body: the body would look complete.
-fn cut(connection: &Connection, body: &BodyWriter) -> io::Result<Option<End>> {
+fn abort(connection: &Connection, body: &BodyWriter) -> io::Result<Option<End>> {
     if !body.ends_with_connection() {
         connection.link().flush()?;
     }
-    Ok(Some(End::Cut))
+    Ok(Some(End::Abort))
 }
 
 /// Hands the connection over to another protocol, if the client asked for that protocol.
@@ -211,14 +211,16 @@ fn respond_upgrade(
         return answer_outlined(connection, request, &dropped.unwrap_or(refusal));
     }
     let unread = match unread_body(connection, request) {
-        Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => skip_body(connection, request)?,
+        Unread::Known(_) | Unread::Unknown | Unread::Truncated(_) => {
+            skip_body(connection, request)?
+        }
         unread => unread,
     };
     match unread {
         Unread::Nothing => {}
         Unread::Refused(refusal) => return refuse_and_settle(connection, request, refusal),
         Unread::TimedOut(timeout) => return refuse_late_and_settle(connection, request, timeout),
-        Unread::Known(_) | Unread::Unknown | Unread::Cut(_) => {
+        Unread::Known(_) | Unread::Unknown | Unread::Truncated(_) => {
             let response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
             return answer_outlined(connection, request, &response.close());
         }
@@ -264,7 +266,7 @@ fn respond_upgrade(
 fn record_protocol_end(connection: &Connection, protocol: &Protocol) {
     connection.host().counters().cancelled.bump();
     connection.host().emit(&Event::HandlerCancelled { peer: &connection.link().peer });
-    if protocol.is_cut() {
+    if protocol.is_force_closed() {
         record_timeout(connection, Timeout::Idle);
     }
 }

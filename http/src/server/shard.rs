@@ -179,7 +179,7 @@ fn end_idle_protocols(state: &ShardState) {
             if let Some(protocol) = entry.link().protocol()
                 && protocol.is_idle_since(since)
             {
-                protocol.cut();
+                protocol.force_close();
                 state.slot.counters.cut.bump();
                 entry.link().end_handler();
             }
@@ -247,7 +247,7 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
 fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     // First, so that clients that are accepted from the queue now get `Connection: close`.
     state.host.begin_drain();
-    let (accepted, cut_before) =
+    let (accepted, force_closed_before) =
         (state.slot.counters.accepted.get(), state.slot.counters.cut.get());
     let (mut idle, mut active) = (0, 0);
     state.connections.for_each(|entry| {
@@ -273,11 +273,11 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     park_until(shared.config.drain_timeout, || {
         !connections.is_empty() && shared.phase() == Phase::Draining
     });
-    let cut = connections.len();
-    state.slot.counters.cut.add(cut as u64);
-    let cut_in_all = state.slot.counters.cut.get() - cut_before;
-    state.slot.counters.drained.add(u64::saturating_sub(active, cut_in_all));
-    state.host.emit(&Event::ShardDrained { shard: state.slot.index, cut });
+    let force_closed = connections.len();
+    state.slot.counters.cut.add(force_closed as u64);
+    let force_closed_in_all = state.slot.counters.cut.get() - force_closed_before;
+    state.slot.counters.drained.add(u64::saturating_sub(active, force_closed_in_all));
+    state.host.emit(&Event::ShardDrained { shard: state.slot.index, cut: force_closed });
 }
 
 /// How long the shard waits before it tries again to accept from listeners. Arbitrary.

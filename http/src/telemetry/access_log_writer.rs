@@ -43,7 +43,7 @@ impl AccessLog {
         Ok(Arc::new(Self { format, out }))
     }
 
-    pub(crate) fn note(&self, entry: &Entry<'_>) {
+    pub(crate) fn write(&self, entry: &Entry<'_>) {
         let line = self.format.line(entry);
         match &self.out {
             Out::Queue(queue) => {

@@ -23,7 +23,7 @@ pub(crate) fn record_places(prints: bool) {
     if prints {
         PRINTS.call_once(|| {
             panic::set_hook(Box::new(|info| {
-                note(info);
+                record_place(info);
                 print(info);
             }));
         });
@@ -33,13 +33,13 @@ pub(crate) fn record_places(prints: bool) {
     NOTES.call_once(|| {
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            note(info);
+            record_place(info);
             next(info);
         }));
     });
 }
 
-fn note(info: &PanicHookInfo<'_>) {
+fn record_place(info: &PanicHookInfo<'_>) {
     PLACE.with_borrow_mut(|place| *place = info.location().map(ToString::to_string));
 }
 

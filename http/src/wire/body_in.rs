@@ -36,7 +36,7 @@ pub(crate) struct BodyIn {
     /// response.
     refusal: Option<Refusal>,
     /// How the connection ended in the middle of the body.
-    cut: Option<ErrorKind>,
+    truncated: Option<ErrorKind>,
     /// The body came too slowly; nothing further is read.
     timeout: Option<Timeout>,
 }
@@ -52,7 +52,7 @@ pub(crate) enum Unread {
     /// The framing is malformed.
     Refused(Refusal),
     /// The connection ended or broke while the body was read.
-    Cut(ErrorKind),
+    Truncated(ErrorKind),
     /// The body came too slowly.
     TimedOut(Timeout),
 }
@@ -70,7 +70,7 @@ impl BodyIn {
             used: 0,
             passed: 0,
             refusal: None,
-            cut: None,
+            truncated: None,
             timeout: None,
         }
     }
@@ -112,11 +112,11 @@ impl BodyIn {
         }
         self.try_read(input, link, buffer).inspect_err(|error| {
             match BodyError::of(error) {
-                Some(BodyError::Disconnected(kind)) => self.cut = Some(kind),
+                Some(BodyError::Disconnected(kind)) => self.truncated = Some(kind),
                 Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
                 _ => {}
             }
-            link.pacing.record_failed_call(self.cut.is_some());
+            link.pacing.record_failed_call(self.truncated.is_some());
         })
     }
 
@@ -201,8 +201,8 @@ impl BodyIn {
 
     #[cold]
     fn pass_over(&mut self, input: &Input, limits: &Limits) -> Unread {
-        if let Some(kind) = self.cut {
-            return Unread::Cut(kind);
+        if let Some(kind) = self.truncated {
+            return Unread::Truncated(kind);
         }
         if let Some(timeout) = self.timeout {
             return Unread::TimedOut(timeout);

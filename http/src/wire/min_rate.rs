@@ -188,8 +188,8 @@ mod tests {
             let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
             for (millis, bytes) in steps {
                 let (until, _) = min_rate.allowance(&pace, now, Duration::ZERO);
-                let patience = until.map_or(Duration::MAX, |until| until - now);
-                let time = Duration::from_millis(millis.into()).min(patience);
+                let allowance = until.map_or(Duration::MAX, |until| until - now);
+                let time = Duration::from_millis(millis.into()).min(allowance);
                 min_rate.spend(time);
                 waited += time;
                 if waited > pace.grace + earned {

@@ -42,8 +42,7 @@ pub(crate) struct Pacing {
     lease: Lease,
     /// How long the handler may make no progress.
     handler_timeout: Cell<Duration>,
-    /// The client has disconnected while a handler ran that is cancelled for that: the lease is
-    /// over.
+    /// The client has disconnected, and its handler is cancelled for that: the lease is over.
     is_client_gone: Cell<bool>,
     /// The timeout that the client has exceeded.
     too_slow: Cell<Option<Timeout>>,

@@ -20,7 +20,7 @@ pub(crate) struct Protocol {
     /// Fibers that wait to read, and that a drain interrupts.
     readers: RefCell<SlotMap<DefaultKey, Fiber>>,
     /// The drain has ended it because it was silent.
-    is_cut: Cell<bool>,
+    is_force_closed: Cell<bool>,
 }
 
 /// Whether a drain interrupts the protocol's reads.
@@ -39,7 +39,7 @@ impl Protocol {
             last_transfer: Cell::new(now()),
             interrupt: Cell::new(DrainInterrupt::No),
             readers: RefCell::default(),
-            is_cut: Cell::new(false),
+            is_force_closed: Cell::new(false),
         }
     }
 
@@ -77,17 +77,17 @@ impl Protocol {
     /// protocol.
     pub(crate) fn is_idle_since(&self, since: Instant) -> bool {
         self.interrupt.get() == DrainInterrupt::No
-            && !self.is_cut.get()
+            && !self.is_force_closed.get()
             && self.last_transfer.get() <= since
     }
 
     /// The drain ends the protocol because it is silent.
-    pub(crate) fn cut(&self) {
-        self.is_cut.set(true);
+    pub(crate) fn force_close(&self) {
+        self.is_force_closed.set(true);
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut.get()
+    pub(crate) fn is_force_closed(&self) -> bool {
+        self.is_force_closed.get()
     }
 }
 

@@ -73,9 +73,9 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "local.rs",
             "shard.rs",
             // What it is made of, each the owner of its part.
-            "abandoned.rs  circles.rs  clock.rs  fairness.rs  fibers.rs  inbox.rs  mailbox.rs \
-             mailboxes.rs  message_queue.rs  run_queue.rs  shard_values.rs  source_state.rs \
-             stacks.rs  timers.rs",
+            "circles.rs  clock.rs  fairness.rs  fibers.rs  given_up_fibers.rs  inbox.rs \
+             mailbox.rs  mailboxes.rs  message_queue.rs  run_queue.rs  shard_values.rs \
+             source_state.rs  stacks.rs  timers.rs",
             // Words.
             "config.rs  contain.rs  counters.rs  fiber_info.rs  report.rs  tripwire.rs  remains.rs",
         ],

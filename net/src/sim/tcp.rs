@@ -11,8 +11,8 @@
 //! | `Open`       | both, until both directions are closed | ends known, RST, time: `Over`     |
 //! | `Over`       | an end that a handle still names       |                                   |
 //!
-//! A connection that is closed by its program goes on until its end has arrived (an *orphan*), and
-//! resets a peer that goes on to talk to it.
+//! When its program has closed a connection, the connection lives on as an *orphan* until its FIN
+//! has arrived. It resets a peer that still sends.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};

@@ -22,12 +22,12 @@ pub(super) enum Circle {
     Closed,
     /// The circle existed at the last maintenance.
     Seen,
-    Told,
+    Reported,
 }
 
 impl Circles {
     /// Records that the fiber closes a circle, unless that is known.
-    pub(super) fn note(&self, key: FiberKey) {
+    pub(super) fn record_closed(&self, key: FiberKey) {
         self.closed_by.borrow_mut().entry(key).or_insert(Circle::Closed);
     }
 

@@ -82,8 +82,8 @@ counters! {
     /// Calls of `deadline` that returned `DeadlineExceeded`.
     deadlines_exceeded,
     /// Writes that unwound before they had written anything, or that would have waited in a fiber
-    /// that unwinds, and so failed. Each may lose the content of a buffer in front of it
-    /// (`BufWriter`), without an error.
+    /// that unwinds, and so failed. If a buffer (`BufWriter`) made the write, its content
+    /// may be lost without an error.
     writes_unwound,
     /// Turns of the scheduler in which it polled the driver.
     turns,

@@ -5,8 +5,8 @@
 //! body is done, so nothing is searched when a yield point asks. The unwind that a passed deadline
 //! raises carries the call that is to catch it; those in between pass it on.
 //!
-//! [`uncancellable`] takes the fiber's deadline away for its body's time and masks cancels; what is
-//! set inside of the body holds as ever.
+//! [`uncancellable`] removes the fiber's deadline and masks cancels while its body runs. A deadline
+//! that is set inside of the body applies.
 
 use std::fmt;
 use std::io;

@@ -43,7 +43,7 @@ pub(crate) fn may_close_circle((shard_id, key): (u64, FiberKey)) -> bool {
         let waits = shard.fibers.look(key, |holder| match holder.waiting.wait() {
             // A queued fiber has just been granted what it waited for, as a lock's next holder.
             Wait::End(_) => !holder.queued.get(),
-            Wait::Queue(place) => place.is_for_a_lock() && !holder.queued.get(),
+            Wait::Queue(queue_wait) => queue_wait.is_for_a_lock() && !holder.queued.get(),
             _ => false,
         });
         waits.is_some_and(|waits| waits || shard.try_current().is_some_and(|me| me.key == key))
@@ -91,7 +91,7 @@ pub(super) fn report_circles(shard: &Shard) {
                     let circle = circle.iter().map(|fiber| info_of(shard, fiber));
                     shard.report(&Report::Circle(circle.collect()));
                 }
-                Circle::Told
+                Circle::Reported
             }
             // Wakes a fiber, which looks again at its condition, and may go on waiting.
             None if fiber.queued.get() => state,
@@ -124,7 +124,7 @@ pub(super) fn report_if_stuck(shard: &Shard) {
 }
 
 fn record_closed(shard: &Shard, me: &FiberCell) {
-    shard.circles.note(me.key);
+    shard.circles.record_closed(me.key);
 }
 
 /// The fibers from `first` to `me`, each of which waits for the next, if `me` waits for `first` or
@@ -160,8 +160,8 @@ fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
 fn next_in_chain(shard: &Shard, fiber: &FiberCell) -> Option<FiberKey> {
     match fiber.waiting.wait() {
         Wait::End(target) => Some(target),
-        Wait::Queue(place) => {
-            let (shard_id, holder) = place.holder()?;
+        Wait::Queue(queue_wait) => {
+            let (shard_id, holder) = queue_wait.holder()?;
             (shard_id == shard.id).then_some(holder)
         }
         _ => None,

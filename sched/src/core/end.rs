@@ -139,13 +139,13 @@ impl Drop for Shard {
             leave_wait_queue(&fiber);
             match fiber.body.try_borrow_mut() {
                 Ok(mut body) => forget_body(self, mem::replace(&mut *body, Body::OVER)),
-                Err(_) => self.abandoned.record_remains(),
+                Err(_) => self.given_up.record_remains(),
             }
             fiber.life.give_up();
             fiber.cold().into_iter().for_each(|cold| finish_cold(self, cold));
             mem::forget(fiber);
         }
-        if self.abandoned.has_remains() {
+        if self.given_up.has_remains() {
             remains::keep_thread();
         }
     }

@@ -11,7 +11,7 @@ pub(crate) struct Fairness {
     budget: Cell<u32>,
     /// The pulse when the driver and the mailbox were last polled.
     looked_at: Cell<u64>,
-    /// No fiber has run since then, or since the last call of the question below.
+    /// No fiber has run since then, or since the last call of `may_go_on`.
     is_idle: Cell<bool>,
 }
 

@@ -57,7 +57,7 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
     }
     fiber.life.give_up();
     leave_wait_queue(fiber);
-    shard.abandoned.note(fiber.key, Label(fiber).to_string());
+    shard.given_up.record(fiber.key, Label(fiber).to_string());
     shard.counters.given_up.add(1);
     for child in shard.fibers.list() {
         let scope_state = child.scope_state.borrow().clone();
@@ -76,13 +76,13 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
 /// next waiter. The fiber counts as the running one meanwhile, although none of its code runs. So
 /// this calls only `sync`'s own code, which does not wait there.
 pub(super) fn leave_wait_queue(fiber: &Rc<FiberCell>) {
-    if let Wait::Queue(place) = fiber.waiting.end() {
-        while_running(fiber, || place.leave());
+    if let Wait::Queue(queue_wait) = fiber.waiting.end() {
+        while_running(fiber, || queue_wait.leave());
     }
 }
 
 /// Leaves a fiber's frames, and the data that they point to, as they are for ever.
 pub(super) fn forget_body(shard: &Shard, body: Body) {
-    shard.abandoned.record_remains();
+    shard.given_up.record_remains();
     mem::forget(body);
 }

@@ -223,9 +223,9 @@ pub(crate) fn describe(shard: &Shard, wait: Wait) -> String {
         },
         Wait::Children => "the fibers of its scope".into(),
         Wait::Call(call) => (*call).into(),
-        Wait::Queue(place) => match place.holder() {
-            Some(holder) => format!("{}, {}", place.call(), describe_holder(shard, holder)),
-            None => (*place.call()).into(),
+        Wait::Queue(queue_wait) => match queue_wait.holder() {
+            Some(holder) => format!("{}, {}", queue_wait.call(), describe_holder(shard, holder)),
+            None => (*queue_wait.call()).into(),
         },
     }
 }
@@ -255,7 +255,7 @@ fn describe_holder(shard: &Shard, (shard_id, key): (u64, FiberKey)) -> String {
     if let Some(holder) = shard.fibers.get(key) {
         return format!("taken by {}", Label(&holder));
     }
-    match shard.abandoned.name(key) {
+    match shard.given_up.name(key) {
         Some(holder) => format!("taken by {holder}, which was given up"),
         None => "taken by a fiber that has ended".into(),
     }

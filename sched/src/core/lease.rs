@@ -3,7 +3,7 @@
 //! A [`deadline`](super::deadline()) bounds how long a piece of work may take in all. To bound only
 //! how long it may stand still, the code that makes progress renews a lease. A fiber runs under the
 //! leases that it holds, one inside of the other, and shares them with the children of its scopes.
-//! Each hold is a *term*, with an end and a frame of its own, so that it catches its own unwind. A
+//! Each hold has an end and a frame of its own, so that it catches its own unwind. A
 //! renewal is one store for each hold, and there nearly always is one. No fiber is told of a
 //! renewal: a fiber finds out when its time seems to be over, see `Bounds::look`.
 
@@ -18,7 +18,7 @@ use super::local;
 use super::mailbox::Message;
 use super::shard::Shard;
 use super::timer::set_timer;
-use crate::fiber::{FiberKey, Term, Tick};
+use crate::fiber::{FiberKey, LeaseHold, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
 ///
@@ -43,15 +43,15 @@ use crate::fiber::{FiberKey, Term, Tick};
 /// ```
 #[derive(Clone)]
 pub struct Lease {
-    /// The term of the first hold. Further holds that begin while it lasts are noted there.
-    term: Rc<Term>,
+    /// The first hold. It has the list of further holds that begin while it lasts.
+    hold: Rc<LeaseHold>,
 }
 
 impl Lease {
     /// A lease that nothing runs under yet. Not a yield point.
     #[allow(clippy::new_without_default)] // a lease has an identity
     pub fn new() -> Self {
-        Self { term: Rc::new(Term::new()) }
+        Self { hold: Rc::new(LeaseHold::new()) }
     }
 
     /// Runs `body`, which has `duration` from the beginning of the turn (see [`now`](crate::now)),
@@ -88,18 +88,18 @@ impl Lease {
             let until = shard.clock.turn().saturating_add(duration);
             (shard.current(), shard.frames.next(), until, shard.id)
         });
-        let term = self.term.begin(until, frame, (shard_id, fiber.key));
-        let raises = fiber.bounds.enter(&term, turn);
+        let hold = self.hold.begin(until, frame, (shard_id, fiber.key));
+        let raises = fiber.bounds.enter(&hold, turn);
         renew(&fiber);
         let outcome = catch_unwind(AssertUnwindSafe(body));
-        fiber.bounds.leave(&term, raises, turn);
-        self.term.let_go(&term);
+        fiber.bounds.leave(&hold, raises, turn);
+        self.hold.let_go(&hold);
         renew(&fiber);
         settle(outcome, frame)
     }
 
     /// Ends the lease: code that runs under it unwinds at its next yield point, and at once if it
-    /// waits. For another fiber of the shard, which has found out that the work is in vain; in a
+    /// waits. Another fiber of the shard calls it when the result is no longer needed; in a
     /// [simulation](crate::sim) it may be a fiber of another shard.
     ///
     /// Not a yield point.
@@ -117,8 +117,8 @@ impl Lease {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn end(&self) {
-        self.term.for_each(|term| {
-            let (shard_id, holder) = term.expire();
+        self.hold.for_each(|hold| {
+            let (shard_id, holder) = hold.expire();
             let message = || Message::LookAtEnd(holder);
             elsewhere::at(shard_id, |shard| look_at_end(shard, holder), message);
         });
@@ -137,7 +137,7 @@ impl Lease {
         local::with(|shard| {
             let until = shard.clock.turn().saturating_add(duration);
             let mut is_shorter = false;
-            self.term.for_each(|term| is_shorter |= term.renew(until));
+            self.hold.for_each(|hold| is_shorter |= hold.renew(until));
             if is_shorter {
                 let fiber = shard.current();
                 set_timer(shard, &fiber, fiber.bounds.renew_end());

@@ -61,8 +61,8 @@ pub(super) fn try_with<R>(body: impl FnOnce(&Shard) -> R) -> Option<R> {
     current().map(body)
 }
 
-/// The lifetime is not true, and only this file may use it: `with` shortens it to its closure's
-/// run.
+/// The reference does not live as long as its type says. Only this file may use it: `with` lends it
+/// to its closure.
 #[inline]
 fn current() -> Option<&'static Shard> {
     let shard = CURRENT.get();

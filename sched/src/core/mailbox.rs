@@ -172,8 +172,8 @@ impl Question {
 }
 
 impl Message {
-    /// Whether one of those in `said` makes this message unnecessary.
-    fn is_needed(&self, said: &mut HashSet<(u8, u64)>) -> bool {
+    /// Whether one of those in `seen` makes this message unnecessary.
+    fn is_needed(&self, seen: &mut HashSet<(u8, u64)>) -> bool {
         let (what, whom) = match self {
             Self::Spawn(_) => return true,
             Self::Inspect(question) => return question.is_wanted(),
@@ -184,13 +184,13 @@ impl Message {
             Self::Forget(source) => (4, source.data().as_ffi()),
             Self::Maintain => (5, 0),
         };
-        said.insert((what, whom))
+        seen.insert((what, whom))
     }
 }
 
 /// Removes each message that an earlier one makes unnecessary; all of them will be read together.
 #[cold]
 fn thin_out(messages: &mut Vec<Message>) {
-    let mut said = HashSet::new();
-    messages.retain(|message| message.is_needed(&mut said));
+    let mut seen = HashSet::new();
+    messages.retain(|message| message.is_needed(&mut seen));
 }

@@ -6,7 +6,7 @@
 //!   user's code on the shard's own stack; `remains` keeps a thread that has lost frames;
 //! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
 //!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `message_queue`, `mailboxes`,
-//!   `shard_values`, `circles`, `abandoned`;
+//!   `shard_values`, `circles`, `given_up_fibers`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
 //! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `timer`, `sources`;
 //!   `time` has the user's calls that read the clock;
@@ -20,7 +20,6 @@
 //! A shard shares with other threads only its mailbox, and its counters and its pulse, which they
 //! only read. So a request takes no lock, and executes no locked instruction.
 
-mod abandoned;
 mod before_park;
 mod check_wait;
 mod checkpoint;
@@ -39,6 +38,7 @@ mod fiber_info;
 mod fiber_local;
 mod fibers;
 mod give_up;
+mod given_up_fibers;
 mod handle;
 mod inbox;
 mod inspect;

@@ -31,15 +31,15 @@ pub(super) fn monitor(shard: &Shard, limits: Limits) {
 }
 
 /// Called by the watchdog's signal handler.
-fn describe_running(tell: &mut dyn FnMut(Running<'_>)) {
+fn describe_running(report: &mut dyn FnMut(Running<'_>)) {
     with_running(|fiber| {
         let spawn_info = &fiber.spawn_info;
         let (spawned_at, name) = (spawn_info.spawned_at, fiber.name());
         // The fiber may be in the middle of changing it.
         let label = fiber.label.try_borrow();
         match label.as_deref() {
-            Ok(Some(label)) => label.tell(|label| tell(Running { spawned_at, name, label })),
-            _ => tell(Running { spawned_at, name, label: b"" }),
+            Ok(Some(label)) => label.read(|label| report(Running { spawned_at, name, label })),
+            _ => report(Running { spawned_at, name, label: b"" }),
         }
     });
 }

@@ -153,7 +153,7 @@ fn thread_ends() {
         None => "a thread without a name".to_owned(),
     };
     if !does_process_exit() {
-        tell(&format!(
+        print(&format!(
             "{caller} does not end: fibers were given up on it, and what they lent may still be in \
              use"
         ));
@@ -162,7 +162,7 @@ fn thread_ends() {
         }
     }
     if !watchdog::is_only_thread() {
-        tell(&format!(
+        print(&format!(
             "the process ends with status {EXIT_STATUS}: fibers were given up on {caller}, and \
              other threads may still use what they lent"
         ));
@@ -171,8 +171,8 @@ fn thread_ends() {
     }
 }
 
-fn tell(text: &str) {
-    // If standard error is closed, nothing can be told.
+fn print(text: &str) {
+    // If standard error is closed, nothing can be printed.
     let _ = writeln!(io::stderr(), "straightline: {text}");
 }
 

@@ -139,7 +139,7 @@ pub fn try_scope<'env, T, E>(
     body: impl for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
 ) -> Result<T, E> {
     let scope = TryScope { scope: Scope::new(), error: RefCell::new(None) };
-    let run = || body(&scope).map_err(|error| scope.note(error)).ok();
+    let run = || body(&scope).map_err(|error| scope.record_error(error)).ok();
     let value = run_scope(&scope.scope.scope_state, run, Option::is_none);
     match (scope.error.take(), value) {
         (Some(error), _) => Err(error),
@@ -251,14 +251,14 @@ impl<'scope, E> TryScope<'scope, '_, E> {
     {
         self.scope.spawn(move || {
             if let Err(error) = body() {
-                self.note(error);
+                self.record_error(error);
                 self.scope.cancel();
             }
         });
     }
 
     /// Keeps the error if it is the first.
-    fn note(&self, error: E) {
+    fn record_error(&self, error: E) {
         let mut first = self.error.borrow_mut();
         if first.is_none() {
             *first = Some(error);

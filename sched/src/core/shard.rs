@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use slotmap::SlotMap;
 
-use super::abandoned::Abandoned;
 use super::circles::Circles;
 use super::clock::Clock;
 use super::config::Config;
@@ -21,6 +20,7 @@ use super::counters::Counters;
 use super::fairness::Fairness;
 use super::fiber_info::label;
 use super::fibers::Fibers;
+use super::given_up_fibers::GivenUpFibers;
 use super::inbox::Inbox;
 use super::mailbox::Mailbox;
 use super::mailboxes;
@@ -58,7 +58,7 @@ pub(crate) struct Shard {
     /// Checks where fibers wait, if the tripwire is set.
     pub(super) tripwire: Option<Box<Tripwire>>,
     pub(super) circles: Circles,
-    pub(super) abandoned: Abandoned,
+    pub(super) given_up: GivenUpFibers,
 }
 
 impl Shard {
@@ -86,7 +86,7 @@ impl Shard {
             values: ShardValues::default(),
             tripwire: config.tripwire.then(Box::default),
             circles: Circles::default(),
-            abandoned: Abandoned::default(),
+            given_up: GivenUpFibers::default(),
         }
     }
 

@@ -111,8 +111,8 @@ impl<T: Watch> Source<T> {
     /// descriptor is ready without a change, a wait does not end with one
     /// [driver](crate::DriverKind), and ends at once with the other. If nothing more will come to
     /// be read ([`is_read_closed`](Self::is_read_closed)), a wait to read ends at once, so that
-    /// each reader finds the end. A loop that never finds it (for a datagram socket that was shut
-    /// down Linux answers "would block" for ever) pauses from the 64th such wait on.
+    /// each reader finds the end. Some loops never find it: for a datagram socket that was shut
+    /// down, Linux answers "would block" for ever. Such a loop pauses from its 64th such wait on.
     ///
     /// # Cancellation
     ///

@@ -105,7 +105,7 @@ impl SourceState {
 
     /// Takes an event: calls `wake` with the fibers that wait for it, and returns the tasks that
     /// wait for it. The caller wakes those when the table of sources is not borrowed any more.
-    pub(super) fn note(
+    pub(super) fn on_event(
         &mut self,
         readiness: Readiness,
         mut wake: impl FnMut(Rc<FiberCell>),

@@ -32,7 +32,7 @@ pub(super) fn on_readiness(shard: &Shard, readiness: Readiness) {
     let Some(source) = sources.get_mut(key) else {
         return;
     };
-    let tasks = source.note(readiness, |fiber| shard.wake(fiber));
+    let tasks = source.on_event(readiness, |fiber| shard.wake(fiber));
     if readiness.disarmed {
         let refused = rearm(shard, source, readiness);
         drop(sources);
@@ -67,7 +67,7 @@ fn rearm(shard: &Shard, source: &mut SourceState, readiness: Readiness) -> [Opti
     }
     source.armed = Interests::NONE;
     let both = Readiness { readable: true, writable: true, ..readiness };
-    source.note(both, |fiber| shard.wake(fiber))
+    source.on_event(both, |fiber| shard.wake(fiber))
 }
 
 /// Forgets a source that was dropped. Its state is dropped when the table is not borrowed any more.

@@ -4,7 +4,7 @@
 //! timed wait and its deadline. The timer is lazy. When a deadline is removed, or replaced by a
 //! later one, the timer stays where it is; if it fires too early it is set again. So a request that
 //! sets and clears a deadline, as nearly all do, costs a comparison and no change of the queue. The
-//! queue changes once per deadline's length and connection.
+//! queue changes about once per timeout and connection.
 
 use std::rc::Rc;
 
@@ -39,7 +39,7 @@ pub(super) fn fire_timers(shard: &Shard) {
     while let Some((timer, key)) = shard.timers.pop_due(now) {
         shard.counters.alarms_now.set(shard.timers.len() as u64);
         let Some(fiber) = shard.fibers.get(key) else { continue };
-        let (is_due, next) = fiber.bounds.ring(timer);
+        let (is_due, next) = fiber.bounds.fire(timer);
         if is_due {
             shard.wake(Rc::clone(&fiber));
         }

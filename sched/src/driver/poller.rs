@@ -1,14 +1,14 @@
 //! The driver on the crate `polling`, oneshot: the only one of systems with kqueue, and a choice on
 //! Linux.
 //!
-//! A descriptor tells of one event, and is then disarmed until a fiber waits for it again. To arm
-//! it makes the kernel look what it is ready for at that moment. So nothing that came meanwhile is
-//! lost, and no rule about how much was read is needed.
+//! The kernel reports one event of a descriptor, and then disarms it until a fiber waits for it
+//! again. When the driver arms it, the kernel looks what the descriptor is ready for at that
+//! moment. So no event is lost meanwhile, and no rule about how much was read is needed.
 //!
 //! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and
 //! its notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
-//! descriptor. Only when the notifier rang does `polling` wait itself, without time, which reads
-//! the notifier and arms it again. Elsewhere `polling` waits.
+//! descriptor. If the notifier was notified, `polling` waits too, with a timeout of zero: that
+//! reads the notifier and arms it again. On other systems `polling` waits.
 
 use std::cell::RefCell;
 use std::io;
@@ -90,11 +90,11 @@ impl PollingDriver {
             Err(Errno::INTR) => Heard::Part,
             Err(error) => return Err(error.into()),
         };
-        let mut is_rung = false;
+        let mut is_notified = false;
         for event in &*events {
             let key = event.data.u64();
             if key == WAKER_KEY {
-                is_rung = true;
+                is_notified = true;
                 continue;
             }
             let flags = event.flags;
@@ -110,7 +110,8 @@ impl PollingDriver {
             });
         }
         // Before the caller drains its mailbox: so a later notification is not lost.
-        if is_rung && self.wait_through_polling(Some(Duration::ZERO), on_event)? == Heard::Part {
+        if is_notified && self.wait_through_polling(Some(Duration::ZERO), on_event)? == Heard::Part
+        {
             return Ok(Heard::Part);
         }
         Ok(heard)
@@ -196,7 +197,7 @@ impl PollingDriver {
 }
 
 /// Whether no more data will come behind the data that has arrived. `polling` does not ask Linux
-/// for that event; on other systems the operation itself tells it.
+/// for that event; on other systems the operation itself reports it.
 #[cold]
 pub(super) fn is_read_shut(descriptor: BorrowedFd<'_>) -> bool {
     #[cfg(target_os = "linux")]

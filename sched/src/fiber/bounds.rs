@@ -6,41 +6,41 @@
 //! | `cancel_raises` | how often the cancel was raised | a yield point |
 //! | `masked` | how many `uncancellable` sections surround it | `uncancellable` |
 //! | `deadline` | the nearest one, and its raises | `deadline`, `uncancellable`, a yield point |
-//! | `term` | the innermost lease that it holds | `Lease::hold`, `uncancellable` |
-//! | `term_raises` | how often the end of that was raised | `Lease::hold`, a yield point |
+//! | `lease_hold` | the innermost lease that it holds | `Lease::hold`, `uncancellable` |
+//! | `hold_raises` | how often the end of that was raised | `Lease::hold`, a yield point |
 //! | `ends_at` | the earlier end of the two, at the last look | `renew_end` |
 //! | `wake_at` | when a timed wait ends; else `NEVER` | a timed park, and its timer |
 //! | `timer` | its time in its shard's queue of timers | that queue |
 //!
-//! A child of a scope begins with the `deadline` and the `term` of its parent.
+//! A child of a scope begins with the `deadline` and the `lease_hold` of its parent.
 //!
 //! Invariants:
-//! - `ends_at` is never later than the end of `deadline`. It may be earlier than the end of `term`,
-//!   which other fibers renew without changing it: code that finds `ends_at` passed computes it
-//!   anew.
+//! - `ends_at` is never later than the end of `deadline`. It may be earlier than the end of
+//!   `lease_hold`, which other fibers renew without changing it: code that finds `ends_at` passed
+//!   computes it anew.
 //! - `timer <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
 //!   end forward since (`Lease::renew` has the rule for that). The timer may be earlier than
 //!   needed: it is set again when it fires.
-//! - If a cancel, a deadline, or the end of a term was raised more than once, the fiber has
+//! - If a cancel, a deadline, or the end of a hold was raised more than once, the fiber has
 //!   swallowed it. `core` says how often it may.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::term::Term;
+use super::lease_hold::LeaseHold;
 use super::tick::Tick;
 use super::unwind::{Frame, Reason};
 
 pub(crate) struct Bounds {
     ends_at: Cell<Tick>,
     deadline: Cell<Deadline>,
-    term: RefCell<Option<Rc<Term>>>,
+    hold: RefCell<Option<Rc<LeaseHold>>>,
     wake_at: Cell<Tick>,
     timer: Cell<Tick>,
     /// Each section has a frame on a stack, or has lost one: there are never so many that this
     /// overflows.
     masked: Cell<usize>,
-    term_raises: Cell<u16>,
+    hold_raises: Cell<u16>,
     cancel_raises: Cell<u16>,
     cancelled: Cell<bool>,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Deadline {
 /// The bounds that an `uncancellable` section has put aside.
 pub(crate) struct Outer {
     deadline: Deadline,
-    term: Option<Rc<Term>>,
+    hold: Option<Rc<LeaseHold>>,
 }
 
 /// The answer for a fiber whose time seems to be over.
@@ -87,11 +87,11 @@ impl Bounds {
         Self {
             ends_at: Cell::new(Tick::NEVER),
             deadline: Cell::new(Deadline::NONE),
-            term: RefCell::new(None),
+            hold: RefCell::new(None),
             wake_at: Cell::new(Tick::NEVER),
             timer: Cell::new(Tick::NEVER),
             masked: Cell::new(0),
-            term_raises: Cell::new(0),
+            hold_raises: Cell::new(0),
             cancel_raises: Cell::new(0),
             cancelled: Cell::new(false),
         }
@@ -149,17 +149,17 @@ impl Bounds {
         if end > now {
             return Looked::Renewed(end);
         }
-        let frame = self.term.borrow().as_ref().map_or(Frame::ROOT, |term| term.end().1);
-        let raises = self.term_raises.get() + 1;
-        self.term_raises.set(raises);
+        let frame = self.hold.borrow().as_ref().map_or(Frame::ROOT, |hold| hold.end().1);
+        let raises = self.hold_raises.get() + 1;
+        self.hold_raises.set(raises);
         Looked::Over(Reason::Expired(frame), raises)
     }
 
     /// Computes the end, and returns it. The caller sets the fiber's timer to it.
     #[inline]
     pub(crate) fn renew_end(&self) -> Tick {
-        let of_term = self.term.borrow().as_ref().map_or(Tick::NEVER, |term| term.end().0);
-        let end = of_term.min(self.deadline.get().at);
+        let of_hold = self.hold.borrow().as_ref().map_or(Tick::NEVER, |hold| hold.end().0);
+        let end = of_hold.min(self.deadline.get().at);
         self.ends_at.set(end);
         end
     }
@@ -180,32 +180,32 @@ impl Bounds {
     /// Takes over the bounds of a parent; returns the end. The parent catches the unwind.
     pub(crate) fn inherit(&self, parent: &Self) -> Tick {
         self.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
-        self.term.replace(parent.term.borrow().clone());
+        self.hold.replace(parent.hold.borrow().clone());
         self.renew_end()
     }
 
-    /// Begins to run under `term` as well; returns the value for [`leave`](Self::leave).
+    /// Begins to run under `lease_hold` as well; returns the value for [`leave`](Self::leave).
     #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
     #[inline(always)]
-    pub(crate) fn enter(&self, term: &Rc<Term>, now: impl FnOnce() -> Option<Tick>) -> u16 {
-        let outer = self.term.replace(Some(Rc::clone(term)));
-        let raises = self.term_raises.get();
+    pub(crate) fn enter(&self, hold: &Rc<LeaseHold>, now: impl FnOnce() -> Option<Tick>) -> u16 {
+        let outer = self.hold.replace(Some(Rc::clone(hold)));
+        let raises = self.hold_raises.get();
         if !is_over(outer.as_ref(), now) {
-            self.term_raises.set(0);
+            self.hold_raises.set(0);
         }
-        term.outer.replace(outer);
+        hold.outer.replace(outer);
         raises
     }
 
-    /// Ends to run under `term`.
+    /// The fiber stops running under the lease `hold`.
     #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
     #[inline(always)]
-    pub(crate) fn leave(&self, term: &Term, raises: u16, now: impl FnOnce() -> Option<Tick>) {
-        let outer = term.outer.take();
+    pub(crate) fn leave(&self, hold: &LeaseHold, raises: u16, now: impl FnOnce() -> Option<Tick>) {
+        let outer = hold.outer.take();
         if !is_over(outer.as_ref(), now) {
-            self.term_raises.set(raises);
+            self.hold_raises.set(raises);
         }
-        self.term.replace(outer);
+        self.hold.replace(outer);
     }
 
     #[inline]
@@ -217,7 +217,7 @@ impl Bounds {
     pub(crate) fn mask(&self) -> Outer {
         self.masked.set(self.masked.get() + 1);
         let outer =
-            Outer { deadline: self.deadline.replace(Deadline::NONE), term: self.term.take() };
+            Outer { deadline: self.deadline.replace(Deadline::NONE), hold: self.hold.take() };
         self.ends_at.set(Tick::NEVER);
         outer
     }
@@ -225,7 +225,7 @@ impl Bounds {
     /// The section is over. The caller [computes the end](Self::renew_end) after it.
     pub(crate) fn unmask(&self, outer: Outer) {
         self.masked.set(self.masked.get() - 1);
-        self.term.replace(outer.term);
+        self.hold.replace(outer.hold);
         self.deadline.set(outer.deadline);
     }
 
@@ -254,7 +254,7 @@ impl Bounds {
 
     /// The timer fired that was set to `timer`: whether the fiber is to be woken, and when the next
     /// timer is to fire.
-    pub(crate) fn ring(&self, timer: Tick) -> (bool, Option<Tick>) {
+    pub(crate) fn fire(&self, timer: Tick) -> (bool, Option<Tick>) {
         self.timer.set(Tick::NEVER);
         let wake_at = self.wake_at.get();
         let ends = [wake_at, self.renew_end()];
@@ -268,6 +268,6 @@ impl Bounds {
 
 /// Whether an outer hold's time is over. The unwinds of an end that is swallowed still count.
 #[inline]
-fn is_over(outer: Option<&Rc<Term>>, now: impl FnOnce() -> Option<Tick>) -> bool {
+fn is_over(outer: Option<&Rc<LeaseHold>>, now: impl FnOnce() -> Option<Tick>) -> bool {
     outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))
 }

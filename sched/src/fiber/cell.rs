@@ -37,8 +37,8 @@ pub(crate) struct FiberCell {
     /// The thread's count of panics was up when the fiber was last given the thread: another
     /// coroutine's panic caused that, and it tells nothing about this fiber.
     pub(crate) others_panic: Cell<bool>,
-    /// The scope that waits for it, until it is over: so another reference to a fiber's record
-    /// keeps nothing alive but the record.
+    /// The scope that waits for the fiber, until the fiber is over. So a reference to the record of
+    /// a fiber that is over keeps only the record alive.
     pub(crate) scope_state: RefCell<Option<Rc<ScopeState>>>,
     /// The bounds of its work and of its wait.
     pub(crate) bounds: Bounds,

@@ -26,7 +26,7 @@ impl Hooks {
         self.list.borrow_mut().push(Hook { call, pauses: self.is_running.get() });
     }
 
-    /// Removes a hook, if it has not been called. If it was set twice, one of the two.
+    /// Removes a hook that has not been called yet. If it was set twice, one of the two stays.
     pub(crate) fn remove(&self, call: &Rc<dyn Fn()>) {
         let mut list = self.list.borrow_mut();
         if let Some(own) = list.iter().rposition(|hook| Rc::ptr_eq(&hook.call, call)) {
@@ -65,7 +65,7 @@ impl Hooks {
                 self.0.set(self.1);
             }
         }
-        // It may wait, and another hook be called in it.
+        // The hook may wait, and another hook may run meanwhile.
         let _restore = Restore(&self.is_running, self.is_running.replace(true));
         hook();
     }

@@ -53,18 +53,18 @@ impl Label {
         self.0.length.set(length);
     }
 
-    pub(crate) fn tell<R>(&self, tell: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         // In a signal handler it may be half of one text and half of another.
         let mut text = [0; TEXT_BYTES];
         for (to, from) in text.iter_mut().zip(&self.0.bytes) {
             *to = from.get();
         }
-        tell(&text[..self.0.length.get().min(TEXT_BYTES)])
+        read(&text[..self.0.length.get().min(TEXT_BYTES)])
     }
 
     /// The text; `None` if there is none.
     pub(crate) fn text(&self) -> Option<String> {
-        self.tell(|text| (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned()))
+        self.read(|text| (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned()))
     }
 }
 

@@ -11,8 +11,8 @@
 //! From the bottom up: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`,
 //! `slab`, `stack` and `pool` are what a fiber runs on, and `census` measures how much of that it
 //! used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back to
-//! the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `term`, `hooks` and
-//! `locals` are parts of its record, which is `cell`; `running` knows which fiber runs, and
+//! the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `lease_hold`, `hooks`
+//! and `locals` are parts of its record, which is `cell`; `running` knows which fiber runs, and
 //! `overflow` reports a stack overflow.
 
 pub(crate) mod backtrace;
@@ -24,6 +24,7 @@ mod given_up;
 mod hooks;
 mod key;
 mod label;
+mod lease_hold;
 mod life;
 mod locals;
 mod memory;
@@ -34,7 +35,6 @@ mod running;
 mod slab;
 pub(crate) mod stack;
 mod switch;
-mod term;
 mod tick;
 pub(crate) mod unwind;
 mod wait;
@@ -47,10 +47,10 @@ pub use given_up::GivenUp;
 pub(crate) use hooks::Hooks;
 pub(crate) use key::FiberKey;
 pub use label::Label;
+pub(crate) use lease_hold::LeaseHold;
 pub(crate) use locals::{Inherit, Local, Locals};
 pub(crate) use running::{give_up_running, running, suspend_running, while_running, with_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
-pub(crate) use term::Term;
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};
 pub(crate) use wait::{CallName, QueueWait, Standing, Wait};

@@ -146,7 +146,7 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
     let _ = write!(line, " (spawned at {}:{}:{})", at.file(), at.line(), at.column());
     // It may be in the middle of a change, and then it is left out.
     if let Ok(Some(label)) = fiber.label.try_borrow().as_deref() {
-        label.tell(|label| {
+        label.read(|label| {
             let _ = write!(line, ", at `{}`,", label.escape_ascii());
         });
     }

@@ -46,7 +46,7 @@ struct Chunk {
     slots: usize,
     /// Slots `0..made` have their guards; `made == held + cold.len()`.
     made: usize,
-    /// Those of them whose guard is a mapping.
+    /// How many of the made slots have a mapping as their guard.
     guard_mappings: usize,
     held: usize,
     cold: Vec<u32>,
@@ -151,7 +151,7 @@ impl Slab {
         Some(Youngest { chunk: u32::try_from(index).ok()?, held: chunk.held, cold_in_others })
     }
 
-    /// Whether a [`sweep`](Self::sweep) or two would find something.
+    /// Whether some chunk has no stack in use, which a [`sweep`](Self::sweep) or two would find.
     pub(super) fn has_unused_chunks(&self) -> bool {
         self.chunks.iter().flatten().any(|chunk| chunk.held == 0)
     }

@@ -93,7 +93,7 @@ impl Check {
         let body = Rc::new(body);
         for seed in (0..count).map(|index| first.wrapping_add(index)) {
             if let Err(failure) = self.attempt(seed, BTreeSet::new(), &body) {
-                self.tell(seed, failure, &body);
+                self.report(seed, failure, &body);
             }
         }
     }
@@ -115,7 +115,7 @@ impl Check {
     }
 
     #[track_caller]
-    fn tell(&self, seed: u64, failure: Failure, body: &Rc<impl Fn() + 'static>) -> ! {
+    fn report(&self, seed: u64, failure: Failure, body: &Rc<impl Fn() + 'static>) -> ! {
         let quiet = Quiet::new();
         let left_out = self.shrink(seed, &failure, body);
         let lines = Rc::new(RefCell::new(String::new()));

@@ -56,7 +56,7 @@ fn keep(shard: &Rc<SimShard>, world: &Rc<World>, time: Duration) {
     shard.kept.set(number);
     let own = Rc::clone(shard);
     let busy = move || {
-        if !own.over.get() && !own.is_told_busy.replace(true) {
+        if !own.over.get() && !own.is_reported_busy.replace(true) {
             own.shard.report(&Report::Busy(limit));
         }
     };
@@ -64,7 +64,7 @@ fn keep(shard: &Rc<SimShard>, world: &Rc<World>, time: Duration) {
     let own = Rc::clone(shard);
     let free = move || {
         let is_free = own.kept.get() == number && !own.over.get();
-        if is_free && own.is_told_busy.replace(false) {
+        if is_free && own.is_reported_busy.replace(false) {
             own.shard.report(&Report::Free);
         }
     };

@@ -72,8 +72,8 @@ pub(crate) use shard::add_shard;
 ///
 /// # Panics
 ///
-/// When `root` does; in a deadlock, when fibers are left, or when there is no end, with a text that
-/// tells the seed and the fibers; inside of a shard or another simulation.
+/// If `root` does. In a deadlock, if fibers are left, or if the simulation does not end; the text
+/// has the seed and the fibers. If it is called on a shard, or in another simulation.
 ///
 /// ```
 /// use straightline_sched::{self as sched, sim};

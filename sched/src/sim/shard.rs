@@ -31,7 +31,7 @@ pub(super) struct SimShard {
     pub(super) kept: Cell<u64>,
     pub(super) busy_limit: Option<Duration>,
     /// The shard was reported as busy, and not as free again.
-    pub(super) is_told_busy: Cell<bool>,
+    pub(super) is_reported_busy: Cell<bool>,
 }
 
 /// A simulation's shards that are not over.
@@ -84,7 +84,7 @@ pub(crate) fn add_shard<T: 'static>(
         kept_until: Cell::new(0),
         kept: Cell::new(0),
         busy_limit: config.busy_limit,
-        is_told_busy: Cell::new(false),
+        is_reported_busy: Cell::new(false),
     }));
     Ok(())
 }

@@ -48,8 +48,8 @@ pub(super) fn wait_in(standing: &Standing<'_>, due: Option<Instant>) -> Result<(
     // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
     // that is suspended below this frame: it takes it back before it returns or raises. A fiber
     // that is given up keeps its frames for ever.
-    let place = unsafe { QueueWait::new(standing) };
-    wait_until(due, Wait::Queue(place))
+    let queue_wait = unsafe { QueueWait::new(standing) };
+    wait_until(due, Wait::Queue(queue_wait))
 }
 
 fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {

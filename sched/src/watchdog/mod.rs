@@ -4,7 +4,8 @@
 //! whole shard. The shard cannot notice; a monitor thread can. `pulse` is the state that the two
 //! share; `stall` and `found` are what the monitor reports. `busy` is its first question, which
 //! costs it two loads. `linux` and `elsewhere` find out where a stuck thread stands. On them stand
-//! `monitor`, which is the thread, and `threads`, which tells it from the threads of the program.
+//! `monitor`, which is the thread, and `threads`, which knows the library's threads from the
+//! others.
 
 mod busy;
 mod found;

@@ -101,9 +101,9 @@ struct Seen {
     user_ticks: Option<u64>,
     turns: Turns,
     /// When it was last asked for maintenance.
-    housekept_at: Instant,
+    maintained_at: Instant,
     /// How often it was asked since its pulse moved last.
-    housekept: u32,
+    maintained: u32,
 }
 
 /// The limit that was reported last.
@@ -131,8 +131,8 @@ fn run() {
                 reported: Reported::None,
                 user_ticks: None,
                 turns: Turns::new(now),
-                housekept_at: now,
-                housekept: 0,
+                maintained_at: now,
+                maintained: 0,
             }));
             empty_rounds = if shards.is_empty() { empty_rounds + 1 } else { 0 };
             if empty_rounds > EMPTY_ROUNDS_MAX {
@@ -181,13 +181,13 @@ fn look(seen: &mut Seen) -> bool {
     if moved || beats % 2 == 0 {
         (seen.beats, seen.since, seen.reported) = (beats, now, Reported::None);
         seen.user_ticks = None;
-        seen.housekept = if moved { 0 } else { seen.housekept };
+        seen.maintained = if moved { 0 } else { seen.maintained };
         // When the shard falls quiet after some work, once more after that (stacks that were in use
         // the first time may be free by then), and now and then while it works.
-        let quiet = !moved && seen.housekept < 2;
-        if quiet || moved && now - seen.housekept_at >= HOUSEKEEPING_INTERVAL {
-            seen.housekept += 1;
-            seen.housekept_at = now;
+        let quiet = !moved && seen.maintained < 2;
+        if quiet || moved && now - seen.maintained_at >= MAINTENANCE_INTERVAL {
+            seen.maintained += 1;
+            seen.maintained_at = now;
             (seen.watched.maintain)();
         }
         return true;
@@ -248,7 +248,7 @@ fn passed(limits: Limits, held_for: Duration) -> (Reported, Duration) {
 }
 
 /// How often a shard that never falls quiet is asked for maintenance.
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A look takes some 100 ns a shard, and more looks than this have no use.
 const ROUND_MIN: Duration = Duration::from_millis(5);

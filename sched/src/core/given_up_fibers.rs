@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use crate::fiber::FiberKey;
 
 #[derive(Default)]
-pub(crate) struct Abandoned {
+pub(crate) struct GivenUpFibers {
     /// Their names, since they may hold locks for ever.
     names: RefCell<BTreeMap<FiberKey, String>>,
     has_remains: Cell<bool>,
 }
 
-impl Abandoned {
-    pub(super) fn note(&self, key: FiberKey, name: String) {
+impl GivenUpFibers {
+    pub(super) fn record(&self, key: FiberKey, name: String) {
         self.names.borrow_mut().insert(key, name);
     }
 
