@@ -1,6 +1,6 @@
-//! What the tests share, beside what they share with those of the scheduler.
+//! The helpers of these tests, and those that they share with the tests of the scheduler.
 
-// Each program has a copy of its own, and none uses all of it.
+// Each test program compiles a copy of its own, and no program uses all helpers.
 #![allow(dead_code, unused_imports)]
 
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     (client.expect("the listener is open"), listener.accept().expect("the client").0)
 }
 
-/// Bytes that repeat so late that a lost, doubled or moved piece shows.
+/// Bytes with a long period, so that a lost, doubled or moved piece is noticed.
 pub(crate) fn pattern(count: usize) -> Vec<u8> {
     (0..count).map(|index| (index % 251 + index / 251 % 13).to_le_bytes()[0]).collect()
 }
 
-/// A path for a socket of the test. The file, if there is one, is removed with the value.
+/// A path for a socket of the test. The destructor removes the file, if it exists.
 pub(crate) struct SocketPath(PathBuf);
 
 impl SocketPath {

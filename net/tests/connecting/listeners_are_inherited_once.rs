@@ -1,7 +1,8 @@
-//! A process takes the listeners it was started with: those meant for it, and once.
+//! A process takes the listeners that it inherits, if they are meant for it, and takes them once.
 //!
-//! The tests start this very program again. A shell puts the descriptors where the protocol wants
-//! them and becomes the program, so that its process number is the one that the variable names.
+//! The tests start this program again, through a shell. The shell moves the descriptors to the
+//! numbers that the protocol requires, and replaces itself with the program by `exec`. So the
+//! program has the process number in `LISTEN_PID`.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -13,7 +14,7 @@ use straightline_net::inherit::{self, InheritedListener};
 use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use straightline_sched as sched;
 
-/// What a child is to do, by the variable `ROLE`.
+/// The name of the variable that says what a child does.
 const ROLE: &str = "STRAIGHTLINE_TEST_ROLE";
 
 /// Runs this program as a child with `role`, started by the shell commands `setup`.
@@ -37,7 +38,7 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Does nothing as a test, and as a child what it is told.
+/// As a test this does nothing. In a child process it does what `ROLE` says.
 #[test]
 fn the_child() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -92,7 +93,8 @@ fn listeners_are_served_by_the_process_they_are_for() {
         let path = Arc::clone(&path);
         move || {
             sched::run(move || {
-                // The manager's listener takes them before the child has even begun.
+                // The clients may connect before the child has begun, because the parent's listener
+                // is open.
                 let (mut web, mut text) = (TcpStream::connect(address).unwrap(), String::new());
                 web.read_to_string(&mut text).unwrap();
                 UnixStream::connect(&*path).unwrap().read_to_string(&mut text).unwrap();

@@ -1,4 +1,4 @@
-//! Simulated datagrams are lost, doubled and overtaken as the link says.
+//! Simulated datagrams are lost, doubled and overtaken as the link's settings say.
 
 use std::io::ErrorKind;
 use std::time::Duration;

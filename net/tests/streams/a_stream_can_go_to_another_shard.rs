@@ -1,4 +1,4 @@
-//! A stream or listener of the standard library becomes ours and back, on any thread.
+//! A stream or listener is converted from the standard library's type and back, on any thread.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -74,7 +74,7 @@ fn a_shard_hands_its_connections_to_another() {
         let worker = thread::spawn(move || {
             sched::run(move || {
                 tell.send((sched::Handle::current(), sched::current())).unwrap();
-                sched::park(); // until the acceptor says that it is enough
+                sched::park(); // until the acceptor has handed over all connections
             })
         });
         let (shard, end) = told.recv().unwrap();

@@ -12,16 +12,16 @@ use straightline_net::UnixStream;
 use straightline_net::compat::{AsyncStream, Stream};
 use straightline_sched as sched;
 
-/// More than the system keeps for two sockets that are not read.
+/// More than the kernel buffers of two sockets take while no peer reads.
 const BYTES: usize = 8 << 20;
 
-/// Runs a future on a new fiber, and cancels that if it hangs.
+/// Runs a future on a new fiber, and cancels the fiber if it hangs.
 fn on_fiber<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     let run = || sched::block_on(future).expect("nothing unwinds");
     joined_unless_it_hangs(run).expect("it ends")
 }
 
-/// One task writes and reads at once: it would hang if it did one after the other.
+/// One task writes and reads at the same time. It would hang if it first wrote and then read.
 async fn echoed_in_tokio<S: Stream>(near: S, far: S) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
     let (mut from_far, mut to_far) = split(AsyncStream::new(near));
@@ -153,7 +153,7 @@ fn a_read_that_lost_a_race_may_be_begun_again() {
             let mut near = AsyncStream::new(near);
             let mut received = Vec::new();
             while received.len() < 100 {
-                // The read is dropped in the middle of its wait, turn after turn.
+                // In each turn the read is dropped in the middle of its wait.
                 let mut turns = 0;
                 let other = std::future::poll_fn(|cx| {
                     turns += 1;

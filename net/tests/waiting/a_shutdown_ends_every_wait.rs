@@ -1,8 +1,9 @@
-//! A socket that was shut down ends the calls that wait for it, also those that begin afterwards,
-//! with what the standard library's blocking calls say. Where the system only says "not now" for
-//! ever, no loop spins on it: others run, and deadlines fire.
+//! A shutdown of a socket ends the calls that wait for it, and the calls that begin afterwards.
+//! They return what the standard library's blocking calls return. Where the system returns
+//! `WouldBlock` for ever, a loop of waits does not keep the thread: other fibers run, and deadlines
+//! expire.
 
-#![cfg(target_os = "linux")] // other systems shut neither down
+#![cfg(target_os = "linux")] // elsewhere a listener or a UDP socket has no shutdown
 
 use std::io::{ErrorKind, Read, Write};
 use std::net;
@@ -16,7 +17,7 @@ use rustix::net::{Shutdown, shutdown};
 use straightline_net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use straightline_sched::{self as sched, Interest, Source};
 
-/// Another descriptor of the same socket: what another process would have.
+/// Another descriptor of the same socket, as another process may have it.
 fn another(socket: &impl AsFd) -> OwnedFd {
     socket.as_fd().try_clone_to_owned().expect("a descriptor")
 }
@@ -29,14 +30,14 @@ fn datagrams() -> (Rc<UdpSocket>, OwnedFd) {
     (Rc::new(UdpSocket::from_std(socket).expect("a socket")), other)
 }
 
-/// A listener on a Unix socket whose file is gone already, and another descriptor of it.
+/// A Unix listener whose file is already removed, and another descriptor of it.
 fn unix_listener() -> (Rc<UnixListener>, OwnedFd) {
     let listener = StdUnixListener::bind(SocketPath::new()).expect("a path of our own");
     let other = another(&listener);
     (Rc::new(UnixListener::from_std(listener).expect("a listener")), other)
 }
 
-/// Starts `wait`, shuts the socket down while it waits, and returns what it said.
+/// Starts `wait`, shuts the socket down while `wait` waits, and returns the result of `wait`.
 fn while_it_waits<T: 'static>(
     socket: &OwnedFd,
     how: Shutdown,
@@ -56,11 +57,11 @@ fn of_datagrams_there_is_an_end() {
             let waiting = Rc::clone(&socket);
             let count = while_it_waits(&other, how, move || waiting.recv(&mut [0; 8]));
             assert_eq!(count.expect("an end"), 0);
-            // And to the calls that follow.
+            // The calls that follow get the end as well.
             assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
             assert_eq!(socket.peek(&mut [0; 8]).expect("an end"), 0);
             assert_eq!(socket.try_recv(&mut [0; 8]).expect("an end"), 0);
-            // An end has no sender: std has an error for that.
+            // An end has no sender, so the standard library returns an error.
             let error = socket.recv_from(&mut [0; 8]).expect_err("it has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             let error = socket.try_recv_from(&mut [0; 8]).expect_err("it has no sender");
@@ -128,8 +129,7 @@ fn a_client_in_the_queue_of_a_listener_is_accepted() {
     });
 }
 
-/// The loop that the documentation of a source shows, over a socket that says neither "an end" nor
-/// "an error" for ever.
+/// The loop in the documentation of `Source`, over a socket that never returns an end or an error.
 fn receive(source: &Source<UnixDatagram>) -> std::io::Result<usize> {
     loop {
         match source.inner().recv(&mut [0; 8]) {
@@ -153,10 +153,10 @@ fn a_loop_over_a_source_does_not_keep_the_thread() {
         });
         sched::yield_now();
         shutdown(&other, Shutdown::Both).expect("an open socket");
-        // Others run meanwhile, and the deadline fires.
+        // Other fibers run meanwhile, and the deadline expires.
         assert_eq!(waiter.join().expect("it returns"), (false, true));
         let turns = sched::stats().turns - start;
-        assert!(turns < 2_000, "it waits between its looks: {turns} turns");
+        assert!(turns < 2_000, "the loop waits between two tries: {turns} turns");
     });
 }
 
@@ -190,7 +190,8 @@ fn a_task_and_an_episode_that_only_look_let_others_run() {
     });
 }
 
-/// A socket of any kind, as a call that waits for it and another descriptor of it.
+/// A socket of a kind that `number` chooses: a call that waits for it, and another descriptor of
+/// it.
 fn any_socket(number: u64) -> (Rc<dyn Fn() -> bool>, OwnedFd) {
     match number % 4 {
         0 => {
@@ -232,7 +233,8 @@ fn every_wait_ends_whatever_is_shut_down_under_it() {
                     let (wait, time) = (Rc::clone(&wait), Duration::from_micros(draw(3_000)));
                     let has_deadline = draw(2) == 0;
                     sched::spawn(move || {
-                        // It may end by any of them; that it ends is what counts.
+                        // Any of the three may end the wait. The test only requires that the wait
+                        // ends.
                         let _ = if has_deadline {
                             sched::deadline(time, || wait())
                         } else {
@@ -246,7 +248,7 @@ fn every_wait_ends_whatever_is_shut_down_under_it() {
                 waiters[0].cancel();
             }
             let how = if draw(2) == 0 { Shutdown::Read } else { Shutdown::Both };
-            // One that is not connected any more cannot be shut down again.
+            // A second shutdown fails if the socket is not connected any more.
             let _ = shutdown(&other, how);
             // A call that begins afterwards.
             let late = sched::spawn(move || {
