@@ -1,5 +1,5 @@
-//! Fibers that wait for each other's locks and ends in a circle are reported by name if that lasts;
-//! none of them panics for it, since something may open the circle.
+//! If fibers wait for each other's locks or ends in a circle, a report names them. No fiber panics,
+//! because another fiber may open the circle.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -72,7 +72,7 @@ fn a_join_of_a_fiber_that_waits_for_the_joiners_lock() {
     assert!(text.contains("Mutex::lock, taken by fiber `joiner`"), "{text}");
 }
 
-/// Fibers of a scope: it could cancel them, so they do not panic.
+/// Joins of a scope's fibers do not panic, because the scope could cancel these fibers.
 #[test]
 fn joins_in_a_scope() {
     let text = reported_circle(|| {
@@ -105,7 +105,8 @@ fn a_circle_that_a_supervisor_opens_goes_on() {
     });
 }
 
-/// As far as the scheduler can see, each fiber waits for the other's lock.
+/// The scheduler cannot know that a guard has moved to another fiber: for it each fiber waits for
+/// the other's lock.
 #[test]
 fn a_circle_that_a_guard_in_other_hands_opens_goes_on() {
     run(|| {
@@ -135,12 +136,13 @@ fn a_circle_with_a_way_out_is_none() {
             let locks = locker(&b, &a);
             move || sched::deadline(Duration::from_millis(10), locks).is_err()
         });
-        assert!(hasty.join().expect("its deadline is its way out"));
+        assert!(hasty.join().expect("the deadline ended its wait"));
         patient.join().expect("it gets the lock then");
     });
 }
 
-/// A circle that had a way out when it was closed, and a fiber beside it.
+/// The circle ends by its deadlines. The third fiber waits for a fiber of the circle, but is not in
+/// it.
 #[test]
 fn a_fiber_that_waits_for_a_circle_is_not_in_it() {
     run(|| {

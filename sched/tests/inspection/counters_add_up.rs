@@ -1,4 +1,5 @@
-//! The counters of a shard: what was started has ended or is alive, and gauges go back to zero.
+//! The counters of a shard: each fiber that was started has ended or is alive, and gauges go back
+//! to zero.
 
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;

@@ -254,15 +254,15 @@ fn the_numbers_tell_fibers_apart() {
 #[test]
 fn a_name_and_a_label_are_shown_in_one_line_whatever_is_in_them() {
     sched::run(|| {
-        let odd = "one\r\ntwo\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}";
+        let unprintable = "one\r\ntwo\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}";
         let doing = sched::Label::new();
-        doing.set(odd.as_bytes());
-        named(odd, move || {
+        doing.set(unprintable.as_bytes());
+        named(unprintable, move || {
             sched::set_label(Some(&doing));
             sched::park();
         });
         sched::yield_now();
-        let shown = find(odd).to_string();
+        let shown = find(unprintable).to_string();
         let escaped = r"`one\r\ntwo\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}`";
         assert_eq!(shown.matches(escaped).count(), 2, "{shown}");
     })

@@ -1,4 +1,4 @@
-//! What `logger` returns is the logger of the work, whichever fiber does it.
+//! `logger` returns the logger of the current work, whichever fiber does the work.
 #![cfg(feature = "slog")]
 
 use std::sync::{Arc, Mutex};

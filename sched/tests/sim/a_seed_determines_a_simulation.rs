@@ -1,4 +1,5 @@
-//! One seed is one history, to the last line of its trace; another seed is another.
+//! One seed determines one history, to the last line of its trace. Another seed determines another
+//! history.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{Event, Mutex, Semaphore, after, mpsc, oneshot, select};
 use straightline_sched::{self as sched, Config};
 
-/// A little of everything that fibers do.
+/// A program that uses every kind of call a little.
 fn busy_program() -> u64 {
     let sum = Rc::new(Mutex::new(0_u64));
     let permits = Arc::new(Semaphore::new(2));

@@ -1,5 +1,5 @@
-//! A simulation that cannot go on, leaves something behind or does not end says so, with the names
-//! of the fibers.
+//! A simulation fails if it cannot go on, leaves something behind, or does not end. The failure
+//! names the fibers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -92,7 +92,7 @@ fn a_loop_without_an_end_is_found() {
 fn a_panic_is_the_callers() {
     let payload = catch_unwind(|| sim::run(1, || std::panic::panic_any(5_u8))).unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&5_u8));
-    // And the thread can run the next one, or something real.
+    // The thread can run another simulation, or a real shard, afterwards.
     assert_eq!(sim::run(1, || 6), 6);
     assert_eq!(sched::run(|| 7).expect("a shard"), 7);
 }

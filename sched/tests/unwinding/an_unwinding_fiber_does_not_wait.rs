@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::OnDrop;
 use straightline_sched::{self as sched, Interest, Source};
 
-/// What runs between the begin and the end of `call` in a destructor: nothing may.
+/// Checks that no other fiber runs between the begin and the end of `call` in a destructor.
 fn returns_at_once(call: impl Fn() + Clone + 'static) {
     for end in [sched::park, || panic!("broken")] {
         let log = Rc::new(RefCell::new(Vec::new()));
@@ -26,7 +26,7 @@ fn returns_at_once(call: impl Fn() + Clone + 'static) {
         });
         sched::yield_now();
         sched::yield_now();
-        fiber.cancel(); // the first one: it has begun and waits
+        fiber.cancel(); // the fiber that waits
         sched::spawn({
             let log = Rc::clone(&log);
             move || log.borrow_mut().push("another fiber")

@@ -1,4 +1,5 @@
-//! A fiber that waits for a descriptor is woken when that changes in the direction it waits for.
+//! A fiber that waits for a descriptor is woken when the descriptor becomes ready in the fiber's
+//! direction.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};

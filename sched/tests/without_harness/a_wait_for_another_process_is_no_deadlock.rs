@@ -1,6 +1,6 @@
 //! A program of one thread whose fibers all wait for each other is reported as stuck. A program
-//! with a fiber that waits for a descriptor, in whatever way, is not: another process may write to
-//! it.
+//! with a fiber that waits for a descriptor, in any way, is not reported, because another process
+//! may write to the descriptor.
 
 use std::future::poll_fn;
 use std::process::{ChildStdout, Command, Stdio};
@@ -62,7 +62,8 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
     assert_eq!(reports.load(Ordering::SeqCst), 0);
 }
 
-/// Becomes readable by another process, after the shard has been quiet for long enough.
+/// A pipe that another process writes to, after the shard has been idle for long enough to be
+/// reported.
 fn comes_late() -> Source<ChildStdout> {
     let mut child = Command::new("sh");
     let child = child.args(["-c", "sleep 1.5; echo"]).stdout(Stdio::piped()).spawn();

@@ -5,7 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a child process ends that runs the case of that name, and what it has printed.
+/// Runs the case of this name in a child process. Returns the exit status and the output of the
+/// process.
 pub(crate) fn output_of(case: &str) -> Output {
     let mut child = Command::new(env::current_exe().expect("this program"));
     let child = child.env(CASE, case).stdin(Stdio::null());
@@ -17,7 +18,7 @@ pub(crate) fn output_of(case: &str) -> Output {
             child.kill().expect("it is a child of this process");
             panic!("{case}: the process does not end");
         }
-        thread::sleep(Duration::from_millis(2)); // there is no wait with a timeout
+        thread::sleep(Duration::from_millis(2)); // std has no wait with a timeout
     }
     child.wait_with_output().expect("its output")
 }
