@@ -84,8 +84,7 @@ fn a_thread_without_a_signal_stack_gets_one() {
     let output = child(|| {
         let none =
             libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-        // SAFETY: afterwards the signal handlers of the thread run on its ordinary stack, which is
-        // large enough.
+        // SAFETY: signal handlers then run on the thread's ordinary stack, which is large enough.
         assert_eq!(unsafe { libc::sigaltstack(&raw const none, std::ptr::null_mut()) }, 0);
         let _ = sched::run(|| overflow(0));
     });
