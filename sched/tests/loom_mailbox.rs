@@ -17,11 +17,11 @@ mod message_queue;
 #[path = "../src/driver/notify_flag.rs"]
 mod notify_flag;
 
-use flag::NotifyFlag;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use queue::MessageQueue;
+use message_queue::MessageQueue;
+use notify_flag::NotifyFlag;
 
 /// The atomics and the lock that the two sources use, made by loom.
 mod primitives {
