@@ -17,7 +17,7 @@ pub(crate) use of_sched::*;
 /// A client and the server's side of its connection.
 pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("it is bound"));
+    let client = TcpStream::connect(listener.local_addr().expect("the socket is bound"));
     (client.expect("the listener is open"), listener.accept().expect("the client").0)
 }
 

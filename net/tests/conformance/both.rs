@@ -18,14 +18,14 @@ pub(crate) fn on_both(body: impl Fn() + Clone + Send + 'static) {
 
 /// Runs `body` on the system's sockets.
 pub(crate) fn on_the_system(body: impl Fn() + Send + 'static) {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let runner = thread::spawn(move || {
         sched::run(body).expect("a shard can be made");
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
-    match told.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs on the system's sockets"),
-        _ => runner.join().expect("it succeeds on the system's sockets"),
+    match receiver.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the body hangs on the system's sockets"),
+        _ => runner.join().expect("the body succeeds on the system's sockets"),
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn in_simulations(body: impl Fn() + Clone + 'static) {
 /// The error kind of an operation that has to fail.
 pub(crate) fn kind<T>(result: io::Result<T>) -> ErrorKind {
     match result {
-        Ok(_) => panic!("it should fail"),
+        Ok(_) => panic!("the operation should fail"),
         Err(error) => error.kind(),
     }
 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn listener() -> (TcpListener, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     (listener, address)
 }
 
@@ -197,7 +197,7 @@ fn a_full_backlog_is_waited_for() {
 
 /// Waits until a client is in the backlog.
 fn arrived_at(listener: &TcpListener) {
-    listener.wait_readable().expect("it can be waited for");
+    listener.wait_readable().expect("a listener can be waited for");
 }
 
 #[test]

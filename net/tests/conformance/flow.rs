@@ -154,7 +154,7 @@ fn a_file(bytes: usize) -> (File, Vec<u8>) {
     let path = env::temp_dir().join(format!("straightline-{}-{number}", process::id()));
     let content = pattern(bytes);
     fs::write(&path, &content).expect("room on the disk");
-    let file = File::open(&path).expect("it was just written");
+    let file = File::open(&path).expect("the test has just written it");
     fs::remove_file(&path).expect("the test made the file");
     (file, content)
 }

@@ -17,7 +17,7 @@ struct Silent {
 fn silent() -> Silent {
     let options = ListenOptions::new().backlog(0);
     let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let mut taken = Vec::new();
     while let Ok(stream) =
         std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300))
@@ -29,7 +29,7 @@ fn silent() -> Silent {
 
 fn refusing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound")
+    listener.local_addr().expect("the socket is bound")
 }
 
 #[test]

@@ -8,16 +8,16 @@ use straightline_sched as sched;
 
 /// The next stream that `listener` accepts, as the standard library's type.
 fn accepted(listener: &TcpListener) -> std::net::TcpStream {
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let client = TcpStream::connect(address).expect("the listener is open");
     let (stream, peer) = listener.accept().expect("the client");
-    assert_eq!(peer, client.local_addr().expect("it is connected"));
+    assert_eq!(peer, client.local_addr().expect("the socket is connected"));
     stream.into_std()
 }
 
 fn listener(options: &ListenOptions) -> TcpListener {
     let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-    TcpListener::from_bound(listener).expect("it can be made non-blocking")
+    TcpListener::from_bound(listener).expect("a socket can be made non-blocking")
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_is_bound_and_accepted_does_not_block_the_thread() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn so_are_buffers_and_keepalive() {
+fn buffers_and_keepalive_are_set_on_accepted_streams() {
     sched::run(|| {
         let keepalive =
             Keepalive { idle: Duration::from_secs(7), interval: Duration::from_secs(5), probes: 3 };

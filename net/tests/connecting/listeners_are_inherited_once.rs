@@ -44,7 +44,7 @@ fn the_child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     std::thread::spawn(|| {
         std::thread::sleep(std::time::Duration::from_secs(30)); // far longer than this takes
-        eprintln!("it hangs");
+        eprintln!("the child hangs");
         std::process::exit(1);
     });
     match role.as_str() {
@@ -61,7 +61,7 @@ fn the_child() {
 /// Answers one client on each of a TCP and a Unix listener.
 fn serve() {
     let inherited = inherit::listeners().expect("two listeners");
-    assert!(inherit::listeners().expect("no error").is_empty(), "they are taken once");
+    assert!(inherit::listeners().expect("no error").is_empty(), "the listeners are taken once");
     let names: Vec<_> = inherited.iter().map(|inherited| inherited.name.clone()).collect();
     assert_eq!(names, [Some("web".to_owned()), Some("local".to_owned())]);
     #[cfg(target_os = "linux")]
@@ -78,9 +78,9 @@ fn serve() {
         panic!("a TCP and a Unix listener");
     };
     let web = TcpListener::from_std(web).expect("a listener");
-    web.accept().expect("a client").0.write_all(b"web").expect("it reads");
+    web.accept().expect("a client").0.write_all(b"web").expect("the client reads");
     let local = UnixListener::from_std(local).expect("a listener");
-    local.accept().expect("a client").0.write_all(b"local").expect("it reads");
+    local.accept().expect("a client").0.write_all(b"local").expect("the client reads");
 }
 
 #[test]

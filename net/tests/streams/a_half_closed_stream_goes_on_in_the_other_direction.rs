@@ -34,9 +34,9 @@ where
     (&*near).write_all(&question).expect("the question");
     shutdown(&near, Shutdown::Write);
     assert!((&*near).write(b"!").is_err(), "this half is closed");
-    let answer = reader.join().expect("it ends").expect("the answer");
+    let answer = reader.join().expect("the fiber ends").expect("the answer");
     assert!(answer.into_iter().eq(question.into_iter().rev()));
-    server.join().expect("it ends");
+    server.join().expect("the fiber ends");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn end(stream: TcpStream, sends: u32, receives: u32) -> [JoinHandle<()>; 2] {
     let writer = Rc::clone(&stream);
     let writer = sched::spawn(move || {
         send(sends, |bytes| (&*writer).write(bytes).expect("the other end reads"));
-        writer.shutdown(Shutdown::Write).expect("it is connected");
+        writer.shutdown(Shutdown::Write).expect("the socket is connected");
     });
     let reader = sched::spawn(move || {
         receive(receives, |buffer| (&*stream).read(buffer).expect("the other end writes"));

@@ -18,7 +18,7 @@ const BYTES: usize = 8 << 20;
 /// Runs a future on a new fiber, and cancels the fiber if it hangs.
 fn on_fiber<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     let run = || sched::block_on(future).expect("nothing unwinds");
-    joined_unless_it_hangs(run).expect("it ends")
+    joined_unless_it_hangs(run).expect("the fiber ends")
 }
 
 /// One task writes and reads at the same time. It would hang if it first wrote and then read.
@@ -40,7 +40,7 @@ async fn echoed_in_tokio<S: Stream>(near: S, far: S) {
         to_near.shutdown().await.map(|()| count)
     };
     let (echoed, (written, received)) = join(far_end, join(writes, reads)).await;
-    written.expect("it reads");
+    written.expect("the peer reads");
     assert_eq!(echoed.expect("an echo"), BYTES as u64);
     assert!(received.expect("an answer") == sent);
 }
@@ -63,7 +63,7 @@ async fn echoed_in_futures<S: Stream>(near: S, far: S) {
         to_near.close().await.map(|()| count)
     };
     let (echoed, (written, received)) = join(far_end, join(writes, reads)).await;
-    written.expect("it reads");
+    written.expect("the peer reads");
     assert_eq!(echoed.expect("an echo"), BYTES as u64);
     assert!(received.expect("an answer") == sent);
 }
@@ -247,7 +247,7 @@ fn of_many_slices_some_are_written() {
             let slices: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
             AsyncStream::new(near).write_vectored(&slices).await
         });
-        assert_eq!(count.expect("it takes some"), 1_024);
+        assert_eq!(count.expect("the write takes some slices"), 1_024);
         drop(far);
     })
     .expect("a shard can be made");
@@ -265,5 +265,5 @@ fn a_poll_outside_of_a_run_is_an_error_where_it_would_wait() {
     assert!(matches!(read, Poll::Ready(Err(_))));
     let written = Pin::new(&mut near).poll_write(&mut cx, b"!");
     assert!(matches!(written, Poll::Ready(Ok(1))));
-    far.read_exact(&mut [0]).expect("it is there");
+    far.read_exact(&mut [0]).expect("the byte has arrived");
 }

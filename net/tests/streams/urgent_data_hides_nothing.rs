@@ -10,7 +10,7 @@ use straightline_sched as sched;
 /// arrive at once.
 fn receive_around_an_urgent_byte(bytes: &'static [u8]) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let mut client = TcpStream::connect(address).expect("the listener is open");
     let (mut server, _) = listener.accept().expect("the client");
     let me = sched::current();

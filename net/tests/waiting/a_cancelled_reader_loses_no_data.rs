@@ -19,7 +19,7 @@ where
     });
     take_in_events();
     reader.cancel();
-    assert!(reader.join().expect_err("it waited").is_cancelled());
+    assert!(reader.join().expect_err("the reader was cancelled").is_cancelled());
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_read_that_is_over_is_not_undone_by_a_deadline() {
         for _ in 0..4 * BYTES {
             let read = sched::deadline(Duration::ZERO, || (&far).read(&mut [0]));
             match read {
-                Ok(read) => received += read.expect("it is open"),
+                Ok(read) => received += read.expect("the socket is open"),
                 Err(_) => sched::yield_now(), // resets the distance to the checkpoint
             }
             if received == BYTES {

@@ -11,13 +11,13 @@ use straightline_sched as sched;
 
 /// What `call` returns in a destructor of a fiber that panics.
 fn in_a_destructor<T: 'static>(mut call: impl FnMut() -> T + 'static) -> T {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let fiber = sched::spawn(move || {
-        let _guard = OnDrop(move || drop(tell.send(call())));
+        let _guard = OnDrop(move || drop(sender.send(call())));
         panic!("broken");
     });
-    assert!(fiber.join().expect_err("it panics").is_panic());
-    told.recv().expect("the destructor has run")
+    assert!(fiber.join().expect_err("a panic").is_panic());
+    receiver.recv().expect("the destructor has run")
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_a_buffer_loses_to_a_deadline_is_counted() {
 }
 
 #[test]
-fn so_is_what_an_unwinding_fiber_cannot_write() {
+fn what_an_unwinding_fiber_cannot_write_is_counted() {
     sched::run(|| {
         let (near, _far) = full_stream();
         let mut buffer = BufWriter::new(near);

@@ -24,8 +24,8 @@ fn another(socket: &impl AsFd) -> OwnedFd {
 
 /// A UDP socket that is its own peer, and another descriptor of it.
 fn datagrams() -> (Rc<UdpSocket>, OwnedFd) {
-    let socket = net::UdpSocket::bind("127.0.0.1:0").expect("it works on the loopback");
-    socket.connect(socket.local_addr().expect("it is bound")).expect("it works on the loopback");
+    let socket = net::UdpSocket::bind("127.0.0.1:0").expect("the loopback works");
+    socket.connect(socket.local_addr().expect("the socket is bound")).expect("the loopback works");
     let other = another(&socket);
     (Rc::new(UdpSocket::from_std(socket).expect("a socket")), other)
 }
@@ -46,7 +46,7 @@ fn while_it_waits<T: 'static>(
     let waiter = sched::spawn(wait);
     (0..3).for_each(|_| sched::yield_now());
     shutdown(socket, how).expect("an open socket");
-    waiter.join().expect("it returns")
+    waiter.join().expect("the fiber returns")
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn of_datagrams_there_is_an_end() {
             assert_eq!(socket.peek(&mut [0; 8]).expect("an end"), 0);
             assert_eq!(socket.try_recv(&mut [0; 8]).expect("an end"), 0);
             // An end has no sender, so the standard library returns an error.
-            let error = socket.recv_from(&mut [0; 8]).expect_err("it has no sender");
+            let error = socket.recv_from(&mut [0; 8]).expect_err("an end has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            let error = socket.try_recv_from(&mut [0; 8]).expect_err("it has no sender");
+            let error = socket.try_recv_from(&mut [0; 8]).expect_err("an end has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
         });
     }
@@ -78,7 +78,7 @@ fn a_call_that_begins_after_the_shutdown_ends_as_well() {
         assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
         let (listener, other) = unix_listener();
         shutdown(&other, Shutdown::Both).expect("an open socket");
-        let error = listener.accept().map(drop).expect_err("it listens no more");
+        let error = listener.accept().map(drop).expect_err("the listener is shut down");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     });
 }
@@ -87,7 +87,7 @@ fn a_call_that_begins_after_the_shutdown_ends_as_well() {
 fn a_datagram_that_was_there_before_is_received() {
     on_a_shard(|| {
         let (socket, other) = datagrams();
-        socket.send(b"before").expect("it works on the loopback");
+        socket.send(b"before").expect("the loopback works");
         shutdown(&other, Shutdown::Read).expect("an open socket");
         assert_eq!(socket.recv(&mut [0; 8]).expect("a datagram"), 6);
         assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
@@ -104,7 +104,7 @@ fn a_listener_says_that_it_listens_no_more() {
         for _ in 0..200 {
             let error = listener.try_accept().map(drop).expect_err("no client comes");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            listener.wait_readable().expect("it is no error to wait");
+            listener.wait_readable().expect("a wait is no error");
         }
         let tcp = Rc::new(TcpListener::bind("127.0.0.1:0").expect("a port"));
         let (waiting, other) = (Rc::clone(&tcp), another(&*tcp));
@@ -119,7 +119,8 @@ fn a_client_in_the_queue_of_a_listener_is_accepted() {
         let path = SocketPath::new();
         let listener = StdUnixListener::bind(&path).expect("a path of our own");
         let other = another(&listener);
-        let mut client = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
+        let mut client =
+            std::os::unix::net::UnixStream::connect(&path).expect("the listener is open");
         let listener = UnixListener::from_std(listener).expect("a listener");
         shutdown(&other, Shutdown::Both).expect("an open socket");
         let (mut stream, _) = listener.accept().expect("the client");
@@ -154,7 +155,7 @@ fn a_loop_over_a_source_does_not_keep_the_thread() {
         sched::yield_now();
         shutdown(&other, Shutdown::Both).expect("an open socket");
         // Other fibers run meanwhile, and the deadline expires.
-        assert_eq!(waiter.join().expect("it returns"), (false, true));
+        assert_eq!(waiter.join().expect("the fiber returns"), (false, true));
         let turns = sched::stats().turns - start;
         assert!(turns < 2_000, "the loop waits between two tries: {turns} turns");
     });
@@ -186,7 +187,7 @@ fn a_task_and_an_episode_that_only_look_let_others_run() {
         shutdown(&other, Shutdown::Read).expect("an open socket");
         assert!(task.join().expect("its deadline fires"));
         episodes.cancel();
-        assert!(episodes.join().expect_err("it rests when it is cancelled").is_cancelled());
+        assert!(episodes.join().expect_err("the fiber rests when it is cancelled").is_cancelled());
     });
 }
 

@@ -130,7 +130,7 @@ fn what_is_there_is_read_all_the_same() {
         let mut text = [0; 13];
         // The data may take a moment to arrive, and a read outside of a fiber does not wait.
         while far.peek(&mut text).is_err() {}
-        far.read_exact(&mut text).expect("it is there");
+        far.read_exact(&mut text).expect("the data has arrived");
         assert_eq!(&text, b"after the run");
         // The data that a drop flushes arrives.
         let mut buffer = BufWriter::new(near);
@@ -163,7 +163,7 @@ fn listeners_and_datagrams() {
         without_panic("accept", || tcp.accept()).expect_err("no client comes");
         without_panic("try_accept", || tcp.try_accept()).expect_err("no client comes");
         without_panic("wait_readable", || tcp.wait_readable()).expect_err("no fiber");
-        let address = tcp.local_addr().expect("it is bound");
+        let address = tcp.local_addr().expect("the socket is bound");
         let _ = without_panic("connect", || TcpStream::connect(address));
         let by_name = ("localhost", address.port());
         let _ = without_panic("connect by name", || TcpStream::connect(by_name));
@@ -178,19 +178,19 @@ fn listeners_and_datagrams() {
             clients.push(client); // until the queue is full
             assert!(clients.len() < 10_000);
         }
-        without_panic("unix accept", || unix.accept()).expect("they wait");
-        let here = udp.local_addr().expect("it is bound");
+        without_panic("unix accept", || unix.accept()).expect("the clients wait");
+        let here = udp.local_addr().expect("the socket is bound");
         without_panic("recv", || udp.recv(&mut [0; 8])).expect_err("nothing comes");
         without_panic("recv_from", || udp.recv_from(&mut [0; 8])).expect_err("nothing comes");
         without_panic("peek", || udp.peek(&mut [0; 8])).expect_err("nothing comes");
         without_panic("peek_from", || udp.peek_from(&mut [0; 8])).expect_err("nothing comes");
         without_panic("try_recv", || udp.try_recv(&mut [0; 8])).expect_err("nothing comes");
         without_panic("udp wait_readable", || udp.wait_readable()).expect_err("no fiber");
-        without_panic("udp connect", || udp.connect(here)).expect("it works");
+        without_panic("udp connect", || udp.connect(here)).expect("an address");
         without_panic("send", || udp.send(b"1")).expect("there is room");
         without_panic("send_to", || udp.send_to(b"1", here)).expect("there is room");
         let _ = without_panic("send_to a name", || udp.send_to(b"1", ("localhost", here.port())));
-        without_panic("recv", || udp.recv(&mut [0; 8])).expect("it has come");
+        without_panic("recv", || udp.recv(&mut [0; 8])).expect("the datagram has arrived");
     });
 }
 
@@ -209,7 +209,7 @@ fn a_stream_of_an_earlier_run_answers_for_itself_in_a_later_one() {
             }
             far.write_all(b"later").expect("there is room");
             let mut text = [0; 5];
-            near.read_exact(&mut text).expect("it arrives");
+            near.read_exact(&mut text).expect("the data arrives");
             assert_eq!(&text, b"later");
             drop(far);
             assert_eq!(near.read(&mut text).expect("an end"), 0);
@@ -245,7 +245,7 @@ fn a_buffer_is_dropped_wherever_that_may_be() {
             let mut text = String::new();
             far.read_to_string(&mut text).map(|_| text)
         });
-        assert_eq!(text.expect("it was flushed"), "with the thread");
+        assert_eq!(text.expect("the buffer was flushed"), "with the thread");
     });
     // In a panic, after the run: a second one would abort the process.
     unless_it_hangs(|| {
@@ -256,7 +256,7 @@ fn a_buffer_is_dropped_wherever_that_may_be() {
             while buffer.get_ref().try_write(&[0; 8_192]).is_ok() {}
             panic!("broken");
         }));
-        assert_eq!(text(&*panicked.expect_err("it panics")), "broken");
+        assert_eq!(text(&*panicked.expect_err("a panic")), "broken");
     });
     // With a closure that never ran, between two fibers.
     unless_it_hangs(|| {
@@ -275,9 +275,9 @@ fn a_simulated_stream_that_outlives_its_simulation() {
     let near: io::Result<TcpStream> = catch_unwind(|| {
         sched::sim::run(1, || {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-            let near = TcpStream::connect(listener.local_addr().expect("it is bound"));
+            let near = TcpStream::connect(listener.local_addr().expect("the socket is bound"));
             drop(listener.accept().expect("the client"));
-            KEPT.set(Some(BufWriter::new(near.expect("it listens"))));
+            KEPT.set(Some(BufWriter::new(near.expect("the listener is open"))));
         });
     })
     .map_or_else(

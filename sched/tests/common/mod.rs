@@ -25,8 +25,8 @@ pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send
     match receiver.recv_timeout(HANGS_AFTER) {
         Ok(Ok(value)) => value,
         Ok(Err(payload)) => resume_unwind(payload),
-        Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
-        Err(RecvTimeoutError::Disconnected) => unreachable!("it ended without a value"),
+        Err(RecvTimeoutError::Timeout) => panic!("the test hangs"),
+        Err(RecvTimeoutError::Disconnected) => unreachable!("the thread ended without a value"),
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
     let result = sched::run(|| joined_unless_it_hangs(body)).expect("a shard can be made");
     result.unwrap_or_else(|error| match error.into_panic() {
         Ok(payload) => resume_unwind(payload),
-        Err(error) => panic!("it hangs, or has unwound: {error}"),
+        Err(error) => panic!("the body hangs, or has unwound: {error}"),
     })
 }
 
@@ -116,10 +116,10 @@ pub(crate) fn reported_circle(
     let config = Config { reporter, stall_limit, ..Config::default() };
     let root = move || {
         let fibers = start();
-        let text = receiver.recv().expect("it is reported");
+        let text = receiver.recv().expect("the circle is reported");
         // No second report of the same circle, however often the shard looks.
         let again = sync::select(&[&receiver, &sync::after(Duration::from_millis(60))]);
-        assert_eq!(again, Ok(1), "it is reported once");
+        assert_eq!(again, Ok(1), "the circle is reported once");
         for fiber in fibers {
             fiber.cancel();
             let _ = fiber.join();

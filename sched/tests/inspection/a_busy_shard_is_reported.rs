@@ -41,7 +41,7 @@ impl ReportCounts {
 fn compute_until(piece: Duration, condition: impl Fn() -> bool) {
     let bound = Instant::now() + Duration::from_secs(30);
     while !condition() {
-        assert!(Instant::now() < bound, "it is never reported");
+        assert!(Instant::now() < bound, "the shard is never reported");
         let end = Instant::now() + piece;
         while Instant::now() < end {
             std::hint::spin_loop();
@@ -54,7 +54,7 @@ fn compute_until(piece: Duration, condition: impl Fn() -> bool) {
 fn wait_until(condition: impl Fn() -> bool) {
     let bound = Instant::now() + Duration::from_secs(30);
     while !condition() {
-        assert!(Instant::now() < bound, "it is never reported");
+        assert!(Instant::now() < bound, "the shard is never reported");
         sched::sleep(Duration::from_millis(1));
     }
 }
@@ -66,7 +66,7 @@ fn one_fiber_that_keeps_the_thread_is_enough() {
     sched::run_with(report_counts.config(), move || {
         let bound = Instant::now() + Duration::from_secs(30);
         while in_run.counts() == (0, 0) {
-            assert!(Instant::now() < bound, "it is never reported");
+            assert!(Instant::now() < bound, "the shard is never reported");
             std::hint::spin_loop();
         }
         assert_eq!(in_run.counts(), (1, 0));

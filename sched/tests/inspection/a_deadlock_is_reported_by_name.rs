@@ -18,9 +18,9 @@ fn named<T: 'static>(name: &str, body: impl FnOnce() -> T + 'static) -> JoinHand
 fn locker(first: &Rc<Mutex<()>>, second: &Rc<Mutex<()>>) -> impl FnOnce() + use<> {
     let (first, second) = (Rc::clone(first), Rc::clone(second));
     move || {
-        let _first = first.lock().expect("it does not unwind");
+        let _first = first.lock().expect("the fiber does not unwind");
         sched::yield_now();
-        let _second = second.lock().expect("it does not unwind");
+        let _second = second.lock().expect("the fiber does not unwind");
     }
 }
 
@@ -59,7 +59,7 @@ fn a_join_of_a_fiber_that_waits_for_the_joiners_lock() {
     let text = reported_circle(|| {
         let lock = Rc::new(Mutex::new(()));
         vec![named("joiner", move || {
-            let _held = lock.lock().expect("it does not unwind");
+            let _held = lock.lock().expect("the fiber does not unwind");
             let waiter = named("waiter", {
                 let lock = Rc::clone(&lock);
                 move || drop(lock.lock())
@@ -80,7 +80,7 @@ fn joins_in_a_scope() {
             let own = RefCell::new(None);
             sched::scope(|s| {
                 let child = Builder::new().name("child").spawn_scoped(s, || {
-                    let own: JoinHandle<()> = own.take().expect("it is there");
+                    let own: JoinHandle<()> = own.take().expect("the handle is set");
                     let _ = own.join();
                 });
                 own.replace(Some(child.expect("there are stacks")));
@@ -100,8 +100,8 @@ fn a_circle_that_a_supervisor_opens_goes_on() {
         turns(3);
         assert!(!ann.is_finished() && !bob.is_finished());
         bob.cancel();
-        assert!(bob.join().expect_err("it was cancelled").is_cancelled());
-        ann.join().expect("it gets its locks");
+        assert!(bob.join().expect_err("the fiber was cancelled").is_cancelled());
+        ann.join().expect("the fiber gets its locks");
     });
 }
 
@@ -112,17 +112,17 @@ fn a_circle_that_a_guard_in_other_hands_opens_goes_on() {
     run(|| {
         let (a, b) = two_mutexes();
         sched::scope(|s| {
-            let guard = a.lock().expect("it does not unwind");
+            let guard = a.lock().expect("the fiber does not unwind");
             s.spawn(|| {
-                let _b = b.lock().expect("it does not unwind");
-                drop(a.lock().expect("it does not unwind"));
+                let _b = b.lock().expect("the fiber does not unwind");
+                drop(a.lock().expect("the fiber does not unwind"));
             });
             sched::yield_now();
             s.spawn(move || {
                 turns(3);
                 drop(guard);
             });
-            drop(b.lock().expect("it does not unwind"));
+            drop(b.lock().expect("the fiber does not unwind"));
         });
     });
 }
@@ -137,7 +137,7 @@ fn a_circle_with_a_way_out_is_none() {
             move || sched::deadline(Duration::from_millis(10), locks).is_err()
         });
         assert!(hasty.join().expect("the deadline ended its wait"));
-        patient.join().expect("it gets the lock then");
+        patient.join().expect("the fiber gets the lock then");
     });
 }
 
@@ -157,9 +157,11 @@ fn a_fiber_that_waits_for_a_circle_is_not_in_it() {
         });
         sched::yield_now();
         sched::yield_now();
-        let third = named("third", move || drop(a.lock().expect("it does not unwind")));
-        third.join().expect("it waits its turn");
-        assert!(first.join().expect("it returns") | second.join().expect("it returns"));
+        let third = named("third", move || drop(a.lock().expect("the fiber does not unwind")));
+        third.join().expect("the fiber gets the lock");
+        assert!(
+            first.join().expect("the fiber returns") | second.join().expect("the fiber returns")
+        );
     });
 }
 
@@ -170,7 +172,7 @@ fn the_listing_names_the_fiber_that_holds_the_lock() {
         let holder = named("holder", {
             let lock = Rc::clone(&lock);
             move || {
-                let _held = lock.lock().expect("it does not unwind");
+                let _held = lock.lock().expect("the fiber does not unwind");
                 sched::park();
             }
         });
@@ -179,12 +181,12 @@ fn the_listing_names_the_fiber_that_holds_the_lock() {
         sched::yield_now();
         let fibers = sched::inspect();
         let state = fibers.iter().find(|fiber| fiber.name.as_deref() == Some("waiter"));
-        let FiberState::Waiting(what) = &state.expect("it waits").state else {
-            panic!("it waits");
+        let FiberState::Waiting(what) = &state.expect("the waiter is listed").state else {
+            panic!("the waiter does not wait");
         };
         assert!(what.starts_with("Mutex::lock, taken by fiber `holder`"), "{what}");
         holder.fiber().unpark();
-        holder.join().expect("it returns");
-        waiter.join().expect("it returns");
+        holder.join().expect("the fiber returns");
+        waiter.join().expect("the fiber returns");
     });
 }

@@ -18,7 +18,7 @@ use straightline_sched::{
 fn panic_of(body: impl FnOnce() + 'static) -> (String, String) {
     let fiber = sched::spawn(body);
     let name = format!("{:?}", fiber.fiber());
-    (fiber.join().expect_err("it panics").to_string(), name)
+    (fiber.join().expect_err("a panic").to_string(), name)
 }
 
 /// The report about a fiber that waits for itself in `body`. A cancel then ends that wait.
@@ -140,7 +140,7 @@ fn a_destructor_gets_an_error_and_does_not_abort() {
     impl Drop for LocksAgain {
         fn drop(&mut self) {
             let error = self.1.lock().err();
-            *self.0.lock().expect("it is free") = error;
+            *self.0.lock().expect("the lock is free") = error;
         }
     }
     on_a_shard(|| {

@@ -13,10 +13,10 @@ fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiv
     let sender = Mutex::new(sender);
     let slot = Mutex::new(());
     let reporter = Reporter::new(move |report| {
-        let _slot = slot.lock().expect("it works in this test");
+        let _slot = slot.lock().expect("no panic");
         if let Report::Stalled(stall) = report {
             let copy = Stall::clone(stall);
-            let _ = sender.lock().expect("it works in this test").send(copy);
+            let _ = sender.lock().expect("no panic").send(copy);
             on_stall();
         }
     });
@@ -109,7 +109,7 @@ fn a_fiber_in_a_system_call_is_not_interrupted() {
         });
         fiber.unwrap().join().unwrap()
     });
-    let (are_whole, stall) = slept.unwrap().expect("it is reported");
+    let (are_whole, stall) = slept.unwrap().expect("the stall is reported");
     assert!(are_whole, "a sleep was interrupted");
     assert!(matches!(stall.cause, StallCause::SystemCall(Some(_))), "{stall}");
     assert_eq!(stall.name, None, "the fiber was not asked");

@@ -27,7 +27,12 @@ fn reports_of(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, Strin
         });
         let config = Config { tripwire: true, reporter, stall_limit: None, ..Config::default() };
         let stats = sched::run_with(config, || {
-            Builder::new().name("suspect").spawn(body).expect("a stack").join().expect("it ends");
+            Builder::new()
+                .name("suspect")
+                .spawn(body)
+                .expect("a stack")
+                .join()
+                .expect("the fiber ends");
             sched::stats()
         });
         let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
@@ -202,7 +207,7 @@ fn waits_cleanly() {
     });
     wait();
     drop(guard);
-    waiter.join().expect("it ends");
+    waiter.join().expect("the fiber ends");
     let (sender, receiver) = mpsc::channel(1);
     sched::spawn(move || sender.send(wait()));
     assert_eq!(select(&[&receiver]), Ok(0));

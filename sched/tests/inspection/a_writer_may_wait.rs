@@ -55,7 +55,7 @@ fn of_a_backtrace() {
         sched::yield_now();
         let fibers = sched::inspect_with_backtraces(10);
         let parked = fibers.iter().find(|fiber| fiber.name.as_deref() == Some("parked"));
-        let parked = parked.expect("it is parked");
+        let parked = parked.expect("the fiber is parked");
         let backtrace = parked.backtrace.clone().expect("its stack has room");
         let formats_too = || {
             let copy = backtrace.clone();
@@ -71,7 +71,7 @@ fn of_a_backtrace() {
 #[test]
 fn of_an_error_that_several_have() {
     on_a_shard(|| {
-        let error = Rc::new(sched::spawn(|| panic!("broken")).join().expect_err("it panicked"));
+        let error = Rc::new(sched::spawn(|| panic!("broken")).join().expect_err("a panic"));
         let text = write_while(&*error, || {
             let shared = Rc::clone(&error);
             is_done_on_a_fiber(move || drop(shared.to_string()))

@@ -13,7 +13,7 @@ use straightline_sched::{self as sched, Builder, FiberInfo, FiberState, Interest
 const LATE: Duration = Duration::from_secs(3_600);
 
 fn named(name: &str, body: impl FnOnce() + 'static) -> sched::JoinHandle<()> {
-    Builder::new().name(name).spawn(body).expect("it works in this test")
+    Builder::new().name(name).spawn(body).expect("a stack")
 }
 
 fn find(name: &str) -> FiberInfo {
@@ -56,7 +56,9 @@ fn the_state_and_what_it_waits_for() {
         assert_eq!(find("parks for a while").state, waits_for("unpark"));
         assert_eq!(find("yields").state, FiberState::Ready);
         assert_eq!(find("reads").state, waits_for(&format!("to read from descriptor {number}")));
-        let FiberState::Waiting(joins) = find("joins").state else { panic!("it waits") };
+        let FiberState::Waiting(joins) = find("joins").state else {
+            panic!("the fiber does not wait")
+        };
         assert!(joins.starts_with("the end of fiber `is joined` (spawned at "), "{joins}");
         assert_eq!(find("scopes").state, waits_for("the fibers of its scope"));
         assert_eq!(find("child").state, waits_for("unpark"));

@@ -145,15 +145,15 @@ fn large<const BYTES: usize>() -> impl FnOnce() -> [u8; BYTES] + Send {
 
 fn spawned_everywhere<const BYTES: usize>() {
     let expected = [7; BYTES];
-    assert!(sched::spawn(large::<BYTES>()).join().expect("it works") == expected);
+    assert!(sched::spawn(large::<BYTES>()).join().expect("the fiber returns") == expected);
     let built = sched::Builder::new().stack_bytes(1 << 20).spawn(large::<BYTES>());
-    assert!(built.expect("it works").join().expect("it works") == expected);
+    assert!(built.expect("a stack").join().expect("the fiber returns") == expected);
     sched::scope(|s| {
         let borrows = &expected;
         let body = large::<BYTES>();
         let child = s.spawn(move || body() == *borrows);
-        assert!(child.join().expect("it works"));
-        assert!(s.spawn(large::<BYTES>()).join().expect("it works") == expected);
+        assert!(child.join().expect("the fiber returns"));
+        assert!(s.spawn(large::<BYTES>()).join().expect("the fiber returns") == expected);
     });
     let (captured, result) = ([7_u8; BYTES], Rc::new(Cell::new([0; BYTES])));
     let shared_result = Rc::clone(&result);
@@ -161,18 +161,18 @@ fn spawned_everywhere<const BYTES: usize>() {
         shared_result.set(captured);
         ControlFlow::Break(())
     });
-    episodes.join().expect("it works");
+    episodes.join().expect("the fiber returns");
     assert!(result.get() == expected);
     let (sender, receiver) = sched::sync::oneshot::channel();
     let body = large::<BYTES>();
     let sent =
         move || sender.send(Box::new(body())).unwrap_or_else(|_| panic!("the receiver is alive"));
-    sched::Handle::current().spawn(sent).expect("it works");
-    assert!(*receiver.recv().expect("it works") == expected);
+    sched::Handle::current().spawn(sent).expect("the shard runs");
+    assert!(*receiver.recv().expect("the fiber has sent it") == expected);
     // Also a fiber that never begins.
     let fiber = sched::spawn(large::<BYTES>());
     fiber.cancel();
-    assert!(fiber.join().expect_err("it fails").is_cancelled());
+    assert!(fiber.join().expect_err("a cancel").is_cancelled());
 }
 
 #[test]

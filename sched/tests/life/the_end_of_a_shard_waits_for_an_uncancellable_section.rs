@@ -143,7 +143,7 @@ fn a_section_keeps_the_fibers_of_its_scopes() {
                         // The scope begins its fiber although the shard is ending, because the
                         // section is uncancellable.
                         sched::scope(|s| s.spawn(|| in_run.borrow_mut().push("inner")).join())
-                            .expect("it runs");
+                            .expect("the fiber runs");
                         in_run.borrow_mut().push("child");
                     });
                 });

@@ -45,7 +45,7 @@ fn leave_fibers_behind(alive: &Rc<()>) {
         ControlFlow::Continue(())
     }));
     (0..3).for_each(|_| sched::yield_now());
-    holding(alive, || unreachable!("it never begins"));
+    holding(alive, || unreachable!("this fiber never begins"));
 }
 
 #[test]

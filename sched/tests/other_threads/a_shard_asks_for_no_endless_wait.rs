@@ -43,7 +43,7 @@ fn wait_of(thread: i64) -> Option<(i64, u64)> {
             let timeout = words.nth(3)?.trim_start_matches("0x");
             return Some((call, u64::from_str_radix(timeout, 16).ok()?));
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never waits: {text}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the thread never waits: {text}");
         thread::yield_now();
     }
 }

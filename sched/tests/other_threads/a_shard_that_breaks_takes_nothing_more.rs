@@ -21,7 +21,7 @@ fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
         unless_it_hangs(|| {
             let held = Arc::new(());
             let ((sender, receiver), (ran, end)) = (oneshot::channel::<()>(), oneshot::channel());
-            let (tell, handle) = channel();
+            let (handle_sender, handle) = channel();
             let reached = Arc::new(Barrier::new(2));
             let waiter = thread::spawn(move || receiver.recv());
             let shard = sched::spawn_shard("breaks", Config::default(), {
@@ -41,7 +41,7 @@ fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
                         }
                     });
                     sched::yield_now();
-                    tell.send(Handle::current()).unwrap();
+                    handle_sender.send(Handle::current()).unwrap();
                     reached.wait(); // until a closure has been sent
                     break_driver();
                     sched::park();

@@ -52,7 +52,7 @@ fn gated(pool: &Rc<OffloadPool>, gate: &Gate) -> Caller {
 
 fn cancel(caller: Caller) {
     caller.cancel();
-    assert!(caller.join().expect_err("it was cancelled").is_cancelled());
+    assert!(caller.join().expect_err("the fiber was cancelled").is_cancelled());
 }
 
 fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> TestResult {

@@ -169,13 +169,13 @@ fn read_after(flood: impl FnOnce(sched::Handle, sched::Fiber) + Send + 'static) 
         let (shard, fiber) = (sched::Handle::current(), unparked.fiber());
         let before = sched::stats().messages;
         // A join of a plain thread blocks the shard's thread, and so keeps it.
-        thread::spawn(move || flood(shard, fiber)).join().expect("it works");
+        thread::spawn(move || flood(shard, fiber)).join().expect("no panic");
         while !unparked.is_finished() {
             sched::yield_now();
         }
         sched::stats().messages - before
     })
-    .expect("it works")
+    .expect("a shard")
 }
 
 #[test]

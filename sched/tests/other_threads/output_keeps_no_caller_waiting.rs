@@ -75,7 +75,7 @@ fn a_reader_that_stalls_costs_lines_and_no_callers_time() {
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, BOUND).unwrap();
     assert!(log.put("the first line\n"));
-    controls.begun.recv_timeout(LONG).expect("it is being written");
+    controls.begun.recv_timeout(LONG).expect("the line is being written");
     let line = "x".repeat(99) + "\n";
     let taken = (0..10_000).filter(|_| log.put(&line)).count();
     assert!(taken > 0 && taken * line.len() <= BOUND, "{taken} lines");
@@ -97,7 +97,7 @@ fn a_wait_that_was_in_vain_is_not_repeated() {
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, 1 << 20).unwrap();
     assert!(log.put_through("one\n", Duration::from_millis(1)));
-    controls.begun.recv_timeout(LONG).expect("it is being written");
+    controls.begun.recv_timeout(LONG).expect("the line is being written");
     assert!(!log.flush_within(Duration::from_secs(1)));
     // With a wait for each line this would take hours.
     (0..10_000).for_each(|_| assert!(log.put_through("another\n", Duration::from_secs(1))));
@@ -153,7 +153,7 @@ fn what_was_put_is_written_after_the_last_clone_is_gone() {
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, 1 << 20).unwrap();
     log.put("one\n");
-    controls.begun.recv_timeout(LONG).expect("it is being written");
+    controls.begun.recv_timeout(LONG).expect("the line is being written");
     log.clone().put("two\n");
     drop(log);
     drop(controls.go_on);

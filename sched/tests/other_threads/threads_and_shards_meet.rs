@@ -16,7 +16,7 @@ use straightline_sched::{
 
 /// Runs `work` in two fibers of each of two shards and on a plain thread, each with its number.
 fn everywhere(work: impl Fn(usize) + Send + Sync + 'static) {
-    begin_everywhere(work).into_iter().for_each(|thread| thread.join().expect("it does not panic"));
+    begin_everywhere(work).into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
 fn begin_everywhere(work: impl Fn(usize) + Send + Sync + 'static) -> Vec<JoinHandle<()>> {
@@ -32,7 +32,7 @@ fn begin_everywhere(work: impl Fn(usize) + Send + Sync + 'static) -> Vec<JoinHan
                     })
                     .collect();
                 for fiber in fibers {
-                    fiber.join().expect("it does not panic");
+                    fiber.join().expect("no panic");
                 }
             };
             sched::run(run).expect("a shard can be made");

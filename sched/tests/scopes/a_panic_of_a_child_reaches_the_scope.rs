@@ -11,10 +11,7 @@ use straightline_sched::{self as sched, JoinHandle, Scope};
 /// The payload of the scope's panic.
 fn panic_of<'env>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)) -> &'static str {
     let caught = catch_unwind(AssertUnwindSafe(|| sched::scope(body)));
-    caught
-        .expect_err("it fails in this test")
-        .downcast_ref::<&str>()
-        .expect("a panic of these tests")
+    caught.expect_err("a panic").downcast_ref::<&str>().expect("a panic of these tests")
 }
 
 #[test]

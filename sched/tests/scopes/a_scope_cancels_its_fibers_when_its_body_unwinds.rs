@@ -17,7 +17,7 @@ fn scope_of_waiters(ended: &Cell<u32>, end: impl FnOnce()) {
             s.spawn(|| {
                 let _ended = OnDrop(|| ended.set(ended.get() + 1));
                 sched::park();
-                unreachable!("it is not unparked");
+                unreachable!("the fiber is not unparked");
             });
         }
         s.spawn(|| {

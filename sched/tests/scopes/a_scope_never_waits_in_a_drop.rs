@@ -17,7 +17,7 @@ fn while_unwinding(in_drop: impl Fn() + Clone + 'static) {
                 let others = Rc::clone(&others);
                 drop(sched::spawn(move || others.set(true)));
                 in_drop();
-                assert!(!others_ran.get(), "it waited");
+                assert!(!others_ran.get(), "the destructor waited");
             });
             sched::yield_now();
             end();

@@ -105,7 +105,7 @@ fn not_a_coroutine_that_is_suspended_while_it_unwinds() {
                 foreign.replace(Some(unwinding()));
             });
             let waited = over.get();
-            foreign.take().expect("it is there").resume(());
+            foreign.take().expect("the coroutine is set").resume(());
             waited
         });
         assert!(waited.join().unwrap(), "the scope ended before its fiber");
@@ -132,7 +132,7 @@ fn not_such_a_coroutine_in_another_fiber() {
             assert_eq!(fiber.join().unwrap(), (Err(DeadlineExceeded), true, 5));
         }
         let foreign = foreign.take();
-        foreign.expect("it is there").resume(());
+        foreign.expect("the coroutine is set").resume(());
         assert!(!std::thread::panicking());
     });
 }
@@ -158,7 +158,7 @@ fn a_cancel_unwinds_beside_such_a_coroutine_too() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert!(unwound.get());
-        foreign.take().expect("it is there").resume(());
+        foreign.take().expect("the coroutine is set").resume(());
     });
 }
 

@@ -40,7 +40,7 @@ fn an_error_of_a_fiber_cancels_the_others() {
                 s.spawn(|| {
                     let _ended = OnDrop(|| ended.set(ended.get() + 1));
                     sched::park();
-                    unreachable!("it is not unparked");
+                    unreachable!("the fiber is not unparked");
                 });
             }
             s.spawn(|| {
@@ -61,7 +61,7 @@ fn an_error_of_the_body_cancels_the_fibers() {
             s.spawn(|| {
                 let _ended = OnDrop(|| ended.set(true));
                 sched::park();
-                unreachable!("it is not unparked");
+                unreachable!("the fiber is not unparked");
             });
             sched::yield_now();
             Err("of the body")

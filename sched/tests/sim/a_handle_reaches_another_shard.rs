@@ -57,10 +57,10 @@ fn across<L: 'static>(what: fn() -> L, there: fn(L)) {
         let shard = other(move || {
             let innocent = innocent();
             there(find());
-            assert_eq!(innocent.join().expect("it works"), 7);
+            assert_eq!(innocent.join().expect("the fiber returns"), 7);
         });
-        shard.join().expect("it works").expect("it works");
-        assert_eq!(sched::spawn(|| 1).join().expect("it works"), 1);
+        shard.join().expect("no panic").expect("a result");
+        assert_eq!(sched::spawn(|| 1).join().expect("the fiber returns"), 1);
     });
 }
 
@@ -101,7 +101,7 @@ fn a_join_from_another_shard_has_an_end_by_a_deadline() {
     across(patient, |fiber| {
         for _ in 0..3 {
             let late = sched::deadline(Duration::from_secs(1), || {
-                assert!(select(&[&fiber]).is_err(), "it is parked");
+                assert!(select(&[&fiber]).is_err(), "the fiber is parked");
             });
             assert_eq!(late, Err(DeadlineExceeded));
         }
@@ -206,7 +206,7 @@ fn a_source_says_that_it_is_another_shards() {
         });
         shard.join().unwrap().unwrap();
         drop(find::<Rc<Source<Device>>>());
-        assert!(source.arm(Interest::Read).unwrap(), "it is still this one's");
+        assert!(source.arm(Interest::Read).unwrap(), "the source still belongs to this shard");
     });
 }
 

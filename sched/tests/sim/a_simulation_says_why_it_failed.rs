@@ -10,11 +10,11 @@ use straightline_sched::sim::{self, Check, Failure, FailureKind, Sim};
 use straightline_sched::sync::mpsc;
 
 fn failure(root: impl FnOnce() + 'static) -> Failure {
-    Sim::new(1).run(root).expect_err("it fails")
+    Sim::new(1).run(root).expect_err("a failure")
 }
 
 fn message(body: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("it panics");
+    let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("a panic");
     let constant = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     constant.or_else(|| payload.downcast_ref().cloned()).expect("a text")
 }
@@ -84,7 +84,7 @@ fn a_loop_without_an_end_is_found() {
             sched::yield_now();
         }
     });
-    let failure: Failure = simulation.map(|(): ()| ()).expect_err("it fails");
+    let failure: Failure = simulation.map(|(): ()| ()).expect_err("a failure");
     assert!(matches!(failure.kind(), FailureKind::Endless(_)), "{failure}");
 }
 

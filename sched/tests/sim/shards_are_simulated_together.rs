@@ -75,9 +75,9 @@ fn messages_locks_and_barriers_work_across_them() {
 #[test]
 fn fibers_can_be_sent_until_the_shard_has_ended() {
     sim::check(|| {
-        let (tell, handle) = oneshot::channel();
+        let (handle_sender, handle) = oneshot::channel();
         let shard = sched::spawn_shard("other", Config::default(), move || {
-            tell.send((Handle::current(), sched::current())).unwrap();
+            handle_sender.send((Handle::current(), sched::current())).unwrap();
             sched::park();
         });
         let (handle, root) = handle.recv().unwrap();

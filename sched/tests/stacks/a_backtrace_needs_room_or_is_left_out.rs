@@ -21,7 +21,7 @@ fn a_fiber_with_little_left_is_listed_without() {
         let fibers = sched::inspect_with_backtraces(10);
         let backtrace_of = |name: &str| {
             let fiber = fibers.iter().find(|fiber| fiber.name.as_deref() == Some(name));
-            fiber.expect("it is listed").backtrace.is_some()
+            fiber.expect("the fiber is listed").backtrace.is_some()
         };
         assert!(!backtrace_of("cramped"));
         assert!(backtrace_of("at ease"));

@@ -24,7 +24,7 @@ fn spike() -> (usize, usize) {
     let peak = (status("VmRSS"), status("VmPTE"));
     fibers.iter().for_each(|fiber| fiber.fiber().unpark());
     for fiber in fibers {
-        fiber.join().expect("it was woken");
+        fiber.join().expect("the fiber was woken");
     }
     peak
 }

@@ -20,8 +20,8 @@ fn waiters(shared: &Shared, count: usize) -> Vec<JoinHandle<()>> {
         .map(|_| {
             let shared = Rc::clone(shared);
             sched::spawn(move || {
-                let mut guard = shared.0.lock().expect("it may wait");
-                shared.1.wait(&mut guard).expect("it may wait");
+                let mut guard = shared.0.lock().expect("the fiber may wait");
+                shared.1.wait(&mut guard).expect("the fiber may wait");
                 *guard += 1;
             })
         })
@@ -146,7 +146,7 @@ fn a_guard_whose_wait_unwound_is_as_good_as_before() {
                     let mut adds = Adds(shared.0.lock().unwrap());
                     let wait = AssertUnwindSafe(|| shared.1.wait(&mut adds.0));
                     let payload = catch_unwind(wait).unwrap_err();
-                    assert!(shared.0.try_lock().is_none(), "it is held again");
+                    assert!(shared.0.try_lock().is_none(), "the waiter holds the lock again");
                     *adds.0 += 1;
                     resume_unwind(payload);
                 }

@@ -293,7 +293,7 @@ fn take(kind: u8, receivers: &[Rc<mpsc::Receiver<usize>>]) -> Vec<usize> {
             while !open.is_empty() {
                 let sources: Vec<&dyn sched::sync::Selectable> =
                     open.iter().map(|receiver| &**receiver as _).collect();
-                let index = select(&sources).expect("it may wait");
+                let index = select(&sources).expect("the fiber may wait");
                 match open[index].try_recv() {
                     Ok(message) => taken.push(message),
                     Err(mpsc::TryRecvError::Empty) => {}

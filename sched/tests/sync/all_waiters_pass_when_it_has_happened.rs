@@ -22,7 +22,7 @@ fn none_finished(fibers: &[JoinHandle<()>]) -> bool {
 fn wait_for(event: &Rc<Event>, count: usize) -> Vec<JoinHandle<()>> {
     let wait = |_| {
         let event = Rc::clone(event);
-        sched::spawn(move || event.wait().expect("it may wait"))
+        sched::spawn(move || event.wait().expect("the fiber may wait"))
     };
     let fibers = (0..count).map(wait).collect();
     settle();

@@ -125,10 +125,10 @@ impl Real {
             let (release, lease) = (Rc::clone(&release), lease.clone());
             move || {
                 brittle(&lease, || {
-                    let _permit = semaphore.acquire(need).expect("it may wait");
+                    let _permit = semaphore.acquire(need).expect("the fiber may wait");
                     holders.borrow_mut().push((name, need));
                     let _held = Held(holders, name);
-                    release.wait().expect("it may wait");
+                    release.wait().expect("the fiber may wait");
                 });
             }
         });

@@ -42,7 +42,7 @@ fn large<const BYTES: usize>(draw: u64) {
     });
     // With a deadline: the caller may be cancelled, or its shard may end.
     if let Ok(Ok(returned)) = sched::deadline(Duration::from_secs(1), || fiber.join()) {
-        assert!(returned == bytes, "it was damaged on its way");
+        assert!(returned == bytes, "the value has changed on its way");
     }
 }
 

@@ -146,7 +146,7 @@ fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
     stop.store(true, Ordering::Relaxed);
     // This join blocks the shard's thread. The other thread does not wait for the shard, because it
     // only sends.
-    sender.join().expect("it does not panic");
+    sender.join().expect("no panic");
     end(&world);
     (world.stubborn.get(), world.readers.take())
 }
@@ -166,7 +166,7 @@ fn end(world: &Shared) {
         if turns.is_multiple_of(4_096) && sched::stats().ready_now == 1 {
             std::thread::sleep(Duration::from_millis(1)); // the other fibers wait for a time
         }
-        assert!(turns < 4_096 * 20_000, "these do not end: {:#?}", sched::inspect());
+        assert!(turns < 4_096 * 20_000, "these fibers do not end: {:#?}", sched::inspect());
     }
     sched::yield_now(); // wake-ups that came too late leave the run queue
     let stats = sched::stats();
@@ -508,7 +508,7 @@ fn talk(world: &Shared, time: Duration) {
                     Ok(0) => return assert_eq!(bytes, count),
                     Ok(some) => bytes += some,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        source.wait(Interest::Read).expect("it can be registered");
+                        source.wait(Interest::Read).expect("a socket can be registered");
                     }
                     Err(error) => panic!("a read failed: {error}"),
                 }

@@ -20,7 +20,7 @@ use straightline_sched::{
 fn simulated<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = channel();
     thread::spawn(move || sim::run(1, move || sender.send(root())));
-    receiver.recv_timeout(Duration::from_secs(60)).expect("it neither hangs nor fails")
+    receiver.recv_timeout(Duration::from_secs(60)).expect("the simulation neither hangs nor fails")
 }
 
 /// Starts a shard that calls `waits` in an uncancellable section, and whose root then returns. The
@@ -37,7 +37,7 @@ fn ending(waits: impl FnOnce() + Send + 'static) -> ShardHandle<()> {
 }
 
 fn given_up(shard: ShardHandle<()>) {
-    shard.join().expect("its root does not panic").expect("it runs");
+    shard.join().expect("its root does not panic").expect("the shard runs");
 }
 
 /// Starts a fiber that waits behind the other waiters.
@@ -228,7 +228,7 @@ fn the_others_pass_when_it_has_happened() {
     simulated(|| {
         let (event, group) = (Arc::new(Event::new()), WaitGroup::new());
         let (answer, answered) = oneshot::channel();
-        let (news, listener) = broadcast::channel(1);
+        let (broadcaster, listener) = broadcast::channel(1);
         let waits: [Box<dyn FnOnce() + Send>; 5] = [
             Box::new({
                 let event = Arc::clone(&event);
@@ -258,7 +258,7 @@ fn the_others_pass_when_it_has_happened() {
         group.wait().unwrap();
         // The frames of the fibers hold the receivers for ever.
         assert_eq!(answer.send(()), Ok(()));
-        assert_eq!(news.send(()), Ok(1));
+        assert_eq!(broadcaster.send(()), Ok(1));
     });
 }
 

@@ -47,7 +47,7 @@ const ACTIONS: [(&str, fn()); 13] = [
             std::mem::forget(sched::before_park(Rc::new(raise_panics_in_drop)));
             5
         });
-        assert_eq!(fiber.join().expect("it works"), 5, "the hook is not the fiber");
+        assert_eq!(fiber.join().expect("the fiber returns"), 5, "the hook is not the fiber");
     }),
     ("a hook that was never called", || {
         sched::spawn_episodes(|| {
@@ -77,7 +77,7 @@ const ACTIONS: [(&str, fn()); 13] = [
                 s.spawn(raise_panics_in_drop);
             });
         };
-        std::mem::forget(catch_unwind(scope).expect_err("it fails"));
+        std::mem::forget(catch_unwind(scope).expect_err("a panic"));
     }),
     ("a child of a scope whose body panics", || {
         let scope = || {
@@ -88,7 +88,7 @@ const ACTIONS: [(&str, fn()); 13] = [
                 panic_quietly();
             });
         };
-        assert!(catch_unwind(scope).expect_err("it fails").is::<&str>());
+        assert!(catch_unwind(scope).expect_err("a panic").is::<&str>());
     }),
     ("the value of a scope whose child panics", || {
         let scope = || {
@@ -104,7 +104,7 @@ const ACTIONS: [(&str, fn()); 13] = [
     }),
     ("a sent closure", || {
         let value = PanicsInDrop;
-        Handle::current().spawn(move || drop(value)).expect("it works");
+        Handle::current().spawn(move || drop(value)).expect("the shard runs");
     }),
 ];
 
@@ -114,13 +114,13 @@ fn panic_quietly() {
 
 /// Runs `action` on a fiber, and checks that the shard still works.
 fn survives(name: &'static str, action: fn()) {
-    let action = sched::Builder::new().name(name).spawn(action).expect("it works");
+    let action = sched::Builder::new().name(name).spawn(action).expect("a stack");
     settle();
     if let Err(error) = action.join() {
         std::mem::forget(error);
         panic!("{name}: the panic has reached another fiber");
     }
-    assert_eq!(sched::spawn(|| 5).join().expect("it works"), 5, "{name}");
+    assert_eq!(sched::spawn(|| 5).join().expect("the fiber returns"), 5, "{name}");
     let stats = sched::stats();
     assert_eq!((stats.fibers_now, stats.stacks_now), (1, 1), "{name}: {stats:?}");
 }
@@ -134,7 +134,7 @@ fn a_shard_survives_whatever_its_fibers_leave() {
 }
 
 #[test]
-fn so_does_a_simulation() {
+fn a_simulation_survives_whatever_its_fibers_leave() {
     for (name, action) in ACTIONS {
         sim::run(1, move || survives(name, action));
     }
@@ -150,13 +150,13 @@ fn what_a_shard_leaves_that_is_not_joined_does_no_harm() {
     for panics in [false, true] {
         let held = Arc::clone(&held);
         let root = move || {
-            assert!(Arc::strong_count(&held) > 1, "it is held until this returns");
+            assert!(Arc::strong_count(&held) > 1, "the closure holds it until this returns");
             if panics {
                 raise_panics_in_drop();
             }
             PanicsInDrop
         };
-        let shard = sched::spawn_shard("evil", Config::default(), root).unwrap();
+        let shard = sched::spawn_shard("panics in drop", Config::default(), root).unwrap();
         // If the shard has ended, the handle owns its result. The drop of the handle drops the
         // result like any other value.
         std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(shard))));
@@ -200,7 +200,7 @@ fn give_up_one(reporter: Reporter, begin: fn()) {
             stubborn.join().is_err_and(|error| error.is_given_up())
         })
     });
-    assert!(is_given_up.expect("a shard can be made"), "it was not given up");
+    assert!(is_given_up.expect("a shard can be made"), "the fiber was not given up");
 }
 
 #[test]

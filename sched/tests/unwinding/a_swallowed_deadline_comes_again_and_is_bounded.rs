@@ -13,7 +13,7 @@ use straightline_sched::{self as sched, DeadlineExceeded};
 const AT_ONCE: Duration = Duration::ZERO;
 
 fn swallows_one() -> bool {
-    let payload = catch_unwind(|| sched::sleep(Duration::MAX)).expect_err("it raises");
+    let payload = catch_unwind(|| sched::sleep(Duration::MAX)).expect_err("the sleep raises");
     sched::is_cancel(&*payload)
 }
 

@@ -40,8 +40,8 @@ fn while_others_unwind(watch: impl Fn()) {
             sched::yield_now();
             watch();
         });
-        assert!(panics.join().expect_err("it panics").is_panic());
-        assert!(cancelled.join().expect_err("it was cancelled").is_cancelled());
+        assert!(panics.join().expect_err("a panic").is_panic());
+        assert!(cancelled.join().expect_err("the fiber was cancelled").is_cancelled());
     }
 }
 

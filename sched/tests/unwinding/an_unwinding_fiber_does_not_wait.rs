@@ -62,7 +62,7 @@ fn checkpoints_in_a_destructor_return_at_once() {
 fn a_join_in_a_destructor_is_an_error_at_once() {
     sched::run(|| {
         returns_at_once(|| {
-            let error = sched::spawn(sched::park).join().expect_err("it may not wait");
+            let error = sched::spawn(sched::park).join().expect_err("a destructor may not wait");
             assert!(!error.is_panic());
             assert!(!error.is_cancelled());
             assert!(error.into_panic().is_err());
@@ -81,7 +81,7 @@ fn a_join_of_a_finished_fiber_in_a_destructor_has_the_value() {
             move || {
                 let _guard = OnDrop(move || {
                     let finished = finished.take().expect("dropped once");
-                    value.set(finished.join().expect("it has ended already"));
+                    value.set(finished.join().expect("the fiber has already ended"));
                 });
                 panic!("broken");
             }

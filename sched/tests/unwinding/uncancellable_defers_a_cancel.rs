@@ -16,7 +16,7 @@ const LATE: Duration = Duration::from_secs(3_600);
 fn commit() -> &'static str {
     turns(3);
     sched::sleep(SOON * 2);
-    sched::spawn(|| sched::sleep(SOON)).join().expect("it works in this test");
+    sched::spawn(|| sched::sleep(SOON)).join().expect("the fiber returns");
     "committed"
 }
 

@@ -68,7 +68,7 @@ fn stays(body: impl FnOnce(&String, Reader) + Send + 'static) {
             body(&text, reader);
             note.set(true);
         });
-        let error = fiber.join().expect_err("it was given up with its child");
+        let error = fiber.join().expect_err("the fiber was given up with its child");
         assert!(error.is_given_up() && !error.is_cancelled() && !error.is_panic(), "{error}");
         assert!(!returned.get(), "the scope has returned");
         asker.assert_still_there();
@@ -152,7 +152,7 @@ fn where_the_child_was_given_up_before_the_scope_came_to_its_end() {
             let child = s.spawn(move || reader.swallow_while_it_reads(text));
             turns(1);
             child.cancel();
-            assert!(child.join().expect_err("it is given up").is_given_up());
+            assert!(child.join().expect_err("the child is given up").is_given_up());
             turns(3); // the body goes on, up to its end
         });
     });
@@ -166,7 +166,7 @@ fn where_the_body_waits_for_all_of_them() {
             turns(1);
             child.cancel();
             let _ = catch_unwind(AssertUnwindSafe(|| s.join_all()));
-            unreachable!("it has not waited for all of them");
+            unreachable!("`join_all` does not return");
         });
     });
 }
@@ -264,7 +264,14 @@ fn thread_stays(run: impl FnOnce(Reader) + Send + 'static) {
 
 fn with_plain(body: impl FnOnce(&str)) {
     PLAIN.with(|lent| {
-        body(&lent.lock().expect("no panic with the lock").as_ref().expect("it was set").text);
+        body(
+            &lent
+                .lock()
+                .expect("no panic with the lock")
+                .as_ref()
+                .expect("the thread has set it")
+                .text,
+        );
     });
 }
 

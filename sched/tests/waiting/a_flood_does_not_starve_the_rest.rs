@@ -29,7 +29,7 @@ fn lets_others_run(operation: impl Fn() + 'static) -> bool {
         operation();
     }
     let let_run = ran.get();
-    other.join().expect("it does not panic");
+    other.join().expect("no panic");
     let_run
 }
 

@@ -92,7 +92,7 @@ fn a_reader_and_a_writer_share_a_source() {
         });
         let writer = sched::spawn(move || {
             write_all(&writer, &vec![7; BYTES]);
-            writer.inner().shutdown(Shutdown::Write).expect("it is connected");
+            writer.inner().shutdown(Shutdown::Write).expect("the socket is connected");
             BYTES
         });
         [reader, writer]

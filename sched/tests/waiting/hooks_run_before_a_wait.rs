@@ -131,13 +131,13 @@ fn a_hook_that_sets_itself_again_stops_no_wait_in_a_line() {
         let (sender, receiver) = mpsc::channel(1);
         let (lock, event) = (Rc::new(Mutex::new(0)), Rc::new(Event::new()));
         let (own, locked, set) = (Rc::clone(&calls), Rc::clone(&lock), Rc::clone(&event));
-        let held = lock.lock().expect("it is free");
+        let held = lock.lock().expect("the lock is free");
         let fiber = sched::spawn(move || {
             arm_for_ever(&own);
             let message = receiver.recv().expect("a message comes");
-            set.wait().expect("it is set");
+            set.wait().expect("the event is set");
             assert_eq!(select(&[&receiver, &after(Duration::from_micros(1))]), Ok(1));
-            *locked.lock().expect("it is released") += message;
+            *locked.lock().expect("the lock is released") += message;
         });
         turns(3);
         sender.send(5).expect("the receiver is alive");
@@ -145,8 +145,8 @@ fn a_hook_that_sets_itself_again_stops_no_wait_in_a_line() {
         event.set();
         sched::sleep(Duration::from_millis(1));
         drop(held);
-        fiber.join().expect("it ends");
-        assert_eq!(*lock.lock().expect("it is free"), 5);
+        fiber.join().expect("the fiber ends");
+        assert_eq!(*lock.lock().expect("the lock is free"), 5);
         assert!(calls.get() < 50, "{}", calls.get());
     });
 }

@@ -215,7 +215,7 @@ fn a_child_may_hold_its_parents_lease() {
                     let own = lease.hold(ms(10), sched::park);
                     (own, sched::now() - begin)
                 });
-                let (own, after) = child.join().expect("it is not unwound as a whole");
+                let (own, after) = child.join().expect("the child is not unwound as a whole");
                 assert_eq!(own, Err(DeadlineExceeded));
                 assert!(after < ms(11), "{after:?}");
                 // The end of the parent's hold also unwinds the child, and the parent catches it.
@@ -246,7 +246,7 @@ fn a_lease_ends_for_all_fibers_that_hold_it() {
         let begin = sched::now();
         lease.end();
         for fiber in fibers {
-            assert_eq!(fiber.join().expect("it is caught"), Err(DeadlineExceeded));
+            assert_eq!(fiber.join().expect("the fiber catches the end"), Err(DeadlineExceeded));
         }
         assert!(sched::now() - begin < ms(1));
     });
@@ -271,5 +271,5 @@ fn an_outer_end_that_is_swallowed_is_counted_through_inner_holds() {
         })
     });
     let is_given_up = receiver.recv_timeout(Duration::from_secs(60));
-    assert_eq!(is_given_up, Ok(true), "it is given up in the end");
+    assert_eq!(is_given_up, Ok(true), "the fiber is given up in the end");
 }

@@ -117,7 +117,7 @@ fn with_variable(value: Option<&str>) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     let line = stdout.lines().find_map(|line| line.split_once(PREFIX));
-    line.unwrap_or_else(|| panic!("it says nothing: {stdout}")).1.to_owned()
+    line.unwrap_or_else(|| panic!("the child prints no driver: {stdout}")).1.to_owned()
 }
 
 /// Prints the driver of a shard whose program chooses none, or `refused`. Then prints the driver of

@@ -73,7 +73,7 @@ fn a_deadline_caught_by_its_own_call() {
                     wait_for_ever();
                 })
             }));
-            caught.expect("it does not pass the call that set it")
+            caught.expect("the deadline does not pass the call that set it")
         });
         assert_eq!(result, Ok(Err(DeadlineExceeded)));
         assert!(dropped.get());

@@ -56,7 +56,7 @@ fn start_a_thread() {
             thread::park();
         }
     });
-    receiver.recv().expect("it begins");
+    receiver.recv().expect("the thread begins");
 }
 
 /// The cases, by name.

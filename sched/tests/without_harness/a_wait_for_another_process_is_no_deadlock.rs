@@ -48,7 +48,7 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
             s.spawn(|| {
                 let source = comes_late();
                 while source.arm(Interest::Read).expect("a pipe can be watched") {
-                    sched::wait_for_armed(None).expect("it does not unwind");
+                    sched::wait_for_armed(None).expect("the fiber does not unwind");
                 }
             });
             s.spawn(|| {
@@ -67,5 +67,5 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
 fn comes_late() -> Source<ChildStdout> {
     let mut child = Command::new("sh");
     let child = child.args(["-c", "sleep 1.5; echo"]).stdout(Stdio::piped()).spawn();
-    Source::new(child.expect("a shell").stdout.take().expect("it is piped"))
+    Source::new(child.expect("a shell").stdout.take().expect("the output is piped"))
 }

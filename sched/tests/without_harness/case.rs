@@ -13,9 +13,9 @@ pub(crate) fn output_of(case: &str) -> Output {
     let mut child =
         child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child process");
     let until = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().expect("it is a child of this process").is_none() {
+    while child.try_wait().expect("a child of this process").is_none() {
         if Instant::now() > until {
-            child.kill().expect("it is a child of this process");
+            child.kill().expect("a child of this process");
             panic!("{case}: the process does not end");
         }
         thread::sleep(Duration::from_millis(2)); // std has no wait with a timeout
