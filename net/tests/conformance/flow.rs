@@ -122,7 +122,8 @@ fn of_many_slices_some_are_taken() {
                 IoSlice::advance_slices(&mut rest, taken);
             }
         });
-        // The next call takes the slices that one call leaves, and does not begin a wait for them.
+        // One read fills at most 1,024 slices. The next read takes the remaining data at once,
+        // without a wait for an event.
         let (mut received, mut count) = (vec![0; 3_000], 0);
         while count < 3_000 {
             let mut slices: Vec<_> = received[count..].chunks_mut(1).map(IoSliceMut::new).collect();

@@ -93,8 +93,8 @@ fn listeners_are_served_by_the_process_they_are_for() {
         let path = Arc::clone(&path);
         move || {
             sched::run(move || {
-                // The clients may connect before the child has begun, because the parent's listener
-                // is open.
+                // The listener of the parent is open, so a client may connect before the child has
+                // begun.
                 let (mut web, mut text) = (TcpStream::connect(address).unwrap(), String::new());
                 web.read_to_string(&mut text).unwrap();
                 UnixStream::connect(&*path).unwrap().read_to_string(&mut text).unwrap();

@@ -234,8 +234,8 @@ fn every_wait_ends_whatever_is_shut_down_under_it() {
                     let (wait, time) = (Rc::clone(&wait), Duration::from_micros(draw(3_000)));
                     let has_deadline = draw(2) == 0;
                     sched::spawn(move || {
-                        // Any of the three may end the wait. The test only requires that the wait
-                        // ends.
+                        // The deadline, the cancel or the shutdown may end the wait. The test only
+                        // requires that it ends.
                         let _ = if has_deadline {
                             sched::deadline(time, || wait())
                         } else {
@@ -251,7 +251,7 @@ fn every_wait_ends_whatever_is_shut_down_under_it() {
             let how = if draw(2) == 0 { Shutdown::Read } else { Shutdown::Both };
             // A second shutdown fails if the socket is not connected any more.
             let _ = shutdown(&other, how);
-            // A call that begins afterwards.
+            // A call that begins after the shutdown.
             let late = sched::spawn(move || {
                 wait();
             });

@@ -22,7 +22,7 @@ fn a_read_times_out_again_and_again() {
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             assert!(start.elapsed() >= SHORT);
             far.write_all(&[round]).unwrap();
-            // The loop has no limit, because the data arrives also on a slow machine.
+            // This read has no timeout, because a slow machine may deliver the data late.
             near.set_read_timeout(None).unwrap();
             let mut buffer = [9; 8];
             assert_eq!(near.read(&mut buffer).unwrap(), 1);
