@@ -1,5 +1,5 @@
 //! A peer that has sent or read in time is not late because a fiber kept the thread, or because the
-//! process was stopped: data that is there is found before any timeout is.
+//! process was stopped: the shard finds data that has arrived before it raises a timeout.
 //!
 //! A program of its own: each test has hundreds of sockets, and keeps the CPU.
 
@@ -13,14 +13,14 @@ use straightline_sched::sim::Sim;
 use straightline_sched::sync::{Event, after, mpsc, select};
 use straightline_sched::{self as sched, JoinHandle};
 
-/// More than the driver tells at a time, and fewer than descriptors may usually be open.
+/// More than the driver reports in one poll, and fewer than the usual limit of open descriptors.
 const CLIENTS: usize = 400;
 
-/// How long each of them has.
+/// The timeout of each client.
 const TIME: Duration = Duration::from_millis(30);
 
-/// Runs a fiber for each client, all of which wait before anything else happens; then `act`, after
-/// which the thread is kept until their time is long over.
+/// Starts a fiber for each client and lets all of them wait. Then runs `act`, and keeps the thread
+/// until the timeouts of all clients have long expired.
 fn with_clients<T: 'static>(
     wait: impl Fn(UnixStream) -> T + Copy + 'static,
     act: impl FnOnce(&mut [StdStream]) + 'static,
@@ -35,7 +35,8 @@ fn with_clients<T: 'static>(
             far.push(client);
             fibers.push(sched::spawn(move || wait(near)));
         }
-        // It runs in the same turn as they, so the shard does not look outside in between.
+        // This fiber runs in the same turn as those of the clients, so the shard does not poll its
+        // driver in between.
         let busy = sched::spawn(move || {
             act(&mut far);
             let begin = Instant::now();
@@ -45,7 +46,7 @@ fn with_clients<T: 'static>(
             far
         });
         let ended = fibers.into_iter().map(|fiber| fiber.join().expect("no panic")).collect();
-        drop(busy.join()); // the clients were there until now
+        drop(busy.join()); // the clients stay open until here
         ended
     })
     .expect("a shard")
@@ -80,7 +81,8 @@ fn a_read_under_a_deadline_finds_what_was_sent_before() {
 
 #[test]
 fn a_read_under_a_deadline_is_not_repeated_for_ever() {
-    // The first read was in time. The others are behind the deadline, whatever comes.
+    // The first read is in time. All later reads are after the deadline, also where data has
+    // arrived.
     let read = with_clients(
         |mut stream| {
             sched::deadline(TIME, || {
@@ -100,7 +102,7 @@ fn a_write_with_a_timeout_finds_the_room_that_was_made_before() {
     let written = with_clients(
         |mut stream| {
             stream.set_write_timeout(Some(TIME)).unwrap();
-            // Until it has to wait, and once more.
+            // Writes until a write would have to wait, and then once more.
             while stream.try_write(&[7; 4_096]).is_ok() {}
             stream.write(b"more").map_err(|error| error.kind())
         },
@@ -152,8 +154,8 @@ fn what_another_thread_sent_before_is_found_before_the_timeout() {
     .unwrap();
 }
 
-/// In a simulation where the turn of the fiber that sends takes longer than the reader has left:
-/// what is sent and the end of that time come in the same poll of the driver.
+/// In this simulation the turn of the sending fiber takes longer than the reader's remaining time.
+/// So the same poll of the driver finds the data and the expired deadline.
 #[test]
 fn a_slow_thread_makes_no_peer_late_in_any_history() {
     let cost = TIME * 2;

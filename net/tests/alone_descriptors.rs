@@ -1,4 +1,4 @@
-//! A fiber that is cancelled while it waits for the network closes what it held.
+//! A fiber that is cancelled while it waits for the network closes its descriptors.
 //!
 //! A program of its own with a single test, which counts the descriptors of the process.
 
@@ -61,7 +61,7 @@ fn every_kind_of_wait_closes_its_descriptors() {
             assert_eq!((&served).read(&mut [0]).unwrap(), 0, "the unwind closed the client");
         }
         assert_eq!(open_descriptors(), before);
-        // A connect with several attempts under way, none of which will be decided.
+        // A connect with several attempts under way. None of them will succeed or fail.
         let race = sched::spawn(move || TcpStream::connect(&[full_address; 3][..]).unwrap());
         while open_descriptors() < before + 3 {
             sched::sleep(Duration::from_millis(10));
@@ -69,7 +69,7 @@ fn every_kind_of_wait_closes_its_descriptors() {
         race.cancel();
         assert!(race.join().unwrap_err().is_cancelled());
         assert_eq!(open_descriptors(), before);
-        // What is still open at the end of the run is closed by it.
+        // The end of the run closes the descriptors that are still open.
         for _ in 0..20 {
             sched::spawn(|| TcpListener::bind("127.0.0.1:0").unwrap().accept().unwrap());
         }

@@ -1,9 +1,9 @@
-//! A shard that other threads write to misses no message, and does not sleep while there is one: in
-//! every interleaving that the memory model allows.
+//! Other threads send messages to a shard. The shard misses no message, and does not sleep while it
+//! has one, in every interleaving that the memory model allows.
 //!
-//! The sources that this is about are compiled into this test, with loom's atomics and lock in the
-//! place of the real ones. What a driver does is modelled in a few lines: an edge that is either
-//! there or not, and a wait for it.
+//! The message queue and the notify flag are compiled into this test, with loom's atomics and lock
+//! in the place of the real ones. The driver is modelled in a few lines: an edge that is set or
+//! not, and a wait for the edge.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
@@ -17,13 +17,13 @@ mod message_queue;
 #[path = "../src/driver/notify_flag.rs"]
 mod notify_flag;
 
-use flag::NotifyFlag;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use queue::MessageQueue;
+use message_queue::MessageQueue;
+use notify_flag::NotifyFlag;
 
-/// What the sources take from here, made by loom.
+/// The atomics and the lock that the two sources use, made by loom.
 mod primitives {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,15 +45,15 @@ mod primitives {
 struct Shard {
     messages: MessageQueue<u32>,
     flag: NotifyFlag,
-    /// The edge that the eventfd's write makes and the driver's wait takes.
+    /// The edge. A write to the eventfd sets it, and the driver's wait clears it.
     edge: Mutex<bool>,
-    heard: Condvar,
+    edge_set: Condvar,
 }
 
 impl Shard {
     fn new() -> Self {
-        let (edge, heard) = (Mutex::new(false), Condvar::new());
-        Self { messages: MessageQueue::new(), flag: NotifyFlag::new(), edge, heard }
+        let (edge, edge_set) = (Mutex::new(false), Condvar::new());
+        Self { messages: MessageQueue::new(), flag: NotifyFlag::new(), edge, edge_set }
     }
 
     /// As `Mailbox::send`.
@@ -61,23 +61,23 @@ impl Shard {
         self.messages.push(message, |messages| messages.dedup())?;
         if self.flag.notify() {
             *self.edge.lock().unwrap() = true;
-            self.heard.notify_one();
+            self.edge_set.notify_one();
         }
         Ok(())
     }
 
-    /// As `Driver::wait` without a timeout: loom reports a deadlock if nothing ever ends it.
+    /// As `Driver::wait` without a timeout. Loom reports a deadlock if the wait never ends.
     fn wait(&self) {
         let mut edge = self.edge.lock().unwrap();
         while !*edge {
-            edge = self.heard.wait(edge).unwrap();
+            edge = self.edge_set.wait(edge).unwrap();
         }
         *edge = false;
         drop(edge);
         self.flag.acknowledge();
     }
 
-    /// Turns until that many messages have come.
+    /// Takes messages and waits, until `count` messages have arrived.
     fn receive(&self, count: usize) -> Vec<u32> {
         let mut received = self.messages.take();
         while received.len() < count {
@@ -89,9 +89,10 @@ impl Shard {
 }
 
 #[test]
-fn the_letters_of_two_threads_arrive() {
+fn the_messages_of_two_threads_arrive() {
     let mut builder = loom::model::Builder::new();
-    // Without a bound three threads take too long. Lost wake-ups need few switches to show.
+    // Without a bound on preemptions, three threads take too long. A lost wake-up needs only a few
+    // preemptions.
     builder.preemption_bound = Some(3);
     builder.check(|| {
         let shard = Arc::new(Shard::new());
@@ -109,7 +110,7 @@ fn the_letters_of_two_threads_arrive() {
 }
 
 #[test]
-fn the_letters_of_one_thread_arrive_in_order() {
+fn the_messages_of_one_thread_arrive_in_order() {
     loom::model(|| {
         let shard = Arc::new(Shard::new());
         let sender = thread::spawn({
@@ -122,7 +123,7 @@ fn the_letters_of_one_thread_arrive_in_order() {
 }
 
 #[test]
-fn a_letter_that_comes_while_a_ring_is_answered_is_not_missed() {
+fn a_message_that_comes_while_the_flag_is_acknowledged_is_not_missed() {
     loom::model(|| {
         let shard = Arc::new(Shard::new());
         shard.send(1).unwrap();
@@ -136,37 +137,38 @@ fn a_letter_that_comes_while_a_ring_is_answered_is_not_missed() {
 }
 
 #[test]
-fn a_letter_is_either_returned_or_fetched_when_the_box_closes() {
+fn a_message_is_either_returned_or_taken_when_the_queue_closes() {
     loom::model(|| {
         let shard = Arc::new(Shard::new());
         let sender = thread::spawn({
             let shard = Arc::clone(&shard);
             move || (1..=2).filter(|&message| shard.send(message).is_ok()).count()
         });
-        let mut fetched = shard.messages.take();
-        fetched.extend(shard.messages.close());
+        let mut taken = shard.messages.take();
+        taken.extend(shard.messages.close());
         let sent = sender.join().unwrap();
-        assert!(fetched.iter().copied().eq((1..).take(sent)), "{fetched:?} of {sent}");
+        assert!(taken.iter().copied().eq((1..).take(sent)), "{taken:?} of {sent}");
         assert!(shard.messages.close().is_empty());
     });
 }
 
 #[test]
-fn a_letter_that_is_thinned_out_was_said_by_an_earlier_one_that_arrives() {
+fn a_receiver_sees_the_stores_before_a_send_that_was_thinned_out() {
     loom::model(|| {
         let shard = Arc::new(Shard::new());
-        let said = Arc::new(AtomicU32::new(0));
+        let stored = Arc::new(AtomicU32::new(0));
         let sender = thread::spawn({
-            let (shard, said) = (Arc::clone(&shard), Arc::clone(&said));
+            let (shard, stored) = (Arc::clone(&shard), Arc::clone(&stored));
             move || {
                 for number in 1..=2 {
-                    said.store(number, Ordering::Relaxed);
+                    stored.store(number, Ordering::Relaxed);
                     shard.send(7).unwrap();
                 }
             }
         });
-        // What came before the last of them is seen behind one that arrives.
-        while said.load(Ordering::Relaxed) < 2 {
+        // A thread that receives a message sees all stores before the last send, also if the queue
+        // has thinned out the message of that send.
+        while stored.load(Ordering::Relaxed) < 2 {
             assert!(shard.receive(1).iter().all(|message| *message == 7));
         }
         sender.join().unwrap();

@@ -1,6 +1,6 @@
-//! What the tests share, beside what they share with those of the scheduler.
+//! The helpers of these tests, and those that they share with the tests of the scheduler.
 
-// Each program has a copy of its own, and none uses all of it.
+// Each test program compiles a copy of its own, and no program uses all helpers.
 #![allow(dead_code, unused_imports)]
 
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ pub(crate) use of_sched::*;
 /// A client and the server's side of its connection.
 pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("it is bound"));
+    let client = TcpStream::connect(listener.local_addr().expect("the socket is bound"));
     (client.expect("the listener is open"), listener.accept().expect("the client").0)
 }
 
-/// Bytes that repeat so late that a lost, doubled or moved piece shows.
+/// Bytes with a long period, so that a lost, doubled or moved piece is noticed.
 pub(crate) fn pattern(count: usize) -> Vec<u8> {
     (0..count).map(|index| (index % 251 + index / 251 % 13).to_le_bytes()[0]).collect()
 }
 
-/// A path for a socket of the test. The file, if there is one, is removed with the value.
+/// A path for a socket of the test. The destructor removes the file, if it exists.
 pub(crate) struct SocketPath(PathBuf);
 
 impl SocketPath {

@@ -1,4 +1,4 @@
-//! Runs one body on real sockets and in simulations, and what the bodies share.
+//! Functions that run one body on real sockets and in simulations, and the helpers of the bodies.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc;
@@ -18,14 +18,14 @@ pub(crate) fn on_both(body: impl Fn() + Clone + Send + 'static) {
 
 /// Runs `body` on the system's sockets.
 pub(crate) fn on_the_system(body: impl Fn() + Send + 'static) {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let runner = thread::spawn(move || {
         sched::run(body).expect("a shard can be made");
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
-    match told.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs on the system's sockets"),
-        _ => runner.join().expect("it succeeds on the system's sockets"),
+    match receiver.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the body hangs on the system's sockets"),
+        _ => runner.join().expect("the body succeeds on the system's sockets"),
     }
 }
 
@@ -37,21 +37,21 @@ pub(crate) fn in_simulations(body: impl Fn() + Clone + 'static) {
     });
 }
 
-/// What an operation that has to fail says.
+/// The error kind of an operation that has to fail.
 pub(crate) fn kind<T>(result: io::Result<T>) -> ErrorKind {
     match result {
-        Ok(_) => panic!("it should fail"),
+        Ok(_) => panic!("the operation should fail"),
         Err(error) => error.kind(),
     }
 }
 
 /// Waits until there is something to read, without reading it: data, the end, or an error. Returns
-/// what a peek says.
+/// the result of a peek.
 pub(crate) fn arrival(stream: &TcpStream) -> io::Result<usize> {
     stream.peek(&mut [0])
 }
 
-/// Waits until so many bytes can be read.
+/// Waits until `count` bytes can be read.
 pub(crate) fn arrived(stream: &TcpStream, count: usize) {
     let mut buffer = vec![0; count];
     while stream.peek(&mut buffer).expect("data") < count {
@@ -59,7 +59,7 @@ pub(crate) fn arrived(stream: &TcpStream, count: usize) {
     }
 }
 
-/// Writes until that fails.
+/// Writes until a write fails.
 pub(crate) fn write_until_it_fails(stream: &mut TcpStream) -> io::Error {
     loop {
         if let Err(error) = stream.write_all(b"x") {

@@ -1,4 +1,4 @@
-//! What has nothing to do with sockets, and is to hold on both drivers all the same.
+//! Properties without sockets that both drivers must have as well: time, and work of other threads.
 
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ fn sleepers_wake_in_the_order_of_their_times() {
         }
         drop(sender);
         let order: Vec<u64> = receiver.iter().collect();
-        // A machine under load may be late by more than the times lie apart.
+        // On a machine under load a sleeper may be late by more than the interval between two
+        // times.
         if sim::is_simulated() {
             assert_eq!(order, [1, 2, 3]);
         }

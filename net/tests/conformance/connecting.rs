@@ -1,4 +1,4 @@
-//! How a connection comes about, or does not.
+//! How a connect and an accept succeed or fail.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn listener() -> (TcpListener, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     (listener, address)
 }
 
@@ -83,7 +83,8 @@ fn clients_are_accepted_in_the_order_in_which_they_came() {
         let (listener, address) = listener();
         let clients: Vec<_> = (0..5)
             .map(|_| {
-                // One after the other, also where packets overtake each other.
+                // The clients connect one after the other, because packets of a network can
+                // overtake each other.
                 let client = TcpStream::connect(address).unwrap();
                 sched::sleep(Duration::from_millis(if sched::sim::is_simulated() {
                     500
@@ -135,7 +136,7 @@ fn a_group_shares_one_port() {
         let group: Vec<_> =
             group.into_iter().map(|one| TcpListener::from_bound(one).unwrap()).collect();
         let clients: Vec<_> = (0..30).map(|_| TcpStream::connect(address).unwrap()).collect();
-        // Each has one server, whichever of the three it is.
+        // Each client is served by one of the three members, whichever it is.
         let mut accepted = BTreeSet::new();
         while accepted.len() < clients.len() {
             for listener in &group {
@@ -184,7 +185,7 @@ fn a_full_backlog_is_waited_for() {
         let address = listener.local_addr().unwrap();
         let first = TcpStream::connect(address).unwrap();
         arrived_at(&listener);
-        // Linux tries again after a second.
+        // Linux sends the SYN again after a second.
         let second = sched::spawn(move || TcpStream::connect_timeout(&address, PATIENCE));
         sched::sleep(Duration::from_millis(100));
         assert!(!second.is_finished());
@@ -196,7 +197,7 @@ fn a_full_backlog_is_waited_for() {
 
 /// Waits until a client is in the backlog.
 fn arrived_at(listener: &TcpListener) {
-    listener.wait_readable().expect("it can be waited for");
+    listener.wait_readable().expect("a listener can be waited for");
 }
 
 #[test]
@@ -212,7 +213,8 @@ fn a_client_that_went_before_it_was_accepted_has_an_end() {
 #[test]
 fn all_addresses_of_ipv6_are_those_of_ipv4_as_well() {
     on_both(|| {
-        // As std has it, whose default is the system's. There may be no IPv6.
+        // As with the standard library, which keeps the system's default. A machine may have no
+        // IPv6.
         let Ok(listener) = TcpListener::bind("[::]:0") else { return };
         let port = listener.local_addr().unwrap().port();
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -226,7 +228,7 @@ fn all_addresses_of_ipv6_are_those_of_ipv4_as_well() {
         );
         let client = TcpStream::connect(("::1", port)).unwrap();
         assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
-        // And no other socket has that port there.
+        // No other socket can bind that port of the IPv4 addresses.
         let other = TcpListener::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
         assert_eq!(kind(other), ErrorKind::AddrInUse);
     });
@@ -245,13 +247,13 @@ fn a_queue_that_is_closed_keeps_its_clients_and_takes_no_other() {
         (0..3).for_each(|_| sched::yield_now());
         let (mut server, peer) = listener.accept().unwrap();
         assert_eq!(peer, early.local_addr().unwrap());
-        // Longer than any client on the way takes; the one that is late gets no answer.
+        // Longer than a connect on any of these networks takes. The late client gets no answer.
         sched::sleep(Duration::from_millis(300));
         assert_eq!(kind(listener.try_accept()), ErrorKind::WouldBlock);
         assert!(!late.is_finished());
         drop(listener);
         assert_eq!(kind(late.join().unwrap()), ErrorKind::ConnectionRefused);
-        // What was accepted is a connection like any other.
+        // An accepted client of the closed queue is a connection like any other.
         early.write_all(b"!").unwrap();
         assert_eq!(server.read(&mut [0]).unwrap(), 1);
         drop(early);

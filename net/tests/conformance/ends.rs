@@ -1,4 +1,4 @@
-//! The end of a stream: half-closes, reads and writes after them.
+//! The end of a stream: half-closes, and the reads and writes after a half-close.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -43,7 +43,7 @@ fn a_write_after_ones_own_shutdown_is_a_broken_pipe() {
         for _ in 0..2 {
             assert_eq!(kind(client.write(b"x")), ErrorKind::BrokenPipe);
         }
-        client.shutdown(Shutdown::Write).unwrap(); // again is no error
+        client.shutdown(Shutdown::Write).unwrap(); // a second shutdown is no error
         assert_eq!(arrival(&server).unwrap(), 0);
         assert_eq!(server.local_addr().unwrap(), client.peer_addr().unwrap());
     });
@@ -96,7 +96,8 @@ fn a_connection_that_ended_both_ways_has_no_peer() {
         assert_eq!(arrival(&client).unwrap(), 0);
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(arrival(&server).unwrap(), 0);
-        // The end that closed last learns that this has arrived, and then is not connected.
+        // When the acknowledgement of its FIN arrives, the end that closed last is not connected
+        // any more.
         while client.peer_addr().is_ok() {
             straightline_sched::yield_now();
         }
@@ -112,7 +113,7 @@ fn an_end_is_seen_by_peers_that_only_write() {
         let (client, mut server) = tcp_pair();
         drop(client);
         assert_eq!(arrival(&server).unwrap(), 0);
-        // The first may go out; it is answered by a reset, and then nothing goes out any more.
+        // The first write may succeed. The peer answers it with a reset, and then all writes fail.
         let error = write_until_it_fails(&mut server);
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);

@@ -1,4 +1,4 @@
-//! Buffers that fill, and what is large.
+//! Full buffers and large transfers.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
@@ -55,7 +55,7 @@ fn a_writer_waits_for_a_reader() {
             }
         });
         arrived(&server, 1);
-        // It stops some time, although it is not read.
+        // The writer stops after some time, because the peer does not read.
         let mut before = 0;
         while written.get() > before {
             before = written.get();
@@ -68,7 +68,7 @@ fn a_writer_waits_for_a_reader() {
         writing.cancel();
         assert!(writing.join().unwrap_err().is_cancelled());
         client.shutdown(std::net::Shutdown::Write).unwrap();
-        // What was written, and nothing else, is there to read.
+        // The peer reads exactly the bytes that were written.
         assert_eq!(read_to_end(server).len(), written.get());
     });
 }
@@ -122,7 +122,8 @@ fn of_many_slices_some_are_taken() {
                 IoSlice::advance_slices(&mut rest, taken);
             }
         });
-        // What a call leaves there is the next one's, and no wait is begun for it.
+        // One read fills at most 1,024 slices. The next read takes the remaining data at once,
+        // without a wait for an event.
         let (mut received, mut count) = (vec![0; 3_000], 0);
         while count < 3_000 {
             let mut slices: Vec<_> = received[count..].chunks_mut(1).map(IoSliceMut::new).collect();
@@ -147,15 +148,15 @@ fn a_short_read_leaves_nothing_behind() {
     });
 }
 
-/// A file without a name, and what is in it.
+/// A file without a name, and its content.
 fn a_file(bytes: usize) -> (File, Vec<u8>) {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = env::temp_dir().join(format!("straightline-{}-{number}", process::id()));
     let content = pattern(bytes);
     fs::write(&path, &content).expect("room on the disk");
-    let file = File::open(&path).expect("it was just written");
-    fs::remove_file(&path).expect("it is ours");
+    let file = File::open(&path).expect("the test has just written it");
+    fs::remove_file(&path).expect("the test made the file");
     (file, content)
 }
 

@@ -1,7 +1,7 @@
 //! The same programs over the system's sockets and over simulated ones.
 //!
 //! Each test is one body, which asserts what Linux does. It runs on real sockets first, then in the
-//! simulation: on a quiet network, and on networks drawn from the seeds, slow ones and narrow ones,
+//! simulation: on a quiet network, and on networks drawn from the seeds. These are slow or narrow,
 //! with tiny buffers and pieces. Where the two differ, the simulation is wrong.
 
 #[path = "../common/mod.rs"]

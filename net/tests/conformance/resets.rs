@@ -1,4 +1,4 @@
-//! Connections that are cut off.
+//! Connections that end by a reset.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -9,7 +9,7 @@ use straightline_sched as sched;
 use crate::both::{arrival, arrived, kind, on_both, write_until_it_fails};
 use crate::common::tcp_pair;
 
-/// A stream whose peer closed it with something unread, after having sent `sent`.
+/// A stream whose peer sent `sent`, and then closed its end with unread data.
 fn reset_after(sent: &[u8]) -> TcpStream {
     let (mut client, mut server) = tcp_pair();
     server.write_all(b"this is not read!").expect("room");
@@ -27,7 +27,7 @@ fn a_close_with_unread_data_is_a_reset_after_what_was_sent() {
         let error = server.read_to_end(&mut text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         assert_eq!(text, b"last words");
-        // Told once.
+        // The reset is reported once.
         assert_eq!(server.read(&mut [0]).unwrap(), 0);
         assert_eq!(kind(server.write(b"x")), ErrorKind::BrokenPipe);
     });
@@ -64,11 +64,11 @@ fn data_for_a_closed_peer_is_answered_by_a_reset() {
             let (closer, mut writer) =
                 if closer_has_connected { (client, server) } else { (server, client) };
             closer.shutdown(Shutdown::Write).unwrap();
-            drop(closer); // nothing was unread: no reset yet
+            drop(closer); // no data was unread, so there is no reset yet
             assert_eq!(writer.read(&mut [0]).unwrap(), 0);
             writer.write_all(b"too late").unwrap();
             let error = write_until_it_fails(&mut writer);
-            // The end had come before.
+            // The end of stream had arrived before the reset.
             assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         }
     });
@@ -93,7 +93,7 @@ fn a_waiting_reader_and_a_waiting_writer_both_hear_of_a_reset() {
         drop(writer); // with unread data
         let outcomes =
             [filling.join().unwrap(), reading.join().unwrap().err().unwrap_or(ErrorKind::Other)];
-        // The first that looks gets the reset, the other finds a closed connection.
+        // The first fiber that runs gets the reset, the other one finds a closed connection.
         assert!(
             outcomes == [ErrorKind::ConnectionReset, ErrorKind::Other]
                 || outcomes == [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset],

@@ -7,7 +7,7 @@ use straightline_sched as sched;
 
 use crate::both::{kind, on_the_system};
 
-/// As `on_both`, but where nothing gets lost.
+/// As `both::on_both`, but on networks that lose no datagram.
 fn on_both(body: impl Fn() + Clone + Send + 'static) {
     on_the_system(body.clone());
     straightline_sched::sim::Check::new().seeds(20).run(body);

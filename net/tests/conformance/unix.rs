@@ -79,12 +79,12 @@ fn each_direction_is_shut_down_by_itself() {
         assert_eq!(kind(one.write(b"x")), ErrorKind::BrokenPipe);
         other.write_all(b"!").unwrap();
         assert_eq!(one.read(&mut [0; 8]).unwrap(), 1);
-        // A side that reads no more is not written to.
+        // A write to an end whose read side is shut down fails.
         one.shutdown(Shutdown::Read).unwrap();
         assert_eq!(kind(other.write(b"x")), ErrorKind::BrokenPipe);
         assert_eq!(one.read(&mut [0; 8]).unwrap(), 0);
         drop(other);
-        one.shutdown(Shutdown::Both).unwrap(); // is no error here
+        one.shutdown(Shutdown::Both).unwrap(); // no error on a Unix socket
     });
 }
 

@@ -1,4 +1,5 @@
-//! Of several addresses the first that answers is taken, and those that do not answer only delay.
+//! A connect to several addresses takes the first that answers. Addresses without an answer only
+//! delay it.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ struct Silent {
 fn silent() -> Silent {
     let options = ListenOptions::new().backlog(0);
     let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let mut taken = Vec::new();
     while let Ok(stream) =
         std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300))
@@ -28,7 +29,7 @@ fn silent() -> Silent {
 
 fn refusing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound")
+    listener.local_addr().expect("the socket is bound")
 }
 
 #[test]
@@ -107,7 +108,7 @@ fn a_name_is_resolved_and_connected_to() {
 
 #[test]
 fn an_address_is_looked_up_where_nothing_can_wait() {
-    // Neither a fiber nor a thread of the pool: std's address is returned as it is.
+    // A literal address needs neither a fiber nor a thread of the pool.
     let addresses: Vec<_> = lookup_host("[::1]:7").unwrap().collect();
     assert_eq!(addresses, ["[::1]:7".parse().unwrap()]);
     assert_eq!(sched::OffloadPool::global().stats().refused_total, 0);

@@ -100,8 +100,8 @@ fn every_connection_finds_a_member() {
         drop(clients);
         assert_eq!(members.iter().map(|accepted| accepted.get()).sum::<usize>(), CONNECTIONS);
         if cfg!(target_os = "linux") {
-            // The kernel's hash leaves no member out in a hundred connections (odds: one in a
-            // hundred thousand million).
+            // The kernel's hash gives each member some of a hundred connections. (The probability
+            // that it does not is one in a hundred thousand million.)
             assert!(members.iter().all(|accepted| accepted.get() > 0));
         }
     })

@@ -93,7 +93,7 @@ fn a_connect_waits_for_room_in_the_backlog() {
         let to = path.as_ref().to_owned();
         let clients = sched::spawn(move || {
             for _ in 0..CLIENTS {
-                UnixStream::connect(&to).unwrap(); // and closed: the backlog keeps it
+                UnixStream::connect(&to).unwrap(); // and closes it: it stays in the backlog
             }
         });
         sched::sleep(Duration::from_millis(1));

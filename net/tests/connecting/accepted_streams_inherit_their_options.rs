@@ -1,4 +1,4 @@
-//! What a listener's options say of accepted streams is true of each of them.
+//! A listener's options for accepted streams are set on each accepted stream.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use socket2::SockRef;
 use straightline_net::{Keepalive, ListenOptions, TcpListener, TcpStream};
 use straightline_sched as sched;
 
-/// The next stream that `listener` accepts, in the standard library's type.
+/// The next stream that `listener` accepts, as the standard library's type.
 fn accepted(listener: &TcpListener) -> std::net::TcpStream {
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let client = TcpStream::connect(address).expect("the listener is open");
     let (stream, peer) = listener.accept().expect("the client");
-    assert_eq!(peer, client.local_addr().expect("it is connected"));
+    assert_eq!(peer, client.local_addr().expect("the socket is connected"));
     stream.into_std()
 }
 
 fn listener(options: &ListenOptions) -> TcpListener {
     let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-    TcpListener::from_bound(listener).expect("it can be made non-blocking")
+    TcpListener::from_bound(listener).expect("a socket can be made non-blocking")
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_is_bound_and_accepted_does_not_block_the_thread() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn so_are_buffers_and_keepalive() {
+fn buffers_and_keepalive_are_set_on_accepted_streams() {
     sched::run(|| {
         let keepalive =
             Keepalive { idle: Duration::from_secs(7), interval: Duration::from_secs(5), probes: 3 };
@@ -86,7 +86,7 @@ fn so_are_buffers_and_keepalive() {
         assert_eq!(socket.tcp_keepalive_time().unwrap(), keepalive.idle);
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), keepalive.interval);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), keepalive.probes);
-        // By default all that is the system's matter, as with std.
+        // By default the system chooses all of these, as with the standard library.
         let stream = accepted(&listener(&ListenOptions::new()));
         let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = SockRef::from(&stream);
@@ -105,7 +105,8 @@ fn a_peer_that_reads_nothing_holds_little_of_what_is_written() {
         let listener = listener(&options);
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
-        // What the client's system has taken is acknowledged, and the rest stays here.
+        // The kernel of the client has acknowledged its part. The rest stays in the server's
+        // kernel.
         let (block, mut unchanged) = (vec![0; 64 << 10], 0);
         while unchanged < 20 {
             match stream.try_write(&block) {

@@ -1,7 +1,8 @@
-//! A process takes the listeners it was started with: those meant for it, and once.
+//! A process takes the listeners that it inherits, if they are meant for it, and takes them once.
 //!
-//! The tests start this very program again. A shell puts the descriptors where the protocol wants
-//! them and becomes the program, so that its process number is the one that the variable names.
+//! The tests start this program again, through a shell. The shell moves the descriptors to the
+//! numbers that the protocol requires, and replaces itself with the program by `exec`. So the
+//! program has the process number in `LISTEN_PID`.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -13,7 +14,7 @@ use straightline_net::inherit::{self, InheritedListener};
 use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use straightline_sched as sched;
 
-/// What a child is to do, by the variable `ROLE`.
+/// The name of the variable that says what a child does.
 const ROLE: &str = "STRAIGHTLINE_TEST_ROLE";
 
 /// Runs this program as a child with `role`, started by the shell commands `setup`.
@@ -37,13 +38,13 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Does nothing as a test, and as a child what it is told.
+/// As a test this does nothing. In a child process it does what `ROLE` says.
 #[test]
 fn the_child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     std::thread::spawn(|| {
         std::thread::sleep(std::time::Duration::from_secs(30)); // far longer than this takes
-        eprintln!("it hangs");
+        eprintln!("the child hangs");
         std::process::exit(1);
     });
     match role.as_str() {
@@ -60,7 +61,7 @@ fn the_child() {
 /// Answers one client on each of a TCP and a Unix listener.
 fn serve() {
     let inherited = inherit::listeners().expect("two listeners");
-    assert!(inherit::listeners().expect("no error").is_empty(), "they are taken once");
+    assert!(inherit::listeners().expect("no error").is_empty(), "the listeners are taken once");
     let names: Vec<_> = inherited.iter().map(|inherited| inherited.name.clone()).collect();
     assert_eq!(names, [Some("web".to_owned()), Some("local".to_owned())]);
     #[cfg(target_os = "linux")]
@@ -77,9 +78,9 @@ fn serve() {
         panic!("a TCP and a Unix listener");
     };
     let web = TcpListener::from_std(web).expect("a listener");
-    web.accept().expect("a client").0.write_all(b"web").expect("it reads");
+    web.accept().expect("a client").0.write_all(b"web").expect("the client reads");
     let local = UnixListener::from_std(local).expect("a listener");
-    local.accept().expect("a client").0.write_all(b"local").expect("it reads");
+    local.accept().expect("a client").0.write_all(b"local").expect("the client reads");
 }
 
 #[test]
@@ -92,7 +93,8 @@ fn listeners_are_served_by_the_process_they_are_for() {
         let path = Arc::clone(&path);
         move || {
             sched::run(move || {
-                // The manager's listener takes them before the child has even begun.
+                // The listener of the parent is open, so a client may connect before the child has
+                // begun.
                 let (mut web, mut text) = (TcpStream::connect(address).unwrap(), String::new());
                 web.read_to_string(&mut text).unwrap();
                 UnixStream::connect(&*path).unwrap().read_to_string(&mut text).unwrap();

@@ -1,4 +1,5 @@
-//! UDP: that a datagram found no socket is an error once, and then the sender goes on as before.
+//! UDP: a datagram that was refused is one error of the sender's socket. Then the socket works as
+//! before.
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -8,23 +9,23 @@ use crate::common::on_a_shard;
 use straightline_net::UdpSocket;
 use straightline_sched as sched;
 
-/// A socket whose last datagram was refused, and that has returned the error.
+/// A socket whose last datagram was refused, and which has already returned that error.
 fn refused() -> Rc<UdpSocket> {
     let closed = UdpSocket::bind("127.0.0.1:0")
-        .expect("it works on the loopback")
+        .expect("the loopback works")
         .local_addr()
-        .expect("it works on the loopback");
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("it works on the loopback");
-    socket.connect(closed).expect("it works on the loopback");
+        .expect("the loopback works");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("the loopback works");
+    socket.connect(closed).expect("the loopback works");
     let socket = Rc::new(socket);
     let sender = sched::spawn({
         let socket = Rc::clone(&socket);
         move || socket.send(b"refused").is_ok()
     });
-    // It waits before the refusal comes, so that the event says so.
+    // The receiver waits before the refusal arrives, so an event of the driver wakes it.
     let error = socket.recv(&mut [0; 8]).expect_err("no socket is there");
     assert_eq!(
-        (error.kind(), sender.join().expect("it works on the loopback")),
+        (error.kind(), sender.join().expect("no panic")),
         (ErrorKind::ConnectionRefused, true)
     );
     socket

@@ -1,4 +1,5 @@
-//! UDP: one receive a datagram, with its sender, whole or cut off, waited for or tried.
+//! UDP: each receive returns one datagram and its sender. A buffer that is too short cuts the
+//! datagram off.
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -25,7 +26,7 @@ fn each_receive_is_one_datagram_and_says_who_sent_it() {
                 })
                 .collect::<Vec<_>>()
         });
-        sched::yield_now(); // it waits
+        sched::yield_now(); // the receiver waits
         let from_one = one.local_addr().unwrap();
         let from_other = other.local_addr().unwrap();
         let mut sent = Vec::new();

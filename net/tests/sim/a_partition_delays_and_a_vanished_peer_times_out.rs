@@ -1,5 +1,5 @@
-//! Where there is no way through a simulated network, TCP does as Linux: it tries again, later and
-//! later, and gives up in the end.
+//! In a simulated network without a way to the peer, TCP does as on Linux: it sends again after
+//! longer and longer times, and gives up in the end.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// How long it takes, in virtual time.
+/// The virtual time that `body` takes, and its value.
 fn time<T>(body: impl FnOnce() -> T) -> (Duration, T) {
     let start = sched::clock();
     let value = body();
@@ -45,7 +45,7 @@ fn data_goes_on_at_the_next_attempt_after_healing() {
         sim::after(partitioned_for, || network().heal(server(), client()));
         let (took, ()) = time(|| far.read_exact(&mut [0; 4]).unwrap());
         assert!(took >= partitioned_for);
-        // Attempts are 120 s apart at most, and twice as far as the one before.
+        // The time between two attempts doubles, up to 120 s.
         assert!(took <= partitioned_for + (partitioned_for + seconds(1)).min(seconds(121)));
     });
 }
@@ -103,7 +103,7 @@ fn a_writer_whose_reader_is_cut_off_while_it_has_no_room_goes_on_after_healing()
             let mut all = Vec::new();
             far.read_to_end(&mut all).map(|count| assert_eq!(count, 1_000))
         });
-        sched::sleep(seconds(30)); // what is said of the new room is lost
+        sched::sleep(seconds(30)); // the window updates are lost
         network().heal(server(), client());
         writer.join().unwrap().unwrap();
         reader.join().unwrap().unwrap();
@@ -138,7 +138,7 @@ fn a_handshake_that_is_cut_in_the_middle_is_finished_after_healing() {
         let way = Duration::from_millis(100);
         network().set_link(Link { latency: way..=way, ..Link::default() });
         let listener = TcpListener::bind("10.0.0.1:80").unwrap();
-        // While the SYN travels, the answer, or the acknowledgement of that.
+        // Cuts the network while the SYN, the SYN-ACK or the last ACK is under way.
         let cut_after = way.mul_f64([0.5, 1.5, 2.5][sim::fork_random().index(3)]);
         sim::after(cut_after, || network().partition(server(), client()));
         sim::after(cut_after + seconds(1), || network().heal(server(), client()));
@@ -159,7 +159,7 @@ fn what_stays_without_an_answer_is_given_up_after_a_quarter_of_an_hour() {
         far.write_all(b"answer?").unwrap();
         let (took, result) = time(|| far.read(&mut [0]));
         assert_eq!(result.unwrap_err().kind(), ErrorKind::TimedOut);
-        // 0.2, 0.4, ... 102.4, and six times 120 seconds; and the ways there and back.
+        // 0.2, 0.4, ... 102.4, and six times 120 seconds, and the round trips.
         assert!((924.6..925.5).contains(&took.as_secs_f64()), "{took:?}");
         assert_eq!(far.write(b"!").unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
@@ -170,7 +170,7 @@ fn a_peer_that_sends_nothing_to_a_vanished_one_waits_without_end() {
     let failure = Sim::new(1).run(|| {
         let (near, mut far) = connect();
         network().vanish(near.local_addr().unwrap());
-        drop(near); // its end does not arrive
+        drop(near); // the FIN does not arrive
         far.read(&mut [0]).map(drop)
     });
     let failure = failure.unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Simulated datagrams are lost, doubled and overtaken as the link says.
+//! Simulated datagrams are lost, doubled and overtaken as the link's settings say.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn arrivals(link: Link) -> Vec<usize> {
     let receiver = UdpSocket::bind("10.0.0.1:53").expect("a free port");
     let sender = UdpSocket::bind("10.0.0.2:0").expect("a free port");
     for number in 0..100 {
-        sender.send_to(&[number], "10.0.0.1:53").expect("it is sent");
+        sender.send_to(&[number], "10.0.0.1:53").expect("a send");
     }
     sched::sleep(Duration::from_secs(1));
     let mut counts = vec![0; 100];

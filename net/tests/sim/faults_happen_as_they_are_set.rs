@@ -1,4 +1,4 @@
-//! What a test sets to go wrong with a simulated network goes wrong, and only that.
+//! The faults that a test sets for a simulated network happen, and no others.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn an_accept_without_descriptors_leaves_the_connection_where_it_is() {
         network().set_descriptors_max(Some(2));
         assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(MFILE));
         assert_eq!(TcpStream::connect("10.0.0.1:80").unwrap_err().raw_os_error(), Some(MFILE));
-        // A listener's error has the address in its text, and so no number.
+        // The error of a bind contains the address, so it has no error number of the system.
         assert!(TcpListener::bind("10.0.0.1:81").is_err());
         assert_eq!(UdpSocket::bind("10.0.0.1:0").unwrap_err().raw_os_error(), Some(MFILE));
         assert_eq!(UnixStream::pair().unwrap_err().raw_os_error(), Some(MFILE));
@@ -102,7 +102,7 @@ fn the_resolver_knows_the_names_it_was_given_and_can_fail() {
         network().fail_lookups(false);
         let start = sched::clock();
         lookup_host("localhost:80").unwrap();
-        assert!(sched::clock() > start); // it takes its time
+        assert!(sched::clock() > start); // a look-up takes time
     });
 }
 
@@ -168,7 +168,7 @@ fn after_the_horizon_of_drawn_faults_all_is_well() {
                 match listener.accept() {
                     Ok((mut stream, _)) => drop(sched::spawn(move || {
                         let write = || stream.write_all(b"!");
-                        drop(sched::deadline(Duration::from_secs(5), write)); // as it may be
+                        drop(sched::deadline(Duration::from_secs(5), write)); // may fail
                     })),
                     Err(_) => sched::sleep(Duration::from_millis(10)),
                 }
@@ -176,7 +176,7 @@ fn after_the_horizon_of_drawn_faults_all_is_well() {
         });
         while sim::elapsed() < horizon {
             let attempt = || TcpStream::connect("10.0.0.1:80")?.read(&mut [0]);
-            drop(sched::deadline(Duration::from_secs(3), attempt)); // as it may be
+            drop(sched::deadline(Duration::from_secs(3), attempt)); // may fail
             sched::sleep(Duration::from_millis(700));
         }
         sched::sleep(Duration::from_secs(1));
@@ -218,7 +218,7 @@ fn a_socket_that_outlives_its_simulation_is_none_of_the_next_one() {
         let options = options.clone();
         move || std::mem::ManuallyDrop::new(options.bind(address).unwrap())
     });
-    assert!(past.is_err()); // it was open at the end
+    assert!(past.is_err()); // the socket was open at the end
     let kept = std::sync::Arc::new(std::sync::Mutex::new(None));
     let keep = std::sync::Arc::clone(&kept);
     let bind = move || *keep.lock().unwrap() = Some(options.bind(address).unwrap());
@@ -228,7 +228,7 @@ fn a_socket_that_outlives_its_simulation_is_none_of_the_next_one() {
         let listener = TcpListener::bind(address).unwrap();
         assert_eq!(past.local_addr().unwrap_err().kind(), ErrorKind::Unsupported);
         drop(past);
-        let _client = TcpStream::connect(address).unwrap(); // this one listens still
+        let _client = TcpStream::connect(address).unwrap(); // this listener still works
         listener.accept().unwrap();
     });
 }
@@ -257,7 +257,7 @@ fn a_seed_determines_every_byte_of_the_trace() {
                     stream.write_all(&[1; 500])?;
                     stream.read_exact(&mut [0; 500])
                 };
-                drop(sched::deadline(Duration::from_secs(3), attempt)); // as it may be
+                drop(sched::deadline(Duration::from_secs(3), attempt)); // may fail
             }
         })
         .unwrap();

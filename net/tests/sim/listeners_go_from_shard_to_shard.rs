@@ -35,7 +35,7 @@ fn the_members_of_a_group_serve_on_shards_of_their_own() {
             TcpStream::connect(address).unwrap().read_exact(&mut number).unwrap();
             served.insert(number[0]);
         }
-        assert_eq!(served.len(), 3); // all of them, but for one seed in five million
+        assert_eq!(served.len(), 3); // all members, except with one seed in five million
         shards.into_iter().for_each(|shard| shard.join().unwrap().unwrap());
     });
 }
@@ -64,7 +64,7 @@ fn the_clones_of_a_listener_share_its_clients() {
         }
         let counts = shards.map(|shard| shard.join().unwrap().unwrap());
         assert_eq!(counts.iter().sum::<i32>(), 20);
-        // With the last of them the path is gone.
+        // The last clone removes the path.
         assert_eq!(UnixStream::connect(PATH).unwrap_err().kind(), ErrorKind::NotFound);
         UnixListener::bind(PATH).unwrap();
     });

@@ -1,4 +1,4 @@
-//! In a simulation a TCP connection does what it does on a system, whatever the network is like.
+//! In a simulation a TCP connection behaves as on a real system, on any network.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -15,7 +15,7 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().expect("the client").0)
 }
 
-/// Until whatever is under way has arrived.
+/// Waits until everything that is under way has arrived.
 fn settle() {
     sched::sleep(Duration::from_secs(5));
 }
@@ -67,7 +67,7 @@ fn what_has_arrived_is_read_before_a_reset_and_the_error_comes_once() {
         server.write_all(b"unread").unwrap();
         client.write_all(b"before the reset").unwrap();
         settle();
-        drop(client); // with something unread: a reset
+        drop(client); // unread data: a reset
         settle();
         let mut buffer = [0; 100];
         assert_eq!(server.read(&mut buffer).unwrap(), 16);
@@ -121,7 +121,7 @@ fn a_direction_that_is_shut_down_leaves_the_other() {
         server.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
         settle();
-        // Both ends know it all: the connection is no more.
+        // Both ends have closed and know it, so the connection has ended.
         let error = client.shutdown(Shutdown::Write).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotConnected);
     });

@@ -8,8 +8,8 @@ use socket2::SockRef;
 use straightline_net::{TcpStream, UnixStream};
 use straightline_sched as sched;
 
-/// Closes with a reset.
-#[allow(clippy::needless_pass_by_value)] // it is consumed: closed
+/// Closes the stream with a reset.
+#[allow(clippy::needless_pass_by_value)] // the stream is consumed, because it is closed
 fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option of a socket");
 }
@@ -63,7 +63,7 @@ fn a_write_to_a_closed_peer_fails_in_the_end() {
     sched::run(|| {
         let (client, mut server) = tcp_pair();
         drop(client);
-        // The first one provokes the reset.
+        // The first write provokes the reset.
         let error = server.write_all(&vec![0; 64 << 20]).unwrap_err();
         assert!(is_gone(error.kind()), "{error}");
         let error = server.write_all(b"!").unwrap_err();
@@ -128,7 +128,7 @@ fn write_to_closed_peers() {
         let (near, far) = UnixStream::pair().expect("a pair");
         drop(far);
         let slices = [IoSlice::new(b"!"), IoSlice::new(b"!")];
-        let mut said = vec![
+        let mut results = vec![
             near.send_file(&file, 0, 1 << 16),
             near.try_send_file(&file, 0, 1),
             (&near).write(b"!"),
@@ -139,11 +139,11 @@ fn write_to_closed_peers() {
         let (client, server) = tcp_pair();
         reset(client);
         server.wait_readable().expect("the reset comes");
-        // The reset itself is the first error, and then the peer is gone.
-        said.extend([server.try_send_file(&file, 0, 1), server.try_send_file(&file, 0, 1)]);
-        said.extend([server.try_write(b"!"), server.try_write_vectored(&slices)]);
-        for said in said {
-            let error = said.expect_err("the peer is gone");
+        // The reset is the first error. The later errors say that the connection is closed.
+        results.extend([server.try_send_file(&file, 0, 1), server.try_send_file(&file, 0, 1)]);
+        results.extend([server.try_write(b"!"), server.try_write_vectored(&slices)]);
+        for result in results {
+            let error = result.expect_err("the peer is gone");
             assert!(is_gone(error.kind()), "{error}");
         }
     })
@@ -160,12 +160,12 @@ fn it_ends_no_process_whatever_its_action_for_sigpipe() {
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         write_to_closed_peers();
         println!("alive");
-        // The program's own action is in force again: nothing is left of the masking.
-        // SAFETY: to raise a signal is always sound.
+        // The program's own action is in force again: the signal is not masked any more. SAFETY: to
+        // raise a signal is always sound.
         unsafe { libc::raise(libc::SIGPIPE) };
     });
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("alive"), "{:?}: {told}", output.status);
-    assert_eq!(output.status.signal(), Some(libc::SIGPIPE), "{told}");
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    assert!(output_text.contains("alive"), "{:?}: {output_text}", output.status);
+    assert_eq!(output.status.signal(), Some(libc::SIGPIPE), "{output_text}");
     write_to_closed_peers(); // in this process SIGPIPE is ignored, as std has it
 }

@@ -1,4 +1,5 @@
-//! `shutdown(Write)` is an end of stream to the peer, whose answer is still read, and peeked at.
+//! After `shutdown(Write)` the peer reads an end of stream. The peer's answer can still be read,
+//! and peeked at.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -14,7 +15,7 @@ where
     for<'s> &'s S: Read + Write,
 {
     let near = Rc::new(near);
-    // The reader waits before the half is closed, and is not disturbed by it.
+    // The reader waits before the write side is shut down. The shutdown does not disturb it.
     let reader = sched::spawn({
         let near = Rc::clone(&near);
         move || {
@@ -33,9 +34,9 @@ where
     (&*near).write_all(&question).expect("the question");
     shutdown(&near, Shutdown::Write);
     assert!((&*near).write(b"!").is_err(), "this half is closed");
-    let answer = reader.join().expect("it ends").expect("the answer");
+    let answer = reader.join().expect("the fiber ends").expect("the answer");
     assert!(answer.into_iter().eq(question.into_iter().rev()));
-    server.join().expect("it ends");
+    server.join().expect("the fiber ends");
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn a_peek_waits_and_takes_nothing() {
         sched::yield_now();
         near.write_all(b"there").unwrap();
         near.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(peeker.join().unwrap(), 0, "an end of stream is seen as well");
+        assert_eq!(peeker.join().unwrap(), 0, "a peek sees the end of stream as well");
     })
     .unwrap();
 }

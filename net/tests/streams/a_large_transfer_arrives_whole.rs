@@ -10,7 +10,7 @@ use straightline_sched::{self as sched, JoinHandle};
 
 const BYTES: usize = 8 << 20;
 
-/// Bytes that repeat so late that a lost, doubled or moved piece shows.
+/// Bytes with a long period, so that a lost, doubled or moved piece is noticed.
 struct Pattern(u32);
 
 impl Pattern {
@@ -65,7 +65,7 @@ fn end(stream: TcpStream, sends: u32, receives: u32) -> [JoinHandle<()>; 2] {
     let writer = Rc::clone(&stream);
     let writer = sched::spawn(move || {
         send(sends, |bytes| (&*writer).write(bytes).expect("the other end reads"));
-        writer.shutdown(Shutdown::Write).expect("it is connected");
+        writer.shutdown(Shutdown::Write).expect("the socket is connected");
     });
     let reader = sched::spawn(move || {
         receive(receives, |buffer| (&*stream).read(buffer).expect("the other end writes"));
@@ -91,7 +91,8 @@ fn a_writer_does_not_run_ahead_of_its_reader() {
         let writer = sched::spawn(move || {
             send(3, |bytes| (&one).write(bytes).unwrap());
         });
-        // Far more than both kernel buffers take: it cannot come to an end before it is read.
+        // Far more than both kernel buffers take, so the writer cannot finish before the peer
+        // reads.
         for _ in 0..1_000 {
             sched::yield_now();
         }

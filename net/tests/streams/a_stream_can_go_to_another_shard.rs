@@ -1,4 +1,4 @@
-//! A stream or listener of the standard library becomes ours and back, on any thread.
+//! A stream or listener is converted from the standard library's type and back, on any thread.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -70,14 +70,14 @@ fn a_unix_stream_goes_there_and_back_again() {
 #[test]
 fn a_shard_hands_its_connections_to_another() {
     sched::run(|| {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let worker = thread::spawn(move || {
             sched::run(move || {
-                tell.send((sched::Handle::current(), sched::current())).unwrap();
-                sched::park(); // until the acceptor says that it is enough
+                sender.send((sched::Handle::current(), sched::current())).unwrap();
+                sched::park(); // until the acceptor has handed over all connections
             })
         });
-        let (shard, end) = told.recv().unwrap();
+        let (shard, end) = receiver.recv().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let clients: Vec<_> = (0..20_u8)
@@ -113,14 +113,14 @@ fn a_shard_hands_its_connections_to_another() {
 fn the_members_of_a_group_serve_on_threads_of_their_own() {
     let group = ListenOptions::new().bind_group(([127, 0, 0, 1], 0).into(), 2).unwrap();
     let address = group[0].local_addr().unwrap();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let shards: Vec<_> = group
         .into_iter()
         .map(|member| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             thread::spawn(move || {
                 sched::run(move || {
-                    tell.send(sched::current()).unwrap();
+                    sender.send(sched::current()).unwrap();
                     let listener = TcpListener::from_bound(member).unwrap();
                     sched::spawn(move || {
                         loop {
@@ -139,7 +139,7 @@ fn the_members_of_a_group_serve_on_threads_of_their_own() {
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "served");
     }
-    told.iter().take(shards.len()).for_each(|shard| shard.unpark());
+    receiver.iter().take(shards.len()).for_each(|shard| shard.unpark());
     for shard in shards {
         shard.join().unwrap().unwrap();
     }

@@ -34,7 +34,7 @@ fn serve<S: Read + Write + 'static>(accept: impl Fn() -> S + 'static) -> JoinHan
     })
 }
 
-/// `CLIENTS` clients, all connected before the first one talks.
+/// Starts `CLIENTS` clients. All are connected before the first one sends.
 fn talk<S: Read + Write + 'static>(
     connect: impl Fn() -> S + Clone + 'static,
     end: impl Fn(&S) + Clone + 'static,

@@ -12,7 +12,8 @@ use straightline_sched::{self as sched};
 
 const MESSAGE: &[u8] = b"all there is";
 
-/// A read may fill its buffer exactly, come back short, or need several.
+/// Reads up to the end of stream, with a buffer of `buffer_bytes`: shorter than the message, as
+/// long, or longer.
 const BUFFER_BYTES: [usize; 6] = [1, 5, MESSAGE.len() - 1, MESSAGE.len(), MESSAGE.len() + 1, 4_096];
 
 fn read_to_end(mut stream: &TcpStream, buffer_bytes: usize) -> Vec<u8> {

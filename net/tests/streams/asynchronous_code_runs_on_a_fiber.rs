@@ -12,16 +12,16 @@ use straightline_net::UnixStream;
 use straightline_net::compat::{AsyncStream, Stream};
 use straightline_sched as sched;
 
-/// More than the system keeps for two sockets that are not read.
+/// More than the kernel buffers of two sockets take while no peer reads.
 const BYTES: usize = 8 << 20;
 
-/// Runs a future on a new fiber, and cancels that if it hangs.
+/// Runs a future on a new fiber, and cancels the fiber if it hangs.
 fn on_fiber<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     let run = || sched::block_on(future).expect("nothing unwinds");
-    joined_unless_it_hangs(run).expect("it ends")
+    joined_unless_it_hangs(run).expect("the fiber ends")
 }
 
-/// One task writes and reads at once: it would hang if it did one after the other.
+/// One task writes and reads at the same time. It would hang if it first wrote and then read.
 async fn echoed_in_tokio<S: Stream>(near: S, far: S) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
     let (mut from_far, mut to_far) = split(AsyncStream::new(near));
@@ -40,7 +40,7 @@ async fn echoed_in_tokio<S: Stream>(near: S, far: S) {
         to_near.shutdown().await.map(|()| count)
     };
     let (echoed, (written, received)) = join(far_end, join(writes, reads)).await;
-    written.expect("it reads");
+    written.expect("the peer reads");
     assert_eq!(echoed.expect("an echo"), BYTES as u64);
     assert!(received.expect("an answer") == sent);
 }
@@ -63,7 +63,7 @@ async fn echoed_in_futures<S: Stream>(near: S, far: S) {
         to_near.close().await.map(|()| count)
     };
     let (echoed, (written, received)) = join(far_end, join(writes, reads)).await;
-    written.expect("it reads");
+    written.expect("the peer reads");
     assert_eq!(echoed.expect("an echo"), BYTES as u64);
     assert!(received.expect("an answer") == sent);
 }
@@ -153,7 +153,7 @@ fn a_read_that_lost_a_race_may_be_begun_again() {
             let mut near = AsyncStream::new(near);
             let mut received = Vec::new();
             while received.len() < 100 {
-                // The read is dropped in the middle of its wait, turn after turn.
+                // In each turn the read is dropped in the middle of its wait.
                 let mut turns = 0;
                 let other = std::future::poll_fn(|cx| {
                     turns += 1;
@@ -247,7 +247,7 @@ fn of_many_slices_some_are_written() {
             let slices: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
             AsyncStream::new(near).write_vectored(&slices).await
         });
-        assert_eq!(count.expect("it takes some"), 1_024);
+        assert_eq!(count.expect("the write takes some slices"), 1_024);
         drop(far);
     })
     .expect("a shard can be made");
@@ -265,5 +265,5 @@ fn a_poll_outside_of_a_run_is_an_error_where_it_would_wait() {
     assert!(matches!(read, Poll::Ready(Err(_))));
     let written = Pin::new(&mut near).poll_write(&mut cx, b"!");
     assert!(matches!(written, Poll::Ready(Ok(1))));
-    far.read_exact(&mut [0]).expect("it is there");
+    far.read_exact(&mut [0]).expect("the byte has arrived");
 }

@@ -1,4 +1,4 @@
-//! Streams: what is sent arrives, whole and in order, and an end or an error is seen.
+//! Streams: all data arrives, whole and in order, and the reader sees an end or an error.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use straightline_net::{TcpListener, TcpStream};
 use straightline_sched as sched;
 
-/// What a reader that waits receives when `bytes`, an urgent byte and `bytes` come at once.
+/// Returns the data that a waiting reader receives when `bytes`, an urgent byte and `bytes` again
+/// arrive at once.
 fn receive_around_an_urgent_byte(bytes: &'static [u8]) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let mut client = TcpStream::connect(address).expect("the listener is open");
     let (mut server, _) = listener.accept().expect("the client");
     let me = sched::current();

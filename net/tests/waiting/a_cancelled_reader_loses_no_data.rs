@@ -1,4 +1,4 @@
-//! What arrives after a reader was cancelled is there for the next one.
+//! The next reader gets the data that arrives after a reader was cancelled.
 
 use std::io::{Read, Write};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ where
     });
     take_in_events();
     reader.cancel();
-    assert!(reader.join().expect_err("it waited").is_cancelled());
+    assert!(reader.join().expect_err("the reader was cancelled").is_cancelled());
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_next_reader_gets_what_the_cancelled_one_was_woken_for() {
             reader.join().map(drop)
         });
         take_in_events();
-        // Both come in one turn, and the canceller's first.
+        // Both events come in one poll of the driver, the canceller's first.
         signal.write_all(b"!").unwrap();
         client.write_all(b"late").unwrap();
         assert!(canceller.join().unwrap().unwrap_err().is_cancelled());
@@ -151,12 +151,13 @@ fn a_read_that_is_over_is_not_undone_by_a_deadline() {
         let (mut near, far) = UnixStream::pair().expect("a pair of sockets");
         near.write_all(&[7; BYTES]).expect("there is room");
         let mut received = 0;
-        // Far more tries than bytes: some end at the checkpoint that a stretch of reads has.
+        // Far more tries than bytes. A fiber that reads again and again without a wait passes a
+        // checkpoint, and some deadlines are raised there.
         for _ in 0..4 * BYTES {
             let read = sched::deadline(Duration::ZERO, || (&far).read(&mut [0]));
             match read {
-                Ok(read) => received += read.expect("it is open"),
-                Err(_) => sched::yield_now(), // which begins a new stretch
+                Ok(read) => received += read.expect("the socket is open"),
+                Err(_) => sched::yield_now(), // resets the distance to the checkpoint
             }
             if received == BYTES {
                 break;

@@ -1,4 +1,5 @@
-//! While a fiber unwinds, the network's blocking calls return: they do what needs no waiting.
+//! While a fiber unwinds, the blocking calls of sockets do not wait. They do what is possible
+//! without a wait, and return.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::mpsc;
@@ -10,13 +11,13 @@ use straightline_sched as sched;
 
 /// What `call` returns in a destructor of a fiber that panics.
 fn in_a_destructor<T: 'static>(mut call: impl FnMut() -> T + 'static) -> T {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let fiber = sched::spawn(move || {
-        let _guard = OnDrop(move || drop(tell.send(call())));
+        let _guard = OnDrop(move || drop(sender.send(call())));
         panic!("broken");
     });
-    assert!(fiber.join().expect_err("it panics").is_panic());
-    told.recv().expect("the destructor has run")
+    assert!(fiber.join().expect_err("a panic").is_panic());
+    receiver.recv().expect("the destructor has run")
 }
 
 #[test]
@@ -72,9 +73,9 @@ fn a_connect_to_a_full_unix_listener_is_an_error() {
         socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
     listener.bind(&address).unwrap();
     listener.listen(0).unwrap();
-    let first = std::os::unix::net::UnixStream::connect(&path).unwrap(); // all that it takes
+    let first = std::os::unix::net::UnixStream::connect(&path).unwrap(); // the backlog is full
 
-    // Not cancelled if it hangs, but left: a loop that never waits cannot be cancelled.
+    // If the test hangs, its shard is left running: a loop that never waits cannot be cancelled.
     let is_refused =
         on_a_shard(move || in_a_destructor(move || UnixStream::connect(&path).is_err()));
     assert!(is_refused);
@@ -96,14 +97,14 @@ fn what_a_buffer_loses_to_a_deadline_is_counted() {
         buffer.write_all(b"never to be seen").unwrap();
         let in_time = sched::deadline(Duration::from_millis(5), || buffer.flush());
         assert!(in_time.is_err());
-        drop(buffer); // which tries nothing after an unwind
+        drop(buffer); // a drop after an unwind writes nothing
         assert_eq!(sched::stats().writes_unwound, 1);
     })
     .unwrap();
 }
 
 #[test]
-fn so_is_what_an_unwinding_fiber_cannot_write() {
+fn what_an_unwinding_fiber_cannot_write_is_counted() {
     sched::run(|| {
         let (near, _far) = full_stream();
         let mut buffer = BufWriter::new(near);
@@ -116,7 +117,7 @@ fn so_is_what_an_unwinding_fiber_cannot_write() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert_eq!(sched::stats().writes_unwound, 1);
-        // One that finds room is none of them, nor one that fails in good order.
+        // A write that finds room does not count, and neither does a write that returns an error.
         let (mut near, _far) = UnixStream::pair().unwrap();
         near.write_all(b"!").unwrap();
         let (mut near, _far) = full_stream();

@@ -1,8 +1,9 @@
-//! A socket that was shut down ends the calls that wait for it, also those that begin afterwards,
-//! with what the standard library's blocking calls say. Where the system only says "not now" for
-//! ever, no loop spins on it: others run, and deadlines fire.
+//! A shutdown of a socket ends the calls that wait for it, and the calls that begin afterwards.
+//! They return what the standard library's blocking calls return. Where the system returns
+//! `WouldBlock` for ever, a loop of waits does not keep the thread: other fibers run, and deadlines
+//! expire.
 
-#![cfg(target_os = "linux")] // other systems shut neither down
+#![cfg(target_os = "linux")] // elsewhere a listener or a UDP socket has no shutdown
 
 use std::io::{ErrorKind, Read, Write};
 use std::net;
@@ -16,27 +17,27 @@ use rustix::net::{Shutdown, shutdown};
 use straightline_net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use straightline_sched::{self as sched, Interest, Source};
 
-/// Another descriptor of the same socket: what another process would have.
+/// Another descriptor of the same socket, as another process may have it.
 fn another(socket: &impl AsFd) -> OwnedFd {
     socket.as_fd().try_clone_to_owned().expect("a descriptor")
 }
 
 /// A UDP socket that is its own peer, and another descriptor of it.
 fn datagrams() -> (Rc<UdpSocket>, OwnedFd) {
-    let socket = net::UdpSocket::bind("127.0.0.1:0").expect("it works on the loopback");
-    socket.connect(socket.local_addr().expect("it is bound")).expect("it works on the loopback");
+    let socket = net::UdpSocket::bind("127.0.0.1:0").expect("the loopback works");
+    socket.connect(socket.local_addr().expect("the socket is bound")).expect("the loopback works");
     let other = another(&socket);
     (Rc::new(UdpSocket::from_std(socket).expect("a socket")), other)
 }
 
-/// A listener on a Unix socket whose file is gone already, and another descriptor of it.
+/// A Unix listener whose file is already removed, and another descriptor of it.
 fn unix_listener() -> (Rc<UnixListener>, OwnedFd) {
     let listener = StdUnixListener::bind(SocketPath::new()).expect("a path of our own");
     let other = another(&listener);
     (Rc::new(UnixListener::from_std(listener).expect("a listener")), other)
 }
 
-/// Starts `wait`, shuts the socket down while it waits, and returns what it said.
+/// Starts `wait`, shuts the socket down while `wait` waits, and returns the result of `wait`.
 fn while_it_waits<T: 'static>(
     socket: &OwnedFd,
     how: Shutdown,
@@ -45,7 +46,7 @@ fn while_it_waits<T: 'static>(
     let waiter = sched::spawn(wait);
     (0..3).for_each(|_| sched::yield_now());
     shutdown(socket, how).expect("an open socket");
-    waiter.join().expect("it returns")
+    waiter.join().expect("the fiber returns")
 }
 
 #[test]
@@ -56,14 +57,14 @@ fn of_datagrams_there_is_an_end() {
             let waiting = Rc::clone(&socket);
             let count = while_it_waits(&other, how, move || waiting.recv(&mut [0; 8]));
             assert_eq!(count.expect("an end"), 0);
-            // And to the calls that follow.
+            // The calls that follow get the end as well.
             assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
             assert_eq!(socket.peek(&mut [0; 8]).expect("an end"), 0);
             assert_eq!(socket.try_recv(&mut [0; 8]).expect("an end"), 0);
-            // An end has no sender: std has an error for that.
-            let error = socket.recv_from(&mut [0; 8]).expect_err("it has no sender");
+            // An end has no sender, so the standard library returns an error.
+            let error = socket.recv_from(&mut [0; 8]).expect_err("an end has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            let error = socket.try_recv_from(&mut [0; 8]).expect_err("it has no sender");
+            let error = socket.try_recv_from(&mut [0; 8]).expect_err("an end has no sender");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
         });
     }
@@ -77,7 +78,7 @@ fn a_call_that_begins_after_the_shutdown_ends_as_well() {
         assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
         let (listener, other) = unix_listener();
         shutdown(&other, Shutdown::Both).expect("an open socket");
-        let error = listener.accept().map(drop).expect_err("it listens no more");
+        let error = listener.accept().map(drop).expect_err("the listener is shut down");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     });
 }
@@ -86,7 +87,7 @@ fn a_call_that_begins_after_the_shutdown_ends_as_well() {
 fn a_datagram_that_was_there_before_is_received() {
     on_a_shard(|| {
         let (socket, other) = datagrams();
-        socket.send(b"before").expect("it works on the loopback");
+        socket.send(b"before").expect("the loopback works");
         shutdown(&other, Shutdown::Read).expect("an open socket");
         assert_eq!(socket.recv(&mut [0; 8]).expect("a datagram"), 6);
         assert_eq!(socket.recv(&mut [0; 8]).expect("an end"), 0);
@@ -103,7 +104,7 @@ fn a_listener_says_that_it_listens_no_more() {
         for _ in 0..200 {
             let error = listener.try_accept().map(drop).expect_err("no client comes");
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            listener.wait_readable().expect("it is no error to wait");
+            listener.wait_readable().expect("a wait is no error");
         }
         let tcp = Rc::new(TcpListener::bind("127.0.0.1:0").expect("a port"));
         let (waiting, other) = (Rc::clone(&tcp), another(&*tcp));
@@ -118,7 +119,8 @@ fn a_client_in_the_queue_of_a_listener_is_accepted() {
         let path = SocketPath::new();
         let listener = StdUnixListener::bind(&path).expect("a path of our own");
         let other = another(&listener);
-        let mut client = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
+        let mut client =
+            std::os::unix::net::UnixStream::connect(&path).expect("the listener is open");
         let listener = UnixListener::from_std(listener).expect("a listener");
         shutdown(&other, Shutdown::Both).expect("an open socket");
         let (mut stream, _) = listener.accept().expect("the client");
@@ -128,8 +130,7 @@ fn a_client_in_the_queue_of_a_listener_is_accepted() {
     });
 }
 
-/// The loop that the documentation of a source shows, over a socket that says neither "an end" nor
-/// "an error" for ever.
+/// The loop in the documentation of `Source`, over a socket that never returns an end or an error.
 fn receive(source: &Source<UnixDatagram>) -> std::io::Result<usize> {
     loop {
         match source.inner().recv(&mut [0; 8]) {
@@ -153,10 +154,10 @@ fn a_loop_over_a_source_does_not_keep_the_thread() {
         });
         sched::yield_now();
         shutdown(&other, Shutdown::Both).expect("an open socket");
-        // Others run meanwhile, and the deadline fires.
-        assert_eq!(waiter.join().expect("it returns"), (false, true));
+        // Other fibers run meanwhile, and the deadline expires.
+        assert_eq!(waiter.join().expect("the fiber returns"), (false, true));
         let turns = sched::stats().turns - start;
-        assert!(turns < 2_000, "it waits between its looks: {turns} turns");
+        assert!(turns < 2_000, "the loop waits between two tries: {turns} turns");
     });
 }
 
@@ -186,11 +187,12 @@ fn a_task_and_an_episode_that_only_look_let_others_run() {
         shutdown(&other, Shutdown::Read).expect("an open socket");
         assert!(task.join().expect("its deadline fires"));
         episodes.cancel();
-        assert!(episodes.join().expect_err("it rests when it is cancelled").is_cancelled());
+        assert!(episodes.join().expect_err("the fiber rests when it is cancelled").is_cancelled());
     });
 }
 
-/// A socket of any kind, as a call that waits for it and another descriptor of it.
+/// A socket of a kind that `number` chooses: a call that waits for it, and another descriptor of
+/// it.
 fn any_socket(number: u64) -> (Rc<dyn Fn() -> bool>, OwnedFd) {
     match number % 4 {
         0 => {
@@ -232,7 +234,8 @@ fn every_wait_ends_whatever_is_shut_down_under_it() {
                     let (wait, time) = (Rc::clone(&wait), Duration::from_micros(draw(3_000)));
                     let has_deadline = draw(2) == 0;
                     sched::spawn(move || {
-                        // It may end by any of them; that it ends is what counts.
+                        // The deadline, the cancel or the shutdown may end the wait. The test only
+                        // requires that it ends.
                         let _ = if has_deadline {
                             sched::deadline(time, || wait())
                         } else {
@@ -246,9 +249,9 @@ fn every_wait_ends_whatever_is_shut_down_under_it() {
                 waiters[0].cancel();
             }
             let how = if draw(2) == 0 { Shutdown::Read } else { Shutdown::Both };
-            // One that is not connected any more cannot be shut down again.
+            // A second shutdown fails if the socket is not connected any more.
             let _ = shutdown(&other, how);
-            // A call that begins afterwards.
+            // A call that begins after the shutdown.
             let late = sched::spawn(move || {
                 wait();
             });

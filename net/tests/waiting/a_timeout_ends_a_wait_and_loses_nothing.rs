@@ -1,4 +1,4 @@
-//! A read or write that waits too long is `TimedOut`, and the socket goes on as if it had not been.
+//! A read or write that waits too long fails with `TimedOut`, and the socket works as before.
 
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
@@ -22,7 +22,7 @@ fn a_read_times_out_again_and_again() {
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             assert!(start.elapsed() >= SHORT);
             far.write_all(&[round]).unwrap();
-            // Without end: however slow the machine is, what was sent arrives.
+            // This read has no timeout, because a slow machine may deliver the data late.
             near.set_read_timeout(None).unwrap();
             let mut buffer = [9; 8];
             assert_eq!(near.read(&mut buffer).unwrap(), 1);

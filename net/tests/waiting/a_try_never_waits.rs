@@ -1,4 +1,4 @@
-//! `try_accept` and `try_read` take what has come already, and never wait for more.
+//! `try_accept` and `try_read` take a client or data that has arrived, and never wait.
 
 use std::io::{ErrorKind, Read, Write};
 use std::ops::ControlFlow;
@@ -104,7 +104,7 @@ fn a_try_sees_what_came_after_one_that_came_back_short() {
         let count = loop {
             match server.try_read(&mut [0; 8]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // It may take the loopback a moment.
+                    // The loopback may take a moment to deliver it.
                     assert!(tries.next().is_some(), "four bytes are there");
                     sched::sleep(Duration::from_millis(1));
                 }

@@ -1,4 +1,5 @@
-//! Calls that wait for the network: what ends a wait, and what may be called where nothing waits.
+//! Calls that wait for the network: what ends a wait, and which calls may be made outside of a
+//! fiber.
 
 #[path = "../common/mod.rs"]
 mod common;

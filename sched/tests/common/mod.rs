@@ -1,6 +1,6 @@
-//! What the tests share.
+//! The helpers that the tests share.
 
-// Each program has a copy of its own, and none uses all of it.
+// Each test program compiles a copy of its own, and no program uses all helpers.
 #![allow(dead_code)]
 
 pub(crate) mod own_process;
@@ -17,16 +17,16 @@ use straightline_sched::{
     self as sched, Config, JoinError, JoinHandle, Lease, Report, Reporter, sync,
 };
 
-/// Runs `body` on a thread of its own, and fails if it hangs. Nothing joins that thread: so `body`
-/// may run a shard that leaves fibers behind, whose thread never ends.
+/// Runs `body` on a thread of its own, and fails if it hangs. Nothing joins that thread, so `body`
+/// may run a shard that leaves fibers behind and whose thread therefore never ends.
 pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(catch_unwind(AssertUnwindSafe(body))));
-    match told.recv_timeout(HANGS_AFTER) {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(catch_unwind(AssertUnwindSafe(body))));
+    match receiver.recv_timeout(HANGS_AFTER) {
         Ok(Ok(value)) => value,
         Ok(Err(payload)) => resume_unwind(payload),
-        Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
-        Err(RecvTimeoutError::Disconnected) => unreachable!("it ended without a value"),
+        Err(RecvTimeoutError::Timeout) => panic!("the test hangs"),
+        Err(RecvTimeoutError::Disconnected) => unreachable!("the thread ended without a value"),
     }
 }
 
@@ -40,11 +40,11 @@ pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
     let result = sched::run(|| joined_unless_it_hangs(body)).expect("a shard can be made");
     result.unwrap_or_else(|error| match error.into_panic() {
         Ok(payload) => resume_unwind(payload),
-        Err(error) => panic!("it hangs, or has unwound: {error}"),
+        Err(error) => panic!("the body hangs, or has unwound: {error}"),
     })
 }
 
-/// Joins a fiber that runs `body`, but cancels it first if it hangs.
+/// Runs `body` on a fiber and joins the fiber. If the fiber hangs, cancels it first.
 pub(crate) fn joined_unless_it_hangs<T: 'static>(
     body: impl FnOnce() -> T + 'static,
 ) -> Result<T, JoinError> {
@@ -63,12 +63,12 @@ pub(crate) fn settle() {
     turns(TURNS);
 }
 
-/// Lets every other fiber run that many times.
+/// Lets every other fiber run `count` times.
 pub(crate) fn turns(count: u32) {
     (0..count).for_each(|_| sched::yield_now());
 }
 
-/// Lets the shard take in the events of its descriptors that have happened.
+/// Lets the shard poll its driver, so that it takes in the events of its descriptors.
 pub(crate) fn take_in_events() {
     (0..3).for_each(|_| sched::sleep(Duration::from_millis(1)));
 }
@@ -81,44 +81,45 @@ pub(crate) fn nonblocking_pair() -> (UnixStream, UnixStream) {
     (near, far)
 }
 
-/// Swallows whatever ends a wait, for ever: once it is cancelled, the calling fiber is given up.
+/// Swallows every cancel and every deadline, for ever. So the calling fiber is given up once it is
+/// cancelled.
 pub(crate) fn swallow_for_ever() -> ! {
     loop {
         let _ = catch_unwind(sched::park);
     }
 }
 
-/// Runs `body` so that its fiber, if it waits when `lease` ends, is given up at that wait.
+/// Runs `body`. If its fiber waits when `lease` ends, the fiber is given up at that wait.
 pub(crate) fn brittle<T>(lease: &Lease, body: impl FnOnce() -> T) {
     let _ = lease.hold(Duration::MAX, || {
         lease.end();
-        // It swallows that as often as it may.
+        // Swallows the end of the lease as often as the scheduler allows.
         (0..UNWINDS_MAX).for_each(|_| drop(catch_unwind(sched::yield_now)));
         lease.renew(Duration::MAX);
         body();
     });
 }
 
-/// Waits for the first report of a circle on a shard where `start` has started the fibers of one,
-/// and cancels them then. Returns the text of the report.
+/// Runs a shard on which `start` starts fibers that wait for each other in a circle. Waits for the
+/// first report of the circle, and then cancels the fibers. Returns the text of the report.
 pub(crate) fn reported_circle(
     start: impl FnOnce() -> Vec<JoinHandle<()>> + Send + 'static,
 ) -> String {
-    let (tell, told) = sync::mpsc::unbounded();
+    let (sender, receiver) = sync::mpsc::unbounded();
     let reporter = Reporter::new(move |report| {
         if let Report::Circle(_) = report {
-            let _ = tell.send(report.to_string());
+            let _ = sender.send(report.to_string());
         }
     });
-    // The monitor looks four times in that.
+    // The monitor looks four times in this limit.
     let stall_limit = Some(Duration::from_millis(40));
     let config = Config { reporter, stall_limit, ..Config::default() };
     let root = move || {
         let fibers = start();
-        let text = told.recv().expect("it is reported");
+        let text = receiver.recv().expect("the circle is reported");
         // No second report of the same circle, however often the shard looks.
-        let again = sync::select(&[&told, &sync::after(Duration::from_millis(60))]);
-        assert_eq!(again, Ok(1), "it is reported once");
+        let again = sync::select(&[&receiver, &sync::after(Duration::from_millis(60))]);
+        assert_eq!(again, Ok(1), "the circle is reported once");
         for fiber in fibers {
             fiber.cancel();
             let _ = fiber.join();
@@ -137,18 +138,19 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// Its destructor panics, and the payload is another value of this type. No panic hook is called.
-pub(crate) struct Evil;
+/// A value whose destructor panics. The payload of that panic is another value of this type. No
+/// panic hook is called.
+pub(crate) struct PanicsInDrop;
 
-impl Drop for Evil {
+impl Drop for PanicsInDrop {
     fn drop(&mut self) {
-        raise_evil();
+        raise_panics_in_drop();
     }
 }
 
 /// Panics with a payload whose destructor panics.
-pub(crate) fn raise_evil() {
-    resume_unwind(Box::new(Evil));
+pub(crate) fn raise_panics_in_drop() {
+    resume_unwind(Box::new(PanicsInDrop));
 }
 
 /// Counts the values that are alive.
@@ -157,7 +159,7 @@ pub(crate) struct Census {
     alive: Arc<AtomicUsize>,
 }
 
-/// A value that is counted; it is dropped once, or the count is wrong.
+/// A counted value. If it is not dropped exactly once, the count is wrong.
 pub(crate) struct Counted<T> {
     pub(crate) value: T,
     census: Census,
@@ -186,11 +188,12 @@ impl<T> Drop for Counted<T> {
     }
 }
 
-/// Far longer than any of it takes.
+/// Far longer than any of these tests takes.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// Longer than any chain of wake-ups in these tests.
 const TURNS: u32 = 8;
 
-/// How often a fiber's unwind is raised, and how often its calls fail then.
+/// How often the scheduler raises a fiber's unwind, and how often the calls of the fiber fail
+/// afterwards.
 const UNWINDS_MAX: usize = 4 + 64;

@@ -1,15 +1,15 @@
-//! Tests that have a process to themselves: each runs itself again in a child process, where no
+//! Runs a test in a process of its own: the test starts itself again in a child process, where no
 //! other test runs.
 //!
-//! So does a test that counts, uses up or breaks what belongs to the whole process: descriptors,
-//! memory, signals, the panic hook, the process itself. The other tests of its program run in other
-//! threads of one process at the same time.
+//! A test needs this if it counts, uses up or breaks something of the whole process: descriptors,
+//! memory, signals, the panic hook, the process itself. The other tests of its program run at the
+//! same time, in other threads of one process.
 
 use std::any;
 use std::env;
 use std::process::{self, Command, Output};
 
-/// Has a child process do `body`, which must come to its end there.
+/// Runs `body` in a child process, where it must return.
 pub(crate) fn in_a_process<F: FnOnce()>(body: F) {
     let output = child(body);
     let (stdout, stderr) =
@@ -17,7 +17,7 @@ pub(crate) fn in_a_process<F: FnOnce()>(body: F) {
     assert!(output.status.success(), "{:?}: {stdout}{stderr}", output.status);
 }
 
-/// Has a child process do `body`, and returns how that process ended: with status 0 where `body`
+/// Runs `body` in a child process, and returns how that process ended: with status 0 if `body`
 /// returned.
 pub(crate) fn child<F: FnOnce()>(body: F) -> Output {
     child_with(&[], body)

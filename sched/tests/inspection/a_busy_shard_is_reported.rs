@@ -1,5 +1,5 @@
-//! A shard that does not poll its driver is reported as busy, whatever keeps it, and as free once
-//! it has polled in time for a while.
+//! A shard that does not poll its driver in time is reported as busy, whatever the reason. It is
+//! reported as free when it has polled in time for a while.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,21 +11,21 @@ const LIMIT: Duration = Duration::from_millis(40);
 
 /// How often a shard was reported as busy, and how often as free.
 #[derive(Clone, Default)]
-struct Told {
+struct ReportCounts {
     busy: Arc<AtomicU32>,
     free: Arc<AtomicU32>,
 }
 
-impl Told {
+impl ReportCounts {
     fn config(&self) -> Config {
-        let told = self.clone();
+        let report_counts = self.clone();
         let reporter = Reporter::new(move |report| {
             match report {
                 Report::Busy(time) => {
                     assert!(*time >= LIMIT);
-                    told.busy.fetch_add(1, Ordering::SeqCst)
+                    report_counts.busy.fetch_add(1, Ordering::SeqCst)
                 }
-                Report::Free => told.free.fetch_add(1, Ordering::SeqCst),
+                Report::Free => report_counts.free.fetch_add(1, Ordering::SeqCst),
                 other => panic!("{other}"),
             };
         });
@@ -37,11 +37,11 @@ impl Told {
     }
 }
 
-/// Keeps the thread until `is` comes true, in pieces between which other fibers may run.
-fn compute_until(piece: Duration, is: impl Fn() -> bool) {
+/// Keeps the thread until `condition` holds. After each `piece` other fibers may run.
+fn compute_until(piece: Duration, condition: impl Fn() -> bool) {
     let bound = Instant::now() + Duration::from_secs(30);
-    while !is() {
-        assert!(Instant::now() < bound, "it is never reported");
+    while !condition() {
+        assert!(Instant::now() < bound, "the shard is never reported");
         let end = Instant::now() + piece;
         while Instant::now() < end {
             std::hint::spin_loop();
@@ -50,44 +50,44 @@ fn compute_until(piece: Duration, is: impl Fn() -> bool) {
     }
 }
 
-/// Waits, and lets the shard poll its driver meanwhile.
-fn wait_until(is: impl Fn() -> bool) {
+/// Waits until `condition` holds, and lets the shard poll its driver meanwhile.
+fn wait_until(condition: impl Fn() -> bool) {
     let bound = Instant::now() + Duration::from_secs(30);
-    while !is() {
-        assert!(Instant::now() < bound, "it is never reported");
+    while !condition() {
+        assert!(Instant::now() < bound, "the shard is never reported");
         sched::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
 fn one_fiber_that_keeps_the_thread_is_enough() {
-    let told = Told::default();
-    let here = told.clone();
-    sched::run_with(told.config(), move || {
+    let report_counts = ReportCounts::default();
+    let in_run = report_counts.clone();
+    sched::run_with(report_counts.config(), move || {
         let bound = Instant::now() + Duration::from_secs(30);
-        while here.counts() == (0, 0) {
-            assert!(Instant::now() < bound, "it is never reported");
+        while in_run.counts() == (0, 0) {
+            assert!(Instant::now() < bound, "the shard is never reported");
             std::hint::spin_loop();
         }
-        assert_eq!(here.counts(), (1, 0));
-        wait_until(|| here.counts().1 > 0);
+        assert_eq!(in_run.counts(), (1, 0));
+        wait_until(|| in_run.counts().1 > 0);
     })
     .expect("a shard");
 }
 
 #[test]
 fn many_fibers_that_take_turns_are_enough() {
-    let told = Told::default();
-    let here = told.clone();
-    sched::run_with(told.config(), move || {
-        // None of them keeps the thread for as long as the limit; a round of all of them does.
+    let report_counts = ReportCounts::default();
+    let in_run = report_counts.clone();
+    sched::run_with(report_counts.config(), move || {
+        // No fiber keeps the thread for as long as the limit, but one turn of each together does.
         let fibers: Vec<_> = (0..10)
             .map(|_| {
-                let here = here.clone();
-                sched::spawn(move || compute_until(LIMIT / 4, || here.counts().0 > 0))
+                let in_run = in_run.clone();
+                sched::spawn(move || compute_until(LIMIT / 4, || in_run.counts().0 > 0))
             })
             .collect();
-        fibers.into_iter().for_each(|fiber| fiber.join().expect("it is told"));
+        fibers.into_iter().for_each(|fiber| fiber.join().expect("no panic"));
     })
     .expect("a shard");
 }
@@ -95,25 +95,25 @@ fn many_fibers_that_take_turns_are_enough() {
 #[test]
 fn a_simulated_shard_is_reported_at_its_time_and_the_others_go_on() {
     sim::check(|| {
-        let (told, times) = (Told::default(), Arc::new(Mutex::new(Vec::new())));
-        let here = Arc::clone(&times);
+        let (report_counts, times) = (ReportCounts::default(), Arc::new(Mutex::new(Vec::new())));
+        let in_run = Arc::clone(&times);
         let reporter = Reporter::new(move |report| {
             let is_busy = matches!(report, Report::Busy(_));
-            here.lock().expect("no panic").push((is_busy, sim::elapsed().as_secs()));
+            in_run.lock().expect("no panic").push((is_busy, sim::elapsed().as_secs()));
         });
         let busy_limit = Some(Duration::from_secs(1));
-        let config = Config { busy_limit, reporter, ..told.config() };
+        let config = Config { busy_limit, reporter, ..report_counts.config() };
         let shard = sched::spawn_shard("busy", config, || {
             let ticks = sched::spawn(|| (0..100).for_each(|_| sched::sleep(TICK)));
             sched::yield_now();
             let begin = sim::elapsed();
-            // Twice: it is not free in between.
+            // Two sleeps: the shard is not free in between.
             sim::keep_thread(Duration::from_secs(5));
             sched::sleep(Duration::from_secs(2));
             sim::keep_thread(Duration::from_secs(3));
             assert!(sim::elapsed() >= begin + Duration::from_secs(10));
             sched::sleep(Duration::from_secs(30));
-            ticks.join().expect("they go on");
+            ticks.join().expect("the ticks go on");
         });
         let begin = sim::elapsed();
         (0..100).for_each(|_| sched::sleep(TICK));

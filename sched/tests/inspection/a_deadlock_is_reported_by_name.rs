@@ -1,5 +1,5 @@
-//! Fibers that wait for each other's locks and ends in a circle are reported by name if that lasts;
-//! none of them panics for it, since something may open the circle.
+//! If fibers wait for each other's locks or ends in a circle, a report names them. No fiber panics,
+//! because another fiber may open the circle.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,9 +18,9 @@ fn named<T: 'static>(name: &str, body: impl FnOnce() -> T + 'static) -> JoinHand
 fn locker(first: &Rc<Mutex<()>>, second: &Rc<Mutex<()>>) -> impl FnOnce() + use<> {
     let (first, second) = (Rc::clone(first), Rc::clone(second));
     move || {
-        let _first = first.lock().expect("it does not unwind");
+        let _first = first.lock().expect("the fiber does not unwind");
         sched::yield_now();
-        let _second = second.lock().expect("it does not unwind");
+        let _second = second.lock().expect("the fiber does not unwind");
     }
 }
 
@@ -59,7 +59,7 @@ fn a_join_of_a_fiber_that_waits_for_the_joiners_lock() {
     let text = reported_circle(|| {
         let lock = Rc::new(Mutex::new(()));
         vec![named("joiner", move || {
-            let _held = lock.lock().expect("it does not unwind");
+            let _held = lock.lock().expect("the fiber does not unwind");
             let waiter = named("waiter", {
                 let lock = Rc::clone(&lock);
                 move || drop(lock.lock())
@@ -72,7 +72,7 @@ fn a_join_of_a_fiber_that_waits_for_the_joiners_lock() {
     assert!(text.contains("Mutex::lock, taken by fiber `joiner`"), "{text}");
 }
 
-/// Fibers of a scope: it could cancel them, so they do not panic.
+/// Joins of a scope's fibers do not panic, because the scope could cancel these fibers.
 #[test]
 fn joins_in_a_scope() {
     let text = reported_circle(|| {
@@ -80,7 +80,7 @@ fn joins_in_a_scope() {
             let own = RefCell::new(None);
             sched::scope(|s| {
                 let child = Builder::new().name("child").spawn_scoped(s, || {
-                    let own: JoinHandle<()> = own.take().expect("it is there");
+                    let own: JoinHandle<()> = own.take().expect("the handle is set");
                     let _ = own.join();
                 });
                 own.replace(Some(child.expect("there are stacks")));
@@ -100,28 +100,29 @@ fn a_circle_that_a_supervisor_opens_goes_on() {
         turns(3);
         assert!(!ann.is_finished() && !bob.is_finished());
         bob.cancel();
-        assert!(bob.join().expect_err("it was cancelled").is_cancelled());
-        ann.join().expect("it gets its locks");
+        assert!(bob.join().expect_err("the fiber was cancelled").is_cancelled());
+        ann.join().expect("the fiber gets its locks");
     });
 }
 
-/// As far as the scheduler can see, each fiber waits for the other's lock.
+/// The scheduler cannot know that a guard has moved to another fiber: for it each fiber waits for
+/// the other's lock.
 #[test]
 fn a_circle_that_a_guard_in_other_hands_opens_goes_on() {
     run(|| {
         let (a, b) = two_mutexes();
         sched::scope(|s| {
-            let guard = a.lock().expect("it does not unwind");
+            let guard = a.lock().expect("the fiber does not unwind");
             s.spawn(|| {
-                let _b = b.lock().expect("it does not unwind");
-                drop(a.lock().expect("it does not unwind"));
+                let _b = b.lock().expect("the fiber does not unwind");
+                drop(a.lock().expect("the fiber does not unwind"));
             });
             sched::yield_now();
             s.spawn(move || {
                 turns(3);
                 drop(guard);
             });
-            drop(b.lock().expect("it does not unwind"));
+            drop(b.lock().expect("the fiber does not unwind"));
         });
     });
 }
@@ -135,12 +136,13 @@ fn a_circle_with_a_way_out_is_none() {
             let locks = locker(&b, &a);
             move || sched::deadline(Duration::from_millis(10), locks).is_err()
         });
-        assert!(hasty.join().expect("its deadline is its way out"));
-        patient.join().expect("it gets the lock then");
+        assert!(hasty.join().expect("the deadline ended its wait"));
+        patient.join().expect("the fiber gets the lock then");
     });
 }
 
-/// A circle that had a way out when it was closed, and a fiber beside it.
+/// The circle ends by its deadlines. The third fiber waits for a fiber of the circle, but is not in
+/// it.
 #[test]
 fn a_fiber_that_waits_for_a_circle_is_not_in_it() {
     run(|| {
@@ -155,9 +157,11 @@ fn a_fiber_that_waits_for_a_circle_is_not_in_it() {
         });
         sched::yield_now();
         sched::yield_now();
-        let third = named("third", move || drop(a.lock().expect("it does not unwind")));
-        third.join().expect("it waits its turn");
-        assert!(first.join().expect("it returns") | second.join().expect("it returns"));
+        let third = named("third", move || drop(a.lock().expect("the fiber does not unwind")));
+        third.join().expect("the fiber gets the lock");
+        assert!(
+            first.join().expect("the fiber returns") | second.join().expect("the fiber returns")
+        );
     });
 }
 
@@ -168,7 +172,7 @@ fn the_listing_names_the_fiber_that_holds_the_lock() {
         let holder = named("holder", {
             let lock = Rc::clone(&lock);
             move || {
-                let _held = lock.lock().expect("it does not unwind");
+                let _held = lock.lock().expect("the fiber does not unwind");
                 sched::park();
             }
         });
@@ -177,12 +181,12 @@ fn the_listing_names_the_fiber_that_holds_the_lock() {
         sched::yield_now();
         let fibers = sched::inspect();
         let state = fibers.iter().find(|fiber| fiber.name.as_deref() == Some("waiter"));
-        let FiberState::Waiting(what) = &state.expect("it waits").state else {
-            panic!("it waits");
+        let FiberState::Waiting(what) = &state.expect("the waiter is listed").state else {
+            panic!("the waiter does not wait");
         };
         assert!(what.starts_with("Mutex::lock, taken by fiber `holder`"), "{what}");
         holder.fiber().unpark();
-        holder.join().expect("it returns");
-        waiter.join().expect("it returns");
+        holder.join().expect("the fiber returns");
+        waiter.join().expect("the fiber returns");
     });
 }

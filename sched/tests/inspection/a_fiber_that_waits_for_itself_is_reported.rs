@@ -1,6 +1,6 @@
-//! A fiber that asks for a lock that it holds itself waits, and is reported by name: the guard
-//! may have moved to another fiber, and then the fiber gets the lock. It panics only where that is
-//! impossible.
+//! A fiber that asks for a lock that it holds waits, and a report names it. It does not panic,
+//! because its guard may have moved to another fiber, which can release the lock. It panics only
+//! where no other fiber can end its wait.
 
 use std::cell::RefCell;
 use std::panic::resume_unwind;
@@ -14,14 +14,14 @@ use straightline_sched::{
     sync::{Mutex, OnceCell, RwLock},
 };
 
-/// What the panic of a fiber that runs `body` says.
+/// The message of the panic of a fiber that runs `body`, and the fiber's name.
 fn panic_of(body: impl FnOnce() + 'static) -> (String, String) {
     let fiber = sched::spawn(body);
     let name = format!("{:?}", fiber.fiber());
-    (fiber.join().expect_err("it panics").to_string(), name)
+    (fiber.join().expect_err("a panic").to_string(), name)
 }
 
-/// The report about a fiber that waits for itself in `body`, which a cancel ends.
+/// The report about a fiber that waits for itself in `body`. A cancel then ends that wait.
 fn report_of(body: impl FnOnce() + Send + 'static) -> String {
     reported_circle(|| {
         let fiber = Builder::new().name("forgetful").spawn(body).expect("there are stacks");
@@ -49,7 +49,7 @@ fn a_second_lock_of_a_mutex_that_was_handed_over_is_reported() {
         let held = mutex.lock().unwrap();
         let other = Rc::clone(&mutex);
         sched::scope(|s| {
-            s.spawn(|| drop(other.lock())); // is let in before
+            s.spawn(|| drop(other.lock())); // gets the lock first
             s.spawn(|| {
                 let _first = other.lock();
                 let _second = other.lock();
@@ -85,7 +85,7 @@ fn a_writer_that_asks_again_is_reported() {
     }
 }
 
-/// It looks the same as a deadlock until the other fiber drops the guard.
+/// Until the other fiber drops the guard, the wait looks like a deadlock.
 #[test]
 fn a_fiber_whose_guard_has_moved_to_another_gets_the_lock() {
     on_a_shard(|| {
@@ -140,7 +140,7 @@ fn a_destructor_gets_an_error_and_does_not_abort() {
     impl Drop for LocksAgain {
         fn drop(&mut self) {
             let error = self.1.lock().err();
-            *self.0.lock().expect("it is free") = error;
+            *self.0.lock().expect("the lock is free") = error;
         }
     }
     on_a_shard(|| {

@@ -1,5 +1,5 @@
-//! A reporter is code of the user. If it panics, or waits where it must not, its shard goes on: a
-//! fiber that swallows its cancels is given up, and the next stall is found.
+//! A reporter is code of the user. If the reporter panics or waits, its shard goes on: the shard
+//! still gives up a fiber that swallows its cancels, and reports the next stall.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::common::{swallow_for_ever, unless_it_hangs};
 use straightline_sched::sync::{Event, Mutex};
 use straightline_sched::{self as sched, Config, Report, Reporter};
 
-/// Panics at each report, and counts them.
+/// A reporter that panics at each report, and the number of reports.
 fn panicking() -> (Reporter, Arc<AtomicU32>) {
     let count = Arc::new(AtomicU32::new(0));
     let reporter = Reporter::new({
         let count = Arc::clone(&count);
         move |report: &Report| {
             count.fetch_add(1, Ordering::SeqCst);
-            // Without the hook, which would print it.
+            // Does not call the panic hook, which would print the panic.
             std::panic::resume_unwind(Box::new(report.to_string()));
         }
     });
@@ -40,7 +40,8 @@ fn a_stubborn_fiber_is_given_up_all_the_same() {
     assert_eq!((given_up, count.load(Ordering::SeqCst)), (1, 1));
 }
 
-/// Each of these would wait for ever: for another fiber of the very shard that waits for it.
+/// Each of these calls would wait for ever: it waits for a fiber of the shard, and the shard waits
+/// for the reporter.
 #[test]
 fn a_reporter_does_not_wait() {
     let lock = Arc::new(Mutex::new(()));

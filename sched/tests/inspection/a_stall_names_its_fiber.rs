@@ -1,4 +1,5 @@
-//! A fiber that keeps its thread is reported by name, with what it does and where it stands.
+//! The report of a stall names the fiber that keeps its thread, with the cause of the stall and the
+//! fiber's backtrace.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -6,16 +7,16 @@ use std::time::Duration;
 
 use straightline_sched::{self as sched, Builder, Config, Report, Reporter, Stall, StallCause};
 
-/// A configuration that watches closely, and where its first report of a stall goes.
+/// A configuration with a short stall limit, and a receiver of its stalls.
 fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiver<Stall>) {
     let (sender, stalls) = mpsc::channel();
     let sender = Mutex::new(sender);
     let slot = Mutex::new(());
     let reporter = Reporter::new(move |report| {
-        let _slot = slot.lock().expect("it works in this test");
+        let _slot = slot.lock().expect("no panic");
         if let Report::Stalled(stall) = report {
             let copy = Stall::clone(stall);
-            let _ = sender.lock().expect("it works in this test").send(copy);
+            let _ = sender.lock().expect("no panic").send(copy);
             on_stall();
         }
     });
@@ -100,7 +101,7 @@ fn a_fiber_in_a_system_call_is_not_interrupted() {
     let slept = sched::run_with(config, move || {
         let fiber = Builder::new().name("sleeper").spawn(move || {
             let mut are_whole = true;
-            // Bounded: until it is reported.
+            // Sleeps until the stall is reported. The number of sleeps is bounded.
             (0..100).find_map(|_| {
                 let slept = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 300_000_000 });
                 are_whole &= matches!(slept, NanosleepRelativeResult::Ok);
@@ -110,7 +111,7 @@ fn a_fiber_in_a_system_call_is_not_interrupted() {
         });
         fiber.unwrap().join().unwrap()
     });
-    let (are_whole, stall) = slept.unwrap().expect("it is reported");
+    let (are_whole, stall) = slept.unwrap().expect("the stall is reported");
     assert!(are_whole, "a sleep was interrupted");
     assert!(matches!(stall.cause, StallCause::SystemCall(Some(_))), "{stall}");
     assert_eq!(stall.name, None, "the fiber was not asked");

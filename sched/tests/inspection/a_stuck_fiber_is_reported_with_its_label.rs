@@ -1,4 +1,4 @@
-//! A fiber that keeps its thread is reported as stalled, then as stuck, with what it was doing.
+//! A fiber that keeps its thread is reported as stalled and then as stuck, with its label.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -11,13 +11,13 @@ fn it_is_reported_as_stalled_and_then_as_stuck() {
     static GO_ON: AtomicBool = AtomicBool::new(false);
     let (sender, reports) = mpsc::channel();
     let reporter = Reporter::new(move |report| {
-        let told = match report {
+        let entry = match report {
             Report::Stalled(stall) => ("stalled", stall.label.clone()),
             Report::Stuck(stall) => ("stuck", stall.label.clone()),
             other => panic!("{other}"),
         };
-        // The test may be over.
-        let _ = sender.send(told);
+        // The test may have ended, so this may fail.
+        let _ = sender.send(entry);
     });
     let config = Config {
         stall_limit: Some(Duration::from_millis(20)),
@@ -25,14 +25,14 @@ fn it_is_reported_as_stalled_and_then_as_stuck() {
         reporter,
         ..Config::default()
     };
-    let told = std::thread::spawn(move || {
-        // A machine that is busy may see both limits passed at once.
-        let mut told: Vec<(&str, Option<String>)> = Vec::new();
-        while told.last().is_none_or(|last| last.0 != "stuck") {
-            told.push(reports.recv().expect("a report"));
+    let collector = std::thread::spawn(move || {
+        // On a busy machine both limits may have passed when the watchdog looks.
+        let mut entries: Vec<(&str, Option<String>)> = Vec::new();
+        while entries.last().is_none_or(|last| last.0 != "stuck") {
+            entries.push(reports.recv().expect("a report"));
         }
         GO_ON.store(true, Ordering::SeqCst);
-        told
+        entries
     });
     sched::run_with(config, || {
         let label = Label::new();
@@ -43,11 +43,11 @@ fn it_is_reported_as_stalled_and_then_as_stuck() {
         }
     })
     .expect("a shard");
-    let told = told.join().expect("the reports");
-    assert!(told.len() <= 2, "{told:?}");
-    // How it is known where the thread stands depends on the system.
+    let entries = collector.join().expect("the reports");
+    assert!(entries.len() <= 2, "{entries:?}");
+    // The report has the label if the watchdog can sample the thread, which it always can on Linux.
     if cfg!(target_os = "linux") {
-        assert_eq!(told[0].1.as_deref(), Some("counting sheep"));
+        assert_eq!(entries[0].1.as_deref(), Some("counting sheep"));
     }
 }
 

@@ -1,5 +1,5 @@
-//! The tripwire: a fiber that waits inside of a closure or an initialiser that ties state to its
-//! thread is reported, by name and with its backtrace, once for each place.
+//! The tripwire: some closures and initialisers tie state to their thread. If a fiber waits inside
+//! of one, a report names the fiber, with its backtrace. Each place is reported once.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -15,8 +15,9 @@ use straightline_sched::{
     self as sched, Builder, Config, Report, Reporter, Stats, fiber_local, sim, sync,
 };
 
-/// What the tripwire tells of `body` on a shard of its own, and what is counted.
-fn told(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, Stats) {
+/// The reports of the tripwire about `body`, which runs on a shard of its own, and the shard's
+/// counters.
+fn reports_of(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, Stats) {
     unless_it_hangs(move || {
         let reports = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&reports);
@@ -26,7 +27,12 @@ fn told(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, S
         });
         let config = Config { tripwire: true, reporter, stall_limit: None, ..Config::default() };
         let stats = sched::run_with(config, || {
-            Builder::new().name("suspect").spawn(body).expect("a stack").join().expect("it ends");
+            Builder::new()
+                .name("suspect")
+                .spawn(body)
+                .expect("a stack")
+                .join()
+                .expect("the fiber ends");
             sched::stats()
         });
         let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
@@ -34,26 +40,28 @@ fn told(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, String)>, S
     })
 }
 
-/// A fiber that calls this three times is told once, for what it waits inside of.
+/// Asserts that a fiber that calls `waits` three times is reported once, and that the report says
+/// inside of what it waits.
 #[track_caller]
 fn assert_reported(inside: &str, place: &str, waits: fn()) {
-    let (reports, stats) = told(move || (0..3).for_each(|_| waits()));
+    let (reports, stats) = reports_of(move || (0..3).for_each(|_| waits()));
     assert_eq!(reports.len(), 1, "{reports:#?}");
-    let (told_inside, text) = &reports[0];
-    assert_eq!(*told_inside, inside, "{text}");
+    let (reported_inside, text) = &reports[0];
+    assert_eq!(*reported_inside, inside, "{text}");
     assert!(text.contains(inside), "{text}");
     assert!(text.contains("fiber `suspect` (spawned at"), "{text}");
     assert!(text.contains(place), "no {place} in {text}");
     assert_eq!(stats.thread_bound_waits, 1);
 }
 
-/// Lets others run. With a number, so that a compiler does not take two of the callers for one.
+/// Lets other fibers run. The number differs in each caller, so that the compiler does not merge
+/// two callers.
 fn pause(number: u32) {
     black_box(number);
     sched::sleep(Duration::from_micros(1));
 }
 
-/// A value that takes a wait to make.
+/// Waits, and returns a value.
 fn wait() -> u32 {
     pause(0);
     7
@@ -161,7 +169,7 @@ fn each_place_is_reported() {
     fn another() {
         READY.with(|_| pause(2));
     }
-    let (reports, stats) = told(|| {
+    let (reports, stats) = reports_of(|| {
         for _ in 0..10 {
             one();
             another();
@@ -175,7 +183,7 @@ fiber_local! {
     static OWN: u32 = wait();
 }
 
-/// All kinds of waits, none of them where it does harm.
+/// All kinds of waits, none of them inside of thread state.
 fn waits_cleanly() {
     thread_local! {
         static CLIENT: OnceCell<Rc<u32>> = const { OnceCell::new() };
@@ -199,7 +207,7 @@ fn waits_cleanly() {
     });
     wait();
     drop(guard);
-    waiter.join().expect("it ends");
+    waiter.join().expect("the fiber ends");
     let (sender, receiver) = mpsc::channel(1);
     sched::spawn(move || sender.send(wait()));
     assert_eq!(select(&[&receiver]), Ok(0));
@@ -212,7 +220,7 @@ fn waits_cleanly() {
 
 #[test]
 fn a_clean_fiber_is_not_reported() {
-    let (reports, stats) = told(waits_cleanly);
+    let (reports, stats) = reports_of(waits_cleanly);
     assert_eq!(reports, []);
     assert_eq!(stats.thread_bound_waits, 0);
     sim::check(waits_cleanly);
@@ -248,8 +256,8 @@ fn a_check_fails_by_it() {
     assert!(matches!(failure.kind(), FailureKind::ThreadBoundWait(_)), "{failure}");
 }
 
-/// The first fiber waits inside; the second one then blocks the thread, which is where the watchdog
-/// finds it. With the tripwire set, what was told before that names the reason.
+/// The first fiber waits inside of the initialiser. Then the second fiber blocks the thread, and
+/// the watchdog reports that. The tripwire has reported the first fiber before, and so the reason.
 #[test]
 fn a_lazy_lock_that_blocks_the_thread_is_reported_before() {
     static CLIENT: LazyLock<u32> = LazyLock::new(|| {
@@ -263,10 +271,10 @@ fn a_lazy_lock_that_blocks_the_thread_is_reported_before() {
         let reporter = Reporter::new(|report| {
             eprintln!("straightline: {report}");
             if let Report::Stalled(_) = report {
-                std::process::exit(0); // the thread never comes back
+                std::process::exit(0); // the thread is blocked for ever
             }
         });
-        // Set by the environment.
+        // The environment sets the tripwire.
         let stall_limit = Some(Duration::from_millis(50));
         let config = Config { reporter, stall_limit, ..Config::default() };
         let _ = sched::run_with(config, || {

@@ -1,5 +1,5 @@
-//! A writer that waits while something of this crate is formatted into it keeps no other fiber from
-//! formatting the same: it is called under no lock.
+//! A value of this crate is formatted into a writer, and the writer waits. Meanwhile another fiber
+//! can format the same value, because the writer is called without a lock.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -12,7 +12,8 @@ use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{WaitGroup, after, oneshot, select};
 use straightline_sched::{self as sched, Builder};
 
-/// Where a fiber writes to. Each piece waits until `meanwhile` has happened, and says so.
+/// A writer. Each piece waits until `meanwhile` has returned, and fails if `meanwhile` returned
+/// false.
 struct Waiting<F> {
     text: String,
     meanwhile: F,
@@ -32,12 +33,12 @@ fn write_while(value: impl fmt::Display, meanwhile: impl Fn() -> bool) -> String
     writer.text
 }
 
-/// Waits, on the fiber, for a thread that does `work`; false if it does not end.
+/// Runs `work` on a thread and lets the fiber wait for it. Returns false if `work` does not end.
 fn is_done_on_a_thread(work: impl FnOnce() + Send + 'static) -> bool {
     let (sender, done) = oneshot::channel();
     thread::spawn(move || {
         work();
-        // A fiber that has waited for too long is gone.
+        // The fiber may have waited too long, and then the receiver is gone.
         let _ = sender.send(());
     });
     select(&[&done, &after(TOO_LONG)]) == Ok(0)
@@ -54,8 +55,8 @@ fn of_a_backtrace() {
         sched::yield_now();
         let fibers = sched::inspect_with_backtraces(10);
         let parked = fibers.iter().find(|fiber| fiber.name.as_deref() == Some("parked"));
-        let parked = parked.expect("it is parked");
-        let backtrace = parked.backtrace.clone().expect("it has room to tell");
+        let parked = parked.expect("the fiber is parked");
+        let backtrace = parked.backtrace.clone().expect("its stack has room");
         let formats_too = || {
             let copy = backtrace.clone();
             is_done_on_a_thread(move || drop(copy.to_string()))
@@ -70,7 +71,7 @@ fn of_a_backtrace() {
 #[test]
 fn of_an_error_that_several_have() {
     on_a_shard(|| {
-        let error = Rc::new(sched::spawn(|| panic!("broken")).join().expect_err("it panicked"));
+        let error = Rc::new(sched::spawn(|| panic!("broken")).join().expect_err("a panic"));
         let text = write_while(&*error, || {
             let shared = Rc::clone(&error);
             is_done_on_a_fiber(move || drop(shared.to_string()))
@@ -135,11 +136,11 @@ fn a_simulations_value_is_made_once_though_its_maker_waits() {
     });
 }
 
-/// Waits for a fiber of the same thread that does `work`. (If that blocks, so does the thread, and
-/// `on_a_shard` gives up on it.)
+/// Runs `work` on another fiber of the same thread and waits for it. (If `work` blocks, the thread
+/// blocks, and `on_a_shard` fails.)
 fn is_done_on_a_fiber(work: impl FnOnce() + 'static) -> bool {
     sched::spawn(work).join().is_ok()
 }
 
-/// Far longer than it takes.
+/// Far longer than the work takes.
 const TOO_LONG: Duration = Duration::from_secs(20);

@@ -1,4 +1,5 @@
-//! The counters of a shard: what was started has ended or is alive, and gauges go back to zero.
+//! The counters of a shard: each fiber that was started has ended or is alive, and gauges go back
+//! to zero.
 
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
@@ -131,7 +132,7 @@ fn stacks_are_counted_in_use_and_free() {
         assert_eq!(during.stacks_now, before.stacks_now + 10);
         assert!(during.stack_mapped_bytes >= 11 * 256 * 1024);
         fibers.iter().for_each(|fiber| fiber.fiber().unpark());
-        fibers.into_iter().for_each(|fiber| fiber.join().expect("it was woken"));
+        fibers.into_iter().for_each(|fiber| fiber.join().expect("the fiber was woken"));
         let after = sched::stats();
         assert_eq!(after.stacks_now, before.stacks_now);
         assert!(after.stacks_hot + after.stacks_cold >= 10);

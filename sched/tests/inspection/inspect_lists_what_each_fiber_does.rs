@@ -13,7 +13,7 @@ use straightline_sched::{self as sched, Builder, FiberInfo, FiberState, Interest
 const LATE: Duration = Duration::from_secs(3_600);
 
 fn named(name: &str, body: impl FnOnce() + 'static) -> sched::JoinHandle<()> {
-    Builder::new().name(name).spawn(body).expect("it works in this test")
+    Builder::new().name(name).spawn(body).expect("a stack")
 }
 
 fn find(name: &str) -> FiberInfo {
@@ -56,7 +56,9 @@ fn the_state_and_what_it_waits_for() {
         assert_eq!(find("parks for a while").state, waits_for("unpark"));
         assert_eq!(find("yields").state, FiberState::Ready);
         assert_eq!(find("reads").state, waits_for(&format!("to read from descriptor {number}")));
-        let FiberState::Waiting(joins) = find("joins").state else { panic!("it waits") };
+        let FiberState::Waiting(joins) = find("joins").state else {
+            panic!("the fiber does not wait")
+        };
         assert!(joins.starts_with("the end of fiber `is joined` (spawned at "), "{joins}");
         assert_eq!(find("scopes").state, waits_for("the fibers of its scope"));
         assert_eq!(find("child").state, waits_for("unpark"));
@@ -254,15 +256,15 @@ fn the_numbers_tell_fibers_apart() {
 #[test]
 fn a_name_and_a_label_are_shown_in_one_line_whatever_is_in_them() {
     sched::run(|| {
-        let odd = "one\r\ntwo\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}";
+        let unprintable = "one\r\ntwo\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}";
         let doing = sched::Label::new();
-        doing.set(odd.as_bytes());
-        named(odd, move || {
+        doing.set(unprintable.as_bytes());
+        named(unprintable, move || {
             sched::set_label(Some(&doing));
             sched::park();
         });
         sched::yield_now();
-        let shown = find(odd).to_string();
+        let shown = find(unprintable).to_string();
         let escaped = r"`one\r\ntwo\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}`";
         assert_eq!(shown.matches(escaped).count(), 2, "{shown}");
     })

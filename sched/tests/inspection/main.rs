@@ -1,4 +1,4 @@
-//! What a program tells of its fibers: listings, counters, and reports of what goes wrong.
+//! How a program inspects its fibers: listings, counters, and reports of faults.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -137,7 +137,7 @@ fn a_fiber_whose_joiner_is_cancelled_goes_on() {
     .unwrap();
 }
 
-/// Captures that many bytes, and returns as many.
+/// A closure that captures and returns `BYTES` bytes.
 fn large<const BYTES: usize>() -> impl FnOnce() -> [u8; BYTES] + Send {
     let captured = [7; BYTES];
     move || captured
@@ -145,33 +145,34 @@ fn large<const BYTES: usize>() -> impl FnOnce() -> [u8; BYTES] + Send {
 
 fn spawned_everywhere<const BYTES: usize>() {
     let expected = [7; BYTES];
-    assert!(sched::spawn(large::<BYTES>()).join().expect("it works") == expected);
+    assert!(sched::spawn(large::<BYTES>()).join().expect("the fiber returns") == expected);
     let built = sched::Builder::new().stack_bytes(1 << 20).spawn(large::<BYTES>());
-    assert!(built.expect("it works").join().expect("it works") == expected);
+    assert!(built.expect("a stack").join().expect("the fiber returns") == expected);
     sched::scope(|s| {
         let borrows = &expected;
         let body = large::<BYTES>();
         let child = s.spawn(move || body() == *borrows);
-        assert!(child.join().expect("it works"));
-        assert!(s.spawn(large::<BYTES>()).join().expect("it works") == expected);
+        assert!(child.join().expect("the fiber returns"));
+        assert!(s.spawn(large::<BYTES>()).join().expect("the fiber returns") == expected);
     });
     let (captured, result) = ([7_u8; BYTES], Rc::new(Cell::new([0; BYTES])));
-    let told = Rc::clone(&result);
+    let shared_result = Rc::clone(&result);
     let episodes = sched::spawn_episodes(move || {
-        told.set(captured);
+        shared_result.set(captured);
         ControlFlow::Break(())
     });
-    episodes.join().expect("it works");
+    episodes.join().expect("the fiber returns");
     assert!(result.get() == expected);
     let (sender, receiver) = sched::sync::oneshot::channel();
     let body = large::<BYTES>();
-    let sent = move || sender.send(Box::new(body())).unwrap_or_else(|_| panic!("it is wanted"));
-    sched::Handle::current().spawn(sent).expect("it works");
-    assert!(*receiver.recv().expect("it works") == expected);
-    // One that never begins, too.
+    let sent =
+        move || sender.send(Box::new(body())).unwrap_or_else(|_| panic!("the receiver is alive"));
+    sched::Handle::current().spawn(sent).expect("the shard runs");
+    assert!(*receiver.recv().expect("the fiber has sent it") == expected);
+    // Also a fiber that never begins.
     let fiber = sched::spawn(large::<BYTES>());
     fiber.cancel();
-    assert!(fiber.join().expect_err("it fails").is_cancelled());
+    assert!(fiber.join().expect_err("a cancel").is_cancelled());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What `logger` returns is the logger of the work, whichever fiber does it.
+//! `logger` returns the logger of the current work, whichever fiber does the work.
 #![cfg(feature = "slog")]
 
 use std::sync::{Arc, Mutex};
@@ -25,8 +25,8 @@ impl Drain for Lines {
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
         let mut keys = Keys(String::new());
-        slog::KV::serialize(values, record, &mut keys).expect("it works in this test");
-        self.0.lock().expect("it works in this test").push(format!("{}{}", keys.0, record.msg()));
+        slog::KV::serialize(values, record, &mut keys).expect("keys and values");
+        self.0.lock().expect("no panic").push(format!("{}{}", keys.0, record.msg()));
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! One shard a thread at a time: one after the other, side by side on threads, never nested.
+//! A thread runs one shard at a time. Shards may run one after the other on a thread or at the same
+//! time on several threads, but never nested.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ fn a_blocking_call_outside_of_run_says_so() {
         let message = payload.downcast_ref::<&str>().unwrap();
         assert!(message.contains("outside of a fiber"), "{name}: {message}");
     }
-    // The thread is none the worse for it.
+    // The thread can still run a shard.
     assert_eq!(sched::run(|| sched::spawn(|| 5).join().unwrap()).unwrap(), 5);
 }
 
@@ -98,14 +99,14 @@ fn shards_on_several_threads_do_not_meet() {
 fn shards_can_play_ping_pong() {
     const ROUNDS: u32 = 200;
 
-    /// Counts a stroke and plays the ball back, until enough have been counted.
+    /// Counts a stroke and sends the next one to the other shard, until there are enough strokes.
     fn strike(from: sched::Handle, to: sched::Handle, strokes: Arc<AtomicU32>, done: sched::Fiber) {
         if strokes.fetch_add(1, Ordering::Relaxed) + 1 == ROUNDS {
             done.unpark();
             return;
         }
         let sent = to.clone().spawn(move || strike(to, from, strokes, done));
-        assert!(sent.is_ok(), "the other shard is still there");
+        assert!(sent.is_ok(), "the other shard still runs");
     }
 
     sched::run(|| {

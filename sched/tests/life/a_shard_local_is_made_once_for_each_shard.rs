@@ -1,5 +1,5 @@
-//! A shard-local is made once for each shard, though it may wait meanwhile, is there for as long as
-//! a fiber uses it, and is dropped at the shard's end, on a fiber.
+//! A shard-local is made once for each shard, although its initialiser may wait. It lives as long
+//! as a fiber uses it, and is dropped on a fiber at the shard's end.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,7 +122,7 @@ fn one_that_asks_for_itself_panics() {
     on_a_shard(|| assert!(catch_unwind(AssertUnwindSafe(|| CIRCLE.get())).is_err()));
 }
 
-/// Notes its end, which takes a while and uses others.
+/// Records its drop. The destructor waits and uses other shard-locals.
 struct Noted(&'static str);
 
 static ENDS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
@@ -178,7 +178,8 @@ fn one_whose_destructor_does_not_end_ends_with_its_shard() {
     shard_local! {
         static ENDLESS: Endless = Endless;
     }
-    // In virtual time. On a thread of its own, because the fiber that drops it is given up.
+    // In virtual time, because the shard's end takes ten seconds. On a thread of its own, because
+    // the fiber that drops the shard-local is given up.
     unless_it_hangs(|| sim::run(1, || assert!(ENDLESS.get().is_ok())));
 }
 

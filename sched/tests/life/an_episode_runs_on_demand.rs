@@ -1,4 +1,5 @@
-//! An episodic fiber runs once for each wake-up, keeps its state in between, and ends as others do.
+//! An episodic fiber runs once for each wake-up, keeps its state in between, and ends like any
+//! other fiber.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow::{Break, Continue};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use straightline_sched::{self as sched, JoinHandle};
 
-/// A fiber that counts its episodes and rests after each.
+/// A fiber that counts its episodes and rests after each one.
 fn counting() -> (JoinHandle<()>, Rc<Cell<u32>>) {
     let episodes = Rc::new(Cell::new(0));
     let fiber = sched::spawn_episodes({
@@ -29,7 +30,7 @@ fn the_first_episode_needs_no_wakeup_and_each_other_needs_one() {
             (0..3).for_each(|_| sched::yield_now());
             assert_eq!(episodes.get(), expected);
             fiber.fiber().unpark();
-            fiber.fiber().unpark(); // two at once are one
+            fiber.fiber().unpark(); // two wake-ups before the episode are one
         }
         assert!(!fiber.is_finished());
     })

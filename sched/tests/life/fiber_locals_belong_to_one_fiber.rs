@@ -102,7 +102,7 @@ fn they_are_dropped_however_the_fiber_ends() {
     });
 }
 
-/// Notes that its destructor has run on a fiber, and could wait there.
+/// Records that its destructor has run on a fiber, where it could wait.
 struct Waits;
 
 thread_local! {

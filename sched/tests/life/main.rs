@@ -1,4 +1,5 @@
-//! Where fibers and shards begin and end, what they return, and what belongs to one of them.
+//! How fibers and shards begin and end, what they return, and which values belong to one fiber or
+//! shard.
 
 #[path = "../common/mod.rs"]
 mod common;

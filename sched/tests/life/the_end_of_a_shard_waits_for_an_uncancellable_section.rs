@@ -1,4 +1,4 @@
-//! `run` returns when every fiber has ended, and lets uncancellable sections come to their end.
+//! `run` returns when every fiber has ended. It waits until uncancellable sections have ended.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -46,7 +46,7 @@ fn another_thread_may_end_the_wait_of_such_a_section() {
         sched::yield_now();
         let fiber = begun.recv().unwrap();
         std::thread::spawn(move || {
-            // As often as it takes: the end's cancel may end the park, which is no harm.
+            // A loop, because the cancel at the shard's end may wake the fiber from its park.
             (0..50).for_each(|_| {
                 fiber.unpark();
                 std::thread::sleep(Duration::from_millis(1));
@@ -97,7 +97,8 @@ fn the_scope_around_a_section_waits_as_well() {
     assert_eq!(log.take(), ["lent", "parent"]);
 }
 
-/// What they start is dropped, scoped or not, and the end comes to an end.
+/// At the end of the shard a fiber that a destructor starts is dropped, scoped or not. So the end
+/// of the shard does not take for ever.
 #[test]
 fn fibers_that_destructors_start_at_the_end_do_not_begin() {
     let (began, dropped) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
@@ -139,9 +140,10 @@ fn a_section_keeps_the_fibers_of_its_scopes() {
                 sched::scope(|s| {
                     s.spawn(|| {
                         sched::sleep(Duration::from_millis(2));
-                        // Begun in a shard that is ending, for a section that is not to be cut.
+                        // The scope begins its fiber although the shard is ending, because the
+                        // section is uncancellable.
                         sched::scope(|s| s.spawn(|| in_run.borrow_mut().push("inner")).join())
-                            .expect("it runs");
+                            .expect("the fiber runs");
                         in_run.borrow_mut().push("child");
                     });
                 });

@@ -1,4 +1,4 @@
-//! When `run` returns, every fiber has ended and everything that fibers held has been dropped.
+//! When `run` returns, every fiber has ended, and all values of the fibers have been dropped.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ fn run_returns_what_its_root_returns() {
     assert_eq!(sched::run_with(config, || vec![1, 2]).unwrap(), [1, 2]);
 }
 
-/// One fiber in every state there is; each holds a clone of `alive`.
+/// Starts one fiber for every state of a fiber. Each holds a clone of `alive`.
 fn leave_fibers_behind(alive: &Rc<()>) {
     fn holding<T: 'static>(alive: &Rc<()>, body: impl FnOnce() -> T + 'static) {
         let held = Rc::clone(alive);
@@ -45,7 +45,7 @@ fn leave_fibers_behind(alive: &Rc<()>) {
         ControlFlow::Continue(())
     }));
     (0..3).for_each(|_| sched::yield_now());
-    holding(alive, || unreachable!("it never begins"));
+    holding(alive, || unreachable!("this fiber never begins"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! A process that is forked from one with shards and pools has threads of its own: none of its
-//! parent's threads is in it.
+//! A process with shards and pools forks. The child has none of the parent's threads, and starts
+//! threads of its own.
 //!
-//! Each test has a process to itself, since no other thread may hold a lock when it forks.
+//! Each test has a process to itself, because at the fork no other thread may hold a lock.
 
 #![cfg(target_os = "linux")]
 
@@ -13,25 +13,26 @@ use std::time::{Duration, Instant};
 use crate::common::{own_process::in_a_process, unless_it_hangs};
 use straightline_sched::{self as sched, Config, OffloadPool, Report, Reporter};
 
-/// Forks a process that does `body`, and returns whether `body` returned true. It must not hang.
+/// Forks a process that runs `body`, and returns whether `body` returned true. The process must not
+/// hang.
 fn forked(body: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child does little, on its one thread; the parent's other threads hold no lock of
-    // the allocator that glibc would not free in the child.
+    // SAFETY: the child does little, on its only thread. Where another thread of the parent holds a
+    // lock of the allocator, glibc frees that lock in the child.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "a process can be forked");
     if child == 0 {
         let code = i32::from(!catch_unwind(AssertUnwindSafe(body)).unwrap_or(false));
-        // SAFETY: it ends the process, and nothing that is on the stack is looked at again.
+        // SAFETY: it ends the process, and nothing uses the stack afterwards.
         unsafe { libc::_exit(code) };
     }
     let (mut status, begin) = (0, Instant::now());
     loop {
-        // SAFETY: `status` is there to be written.
+        // SAFETY: `status` is valid for a write.
         if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
             return libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
         }
         if begin.elapsed() > HANGS_AFTER {
-            // SAFETY: the child was not waited for, so the number is still its.
+            // SAFETY: the child was not waited for, so the number still belongs to it.
             unsafe { libc::kill(child, libc::SIGKILL) };
         }
         thread::sleep(Duration::from_millis(1));
@@ -64,22 +65,23 @@ fn a_child_offloads_to_threads_of_its_own() {
 fn the_shards_of_a_child_are_watched() {
     in_a_process(|| {
         unless_it_hangs(|| {
-            let is_told = || {
-                let (tell, told) = channel();
+            let is_reported = || {
+                let (sender, receiver) = channel();
                 let reporter = Reporter::new(move |report| {
                     if let Report::Stalled(_) = report {
-                        let _ = tell.send(());
+                        let _ = sender.send(());
                     }
                 });
                 let stall_limit = Some(Duration::from_millis(20));
                 let config = Config { reporter, stall_limit, ..Config::default() };
-                sched::run_with(config, move || told.recv_timeout(HANGS_AFTER / 2).is_ok()).unwrap()
+                sched::run_with(config, move || receiver.recv_timeout(HANGS_AFTER / 2).is_ok())
+                    .unwrap()
             };
-            assert!(is_told());
-            assert!(forked(is_told));
+            assert!(is_reported());
+            assert!(forked(is_reported));
         });
     });
 }
 
-/// Sooner than the test is given up.
+/// Shorter than the limit after which the test fails.
 const HANGS_AFTER: Duration = Duration::from_secs(30);

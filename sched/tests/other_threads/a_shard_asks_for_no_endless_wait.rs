@@ -1,5 +1,5 @@
-//! A wait for ever, or nearly, is split into waits that every system takes: kqueue
-//! refuses a wait of some years, and epoll before Linux 5.11 one of more than 24 days.
+//! A shard splits a very long wait into waits that every system accepts. kqueue refuses a wait of
+//! some years, and epoll before Linux 5.11 refuses a wait of more than 24 days.
 
 #![cfg(target_os = "linux")]
 
@@ -26,13 +26,13 @@ fn a_sleep_of_a_century_is_many_waits() {
     let waits = wait_of(thread);
     fiber.unpark();
     shard.join().unwrap();
-    // Where the kernel does not tell there is nothing to be seen.
+    // If the kernel does not show the call, the test cannot check it.
     let Some((call, timeout_ms)) = waits else { return };
     assert_eq!(call, libc::SYS_epoll_pwait, "the call that every kernel has");
     assert!((1..=WAIT_MS_MAX).contains(&timeout_ms), "{timeout_ms} ms");
 }
 
-/// In which call the thread waits, and for how long, once it does.
+/// Waits until the thread is in a system call. Returns the number of the call and its timeout.
 fn wait_of(thread: i64) -> Option<(i64, u64)> {
     let begun = Instant::now();
     loop {
@@ -43,10 +43,10 @@ fn wait_of(thread: i64) -> Option<(i64, u64)> {
             let timeout = words.nth(3)?.trim_start_matches("0x");
             return Some((call, u64::from_str_radix(timeout, 16).ok()?));
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never waits: {text}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the thread never waits: {text}");
         thread::yield_now();
     }
 }
 
-/// What epoll's milliseconds have room for.
+/// The largest timeout of epoll, in milliseconds.
 const WAIT_MS_MAX: u64 = i32::MAX as u64;

@@ -1,4 +1,5 @@
-//! A shard whose driver fails ends: it takes nothing more, and what waits for it gets an error.
+//! A shard whose driver fails ends. It takes no more closures or fibers, and threads that wait for
+//! it get an error.
 //!
 //! The test has a process to itself: it breaks the drivers of all shards of its process.
 
@@ -20,13 +21,14 @@ fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
         unless_it_hangs(|| {
             let held = Arc::new(());
             let ((sender, receiver), (ran, end)) = (oneshot::channel::<()>(), oneshot::channel());
-            let (tell, handle) = channel();
+            let (handle_sender, handle) = channel();
             let reached = Arc::new(Barrier::new(2));
             let waiter = thread::spawn(move || receiver.recv());
             let shard = sched::spawn_shard("breaks", Config::default(), {
                 let (held, reached) = (Arc::clone(&held), Arc::clone(&reached));
                 move || {
-                    // One waits, with what another thread waits for; one is not to be disturbed.
+                    // One fiber waits and holds the sender of a channel that another thread
+                    // receives from. The other fiber waits in an uncancellable section.
                     sched::spawn(move || {
                         let _sender = sender;
                         sched::park();
@@ -39,8 +41,8 @@ fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
                         }
                     });
                     sched::yield_now();
-                    tell.send(Handle::current()).unwrap();
-                    reached.wait(); // until a closure was sent
+                    handle_sender.send(Handle::current()).unwrap();
+                    reached.wait(); // until a closure has been sent
                     break_driver();
                     sched::park();
                 }
@@ -58,17 +60,17 @@ fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
             let message = payload.downcast_ref::<String>().expect("a text");
             assert!(message.contains("waiting for events failed"), "{message}");
             assert!(waiter.join().unwrap().is_err());
-            let _ = end.recv(); // it ran, or was dropped
+            let _ = end.recv(); // the closure ran or was dropped
             assert_eq!(handle.spawn(|| ()), Err(SpawnError::Closed));
-            // The frames of the one that could not be disturbed stay for ever.
+            // The frames of the uncancellable fiber stay for ever.
             assert_eq!(Arc::strong_count(&held), 2);
         });
     });
 }
 
-/// Has the next wait of each driver fail, as where other code has closed the driver's descriptor.
+/// Makes the next wait of each driver fail, as if other code had closed the driver's descriptor.
 fn break_driver() {
-    let null = fs::File::open("/dev/null").expect("it is there");
+    let null = fs::File::open("/dev/null").expect("a null device");
     let null = null.as_raw_fd();
     for entry in fs::read_dir("/proc/self/fd").expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -76,7 +78,7 @@ fn break_driver() {
         if target.to_string_lossy().contains("eventpoll") {
             let number = path.file_name().and_then(|name| name.to_str()).expect("a number");
             let number = number.parse().expect("a number");
-            // SAFETY: the number stays open, as something else; its owner gets an error.
+            // SAFETY: the number stays open, as another file. Its owner gets an error.
             assert_eq!(unsafe { libc::dup2(null, number) }, number);
         }
     }

@@ -22,14 +22,14 @@ fn a_spawn_on_an_ended_shard_is_refused_and_its_closure_dropped() {
 
 #[test]
 fn a_shard_whose_root_panicked_has_ended() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let panicked = thread::spawn(move || {
         sched::run(move || {
-            tell.send(sched::Handle::current()).unwrap();
+            sender.send(sched::Handle::current()).unwrap();
             panic!("broken");
         })
     });
-    let shard = told.recv().unwrap();
+    let shard = receiver.recv().unwrap();
     assert!(panicked.join().is_err());
     assert_eq!(shard.spawn(|| ()), Err(sched::SpawnError::Closed));
 }
@@ -52,7 +52,7 @@ fn an_unpark_after_the_end_does_nothing() {
     })
     .join()
     .unwrap();
-    // Nor does it reach a fiber of the thread's next shard.
+    // The unpark does not reach a fiber of the thread's next shard either.
     sched::run(move || {
         let parked = sched::spawn(sched::park);
         sched::yield_now();
@@ -74,9 +74,9 @@ fn a_destructor_at_the_end_cannot_send_to_its_shard() {
             let _ = self.1.send(self.0.spawn(|| ()));
         }
     }
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     sched::run(move || {
-        let sends = Sends(sched::Handle::current(), tell);
+        let sends = Sends(sched::Handle::current(), sender);
         sched::spawn(move || {
             let _sends = sends;
             sched::park();
@@ -84,7 +84,7 @@ fn a_destructor_at_the_end_cannot_send_to_its_shard() {
         sched::yield_now();
     })
     .unwrap();
-    assert_eq!(told.recv().unwrap(), Err(sched::SpawnError::Closed));
+    assert_eq!(receiver.recv().unwrap(), Err(sched::SpawnError::Closed));
 }
 
 #[test]

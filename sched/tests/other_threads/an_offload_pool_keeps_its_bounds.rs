@@ -1,4 +1,5 @@
-//! Threads, waiting jobs and lost threads of a pool are bounded; what does not fit is refused.
+//! A pool bounds its threads, its waiting jobs and its lost threads. It refuses a job that does not
+//! fit.
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use crate::common::run;
 use quickcheck::{QuickCheck, TestResult};
 use straightline_sched::{self as sched, JoinHandle, OffloadConfig, OffloadError, OffloadPool};
 
-/// Jobs wait here until it is opened. In a test that fails their threads stay, and do no harm.
+/// Jobs wait at the gate until it is opened. If a test fails, their threads stay, and do no harm.
 #[derive(Clone, Default)]
 struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -27,7 +28,7 @@ impl Gate {
     }
 }
 
-/// Waits for what a thread of the pool does without telling of it.
+/// Waits for a change that a thread of the pool makes without a notification.
 fn until(condition: impl Fn() -> bool) {
     while !condition() {
         sched::sleep(Duration::from_millis(1));
@@ -51,7 +52,7 @@ fn gated(pool: &Rc<OffloadPool>, gate: &Gate) -> Caller {
 
 fn cancel(caller: Caller) {
     caller.cancel();
-    assert!(caller.join().expect_err("it was cancelled").is_cancelled());
+    assert!(caller.join().expect_err("the fiber was cancelled").is_cancelled());
 }
 
 fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> TestResult {
@@ -62,7 +63,7 @@ fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> Te
         let (pool, gate) = (pool(threads, queue, lost_max), Gate::default());
         let mut callers: Vec<_> = (0..jobs).map(|_| gated(&pool, &gate)).collect();
         sched::yield_now();
-        // So many fit, and it is the first that do.
+        // The pool accepts the first jobs, up to its limits.
         let fit = jobs.min(threads + queue);
         for caller in callers.split_off(fit) {
             assert!(caller.join().expect("ended").expect_err("refused").is_full());
@@ -78,7 +79,7 @@ fn model(threads: u8, queue: u8, lost_max: u8, jobs: u8, leavers: Vec<u8>) -> Te
             let leaver = usize::from(leaver) % callers.len();
             lost += usize::from(leaver < running);
             cancel(callers.remove(leaver));
-            // A lost thread is replaced up to the cap, and the next in the queue comes up.
+            // A lost thread is replaced, up to the limit, and the next job in the queue begins.
             let serving = (threads + lost.min(lost_max)).saturating_sub(lost);
             running = callers.len().min(serving);
             until(|| pool.stats().idle == 0);
@@ -227,7 +228,8 @@ fn a_result_that_is_not_taken_may_panic_as_it_is_dropped() {
     });
 }
 
-/// Runs a job that runs another one of the same pool, and so on, that deep; how deep it got.
+/// Runs a job that runs another job of the same pool, and so on, `depth` jobs deep. Returns the
+/// depth that was reached.
 fn nested(pool: &Arc<OffloadPool>, depth: usize) -> Result<usize, OffloadError> {
     let own = Arc::clone(pool);
     pool.run(move || match depth {
@@ -285,7 +287,7 @@ fn jobs_that_all_begin_to_wait_at_once_do_not_wait_for_ever() {
 fn a_thread_that_is_one_too_many_stays_while_the_others_wait() {
     run(|| {
         let (pool, gate, waits) = (shared_pool(1), Gate::default(), Gate::default());
-        // A lost thread, and the one in its place, whose job waits for a third.
+        // A lost thread, and its replacement, whose job waits for a third thread.
         let (own, job) = (Arc::clone(&pool), gate.clone());
         let leaver = sched::spawn(move || own.run(move || job.pass()));
         until(|| pool.stats().threads == 1 && pool.stats().idle == 0);

@@ -1,4 +1,5 @@
-//! A job runs on a thread of the pool, its caller alone waits, and gets what became of it.
+//! A job runs on a thread of the pool. Only its caller waits, and the caller gets the job's value
+//! or panic.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,7 +51,7 @@ fn a_panic_of_the_job_is_its_callers() {
         let fiber = sched::spawn(|| sched::offload(|| std::panic::panic_any(7_u32)));
         let payload = fiber.join().map(drop).unwrap_err().into_panic().unwrap();
         assert_eq!(payload.downcast_ref::<u32>(), Some(&7));
-        // The thread has survived it, and so has the pool.
+        // The thread and the pool have survived the panic.
         assert_eq!(sched::offload(|| 1).unwrap(), 1);
     })
     .unwrap();
@@ -111,15 +112,15 @@ fn an_unwinding_fiber_runs_no_job() {
         }
     }
     sched::run(|| {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let fiber = sched::spawn(move || {
-            let _guard = Offloads(tell);
+            let _guard = Offloads(sender);
             sched::park();
         });
         sched::yield_now();
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
-        assert!(told.recv().unwrap());
+        assert!(receiver.recv().unwrap());
     })
     .unwrap();
 }

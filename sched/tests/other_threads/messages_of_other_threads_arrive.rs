@@ -1,4 +1,4 @@
-//! What other threads send to a shard arrives: all of it, in each sender's order, at any time.
+//! All messages that other threads send to a shard arrive, in each sender's order, at any time.
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,15 +12,15 @@ use straightline_sched as sched;
 fn a_message_wakes_a_sleeping_shard() {
     sched::run(|| {
         let (shard, me) = (sched::Handle::current(), sched::current());
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let sender = thread::spawn(move || {
             shard.spawn(move || {
-                tell.send(thread::current().id()).unwrap();
+                sender.send(thread::current().id()).unwrap();
                 me.unpark();
             })
         });
         let shard_thread = loop {
-            match told.try_recv() {
+            match receiver.try_recv() {
                 Ok(id) => break id,
                 Err(_) => sched::park(), // nothing but the message can end this
             }
@@ -160,21 +160,22 @@ fn unparks_of_many_threads_reach_the_fiber_they_name() {
     .unwrap();
 }
 
-/// What the shard reads when a thread has done that while a fiber kept the shard's own.
+/// The number of messages that the shard reads after `flood` has run on another thread. Meanwhile a
+/// fiber keeps the shard's thread.
 fn read_after(flood: impl FnOnce(sched::Handle, sched::Fiber) + Send + 'static) -> u64 {
     sched::run(|| {
         let unparked = sched::spawn(sched::park);
         sched::yield_now();
         let (shard, fiber) = (sched::Handle::current(), unparked.fiber());
         let before = sched::stats().messages;
-        // Without a fiber's wait.
-        thread::spawn(move || flood(shard, fiber)).join().expect("it works");
+        // A join of a plain thread blocks the shard's thread, and so keeps it.
+        thread::spawn(move || flood(shard, fiber)).join().expect("no panic");
         while !unparked.is_finished() {
             sched::yield_now();
         }
         sched::stats().messages - before
     })
-    .expect("it works")
+    .expect("a shard")
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What is printed waits in a queue of bounded bytes, and its caller waits for no reader.
+//! Printed lines wait in a queue with a bound in bytes, and the caller does not wait for the
+//! reader.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,10 +8,10 @@ use std::time::Duration;
 
 use straightline_sched::QueuedWriter;
 
-/// For what has to happen; only a failure takes so long.
+/// The limit for events that must happen. Only a failure takes so long.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A reader that takes what it is sent when the test says so.
+/// A reader that takes bytes only when the test allows it.
 struct Paused {
     text: Arc<Mutex<Vec<u8>>>,
     begun: Sender<()>,
@@ -24,16 +25,17 @@ struct Controls {
 }
 
 fn paused() -> (Paused, Controls) {
-    let (tell, begun) = channel();
+    let (begins, begun) = channel();
     let (go_on, goes_on) = channel();
     let text = Arc::<Mutex<Vec<u8>>>::default();
-    (Paused { text: Arc::clone(&text), begun: tell, goes_on }, Controls { text, begun, go_on })
+    (Paused { text: Arc::clone(&text), begun: begins, goes_on }, Controls { text, begun, go_on })
 }
 
 impl Write for Paused {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.begun.send(());
-        // Once the test has ended its pause, nothing waits any more.
+        // A receive fails at once after the test has dropped its sender. Then the reader pauses no
+        // more.
         let _ = self.goes_on.recv();
         self.text.lock().expect("no panic").extend_from_slice(bytes);
         Ok(bytes.len())
@@ -73,14 +75,14 @@ fn a_reader_that_stalls_costs_lines_and_no_callers_time() {
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, BOUND).unwrap();
     assert!(log.put("the first line\n"));
-    controls.begun.recv_timeout(LONG).expect("it is being written");
+    controls.begun.recv_timeout(LONG).expect("the line is being written");
     let line = "x".repeat(99) + "\n";
     let taken = (0..10_000).filter(|_| log.put(&line)).count();
     assert!(taken > 0 && taken * line.len() <= BOUND, "{taken} lines");
     assert_eq!(log.dropped(), 10_000 - taken as u64);
     assert!(!log.flush_within(Duration::from_millis(1)));
     assert!(!log.put_patiently(&line, Duration::from_millis(1)));
-    // Once there is room again, so is everything that was taken.
+    // When there is room again, all accepted lines are written.
     drop(controls.go_on);
     assert!(log.put_patiently("the last line\n", LONG));
     assert!(log.flush_within(LONG));
@@ -95,9 +97,9 @@ fn a_wait_that_was_in_vain_is_not_repeated() {
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, 1 << 20).unwrap();
     assert!(log.put_through("one\n", Duration::from_millis(1)));
-    controls.begun.recv_timeout(LONG).expect("it is being written");
+    controls.begun.recv_timeout(LONG).expect("the line is being written");
     assert!(!log.flush_within(Duration::from_secs(1)));
-    // With a wait for each of them this would take hours.
+    // With a wait for each line this would take hours.
     (0..10_000).for_each(|_| assert!(log.put_through("another\n", Duration::from_secs(1))));
     drop(controls.go_on);
     assert!(log.flush_within(LONG));
@@ -118,7 +120,7 @@ struct Broken(bool);
 
 impl Write for Broken {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        assert!(!self.0, "as the test wishes");
+        assert!(!self.0, "the test asked for a panic");
         Err(io::ErrorKind::StorageFull.into())
     }
 
@@ -151,11 +153,11 @@ fn what_was_put_is_written_after_the_last_clone_is_gone() {
     let (writer, controls) = paused();
     let log = QueuedWriter::new(writer, 1 << 20).unwrap();
     log.put("one\n");
-    controls.begun.recv_timeout(LONG).expect("it is being written");
+    controls.begun.recv_timeout(LONG).expect("the line is being written");
     log.clone().put("two\n");
     drop(log);
     drop(controls.go_on);
-    // Its sender goes with the thread.
+    // The writer's thread ends, and drops its sender.
     while controls.begun.recv_timeout(LONG).is_ok() {}
     assert_eq!(*controls.text.lock().unwrap(), b"one\ntwo\n");
 }

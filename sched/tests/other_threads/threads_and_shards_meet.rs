@@ -16,7 +16,7 @@ use straightline_sched::{
 
 /// Runs `work` in two fibers of each of two shards and on a plain thread, each with its number.
 fn everywhere(work: impl Fn(usize) + Send + Sync + 'static) {
-    begin_everywhere(work).into_iter().for_each(|thread| thread.join().expect("it does not panic"));
+    begin_everywhere(work).into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
 fn begin_everywhere(work: impl Fn(usize) + Send + Sync + 'static) -> Vec<JoinHandle<()>> {
@@ -32,7 +32,7 @@ fn begin_everywhere(work: impl Fn(usize) + Send + Sync + 'static) -> Vec<JoinHan
                     })
                     .collect();
                 for fiber in fibers {
-                    fiber.join().expect("it does not panic");
+                    fiber.join().expect("no panic");
                 }
             };
             sched::run(run).expect("a shard can be made");
@@ -125,19 +125,19 @@ fn a_condition_wakes_whose_turn_it_is() {
 fn a_barrier_holds_all_back_until_the_last() {
     unless_it_hangs(|| {
         let (barrier, arrived) = (Barrier::new(PARTIES), AtomicUsize::new(0));
-        let led = Arc::new(AtomicUsize::new(0));
+        let leaders = Arc::new(AtomicUsize::new(0));
         everywhere({
-            let led = Arc::clone(&led);
+            let leaders = Arc::clone(&leaders);
             move |_| {
                 for round in 1..=ROUNDS {
                     arrived.fetch_add(1, Ordering::SeqCst);
-                    let leads = barrier.wait().unwrap().is_leader();
+                    let is_leader = barrier.wait().unwrap().is_leader();
                     assert!(arrived.load(Ordering::SeqCst) >= round * PARTIES);
-                    led.fetch_add(usize::from(leads), Ordering::SeqCst);
+                    leaders.fetch_add(usize::from(is_leader), Ordering::SeqCst);
                 }
             }
         });
-        assert_eq!(led.load(Ordering::SeqCst), ROUNDS);
+        assert_eq!(leaders.load(Ordering::SeqCst), ROUNDS);
     });
 }
 
@@ -202,7 +202,7 @@ fn a_channel_carries_each_message_once() {
                     }
                 }
             });
-            // And several of them receive.
+            // Several of them also receive.
             let receiver = Arc::new(receiver);
             let taken = Arc::new(Mutex::new(Vec::new()));
             everywhere({

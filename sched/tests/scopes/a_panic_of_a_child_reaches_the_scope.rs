@@ -1,4 +1,5 @@
-//! A panic of a scope's fiber that is not joined is the scope's, when all of its fibers have ended.
+//! If a scope's fiber panics and is not joined, the scope raises that panic when all of its fibers
+//! have ended.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,13 +8,10 @@ use std::rc::Rc;
 use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, JoinHandle, Scope};
 
-/// What a scope panics with.
+/// The payload of the scope's panic.
 fn panic_of<'env>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)) -> &'static str {
     let caught = catch_unwind(AssertUnwindSafe(|| sched::scope(body)));
-    caught
-        .expect_err("it fails in this test")
-        .downcast_ref::<&str>()
-        .expect("a panic of these tests")
+    caught.expect_err("a panic").downcast_ref::<&str>().expect("a panic of these tests")
 }
 
 #[test]
@@ -95,7 +93,7 @@ fn it_passes_through_scopes_up_to_the_one_that_catches_it() {
                     s.spawn(|| sched::scope(|s| drop(s.spawn(|| panic!("deep below")))));
                 });
             });
-            sched::park(); // is not interrupted, but woken
+            sched::park(); // is woken, not cancelled
         });
         assert_eq!(message, "deep below");
     });

@@ -1,5 +1,5 @@
-//! However the body of a scope unwinds, its fibers are cancelled, and over before the unwind goes
-//! on.
+//! If the body of a scope unwinds for any reason, the scope cancels its fibers, and they have ended
+//! before the unwind goes on.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,20 +9,20 @@ use std::time::Duration;
 use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded, scope};
 
-/// Runs a scope of fibers that wait for ever; `end` is its body's end. Counts the fibers that have
-/// ended.
+/// Runs a scope of fibers that wait for ever. The body of the scope ends with `end`. `ended` counts
+/// the fibers that have ended.
 fn scope_of_waiters(ended: &Cell<u32>, end: impl FnOnce()) {
     scope(|s| {
         for _ in 0..2 {
             s.spawn(|| {
                 let _ended = OnDrop(|| ended.set(ended.get() + 1));
                 sched::park();
-                unreachable!("it is not unparked");
+                unreachable!("the fiber is not unparked");
             });
         }
         s.spawn(|| {
             let _ended = OnDrop(|| ended.set(ended.get() + 1));
-            // Takes its time.
+            // The unwind takes several turns.
             sched::uncancellable(|| sched::sleep(Duration::from_millis(3)));
             sched::sleep(Duration::MAX);
         });

@@ -1,4 +1,5 @@
-//! A scope returns when its fibers are over, and so they may borrow from around it.
+//! A scope returns when its fibers have ended. So its fibers may borrow from the function that
+//! opens it.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

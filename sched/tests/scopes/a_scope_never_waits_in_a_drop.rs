@@ -1,4 +1,4 @@
-//! A scope that a destructor opens during an unwind starts nothing, and so has nothing to wait for.
+//! A scope that a destructor opens during an unwind starts no fibers, and so does not wait.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ fn while_unwinding(in_drop: impl Fn() + Clone + 'static) {
                 let others = Rc::clone(&others);
                 drop(sched::spawn(move || others.set(true)));
                 in_drop();
-                assert!(!others_ran.get(), "it waited");
+                assert!(!others_ran.get(), "the destructor waited");
             });
             sched::yield_now();
             end();
@@ -92,7 +92,7 @@ fn a_destructor_within_the_body_leaves_the_wait_to_the_scope() {
     });
 }
 
-/// Where nothing unwinds, a scope in a destructor is as any other.
+/// If the fiber does not unwind, a scope in a destructor is a scope like any other.
 #[test]
 fn a_scope_in_a_destructor_waits_if_nothing_unwinds() {
     run(|| {

@@ -1,4 +1,5 @@
-//! A scope ends after everything that may touch what it lent, whatever goes wrong meanwhile.
+//! A scope ends after all fibers that may use what they borrowed from it, whatever goes wrong
+//! meanwhile.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use crate::common::{OnDrop, on_a_shard, run, swallow_for_ever, turns};
 use straightline_sched::{self as sched, fiber_local};
 
-/// Takes its time, and cannot be stopped.
+/// Waits for a while, and cannot be cancelled.
 fn a_while() {
     sched::uncancellable(|| sched::sleep(Duration::from_millis(5)));
 }
@@ -79,7 +80,8 @@ fn the_fibers_of_fibers_that_were_given_up_unwind_all_the_same() {
     });
 }
 
-/// A fiber that has a fiber that has a fiber, each in a scope; all swallow what is raised.
+/// Nests scopes, `depth` of them: the fiber of each scope opens the next one. All fibers swallow
+/// every cancel.
 fn swallow_in_scopes(depth: u32, over: &Rc<Cell<u32>>) {
     if depth == 0 {
         return;
@@ -95,7 +97,7 @@ fn swallow_in_scopes(depth: u32, over: &Rc<Cell<u32>>) {
     });
 }
 
-/// Panics when a fiber is to inherit it.
+/// An inherited fiber-local. Its clone for a new fiber panics.
 struct NotForChildren;
 
 impl Clone for NotForChildren {

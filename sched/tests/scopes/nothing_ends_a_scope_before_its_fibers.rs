@@ -1,4 +1,4 @@
-//! However a scope's last wait is disturbed, it lasts until the scope's fibers are over.
+//! Whatever disturbs a scope's last wait, the wait lasts until the scope's fibers have ended.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
@@ -9,15 +9,17 @@ use crate::common::{OnDrop, own_process::child, run, turns};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use straightline_sched::{self as sched, Builder, DeadlineExceeded, JoinHandle};
 
-/// What a scope's body panics with, so that nothing is printed.
+/// The payload of the panic of a scope's body. It is raised without the panic hook, so nothing is
+/// printed.
 struct Broken;
 
-/// Takes its time, and cannot be stopped.
+/// Waits for a while, and cannot be cancelled.
 fn a_while() {
     sched::uncancellable(|| sched::sleep(Duration::from_millis(5)));
 }
 
-/// Opens a scope whose body panics, and looks whether its fiber was over when it ended.
+/// Opens a scope whose body panics. Returns whether the scope's fiber had ended when the scope
+/// ended.
 fn is_waited_for() -> bool {
     let over = Cell::new(false);
     let began = Cell::new(false);
@@ -47,13 +49,13 @@ fn not_any_number_of_sections_around_it() {
         }
     }
     run(|| {
-        // One of these is where a counter of 16 bits would come to zero in the scope's wait.
+        // At one of these depths a counter of 16 bits would be zero during the scope's wait.
         for depth in [65_535, 65_536] {
             let waited = Rc::new(Cell::new(false));
             let note = Rc::clone(&waited);
             let deep = Builder::new().stack_bytes(1 << 28);
             let body = move || nest(depth, &|| note.set(is_waited_for()));
-            let fiber = deep.spawn(body).expect("a large stack can be had");
+            let fiber = deep.spawn(body).expect("there is room for a large stack");
             turns(1);
             fiber.cancel();
             fiber.join().expect("all of it was uncancellable");
@@ -64,7 +66,8 @@ fn not_any_number_of_sections_around_it() {
 
 type Foreign = Coroutine<(), (), ()>;
 
-/// Suspends its coroutine in the middle of an unwind, which leaves the thread's count of panics up.
+/// Suspends its coroutine in the middle of an unwind, so that the thread's count of panics stays
+/// above zero.
 struct SuspendsInDrop<'y>(&'y Yielder<(), ()>);
 
 impl Drop for SuspendsInDrop<'_> {
@@ -83,7 +86,7 @@ fn unwinding() -> Foreign {
         assert!(caught.is_err());
     });
     assert!(matches!(foreign.resume(()), CoroutineResult::Yield(())));
-    assert!(std::thread::panicking(), "that is the trouble");
+    assert!(std::thread::panicking(), "the coroutine still unwinds");
     foreign
 }
 
@@ -102,21 +105,21 @@ fn not_a_coroutine_that_is_suspended_while_it_unwinds() {
                 foreign.replace(Some(unwinding()));
             });
             let waited = over.get();
-            foreign.take().expect("it is there").resume(());
+            foreign.take().expect("the coroutine is set").resume(());
             waited
         });
         assert!(waited.join().unwrap(), "the scope ended before its fiber");
     });
 }
 
-/// Others are no concern of it: they wait as ever, and their scopes too.
+/// Other fibers are not affected: they and their scopes wait as usual.
 #[test]
 fn not_such_a_coroutine_in_another_fiber() {
     run(|| {
         let foreign = Rc::new(RefCell::new(None));
         let kept = Rc::clone(&foreign);
         sched::spawn(move || drop(kept.replace(Some(unwinding())))).join().unwrap();
-        assert!(std::thread::panicking(), "that is the trouble");
+        assert!(std::thread::panicking(), "the coroutine still unwinds");
         let fibers = [0, 1].map(|_| {
             sched::spawn(|| {
                 let asleep = sched::deadline(Duration::from_millis(2), || {
@@ -129,13 +132,13 @@ fn not_such_a_coroutine_in_another_fiber() {
             assert_eq!(fiber.join().unwrap(), (Err(DeadlineExceeded), true, 5));
         }
         let foreign = foreign.take();
-        foreign.expect("it is there").resume(());
+        foreign.expect("the coroutine is set").resume(());
         assert!(!std::thread::panicking());
     });
 }
 
-/// A destructor that waits is not raised in either, though the scheduler cannot know that the fiber
-/// unwinds.
+/// Nothing is raised in a destructor that waits either, although the scheduler cannot know that the
+/// fiber unwinds.
 #[test]
 fn a_cancel_unwinds_beside_such_a_coroutine_too() {
     run(|| {
@@ -155,11 +158,12 @@ fn a_cancel_unwinds_beside_such_a_coroutine_too() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert!(unwound.get());
-        foreign.take().expect("it is there").resume(());
+        foreign.take().expect("the coroutine is set").resume(());
     });
 }
 
-/// Moved to another fiber in the middle of its scope, it has no fiber of its own to wait on.
+/// A coroutine moves to another fiber in the middle of a scope. The scope then cannot wait, because
+/// it is not on its own fiber.
 #[test]
 fn a_scope_that_ends_on_another_fiber_ends_the_process() {
     let output = child(|| {
@@ -194,8 +198,8 @@ thread_local! {
     static KEPT: RefCell<Vec<Foreign>> = const { RefCell::new(Vec::new()) };
 }
 
-/// In the middle of each of these calls the caller's code is carried out of the shard's run, and
-/// goes on, or is ended, when there is no shard any more, and in the run of another one.
+/// A coroutine carries the caller out of the shard's run in the middle of each of these calls. It
+/// is resumed or dropped after the shard has ended, and in the run of another shard.
 #[test]
 fn what_others_carry_beyond_the_end_of_a_shard_does_no_harm() {
     fn around(call: usize, body: &dyn Fn()) {
@@ -251,7 +255,7 @@ fn what_others_carry_beyond_the_end_of_a_shard_does_no_harm() {
     .unwrap();
 }
 
-/// The handle of the innermost fiber is the last that any of it hangs on.
+/// The handle of the innermost fiber is the last owner of all these scopes.
 #[test]
 fn what_is_left_of_many_nested_scopes_is_dropped_one_by_one() {
     fn nest(depth: u32) -> JoinHandle<()> {

@@ -1,8 +1,8 @@
-//! Whatever fibers do in trees of scopes: nothing is alive behind a scope, and it ends in a way
-//! that a model without time predicts.
+//! Whatever fibers do in trees of scopes, no fiber of a scope is alive after the scope, and the
+//! scope ends in a way that a model without time predicts.
 //!
-//! The model says which ends are possible: one where no fiber is cancelled; where one may be, it
-//! depends on which fiber comes first.
+//! The model says which ends are possible. If no fiber is cancelled, exactly one end is possible.
+//! If a fiber may be cancelled, the end depends on which fiber runs first.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,12 +13,12 @@ use crate::common::{OnDrop, run};
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use straightline_sched::{self as sched, JoinHandle, Scope};
 
-/// A scope: what its fibers do, and what its body does after it has started them.
+/// A scope: the work of its fibers, and the work of its body after it has started them.
 #[derive(Clone, Debug)]
 struct Tree {
     fibers: Vec<Work>,
     body: Work,
-    /// The body's last act is to cancel the fibers; always if one of them waits for ever.
+    /// Whether the body cancels the fibers at its end. It always does if a fiber waits for ever.
     cancels: bool,
 }
 
@@ -34,11 +34,11 @@ enum Step {
     Sleep,
     Nested(Tree),
     Uncancellable(u8),
-    /// Cancels the fiber with this number, if the scope has one: perhaps itself.
+    /// Cancels the fiber with this number, if the scope has one. It may be the calling fiber.
     Cancel(u8),
-    /// Does that much under a deadline of so many ms, which the step catches.
+    /// Runs the steps under a deadline of so many milliseconds, and catches that deadline.
     Deadline(u8, Vec<Step>),
-    /// Catches what that unwinds with, and swallows it if it is a panic.
+    /// Runs the scope and catches its unwind. Swallows it if it is a panic.
     Catches(Tree),
 }
 
@@ -46,17 +46,17 @@ enum Step {
 enum End {
     Returns,
     Panics,
-    /// Until it is cancelled.
+    /// Waits until it is cancelled.
     Waits,
 }
 
-/// How something may end.
+/// The possible ends of a scope or a fiber, as a set of bits.
 type Ends = u8;
 const RETURNED: Ends = 1;
 const PANICKED: Ends = 2;
 const UNWOUND: Ends = 4;
 
-/// What the tests' own panics carry.
+/// The payload of the test's own panics.
 struct Broken;
 
 quickcheck! {
@@ -82,7 +82,8 @@ fn run_tree(tree: &Tree, cancellable: bool, faults: &Faults) {
     let alive = Cell::new(0_u32);
     let caught = catch_unwind(AssertUnwindSafe(|| {
         sched::scope(|s| {
-            // Gone before the scope ends: a panic is the scope's alone then.
+            // The handles are dropped before the scope ends, so a panic of a fiber is raised by the
+            // scope.
             let handles = Handles::default();
             for (number, work) in tree.fibers.iter().enumerate() {
                 start(
@@ -195,11 +196,11 @@ impl Tree {
                 ends |= RETURNED;
             }
         }
-        // It may be cancelled while it waits for its fibers.
+        // The scope may be cancelled while it waits for its fibers.
         if cancellable && !self.fibers.is_empty() { ends | UNWOUND } else { ends }
     }
 
-    /// Whether the fiber of that number may be cancelled.
+    /// Whether the fiber with this number may be cancelled.
     fn may_be_cancelled(&self, number: usize, cancellable: bool) -> bool {
         let panics = |work: &Work| work.ends(true) & PANICKED > 0;
         let others = self.fibers.iter().enumerate().filter(|(other, _)| *other != number);
@@ -236,7 +237,7 @@ impl Work {
                 End::Waits => UNWOUND,
             };
         }
-        // It may also never begin, or be cancelled at any wait.
+        // The fiber may also be cancelled before it begins, or at any wait.
         if cancellable { ends | UNWOUND } else { ends }
     }
 }
@@ -326,5 +327,6 @@ fn step(g: &mut Gen, depth: u32) -> Step {
     }
 }
 
-/// How deep scopes nest. Arbitrary: the trees grow about fourfold with each.
+/// How deep scopes nest. The number is arbitrary. Each level makes the trees about four times as
+/// large.
 const DEPTH_MAX: u32 = 3;

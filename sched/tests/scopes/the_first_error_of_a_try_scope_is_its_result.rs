@@ -1,4 +1,4 @@
-//! A `try_scope` returns the first error, of its body or of a fiber, and cancels the rest.
+//! A `try_scope` returns the first error of its body or of a fiber, and cancels the other fibers.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, try_scope};
 
-/// Goes on for a moment, even if it is cancelled.
+/// Waits for a moment, and cannot be cancelled.
 fn a_while() {
     sched::uncancellable(|| sched::sleep(Duration::from_millis(2)));
 }
@@ -40,7 +40,7 @@ fn an_error_of_a_fiber_cancels_the_others() {
                 s.spawn(|| {
                     let _ended = OnDrop(|| ended.set(ended.get() + 1));
                     sched::park();
-                    unreachable!("it is not unparked");
+                    unreachable!("the fiber is not unparked");
                 });
             }
             s.spawn(|| {
@@ -61,7 +61,7 @@ fn an_error_of_the_body_cancels_the_fibers() {
             s.spawn(|| {
                 let _ended = OnDrop(|| ended.set(true));
                 sched::park();
-                unreachable!("it is not unparked");
+                unreachable!("the fiber is not unparked");
             });
             sched::yield_now();
             Err("of the body")

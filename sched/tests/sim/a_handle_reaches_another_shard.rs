@@ -1,7 +1,8 @@
-//! In a simulation all shards are on one thread, so what is not `Send` can reach another one
-//! through a thread-local. It then does what it says there too, or says that it does not.
+//! In a simulation all shards are on one thread, so a value that is not `Send` can reach another
+//! shard through a thread-local. There its methods do the same as on their own shard, or return an
+//! error.
 //!
-//! A thread's next run is another shard as well: what is left of the last one harms it in no way.
+//! A thread's next run is another shard as well. The values of the last run do no harm in it.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -24,7 +25,7 @@ fn leave<T: 'static>(value: T) {
 }
 
 fn find<T: 'static>() -> T {
-    *LEFT.take().expect("something was left").downcast().expect("of that type")
+    *LEFT.take().expect("something was left").downcast().expect("a value of this type")
 }
 
 /// Another shard, whose fibers have the same keys as those of the first.
@@ -32,7 +33,8 @@ fn other<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> ShardH
     sched::spawn_shard("other", Config::default(), root).expect("a shard can be made")
 }
 
-/// A fiber that an innocent's key would be mistaken for.
+/// A fiber with the same key as a fiber of the other shard. If a shard confuses the two, this one
+/// ends with an error.
 fn innocent() -> JoinHandle<u32> {
     sched::spawn(|| {
         sched::sleep(Duration::from_secs(5));
@@ -47,17 +49,18 @@ fn patient() -> JoinHandle<u32> {
     })
 }
 
-/// Leaves `what` makes here to the root of another shard, which has an innocent, and runs it.
+/// Passes the value of `what` to `there`, which the root of another shard runs. The other shard
+/// also has an innocent fiber.
 fn across<L: 'static>(what: fn() -> L, there: fn(L)) {
     sim::check(move || {
         leave(what());
         let shard = other(move || {
             let innocent = innocent();
             there(find());
-            assert_eq!(innocent.join().expect("it works"), 7);
+            assert_eq!(innocent.join().expect("the fiber returns"), 7);
         });
-        shard.join().expect("it works").expect("it works");
-        assert_eq!(sched::spawn(|| 1).join().expect("it works"), 1);
+        shard.join().expect("no panic").expect("a result");
+        assert_eq!(sched::spawn(|| 1).join().expect("the fiber returns"), 1);
     });
 }
 
@@ -98,7 +101,7 @@ fn a_join_from_another_shard_has_an_end_by_a_deadline() {
     across(patient, |fiber| {
         for _ in 0..3 {
             let late = sched::deadline(Duration::from_secs(1), || {
-                assert!(select(&[&fiber]).is_err(), "it is parked");
+                assert!(select(&[&fiber]).is_err(), "the fiber is parked");
             });
             assert_eq!(late, Err(DeadlineExceeded));
         }
@@ -128,7 +131,7 @@ fn a_select_waits_for_the_end_of_a_fiber_of_another_shard() {
 
 #[test]
 fn shards_that_join_each_others_roots_are_no_circle() {
-    // Their keys are the same, so that each would seem to wait for itself.
+    // The two roots have the same key, so each would seem to wait for itself.
     across(
         || sched::spawn(|| sched::sleep(Duration::from_secs(1))),
         |fiber| {
@@ -187,7 +190,7 @@ fn a_lease_can_be_ended_from_another_shard() {
 #[test]
 fn a_source_says_that_it_is_another_shards() {
     sim::check(|| {
-        let source = Rc::new(Source::new(Device::new("bell")));
+        let source = Rc::new(Source::new(Device::new("flag")));
         assert!(source.arm(Interest::Read).unwrap());
         leave(Rc::clone(&source));
         let shard = other(|| {
@@ -203,14 +206,14 @@ fn a_source_says_that_it_is_another_shards() {
         });
         shard.join().unwrap().unwrap();
         drop(find::<Rc<Source<Device>>>());
-        assert!(source.arm(Interest::Read).unwrap(), "it is still this one's");
+        assert!(source.arm(Interest::Read).unwrap(), "the source still belongs to this shard");
     });
 }
 
 #[test]
 fn a_source_that_another_shard_drops_is_forgotten_by_its_own() {
     sim::check(|| {
-        let source = Source::new(Device::new("bell"));
+        let source = Source::new(Device::new("flag"));
         assert!(source.arm(Interest::Read).unwrap());
         leave(source);
         let shard = other(|| {
@@ -276,7 +279,7 @@ fn what_is_left_of_a_threads_last_run_does_nothing_in_the_next() {
     .unwrap();
     assert_eq!(receiver.recv(), Ok(false));
     let (patient, lease, value): (JoinHandle<u32>, Lease, JoinHandle<Cell<u32>>) = find();
-    // Between two runs the thread has no shard at all.
+    // Between two runs the thread has no shard.
     patient.cancel();
     patient.fiber().unpark();
     sched::run(move || {

@@ -1,4 +1,5 @@
-//! One seed is one history, to the last line of its trace; another seed is another.
+//! One seed determines one history, to the last line of its trace. Another seed determines another
+//! history.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{Event, Mutex, Semaphore, after, mpsc, oneshot, select};
 use straightline_sched::{self as sched, Config};
 
-/// A little of everything that fibers do.
+/// A program that uses every kind of call a little.
 fn busy_program() -> u64 {
     let sum = Rc::new(Mutex::new(0_u64));
     let permits = Arc::new(Semaphore::new(2));
@@ -21,9 +22,9 @@ fn busy_program() -> u64 {
         let builder = sched::Builder::new().name(format!("worker {number}"));
         let worker = builder.spawn(move || {
             for round in 0..4 {
-                let _permit = permits.acquire(1).expect("it does not unwind");
+                let _permit = permits.acquire(1).expect("the fiber does not unwind");
                 sched::sleep(Duration::from_millis(sched::random_u64() % 20));
-                *sum.lock().expect("it does not unwind") += round;
+                *sum.lock().expect("the fiber does not unwind") += round;
                 let squared = sched::offload(move || number * number).expect("a free thread");
                 sender.send(squared).expect("there is a receiver");
             }
@@ -49,8 +50,8 @@ fn busy_program() -> u64 {
     late.cancel();
     assert!(late.join().is_err_and(|error| error.is_cancelled()));
     assert!(shard.expect("a stack").join().expect("no panic").is_ok());
-    let from_the_shard = shard_receiver.recv().expect("it was sent");
-    let sum = *sum.lock().expect("it does not unwind");
+    let from_the_shard = shard_receiver.recv().expect("the shard has sent it");
+    let sum = *sum.lock().expect("the fiber does not unwind");
     sum + total + from_the_shard
 }
 
@@ -63,7 +64,7 @@ fn history(seed: u64) -> (u64, String) {
             sink.borrow_mut().push('\n');
         })
         .run(busy_program);
-    (value.expect("it succeeds"), lines.take())
+    (value.expect("the simulation succeeds"), lines.take())
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A simulation that cannot go on, leaves something behind or does not end says so, with the names
-//! of the fibers.
+//! A simulation fails if it cannot go on, leaves something behind, or does not end. The failure
+//! names the fibers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -10,11 +10,11 @@ use straightline_sched::sim::{self, Check, Failure, FailureKind, Sim};
 use straightline_sched::sync::mpsc;
 
 fn failure(root: impl FnOnce() + 'static) -> Failure {
-    Sim::new(1).run(root).expect_err("it fails")
+    Sim::new(1).run(root).expect_err("a failure")
 }
 
 fn message(body: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("it panics");
+    let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("a panic");
     let constant = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     constant.or_else(|| payload.downcast_ref().cloned()).expect("a text")
 }
@@ -84,7 +84,7 @@ fn a_loop_without_an_end_is_found() {
             sched::yield_now();
         }
     });
-    let failure: Failure = simulation.map(|(): ()| ()).expect_err("it fails");
+    let failure: Failure = simulation.map(|(): ()| ()).expect_err("a failure");
     assert!(matches!(failure.kind(), FailureKind::Endless(_)), "{failure}");
 }
 
@@ -92,7 +92,7 @@ fn a_loop_without_an_end_is_found() {
 fn a_panic_is_the_callers() {
     let payload = catch_unwind(|| sim::run(1, || std::panic::panic_any(5_u8))).unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&5_u8));
-    // And the thread can run the next one, or something real.
+    // The thread can run another simulation, or a real shard, afterwards.
     assert_eq!(sim::run(1, || 6), 6);
     assert_eq!(sched::run(|| 7).expect("a shard"), 7);
 }

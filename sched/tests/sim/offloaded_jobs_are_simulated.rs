@@ -12,7 +12,7 @@ use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
 const COST: Duration = Duration::from_secs(1);
 
 fn with_cost(root: impl FnOnce() + 'static) {
-    Sim::new(1).offload_cost(COST..=COST).run(root).expect("it succeeds");
+    Sim::new(1).offload_cost(COST..=COST).run(root).expect("the simulation succeeds");
 }
 
 #[test]

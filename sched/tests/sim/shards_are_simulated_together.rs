@@ -41,7 +41,7 @@ fn they_run_interleaved_in_every_order() {
         })
     };
     let histories: BTreeSet<Vec<i32>> = (0..200).map(history).collect();
-    assert_eq!(histories.len(), 6, "{histories:?}"); // of two and two: all orders
+    assert_eq!(histories.len(), 6, "{histories:?}"); // all orders of two and two steps
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn messages_locks_and_barriers_work_across_them() {
 #[test]
 fn fibers_can_be_sent_until_the_shard_has_ended() {
     sim::check(|| {
-        let (tell, handle) = oneshot::channel();
+        let (handle_sender, handle) = oneshot::channel();
         let shard = sched::spawn_shard("other", Config::default(), move || {
-            tell.send((Handle::current(), sched::current())).unwrap();
+            handle_sender.send((Handle::current(), sched::current())).unwrap();
             sched::park();
         });
         let (handle, root) = handle.recv().unwrap();
@@ -126,7 +126,7 @@ fn a_panic_of_a_shards_root_is_the_joiners() {
         })
     };
     assert_eq!(root(), Some("of the root"));
-    // As it is of a thread.
+    // The handle returns the panic, as the handle of a thread does.
     let shard = sched::spawn_shard("other", Config::default(), || panic!("of the root"));
     let shard: sched::ShardHandle<()> = shard.unwrap();
     assert_eq!(shard.join().unwrap_err().downcast_ref::<&str>(), Some(&"of the root"));

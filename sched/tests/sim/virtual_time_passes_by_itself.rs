@@ -1,4 +1,4 @@
-//! In a simulation time passes as timers want it: exactly, and without waiting.
+//! In a simulation time passes exactly from timer to timer, without a real wait.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{after, mpsc, select};
 use straightline_sched::{self as sched, Config};
 
-/// Turns that cost nothing: timers then fire at exactly their nanosecond.
+/// A simulation whose turns cost no time, so that timers fire exactly at their nanosecond.
 fn free_of_cost(seed: u64) -> Sim {
     Sim::new(seed).turn_cost(Duration::ZERO..=Duration::ZERO)
 }
@@ -68,7 +68,8 @@ fn what_comes_at_the_deadlines_own_time_is_one_or_the_other() {
             let _ = sender.send(()); // the receiver may be gone
         });
         let outcome = sched::deadline(Duration::from_secs(1), || receiver.recv());
-        // Received, or late: and then it is still there.
+        // The message is received. Or the deadline comes first, and then the message is still in
+        // the channel.
         let late = outcome.is_err();
         assert!(!late || receiver.recv().is_ok());
     });

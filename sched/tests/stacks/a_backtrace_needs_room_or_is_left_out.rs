@@ -1,5 +1,5 @@
 //! The backtrace of a parked fiber is taken on its own stack. A fiber without room for that is
-//! listed without a backtrace. (Otherwise this process would die of the overflow.)
+//! listed without a backtrace. (Otherwise the overflow would end this process.)
 
 use std::hint::black_box;
 
@@ -21,19 +21,19 @@ fn a_fiber_with_little_left_is_listed_without() {
         let fibers = sched::inspect_with_backtraces(10);
         let backtrace_of = |name: &str| {
             let fiber = fibers.iter().find(|fiber| fiber.name.as_deref() == Some(name));
-            fiber.expect("it is listed").backtrace.is_some()
+            fiber.expect("the fiber is listed").backtrace.is_some()
         };
         assert!(!backtrace_of("cramped"));
         assert!(backtrace_of("at ease"));
         for fiber in parked {
-            fiber.fiber().unpark(); // to unwind takes room too
+            fiber.fiber().unpark(); // an unwind would need room too
             fiber.join().unwrap();
         }
     })
     .unwrap();
 }
 
-/// Parks where no more than so much of the stack is left.
+/// Parks where at most `left_bytes` of the stack are left.
 #[inline(never)]
 fn deep(top: usize, left_bytes: usize) {
     let frame = black_box([0_u8; 128]);
@@ -45,5 +45,5 @@ fn deep(top: usize, left_bytes: usize) {
     black_box(frame);
 }
 
-/// The least that one may ask for.
+/// The smallest stack that a program may ask for.
 const STACK_BYTES: usize = 32 * 1024;

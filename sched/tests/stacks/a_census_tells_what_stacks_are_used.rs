@@ -1,5 +1,5 @@
-//! With a census, each place that spawns fibers is listed with the most that one of them used of
-//! its stack.
+//! A census lists each place that spawns fibers, with the most stack that a fiber of this place has
+//! used.
 
 use std::cell::Cell;
 use std::hint::black_box;

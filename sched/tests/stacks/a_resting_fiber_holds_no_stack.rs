@@ -8,7 +8,7 @@ use straightline_sched::{self as sched, Config};
 
 #[test]
 fn more_fibers_rest_than_there_is_room_for_stacks() {
-    // A hundred terabytes, if each of them had its own.
+    // If each fiber had its own stack, this would be a hundred terabytes.
     let config = Config { stack_bytes: 10 << 30, ..Config::default() };
     let ended = sched::run_with(config, || {
         let (began, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));

@@ -1,5 +1,5 @@
 //! A fiber that keeps its thread while its stack is nearly used up is reported, and goes on: its
-//! backtrace is taken on another stack. (Otherwise this process would die of a fault.)
+//! backtrace is taken on another stack. (Otherwise a fault would end this process.)
 
 #![cfg(target_os = "linux")]
 
@@ -37,7 +37,7 @@ fn a_fiber_with_little_left_is_sampled() {
     assert!(stall.to_string().contains("computes_until"), "{stall}");
 }
 
-/// Computes where next to nothing of the stack is left.
+/// Computes where almost no stack is left.
 #[inline(never)]
 fn deep(top: usize, stop: &AtomicBool) {
     let frame = black_box([0_u8; 128]);
@@ -56,9 +56,9 @@ fn computes_until(stop: &AtomicBool) {
     }
 }
 
-/// The least that one may ask for.
+/// The smallest stack that a program may ask for.
 const STACK_BYTES: usize = 32 * 1024;
 
-/// Part of it lies above the fiber's first frame; what remains is less than it takes to walk a
-/// stack.
+/// A part of these bytes lies above the fiber's first frame. The rest is less than the walk of a
+/// stack needs.
 const LEFT_BYTES: usize = 5 * 1024;

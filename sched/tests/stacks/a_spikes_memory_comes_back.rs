@@ -9,21 +9,22 @@ use std::time::{Duration, Instant};
 use crate::common::own_process::in_a_process;
 use straightline_sched::{self as sched, Config};
 
-/// What `/proc` says, in KiB.
+/// A field of `/proc/self/status`, in KiB.
 fn status(field: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
     line.trim_start_matches(':').trim_end_matches("kB").trim().parse().expect("a number")
 }
 
-/// Fibers that all wait at the same time, and have ended when this returns.
+/// Runs fibers that all wait at the same time, and have ended when this function returns. Returns
+/// the memory and the page tables at the peak.
 fn spike() -> (usize, usize) {
     let fibers: Vec<_> = (0..FIBERS).map(|_| sched::spawn(sched::park)).collect();
     sched::yield_now();
     let peak = (status("VmRSS"), status("VmPTE"));
     fibers.iter().for_each(|fiber| fiber.fiber().unpark());
     for fiber in fibers {
-        fiber.join().expect("it was woken");
+        fiber.join().expect("the fiber was woken");
     }
     peak
 }
@@ -31,7 +32,8 @@ fn spike() -> (usize, usize) {
 #[test]
 fn most_of_a_spikes_growth_comes_back_when_the_shard_is_idle() {
     in_a_process(|| {
-        // Without reports: the debug information that a backtrace takes into memory stays there.
+        // Without stall reports: a backtrace loads debug information, and that memory does not come
+        // back.
         let config = Config { stall_limit: None, ..Config::default() };
         sched::run_with(config, || {
             let (before, tables_before) = (status("VmRSS"), status("VmPTE"));
@@ -52,7 +54,8 @@ fn most_of_a_spikes_growth_comes_back_when_the_shard_is_idle() {
                         "memory {before} {peak} {rest}, tables {tables_before} {tables_peak} \
                      {tables_rest}"
                     );
-                    // Nothing can run meanwhile: that is when memory is given back.
+                    // No other fiber can run during this sleep, and an idle shard gives memory
+                    // back.
                     sched::sleep(Duration::from_millis(50));
                 }
             }

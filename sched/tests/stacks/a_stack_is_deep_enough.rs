@@ -1,10 +1,11 @@
-//! The default stack has room for a hundred kilobytes of frames, and each fiber's is its own.
+//! The default stack has room for a hundred kilobytes of frames, and each fiber has a stack of its
+//! own.
 
 use std::hint::black_box;
 
 use straightline_sched::{self as sched, Config};
 
-/// Calls itself until `bytes` of stack lie between its frames; returns how deep it went.
+/// Calls itself until its frames use `bytes` of stack. Returns the depth that was reached.
 fn descend(first: usize, bytes: usize, at_the_bottom: &dyn Fn()) -> u32 {
     let local = black_box([0_u8; 64]);
     if first.abs_diff(local.as_ptr().addr()) >= bytes {

@@ -1,7 +1,7 @@
 //! A fiber that outgrows its stack ends the process by SIGSEGV, and stderr names the fiber. Any
 //! other fault ends the process as it would without fibers.
 //!
-//! Each test has a child process, which dies of the fault.
+//! Each test has a child process, which the fault ends.
 
 #![cfg(unix)]
 
@@ -84,7 +84,7 @@ fn a_thread_without_a_signal_stack_gets_one() {
     let output = child(|| {
         let none =
             libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-        // SAFETY: the thread's handlers then run on its ordinary stack, which is large enough.
+        // SAFETY: signal handlers then run on the thread's ordinary stack, which is large enough.
         assert_eq!(unsafe { libc::sigaltstack(&raw const none, std::ptr::null_mut()) }, 0);
         let _ = sched::run(|| overflow(0));
     });
@@ -96,7 +96,7 @@ fn another_fault_on_a_fiber_is_no_overflow() {
     let output = child(|| {
         let _ = sched::run(|| {
             let nowhere = std::ptr::without_provenance_mut::<u8>(black_box(4096));
-            // SAFETY: none; the child process is to die of it.
+            // SAFETY: none. The fault ends the child process, as the test wants.
             unsafe { nowhere.write_volatile(1) };
         });
     });

@@ -1,4 +1,4 @@
-//! When the process has no room for another stack, a spawn fails and nothing that runs suffers.
+//! When the process has no room for another stack, a spawn fails, and the running fibers go on.
 //!
 //! The test has a process to itself, because the stacks of a process are counted together.
 
@@ -17,7 +17,7 @@ use straightline_sched as sched;
 #[test]
 fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
     in_a_process(|| {
-        // So large that the address space for stacks is used up by a few thousand of them.
+        // With stacks this large, a few thousand of them use up the address space for stacks.
         let config = sched::Config { stack_bytes: 4 << 30, ..sched::Config::default() };
         sched::run_with(config, || {
             let episodes = Rc::new(Cell::new(0));
@@ -59,7 +59,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
             assert!(!arrived.load(Ordering::Relaxed));
             assert_eq!(episodes.get(), 1);
 
-            // Behind the message that waits for a stack comes the wake-up that will free one.
+            // The wake-up that frees a stack comes after the message that waits for a stack.
             let first = fibers.swap_remove(0);
             let woken = first.fiber();
             std::thread::spawn(move || woken.unpark()).join().unwrap();

@@ -1,12 +1,13 @@
-//! What the environment may say of stack guards and of a thread's end is checked, as of the driver:
-//! a test that asks for what there is not must not run with something else.
+//! The variables for the stack guards and for the guard of a thread's end are checked, like the
+//! variable for the driver. If a test asks for a kind that does not exist, it must not run with
+//! another kind.
 
 use std::env;
 use std::process::Command;
 
 use straightline_sched as sched;
 
-/// Whether a process with that variable runs a shard, and what it says.
+/// Whether a process with this variable runs a shard, and the output of the process.
 fn runs_with(variable: &str, value: &str) -> (bool, String) {
     let mut command = Command::new(env::current_exe().expect("this test"));
     command.args([
@@ -16,25 +17,28 @@ fn runs_with(variable: &str, value: &str) -> (bool, String) {
         "--nocapture",
     ]);
     let output = command.env(CHILD, "1").env(variable, value).output().expect("a child process");
-    let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
-    (out.contains("it ran"), out)
+    let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output_text}{}", String::from_utf8_lossy(&output.stderr));
+    (output_text.contains("it ran"), output_text)
 }
 
 #[test]
-fn guards_are_of_a_kind_that_there_is() {
+fn an_unknown_kind_of_stack_guards_is_an_error() {
     assert!(runs_with("STRAIGHTLINE_STACK_GUARDS", "mappings").0);
     for value in ["none", ""] {
-        let (ran, out) = runs_with("STRAIGHTLINE_STACK_GUARDS", value);
-        assert!(!ran && out.contains(&format!("STRAIGHTLINE_STACK_GUARDS is `{value}`")), "{out}");
+        let (ran, output_text) = runs_with("STRAIGHTLINE_STACK_GUARDS", value);
+        assert!(
+            !ran && output_text.contains(&format!("STRAIGHTLINE_STACK_GUARDS is `{value}`")),
+            "{output_text}"
+        );
     }
 }
 
 #[test]
-fn so_is_what_keeps_a_thread() {
+fn an_unknown_guard_of_a_threads_end_is_an_error() {
     assert!(runs_with("STRAIGHTLINE_THREAD_END", "thread-local").0);
-    let (ran, out) = runs_with("STRAIGHTLINE_THREAD_END", "never");
-    assert!(!ran && out.contains("STRAIGHTLINE_THREAD_END=never"), "{out}");
+    let (ran, output_text) = runs_with("STRAIGHTLINE_THREAD_END", "never");
+    assert!(!ran && output_text.contains("STRAIGHTLINE_THREAD_END=never"), "{output_text}");
 }
 
 #[test]

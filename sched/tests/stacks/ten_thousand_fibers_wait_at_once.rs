@@ -27,7 +27,7 @@ fn each_of_ten_thousand_parks_and_sleeps() {
         })
         .unwrap();
         assert_eq!(sum, 10_000 * 9_999 / 2);
-        // All of them are cancelled at once, and their stacks are there for the next shard.
+        // The end of the shard cancels all of them at once. The next shard can use their stacks.
         for _ in 0..2 {
             sched::run(|| {
                 (0..10_000).for_each(|_| drop(sched::spawn(sched::park)));

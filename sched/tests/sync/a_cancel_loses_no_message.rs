@@ -1,5 +1,5 @@
-//! A receiver that is cancelled leaves the message to the next; a sender that is cancelled has not
-//! sent.
+//! A receiver that is cancelled leaves the message to the next receiver. A sender that is cancelled
+//! has not sent its message.
 
 use std::rc::Rc;
 
@@ -49,7 +49,7 @@ fn a_message_that_was_not_taken_is_there_later() {
 #[test]
 fn a_cancelled_sender_has_not_sent_and_lets_the_next() {
     on_a_shard(|| {
-        // While it waits, and just when it was promised room.
+        // Cancels the sender while it waits, and just after it was promised room.
         for taken_first in [false, true] {
             let (census, (sender, receiver)) = (Census::default(), mpsc::channel(1));
             let fibers: Vec<_> = (0..3)
@@ -79,7 +79,8 @@ fn a_cancelled_sender_has_not_sent_and_lets_the_next() {
 #[test]
 fn a_cancel_among_many_messages_loses_none() {
     on_a_shard(|| {
-        // The cancel is raised where `recv` lets others run, and must not have taken a message yet.
+        // The cancel is raised where `recv` lets other fibers run. At that point `recv` must not
+        // have taken a message yet.
         let (sender, receiver) = mpsc::unbounded();
         (0..1_000).for_each(|number| sender.send(number).unwrap());
         drop(sender);

@@ -1,4 +1,5 @@
-//! One initialiser runs at a time, and all fibers get its value; if it fails, the next one runs.
+//! One initialiser runs at a time, and all fibers get its value. If it fails, the next initialiser
+//! runs.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -65,7 +66,7 @@ fn the_next_runs_its_own_if_the_first_unwinds() {
 
 #[test]
 fn the_next_runs_its_own_if_the_first_fails() {
-    /// An error of the user's.
+    /// An error of user code.
     #[derive(Debug, PartialEq)]
     struct Failed;
     impl From<Unwinding> for Failed {

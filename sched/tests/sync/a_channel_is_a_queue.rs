@@ -1,4 +1,5 @@
-//! Whatever fibers send, receive and are cancelled in between: a channel does what a queue does.
+//! Whatever fibers send and receive, and whichever fibers are cancelled meanwhile, a channel
+//! behaves like a queue.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,11 +12,11 @@ use straightline_sched::{
     sync::mpsc::{self, Receiver, RecvError, SendError, Sender, TryRecvError},
 };
 
-/// What to do, and to whom.
+/// The kind of an operation, and a number that chooses its fiber.
 type Operation = (u8, u8);
 
 quickcheck! {
-    /// With every fiber let run after each operation, it is determined which fiber gets which
+    /// Every fiber may run after each operation. So the model determines which fiber gets which
     /// message.
     fn messages_go_where_the_model_says(bound: u8, operations: Vec<Operation>) -> bool {
         let bound = usize::from(bound % 3) + 1;
@@ -30,8 +31,9 @@ quickcheck! {
         })
     }
 
-    /// Without, there are more races: still nothing is lost, doubled or overtaken, and no fiber
-    /// waits for a message or for room that is there.
+    /// Here fibers do not always run after an operation, so there are more races. Still no message
+    /// is lost, doubled or overtaken, and no fiber waits for a message or for room that the channel
+    /// has.
     fn no_race_loses_or_doubles_a_message(bound: u8, operations: Vec<Operation>) -> bool {
         let bound = usize::from(bound % 3) + 1;
         on_a_shard(move || {
@@ -42,11 +44,11 @@ quickcheck! {
                     sched::yield_now();
                 }
             }
-            // Each message may take a turn of a sender and one of a receiver.
+            // Each message may need one turn of a sender and one turn of a receiver.
             real.fibers.iter().for_each(|_| settle());
             let sending = real.waiting(Kind::Sends);
             let receiving = real.waiting(Kind::Receives);
-            // Out of the waiters' way, what is left comes out in order.
+            // After the waiting fibers are cancelled, the remaining messages come out in order.
             real.fibers.iter().for_each(|fiber| fiber.1.cancel());
             settle();
             let left: Vec<_> = real.receiver.try_iter().map(|message| message.value).collect();
@@ -71,9 +73,9 @@ struct Real {
     receiver: Rc<Receiver<Counted<usize>>>,
     fibers: Vec<(Kind, JoinHandle<()>)>,
     census: Census,
-    /// What `send` said it sent, in that order.
+    /// The messages for which `send` returned `Ok`, in this order.
     sent: Rc<RefCell<Vec<usize>>>,
-    /// Which fiber took which message, in that order.
+    /// Which fiber took which message, in this order.
     taken: Rc<RefCell<Vec<(usize, usize)>>>,
 }
 
@@ -90,7 +92,7 @@ impl Real {
         }
     }
 
-    /// The fiber's number is its message.
+    /// A sender's message is the number of its fiber.
     fn apply(&mut self, (kind, pick): Operation) {
         let number = self.fibers.len();
         match kind % 3 {
@@ -210,7 +212,8 @@ fn waiting_senders_get_their_values_back_when_the_receiver_goes() {
             })
             .collect();
         settle();
-        // The second is promised the room of what is taken here, and has not filled it yet.
+        // The second sender is promised the room of the message that is taken here, and has not
+        // filled it yet.
         assert_eq!(receiver.recv(), Ok(0));
         drop(receiver);
         let ends = fibers.into_iter().map(|fiber| fiber.join().unwrap());
@@ -246,7 +249,7 @@ fn a_message_that_uses_its_channel_when_it_is_dropped_does_not_block_it() {
     on_a_shard(|| {
         let (sender, receiver) = mpsc::channel(1);
         assert!(sender.send(Echo(Some(sender.clone()))).is_ok());
-        // One that waits, and whose message is dropped with its frame.
+        // A sender that waits, and whose message is dropped with its frame.
         let waiter = sched::spawn({
             let sender = sender.clone();
             move || drop(sender.send(Echo(Some(sender.clone()))))

@@ -1,4 +1,4 @@
-//! A holder that panics or is cancelled releases its lock, and the data is as it left them.
+//! A holder that panics or is cancelled releases its lock. The data stays as the holder left it.
 
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -81,7 +81,8 @@ fn a_wait_for_a_condition_that_is_cancelled_leaves_the_mutex_to_the_others() {
             }
         });
         settle();
-        // While another fiber holds the lock: the waiter takes it once more, and then leaves it.
+        // Cancels the waiter while another fiber holds the lock. The waiter takes the lock once
+        // more, and then releases it.
         let mut guard = shared.0.lock().unwrap();
         waiter.cancel();
         settle();

@@ -1,4 +1,5 @@
-//! A mutex lets in one at a time, in the order of asking; a newcomer overtakes no waiter.
+//! A mutex lets one fiber in at a time, in the order of their `lock` calls. A newcomer overtakes no
+//! waiter.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -98,7 +99,8 @@ fn a_loop_that_locks_again_at_once_lets_others_in() {
 #[test]
 fn a_cancelled_waiter_gives_its_turn_to_the_next() {
     on_a_shard(|| {
-        // At each moment of its wait: while the lock is held, and just when it was handed over.
+        // Cancels a waiter at each moment of its wait: while the lock is held, and just after the
+        // lock was handed to it.
         for released_first in [false, true] {
             let mutex = Rc::new(Mutex::new(Vec::new()));
             let held = mutex.lock().unwrap();

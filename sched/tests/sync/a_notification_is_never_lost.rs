@@ -1,5 +1,5 @@
-//! Fibers that wait for a condition are notified in turn, and one that is cancelled passes its
-//! notification on. However its wait ends, a fiber holds the lock then.
+//! Fibers that wait for a condition are notified in turn. A fiber that is cancelled passes its
+//! notification on. After its wait a fiber holds the lock, however the wait has ended.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,8 +20,8 @@ fn waiters(shared: &Shared, count: usize) -> Vec<JoinHandle<()>> {
         .map(|_| {
             let shared = Rc::clone(shared);
             sched::spawn(move || {
-                let mut guard = shared.0.lock().expect("it may wait");
-                shared.1.wait(&mut guard).expect("it may wait");
+                let mut guard = shared.0.lock().expect("the fiber may wait");
+                shared.1.wait(&mut guard).expect("the fiber may wait");
                 *guard += 1;
             })
         })
@@ -116,7 +116,7 @@ fn a_wait_for_a_condition_ends_when_it_is_met() {
     });
 }
 
-/// Adds to what its guard guards when it is dropped.
+/// Changes the value of its guard when it is dropped.
 struct Adds<'m>(MutexGuard<'m, u32>);
 
 impl Drop for Adds<'_> {
@@ -130,7 +130,7 @@ fn a_guard_whose_wait_unwound_is_as_good_as_before() {
     let ends: [fn(&Shared, JoinHandle<()>); 2] = [
         |_, fiber| fiber.cancel(),
         |shared, fiber| {
-            // Just when it was notified, and while it waits for the lock again.
+            // Cancels the waiter just after it was notified, and while it waits for the lock again.
             shared.1.notify_one();
             fiber.cancel();
             let _held = shared.0.lock();
@@ -146,7 +146,7 @@ fn a_guard_whose_wait_unwound_is_as_good_as_before() {
                     let mut adds = Adds(shared.0.lock().unwrap());
                     let wait = AssertUnwindSafe(|| shared.1.wait(&mut adds.0));
                     let payload = catch_unwind(wait).unwrap_err();
-                    assert!(shared.0.try_lock().is_none(), "it is held again");
+                    assert!(shared.0.try_lock().is_none(), "the waiter holds the lock again");
                     *adds.0 += 1;
                     resume_unwind(payload);
                 }
@@ -168,7 +168,7 @@ fn a_deadline_leaves_the_guard_as_it_was() {
         assert_eq!(waited, Err(sched::DeadlineExceeded));
         *guard += 1;
         assert!(shared.0.try_lock().is_none());
-        // It also waits for the lock until it is free, whatever the time.
+        // After its deadline the waiter still waits until the lock is free.
         let holder = Rc::new(Cell::new(None));
         sched::scope(|s| {
             s.spawn(|| {
@@ -225,7 +225,7 @@ fn a_wait_for_a_condition_with_a_timeout_ends_when_either_is_met() {
             assert!(end.unwrap().timed_out());
             assert_eq!(*guard, 2);
             let took = sched::now() - begin;
-            assert!(took >= ms(9) && took < ms(10), "{took:?}"); // in all
+            assert!(took >= ms(9) && took < ms(10), "{took:?}"); // the whole call, not each wait
             let end = shared.1.wait_timeout_while(&mut guard, ms(9), |count| *count < 3);
             assert!(!end.unwrap().timed_out());
             assert_eq!(*guard, 3);
@@ -233,9 +233,10 @@ fn a_wait_for_a_condition_with_a_timeout_ends_when_either_is_met() {
     });
 }
 
-/// One whose time is over and one that waits on, notified at the same moment.
+/// One waiter's timeout expires, another waiter goes on waiting, and the notification comes at the
+/// same moment.
 #[test]
-fn a_notification_is_not_lost_to_one_whose_time_is_over() {
+fn a_notification_is_not_lost_to_a_waiter_whose_timeout_has_expired() {
     sim::check(|| {
         let (shared, served) = (Shared::default(), Rc::new(Cell::new(0)));
         let waiter = |timeout| {

@@ -1,4 +1,5 @@
-//! A select ends when one of its things is ready, favours none, and takes no wake-up from others.
+//! A select ends when one of its sources is ready. It prefers no source, and takes no wake-up from
+//! other fibers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,7 +21,7 @@ fn each_kind_of_thing_ends_it() {
             let (event, other) = (Rc::new(Event::new()), Rc::new(Event::new()));
             let (queue, messages) = mpsc::channel(1);
             let (answer, answered) = oneshot::channel();
-            let (news, told) = broadcast::channel(1);
+            let (broadcaster, broadcasts) = broadcast::channel(1);
             let fiber = sched::spawn({
                 let other = Rc::clone(&other);
                 move || other.wait().unwrap()
@@ -30,14 +31,15 @@ fn each_kind_of_thing_ends_it() {
                 Box::new(move || set.set()),
                 Box::new(move || queue.send(()).unwrap()),
                 Box::new(move || answer.send(()).unwrap()),
-                Box::new(move || assert_eq!(news.send(()), Ok(1))),
+                Box::new(move || assert_eq!(broadcaster.send(()), Ok(1))),
                 Box::new(move || other.set()),
             ];
             let selecting =
-                sched::spawn(move || select(&[&*event, &messages, &answered, &told, &fiber]));
+                sched::spawn(move || select(&[&*event, &messages, &answered, &broadcasts, &fiber]));
             settle();
             assert!(!selecting.is_finished());
-            // The others are kept until the end: a channel whose sender is gone is ready too.
+            // The other sources are kept until the end, because a channel whose sender is dropped
+            // is ready too.
             let mut triggers: Vec<_> = triggers.into_iter().map(Some).collect();
             (triggers[index].take().unwrap())();
             assert_eq!(selecting.join().unwrap(), Ok(index));
@@ -50,7 +52,7 @@ fn a_channel_whose_senders_are_gone_ends_it() {
     on_a_shard(|| {
         let (queue, messages) = mpsc::channel::<()>(1);
         let (answer, answered) = oneshot::channel::<()>();
-        let (news, told) = broadcast::channel::<()>(1);
+        let (broadcaster, broadcasts) = broadcast::channel::<()>(1);
         let never = Event::new();
         sched::spawn(move || {
             settle();
@@ -58,11 +60,11 @@ fn a_channel_whose_senders_are_gone_ends_it() {
             settle();
             drop(answer);
             settle();
-            drop(news);
+            drop(broadcaster);
         });
         assert_eq!(select(&[&never, &messages]), Ok(1));
         assert_eq!(select(&[&never, &answered]), Ok(1));
-        assert_eq!(select(&[&never, &told]), Ok(1));
+        assert_eq!(select(&[&never, &broadcasts]), Ok(1));
     });
 }
 
@@ -173,7 +175,8 @@ fn a_select_that_takes_nothing_leaves_the_wake_up_to_a_receiver() {
             settle();
             sender.send("taken").unwrap();
             assert_eq!(receive.join().unwrap(), "taken");
-            // What the select saw may be gone by now: the next one must be seen.
+            // Another fiber may have taken the message that the select saw. The select must see the
+            // next one.
             settle();
             sender.send("left").unwrap();
             select.join().unwrap();
@@ -214,7 +217,7 @@ fn two_may_select_on_one_descriptor() {
             })
             .collect();
         settle();
-        // One edge for both, whether or not the first reads all of it.
+        // One edge wakes both fibers, whether or not the first fiber reads all of the data.
         near.write_all(b"for two").unwrap();
         assert!(fibers.into_iter().all(|fiber| fiber.join().unwrap() == Ok(0)));
     });
@@ -251,12 +254,12 @@ fn a_select_of_nothing_panics() {
 }
 
 quickcheck! {
-    /// Selects and receivers on two channels, in any mixture: all that is sent is taken.
+    /// Selects and receivers on two channels, in any mixture, take all messages.
     fn no_receiver_sleeps_beside_a_message(takers: Vec<u8>, sends: Vec<(bool, u8)>) -> bool {
         on_a_shard(move || {
             let (channels, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(1)).unzip();
             let receivers: Vec<_> = receivers.into_iter().map(Rc::new).collect();
-            // One fiber selects on both until the end, so that everything can be taken.
+            // One fiber selects on both channels until the end, so that all messages can be taken.
             let fibers: Vec<_> = takers
                 .into_iter()
                 .chain([0])
@@ -279,8 +282,8 @@ quickcheck! {
     }
 }
 
-/// Takes messages until the senders are gone: of one channel, of the other, or of either that has
-/// one.
+/// Takes messages until the senders are dropped: from the first channel, from the second, or from
+/// either with a select.
 fn take(kind: u8, receivers: &[Rc<mpsc::Receiver<usize>>]) -> Vec<usize> {
     match kind % 3 {
         1 => receivers[0].iter().collect(),
@@ -288,9 +291,9 @@ fn take(kind: u8, receivers: &[Rc<mpsc::Receiver<usize>>]) -> Vec<usize> {
         _ => {
             let (mut taken, mut open) = (Vec::new(), receivers.to_vec());
             while !open.is_empty() {
-                let things: Vec<&dyn sched::sync::Selectable> =
+                let sources: Vec<&dyn sched::sync::Selectable> =
                     open.iter().map(|receiver| &**receiver as _).collect();
-                let index = select(&things).expect("it may wait");
+                let index = select(&sources).expect("the fiber may wait");
                 match open[index].try_recv() {
                     Ok(message) => taken.push(message),
                     Err(mpsc::TryRecvError::Empty) => {}

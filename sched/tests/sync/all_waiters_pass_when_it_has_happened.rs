@@ -1,4 +1,5 @@
-//! An event, a wait group and a barrier let all waiters pass when their time has come, not before.
+//! An event, a wait group and a barrier let all waiters pass when their condition holds, and not
+//! before.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +22,7 @@ fn none_finished(fibers: &[JoinHandle<()>]) -> bool {
 fn wait_for(event: &Rc<Event>, count: usize) -> Vec<JoinHandle<()>> {
     let wait = |_| {
         let event = Rc::clone(event);
-        sched::spawn(move || event.wait().expect("it may wait"))
+        sched::spawn(move || event.wait().expect("the fiber may wait"))
     };
     let fibers = (0..count).map(wait).collect();
     settle();
@@ -126,19 +127,19 @@ fn a_barrier_opens_for_each_full_round_and_has_one_leader() {
             .map(|number| {
                 let (barrier, arrived) = (Rc::clone(&barrier), Rc::clone(&arrived));
                 sched::spawn(move || {
-                    let mut led = 0;
+                    let mut leaders = 0;
                     for round in 1..=10 {
                         (0..number).for_each(|_| sched::yield_now());
                         arrived.set(arrived.get() + 1);
-                        led += u32::from(barrier.wait().unwrap().is_leader());
+                        leaders += u32::from(barrier.wait().unwrap().is_leader());
                         assert!(arrived.get() >= 4 * round);
                     }
-                    led
+                    leaders
                 })
             })
             .collect();
-        let led: u32 = fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum();
-        assert_eq!(led, 10);
+        let leaders: u32 = fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum();
+        assert_eq!(leaders, 10);
     });
 }
 

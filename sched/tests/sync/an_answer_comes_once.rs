@@ -1,4 +1,4 @@
-//! A oneshot channel carries one message, or tells either end that the other is gone.
+//! A oneshot channel carries one message. If one end is dropped, the other end gets an error.
 
 use crate::common::{Census, on_a_shard, settle};
 use straightline_sched::{

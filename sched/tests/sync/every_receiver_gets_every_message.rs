@@ -11,7 +11,7 @@ use straightline_sched::{
 };
 
 quickcheck! {
-    /// Against one list of all messages and a position in it for each receiver.
+    /// The model is a list of all messages, with a position in the list for each receiver.
     fn each_receiver_sees_what_the_model_says(capacity: u8, operations: Vec<(u8, u8)>) -> bool {
         let capacity = usize::from(capacity % 4) + 1;
         let census = Census::default();
@@ -38,7 +38,7 @@ quickcheck! {
                 3 => receivers.push_back((sender.subscribe(), sent)),
                 _ => drop(receivers.remove(index)),
             }
-            // What all have seen is not kept.
+            // The channel does not keep a message that all receivers have seen.
             let oldest = receivers.iter().map(|receiver| receiver.1).min().unwrap_or(sent);
             if census.alive() != (sent - oldest).min(capacity) {
                 return false;
@@ -49,7 +49,7 @@ quickcheck! {
     }
 }
 
-/// Takes one message, and compares it with the model's.
+/// Takes one message, and compares it with the message of the model.
 fn sees_what_it_should(
     receiver: &Receiver<crate::common::Counted<usize>>,
     next: &mut usize,
@@ -182,7 +182,7 @@ impl Drop for Echo {
     }
 }
 
-/// If any of them ran under the channel's lock, that would block the thread for ever.
+/// If a clone or a destructor ran under the channel's lock, it would block the thread for ever.
 #[test]
 fn messages_may_use_their_channel_when_they_are_cloned_or_dropped() {
     on_a_shard(|| {
@@ -198,7 +198,7 @@ fn messages_may_use_their_channel_when_they_are_cloned_or_dropped() {
         (0..4).for_each(|_| send()); // pushes others out
         drop(second);
         send();
-        drop(first); // with what it has not seen
+        drop(first); // with the messages that it has not seen
         assert!(sender.send(Echo { sender: sender.clone(), is_last: false }).is_err());
     });
 }

@@ -1,5 +1,5 @@
-//! Whatever fibers acquire, release and are cancelled or given up in between: a semaphore does what
-//! a counter and a queue do.
+//! Whatever fibers acquire and release, and whichever fibers are cancelled or given up meanwhile, a
+//! semaphore behaves like a counter with a queue.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,11 +13,12 @@ use straightline_sched::{
     sync::{AcquireError, Event, Semaphore, TryAcquireError},
 };
 
-/// What to do, and how much of it or to whom.
+/// The kind of an operation, and a number that gives its amount or chooses its fiber.
 type Operation = (u8, u8);
 
 quickcheck! {
-    /// With every fiber let run after each operation, it is determined which fiber holds what.
+    /// Every fiber may run after each operation. So the model determines which fiber holds how many
+    /// permits.
     fn permits_go_where_the_model_says(operations: Vec<Operation>) -> bool {
         on_a_shard(move || {
             let (mut real, mut model) = (Real::new(), Model::new());
@@ -30,7 +31,8 @@ quickcheck! {
         })
     }
 
-    /// Without, there are more races: the sum must still be right, and no fiber may wait in vain.
+    /// Here fibers do not always run after an operation, so there are more races. Still the sum of
+    /// the permits is right, and no fiber waits for permits that are free.
     fn no_race_makes_or_loses_a_permit(operations: Vec<Operation>) -> bool {
         on_a_shard(move || {
             let mut real = Real::new();
@@ -47,7 +49,7 @@ quickcheck! {
             let free = real.semaphore.available_permits();
             let front = real.pending().first().map(|fiber| fiber.need);
             let fits = real.out() + free == real.total && front.is_none_or(|need| need > free);
-            // When all are gone every permit is back.
+            // After all fibers have ended, every permit has come back.
             for fiber in &real.fibers {
                 fiber.handle.cancel();
             }
@@ -57,12 +59,12 @@ quickcheck! {
     }
 }
 
-/// The fibers that asked for permits, in order, and what they got.
+/// The fibers that asked for permits, in this order, and the permits that they got.
 struct Real {
     semaphore: Rc<Semaphore>,
     total: usize,
     fibers: Vec<Asking>,
-    /// Name and permits of the fibers that hold some, in the order of getting them.
+    /// The names and permits of the fibers that hold permits, in the order in which they got them.
     holders: Rc<RefCell<Vec<(usize, usize)>>>,
 }
 
@@ -98,7 +100,7 @@ impl Real {
             4 => {
                 let waiting = self.pending();
                 if let Some(fiber) = waiting.get(pick % waiting.len().max(1)) {
-                    fiber.lease.end(); // it is given up where it waits
+                    fiber.lease.end(); // the fiber is given up at its wait
                 }
             }
             _ => {
@@ -109,7 +111,7 @@ impl Real {
     }
 
     fn ask(&mut self, need: usize) {
-        /// Notes that its fiber holds the permits.
+        /// Records that its fiber holds the permits, until it is dropped.
         struct Held(Rc<RefCell<Vec<(usize, usize)>>>, usize);
         impl Drop for Held {
             fn drop(&mut self) {
@@ -123,10 +125,10 @@ impl Real {
             let (release, lease) = (Rc::clone(&release), lease.clone());
             move || {
                 brittle(&lease, || {
-                    let _permit = semaphore.acquire(need).expect("it may wait");
+                    let _permit = semaphore.acquire(need).expect("the fiber may wait");
                     holders.borrow_mut().push((name, need));
                     let _held = Held(holders, name);
-                    release.wait().expect("it may wait");
+                    release.wait().expect("the fiber may wait");
                 });
             }
         });
@@ -233,8 +235,8 @@ fn a_close_turns_all_fibers_away() {
     });
 }
 
-/// Too many permits are refused where they are made, and not where one comes back: that may be in a
-/// destructor.
+/// Too many permits are an error of `add_permits`, and not of the release of a permit, which may be
+/// in a destructor.
 #[test]
 fn there_are_never_too_many_permits() {
     let semaphore = Semaphore::new(usize::MAX);

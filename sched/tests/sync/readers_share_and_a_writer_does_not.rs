@@ -1,4 +1,4 @@
-//! A read-write lock lets in readers together and writers alone, in the order of asking.
+//! A read-write lock lets readers in together and writers alone, in the order of their calls.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,8 +8,8 @@ use quickcheck::quickcheck;
 use straightline_sched::{self as sched, sync::RwLock};
 
 quickcheck! {
-    /// Whatever fibers ask when, for however many turns, and are cancelled: a writer never holds
-    /// the lock beside another fiber, and in the end the lock is free.
+    /// Fibers ask for the lock at any time, hold it for any number of turns, and may be cancelled.
+    /// A writer never holds the lock together with another fiber, and in the end the lock is free.
     fn a_writer_is_always_alone(visits: Vec<(bool, u8, bool)>) -> bool {
         on_a_shard(move || {
             let lock = Rc::new(RwLock::new(()));

@@ -1,8 +1,9 @@
-//! All that fibers can do, at random, for a while; in the end nothing is left of it.
+//! Fibers do everything that a fiber can do, at random, for a while. In the end nothing is left of
+//! them.
 //!
-//! Two seconds, or `STRAIGHTLINE_TORTURE_SECONDS`. The seed is of the clock, or
-//! `STRAIGHTLINE_TORTURE_SEED`, and is printed on failure; how fibers meet depends on the time that
-//! things take, so the same seed is a similar run and not the same one.
+//! A run takes two seconds, or `STRAIGHTLINE_TORTURE_SECONDS`. The seed comes from the clock, or
+//! from `STRAIGHTLINE_TORTURE_SEED`, and is printed on failure. The order of the fibers also
+//! depends on real time, so a run with the same seed is similar, but not the same.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -28,27 +29,28 @@ use straightline_sched::{
     self as sched, Config, Handle, Interest, JoinHandle, Report, Reporter, Source, fiber_local,
 };
 
-/// What the torture's own panics carry: the hook is silent about them.
+/// The payload of the torture's own panics. The panic hook does not print them.
 struct Wanted;
 
-/// The world of one run; each fiber has it.
+/// The state of one run, which all its fibers share.
 struct World {
     random: Cell<u64>,
-    /// No fiber begins anything any more.
+    /// Set when the time of the run has ended. Then no fiber begins new work.
     over: Cell<bool>,
-    /// Fibers that have begun and whose destructors have not run, those of `stubborn` excepted.
+    /// The number of fibers that have begun and whose destructors have not run, without those that
+    /// `stubborn` counts.
     alive: Cell<u64>,
-    /// Fibers that began to swallow whatever is raised, and those to be given up with them.
+    /// The number of fibers that swallow every cancel, and of fibers that are given up with them.
     stubborn: Cell<u64>,
-    /// How many of these have this world to themselves.
+    /// How many of the stubborn fibers own an `Rc` of this world.
     owners: Cell<u64>,
-    /// Threads that read what such a fiber has lent to them, when they are told to.
+    /// Threads that borrow a text from a stubborn fiber, and read it when they are asked to.
     readers: RefCell<Vec<Asker>>,
-    /// Coroutines that the scheduler knows nothing of, and how many of them are suspended in the
+    /// Coroutines that the scheduler does not know, and how many of them are suspended in the
     /// middle of an unwind.
     foreigners: RefCell<Vec<Foreign>>,
     unwinding: Cell<u64>,
-    /// Any fiber may cancel or join one of these.
+    /// Handles of fibers. Any fiber may cancel or join one of them.
     handles: RefCell<Vec<JoinHandle<()>>>,
     inspected: Cell<u64>,
 }
@@ -57,21 +59,22 @@ type Shared = Rc<World>;
 
 type Foreign = Coroutine<(), (), ()>;
 
-/// Tells a thread to read, and gets what it has read; with what that should be.
+/// The text that a thread should read, a sender that asks the thread to read, and a receiver of the
+/// text that it has read.
 type Asker = (String, Sender<()>, Receiver<String>);
 
 fiber_local! {
-    /// How often the fiber has swallowed an unwind: it stops before that is too often.
+    /// How often the fiber has swallowed an unwind. It stops before the scheduler gives it up.
     static SWALLOWED: Cell<u32> = Cell::new(0);
     static inherited TRACE: RefCell<Vec<u32>> = RefCell::new(Vec::new());
 }
 
 #[test]
 fn nothing_is_left() {
-    let usual = panic::take_hook();
+    let default_hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !info.payload().is::<Wanted>() {
-            usual(info);
+            default_hook(info);
         }
     }));
     let seconds = variable("STRAIGHTLINE_TORTURE_SECONDS").unwrap_or(2);
@@ -79,24 +82,24 @@ fn nothing_is_left() {
     let seed = variable("STRAIGHTLINE_TORTURE_SEED").unwrap_or(clock);
     println!("STRAIGHTLINE_TORTURE_SEED={seed}"); // shown if the test fails
 
-    sched::run(|| ()).expect("a shard can be made"); // opens what a process opens once
+    sched::run(|| ()).expect("a shard can be made"); // opens descriptors once
     let before = descriptors();
     let reports = Arc::new(AtomicU64::new(0));
-    let told = Arc::clone(&reports);
+    let counter = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
         if let Report::GivenUp(..) = report {
-            told.fetch_add(1, Ordering::Relaxed);
+            counter.fetch_add(1, Ordering::Relaxed);
         }
     });
     let config = Config { reporter, ..Config::default() };
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     // The thread does not end, since fibers are given up on it.
     std::thread::spawn(move || {
         let time = Duration::from_secs(seconds);
         let torture = || sched::run_with(config, move || torture(seed, time));
-        tell.send(catch_unwind(AssertUnwindSafe(torture)))
+        sender.send(catch_unwind(AssertUnwindSafe(torture)))
     });
-    let (stubborn, readers) = match told.recv().expect("an end, whatever it is") {
+    let (stubborn, readers) = match receiver.recv().expect("a result or a panic") {
         Ok(ended) => ended.expect("a shard can be made"),
         Err(payload) => resume_unwind(payload),
     };
@@ -109,8 +112,8 @@ fn nothing_is_left() {
     }
 }
 
-/// Runs for that long, and checks that nothing is left; returns how many fibers were given up, and
-/// the threads that still have something of theirs.
+/// Runs fibers for `time`, and checks that nothing is left. Returns how many fibers were given up,
+/// and the threads that still borrow from them.
 fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
     let world = Rc::new(World {
         random: Cell::new(seed),
@@ -136,20 +139,21 @@ fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
         while sched::stats().fibers_now < FIBERS_WANTED {
             start(&world);
         }
-        // Woken by the clock, or by a fiber that has done something.
+        // The root runs again after each turn of the other fibers.
         sched::yield_now();
     }
-    assert!(left_behind::fork(), "a child's job");
+    assert!(left_behind::fork(), "the child's job has not run");
     stop.store(true, Ordering::Relaxed);
-    // Without a fiber's wait: the thread only sends.
-    sender.join().expect("it does not panic");
+    // This join blocks the shard's thread. The other thread does not wait for the shard, because it
+    // only sends.
+    sender.join().expect("no panic");
     end(&world);
     (world.stubborn.get(), world.readers.take())
 }
 
-/// Waits for the fibers; the patient ones are cancelled.
+/// Waits for the fibers, and cancels those that have a handle.
 fn end(world: &Shared) {
-    // Each of them ends when it is dropped, in the middle of whatever it is at.
+    // A coroutine ends when it is dropped, in the middle of its work.
     while let Some(foreign) = world.foreigner() {
         drop(foreign);
     }
@@ -160,9 +164,9 @@ fn end(world: &Shared) {
         sched::yield_now();
         turns += 1;
         if turns.is_multiple_of(4_096) && sched::stats().ready_now == 1 {
-            std::thread::sleep(Duration::from_millis(1)); // to let the time pass that they wait for
+            std::thread::sleep(Duration::from_millis(1)); // the other fibers wait for a time
         }
-        assert!(turns < 4_096 * 20_000, "these do not end: {:#?}", sched::inspect());
+        assert!(turns < 4_096 * 20_000, "these fibers do not end: {:#?}", sched::inspect());
     }
     sched::yield_now(); // wake-ups that came too late leave the run queue
     let stats = sched::stats();
@@ -180,7 +184,7 @@ fn start(world: &Shared) {
     let (own, depth) = (Rc::clone(world), 0);
     let fiber = match world.below(40) {
         0..=3 => episodes(own),
-        // Their stacks are lost, so there are not many.
+        // The stack of a fiber that is given up is lost, so there are only a few of them.
         4 if world.stubborn.get() < STUBBORN_MAX => sched::spawn(move || stubborn(own, depth)),
         5 if world.stubborn.get() < STUBBORN_MAX => sched::spawn(move || doomed(own)),
         _ => sched::spawn(move || live(&own, depth)),
@@ -203,8 +207,9 @@ fn guard(world: &Shared) -> OnDrop<impl FnMut() + use<>> {
     let world = Rc::clone(world);
     OnDrop(move || {
         world.alive.set(world.alive.get() - 1);
-        // Destructors may make calls that wait, and so raise if the fiber does not unwind yet. Not
-        // while the scheduler cannot tell: see `foreign`.
+        // A destructor may make calls that wait. Such a call may raise a cancel if the fiber does
+        // not unwind. The destructor makes none while the scheduler cannot know whether the fiber
+        // unwinds: see `unwinding`.
         match world.below(8) {
             _ if world.unwinding.get() > 0 => {}
             1 => sched::sleep(Duration::from_micros(world.below(500))),
@@ -290,7 +295,7 @@ fn try_scope(world: &Shared, depth: u32) {
     pass_on(ended.map(drop), || true);
 }
 
-/// Swallows the torture's own panics if asked to, and nothing else.
+/// Raises the payload again, except one of the torture's own panics if `swallow` returns true.
 fn pass_on(ended: std::thread::Result<()>, swallow: impl FnOnce() -> bool) {
     if let Err(payload) = ended
         && !(payload.is::<Wanted>() && swallow())
@@ -299,7 +304,7 @@ fn pass_on(ended: std::thread::Result<()>, swallow: impl FnOnce() -> bool) {
     }
 }
 
-/// Swallows whatever is raised, as long as that is tolerated.
+/// Swallows cancels, deadlines and the torture's own panics, as often as the scheduler allows.
 fn swallow(act: impl FnOnce()) {
     match catch_unwind(AssertUnwindSafe(act)) {
         Err(payload) if !sched::is_cancel(&*payload) && !payload.is::<Wanted>() => {
@@ -312,8 +317,9 @@ fn swallow(act: impl FnOnce()) {
     }
 }
 
-/// Swallows for ever, so it is given up when it is cancelled; its own children are not lost.
-#[allow(clippy::needless_pass_by_value)] // held for ever: the count of the owners tells
+/// Swallows every cancel for ever, so this fiber is given up when it is cancelled. Its children are
+/// not given up.
+#[allow(clippy::needless_pass_by_value)] // the `Rc` is held for ever, and `owners` counts it
 fn stubborn(world: Shared, depth: u32) {
     world.stubborn.set(world.stubborn.get() + 1);
     world.owners.set(world.owners.get() + 1);
@@ -322,7 +328,7 @@ fn stubborn(world: Shared, depth: u32) {
         loop {
             let wait = || sched::deadline(Duration::from_millis(1), sched::park);
             if catch_unwind(wait).is_ok() && world.over.get() {
-                // It has not been cancelled so far.
+                // The fiber has not been cancelled yet.
                 let _ = catch_unwind(|| sched::deadline(Duration::ZERO, stubborn_for_ever));
             }
         }
@@ -335,17 +341,18 @@ fn stubborn_for_ever() {
     }
 }
 
-/// Has fibers in scopes in each other, the innermost of which is stubborn and lends what it borrows
-/// from the outermost to a thread. So all of them are given up, and that thread reads on. Unless
-/// they are cancelled before that one begins.
+/// Starts fibers in nested scopes. The innermost fiber is stubborn. It borrows a text from the
+/// outermost fiber and lends it to a thread. So all these fibers are given up, and the thread can
+/// still read the text. (They are not given up if they are cancelled before the innermost fiber
+/// begins.)
 #[allow(clippy::needless_pass_by_value)] // held for ever
 fn doomed(world: Shared) {
     let _left = left(&world.owners);
-    let text = format!("what was lent, {}", world.below(u64::MAX));
+    let text = format!("a lent text, {}", world.below(u64::MAX));
     nest(&world, world.below(4), &text);
 }
 
-/// Counts the caller as one that is given up, but for one that comes to its end.
+/// Counts the caller as a fiber that is given up. The guard takes that back if the caller ends.
 fn left(count: &Cell<u64>) -> OnDrop<impl FnMut()> {
     count.set(count.get() + 1);
     OnDrop(|| count.set(count.get() - 1))
@@ -364,7 +371,7 @@ fn nest(world: &Shared, depth: u64, text: &str) {
         world.readers.borrow_mut().push((text.to_owned(), begin, is_read));
         std::thread::scope(|threads| {
             threads.spawn(move || {
-                // Not told to, if the test has failed.
+                // If the test has failed, it does not ask the thread to read.
                 if begins.recv().is_ok() {
                     read.send(text.to_owned()).expect("the test listens");
                 }
@@ -374,7 +381,7 @@ fn nest(world: &Shared, depth: u64, text: &str) {
     });
 }
 
-/// In that many sections in each other.
+/// Runs `act` in `depth` nested sections.
 fn uncancellable(depth: u64, act: &dyn Fn()) {
     match depth {
         0 => act(),
@@ -382,7 +389,8 @@ fn uncancellable(depth: u64, act: &dyn Fn()) {
     }
 }
 
-/// A coroutine in this fiber, which may go on in another one, or end in the middle of its work.
+/// Runs a coroutine in this fiber. It may be resumed in another fiber later, or be dropped in the
+/// middle of its work.
 fn foreign(world: &Shared, depth: u32) {
     let own = Rc::clone(world);
     let mut foreign = world.foreigner().unwrap_or_else(|| {
@@ -404,7 +412,8 @@ fn foreign(world: &Shared, depth: u32) {
     }
 }
 
-/// Suspends a coroutine in the middle of an unwind, so that all others seem to unwind meanwhile.
+/// Suspends a coroutine in the middle of an unwind. Until it is resumed, all fibers of the thread
+/// seem to unwind.
 fn unwinding(world: &Shared) {
     let own = Rc::clone(world);
     let mut foreign: Foreign = Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
@@ -419,7 +428,7 @@ fn unwinding(world: &Shared) {
         assert!(caught.is_err());
     });
     foreign.resume(());
-    // It ends by being resumed: to end it while it unwinds would end the process.
+    // The coroutine is resumed and not dropped: a drop while it unwinds would abort the process.
     let _resumes = OnDrop(|| {
         let _ = foreign.resume(());
     });
@@ -465,7 +474,7 @@ fn locals(world: &World) {
     let number = world.below(1_000);
     TRACE.with(|trace| {
         let length = trace.borrow().len();
-        sched::yield_now(); // the others have their own
+        sched::yield_now(); // other fibers use their own values meanwhile
         assert!(trace.borrow().len() >= length, "another fiber changed it");
         trace.borrow_mut().push(u32::try_from(number).expect("below a thousand"));
     });
@@ -477,7 +486,7 @@ fn inspect(world: &World) {
     assert!(list.len() as u64 == sched::stats().fibers_now);
 }
 
-/// One side sends a few bytes, the other one reads until the end, or until it has waited enough.
+/// One side sends a few bytes. The other side reads until the end, or until `time` has passed.
 fn talk(world: &Shared, time: Duration) {
     let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
     near.set_nonblocking(true).expect("a socket can be");
@@ -499,7 +508,7 @@ fn talk(world: &Shared, time: Duration) {
                     Ok(0) => return assert_eq!(bytes, count),
                     Ok(some) => bytes += some,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        source.wait(Interest::Read).expect("it can be registered");
+                        source.wait(Interest::Read).expect("a socket can be registered");
                     }
                     Err(error) => panic!("a read failed: {error}"),
                 }
@@ -510,7 +519,7 @@ fn talk(world: &Shared, time: Duration) {
     });
 }
 
-/// A hook that panics, now and then, while the fiber opens scopes and waits.
+/// Sets a hook that panics now and then, while the fiber opens scopes and waits.
 fn hook(world: &Shared, depth: u32) {
     let own = Rc::clone(world);
     let _hook = sched::before_park(Rc::new(move || match own.below(3) {
@@ -521,7 +530,7 @@ fn hook(world: &Shared, depth: u32) {
     act(world, depth);
 }
 
-/// What other threads send is run as well.
+/// Starts a thread that sends closures to the shard.
 fn send_from_another_thread(shard: Handle, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
@@ -562,14 +571,16 @@ fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-/// New fibers are started while there are fewer. Arbitrary: enough for every kind to meet.
+/// The root starts new fibers while there are fewer. The number is arbitrary, and large enough that
+/// fibers of every kind meet.
 const FIBERS_WANTED: u64 = 60;
 
-/// Then nothing new is begun: each fiber may start others, and so their number would explode.
+/// With more fibers than this, no fiber begins new work. Each fiber may start others, so their
+/// number would explode.
 const ALIVE_MAX: u64 = 300;
 
-/// Scopes nest no deeper: each level holds a few frames of everything above.
+/// The largest depth of nested scopes. Each level holds a few frames of the levels above.
 const DEPTH_MAX: u32 = 4;
 
-/// Each of them loses a stack.
+/// The largest number of stubborn fibers. Each of them loses a stack.
 const STUBBORN_MAX: u64 = 30;

@@ -1,6 +1,6 @@
 //! The panic hook is not called for a cancel or for the end of a deadline: neither prints anything.
 //!
-//! The hook belongs to the process, so the test has one to itself.
+//! The panic hook belongs to the process, so the test has a process to itself.
 
 use std::panic;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +32,7 @@ fn the_panic_hook_is_called_for_panics_alone() {
                 });
             });
             assert!(late.is_err());
-            // What is left is cancelled by the end.
+            // The end of the shard cancels the remaining fibers.
             (0..10).for_each(|_| drop(sched::spawn(sched::park)));
             drop(sched::spawn(|| sched::sleep(Duration::MAX)));
             sched::yield_now();

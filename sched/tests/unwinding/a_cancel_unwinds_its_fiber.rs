@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use straightline_sched::{self as sched, Interest, JoinHandle, Source};
 
-/// Writes its name down when it is dropped.
+/// Records its name when it is dropped.
 struct Note(&'static str, Rc<RefCell<Vec<&'static str>>>);
 
 impl Drop for Note {

@@ -1,5 +1,5 @@
-//! A fiber that is given up while it waits in line loses no lock, permit, message or turn: what it
-//! was called for, or would have been, goes to the next waiter.
+//! If a fiber is given up while it waits in a queue, no lock, permit, message or turn is lost. The
+//! next waiter gets it, also if it had already been handed to the fiber.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -15,16 +15,17 @@ use straightline_sched::{
     self as sched, Builder, Config, FiberState, JoinHandle, Lease, Reporter, ShardHandle, sim,
 };
 
-/// Runs `root` as the first shard of a simulation, whose thread is left alone: it has fibers on it
-/// that never end.
+/// Runs `root` as the first shard of a simulation. Nothing joins the thread of the simulation,
+/// because it has fibers that never end.
 fn simulated<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T {
-    let (tell, told) = channel();
-    thread::spawn(move || sim::run(1, move || tell.send(root())));
-    told.recv_timeout(Duration::from_secs(60)).expect("it neither hangs nor fails")
+    let (sender, receiver) = channel();
+    thread::spawn(move || sim::run(1, move || sender.send(root())));
+    receiver.recv_timeout(Duration::from_secs(60)).expect("the simulation neither hangs nor fails")
 }
 
-/// Starts a shard where `waits` is called in a section that is never cancelled, and lets it end:
-/// that takes ten seconds, and then the fiber is given up. It waits when this returns.
+/// Starts a shard that calls `waits` in an uncancellable section, and whose root then returns. The
+/// end of the shard takes ten seconds, and then the fiber is given up. When this function returns,
+/// the fiber waits.
 fn ending(waits: impl FnOnce() + Send + 'static) -> ShardHandle<()> {
     let config = Config { reporter: Reporter::new(|_| ()), ..Config::default() };
     let shard = sched::spawn_shard("ending", config, || {
@@ -36,10 +37,10 @@ fn ending(waits: impl FnOnce() + Send + 'static) -> ShardHandle<()> {
 }
 
 fn given_up(shard: ShardHandle<()>) {
-    shard.join().expect("its root does not panic").expect("it runs");
+    shard.join().expect("its root does not panic").expect("the shard runs");
 }
 
-/// Starts a fiber that waits behind the others.
+/// Starts a fiber that waits behind the other waiters.
 fn behind<T: 'static>(waits: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     let fiber = sched::spawn(waits);
     settle();
@@ -86,10 +87,10 @@ fn a_writer_that_is_given_up_lets_the_readers_in() {
     });
 }
 
-/// One that wants too much, and one behind it that is let in by that one's end, and then is given
-/// up as well, before it has run.
+/// The first waiter asks for too many permits. When it is given up, the second waiter gets its
+/// permits, but it is given up as well before it has run.
 #[test]
-fn permits_pass_through_one_that_was_called_and_did_not_run() {
+fn permits_pass_on_from_a_waiter_that_was_let_in_and_did_not_run() {
     simulated(|| {
         let semaphore = Arc::new(Semaphore::new(2));
         let one = semaphore.acquire(1).unwrap();
@@ -148,7 +149,8 @@ fn a_message_goes_to_the_next_receiver() {
 
 #[test]
 fn a_notification_goes_to_the_next() {
-    // While it waits for it; and when it has it, and waits for the lock.
+    // The fiber is given up while it waits for the notification, and while it has the notification
+    // and waits for the lock.
     for is_notified_first in [false, true] {
         simulated(move || {
             let shared = Arc::new((Mutex::new(()), Condvar::new()));
@@ -220,13 +222,13 @@ fn the_turn_to_make_a_value_goes_to_the_next() {
     });
 }
 
-/// Where all waiters pass at once, and nothing is handed to one of them.
+/// These types let all waiters pass at once, and hand nothing to a single waiter.
 #[test]
 fn the_others_pass_when_it_has_happened() {
     simulated(|| {
         let (event, group) = (Arc::new(Event::new()), WaitGroup::new());
         let (answer, answered) = oneshot::channel();
-        let (news, listener) = broadcast::channel(1);
+        let (broadcaster, listener) = broadcast::channel(1);
         let waits: [Box<dyn FnOnce() + Send>; 5] = [
             Box::new({
                 let event = Arc::clone(&event);
@@ -254,13 +256,13 @@ fn the_others_pass_when_it_has_happened() {
         event.set();
         passes.join().unwrap().unwrap();
         group.wait().unwrap();
-        // Their frames have the receivers, for ever.
+        // The frames of the fibers hold the receivers for ever.
         assert_eq!(answer.send(()), Ok(()));
-        assert_eq!(news.send(()), Ok(1));
+        assert_eq!(broadcaster.send(()), Ok(1));
     });
 }
 
-/// A fiber of the running shard that waits, and is given up when the lease ends.
+/// A fiber of the current shard that waits, and is given up when the lease ends.
 fn waiting(name: &str, waits: impl FnOnce() + 'static) -> (JoinHandle<()>, Lease) {
     let lease = Lease::new();
     let body = {
@@ -275,11 +277,11 @@ fn waiting(name: &str, waits: impl FnOnce() + 'static) -> (JoinHandle<()>, Lease
 #[test]
 fn a_plain_thread_behind_it_gets_its_turn() {
     let (mutex, semaphore) = (Arc::new(Mutex::new(())), Arc::new(Semaphore::new(0)));
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let thread = thread::spawn({
         let (mutex, semaphore) = (Arc::clone(&mutex), Arc::clone(&semaphore));
         move || {
-            told.recv().unwrap();
+            receiver.recv().unwrap();
             drop(semaphore.acquire(1).unwrap());
             drop(mutex.lock().unwrap());
         }
@@ -292,7 +294,7 @@ fn a_plain_thread_behind_it_gets_its_turn() {
         });
         let held = mutex.lock().unwrap();
         let (second, other_end) = waiting("second", move || drop(config[0].lock()));
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         its_end.end();
         other_end.end();
         assert!(first.join().unwrap_err().is_given_up());
@@ -303,7 +305,7 @@ fn a_plain_thread_behind_it_gets_its_turn() {
     crate::common::unless_it_hangs(move || thread.join().unwrap());
 }
 
-/// The lock cannot be released any more; the listing names the fiber that holds it.
+/// The lock is never released. The listing names the fiber that holds it.
 #[test]
 fn what_it_holds_stays_held_under_its_name() {
     on_a_shard(|| {
@@ -320,14 +322,14 @@ fn what_it_holds_stays_held_under_its_name() {
         assert!(mutex.try_lock().is_none());
         let waiter = behind(move || drop(mutex.lock()));
         let states: Vec<_> = sched::inspect().into_iter().map(|fiber| fiber.state).collect();
-        let is_told = |state: &FiberState| match state {
+        let names_the_holder = |state: &FiberState| match state {
             FiberState::Waiting(what) => {
                 what.starts_with("Mutex::lock, taken by fiber `holder`")
                     && what.ends_with("which was given up")
             }
             _ => false,
         };
-        assert!(states.iter().any(is_told), "{states:?}");
+        assert!(states.iter().any(names_the_holder), "{states:?}");
         waiter.cancel();
         assert!(waiter.join().unwrap_err().is_cancelled());
     });

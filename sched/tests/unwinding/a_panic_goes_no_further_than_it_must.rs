@@ -1,9 +1,9 @@
-//! A destructor, a payload or a waker of the user's code that panics harms no other fiber, whatever
-//! has to drop or call it.
+//! If a destructor, a payload or a waker of user code panics, no other fiber is harmed, wherever it
+//! is dropped or called.
 //!
-//! The worst payload is one whose own destructor panics, with another payload of that kind. What
-//! a fiber leaves is dropped on the fiber; the rest is dropped by the shard, by a pool, or at the
-//! end.
+//! The worst payload is one whose own destructor panics with another payload of the same type. A
+//! fiber drops the values that it leaves. The shard, a pool or the end of the shard drops the
+//! others.
 
 use std::io::Write;
 use std::ops::ControlFlow::{Break, Continue};
@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crate::common::{Evil, raise_evil, settle, swallow_for_ever, unless_it_hangs};
+use crate::common::{
+    PanicsInDrop, raise_panics_in_drop, settle, swallow_for_ever, unless_it_hangs,
+};
 use straightline_sched::sim;
 use straightline_sched::{
     self as sched, Config, Handle, Interest, OffloadConfig, OffloadPool, Reporter, Source,
@@ -23,76 +25,76 @@ use straightline_sched::{
 };
 
 fiber_local! {
-    static LOCAL: Option<Evil> = Some(Evil);
+    static LOCAL: Option<PanicsInDrop> = Some(PanicsInDrop);
 }
 
-/// Each leaves something evil to the fiber, or to the shard, and goes on.
-const DEEDS: [(&str, fn()); 13] = [
-    ("a panic that is not joined", || drop(sched::spawn(raise_evil))),
-    ("a result that is not joined", || drop(sched::spawn(|| Evil))),
+/// Each action leaves a value whose destructor panics to the fiber or to the shard, and returns.
+const ACTIONS: [(&str, fn()); 13] = [
+    ("a panic that is not joined", || drop(sched::spawn(raise_panics_in_drop))),
+    ("a result that is not joined", || drop(sched::spawn(|| PanicsInDrop))),
     ("a handle that is dropped after the end", || {
-        let fiber = sched::spawn(raise_evil);
+        let fiber = sched::spawn(raise_panics_in_drop);
         settle();
         drop(fiber);
     }),
     ("a closure that never begins", || {
-        let evil = Evil;
-        sched::spawn(move || drop(evil)).cancel();
+        let value = PanicsInDrop;
+        sched::spawn(move || drop(value)).cancel();
     }),
-    ("a fiber-local", || drop(sched::spawn(|| LOCAL.with(|evil| assert!(evil.is_some()))))),
+    ("a fiber-local", || drop(sched::spawn(|| LOCAL.with(|value| assert!(value.is_some()))))),
     ("a last hook", || {
         let fiber = sched::spawn(|| {
-            std::mem::forget(sched::before_park(Rc::new(raise_evil)));
+            std::mem::forget(sched::before_park(Rc::new(raise_panics_in_drop)));
             5
         });
-        assert_eq!(fiber.join().expect("it works"), 5, "the hook is not the fiber");
+        assert_eq!(fiber.join().expect("the fiber returns"), 5, "the hook is not the fiber");
     }),
     ("a hook that was never called", || {
         sched::spawn_episodes(|| {
-            let evil = Evil;
+            let value = PanicsInDrop;
             std::mem::forget(sched::before_park(Rc::new(move || {
-                assert_eq!(size_of_val(&evil), 0);
+                assert_eq!(size_of_val(&value), 0);
             })));
             Break(())
         });
     }),
     ("episodes", || {
-        let evil = Evil;
+        let value = PanicsInDrop;
         sched::spawn_episodes(
-            move || if size_of_val(&evil) == 0 { Break(()) } else { Continue(()) },
+            move || if size_of_val(&value) == 0 { Break(()) } else { Continue(()) },
         );
     }),
     ("the panic of an episode", || {
         sched::spawn_episodes(|| {
-            raise_evil();
+            raise_panics_in_drop();
             Break(())
         });
     }),
     ("two children of a scope", || {
         let scope = || {
             sched::scope(|s| {
-                s.spawn(raise_evil);
-                s.spawn(raise_evil);
+                s.spawn(raise_panics_in_drop);
+                s.spawn(raise_panics_in_drop);
             });
         };
-        std::mem::forget(catch_unwind(scope).expect_err("it fails"));
+        std::mem::forget(catch_unwind(scope).expect_err("a panic"));
     }),
     ("a child of a scope whose body panics", || {
         let scope = || {
             sched::scope(|s| {
-                s.spawn(raise_evil);
-                s.spawn(|| Evil);
+                s.spawn(raise_panics_in_drop);
+                s.spawn(|| PanicsInDrop);
                 sched::yield_now();
                 panic_quietly();
             });
         };
-        assert!(catch_unwind(scope).expect_err("it fails").is::<&str>());
+        assert!(catch_unwind(scope).expect_err("a panic").is::<&str>());
     }),
     ("the value of a scope whose child panics", || {
         let scope = || {
             sched::scope(|s| {
-                s.spawn(raise_evil);
-                Evil
+                s.spawn(raise_panics_in_drop);
+                PanicsInDrop
             })
         };
         match catch_unwind(scope) {
@@ -101,8 +103,8 @@ const DEEDS: [(&str, fn()); 13] = [
         }
     }),
     ("a sent closure", || {
-        let evil = Evil;
-        Handle::current().spawn(move || drop(evil)).expect("it works");
+        let value = PanicsInDrop;
+        Handle::current().spawn(move || drop(value)).expect("the shard runs");
     }),
 ];
 
@@ -110,82 +112,84 @@ fn panic_quietly() {
     resume_unwind(Box::new("of the body"));
 }
 
-/// Does it, and looks whether the shard is none the worse.
-fn survives(name: &'static str, deed: fn()) {
-    let deed = sched::Builder::new().name(name).spawn(deed).expect("it works");
+/// Runs `action` on a fiber, and checks that the shard still works.
+fn survives(name: &'static str, action: fn()) {
+    let action = sched::Builder::new().name(name).spawn(action).expect("a stack");
     settle();
-    if let Err(error) = deed.join() {
+    if let Err(error) = action.join() {
         std::mem::forget(error);
-        panic!("{name}: another fiber has the panic");
+        panic!("{name}: the panic has reached another fiber");
     }
-    assert_eq!(sched::spawn(|| 5).join().expect("it works"), 5, "{name}");
+    assert_eq!(sched::spawn(|| 5).join().expect("the fiber returns"), 5, "{name}");
     let stats = sched::stats();
     assert_eq!((stats.fibers_now, stats.stacks_now), (1, 1), "{name}: {stats:?}");
 }
 
 #[test]
 fn a_shard_survives_whatever_its_fibers_leave() {
-    for (name, deed) in DEEDS {
-        let survived = unless_it_hangs(move || sched::run(move || survives(name, deed)));
+    for (name, action) in ACTIONS {
+        let survived = unless_it_hangs(move || sched::run(move || survives(name, action)));
         survived.expect(name);
     }
 }
 
 #[test]
-fn so_does_a_simulation() {
-    for (name, deed) in DEEDS {
-        sim::run(1, move || survives(name, deed));
+fn a_simulation_survives_whatever_its_fibers_leave() {
+    for (name, action) in ACTIONS {
+        sim::run(1, move || survives(name, action));
     }
 }
 
 #[test]
 fn what_a_shard_leaves_that_is_not_joined_does_no_harm() {
     sim::run(1, || {
-        drop(sched::spawn_shard("returns", Config::default(), || Evil));
-        drop(sched::spawn_shard("panics", Config::default(), raise_evil));
+        drop(sched::spawn_shard("returns", Config::default(), || PanicsInDrop));
+        drop(sched::spawn_shard("panics", Config::default(), raise_panics_in_drop));
     });
     let held = Arc::new(());
     for panics in [false, true] {
         let held = Arc::clone(&held);
         let root = move || {
-            assert!(Arc::strong_count(&held) > 1, "it is held until this returns");
+            assert!(Arc::strong_count(&held) > 1, "the closure holds it until this returns");
             if panics {
-                raise_evil();
+                raise_panics_in_drop();
             }
-            Evil
+            PanicsInDrop
         };
-        let shard = sched::spawn_shard("evil", Config::default(), root).unwrap();
-        // If it has ended, its result is the handle's, and is dropped with it as any value is.
+        let shard = sched::spawn_shard("panics in drop", Config::default(), root).unwrap();
+        // If the shard has ended, the handle owns its result. The drop of the handle drops the
+        // result like any other value.
         std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(shard))));
     }
-    // The threads are not joined; what they do wrong at their end aborts the process.
+    // The threads are not joined. A panic at the end of a thread would abort the process.
     while Arc::strong_count(&held) > 1 {
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn a_simulation_whose_events_are_evil_ends() {
-    let evil = Evil;
+fn a_simulation_whose_events_panic_in_drop_ends() {
+    let value = PanicsInDrop;
     sim::run(1, move || {
-        sim::after(Duration::from_secs(3_600), move || drop(evil));
+        sim::after(Duration::from_secs(3_600), move || drop(value));
     });
     let failure = sim::Sim::new(1).run(|| {
-        sim::after(Duration::ZERO, raise_evil);
-        sim::after(Duration::ZERO, raise_evil);
+        sim::after(Duration::ZERO, raise_panics_in_drop);
+        sim::after(Duration::ZERO, raise_panics_in_drop);
         sched::sleep(Duration::from_secs(1));
     });
     std::mem::forget(failure.unwrap_err());
 }
 
 #[test]
-fn a_reporter_with_an_evil_panic_is_survived() {
-    give_up_one(Reporter::new(|_| raise_evil()), || ());
+fn a_reporter_whose_payload_panics_in_drop_is_survived() {
+    give_up_one(Reporter::new(|_| raise_panics_in_drop()), || ());
 }
 
-/// Has a fiber given up that begins with `begin`. On a thread of its own, which never ends.
+/// Runs a fiber that calls `begin` first and is then given up. It runs on a thread of its own,
+/// which never ends.
 fn give_up_one(reporter: Reporter, begin: fn()) {
-    let told = unless_it_hangs(move || {
+    let is_given_up = unless_it_hangs(move || {
         sched::run_with(Config { reporter, ..Config::default() }, move || {
             let stubborn = sched::spawn(move || {
                 begin();
@@ -196,24 +200,24 @@ fn give_up_one(reporter: Reporter, begin: fn()) {
             stubborn.join().is_err_and(|error| error.is_given_up())
         })
     });
-    assert!(told.expect("a shard can be made"), "it was not given up");
+    assert!(is_given_up.expect("a shard can be made"), "the fiber was not given up");
 }
 
 #[test]
 fn what_a_given_up_fiber_owns_is_never_dropped() {
     give_up_one(Reporter::new(|_| ()), || {
-        LOCAL.with(|evil| assert!(evil.is_some()));
+        LOCAL.with(|value| assert!(value.is_some()));
         std::mem::forget(sched::before_park(Rc::new(sched::yield_now)));
     });
 }
 
 shard_local! {
-    static OF_SHARD: Option<Evil> = Some(Evil);
-    static OTHER_OF_SHARD: Option<Evil> = Some(Evil);
+    static OF_SHARD: Option<PanicsInDrop> = Some(PanicsInDrop);
+    static OTHER_OF_SHARD: Option<PanicsInDrop> = Some(PanicsInDrop);
 }
 
 #[test]
-fn evil_shard_locals_and_values_of_a_simulation_do_no_harm() {
+fn shard_locals_and_values_of_a_simulation_that_panic_in_drop_do_no_harm() {
     let make = || {
         assert!(OF_SHARD.with(Option::is_some).unwrap());
         assert!(OTHER_OF_SHARD.with(Option::is_some).unwrap());
@@ -221,8 +225,8 @@ fn evil_shard_locals_and_values_of_a_simulation_do_no_harm() {
     sched::run(make).unwrap();
     let ended_at = sim::run(1, move || {
         make();
-        sim::local(|| Evil);
-        sim::local(|| Some(Evil));
+        sim::local(|| PanicsInDrop);
+        sim::local(|| Some(PanicsInDrop));
         sched::spawn_shard("other", Config::default(), make).unwrap().join().unwrap().unwrap();
         sim::elapsed()
     });
@@ -236,7 +240,7 @@ fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
         let pool = Arc::new(OffloadPool::new(config));
         sched::run(move || {
             for panics in [true, false] {
-                // The caller leaves while the job runs: the pool has its result.
+                // The caller leaves while the job runs, so the pool owns the result of the job.
                 let (begun, go_on) =
                     (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
                 let caller = sched::spawn({
@@ -249,9 +253,9 @@ fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
                                 std::thread::yield_now();
                             }
                             if panics {
-                                raise_evil();
+                                raise_panics_in_drop();
                             }
-                            Evil
+                            PanicsInDrop
                         };
                         std::mem::forget(pool.run(job));
                     }
@@ -295,9 +299,9 @@ fn a_pool_that_closes_refuses_every_job_whatever_they_hold() {
             }
             let callers: Vec<_> = (0..3)
                 .map(|_| {
-                    let (pool, evil) = (Arc::clone(&pool), Evil);
+                    let (pool, value) = (Arc::clone(&pool), PanicsInDrop);
                     sched::spawn(move || {
-                        pool.run(move || drop(evil)).map_err(|error| error.is_closed())
+                        pool.run(move || drop(value)).map_err(|error| error.is_closed())
                     })
                 })
                 .collect();
@@ -337,7 +341,7 @@ fn waker(on_wake: fn(), on_drop: fn()) -> Waker {
     Waker::from(Arc::new(Tasks { wakes: AtomicU32::new(0), on_wake, on_drop }))
 }
 
-/// Registers one for either direction, as a future's poll does.
+/// Registers the waker for both directions, as the poll of a future does.
 fn register(source: &Source<UnixStream>, waker: &Waker) {
     let poll = source.poll_ready(Interest::Read, &mut Context::from_waker(waker));
     assert!(poll.is_pending());
@@ -347,9 +351,9 @@ fn register(source: &Source<UnixStream>, waker: &Waker) {
 fn a_shard_survives_wakers_that_panic_or_take_it_for_a_fiber() {
     type Deed = fn();
     let wakers: [(&str, Deed, Deed); 5] = [
-        ("a wake that panics", raise_evil, || ()),
-        ("a drop that panics", || (), raise_evil),
-        ("both", raise_evil, raise_evil),
+        ("a wake that panics", raise_panics_in_drop, || ()),
+        ("a drop that panics", || (), raise_panics_in_drop),
+        ("both", raise_panics_in_drop, raise_panics_in_drop),
         ("one that spawns", || drop(sched::spawn(|| ())), || ()),
         ("one that asks for the fiber", || drop(sched::current()), || ()),
     ];
@@ -376,22 +380,22 @@ fn a_waker_whose_drop_panics_does_no_harm_wherever_it_is_left() {
     sched::run(|| {
         let (_near, far) = UnixStream::pair().unwrap();
         let source = Source::new(far);
-        // In the place of another one, with the source, and in an unwind.
-        register(&source, &waker(|| (), raise_evil));
-        register(&source, &waker(|| (), raise_evil));
+        // The waker is dropped when another one replaces it, with its source, and in an unwind.
+        register(&source, &waker(|| (), raise_panics_in_drop));
+        register(&source, &waker(|| (), raise_panics_in_drop));
         drop(source);
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let (_near, far) = UnixStream::pair().unwrap();
             let source = Source::new(far);
-            register(&source, &waker(|| (), raise_evil));
+            register(&source, &waker(|| (), raise_panics_in_drop));
             panic_quietly();
         }));
         assert!(unwound.unwrap_err().is::<&str>());
-        // At the end of the shard, which has several.
+        // The end of the shard drops several wakers.
         for _ in 0..3 {
             let (near, far) = UnixStream::pair().unwrap();
             let source = Source::new(far);
-            register(&source, &waker(|| (), raise_evil));
+            register(&source, &waker(|| (), raise_panics_in_drop));
             std::mem::forget((near, source));
         }
     })

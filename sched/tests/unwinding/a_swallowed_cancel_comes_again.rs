@@ -69,7 +69,7 @@ fn is_given_up(wait: impl Fn() + 'static) {
     let catches_before = catches.get();
     turns(3);
     assert_eq!(catches.get(), catches_before, "a fiber that was given up runs no more");
-    assert_eq!(sched::spawn(|| "fine").join().expect("others go on"), "fine");
+    assert_eq!(sched::spawn(|| "fine").join().expect("other fibers go on"), "fine");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A fiber that catches the end of a deadline gets it again, but not for ever; the count is the
-//! deadline's own.
+//! A fiber that catches a deadline gets it again, but not for ever. Each deadline has its own
+//! count.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::common::{on_a_shard, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded};
 
-/// Passed at the first yield point, or soon after.
+/// A deadline that has expired at the first yield point, or soon after.
 const AT_ONCE: Duration = Duration::ZERO;
 
 fn swallows_one() -> bool {
-    let payload = catch_unwind(|| sched::sleep(Duration::MAX)).expect_err("it raises");
+    let payload = catch_unwind(|| sched::sleep(Duration::MAX)).expect_err("the sleep raises");
     sched::is_cancel(&*payload)
 }
 
@@ -25,7 +25,7 @@ fn each_wait_past_the_deadline_raises_a_few_times() {
             sched::park();
         });
         assert_eq!(result, Err(DeadlineExceeded));
-        sched::yield_now(); // nothing is left of it
+        sched::yield_now(); // the deadline is gone
     });
 }
 
@@ -34,7 +34,7 @@ fn a_loop_that_ends_on_an_error_ends() {
     run(|| {
         let result = sched::deadline(AT_ONCE, || {
             let mut rounds = 0;
-            // Where waiting fails at once, `join` says so.
+            // Where a wait fails at once, `join` returns an error.
             while let Err(_) | Ok(Ok(())) =
                 catch_unwind(|| sched::spawn(sched::park).join().map_err(drop))
             {
@@ -90,7 +90,7 @@ fn an_inner_deadline_that_was_swallowed_is_not_the_outer_ones_fault() {
     });
 }
 
-/// Caught deadlines must not hide that a fiber goes on after its cancel.
+/// A deadline that the fiber catches does not reset its count of cancels.
 #[test]
 fn a_cancel_that_is_swallowed_between_deadlines_is_bounded() {
     on_a_shard(|| {

@@ -1,4 +1,4 @@
-//! While one fiber unwinds, no other believes that it panics itself.
+//! While one fiber unwinds, `std::thread::panicking` is false in every other fiber.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use straightline_sched as sched;
 
-/// Tries to let others run in the middle of an unwind.
+/// Tries to let other fibers run in the middle of an unwind.
 struct Lingers;
 
 impl Drop for Lingers {
@@ -29,7 +29,7 @@ fn waits() {
     sched::park();
 }
 
-/// Fibers that unwind in every way, one after the other, while `watch` is asked in between.
+/// Runs fibers that unwind in every way, one after the other, and calls `watch` in between.
 fn while_others_unwind(watch: impl Fn()) {
     for _ in 0..10 {
         let (panics, cancelled) = (sched::spawn(panics), sched::spawn(waits));
@@ -40,8 +40,8 @@ fn while_others_unwind(watch: impl Fn()) {
             sched::yield_now();
             watch();
         });
-        assert!(panics.join().expect_err("it panics").is_panic());
-        assert!(cancelled.join().expect_err("it was cancelled").is_cancelled());
+        assert!(panics.join().expect_err("a panic").is_panic());
+        assert!(cancelled.join().expect_err("the fiber was cancelled").is_cancelled());
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::OnDrop;
 use straightline_sched::{self as sched, Interest, Source};
 
-/// What runs between the begin and the end of `call` in a destructor: nothing may.
+/// Checks that no other fiber runs between the begin and the end of `call` in a destructor.
 fn returns_at_once(call: impl Fn() + Clone + 'static) {
     for end in [sched::park, || panic!("broken")] {
         let log = Rc::new(RefCell::new(Vec::new()));
@@ -26,7 +26,7 @@ fn returns_at_once(call: impl Fn() + Clone + 'static) {
         });
         sched::yield_now();
         sched::yield_now();
-        fiber.cancel(); // the first one: it has begun and waits
+        fiber.cancel(); // the fiber that waits
         sched::spawn({
             let log = Rc::clone(&log);
             move || log.borrow_mut().push("another fiber")
@@ -62,7 +62,7 @@ fn checkpoints_in_a_destructor_return_at_once() {
 fn a_join_in_a_destructor_is_an_error_at_once() {
     sched::run(|| {
         returns_at_once(|| {
-            let error = sched::spawn(sched::park).join().expect_err("it may not wait");
+            let error = sched::spawn(sched::park).join().expect_err("a destructor may not wait");
             assert!(!error.is_panic());
             assert!(!error.is_cancelled());
             assert!(error.into_panic().is_err());
@@ -81,7 +81,7 @@ fn a_join_of_a_finished_fiber_in_a_destructor_has_the_value() {
             move || {
                 let _guard = OnDrop(move || {
                     let finished = finished.take().expect("dropped once");
-                    value.set(finished.join().expect("it has ended already"));
+                    value.set(finished.join().expect("the fiber has already ended"));
                 });
                 panic!("broken");
             }

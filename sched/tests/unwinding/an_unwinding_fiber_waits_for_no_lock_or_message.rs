@@ -1,5 +1,5 @@
-//! What a destructor asks of the synchronisation types while its fiber unwinds succeeds at once or
-//! is an error at once.
+//! If a destructor uses a synchronisation type while its fiber unwinds, the call succeeds at once
+//! or fails at once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,8 +14,8 @@ use straightline_sched::{
     },
 };
 
-/// What `call` returns in a destructor of a fiber that panics, and of one that is cancelled; no
-/// other fiber runs meanwhile.
+/// Returns the results of `call` in a destructor of a fiber that is cancelled, and of a fiber that
+/// panics. Checks that no other fiber runs meanwhile.
 fn while_unwinding<T: 'static>(call: impl Fn() -> T + Clone + 'static) -> [T; 2] {
     [sched::park, || panic!("broken")].map(|end| {
         let (result, log) = (Rc::new(RefCell::new(None)), Rc::new(RefCell::new(Vec::new())));

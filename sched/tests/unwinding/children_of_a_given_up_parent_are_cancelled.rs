@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::common::{OnDrop, on_a_shard, swallow_for_ever, turns, unless_it_hangs};
 use straightline_sched::{self as sched, Config, GivenUp, JoinHandle, Report, Reporter, Scope};
 
-/// A fiber that opens a scope, has `start` start fibers there, and swallows what is raised.
+/// A fiber that opens a scope, starts fibers there with `start`, and swallows every cancel.
 fn stubborn_parent(
     start: impl for<'scope> FnOnce(&'scope Scope<'scope, '_>) + 'static,
 ) -> JoinHandle<()> {
@@ -87,7 +87,7 @@ fn what_they_borrow_from_it_stays_where_it_is() {
         turns(3);
         parent.cancel();
         assert!(parent.join().unwrap_err().is_given_up());
-        // Others use stacks meanwhile, but not that one.
+        // Other fibers use stacks meanwhile, but not the stack of the parent.
         (0..50).for_each(|_| {
             sched::spawn(|| std::hint::black_box([0_u8; 4_096])).join().map(drop).unwrap();
         });
@@ -101,10 +101,10 @@ fn what_they_borrow_from_it_stays_where_it_is() {
 #[test]
 fn the_report_names_the_fiber() {
     let reports = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&reports);
+    let sink = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
         if let Report::GivenUp(fiber, GivenUp::Swallows) = report {
-            told.lock().unwrap().push((fiber.name.clone(), fiber.is_cancelled, report.to_string()));
+            sink.lock().unwrap().push((fiber.name.clone(), fiber.is_cancelled, report.to_string()));
         }
     });
     let root = || {

@@ -1,4 +1,5 @@
-//! A fiber that unwinds already is not unwound again: that would abort the process.
+//! While a fiber unwinds, no cancel or deadline is raised in it, because that would abort the
+//! process.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::common::{OnDrop, run, turns};
 use straightline_sched::{self as sched, DeadlineExceeded, deadline};
 
-/// Every kind of yield point, in a fiber that is to end for several reasons.
+/// Calls every kind of yield point, in a fiber that has several reasons to unwind.
 fn yield_points() {
     assert!(std::thread::panicking());
     sched::park();

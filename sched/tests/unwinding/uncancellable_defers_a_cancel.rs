@@ -1,4 +1,5 @@
-//! An uncancellable section runs to its end: cancels and the deadlines around it come afterwards.
+//! An uncancellable section runs to its end. A cancel, or a deadline around the section, is raised
+//! afterwards.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +12,11 @@ use straightline_sched::{self as sched, DeadlineExceeded, deadline, uncancellabl
 const SOON: Duration = Duration::from_millis(2);
 const LATE: Duration = Duration::from_secs(3_600);
 
-/// Waits in several ways that would raise.
+/// Waits in several ways. Outside of a section each of them would raise the cancel.
 fn commit() -> &'static str {
     turns(3);
     sched::sleep(SOON * 2);
-    sched::spawn(|| sched::sleep(SOON)).join().expect("it works in this test");
+    sched::spawn(|| sched::sleep(SOON)).join().expect("the fiber returns");
     "committed"
 }
 
@@ -60,7 +61,7 @@ fn a_deadline_around_it_comes_at_the_first_wait_after_the_section() {
     });
 }
 
-/// Its alarm went off, or was never set, while it was away.
+/// Inside of the section the alarm of the deadline fired, or was not set.
 #[test]
 fn a_deadline_that_comes_after_the_section_still_ends_a_wait() {
     run(|| {

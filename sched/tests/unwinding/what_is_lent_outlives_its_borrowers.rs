@@ -1,5 +1,5 @@
-//! What a fiber lends, to its children or to threads, is there for as long as they may use it: also
-//! if the fiber, or a child, is given up.
+//! A value that a fiber lends to its children or to threads lives as long as they may use it, also
+//! if the fiber or a child is given up.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,13 +17,13 @@ use straightline_sched::{
 
 const TEXT: &str = "on the heap, and long enough to be noticed";
 
-/// Has a thread that outlives everything read what was lent, when it is told to.
+/// Starts a thread that reads a lent text when it is asked to. The thread may outlive the lender.
 struct Reader {
     begin: Receiver<()>,
     read: Sender<String>,
 }
 
-/// The other side of it.
+/// The side of the test: asks the thread to read, and receives the text.
 struct Asker {
     begin: Sender<()>,
     read: Receiver<String>,
@@ -35,28 +35,29 @@ fn reader() -> (Reader, Asker) {
 }
 
 impl Reader {
-    /// Lends `text` to a thread, and swallows whatever would end that.
+    /// Lends `text` to a thread, and swallows every cancel, so that the borrow does not end.
     fn swallow_while_it_reads(self, text: &str) {
         thread::scope(|threads| {
-            threads.spawn(move || self.read_when_told(text));
+            threads.spawn(move || self.read_when_asked(text));
             swallow_for_ever();
         });
     }
 
-    fn read_when_told(self, text: &str) {
-        self.begin.recv().expect("the test tells it to");
+    fn read_when_asked(self, text: &str) {
+        self.begin.recv().expect("the test asks");
         self.read.send(text.to_owned()).expect("the test listens");
     }
 }
 
 impl Asker {
     fn assert_still_there(&self) {
-        self.begin.send(()).expect("it waits for this");
-        assert_eq!(self.read.recv().expect("it reads"), TEXT);
+        self.begin.send(()).expect("the thread waits for this");
+        assert_eq!(self.read.recv().expect("the thread reads"), TEXT);
     }
 }
 
-/// What `body` lends to fibers of its scopes is still there after one of them was given up.
+/// Checks that the text that `body` lends to fibers of its scopes is still valid after one of them
+/// was given up.
 fn stays(body: impl FnOnce(&String, Reader) + Send + 'static) {
     let (reader, asker) = reader();
     on_a_shard(move || {
@@ -67,7 +68,7 @@ fn stays(body: impl FnOnce(&String, Reader) + Send + 'static) {
             body(&text, reader);
             note.set(true);
         });
-        let error = fiber.join().expect_err("it was given up with its child");
+        let error = fiber.join().expect_err("the fiber was given up with its child");
         assert!(error.is_given_up() && !error.is_cancelled() && !error.is_panic(), "{error}");
         assert!(!returned.get(), "the scope has returned");
         asker.assert_still_there();
@@ -151,7 +152,7 @@ fn where_the_child_was_given_up_before_the_scope_came_to_its_end() {
             let child = s.spawn(move || reader.swallow_while_it_reads(text));
             turns(1);
             child.cancel();
-            assert!(child.join().expect_err("it is given up").is_given_up());
+            assert!(child.join().expect_err("the child is given up").is_given_up());
             turns(3); // the body goes on, up to its end
         });
     });
@@ -165,7 +166,7 @@ fn where_the_body_waits_for_all_of_them() {
             turns(1);
             child.cancel();
             let _ = catch_unwind(AssertUnwindSafe(|| s.join_all()));
-            unreachable!("it has not waited for all of them");
+            unreachable!("`join_all` does not return");
         });
     });
 }
@@ -174,10 +175,10 @@ fn where_the_body_waits_for_all_of_them() {
 #[test]
 fn no_other_fiber_is_given_up_with_them() {
     let reports = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&reports);
+    let sink = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
         if let Report::GivenUp(fiber, why) = report {
-            told.lock().unwrap().push((fiber.name.clone().unwrap_or_default(), *why));
+            sink.lock().unwrap().push((fiber.name.clone().unwrap_or_default(), *why));
         }
     });
     let root = || {
@@ -221,13 +222,13 @@ fn no_other_fiber_is_given_up_with_them() {
     assert_eq!(*reports.lock().unwrap(), expected);
 }
 
-/// A thread-local's value, which says when it is dropped.
-struct Told {
+/// The value of a thread-local, which records its drop.
+struct Lent {
     text: String,
     dropped: Arc<AtomicBool>,
 }
 
-impl Drop for Told {
+impl Drop for Lent {
     fn drop(&mut self) {
         self.dropped.store(true, Ordering::SeqCst);
         self.text.clear();
@@ -235,27 +236,27 @@ impl Drop for Told {
 }
 
 thread_local! {
-    static PLAIN: Mutex<Option<Told>> = const { Mutex::new(None) };
-    /// Its destructor runs when those of the thread do.
+    static PLAIN: Mutex<Option<Lent>> = const { Mutex::new(None) };
+    /// Its destructor runs when the destructors of the thread run.
     static LATE: RefCell<Option<Sender<()>>> = const { RefCell::new(None) };
 }
 
-/// A thread whose fibers lend one of its thread-locals does not end under the borrow.
+/// Checks that a thread does not end while a thread-local of it is borrowed from its fibers.
 fn thread_stays(run: impl FnOnce(Reader) + Send + 'static) {
     let (reader, asker) = reader();
     let (ends, ending) = mpsc::channel::<()>();
     let dropped = Arc::new(AtomicBool::new(false));
-    let told = Told { text: TEXT.to_owned(), dropped: Arc::clone(&dropped) };
+    let value = Lent { text: TEXT.to_owned(), dropped: Arc::clone(&dropped) };
     thread::spawn(move || {
-        PLAIN.with(|lent| *lent.lock().expect("no panic with the lock") = Some(told));
+        PLAIN.with(|lent| *lent.lock().expect("no panic with the lock") = Some(value));
         run(reader);
         LATE.set(Some(ends));
     });
-    // It is made last, and so dropped first.
+    // `LATE` is made last, and so would be dropped first.
     ending.recv_timeout(Duration::from_secs(60)).expect_err("nothing is sent");
     let until = std::time::Instant::now() + Duration::from_millis(100);
     while std::time::Instant::now() < until && !dropped.load(Ordering::SeqCst) {
-        thread::yield_now(); // it is what must not happen that is waited for
+        thread::yield_now(); // a wrong drop would happen in this time
     }
     assert!(!dropped.load(Ordering::SeqCst), "the thread-local is gone");
     asker.assert_still_there();
@@ -263,7 +264,14 @@ fn thread_stays(run: impl FnOnce(Reader) + Send + 'static) {
 
 fn with_plain(body: impl FnOnce(&str)) {
     PLAIN.with(|lent| {
-        body(&lent.lock().expect("no panic with the lock").as_ref().expect("it was set").text);
+        body(
+            &lent
+                .lock()
+                .expect("no panic with the lock")
+                .as_ref()
+                .expect("the thread has set it")
+                .text,
+        );
     });
 }
 
@@ -290,7 +298,7 @@ fn nor_under_a_root_that_was_given_up() {
     });
 }
 
-/// In virtual time, because that takes ten seconds.
+/// In virtual time, because the end of the shard takes ten seconds.
 #[test]
 fn nor_under_a_section_that_did_not_end_in_time() {
     thread_stays(|reader| {
@@ -298,7 +306,7 @@ fn nor_under_a_section_that_did_not_end_in_time() {
             drop(sched::spawn(move || {
                 with_plain(|text| {
                     thread::scope(|threads| {
-                        threads.spawn(move || reader.read_when_told(text));
+                        threads.spawn(move || reader.read_when_asked(text));
                         sched::uncancellable(|| sched::sleep(Duration::MAX));
                     });
                 });
@@ -327,7 +335,7 @@ fn nor_under_fibers_of_the_second_run_of_a_thread() {
     });
 }
 
-/// Where threads have no destructors in the order wanted, a thread runs nothing more.
+/// On a system without an order of thread-local destructors, such a thread runs no shard any more.
 fn where_threads_are_kept_again(body: impl FnOnce()) {
     let chosen = std::env::var("STRAIGHTLINE_THREAD_END");
     if cfg!(all(target_os = "linux", target_env = "gnu")) && chosen.as_deref() != Ok("thread-local")

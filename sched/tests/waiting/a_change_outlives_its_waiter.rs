@@ -1,4 +1,5 @@
-//! A change of a descriptor for which no fiber waits, or no longer, is kept for the next that does.
+//! If no fiber waits for a descriptor, or its waiter has left, a change of the descriptor is kept
+//! for the next fiber that waits.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -28,7 +29,7 @@ fn a_change_without_a_waiter_is_kept() {
         far.write_all(b"!").unwrap();
         take_in_events();
         if source.arm(Interest::Read).unwrap() {
-            sched::park(); // armed anew, it tells of what is there
+            sched::park(); // an armed source reports the data that is already there
         }
     })
     .unwrap();
@@ -81,7 +82,7 @@ fn a_change_that_woke_a_fiber_which_was_cancelled_then_is_for_the_next() {
             waiter.join().map(drop)
         });
         sched::yield_now();
-        // Both changes come in one turn, and the canceller's first.
+        // Both changes come in one poll of the driver, the canceller's first.
         far_signal.write_all(b"!").unwrap();
         far.write_all(b"!").unwrap();
         assert!(canceller.join().unwrap().unwrap_err().is_cancelled());

@@ -1,5 +1,5 @@
-//! A fiber that never has to wait lets the others run, and is ended by a cancel or a deadline,
-//! whatever it calls.
+//! A fiber whose calls never have to wait lets the other fibers run, and a cancel or a deadline
+//! ends it, whatever it calls.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -15,7 +15,7 @@ use straightline_sched::{
     },
 };
 
-/// Whether another fiber gets a turn while one calls `operation` for as long as it takes.
+/// Whether another fiber gets a turn while one fiber calls `operation` again and again.
 fn lets_others_run(operation: impl Fn() + 'static) -> bool {
     let ran = Rc::new(Cell::new(false));
     let other = sched::spawn({
@@ -29,7 +29,7 @@ fn lets_others_run(operation: impl Fn() + 'static) -> bool {
         operation();
     }
     let let_run = ran.get();
-    other.join().expect("it does not panic");
+    other.join().expect("no panic");
     let_run
 }
 
@@ -74,12 +74,12 @@ fn a_select_of_something_ready_does() {
     });
 }
 
-/// Operations of which each succeeds without waiting, and says so.
+/// Operations that succeed without a wait, and return whether they did.
 fn operations() -> [(&'static str, Operation); 9] {
     let (mutex, semaphore, happened) = (Mutex::new(0), Semaphore::new(1), Event::new());
     let (read, written) = (RwLock::new(()), RwLock::new(0));
     let (barrier, empty) = (Barrier::new(1), OnceCell::<()>::new());
-    let news = broadcast::channel(1);
+    let broadcasts = broadcast::channel(1);
     happened.set();
     [
         ("Mutex::lock", Box::new(move || mutex.lock().map(|mut count| *count += 1).is_ok())),
@@ -96,7 +96,7 @@ fn operations() -> [(&'static str, Operation); 9] {
         (
             "broadcast::Sender::send",
             Box::new(move || {
-                let (sender, _listener) = &news;
+                let (sender, _listener) = &broadcasts;
                 sender.send(()).is_ok()
             }),
         ),
@@ -129,7 +129,7 @@ fn a_loop_of_them_is_ended_by_its_deadline() {
     });
 }
 
-/// What is charged for comes before anything is taken.
+/// A call that never waits still passes a yield point, before it takes anything.
 #[test]
 fn a_cancel_there_leaves_nothing_taken() {
     on_a_shard(|| {
@@ -150,7 +150,7 @@ fn a_cancel_there_leaves_nothing_taken() {
 
 #[test]
 fn a_fiber_that_unwinds_does_not() {
-    /// Calls an operation again and again when it is dropped, and says whether others ran.
+    /// Calls an operation again and again when it is dropped, and records whether other fibers ran.
     struct Busy(Rc<Cell<bool>>, Operation);
     impl Drop for Busy {
         fn drop(&mut self) {

@@ -1,6 +1,6 @@
 //! An event for a closed descriptor never reaches the next owner of its number.
 //!
-//! It has a process to itself, so that no other test takes the number in between.
+//! The test has a process to itself, so that no other test takes the number in between.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};

@@ -1,4 +1,5 @@
-//! A descriptor can leave its source, and a source its shard, and be waited for again.
+//! A descriptor can leave its source, and a source can leave its shard. A fiber can wait for either
+//! again afterwards.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -54,7 +55,7 @@ fn a_clone_of_a_dropped_sources_descriptor_is_not_watched_any_more() {
         let source = Source::new(near);
         send_later(&far, 1);
         assert_eq!(receive(&source), 1);
-        drop(source); // the socket lives on in its clone
+        drop(source); // the clone keeps the socket open
         far.write_all(&[2]).unwrap();
         let source = Source::new(clone);
         assert_eq!(receive(&source), 2);
@@ -75,7 +76,7 @@ fn a_source_can_be_used_in_a_later_run() {
         })
         .unwrap();
     }
-    // Outside of a shard it can be emptied and dropped.
+    // Outside of a shard a source can give its descriptor back, and can be dropped.
     let near = source.into_inner();
     let source = sched::run(move || {
         let source = Source::new(near);
@@ -118,7 +119,7 @@ fn a_source_that_its_cancelled_fiber_owned_is_closed() {
         sched::yield_now();
         waiter.cancel();
         assert!(waiter.join().unwrap_err().is_cancelled());
-        // The source was dropped by the unwind, and with it the socket.
+        // The unwind dropped the source and its socket.
         assert_eq!((&far).read(&mut [0]).unwrap(), 0);
     })
     .unwrap();
@@ -141,7 +142,8 @@ fn a_source_may_be_dropped_by_the_end_of_its_thread() {
         .unwrap()
     };
     let thread = std::thread::spawn(move || {
-        // Thread-locals are dropped in an order that is the system's; one comes after each other.
+        // The system chooses the order in which thread-locals are dropped. With these two, one
+        // source is dropped after the shard's thread-local in either order.
         EARLY.set(None);
         sched::clock();
         EARLY.set(Some(armed()));

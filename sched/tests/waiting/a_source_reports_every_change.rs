@@ -1,4 +1,5 @@
-//! A fiber that waits for a descriptor is woken when that changes in the direction it waits for.
+//! A fiber that waits for a descriptor is woken when the descriptor becomes ready in the fiber's
+//! direction.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -91,7 +92,7 @@ fn a_reader_and_a_writer_share_a_source() {
         });
         let writer = sched::spawn(move || {
             write_all(&writer, &vec![7; BYTES]);
-            writer.inner().shutdown(Shutdown::Write).expect("it is connected");
+            writer.inner().shutdown(Shutdown::Write).expect("the socket is connected");
             BYTES
         });
         [reader, writer]

@@ -1,4 +1,5 @@
-//! A future's task is woken when its source changes; a fiber may wait for several, or not for ever.
+//! A future's task is woken when its source changes. A fiber may wait for several sources, or with
+//! a timeout.
 
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
@@ -133,14 +134,17 @@ fn a_wait_ends_when_its_time_has_come_and_says_so() {
         let at = Instant::now() + Duration::from_millis(5);
         while source.wait_until(Interest::Read, Some(at)).unwrap() {}
         assert!(Instant::now() >= at);
-        // It left nothing behind that would hide what comes later.
+        // The wait that timed out does not hide later changes.
         near.write_all(b"!").unwrap();
         assert!(source.wait_until(Interest::Read, None).unwrap());
         assert_eq!(source.inner().read(&mut [0; 8]).unwrap(), 1);
         assert!(!source.wait_until(Interest::Read, Some(at)).unwrap(), "long past");
         near.write_all(b"!").unwrap();
         take_in_events();
-        assert!(source.wait_until(Interest::Read, Some(at)).unwrap(), "it came before the wait");
+        assert!(
+            source.wait_until(Interest::Read, Some(at)).unwrap(),
+            "the byte came before the wait"
+        );
     })
     .unwrap();
 }

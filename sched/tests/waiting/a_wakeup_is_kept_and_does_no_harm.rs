@@ -1,5 +1,5 @@
-//! A wake-up that comes before the wait is kept; one too many, or one of an ended fiber, does no
-//! harm.
+//! A wake-up that comes before the wait is kept. A wake-up too many, or a wake-up of an ended
+//! fiber, does no harm.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! `block_on` polls once at first and then once a wake-up, wherever that comes from.
+//! `block_on` polls once at first, and then once for each wake-up, wherever the wake-up comes from.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use straightline_sched::{self as sched, Unwinding};
 
-/// Pending until `set`; counts its polls.
+/// A future that is pending until `set`, and counts its polls.
 #[derive(Clone, Default)]
 struct Event {
     shared: Arc<(AtomicBool, Mutex<Option<Waker>>, AtomicU32)>,
@@ -68,7 +68,7 @@ fn a_fiber_of_the_same_thread_wakes_it() {
         });
         sched::yield_now();
         assert_eq!(event.polls(), 1);
-        // Wake-ups that are not the waker's do not poll; the waker's do, each once.
+        // Only wake-ups of the waker cause a poll, one poll for each.
         for _ in 0..5 {
             waiting.fiber().unpark();
             sched::yield_now();
@@ -231,7 +231,7 @@ fn futures_inside_of_futures_are_polled_by_their_own_wakers() {
         assert_eq!(sched::block_on(futures.count()).unwrap(), 100);
         assert!(events.iter().all(|event| event.polls() == 2));
         let nested = join_all((0..10).map(|n| async move {
-            // A future may wait as a fiber does, another `block_on` included.
+            // A future may wait as a fiber does, also in another `block_on`.
             sched::block_on(async { n }).unwrap()
         }));
         assert_eq!(sched::block_on(nested).unwrap(), (0..10).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! Hooks that are to run before a wait run before the next one: all of them, and once.
+//! Before the next wait of a fiber all its hooks run, and each runs once.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -39,7 +39,7 @@ fn a_guard_takes_back_its_own_hook_and_no_other() {
         drop(outer);
         sched::yield_now();
         assert_eq!(log.take(), ["last"]);
-        // It has run: its guard takes nothing back, and no other hook either.
+        // This hook has run, so the drop of its guard removes no hook.
         let next = note(&log, "next");
         drop(last);
         sched::yield_now();
@@ -80,7 +80,7 @@ fn a_hook_that_sets_itself_again_runs_once_before_each_wait() {
             arm_for_ever(&own);
             for count in 1..=10 {
                 let before = others.get();
-                // Early at most once.
+                // At most one of the two yields returns early.
                 sched::yield_now();
                 sched::yield_now();
                 assert!(others.get() > before, "the fiber does not wait");
@@ -92,7 +92,8 @@ fn a_hook_that_sets_itself_again_runs_once_before_each_wait() {
             sched::yield_now();
         }
         fiber.join().unwrap();
-        // At the end of the fiber it is called once more, and not what it set then.
+        // At the end of the fiber the hook is called once more. The hook that this call sets is not
+        // called.
         assert!((10..=21).contains(&calls.get()), "{}", calls.get());
     });
 }
@@ -130,22 +131,22 @@ fn a_hook_that_sets_itself_again_stops_no_wait_in_a_line() {
         let (sender, receiver) = mpsc::channel(1);
         let (lock, event) = (Rc::new(Mutex::new(0)), Rc::new(Event::new()));
         let (own, locked, set) = (Rc::clone(&calls), Rc::clone(&lock), Rc::clone(&event));
-        let held = lock.lock().expect("it is free");
+        let held = lock.lock().expect("the lock is free");
         let fiber = sched::spawn(move || {
             arm_for_ever(&own);
             let message = receiver.recv().expect("a message comes");
-            set.wait().expect("it is set");
+            set.wait().expect("the event is set");
             assert_eq!(select(&[&receiver, &after(Duration::from_micros(1))]), Ok(1));
-            *locked.lock().expect("it is released") += message;
+            *locked.lock().expect("the lock is released") += message;
         });
         turns(3);
-        sender.send(5).expect("it is message");
+        sender.send(5).expect("the receiver is alive");
         turns(3);
         event.set();
         sched::sleep(Duration::from_millis(1));
         drop(held);
-        fiber.join().expect("it ends");
-        assert_eq!(*lock.lock().expect("it is free"), 5);
+        fiber.join().expect("the fiber ends");
+        assert_eq!(*lock.lock().expect("the lock is free"), 5);
         assert!(calls.get() < 50, "{}", calls.get());
     });
 }

@@ -1,4 +1,4 @@
-//! A lease ends a body that makes no progress, and none that renews it in time; children share it.
+//! A lease ends a body that does not renew it in time. Children share the lease of their parent.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn children_of_a_scope_live_as_long_as_it_is_renewed_and_no_longer() {
         let held = lease.hold(ms(10), || {
             sched::scope(|scope| {
                 let child = scope.spawn(|| {
-                    sched::sleep(ms(25)); // longer than the lease was when it began
+                    sched::sleep(ms(25)); // longer than the lease's time at the begin of the child
                     sched::remaining().expect("a lease")
                 });
                 for _ in 0..3 {
@@ -93,7 +93,8 @@ fn deadlines_inside_and_outside_hold_as_ever() {
     simulated(|| {
         let lease = Lease::new();
         let inner = lease.hold(ms(10), || {
-            // Later than the lease was when it was set, and earlier than it becomes.
+            // This deadline is later than the end of the lease at this time, and earlier than its
+            // end after the renewal.
             sched::deadline(ms(15), || {
                 loop {
                     lease.renew(ms(10));
@@ -104,7 +105,7 @@ fn deadlines_inside_and_outside_hold_as_ever() {
         assert_eq!(inner, Ok(Err::<(), _>(DeadlineExceeded)));
         let outer = sched::deadline(ms(5), || lease.hold(ms(10), || sched::sleep(ms(100))));
         assert_eq!(outer, Err(DeadlineExceeded));
-        // And nothing is left of any of them.
+        // After the call neither the lease nor a deadline is left.
         assert_eq!(sched::remaining(), None);
         sched::sleep(ms(1_000));
     });
@@ -140,7 +141,7 @@ fn an_end_that_is_swallowed_comes_again() {
         });
         assert_eq!(held, Err::<(), _>(DeadlineExceeded));
         assert_eq!(swallowed, 3);
-        // The next holder of it has all chances again.
+        // The next hold of the lease begins with a count of zero.
         assert_eq!(lease.hold(ms(10), || sched::sleep(ms(100))), Err(DeadlineExceeded));
     });
 }
@@ -169,10 +170,10 @@ fn a_lease_that_is_held_again_has_an_end_for_each_hold() {
         let begin = sched::now();
         let outer = lease.hold(ms(100), || {
             assert_eq!(lease.hold(ms(10), sched::park), Err(DeadlineExceeded));
-            sched::sleep(ms(50)); // the outer one has its own time
+            sched::sleep(ms(50)); // the outer hold has its own time
             assert_eq!(lease.hold(ms(10), || "in time"), Ok("in time"));
             assert!(sched::remaining().is_some_and(|left| left > ms(39) && left < ms(41)));
-            // And is not longer for the sake of an inner one.
+            // An inner hold does not make the outer hold longer.
             let _ = lease.hold(ms(1_000), sched::park);
             unreachable!("the outer one's end is not the inner one's");
         });
@@ -214,10 +215,10 @@ fn a_child_may_hold_its_parents_lease() {
                     let own = lease.hold(ms(10), sched::park);
                     (own, sched::now() - begin)
                 });
-                let (own, after) = child.join().expect("it is not unwound as a whole");
+                let (own, after) = child.join().expect("the child is not unwound as a whole");
                 assert_eq!(own, Err(DeadlineExceeded));
                 assert!(after < ms(11), "{after:?}");
-                // The parent's end is the child's too, and the parent catches it.
+                // The end of the parent's hold also unwinds the child, and the parent catches it.
                 scope.spawn(|| {
                     let _ = lease.hold(ms(1_000), sched::park);
                     unreachable!("the parent's end is not the child's to catch");
@@ -245,7 +246,7 @@ fn a_lease_ends_for_all_fibers_that_hold_it() {
         let begin = sched::now();
         lease.end();
         for fiber in fibers {
-            assert_eq!(fiber.join().expect("it is caught"), Err(DeadlineExceeded));
+            assert_eq!(fiber.join().expect("the fiber catches the end"), Err(DeadlineExceeded));
         }
         assert!(sched::now() - begin < ms(1));
     });
@@ -254,7 +255,7 @@ fn a_lease_ends_for_all_fibers_that_hold_it() {
 /// Each round begins a hold of its own, and swallows the end of the one around it.
 #[test]
 fn an_outer_end_that_is_swallowed_is_counted_through_inner_holds() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         sim::run(1, move || {
             let fiber = sched::spawn(|| {
@@ -266,9 +267,9 @@ fn an_outer_end_that_is_swallowed_is_counted_through_inner_holds() {
                     }
                 });
             });
-            tell.send(fiber.join().is_err_and(|error| error.is_given_up()))
+            sender.send(fiber.join().is_err_and(|error| error.is_given_up()))
         })
     });
-    let is_given_up = told.recv_timeout(Duration::from_secs(60));
-    assert_eq!(is_given_up, Ok(true), "it is given up in the end");
+    let is_given_up = receiver.recv_timeout(Duration::from_secs(60));
+    assert_eq!(is_given_up, Ok(true), "the fiber is given up in the end");
 }

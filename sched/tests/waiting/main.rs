@@ -1,4 +1,4 @@
-//! Turns, wake-ups, descriptors and times: what ends a wait, and in which order.
+//! Turns, wake-ups, descriptors and times: what ends a wait, and in which order fibers run.
 
 #[path = "../common/mod.rs"]
 mod common;

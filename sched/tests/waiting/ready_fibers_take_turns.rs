@@ -93,7 +93,7 @@ fn a_loop_of_checkpoints_lets_the_others_in() {
         let busy = sched::spawn({
             let stop = Rc::clone(&stop);
             move || {
-                // The bound only makes a failure end.
+                // The bound only ends the loop if the test fails.
                 for _ in 0..10_000_000_u32 {
                     if stop.get() {
                         return true;

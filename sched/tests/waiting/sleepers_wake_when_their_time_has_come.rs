@@ -61,7 +61,7 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
     .unwrap();
 }
 
-/// Its alarm is still set for a deadline that was met.
+/// The alarm of the sleeper is still set for an earlier deadline, which did not expire.
 #[test]
 fn a_sleeper_that_had_an_earlier_deadline_does_not_overtake() {
     sched::run(|| {
@@ -112,7 +112,7 @@ fn a_cancelled_sleep_leaves_the_others_their_times() {
         for cancelled in sleepers.iter().skip(1).step_by(2) {
             cancelled.cancel();
         }
-        // Those that were to wake at once may have done so before the cancel.
+        // Sleepers with a time of zero may have woken before the cancel.
         let slept = sleepers.into_iter().filter_map(|sleeper| sleeper.join().ok()).count();
         assert!(slept >= 15);
     })

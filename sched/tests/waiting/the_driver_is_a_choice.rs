@@ -1,5 +1,5 @@
-//! Which driver a shard has is what the program says, then the environment, then the system; and
-//! what there is not is an error and no other driver.
+//! The program chooses a shard's driver. If it does not, the environment chooses, and otherwise the
+//! system. A driver that does not exist is an error, and the shard does not get another one.
 
 use std::env;
 use std::io::{ErrorKind, Write};
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use straightline_sched::{self as sched, Config, DriverKind, Interest, Source, sim, spawn_shard};
 
-/// A configuration that says which.
+/// A configuration that chooses this driver.
 fn chosen(kind: DriverKind) -> Config {
     Config { driver: Some(kind), ..Config::default() }
 }
 
-/// Those of this system.
+/// The drivers of this system.
 fn kinds() -> Vec<DriverKind> {
     if cfg!(target_os = "linux") {
         vec![DriverKind::Epoll, DriverKind::Polling]
@@ -32,11 +32,12 @@ fn the_program_chooses() {
     }
 }
 
-/// What makes the two different: one tells of a change, the other of what is there.
+/// The difference between the two drivers: epoll reports each change once, and polling reports
+/// readiness again at each wait.
 #[test]
 fn each_is_what_it_says() {
     for kind in kinds() {
-        let is_told_again = sched::run_with(chosen(kind), || {
+        let is_reported_again = sched::run_with(chosen(kind), || {
             let (mut near, far) = UnixStream::pair().unwrap();
             let source = Source::new(far);
             near.write_all(b"!").unwrap();
@@ -44,7 +45,7 @@ fn each_is_what_it_says() {
             let at = Instant::now() + Duration::from_millis(20);
             source.wait_until(Interest::Read, Some(at)).unwrap()
         });
-        assert_eq!(is_told_again.unwrap(), kind == DriverKind::Polling, "{kind}");
+        assert_eq!(is_reported_again.unwrap(), kind == DriverKind::Polling, "{kind}");
     }
 }
 
@@ -91,13 +92,13 @@ fn the_environment_chooses_where_the_program_does_not() {
 #[test]
 fn a_value_that_names_none_is_an_error_and_no_default() {
     for value in ["kqueue", "Epoll", "epoll ", ""] {
-        let told = with_variable(Some(value));
-        assert!(told.starts_with("refused polling"), "{value:?}: {told}");
-        assert!(told.contains(&format!("STRAIGHTLINE_DRIVER is `{value}`")), "{told}");
+        let text = with_variable(Some(value));
+        assert!(text.starts_with("refused polling"), "{value:?}: {text}");
+        assert!(text.contains(&format!("STRAIGHTLINE_DRIVER is `{value}`")), "{text}");
     }
 }
 
-/// What a process with that value of the variable says: see [`child`].
+/// The output of a process with this value of the variable: see [`child`].
 fn with_variable(value: Option<&str>) -> String {
     let mut command = Command::new(env::current_exe().expect("this test"));
     command
@@ -113,14 +114,14 @@ fn with_variable(value: Option<&str>) -> String {
         None => command.env_remove("STRAIGHTLINE_DRIVER"),
     };
     let output = command.output().expect("a child process");
-    let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
-    let told = out.lines().find_map(|line| line.split_once(TOLD));
-    told.unwrap_or_else(|| panic!("it says nothing: {out}")).1.to_owned()
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let line = stdout.lines().find_map(|line| line.split_once(PREFIX));
+    line.unwrap_or_else(|| panic!("the child prints no driver: {stdout}")).1.to_owned()
 }
 
-/// Says which driver a shard gets that the program chooses none for, and which one whose program
-/// does; then the error, if there was one.
+/// Prints the driver of a shard whose program chooses none, or `refused`. Then prints the driver of
+/// a shard whose program chooses polling, and the error, if there was one.
 #[test]
 #[ignore = "what other tests start as a process"]
 fn child() {
@@ -133,15 +134,15 @@ fn child() {
     let polling = sched::run_with(chosen(DriverKind::Polling), sched::driver_kind);
     let polling = polling.expect("the program wins").expect("no simulation");
     match own {
-        Ok(kind) => println!("{TOLD}{} {polling}", kind.expect("no simulation")),
+        Ok(kind) => println!("{PREFIX}{} {polling}", kind.expect("no simulation")),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert_eq!(shard.unwrap_err().to_string(), error.to_string());
-            println!("{TOLD}refused {polling} {error}");
+            println!("{PREFIX}refused {polling} {error}");
         }
     }
 }
 
 const CHILD: &str = "STRAIGHTLINE_TEST_CHILD";
 
-const TOLD: &str = "the driver: ";
+const PREFIX: &str = "the driver: ";

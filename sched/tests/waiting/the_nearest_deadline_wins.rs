@@ -1,4 +1,5 @@
-//! Deadlines nest: the nearest counts, the call that set it catches it, and children inherit it.
+//! Deadlines nest. The nearest deadline counts, the call that set it catches it, and children
+//! inherit it.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +22,7 @@ fn the_inner_one_if_it_comes_first() {
     run(|| {
         let outer = deadline(LATE, || {
             assert_eq!(deadline(SOON, wait_for_ever), Err(DeadlineExceeded));
-            sched::yield_now(); // the outer one is not touched
+            sched::yield_now(); // the outer deadline has not expired
             "outer"
         });
         assert_eq!(outer, Ok("outer"));
@@ -48,7 +49,7 @@ fn both_one_after_the_other() {
     run(|| {
         let outer = deadline(SOON, || {
             let inner = deadline(Duration::ZERO, || {
-                // Until the outer one has passed too.
+                // Waits until the outer deadline has expired too.
                 assert!(catch_unwind(wait_for_ever).is_err());
                 let start = Instant::now();
                 while start.elapsed() < SOON * 2 {}
@@ -72,7 +73,7 @@ fn a_deadline_caught_by_its_own_call() {
                     wait_for_ever();
                 })
             }));
-            caught.expect("it does not pass the call that set it")
+            caught.expect("the deadline does not pass the call that set it")
         });
         assert_eq!(result, Ok(Err(DeadlineExceeded)));
         assert!(dropped.get());
@@ -88,7 +89,7 @@ fn a_late_value_is_still_returned() {
             "late"
         });
         assert_eq!(value, Ok("late"));
-        // It is over with the call.
+        // The deadline ends with the call.
         turns(20);
         sched::sleep(SOON);
         assert_eq!(sched::stats().deadlines_exceeded, 0);

@@ -1,4 +1,4 @@
-//! Whatever the fibers do, they run in the order of a plain queue: a model says which.
+//! Whatever the fibers do, they run in the order of a plain queue. A model predicts this order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -70,7 +70,7 @@ fn model(programs: &[Program]) -> Vec<Step> {
     log
 }
 
-/// The root stands in the queue, too: it spawns one fiber each time its turn comes.
+/// The root is in the queue too. It spawns one fiber in each of its turns.
 fn model_spawned_one_a_turn(programs: &[Program]) -> Vec<Step> {
     let mut to_spawn = programs.iter().enumerate().map(Modelled::new);
     let mut queue = VecDeque::from([None]);

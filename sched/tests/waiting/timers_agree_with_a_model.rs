@@ -1,5 +1,5 @@
-//! Random sleeps under random deadlines: no wait ends before its time, none goes on behind a
-//! deadline, and all end.
+//! Random sleeps under random deadlines: no wait ends before its time, no wait goes on after a
+//! deadline, and all waits end.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,11 +16,11 @@ enum Step {
     Yield,
     Within(Duration, Vec<Step>),
     Uncancellable(Vec<Step>),
-    /// In a fiber of a scope, which inherits.
+    /// Runs the steps in a fiber of a scope, which inherits the deadlines.
     Child(Vec<Step>),
 }
 
-/// The deadlines around a step, as they are at the latest.
+/// The latest possible times of the deadlines around a step.
 type Deadlines = Vec<Instant>;
 
 type Faults = Rc<RefCell<Vec<String>>>;
@@ -82,7 +82,7 @@ fn take(steps: &[Step], deadlines: &[Instant], faults: &Faults) {
                 s.spawn(move || take(steps, &inherited, faults));
             }),
         }
-        // It was a yield point, so none of them has passed by the shard's clock.
+        // The step was a yield point, so by the shard's clock none of the deadlines has expired.
         let now = sched::now();
         check(deadlines.iter().all(|at| *at > now), "went on behind its deadline", step);
     }
@@ -111,7 +111,7 @@ fn steps(g: &mut Gen, depth: u32) -> Vec<Step> {
 }
 
 fn step(g: &mut Gen, depth: u32) -> Step {
-    // Many of the same length: what is due together is where order matters.
+    // Many sleeps have the same length, so that several timers are due at the same time.
     let time = Duration::from_micros(u64::from(u8::arbitrary(g) % 8) * 250);
     match u8::arbitrary(g) % if depth > 0 { 9 } else { 5 } {
         0 | 1 => Step::Sleep(time),

@@ -1,5 +1,5 @@
-//! A process ends although fibers are left in it. It does not destroy the thread-locals that such a
-//! fiber may have lent to another thread, and says so.
+//! A process ends although fibers are left in it. If such a fiber may have lent a thread-local to
+//! another thread, the process does not destroy the thread-locals, and prints a message.
 //!
 //! Each case runs in a child process. The fibers are left on its main thread, or on another one.
 
@@ -12,7 +12,7 @@ use crate::case::output_of;
 use straightline_sched as sched;
 
 pub(crate) fn test() {
-    // Where it cannot be found out which other threads there are, there may be some.
+    // On a system that does not list the threads of a process, the process assumes other threads.
     let alone = if cfg!(target_os = "linux") { (0, true) } else { (GIVEN_UP, false) };
     assert_ends("alone", alone);
     assert_ends("with another thread", (GIVEN_UP, false));
@@ -47,16 +47,16 @@ thread_local! {
     static VALUE: Prints = const { Prints };
 }
 
-/// A thread that goes on when the process ends, and may have borrowed anything.
+/// Starts a thread that still runs when the process ends, and may have borrowed any value.
 fn start_a_thread() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        tell.send(()).expect("the caller waits for this");
+        sender.send(()).expect("the caller waits for this");
         loop {
             thread::park();
         }
     });
-    told.recv().expect("it begins");
+    receiver.recv().expect("the thread begins");
 }
 
 /// The cases, by name.
@@ -81,20 +81,20 @@ pub(crate) fn run_case(case: &str) {
             let _ = exits.join();
         }
         "on a thread that ended" => {
-            let (tell, told) = mpsc::channel();
+            let (sender, receiver) = mpsc::channel();
             let ended = thread::spawn(move || {
                 leave_a_fiber();
-                tell.send(()).expect("the caller waits for this");
+                sender.send(()).expect("the caller waits for this");
             });
-            told.recv().expect("the shard has ended");
+            receiver.recv().expect("the shard has ended");
             drop(ended);
         }
         _ => unreachable!("no case of that name: {case}"),
     }
 }
 
-/// Checks how a case ends: with which status, and whether the thread-locals of the thread that ends
-/// the process are destroyed. If they are not, the process says so.
+/// Checks the exit status of a case, and whether the thread that ends the process destroys its
+/// thread-locals. If it does not, the process prints a message.
 fn assert_ends(case: &str, (status, is_destroyed): (i32, bool)) {
     let Output { status: ended, stdout, stderr } = output_of(case);
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -108,5 +108,5 @@ fn assert_ends(case: &str, (status, is_destroyed): (i32, bool)) {
     assert_eq!(err.contains("the process ends with status 70"), !is_destroyed, "{case}: {err}");
 }
 
-/// What `sysexits.h` calls an internal error of the program.
+/// The status of an internal error of the program in `sysexits.h`.
 const GIVEN_UP: i32 = 70;

@@ -1,6 +1,6 @@
 //! A program of one thread whose fibers all wait for each other is reported as stuck. A program
-//! with a fiber that waits for a descriptor, in whatever way, is not: another process may write to
-//! it.
+//! with a fiber that waits for a descriptor, in any way, is not reported, because another process
+//! may write to the descriptor.
 
 use std::future::poll_fn;
 use std::process::{ChildStdout, Command, Stdio};
@@ -48,7 +48,7 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
             s.spawn(|| {
                 let source = comes_late();
                 while source.arm(Interest::Read).expect("a pipe can be watched") {
-                    sched::wait_for_armed(None).expect("it does not unwind");
+                    sched::wait_for_armed(None).expect("the fiber does not unwind");
                 }
             });
             s.spawn(|| {
@@ -62,9 +62,10 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
     assert_eq!(reports.load(Ordering::SeqCst), 0);
 }
 
-/// Becomes readable by another process, after the shard has been quiet for long enough.
+/// A pipe that another process writes to, after the shard has been idle for long enough to be
+/// reported.
 fn comes_late() -> Source<ChildStdout> {
     let mut child = Command::new("sh");
     let child = child.args(["-c", "sleep 1.5; echo"]).stdout(Stdio::piped()).spawn();
-    Source::new(child.expect("a shell").stdout.take().expect("it is piped"))
+    Source::new(child.expect("a shell").stdout.take().expect("the output is piped"))
 }

@@ -5,19 +5,20 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a child process ends that runs the case of that name, and what it has printed.
+/// Runs the case of this name in a child process. Returns the exit status and the output of the
+/// process.
 pub(crate) fn output_of(case: &str) -> Output {
     let mut child = Command::new(env::current_exe().expect("this program"));
     let child = child.env(CASE, case).stdin(Stdio::null());
     let mut child =
         child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child process");
     let until = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().expect("it is a child of this process").is_none() {
+    while child.try_wait().expect("a child of this process").is_none() {
         if Instant::now() > until {
-            child.kill().expect("it is a child of this process");
+            child.kill().expect("a child of this process");
             panic!("{case}: the process does not end");
         }
-        thread::sleep(Duration::from_millis(2)); // there is no wait with a timeout
+        thread::sleep(Duration::from_millis(2)); // std has no wait with a timeout
     }
     child.wait_with_output().expect("its output")
 }

@@ -1,5 +1,6 @@
-//! Tests for which the threads of a process count, or what runs on its main thread. libtest has
-//! threads of its own, and keeps the main one: so this is a plain program, which fails by a panic.
+//! Tests that depend on the number of threads of the process, or on its main thread. libtest starts
+//! threads of its own and uses the main thread, so this is a plain program. A test fails by a
+//! panic.
 //!
 //! A test that needs a child process starts this program again, with the name of a case in a
 //! variable.
