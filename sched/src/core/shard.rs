@@ -47,6 +47,7 @@ pub(crate) struct Shard {
     pub(crate) timers: FiberTimers,
     /// Numbers for the calls of `deadline` and of a lease's `hold`.
     pub(super) frames: Frames,
+    /// Changed by `source` and `sources` only. Never borrowed while code of the user runs.
     pub(super) sources: RefCell<SlotMap<SourceKey, SourceState>>,
     pub(super) stacks: Stacks,
     pub(crate) inbox: Inbox,

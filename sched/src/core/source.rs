@@ -191,11 +191,7 @@ impl<T: Watch> Source<T> {
     /// Not a yield point. Outside of a fiber it does nothing.
     #[inline]
     pub fn clear(&self, interest: Interest) -> bool {
-        let cleared = self.with_known(|state| {
-            state.side(interest).ready = false;
-            !state.urgent
-        });
-        cleared.unwrap_or(true)
+        self.with_known(|state| state.clear(interest)).unwrap_or(true)
     }
 
     /// As [`clear`](Self::clear), after an operation that would have blocked. Returns whether it
@@ -234,13 +230,15 @@ impl<T: Watch> Source<T> {
     pub fn clear_blocked(&self, interest: Interest) -> bool {
         let watched = self.inner().watched();
         let is_over = self.with_known_on_shard(|shard, state| {
-            state.side(interest).ready = false;
-            if interest == Interest::Write || state.read_closed {
+            state.clear(interest);
+            if interest == Interest::Write || state.is_read_closed() {
                 return interest == Interest::Read;
             }
             // Data may have come together with the end, and after the operation. So the flag is
             // left for the next operation, which the next wait lets begin at once.
-            state.read_closed = shard.driver.is_read_shut(&watched);
+            if shard.driver.is_read_shut(&watched) {
+                state.record_read_closed();
+            }
             false
         });
         is_over.unwrap_or(false)
@@ -297,10 +295,7 @@ impl<T: Watch> Source<T> {
     /// looked at, even if another fiber has looked.
     pub(crate) fn disarm(&self, interest: Interest) {
         let _ = on_fiber(|_, fiber| {
-            self.with_known(|state| {
-                let side = state.side(interest);
-                side.ready |= !side.remove(&fiber);
-            });
+            self.with_known(|state| state.side(interest).give_back(&fiber));
             Ok(())
         });
     }
@@ -382,10 +377,10 @@ impl<T: Watch> Source<T> {
                 }
                 // The end of a stale source was reported: a oneshot driver would report it again at
                 // once.
-                if arming == Arming::Armed && !state.armed.has(interest) {
-                    let wanted = state.armed.with(interest);
+                if arming == Arming::Armed && !state.armed().has(interest) {
+                    let wanted = state.armed().with(interest);
                     shard.driver.modify(watched, key.data().as_ffi(), wanted)?;
-                    state.armed = wanted;
+                    state.set_armed(wanted);
                 }
                 (state, arming)
             }
@@ -415,11 +410,11 @@ impl<T: Watch> Source<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_read_closed(&self) -> bool {
-        self.with_known(|state| state.read_closed).unwrap_or(false)
+        self.with_known(|state| state.is_read_closed()).unwrap_or(false)
     }
 
     fn has_changed(&self, interest: Interest) -> bool {
-        self.with_known(|state| state.side(interest).ready).unwrap_or(false)
+        self.with_known(|state| state.is_ready(interest)).unwrap_or(false)
     }
 
     /// Calls `act` with the state of the source, if the calling thread's shard has it: on another

@@ -16,15 +16,18 @@ new_key_type! {
 }
 
 /// The state of one registered descriptor.
+///
+/// A direction in which a fiber or a task waits is armed, or its end was reported. What is reported
+/// as closed, or as urgent, stays so.
 pub(crate) struct SourceState {
     /// The descriptor's number, or the device's.
-    pub(super) number: i32,
+    number: i32,
     /// What the driver reports: while the source lives, or until the next event if that disarms it.
-    pub(super) armed: Interests,
+    armed: Interests,
     read: Side,
     write: Side,
-    pub(super) read_closed: bool,
-    pub(super) urgent: bool,
+    read_closed: bool,
+    urgent: bool,
     /// How often in a row a fiber that asked to wait was told that the reading side is closed.
     closed_answers: u8,
 }
@@ -44,7 +47,7 @@ pub(super) enum Arming {
 #[derive(Default)]
 pub(super) struct Side {
     /// An event came, and no fiber has looked since.
-    pub(super) ready: bool,
+    ready: bool,
     /// The waiter; a second waiter for the same direction is rare.
     waiter: Option<Rc<FiberCell>>,
     more: Vec<Other>,
@@ -87,6 +90,39 @@ impl SourceState {
             Interest::Read => &mut self.read,
             Interest::Write => &mut self.write,
         }
+    }
+
+    pub(super) fn number(&self) -> i32 {
+        self.number
+    }
+
+    #[inline]
+    pub(super) fn armed(&self) -> Interests {
+        self.armed
+    }
+
+    pub(super) fn set_armed(&mut self, interests: Interests) {
+        self.armed = interests;
+    }
+
+    #[inline]
+    pub(super) fn is_ready(&mut self, interest: Interest) -> bool {
+        self.side(interest).ready
+    }
+
+    /// An operation has looked, and found no more. Returns whether a short read proves that.
+    #[inline]
+    pub(super) fn clear(&mut self, interest: Interest) -> bool {
+        self.side(interest).ready = false;
+        !self.urgent
+    }
+
+    pub(super) fn is_read_closed(&self) -> bool {
+        self.read_closed
+    }
+
+    pub(super) fn record_read_closed(&mut self) {
+        self.read_closed = true;
     }
 
     /// Whether an event would wake a fiber or a task.
@@ -169,6 +205,11 @@ impl Side {
             (None, Some(new)) => self.more.push(Other::Task(new)),
             (_, None) => {}
         }
+    }
+
+    /// Removes a fiber that looks no more. If it has been woken, its event counts as not looked at.
+    pub(super) fn give_back(&mut self, fiber: &Rc<FiberCell>) {
+        self.ready |= !self.remove(fiber);
     }
 
     /// Returns whether the fiber still waited.

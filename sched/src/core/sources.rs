@@ -59,13 +59,14 @@ fn wake_tasks([reader, writer]: [Option<Task>; 2]) {
 /// the tasks that are returned.
 #[inline(never)]
 fn rearm(shard: &Shard, source: &mut SourceState, readiness: Readiness) -> [Option<Task>; 2] {
-    source.armed = source.waited_for();
-    if source.armed == Interests::NONE
-        || shard.driver.rearm(source.number, readiness.key, source.armed).is_ok()
+    let wanted = source.waited_for();
+    source.set_armed(wanted);
+    if wanted == Interests::NONE
+        || shard.driver.rearm(source.number(), readiness.key, wanted).is_ok()
     {
         return [None, None];
     }
-    source.armed = Interests::NONE;
+    source.set_armed(Interests::NONE);
     let both = Readiness { readable: true, writable: true, ..readiness };
     source.on_event(both, |fiber| shard.wake(fiber))
 }
