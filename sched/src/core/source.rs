@@ -174,9 +174,9 @@ impl<T: Watch> Source<T> {
             };
             // Also when the park ends by unwinding: a fiber that does not wait must not be woken.
             let waiting = Waiting { source: self, shard, interest };
-            park_at_most(shard, wait, until, || self.has_changed(interest))?;
+            park_at_most(shard, wait, until, || self.has_come(shard, interest))?;
+            let in_time = at.is_none_or(|at| shard.now() < at) || self.has_come(shard, interest);
             drop(waiting);
-            let in_time = at.is_none_or(|at| shard.now() < at) || self.has_changed(interest);
             self.clear(interest);
             Ok(in_time)
         })
@@ -413,8 +413,14 @@ impl<T: Watch> Source<T> {
         self.with_known(|state| state.is_read_closed()).unwrap_or(false)
     }
 
-    fn has_changed(&self, interest: Interest) -> bool {
-        self.with_known(|state| state.is_ready(interest)).unwrap_or(false)
+    /// Whether an event has come for the calling fiber, which waits. Another fiber that was woken
+    /// by the same event may have looked already.
+    fn has_come(&self, shard: &Shard, interest: Interest) -> bool {
+        let Some(fiber) = shard.try_current() else { return false };
+        let has_come = self.with_known(|state| {
+            state.is_ready(interest) || !state.side(interest).has_waiter(&fiber)
+        });
+        has_come.unwrap_or(false)
     }
 
     /// Calls `act` with the state of the source, if the calling thread's shard has it: on another

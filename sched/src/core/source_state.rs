@@ -179,6 +179,11 @@ impl Side {
         self.waiter.is_some() || !self.more.is_empty()
     }
 
+    pub(super) fn has_waiter(&self, fiber: &Rc<FiberCell>) -> bool {
+        self.waiter.as_ref().is_some_and(|waiter| Rc::ptr_eq(waiter, fiber))
+            || self.more.iter().any(|other| other.is(fiber))
+    }
+
     pub(super) fn add(&mut self, fiber: Rc<FiberCell>) {
         match &self.waiter {
             None => self.waiter = Some(fiber),

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::common::{nonblocking_pair, take_in_events};
 use straightline_sched::{self as sched, Builder, Interest, JoinHandle, Source};
@@ -193,6 +194,33 @@ fn fibers_that_end_armed_do_not_pile_up() {
             assert!(armed.join().unwrap().unwrap());
         }
         assert!(Rc::strong_count(&name) < 50, "{} are left", Rc::strong_count(&name));
+    })
+    .unwrap();
+}
+
+/// The thread is kept meanwhile, as by a pause of the process. The fiber that armed first looks first.
+#[test]
+fn a_change_in_time_is_in_time_although_another_fiber_has_looked() {
+    sched::run(|| {
+        let (source, mut far) = pair();
+        let source = Rc::new(source);
+        let watcher = sched::spawn({
+            let source = Rc::clone(&source);
+            move || {
+                source.wait(Interest::Read).unwrap();
+                source.clear(Interest::Read);
+            }
+        });
+        let reader = sched::spawn({
+            let at = sched::clock() + Duration::from_millis(50);
+            let source = Rc::clone(&source);
+            move || source.wait_until(Interest::Read, Some(at)).unwrap()
+        });
+        sched::yield_now();
+        far.write_all(b"!").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(reader.join().unwrap());
+        watcher.join().unwrap();
     })
     .unwrap();
 }
