@@ -4,10 +4,11 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::mpsc;
 use std::thread;
 
-use crate::core::{Config, JoinError, Unwinding, discard, is_thread_kept, run_with};
-use crate::driver::{DriverKind, World};
+use crate::core::{Config, JoinError, Unwinding, discard, is_thread_kept, run_on};
+use crate::driver::{Driver, DriverKind, World};
 use crate::sim::{self, add_shard};
 use crate::sync::watch::{Watch, Watcher};
 use crate::sync::{Selectable, oneshot};
@@ -31,12 +32,13 @@ struct Outcome<T> {
 /// [`run_with`](crate::run_with) on another thread. In a [simulation](crate::sim) it is another
 /// shard of the simulation.
 ///
-/// Not a yield point.
+/// Not a yield point. Waits until the new thread has made its driver.
 ///
 /// # Errors
 ///
-/// When the system refuses the thread; when a driver is asked for that it does not have
-/// ([`Config::driver`]); in a simulation, when the stack of the first fiber is refused.
+/// When the system refuses the thread, or a descriptor for its driver; when a driver is asked for
+/// that it does not have ([`Config::driver`]); in a simulation, when the stack of the first fiber
+/// is refused.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Config};
@@ -78,11 +80,24 @@ pub fn spawn_shard<T: Send + 'static>(
         return Ok(ShardHandle { outcome, thread: None });
     }
     config.driver = Some(DriverKind::resolve(config.driver)?);
+    // The driver belongs to the new thread, which makes it, and tells whether that failed: the
+    // process may have no descriptor left.
+    let (begun, begins) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(|| run_with(config, root)));
+        let driver = match Driver::system(config.driver) {
+            Ok(driver) => driver,
+            Err(error) => return drop(begun.send(Err(error))),
+        };
+        let _ = begun.send(Ok(())); // the caller waits for it
+        let result = catch_unwind(AssertUnwindSafe(|| run_on(driver, config, root)));
         let ended = Outcome { result, is_thread_kept: is_thread_kept() };
         let _ = sender.send(ended).map_err(discard); // the handle may be gone
     })?;
+    // If the thread ends without a word, it has panicked, and the outcome is missing.
+    if let Ok(Err(error)) = begins.recv() {
+        let _ = thread.join();
+        return Err(error);
+    }
     Ok(ShardHandle { outcome, thread: Some(thread) })
 }
 

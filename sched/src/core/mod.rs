@@ -96,6 +96,7 @@ pub(crate) use park::{has_hook, try_before_wait, try_park, try_park_until};
 pub use park::{park, park_timeout, yield_now};
 pub(crate) use remains::is_kept as is_thread_kept;
 pub use report::{Report, Reporter};
+pub(crate) use run::run_on;
 pub use run::{run, run_with};
 pub use scope::{Scope, TryScope, scope, try_scope};
 pub(crate) use shard::Shard;

@@ -83,7 +83,19 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 #[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {
     remains::check()?;
-    let shard = &Shard::new(&config, Driver::system(config.driver)?);
+    let driver = Driver::system(config.driver)?;
+    run_on(driver, config, root)
+}
+
+/// As [`run_with`], with the driver that the configuration asks for.
+#[track_caller]
+#[allow(clippy::needless_pass_by_value)] // as there
+pub(crate) fn run_on<T: 'static>(
+    driver: Driver,
+    config: Config,
+    root: impl FnOnce() -> T + 'static,
+) -> io::Result<T> {
+    let shard = &Shard::new(&config, driver);
     let entered = local::enter(shard);
     unwind::warm_up();
     let Config { stall_limit: stall, busy_limit: busy, stuck_limit: stuck, .. } = config;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crate::common::{Census, unless_it_hangs};
+use crate::common::{Census, own_process::in_a_process, unless_it_hangs};
 use straightline_sched::{
     self as sched,
     sync::{
@@ -367,3 +367,18 @@ const PARTIES: usize = 5;
 const THE_THREAD: usize = 4;
 
 const ROUNDS: usize = 200;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_shard_without_a_descriptor_for_its_driver_is_an_error_at_once() {
+    in_a_process(|| {
+        // SAFETY: the limit is valid for a read. What is open stays open.
+        let is_set = unsafe {
+            libc::setrlimit(libc::RLIMIT_NOFILE, &libc::rlimit { rlim_cur: 3, rlim_max: 3 })
+        };
+        assert_eq!(is_set, 0);
+        let error =
+            sched::spawn_shard("late", sched::Config::default(), || ()).expect_err("no descriptor");
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE), "{error}");
+    });
+}
