@@ -1,10 +1,10 @@
 //! Data that follows an urgent byte is read, although a read stops in front of that byte.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use straightline_net::{TcpListener, TcpStream};
-use straightline_sched as sched;
+use straightline_sched::{self as sched, Config, DriverKind};
 
 /// Returns the data that a waiting reader receives when `bytes`, an urgent byte and `bytes` again
 /// arrive at once.
@@ -39,4 +39,29 @@ fn what_follows_an_urgent_byte_is_read() {
         assert_eq!(receive_around_an_urgent_byte(b"half"), b"halfhalf");
     })
     .unwrap();
+}
+
+/// No `peek` takes the urgent byte, so the kernel has something to report at each wait.
+#[test]
+fn an_urgent_byte_does_not_extend_a_timeout() {
+    for driver in [DriverKind::Epoll, DriverKind::Polling] {
+        if driver == DriverKind::Epoll && !cfg!(target_os = "linux") {
+            continue;
+        }
+        let config = Config { driver: Some(driver), ..Config::default() };
+        sched::run_with(config, || {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let address = listener.local_addr().expect("the socket is bound");
+            let client = TcpStream::connect(address).expect("the listener is open");
+            let (server, _) = listener.accept().expect("the client");
+            server.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+            socket2::SockRef::from(&client).send_out_of_band(b"!").expect("there is room");
+            let error = server.peek(&mut [0; 8]).expect_err("there is nothing else");
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+            let looks = sched::stats().turns;
+            assert!(server.peek(&mut [0; 8]).is_err());
+            assert!(sched::stats().turns - looks < 20, "the fiber does not spin");
+        })
+        .unwrap();
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and
 //! its notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
-//! descriptor. If the notifier was notified, `polling` waits too, with a timeout of zero: that
+//! descriptor, and so is the arming. If the notifier was notified, `polling` waits too, with a timeout of zero: that
 //! reads the notifier and arms it again. On other systems `polling` waits.
 
 use std::cell::RefCell;
@@ -15,11 +15,15 @@ use std::io;
 use std::num::NonZeroUsize;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsFd;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+use std::os::fd::AsRawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use polling::{Event, Events, PollMode, Poller};
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+use polling::{Event, PollMode};
+use polling::{Events, Poller};
 #[cfg(target_os = "linux")]
 use rustix::buffer::spare_capacity;
 #[cfg(target_os = "linux")]
@@ -101,7 +105,7 @@ impl PollingDriver {
             let closed = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             on_event(Readiness {
                 key,
-                readable: flags.intersects(EventFlags::IN | EventFlags::PRI) || closed,
+                readable: flags.contains(EventFlags::IN) || closed,
                 writable: flags.contains(EventFlags::OUT) || closed,
                 // An error alone does not mean that: a UDP socket goes on after one.
                 read_closed: flags.contains(EventFlags::HUP),
@@ -150,10 +154,17 @@ impl PollingDriver {
         key: u64,
         interests: Interests,
     ) -> io::Result<()> {
-        let event = event(key, interests);
+        debug_assert_ne!(key, WAKER_KEY);
+        #[cfg(target_os = "linux")]
+        epoll::add(&self.poller, descriptor, epoll::EventData::new_u64(key), flags(interests))?;
+        #[cfg(any(target_os = "macos", target_os = "freebsd"))]
         // SAFETY: the descriptor is open (it is borrowed), and a `Source` removes its registration
         // before it lets go of the descriptor.
-        unsafe { self.poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Oneshot) }
+        unsafe {
+            let event = event(key, interests);
+            self.poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Oneshot)?;
+        }
+        Ok(())
     }
 
     /// Arms a descriptor that was added: its next event comes if it is ready for one of
@@ -164,7 +175,11 @@ impl PollingDriver {
         key: u64,
         interests: Interests,
     ) -> io::Result<()> {
-        self.poller.modify_with_mode(descriptor, event(key, interests), PollMode::Oneshot)
+        #[cfg(target_os = "linux")]
+        epoll::modify(&self.poller, descriptor, epoll::EventData::new_u64(key), flags(interests))?;
+        #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+        self.poller.modify_with_mode(descriptor, event(key, interests), PollMode::Oneshot)?;
+        Ok(())
     }
 
     /// As [`modify`](Self::modify), for the source's own descriptor `number`, while the table of
@@ -220,8 +235,18 @@ impl PollingWaker {
     }
 }
 
+/// Without `EPOLLPRI`, which `polling` asks for: urgent data that a program does not read would be
+/// reported at each wait.
+#[cfg(target_os = "linux")]
+fn flags(interests: Interests) -> EventFlags {
+    let mut flags = EventFlags::ONESHOT;
+    flags.set(EventFlags::IN, interests.read);
+    flags.set(EventFlags::OUT, interests.write);
+    flags
+}
+
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 fn event(key: u64, interests: Interests) -> Event {
-    debug_assert_ne!(key, WAKER_KEY);
     #[allow(clippy::cast_possible_truncation)] // both are 64 bits wide, see `lib.rs`
     Event::new(key as usize, interests.read, interests.write)
 }
