@@ -11,7 +11,7 @@ use crate::body_error::BodyError;
 use crate::proto::ResponseHead;
 use crate::request::Request;
 use crate::response::Response;
-use crate::wire::{Expectation, Unread};
+use crate::wire::{Expectation, Transport, Unread};
 
 /// [`answer`], not inlined, for the cold paths.
 #[cold]
@@ -93,8 +93,17 @@ pub(super) fn settle(
     connection.link().flush()?;
     // A client that pipelines may have sent further requests. They are dropped, and the close tells
     // the client so.
-    let is_all_read = unread == Unread::Nothing && input.is_empty();
+    let is_all_read =
+        unread == Unread::Nothing && input.is_empty() && !has_unread(&*connection.link().transport);
     Ok(Some(if is_all_read { End::Close } else { End::Linger }))
+}
+
+/// Whether the kernel has bytes of the client. A close would then reset the connection, and the
+/// client would lose the rest of its response.
+#[cold]
+#[inline(never)]
+fn has_unread(transport: &dyn Transport) -> bool {
+    matches!(transport.try_read(&mut [0; 1]), Ok(1..))
 }
 
 /// Skips the unread part of a request's body. Returns whether the connection stays open.

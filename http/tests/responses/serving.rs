@@ -302,3 +302,30 @@ fn the_host_of_an_absolute_target_counts_more_than_the_field() {
         assert_eq!(server.client().ask(format!("{head}\r\n")).text(), host, "{head}");
     }
 }
+
+/// The server closes after its response, and a close with unread bytes resets the connection.
+#[test]
+fn a_request_that_is_not_read_takes_no_response_away() {
+    let (go, may_answer) = std::sync::mpsc::channel::<()>();
+    let may_answer = std::sync::Mutex::new(may_answer);
+    let server = serve(move |_: &mut Request| {
+        let may_answer = may_answer.lock().expect("one request");
+        may_answer.recv().expect("the client has sent both requests");
+        "x".repeat(LARGE).into_response().close()
+    });
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while server.handle.counters().requests == 0 {
+        thread::yield_now();
+    }
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    go.send(()).expect("the handler waits");
+    while server.handle.counters().answered == 0 {
+        thread::yield_now();
+    }
+    assert_eq!(client.receive().body.len(), LARGE);
+    client.wait_for_end();
+}
+
+/// More than a client's kernel takes, and less than the server's buffers without a wait.
+const LARGE: usize = 150_000;
