@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use slog::Logger;
 use straightline_net::Keepalive;
-use straightline_sched::DriverKind;
+use straightline_sched::{self as sched, DriverKind, sim};
 
 use super::handler::{Handler, ServiceFactory};
 use super::running::Server;
@@ -360,7 +360,8 @@ impl Builder {
     /// # Errors
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
-    /// in the message.
+    /// in the message. A [driver](Self::driver) that does not exist, chosen here or in the
+    /// environment ([`Config::check`](sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Send + Sync + 'static,
@@ -412,6 +413,10 @@ impl Builder {
         };
         if self.addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
+        }
+        if !sim::is_simulated() {
+            let driver = self.config.driver;
+            sched::Config { driver, ..sched::Config::default() }.check()?;
         }
         self.settle_descriptors();
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();

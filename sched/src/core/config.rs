@@ -1,9 +1,12 @@
 //! The settings of a shard, with the reasons for their defaults.
 
+use std::io;
 use std::time::Duration;
 
+use super::remains;
 use super::report::Reporter;
 use crate::driver::DriverKind;
+use crate::fiber::pool::check_guards;
 
 /// The settings of a shard.
 ///
@@ -57,6 +60,33 @@ pub struct Config {
     /// [`run`](crate::run) and [`spawn_shard`](crate::spawn_shard). A [simulation](crate::sim) has
     /// a driver of its own.
     pub driver: Option<DriverKind>,
+}
+
+impl Config {
+    /// Checks whether a shard of this configuration can start here: that the driver exists, and
+    /// that the variables `STRAIGHTLINE_DRIVER`, `STRAIGHTLINE_STACK_GUARDS` and
+    /// `STRAIGHTLINE_THREAD_END`, where they count, have values that exist. A program that opens
+    /// sockets before it starts its shards finds such a mistake before them.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a variable has an unknown value, `Unsupported` if this system does not
+    /// have what the value names. The message has the variable and its possible values.
+    ///
+    /// ```
+    /// use straightline_sched::{Config, DriverKind};
+    ///
+    /// let config = Config { driver: Some(DriverKind::Polling), ..Config::default() };
+    /// config.check()?; // each system has that one
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn check(&self) -> io::Result<()> {
+        DriverKind::resolve(self.driver)?;
+        check_guards()?;
+        remains::check_guard()
+    }
 }
 
 impl Default for Config {

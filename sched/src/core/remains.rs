@@ -65,6 +65,15 @@ pub(crate) fn check() -> io::Result<()> {
     Ok(())
 }
 
+/// Checks the choice of the environment.
+///
+/// # Errors
+///
+/// `InvalidInput` if the value is unknown.
+pub(super) fn check_guard() -> io::Result<()> {
+    Guard::chosen().map(drop)
+}
+
 /// How a thread is kept from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
@@ -95,8 +104,10 @@ impl Guard {
             Some("registered") => Ok(Self::Registered),
             Some("thread-local") => Ok(Self::ThreadLocal),
             _ => {
-                let value = value.display();
-                let message = format!("straightline: there is no {VARIABLE}={value} here");
+                let message = format!(
+                    "straightline: {VARIABLE} is `{}`; it may be {VALUES}, or not set at all",
+                    value.display()
+                );
                 Err(io::Error::new(io::ErrorKind::InvalidInput, message))
             }
         }
@@ -195,3 +206,12 @@ fn does_process_exit() -> bool {
 const EXIT_STATUS: i32 = 70;
 
 const VARIABLE: &str = "STRAIGHTLINE_THREAD_END";
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const VALUES: &str = "`registered` or `thread-local`";
+#[cfg(any(
+    all(target_os = "linux", target_env = "musl"),
+    target_os = "macos",
+    target_os = "freebsd"
+))]
+const VALUES: &str = "`thread-local`";

@@ -314,5 +314,14 @@ const TRIMMED_BY_TRIM: usize = 64;
 /// The pages that a free stack keeps: a fiber that parks uses one, a handler two or three.
 const PAGES_KEPT: usize = 3;
 
+/// Checks the kind of guards that the environment names.
+///
+/// # Errors
+///
+/// `InvalidInput` if there is no such kind, `Unsupported` if the system does not have it.
+pub(crate) fn check_guards() -> io::Result<()> {
+    Guards::of_this_process().map(drop)
+}
+
 #[cfg(test)]
 mod tests;

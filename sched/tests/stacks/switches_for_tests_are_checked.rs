@@ -38,7 +38,7 @@ fn an_unknown_kind_of_stack_guards_is_an_error() {
 fn an_unknown_guard_of_a_threads_end_is_an_error() {
     assert!(runs_with("STRAIGHTLINE_THREAD_END", "thread-local").0);
     let (ran, output_text) = runs_with("STRAIGHTLINE_THREAD_END", "never");
-    assert!(!ran && output_text.contains("STRAIGHTLINE_THREAD_END=never"), "{output_text}");
+    assert!(!ran && output_text.contains("STRAIGHTLINE_THREAD_END is `never`"), "{output_text}");
 }
 
 #[test]
