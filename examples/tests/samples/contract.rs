@@ -1,4 +1,4 @@
-//! What every sample server promises: its flags, its line on stdout, its exit status.
+//! The contract of every sample server: its flags, its line on stdout, its exit status.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
 fn sigquit_lists_the_fibers_and_the_server_goes_on() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
-        // Once the server has responded its fibers exist.
+        // Once the server has responded, its fibers exist.
         assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
         server.signal("QUIT");
         server.wait_for_stderr("fiber `acceptor`");

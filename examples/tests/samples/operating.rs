@@ -1,5 +1,5 @@
-//! What happens to a server's process: it is stopped and continued, nothing reads its output, it
-//! gets signals, or it was started with blocked signals and with few descriptors.
+//! What may happen to the process of a server: it is stopped and continued, nothing reads its
+//! output, it gets signals, or it was started with blocked signals or with few descriptors.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::servers::{Server, binary, get};
 
 /// Sends a request on a connection that stays open; returns the status of the response.
 fn ask(client: &mut TcpStream, path: &str) -> String {
-    // In one write: a second one would wait for an acknowledgement of the first.
+    // One write, because a second one would wait until the first is acknowledged.
     client
         .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
         .expect("it reads");
@@ -98,7 +98,7 @@ fn a_low_soft_limit_of_descriptors_is_raised() {
 #[test]
 fn a_client_that_sent_in_time_while_the_process_was_stopped_is_served() {
     const CLIENTS: usize = 400;
-    // If the machine is too slow for one of these timeouts the next one is tried.
+    // If the machine is too slow for one of these timeouts, the next one is tried.
     for seconds in [2, 4, 8, 16] {
         let timeout = Duration::from_secs(seconds);
         let flags = ["--workers", "1", "--head-timeout", &format!("{seconds}s")];
@@ -110,7 +110,7 @@ fn a_client_that_sent_in_time_while_the_process_was_stopped_is_served() {
         for client in &mut clients {
             client.write_all(b"GET /hello HTTP/1.1\r\n").expect("it reads");
         }
-        // Once the server has read these bytes the timeouts run.
+        // Once the server has read these bytes, the timeouts run.
         while metric(&server, "read_bytes_total") < before + 21 * CLIENTS as u64 {}
         server.signal("STOP");
         let stat = format!("/proc/{}/stat", server.child.id());
@@ -156,7 +156,7 @@ fn a_server_goes_on_when_nothing_reads_stderr() {
         assert_eq!(ask(&mut client, "/panic"), "500");
     }
     server.signal("USR1");
-    // The lines that it has not printed do not delay the end of the server.
+    // Lines that are not printed yet do not delay the end of the server.
     assert!(server.stop().success());
 }
 

@@ -1,4 +1,4 @@
-//! The playground: a path for each thing to try, a flag for each bound.
+//! The playground has a path for each feature, and a flag for each limit.
 
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
@@ -78,7 +78,7 @@ fn it_has_a_flag_for_each_limit() {
 fn it_has_a_flag_for_each_time() {
     let cut_head = "GET / HT";
     let cut_body = "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1";
-    // Far longer than any test: only the timeout can end the request.
+    // This takes far longer than any test, so only the timeout can end the request.
     let slow = request("GET", "/slow?ms=600000", "");
     for (flags, request, answer, kind) in [
         (["--head-timeout", "50ms"].as_slice(), cut_head, "HTTP/1.1 408 ", "head"),
@@ -97,7 +97,7 @@ fn it_has_a_flag_for_each_time() {
         assert!(text.starts_with(answer), "{flags:?}: {text}");
         expect_metric(&server, &format!("timeouts_total{{kind=\"{kind}\"}}"), "1");
     }
-    // The call on the pool goes on. Neither the client nor the stop waits for it.
+    // The call on the offload pool goes on. Neither the client nor the stop waits for it.
     let flags = ["--handler-timeout", "50ms"];
     let mut server = Server::start("playground", &flags);
     let text = poke(&server, &request("GET", "/block?ms=600000", ""));
@@ -125,7 +125,7 @@ fn slow_readers_are_reset() {
 
 #[test]
 fn it_has_a_flag_for_each_bound_on_load() {
-    // With timeouts so long that no idle connection loses its place to a new client.
+    // The timeouts are so long that no idle connection is evicted for a new client.
     let flags = ["--max-connections", "1", "--head-timeout", "600s", "--idle-timeout", "600s"];
     let server = Server::start("playground", &flags);
     let mut client = TcpStream::connect(server.address()).expect("it listens");
@@ -148,7 +148,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
     };
     let mut busy = ask_slowly();
     let answer = (0..10_000).find_map(|_| {
-        // A request that came before the slow one has had that refused.
+        // If another request was in flight, the slow request was refused: send it again.
         if busy.peek(&mut [0]).is_ok() {
             busy = ask_slowly();
         }
@@ -227,7 +227,7 @@ fn a_signal_lists_requests_and_what_they_wait_for() {
         let mut server = Server::start("playground", &["--workers", "1"]);
         let mut client = TcpStream::connect(server.address()).expect("it listens");
         client.write_all(request("GET", "/slow?ms=600000", "").as_bytes()).unwrap();
-        // The request, and the one for the metrics.
+        // This counts the slow request and the one for the metrics.
         while metric(&server, "requests_in_flight") != "2" {}
         server.signal(signal);
         let line = server.wait_for_stderr("GET /slow?ms=600000");
@@ -271,7 +271,7 @@ fn it_writes_an_access_log() {
 #[test]
 fn a_log_that_is_not_read_delays_no_client() {
     let server = Server::start("playground", &["--workers", "1", "--verbose"]);
-    // With a line or two for each this is more than a pipe holds.
+    // Each request logs a line or two. Together they are more than a pipe holds.
     for _ in 0..2_000 {
         assert!(poke(&server, "G@T / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
     }
