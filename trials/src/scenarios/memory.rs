@@ -70,5 +70,5 @@ const BODY_BYTES: u64 = 8 << 20;
 /// More than the buffers that a server keeps.
 const HELD_MAX: f64 = 8e6;
 
-/// For a debug build on a busy machine.
+/// Long enough for a debug build on a busy machine.
 const TIME_MAX: Duration = MARGIN.saturating_mul(24);

@@ -30,7 +30,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     comes_back(trial, limit)
 }
 
-/// New clients at a rate, while a handler computes on one of the threads, for less than the limit.
+/// New clients connect at a rate, while a handler computes on one of the threads for less than the
+/// stuck limit.
 fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     let time = trial.options.seconds(1.0, 4.0);
     let spin = time + Duration::from_secs(1);
@@ -151,7 +152,7 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
     expect_gone(trial, &mut server, false)
 }
 
-/// A shard that is stuck only for a while: afterwards no shard is stuck, and the process has not
+/// A shard is stuck only for a while. Afterwards no shard is stuck, and the process has not
 /// crashed.
 fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let spin = limit * 3;
@@ -164,7 +165,7 @@ fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let seen = format!("{outcome} after {:.2} s", time.as_secs_f64());
     let held = outcome.is_refusal(200);
     trial.expect(format!("200 or an end within {:?}", spin + MARGIN), seen, held);
-    // If its client got an end, the handler still spins.
+    // If the connection of its client was ended, the handler still spins.
     sched::sleep(spin.saturating_sub(time));
     let fresh = new_clients(&server, Duration::ZERO);
     let held = fresh.all(|outcome| *outcome == Outcome::Answered(200));
@@ -192,7 +193,7 @@ fn start(trial: &Trial, limit: Duration, replacements: usize) -> io::Result<Serv
     trial.start(&flags, 2 * (OLD + CLIENTS))
 }
 
-/// Clients that come one after the other, `distance` apart.
+/// Clients connect one after the other, `distance` apart.
 fn new_clients(server: &Server, distance: Duration) -> Tally {
     tally_of(0..CLIENTS, |index| {
         sched::sleep(distance * u32::try_from(index).unwrap_or(0));
@@ -200,7 +201,7 @@ fn new_clients(server: &Server, distance: Duration) -> Tally {
     })
 }
 
-/// Waits until so many shards have been replaced, for `bound` at most.
+/// Waits until `count` shards have been replaced, for `bound` at most.
 fn metrics_once_replaced(
     server: &Server,
     before: &Metrics,
@@ -221,23 +222,23 @@ fn metrics_once_replaced(
 
 const REPLACEMENTS: &str = "straightline_replacements_total";
 
-/// Connections that are opened before. Of so many each of two shards has some, except once in 2^19
-/// runs.
+/// Connections that are opened before. There are so many that each of two shards has some, except
+/// in one of 2^19 runs.
 const OLD: usize = 20;
 
-/// New connections. They come a tenth of the limit apart: while a shard is stuck, and after.
+/// New connections. They are opened a tenth of the limit apart: while a shard is stuck, and after.
 const CLIENTS: usize = 20;
 
-/// The drain timeout: the server waits for it in vain where a thread never returns.
+/// The drain timeout. If a thread never returns, the server waits so long in vain.
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// A thousand new clients a second.
 const NEWCOMER_EVERY: Duration = Duration::from_millis(1);
 
-/// How long nearly all new clients take at most: far less than the handler computes, and ten times
-/// as long as the server waits before other shards accept. On an idle machine the clients take a
-/// tenth of this.
+/// How long nearly all new clients may take. It is far less than the handler computes, and ten
+/// times the time after which other shards accept. On an idle machine the clients take a tenth of
+/// it.
 const NEWCOMER_MOST: Duration = Duration::from_secs(1);
 
-/// Until the handler of /spin has begun. A client that comes earlier is only served faster.
+/// How long to wait until the handler of /spin has begun. An earlier client is only served faster.
 const SPIN_BEGINS: Duration = Duration::from_millis(20);
