@@ -120,10 +120,10 @@ fn live() {
     let mut busy: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();
     for client in &mut busy {
         client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-        waiting.recv().expect("it is with its handler");
+        waiting.recv().expect("the handler runs");
     }
-    let mut begun = TcpStream::connect(address).expect("it listens");
-    begun.write_all(b"GET / HTT").expect("it reads");
+    let mut begun = TcpStream::connect(address).expect("the server listens");
+    begun.write_all(b"GET / HTT").expect("the server reads");
 
     handle.shutdown();
     let report = running.join().expect("no panic").expect("a good end");

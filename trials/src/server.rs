@@ -169,7 +169,7 @@ impl Server {
     }
 
     /// The beginning of the server's stderr.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn stderr_text(&self) -> String {
         beginning_of(&self.stderr)
     }
 }
@@ -194,7 +194,7 @@ fn command(
 }
 
 fn beginning_of(stderr: &File) -> String {
-    let mut bytes = [0; SAID_BYTES];
+    let mut bytes = [0; STDERR_BYTES];
     let count = stderr.read_at(&mut bytes, 0).unwrap_or(0);
     format!("on stderr: {:?}", String::from_utf8_lossy(&bytes[..count]).trim())
 }
@@ -220,4 +220,4 @@ const DESCRIPTORS_SPARE: usize = 100;
 const EXIT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Enough bytes for the first error.
-const SAID_BYTES: usize = 400;
+const STDERR_BYTES: usize = 400;

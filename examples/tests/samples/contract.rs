@@ -14,9 +14,9 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
             let address = server.address().to_string();
             assert!(!address.ends_with(":0"), "{name}: the real port");
             assert!(get(&address, "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
-            let idle = TcpStream::connect(&address).expect("it listens");
+            let idle = TcpStream::connect(&address).expect("the server listens");
             server.signal(signal);
-            let status = server.child.wait().expect("it ends");
+            let status = server.child.wait().expect("the server ends");
             assert!(status.success(), "{name} after {signal}: {status}");
             drop(idle);
         }
@@ -73,15 +73,15 @@ fn fanout_says_when_its_upstreams_fail() {
 fn echo_sends_back_what_a_client_sends_and_a_signal_ends_it() {
     let mut server = Server::start("echo", &[]);
     let address = server.line.trim_end().strip_prefix("listening on tcp://").expect("its line");
-    let mut client = TcpStream::connect(address).expect("it listens");
-    client.write_all(b"hello").expect("it reads");
+    let mut client = TcpStream::connect(address).expect("the server listens");
+    client.write_all(b"hello").expect("the server reads");
     let mut echoed = [0; 5];
-    client.read_exact(&mut echoed).expect("it answers");
+    client.read_exact(&mut echoed).expect("the server answers");
     assert_eq!(&echoed, b"hello");
     server.signal("TERM");
     client.shutdown(std::net::Shutdown::Write).expect("it is open");
     assert_eq!(client.read(&mut echoed).expect("an orderly end"), 0);
-    assert!(server.child.wait().expect("it ends").success());
+    assert!(server.child.wait().expect("the server ends").success());
 
     assert!(!output("echo", &["--listen", "nowhere"]).status.success());
     let text = String::from_utf8(output("echo", &["--help"]).stdout).unwrap();

@@ -63,7 +63,7 @@ impl Server {
     /// Stops the server and returns its exit status.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
-        self.child.wait().expect("it ends")
+        self.child.wait().expect("the server ends")
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -81,10 +81,10 @@ impl Drop for Server {
 }
 
 pub(crate) fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address).expect("the server listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.write_all(request.as_bytes()).expect("the server reads");
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers");
+    stream.read_to_string(&mut text).expect("the server answers");
     text
 }

@@ -119,7 +119,7 @@ impl Wire<'_> {
                 break;
             }
             if !self.more() {
-                // Empty lines belong to no request, because no request may follow them.
+                // Empty lines belong to no request, because perhaps no request follows them.
                 return Ok(Request::Ends(if in_head { End::WaitsInHead } else { End::Open }));
             }
         }

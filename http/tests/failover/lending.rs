@@ -73,10 +73,10 @@ fn trial(configure: impl FnOnce(Builder) -> Builder) -> Trial {
 impl Trial {
     /// Makes a handler keep its thread, and waits until it does.
     fn keep_a_thread(&self, path: &str) -> Client {
-        let mut culprit = self.server.client();
-        culprit.send(request(path));
+        let mut busy_client = self.server.client();
+        busy_client.send(request(path));
         self.begun.recv_timeout(BOUND).expect("a handler that keeps its thread");
-        culprit
+        busy_client
     }
 
     /// The next event about listeners.
@@ -106,7 +106,7 @@ fn new_clients_are_served_by_a_spare_shard_and_the_old_ones_when_it_comes_back()
         let trial = trial(|builder| builder);
         let mut neighbour = trial.server.client();
         assert_eq!(neighbour.get("/").text(), "served");
-        let mut culprit = trial.keep_a_thread(path);
+        let mut busy_client = trial.keep_a_thread(path);
         neighbour.send(request("/"));
         // The first client waits in the accept queue when the listener is lent. The others connect
         // later.
@@ -117,7 +117,7 @@ fn new_clients_are_served_by_a_spare_shard_and_the_old_ones_when_it_comes_back()
         assert_eq!(trial.threads(), 2);
         trial.release();
         // Neither of these clients has lost its connection.
-        assert_eq!(culprit.receive().text(), "served");
+        assert_eq!(busy_client.receive().text(), "served");
         assert_eq!(neighbour.receive().text(), "served");
         assert_eq!(trial.next(), Message::Returned(0));
         for _ in 0..20 {
@@ -133,7 +133,7 @@ fn new_clients_are_served_by_a_spare_shard_and_the_old_ones_when_it_comes_back()
 #[test]
 fn a_shard_that_is_well_accepts_for_the_other_and_no_thread_is_started() {
     let trial = trial(|builder| builder.workers(2));
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     // The kernel gives half of these clients to the busy shard.
     let mut clients: Vec<_> = (0..40).map(|_| trial.server.client()).collect();
     for client in &mut clients {
@@ -143,7 +143,7 @@ fn a_shard_that_is_well_accepts_for_the_other_and_no_thread_is_started() {
     assert_eq!(shard + helper, 1);
     assert_eq!(trial.threads(), 2);
     trial.release();
-    assert_eq!(culprit.receive().text(), "served");
+    assert_eq!(busy_client.receive().text(), "served");
     assert_eq!(trial.next(), Message::Returned(shard));
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "served");
@@ -170,7 +170,7 @@ fn when_all_are_busy_there_are_as_many_threads_more_as_are_allowed() {
     let trial = trial(|builder| builder.workers(2).replacements(2));
     // Each of the first four requests finds a healthy shard, at the latest after a listener was
     // lent.
-    let culprits: Vec<_> = (0..4).map(|_| trial.keep_a_thread("/spin")).collect();
+    let busy_clients: Vec<_> = (0..4).map(|_| trial.keep_a_thread("/spin")).collect();
     let mut late = trial.server.client();
     late.send(request("/"));
     while trial.server.handle.metrics().busy < 4 {
@@ -178,8 +178,8 @@ fn when_all_are_busy_there_are_as_many_threads_more_as_are_allowed() {
     }
     assert_eq!(trial.threads(), 4);
     trial.release();
-    for mut culprit in culprits {
-        assert_eq!(culprit.receive().text(), "served");
+    for mut busy_client in busy_clients {
+        assert_eq!(busy_client.receive().text(), "served");
     }
     assert_eq!(late.receive().text(), "served");
     // All listeners are returned, and only two shards had listeners to lend.
@@ -271,7 +271,7 @@ fn each_client_is_accepted_once_while_listeners_come_and_go() {
 #[test]
 fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard() {
     let trial = trial(|builder| builder);
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let mut waiting: Vec<_> = (0..10).map(|_| trial.server.client()).collect();
     for client in &mut waiting {
         client.send(request("/"));
@@ -283,7 +283,7 @@ fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard(
         assert_eq!(client.receive().text(), "served");
     }
     trial.release();
-    assert_eq!(culprit.receive().text(), "served");
+    assert_eq!(busy_client.receive().text(), "served");
     let report = trial.server.join_report();
     assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 0, 0), "{report}");
 }
@@ -292,12 +292,12 @@ fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard(
 fn a_busy_shard_that_gets_stuck_is_replaced_by_the_spare_shard() {
     let limit = Some(Duration::from_millis(400));
     let trial = trial(|builder| builder.stuck_limit(limit));
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let mut other = trial.server.client();
     assert_eq!(other.get("/").text(), "served");
     assert_eq!(trial.next(), Message::Lent(0, 1));
     assert_eq!(trial.next(), Message::Stuck(0, Some(1)));
-    culprit.wait_for_end();
+    busy_client.wait_for_end();
     assert_eq!(trial.next(), Message::Returned(0));
     // The client that connected in between belongs to the spare shard, and stays there.
     assert_eq!(other.get("/").text(), "served");
@@ -341,10 +341,10 @@ fn a_slow_hook_does_not_keep_the_watch() {
 fn a_stuck_shard_that_is_not_replaced_has_its_listeners_again_when_it_comes_back() {
     let limit = Some(Duration::from_millis(300));
     let trial = trial(|builder| builder.workers(2).replacements(0).stuck_limit(limit));
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let Message::Lent(shard, _) = trial.next() else { panic!("nothing was lent") };
     assert_eq!(trial.next(), Message::Stuck(shard, None));
-    culprit.wait_for_end();
+    busy_client.wait_for_end();
     for _ in 0..20 {
         assert_eq!(trial.server.client().get("/").text(), "served");
     }
@@ -358,14 +358,14 @@ fn a_stuck_shard_that_is_not_replaced_has_its_listeners_again_when_it_comes_back
 #[test]
 fn without_a_limit_nothing_is_lent() {
     let trial = trial(|builder| builder.busy_limit(None));
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let mut late = trial.server.client();
     late.send(request("/"));
     late.stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
     assert!(late.stream.read(&mut [0]).is_err());
     late.stream.set_read_timeout(Some(BOUND)).expect("a timeout");
     trial.release();
-    assert_eq!(culprit.receive().text(), "served");
+    assert_eq!(busy_client.receive().text(), "served");
     assert_eq!(late.receive().text(), "served");
     assert!(trial.messages.try_recv().is_err());
 }
@@ -385,7 +385,7 @@ fn a_handler_that_takes_its_time_to_be_made_is_no_reason_to_make_another_one() {
     let metrics = handle.metrics();
     assert_eq!((metrics.listeners_lent, metrics.shards.len()), (0, 1));
     handle.shutdown();
-    serving.join().expect("no panic").expect("it ends well");
+    serving.join().expect("no panic").expect("the server ends well");
 }
 
 /// When a handler began to keep its thread, and until when.
@@ -413,7 +413,7 @@ fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
         let handle = server.handle();
         let serving = sched::spawn(|| server.run());
 
-        let culprit = sched::spawn(move || {
+        let busy_client = sched::spawn(move || {
             for _ in 0..8 {
                 ask(address, "/busy");
                 sched::sleep(Duration::from_millis(sched::random_u64() % 2_000));
@@ -437,10 +437,10 @@ fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
                 })
             })
             .collect();
-        culprit.join().expect("no panic");
+        busy_client.join().expect("no panic");
         clients.into_iter().for_each(|client| client.join().expect("no panic"));
         handle.shutdown();
-        serving.join().expect("no panic").expect("it ends well");
+        serving.join().expect("no panic").expect("the server ends well");
         let counters = handle.counters();
         assert_eq!((counters.accepted, counters.closed), (128, 128), "{counters:?}");
         assert_eq!((counters.answered, counters.unanswered), (128, 0), "{counters:?}");
@@ -470,10 +470,10 @@ fn a_spare_shard_ends_when_nothing_is_left_on_it() {
         let server = server.expect("a free port");
         let handle = server.handle();
         let serving = sched::spawn(|| server.run());
-        let culprit = sched::spawn(move || ask(address, "/busy"));
+        let busy_client = sched::spawn(move || ask(address, "/busy"));
         sched::sleep(Duration::from_secs(1));
         ask(address, "/");
-        culprit.join().expect("no panic");
+        busy_client.join().expect("no panic");
         sched::sleep(Duration::from_secs(30));
         assert_eq!(handle.metrics().shards.len(), 2);
         assert!(!is_done.load(Ordering::SeqCst));
@@ -482,13 +482,13 @@ fn a_spare_shard_ends_when_nothing_is_left_on_it() {
         assert_eq!(handle.metrics().shards.len(), 1);
         assert_eq!(handle.counters().accepted, 2);
         // The next spare shard works as well.
-        let culprit = sched::spawn(move || ask(address, "/busy"));
+        let busy_client = sched::spawn(move || ask(address, "/busy"));
         sched::sleep(Duration::from_secs(1));
         ask(address, "/");
-        culprit.join().expect("no panic");
+        busy_client.join().expect("no panic");
         assert_eq!(handle.metrics().shards.len(), 2);
         handle.shutdown();
-        serving.join().expect("no panic").expect("it ends well");
+        serving.join().expect("no panic").expect("the server ends well");
     });
 }
 

@@ -112,11 +112,11 @@ fn the_shard_of_a_stuck_handler_is_replaced_and_ends_when_it_can() {
     let Trial { server, messages, unwound, release } = trial(4, Duration::from_millis(100));
     let mut neighbour = server.client();
     assert_eq!(neighbour.get("/").text(), "served");
-    let mut culprit = server.client();
-    culprit.send(SPIN);
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
     assert_eq!(stuck(&messages), (0, Some(1)));
     // Both connections end, and a client that connects now is served.
-    culprit.wait_for_end();
+    stuck_client.wait_for_end();
     assert!(neighbour.is_at_end());
     assert_eq!(server.client().get("/").text(), "served");
     release.store(true, Ordering::SeqCst);
@@ -130,15 +130,15 @@ fn the_shard_of_a_stuck_handler_is_replaced_and_ends_when_it_can() {
 #[test]
 fn clients_that_wait_in_its_queue_are_served_by_the_next() {
     let Trial { server, messages, unwound, release } = trial(4, Duration::from_millis(100));
-    let mut culprit = server.client();
-    culprit.send(SPIN);
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
     // The handler keeps the thread now or soon, so these clients connect before that or after it.
     let mut waiting: Vec<_> = (0..10).map(|_| server.client()).collect();
     for client in &mut waiting {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     assert_eq!(stuck(&messages), (0, Some(1)));
-    culprit.wait_for_end();
+    stuck_client.wait_for_end();
     assert_eq!(server.client().get("/").text(), "served");
     release.store(true, Ordering::SeqCst);
     unwound.recv().unwrap();
@@ -152,10 +152,10 @@ fn clients_that_wait_in_its_queue_are_served_by_the_next() {
 fn as_many_shards_are_replaced_as_are_allowed() {
     let Trial { server, messages, release, .. } = trial(2, Duration::from_millis(100));
     for (shard, replacement) in [(0, Some(1)), (1, Some(2)), (2, None)] {
-        let mut culprit = server.client();
-        culprit.send(SPIN);
+        let mut stuck_client = server.client();
+        stuck_client.send(SPIN);
         assert_eq!(stuck(&messages), (shard, replacement));
-        culprit.wait_for_end();
+        stuck_client.wait_for_end();
     }
     // No shard is left.
     assert_eq!(messages.recv().unwrap(), Message::All(3));
@@ -234,10 +234,10 @@ fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
     let Trial { server, messages, unwound, release } = trial(1, Duration::from_millis(100));
     for round in 1..=ROUNDS {
         assert_eq!(server.client().get("/").text(), "served");
-        let mut culprit = server.client();
-        culprit.send(SPIN);
+        let mut stuck_client = server.client();
+        stuck_client.send(SPIN);
         assert!(stuck(&messages).1.is_some());
-        culprit.wait_for_end();
+        stuck_client.wait_for_end();
         release.store(true, Ordering::SeqCst);
         unwound.recv().unwrap();
         while server.handle.metrics().shards.len() > 1 || server.handle.metrics().stuck > 0 {
@@ -261,8 +261,8 @@ fn the_room_of_a_stuck_shard_is_given_to_others() {
     let Trial { server, messages, unwound, release } = trial_with(|builder| builder.capacity(room));
     let mut neighbour = server.client();
     assert_eq!(neighbour.get("/").text(), "served");
-    let mut culprit = server.client();
-    culprit.send(SPIN);
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
     assert_eq!(stuck(&messages), (0, Some(1)));
     let (mut one, mut other) = (server.client(), server.client());
     assert_eq!(one.get("/").text(), "served");
@@ -281,8 +281,8 @@ fn the_room_of_a_stuck_shard_is_given_to_others() {
 #[test]
 fn a_server_ends_without_its_stuck_shard() {
     let Trial { server, messages, unwound, release } = trial(4, Duration::from_secs(30));
-    let mut culprit = server.client();
-    culprit.send(SPIN);
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
     assert_eq!(stuck(&messages), (0, Some(1)));
     server.handle.shutdown();
     let report = server.join_report();

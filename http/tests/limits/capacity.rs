@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::common::{Client, Running, serve_with};
 use straightline::{Capacity, Event, Full, Request, Timeouts, WhenFull, sched};
 
-/// A server whose handlers at `/wait` send their fiber and park. The last receiver gets an event
-/// for each time that the server is full.
+/// A server whose handlers at `/wait` send their fiber and park. The second receiver gets the
+/// reason for each connection that is turned away.
 fn held(capacity: Capacity) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Receiver<Full>) {
     let (sender, waiting) = mpsc::channel();
     let (tell_full, full) = mpsc::channel();

@@ -92,7 +92,7 @@ fn run(plan: Plan) -> (Vec<u8>, Counters) {
         result.replace(Some((read, handle.counters())));
         // When it ends, the simulation also checks that no fibers and buffers are left.
     });
-    outcome.take().expect("it has run")
+    outcome.take().expect("the simulation has run")
 }
 
 fn client(address: SocketAddr, plan: Plan) -> Vec<u8> {

@@ -56,7 +56,7 @@ fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
     let (server, waiting, short) = serve(370_000);
     let mut first = server.client();
     post(&mut first, "/hold", 300_000);
-    let fiber = waiting.recv().expect("it has read its body");
+    let fiber = waiting.recv().expect("the handler has read its body");
 
     // A second body is refused, whether it is read whole or by lines.
     for path in ["/hold", "/lines"] {
@@ -77,7 +77,7 @@ fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
     assert_eq!(first.receive().text(), "300000 bytes");
     assert_eq!(third.get("/").text(), "served");
     post(&mut third, "/hold", 300_000);
-    waiting.recv().expect("it has read its body").unpark();
+    waiting.recv().expect("the handler has read its body").unpark();
     assert_eq!(third.receive().text(), "300000 bytes");
     assert_eq!(server.handle.counters().overloaded, 0);
     nothing_is_held_at_the_end(server);

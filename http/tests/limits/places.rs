@@ -251,23 +251,24 @@ fn a_client_has_one_credit_for_all_the_bodies_of_its_connection() {
 
 const UPGRADE: &str = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 
-/// Sends back what it reads. If `listens`, it says goodbye when the server drains.
+/// Sends back what it reads. If `listens`, the drain of the server interrupts a read: the protocol
+/// then sends the error, echoes once more, and ends.
 fn echo(listens: bool) -> impl Fn(&mut Request) -> Response {
     move |_: &mut Request| {
         Response::upgrade("echo", move |mut client: Upgraded| {
             if listens {
                 client.interrupt_on_drain();
             }
-            let mut said = [0; 100];
+            let mut buffer = [0; 100];
             loop {
-                match client.read(&mut said) {
+                match client.read(&mut buffer) {
                     Ok(0) => return Ok(()),
-                    Ok(count) => client.write_all(&said[..count])?,
+                    Ok(count) => client.write_all(&buffer[..count])?,
                     Err(error) if client.is_draining() => {
                         client.write_all(format!("{error}?").as_bytes())?;
                         // Later reads work as before.
-                        let count = client.read(&mut said)?;
-                        return client.write_all(&said[..count]);
+                        let count = client.read(&mut buffer)?;
+                        return client.write_all(&buffer[..count]);
                     }
                     Err(error) => return Err(error),
                 }
@@ -284,16 +285,16 @@ fn a_protocol_that_listens_for_a_drain_gets_an_error_where_it_reads() {
         |address, handle| {
             let mut client = Client::connect(address);
             assert!(client.send(UPGRADE).receive().starts_with("HTTP/1.1 101 "));
-            let mut said = [0; 100];
+            let mut buffer = [0; 100];
             for _ in 0..3 {
                 sched::sleep(secs(100));
-                client.send("hello").stream.read_exact(&mut said[..5]).expect("an echo");
+                client.send("hello").stream.read_exact(&mut buffer[..5]).expect("an echo");
             }
             client.since = sim::elapsed();
             handle.shutdown();
             let expected = "the server is draining?";
-            client.stream.read_exact(&mut said[..expected.len()]).expect("a word");
-            assert_eq!(&said[..expected.len()], expected.as_bytes());
+            client.stream.read_exact(&mut buffer[..expected.len()]).expect("a word");
+            assert_eq!(&buffer[..expected.len()], expected.as_bytes());
             assert_between(time_since(client.since), secs(0), secs(1));
             // Longer than the time after which a protocol that does not listen is ended.
             sched::sleep(secs(100));
@@ -313,10 +314,10 @@ fn a_protocol_that_does_not_listen_for_a_drain_is_ended_once_nothing_happens() {
             assert!(client.send(UPGRADE).receive().starts_with("HTTP/1.1 101 "));
             sched::sleep(secs(100));
             handle.shutdown();
-            let mut said = [0; 5];
+            let mut buffer = [0; 5];
             for _ in 0..5 {
                 sched::sleep(secs(4));
-                client.send("hello").stream.read_exact(&mut said).expect("an echo");
+                client.send("hello").stream.read_exact(&mut buffer).expect("an echo");
             }
             client.since = sim::elapsed();
             let (text, time) = client.rest();

@@ -87,8 +87,8 @@ fn a_steady_reader_on_a_unix_socket_is_not_cut() {
     let server = server.expect("a free path");
     let handle = server.handle();
     let running = thread::spawn(move || server.run());
-    let mut client = UnixStream::connect(&path).expect("it listens");
-    client.write_all(request()).expect("it reads");
+    let mut client = UnixStream::connect(&path).expect("the server listens");
+    client.write_all(request()).expect("the server reads");
     // 80 kB a second. On a Unix socket, the kernel reports room when three quarters of 208 KiB are
     // free.
     for _ in 0..100 {
@@ -156,8 +156,8 @@ fn simulated(configure: fn(Builder) -> Builder, client: fn(TcpStream)) {
         let handle = server.handle();
         let running = sched::spawn(move || server.run());
         let address: SocketAddr = "10.0.0.1:80".parse().expect("an address");
-        let mut stream = TcpStream::connect(address).expect("it listens");
-        stream.write_all(request()).expect("it reads");
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        stream.write_all(request()).expect("the server reads");
         client(stream);
         handle.shutdown();
         running.join().expect("no panic").expect("a good end");
@@ -205,8 +205,8 @@ fn a_reader_that_stops_is_cut_in_its_time() {
 fn a_reader_that_always_takes_a_little_too_little_is_cut() {
     fn dawdles(mut stream: TcpStream) {
         let start = sched::clock();
-        // The client's kernel reports room only when half of its buffer is free, so the buffer is
-        // small here.
+        // The client's kernel acknowledges room only when half of its buffer is free, so the
+        // buffer is small here.
         while stream.read(&mut [0; 100]).is_ok_and(|count| count > 0) {
             sched::sleep(Duration::from_secs(1));
             let took = sched::clock() - start;
@@ -224,8 +224,8 @@ fn a_reader_that_always_takes_a_little_too_little_is_cut() {
         let server = server.build(|_: &mut Request| vec![7; BODY_BYTES]).expect("a free port");
         let handle = server.handle();
         let running = sched::spawn(move || server.run());
-        let mut stream = TcpStream::connect("10.0.0.1:80").expect("it listens");
-        stream.write_all(request()).expect("it reads");
+        let mut stream = TcpStream::connect("10.0.0.1:80").expect("the server listens");
+        stream.write_all(request()).expect("the server reads");
         dawdles(stream);
         assert_eq!(handle.counters().timed_out(Timeout::WriteRate), 1);
         handle.shutdown();

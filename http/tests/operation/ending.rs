@@ -137,7 +137,7 @@ fn a_drain_does_not_wait_for_slow_clients_longer_than_their_timeouts() {
     sim::run(1, || {
         let (address, handle, serving) = serve(|builder| builder.drain_timeout(secs(1_000)));
         let mut half = TcpStream::connect(address).expect("open");
-        half.write_all(b"GET / HT").expect("it reads");
+        half.write_all(b"GET / HT").expect("the server reads");
         sched::sleep(secs(1));
         handle.shutdown();
         let report = serving.join().expect("no panic").expect("a good end");

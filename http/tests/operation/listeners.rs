@@ -103,13 +103,13 @@ fn a_file_that_is_no_left_over_socket_stays() {
     let notes = folder.path("notes");
     fs::write(&notes, "dear diary").expect("room on the disk");
     refused(&notes);
-    assert_eq!(fs::read_to_string(&notes).expect("it is there"), "dear diary");
+    assert_eq!(fs::read_to_string(&notes).expect("the file exists"), "dear diary");
     let fifo = folder.path("fifo");
     let mode = rustix::fs::Mode::RWXU;
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0)
         .expect("a FIFO");
     refused(&fifo);
-    assert!(fs::symlink_metadata(&fifo).expect("it is there").file_type().is_fifo());
+    assert!(fs::symlink_metadata(&fifo).expect("the file exists").file_type().is_fifo());
     let inner = folder.path("folder");
     fs::create_dir(&inner).expect("a folder");
     refused(&inner);
@@ -121,7 +121,7 @@ fn a_file_that_is_no_left_over_socket_stays() {
         let link = folder.path("link");
         symlink(folder.path(target), &link).expect("a link");
         refused(&link);
-        fs::remove_file(&link).expect("it is there");
+        fs::remove_file(&link).expect("the file exists");
     }
     assert!(left_over.exists());
 }
@@ -130,20 +130,20 @@ fn a_file_that_is_no_left_over_socket_stays() {
 fn a_socket_that_is_in_use_stays() {
     let folder = Folder::new();
     let refused = |path: &Path| {
-        let error = start_at(path).map(|_| ()).expect_err("it is in use");
+        let error = start_at(path).map(|_| ()).expect_err("the path is in use");
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
-        assert!(fs::symlink_metadata(path).expect("it is there").file_type().is_socket());
+        assert!(fs::symlink_metadata(path).expect("the file exists").file_type().is_socket());
     };
     let listens = folder.path("listens");
     let listener = UnixListener::bind(&listens).expect("a free path");
     refused(&listens);
-    drop(UnixStream::connect(&listens).expect("it still listens"));
+    drop(UnixStream::connect(&listens).expect("the socket still listens"));
     drop(listener);
     let does_not_yet = folder.path("does not yet");
     let socket = bound(&does_not_yet);
     refused(&does_not_yet);
-    rustix::net::listen(&socket, 1).expect("it can listen");
-    drop(UnixStream::connect(&does_not_yet).expect("it listens"));
+    rustix::net::listen(&socket, 1).expect("the socket can listen");
+    drop(UnixStream::connect(&does_not_yet).expect("the socket listens"));
     let datagrams = folder.path("datagrams");
     let _socket = UnixDatagram::bind(&datagrams).expect("a free path");
     refused(&datagrams);
@@ -154,12 +154,12 @@ fn a_full_queue_holds_no_start_up() {
     let folder = Folder::new();
     let path = folder.path("full");
     let socket = bound(&path);
-    rustix::net::listen(&socket, 0).expect("it can listen");
-    let _fills_the_queue = UnixStream::connect(&path).expect("it listens");
-    let (sender, reports) = mpsc::channel();
+    rustix::net::listen(&socket, 0).expect("the socket can listen");
+    let _fills_the_queue = UnixStream::connect(&path).expect("the socket listens");
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(start_at(&path).map(|_| ()).map_err(|error| error.kind())));
-    let said = reports.recv_timeout(Duration::from_secs(20)).expect("it does not wait");
-    assert_eq!(said, Err(ErrorKind::AddrInUse));
+    let result = receiver.recv_timeout(Duration::from_secs(20)).expect("the start does not wait");
+    assert_eq!(result, Err(ErrorKind::AddrInUse));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn what_a_crash_left_behind_is_replaced() {
     let (mut running, refused): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
     assert_eq!((running.len(), refused.len()), (1, 1));
     assert_served(&path);
-    let (handle, thread) = running.remove(0).expect("it runs");
+    let (handle, thread) = running.remove(0).expect("one of them runs");
     handle.shutdown();
     thread.join().expect("a good end");
     assert!(!path.exists());
@@ -199,7 +199,7 @@ fn a_successor_keeps_its_socket() {
         let path = path.clone();
         move || ask(&path)
     });
-    let handler = waiting.recv().expect("it is asked");
+    let handler = waiting.recv().expect("the handler runs");
     handle.shutdown();
     // When the drain begins, the port is closed and the socket file is removed.
     wait_until(|| !path.exists());
@@ -220,7 +220,7 @@ fn a_file_that_replaced_the_socket_stays() {
     let path = folder.path("replaced");
     let (handle, running) = start_at(&path).expect("a free path");
     assert_served(&path);
-    fs::remove_file(&path).expect("it is there");
+    fs::remove_file(&path).expect("the file exists");
     let other = UnixListener::bind(&path).expect("a free path");
     handle.shutdown();
     running.join().expect("a good end");
@@ -359,7 +359,7 @@ fn without_a_listener_the_server_ends_with_an_error() {
             let path = path.clone();
             move || ask(&path)
         });
-        let handler = waiting.recv().expect("it is asked");
+        let handler = waiting.recv().expect("the handler runs");
         shut_down(&path);
         wait_until(|| !path.exists());
         // The request in flight is finished.

@@ -56,20 +56,20 @@ fn sighup_reloads_and_is_no_end() {
             ("panic", "SIGHUP: the reload failed: it panicked"),
         ] {
             signal("HUP");
-            begun.recv_timeout(LONG).expect("it is reloaded");
-            end.send(say).expect("it waits");
+            begun.recv_timeout(LONG).expect("the reload begins");
+            end.send(say).expect("the reload waits");
             wait_for(&events, expected);
             assert_eq!(server.client().get("/").text(), "served");
         }
         // Signals during a reload cause exactly one more reload. A slow reload does not delay
         // a stop.
         signal("HUP");
-        begun.recv_timeout(LONG).expect("it is reloaded");
+        begun.recv_timeout(LONG).expect("the reload begins");
         for _ in 0..3 {
             signal("HUP");
         }
-        end.send("go on").expect("it waits");
-        begun.recv_timeout(LONG).expect("it is reloaded once more");
+        end.send("go on").expect("the reload waits");
+        begun.recv_timeout(LONG).expect("a second reload begins");
         signal("TERM");
         wait_for(&events, "shutdown:");
         server.join();
@@ -106,7 +106,7 @@ fn the_descriptor_limit_is_raised_unless_that_is_turned_off() {
             let configure =
                 |builder: Builder| builder.raise_descriptor_limit(raise).hooks(send_events(sender));
             let server = serve_with(configure, |_: &mut Request| "served");
-            let event = events.recv_timeout(LONG).expect("it starts");
+            let event = events.recv_timeout(LONG).expect("an event of the start");
             drop(server);
             event
         };

@@ -40,12 +40,12 @@ fn answer(request: &mut Request) -> Result<Response, StatusCode> {
             }
             body.trailer(HeaderName::from_static("sum"), "1")
         })),
-        "/echo-panic" => panic!("{}", said(request)),
+        "/echo-panic" => panic!("{}", body_text(request)),
         "/echo-error" => {
-            let said = said(request);
+            let text = body_text(request);
             Ok(Response::stream(|_, body| {
                 body.flush()?;
-                Err(io::Error::other(said))
+                Err(io::Error::other(text))
             }))
         }
         "/cut" => Ok(Response::stream(|_, body| {
@@ -59,7 +59,7 @@ fn answer(request: &mut Request) -> Result<Response, StatusCode> {
 }
 
 /// The body of the request, as text. A careless handler repeats it.
-fn said(request: &mut Request) -> String {
+fn body_text(request: &mut Request) -> String {
     let bytes = request.body().read_to_vec(1_000).expect("a body");
     String::from_utf8(bytes).expect("text")
 }
@@ -187,13 +187,13 @@ fn what_clients_send_does_not_forge_a_log_line() {
         }
     };
     let server = serve_with(|builder| builder.hooks(hooks), answer);
-    let said = "so\r\nNov 30 all is well\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}\0 \u{e9} \\n";
+    let sent = "so\r\nNov 30 all is well\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}\0 \u{e9} \\n";
     let escaped =
         "so\\r\\nNov 30 all is well\\u{1b}[2J\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\0 \u{e9} \\\\n";
     for path in ["/echo-panic?\\n", "/echo-error?\\n"] {
         let head =
-            format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", said.len());
-        server.client().send(head + said).wait_for_end_or_answer();
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", sent.len());
+        server.client().send(head + sent).wait_for_end_or_answer();
         let line = receiver.recv().expect("an event");
         assert!(line.ends_with(escaped), "{line}");
         let path = path.replace('\\', "\\\\");
@@ -241,11 +241,11 @@ fn the_list_of_fibers_shows_requests() {
     });
     let mut client = server.client();
     client.send("GET /report?of=today HTTP/1.1\r\nHost: a\r\n\r\n");
-    let handler = receiver.recv().expect("it is with its handler");
+    let handler = receiver.recv().expect("the handler runs");
     // The handler sends its message before it waits, so it may not wait yet.
     let fiber = loop {
         let shards = server.handle.inspect(0, Duration::from_secs(10));
-        let fibers = shards.into_iter().next().expect("a shard").expect("it answers");
+        let fibers = shards.into_iter().next().expect("a shard").expect("the server answers");
         let mut ours = fibers.into_iter().filter(|fiber| fiber.label.is_some());
         if let Some(fiber) = ours.find(|fiber| matches!(fiber.state, FiberState::Waiting(_))) {
             break fiber;

@@ -78,7 +78,7 @@ fn reads_of(requests: Vec<Vec<u8>>, segment_bytes: usize) -> Vec<(usize, usize)>
         handle.shutdown();
         serving.join().expect("no panic").expect("the server ends well");
     });
-    simulation.expect("it ends");
+    simulation.expect("the simulation ends");
     counts.take()
 }
 

@@ -67,7 +67,7 @@ fn trailers_are_there_after_the_body() {
     let with_trailers = format!("{HEAD}3\r\nabc\r\n0\r\nChecksum:  1 2 \r\nOther:\r\n\r\n");
     assert_eq!(client.ask(&with_trailers).text(), "0 3 2 Some(\"1 2\")");
     assert_eq!(client.ask(chunked(b"x", 1)).text(), "0 1 0 None");
-    // Proxies may forbid clients to send these fields in the head. So these trailers are dropped.
+    // These fields belong in the head. The handler does not see them if they are trailers.
     let of_the_head = "Set-Cookie: a=b\r\nconnection: close\r\nAuthorization: me\r\n";
     let forbidden = with_trailers.replace("Checksum", &format!("{of_the_head}Checksum"));
     assert_eq!(client.ask(&forbidden).text(), "0 3 2 Some(\"1 2\")");

@@ -243,7 +243,7 @@ fn what_is_written_leaves_when_the_writer_waits() {
     assert_eq!(client.receive_with(false).status, 200);
     for event in 0..3 {
         assert_eq!(client.exactly(13), format!("8\r\nevent {event}\n\r\n").as_bytes());
-        go.send(()).expect("it waits");
+        go.send(()).expect("the handler waits");
     }
     assert_eq!(client.exactly(5), b"0\r\n\r\n");
 }
@@ -326,7 +326,7 @@ fn a_stream_that_fails_half_way_ends_without_its_last_chunk() {
         let mut client = server.client();
         client.send(get(path, "1.1"));
         assert_eq!(client.receive_with(false).status, 200);
-        let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+        let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
         assert_eq!(body, [&pattern(50_000)[..], b"the last words"].concat());
 
         let mut client = server.client();
@@ -374,7 +374,7 @@ fn a_malformed_body_that_is_echoed_is_refused_or_cut() {
     let mut client = server.client();
     client.send(request("/flush"));
     assert_eq!(client.receive_with(false).status, 200);
-    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
     assert_eq!(body, b"abc");
     let counters = server.handle.counters();
     assert_eq!((counters.refused, counters.failed_responses), (2, 0));
@@ -432,7 +432,7 @@ fn a_slow_reader_holds_the_writer_back() {
         let written = written();
         assert!(written < 50_000_000, "{written}");
     }
-    let (Ok(body), _) = slow.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = slow.chunks() else { panic!("the body is cut") };
     assert_eq!(body.len(), 100_000_000);
 }
 
@@ -455,7 +455,7 @@ fn a_writer_that_its_deadline_ends_leaves_a_body_that_looks_cut() {
     while server.handle.counters().failed_responses == 0 {
         std::thread::yield_now();
     }
-    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
     assert!(body.len() < 50_000_000);
 }
 

@@ -90,7 +90,7 @@ fn a_stream_that_is_cut_for_its_request_is_counted() {
     let mut client = server.client();
     client.send(post("/", "Content-Length: 5") + "01234");
     assert_eq!(client.receive_with(false).status, 200);
-    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
     assert_eq!(body, b"");
     assert_eq!(server.handle.counters().failed_responses, 1);
 }

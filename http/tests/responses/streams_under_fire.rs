@@ -43,7 +43,7 @@ fn one_fiber_reads_the_request_while_another_writes_the_response() {
     // The client does not read the response yet, so the writer is in the middle of it.
     assert_eq!(client.receive_with(false).status, 200);
     client.send("l").send("l").send("o");
-    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = client.chunks() else { panic!("the body is cut") };
     assert_eq!(body.len(), 20_000_000);
     assert_eq!(server.handle.counters().panicked, 0);
 }
@@ -66,7 +66,7 @@ fn a_handlers_own_hook_does_not_keep_its_words_back() {
     assert_eq!(client.receive_with(false).status, 200);
     assert_eq!(client.exactly(10), b"5\r\nfirst\r\n");
     event.set();
-    assert_eq!(client.chunks().0.expect("it is whole"), b"last");
+    assert_eq!(client.chunks().0.expect("the body is whole"), b"last");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn one_fiber_writes_while_another_waits_for_the_same_client() {
     for _ in 0..1_000 {
         other.get("/other");
     }
-    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = client.chunks() else { panic!("the body is cut") };
     assert!(body.chunks(1_001).all(|piece| piece.ends_with(b"xy")));
     assert_eq!(body.len(), 20_000 * 1_001);
     assert_eq!(server.handle.counters().panicked, 0);
@@ -124,7 +124,7 @@ fn what_a_child_has_written_leaves_when_its_parent_waits() {
     assert_eq!(client.receive_with(false).status, 200);
     for word in ["one", "two"] {
         assert_eq!(client.exactly(8), format!("3\r\n{word}\r\n").as_bytes());
-        go.send(()).expect("it waits");
+        go.send(()).expect("the handler waits");
     }
     assert_eq!(client.exactly(5), b"0\r\n\r\n");
 }
@@ -145,7 +145,7 @@ fn a_client_that_says_expect_and_does_not_wait_is_echoed() {
         assert_eq!(client.receive_with(false).status, 200);
         assert_eq!(client.exactly(10), b"5\r\n01234\r\n");
         client.send("56789");
-        let (Ok(rest), _) = client.chunks() else { panic!("it is whole") };
+        let (Ok(rest), _) = client.chunks() else { panic!("the body is cut") };
         assert_eq!(rest, b"56789");
     }
 }
@@ -316,7 +316,7 @@ fn a_stream_that_never_stands_still_ends_when_its_client_does() {
     assert_eq!(client.receive_with(false).status, 200);
     // The client reads on, so that only the end of its side can end the stream.
     client.finish();
-    let (Err(_), _) = client.chunks() else { panic!("its end is forgotten") };
+    let (Err(_), _) = client.chunks() else { panic!("the body looks complete") };
     assert_eq!(server.handle.counters().cancelled, 1);
 }
 
@@ -344,7 +344,7 @@ fn a_writer_that_waits_for_its_client_is_in_time_whatever_its_parent_does() {
     while Instant::now() < until && server.handle.counters().cancelled == 0 {
         std::thread::yield_now();
     }
-    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = client.chunks() else { panic!("the body is cut") };
     assert_eq!(body.len(), 20_000_000);
 }
 

@@ -57,12 +57,12 @@ fn roll(trial: &mut Trial, program: &Program) -> io::Result<()> {
             sched::sleep(delay);
         }
     }
-    let said = sched::offload(move || client.end()).map_err(io::Error::other)??;
-    let numbers: Vec<u64> = said.split_whitespace().map_while(|text| text.parse().ok()).collect();
+    let output = sched::offload(move || client.end()).map_err(io::Error::other)??;
+    let numbers: Vec<u64> = output.split_whitespace().map_while(|text| text.parse().ok()).collect();
     let [answered, refused, lost] = numbers[..] else {
-        return Err(io::Error::other(format!("the client said {said:?}")));
+        return Err(io::Error::other(format!("the client printed {output:?}")));
     };
-    let why = said.splitn(4, ' ').nth(3).unwrap_or_default().trim();
+    let why = output.splitn(4, ' ').nth(3).unwrap_or_default().trim();
     let stops = 2 * rounds;
     let seen = format!(
         "{stops} stops: {answered} × 200, {refused} connects refused, {lost} lost \
@@ -148,11 +148,11 @@ impl Running {
     /// Ends the client; returns the line that it prints.
     fn end(mut self) -> io::Result<String> {
         drop(self.input.take());
-        let mut said = String::new();
+        let mut text = String::new();
         if let Some(mut output) = self.child.0.stdout.take() {
-            output.read_to_string(&mut said)?;
+            output.read_to_string(&mut text)?;
         }
-        Ok(said)
+        Ok(text)
     }
 }
 

@@ -44,15 +44,15 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     let mut server = trial.start(&format!("--workers {workers} --stuck-limit 60s"), count)?;
     let before = trial.scrape(&server);
     let target = format!("/spin?ms={}", spin.as_millis());
-    let (culprit, fresh) = sched::scope(|s| {
-        let culprit = s.spawn(|| get_once(server.address(), &target, spin + MARGIN));
+    let (spinning, fresh) = sched::scope(|s| {
+        let spinning = s.spawn(|| get_once(server.address(), &target, spin + MARGIN));
         sched::sleep(SPIN_BEGINS);
         let fresh = each(0..count, |index| {
             sched::sleep(NEWCOMER_EVERY * u32::try_from(index).unwrap_or(0));
             let begun = Instant::now();
             (newcomer(&server).unwrap_or_else(Outcome::from), begun.elapsed())
         });
-        (joined(culprit), fresh)
+        (joined(spinning), fresh)
     });
     let mut latencies = Histogram::default();
     fresh.iter().for_each(|(_, time)| latencies.record(*time, 1));
@@ -67,9 +67,9 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     );
     let expected = format!("99 of 100 of them within {NEWCOMER_MOST:?}");
     trial.expect(expected, seen, most <= NEWCOMER_MOST);
-    let culprit = culprit?;
-    let held = culprit == Outcome::Answered(200);
-    trial.expect("the client of /spin: 200", culprit.to_string(), held);
+    let spinning = spinning?;
+    let held = spinning == Outcome::Answered(200);
+    trial.expect("the client of /spin: 200", spinning.to_string(), held);
     let after = trial.scrape(&server);
     trial.expect_growth(&before, &after, "straightline_connections_accepted_total", count + 1);
     trial.expect_growth(&before, &after, "straightline_listeners_lent_total", 1);
@@ -114,16 +114,16 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
 
     let (ends, fresh, metrics) = sched::scope(|s| {
         let fresh = s.spawn(|| new_clients(&server, limit / 10));
-        let (mut culprits, mut metrics) = (Vec::new(), Metrics::default());
+        let (mut stuck_clients, mut metrics) = (Vec::new(), Metrics::default());
         for (index, target) in targets.iter().enumerate() {
             let address = server.address();
-            culprits.push(s.spawn(move || {
+            stuck_clients.push(s.spawn(move || {
                 let begun = Instant::now();
                 (get_once(address, target, most), begun.elapsed())
             }));
             metrics = metrics_once_replaced(&server, &before, index + 1, most);
         }
-        let ends: io::Result<Tally> = culprits.into_iter().map(joined).collect();
+        let ends: io::Result<Tally> = stuck_clients.into_iter().map(joined).collect();
         (ends, joined(fresh), metrics)
     });
     let (ends, fresh) = (ends?, fresh?);
