@@ -178,7 +178,7 @@ fn new_clients_do_not_wait_for_a_busy_thread() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     let mut client = TcpStream::connect(server.address()).expect("the server listens");
     client.write_all(request("GET", "/spin?ms=2000", "").as_bytes()).unwrap();
-    let line = server.wait_for_stderr("does not come back");
+    let line = server.wait_for_stderr("is busy: shard");
     assert!(line.contains(" WARN ") && line.contains("shard 1 accepts"), "{line}");
     assert!(poke(&server, &request("GET", "/hello", "")).starts_with("HTTP/1.1 200 "));
     let mut begin = [0; 13];
