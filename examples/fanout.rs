@@ -79,7 +79,8 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
 }
 
 fn serve(args: Args) -> io::Result<()> {
-    // Through a queue with a thread of its own: a slow reader of stderr does not delay the server.
+    // Log lines go through a queue to a thread of its own, so that a slow reader of stderr does not
+    // delay the server.
     let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let mut server = Server::builder()
         .bind(args.listen)

@@ -1,7 +1,7 @@
 //! A server to try things with: `cargo run --release --example playground`, then
 //! `curl -i localhost:8080`.
 //!
-//! It has a path for each thing that HTTP does, and a flag for each limit.
+//! It has a path for each feature of HTTP, and a flag for each limit.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ use straightline::{
     header,
 };
 
-/// Serves a path for each thing to try.
+/// Serves a path for each feature of HTTP.
 #[derive(Parser)]
 #[command(after_help = PATHS)]
 struct Args {
@@ -34,7 +34,7 @@ struct Args {
     /// Threads to serve on [default: one per core]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Logs also what clients do, on stderr
+    /// Also logs on stderr what clients do
     #[arg(long)]
     verbose: bool,
     /// Writes a line for each request to stdout
@@ -204,7 +204,7 @@ const REVERSED_BYTES_MAX: u64 = 64 << 20;
 const PATHS: &str = "\
 Paths:
   /, /hello      a line of text
-  /echo          POST or PUT: the request's body, sent back while it comes
+  /echo          POST or PUT: the request's body, sent back while it arrives
   /upload        POST or PUT: the length of the request's body, and its SHA-256
   /reverse       POST or PUT: the request's body backwards, at most 64 MiB
   /big?bytes=N   N bytes (1048576), streamed
@@ -217,7 +217,7 @@ Paths:
   /panic         panics
   /healthz       200 as long as the server responds
   /readyz        200, and 503 once a stop has begun
-  /metrics       the metrics, as Prometheus reads them";
+  /metrics       the metrics in Prometheus' text format";
 
 fn answer(request: &mut Request) -> Response {
     let allowed: &[Method] = match request.path() {
@@ -275,7 +275,7 @@ fn echo(request: &Request) -> Response {
     }
 }
 
-/// Holds the whole body in memory: its last byte is the first of the response.
+/// Holds the whole body in memory, because its last byte is the first one of the response.
 fn reverse(request: &mut Request) -> Result<Vec<u8>, BodyError> {
     let mut bytes = request.body().read_to_vec(REVERSED_BYTES_MAX)?;
     bytes.reverse();
@@ -483,8 +483,8 @@ fn serve(args: Args) -> io::Result<()> {
     Ok(())
 }
 
-/// Logs to stderr, through a queue with a thread of its own: a slow reader of stderr does not delay
-/// the server.
+/// Logs to stderr. The lines go through a queue to a thread of its own, so that a slow reader of
+/// stderr does not delay the server.
 fn logger(is_verbose: bool) -> Logger {
     let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     let level = if is_verbose { Level::Debug } else { Level::Info };

@@ -3,10 +3,10 @@
 //! `cargo run --release --example simulated -- --seeds 10000` runs ten thousand histories, each of
 //! which is determined by its seed. `--seed N --trace` shows the history of a seed that has failed.
 //!
-//! In every history, whatever the network does, this must hold: no response goes to another
+//! In every history, whatever the network does, this must hold: every response belongs to its
 //! request; no fiber, socket or buffer is left; every connection is closed; and once the network
-//! has no more faults, every client is served. In one history of four the network never has a
-//! fault, and every client is served all the time.
+//! has no more faults, every client is served. In one of four histories the network never has a
+//! fault, and every client is always served.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,13 +23,13 @@ use straightline::{IntoResponse, Request, Response, Server, Timeouts};
 /// Runs a server and its clients in a simulation, under faults.
 #[derive(Parser)]
 struct Args {
-    /// The seed of the one history to run, or of the first
+    /// The seed of the history to run, or of the first one with --seeds
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    /// Prints the events of that history, and nothing else
+    /// Prints only the events of that history
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
-    /// Runs so many histories, and prints how many have failed
+    /// Runs N histories, and prints how many have failed
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
 }
@@ -88,12 +88,12 @@ fn answer(request: &mut Request) -> Response {
         return name.to_owned().into_response();
     }
     if let Some(name) = path.strip_prefix("/busy/") {
-        // Often long enough that other shards accept in the place of this one.
+        // This is often so long that other shards accept in the place of this one.
         sim::keep_thread(Duration::from_millis(sched::random_u64() % 400));
         return name.to_owned().into_response();
     }
     if path == "/echo" {
-        // A body of known length is sent back when it is complete, a chunked one while it comes.
+        // A body of known length is sent back when it is complete, a chunked body while it arrives.
         return match request.body().remaining() {
             Some(_) => request.body().read_to_vec(u64::MAX).into_response(),
             None => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
@@ -111,7 +111,7 @@ struct Client {
     /// How many requests the client has made.
     made: u64,
     stream: Option<TcpStream>,
-    /// The bytes that have come after the last response.
+    /// The bytes that have arrived after the last response.
     unread: Vec<u8>,
 }
 
@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    /// Sends so many requests at once. Their responses must come in the same order.
+    /// Sends `count` requests at once. Their responses must arrive in the same order.
     fn ask(&mut self, count: u64) -> io::Result<u64> {
         let mut requests = Vec::new();
         let mut names = Vec::new();
@@ -280,7 +280,7 @@ impl Client {
     }
 }
 
-/// A chunk with these data. Without data it is nothing: an empty chunk would be the last one.
+/// A chunk with this data. No bytes for empty data, because an empty chunk would be the last one.
 fn chunk(data: &[u8]) -> Vec<u8> {
     match data.len() {
         0 => Vec::new(),

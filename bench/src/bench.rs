@@ -1,8 +1,8 @@
-//! Round by round.
+//! The rounds of the benchmark.
 //!
-//! All servers of a mode run at the same time and are loaded in turn: A B C, A B C, … A slow moment
-//! of the machine so falls on servers that are compared with each other, and the ratio of two
-//! servers within one round suffers less from it than either figure.
+//! All servers of a mode run at the same time and are loaded in turn: A B C, A B C, … So a slow
+//! moment of the machine affects all servers that are compared, and the ratio of two servers within
+//! one round suffers less from it than either figure.
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) pinning: Pinning,
 }
 
-/// One server's part in one round.
+/// The figures of one server in one round.
 pub(crate) struct Round {
     pub(crate) mode: Mode,
     pub(crate) server: Kind,
@@ -46,7 +46,7 @@ pub(crate) fn run(plan: &Plan, mode: Mode) -> io::Result<Vec<Round>> {
         cpu::pin(cpu)?;
     }
     for server in &servers {
-        // The page faults, growing tables and cold caches of the start belong to no round.
+        // Warm up: the page faults, growing tables and cold caches of the start belong to no round.
         load::run(load_of(plan, mode, server, plan.round_time.min(WARM_UP_MAX)))?;
     }
     let mut rounds = Vec::new();
@@ -110,5 +110,5 @@ impl Round {
     }
 }
 
-/// Arbitrary: thousands of requests, and short beside a round.
+/// Arbitrary: thousands of requests, and short in comparison with a round.
 const WARM_UP_MAX: Duration = Duration::from_millis(500);

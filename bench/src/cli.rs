@@ -33,14 +33,14 @@ struct Cli {
 enum Command {
     /// Loads the servers in turn and prints one table a mode
     ///
-    /// Exits with 1 if a server gave no response, or one other than the expected.
+    /// Exits with 1 if a server gave no response or a wrong one.
     Bench(BenchArgs),
     /// Measures single operations of the scheduler beside may, tokio and threads
     Micro(MicroArgs),
-    /// Counts the instructions of a request and the bytes of a connection at rest, by valgrind
+    /// Counts the instructions of a request and the bytes of an idle connection, with valgrind
     ///
-    /// Exits with 1 if a figure is more than 3 % above the one in bench/cost.txt, unless that file
-    /// is of another compiler or processor.
+    /// Exits with 1 if a figure is more than 3 % above its record in bench/cost.txt, unless the
+    /// record was made with another compiler or processor.
     Cost(CostArgs),
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
@@ -80,8 +80,7 @@ struct MicroArgs {
     #[arg(long, value_name = "N", default_value = "15")]
     #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
     rounds: u32,
-    /// How many operations a measurement has, in multiples of some ten milliseconds for the slowest
-    /// peer
+    /// How many operations a measurement has: the slowest peer takes some ten milliseconds times N
     #[arg(long, value_name = "N", default_value = "5")]
     #[arg(value_parser = value_parser!(u64).range(1..=100))]
     scale: u64,
@@ -163,8 +162,8 @@ fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
 /// A `--quick` round. Arbitrary: long enough for thousands of requests, short enough for a CI job.
 const QUICK_TIME: Duration = Duration::from_millis(300);
 
-/// Arbitrary, as the bound on the seconds is: together they bound the run, to days at worst.
+/// Arbitrary, like the bound on the seconds: together they bound a run to some days.
 const ROUNDS_MAX: i64 = 100;
 
-/// Arbitrary: as many descriptors as most systems grant.
+/// Arbitrary: most systems grant so many descriptors.
 const CONNECTIONS_MAX: i64 = 10_000;

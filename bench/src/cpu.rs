@@ -1,4 +1,4 @@
-//! CPUs: which process runs on which, and for how long.
+//! CPUs: which process runs on which CPU, and for how long.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ pub(crate) enum Pinning {
         server: usize,
         load: usize,
     },
-    /// There is only one CPU, which the servers and the load share.
+    /// The servers and the load share the only CPU.
     Impossible,
 }
 

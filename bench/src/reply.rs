@@ -1,4 +1,4 @@
-//! The response that all servers give, and the refusal of every other one.
+//! The response that all servers give. Every other response is an error.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -33,9 +33,9 @@ pub(crate) fn unasked() -> io::Error {
     wrong("more responses than requests")
 }
 
-/// The expected response, as far as it has come.
+/// The expected response, as far as it has arrived.
 struct Expected {
-    /// What is missing of the body.
+    /// The part of the body that is still missing.
     rest: &'static [u8],
 }
 

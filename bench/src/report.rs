@@ -26,7 +26,7 @@ pub(crate) fn conditions(plan: &Plan) -> io::Result<String> {
     ))
 }
 
-/// One mode's table.
+/// The table of one mode.
 pub(crate) fn table(plan: &Plan, mode: Mode, rounds: &[Round]) -> String {
     let mut text = format!(
         "### {mode}\n\n\

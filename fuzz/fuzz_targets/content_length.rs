@@ -1,4 +1,4 @@
-//! Where a body ends, by its header fields: `http/src/internals/fuzz_content_length.rs` says what
+//! The length of a body by its header fields: `http/src/internals/fuzz_content_length.rs` says what
 //! must hold.
 #![no_main]
 

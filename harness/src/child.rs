@@ -1,4 +1,4 @@
-//! A server as a process: started, waited for until it listens, and killed when it is dropped.
+//! A server as a process: it is started, it listens, and it is killed when it is dropped.
 //!
 //! Every server of the benchmarks and the trials prints the same first line: [`READY`] and its
 //! address.
@@ -21,7 +21,7 @@ pub struct ServerProcess {
 #[derive(Debug)]
 pub struct KillOnDrop(pub Child);
 
-/// What the first line of a server begins with; its address follows.
+/// The beginning of the first line that a server prints. Its address follows.
 pub const READY: &str = "listening on http://";
 
 impl ServerProcess {
@@ -33,16 +33,17 @@ impl ServerProcess {
     pub fn start(command: &mut Command) -> io::Result<Self> {
         // From here on the guard exists, and no failure leaves the process behind.
         let mut child = KillOnDrop(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
-        let stdout = child.0.stdout.take().ok_or_else(|| io::Error::other("no pipe to it"))?;
+        let stdout = child.0.stdout.take().ok_or_else(|| io::Error::other("no pipe for stdout"))?;
         let (line, stdout) = first_line(stdout)?;
         // The pipe stays open: the server may print more.
         child.0.stdout = Some(stdout);
         let address = line.trim_end().strip_prefix(READY).and_then(|text| text.parse().ok());
-        let address = address.ok_or_else(|| io::Error::other(format!("it printed {line:?}")))?;
+        let address =
+            address.ok_or_else(|| io::Error::other(format!("the server printed {line:?}")))?;
         Ok(Self { child, address })
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -52,7 +53,7 @@ impl ServerProcess {
         self.child.0.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     ///
     /// # Errors
     ///
@@ -61,7 +62,7 @@ impl ServerProcess {
         Ok(kill_process(Pid::from_child(&self.child.0), signal)?)
     }
 
-    /// Its exit status, if it has ended.
+    /// The exit status of the process, if it has ended.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl ServerProcess {
         self.child.0.try_wait()
     }
 
-    /// Waits until it has ended, and blocks the thread meanwhile.
+    /// Waits until the process has ended, and blocks the thread meanwhile.
     ///
     /// # Errors
     ///
@@ -88,12 +89,12 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// Waits for the first line that a server prints, and gives the pipe back.
+/// Waits for the first line that a server prints, and returns it with the pipe.
 fn first_line(stdout: ChildStdout) -> io::Result<(String, ChildStdout)> {
     let patience = Timespec { tv_sec: START_SECONDS_MAX, tv_nsec: 0 };
     let mut ready = [PollFd::new(&stdout, PollFlags::IN)];
     if poll(&mut ready, Some(&patience))? == 0 {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, "it prints nothing"));
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "the server prints nothing"));
     }
     let mut line = String::new();
     let mut reader = BufReader::new(stdout);
@@ -101,5 +102,5 @@ fn first_line(stdout: ChildStdout) -> io::Result<(String, ChildStdout)> {
     Ok((line, reader.into_inner()))
 }
 
-/// Arbitrary: ten times what the slowest server takes on a busy machine, under valgrind.
+/// Arbitrary: ten times the start of the slowest server, under valgrind on a busy machine.
 const START_SECONDS_MAX: i64 = 60;

@@ -1,4 +1,4 @@
-//! The command line, as both programs read it: help as clap prints it, and a mistake as one line.
+//! The command line of both programs: clap prints the help, and a mistake is reported in one line.
 
 use std::io;
 use std::process::ExitCode;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-/// Reads the command line and runs the program, which returns false if something failed that it
+/// Reads the command line and runs the program. The program returns false after a failure that it
 /// has reported itself.
 ///
-/// The exit status is 0 if all went well, 2 if the command line cannot be followed (`InvalidInput`
-/// included), and 1 after any other failure.
+/// The exit status is 0 after success, 2 if the command line is wrong (`InvalidInput` included),
+/// and 1 after any other failure.
 pub fn run<P: Parser>(program: impl FnOnce(P) -> io::Result<bool>) -> ExitCode {
     let command = P::command();
     let name = command.get_name();
@@ -32,11 +32,11 @@ pub fn run<P: Parser>(program: impl FnOnce(P) -> io::Result<bool>) -> ExitCode {
     }
 }
 
-/// A flag's value in seconds.
+/// Parses the value of a flag in seconds.
 ///
 /// # Errors
 ///
-/// What a value has to be.
+/// The error says which values are allowed.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.1..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -44,7 +44,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Prints help as clap means it, and a mistake as one line.
+/// Prints help as clap formats it, and a mistake in one line.
 fn explain(name: &str, error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         print!("{error}");

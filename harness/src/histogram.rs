@@ -1,4 +1,4 @@
-//! Times, counted in buckets that are as fine as their times are short.
+//! Times, counted in buckets: the shorter the times, the finer the buckets.
 //!
 //! Each power of two is divided into [`PARTS`] equal buckets, so a quantile is at most one part in
 //! [`PARTS`] above the true value, whether that is a microsecond or a minute. The size is fixed and
@@ -16,15 +16,15 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts `time` as often as `times` says.
+    /// Counts `time`, `times` times.
     pub fn record(&mut self, time: Duration, times: u64) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.counts[bucket_of(nanoseconds)] += times;
         self.total += times;
     }
 
-    /// The time that `fraction` of all stayed within, rounded up to its bucket's end; zero if there
-    /// are none.
+    /// The time that `fraction` of all times do not exceed, rounded up to the end of its bucket. It
+    /// is zero if no time was recorded.
     pub fn quantile(&self, fraction: f64) -> Duration {
         // Counts stay far below 2^52, where f64 would begin to round.
         #[allow(
@@ -54,7 +54,7 @@ impl Default for Histogram {
 /// power of two.
 fn bucket_of(value: u64) -> usize {
     let doublings = (value | PARTS).ilog2() - PARTS.ilog2();
-    // What is left of the value lies in PARTS..2 * PARTS, or below PARTS when doublings is 0.
+    // The shifted value lies in PARTS..2 * PARTS, or below PARTS if `doublings` is 0.
     let bucket = u64::from(doublings) * PARTS + (value >> doublings);
     usize::try_from(bucket).expect("below BUCKETS")
 }
@@ -68,7 +68,7 @@ fn last_of(bucket: usize) -> u64 {
     ((part + 1) << doublings).wrapping_sub(1)
 }
 
-/// Buckets for each power of two; itself one. 32 keep an error below 3.2 %.
+/// Buckets for each power of two; it has to be a power of two. 32 keep the error below 3.2 %.
 const PARTS: u64 = 32;
 
 /// Room for every u64: for the values below [`PARTS`], and for the 59 powers of two from there on.

@@ -1,4 +1,4 @@
-//! What the project's benchmarks and trials have in common.
+//! The code that the project's benchmarks and trials share.
 //!
 //! Both start servers as processes ([`ServerProcess`]), read their command line in the same way
 //! ([`cli`]), read responses ([`ReplyReader`]) and count times ([`Histogram`]). They are two

@@ -1,9 +1,9 @@
 //! Reading responses: whole ones, cut ones, and the ends of connections.
 //!
-//! One reader for all programs here. What is made of a response is the caller's ([`FromReply`]):
-//! the benchmarks compare it with the one they expect, and keep nothing; the trials keep its head,
-//! the beginning of its body, and a hash. A response costs no allocation, as the reader would
-//! otherwise be what the benchmarks measure.
+//! All programs of the project use this reader. The caller decides what to keep of a response
+//! ([`FromReply`]): the benchmarks compare it with the expected one, and keep nothing; the trials
+//! keep its head, the beginning of its body, and a hash. A response costs no allocation, because
+//! the benchmarks would otherwise measure the reader.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -11,18 +11,18 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Response, Status};
 
-/// The bytes of a connection that have come and have not been taken.
+/// The bytes of a connection that have arrived and are not consumed yet.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
-    /// `bytes[start..end]` have come and have not been taken.
+    /// `bytes[start..end]` have arrived and are not consumed yet.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// How the connection ended, once it has: the system tells of a reset only once.
+    /// How the connection has ended. It is kept, because the kernel reports a reset only once.
     ended: Option<End>,
 }
 
-/// What came on a connection.
+/// What arrived on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<A> {
     /// A complete response.
@@ -42,7 +42,7 @@ pub enum End {
     Reset,
 }
 
-/// What is made of a response while it comes.
+/// A value that is made from a response while it arrives.
 pub trait FromReply: Sized {
     /// Begins with the head.
     ///
@@ -67,13 +67,13 @@ pub struct Head<'b> {
 }
 
 impl ReplyReader {
-    /// Reads until there is a response, or the connection ends. Interim responses (RFC 9110, 15.2)
-    /// are passed over.
+    /// Reads until a response is complete or the connection ends. Skips interim responses
+    /// (RFC 9110, 15.2).
     ///
     /// # Errors
     ///
-    /// `InvalidData` for what is no response; the errors of `stream`, but not a reset; those of
-    /// `A`.
+    /// `InvalidData` if the bytes are no response; the errors of `stream`, except for a reset; the
+    /// errors of `A`.
     pub fn reply<A: FromReply>(&mut self, stream: &mut impl Read) -> io::Result<Reply<A>> {
         let mut has_begun = false;
         match self.answer(stream, &mut has_begun) {
@@ -88,7 +88,7 @@ impl ReplyReader {
     ///
     /// # Errors
     ///
-    /// The errors of `stream`, but not a reset.
+    /// The errors of `stream`, except for a reset.
     pub fn read_more(&mut self, stream: &mut impl Read) -> io::Result<Option<End>> {
         if self.ended.is_none() {
             match stream.read(self.room()) {
@@ -103,12 +103,12 @@ impl ReplyReader {
         Ok(self.ended)
     }
 
-    /// Whether all that has come has been taken.
+    /// Whether all bytes that have arrived are consumed.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// Forgets what has come, for a new connection.
+    /// Forgets all bytes, for a new connection.
     pub fn clear(&mut self) {
         (self.start, self.end, self.ended) = (0, 0, None);
     }
@@ -140,7 +140,7 @@ impl ReplyReader {
         Ok(answer)
     }
 
-    /// Takes a complete head, if there is one, and the interim ones before it.
+    /// Takes a complete head, if one has arrived, and the interim ones before it.
     fn head<A: FromReply>(&mut self) -> io::Result<Option<(A, Framing)>> {
         while let Some(parsed) = parse(self.came())? {
             self.took(parsed.length);
@@ -154,7 +154,7 @@ impl ReplyReader {
         Ok(None)
     }
 
-    /// Takes so many bytes of a body.
+    /// Takes `bytes` bytes of a body.
     fn take(
         &mut self,
         stream: &mut impl Read,
@@ -227,7 +227,7 @@ impl ReplyReader {
         }
     }
 
-    /// Where the next bytes go: [`READ_BYTES`] of room.
+    /// The room for the next bytes: [`READ_BYTES`].
     fn room(&mut self) -> &mut [u8] {
         if self.bytes.len() - self.end < READ_BYTES {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -251,7 +251,7 @@ impl Head<'_> {
         self.fields.iter().map(|field| (field.name, field.value))
     }
 
-    /// A field's value, of text; the first, if there are several.
+    /// The value of a field, if it is text; the first one, if there are several.
     pub fn field(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
         str::from_utf8(field.value).ok()
@@ -303,7 +303,7 @@ enum Framing {
 /// A complete head.
 struct Parsed<A> {
     length: usize,
-    /// What is made of it; `None` for an interim one.
+    /// The value made from it; `None` for an interim head.
     answer: Option<(A, Framing)>,
 }
 
@@ -328,16 +328,16 @@ fn wrong(what: &str, seen: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("not {what}: {seen}"))
 }
 
-/// What one read brings at most.
+/// The most bytes of one read.
 pub const READ_BYTES: usize = 8 * 1024;
 
-/// More than any server here sends.
+/// More fields than any server of the project sends.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// More than the servers' sizes of chunks and their trailers.
+/// Longer than the chunk sizes and the trailers of the servers.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// More than the servers send.
+/// Longer than the heads of the servers.
 const FIELDS_MAX: usize = 32;
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The head parser against the `httparse` crate, on the same heads in the same run:
 //! `cargo bench -p straightline --features internals --bench head`.
 //!
-//! Our parser also does what a user of httparse has to do afterwards: it finds the path and the
-//! query, checks Host, framing, limits and the target's form, and makes the method a `Method`.
+//! Our parser also does the work that a user of httparse has to do afterwards: it finds the path
+//! and the query, checks Host, framing, limits and the form of the target, and makes the method a
+//! `Method`.
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -11,10 +12,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use straightline::Limits;
 use straightline::internals::Parser;
 
-/// Forty bytes: as small as they come.
+/// A minimal head of forty bytes.
 const SMALL: &str = "GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
 
-/// A browser's.
+/// The head of a browser's request.
 const BROWSER: &str = "\
 GET /search?q=stackful+coroutines&source=hp&oq=stackful HTTP/1.1\r\n\
 Host: www.example.org\r\n\
@@ -34,7 +35,7 @@ Sec-Fetch-User: ?1\r\n\
 Priority: u=0, i\r\n\
 \r\n";
 
-/// One whose cookies are as large as a browser lets them be.
+/// A head with cookies of the largest size that a browser allows.
 fn cookies() -> String {
     let cookie: String = (0..80).map(|n| format!("name{n:02}={:040x}; ", n * 7919)).collect();
     format!("GET / HTTP/1.1\r\nHost: www.example.org\r\nCookie: {cookie}x=y\r\n\r\n")
@@ -49,7 +50,7 @@ fn httparse(head: &[u8]) {
     assert!(httparse_status(head).is_complete());
 }
 
-/// The way that costs least: nothing is prepared for headers that do not come.
+/// The cheapest way to call httparse: the array of headers is not initialised.
 fn httparse_status(head: &[u8]) -> httparse::Status<usize> {
     let mut headers = [const { MaybeUninit::uninit() }; 100];
     let mut request = httparse::Request::new(&mut []);
@@ -76,7 +77,7 @@ fn whole_heads(c: &mut Criterion) {
     group.finish();
 }
 
-/// The browser's head, a byte at a time: after each byte the parser is asked.
+/// The head of a browser's request arrives byte by byte: after each byte the parser is called.
 fn in_pieces(c: &mut Criterion) {
     let limits = Limits::default();
     let head = BROWSER.as_bytes();

@@ -1,7 +1,8 @@
-//! A server that is started and stopped a hundred times in one process, with clients in flight each
-//! time, leaves nothing behind: no descriptor, no thread, not a byte of the heap.
+//! A server is started and stopped a hundred times in one process, with clients in flight each
+//! time. It leaves nothing behind: no descriptor, no thread, no byte of the heap.
 //!
-//! A program of its own: it counts what its process has, with an allocator of its own.
+//! This is a program of its own, because it counts the descriptors, the threads and (with an
+//! allocator of its own) the heap of its process.
 
 mod common;
 
@@ -22,7 +23,7 @@ struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is the system allocator's own, with what it was called with.
+// SAFETY: every call goes to the system allocator, with the same arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
@@ -40,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// What a process has.
+/// What a process holds.
 #[derive(Debug, PartialEq, Eq)]
 struct Belongings {
     descriptors: usize,
@@ -56,8 +57,8 @@ impl Belongings {
     }
 }
 
-/// Waits until the thread that watches shards has ended, which it does some time after the last of
-/// them. No event tells of that, so this looks for the thread.
+/// Waits until the thread that watches shards has ended. It ends some time after the last shard,
+/// and no event reports that, so this looks for the thread.
 fn wait_for_the_watch() {
     let is_watch = |task: std::io::Result<fs::DirEntry>| {
         let name = task.and_then(|task| fs::read_to_string(task.path().join("comm")));
@@ -68,40 +69,41 @@ fn wait_for_the_watch() {
     }
 }
 
-/// Locks that are waited for share a table of the process, which grows with the number of threads
-/// that have ever waited at a time, and is kept. Here it grows beyond what any life needs.
+/// Contended locks share a table of the process. The table grows with the largest number of threads
+/// that have waited at the same time, and is never freed. This makes it larger than any life of a
+/// server needs.
 fn grow_the_table_of_locks() {
     let is_over = Mutex::new(false);
-    let (condvar, (tell, waiting)) = (Condvar::new(), mpsc::channel());
+    let (condvar, (sender, waiting)) = (Condvar::new(), mpsc::channel());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
-            let (condvar, is_over, tell) = (&condvar, &is_over, tell.clone());
+            let (condvar, is_over, sender) = (&condvar, &is_over, sender.clone());
             scope.spawn(move || {
                 let mut is_over = is_over.lock();
-                tell.send(()).expect("the test listens");
+                sender.send(()).expect("the test listens");
                 condvar.wait_while(&mut is_over, |is_over| !*is_over);
             });
         }
         (0..THREADS).for_each(|_| waiting.recv().expect("a thread"));
-        // A thread that has told so releases the lock only to wait.
+        // A thread that has sent its message holds the lock until it waits.
         *is_over.lock() = true;
         condvar.notify_all();
     });
 }
 
-/// Far more than a life has.
+/// Far more threads than one life of a server has.
 const THREADS: usize = 64;
 
-/// One life of a server, with clients in all states at its end.
+/// One life of a server, which ends while clients are idle, in flight and in the middle of a head.
 fn live() {
-    let (tell, waiting) = mpsc::channel();
+    let (sender, waiting) = mpsc::channel();
     let server = Server::builder()
         .bind("127.0.0.1:0")
         .workers(2)
         .drain_timeout(Duration::ZERO)
         .build(move |request: &mut Request| {
             if request.path() == "/wait" {
-                tell.send(()).expect("the test listens");
+                sender.send(()).expect("the test listens");
                 sched::sleep(Duration::MAX);
             }
             Response::stream(|_, body| body.write_all(b"served"))
@@ -118,17 +120,17 @@ fn live() {
     let mut busy: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();
     for client in &mut busy {
         client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-        waiting.recv().expect("it is with its handler");
+        waiting.recv().expect("the handler runs");
     }
-    let mut begun = TcpStream::connect(address).expect("it listens");
-    begun.write_all(b"GET / HTT").expect("it reads");
+    let mut begun = TcpStream::connect(address).expect("the server listens");
+    begun.write_all(b"GET / HTT").expect("the server reads");
 
     handle.shutdown();
     let report = running.join().expect("no panic").expect("a good end");
     assert_eq!((report.idle, report.given_up, report.stuck), (4, 0, 0), "{report:?}");
     assert!(report.cancelled >= 4, "{report:?}");
     idle.iter_mut().chain(&mut busy).for_each(Client::wait_for_end);
-    // It was at work, or had not got that far.
+    // The head of this client was read partly, or its connection was not accepted yet.
     let _ = begun.read(&mut [0]);
     let counters = handle.counters();
     assert_eq!(counters.accepted, counters.closed);
@@ -136,7 +138,7 @@ fn live() {
 
 #[test]
 fn leave_nothing() {
-    // What is made once and kept is made in the first of them.
+    // The first life allocates what is allocated only once and then kept.
     grow_the_table_of_locks();
     (0..10).for_each(|_| live());
     wait_for_the_watch();

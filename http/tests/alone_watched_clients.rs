@@ -1,5 +1,6 @@
-//! A client that is watched while its handler works, and has sent more than was read, does not keep
-//! the thread busy, whatever driver tells of it; and it is still noticed that the client goes away.
+//! A client is watched while its handler works, and it has sent bytes that are not read yet. With
+//! either driver, this does not keep the thread busy, and the server still notices when the client
+//! goes away.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,11 +13,11 @@ use straightline::{OnDisconnect, Request, Server};
 
 #[test]
 fn unread_bytes_are_no_reason_to_look_for_ever() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let handler = move |_: &mut Request| {
         let before = sched::stats().turns;
         sched::sleep(Duration::from_millis(300));
-        tell.send(sched::stats().turns - before).expect("the test listens");
+        sender.send(sched::stats().turns - before).expect("the test listens");
         sched::sleep(Duration::from_secs(60)); // the client goes away meanwhile
         "never sent"
     };
@@ -27,12 +28,12 @@ fn unread_bytes_are_no_reason_to_look_for_ever() {
     let mut client = TcpStream::connect(&address).unwrap();
     client.set_nodelay(true).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    thread::sleep(Duration::from_millis(30)); // so that what follows is not read together with it
+    thread::sleep(Duration::from_millis(30)); // so that the two requests are read apart
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    let turns = told.recv_timeout(Duration::from_secs(30)).expect("the handler works");
+    let turns = receiver.recv_timeout(Duration::from_secs(30)).expect("the handler works");
     assert!(turns < 200, "{turns} turns in 300 ms");
     drop(client);
-    // The handler ends far before its minute does, and so does the connection.
+    // The handler is cancelled long before its minute is over, and the connection ends.
     let is_closed = || {
         let counters = handle.counters();
         counters.accepted == counters.closed
@@ -41,7 +42,7 @@ fn unread_bytes_are_no_reason_to_look_for_ever() {
     while !is_closed() && looks.next().is_some() {
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(is_closed(), "it was not noticed that the client has gone");
+    assert!(is_closed(), "the server did not notice that the client has gone");
     handle.shutdown();
     running.join().unwrap().unwrap();
 }

@@ -1,4 +1,4 @@
-//! The responses of the server, as far as the trials look into them.
+//! The responses of the server, as far as the trials check them.
 
 use std::io;
 
@@ -20,7 +20,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// A field's value; the first, if there are several.
+    /// The value of a field; the first one, if there are several.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.0 == name).map(|field| field.1.as_str())
     }
@@ -48,5 +48,5 @@ impl FromReply for Answer {
     }
 }
 
-/// More than any body has that is looked into, metrics included.
+/// More than any body that a trial reads, the metrics included.
 const BODY_KEPT_BYTES: usize = 64 * 1024;

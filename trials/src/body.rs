@@ -80,7 +80,7 @@ impl Default for Hash {
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
-/// A prime: no size of a buffer is a multiple of it, so a piece in the place of another is noticed.
+/// A prime: no size of a buffer is a multiple of it, so the hash shows if two pieces are exchanged.
 const PERIOD: u8 = 251;
 
 const PIECE_BYTES: usize = 16 * 1024;

@@ -34,11 +34,11 @@ enum Command {
     SlowHeads(Sized),
     /// Scenario: request bodies that stall or trickle
     SlowBodies(Sized),
-    /// Scenario: clients that do not read what they asked for
+    /// Scenario: clients that do not read their responses
     SlowReaders(Sized),
     /// Scenario: bodies of the limit less one byte, the limit, and one more
     LargeBodies(Sized),
-    /// Scenario: more bodies at a time than the process may have memory for
+    /// Scenario: more bodies at a time than fit into the memory of the process
     Memory(Sized),
     /// Scenario: more blocking calls than the offload pool has threads
     Pool(Sized),
@@ -46,7 +46,7 @@ enum Command {
     Runaways(Common),
     /// Scenario: a server that runs out of descriptors
     Descriptors(Common),
-    /// Scenario: connections that come and go; the memory comes back
+    /// Scenario: connections that open and close; the server gives their memory back
     Churn(Timed),
     /// Scenario: SIGTERM under load
     Shutdown(Sized),
@@ -56,7 +56,7 @@ enum Command {
     Pauses(Sized),
     /// Scenario: nothing reads the output of the server
     UnreadOutput(Sized),
-    /// Scenario: one server after the other is stopped, while clients of Node and Go use both
+    /// Scenario: one server after the other is stopped, while clients in Node and Go use both
     RollingStop(Common),
     /// Every scenario, one after the other
     All(Common),
@@ -125,7 +125,7 @@ pub(crate) fn main() -> ExitCode {
 ///
 /// # Errors
 ///
-/// `InvalidInput` where the command line cannot be followed.
+/// `InvalidInput` if the command line is wrong.
 fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
     let server = match arguments.sized.common.server {
         Some(path) => server::existing(path)?,
@@ -151,7 +151,7 @@ fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
     Ok(reports.iter().all(Report::held))
 }
 
-/// What a command asks for.
+/// The scenarios and options of a command.
 enum Task {
     Try(Vec<Scenario>, Timed),
     Launch(LaunchArgs),
@@ -222,5 +222,5 @@ impl JsonFile {
     }
 }
 
-/// Arbitrary: as many descriptors as most systems grant.
+/// Arbitrary: most systems grant so many descriptors.
 const CONNECTIONS_MAX: i64 = 10_000;

@@ -1,4 +1,4 @@
-//! A client that speaks raw HTTP on a fiber. It sees what libraries hide: bytes that never come,
+//! A client that speaks raw HTTP on a fiber. It sees what libraries hide: bytes that never arrive,
 //! responses that stop half-way, and how a connection ends.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -22,7 +22,7 @@ pub(crate) struct Client {
     replies: ReplyReader,
 }
 
-/// What came while the client listened.
+/// What arrived while the client listened.
 pub(crate) enum Heard {
     Silence,
     Bytes,
@@ -36,7 +36,7 @@ impl Client {
         Ok(Self::new(stream))
     }
 
-    /// Connects from the address of another host: all of 127.0.0.0/8 is this machine.
+    /// Connects from another address, like another host: all of 127.0.0.0/8 is this machine.
     pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&socket, &SocketAddr::new(source, 0))?;
@@ -49,7 +49,7 @@ impl Client {
         Self { stream, pause: Duration::ZERO, replies: ReplyReader::default() }
     }
 
-    /// Bounds what the kernel receives before this client reads it.
+    /// Bounds how many bytes the kernel receives before this client reads them.
     pub(crate) fn keep_little(&self) -> io::Result<()> {
         Ok(sockopt::set_socket_recv_buffer_size(&self.stream, RECEIVE_BYTES)?)
     }
@@ -83,11 +83,11 @@ impl Client {
         }
     }
 
-    /// Returns what comes next: a response or the connection's end.
+    /// Returns the next response, or the end of the connection.
     ///
     /// # Errors
     ///
-    /// `TimedOut` after `bound`; `InvalidData` for what is not HTTP.
+    /// `TimedOut` after `bound`; `InvalidData` if the bytes are not HTTP.
     pub(crate) fn reply(&mut self, bound: Duration) -> io::Result<Reply<Answer>> {
         let mut stream = Paced { stream: &self.stream, pause: self.pause };
         within(bound, || self.replies.reply(&mut stream))
@@ -111,7 +111,7 @@ impl Client {
             sched::scope(|s| {
                 s.spawn(|| {
                     let mut stream = &*stream;
-                    // A server that has responded need not read the rest: the response decides.
+                    // A server may respond without reading the rest, so only the response counts.
                     let _ = stream.write_all(head).and_then(|()| body.write_to(&mut stream));
                 });
                 let reply = replies.reply(&mut paced);
@@ -162,21 +162,21 @@ pub(crate) fn get_once(address: SocketAddr, target: &str, bound: Duration) -> Ou
     }
 }
 
-/// A GET's bytes.
+/// The bytes of a GET.
 pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: trials\r\n\r\n")
 }
 
-/// Runs `what` for at most `time`; then the error is `TimedOut`.
+/// Runs `what` for at most `time`. If it takes longer, the error is `TimedOut`.
 pub(crate) fn within<T>(time: Duration, what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     sched::deadline(time, what).unwrap_or_else(|_| {
         Err(io::Error::new(ErrorKind::TimedOut, format!("nothing within {time:?}")))
     })
 }
 
-/// How much later than expected anything may come on a busy machine. Arbitrary, and generous: the
-/// scenarios distinguish a server that reacts from one that does not, and not a fast one from a
-/// slow one.
+/// How much later than expected a response or an end may arrive on a busy machine. Arbitrary and
+/// generous: the scenarios distinguish a server that reacts from one that does not. They do not
+/// distinguish a fast server from a slow one.
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// Small in comparison with the response. The kernel doubles it.

@@ -1,4 +1,4 @@
-//! A client that does nothing wrong, while other clients do.
+//! A client that behaves well, while other clients do not.
 
 use std::cell::Cell;
 use std::io;
@@ -11,7 +11,7 @@ use straightline::sched::{self, JoinHandle};
 use crate::client::{Client, MARGIN};
 use crate::trial::Trial;
 
-/// The client, on a fiber of its own.
+/// The healthy client, on a fiber of its own.
 pub(crate) struct Healthy {
     fiber: JoinHandle<Record>,
     stop: Rc<Cell<bool>>,
@@ -27,8 +27,8 @@ struct Record {
 }
 
 impl Healthy {
-    /// Requests `/hello` many times a second from now on: on one connection, or each time on a new
-    /// one.
+    /// Starts a client that requests `/hello` many times a second: on one connection, or each time
+    /// on a new one.
     pub(crate) fn start(server: SocketAddr, anew: bool) -> Self {
         let stop = Rc::new(Cell::new(false));
         let stopped = Rc::clone(&stop);

@@ -1,18 +1,17 @@
-//! Trials of the sample server as a black box. Each scenario starts the server as a process, does
-//! to it what the world does to servers, and compares what it saw with what is documented.
+//! Trials of the sample server as a black box. Each scenario starts the server as a process, treats
+//! it as clients and operators treat servers, and compares what it sees with the documentation.
 //!
-//! - `cli` is the command line, `options` what it says about all scenarios, `report` the table,
-//!   `progress` the line on a terminal;
-//! - `trial` is what a scenario works with;
-//! - `server` is the process, `process` what the kernel says about it, `metrics` what the server
-//!   says about itself;
-//! - `client` speaks raw HTTP on fibers, `answer` is what it keeps of a response, `body` makes what
-//!   is uploaded, `outcome` counts how clients fared, `healthy` is a client that does nothing
-//!   wrong;
+//! - `cli` reads the command line, `options` has its values for all scenarios, `report` prints the
+//!   table, `progress` the line on a terminal;
+//! - `trial` is the interface between a scenario and the servers and results;
+//! - `server` starts the process, `process` reads what the kernel says about it, `metrics` reads
+//!   the server's own counters;
+//! - `client` speaks raw HTTP on fibers, `answer` keeps a response, `body` makes uploads, `outcome`
+//!   counts the outcomes of clients, `healthy` is a client that behaves well;
 //! - `scenarios` has a file for each scenario.
 //!
-//! No scenario expects the server to be fast. What must come is waited for until the timeout in
-//! question and a margin have passed; what must not come too early is compared with that timeout.
+//! No scenario expects the server to be fast. A scenario waits for an event until the timeout in
+//! question and a margin have passed. It checks that an event does not come before its timeout.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -1,4 +1,4 @@
-//! What the command line says about all scenarios.
+//! The options of the command line that hold for all scenarios.
 
 use std::path::PathBuf;
 use std::time::Duration;

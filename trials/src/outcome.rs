@@ -1,4 +1,4 @@
-//! How clients fared: one outcome each, counted in a tally.
+//! The outcomes of clients, counted in a tally.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     Ended(End),
     /// The connection ended within a response.
     Half(End),
-    /// Nothing came within the bound.
+    /// Nothing arrived within the bound.
     Hung,
     Failed(String),
 }
@@ -32,7 +32,7 @@ pub(crate) struct Tally {
 }
 
 impl Outcome {
-    /// Whether the server refused the client, with this status or by an end.
+    /// Whether the server refused the client, with this status or by ending the connection.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
         matches!(self, Self::Ended(_)) || *self == Self::Answered(status)
     }

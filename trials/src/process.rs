@@ -1,4 +1,4 @@
-//! What the kernel says about the server's process, in `/proc/PID`.
+//! What the kernel reports about the process of the server, in `/proc/PID`.
 
 use std::fs;
 use std::io;
@@ -33,18 +33,18 @@ impl Process {
         Ok(Memory { resident: field("VmRSS:")? * 1024, peak: field("VmHWM:")? * 1024 })
     }
 
-    /// How many descriptors it has open.
+    /// How many descriptors the process has open.
     pub(crate) fn descriptors(self) -> io::Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.0))?.count())
     }
 
-    /// How many threads it has.
+    /// How many threads the process has.
     pub(crate) fn threads(self) -> io::Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/task", self.0))?.count())
     }
 
-    /// How long its threads together, finished ones included, have been on a CPU: in clock ticks,
-    /// which are ten milliseconds.
+    /// How long all threads of the process together, finished ones included, have been on a CPU.
+    /// The kernel counts this in clock ticks of ten milliseconds.
     pub(crate) fn cpu_time(self) -> io::Result<Duration> {
         let path = format!("/proc/{}/stat", self.0);
         let ticks = cpu_ticks(&fs::read_to_string(&path)?)

@@ -1,4 +1,4 @@
-//! One line on a terminal that shows how far the run is. Without a terminal nothing is printed.
+//! One line on a terminal shows the progress of the run. Without a terminal nothing is printed.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
@@ -27,7 +27,7 @@ impl Progress {
         }
     }
 
-    /// Notes that a scenario begins, after so many others.
+    /// Notes that a scenario begins, after `done` others.
     pub(crate) fn begin(&self, done: usize) {
         self.done.set(done);
         self.begun.set(Instant::now());
@@ -39,8 +39,7 @@ impl Progress {
         self.draw();
     }
 
-    /// Keeps the line up to date, and never returns: to be run as a fiber, which ends with its
-    /// shard.
+    /// Keeps the line up to date, and never returns. It runs on a fiber, which ends with its shard.
     pub(crate) fn tick(&self) {
         if !self.shown {
             return;
@@ -78,7 +77,7 @@ impl Progress {
 const TICK: Duration = Duration::from_millis(200);
 const BAR_COLUMNS: usize = 12;
 
-/// What fits on common terminals.
+/// The width of common terminals.
 const LINE_COLUMNS: usize = 78;
 
 /// Erases to the end of the line (ECMA-48, EL).

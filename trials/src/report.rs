@@ -19,7 +19,7 @@ pub(crate) struct Report {
 
 /// One comparison of what was seen with what was expected, or one figure.
 pub(crate) struct Check {
-    /// What the scenario did before, in words.
+    /// What the scenario did before the check, in words.
     pub(crate) done: String,
     pub(crate) seen: String,
     /// `None` for a figure without an expectation.
@@ -28,7 +28,7 @@ pub(crate) struct Check {
 }
 
 impl Report {
-    /// Whether every check held, and there was one: a scenario without a check proves nothing.
+    /// Whether there was a check, and all held: a scenario without a check proves nothing.
     pub(crate) fn held(&self) -> bool {
         let mut expectations = self.checks.iter().filter(|check| check.expected.is_some());
         expectations.next().is_some() && self.checks.iter().all(|check| check.held)
@@ -102,7 +102,7 @@ pub(crate) fn json(conditions: &str, reports: &[Report]) -> Value {
     })
 }
 
-/// A text that stays within its cell: the text of an error may have several lines.
+/// The text in a form that stays within its cell: the text of an error may have several lines.
 fn cell(text: &str) -> String {
     text.replace('\n', " ").replace('|', "\\|")
 }

@@ -1,8 +1,8 @@
 //! The server under trial: `playground` as a process of its own.
 //!
 //! The server is started through this binary (`launch`), which sets the limits that the server
-//! inherits, and then becomes the server with `exec`. So no code of ours runs between `fork` and
-//! `exec`, which would be unsafe.
+//! inherits, and then becomes the server with `exec`. Otherwise code of ours would have to run
+//! between `fork` and `exec`, which would be unsafe.
 
 use std::env;
 use std::fs::{self, File};
@@ -35,7 +35,7 @@ pub(crate) struct Server {
 ///
 /// # Errors
 ///
-/// `InvalidInput` if there is none.
+/// `InvalidInput` if the file does not exist.
 pub(crate) fn beside_this_binary() -> io::Result<PathBuf> {
     let this = env::current_exe()?;
     existing(this.parent().unwrap_or(Path::new(".")).join("examples").join("playground"))
@@ -45,7 +45,7 @@ pub(crate) fn beside_this_binary() -> io::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// `InvalidInput` if there is none.
+/// `InvalidInput` if the file does not exist.
 pub(crate) fn existing(path: PathBuf) -> io::Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
@@ -69,7 +69,7 @@ pub(crate) struct Bounds {
 
 /// Becomes `program`; returns only if that fails.
 pub(crate) fn launch(program: &Path, arguments: &[String], bounds: Bounds) -> io::Error {
-    // However this run ends, the server ends with it.
+    // The server ends with this run, however the run ends.
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return error.into();
     }
@@ -87,7 +87,7 @@ pub(crate) fn launch(program: &Path, arguments: &[String], bounds: Bounds) -> io
 ///
 /// # Errors
 ///
-/// If the system grants fewer descriptors.
+/// If the kernel grants fewer descriptors.
 pub(crate) fn make_room(connections: usize) -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let needed = (connections + DESCRIPTORS_SPARE) as u64;
@@ -168,8 +168,8 @@ impl Server {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// The beginning of its stderr.
-    pub(crate) fn said(&self) -> String {
+    /// The beginning of the server's stderr.
+    pub(crate) fn stderr_text(&self) -> String {
         beginning_of(&self.stderr)
     }
 }
@@ -194,7 +194,7 @@ fn command(
 }
 
 fn beginning_of(stderr: &File) -> String {
-    let mut bytes = [0; SAID_BYTES];
+    let mut bytes = [0; STDERR_BYTES];
     let count = stderr.read_at(&mut bytes, 0).unwrap_or(0);
     format!("on stderr: {:?}", String::from_utf8_lossy(&bytes[..count]).trim())
 }
@@ -209,15 +209,15 @@ fn nameless_file() -> io::Result<File> {
     Ok(file)
 }
 
-/// The system chooses a free port.
+/// The kernel chooses a free port.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// For the descriptors that either side has open besides its connections. Arbitrary: a multiple of
-/// their number.
+/// For the descriptors that the clients and the server have open besides their connections.
+/// Arbitrary: a multiple of their number.
 const DESCRIPTORS_SPARE: usize = 100;
 
-/// Short in comparison with every time that is waited for here.
+/// Short in comparison with every time for which this program waits.
 const EXIT_PAUSE: Duration = Duration::from_millis(5);
 
-/// Enough for the first error.
-const SAID_BYTES: usize = 400;
+/// Enough bytes for the first error.
+const STDERR_BYTES: usize = 400;

@@ -1,5 +1,5 @@
-//! What a scenario works with: it starts servers, says what it does, and records what it saw beside
-//! what it expected.
+//! The interface of a scenario: through it the scenario starts servers, says what it does, and
+//! records what it sees beside what it expects.
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,8 +42,8 @@ impl Trial {
         Report { scenario: self.scenario, elapsed, checks: self.checks }
     }
 
-    /// Starts the server for so many clients, with these flags, separated by spaces. The server has
-    /// two workers unless the flags say otherwise.
+    /// Starts the server for `clients` clients with these flags, which are separated by spaces. The
+    /// server has two workers unless the flags say otherwise.
     pub(crate) fn start(&self, flags: &str, clients: usize) -> io::Result<Server> {
         make_room(clients)?;
         Server::start(&self.options.server, &split(flags), Bounds::default())
@@ -60,7 +60,7 @@ impl Trial {
         Server::start(&self.options.server, &split(flags), bounds)
     }
 
-    /// As [`start`](Self::start), with at most so many descriptors.
+    /// As [`start`](Self::start), with at most `descriptors` descriptors.
     pub(crate) fn start_short_of(&self, descriptors: u64, flags: &str) -> io::Result<Server> {
         let bounds = Bounds { descriptors: Some(descriptors), ..Bounds::default() };
         Server::start(&self.options.server, &split(flags), bounds)
@@ -77,7 +77,7 @@ impl Trial {
         Server::start_unread(&self.options.server, &split(flags))
     }
 
-    /// Says what the scenario does from here on.
+    /// Says what the scenario does from now on.
     pub(crate) fn doing(&mut self, what: impl Into<String>) {
         self.doing = what.into();
         self.progress.say(format!("{}: {}", self.scenario, self.doing));
@@ -179,9 +179,9 @@ pub(crate) fn eventually(
     }
 }
 
-/// Waits until the server has read so many requests: a request that a client has sent is in flight
-/// only then. Waits for [`MARGIN`] at most, as the server may have no counters. The counters must
-/// not have been requested before.
+/// Waits until the server has read `requests` requests: only then is a request in flight. Waits for
+/// [`MARGIN`] at most, because the server may have no counters. The counters must not have been
+/// requested before.
 pub(crate) fn requests_are_read(server: &Server, requests: usize) -> io::Result<bool> {
     let mut asked = 0;
     eventually(MARGIN, || {
@@ -220,7 +220,7 @@ pub(crate) fn joined<T>(fiber: JoinHandle<T>) -> io::Result<T> {
     fiber.join().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// A number of bytes for people.
+/// A number of bytes in a readable form.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     // Numbers of bytes here stay far below 2^52, where f64 would begin to round.
     #[allow(clippy::cast_precision_loss)]
@@ -234,12 +234,12 @@ pub(crate) fn figure(count: usize) -> f64 {
     count as f64
 }
 
-/// A little less than a timeout: client and server read their clocks at different moments.
+/// A little less than a timeout, because client and server read their clocks at different moments.
 pub(crate) fn most_of(timeout: Duration) -> Duration {
     timeout * 9 / 10
 }
 
-/// The flags, with the number of workers if they do not have it.
+/// The flags, completed by the number of workers if they do not have it.
 fn split(flags: &str) -> Vec<String> {
     let workers = if flags.contains("--workers") { "" } else { "--workers 2 " };
     format!("{workers}{flags}").split_whitespace().map(str::to_owned).collect()
@@ -252,5 +252,5 @@ const DESCRIPTORS_SLACK: usize = 4;
 /// The connection that requests the metrics, and the one before it.
 const ACTIVE_MAX: f64 = 2.0;
 
-/// Short in comparison with what is waited for, long in comparison with the cost of a look.
+/// Short in comparison with the times to wait for, long in comparison with the cost of a check.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);

@@ -1,15 +1,15 @@
-//! What a request costs in instructions, and an idle connection in bytes. These numbers do not
-//! depend on how busy the machine is. They are compared with a record, so that a change which makes
-//! the hot path longer is noticed when it is made.
+//! The instructions that a request costs, and the bytes that an idle connection costs. These
+//! numbers do not depend on how busy the machine is. They are compared with a record, so that a
+//! change which makes the hot path longer is noticed when it is made.
 //!
 //! The server runs under valgrind. `callgrind` counts the instructions that the server executes in
 //! user space; `dhat` counts the bytes of heap that the server holds at its end. Each figure is the
 //! difference of two runs, one with few requests and one with many, so that start and end cancel
-//! out. An idle connection has nothing in user space but its heap.
+//! out. In user space, an idle connection costs nothing but its heap.
 //!
 //! A figure depends on the compiler. It depends also on the processor, because the standard library
-//! and `memchr` choose code by the processor's features. The record names both. Where one of them
-//! differs the figures are printed and not compared.
+//! and `memchr` choose code by the processor's features. The record names both. If one of them
+//! differs, the figures are printed and not compared.
 
 mod record;
 mod valgrind;
@@ -53,7 +53,7 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
     Ok(record.allows(&figures))
 }
 
-/// What is measured: each figure's name in the record, and its kind.
+/// The figures: the name in the record, and the kind.
 const FIGURES: &[(&str, Kind)] = &[
     ("instructions_plaintext", Kind::Instructions(Head::Small, 1)),
     ("instructions_pipelined", Kind::Instructions(Head::Small, 16)),
@@ -64,9 +64,9 @@ const FIGURES: &[(&str, Kind)] = &[
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// The instructions of one request with that head; so many requests are sent at a time.
+    /// The instructions of one request with this head, if so many requests are sent at a time.
     Instructions(Head, u64),
-    /// The bytes of one connection that has had its response and waits.
+    /// The bytes of one connection that has sent its response and is idle.
     Idle,
 }
 
@@ -133,14 +133,14 @@ fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     Ok(client)
 }
 
-/// Reads so many responses, and makes sure that nothing follows them.
+/// Reads `count` responses, and makes sure that no bytes follow them.
 fn read_answers(client: &mut TcpStream, count: u64) -> io::Result<()> {
     let mut reader = ReplyReader::default();
     (0..count).try_for_each(|_| read_expected(&mut reader, client))?;
     if reader.is_empty() { Ok(()) } else { Err(unasked()) }
 }
 
-/// Enough to fill caches, pools and tables.
+/// Enough requests to fill caches, pools and tables.
 const REQUESTS_FEW: u64 = 1_600;
 const REQUESTS_MANY: u64 = 9_600;
 
@@ -148,7 +148,7 @@ const REQUESTS_MANY: u64 = 9_600;
 const CONNECTIONS_FEW: u64 = 128;
 const CONNECTIONS_MANY: u64 = 1_024;
 
-/// Arbitrary: a thousand times what a response takes under valgrind.
+/// Arbitrary: a thousand times the time of a response under valgrind.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const BROWSER_LINES: &str = "\

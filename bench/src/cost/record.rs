@@ -1,4 +1,4 @@
-//! The record: the figures of the last deliberate change, and what they depend on besides the code.
+//! The record: the figures of the last deliberate change, with the compiler and the processor.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the figures depend on besides the code.
+/// The compiler and the processor: the figures depend on them as well as on the code.
 #[derive(PartialEq, Eq)]
 pub(super) struct Conditions {
     compiler: String,
@@ -100,7 +100,7 @@ impl Record {
         }
         if !allowed {
             println!(
-                "if it is worth it: straightline-bench cost --update, and the commit says why"
+                "if it is worth it, run straightline-bench cost --update; the commit says why"
             );
         }
         allowed
@@ -112,14 +112,14 @@ pub(super) fn record_path() -> PathBuf {
 }
 
 const RECORD_STORY: &str = "\
-# What a request costs in instructions of user space (callgrind), and a connection at rest in bytes
-# of heap (dhat). `straightline-bench cost` measures and compares; with `--update` it writes this
+# The instructions of a request in user space (callgrind), and the bytes of heap of an idle
+# connection (dhat). `straightline-bench cost` measures and compares; with `--update` it writes this
 # file. A commit that changes it says why.";
 
 /// How much a figure may be above the record. Two runs of one binary differ by 0.3 %.
 const PERCENT_MAX: u64 = 3;
 
-/// The features by which code is chosen at run time, of those that valgrind knows.
+/// The features that decide at run time which code runs, as far as valgrind knows them.
 const FEATURES: [&str; 5] = ["sse4_2", "avx2", "bmi2", "erms", "asimd"];
 
 #[cfg(test)]

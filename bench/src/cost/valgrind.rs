@@ -55,7 +55,7 @@ impl Valgrind {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // It fails only for a file that was never written.
+        // This fails only if the file was never written.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -17,8 +17,8 @@ use self::operation::Operation;
 use crate::cpu::{self, Pinning};
 use crate::report::median;
 
-/// Does an operation so many times, and returns how long that took; `None` if the peer has no such
-/// operation.
+/// Does an operation so many times, and returns how long that took. `None` if the peer does not
+/// have the operation.
 type Measure = fn(Operation, u64) -> Option<Duration>;
 
 const PEERS: [(&str, Measure); 5] = [

@@ -38,7 +38,7 @@ pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {
     }))
 }
 
-/// Wakes its task and is pending once; then it is ready.
+/// A future that wakes its task and is pending once, and is ready then.
 pub(super) fn yield_once() -> impl Future<Output = ()> {
     let mut polled = false;
     poll_fn(move |context| {

@@ -1,4 +1,4 @@
-//! What all servers answer, and how they listen.
+//! The response of all servers, and their listeners.
 //!
 //! They answer [`PATH`] with [`BODY`] and the same three header fields, and open their listeners
 //! with the same options.

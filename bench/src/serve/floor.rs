@@ -1,4 +1,4 @@
-//! The lower bound: the cost of the kernel, and next to nothing else.
+//! The lower bound: the cost of the kernel, and almost nothing else.
 //!
 //! The loop waits, receives and sends, with one system call each, and in between it only searches
 //! for the ends of heads. This is no HTTP server: it takes every head for a valid request, and
@@ -21,9 +21,9 @@ use super::answer::BODY;
 /// How a connection is registered with epoll.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arming {
-    /// Once, and its events are told for as long as it lives.
+    /// Once: the kernel reports its events as long as it lives.
     Once,
-    /// Oneshot: armed again after each of its events.
+    /// Oneshot: it is armed again after each of its events.
     EachTime,
 }
 
@@ -67,7 +67,7 @@ impl Arming {
     }
 }
 
-/// The open connections, each at the index that is its descriptor.
+/// The open connections. The index of a connection is the number of its descriptor.
 ///
 /// An event never reaches the wrong connection. A batch has at most one event for each descriptor,
 /// and a connection is closed, which removes it from epoll, only while its own event is handled.
@@ -112,7 +112,7 @@ impl Connections {
     }
 }
 
-/// All that is needed to respond; made once.
+/// The buffers of the loop, which are allocated once.
 struct Answering {
     head_end: Finder<'static>,
     /// [`ANSWERS_MAX`] responses in a row.
@@ -125,7 +125,7 @@ struct Answering {
 
 impl Answering {
     fn new() -> Self {
-        // The date is fixed: to keep it up to date is work, and this server is the lower bound.
+        // The date is fixed: an up-to-date one would cost work, and this server is the lower bound.
         let answer = format!(
             "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{BODY}",
@@ -190,5 +190,5 @@ const ANSWERS_MAX: usize = 64;
 /// connections.
 const EVENTS_MAX: usize = 256;
 
-/// Arbitrary: no batch of requests comes near.
+/// Arbitrary: much more than any batch of requests.
 const INPUT_BYTES: usize = 64 * 1024;

@@ -1,6 +1,7 @@
-//! The servers: one thread each, one answer each.
+//! The servers: each has one thread, and all give the same response.
 //!
-//! `answer` is what they share, so that they differ only in what they do after an accept.
+//! They share the response and the listener in `answer`, so they differ only in the code that runs
+//! after an accept.
 
 mod answer;
 mod floor;

@@ -1,4 +1,4 @@
-//! What every sample server promises: its flags, its line on stdout, its exit status.
+//! The contract of every sample server: its flags, its line on stdout, its exit status.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,9 +14,9 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
             let address = server.address().to_string();
             assert!(!address.ends_with(":0"), "{name}: the real port");
             assert!(get(&address, "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
-            let idle = TcpStream::connect(&address).expect("it listens");
+            let idle = TcpStream::connect(&address).expect("the server listens");
             server.signal(signal);
-            let status = server.child.wait().expect("it ends");
+            let status = server.child.wait().expect("the server ends");
             assert!(status.success(), "{name} after {signal}: {status}");
             drop(idle);
         }
@@ -27,7 +27,7 @@ fn it_says_where_it_listens_and_a_signal_drains_it() {
 fn sigquit_lists_the_fibers_and_the_server_goes_on() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
-        // Once the server has responded its fibers exist.
+        // Once the server has responded, its fibers exist.
         assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
         server.signal("QUIT");
         server.wait_for_stderr("fiber `acceptor`");
@@ -73,15 +73,15 @@ fn fanout_says_when_its_upstreams_fail() {
 fn echo_sends_back_what_a_client_sends_and_a_signal_ends_it() {
     let mut server = Server::start("echo", &[]);
     let address = server.line.trim_end().strip_prefix("listening on tcp://").expect("its line");
-    let mut client = TcpStream::connect(address).expect("it listens");
-    client.write_all(b"hello").expect("it reads");
+    let mut client = TcpStream::connect(address).expect("the server listens");
+    client.write_all(b"hello").expect("the server reads");
     let mut echoed = [0; 5];
-    client.read_exact(&mut echoed).expect("it answers");
+    client.read_exact(&mut echoed).expect("the server answers");
     assert_eq!(&echoed, b"hello");
     server.signal("TERM");
     client.shutdown(std::net::Shutdown::Write).expect("it is open");
     assert_eq!(client.read(&mut echoed).expect("an orderly end"), 0);
-    assert!(server.child.wait().expect("it ends").success());
+    assert!(server.child.wait().expect("the server ends").success());
 
     assert!(!output("echo", &["--listen", "nowhere"]).status.success());
     let text = String::from_utf8(output("echo", &["--help"]).stdout).unwrap();

@@ -1,5 +1,5 @@
-//! The sample servers, as processes: what all of them promise, what may happen to their process,
-//! and what the playground does.
+//! The sample servers as processes: the contract of all servers, what may happen to their process,
+//! and the features of the playground.
 
 mod contract;
 mod operating;

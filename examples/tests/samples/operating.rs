@@ -1,5 +1,5 @@
-//! What happens to a server's process: it is stopped and continued, nothing reads its output, it
-//! gets signals, or it was started with blocked signals and with few descriptors.
+//! What may happen to the process of a server: it is stopped and continued, nothing reads its
+//! output, it gets signals, or it was started with blocked signals or with few descriptors.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,10 +13,10 @@ use crate::servers::{Server, binary, get};
 
 /// Sends a request on a connection that stays open; returns the status of the response.
 fn ask(client: &mut TcpStream, path: &str) -> String {
-    // In one write: a second one would wait for an acknowledgement of the first.
+    // One write, because a second one would wait until the first is acknowledged.
     client
         .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
-        .expect("it reads");
+        .expect("the server reads");
     status(client)
 }
 
@@ -86,7 +86,7 @@ fn a_low_soft_limit_of_descriptors_is_raised() {
     let mut server = limited(&[]);
     let line = server.wait_for_stderr("connections at a time");
     assert!(line.contains("raised from 100"), "{line}");
-    let connect = |_| TcpStream::connect(server.address()).expect("it listens");
+    let connect = |_| TcpStream::connect(server.address()).expect("the server listens");
     let mut clients: Vec<_> = (0..150).map(connect).collect();
     assert!(clients.iter_mut().all(|client| ask(client, "/hello") == "200"));
 
@@ -98,19 +98,19 @@ fn a_low_soft_limit_of_descriptors_is_raised() {
 #[test]
 fn a_client_that_sent_in_time_while_the_process_was_stopped_is_served() {
     const CLIENTS: usize = 400;
-    // If the machine is too slow for one of these timeouts the next one is tried.
+    // If the machine is too slow for one of these timeouts, the next one is tried.
     for seconds in [2, 4, 8, 16] {
         let timeout = Duration::from_secs(seconds);
         let flags = ["--workers", "1", "--head-timeout", &format!("{seconds}s")];
         let server = Server::start("playground", &flags);
-        let connect = |_| TcpStream::connect(server.address()).expect("it listens");
+        let connect = |_| TcpStream::connect(server.address()).expect("the server listens");
         let mut clients: Vec<_> = (0..CLIENTS).map(connect).collect();
         assert!(clients.iter_mut().all(|client| ask(client, "/hello") == "200"));
         let (begin, before) = (Instant::now(), metric(&server, "read_bytes_total"));
         for client in &mut clients {
-            client.write_all(b"GET /hello HTTP/1.1\r\n").expect("it reads");
+            client.write_all(b"GET /hello HTTP/1.1\r\n").expect("the server reads");
         }
-        // Once the server has read these bytes the timeouts run.
+        // Once the server has read these bytes, the timeouts run.
         while metric(&server, "read_bytes_total") < before + 21 * CLIENTS as u64 {}
         server.signal("STOP");
         let stat = format!("/proc/{}/stat", server.child.id());
@@ -136,7 +136,7 @@ fn a_client_that_sent_in_time_while_the_process_was_stopped_is_served() {
 #[test]
 fn a_server_goes_on_when_nothing_reads_stderr() {
     let mut server = quiet_playground(&["--workers", "2", "--verbose"]);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     // Each panic prints some hundred bytes; the pipe has room for 64 KiB, and the queue for 1 MiB.
     for _ in 0..8_000 {
         assert_eq!(ask(&mut client, "/panic"), "500");
@@ -151,12 +151,12 @@ fn a_server_goes_on_when_nothing_reads_stderr() {
     server.wait_for_stderr("/panic?again");
 
     let mut server = quiet_playground(&["--workers", "1"]);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     for _ in 0..8_000 {
         assert_eq!(ask(&mut client, "/panic"), "500");
     }
     server.signal("USR1");
-    // The lines that it has not printed do not delay the end of the server.
+    // Lines that are not printed yet do not delay the end of the server.
     assert!(server.stop().success());
 }
 
@@ -164,7 +164,7 @@ fn a_server_goes_on_when_nothing_reads_stderr() {
 fn a_server_goes_on_when_nothing_reads_stdout() {
     let flags = ["--access-log", "json", "--access-log-bytes", "65536"];
     let mut server = Server::start("playground", &flags);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     for _ in 0..3_000 {
         assert_eq!(ask(&mut client, "/hello"), "200");
     }
@@ -175,7 +175,7 @@ fn a_server_goes_on_when_nothing_reads_stdout() {
 #[test]
 fn a_cancel_prints_nothing_and_a_panic_one_message() {
     let mut server = quiet_playground(&["--workers", "1", "--handler-timeout", "20ms"]);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     for _ in 0..3 {
         assert_eq!(ask(&mut client, "/slow?ms=600000"), "504");
     }

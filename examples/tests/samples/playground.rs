@@ -1,4 +1,4 @@
-//! The playground: a path for each thing to try, a flag for each bound.
+//! The playground has a path for each feature, and a flag for each limit.
 
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
@@ -78,7 +78,7 @@ fn it_has_a_flag_for_each_limit() {
 fn it_has_a_flag_for_each_time() {
     let cut_head = "GET / HT";
     let cut_body = "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1";
-    // Far longer than any test: only the timeout can end the request.
+    // This takes far longer than any test, so only the timeout can end the request.
     let slow = request("GET", "/slow?ms=600000", "");
     for (flags, request, answer, kind) in [
         (["--head-timeout", "50ms"].as_slice(), cut_head, "HTTP/1.1 408 ", "head"),
@@ -97,7 +97,7 @@ fn it_has_a_flag_for_each_time() {
         assert!(text.starts_with(answer), "{flags:?}: {text}");
         expect_metric(&server, &format!("timeouts_total{{kind=\"{kind}\"}}"), "1");
     }
-    // The call on the pool goes on. Neither the client nor the stop waits for it.
+    // The call on the offload pool goes on. Neither the client nor the stop waits for it.
     let flags = ["--handler-timeout", "50ms"];
     let mut server = Server::start("playground", &flags);
     let text = poke(&server, &request("GET", "/block?ms=600000", ""));
@@ -113,7 +113,7 @@ fn slow_readers_are_reset() {
         (&["--write-rate", "1000000000", "--write-grace", "50ms"], "write_rate"),
     ] {
         let server = Server::start("playground", flags);
-        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        let mut client = TcpStream::connect(server.address()).expect("the server listens");
         let bytes = 1 << 30; // more than any buffers hold
         client.write_all(request("GET", &format!("/big?bytes={bytes}"), "").as_bytes()).unwrap();
         // The client reads nothing until its timeout has passed.
@@ -125,13 +125,13 @@ fn slow_readers_are_reset() {
 
 #[test]
 fn it_has_a_flag_for_each_bound_on_load() {
-    // With timeouts so long that no idle connection loses its place to a new client.
+    // The timeouts are so long that no idle connection is evicted for a new client.
     let flags = ["--max-connections", "1", "--head-timeout", "600s", "--idle-timeout", "600s"];
     let server = Server::start("playground", &flags);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     client.write_all(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     let mut begin = [0; 13];
-    client.read_exact(&mut begin).expect("it answers");
+    client.read_exact(&mut begin).expect("the server answers");
     assert_eq!(&begin, b"HTTP/1.1 200 ");
     let answer = poke(&server, &request("GET", "/hello", ""));
     assert!(
@@ -141,14 +141,14 @@ fn it_has_a_flag_for_each_bound_on_load() {
 
     let server = Server::start("playground", &["--max-in-flight", "1"]);
     let ask_slowly = || {
-        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        let mut client = TcpStream::connect(server.address()).expect("the server listens");
         client.write_all(request("GET", "/slow?ms=600000", "").as_bytes()).unwrap();
         client.set_nonblocking(true).expect("an option of a socket");
         client
     };
     let mut busy = ask_slowly();
     let answer = (0..10_000).find_map(|_| {
-        // A request that came before the slow one has had that refused.
+        // If another request was in flight, the slow request was refused: send it again.
         if busy.peek(&mut [0]).is_ok() {
             busy = ask_slowly();
         }
@@ -163,7 +163,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
 fn a_stuck_thread_is_replaced() {
     let flags = ["--workers", "1", "--stuck-limit", "500ms"];
     let mut server = Server::start("playground", &flags);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     client.write_all(request("GET", "/hang", "").as_bytes()).unwrap();
     assert_eq!(client.read(&mut [0]).expect("the end"), 0);
     let line = server.wait_for_stderr("shard 0 is stuck");
@@ -176,7 +176,7 @@ fn a_stuck_thread_is_replaced() {
 #[test]
 fn new_clients_do_not_wait_for_a_busy_thread() {
     let mut server = Server::start("playground", &["--workers", "1"]);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     client.write_all(request("GET", "/spin?ms=2000", "").as_bytes()).unwrap();
     let line = server.wait_for_stderr("is busy: shard");
     assert!(line.contains(" WARN ") && line.contains("shard 1 accepts"), "{line}");
@@ -192,11 +192,11 @@ fn when_every_thread_is_stuck_the_process_ends_with_an_error() {
     let stuck = ["--workers", "1", "--stuck-limit", "300ms", "--replacements", "0"];
     for (flags, code) in [(&[][..], Some(1)), (&["--abort-when-stuck"], None)] {
         let mut server = Server::start("playground", &[&stuck, flags].concat());
-        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        let mut client = TcpStream::connect(server.address()).expect("the server listens");
         client.write_all(request("GET", "/hang", "").as_bytes()).unwrap();
         let line = server.wait_for_stderr("every shard is stuck (1)");
         assert!(line.contains(" CRIT ") || code.is_none(), "{line}");
-        let status = server.child.wait().expect("it ends");
+        let status = server.child.wait().expect("the server ends");
         assert_eq!(status.code(), code, "{status}");
     }
 }
@@ -204,11 +204,11 @@ fn when_every_thread_is_stuck_the_process_ends_with_an_error() {
 #[test]
 fn a_request_that_overflows_its_stack_is_named() {
     let mut server = Server::start("playground", &["--workers", "1"]);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     client.write_all(request("GET", "/recurse?depth=100000", "").as_bytes()).unwrap();
     let line = server.wait_for_stderr("overflowed its stack of 256 KiB");
     assert!(line.contains("GET /recurse"), "{line}");
-    let status = server.child.wait().expect("it ends");
+    let status = server.child.wait().expect("the server ends");
     assert!(!status.success(), "{status}");
 }
 
@@ -225,9 +225,9 @@ fn a_panic_is_logged_with_its_place() {
 fn a_signal_lists_requests_and_what_they_wait_for() {
     for signal in ["USR1", "QUIT"] {
         let mut server = Server::start("playground", &["--workers", "1"]);
-        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        let mut client = TcpStream::connect(server.address()).expect("the server listens");
         client.write_all(request("GET", "/slow?ms=600000", "").as_bytes()).unwrap();
-        // The request, and the one for the metrics.
+        // This counts the slow request and the one for the metrics.
         while metric(&server, "requests_in_flight") != "2" {}
         server.signal(signal);
         let line = server.wait_for_stderr("GET /slow?ms=600000");
@@ -238,7 +238,7 @@ fn a_signal_lists_requests_and_what_they_wait_for() {
 #[test]
 fn a_stop_is_announced_first_and_reported_at_the_end() {
     let mut server = Server::start("playground", &["--ready-delay", "600s"]);
-    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    let mut client = TcpStream::connect(server.address()).expect("the server listens");
     client.write_all(request("POST", "/echo", "").replace("h: 0", "h: 2").as_bytes()).unwrap();
     assert!(poke(&server, &request("GET", "/readyz", "")).starts_with("HTTP/1.1 200 "));
     while metric(&server, "requests_in_flight") != "2" {}
@@ -248,7 +248,7 @@ fn a_stop_is_announced_first_and_reported_at_the_end() {
     assert!(poke(&server, &request("GET", "/readyz", "")).starts_with("HTTP/1.1 503 "));
     assert!(poke(&server, &request("GET", "/hello", "")).starts_with("HTTP/1.1 200 "));
     server.signal("TERM"); // ends the delay and the drain
-    let status = server.child.wait().expect("it ends");
+    let status = server.child.wait().expect("the server ends");
     assert!(status.success(), "{status}");
     server.wait_for_stderr("1 cancelled");
 }
@@ -271,7 +271,7 @@ fn it_writes_an_access_log() {
 #[test]
 fn a_log_that_is_not_read_delays_no_client() {
     let server = Server::start("playground", &["--workers", "1", "--verbose"]);
-    // With a line or two for each this is more than a pipe holds.
+    // Each request logs a line or two. Together they are more than a pipe holds.
     for _ in 0..2_000 {
         assert!(poke(&server, "G@T / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
     }
@@ -291,10 +291,10 @@ fn expect_metric(server: &Server, name: &str, value: &str) {
 
 /// Sends the request to a playground and returns all bytes until the server closes.
 fn poke(server: &Server, request: &str) -> String {
-    let mut stream = TcpStream::connect(server.address()).expect("it listens");
-    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
+    stream.write_all(request.as_bytes()).expect("the server reads");
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers");
+    stream.read_to_string(&mut text).expect("the server answers");
     text
 }
 

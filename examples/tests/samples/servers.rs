@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 /// The path of a sample. `cargo test` builds the samples beside the tests, in
-/// `target/PROFILE/examples`; if it is told which targets to test, `cargo build --examples` must
-/// run first.
+/// `target/PROFILE/examples`. If its command line names the targets to test, `cargo build
+/// --examples` must run first.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
@@ -22,9 +22,9 @@ pub(crate) fn output(name: &str, args: &[&str]) -> Output {
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) line: String,
-    /// Its stdout after that line.
+    /// The stdout of the server after that line.
     pub(crate) stdout: BufReader<ChildStdout>,
-    /// Its stderr, until a test takes and closes it.
+    /// The stderr of the server, until a test takes and closes it.
     pub(crate) stderr: Option<BufReader<ChildStderr>>,
 }
 
@@ -63,7 +63,7 @@ impl Server {
     /// Stops the server and returns its exit status.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
-        self.child.wait().expect("it ends")
+        self.child.wait().expect("the server ends")
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -81,10 +81,10 @@ impl Drop for Server {
 }
 
 pub(crate) fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address).expect("the server listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.write_all(request.as_bytes()).expect("the server reads");
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers");
+    stream.read_to_string(&mut text).expect("the server answers");
     text
 }

@@ -1,9 +1,9 @@
 //! A server on the loopback and a client that speaks raw bytes.
-#![allow(dead_code, missing_docs, unreachable_pub)] // each program uses its part of it
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses only a part
 
 pub mod simulated;
 
-// As the tests of the scheduler.
+// The tests of the scheduler use this file too.
 #[path = "../../../sched/tests/common/own_process.rs"]
 pub mod own_process;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use straightline::{Builder, Counters, Handler, Server, ServerHandle, ShutdownReport};
 
-/// A running server; dropping it stops it and checks that nothing was left open.
+/// A running server. Dropping it stops the server and checks that no connection or request is left.
 pub struct Running {
     pub address: SocketAddr,
     pub handle: ServerHandle,
@@ -45,13 +45,13 @@ impl Running {
         Client::connect(self.address)
     }
 
-    /// Waits for the end, which the caller has asked for.
+    /// Waits until the server has ended. The caller has stopped it before.
     pub fn join(mut self) -> Counters {
         self.end()
     }
 
-    /// As [`join`](Self::join), with what the server says of its end, for one that leaves
-    /// something behind.
+    /// As [`join`](Self::join), but returns the report of the shutdown and checks no counters: for
+    /// a server that leaves connections behind.
     pub fn join_report(mut self) -> ShutdownReport {
         let thread = self.thread.take().expect("it runs");
         thread.join().expect("the server does not panic").expect("the server runs")
@@ -94,7 +94,7 @@ pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
-    /// A line each.
+    /// One line for each trailer.
     pub trailers: String,
 }
 
@@ -114,7 +114,7 @@ impl Answer {
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
-        // A test that fails should say so and not hang.
+        // A test that fails should not hang.
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         Self { stream, buffer: Vec::new() }
     }
@@ -155,7 +155,7 @@ impl Client {
         answer
     }
 
-    /// So many bytes.
+    /// The next `length` bytes.
     pub fn exactly(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length {
             assert!(self.fill(), "EOF in a body");
@@ -163,7 +163,7 @@ impl Client {
         self.buffer.drain(..length).collect()
     }
 
-    /// A chunked body and its trailers; the error is what came of one that ends early.
+    /// A chunked body and its trailers. If the body ends early, the error is the part that arrived.
     pub fn chunks(&mut self) -> (Result<Vec<u8>, Vec<u8>>, String) {
         let mut body = Vec::new();
         loop {
@@ -193,7 +193,7 @@ impl Client {
         }
     }
 
-    /// The next line without its end; `None` where the connection ends.
+    /// The next line without its CRLF; `None` if the connection ends.
     fn line(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|window| window == b"\r\n") {
@@ -206,7 +206,7 @@ impl Client {
         }
     }
 
-    /// All that comes until the server closes in good order.
+    /// All bytes until the server closes the connection without a reset.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}
         std::mem::take(&mut self.buffer)
@@ -224,12 +224,12 @@ impl Client {
         self.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))
     }
 
-    /// Whether the server has closed the connection in good order, with nothing more to read.
+    /// Whether the server has closed the connection without a reset, and no bytes are left to read.
     pub fn is_at_end(&mut self) -> bool {
         self.buffer.is_empty() && !self.fill()
     }
 
-    /// Waits until the connection is over, one way or the other.
+    /// Waits until the connection has ended, with or without a reset.
     pub fn wait_for_end(&mut self) {
         let mut scratch = [0; 1024];
         loop {
@@ -244,7 +244,7 @@ impl Client {
         }
     }
 
-    /// Waits for a whole head, or until the connection is over.
+    /// Waits for a whole head, or until the connection has ended.
     pub fn wait_for_end_or_answer(&mut self) {
         let mut scratch = [0; 1024];
         while !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {

@@ -74,14 +74,14 @@ impl Client {
         self
     }
 
-    /// Everything until the end, and after which time that was.
+    /// All text until the connection ends, and the time from connecting to that end.
     pub fn rest(&mut self) -> (String, Duration) {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).expect("an end in good order");
         (String::from_utf8(bytes).expect("text"), time_since(self.since))
     }
 
-    /// One response with a length.
+    /// One response with a `Content-Length`.
     pub fn receive(&mut self) -> String {
         let mut text = Vec::new();
         while !text.ends_with(b"\r\n\r\n") {

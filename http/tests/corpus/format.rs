@@ -6,19 +6,19 @@
 //! from: Http11Probe COMP-BASELINE; ours        a list and an id of it, or any other source
 //! clause: RFC 9112 section 3
 //! expect: 200 400 Method closed                see `model`
-//! body: hello\n                                optional: of the last request that was served
-//! limits: fields=2, body_bytes=10              optional: those that differ from the defaults
+//! body: hello\n                                optional: the last served request's body
+//! limits: fields=2, body_bytes=10              optional: the limits that are not the defaults
 //! why: A sentence. It is the last line before the bytes.
 //! GET / HTTP/1.1\r\n
 //! .
 //! ```
 //!
 //! The bytes are the lines up to a lone dot, without their line ends; `\r \n \t \0 \\ \xNN` stand
-//! for a byte, and `{9000:ab}` for a repetition. Whatever could be lost in an editor or misread is
-//! refused: bytes that are not printable, blanks at the end of a line.
+//! for a byte, and `{9000:ab}` for a repetition. Bytes that an editor could lose or a reader could
+//! miss are refused: unprintable bytes, and blanks at the end of a line.
 //!
-//! A list has a line for each id: `id | what is asked for`, with a third column that says why there
-//! is no case, if there is none.
+//! A list has a line for each id: `id | what it asks for`. If no case has the id, a third column
+//! says why.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ use straightline::Limits;
 
 #[derive(Debug)]
 pub(crate) struct Case {
-    /// The file it is in, without its ending.
+    /// The file of the case, without its ending.
     pub(crate) theme: String,
     pub(crate) line: usize,
     pub(crate) name: String,
@@ -46,11 +46,11 @@ pub(crate) struct Case {
 pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) asks: String,
-    /// Why there is no case for it.
+    /// Why no case has this id.
     pub(crate) reason: Option<String>,
 }
 
-/// A public list; cases name it by the first word of it in `from`.
+/// A public list. In `from`, the first word names the list.
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) name: String,
@@ -58,7 +58,7 @@ pub(crate) struct List {
 }
 
 impl Case {
-    /// For messages.
+    /// The name and the place of the case, for messages.
     pub(crate) fn place(&self) -> String {
         format!("{} (http/tests/corpus/{}.txt:{})", self.name, self.theme, self.line)
     }
@@ -95,7 +95,7 @@ pub(crate) fn lists() -> Vec<List> {
     lists.collect()
 }
 
-/// The cases of one file; the error says what is wrong and in which line.
+/// The cases of one file. The error has the line and says what is wrong there.
 pub(crate) fn parse(theme: &str, text: &str) -> Result<Vec<Case>, (usize, String)> {
     let mut cases = Vec::new();
     let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
@@ -202,7 +202,7 @@ fn limits(text: &str) -> Result<Limits, String> {
 /// The bytes that a line stands for.
 fn unescape(line: &str) -> Result<Vec<u8>, String> {
     if let Some(byte) = line.bytes().find(|byte| !byte.is_ascii_graphic() && *byte != b' ') {
-        return Err(format!("the byte {byte:#04x} as it is: write it with a backslash"));
+        return Err(format!("the byte {byte:#04x} is unprintable: write it with a backslash"));
     }
     if line.ends_with(' ') {
         return Err("a blank at the end of a line: write \\x20".to_owned());
@@ -233,7 +233,7 @@ fn expand(line: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// What stands behind a backslash; returns the rest.
+/// Reads the escape behind a backslash into `bytes`, and returns the rest of the text.
 fn escape<'t>(text: &'t str, bytes: &mut Vec<u8>) -> Result<&'t str, String> {
     let byte = match text.bytes().next() {
         Some(b'r') => b'\r',
@@ -253,7 +253,7 @@ fn escape<'t>(text: &'t str, bytes: &mut Vec<u8>) -> Result<&'t str, String> {
     Ok(&text[1..])
 }
 
-/// The text files of a folder of the tests: name without the ending, and text.
+/// The text files of a folder of the tests: for each, its name without the ending, and its text.
 fn texts(folder: &str) -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut found = Vec::new();
@@ -287,9 +287,10 @@ fn what_is_wrong_with_a_file_is_told_with_its_line() {
         ("limits: x=1\nwhy: x\n.\n", 5, "no limit"),
         ("why: x\n.\nGET\n", 7, "[name] or a comment"),
     ] {
-        let (at, told) = with(rest).expect_err(rest);
-        assert!(at == line && told.contains(message), "{rest:?}: {at}: {told}");
+        let (at, error) = with(rest).expect_err(rest);
+        assert!(at == line && error.contains(message), "{rest:?}: {at}: {error}");
     }
-    let (at, told) = parse("test", "[a]\nfrom: ours\nexpect: 200\nwhy: x\n.\n").expect_err("short");
-    assert_eq!((at, &told[..]), (1, "a has no `clause:`"));
+    let (at, error) =
+        parse("test", "[a]\nfrom: ours\nexpect: 200\nwhy: x\n.\n").expect_err("short");
+    assert_eq!((at, &error[..]), (1, "a has no `clause:`"));
 }

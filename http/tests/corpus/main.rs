@@ -1,8 +1,8 @@
-//! The table of hostile and unusual requests: each case of `*.txt` beside this file through the
-//! protocol core and over a real socket, and the page that tells the world about it.
+//! The corpus of hostile and unusual requests: each case of the `*.txt` files beside this file goes
+//! through the protocol core and over a real socket. `docs/conformance.md` shows the cases.
 //!
-//! Adding a case needs no code: see `format.rs` for the form, and run the tests once with
-//! `UPDATE=1` for `docs/conformance.md`.
+//! A new case needs no code: `format.rs` explains the form. Run the tests once with `UPDATE=1` to
+//! rewrite `docs/conformance.md`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -31,7 +31,7 @@ fn the_protocol_core_decides_each_case_as_expected() {
         for step in [1, 7] {
             let split = outcome(&case.bytes, &case.limits, step);
             if split != whole {
-                wrong.push(format!("{}: {split}, if {step} come at a time", case.place()));
+                wrong.push(format!("{}: {split}, if {step} bytes arrive at a time", case.place()));
             }
         }
         if let Some(body) = &case.body {
@@ -55,7 +55,7 @@ fn a_server_answers_alike_if_the_bytes_come_one_by_one() {
     over_sockets(|client, bytes| {
         client.stream.set_nodelay(true).expect("an option");
         let (slow, fast) = bytes.split_at(bytes.len().min(ONE_BY_ONE_MAX));
-        // A server that has refused may be gone before everything is sent.
+        // A server that refuses may close the connection before all bytes are sent.
         let is_sent = slow.iter().all(|&byte| client.stream.write_all(&[byte]).is_ok());
         let _ = is_sent && client.stream.write_all(fast).is_ok();
     });
@@ -98,14 +98,15 @@ fn check(mut client: Client, expected: &Outcome) {
     match expected.end {
         End::Open => assert_eq!(client.get(SENTINEL).text(), SENTINEL),
         End::Closed => {
-            assert!(client.is_at_end(), "more than was owed");
+            assert!(client.is_at_end(), "more bytes than expected");
         }
         End::WaitsInHead => {
             let rest = client.finish().rest();
             assert!(rest.is_empty(), "{}", rest.escape_ascii());
         }
         End::WaitsInBody => {
-            // The handler reads the body, learns that it was cut, and says so in vain.
+            // The handler reads the body and gets an error, because the body was cut. The error
+            // becomes a 400.
             assert_eq!(final_answer(client.finish(), false).status, 400);
         }
     }
@@ -125,8 +126,8 @@ fn check_answer(answer: &Answer, owed: &Owed) {
     assert_eq!(body, expected);
 }
 
-/// The next answer that is not interim: whether the client is told to continue depends on how much
-/// of its body has come.
+/// The next answer that is not interim. Whether a `100 Continue` precedes it depends on how much of
+/// the body has arrived.
 fn final_answer(client: &mut Client, has_body: bool) -> Answer {
     loop {
         let answer = client.receive_with(has_body);
@@ -136,7 +137,7 @@ fn final_answer(client: &mut Client, has_body: bool) -> Answer {
     }
 }
 
-/// Names its case if that fails, wherever it does.
+/// Prints its case if the test panics.
 struct Named<'c>(&'c Case);
 
 impl Drop for Named<'_> {
@@ -147,8 +148,10 @@ impl Drop for Named<'_> {
     }
 }
 
-/// What the connection is still good for; as short as the smallest limits in the corpus want it.
+/// The target of a request that shows that the connection is still open. It is so short because of
+/// the smallest limits in the corpus.
 const SENTINEL: &str = "/z";
 
-/// How much of a case is sent byte by byte: all of most of them, and of a long one its head.
+/// How many bytes of a case are sent one by one: all bytes of most cases, and the head of a long
+/// one.
 const ONE_BY_ONE_MAX: usize = 400;

@@ -1,11 +1,11 @@
-//! What the protocol core makes of bytes: the answers that a server owes, without a server.
+//! How the protocol core reads bytes: the answers that a server has to give, without a server.
 //!
-//! The handler of the model answers 200 to everything and sends the body back. An outcome is
-//! written as the corpus has it: the statuses in order, a refusal's followed by its
-//! [`RefusalKind`], or `none`; then what the connection is behind them:
+//! The handler of the model answers 200 to every request and sends the body back. An outcome is
+//! written as in the corpus: first the statuses in order (that of a refusal is followed by its
+//! [`RefusalKind`]), or `none`; then the state of the connection:
 //!
 //! - `open`: another request would be answered;
-//! - `closed`: by the server, whatever the client does;
+//! - `closed`: the server closes the connection, whatever the client does;
 //! - `waits`: the bytes end inside of a request, and the server waits for the rest of it.
 
 use std::fmt;
@@ -19,13 +19,13 @@ pub(crate) struct Outcome {
     pub(crate) end: End,
 }
 
-/// An answer that the client is owed.
+/// An answer that the server has to give.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Owed {
     pub(crate) refusal: Option<RefusalKind>,
-    /// To HEAD, of which no body comes.
+    /// The request is a HEAD, so the answer has no body.
     pub(crate) is_head: bool,
-    /// What the request's body was.
+    /// The body of the request.
     pub(crate) body: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What comes of the bytes if so many of them come at a time.
+/// The outcome of the bytes if `step` of them arrive at a time.
 pub(crate) fn outcome(bytes: &[u8], limits: &Limits, step: usize) -> Outcome {
     let mut wire = Wire { bytes, step, have: step.min(bytes.len()), at: 0, limits };
     let mut parser = Parser::default();
@@ -88,19 +88,19 @@ pub(crate) fn outcome(bytes: &[u8], limits: &Limits, step: usize) -> Outcome {
 }
 
 enum Request {
-    /// And its body.
+    /// A whole request with this body.
     Complete(Vec<u8>),
-    /// There is none, or not all of one.
+    /// No request, or only a part of one.
     Ends(End),
 }
 
-/// Bytes on their way.
+/// The bytes of a client, of which some have arrived.
 struct Wire<'b> {
     bytes: &'b [u8],
     step: usize,
-    /// How many have come.
+    /// How many bytes have arrived.
     have: usize,
-    /// How many are used up.
+    /// How many bytes are used up.
     at: usize,
     limits: &'b Limits,
 }
@@ -119,7 +119,7 @@ impl Wire<'_> {
                 break;
             }
             if !self.more() {
-                // Empty lines before a request that may never come belong to no request.
+                // Empty lines belong to no request, because perhaps no request follows them.
                 return Ok(Request::Ends(if in_head { End::WaitsInHead } else { End::Open }));
             }
         }
@@ -166,7 +166,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Lets more bytes come, if there are any.
+    /// Lets more bytes arrive, if any are left.
     fn more(&mut self) -> bool {
         let had = self.have;
         self.have = (self.have + self.step).min(self.bytes.len());

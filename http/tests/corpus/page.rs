@@ -45,7 +45,7 @@ fn each_id_of_a_public_list_has_a_case_or_a_reason() {
     }
 }
 
-/// The page with what is between two marks replaced.
+/// The page with the text between two marks replaced.
 fn with_table(page: &str, name: &str, table: &str) -> String {
     let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
     let start = page.find(&begin).unwrap_or_else(|| panic!("no mark {begin:?}")) + begin.len();
@@ -92,7 +92,7 @@ fn list_tables(lists: &[List], cases: &[Case]) -> String {
     text + "\n"
 }
 
-/// The cases that come from it.
+/// The cases that come from an entry of a list.
 fn of_entry<'c>(
     list: &'c List,
     entry: &'c Entry,
@@ -105,7 +105,8 @@ fn of_entry<'c>(
 }
 
 fn row(cells: &[&str]) -> String {
-    // Bars end cells, and anything in angle brackets but our own line breaks would be markup.
+    // A bar would end a cell, and text in angle brackets would be markup, except for our own line
+    // breaks.
     let clean = |cell: &&str| {
         let cell = cell.replace('|', "\\|").replace('<', "&lt;").replace("&lt;br>", "<br>");
         cell.replace('*', "\\*")

@@ -1,5 +1,5 @@
-//! A thread that does not come back keeps no new client waiting: another shard accepts in its
-//! place, and its own clients are there when it comes back.
+//! If a handler keeps its thread, new clients do not wait: another shard accepts in its place. The
+//! clients of the busy shard are served when its handler returns.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -16,9 +16,9 @@ use straightline::net::sim::{Link, network};
 use straightline::sched::{self, sim};
 use straightline::{Builder, Event, Request, Server};
 
-/// What the hooks are told that is about listeners.
+/// The events about listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Message {
     Lent(usize, usize),
     Returned(usize),
     Stuck(usize, Option<usize>),
@@ -26,28 +26,28 @@ enum Told {
 
 struct Trial {
     server: Running,
-    told: Receiver<Told>,
+    messages: Receiver<Message>,
     /// Gets a message when a handler begins to keep its thread.
     begun: Receiver<()>,
-    /// Ends the handlers' loops.
+    /// Ends the loops of the handlers.
     release: Arc<AtomicBool>,
 }
 
 /// A server whose handler keeps its thread until it is released: at `/spin` it computes, at
-/// `/block` it is in a system call.
+/// `/block` it blocks in a system call.
 fn trial(configure: impl FnOnce(Builder) -> Builder) -> Trial {
-    let (tell, told) = mpsc::channel();
+    let (sender, messages) = mpsc::channel();
     let (begins, begun) = mpsc::channel();
     let release = Arc::new(AtomicBool::new(false));
     let hooks = move |event: &Event<'_>| {
-        let told = match event {
-            Event::ListenersLent { shard, helper } => Told::Lent(*shard, *helper),
-            Event::ListenersReturned { shard } => Told::Returned(*shard),
-            Event::ShardStuck { shard, replacement, .. } => Told::Stuck(*shard, *replacement),
+        let message = match event {
+            Event::ListenersLent { shard, helper } => Message::Lent(*shard, *helper),
+            Event::ListenersReturned { shard } => Message::Returned(*shard),
+            Event::ShardStuck { shard, replacement, .. } => Message::Stuck(*shard, *replacement),
             _ => return,
         };
         // The test may be over.
-        let _ = tell.send(told);
+        let _ = sender.send(message);
     };
     let is_released = Arc::clone(&release);
     let server = serve_with(
@@ -67,21 +67,21 @@ fn trial(configure: impl FnOnce(Builder) -> Builder) -> Trial {
             "served"
         },
     );
-    Trial { server, told, begun, release }
+    Trial { server, messages, begun, release }
 }
 
 impl Trial {
-    /// Has a handler keep its thread, and waits until it does.
+    /// Makes a handler keep its thread, and waits until it does.
     fn keep_a_thread(&self, path: &str) -> Client {
-        let mut culprit = self.server.client();
-        culprit.send(request(path));
+        let mut busy_client = self.server.client();
+        busy_client.send(request(path));
         self.begun.recv_timeout(BOUND).expect("a handler that keeps its thread");
-        culprit
+        busy_client
     }
 
-    /// The next thing that is told.
-    fn next(&self) -> Told {
-        self.told.recv_timeout(BOUND).expect("it is told")
+    /// The next event about listeners.
+    fn next(&self) -> Message {
+        self.messages.recv_timeout(BOUND).expect("an event")
     }
 
     fn release(&self) {
@@ -97,7 +97,7 @@ fn request(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-/// How long anything may take before the test fails.
+/// How long a step may take before the test fails.
 const BOUND: Duration = Duration::from_secs(30);
 
 #[test]
@@ -106,19 +106,20 @@ fn new_clients_are_served_by_a_spare_shard_and_the_old_ones_when_it_comes_back()
         let trial = trial(|builder| builder);
         let mut neighbour = trial.server.client();
         assert_eq!(neighbour.get("/").text(), "served");
-        let mut culprit = trial.keep_a_thread(path);
+        let mut busy_client = trial.keep_a_thread(path);
         neighbour.send(request("/"));
-        // One of them waits in the queue when it is lent, the others come later.
+        // The first client waits in the accept queue when the listener is lent. The others connect
+        // later.
         for _ in 0..20 {
             assert_eq!(trial.server.client().get("/").text(), "served");
         }
-        assert_eq!(trial.next(), Told::Lent(0, 1));
+        assert_eq!(trial.next(), Message::Lent(0, 1));
         assert_eq!(trial.threads(), 2);
         trial.release();
-        // Neither of these has lost its connection.
-        assert_eq!(culprit.receive().text(), "served");
+        // Neither of these clients has lost its connection.
+        assert_eq!(busy_client.receive().text(), "served");
         assert_eq!(neighbour.receive().text(), "served");
-        assert_eq!(trial.next(), Told::Returned(0));
+        assert_eq!(trial.next(), Message::Returned(0));
         for _ in 0..20 {
             assert_eq!(trial.server.client().get("/").text(), "served");
         }
@@ -132,18 +133,18 @@ fn new_clients_are_served_by_a_spare_shard_and_the_old_ones_when_it_comes_back()
 #[test]
 fn a_shard_that_is_well_accepts_for_the_other_and_no_thread_is_started() {
     let trial = trial(|builder| builder.workers(2));
-    let mut culprit = trial.keep_a_thread("/spin");
-    // The system gives half of them to the one that does not come back.
+    let mut busy_client = trial.keep_a_thread("/spin");
+    // The kernel gives half of these clients to the busy shard.
     let mut clients: Vec<_> = (0..40).map(|_| trial.server.client()).collect();
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "served");
     }
-    let Told::Lent(shard, helper) = trial.next() else { panic!("nothing was lent") };
+    let Message::Lent(shard, helper) = trial.next() else { panic!("nothing was lent") };
     assert_eq!(shard + helper, 1);
     assert_eq!(trial.threads(), 2);
     trial.release();
-    assert_eq!(culprit.receive().text(), "served");
-    assert_eq!(trial.next(), Told::Returned(shard));
+    assert_eq!(busy_client.receive().text(), "served");
+    assert_eq!(trial.next(), Message::Returned(shard));
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "served");
     }
@@ -167,8 +168,9 @@ fn every_listener_is_lent() {
 #[test]
 fn when_all_are_busy_there_are_as_many_threads_more_as_are_allowed() {
     let trial = trial(|builder| builder.workers(2).replacements(2));
-    // Each of the first four finds a shard that is well, at the latest when it was lent to.
-    let culprits: Vec<_> = (0..4).map(|_| trial.keep_a_thread("/spin")).collect();
+    // Each of the first four requests finds a healthy shard, at the latest after a listener was
+    // lent.
+    let busy_clients: Vec<_> = (0..4).map(|_| trial.keep_a_thread("/spin")).collect();
     let mut late = trial.server.client();
     late.send(request("/"));
     while trial.server.handle.metrics().busy < 4 {
@@ -176,18 +178,18 @@ fn when_all_are_busy_there_are_as_many_threads_more_as_are_allowed() {
     }
     assert_eq!(trial.threads(), 4);
     trial.release();
-    for mut culprit in culprits {
-        assert_eq!(culprit.receive().text(), "served");
+    for mut busy_client in busy_clients {
+        assert_eq!(busy_client.receive().text(), "served");
     }
     assert_eq!(late.receive().text(), "served");
-    // All of it is returned, and only two of them had listeners to lend.
+    // All listeners are returned, and only two shards had listeners to lend.
     let mut lent = BTreeSet::new();
     let mut returned = BTreeSet::new();
     while returned.len() < 2 {
         match trial.next() {
-            Told::Lent(shard, _) => drop(lent.insert(shard)),
-            Told::Returned(shard) => drop(returned.insert(shard)),
-            Told::Stuck(..) => panic!("there is no limit on that"),
+            Message::Lent(shard, _) => drop(lent.insert(shard)),
+            Message::Returned(shard) => drop(returned.insert(shard)),
+            Message::Stuck(..) => panic!("there is no stuck limit"),
         }
     }
     assert!(lent == returned && lent == BTreeSet::from([0, 1]), "{lent:?}, {returned:?}");
@@ -195,10 +197,10 @@ fn when_all_are_busy_there_are_as_many_threads_more_as_are_allowed() {
 
 #[test]
 fn a_shard_that_is_busy_again_and_again_gets_one_spare_shard() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
         if let Event::ListenersLent { helper, .. } = event {
-            let _ = tell.send(*helper); // the test may be over
+            let _ = sender.send(*helper); // the test may be over
         }
     };
     let server = serve_with(
@@ -218,7 +220,7 @@ fn a_shard_that_is_busy_again_and_again_gets_one_spare_shard() {
     assert!(server.handle.metrics().shards.len() <= 2);
     server.handle.shutdown();
     server.join();
-    assert!(told.try_iter().all(|helper| helper == 1));
+    assert!(receiver.try_iter().all(|helper| helper == 1));
 }
 
 #[test]
@@ -239,8 +241,8 @@ fn each_client_is_accepted_once_while_listeners_come_and_go() {
         let server = serve_with(
             |builder| builder.workers(workers).busy_limit(Some(limit)).hooks(hooks),
             move |_: &mut Request| {
-                // Each twentieth keeps its thread, for so long that it is lent, and often for so
-                // long after the one before that it was returned meanwhile.
+                // Each twentieth handler keeps its thread so long that the listener is lent. Often
+                // the listener was returned since the previous one.
                 if busy.fetch_add(1, Ordering::SeqCst).is_multiple_of(20) {
                     thread::sleep(limit * 3);
                 }
@@ -269,19 +271,19 @@ fn each_client_is_accepted_once_while_listeners_come_and_go() {
 #[test]
 fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard() {
     let trial = trial(|builder| builder);
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let mut waiting: Vec<_> = (0..10).map(|_| trial.server.client()).collect();
     for client in &mut waiting {
         client.send(request("/"));
     }
-    // They are with the helper now, or in the queue that it has.
-    assert_eq!(trial.next(), Told::Lent(0, 1));
+    // These clients are with the helper now, or in the accept queue that was lent to it.
+    assert_eq!(trial.next(), Message::Lent(0, 1));
     trial.server.handle.shutdown();
     for client in &mut waiting {
         assert_eq!(client.receive().text(), "served");
     }
     trial.release();
-    assert_eq!(culprit.receive().text(), "served");
+    assert_eq!(busy_client.receive().text(), "served");
     let report = trial.server.join_report();
     assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 0, 0), "{report}");
 }
@@ -290,24 +292,24 @@ fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard(
 fn a_busy_shard_that_gets_stuck_is_replaced_by_the_spare_shard() {
     let limit = Some(Duration::from_millis(400));
     let trial = trial(|builder| builder.stuck_limit(limit));
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let mut other = trial.server.client();
     assert_eq!(other.get("/").text(), "served");
-    assert_eq!(trial.next(), Told::Lent(0, 1));
-    assert_eq!(trial.next(), Told::Stuck(0, Some(1)));
-    culprit.wait_for_end();
-    assert_eq!(trial.next(), Told::Returned(0));
-    // The client that came in between is the spare shard's, and stays that.
+    assert_eq!(trial.next(), Message::Lent(0, 1));
+    assert_eq!(trial.next(), Message::Stuck(0, Some(1)));
+    busy_client.wait_for_end();
+    assert_eq!(trial.next(), Message::Returned(0));
+    // The client that connected in between belongs to the spare shard, and stays there.
     assert_eq!(other.get("/").text(), "served");
     assert_eq!(trial.server.client().get("/").text(), "served");
     assert_eq!(trial.server.handle.metrics().replacements, 1);
-    // It has listeners of its own now, so it is helped as well.
+    // The spare shard has listeners of its own now, so they are lent as well.
     let _second = trial.keep_a_thread("/spin");
     assert_eq!(trial.server.client().get("/").text(), "served");
-    assert_eq!(trial.next(), Told::Lent(1, 2));
+    assert_eq!(trial.next(), Message::Lent(1, 2));
     trial.release();
     trial.server.handle.shutdown();
-    trial.server.join_report(); // it does not wait for a thread that it knows as stuck
+    trial.server.join_report(); // the server does not wait for a stuck thread
 }
 
 #[test]
@@ -323,12 +325,12 @@ fn a_slow_hook_does_not_keep_the_watch() {
     };
     let trial = trial(|builder| builder.stuck_limit(limit).hooks(slow));
     let _first = trial.keep_a_thread("/spin");
-    assert_eq!(trial.next(), Told::Lent(0, 1));
-    assert_eq!(trial.next(), Told::Stuck(0, Some(1)));
-    assert_eq!(trial.next(), Told::Returned(0));
+    assert_eq!(trial.next(), Message::Lent(0, 1));
+    assert_eq!(trial.next(), Message::Stuck(0, Some(1)));
+    assert_eq!(trial.next(), Message::Returned(0));
     let _second = trial.keep_a_thread("/spin");
-    assert_eq!(trial.next(), Told::Lent(1, 2));
-    assert_eq!(trial.next(), Told::Stuck(1, Some(2)));
+    assert_eq!(trial.next(), Message::Lent(1, 2));
+    assert_eq!(trial.next(), Message::Stuck(1, Some(2)));
     is_over.store(true, Ordering::SeqCst);
     trial.release();
     trial.server.handle.shutdown();
@@ -339,15 +341,15 @@ fn a_slow_hook_does_not_keep_the_watch() {
 fn a_stuck_shard_that_is_not_replaced_has_its_listeners_again_when_it_comes_back() {
     let limit = Some(Duration::from_millis(300));
     let trial = trial(|builder| builder.workers(2).replacements(0).stuck_limit(limit));
-    let mut culprit = trial.keep_a_thread("/spin");
-    let Told::Lent(shard, _) = trial.next() else { panic!("nothing was lent") };
-    assert_eq!(trial.next(), Told::Stuck(shard, None));
-    culprit.wait_for_end();
+    let mut busy_client = trial.keep_a_thread("/spin");
+    let Message::Lent(shard, _) = trial.next() else { panic!("nothing was lent") };
+    assert_eq!(trial.next(), Message::Stuck(shard, None));
+    busy_client.wait_for_end();
     for _ in 0..20 {
         assert_eq!(trial.server.client().get("/").text(), "served");
     }
     trial.release();
-    assert_eq!(trial.next(), Told::Returned(shard));
+    assert_eq!(trial.next(), Message::Returned(shard));
     for _ in 0..20 {
         assert_eq!(trial.server.client().get("/").text(), "served");
     }
@@ -356,23 +358,23 @@ fn a_stuck_shard_that_is_not_replaced_has_its_listeners_again_when_it_comes_back
 #[test]
 fn without_a_limit_nothing_is_lent() {
     let trial = trial(|builder| builder.busy_limit(None));
-    let mut culprit = trial.keep_a_thread("/spin");
+    let mut busy_client = trial.keep_a_thread("/spin");
     let mut late = trial.server.client();
     late.send(request("/"));
     late.stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
     assert!(late.stream.read(&mut [0]).is_err());
     late.stream.set_read_timeout(Some(BOUND)).expect("a timeout");
     trial.release();
-    assert_eq!(culprit.receive().text(), "served");
+    assert_eq!(busy_client.receive().text(), "served");
     assert_eq!(late.receive().text(), "served");
-    assert!(trial.told.try_recv().is_err());
+    assert!(trial.messages.try_recv().is_err());
 }
 
 #[test]
 fn a_handler_that_takes_its_time_to_be_made_is_no_reason_to_make_another_one() {
     let server = Server::builder().bind("127.0.0.1:0").workers(1).stuck_limit(None);
     let server = server.build_with(|| {
-        thread::sleep(Duration::from_millis(400)); // it reads a file, say
+        thread::sleep(Duration::from_millis(400)); // such as to read a file
         |_: &mut Request| "served"
     });
     let server = server.expect("a free port");
@@ -383,7 +385,7 @@ fn a_handler_that_takes_its_time_to_be_made_is_no_reason_to_make_another_one() {
     let metrics = handle.metrics();
     assert_eq!((metrics.listeners_lent, metrics.shards.len()), (0, 1));
     handle.shutdown();
-    serving.join().expect("no panic").expect("it ends well");
+    serving.join().expect("no panic").expect("the server ends well");
 }
 
 /// When a handler began to keep its thread, and until when.
@@ -411,7 +413,7 @@ fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
         let handle = server.handle();
         let serving = sched::spawn(|| server.run());
 
-        let culprit = sched::spawn(move || {
+        let busy_client = sched::spawn(move || {
             for _ in 0..8 {
                 ask(address, "/busy");
                 sched::sleep(Duration::from_millis(sched::random_u64() % 2_000));
@@ -427,7 +429,7 @@ fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
                         let window = *kept.lock().expect("no panic");
                         ask(address, "/");
                         let took = sim::elapsed().saturating_sub(begin);
-                        // Before that it may have been accepted by the shard that was kept then.
+                        // An earlier client may have been accepted by the shard that is busy now.
                         let is_new = window.is_some_and(|(from, to)| (from..to).contains(&begin));
                         let bound = Duration::from_millis(300);
                         assert!(!is_new || took < bound, "{took:?}, from {begin:?} on");
@@ -435,10 +437,10 @@ fn in_every_history_new_clients_are_served_in_time_and_each_of_them_once() {
                 })
             })
             .collect();
-        culprit.join().expect("no panic");
+        busy_client.join().expect("no panic");
         clients.into_iter().for_each(|client| client.join().expect("no panic"));
         handle.shutdown();
-        serving.join().expect("no panic").expect("it ends well");
+        serving.join().expect("no panic").expect("the server ends well");
         let counters = handle.counters();
         assert_eq!((counters.accepted, counters.closed), (128, 128), "{counters:?}");
         assert_eq!((counters.answered, counters.unanswered), (128, 0), "{counters:?}");
@@ -456,7 +458,7 @@ fn a_spare_shard_ends_when_nothing_is_left_on_it() {
             if request.path() == "/busy" {
                 sim::keep_thread(Duration::from_secs(2));
             } else {
-                // What outlives its request is the shard's, also on a spare one.
+                // A fiber that outlives its request belongs to the shard, also on a spare one.
                 let here = Arc::clone(&here);
                 sched::spawn(move || {
                     sched::sleep(Duration::from_secs(60));
@@ -468,29 +470,29 @@ fn a_spare_shard_ends_when_nothing_is_left_on_it() {
         let server = server.expect("a free port");
         let handle = server.handle();
         let serving = sched::spawn(|| server.run());
-        let culprit = sched::spawn(move || ask(address, "/busy"));
+        let busy_client = sched::spawn(move || ask(address, "/busy"));
         sched::sleep(Duration::from_secs(1));
         ask(address, "/");
-        culprit.join().expect("no panic");
+        busy_client.join().expect("no panic");
         sched::sleep(Duration::from_secs(30));
         assert_eq!(handle.metrics().shards.len(), 2);
         assert!(!is_done.load(Ordering::SeqCst));
         sched::sleep(Duration::from_secs(60));
-        assert!(is_done.load(Ordering::SeqCst), "it was ended with its shard");
+        assert!(is_done.load(Ordering::SeqCst), "the fiber was ended with its shard");
         assert_eq!(handle.metrics().shards.len(), 1);
         assert_eq!(handle.counters().accepted, 2);
-        // And the next one is as good.
-        let culprit = sched::spawn(move || ask(address, "/busy"));
+        // The next spare shard works as well.
+        let busy_client = sched::spawn(move || ask(address, "/busy"));
         sched::sleep(Duration::from_secs(1));
         ask(address, "/");
-        culprit.join().expect("no panic");
+        busy_client.join().expect("no panic");
         assert_eq!(handle.metrics().shards.len(), 2);
         handle.shutdown();
-        serving.join().expect("no panic").expect("it ends well");
+        serving.join().expect("no panic").expect("the server ends well");
     });
 }
 
-/// Asks on a new connection, which is answered.
+/// Sends a request on a new connection and checks the answer.
 fn ask(address: SocketAddr, path: &str) {
     let mut stream = straightline::net::TcpStream::connect(address).expect("the server listens");
     stream.write_all(request(path).as_bytes()).expect("the server reads");

@@ -1,4 +1,4 @@
-//! Handlers that keep their thread, and what other shards do then.
+//! Handlers that keep their thread, and how other shards take over meanwhile.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! A handler that keeps its thread costs the clients of that thread their connections, and no other
-//! client anything; and no handler keeps a server from its end.
+//! If a handler gets stuck and keeps its thread, the clients of that thread lose their connections,
+//! and no other client is harmed. No handler can keep a server from ending.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -19,10 +19,10 @@ use straightline::{
     AllStuck, Builder, Capacity, Event, Request, Response, Server, Timeouts, WhenFull,
 };
 
-/// What the hooks are told that is about stuck shards.
+/// The events about stuck shards.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
-    /// With the request line of the handler.
+enum Message {
+    /// The label of the stuck fiber: the request line of its handler.
     Report(Option<String>),
     Stuck(usize, Option<usize>),
     All(usize),
@@ -30,50 +30,50 @@ enum Told {
 
 struct Trial {
     server: Running,
-    told: Receiver<Told>,
-    /// A handler has unwound that was stuck.
+    messages: Receiver<Message>,
+    /// Gets a message when a stuck handler has unwound.
     unwound: Receiver<()>,
-    /// Ends the handlers' loops.
+    /// Ends the loops of the handlers.
     release: Arc<AtomicBool>,
 }
 
-struct Tell(Sender<()>);
+struct SendOnDrop(Sender<()>);
 
-impl Drop for Tell {
+impl Drop for SendOnDrop {
     fn drop(&mut self) {
         // The test may be over.
         let _ = self.0.send(());
     }
 }
 
-/// A server whose handler at `/spin` keeps its thread until it is released, and then waits for
+/// A server whose handler at `/spin` keeps its thread until it is released, and then parks for
 /// ever.
 fn trial(replacements: usize, drain_timeout: Duration) -> Trial {
     trial_with(|builder| builder.replacements(replacements).drain_timeout(drain_timeout))
 }
 
 fn trial_with(configure: impl FnOnce(Builder) -> Builder) -> Trial {
-    let (tell, told) = mpsc::channel();
+    let (sender, messages) = mpsc::channel();
     let (unwinds, unwound) = mpsc::channel();
     let release = Arc::new(AtomicBool::new(false));
     let hooks = move |event: &Event<'_>| {
-        let told = match event {
+        let message = match event {
             Event::FiberReported { report: Report::Stuck(stall) } => {
-                Told::Report(stall.label.clone())
+                Message::Report(stall.label.clone())
             }
-            Event::ShardStuck { shard, replacement, .. } => Told::Stuck(*shard, *replacement),
-            Event::AllStuck { shards } => Told::All(*shards),
+            Event::ShardStuck { shard, replacement, .. } => Message::Stuck(*shard, *replacement),
+            Event::AllStuck { shards } => Message::All(*shards),
             _ => return,
         };
         // The test may be over.
-        let _ = tell.send(told);
+        let _ = sender.send(message);
     };
     let is_released = Arc::clone(&release);
     let server = serve_with(
         |builder| configure(builder.stuck_limit(Some(Duration::from_millis(100))).hooks(hooks)),
         move |request: &mut Request| {
             if request.path() == "/spin" {
-                let _tell = Tell(unwinds.clone());
+                let _notice = SendOnDrop(unwinds.clone());
                 while !is_released.load(Ordering::SeqCst) {
                     std::hint::spin_loop();
                 }
@@ -82,25 +82,25 @@ fn trial_with(configure: impl FnOnce(Builder) -> Builder) -> Trial {
             "served"
         },
     );
-    Trial { server, told, unwound, release }
+    Trial { server, messages, unwound, release }
 }
 
 const SPIN: &str = "GET /spin?x=1 HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The request line, where the system can tell it.
+/// The request line, on systems where a report can contain it.
 fn label() -> Option<String> {
     cfg!(target_os = "linux").then(|| "GET /spin?x=1".to_owned())
 }
 
-/// Waits until a shard is told as stuck, and what its fiber does; returns its number and that of
-/// its replacement.
-fn stuck(told: &Receiver<Told>) -> (usize, Option<usize>) {
+/// Waits for the event that a shard is stuck and for the report of its fiber. Returns the numbers
+/// of the shard and of its replacement.
+fn stuck(messages: &Receiver<Message>) -> (usize, Option<usize>) {
     let (mut report, mut stuck) = (None, None);
     while report.is_none() || stuck.is_none() {
-        match told.recv_timeout(Duration::from_secs(60)).expect("it is told") {
-            Told::Report(label) => report = Some(label),
-            Told::Stuck(shard, replacement) => stuck = Some((shard, replacement)),
-            all @ Told::All(_) => panic!("{all:?}"),
+        match messages.recv_timeout(Duration::from_secs(60)).expect("an event") {
+            Message::Report(label) => report = Some(label),
+            Message::Stuck(shard, replacement) => stuck = Some((shard, replacement)),
+            all @ Message::All(_) => panic!("{all:?}"),
         }
     }
     assert_eq!(report, Some(label()));
@@ -109,14 +109,14 @@ fn stuck(told: &Receiver<Told>) -> (usize, Option<usize>) {
 
 #[test]
 fn the_shard_of_a_stuck_handler_is_replaced_and_ends_when_it_can() {
-    let Trial { server, told, unwound, release } = trial(4, Duration::from_millis(100));
+    let Trial { server, messages, unwound, release } = trial(4, Duration::from_millis(100));
     let mut neighbour = server.client();
     assert_eq!(neighbour.get("/").text(), "served");
-    let mut culprit = server.client();
-    culprit.send(SPIN);
-    assert_eq!(stuck(&told), (0, Some(1)));
-    // Both see the end, and a client that comes now is served.
-    culprit.wait_for_end();
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
+    assert_eq!(stuck(&messages), (0, Some(1)));
+    // Both connections end, and a client that connects now is served.
+    stuck_client.wait_for_end();
     assert!(neighbour.is_at_end());
     assert_eq!(server.client().get("/").text(), "served");
     release.store(true, Ordering::SeqCst);
@@ -129,20 +129,20 @@ fn the_shard_of_a_stuck_handler_is_replaced_and_ends_when_it_can() {
 
 #[test]
 fn clients_that_wait_in_its_queue_are_served_by_the_next() {
-    let Trial { server, told, unwound, release } = trial(4, Duration::from_millis(100));
-    let mut culprit = server.client();
-    culprit.send(SPIN);
-    // The thread is kept from here on, or will be; so these may come before it or after.
+    let Trial { server, messages, unwound, release } = trial(4, Duration::from_millis(100));
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
+    // The handler keeps the thread now or soon, so these clients connect before that or after it.
     let mut waiting: Vec<_> = (0..10).map(|_| server.client()).collect();
     for client in &mut waiting {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    assert_eq!(stuck(&told), (0, Some(1)));
-    culprit.wait_for_end();
+    assert_eq!(stuck(&messages), (0, Some(1)));
+    stuck_client.wait_for_end();
     assert_eq!(server.client().get("/").text(), "served");
     release.store(true, Ordering::SeqCst);
     unwound.recv().unwrap();
-    // None of them hangs: it is answered, or its connection was that of the stuck shard.
+    // No client hangs: it is answered, or it had a connection of the stuck shard, which has ended.
     for client in &mut waiting {
         client.wait_for_end_or_answer();
     }
@@ -150,21 +150,21 @@ fn clients_that_wait_in_its_queue_are_served_by_the_next() {
 
 #[test]
 fn as_many_shards_are_replaced_as_are_allowed() {
-    let Trial { server, told, release, .. } = trial(2, Duration::from_millis(100));
+    let Trial { server, messages, release, .. } = trial(2, Duration::from_millis(100));
     for (shard, replacement) in [(0, Some(1)), (1, Some(2)), (2, None)] {
-        let mut culprit = server.client();
-        culprit.send(SPIN);
-        assert_eq!(stuck(&told), (shard, replacement));
-        culprit.wait_for_end();
+        let mut stuck_client = server.client();
+        stuck_client.send(SPIN);
+        assert_eq!(stuck(&messages), (shard, replacement));
+        stuck_client.wait_for_end();
     }
     // No shard is left.
-    assert_eq!(told.recv().unwrap(), Told::All(3));
+    assert_eq!(messages.recv().unwrap(), Message::All(3));
     let error = server.join_error();
     assert!(error.to_string().contains("every shard is stuck"), "{error}");
     release.store(true, Ordering::SeqCst);
 }
 
-/// Ends the process as a `main` that returns what `body` does.
+/// Ends the process like a `main` that returns the result of `body`.
 fn as_main(body: impl FnOnce() -> io::Result<()>) {
     process::exit(match body() {
         Ok(()) => 0,
@@ -175,8 +175,8 @@ fn as_main(body: impl FnOnce() -> io::Result<()>) {
     });
 }
 
-/// Serves with a handler that uses a `LazyLock` whose initialiser waits, and asks it as often as it
-/// takes, each time as a client that waits no longer than it has to.
+/// Serves with a handler that uses a `LazyLock` whose initialiser waits. New clients send requests
+/// until every shard is stuck.
 fn serve_a_lazy_lock(all_stuck: AllStuck) -> io::Result<()> {
     static CONFIGURATION: LazyLock<String> = LazyLock::new(|| {
         sched::sleep(Duration::from_secs(1));
@@ -192,14 +192,14 @@ fn serve_a_lazy_lock(all_stuck: AllStuck) -> io::Result<()> {
     let address = server.local_addrs()[0].as_tcp().expect("an address of TCP");
     thread::spawn(move || {
         let mut clients = Vec::new();
-        // They end with the process.
+        // The connections end with the process.
         while let Ok(mut client) = TcpStream::connect(address) {
             let _ = client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
             clients.push(client);
             thread::sleep(Duration::from_millis(20));
         }
     });
-    // So that this test does not hang if the server does not end.
+    // A bound, so that the test does not hang if the server does not end.
     let handle = server.handle();
     thread::spawn(move || {
         thread::sleep(Duration::from_secs(30));
@@ -215,7 +215,7 @@ fn a_lazy_lock_whose_initialiser_waits_ends_the_server_with_an_error() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{:?}: {stderr}", output.status);
     assert!(stderr.contains("the server ended: every shard is stuck"), "{stderr}");
-    // There are no hooks, so this is written.
+    // The server has no hooks, so it writes this event to the standard error.
     assert!(stderr.contains("straightline: every shard is stuck (4)"), "{stderr}");
 }
 
@@ -231,13 +231,13 @@ fn a_lazy_lock_whose_initialiser_waits_ends_the_process_if_that_is_asked_for() {
 fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
     const ROUNDS: u64 = 8;
     // If a shard that has ended still counted, there would be no second replacement.
-    let Trial { server, told, unwound, release } = trial(1, Duration::from_millis(100));
+    let Trial { server, messages, unwound, release } = trial(1, Duration::from_millis(100));
     for round in 1..=ROUNDS {
         assert_eq!(server.client().get("/").text(), "served");
-        let mut culprit = server.client();
-        culprit.send(SPIN);
-        assert!(stuck(&told).1.is_some());
-        culprit.wait_for_end();
+        let mut stuck_client = server.client();
+        stuck_client.send(SPIN);
+        assert!(stuck(&messages).1.is_some());
+        stuck_client.wait_for_end();
         release.store(true, Ordering::SeqCst);
         unwound.recv().unwrap();
         while server.handle.metrics().shards.len() > 1 || server.handle.metrics().stuck > 0 {
@@ -258,12 +258,12 @@ fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
 fn the_room_of_a_stuck_shard_is_given_to_others() {
     let room =
         Capacity { connections: 2, connections_per_peer: 2, in_flight: 1, ..Capacity::default() };
-    let Trial { server, told, unwound, release } = trial_with(|builder| builder.capacity(room));
+    let Trial { server, messages, unwound, release } = trial_with(|builder| builder.capacity(room));
     let mut neighbour = server.client();
     assert_eq!(neighbour.get("/").text(), "served");
-    let mut culprit = server.client();
-    culprit.send(SPIN);
-    assert_eq!(stuck(&told), (0, Some(1)));
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
+    assert_eq!(stuck(&messages), (0, Some(1)));
     let (mut one, mut other) = (server.client(), server.client());
     assert_eq!(one.get("/").text(), "served");
     assert_eq!(other.get("/").text(), "served");
@@ -273,20 +273,20 @@ fn the_room_of_a_stuck_shard_is_given_to_others() {
     while server.handle.counters().closed < 2 {
         std::thread::yield_now();
     }
-    // It is given once.
+    // The room is given only once.
     assert_eq!(server.client().get("/").status, 503);
     assert_eq!(one.get("/").text(), "served");
 }
 
 #[test]
 fn a_server_ends_without_its_stuck_shard() {
-    let Trial { server, told, unwound, release } = trial(4, Duration::from_secs(30));
-    let mut culprit = server.client();
-    culprit.send(SPIN);
-    assert_eq!(stuck(&told), (0, Some(1)));
+    let Trial { server, messages, unwound, release } = trial(4, Duration::from_secs(30));
+    let mut stuck_client = server.client();
+    stuck_client.send(SPIN);
+    assert_eq!(stuck(&messages), (0, Some(1)));
     server.handle.shutdown();
     let report = server.join_report();
-    // And it has not waited for it as for one that drains.
+    // The server has not waited for the stuck shard until the drain timeout.
     assert!(report.stuck == 1 && report.took < Duration::from_secs(30), "{report}");
     release.store(true, Ordering::SeqCst);
     unwound.recv().unwrap();
@@ -294,28 +294,28 @@ fn a_server_ends_without_its_stuck_shard() {
 
 #[test]
 fn a_handler_that_goes_on_for_ever_does_not_keep_the_server() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve_with(
         |builder| builder.drain_timeout(Duration::ZERO),
         move |_: &mut Request| -> &'static str {
-            tell.send(()).expect("the test listens");
+            sender.send(()).expect("the test listens");
             loop {
-                // As worker loops are written that know nothing of cancels.
+                // Worker loops that know nothing about cancellation look like this.
                 let _ = catch_unwind(sched::park);
             }
         },
     );
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    told.recv().unwrap();
+    receiver.recv().unwrap();
     server.handle.shutdown();
     let report = server.join_report();
     assert_eq!((report.cancelled, report.given_up, report.stuck), (1, 1, 0), "{report}");
     client.wait_for_end();
 }
 
-/// Each of these is a fiber that is given up while the server goes on: the connection's own, or one
-/// that its handler has lent something to, which takes the connection's along.
+/// In each case, a fiber is given up while the server goes on. It is the fiber of the connection,
+/// or one that borrows from the handler; then the fiber of the connection is given up too.
 #[test]
 fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
     let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
@@ -331,7 +331,7 @@ fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
             "/thread" => {
                 let text = String::from("lent");
                 std::thread::scope(|threads| {
-                    // It outlives all of this, but not the process.
+                    // This thread outlives the server, but not the process.
                     threads.spawn(|| {
                         loop {
                             std::thread::park();
@@ -358,7 +358,7 @@ fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
         // The body never comes.
         client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"));
         client.wait_for_end();
-        // There is room for one connection: so the one before does not count any more.
+        // There is room for one connection, so the previous connection does not count any more.
         let mut other = server.client();
         other.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         assert_eq!(other.receive().text(), "served");
@@ -382,7 +382,8 @@ fn swallow_for_ever() -> &'static str {
     }
 }
 
-/// A body that ends with its connection would look whole, if that ended in an orderly way.
+/// The end of the connection ends this body. So the body would look whole if the connection ended
+/// without a reset.
 #[test]
 fn a_response_whose_fiber_is_given_up_does_not_look_whole() {
     let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };

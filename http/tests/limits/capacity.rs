@@ -1,5 +1,5 @@
-//! Load beyond the capacity is refused at once or waits, and never starves the clients that are
-//! served.
+//! Load beyond the capacity is refused at once or waits, and never starves the clients that the
+//! server has accepted.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,23 +9,24 @@ use std::time::Duration;
 use crate::common::{Client, Running, serve_with};
 use straightline::{Capacity, Event, Full, Request, Timeouts, WhenFull, sched};
 
-/// A server whose handlers at `/wait` wait, until something is sent here; they tell that they do.
+/// A server whose handlers at `/wait` send their fiber and park. The second receiver gets the
+/// reason for each connection that is turned away.
 fn held(capacity: Capacity) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Receiver<Full>) {
-    let (tell, waiting) = mpsc::channel();
+    let (sender, waiting) = mpsc::channel();
     let (tell_full, full) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
         if let Event::TurnedAway { full, .. } = event {
             tell_full.send(*full).expect("the test listens");
         }
     };
-    // No client rests so long that a newcomer gets its place.
+    // No connection is idle long enough to be evicted for a new one.
     let long = Duration::from_secs(600);
     let timeouts = Timeouts { head: long, idle: long, ..Timeouts::default() };
     let server = serve_with(
         |builder| builder.capacity(capacity).timeouts(timeouts).hooks(hooks),
         move |request: &mut Request| {
             if request.path() == "/wait" {
-                tell.send(sched::current()).expect("the test listens");
+                sender.send(sched::current()).expect("the test listens");
                 sched::park();
             }
             "served"
@@ -48,7 +49,7 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
         assert_eq!(client.get("/").text(), "served");
     }
     for _ in 0..3 {
-        // Whether or not it has sent something: it is told and not reset.
+        // The client gets an answer and not a reset, whether it has sent bytes or not.
         let mut surplus = server.client();
         let answer = surplus.get("/");
         assert_eq!((answer.status, answer.field("retry-after")), (503, Some("7")));
@@ -56,7 +57,8 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
         assert!(surplus.is_at_end());
         assert_eq!(full.recv().unwrap(), Full::Connections);
     }
-    // The clients that are served do not notice, and a place that is left is taken.
+    // The clients inside the capacity do not notice. If one of them leaves, the next client gets
+    // its place.
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "served");
     }
@@ -90,7 +92,7 @@ fn clients_may_wait_instead_until_a_client_leaves() {
     let mut first = server.client();
     begin(&mut first);
     let handler = waiting.recv().unwrap();
-    // The system has taken it, and it is not served.
+    // The kernel has completed this connection, but the server does not accept it.
     let mut second = server.client();
     second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(server.handle.counters().accepted, 1);
@@ -111,7 +113,7 @@ fn requests_beyond_what_may_be_in_flight_are_refused_and_their_connections_go_on
     let mut third = server.client();
     let answer = third.get("/");
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
-    // With a body that is not read, too.
+    // This also holds for a request with a body, which is not read.
     let answer = third.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
     assert_eq!(answer.status, 503);
     handlers.iter().for_each(sched::Fiber::unpark);
@@ -130,7 +132,7 @@ fn a_flood_of_clients_that_are_refused_costs_the_others_nothing() {
     let (server, _waiting, full) = held(capacity);
     let mut client = server.client();
     assert_eq!(client.get("/").text(), "served");
-    // More than are seen off carefully, and none of them reads or goes.
+    // More clients than the server refuses carefully. None of them reads or closes.
     let flood: Vec<_> =
         (0..400).map(|_| TcpStream::connect(server.address).expect("the port is open")).collect();
     for _ in &flood {

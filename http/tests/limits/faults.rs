@@ -1,8 +1,8 @@
-//! A connection that fails at any byte of what goes either way, in any manner: nothing is left
-//! behind, and everything is accounted for.
+//! A connection may fail at any byte of either direction, in any manner: the server leaves nothing
+//! behind, and its counters account for everything.
 //!
-//! The network is the simulated one, with room for a few bytes at a time, so that reads and writes
-//! are short and every one of them waits.
+//! The simulated network has room for only a few bytes at a time, so that all reads and writes are
+//! short and wait.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -16,22 +16,22 @@ use straightline::net::sim::{Link, network};
 use straightline::sched::{self, sim};
 use straightline::{BodyError, Counters, IntoResponse, Request, Response, Server, Timeout};
 
-/// How a client leaves the line.
+/// How a client ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Close,
     CloseWriting,
     Reset,
-    /// It does nothing more, for longer than the server waits.
+    /// The client does nothing for longer than the timeouts of the server.
     Stall,
 }
 
 /// What a client does.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// Bytes that it sends, and then what.
+    /// How many bytes of `SCRIPT` the client sends before the fault.
     sends: usize,
-    /// Bytes that it reads.
+    /// How many bytes the client reads before the fault.
     reads: usize,
     fault: Fault,
 }
@@ -47,7 +47,7 @@ const SCRIPT: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n\
 fn answer(request: &mut Request) -> Result<Response, BodyError> {
     Ok(match request.path() {
         "/echo" => request.body().read_to_vec(100)?.into_response(),
-        // Byte by byte: the chunks are always the same ones.
+        // The body is read byte by byte, so that the chunks are the same in each run.
         "/stream" => Response::stream(|request, body| {
             let mut byte = [0];
             while request.body().read(&mut byte)? > 0 {
@@ -64,10 +64,10 @@ fn answer(request: &mut Request) -> Result<Response, BodyError> {
     })
 }
 
-/// Runs a server and that client; returns what it has read, and what was counted.
+/// Runs a server and a client with this plan. Returns what the client has read, and the counters.
 fn run(plan: Plan) -> (Vec<u8>, Counters) {
     let outcome = Rc::new(RefCell::new(None));
-    let told = Rc::clone(&outcome);
+    let result = Rc::clone(&outcome);
     sim::run(1, move || {
         let microseconds = |range: RangeInclusive<u64>| {
             Duration::from_nanos(*range.start())..=Duration::from_nanos(*range.end())
@@ -89,10 +89,10 @@ fn run(plan: Plan) -> (Vec<u8>, Counters) {
         let read = client(address, plan);
         handle.shutdown();
         serving.join().expect("no panic").expect("the server ends well");
-        told.replace(Some((read, handle.counters())));
-        // And the simulation looks for fibers and buffers that are left.
+        result.replace(Some((read, handle.counters())));
+        // When it ends, the simulation also checks that no fibers and buffers are left.
     });
-    outcome.take().expect("it has run")
+    outcome.take().expect("the simulation has run")
 }
 
 fn client(address: SocketAddr, plan: Plan) -> Vec<u8> {
@@ -100,14 +100,14 @@ fn client(address: SocketAddr, plan: Plan) -> Vec<u8> {
     let mut read = Vec::new();
     sched::scope(|scope| {
         let writer = scope.spawn(|| {
-            // The server may be the one that ends it.
+            // This fails if the server ends the connection first.
             let _ = (&stream).write_all(&SCRIPT.as_bytes()[..plan.sends]);
         });
         let mut bytes = (&stream).take(plan.reads as u64);
-        // After a reset there is nothing more, and no good end.
+        // After a reset this returns an error.
         let reader = || drop(bytes.read_to_end(&mut read));
         if plan.sends < SCRIPT.len() {
-            // It reads all that comes while it sends, and after that as long as it is there.
+            // The client reads while it sends, and afterwards as long as its connection exists.
             let patience = match plan.fault {
                 Fault::Stall => Duration::from_secs(600),
                 _ => Duration::from_millis(5),
@@ -131,7 +131,7 @@ fn client(address: SocketAddr, plan: Plan) -> Vec<u8> {
         Fault::Close | Fault::Stall => {}
     }
     drop(stream);
-    // The server has to notice before it is asked to end.
+    // The server has to notice the fault before it is stopped.
     sched::sleep(Duration::from_secs(5));
     read
 }
@@ -156,14 +156,14 @@ fn whole() -> Vec<u8> {
 }
 
 #[test]
-fn wherever_a_request_ends_early() {
+fn nothing_is_left_wherever_a_request_ends_early() {
     let whole = whole();
     for fault in [Fault::Close, Fault::CloseWriting, Fault::Reset, Fault::Stall] {
         for sends in 0..SCRIPT.len() {
             let plan = Plan { sends, reads: usize::MAX, fault };
             let (read, counters) = run(plan);
             assert_all_is_accounted_for(plan, &counters);
-            // What was answered is what is always answered, and then perhaps a refusal.
+            // The client has read a prefix of the usual responses, and perhaps a refusal after it.
             let common = read.iter().zip(&whole).take_while(|(one, other)| one == other).count();
             let rest = read[common..].escape_ascii().to_string();
             let is_late = counters.timed_out(Timeout::Head) + counters.timed_out(Timeout::Body) > 0;
@@ -181,7 +181,7 @@ fn wherever_a_request_ends_early() {
 }
 
 #[test]
-fn wherever_a_response_ends_early() {
+fn nothing_is_left_wherever_a_response_ends_early() {
     let whole = whole();
     for fault in [Fault::Close, Fault::Reset, Fault::Stall] {
         for reads in 0..whole.len() {

@@ -1,4 +1,4 @@
-//! Limits: what clients may use of a server, how long, and how much of it at a time.
+//! Limits: what clients may use of a server, for how long, and how much at the same time.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! All clients together have a bounded part of the memory, however many they are and whatever they
-//! send or do not read; beyond it they are refused, and it comes back.
+//! The memory of all clients together is bounded, however many clients there are, and whatever they
+//! send or do not read. Beyond the bound, requests are refused until memory is free again.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use straightline::{
     BodyError, Bytes, Capacity, Event, IntoResponse, Request, Response, Timeouts, sched,
 };
 
-/// A server that has so much, and whose handlers at `/hold` read their body and then wait; they
-/// tell that they do.
+/// A server with `memory_bytes` for its clients. Its handlers at `/hold` read their body, send
+/// their fiber, and park.
 fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Receiver<u64>) {
-    let (tell, waiting) = mpsc::channel();
+    let (sender, waiting) = mpsc::channel();
     let (tell_short, short) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
         if let Event::ShortOfMemory { held, .. } = event {
@@ -20,7 +20,7 @@ fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
         }
     };
     let capacity = Capacity { memory_bytes, ..Capacity::default() };
-    // The tests have clients that read nothing.
+    // The clients of these tests read nothing, so the timeouts must not expire.
     let timeouts = Timeouts { idle: Duration::from_secs(600), ..Timeouts::default() };
     let shared = Bytes::from(vec![b's'; RESPONSE_BYTES]);
     let server = serve_with(
@@ -32,16 +32,16 @@ fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
                 Ok(lines) => format!("{} lines", lines.len()).into_response(),
                 Err(error) => error.into_response(),
             },
-            "/hold" => hold(request, &tell).into_response(),
+            "/hold" => hold(request, &sender).into_response(),
             _ => "served".into_response(),
         },
     );
     (server, waiting, short)
 }
 
-fn hold(request: &mut Request, tell: &mpsc::Sender<sched::Fiber>) -> Result<Response, BodyError> {
+fn hold(request: &mut Request, sender: &mpsc::Sender<sched::Fiber>) -> Result<Response, BodyError> {
     let bytes = request.body().read_to_vec(u64::MAX)?;
-    tell.send(sched::current()).expect("the test listens");
+    sender.send(sched::current()).expect("the test listens");
     sched::park();
     Ok(format!("{} bytes", bytes.len()).into_response())
 }
@@ -56,17 +56,18 @@ fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
     let (server, waiting, short) = serve(370_000);
     let mut first = server.client();
     post(&mut first, "/hold", 300_000);
-    let fiber = waiting.recv().expect("it has read its body");
+    let fiber = waiting.recv().expect("the handler has read its body");
 
-    // A body more, whether it is read whole or by lines.
+    // A second body is refused, whether it is read whole or by lines.
     for path in ["/hold", "/lines"] {
         let mut second = server.client();
         post(&mut second, path, 60_000);
         let answer = second.receive();
         assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")), "{path}");
-        assert!(short.recv().expect("it is told") > 300_000);
+        assert!(short.recv().expect("an event") > 300_000);
     }
-    // The first has more than three quarters: no request is served now, and connections stay.
+    // The first request holds more than three quarters of the memory. So every other request is
+    // refused now, and its connection stays open.
     let mut third = server.client();
     let answer = third.get("/");
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
@@ -76,7 +77,7 @@ fn bodies_that_there_is_no_room_for_are_refused_until_there_is() {
     assert_eq!(first.receive().text(), "300000 bytes");
     assert_eq!(third.get("/").text(), "served");
     post(&mut third, "/hold", 300_000);
-    waiting.recv().expect("it has read its body").unpark();
+    waiting.recv().expect("the handler has read its body").unpark();
     assert_eq!(third.receive().text(), "300000 bytes");
     assert_eq!(server.handle.counters().overloaded, 0);
     nothing_is_held_at_the_end(server);
@@ -89,7 +90,7 @@ fn a_response_that_is_not_shared_counts_while_its_client_does_not_read_it() {
     for (path, is_counted) in [("/own", true), ("/shared", false)] {
         let mut client = server.client();
         client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        // It waits for its client once the request does.
+        // Wait until the request waits for its client, which does not read.
         while server.handle.counters().awaiting_client == 0 {
             std::thread::yield_now();
         }
@@ -103,7 +104,7 @@ fn a_response_that_is_not_shared_counts_while_its_client_does_not_read_it() {
 
 #[test]
 fn a_head_that_there_is_no_room_for_is_refused() {
-    // Of buffers of usual size there is always one more.
+    // A buffer of the usual size is always granted.
     let (server, _waiting, _short) = serve(20_000);
     let mut client = server.client();
     let long = format!("A: {}\r\n", "x".repeat(5_000)).repeat(5);
@@ -121,5 +122,5 @@ fn nothing_is_held_at_the_end(server: Running) {
     assert_eq!(handle.metrics().memory_held, 0);
 }
 
-/// More than the system takes for a client that does not read.
+/// More than the kernel buffers for a client that does not read.
 const RESPONSE_BYTES: usize = 32 << 20;

@@ -1,6 +1,5 @@
-//! What a client takes of a server's places, and for how long: by resting, by empty lines, by
-//! bodies that do not come, by another protocol that falls silent. In simulation, where time is
-//! exact.
+//! How long a client can occupy a place of the server: by idling, by empty lines, by bodies that do
+//! not arrive, by an upgraded protocol that falls silent. In simulation, where time is exact.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -28,13 +27,13 @@ fn empty_lines_behind_a_body_begin_no_head() {
             move |address| {
                 let mut client = Client::connect(address);
                 assert!(client.send(&(POST.to_owned() + behind)).receive().ends_with("/x"));
-                // Longer than a head may take: nothing is sent.
+                // The client sends nothing for longer than the head timeout.
                 sched::sleep(secs(40));
                 let [before, begin] = ends;
                 assert!(
                     client.send(begin.trim_end_matches("GET")).send(GET).receive().ends_with("/x")
                 );
-                // Nor does a line make the rest begin anew.
+                // An empty line does not restart the idle timeout either.
                 client.send(behind).since = sim::elapsed();
                 sched::sleep(secs(40));
                 client.send(before);
@@ -88,7 +87,7 @@ fn too_many_empty_lines_are_refused_however_slowly_they_come() {
                 client.send("\r\n");
             }
             assert!(client.rest().0.starts_with("HTTP/1.1 400 "));
-            // They are counted anew behind each request.
+            // The count of empty lines begins anew behind each request.
             let mut client = Client::connect(address);
             for _ in 0..10 {
                 assert!(client.send("\r\n\r\n").send(GET).receive().ends_with("/x"));
@@ -102,10 +101,10 @@ fn too_many_empty_lines_are_refused_however_slowly_they_come() {
 fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
     for when_full in [WhenFull::Refuse, WhenFull::Wait] {
         let capacity = Capacity { connections: 3, when_full, ..Capacity::default() };
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let hooks = move |event: &Event<'_>| {
             if let Event::ConnectionEvicted { .. } = event {
-                tell.send(event.to_string()).expect("the test listens");
+                sender.send(event.to_string()).expect("the test listens");
             }
         };
         let counters = simulated(
@@ -115,13 +114,14 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
                 let connect = || {
                     let mut client = Client::connect(address);
                     client.send(GET).receive();
-                    // Rests are told apart by sweeps.
+                    // The server measures idle times in sweeps, so a sweep has to lie between two
+                    // clients.
                     sched::sleep(secs(2));
                     client
                 };
                 let (mut first, mut second, mut third) = (connect(), connect(), connect());
                 sched::sleep(secs(3));
-                // It has rested for a shorter time than the second.
+                // Now the first client has been idle for a shorter time than the second one.
                 assert!(first.send(GET).receive().ends_with("/x"));
                 sched::sleep(secs(5));
                 let mut newcomers = Vec::new();
@@ -130,7 +130,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
                     let mut newcomer = connect();
                     let (text, time) = longest.rest();
                     assert_eq!(text, "");
-                    // After the newcomer has been answered and has slept.
+                    // Now this connection has been idle for the shortest time.
                     assert_between(time, secs(2), secs(3));
                     assert!(newcomer.send(GET).receive().ends_with("/x"));
                     newcomers.push(newcomer);
@@ -138,7 +138,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
             },
         );
         assert_eq!((counters.evicted, counters.turned_away, counters.aborted), (3, 0, 0));
-        let lines: Vec<_> = told.try_iter().collect();
+        let lines: Vec<_> = receiver.try_iter().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].ends_with(": evicted: its place is needed"), "{lines:?}");
     }
@@ -180,7 +180,7 @@ fn what_is_waited_for_is_the_clients_and_takes_no_place() {
         move |builder| builder.capacity(capacity),
         handler,
         |address, handle| {
-            // Bodies that do not come, and a client that does not read what it is sent.
+            // Ten clients do not send their bodies, and one does not read its response.
             let begin = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo";
             let mut late: Vec<_> = (0..10).map(|_| Client::connect(address)).collect();
             for client in &mut late {
@@ -212,7 +212,7 @@ fn a_request_that_is_answered_takes_no_place_while_its_body_is_passed_over() {
             let counters = handle.counters();
             assert_eq!((counters.answered, counters.in_flight), (1, 0), "{counters:?}");
             assert!(client.send("body").send(GET).receive().ends_with("/x"));
-            // One whose body never comes has been answered all the same.
+            // A request whose body never arrives counts as answered, too.
             client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n").receive();
         },
     );
@@ -227,15 +227,15 @@ fn a_client_has_one_credit_for_all_the_bodies_of_its_connection() {
         handler,
         |address| {
             let mut client = Client::connect(address);
-            // Sixty seconds, and what the bytes of three heads are worth.
+            // The credit is sixty seconds, plus what the bytes of three heads are worth.
             for status in [200, 200, 408] {
                 client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n.");
                 sched::sleep(secs(25));
-                // What is refused is over by now, but not yet closed.
+                // A refused request is over by now, but its connection is not closed yet.
                 let answer = client.send(".").receive();
                 assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
             }
-            // Small bodies behind heads of some size may take a moment each, for ever.
+            // If the heads are large enough, small bodies may take a moment each, without an end.
             let mut client = Client::connect(address);
             let field = "x".repeat(200);
             for _ in 0..300 {
@@ -251,23 +251,24 @@ fn a_client_has_one_credit_for_all_the_bodies_of_its_connection() {
 
 const UPGRADE: &str = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 
-/// Sends back what it reads, until the server drains, if it is to listen for that.
+/// Sends back what it reads. If `listens`, the drain of the server interrupts a read: the protocol
+/// then sends the error, echoes once more, and ends.
 fn echo(listens: bool) -> impl Fn(&mut Request) -> Response {
     move |_: &mut Request| {
         Response::upgrade("echo", move |mut client: Upgraded| {
             if listens {
                 client.interrupt_on_drain();
             }
-            let mut said = [0; 100];
+            let mut buffer = [0; 100];
             loop {
-                match client.read(&mut said) {
+                match client.read(&mut buffer) {
                     Ok(0) => return Ok(()),
-                    Ok(count) => client.write_all(&said[..count])?,
+                    Ok(count) => client.write_all(&buffer[..count])?,
                     Err(error) if client.is_draining() => {
                         client.write_all(format!("{error}?").as_bytes())?;
-                        // The next reads are as ever.
-                        let count = client.read(&mut said)?;
-                        return client.write_all(&said[..count]);
+                        // Later reads work as before.
+                        let count = client.read(&mut buffer)?;
+                        return client.write_all(&buffer[..count]);
                     }
                     Err(error) => return Err(error),
                 }
@@ -284,18 +285,18 @@ fn a_protocol_that_listens_for_a_drain_gets_an_error_where_it_reads() {
         |address, handle| {
             let mut client = Client::connect(address);
             assert!(client.send(UPGRADE).receive().starts_with("HTTP/1.1 101 "));
-            let mut said = [0; 100];
+            let mut buffer = [0; 100];
             for _ in 0..3 {
                 sched::sleep(secs(100));
-                client.send("hello").stream.read_exact(&mut said[..5]).expect("an echo");
+                client.send("hello").stream.read_exact(&mut buffer[..5]).expect("an echo");
             }
             client.since = sim::elapsed();
             handle.shutdown();
-            let told = "the server is draining?";
-            client.stream.read_exact(&mut said[..told.len()]).expect("a word");
-            assert_eq!(&said[..told.len()], told.as_bytes());
+            let expected = "the server is draining?";
+            client.stream.read_exact(&mut buffer[..expected.len()]).expect("a word");
+            assert_eq!(&buffer[..expected.len()], expected.as_bytes());
             assert_between(time_since(client.since), secs(0), secs(1));
-            // Longer than a protocol has that does not listen.
+            // Longer than the time after which a protocol that does not listen is ended.
             sched::sleep(secs(100));
             assert_eq!(client.send("bye").rest().0, "bye");
         },
@@ -313,10 +314,10 @@ fn a_protocol_that_does_not_listen_for_a_drain_is_ended_once_nothing_happens() {
             assert!(client.send(UPGRADE).receive().starts_with("HTTP/1.1 101 "));
             sched::sleep(secs(100));
             handle.shutdown();
-            let mut said = [0; 5];
+            let mut buffer = [0; 5];
             for _ in 0..5 {
                 sched::sleep(secs(4));
-                client.send("hello").stream.read_exact(&mut said).expect("an echo");
+                client.send("hello").stream.read_exact(&mut buffer).expect("an echo");
             }
             client.since = sim::elapsed();
             let (text, time) = client.rest();

@@ -1,5 +1,5 @@
-//! A client that reads steadily is never too slow for the bounds on slow readers, however much the
-//! system keeps for it and however seldom it tells of room; one that stops reading is cut, and one
+//! A client that reads steadily keeps the bounds on slow readers, however much the kernel buffers
+//! for it, and however seldom the kernel reports room. A client that stops reading is cut. A client
 //! that reads nothing holds little memory.
 
 use std::fs::{self, File};
@@ -21,13 +21,13 @@ fn request() -> &'static [u8] {
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 }
 
-/// The time that these servers grant, in a real second's scale.
+/// Timeouts of about a second, because these tests run in real time.
 fn impatient() -> Timeouts {
     let pace = Pace { idle: Duration::from_secs(1), bytes_per_second: 20_000, ..Pace::default() };
     Timeouts { write: Pace { grace: Duration::from_secs(2), ..pace }, ..Timeouts::default() }
 }
 
-/// Reads 800 kB a second, some at a time, for long enough for every bound.
+/// Reads 800 kB a second in pieces, for longer than every bound.
 fn read_steadily(server: &Running) {
     let mut client = Client::connect(server.address);
     client.send(request());
@@ -53,12 +53,12 @@ fn a_steady_reader_is_not_cut() {
 }
 
 #[test]
-fn nor_where_the_system_keeps_as_much_as_it_likes() {
+fn a_steady_reader_is_not_cut_however_much_the_kernel_buffers() {
     read_steadily(&server(|builder| builder.notsent_lowat(None)));
 }
 
 #[test]
-fn nor_of_a_file() {
+fn a_steady_reader_of_a_file_is_not_cut() {
     let path = std::env::temp_dir().join(format!("straightline-slow-{}", std::process::id()));
     fs::write(&path, vec![7; BODY_BYTES]).expect("room on the disk");
     let server = serve_with(
@@ -79,7 +79,7 @@ fn nor_of_a_file() {
 }
 
 #[test]
-fn nor_on_a_unix_socket() {
+fn a_steady_reader_on_a_unix_socket_is_not_cut() {
     let name = format!("straightline-slow-{}.sock", std::process::id());
     let path = std::env::temp_dir().join(name);
     let server = Server::builder().bind(&*path).workers(1).timeouts(impatient());
@@ -87,9 +87,10 @@ fn nor_on_a_unix_socket() {
     let server = server.expect("a free path");
     let handle = server.handle();
     let running = thread::spawn(move || server.run());
-    let mut client = UnixStream::connect(&path).expect("it listens");
-    client.write_all(request()).expect("it reads");
-    // 80 kB a second; there, a writer is told of room when three quarters of 208 KiB are free.
+    let mut client = UnixStream::connect(&path).expect("the server listens");
+    client.write_all(request()).expect("the server reads");
+    // 80 kB a second. On a Unix socket, the kernel reports room when three quarters of 208 KiB are
+    // free.
     for _ in 0..100 {
         client.read_exact(&mut [0; 4_000]).expect("the response goes on");
         thread::sleep(Duration::from_millis(50)); // this is what a slow client does
@@ -99,7 +100,7 @@ fn nor_on_a_unix_socket() {
     running.join().expect("no panic").expect("a good end");
 }
 
-/// Bytes that the system has still to send, on all connections of that port.
+/// How many bytes the kernel has still to send on all connections of `port`.
 #[cfg(target_os = "linux")]
 fn queued(port: u16) -> u64 {
     let table = fs::read_to_string("/proc/net/tcp").expect("the table of sockets");
@@ -125,7 +126,7 @@ fn clients_that_read_nothing_hold_little() {
     for client in &mut clients {
         client.send(request());
     }
-    // Each has its first byte, and the rest goes as far as it goes.
+    // Each client has its first byte. Wait until the kernel takes no more bytes of the responses.
     for client in &mut clients {
         client.stream.peek(&mut [0]).expect("a response");
     }
@@ -139,7 +140,7 @@ fn clients_that_read_nothing_hold_little() {
     assert!(before > 0 && before < CLIENTS * (512 << 10), "{before} bytes");
 }
 
-/// What a simulated client of a server with the default timeouts does and sees.
+/// Runs a simulated `client` of a server with the default timeouts.
 fn simulated(configure: fn(Builder) -> Builder, client: fn(TcpStream)) {
     sim::run(1, move || {
         network().set_link(Link { receive_buffer_bytes: 64 << 10, ..Link::default() });
@@ -155,15 +156,15 @@ fn simulated(configure: fn(Builder) -> Builder, client: fn(TcpStream)) {
         let handle = server.handle();
         let running = sched::spawn(move || server.run());
         let address: SocketAddr = "10.0.0.1:80".parse().expect("an address");
-        let mut stream = TcpStream::connect(address).expect("it listens");
-        stream.write_all(request()).expect("it reads");
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        stream.write_all(request()).expect("the server reads");
         client(stream);
         handle.shutdown();
         running.join().expect("no panic").expect("a good end");
     });
 }
 
-/// Reads 20 kB a second, which is 83 times what is asked for, for so long.
+/// Reads 20 kB a second for `time`. That is 83 times the rate that the server requires.
 fn read_slowly(stream: &mut TcpStream, time: Duration) -> io::Result<()> {
     let until = sched::clock() + time;
     while sched::clock() < until {
@@ -174,7 +175,7 @@ fn read_slowly(stream: &mut TcpStream, time: Duration) -> io::Result<()> {
 }
 
 #[test]
-fn the_same_in_a_simulation() {
+fn a_steady_reader_is_not_cut_in_a_simulation() {
     let reads = |mut stream: TcpStream| {
         read_slowly(&mut stream, Duration::from_secs(400)).expect("the response goes on");
     };
@@ -187,12 +188,12 @@ fn a_reader_that_stops_is_cut_in_its_time() {
     fn stops(mut stream: TcpStream) {
         read_slowly(&mut stream, Duration::from_secs(200)).expect("the response goes on");
         let stopped = sched::clock();
-        // What its system has room for is still taken, at once.
+        // The client's kernel still takes, at once, the bytes for which it has room.
         while !stream.is_peer_gone() {
             sched::sleep(Duration::from_millis(10));
         }
         let waited = sched::clock() - stopped;
-        // The idle time, and at most a sixteenth of it more on each side of the last byte.
+        // The idle timeout, and at most a sixteenth of it more on each side of the last byte.
         assert!(waited > Duration::from_secs(58), "{waited:?}");
         assert!(waited < Duration::from_secs(68), "{waited:?}");
     }
@@ -204,7 +205,8 @@ fn a_reader_that_stops_is_cut_in_its_time() {
 fn a_reader_that_always_takes_a_little_too_little_is_cut() {
     fn dawdles(mut stream: TcpStream) {
         let start = sched::clock();
-        // Its system takes what it reads when half of its buffer is free, so that is small here.
+        // The client's kernel acknowledges room only when half of its buffer is free, so the
+        // buffer is small here.
         while stream.read(&mut [0; 100]).is_ok_and(|count| count > 0) {
             sched::sleep(Duration::from_secs(1));
             let took = sched::clock() - start;
@@ -222,8 +224,8 @@ fn a_reader_that_always_takes_a_little_too_little_is_cut() {
         let server = server.build(|_: &mut Request| vec![7; BODY_BYTES]).expect("a free port");
         let handle = server.handle();
         let running = sched::spawn(move || server.run());
-        let mut stream = TcpStream::connect("10.0.0.1:80").expect("it listens");
-        stream.write_all(request()).expect("it reads");
+        let mut stream = TcpStream::connect("10.0.0.1:80").expect("the server listens");
+        stream.write_all(request()).expect("the server reads");
         dawdles(stream);
         assert_eq!(handle.counters().timed_out(Timeout::WriteRate), 1);
         handle.shutdown();

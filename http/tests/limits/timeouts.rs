@@ -1,5 +1,5 @@
-//! However slow a client or a handler is, it costs a bounded time: shown in simulation, where time
-//! is exact and costs nothing.
+//! However slow a client or a handler is, it costs a bounded time. The tests run in simulation,
+//! where time is exact and costs nothing.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,7 +25,7 @@ fn half_a_head_is_not_taken_for_part_of_the_next() {
             {
                 let mut late = Client::connect(address);
                 assert!(late.send(half).rest().0.starts_with("HTTP/1.1 408 "));
-                // It gets the buffers of the other one.
+                // The second client gets the buffers of the first one.
                 let mut next = Client::connect(address);
                 assert!(next.send("G").send(&GET[1..]).receive().ends_with("\r\n\r\n/x"));
             }
@@ -127,7 +127,7 @@ fn a_body_that_does_not_come_on_is_refused_whatever_its_handler_says() {
         |request: &mut Request| {
             let error = request.body().read_to_vec(1_000).expect_err("it is not whole");
             assert_eq!(error, BodyError::TimedOut(Timeout::Body));
-            // And again, at once.
+            // A second read fails as well, without waiting.
             let begin = sched::now();
             assert!(request.body().read(&mut [0]).is_err());
             assert_eq!(sched::now(), begin);
@@ -167,7 +167,7 @@ fn a_body_that_trickles_is_refused_once_its_grace_is_used_up() {
             client.send(HALF);
             for _ in 0..5 {
                 sched::sleep(secs(10));
-                client.send("."); // which is worth four milliseconds
+                client.send("."); // one byte is worth four milliseconds
             }
             let (text, time) = client.rest();
             assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
@@ -179,7 +179,7 @@ fn a_body_that_trickles_is_refused_once_its_grace_is_used_up() {
 
 #[test]
 fn a_slow_body_that_keeps_the_rate_takes_as_long_as_it_takes() {
-    // The handler has less time than that, but the client's is not counted.
+    // The handler timeout is shorter, but the time spent waiting for the client does not count.
     let timeouts = Timeouts { handler: secs(5), ..Timeouts::default() };
     let handler = || {
         |request: &mut Request| {
@@ -233,7 +233,7 @@ fn a_request_may_have_times_of_its_own() {
             let answer = client.send("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n").receive();
             assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
             assert_between(time_since(begin), secs(1), Duration::from_millis(1_100));
-            // The next one has what all have.
+            // The next request has the timeouts of the server again.
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
             assert!(client.receive().starts_with("HTTP/1.1 408 "));
         },
@@ -263,7 +263,7 @@ fn a_handler_past_its_time_unwinds_and_its_client_gets_a_504() {
                     });
                     sched::park();
                 }),
-                // A handler that swallows the end gets it again.
+                // A handler that swallows the unwinding is unwound again.
                 "/stubborn" => drop(catch_unwind(AssertUnwindSafe(sched::park))),
                 _ => {}
             }
@@ -283,7 +283,7 @@ fn a_handler_past_its_time_unwinds_and_its_client_gets_a_504() {
                 assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
                 assert_between(time_since(begin), secs(60), secs(61));
             }
-            // The connection goes on, and all that the handlers had is dropped.
+            // The connection goes on, and all values of the handlers were dropped.
             let answer = client.send("GET /count HTTP/1.1\r\nHost: a\r\n\r\n").receive();
             assert!(answer.ends_with("\r\n4"), "{answer}");
         },
@@ -338,11 +338,11 @@ fn a_streamed_body_may_last_as_long_as_it_comes_on() {
 }
 
 thread_local! {
-    /// When that was no longer possible.
+    /// When a write failed.
     static CUT_AT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// More than the network takes up.
+/// A response that is larger than the buffers of the network.
 fn endless() -> impl for<'r> Handler<'r> + 'static {
     |_: &mut Request| {
         Response::stream(|_, body| {
@@ -363,7 +363,7 @@ fn a_client_that_reads_nothing_is_cut_in_time() {
             let mut client = Client::connect(address);
             client.send(GET);
             sched::sleep(secs(66));
-            // What had arrived goes with the reset.
+            // The reset drops the bytes that had arrived.
             let mut bytes = Vec::new();
             let error = client.stream.read_to_end(&mut bytes).expect_err("no good end");
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -394,7 +394,7 @@ fn a_client_that_reads_too_slowly_is_cut_as_well() {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         },
     );
-    // Before that it had filled what there is in between.
+    // Before that, the server has filled the buffers of the network.
     assert_between(CUT_AT.get(), secs(60), secs(200));
     assert_eq!((counters.timed_out(Timeout::WriteRate), counters.unanswered), (1, 1));
 }
@@ -411,7 +411,7 @@ fn a_client_that_goes_away_ends_its_handler_if_that_is_wanted() {
                 }
             }
             match request.path() {
-                "/told" => ended.borrow().clone(),
+                "/ended" => ended.borrow().clone(),
                 path => {
                     let own = path == "/own";
                     if own {
@@ -435,17 +435,18 @@ fn a_client_that_goes_away_ends_its_handler_if_that_is_wanted() {
                     client.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
                     sched::sleep(secs(1));
                 };
-                let told = || {
+                let ended_handlers = || {
                     let mut client = Client::connect(address);
-                    client.send("GET /told HTTP/1.1\r\nHost: a\r\n\r\n").receive()
+                    client.send("GET /ended HTTP/1.1\r\nHost: a\r\n\r\n").receive()
                 };
                 leave("/own");
                 leave("/plain");
                 sched::sleep(secs(1));
                 let ended = if all { "own plain " } else { "own " };
-                assert!(told().ends_with(&format!("\r\n{ended}")), "{}", told());
+                let answer = ended_handlers();
+                assert!(answer.ends_with(&format!("\r\n{ended}")), "{answer}");
                 sched::sleep(secs(30));
-                // A client that stays is answered, also if more of it has come meanwhile.
+                // A client that stays is answered, even if it has sent another request meanwhile.
                 let mut client = Client::connect(address);
                 client.send("GET /own HTTP/1.1\r\nHost: a\r\n\r\n");
                 sched::sleep(secs(1));

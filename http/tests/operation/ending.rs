@@ -1,4 +1,4 @@
-//! The phases of a shutdown, and what it reports; in simulation, where their times are exact.
+//! The phases of a shutdown and its report, in simulation, where times are exact.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// What comes until the connection rests or ends.
+/// All text until `served` has arrived or the connection has ended.
 fn answer_of(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"served") {
@@ -56,11 +56,11 @@ fn answer_of(stream: &mut TcpStream) -> String {
 fn a_load_balancer_has_time_to_notice() {
     sim::run(1, || {
         let phases = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&phases);
+        let reached = Arc::clone(&phases);
         let (address, handle, serving) = serve(|builder| {
             builder.ready_delay(secs(10)).hooks(move |event: &Event<'_>| {
                 if let Event::ShutdownAdvanced { phase } = event {
-                    told.lock().expect("no panic").push((*phase, sim::elapsed().as_secs()));
+                    reached.lock().expect("no panic").push((*phase, sim::elapsed().as_secs()));
                 }
             })
         });
@@ -73,15 +73,15 @@ fn a_load_balancer_has_time_to_notice() {
         handle.shutdown();
         assert!(!handle.is_ready());
         sched::sleep(secs(9));
-        // It still serves, and says so to each client that this is the last answer of its
-        // connection: a client that honours that loses no request to the end of it.
+        // The server still serves, with `Connection: close` in each response. A client that
+        // honours it loses no request.
         let mut early = ask(address, "/").expect("the port is open");
         kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is open");
         for stream in [&mut early, &mut kept, &mut slow] {
             assert!(answer_of(stream).contains("\r\nConnection: close\r\n"));
             assert_eq!(stream.read(&mut [0]).expect("a good end"), 0);
         }
-        // Connections at rest stay until the port is closed.
+        // Idle connections stay open until the port is closed.
         assert_eq!(sim::elapsed().as_secs(), 9);
         assert_eq!(idle.read(&mut [0]).expect("a good end"), 0);
         assert_eq!(sim::elapsed().as_secs(), 10);
@@ -137,7 +137,7 @@ fn a_drain_does_not_wait_for_slow_clients_longer_than_their_timeouts() {
     sim::run(1, || {
         let (address, handle, serving) = serve(|builder| builder.drain_timeout(secs(1_000)));
         let mut half = TcpStream::connect(address).expect("open");
-        half.write_all(b"GET / HT").expect("it reads");
+        half.write_all(b"GET / HT").expect("the server reads");
         sched::sleep(secs(1));
         handle.shutdown();
         let report = serving.join().expect("no panic").expect("a good end");
@@ -152,18 +152,19 @@ fn without_descriptors_connected_clients_are_served_and_the_others_later() {
         let (address, handle, serving) = serve(|builder| builder);
         let mut first = ask(address, "/").expect("open");
         assert!(answer_of(&mut first).ends_with("served"));
-        // The listener, the two ends of that connection, and the client's end of another.
+        // Enough for the listener, both ends of the first connection, and the client's end of the
+        // second one.
         network().set_descriptors_max(Some(network().open_sockets() + 1));
-        let mut second = ask(address, "/").expect("there is one for it");
+        let mut second = ask(address, "/").expect("a descriptor is free");
         sched::sleep(secs(60));
         let errors = handle.counters().accept_errors;
-        // Twice a second at most, once it has got used to it.
+        // After the first failures, the server accepts twice a second at most.
         assert!((10..=200).contains(&errors), "{errors}");
-        // The first one's connection was at rest for too long, and made room.
+        // The first connection was idle for too long. It was closed, which freed a descriptor.
         assert!(answer_of(&mut second).ends_with("served"));
         drop(first);
         sched::sleep(secs(1));
-        let mut waiting = ask(address, "/slow").expect("there is one for it");
+        let mut waiting = ask(address, "/slow").expect("a descriptor is free");
         sched::sleep(secs(1));
         network().set_descriptors_max(None);
         assert!(answer_of(&mut waiting).ends_with("served"));

@@ -1,5 +1,5 @@
-//! Where a server listens: which file of a Unix socket it may replace and remove, what happens when
-//! other code shuts a listener down, and that no client that waits in a queue is reset.
+//! Listeners: which socket file a server may replace and remove, what happens when other code shuts
+//! a listener down, and that no client in the accept queue is reset.
 
 #![cfg(target_os = "linux")]
 
@@ -22,7 +22,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 use straightline::net::Keepalive;
 use straightline::{Builder, Capacity, Event, Request, Server, ServerHandle, WhenFull, sched};
 
-/// A folder of its own, removed with all that is in it.
+/// A folder for one test. Dropping it removes the folder with all its files.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -46,11 +46,11 @@ impl Drop for Folder {
     }
 }
 
-/// Looks again and again until `is_so`. Fails after far longer than any of it takes.
+/// Polls until `is_so` is true. Fails after 30 seconds, which is far longer than any test needs.
 fn wait_until(is_so: impl Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(30);
     while !is_so() {
-        assert!(Instant::now() < until, "it never comes to that");
+        assert!(Instant::now() < until, "the condition never becomes true");
         thread::yield_now();
     }
 }
@@ -59,7 +59,7 @@ fn builder_at(path: &Path) -> Builder {
     Server::builder().bind(path).workers(2)
 }
 
-/// Starts a server; or the error that it says at once.
+/// Starts a server, or returns the error of `build`.
 fn start_at(path: &Path) -> std::io::Result<(ServerHandle, thread::JoinHandle<()>)> {
     let server = builder_at(path).build(|_: &mut Request| "served")?;
     let handle = server.handle();
@@ -83,7 +83,7 @@ fn assert_served(path: &Path) {
     assert!(text.ends_with("\r\n\r\nserved"), "{text}");
 }
 
-/// A stream socket with that name that does not listen.
+/// A stream socket that is bound to `path` and does not listen.
 fn bound(path: &Path) -> OwnedFd {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None);
     let socket = socket.expect("a socket");
@@ -96,32 +96,32 @@ fn bound(path: &Path) -> OwnedFd {
 fn a_file_that_is_no_left_over_socket_stays() {
     let folder = Folder::new();
     let refused = |path: &Path| {
-        let error = start_at(path).map(|_| ()).expect_err("there is something");
+        let error = start_at(path).map(|_| ()).expect_err("another file is at the path");
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     };
     let notes = folder.path("notes");
     fs::write(&notes, "dear diary").expect("room on the disk");
     refused(&notes);
-    assert_eq!(fs::read_to_string(&notes).expect("it is there"), "dear diary");
+    assert_eq!(fs::read_to_string(&notes).expect("the file exists"), "dear diary");
     let fifo = folder.path("fifo");
     let mode = rustix::fs::Mode::RWXU;
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0)
         .expect("a FIFO");
     refused(&fifo);
-    assert!(fs::symlink_metadata(&fifo).expect("it is there").file_type().is_fifo());
+    assert!(fs::symlink_metadata(&fifo).expect("the file exists").file_type().is_fifo());
     let inner = folder.path("folder");
     fs::create_dir(&inner).expect("a folder");
     refused(&inner);
     assert!(inner.is_dir());
-    // A link, whatever it leads to: that is not what would be removed.
+    // A symbolic link, whatever its target: removing the file would remove only the link.
     let left_over = folder.path("left over");
     drop(UnixListener::bind(&left_over).expect("a free path"));
     for target in ["notes", "left over", "nothing"] {
         let link = folder.path("link");
         symlink(folder.path(target), &link).expect("a link");
         refused(&link);
-        fs::remove_file(&link).expect("it is there");
+        fs::remove_file(&link).expect("the file exists");
     }
     assert!(left_over.exists());
 }
@@ -130,20 +130,20 @@ fn a_file_that_is_no_left_over_socket_stays() {
 fn a_socket_that_is_in_use_stays() {
     let folder = Folder::new();
     let refused = |path: &Path| {
-        let error = start_at(path).map(|_| ()).expect_err("it is in use");
+        let error = start_at(path).map(|_| ()).expect_err("the path is in use");
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
-        assert!(fs::symlink_metadata(path).expect("it is there").file_type().is_socket());
+        assert!(fs::symlink_metadata(path).expect("the file exists").file_type().is_socket());
     };
     let listens = folder.path("listens");
     let listener = UnixListener::bind(&listens).expect("a free path");
     refused(&listens);
-    drop(UnixStream::connect(&listens).expect("it still listens"));
+    drop(UnixStream::connect(&listens).expect("the socket still listens"));
     drop(listener);
     let does_not_yet = folder.path("does not yet");
     let socket = bound(&does_not_yet);
     refused(&does_not_yet);
-    rustix::net::listen(&socket, 1).expect("it can listen");
-    drop(UnixStream::connect(&does_not_yet).expect("it listens"));
+    rustix::net::listen(&socket, 1).expect("the socket can listen");
+    drop(UnixStream::connect(&does_not_yet).expect("the socket listens"));
     let datagrams = folder.path("datagrams");
     let _socket = UnixDatagram::bind(&datagrams).expect("a free path");
     refused(&datagrams);
@@ -154,12 +154,12 @@ fn a_full_queue_holds_no_start_up() {
     let folder = Folder::new();
     let path = folder.path("full");
     let socket = bound(&path);
-    rustix::net::listen(&socket, 0).expect("it can listen");
-    let _all_that_it_takes = UnixStream::connect(&path).expect("it listens");
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(start_at(&path).map(|_| ()).map_err(|error| error.kind())));
-    let said = told.recv_timeout(Duration::from_secs(20)).expect("it does not wait");
-    assert_eq!(said, Err(ErrorKind::AddrInUse));
+    rustix::net::listen(&socket, 0).expect("the socket can listen");
+    let _fills_the_queue = UnixStream::connect(&path).expect("the socket listens");
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(start_at(&path).map(|_| ()).map_err(|error| error.kind())));
+    let result = receiver.recv_timeout(Duration::from_secs(20)).expect("the start does not wait");
+    assert_eq!(result, Err(ErrorKind::AddrInUse));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn what_a_crash_left_behind_is_replaced() {
     let folder = Folder::new();
     let path = folder.path("left over");
     drop(UnixListener::bind(&path).expect("a free path"));
-    // Two that start at the same time do not take each other's.
+    // Two servers that start at the same time do not remove each other's socket.
     let starts = [(); 2].map(|()| {
         let path = path.clone();
         thread::spawn(move || start_at(&path))
@@ -176,7 +176,7 @@ fn what_a_crash_left_behind_is_replaced() {
     let (mut running, refused): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
     assert_eq!((running.len(), refused.len()), (1, 1));
     assert_served(&path);
-    let (handle, thread) = running.remove(0).expect("it runs");
+    let (handle, thread) = running.remove(0).expect("one of them runs");
     handle.shutdown();
     thread.join().expect("a good end");
     assert!(!path.exists());
@@ -186,9 +186,9 @@ fn what_a_crash_left_behind_is_replaced() {
 fn a_successor_keeps_its_socket() {
     let folder = Folder::new();
     let path = folder.path("rolling");
-    let (tell, waiting) = mpsc::channel();
+    let (sender, waiting) = mpsc::channel();
     let server = builder_at(&path).build(move |_: &mut Request| {
-        tell.send(sched::current()).expect("the test listens");
+        sender.send(sched::current()).expect("the test listens");
         sched::park();
         "served"
     });
@@ -199,9 +199,9 @@ fn a_successor_keeps_its_socket() {
         let path = path.clone();
         move || ask(&path)
     });
-    let handler = waiting.recv().expect("it is asked");
+    let handler = waiting.recv().expect("the handler runs");
     handle.shutdown();
-    // The port closes when the drain begins, and with it goes the file.
+    // When the drain begins, the port is closed and the socket file is removed.
     wait_until(|| !path.exists());
     let (second, second_runs) = start_at(&path).expect("the path is free");
     assert_served(&path);
@@ -215,12 +215,12 @@ fn a_successor_keeps_its_socket() {
 }
 
 #[test]
-fn a_file_that_came_in_its_place_stays() {
+fn a_file_that_replaced_the_socket_stays() {
     let folder = Folder::new();
     let path = folder.path("replaced");
     let (handle, running) = start_at(&path).expect("a free path");
     assert_served(&path);
-    fs::remove_file(&path).expect("it is there");
+    fs::remove_file(&path).expect("the file exists");
     let other = UnixListener::bind(&path).expect("a free path");
     handle.shutdown();
     running.join().expect("a good end");
@@ -243,8 +243,8 @@ fn a_server_that_never_runs_leaves_no_file() {
     assert!(!path.exists());
 }
 
-/// Copies of all descriptors of this process, as another process might have them. So a test that
-/// asks for them has a process to itself.
+/// Copies of all descriptors of this process, as another process might hold them. A test that
+/// calls this needs a process of its own.
 fn copies() -> Vec<OwnedFd> {
     let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("this process");
     let open = fs::read_dir("/proc/self/fd").expect("the descriptors");
@@ -263,14 +263,14 @@ fn descriptor_of(path: &Path) -> UnixListener {
     copies().into_iter().map(UnixListener::from).find(is_it).expect("the server's listener")
 }
 
-/// The server's descriptor of that client's connection.
+/// A copy of the server's descriptor for the connection of `client`.
 fn accepted(client: &TcpStream) -> TcpStream {
     let local = client.local_addr().expect("it is connected");
     let is_it = |stream: &TcpStream| stream.peer_addr().is_ok_and(|peer| peer == local);
     copies().into_iter().map(TcpStream::from).find(is_it).expect("the server's end")
 }
 
-/// Shuts the socket down that the server has there.
+/// Shuts down the socket on which the server listens at `path`.
 fn shut_down(path: &Path) {
     let socket = descriptor_of(path);
     rustix::net::shutdown(socket.as_fd(), rustix::net::Shutdown::Both).expect("an open socket");
@@ -303,12 +303,12 @@ fn connections_have_the_options_of_their_server() {
     });
 }
 
-/// What was told of listeners that failed.
-fn noting(builder: Builder, told: &Arc<Mutex<Vec<String>>>) -> Builder {
-    let told = Arc::clone(told);
+/// Adds a hook that stores the text of each event about a failed listener in `reports`.
+fn noting(builder: Builder, reports: &Arc<Mutex<Vec<String>>>) -> Builder {
+    let reports = Arc::clone(reports);
     builder.hooks(move |event: &Event<'_>| {
         if let Event::ListenerFailed { .. } = event {
-            told.lock().expect("no panic").push(event.to_string());
+            reports.lock().expect("no panic").push(event.to_string());
         }
     })
 }
@@ -317,8 +317,8 @@ fn noting(builder: Builder, told: &Arc<Mutex<Vec<String>>>) -> Builder {
 fn a_listener_that_is_shut_down_ends_and_the_others_go_on() {
     in_a_process(|| {
         let folder = Folder::new();
-        let (path, told) = (folder.path("shut"), Arc::default());
-        let builder = noting(builder_at(&path).bind("127.0.0.1:0"), &told);
+        let (path, reports) = (folder.path("shut"), Arc::default());
+        let builder = noting(builder_at(&path).bind("127.0.0.1:0"), &reports);
         let server = builder.build(|_: &mut Request| "served").expect("a free path");
         let address = server.local_addrs()[1].as_tcp().expect("a TCP address");
         let handle = server.handle();
@@ -327,7 +327,7 @@ fn a_listener_that_is_shut_down_ends_and_the_others_go_on() {
         let mut before = Client::connect(address);
         assert_eq!(before.get("/").text(), "served");
         shut_down(&path);
-        // Both shards notice, and say so once each.
+        // Both shards notice, and each reports it once.
         wait_until(|| handle.counters().accept_errors == 2);
         for _ in 0..50 {
             assert_eq!(Client::connect(address).get("/").text(), "served");
@@ -336,9 +336,9 @@ fn a_listener_that_is_shut_down_ends_and_the_others_go_on() {
         assert_eq!(handle.counters().accept_errors, 2);
         handle.shutdown();
         running.join().expect("no panic").expect("a good end");
-        let told = told.lock().expect("no panic");
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains(&format!("unix:{}", path.display())), "{told:?}");
+        let reports = reports.lock().expect("no panic");
+        assert_eq!(reports.len(), 2, "{reports:?}");
+        assert!(reports[0].contains(&format!("unix:{}", path.display())), "{reports:?}");
     });
 }
 
@@ -347,9 +347,9 @@ fn without_a_listener_the_server_ends_with_an_error() {
     in_a_process(|| {
         let folder = Folder::new();
         let path = folder.path("shut");
-        let (tell, waiting) = mpsc::channel();
+        let (sender, waiting) = mpsc::channel();
         let server = builder_at(&path).build(move |_: &mut Request| {
-            tell.send(sched::current()).expect("the test listens");
+            sender.send(sched::current()).expect("the test listens");
             sched::park();
             "served"
         });
@@ -359,10 +359,10 @@ fn without_a_listener_the_server_ends_with_an_error() {
             let path = path.clone();
             move || ask(&path)
         });
-        let handler = waiting.recv().expect("it is asked");
+        let handler = waiting.recv().expect("the handler runs");
         shut_down(&path);
         wait_until(|| !path.exists());
-        // What is in flight is finished.
+        // The request in flight is finished.
         handler.unpark();
         assert!(slow.join().expect("no panic").expect("an answer").ends_with("served"));
         let error = running.join().expect("no panic").expect_err("no listener is left");
@@ -370,7 +370,8 @@ fn without_a_listener_the_server_ends_with_an_error() {
     });
 }
 
-/// Connects and asks until the port is closed; returns how many answers it has got.
+/// Sends one request on each new connection until the port is closed. Returns the number of
+/// answers.
 fn ask_until_the_end(address: SocketAddr) -> u32 {
     let mut answers = 0;
     loop {
@@ -406,7 +407,7 @@ fn a_client_that_has_connected_is_served_at_shutdown() {
     }
 }
 
-/// A server with room for one connection, and the client that has it.
+/// A server with room for one connection, and the client that occupies it.
 fn full_server() -> (Running, Client) {
     let full = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
     let server = serve_with(|builder| builder.capacity(full), |_: &mut Request| "served");
@@ -419,7 +420,7 @@ fn full_server() -> (Running, Client) {
 fn a_client_that_waits_for_room_is_served_at_shutdown() {
     let (server, mut first) = full_server();
     let mut waiting: Vec<_> = (0..20).map(|_| server.client()).collect();
-    // Some have sent their request by now, and some only send it afterwards.
+    // Half of the clients send their request before the shutdown, and half of them after it.
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     for client in &mut waiting[..10] {
         client.send(request);
@@ -445,14 +446,14 @@ fn a_client_that_asks_nothing_does_not_hold_the_shutdown() {
     assert!(silent.is_at_end());
     silent.stream.shutdown(Shutdown::Both).unwrap_or_default();
     let report = server.join_report();
-    assert_eq!(report.cancelled, 0, "it is not cut at the end of the drain");
+    assert_eq!(report.cancelled, 0, "the connection is not force-closed at the end of the drain");
 }
 
 #[test]
 fn clients_of_ipv4_are_shown_as_such_whichever_listener_accepts_them() {
     let server = Server::builder().bind("[::]:0").workers(1);
     let built = server.build(|request: &mut Request| request.peer().to_string());
-    let Ok(server) = built else { return }; // there may be no IPv6
+    let Ok(server) = built else { return }; // the machine may have no IPv6
     let port = server.local_addrs()[0].as_tcp().expect("a TCP address").port();
     let handle = server.handle();
     let running = thread::spawn(move || server.run());

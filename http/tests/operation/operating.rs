@@ -1,7 +1,7 @@
 //! What an operator does to the process: signals and limits.
 //!
-//! Each test has a process to itself, since the signals and the limits of a process are one for all
-//! of its threads.
+//! Each test has a process to itself, because all threads of a process share its signals and its
+//! limits.
 
 use std::io;
 use std::process::{Command, id};
@@ -13,7 +13,7 @@ use crate::common::{own_process::in_a_process, serve_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use straightline::{Builder, Event, Request};
 
-/// For what has to happen; only a failure takes so long.
+/// How long a test waits for an event that must happen. Only a failing test waits so long.
 const LONG: Duration = Duration::from_secs(60);
 
 fn signal(name: &str) {
@@ -21,9 +21,9 @@ fn signal(name: &str) {
     assert!(sent.expect("there is a kill").success());
 }
 
-fn told(tell: Sender<String>) -> impl Fn(&Event<'_>) + Send + Sync {
-    // The last of them come when the test no longer listens.
-    move |event: &Event<'_>| drop(tell.send(event.to_string()))
+fn send_events(sender: Sender<String>) -> impl Fn(&Event<'_>) + Send + Sync {
+    // The last events are emitted when the test no longer listens.
+    move |event: &Event<'_>| drop(sender.send(event.to_string()))
 }
 
 fn wait_for(events: &Receiver<String>, text: &str) {
@@ -33,13 +33,13 @@ fn wait_for(events: &Receiver<String>, text: &str) {
 #[test]
 fn sighup_reloads_and_is_no_end() {
     in_a_process(|| {
-        let (tell, events) = channel();
+        let (sender, events) = channel();
         let (tell_begin, begun) = channel();
         let (end, ends) = channel();
         let ends = Mutex::new(ends);
         let reload = move || {
             tell_begin.send(()).map_err(io::Error::other)?;
-            // What the test says, and nothing once it is over.
+            // Does what the test asks for. Once the test is over, the channel is closed.
             match ends.lock().expect("no panic").recv() {
                 Ok("fail") => Err(io::Error::other("as\nyou wish")),
                 Ok("panic") => panic!("as you wish"),
@@ -47,7 +47,7 @@ fn sighup_reloads_and_is_no_end() {
             }
         };
         let server = serve_with(
-            |builder| builder.stop_on_signals().on_reload(reload).hooks(told(tell)),
+            |builder| builder.stop_on_signals().on_reload(reload).hooks(send_events(sender)),
             |_: &mut Request| "served",
         );
         for (say, expected) in [
@@ -56,19 +56,20 @@ fn sighup_reloads_and_is_no_end() {
             ("panic", "SIGHUP: the reload failed: it panicked"),
         ] {
             signal("HUP");
-            begun.recv_timeout(LONG).expect("it is reloaded");
-            end.send(say).expect("it waits");
+            begun.recv_timeout(LONG).expect("the reload begins");
+            end.send(say).expect("the reload waits");
             wait_for(&events, expected);
             assert_eq!(server.client().get("/").text(), "served");
         }
-        // Those that come while it is under way are one more; how long it takes delays no stop.
+        // Signals during a reload cause exactly one more reload. A slow reload does not delay
+        // a stop.
         signal("HUP");
-        begun.recv_timeout(LONG).expect("it is reloaded");
+        begun.recv_timeout(LONG).expect("the reload begins");
         for _ in 0..3 {
             signal("HUP");
         }
-        end.send("go on").expect("it waits");
-        begun.recv_timeout(LONG).expect("it is reloaded once more");
+        end.send("go on").expect("the reload waits");
+        begun.recv_timeout(LONG).expect("a second reload begins");
         signal("TERM");
         wait_for(&events, "shutdown:");
         server.join();
@@ -79,9 +80,9 @@ fn sighup_reloads_and_is_no_end() {
 #[test]
 fn sighup_with_nothing_to_reload_is_reported() {
     in_a_process(|| {
-        let (tell, events) = channel();
+        let (sender, events) = channel();
         let server = serve_with(
-            |builder| builder.stop_on_signals().hooks(told(tell)),
+            |builder| builder.stop_on_signals().hooks(send_events(sender)),
             |_: &mut Request| "served",
         );
         signal("HUP");
@@ -96,16 +97,16 @@ fn the_descriptor_limit_is_raised_unless_that_is_turned_off() {
         let hard = getrlimit(Resource::Nofile).maximum;
         let soft = 300;
         if hard.is_some_and(|hard| hard <= soft) {
-            return; // there is nothing to raise here
+            return; // the hard limit leaves nothing to raise
         }
         let lowered = Rlimit { current: Some(soft), maximum: hard };
         let started = |raise| {
             setrlimit(Resource::Nofile, lowered).expect("a lower limit");
-            let (tell, events) = channel();
+            let (sender, events) = channel();
             let configure =
-                |builder: Builder| builder.raise_descriptor_limit(raise).hooks(told(tell));
+                |builder: Builder| builder.raise_descriptor_limit(raise).hooks(send_events(sender));
             let server = serve_with(configure, |_: &mut Request| "served");
-            let event = events.recv_timeout(LONG).expect("it starts");
+            let event = events.recv_timeout(LONG).expect("an event of the start");
             drop(server);
             event
         };

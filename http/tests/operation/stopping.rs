@@ -1,4 +1,4 @@
-//! A stop finishes what is in flight, closes what is idle, and ends in time.
+//! A stop finishes requests in flight, closes idle connections, and ends in time.
 
 use std::net::TcpStream;
 use std::sync::mpsc;
@@ -22,17 +22,17 @@ fn idle_connections_are_closed_at_once() {
 
 #[test]
 fn a_request_in_flight_is_answered_and_told_that_the_connection_ends() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve(move |_: &mut Request| {
-        tell.send(sched::current()).unwrap();
+        sender.send(sched::current()).unwrap();
         sched::park();
         "finished"
     });
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let handler = told.recv().unwrap();
+    let handler = receiver.recv().unwrap();
     server.handle.shutdown();
-    // No new client: the port is closed while the request is still in flight.
+    // No client can connect any more: the port is closed while the request is still in flight.
     while TcpStream::connect(server.address).is_ok() {}
     handler.unpark();
     let answer = client.receive();
@@ -47,7 +47,7 @@ fn a_head_that_had_begun_to_arrive_is_still_served() {
     let mut client = server.client();
     assert_eq!(client.get("/").text(), "finished");
     client.send("GET / HTTP/1.1\r\nHo");
-    // Another request on a new connection is behind the first bytes of that one.
+    // The answer to a request on a newer connection shows that the server has read those bytes.
     assert_eq!(server.client().get("/").text(), "finished");
     server.handle.shutdown();
     let answer = client.ask("st: a\r\n\r\n");
@@ -63,18 +63,18 @@ fn what_does_not_end_by_the_drain_timeout_is_cut() {
             self.0.send(()).unwrap();
         }
     }
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let (drop_tell, drop_told) = mpsc::channel();
     let configure = |builder: straightline::Builder| builder.drain_timeout(Duration::ZERO);
     let server = serve_with(configure, move |_: &mut Request| {
         let _dropped = Dropped(drop_tell.clone());
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         sched::sleep(Duration::MAX);
         "never"
     });
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    told.recv().unwrap();
+    receiver.recv().unwrap();
     server.handle.shutdown();
     assert!(client.is_at_end());
     assert_eq!(server.join().cut, 1);
@@ -83,15 +83,15 @@ fn what_does_not_end_by_the_drain_timeout_is_cut() {
 
 #[test]
 fn a_second_stop_does_not_wait() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve(move |_: &mut Request| {
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         sched::sleep(Duration::MAX);
         "never"
     });
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    told.recv().unwrap();
+    receiver.recv().unwrap();
     server.handle.shutdown();
     server.handle.shutdown();
     assert!(client.is_at_end());
@@ -115,7 +115,7 @@ fn a_handler_may_stop_its_own_server() {
 
 #[test]
 fn a_port_can_be_served_again_and_again() {
-    // Where Linux has one, an address that no other program's client is given a port of meanwhile.
+    // On Linux, an address from which the kernel gives no ports to the clients of other programs.
     let host = if cfg!(target_os = "linux") { "127.0.0.2:0" } else { "127.0.0.1:0" };
     let mut address = None;
     for round in 0..20 {

@@ -40,12 +40,12 @@ fn answer(request: &mut Request) -> Result<Response, StatusCode> {
             }
             body.trailer(HeaderName::from_static("sum"), "1")
         })),
-        "/echo-panic" => panic!("{}", said(request)),
+        "/echo-panic" => panic!("{}", body_text(request)),
         "/echo-error" => {
-            let said = said(request);
+            let text = body_text(request);
             Ok(Response::stream(|_, body| {
                 body.flush()?;
-                Err(io::Error::other(said))
+                Err(io::Error::other(text))
             }))
         }
         "/cut" => Ok(Response::stream(|_, body| {
@@ -58,13 +58,13 @@ fn answer(request: &mut Request) -> Result<Response, StatusCode> {
     }
 }
 
-/// What the client said, as a careless handler repeats it.
-fn said(request: &mut Request) -> String {
+/// The body of the request, as text. A careless handler repeats it.
+fn body_text(request: &mut Request) -> String {
     let bytes = request.body().read_to_vec(1_000).expect("a body");
     String::from_utf8(bytes).expect("text")
 }
 
-/// The samples of a text that Prometheus reads, by name and labels.
+/// The samples of a text in Prometheus' format, by name and labels.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let sample = |line: &str| {
@@ -74,7 +74,8 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     lines.map(sample).collect()
 }
 
-/// A response is counted when it has left, which its client may know before.
+/// Waits until `count` responses are counted. A response is counted after it was written, and its
+/// client may have read it before that.
 fn wait_for_latencies(server: &Running, count: u64) {
     loop {
         match server.handle.metrics().latencies.count() {
@@ -161,7 +162,7 @@ fn each_request_is_a_line_of_the_access_log() {
     let lines: Vec<_> = text.lines().collect();
     let ends = [
         r#""GET /?q=a HTTP/1.1" 200 6 "-" "\"t\xc3\xa9st\"""#,
-        // Without what is around the chunks.
+        // The count of bytes is that of the body, without the chunked framing.
         r#""GET /stream HTTP/1.1" 200 5 "http://b/" "-""#,
         r#""GET /chunks HTTP/1.1" 200 70602 "-" "-""#,
         r#""GET / HTTP/1.1" 200 6 "-" "-""#,
@@ -173,27 +174,27 @@ fn each_request_is_a_line_of_the_access_log() {
     for (line, end) in lines.iter().zip(ends) {
         assert!(line.contains(end), "{line} has no {end}");
     }
-    // Without the port: the column is what clients are counted by.
+    // The address has no port, because log tools count clients by this column.
     assert!(lines[0].starts_with("127.0.0.1 - - ["), "{text}");
 }
 
 #[test]
 fn what_clients_send_does_not_forge_a_log_line() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
         if matches!(event, Event::HandlerPanicked { .. } | Event::ResponseFailed { .. }) {
-            tell.send(event.to_string()).expect("the test listens");
+            sender.send(event.to_string()).expect("the test listens");
         }
     };
     let server = serve_with(|builder| builder.hooks(hooks), answer);
-    let said = "so\r\nNov 30 all is well\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}\0 \u{e9} \\n";
+    let sent = "so\r\nNov 30 all is well\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}\0 \u{e9} \\n";
     let escaped =
         "so\\r\\nNov 30 all is well\\u{1b}[2J\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\0 \u{e9} \\\\n";
     for path in ["/echo-panic?\\n", "/echo-error?\\n"] {
         let head =
-            format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", said.len());
-        server.client().send(head + said).wait_for_end_or_answer();
-        let line = told.recv().expect("an event");
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", sent.len());
+        server.client().send(head + sent).wait_for_end_or_answer();
+        let line = receiver.recv().expect("an event");
         assert!(line.ends_with(escaped), "{line}");
         let path = path.replace('\\', "\\\\");
         assert!(line.contains(&format!("POST {path} ")), "{line}");
@@ -202,12 +203,12 @@ fn what_clients_send_does_not_forge_a_log_line() {
 
 #[test]
 fn the_steps_of_a_connection_are_reported_in_order() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve_with(
         |builder| {
             builder.hooks(move |event: &Event<'_>| {
                 // The last of them come when the test no longer listens.
-                let _ = tell.send(format!("{event}"));
+                let _ = sender.send(format!("{event}"));
             })
         },
         answer,
@@ -217,7 +218,7 @@ fn the_steps_of_a_connection_are_reported_in_order() {
     assert_eq!(client.get("/panic?x").status, 500);
     client.send("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n").wait_for_end();
     drop(client);
-    let next = || told.recv().expect("an event");
+    let next = || receiver.recv().expect("an event");
     assert!(next().starts_with("serving up to "));
     assert_eq!(next(), format!("{peer}: connected"));
     let panicked = next();
@@ -232,19 +233,19 @@ fn the_steps_of_a_connection_are_reported_in_order() {
 
 #[test]
 fn the_list_of_fibers_shows_requests() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve(move |_: &mut Request| {
-        tell.send(sched::current()).expect("the test listens");
+        sender.send(sched::current()).expect("the test listens");
         sched::park();
         "served"
     });
     let mut client = server.client();
     client.send("GET /report?of=today HTTP/1.1\r\nHost: a\r\n\r\n");
-    let handler = told.recv().expect("it is with its handler");
-    // It has told before it waits.
+    let handler = receiver.recv().expect("the handler runs");
+    // The handler sends its message before it waits, so it may not wait yet.
     let fiber = loop {
         let shards = server.handle.inspect(0, Duration::from_secs(10));
-        let fibers = shards.into_iter().next().expect("a shard").expect("it answers");
+        let fibers = shards.into_iter().next().expect("a shard").expect("the server answers");
         let mut ours = fibers.into_iter().filter(|fiber| fiber.label.is_some());
         if let Some(fiber) = ours.find(|fiber| matches!(fiber.state, FiberState::Waiting(_))) {
             break fiber;
@@ -258,7 +259,7 @@ fn the_list_of_fibers_shows_requests() {
     assert_eq!(client.receive().text(), "served");
 }
 
-/// A file that is full, or whose reader sleeps.
+/// A log that cannot be written: the disk is full, or the reader of the pipe sleeps.
 struct Useless(Option<mpsc::Receiver<()>>);
 
 impl Write for Useless {
@@ -311,7 +312,7 @@ fn an_access_log_that_is_not_read_is_bounded_in_bytes() {
     for _ in 0..200 {
         assert_eq!(client.ask(&request).status, 200);
     }
-    // Of each there are 2 KiB, so 32 at most.
+    // At most 2 KiB of each user agent are logged, so 32 lines fit at most.
     while server.handle.metrics().access_log_dropped < 200 - 32 {
         std::thread::yield_now();
     }
@@ -322,7 +323,7 @@ fn an_access_log_that_is_not_read_is_bounded_in_bytes() {
 
 #[test]
 fn a_hook_that_panics_spoils_only_its_own_notes() {
-    let (sender, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let sender = Mutex::new(sender);
     let server = serve_with(
         |builder| {
@@ -340,5 +341,5 @@ fn a_hook_that_panics_spoils_only_its_own_notes() {
     for (path, status) in [("/", 200), ("/panic", 500), ("/", 200)] {
         assert_eq!(client.get(path).status, status);
     }
-    assert_eq!(told.recv().expect("a word"), "as you wish");
+    assert_eq!(receiver.recv().expect("a word"), "as you wish");
 }

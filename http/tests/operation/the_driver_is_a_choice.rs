@@ -1,4 +1,4 @@
-//! A server runs with the driver that its builder was told, or the environment, and with no other.
+//! A server runs with the driver that its builder or the environment names, and with no other.
 
 use std::env;
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ fn the_builder_chooses() {
         let (handle, address) = (server.handle(), server.local_addrs()[0].to_string());
         let running = thread::spawn(move || server.run());
         let mut client = TcpStream::connect(&address).unwrap();
-        // Twice on one connection: the second request comes after a rest.
+        // Two requests on one connection: before the second one, the connection is idle.
         for close in ["", "Connection: close\r\n"] {
             write!(client, "GET / HTTP/1.1\r\nHost: a\r\n{close}\r\n").unwrap();
             let (mut text, mut bytes) = (String::new(), [0; 512]);
@@ -60,7 +60,7 @@ fn a_value_that_names_none_is_an_error_before_a_port_is_open() {
 }
 
 #[test]
-#[ignore = "what another test starts as a process"]
+#[ignore = "another test starts this one as a process"]
 fn child() {
     if env::var_os(CHILD).is_some() {
         println!("refused: {}", Server::builder().bind("127.0.0.1:0").build(name).unwrap_err());

@@ -116,14 +116,14 @@ fn an_earlier_answer_does_not_wait_for_a_later_body() {
 
 #[test]
 fn a_client_that_vanishes_in_mid_body_is_an_error_to_the_handler() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve(move |request: &mut Request| {
-        tell.send(request.body().read_to_vec(u64::MAX).unwrap_err()).unwrap();
+        sender.send(request.body().read_to_vec(u64::MAX).unwrap_err()).unwrap();
         StatusCode::BAD_REQUEST
     });
     let mut client = server.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf").finish();
-    let error = told.recv().unwrap();
+    let error = receiver.recv().unwrap();
     assert_eq!(error, BodyError::Disconnected(ErrorKind::UnexpectedEof));
     let answer = client.receive();
     assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
@@ -140,12 +140,13 @@ fn the_body_limit_is_exact() {
     assert_eq!(server.client().ask(post("/", "12345678901")).status, 413);
 }
 
-/// Bodies longer than what is read along with the head, so that they come from the socket.
+/// The bodies are longer than what the server reads together with the head, so the handler reads
+/// from the socket.
 #[test]
 fn a_read_that_a_deadline_ends_takes_nothing() {
     let server = serve(|request: &mut Request| {
         let mut left = request.body().remaining().unwrap();
-        // So often that each way in which a read may let others run is met.
+        // So many reads meet each place where a read yields.
         for _ in 0..100_000 {
             let read = straightline::sched::deadline(Duration::ZERO, || {
                 request.body().read(&mut [0; 3]).map_or(0, |count| count as u64)

@@ -1,5 +1,5 @@
-//! What a client can cost by the shape of what it sends, and by limits that are set to anything:
-//! work for each byte, memory that there is not, numbers at their ends, loops that do not look.
+//! The cost of a client is bounded, whatever it sends and however the limits are set: the work for
+//! each byte, memory that runs out, the smallest and largest numbers, loops that ignore errors.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -21,11 +21,11 @@ use straightline::{
     BodyError, Capacity, Limits, Pace, Request, Response, Server, Timeouts, Upgraded, WhenFull,
 };
 
-/// A chunked request with a head of that many bytes, and chunks of a size.
+/// A chunked request with a head of `head_bytes` and chunks of `chunk_bytes`.
 fn chunked(head_bytes: usize, chunk_bytes: usize, body_bytes: usize) -> Vec<u8> {
     let begin = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
     let mut request = begin.as_bytes().to_vec();
-    // Lines of at most 8 KiB, each of at least four bytes.
+    // Field lines have at most 8 KiB and at least four bytes.
     while request.len() + 2 < head_bytes {
         let left = head_bytes - 2 - request.len();
         let line = if left <= 8_000 { left } else { left.min(8_000) - 10 };
@@ -42,11 +42,11 @@ fn chunked(head_bytes: usize, chunk_bytes: usize, body_bytes: usize) -> Vec<u8> 
     request
 }
 
-/// How often the server reads from its socket for such requests, and its handler from the body.
+/// For each request: how often the server reads from its socket, and the handler from the body.
 fn reads_of(requests: Vec<Vec<u8>>, segment_bytes: usize) -> Vec<(usize, usize)> {
     let reads = Rc::new(Cell::new(0));
     let counted = Rc::clone(&reads);
-    // A server's socket is one of 10.0.0.1, and says in the trace what it does.
+    // The trace has a line for each read of a socket. Those of the server begin with 10.0.0.1.
     let trace = move |line: &str| {
         let is_servers = line.contains("tcp 10.0.0.1:80 > ");
         counted.set(counted.get() + usize::from(is_servers && line.contains("reads ")));
@@ -78,7 +78,7 @@ fn reads_of(requests: Vec<Vec<u8>>, segment_bytes: usize) -> Vec<(usize, usize)>
         handle.shutdown();
         serving.join().expect("no panic").expect("the server ends well");
     });
-    simulation.expect("it ends");
+    simulation.expect("the simulation ends");
     counts.take()
 }
 
@@ -98,7 +98,7 @@ fn no_shape_of_a_chunked_body_makes_a_server_read_in_small_pieces() {
                 counts.into_iter().zip(head_sizes.iter().zip(lengths))
             {
                 let shape = format!("head {head}, chunks {chunk_bytes}, pieces {segment_bytes}");
-                // What has arrived is read a kilobyte at a time, at least.
+                // On average, a read takes at least a kilobyte of what has arrived.
                 let most = length / 1_024 + length / segment_bytes + 10;
                 assert!(reads <= most, "{shape}: {reads} reads of {length} bytes");
                 assert!(reads > 0, "{shape}: nothing was counted");
@@ -108,7 +108,7 @@ fn no_shape_of_a_chunked_body_makes_a_server_read_in_small_pieces() {
     }
 }
 
-/// All that a limit may be set to.
+/// The smallest and the largest values of a limit.
 const ENDS: [usize; 3] = [0, 1, usize::MAX];
 
 #[test]
@@ -138,7 +138,7 @@ fn every_limit_may_be_set_to_anything() {
     }
     for limits in settings {
         let is_open = limits == all(usize::MAX);
-        let (told, limits) = (format!("{limits:?}"), limits);
+        let (text, limits) = (format!("{limits:?}"), limits);
         let counters = simulated(
             move |builder| builder.limits(limits),
             || {
@@ -165,7 +165,7 @@ fn every_limit_may_be_set_to_anything() {
                 ] {
                     let mut client = Client::connect(address);
                     let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n{body}");
-                    // One that is refused may be over before all of it is sent.
+                    // The server may refuse the request and close before all of it is sent.
                     let _ = client.stream.write_all(request.as_bytes());
                     let _ = client.stream.shutdown(Shutdown::Write);
                     let mut answer = Vec::new();
@@ -178,7 +178,7 @@ fn every_limit_may_be_set_to_anything() {
                 }
             },
         );
-        assert_eq!(counters.panicked, 0, "{told}");
+        assert_eq!(counters.panicked, 0, "{text}");
     }
 }
 
@@ -220,10 +220,10 @@ fn every_number_of_a_server_may_be_set_to_anything() {
     }
 }
 
-/// More calls than a loop has before it is ended, and fewer than a test can wait for.
+/// More calls than a loop makes before it is ended, but few enough for a test that fails.
 const CALLS: u64 = 10_000_000;
 
-/// Calls `act` as often as that, whatever comes of it, and notes how often that was.
+/// Calls `act` so often, ignores its results, and counts the calls in `made`.
 fn heedlessly<T>(made: &AtomicU64, mut act: impl FnMut() -> T) {
     for _ in 0..CALLS {
         made.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +231,8 @@ fn heedlessly<T>(made: &AtomicU64, mut act: impl FnMut() -> T) {
     }
 }
 
-/// As [`every_number_of_a_server_may_be_set_to_anything`], of code instead of numbers.
+/// As [`every_number_of_a_server_may_be_set_to_anything`], but with bad code in the place of bad
+/// numbers.
 #[test]
 fn a_loop_that_does_not_look_at_its_errors_is_ended() {
     static MADE: AtomicU64 = AtomicU64::new(0);
@@ -277,11 +278,11 @@ fn a_loop_that_does_not_look_at_its_errors_is_ended() {
             client.wait_for_end_or_answer();
         }
         drop(client);
-        // Others are served meanwhile, by the same thread.
+        // The same thread serves other clients meanwhile.
         let begun = Instant::now();
         while server.handle.counters().cancelled <= done as u64 {
             assert_eq!(server.client().get("/").text(), "served");
-            assert!(begun.elapsed() < Duration::from_secs(60), "it goes on: {request}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "the loop goes on: {request}");
         }
         let made = MADE.swap(0, Ordering::Relaxed);
         assert!((1_000..CALLS / 2).contains(&made), "{made} calls: {request}");
@@ -290,10 +291,10 @@ fn a_loop_that_does_not_look_at_its_errors_is_ended() {
     assert_eq!((counters.panicked, counters.cancelled), (0, requests.len() as u64));
 }
 
-/// How much more memory the process may have than it has at its start.
+/// How much memory the process may allocate in addition to that at its start.
 const MEMORY: u64 = 200 << 20;
 
-/// What a client has to send at most until there is none.
+/// After at most so many pieces of a client, this memory is used up.
 const PIECES: usize = 512;
 
 #[test]
@@ -328,7 +329,7 @@ fn a_request_that_there_is_no_memory_for_is_a_503_and_no_end_of_the_process() {
             client.send(begin);
             let sent = (0..PIECES).take_while(|_| client.stream.write_all(&piece).is_ok()).count();
             assert!(sent < PIECES, "{begin}");
-            // The answer may be lost to the reset that more of it gets.
+            // The client may lose the answer: its later bytes cause a reset.
             client.wait_for_end();
             assert_eq!(server.client().get("/").text(), "read");
         }

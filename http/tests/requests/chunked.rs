@@ -1,4 +1,4 @@
-//! Chunked request bodies: read to the last chunk, bounded, and refused where they are ambiguous.
+//! Chunked request bodies are read to the last chunk, are bounded, and are refused if ambiguous.
 
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc;
@@ -12,7 +12,7 @@ fn echo(request: &mut Request) -> Result<Vec<u8>, BodyError> {
     request.body().read_to_vec(u64::MAX)
 }
 
-/// The body in chunks of that size.
+/// A request with `body` in chunks of `size` bytes.
 fn chunked(body: &[u8], size: usize) -> Vec<u8> {
     let mut bytes = HEAD.as_bytes().to_vec();
     for chunk in body.chunks(size) {
@@ -67,7 +67,7 @@ fn trailers_are_there_after_the_body() {
     let with_trailers = format!("{HEAD}3\r\nabc\r\n0\r\nChecksum:  1 2 \r\nOther:\r\n\r\n");
     assert_eq!(client.ask(&with_trailers).text(), "0 3 2 Some(\"1 2\")");
     assert_eq!(client.ask(chunked(b"x", 1)).text(), "0 1 0 None");
-    // Others keep theirs out of the head, and so the handler out of theirs.
+    // These fields belong in the head. The handler does not see them if they are trailers.
     let of_the_head = "Set-Cookie: a=b\r\nconnection: close\r\nAuthorization: me\r\n";
     let forbidden = with_trailers.replace("Checksum", &format!("{of_the_head}Checksum"));
     assert_eq!(client.ask(&forbidden).text(), "0 3 2 Some(\"1 2\")");
@@ -95,7 +95,7 @@ fn a_large_unread_chunked_body_ends_the_connection_and_the_answer_arrives() {
     assert!(client.is_at_end());
 }
 
-/// The status, after which the connection must end in good order.
+/// The status of the response, after which the connection must end without a reset.
 fn refusal(mut client: Client, bytes: &[u8]) -> u16 {
     let answer = client.ask(bytes);
     assert_eq!(answer.field("connection"), Some("close"), "{}", bytes.escape_ascii());
@@ -144,19 +144,19 @@ fn the_limits_of_a_chunked_body_are_exact() {
 
 #[test]
 fn a_handler_learns_what_is_wrong_with_its_body() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve(move |request: &mut Request| {
-        tell.send(request.body().read_to_vec(u64::MAX).unwrap_err()).unwrap();
+        sender.send(request.body().read_to_vec(u64::MAX).unwrap_err()).unwrap();
         "all is well, says the handler"
     });
     let status = refusal(server.client(), format!("{HEAD}1\r\nab").as_bytes());
     assert_eq!(status, 400);
-    let error = told.recv().unwrap();
+    let error = receiver.recv().unwrap();
     let BodyError::Refused(refusal) = error else { panic!("{error:?}") };
     assert_eq!(refusal.kind, RefusalKind::Chunk);
     let mut client = server.client();
     client.send(format!("{HEAD}5\r\nab")).finish();
-    let error = told.recv().unwrap();
+    let error = receiver.recv().unwrap();
     assert_eq!(error, BodyError::Disconnected(ErrorKind::UnexpectedEof));
     client.wait_for_end();
 }

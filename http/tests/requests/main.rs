@@ -1,4 +1,4 @@
-//! Requests: what is read, what is refused, and what a request may cost.
+//! Requests: how they are read, which ones are refused, and what a request may cost.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,5 @@
-//! Requests that two parties could read differently are refused, counted, and the connection ends.
+//! A request that two parties could read differently is refused and counted, and its connection
+//! ends.
 
 use std::sync::mpsc;
 
@@ -9,7 +10,7 @@ fn unreachable(_: &mut Request) -> &'static str {
     panic!("a refused request reached the handler")
 }
 
-/// The status, after which the connection must end in good order.
+/// The status of the response, after which the connection must end without a reset.
 fn refusal(mut client: Client, bytes: &[u8]) -> u16 {
     let answer = client.ask(bytes);
     assert_eq!(answer.field("connection"), Some("close"), "{}", bytes.escape_ascii());
@@ -111,10 +112,10 @@ fn a_refused_head_request_gets_no_body() {
     assert!(client.is_at_end());
 }
 
-/// Tells what is refused.
-struct Told(mpsc::Sender<(Peer, Refusal)>);
+/// Sends each refusal, with its peer.
+struct SendRefusals(mpsc::Sender<(Peer, Refusal)>);
 
-impl Hooks for Told {
+impl Hooks for SendRefusals {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::RequestRefused { peer, refusal } = *event {
             self.0.send((peer.clone(), refusal)).expect("the test listens");
@@ -124,8 +125,9 @@ impl Hooks for Told {
 
 #[test]
 fn the_hooks_get_the_refused_client_the_reason_and_the_place() {
-    let (tell, told) = mpsc::channel();
-    let server = serve_with(|builder| builder.hooks(Told(tell)), |_: &mut Request| "fine");
+    let (sender, receiver) = mpsc::channel();
+    let server =
+        serve_with(|builder| builder.hooks(SendRefusals(sender)), |_: &mut Request| "fine");
     for (bytes, kind, offset) in [
         ("GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", RefusalKind::FieldName, 26),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\nG@T /", RefusalKind::Method, 1),
@@ -138,7 +140,7 @@ fn the_hooks_get_the_refused_client_the_reason_and_the_place() {
         let mut client = server.client();
         client.send(bytes);
         client.wait_for_end();
-        let (peer, refusal) = told.recv().expect("a refusal");
+        let (peer, refusal) = receiver.recv().expect("a refusal");
         assert_eq!(refusal, Refusal { kind, offset }, "{bytes:?}");
         let Peer::Tcp(peer) = peer else { panic!("{peer:?}") };
         assert_eq!(peer, client.stream.local_addr().expect("an address"));
@@ -160,9 +162,9 @@ fn the_last_request_of_a_connection_is_answered_with_close() {
 
 #[test]
 fn a_refusal_deep_in_a_body_says_how_deep() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve_with(
-        |builder| builder.hooks(Told(tell)),
+        |builder| builder.hooks(SendRefusals(sender)),
         |request: &mut Request| request.body().read_to_vec(u64::MAX),
     );
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -171,7 +173,7 @@ fn a_refusal_deep_in_a_body_says_how_deep() {
     let mut client = server.client();
     client.send(&bytes);
     client.wait_for_end();
-    let (_, refusal) = told.recv().expect("a refusal");
+    let (_, refusal) = receiver.recv().expect("a refusal");
     assert_eq!(refusal, Refusal { kind: RefusalKind::Chunk, offset: bytes.len() as u64 - 1 });
 }
 

@@ -1,4 +1,4 @@
-//! Responses: what handlers answer, stream, or make of a connection.
+//! Responses: what handlers answer or stream, and connections that they upgrade.
 
 #[path = "../common/mod.rs"]
 mod common;

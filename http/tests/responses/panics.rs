@@ -1,4 +1,4 @@
-//! A handler that panics is a 500 for its own client, and harms no other.
+//! If a handler panics, its client gets a 500, and no other client is harmed.
 
 use std::io::Read;
 use std::sync::mpsc;
@@ -17,7 +17,7 @@ fn fragile(request: &mut Request) -> &'static str {
             struct Sleepy;
             impl Drop for Sleepy {
                 fn drop(&mut self) {
-                    // Returns at once: a fiber that unwinds does not wait.
+                    // This returns at once, because a fiber that unwinds does not wait.
                     sched::sleep(std::time::Duration::MAX);
                 }
             }
@@ -56,10 +56,10 @@ fn a_bad_header_value_is_a_500_and_never_on_the_wire() {
 
 #[test]
 fn a_panic_while_others_wait_harms_none_of_them() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve(move |request: &mut Request| {
         if request.path() == "/wait" {
-            tell.send(sched::current()).unwrap();
+            sender.send(sched::current()).unwrap();
             sched::park();
             assert!(!std::thread::panicking());
         } else {
@@ -69,7 +69,7 @@ fn a_panic_while_others_wait_harms_none_of_them() {
     });
     let mut waiting = server.client();
     waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-    let fiber = told.recv().unwrap();
+    let fiber = receiver.recv().unwrap();
     for _ in 0..10 {
         assert_eq!(server.client().get("/panic").status, 500);
     }

@@ -1,4 +1,4 @@
-//! Requests are answered, in order, on connections that last.
+//! Requests are answered in order on persistent connections.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -188,7 +188,7 @@ fn a_server_listens_on_several_addresses_with_several_workers() {
     drop(server);
     assert!(!path.exists(), "the socket file is removed");
 
-    // What a crashed server leaves behind is replaced; a socket that is listened on is not.
+    // The socket file of a crashed server is replaced; a socket on which a server listens is not.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = Server::builder().bind(unix.clone()).build(hello).unwrap();
     assert_eq!(first.local_addrs(), [unix.parse::<Address>().unwrap()]);
@@ -238,10 +238,10 @@ fn faulty_descriptions_are_clear_errors() {
 
 #[test]
 fn an_answer_does_not_wait_for_a_later_handler_that_blocks() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let server = serve(move |request: &mut Request| {
         if request.path() == "/blocks" {
-            tell.send(straightline::sched::current()).unwrap();
+            sender.send(straightline::sched::current()).unwrap();
             straightline::sched::park();
         }
         request.path().to_string()
@@ -251,7 +251,7 @@ fn an_answer_does_not_wait_for_a_later_handler_that_blocks() {
     client.send([request("/1"), request("/2"), request("/blocks"), request("/3")].concat());
     assert_eq!(client.receive().text(), "/1");
     assert_eq!(client.receive().text(), "/2");
-    told.recv().unwrap().unpark();
+    receiver.recv().unwrap().unpark();
     assert_eq!(client.receive().text(), "/blocks");
     assert_eq!(client.receive().text(), "/3");
 }
@@ -265,7 +265,7 @@ fn a_head_becomes_one_of_the_ecosystem() {
     for part in ["method: PUT", "uri: /http?a=b", "HTTP/1.1", "\"host\": \"a\"", "\"x\": \"2\""] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // What `http::Uri` does not take is an error and no panic.
+    // A target that `http::Uri` rejects causes an error and no panic.
     let answer = client.ask("GET /http?|^ HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.status == 200 || answer.status == 400, "{answer:?}");
 }

@@ -1,5 +1,5 @@
-//! Responses that are written piece by piece: framed for each version, held back by slow clients,
-//! and never taken for whole when they are not.
+//! Responses that are written piece by piece: the framing fits the version, a slow client slows the
+//! writer down, and an incomplete response never looks complete.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -27,7 +27,7 @@ fn pattern(bytes: usize) -> Vec<u8> {
     (0..=250).cycle().take(bytes).collect()
 }
 
-/// A body of so many bytes as the path says, in pieces of so many as the query does.
+/// A body whose length is the path, in pieces whose length is the query.
 fn pieces(request: &mut Request) -> Response {
     let bytes: usize = request.path()[1..].parse().expect("a number");
     let piece: usize = request.query().expect("a query").parse().expect("a number");
@@ -135,7 +135,7 @@ fn a_trailer_that_belongs_into_the_head_is_refused_and_nothing_else() {
     assert_eq!(server.handle.counters().panicked, 0);
 }
 
-/// Heads that would be the same but for the date.
+/// The head without its `Date`, so that two heads can be compared.
 fn without_date(answer: &Answer) -> String {
     answer.head.lines().filter(|line| !line.starts_with("Date")).collect()
 }
@@ -211,7 +211,7 @@ fn a_body_is_sent_back_while_it_comes() {
         client.send(format!("{:x}\r\n{word}\r\n", word.len()));
     }
     assert_eq!(client.send("0\r\n\r\n").receive().text(), "onetwothree");
-    // The answer to a piece comes before the next piece is sent.
+    // The server sends a piece back before the client sends the next one.
     client.send(head).send("5\r\nhello\r\n");
     let answer = client.receive_with(false);
     assert_eq!(answer.status, 200);
@@ -229,7 +229,7 @@ fn what_is_written_leaves_when_the_writer_waits() {
         let wait = Arc::clone(&wait);
         Response::stream(move |_, body| {
             for event in 0..3 {
-                // Also if nothing was there to leave at an earlier wait.
+                // This also holds if an earlier wait had nothing to write.
                 sched::yield_now();
                 sched::yield_now();
                 writeln!(body, "event {event}")?;
@@ -243,7 +243,7 @@ fn what_is_written_leaves_when_the_writer_waits() {
     assert_eq!(client.receive_with(false).status, 200);
     for event in 0..3 {
         assert_eq!(client.exactly(13), format!("8\r\nevent {event}\n\r\n").as_bytes());
-        go.send(()).expect("it waits");
+        go.send(()).expect("the handler waits");
     }
     assert_eq!(client.exactly(5), b"0\r\n\r\n");
 }
@@ -258,7 +258,7 @@ fn pipelined_streams_leave_together() {
     }
 }
 
-/// Remembers which responses have failed.
+/// Sends the error of each response that fails.
 struct Failed(mpsc::Sender<String>);
 
 impl Hooks for Failed {
@@ -272,9 +272,9 @@ impl Hooks for Failed {
 
 #[test]
 fn a_stream_that_fails_at_once_becomes_an_error() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = serve_with(
-        |builder| builder.hooks(Failed(tell)),
+        |builder| builder.hooks(Failed(sender)),
         |request: &mut Request| {
             let path = request.path().to_owned();
             Response::stream(move |_, body| {
@@ -299,7 +299,7 @@ fn a_stream_that_fails_at_once_becomes_an_error() {
     let counters = server.handle.counters();
     assert_eq!((counters.failed_responses, counters.panicked), (3, 1));
     assert_eq!(
-        told.try_iter().collect::<Vec<_>>(),
+        receiver.try_iter().collect::<Vec<_>>(),
         [
             "the upstream is gone",
             "1 bytes fewer than were announced",
@@ -326,7 +326,7 @@ fn a_stream_that_fails_half_way_ends_without_its_last_chunk() {
         let mut client = server.client();
         client.send(get(path, "1.1"));
         assert_eq!(client.receive_with(false).status, 200);
-        let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+        let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
         assert_eq!(body, [&pattern(50_000)[..], b"the last words"].concat());
 
         let mut client = server.client();
@@ -334,7 +334,8 @@ fn a_stream_that_fails_half_way_ends_without_its_last_chunk() {
         assert_eq!(client.receive_with(false).status, 200);
         assert_eq!(client.rest().len(), 50_014);
 
-        // An old client knows the end of the body by the connection's: it is reset.
+        // For an old client, the end of the connection is the end of the body. So the server resets
+        // the connection.
         let mut client = server.client();
         client.send(get(path, "1.0"));
         let error = client.stream.read_to_end(&mut Vec::new()).unwrap_err();
@@ -373,7 +374,7 @@ fn a_malformed_body_that_is_echoed_is_refused_or_cut() {
     let mut client = server.client();
     client.send(request("/flush"));
     assert_eq!(client.receive_with(false).status, 200);
-    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
     assert_eq!(body, b"abc");
     let counters = server.handle.counters();
     assert_eq!((counters.refused, counters.failed_responses), (2, 0));
@@ -426,12 +427,12 @@ fn a_slow_reader_holds_the_writer_back() {
     slow.send(get("/", "1.1"));
     assert_eq!(slow.receive_with(false).status, 200);
     let written = || server.client().get("/written").text().parse::<u64>().expect("a number");
-    // What the kernel takes has an end far below a hundred megabytes; the others are served.
+    // The kernel buffers far less than a hundred megabytes. Other clients are served meanwhile.
     for _ in 0..1_000 {
         let written = written();
         assert!(written < 50_000_000, "{written}");
     }
-    let (Ok(body), _) = slow.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = slow.chunks() else { panic!("the body is cut") };
     assert_eq!(body.len(), 100_000_000);
 }
 
@@ -450,15 +451,15 @@ fn a_writer_that_its_deadline_ends_leaves_a_body_that_looks_cut() {
     let mut client = server.client();
     client.send(get("/", "1.1"));
     assert_eq!(client.receive_with(false).status, 200);
-    // Nothing more is read until the server has given up.
+    // The client reads nothing more until the server has given up.
     while server.handle.counters().failed_responses == 0 {
         std::thread::yield_now();
     }
-    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
     assert!(body.len() < 50_000_000);
 }
 
-/// A file without a name.
+/// An open file whose name is already removed.
 fn a_file(content: &[u8]) -> File {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -505,7 +506,7 @@ fn a_file_whose_size_is_not_true_is_sent_whole() {
     let server = serve(|request: &mut Request| {
         File::open(request.path()).and_then(Response::file).map_err(|_| StatusCode::NOT_FOUND)
     });
-    // Of a size of 0, and of one of a page.
+    // `stat` says a size of 0 for the first file, and the size of a page for the second one.
     for path in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
         let Ok(content) = fs::read(path) else { continue };
         let mut client = server.client();

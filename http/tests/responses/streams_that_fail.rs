@@ -1,5 +1,5 @@
-//! Streams and upgrades that fail: after the request was answered in part, with what they own still
-//! to be dropped, or with words that are not sent yet.
+//! Streams and upgrades that fail: after a part of the response was sent, before the values that
+//! they own are dropped, or with bytes that are not sent yet.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -90,7 +90,7 @@ fn a_stream_that_is_cut_for_its_request_is_counted() {
     let mut client = server.client();
     client.send(post("/", "Content-Length: 5") + "01234");
     assert_eq!(client.receive_with(false).status, 200);
-    let (Err(body), _) = client.chunks() else { panic!("it looks complete") };
+    let (Err(body), _) = client.chunks() else { panic!("the body looks complete") };
     assert_eq!(body, b"");
     assert_eq!(server.handle.counters().failed_responses, 1);
 }
@@ -111,7 +111,7 @@ fn a_response_that_is_taken_back_is_not_counted() {
 fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
     let server = serve(|_: &mut Request| {
         Response::stream(|request, body| {
-            // Until the kernel takes nothing more, and there is something left.
+            // Writes until the kernel takes no more bytes and some bytes are left in the buffer.
             for _ in 0..20 {
                 let fill = || -> io::Result<()> {
                     loop {
@@ -122,7 +122,8 @@ fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
                     .expect_err("the client does not read");
             }
             sched::scope(|scope| {
-                // Reading lets what is written leave, and swallows all that would end it.
+                // Reading sends the written bytes. This fiber swallows all errors and panics that
+                // would end it.
                 let reader = scope.spawn(|| {
                     loop {
                         let read = || request.body().read(&mut [0]);
@@ -145,7 +146,7 @@ fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
     client.wait_for_end();
 }
 
-/// Does at its end what a handler should not do there.
+/// When it is dropped, it waits or panics, which a handler should not do in a destructor.
 struct Rude {
     waits: bool,
 }
@@ -185,7 +186,7 @@ fn what_a_body_owns_that_is_not_sent_ends_within_the_handlers_bounds() {
     );
     let mut client = server.client();
     for (path, status) in [("/panic", 500), ("/wait", 504)] {
-        // What was answered before is not lost with it.
+        // The response to the earlier request is not lost.
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned() + &head(path));
         assert_eq!(client.receive().text(), "fine");
         assert_eq!(client.receive_with(false).status, status);
@@ -225,7 +226,7 @@ fn the_last_words_of_a_protocol_that_fails_arrive() {
     drop(client);
     let counters = server.handle.counters();
     assert_eq!(counters.aborted, 1);
-    // What is read to be dropped does not count.
+    // Bytes that the server reads only to drop them do not count.
     assert_eq!(counters.bytes_read, head.len() as u64 + 1);
     assert_eq!(counters.bytes_written, answer.head.len() as u64 + 13);
 }

@@ -1,5 +1,5 @@
-//! Streams where they are easily wrong: several fibers at one connection, clients that wait to be
-//! asked, deadlines that pass in the middle of a write.
+//! Streams in difficult cases: several fibers use one connection, clients wait for `100 Continue`,
+//! deadlines pass in the middle of a write.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -43,7 +43,7 @@ fn one_fiber_reads_the_request_while_another_writes_the_response() {
     // The client does not read the response yet, so the writer is in the middle of it.
     assert_eq!(client.receive_with(false).status, 200);
     client.send("l").send("l").send("o");
-    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = client.chunks() else { panic!("the body is cut") };
     assert_eq!(body.len(), 20_000_000);
     assert_eq!(server.handle.counters().panicked, 0);
 }
@@ -66,7 +66,7 @@ fn a_handlers_own_hook_does_not_keep_its_words_back() {
     assert_eq!(client.receive_with(false).status, 200);
     assert_eq!(client.exactly(10), b"5\r\nfirst\r\n");
     event.set();
-    assert_eq!(client.chunks().0.expect("it is whole"), b"last");
+    assert_eq!(client.chunks().0.expect("the body is whole"), b"last");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn one_fiber_writes_while_another_waits_for_the_same_client() {
             return "".into_response();
         }
         Response::stream(|request, body| {
-            // More than the kernel takes, most of which leaves when the parent waits.
+            // More bytes than the kernel takes. Most of them are sent when the parent waits.
             for _ in 0..20_000 {
                 body.write_all(&[b'x'; 1_000])?;
                 sched::scope(|scope| {
@@ -92,12 +92,12 @@ fn one_fiber_writes_while_another_waits_for_the_same_client() {
     client.send(post("/", "Content-Length: 5"));
     assert_eq!(client.receive_with(false).status, 200);
     client.send("hello");
-    // Each of these is a turn for the two.
+    // Each of these requests gives the two fibers a turn.
     let mut other = server.client();
     for _ in 0..1_000 {
         other.get("/other");
     }
-    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = client.chunks() else { panic!("the body is cut") };
     assert!(body.chunks(1_001).all(|piece| piece.ends_with(b"xy")));
     assert_eq!(body.len(), 20_000 * 1_001);
     assert_eq!(server.handle.counters().panicked, 0);
@@ -124,7 +124,7 @@ fn what_a_child_has_written_leaves_when_its_parent_waits() {
     assert_eq!(client.receive_with(false).status, 200);
     for word in ["one", "two"] {
         assert_eq!(client.exactly(8), format!("3\r\n{word}\r\n").as_bytes());
-        go.send(()).expect("it waits");
+        go.send(()).expect("the handler waits");
     }
     assert_eq!(client.exactly(5), b"0\r\n\r\n");
 }
@@ -145,7 +145,7 @@ fn a_client_that_says_expect_and_does_not_wait_is_echoed() {
         assert_eq!(client.receive_with(false).status, 200);
         assert_eq!(client.exactly(10), b"5\r\n01234\r\n");
         client.send("56789");
-        let (Ok(rest), _) = client.chunks() else { panic!("it is whole") };
+        let (Ok(rest), _) = client.chunks() else { panic!("the body is cut") };
         assert_eq!(rest, b"56789");
     }
 }
@@ -190,7 +190,7 @@ fn a_line_that_a_deadline_cuts_in_two_is_whole_all_the_same() {
     assert_eq!(client.ask("llo\nyou\n").text(), "hello|you|");
 }
 
-/// Writes numbered pieces, each as often as it takes until its deadline has not passed.
+/// Writes numbered pieces. A piece whose deadline passes is written again until a write succeeds.
 fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
     for number in 0..PIECES {
         let piece = number.to_be_bytes().repeat(250);
@@ -206,7 +206,7 @@ fn patient_pieces(body: &mut BodyWriter, late: &AtomicU64) -> io::Result<()> {
     Ok(())
 }
 
-/// More than a kernel takes.
+/// So many pieces have more bytes than the kernel buffers.
 const PIECES: u32 = 20_000;
 
 #[test]
@@ -227,8 +227,8 @@ fn a_small_piece_whose_deadline_passes_was_not_written() {
     }
 }
 
-/// Writes bytes that count up, in every way there is and with waits and deadlines in between, as
-/// the seed has it.
+/// Writes bytes that count up. The seed chooses among all ways to write, with waits and deadlines
+/// in between.
 fn at_random(mut seed: u64, request: &mut Request, body: &mut BodyWriter) -> io::Result<()> {
     let mut next = move |below: usize| {
         // Knuth's generator; its upper bits are good enough.
@@ -281,7 +281,7 @@ fn whatever_a_writer_does_its_bytes_come_in_order() {
             "POST /{seed}{query} HTTP/{version}\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
         ));
         client.send(vec![0; 50_000]);
-        // It begins to read late: each of these is a turn for the writer.
+        // The client begins to read late: each of these requests gives the writer a turn.
         for _ in 0..100 {
             server.client().get("/");
         }
@@ -299,7 +299,7 @@ fn a_stream_that_never_stands_still_ends_when_its_client_does() {
             Response::stream(|_, body| {
                 sched::scope(|scope| {
                     let writer = scope.spawn(|| {
-                        // Bounded, for a test that fails.
+                        // The loop is bounded, so that a failing test ends.
                         for _ in 0..100_000 {
                             body.write_all(b"x")?;
                             sched::yield_now();
@@ -314,9 +314,9 @@ fn a_stream_that_never_stands_still_ends_when_its_client_does() {
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.receive_with(false).status, 200);
-    // It reads on, so that nothing else ends the stream.
+    // The client reads on, so that only the end of its side can end the stream.
     client.finish();
-    let (Err(_), _) = client.chunks() else { panic!("its end is forgotten") };
+    let (Err(_), _) = client.chunks() else { panic!("the body looks complete") };
     assert_eq!(server.handle.counters().cancelled, 1);
 }
 
@@ -339,12 +339,12 @@ fn a_writer_that_waits_for_its_client_is_in_time_whatever_its_parent_does() {
     client.send(post("/", "Content-Length: 5"));
     assert_eq!(client.receive_with(false).status, 200);
     client.send("hello");
-    // It is what must not happen that is waited for.
+    // Wait long enough for the timeout that must not expire.
     let until = Instant::now() + 3 * handler;
     while Instant::now() < until && server.handle.counters().cancelled == 0 {
         std::thread::yield_now();
     }
-    let (Ok(body), _) = client.chunks() else { panic!("it is whole") };
+    let (Ok(body), _) = client.chunks() else { panic!("the body is cut") };
     assert_eq!(body.len(), 20_000_000);
 }
 

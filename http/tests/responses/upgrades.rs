@@ -1,4 +1,4 @@
-//! Connections that become another protocol's, and those that do not.
+//! Connections that switch to another protocol, and connections that must not.
 
 use std::io::{self, Read, Write};
 

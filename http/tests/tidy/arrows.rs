@@ -1,4 +1,4 @@
-//! Which file of a crate uses which other one, and in which line.
+//! Which file of a crate uses which other file, and in which line.
 
 use std::collections::BTreeMap;
 
@@ -20,15 +20,15 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
-    /// Where it is, for a reader who knows that it begins in `node`.
-    pub(crate) fn told(&self, node: &str) -> String {
+    /// The reason as text, for a reader who knows that the arrow begins in `node`.
+    pub(crate) fn text(&self, node: &str) -> String {
         let Self { file, line, what } = self;
         if file == node { format!("line {line}: {what}") } else { format!("{file}:{line}: {what}") }
     }
 }
 
 impl Arrows {
-    /// Those of imports and of paths in the code.
+    /// The arrows of imports and of paths in the code.
     pub(crate) fn of_paths(read: &Crate) -> Self {
         let mut arrows = Self::default();
         for module in 0..read.modules.len() {
@@ -95,7 +95,7 @@ impl Arrows {
                 }
                 continue;
             }
-            // What is only passed on is no use of it.
+            // A re-export does not use the name itself.
             if import.is_public && !own.scope.words.contains_key(&import.alias) {
                 continue;
             }
@@ -105,7 +105,7 @@ impl Arrows {
         }
     }
 
-    /// A glob is an arrow to what is used of it.
+    /// A glob import is an arrow to each file whose names are used.
     fn add_glob(&mut self, read: &Crate, module: usize, from: usize) {
         for (word, line) in &read.modules[module].scope.words {
             let targets = read.lookup(from, word, &mut std::collections::BTreeSet::new());
@@ -134,7 +134,8 @@ impl Arrows {
         let from = &read.modules[module].file;
         match target {
             Target::Item(id, _) => self.add(from, &read.modules[*id].file, line, what),
-            // Of a folder, what is meant follows; the module alone is only its name.
+            // If a path names a folder, the next name of the path leads to the file. The folder
+            // alone is only a prefix.
             Target::Module(id) if !is_folder(&read.modules[*id].file) => {
                 self.add(from, &read.modules[*id].file, line, what);
             }
@@ -162,7 +163,7 @@ mod tests {
             .by_paths
             .all()
             .map(|(from, to, reason)| {
-                format!("{} -> {} ({})", short(from), short(to), reason.told(from))
+                format!("{} -> {} ({})", short(from), short(to), reason.text(from))
             })
             .collect()
     }

@@ -1,6 +1,6 @@
-//! Which code is for tests alone: `#[cfg(test)]` and what amounts to it.
+//! Which code is for tests alone: `#[cfg(test)]` and conditions that imply it.
 //!
-//! Such code may name whatever it likes, so it is taken away before a source is read.
+//! Such code may use every file, so it is removed before a source is read.
 
 use super::tokens::{Token, closing};
 
@@ -25,7 +25,7 @@ fn is_for_tests(tokens: &[Token<'_>], at: usize) -> bool {
     is_cfg && tokens.get(at + 1).is_some_and(|t| t.is("(")) && holds(tokens, at + 2) == Some(false)
 }
 
-/// What a condition comes to where nothing is tested; `None` if that depends on something else.
+/// The value of a condition in a build without tests; `None` if it depends on something else.
 fn holds(tokens: &[Token<'_>], at: usize) -> Option<bool> {
     let first = tokens.get(at)?;
     let is_call = tokens.get(at + 1).is_some_and(|t| t.is("("));
@@ -80,10 +80,10 @@ pub(crate) fn end_of_item(tokens: &[Token<'_>], mut at: usize) -> usize {
     at
 }
 
-/// What such a word begins ends with a semicolon, whatever blocks are in it.
+/// Items that begin with such a word end with a semicolon, even if they contain blocks.
 const SEMICOLON: &[&str] = &["use", "static", "type", "let"];
 
-/// What such a word begins ends with its block, or with a semicolon before one.
+/// Items that begin with such a word end with their block, or with a semicolon before a block.
 const BLOCK: &[&str] = &[
     "fn",
     "impl",

@@ -1,8 +1,8 @@
-//! No circle of files: in a crate, what a file uses does not use that file, not even in a long way
-//! round.
+//! There is no circle of files in a crate: if a file uses another one, that one does not use the
+//! first file, neither directly nor through further files.
 //!
-//! Counted twice: by imports and paths alone, and with the calls of methods that stand apart from
-//! their type.
+//! This is checked twice: with imports and paths alone, and with calls of methods that are defined
+//! in another file than their type.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
@@ -10,7 +10,8 @@ use std::fmt::Write;
 use super::arrows::Arrows;
 use super::layout::Layout;
 
-/// What may be a circle: all below a folder, or a crate by its root. And why.
+/// The exceptions, each with its reason: the files of a folder, or of a crate (named by its root),
+/// may be circles.
 const ALLOWED: &[(&str, &str)] = &[
     ("net/src/sim/", "a simulated kernel is one table, and all of it is test code"),
     ("sched/tests/loom_mailbox.rs", "the test stands in for the crate whose files it includes"),
@@ -42,8 +43,11 @@ fn failures(layouts: &[Layout], arrows: impl Fn(&Layout) -> &Arrows) -> Vec<Stri
 fn sentence(arrows: &Arrows, knot: &BTreeSet<String>) -> String {
     let files: Vec<_> = knot.iter().map(String::as_str).collect();
     let circles = separate_circles(arrows, knot);
-    let shown: Vec<_> =
-        circles.iter().take(CIRCLES_SHOWN_MAX).map(|circle| told_circle(arrows, circle)).collect();
+    let shown: Vec<_> = circles
+        .iter()
+        .take(CIRCLES_SHOWN_MAX)
+        .map(|circle| describe_circle(arrows, circle))
+        .collect();
     format!(
         "{} files use each other in a circle: {}\n    {}\n    {} such circles have no arrow in \
          common, so as many arrows have to go. Move what both ends of one need to a lower file, \
@@ -55,22 +59,22 @@ fn sentence(arrows: &Arrows, knot: &BTreeSet<String>) -> String {
     )
 }
 
-/// A shortest circle of a knot, in words.
-pub(crate) fn told(arrows: &Arrows, knot: &BTreeSet<String>) -> String {
-    shortest_circle(arrows, knot).map_or(String::new(), |circle| told_circle(arrows, &circle))
+/// A shortest circle of a knot, as a sentence.
+pub(crate) fn describe(arrows: &Arrows, knot: &BTreeSet<String>) -> String {
+    shortest_circle(arrows, knot).map_or(String::new(), |circle| describe_circle(arrows, &circle))
 }
 
 /// `a` uses `b` (line 1: x), which uses the first again (line 2: y).
-fn told_circle(arrows: &Arrows, circle: &[String]) -> String {
-    let mut told = format!("`{}`", circle[0]);
+fn describe_circle(arrows: &Arrows, circle: &[String]) -> String {
+    let mut text = format!("`{}`", circle[0]);
     for (at, file) in circle.iter().enumerate() {
         let next = &circle[(at + 1) % circle.len()];
-        let reason = arrows.reason(file, next).expect("an arrow of the circle").told(file);
+        let reason = arrows.reason(file, next).expect("an arrow of the circle").text(file);
         let word = if at == 0 { "" } else { ", which" };
         let name = if at + 1 == circle.len() { "the first again" } else { &format!("`{next}`") };
-        write!(told, "{word} uses {name} ({reason})").expect("a String takes all");
+        write!(text, "{word} uses {name} ({reason})").expect("a String takes all");
     }
-    told
+    text
 }
 
 /// Circles that share no arrow, the shortest first, until none is left.
@@ -163,10 +167,10 @@ mod tests {
         let back = ("x/src/b.rs", "pub struct B;\n\nfn f(a: super::a::A) {}");
         let failures = failures_of(&[root, high, back]);
         assert_eq!(failures.len(), 1);
-        let told = "2 files use each other in a circle: x/src/a.rs, x/src/b.rs\n    `x/src/a.rs` \
+        let begin = "2 files use each other in a circle: x/src/a.rs, x/src/b.rs\n    `x/src/a.rs` \
                     uses `x/src/b.rs` (line 1: crate::b::B), which uses the first again (line 3: \
                     super::a::A)";
-        assert!(failures[0].starts_with(told), "{}", failures[0]);
+        assert!(failures[0].starts_with(begin), "{}", failures[0]);
     }
 
     #[test]

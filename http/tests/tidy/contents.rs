@@ -15,7 +15,7 @@ fn contents() {
     }
 }
 
-/// The table of one crate or folder; the files of a name stand together.
+/// The table of one crate or folder. The files of a unit stand together.
 fn table(tree: &Tree, building: Building<'_>) -> String {
     let (folder, floors) = building;
     let mut table = format!("\n{folder}\n");
@@ -37,8 +37,8 @@ fn table(tree: &Tree, building: Building<'_>) -> String {
     table
 }
 
-fn line(table: &mut String, name: &str, told: &str) {
-    writeln!(table, "  {name:<NAME_COLUMNS$}  {told}").expect("a String takes all");
+fn line(table: &mut String, name: &str, text: &str) {
+    writeln!(table, "  {name:<NAME_COLUMNS$}  {text}").expect("a String takes all");
 }
 
 /// The first sentence of a source's story.
@@ -60,9 +60,9 @@ mod tests {
             ("x/src/a/mod.rs", "//! Low. More.\n"),
             ("x/src/b.rs", "//! High\n//! up.\n//!\n//! More.\n"),
         ]);
-        let told = table(&tree, ("x/src/", &["b.rs", "a/"]));
+        let table = table(&tree, ("x/src/", &["b.rs", "a/"]));
         let lines: Vec<_> =
-            told.split('\n').map(|line| line.split_whitespace().collect()).collect();
+            table.split('\n').map(|line| line.split_whitespace().collect()).collect();
         let words: Vec<Vec<&str>> = lines;
         assert_eq!(words[3], ["b.rs", "High", "up."]);
         assert_eq!(words[5], ["a/mod.rs", "Low."]);

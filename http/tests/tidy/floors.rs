@@ -1,13 +1,14 @@
-//! The floors of each crate, from the top down: a file uses what is below it, or beside it.
+//! The floors of each crate, from the top down: a file uses only files of its own floor and of the
+//! floors below.
 //!
 //! This is the picture of the layout. Each line is a floor, and each name on it a folder or a file.
-//! What stands on one floor may use each other, but not in a circle. Calls of methods count, as in
-//! `circles`. A folder may have floors of its own.
+//! The folders and files of one floor may use each other, but not in a circle. Calls of methods
+//! count, as in `circles`. A folder may have floors of its own.
 
 use std::collections::BTreeSet;
 
 use super::arrows::Arrows;
-use super::circles::{knots, told};
+use super::circles::{describe, knots};
 use super::layout::Layout;
 use super::tree::Tree;
 
@@ -63,7 +64,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "mod.rs  run.rs  end.rs  turn.rs  messages.rs",
             // A fiber's life.
             "scope.rs  spawn.rs  join.rs  give_up.rs  children.rs  fiber_local.rs",
-            // Its bounds, and looking inside.
+            // A fiber's bounds, and the view from outside.
             "deadline.rs  lease.rs  handle.rs  inspect.rs  deadlock.rs  check_wait.rs  monitor.rs",
             // Giving the thread back.
             "checkpoint.rs  sleep.rs  source.rs  park.rs  before_park.rs  yield_point.rs",
@@ -114,8 +115,8 @@ pub(crate) fn units(floor: &str) -> impl Iterator<Item = &str> {
     floor.split_whitespace()
 }
 
-/// The number of the floor that a file is on, counted from the top, and its name there: the longest
-/// that it is under.
+/// The floor of a file, counted from the top, and the folder or file on it that contains the file.
+/// If several contain it, the longest name counts.
 pub(crate) fn place<'a>(building: Building<'a>, path: &str) -> Option<(usize, &'a str)> {
     let (folder, floors) = building;
     let inside = path.strip_prefix(folder)?;
@@ -167,7 +168,7 @@ fn pointing_up(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
                 "`{from}` uses `{to}` ({}), which is on a higher floor (`{}` is below `{}`): move \
                  what it uses to its own floor or below, or pass it as an argument; if a floor is \
                  wrong, it is in {HERE}",
-                reason.told(from),
+                reason.text(from),
                 low.1,
                 high.1
             ));
@@ -176,7 +177,7 @@ fn pointing_up(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
     failures
 }
 
-/// What stands on one floor is used in one direction only.
+/// A sentence for each circle between the folders and files of one floor.
 fn circles_of_floors(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
     let mut failures = Vec::new();
     for floor in 0..building.1.len() {
@@ -189,7 +190,7 @@ fn circles_of_floors(arrows: &Arrows, building: Building<'_>) -> Vec<String> {
                 "On one floor of `{}`, {}: let them use each other in one direction only, or give \
                  each a floor of its own in {HERE}",
                 building.0,
-                told(&arrows, knot)
+                describe(&arrows, knot)
             )
         }));
     }
@@ -204,11 +205,11 @@ mod tests {
 
     const BUILDING: Building<'_> = ("x/src/", &["lib.rs", "a/  c.rs", "a/low.rs  b/"]);
 
-    fn told(files: &[(&str, &str)]) -> Vec<String> {
+    fn failures_of(files: &[(&str, &str)]) -> Vec<String> {
         let tree = Tree::of(files);
-        let mut told = without_a_place(&tree, BUILDING);
-        told.extend(failures(&Layout::of(&tree), BUILDING));
-        told
+        let mut failures = without_a_place(&tree, BUILDING);
+        failures.extend(super::failures(&Layout::of(&tree), BUILDING));
+        failures
     }
 
     const GOOD: [(&str, &str); 6] = [
@@ -221,37 +222,37 @@ mod tests {
     ];
 
     fn good_but(path: &str, text: &'static str) -> Vec<String> {
-        told(&GOOD.map(|file| if file.0 == path { (file.0, text) } else { file }))
+        failures_of(&GOOD.map(|file| if file.0 == path { (file.0, text) } else { file }))
     }
 
     #[test]
     fn arrows_down_and_beside_are_good() {
-        assert_eq!(told(&GOOD), [""; 0]);
+        assert_eq!(failures_of(&GOOD), [""; 0]);
     }
 
     #[test]
     fn an_arrow_up_is_told_with_both_floors() {
         let failures = good_but("x/src/b/mod.rs", "\npub struct B(crate::a::High);");
-        let told = "`x/src/b/mod.rs` uses `x/src/a/high.rs` (line 2: crate::a::High), which is on \
+        let begin = "`x/src/b/mod.rs` uses `x/src/a/high.rs` (line 2: crate::a::High), which is on \
                     a higher floor (`b/` is below `a/`)";
         assert_eq!(failures.len(), 1);
-        assert!(failures[0].starts_with(told), "{}", failures[0]);
+        assert!(failures[0].starts_with(begin), "{}", failures[0]);
     }
 
     #[test]
     fn neighbours_do_not_use_each_other_both_ways() {
         let failures = good_but("x/src/c.rs", "pub struct C;\nfn f(_: crate::a::High) {}");
-        let told = "On one floor of `x/src/`, `a/` uses `c.rs` (x/src/a/high.rs:1: crate::c::C), \
+        let begin = "On one floor of `x/src/`, `a/` uses `c.rs` (x/src/a/high.rs:1: crate::c::C), \
                     which uses the first again (x/src/c.rs:2: crate::a::High): ";
         assert_eq!(failures.len(), 1);
-        assert!(failures[0].starts_with(told), "{}", failures[0]);
+        assert!(failures[0].starts_with(begin), "{}", failures[0]);
     }
 
     #[test]
     fn a_file_on_no_floor_and_a_floor_without_its_file_are_told() {
         let mut files = GOOD.to_vec();
         files[5].0 = "x/src/d.rs";
-        let failures = told(&files);
+        let failures = failures_of(&files);
         assert_eq!(failures.len(), 2);
         assert!(failures[0].starts_with("`x/src/d.rs` is on no floor: add it"), "{}", failures[0]);
         assert!(failures[1].starts_with("`x/src/c.rs` is on a floor"), "{}", failures[1]);

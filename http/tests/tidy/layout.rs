@@ -1,4 +1,4 @@
-//! The crates of a tree, each read once: its modules, its methods, and what uses what.
+//! The crates of a tree, each read once: its modules, its methods, and which file uses which.
 
 use std::sync::OnceLock;
 
@@ -7,14 +7,14 @@ use super::methods::Methods;
 use super::modules::{Crate, crates};
 use super::tree::Tree;
 
-/// One crate, as the rules about its files ask for it.
+/// One crate, as the rules need it.
 pub(crate) struct Layout {
-    /// Where the root file is: `http/src/lib.rs`.
+    /// The path of the root file: `http/src/lib.rs`.
     pub(crate) root: String,
     pub(crate) methods: Methods,
-    /// What uses what by imports and paths.
+    /// Which file uses which, by imports and paths.
     pub(crate) by_paths: Arrows,
-    /// And by calls of methods that stand apart from their type.
+    /// The same, with the calls of methods that are defined in another file than their type.
     pub(crate) with_calls: Arrows,
 }
 

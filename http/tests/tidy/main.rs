@@ -2,13 +2,13 @@
 //!
 //! Each failure is a sentence that says what to do. The rules are data at the top of their files.
 //! `floors` is the picture of the layout. `circles` and `scattered` keep the files of a crate
-//! apart. `places` says what may be named and written where, `sizes` how long things are, `words`
-//! how comments speak, `names_of_files` that the files that they name exist. `contents` prints a
-//! table of all sources.
+//! apart. `places` says which code may stand where, `sizes` how long files and functions may be,
+//! `words` which words comments avoid. `names_of_files` checks that the files exist that comments
+//! name. `contents` prints a table of all sources.
 //!
 //! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
-//! `modules` follows a path to the file that defines what it names, `arrows` and `methods` say
-//! which file uses which, and `layout` has all that of each crate once. `tree` has the files.
+//! `modules` follows a path to the file that defines the name, `arrows` and `methods` say which
+//! file uses which, and `layout` keeps the results for each crate. `tree` has the files.
 //!
 //! `STRAIGHTLINE_TIDY_ROOT` names another worktree to be checked instead of this one.
 
@@ -30,8 +30,8 @@ mod tree;
 mod uses;
 mod words;
 
-/// Fails with all the sentences, if there is any.
+/// Fails with all the sentences, if there are any.
 fn fail(failures: &[String]) {
-    let told = failures.join("\n\n");
-    assert!(failures.is_empty(), "{} failures:\n\n{told}\n", failures.len());
+    let text = failures.join("\n\n");
+    assert!(failures.is_empty(), "{} failures:\n\n{text}\n", failures.len());
 }

@@ -1,8 +1,8 @@
-//! Types whose methods stand in more than one file, and the arrows that their calls are.
+//! Types whose methods stand in more than one file, and the arrows that calls of them draw.
 //!
-//! A call names no file, so a type that is spread over a folder ties its files together where no
-//! import shows it. Which type a call is of, only a compiler knows: it is taken from the method's
-//! name where one type alone has it, and from what the receiver is called and declared as.
+//! A call names no file. So a type whose methods are spread over a folder ties the files together,
+//! and no import shows it. Only a compiler knows the type of a receiver for certain. Here it is the
+//! only type with a method of that name, or it follows from the receiver's name and declaration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::arrows::Arrows;
 use super::modules::{Crate, Target};
 use super::syntax::{Call, Receiver, Typed};
 
-/// A type, by the file that defines it and its name.
+/// A type: the file that defines it, and its name.
 pub(crate) type Type = (String, String);
 
 /// The inherent methods of a crate's types.
@@ -18,10 +18,10 @@ pub(crate) type Type = (String, String);
 pub(crate) struct Methods {
     /// The files with impls of each type, and the first line of each.
     pub(crate) impls: BTreeMap<Type, BTreeMap<String, usize>>,
-    /// The types that have a method of that name, and the files that it is in.
+    /// For each name of a method: the types that have it, and the files that define it.
     by_name: BTreeMap<String, BTreeMap<Type, BTreeSet<String>>>,
     of_traits: BTreeSet<String>,
-    /// What the fields of a name are declared as anywhere.
+    /// For each name of a field: all types with which such fields are declared.
     fields: Typed,
 }
 
@@ -75,7 +75,7 @@ impl Methods {
         }
     }
 
-    /// The types that a call may be of: those that are evident, else the only one.
+    /// The types that a call may belong to: the evident ones, else the only one with such a method.
     fn of_call<'a>(
         &'a self,
         read: &'a Crate,
@@ -94,7 +94,7 @@ impl Methods {
         })
     }
 
-    /// Whether a call's receiver is of that type, as far as one can see.
+    /// Whether the receiver of a call has this type; `None` if the source does not show it.
     fn receives(&self, read: &Crate, module: usize, call: &Call, of: &Type) -> Option<bool> {
         let scope = &read.modules[module].scope;
         let (name, typed) = match &call.receiver {
@@ -145,8 +145,8 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// Methods of the standard library's types: a call of that name is not taken for one of ours
-/// unless its receiver is evident.
+/// Names of methods of the standard library. A call of such a name counts as a call of ours only if
+/// the type of its receiver is evident.
 const OF_OTHERS: &[&str] = &[
     "abort",
     "add",
@@ -260,7 +260,7 @@ mod tests {
         let drawn = layouts[0].with_calls.all();
         drawn
             .filter(|(from, to, _)| paths.reason(from, to).is_none())
-            .map(|(from, to, reason)| format!("{from} -> {to} ({})", reason.told(from)))
+            .map(|(from, to, reason)| format!("{from} -> {to} ({})", reason.text(from)))
             .collect()
     }
 
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn so_is_one_by_the_name_of_the_type() {
+    fn a_call_by_the_name_of_the_type_is_an_arrow() {
         let found = calls("use crate::shard::Shard; fn f() { each(Shard::wake); }");
         assert_eq!(found, ["x/src/caller.rs -> x/src/wake.rs (line 1: Shard::wake)"]);
     }

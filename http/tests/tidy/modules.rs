@@ -1,7 +1,7 @@
-//! The modules of a crate, and what a path in one of them leads to.
+//! The modules of a crate, and the targets of the paths in them.
 //!
-//! A path is followed through modules, renames, globs and re-exports to the file that defines what
-//! it names.
+//! A path is followed through modules, renames, globs and re-exports to the file that defines the
+//! name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,33 +9,33 @@ use super::syntax::{self, Child, Scope};
 use super::tree::Tree;
 use super::uses::Use;
 
-/// All modules that a root file leads to.
+/// All modules that are reached from a root file.
 pub(crate) struct Crate {
-    /// Where the root file is: `http/src/lib.rs`.
+    /// The path of the root file: `http/src/lib.rs`.
     pub(crate) root: String,
     pub(crate) modules: Vec<Module>,
 }
 
 /// One module.
 pub(crate) struct Module {
-    /// The file that it is, or that it is in.
+    /// The file that is the module, or that contains it.
     pub(crate) file: String,
     pub(crate) scope: Scope,
     parent: Option<usize>,
     children: BTreeMap<String, Vec<usize>>,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     Module(usize),
     /// A name that this module defines.
     Item(usize, String),
-    /// Something of another crate.
+    /// An item of another crate.
     Outside,
 }
 
-/// Every crate of the tree, by the files that are roots by their place.
+/// Every crate of the tree. The roots are known by their paths.
 pub(crate) fn crates(tree: &Tree) -> Vec<Crate> {
     let sources = tree.with_ending(".rs");
     sources.filter(|file| is_root(&file.path)).map(|file| Crate::read(tree, &file.path)).collect()
@@ -122,7 +122,7 @@ impl Crate {
         id
     }
 
-    /// What a path in a module leads to; nothing if its first name is not known there.
+    /// The targets of a path in a module; none if its first name is unknown there.
     pub(crate) fn resolve(&self, module: usize, path: &[String]) -> Vec<Target> {
         self.follow(module, path, &mut BTreeSet::new())
     }
@@ -154,7 +154,7 @@ impl Crate {
         targets
     }
 
-    /// What `name` is in each of the targets.
+    /// The targets of `name` in each of the targets.
     fn step(&self, targets: &[Target], name: &str, seen: &mut Seen) -> Vec<Target> {
         let has_module = targets.iter().any(|target| matches!(target, Target::Module(_)));
         let mut found = Vec::new();
@@ -168,7 +168,7 @@ impl Crate {
                     }
                     found.extend(inner);
                 }
-                // A variant, or a function of a type. A module of the same name goes first.
+                // A variant, or a function of a type. A module of the same name has precedence.
                 Target::Item(..) if has_module => {}
                 other => found.push(other.clone()),
             }
@@ -176,7 +176,7 @@ impl Crate {
         found
     }
 
-    /// What a single name is in a module.
+    /// The targets of a single name in a module.
     pub(crate) fn lookup(&self, module: usize, name: &str, seen: &mut Seen) -> Vec<Target> {
         let own = &self.modules[module];
         let children = own.children.get(name).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Comments and pages name files that exist. After a move, the old name leads a reader nowhere.
+//! Comments and pages name only files that exist. After a move, the old name leads nowhere.
 
 use super::tokens::lex;
 use super::tree::Tree;
@@ -17,7 +17,7 @@ fn failures(tree: &Tree) -> Vec<String> {
             file.text.lines().enumerate().map(|(number, line)| (number + 1, line)).collect()
         };
         for (line, text) in lines {
-            // What stands between backquotes.
+            // Only text between backquotes is looked at.
             for name in text.split('`').skip(1).step_by(2).filter(|code| is_name(code)) {
                 let is_it = |path: &str| path == name || path.ends_with(&format!("/{name}"));
                 if !tree.files.iter().any(|other| is_it(&other.path)) {
@@ -33,7 +33,7 @@ fn failures(tree: &Tree) -> Vec<String> {
     failures
 }
 
-/// Whether it is the path of a source or a page.
+/// Whether the text has the form of the path of a source or a page.
 fn is_name(code: &str) -> bool {
     let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.');
     let stem = [".rs", ".md"].iter().find_map(|ending| code.strip_suffix(ending));

@@ -1,5 +1,5 @@
-//! What may be named and written where: the layers of crates, the protocol core, unsafe code, the
-//! story that each source begins with; and that each source is part of a crate.
+//! Which code may stand where: the names that each layer may use, the names that the protocol core
+//! avoids, the files with unsafe code. Also: each source begins with its story and is compiled.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use super::modules::{is_root, normal};
 use super::tokens::lex;
 use super::tree::{File, Tree};
 
-/// Each layer and what its sources may name, itself included, from the bottom up.
+/// Each layer with the crates that its sources may name, from the bottom up.
 const LAYERS: [(&str, &[&str]); 3] = [
     ("sched", &["straightline_sched"]),
     ("net", &["straightline_sched", "straightline_net"]),
     ("http", &["straightline_sched", "straightline_net"]),
 ];
 
-/// All that a layer could name.
+/// All crates that a layer could name.
 const CRATES: &[&str] = &["straightline_sched", "straightline_net", "straightline_tls"];
 
-/// What the protocol core names nowhere, not even in a comment.
+/// Names that the protocol core does not contain, not even in a comment.
 const UNKNOWN_TO_PROTOCOL: &[&str] =
     &["straightline_", "std::net", "std::time", "std::thread", "crate::conn"];
 
@@ -144,7 +144,7 @@ fn every_source_is_compiled() {
     super::fail(&not_compiled(Tree::of_repository()));
 }
 
-/// A sentence for each file that is no root and that no other file declares.
+/// A sentence for each file that is neither a root nor declared by another file.
 fn not_compiled(tree: &Tree) -> Vec<String> {
     let declared: BTreeSet<_> = tree.with_ending(".rs").flat_map(declared).collect();
     let is_lost = |file: &&File| !is_root(&file.path) && !declared.contains(&file.path);
@@ -159,7 +159,7 @@ fn not_compiled(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Where the modules of a file may be: `mod name;`, or `path = "..."`.
+/// The paths of the modules that a file may declare: by `mod name;`, or by `path = "..."`.
 fn declared(file: &File) -> Vec<String> {
     let (folder, name) = file.path.rsplit_once('/').unwrap_or_default();
     let own_folder = format!("{folder}/{}", name.trim_end_matches(".rs"));

@@ -1,12 +1,12 @@
-//! A type's methods stand in the file that defines it.
+//! The methods of a type stand in the file that defines the type.
 //!
-//! A type whose methods are spread over a folder has no inside: each of the files may change each
-//! of its fields, and a call does not say where it leads.
+//! If the methods are spread over a folder, each of the files may change each field of the type,
+//! and a call does not show which file defines the method.
 
 use super::layout::Layout;
 use super::methods::Type;
 
-/// What may be spread: where the type is, its name or `*` for every type there, and why.
+/// Types that may be spread: the place, the name of the type (`*` for every type there), and why.
 const ALLOWED: &[(&str, &str, &str)] = &[
     ("http/src/request.rs", "Request", "`body` gives a `Body`, which stands above the request"),
     ("http/src/server/running.rs", "Server", "`builder` gives a `Builder`, which makes servers"),
@@ -84,7 +84,7 @@ mod tests {
         ]));
         let failures = failures(&layouts);
         assert_eq!(failures.len(), 1);
-        let told = "`A` is defined in `x/src/a.rs`, and has methods in `x/src/b.rs:3`: ";
-        assert!(failures[0].starts_with(told), "{}", failures[0]);
+        let begin = "`A` is defined in `x/src/a.rs`, and has methods in `x/src/b.rs:3`: ";
+        assert!(failures[0].starts_with(begin), "{}", failures[0]);
     }
 }

@@ -1,7 +1,7 @@
-//! What a source says, as far as the rules ask: its modules, imports, items, impls, paths, calls.
+//! The parts of a source that the rules need: its modules, imports, items, impls, paths and calls.
 //!
-//! Bodies are not parsed. They are looked through for paths (`a::b`), for calls of methods, and for
-//! what stands behind a name's colon, which is often its type.
+//! Bodies are not parsed, but scanned for paths (`a::b`), for calls of methods, and for the words
+//! behind the colon of a name, which are often its type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::uses::{self, Use};
 pub(crate) struct Scope {
     pub(crate) children: Vec<Child>,
     pub(crate) uses: Vec<Use>,
-    /// What is defined here.
+    /// The items that are defined here.
     pub(crate) items: BTreeSet<String>,
     /// Macros that `#[macro_export]` puts into the crate's root.
     pub(crate) exported_macros: Vec<String>,
@@ -25,20 +25,20 @@ pub(crate) struct Scope {
     pub(crate) calls: Vec<Call>,
     /// The names that appear outside of imports, with the first line of each.
     pub(crate) words: BTreeMap<String, usize>,
-    /// The types of fields: words behind a name's colon, outside of functions.
+    /// The types of fields: the words behind the colon of a name, outside of functions.
     pub(crate) fields: Typed,
-    /// The types of what each function declares.
+    /// For each function, the types of the names that it declares.
     pub(crate) functions: Vec<Typed>,
 }
 
-/// Names, and the words with a capital that are behind their colons.
+/// Names, and the words with a capital letter behind their colons.
 pub(crate) type Typed = BTreeMap<String, BTreeSet<String>>;
 
 /// `mod name;` or `mod name { ... }`.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) name: String,
-    /// What `#[path = "..."]` says.
+    /// The value of `#[path = "..."]`.
     pub(crate) path: Option<String>,
     pub(crate) inline: Option<Scope>,
 }
@@ -48,29 +48,29 @@ pub(crate) struct Child {
 pub(crate) struct Impl {
     pub(crate) of: Vec<String>,
     pub(crate) line: usize,
-    /// None of a trait's: a trait is called by its own name.
+    /// Empty for an impl of a trait: its methods belong to the trait.
     pub(crate) methods: Vec<(String, usize)>,
     pub(crate) is_of_trait: bool,
 }
 
-/// `a::b`, in code.
+/// A path `a::b` in code.
 #[derive(Debug)]
 pub(crate) struct PathAt {
     pub(crate) path: Vec<String>,
     pub(crate) line: usize,
 }
 
-/// `receiver.name(...)`.
+/// A call `receiver.name(...)`.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) receiver: Receiver,
     pub(crate) name: String,
     pub(crate) line: usize,
-    /// The function that it is in, if it is in one.
+    /// The function that contains the call, if one does.
     pub(crate) function: Option<usize>,
 }
 
-/// What stands before the point of a call.
+/// The expression before the point of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Receiver {
     /// `self`, in an impl of this type.
@@ -81,7 +81,7 @@ pub(crate) enum Receiver {
     Unknown,
 }
 
-/// Reads a source; what only tests compile is left out.
+/// Reads a source, without the code that only tests compile.
 pub(crate) fn read(text: &str) -> Scope {
     let tokens = without_tests(&lex(text).tokens);
     let mut scope = Scope::default();
@@ -106,7 +106,7 @@ impl Scope {
         }
     }
 
-    /// Reads the item that begins at `at`, and says where it ends.
+    /// Reads the item that begins at `at`, and returns where it ends.
     fn read_item(
         &mut self,
         tokens: &[Token<'_>],
@@ -158,7 +158,7 @@ impl Scope {
         end
     }
 
-    /// A macro's definition or its call: items may stand anywhere in it.
+    /// Reads the definition or the call of a macro: items may stand anywhere in it.
     fn read_macro_body(&mut self, tokens: &[Token<'_>]) {
         self.items.extend(defined(tokens));
         let begins = |at: &usize| {
@@ -183,7 +183,7 @@ impl Scope {
         self.read_body(&tokens[body..], &of);
     }
 
-    /// Looks through code in which `Self` is the type `of`.
+    /// Scans code in which `Self` is the type `of`.
     fn read_body(&mut self, tokens: &[Token<'_>], of: &[String]) {
         let mut function = None;
         let mut at = 0;
@@ -213,7 +213,7 @@ impl Scope {
         }
     }
 
-    /// Takes the word or the path at `at`, and says where it ends.
+    /// Reads the word or the path at `at`, and returns where it ends.
     fn read_path(
         &mut self,
         tokens: &[Token<'_>],
@@ -267,7 +267,7 @@ fn call<'a>(tokens: &[Token<'a>], point: usize, of: &[String]) -> Option<(Receiv
     Some((receiver, *name))
 }
 
-/// What the attributes at `at` say, and where they end.
+/// Reads the attributes at `at`, and returns where they end.
 fn attributes(tokens: &[Token<'_>], mut at: usize) -> (Attributes, usize) {
     let mut attributes = Attributes::default();
     while tokens.get(at).is_some_and(|t| t.is("#")) {
@@ -286,7 +286,7 @@ fn attributes(tokens: &[Token<'_>], mut at: usize) -> (Attributes, usize) {
     (attributes, at)
 }
 
-/// Whether something is visible outside of its module, and where what says so ends.
+/// Whether an item is visible outside of its module, and where its `pub` or `pub(...)` ends.
 fn visibility(tokens: &[Token<'_>], at: usize) -> (bool, usize) {
     if !tokens.get(at).is_some_and(|t| t.is("pub")) {
         return (false, at);
@@ -300,7 +300,7 @@ fn is_macro_call(tokens: &[Token<'_>], at: usize) -> bool {
     tokens[at..].iter().find(|t| !t.is_word() && !t.is("::")).is_some_and(|t| t.is("!"))
 }
 
-/// The names of what these tokens define, in whatever depth.
+/// The names of the items that these tokens define, at any depth.
 fn defined<'a>(tokens: &'a [Token<'_>]) -> impl Iterator<Item = String> + 'a {
     const KEYWORDS: &[&str] =
         &["struct", "enum", "union", "type", "const", "static", "fn", "trait"];
@@ -330,7 +330,7 @@ fn methods<'a>(body: &'a [Token<'_>]) -> impl Iterator<Item = (String, usize)> +
     })
 }
 
-/// The type of an impl and its methods, and where its body begins.
+/// The type and the methods of an impl, and where its body begins.
 fn impl_header(tokens: &[Token<'_>]) -> Option<(Impl, usize)> {
     let open = tokens.iter().position(|t| t.is("{"))?;
     let mut at = 1;
@@ -371,7 +371,7 @@ fn closing_angle(tokens: &[Token<'_>], open: usize) -> usize {
     tokens.len()
 }
 
-/// The names of types at the beginning, up to where the type ends.
+/// The names of the types at the beginning of the tokens, up to the end of the type.
 fn types<'a>(tokens: &'a [Token<'_>]) -> impl Iterator<Item = String> + 'a {
     let mut depth = 0_usize;
     tokens

@@ -1,7 +1,7 @@
-//! Rust text as tokens: words, signs and literals, each with its line, and the comments apart.
+//! Rust text as tokens: words, signs and literals, each with its line. Comments are kept apart.
 //!
-//! It is no compiler's lexer. It must tell code from comments and strings, and pair the brackets;
-//! lifetimes are left out, since no rule asks for them.
+//! This is simpler than the lexer of a compiler. It must tell code from comments and strings, and
+//! pair the brackets. Lifetimes are left out, because no rule needs them.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) struct Token<'a> {
 }
 
 impl Token<'_> {
-    /// Whether it is this word or this sign.
+    /// Whether the token is this word or this sign.
     pub(crate) fn is(&self, text: &str) -> bool {
         self.kind != Kind::Literal && self.text == text
     }
@@ -39,7 +39,7 @@ pub(crate) struct Lexed<'a> {
     pub(crate) comments: Vec<(usize, &'a str)>,
 }
 
-/// Takes a source apart.
+/// Splits a source into tokens and comments.
 pub(crate) fn lex(text: &str) -> Lexed<'_> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
     let mut found = Lexed { tokens: Vec::new(), comments: Vec::new() };
@@ -49,7 +49,7 @@ pub(crate) fn lex(text: &str) -> Lexed<'_> {
     found
 }
 
-/// Where the bracket that opens at `open` is closed; the end of the tokens if it is not.
+/// The position of the bracket that closes the one at `open`; the end of the tokens if none does.
 pub(crate) fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -81,7 +81,7 @@ impl<'a> Lexer<'a> {
         &self.text[self.at..]
     }
 
-    /// Passes over so many bytes and returns them.
+    /// Moves past `bytes` bytes and returns them.
     fn take(&mut self, bytes: usize) -> &'a str {
         let taken = &self.rest()[..bytes];
         self.at += bytes;
@@ -122,7 +122,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A character, or a lifetime, which is left out.
+    /// Reads a character, or skips a lifetime.
     fn quote(&mut self, line: usize, lexed: &mut Lexed<'a>) {
         let rest = self.rest();
         let mut chars = rest.char_indices().skip(1);
@@ -164,7 +164,7 @@ fn block_comment_bytes(text: &str) -> usize {
     text.len()
 }
 
-/// How long the string is that the text begins with, in whichever of its forms.
+/// The length of the string literal (of any form) at the beginning of the text.
 fn string_bytes(text: &str) -> Option<usize> {
     let prefix = text.find(|c| !matches!(c, 'b' | 'c' | 'r')).filter(|at| *at <= 2)?;
     let is_raw = text[..prefix].contains('r');
@@ -189,7 +189,7 @@ fn string_bytes(text: &str) -> Option<usize> {
     Some(text.len())
 }
 
-/// How long the number is; its point belongs to it only if a digit follows.
+/// The length of the number. A point belongs to it only if a digit follows.
 fn number_bytes(text: &str) -> usize {
     let whole = text.find(|c| !is_word_part(c)).unwrap_or(text.len());
     let fraction = text[whole..]

@@ -1,10 +1,10 @@
-//! The files that the rules are about: those of this repository, or a few made up by a test.
+//! The files that the rules check: those of this repository, or a few that a test makes up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A text file; its path is from the root, with `/`.
+/// A text file. Its path is relative to the root, with `/`.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
     pub(crate) path: String,
@@ -57,7 +57,7 @@ impl Tree {
     }
 }
 
-/// The repository that is looked at: this one, or another worktree of it.
+/// The repository that is checked: this worktree, or another one.
 fn root() -> PathBuf {
     std::env::var_os(ROOT_VARIABLE).map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned(),
@@ -79,7 +79,7 @@ fn read_folder(root: &Path, folder: &Path, files: &mut Vec<File>) {
     }
 }
 
-/// Names the root of another worktree, which is then checked instead of this one.
+/// The variable that names the root of another worktree, which is then checked instead of this one.
 const ROOT_VARIABLE: &str = "STRAIGHTLINE_TIDY_ROOT";
 
 const ENDINGS: &[&str] = &[".rs", ".md"];

@@ -1,4 +1,4 @@
-//! An import, taken apart: one entry for each name that it brings.
+//! Splits an import into one entry for each name that it brings.
 
 use super::tokens::Token;
 
@@ -6,17 +6,17 @@ use super::tokens::Token;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) path: Vec<String>,
-    /// What it is called here; `*` for a glob.
+    /// The name in the importing module; `*` for a glob.
     pub(crate) alias: String,
     pub(crate) is_public: bool,
     pub(crate) line: usize,
 }
 
-/// The names of the import whose tokens these are, without its `use`.
+/// The names of an import. `tokens` are its tokens without `use`.
 pub(crate) fn read(tokens: &[Token<'_>], is_public: bool) -> Vec<Use> {
     let mut reader = Reader { tokens, at: 0, is_public, found: Vec::new() };
     if reader.next_is("::") {
-        // Another crate's, and said so.
+        // A path that begins with `::` is one of another crate.
         return Vec::new();
     }
     reader.tree(&[]);

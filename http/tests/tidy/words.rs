@@ -1,12 +1,12 @@
-//! Words that comments and pages do without, because they hide which part of the program is meant.
+//! Words that comments and pages avoid, because they hide which part of the program is meant.
 //!
-//! The list has only words that are wrong wherever they stand. Code is not looked at, neither
-//! between backquotes nor in a block: a test may be named by such a word.
+//! The list has only words that are wrong everywhere. Code is not checked, neither between
+//! backquotes nor in a block: the name of a test may contain such a word.
 
 use super::tokens::lex;
 use super::tree::{File, Tree};
 
-/// What is not written, in small letters: words, or several in a row.
+/// The words to avoid, or several words in a row, in small letters.
 const WORDS: &[&str] = &[
     "anybody",
     "anybody's",
@@ -32,7 +32,7 @@ const WORDS: &[&str] = &[
     "whosever",
 ];
 
-/// Pages that may have them. And why.
+/// Pages that may contain the words, and why.
 const EXCEPT: &[(&str, &str)] = &[("CONTRIBUTING.md", "it says which words these are")];
 
 #[test]
@@ -58,7 +58,7 @@ fn failures(tree: &Tree) -> Vec<String> {
     failures
 }
 
-/// The lines that are in no block of code; a comment's block ends with the comment at the latest.
+/// The lines outside of blocks of code. A block in a comment ends with the comment at the latest.
 fn without_blocks<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, &'a str)> {
     let mut is_code = false;
     let mut last = 0;
@@ -97,7 +97,7 @@ fn is_word_part(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '\'')
 }
 
-/// The text without what stands between backquotes.
+/// The text without the parts between backquotes.
 fn without_code(text: &str) -> String {
     text.split('`').step_by(2).collect::<Vec<_>>().join(" ")
 }
@@ -114,7 +114,7 @@ mod tests {
         ]);
         let failures = failures(&tree);
         let found: Vec<_> =
-            failures.iter().map(|told| &told[..told.find(':').unwrap_or(0)]).collect();
+            failures.iter().map(|failure| &failure[..failure.find(':').unwrap_or(0)]).collect();
         assert_eq!(found, ["`a.rs", "`a.rs", "`b.md", "`b.md"]);
         assert!(failures[0].starts_with("`a.rs:1` says \"whoever\": name what is meant"));
     }

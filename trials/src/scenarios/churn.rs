@@ -1,5 +1,5 @@
-//! Connections that come in waves and end in every way: the server gives their memory back after
-//! the waves, however many waves there were.
+//! Connections open in waves and end in every way: the server gives their memory back after the
+//! waves, however many waves there were.
 
 use std::cell::Cell;
 use std::io;
@@ -69,8 +69,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// So many clients: each sends a request, waits until all have connected, sends another one, and
-/// leaves in its own way.
+/// Runs `clients` clients: each sends a request, waits until all have connected, sends another
+/// one, and leaves in its own way.
 fn wave(server: &Server, clients: usize) -> Tally {
     let there = Cell::new(0);
     tally_of(0..clients, |index| {
@@ -105,7 +105,7 @@ fn leave(mut client: Client, index: usize) -> io::Result<Outcome> {
         // In the middle of a head, and in the middle of a body.
         0 => client.send(b"GET /hello HTTP/1.1\r\nHo")?,
         1 => client.send(head.as_bytes())?,
-        // With a request whose response is never read.
+        // After a request whose response is never read.
         2 => client.ask("/big?bytes=100000")?,
         _ => {}
     }
@@ -129,12 +129,12 @@ fn is_good(outcome: &Outcome) -> bool {
     *outcome == Outcome::Answered(200)
 }
 
-/// How much memory may stay, in multiples of the memory before, as documented in
-/// `trials/README.md`.
+/// How much memory the server may keep, in multiples of the memory before, as `trials/README.md`
+/// says.
 const MEMORY_FACTOR: u64 = 2;
 
-/// How much more a server with little memory may take: for stacks in the pool, and the allocator's
-/// arenas.
+/// How much more memory a small server may keep: for stacks in the pool, and the arenas of the
+/// allocator.
 const MEMORY_SLACK_BYTES: u64 = 16 << 20;
 
 /// For each active client: a stack of a few pages, its buffers, pieces of a streamed response.

@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::trial::{Trial, each, eventually, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
-    // The default limit on connections is derived from the descriptors and should prevent that.
+    // By default, the limit on connections follows from the descriptors, so they do not run out.
     run_out(trial, "")?;
     run_out(trial, "--max-connections 100000")
 }
@@ -98,7 +98,7 @@ fn expect_rest(trial: &mut Trial, server: &Server) -> io::Result<()> {
     Ok(())
 }
 
-/// How a client fared at first.
+/// The outcome of a client's first request.
 enum Arrival {
     Served(Client),
     Waiting(Client),

@@ -61,7 +61,7 @@ struct Open {
     asked: Cell<usize>,
 }
 
-/// One connection: returns its outcome, and how long after its last response that came.
+/// Runs one connection. Returns its outcome, and how long after its last response it ended.
 fn one(
     server: &Server,
     rounds: usize,
@@ -103,7 +103,7 @@ fn memory_when_all_are_idle(server: &Server, open: &Open, clients: usize) -> io:
     Ok(server.process().memory()?.resident)
 }
 
-/// Eight times the documented memory of an idle connection, and more than one page of a stack.
+/// Eight times the documented memory of an idle connection, which is more than a page of a stack.
 const MEMORY_EACH_BYTES_MAX: u64 = 8 * 1024;
 
 /// For what the first requests allocate once: stacks, buffers, the allocator's arenas.

@@ -19,7 +19,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     let clients = trial.options.connections(4, 16);
     let limit = trial.options.pick(8 << 20, 64 << 20);
     let server = trial.start(&format!("--body-bytes {limit}"), clients)?;
-    // What the server allocates once, at its first upload, is no body held in memory.
+    // The first upload makes the server allocate memory that it keeps. This is not a body.
     let first = Body { bytes: 1 << 20, chunked: true };
     let warm_up = upload(&server, first, false);
     trial.doing("an upload of 1 MiB");
@@ -72,7 +72,7 @@ fn expect(trial: &mut Trial, tally: &Tally, status: u16) {
     trial.expect(format!("each {status}"), tally.to_string(), held);
 }
 
-/// Sends a body, and checks what the server responds about it.
+/// Sends a body, and checks the response of the server.
 fn upload(server: &Server, body: Body, echo: bool) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;
@@ -95,12 +95,12 @@ fn is_right(answer: &Answer, body: Body, echo: bool) -> bool {
     value.is_ok_and(|value| value["bytes"] == body.bytes)
 }
 
-/// For a debug build on a busy machine.
+/// Long enough for a debug build on a busy machine.
 const UPLOAD_TIME_MAX: Duration = MARGIN.saturating_mul(24);
 
-/// For each body: buffers, a stack, and what the handler holds.
+/// For each body: buffers, a stack, and the memory of the handler.
 const MEMORY_EACH_BYTES_MAX: u64 = 512 * 1024;
 
-/// For what many connections at once allocate. With [`MEMORY_EACH_BYTES_MAX`] this is still less
-/// than one body for each client.
+/// For the allocations of many connections at once. With [`MEMORY_EACH_BYTES_MAX`] this is still
+/// less than one body for each client.
 const MEMORY_SLACK_BYTES: u64 = 8 << 20;

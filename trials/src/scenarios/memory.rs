@@ -32,7 +32,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     }
 
     trial.doing("after all bodies");
-    trial.expect("the process has not ended", server.said(), server.is_running());
+    trial.expect("the process has not ended", server.stderr_text(), server.is_running());
     let after = trial.scrape(&server);
     trial.expect_growth(&before, &after, "straightline_requests_short_of_memory_total", rounds);
     let key = "straightline_memory_held_bytes";
@@ -70,5 +70,5 @@ const BODY_BYTES: u64 = 8 << 20;
 /// More than the buffers that a server keeps.
 const HELD_MAX: f64 = 8e6;
 
-/// For a debug build on a busy machine.
+/// Long enough for a debug build on a busy machine.
 const TIME_MAX: Duration = MARGIN.saturating_mul(24);

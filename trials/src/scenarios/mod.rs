@@ -1,4 +1,4 @@
-//! The scenarios: a file for each, and the list of them.
+//! The list of the scenarios. Each has a file of its own.
 
 mod churn;
 mod descriptors;
@@ -143,5 +143,5 @@ impl Scenario {
     }
 }
 
-/// The longest `--seconds`, and as much again for everything around the load.
+/// Twice the longest `--seconds`: the second half is for everything around the load.
 const SCENARIO_TIME_MAX: Duration = Duration::from_secs(1200);

@@ -1,5 +1,5 @@
-//! More connections and requests than the server may accept: the surplus is refused at once and
-//! told when to come back, and the clients that are served notice nothing.
+//! More connections and requests than the server may accept: the surplus is refused at once with
+//! `Retry-After`, and the clients that are served notice nothing.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +24,7 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(20, 200);
     let time = trial.options.seconds(1.0, 10.0);
     trial.doing(format!("{most} connections at work for {time:?}, {most} too many"));
-    // With timeouts so long that no idle connection loses its place to a new client.
+    // The timeouts are so long that no idle connection is evicted for a new client.
     let flags = format!("--max-connections {most} --when-full refuse {LONG_TIMES}");
     let server = trial.start(&flags, 3 * most)?;
     let before = trial.scrape(&server);
@@ -70,8 +70,8 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
         "{most} requests for {HELD_TIME:?}, {most} whose bodies do not come, {most} too many, \
          4 workers"
     ));
-    // With so many workers the system hardly ever divides the connections evenly. A shard that
-    // looked only at its own share would be noticed.
+    // With so many workers the kernel hardly ever divides the connections evenly. So the trial
+    // notices a shard that counts only its own share.
     let flags = format!("--workers 4 --max-in-flight {most} --when-full refuse");
     let server = trial.start(&flags, 4 * most)?;
     // A handler that waits for its client's body takes no place.
@@ -186,7 +186,7 @@ fn served(server: &Server) -> io::Result<Client> {
     }
 }
 
-/// A client that is served: it sends requests until the time is over.
+/// A client inside the capacity sends requests until the time is over.
 fn keep_asking(client: &mut Client, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
@@ -202,7 +202,7 @@ fn keep_asking(client: &mut Client, begun: Instant, time: Duration) -> Tally {
     tally
 }
 
-/// A surplus client: it is refused, and comes back again and again.
+/// A surplus client is refused, and connects again and again.
 fn turned_away(server: &Server, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
@@ -251,7 +251,7 @@ fn expect_each(trial: &mut Trial, expected: String, tallies: &[Tally], outcome: 
     trial.expect(expected, all.to_string(), held);
 }
 
-/// Longer than the surplus clients take to connect and to be refused, also in a debug build.
+/// Long enough for the surplus clients to connect and to be refused, also in a debug build.
 const HELD_TIME: Duration = MARGIN.saturating_mul(2);
 
 const LONG_TIMES: &str = "--head-timeout 120s --idle-timeout 120s";

@@ -1,5 +1,5 @@
-//! A server that does not run for longer than its timeouts: its process is stopped, as a container
-//! is frozen or a virtual machine suspended, or a handler occupies the only thread. Clients that
+//! A server does not run for longer than its timeouts. Its process is stopped (like a frozen
+//! container or a suspended virtual machine), or a handler occupies the only thread. Clients that
 //! have sent or read in time are served when the server runs again.
 
 use std::io;
@@ -52,8 +52,8 @@ fn pause(
     let waiting: io::Result<Vec<_>> =
         each(all, |kind| kind.begin(&server).map(|client| (kind, client))).into_iter().collect();
     let mut waiting = waiting?;
-    // Once the server responds to this, it has read what the clients sent before, and their
-    // timeouts run.
+    // When the server responds to this, it has read the bytes that the clients sent before, and
+    // their timeouts run.
     let _ = trial.scrape(&server);
     let seen = format!("{:.2} s", begun.elapsed().as_secs_f64());
     trial.expect(format!("all are connected within {timeout:?}"), seen, begun.elapsed() < timeout);

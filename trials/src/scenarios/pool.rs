@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::trial::{Trial, eventually, most_of, tally_of};
 
 pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
-    // More than the pool has threads, the replaced ones included.
+    // More clients than the pool has threads, including the threads that replace lost ones.
     let clients = trial.options.connections(200, 1_000);
     let timeout = trial.options.pick(Duration::from_millis(700), Duration::from_secs(2));
     let blocked = timeout * 3;
@@ -23,7 +23,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
 
     let begun = Instant::now();
     let mut timeouts = 0;
-    // When the second wave begins the pool has lost as many threads as it replaces.
+    // When the second wave begins, the pool has lost as many threads as it replaces.
     for wave in ["calls", "more"] {
         trial.doing(format!("{clients} {wave} that block for {blocked:?}, timeout {timeout:?}"));
         let tally = many(clients, &server, blocked, timeout + MARGIN);
@@ -61,7 +61,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// So many clients, each with a handler that blocks a thread of the pool for `blocked`.
+/// Runs `clients` clients, each with a handler that blocks a thread of the pool for `blocked`.
 fn many(clients: usize, server: &Server, blocked: Duration, bound: Duration) -> Tally {
     let target = format!("/block?ms={}", blocked.as_millis());
     tally_of(0..clients, |_| get_once(server.address(), &target, bound))

@@ -1,7 +1,6 @@
-//! One server after the other is stopped and started again, while HTTP clients that are not ours
-//! (those of Node and Go) send requests to both over connections that stay open. For a while (the
-//! ready delay) a stopping server announces the stop in its responses; then it closes its port. No
-//! request may be lost.
+//! One server after the other is stopped and started again, while the HTTP clients of Node and Go
+//! send requests to both over persistent connections. For a while (the ready delay) a stopping
+//! server announces the stop in its responses; then it closes its port. No request may be lost.
 //!
 //! A client whose language is not installed is left out, and the table says so.
 
@@ -44,7 +43,7 @@ fn roll(trial: &mut Trial, program: &Program) -> io::Result<()> {
     let mut servers = [trial.start(&flags, clients)?, trial.start(&flags, clients)?];
     let addresses = servers.each_ref().map(|server| server.address().to_string());
     let client = program.start(&addresses, clients)?;
-    // Until the client has opened its connections and used each of them.
+    // Wait until the client has opened its connections and used each of them.
     sched::sleep(delay);
     for _ in 0..rounds {
         for server in &mut servers {
@@ -58,12 +57,12 @@ fn roll(trial: &mut Trial, program: &Program) -> io::Result<()> {
             sched::sleep(delay);
         }
     }
-    let said = sched::offload(move || client.end()).map_err(io::Error::other)??;
-    let numbers: Vec<u64> = said.split_whitespace().map_while(|text| text.parse().ok()).collect();
+    let output = sched::offload(move || client.end()).map_err(io::Error::other)??;
+    let numbers: Vec<u64> = output.split_whitespace().map_while(|text| text.parse().ok()).collect();
     let [answered, refused, lost] = numbers[..] else {
-        return Err(io::Error::other(format!("the client said {said:?}")));
+        return Err(io::Error::other(format!("the client printed {output:?}")));
     };
-    let why = said.splitn(4, ' ').nth(3).unwrap_or_default().trim();
+    let why = output.splitn(4, ' ').nth(3).unwrap_or_default().trim();
     let stops = 2 * rounds;
     let seen = format!(
         "{stops} stops: {answered} × 200, {refused} connects refused, {lost} lost \
@@ -102,8 +101,7 @@ impl Language {
         }
     }
 
-    /// Makes the client ready, which takes time: it is written to a folder, and compiled if need
-    /// be.
+    /// Writes the client to a folder, and compiles it if necessary. This takes time.
     fn prepare(self) -> io::Result<Program> {
         let folder = env::temp_dir().join(format!("straightline-rolling-{}", process::id()));
         fs::create_dir_all(&folder)?;
@@ -150,11 +148,11 @@ impl Running {
     /// Ends the client; returns the line that it prints.
     fn end(mut self) -> io::Result<String> {
         drop(self.input.take());
-        let mut said = String::new();
+        let mut text = String::new();
         if let Some(mut output) = self.child.0.stdout.take() {
-            output.read_to_string(&mut said)?;
+            output.read_to_string(&mut text)?;
         }
-        Ok(said)
+        Ok(text)
     }
 }
 

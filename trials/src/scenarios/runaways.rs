@@ -30,7 +30,8 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     comes_back(trial, limit)
 }
 
-/// New clients at a rate, while a handler computes on one of the threads, for less than the limit.
+/// New clients connect at a rate, while a handler computes on one of the threads for less than the
+/// stuck limit.
 fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     let time = trial.options.seconds(1.0, 4.0);
     let spin = time + Duration::from_secs(1);
@@ -43,15 +44,15 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     let mut server = trial.start(&format!("--workers {workers} --stuck-limit 60s"), count)?;
     let before = trial.scrape(&server);
     let target = format!("/spin?ms={}", spin.as_millis());
-    let (culprit, fresh) = sched::scope(|s| {
-        let culprit = s.spawn(|| get_once(server.address(), &target, spin + MARGIN));
+    let (spinning, fresh) = sched::scope(|s| {
+        let spinning = s.spawn(|| get_once(server.address(), &target, spin + MARGIN));
         sched::sleep(SPIN_BEGINS);
         let fresh = each(0..count, |index| {
             sched::sleep(NEWCOMER_EVERY * u32::try_from(index).unwrap_or(0));
             let begun = Instant::now();
             (newcomer(&server).unwrap_or_else(Outcome::from), begun.elapsed())
         });
-        (joined(culprit), fresh)
+        (joined(spinning), fresh)
     });
     let mut latencies = Histogram::default();
     fresh.iter().for_each(|(_, time)| latencies.record(*time, 1));
@@ -66,9 +67,9 @@ fn newcomers(trial: &mut Trial, workers: usize) -> io::Result<()> {
     );
     let expected = format!("99 of 100 of them within {NEWCOMER_MOST:?}");
     trial.expect(expected, seen, most <= NEWCOMER_MOST);
-    let culprit = culprit?;
-    let held = culprit == Outcome::Answered(200);
-    trial.expect("the client of /spin: 200", culprit.to_string(), held);
+    let spinning = spinning?;
+    let held = spinning == Outcome::Answered(200);
+    trial.expect("the client of /spin: 200", spinning.to_string(), held);
     let after = trial.scrape(&server);
     trial.expect_growth(&before, &after, "straightline_connections_accepted_total", count + 1);
     trial.expect_growth(&before, &after, "straightline_listeners_lent_total", 1);
@@ -113,16 +114,16 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
 
     let (ends, fresh, metrics) = sched::scope(|s| {
         let fresh = s.spawn(|| new_clients(&server, limit / 10));
-        let (mut culprits, mut metrics) = (Vec::new(), Metrics::default());
+        let (mut stuck_clients, mut metrics) = (Vec::new(), Metrics::default());
         for (index, target) in targets.iter().enumerate() {
             let address = server.address();
-            culprits.push(s.spawn(move || {
+            stuck_clients.push(s.spawn(move || {
                 let begun = Instant::now();
                 (get_once(address, target, most), begun.elapsed())
             }));
             metrics = metrics_once_replaced(&server, &before, index + 1, most);
         }
-        let ends: io::Result<Tally> = culprits.into_iter().map(joined).collect();
+        let ends: io::Result<Tally> = stuck_clients.into_iter().map(joined).collect();
         (ends, joined(fresh), metrics)
     });
     let (ends, fresh) = (ends?, fresh?);
@@ -151,7 +152,7 @@ fn stuck(trial: &mut Trial, limit: Duration, targets: &[&str]) -> io::Result<()>
     expect_gone(trial, &mut server, false)
 }
 
-/// A shard that is stuck only for a while: afterwards no shard is stuck, and the process has not
+/// A shard is stuck only for a while. Afterwards no shard is stuck, and the process has not
 /// crashed.
 fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let spin = limit * 3;
@@ -164,7 +165,7 @@ fn comes_back(trial: &mut Trial, limit: Duration) -> io::Result<()> {
     let seen = format!("{outcome} after {:.2} s", time.as_secs_f64());
     let held = outcome.is_refusal(200);
     trial.expect(format!("200 or an end within {:?}", spin + MARGIN), seen, held);
-    // If its client got an end, the handler still spins.
+    // If the connection of its client was ended, the handler still spins.
     sched::sleep(spin.saturating_sub(time));
     let fresh = new_clients(&server, Duration::ZERO);
     let held = fresh.all(|outcome| *outcome == Outcome::Answered(200));
@@ -192,7 +193,7 @@ fn start(trial: &Trial, limit: Duration, replacements: usize) -> io::Result<Serv
     trial.start(&flags, 2 * (OLD + CLIENTS))
 }
 
-/// Clients that come one after the other, `distance` apart.
+/// Clients connect one after the other, `distance` apart.
 fn new_clients(server: &Server, distance: Duration) -> Tally {
     tally_of(0..CLIENTS, |index| {
         sched::sleep(distance * u32::try_from(index).unwrap_or(0));
@@ -200,7 +201,7 @@ fn new_clients(server: &Server, distance: Duration) -> Tally {
     })
 }
 
-/// Waits until so many shards have been replaced, for `bound` at most.
+/// Waits until `count` shards have been replaced, for `bound` at most.
 fn metrics_once_replaced(
     server: &Server,
     before: &Metrics,
@@ -221,23 +222,23 @@ fn metrics_once_replaced(
 
 const REPLACEMENTS: &str = "straightline_replacements_total";
 
-/// Connections that are opened before. Of so many each of two shards has some, except once in 2^19
-/// runs.
+/// Connections that are opened before. There are so many that each of two shards has some, except
+/// in one of 2^19 runs.
 const OLD: usize = 20;
 
-/// New connections. They come a tenth of the limit apart: while a shard is stuck, and after.
+/// New connections. They are opened a tenth of the limit apart: while a shard is stuck, and after.
 const CLIENTS: usize = 20;
 
-/// The drain timeout: the server waits for it in vain where a thread never returns.
+/// The drain timeout. If a thread never returns, the server waits so long in vain.
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// A thousand new clients a second.
 const NEWCOMER_EVERY: Duration = Duration::from_millis(1);
 
-/// How long nearly all new clients take at most: far less than the handler computes, and ten times
-/// as long as the server waits before other shards accept. On an idle machine the clients take a
-/// tenth of this.
+/// How long nearly all new clients may take. It is far less than the handler computes, and ten
+/// times the time after which other shards accept. On an idle machine the clients take a tenth of
+/// it.
 const NEWCOMER_MOST: Duration = Duration::from_secs(1);
 
-/// Until the handler of /spin has begun. A client that comes earlier is only served faster.
+/// How long to wait until the handler of /spin has begun. An earlier client is only served faster.
 const SPIN_BEGINS: Duration = Duration::from_millis(20);

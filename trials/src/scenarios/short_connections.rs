@@ -1,4 +1,4 @@
-//! Connections of one request each, as many as possible: none fails, and none is left open.
+//! As many connections as possible, of one request each: none fails, and none is left open.
 
 use std::io;
 use std::time::Instant;

@@ -77,7 +77,7 @@ fn drains(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// The ready delay, in which a load balancer learns of the stop, and all clients are still served.
+/// The ready delay: a load balancer learns of the stop, and all clients are still served.
 fn tells_first(trial: &mut Trial) -> io::Result<()> {
     let delay = trial.options.pick(Duration::from_secs(1), Duration::from_secs(3));
     trial.doing(format!("SIGTERM with a ready delay of {delay:?}"));
@@ -87,15 +87,15 @@ fn tells_first(trial: &mut Trial) -> io::Result<()> {
     trial.expect("/readyz before: 200", before.to_string(), before == Outcome::Answered(200));
     let begun = Instant::now();
     server.terminate()?;
-    let told =
+    let announced =
         eventually(delay + MARGIN, || Ok(status_of(&server, "/readyz") != Outcome::Answered(200)))?;
     let ready = status_of(&server, "/readyz");
     let alive = status_of(&server, "/healthz");
     let hello = status_of(&server, "/hello");
     let time = begun.elapsed();
     let seen = format!("{ready}, {alive}, {hello}, {:.2} s after", time.as_secs_f64());
-    // If the machine is too slow the delay is over by now, and this check fails.
-    let held = told && (ready == Outcome::Answered(503) && alive == hello && hello == OK);
+    // If the machine is too slow, the delay is over by now, and this check fails.
+    let held = announced && (ready == Outcome::Answered(503) && alive == hello && hello == OK);
     trial.expect("/readyz 503, /healthz and /hello 200, on new connections", seen, held);
     let status = server.wait(delay + MARGIN)?;
     let seen = status.map_or("still there".to_owned(), |status| {
@@ -147,7 +147,7 @@ impl Moment {
     }
 }
 
-/// The outcome of a client, and how long after the signal it came.
+/// The outcome of a client, and how long after the signal it was known.
 fn timed(
     server: &Server,
     moment: &Moment,
@@ -167,7 +167,7 @@ fn in_flight(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Out
     Ok(client.reply(slow + MARGIN).into())
 }
 
-/// Reads so slowly that its response takes as long as the slow handlers do.
+/// Reads so slowly that its response takes as long as a slow handler.
 fn streaming(server: &Server, moment: &Moment, slow: Duration) -> io::Result<Outcome> {
     let mut client = Client::connect(server.address())?;
     client.keep_little()?;

@@ -70,7 +70,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
     Ok(())
 }
 
-/// How fast a body is sent: so many bytes in each [`STEP`].
+/// How fast a body is sent: the bytes in each [`STEP`].
 #[derive(Clone, Copy)]
 struct Upload {
     step_bytes: u32,
@@ -82,7 +82,7 @@ impl Upload {
     }
 }
 
-/// Sends a body: so many steps, and then its end; or until the server responds or closes.
+/// Sends a body of `steps` steps and its end, or sends until the server responds or closes.
 fn send(
     server: &Server,
     upload: Upload,
@@ -129,7 +129,7 @@ const RATE: u32 = 1_000;
 const STEP: Duration = Duration::from_millis(100);
 
 const STALLED: Upload = Upload { step_bytes: 0 };
-/// A tenth of the rate, and never silent for as long as the timeout.
+/// A tenth of the rate. The pauses are shorter than the timeout.
 const SLOW: Upload = Upload { step_bytes: 10 };
 /// Ten times the rate, so that a busy machine does not fall below it.
 const FAST: Upload = Upload { step_bytes: 1_000 };

@@ -1,5 +1,5 @@
-//! Heads that come byte by byte (slowloris): each connection ends with the head timeout, other
-//! clients are served at the same time, and a head that is merely unhurried is served.
+//! Heads that arrive byte by byte (slowloris): each connection ends at the head timeout, other
+//! clients are served at the same time, and a slow head within the timeout is served.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Outco
         match client.hear(timeout / 20)? {
             Heard::Silence => {}
             Heard::End(end) => return Ok(Outcome::Ended(end)),
-            // A response. No other request can follow on this connection, so its end must come.
+            // A response arrived. No request can follow on this connection, so it must end.
             Heard::Bytes => {
                 let outcome = Outcome::from(client.reply(MARGIN));
                 return Ok(match Outcome::from(client.reply(MARGIN)) {
@@ -74,7 +74,7 @@ fn trickle(server: &Server, timeout: Duration, second: bool) -> io::Result<Outco
     unreachable!("a head without end")
 }
 
-/// A whole head in five pieces, which takes half of the timeout.
+/// Sends a whole head in five pieces, which takes half of the timeout.
 fn unhurried(server: &Server, timeout: Duration) -> Outcome {
     let talk = || {
         let mut client = Client::connect(server.address())?;

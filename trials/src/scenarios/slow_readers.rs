@@ -24,8 +24,7 @@ pub(crate) fn run(trial: &mut Trial) -> io::Result<()> {
         timeout.as_millis()
     );
     let server = trial.start(&flags, 2 * clients)?;
-    // What the server allocates once, for its first response, is no response kept for a slow
-    // reader.
+    // The first response makes the server allocate memory that it keeps. This is not a response.
     Client::connect(server.address())?.get("/big?bytes=1000000")?;
     let before = trial.scrape(&server);
     let descriptors = server.process().descriptors()?;
@@ -91,8 +90,8 @@ fn whole_answer(trial: &mut Trial, server: &Server) -> io::Result<()> {
 
 /// Expects the server to have counted a timeout for each of the clients.
 fn expect_timeouts(trial: &mut Trial, before: &Metrics, after: &Metrics, clients: usize) {
-    // A reader that trickles looks still to the server while its window is closed. So either of the
-    // two timeouts may end it, and only their sum is known.
+    // While its window is closed, a trickling reader looks to the server like one that reads
+    // nothing. So either of the two timeouts may end it, and only their sum is known.
     let total = "straightline_timeouts_total";
     let kinds = ["write", "write_rate"].map(|kind| {
         let key = format!("{total}{{kind=\"{kind}\"}}");
@@ -109,11 +108,11 @@ fn expect_timeouts(trial: &mut Trial, before: &Metrics, after: &Metrics, clients
 struct Shared {
     /// How many clients have sent their request, or failed to.
     asked: Cell<usize>,
-    /// The clients may read the rest.
+    /// Whether the clients may read the rest.
     over: Cell<bool>,
 }
 
-/// Requests a long response and reads little or nothing until `over` is set; then reads the rest.
+/// Requests a long response and reads little or nothing until `over` is set. Then reads the rest.
 fn read(server: &Server, shared: &Shared, slowly: bool) -> Outcome {
     let ask = || {
         let mut client = Client::connect(server.address())?;
@@ -142,7 +141,7 @@ const RATE: u32 = 1_000_000;
 /// A client that trickles reads a few KiB in each pause: a tenth of the rate.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// For each slow response: its pieces, its stack, and the buffers of the connection.
+/// For each slow response: its pieces, its stack, and the buffers of its connection.
 const MEMORY_EACH_BYTES_MAX: u64 = 256 * 1024;
 
 /// For what the first responses allocate once: stacks, buffers, the allocator's arenas.

@@ -1,6 +1,6 @@
-//! A server whose output is never read: both pipes are full, and the server goes on. Handlers
-//! panic, each request is a line of the access log, and signals request listings and reloads. The
-//! server serves, its memory stays bounded, and it ends when it is told to.
+//! Nothing reads the output of the server, so both pipes are full. Handlers panic, each request is
+//! a line of the access log, and signals request listings and reloads. The server still serves, its
+//! memory stays bounded, and it ends when it is stopped.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -73,9 +73,9 @@ fn panics(server: &Server, requests: usize) -> Vec<(Outcome, Duration)> {
     outcomes
 }
 
-/// For the lines that wait to be written: 4 MiB of the access log, 1 MiB of stderr, and as much
-/// again that the writing threads hold; and for what the first panic loads to print its location.
+/// For the lines that wait to be written: 4 MiB of the access log and 1 MiB of stderr. The writing
+/// threads hold the same amount again. The first panic also loads data to print its location.
 const GROWN_MAX: u64 = 32 << 20;
 
-/// How long a server tries to write the last lines of either kind.
+/// How long a server tries to write the last lines of the log and of stderr.
 const LAST_WORDS: Duration = Duration::from_secs(4);

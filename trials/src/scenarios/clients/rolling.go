@@ -2,8 +2,8 @@
 // turn, over connections that stay open, until its standard input ends. Then it prints how many
 // requests were answered, refused and lost.
 //
-// It does what a balancer may do: if a connect is refused it goes to the other server, as nothing has
-// been sent. Every other failure is a lost request. (Go itself repeats a request if a connection ends
+// If a connect is refused, it has sent nothing and goes to the other server, as a load balancer
+// would. Every other failure is a lost request. (Go itself repeats a request if a connection ends
 // before the first byte of the response.)
 package main
 

@@ -2,14 +2,14 @@
 // turn, over connections that stay open, until its standard input ends. Then it prints how many
 // requests were answered, refused and lost.
 //
-// It does what a balancer may do: if a connect is refused it goes to the other server, as nothing has
-// been sent. Every other failure is a lost request.
+// If a connect is refused, it has sent nothing and goes to the other server, as a load balancer
+// would. Every other failure is a lost request.
 'use strict';
 const http = require('http');
 
 const servers = process.argv.slice(2, 4);
 const clients = Number(process.argv[4]);
-// The connection that has been idle for the longest time is the next, so that all are in use.
+// The next request uses the connection that was idle longest, so that all connections are used.
 const agent = new http.Agent({ keepAlive: true, maxSockets: clients, scheduling: 'fifo' });
 const seen = { answered: 0, refused: 0, lost: [] };
 let goesOn = true;
