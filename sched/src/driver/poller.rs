@@ -7,8 +7,8 @@
 //!
 //! **On Linux** `polling` makes five system calls for a wait: it sets a timer, arms the timer and
 //! its notifier, waits, and reads the notifier. Here the wait is one call on the poller's own epoll
-//! descriptor, and so is the arming. If the notifier was notified, `polling` waits too, with a timeout of zero: that
-//! reads the notifier and arms it again. On other systems `polling` waits.
+//! descriptor, and so is the arming. If the notifier was notified, `polling` waits too, with a
+//! timeout of zero: that reads the notifier and arms it again. On other systems `polling` waits.
 
 use std::cell::RefCell;
 use std::io;

@@ -371,14 +371,14 @@ const ROUNDS: usize = 200;
 #[cfg(target_os = "linux")]
 #[test]
 fn a_shard_without_a_descriptor_for_its_driver_is_an_error_at_once() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
     in_a_process(|| {
-        // SAFETY: the limit is valid for a read. What is open stays open.
-        let is_set = unsafe {
-            libc::setrlimit(libc::RLIMIT_NOFILE, &libc::rlimit { rlim_cur: 3, rlim_max: 3 })
-        };
-        assert_eq!(is_set, 0);
+        // Descriptors that are open stay open.
+        let few = Rlimit { current: Some(3), maximum: Some(3) };
+        setrlimit(Resource::Nofile, few).expect("a lower limit");
         let error =
             sched::spawn_shard("late", sched::Config::default(), || ()).expect_err("no descriptor");
-        assert_eq!(error.raw_os_error(), Some(libc::EMFILE), "{error}");
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()), "{error}");
     });
 }

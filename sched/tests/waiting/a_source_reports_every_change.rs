@@ -198,7 +198,8 @@ fn fibers_that_end_armed_do_not_pile_up() {
     .unwrap();
 }
 
-/// The thread is kept meanwhile, as by a pause of the process. The fiber that armed first looks first.
+/// The thread is kept meanwhile, as by a pause of the process. The fiber that armed first looks
+/// first.
 #[test]
 fn a_change_in_time_is_in_time_although_another_fiber_has_looked() {
     sched::run(|| {
