@@ -15,7 +15,7 @@ use rustix::io::Errno;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::{
-    DriverKind, Interest, Source, Watch, checkpoint, clock, driver_kind, note_unwound_write, now,
+    DriverKind, Interest, Source, Watch, checkpoint, clock, driver_kind, note_unwound_write,
 };
 
 use crate::socket::Socket;
@@ -161,13 +161,13 @@ impl<S: AsFd> Io<S> {
         Ok(armed)
     }
 
-    /// One step of a call's wait, which is over at `end` if the direction has a timeout. The clock
-    /// is read at the first step, and without a timeout not at all.
+    /// One step of a call's wait, which is over at `end` if the direction has a timeout. Without
+    /// a timeout the clock is not read.
     fn wait_in_time(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
         match *end {
             // The operation was tried after the end. An event that comes at each wait, such as the
             // one for an error queue that is not read, must not make the call endless.
-            Some(at) if now() >= at => return Err(timed_out()),
+            Some(at) if clock() >= at => return Err(timed_out()),
             Some(_) => {}
             None => {
                 let timeout = self.timeout(interest).get();
