@@ -237,7 +237,7 @@ impl<T: Watch> Source<T> {
             // Data may have come together with the end, and after the operation. So the flag is
             // left for the next operation, which the next wait lets begin at once.
             if shard.driver.is_read_shut(&watched) {
-                state.record_read_closed();
+                state.record_read_shut();
             }
             false
         });

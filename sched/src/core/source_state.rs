@@ -18,7 +18,7 @@ new_key_type! {
 /// The state of one registered descriptor.
 ///
 /// A direction in which a fiber or a task waits is armed, or its end was reported. What is reported
-/// as closed, or as urgent, stays so.
+/// as shut, or as urgent, stays so.
 pub(crate) struct SourceState {
     /// The descriptor's number, or the device's.
     number: i32,
@@ -26,7 +26,11 @@ pub(crate) struct SourceState {
     armed: Interests,
     read: Side,
     write: Side,
-    read_closed: bool,
+    /// Nothing more will come to be read.
+    read_shut: bool,
+    /// The last event that disarmed the source reported a hang-up. It may end: a FIFO gets another
+    /// writer, a socket is connected.
+    is_hung_up: bool,
     urgent: bool,
     /// How often in a row a fiber that asked to wait was told that the reading side is closed.
     closed_answers: u8,
@@ -82,7 +86,16 @@ impl Drop for Task {
 impl SourceState {
     pub(super) fn new(number: i32, armed: Interests) -> Self {
         let (read, write) = (Side::default(), Side::default());
-        Self { number, armed, read, write, read_closed: false, urgent: false, closed_answers: 0 }
+        Self {
+            number,
+            armed,
+            read,
+            write,
+            read_shut: false,
+            is_hung_up: false,
+            urgent: false,
+            closed_answers: 0,
+        }
     }
 
     pub(super) fn side(&mut self, interest: Interest) -> &mut Side {
@@ -118,11 +131,11 @@ impl SourceState {
     }
 
     pub(super) fn is_read_closed(&self) -> bool {
-        self.read_closed
+        self.read_shut || self.is_hung_up
     }
 
-    pub(super) fn record_read_closed(&mut self) {
-        self.read_closed = true;
+    pub(super) fn record_read_shut(&mut self) {
+        self.read_shut = true;
     }
 
     /// Whether an event would wake a fiber or a task.
@@ -134,7 +147,7 @@ impl SourceState {
     /// left out: the driver would report it again and again.
     pub(super) fn waited_for(&self) -> Interests {
         Interests {
-            read: self.read.is_waited_for() && !self.read_closed,
+            read: self.read.is_waited_for() && !self.is_read_closed(),
             write: self.write.is_waited_for(),
         }
     }
@@ -146,10 +159,14 @@ impl SourceState {
         readiness: Readiness,
         mut wake: impl FnMut(Rc<FiberCell>),
     ) -> [Option<Task>; 2] {
-        self.read_closed |= readiness.read_closed;
         self.urgent |= readiness.urgent;
-        if !readiness.disarmed {
-            // An event is a change; one that only repeats an earlier one, after re-arming, is not.
+        if readiness.disarmed {
+            // The event reports a state. It may only repeat an earlier one, after re-arming.
+            self.is_hung_up = readiness.read_closed;
+        } else {
+            self.read_shut |= readiness.read_closed;
+        }
+        if !(readiness.disarmed && self.is_read_closed()) {
             self.closed_answers = 0;
         }
         let reader = if readiness.readable { self.read.edge(&mut wake) } else { None };
@@ -162,15 +179,20 @@ impl SourceState {
         if std::mem::take(&mut self.side(interest).ready) {
             return Arming::Changed;
         }
-        if interest == Interest::Write || !self.read_closed {
+        if interest == Interest::Write || !self.is_read_closed() {
             return Arming::Armed;
         }
         // An end stays readable. But a socket that was shut down may answer "would block" for ever.
         if self.closed_answers == CLOSED_ANSWERS_MAX {
+            if !self.read_shut {
+                self.closed_answers -= 1; // the hang-up may have ended: the next look arms
+            }
             return Arming::Stale;
         }
         self.closed_answers += 1;
-        Arming::Changed
+        // After a hang-up the driver looks again when it arms: its event comes at once if that is
+        // still so.
+        if self.read_shut { Arming::Changed } else { Arming::Armed }
     }
 }
 

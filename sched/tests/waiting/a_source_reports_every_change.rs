@@ -2,14 +2,20 @@
 //! direction.
 
 use std::cell::Cell;
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::{nonblocking_pair, take_in_events};
-use straightline_sched::{self as sched, Builder, Interest, JoinHandle, Source};
+use crate::the_driver_is_a_choice::kinds;
+use straightline_sched::{
+    self as sched, Builder, Config, DriverKind, Interest, JoinHandle, Source,
+};
 
 /// Two connected streams that do not block.
 fn pair() -> (Source<UnixStream>, UnixStream) {
@@ -225,3 +231,51 @@ fn a_change_in_time_is_in_time_although_another_fiber_has_looked() {
     })
     .unwrap();
 }
+
+/// A FIFO whose last writer has left is at its end, until there is another writer.
+#[test]
+fn a_hangup_ends_when_there_is_another_writer() {
+    let path = std::env::temp_dir().join(format!("straightline-fifo-{}", std::process::id()));
+    let made = Command::new("mkfifo").arg(&path).status().expect("POSIX has the command");
+    assert!(made.success());
+    for driver in kinds() {
+        let path = path.clone();
+        let config = Config { driver: Some(driver), ..Config::default() };
+        let looks = sched::run_with(config, move || {
+            let open = |options: &mut OpenOptions| {
+                options.custom_flags(NONBLOCK).open(&path).expect("the FIFO is there")
+            };
+            let fifo = Source::new(open(OpenOptions::new().read(true)));
+            drop(open(OpenOptions::new().write(true)));
+            take_in_events();
+            let _ = fifo.wait_until(Interest::Read, Some(sched::clock()));
+            let mut writer = open(OpenOptions::new().write(true));
+            let (looks, reader) = (Rc::new(Cell::new(0)), sched::current());
+            let counted = Rc::clone(&looks);
+            let reading = sched::spawn(move || {
+                let at = sched::clock() + Duration::from_secs(10);
+                while fifo.inner().read(&mut [0]).is_err() {
+                    counted.set(counted.get() + 1);
+                    fifo.wait_until(Interest::Read, Some(at)).unwrap();
+                }
+                reader.unpark();
+            });
+            sched::sleep(Duration::from_millis(100));
+            let looks = looks.get();
+            writer.write_all(b"!").unwrap();
+            sched::park();
+            reading.join().unwrap();
+            looks
+        });
+        // An edge-triggered driver has seen the end only once, and cannot tell that it is over.
+        let most = if driver == DriverKind::Epoll { 100 } else { 3 };
+        let looks = looks.unwrap();
+        assert!(looks <= most, "{driver}: {looks} looks in a tenth of a second");
+    }
+    std::fs::remove_file(&path).expect("the FIFO is there");
+}
+
+#[cfg(target_os = "linux")]
+const NONBLOCK: i32 = 0o4000;
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+const NONBLOCK: i32 = 4;

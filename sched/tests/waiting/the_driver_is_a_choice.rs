@@ -15,7 +15,7 @@ fn chosen(kind: DriverKind) -> Config {
 }
 
 /// The drivers of this system.
-fn kinds() -> Vec<DriverKind> {
+pub(crate) fn kinds() -> Vec<DriverKind> {
     if cfg!(target_os = "linux") {
         vec![DriverKind::Epoll, DriverKind::Polling]
     } else {
