@@ -219,13 +219,13 @@ fn a_change_in_time_is_in_time_although_another_fiber_has_looked() {
             }
         });
         let reader = sched::spawn({
-            let at = sched::clock() + Duration::from_millis(50);
+            let at = sched::clock() + Duration::from_millis(300);
             let source = Rc::clone(&source);
             move || source.wait_until(Interest::Read, Some(at)).unwrap()
         });
         sched::yield_now();
         far.write_all(b"!").unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(400));
         assert!(reader.join().unwrap());
         watcher.join().unwrap();
     })
