@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::core::{Config, JoinError, Unwinding, discard, is_thread_kept, run_on};
-use crate::driver::{Driver, DriverKind, World};
+use crate::driver::{Driver, World};
 use crate::sim::{self, add_shard};
 use crate::sync::watch::{Watch, Watcher};
 use crate::sync::{Selectable, oneshot};
@@ -57,7 +57,7 @@ struct Outcome<T> {
 #[track_caller]
 pub fn spawn_shard<T: Send + 'static>(
     name: &str,
-    mut config: Config,
+    config: Config,
     root: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<ShardHandle<T>> {
     let (sender, outcome) = oneshot::channel();
@@ -79,9 +79,8 @@ pub fn spawn_shard<T: Send + 'static>(
         })?;
         return Ok(ShardHandle { outcome, thread: None });
     }
-    config.driver = Some(DriverKind::resolve(config.driver)?);
-    // The driver belongs to the new thread, which makes it, and tells whether that failed: the
-    // process may have no descriptor left.
+    // The driver belongs to the new thread, which makes it and reports a failure: there may be no
+    // such driver, or no descriptor left.
     let (begun, begins) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let driver = match Driver::system(config.driver) {

@@ -79,7 +79,7 @@ impl Launch {
             return None;
         }
         let slot = shared.shards.add(true);
-        // The system may have no thread left.
+        // The system may have no thread left, or no descriptor for the driver.
         let Ok(handle) = self.start(&slot) else {
             slot.record_ended();
             shared.shards.forget(&slot);
