@@ -43,8 +43,11 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
 }
 
 fn serve(args: Args) -> std::io::Result<()> {
-    let mut server =
-        Server::builder().bind(args.listen).stop_on_signals().inspect_on_signals().print_panics();
+    let mut server = Server::builder()
+        .bind(args.listen)
+        .shutdown_on_signals()
+        .inspect_on_signals()
+        .print_panics();
     if let Some(workers) = args.workers {
         server = server.workers(workers.get());
     }

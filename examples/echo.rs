@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use straightline::net::TcpListener;
-use straightline::{StopSignal, sched};
+use straightline::{ShutdownSignal, sched};
 
 /// Sends back the bytes that a client sends.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Args {
 }
 
 fn serve(listen: SocketAddr) -> io::Result<()> {
-    let (listener, stop) = (TcpListener::bind(listen)?, StopSignal::install()?);
+    let (listener, stop) = (TcpListener::bind(listen)?, ShutdownSignal::install()?);
     println!("listening on tcp://{}", listener.local_addr()?);
     sched::scope(|clients| {
         let acceptor = clients.spawn(|| {

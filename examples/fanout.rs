@@ -85,7 +85,7 @@ fn serve(args: Args) -> io::Result<()> {
     let mut server = Server::builder()
         .bind(args.listen)
         .logger(Logger::root(log.ignore_res(), o!()))
-        .stop_on_signals()
+        .shutdown_on_signals()
         .inspect_on_signals()
         .print_panics();
     if let Some(workers) = args.workers {

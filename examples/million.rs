@@ -31,7 +31,7 @@ fn park_and_wake(count: u64) -> io::Result<()> {
     let mut fibers = Vec::new();
     for _ in 0..count {
         let ended = Rc::clone(&ended);
-        fibers.push(sched::Builder::new().spawn(move || {
+        fibers.push(sched::FiberBuilder::new().spawn(move || {
             sched::park();
             ended.set(ended.get() + 1);
         })?);

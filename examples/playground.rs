@@ -19,9 +19,9 @@ use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::net::Keepalive;
 use straightline::sched;
 use straightline::{
-    AccessLogFormat, Address, AllStuck, BodyError, Builder, Capacity, HeaderValue, IntoResponse,
-    Limits, Method, OnDisconnect, Pace, Request, Response, Server, StatusCode, Timeouts, WhenFull,
-    header,
+    AccessLogFormat, Address, AllStuck, BodyError, Capacity, HeaderValue, IntoResponse, Limits,
+    Method, MinRate, OnDisconnect, OverloadPolicy, Request, Response, Server, ServerBuilder,
+    StatusCode, Timeouts, header,
 };
 
 /// Serves a path for each feature of HTTP.
@@ -67,7 +67,7 @@ struct TimeArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     body_timeout: Duration,
     /// The least rate of a request's body in bytes a second, 0 for none; less is 408
-    #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
+    #[arg(long, value_name = "BYTES", default_value_t = MinRate::default().bytes_per_second)]
     body_rate: u64,
     /// How much longer a body may take than that rate allows
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
@@ -79,7 +79,7 @@ struct TimeArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     write_timeout: Duration,
     /// The least rate at which a client reads a response in bytes a second, 0 for none
-    #[arg(long, value_name = "BYTES", default_value_t = Pace::default().bytes_per_second)]
+    #[arg(long, value_name = "BYTES", default_value_t = MinRate::default().bytes_per_second)]
     write_rate: u64,
     /// How much longer a response may take than that rate allows
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = parse_duration)]
@@ -127,7 +127,7 @@ struct CapacityArgs {
     memory: Option<u64>,
     /// What happens to further clients
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    when_full: Full,
+    overload_policy: Overload,
     /// Does not raise the soft limit on descriptors
     #[arg(long)]
     keep_descriptor_limit: bool,
@@ -160,11 +160,11 @@ enum AccessLog {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Full {
+enum Overload {
     /// A further client gets a 503
-    Refuse,
+    Reject,
     /// A further client waits until another one leaves
-    Wait,
+    Queue,
 }
 
 /// The limits on what a client sends.
@@ -373,17 +373,17 @@ fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N,
 }
 
 impl TimeArgs {
-    fn apply(&self, server: Builder) -> Builder {
+    fn apply(&self, server: ServerBuilder) -> ServerBuilder {
         let timeouts = Timeouts {
             head: self.head_timeout,
             idle: self.idle_timeout,
             handler: self.handler_timeout,
-            body: Pace {
+            body: MinRate {
                 idle: self.body_timeout,
                 bytes_per_second: self.body_rate,
                 grace: self.body_grace,
             },
-            write: Pace {
+            write: MinRate {
                 idle: self.write_timeout,
                 bytes_per_second: self.write_rate,
                 grace: self.write_grace,
@@ -406,7 +406,7 @@ impl TimeArgs {
 }
 
 impl SocketArgs {
-    fn apply(&self, server: Builder) -> Builder {
+    fn apply(&self, server: ServerBuilder) -> ServerBuilder {
         let keepalive = Keepalive { idle: self.keepalive, ..Keepalive::default() };
         server
             .socket_buffers(self.send_buffer, self.receive_buffer)
@@ -425,9 +425,9 @@ impl CapacityArgs {
                 .unwrap_or(default.connections_per_peer),
             in_flight: self.max_in_flight,
             memory_bytes: self.memory.unwrap_or(default.memory_bytes),
-            when_full: match self.when_full {
-                Full::Refuse => WhenFull::Refuse,
-                Full::Wait => WhenFull::Wait,
+            overload_policy: match self.overload_policy {
+                Overload::Reject => OverloadPolicy::Reject,
+                Overload::Queue => OverloadPolicy::Queue,
             },
             ..default
         }
@@ -460,7 +460,7 @@ fn serve(args: Args) -> io::Result<()> {
         .logger(log.clone())
         .raise_descriptor_limit(!args.capacity.keep_descriptor_limit)
         .access_log_bytes(args.access_log_bytes)
-        .stop_on_signals()
+        .shutdown_on_signals()
         .inspect_on_signals()
         .print_panics();
     let mut server = args.sockets.apply(args.times.apply(server));

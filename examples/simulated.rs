@@ -57,12 +57,13 @@ fn history() {
     let server = Server::builder().bind(SERVER).workers(1 + random.index(3)).timeouts(timeouts);
     let server = server.drain_timeout(Duration::from_secs(5)).build(answer).expect("a free port");
     let handle = server.handle();
-    let serving = sched::Builder::new().name("server").spawn(|| server.run()).expect("a stack");
+    let serving =
+        sched::FiberBuilder::new().name("server").spawn(|| server.run()).expect("a stack");
 
     let clients: Vec<_> = (1..=[3, 4, 5, 6][random.index(4)])
         .map(|number| {
             let (host, random) = (Ipv4Addr::new(10, 0, 1, number), random.fork());
-            let client = sched::Builder::new().name(format!("client {number}"));
+            let client = sched::FiberBuilder::new().name(format!("client {number}"));
             let behave =
                 move || on_host(host.into(), || Client::new(number, calm, random).behave());
             client.spawn(behave).expect("a stack")

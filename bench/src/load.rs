@@ -84,7 +84,7 @@ fn drive(load: Load) -> io::Result<Outcome> {
     });
     for _ in 0..clients.load.connections {
         let clients = Rc::clone(&clients);
-        sched::Builder::new().spawn(move || clients.ask_until_the_deadline())?;
+        sched::FiberBuilder::new().spawn(move || clients.ask_until_the_deadline())?;
     }
     let give_up = clients.deadline + GRACE;
     while clients.active.get() > 0 {

@@ -11,7 +11,7 @@
 //! }
 //!
 //! fn main() -> std::io::Result<()> {
-//!     Server::builder().bind("127.0.0.1:8080").stop_on_signals().build(hello)?.run()?;
+//!     Server::builder().bind("127.0.0.1:8080").shutdown_on_signals().build(hello)?.run()?;
 //!     Ok(())
 //! }
 //! ```
@@ -57,15 +57,16 @@
 //! # What is bounded
 //!
 //! Times and numbers are bounded by default. [`Timeouts`] bounds the time of clients and handlers,
-//! and [`Capacity`] their number. [`Builder::busy_limit`] and [`Builder::stuck_limit`] say when
-//! another thread takes over for a thread that a handler keeps. `docs/overload.md` in the
+//! and [`Capacity`] their number. [`ServerBuilder::busy_limit`] and [`ServerBuilder::stuck_limit`]
+//! say when another thread takes over for a thread that a handler keeps. `docs/overload.md` in the
 //! repository says what happens at each limit.
 //!
 //! # What is reported
 //!
-//! Everything that happens is an [`Event`], which [`Hooks`] and the log receive.
-//! [`ServerHandle::metrics`] has the counters, also for Prometheus. [`Builder::access_log`] writes
-//! a line for each request. [`ServerHandle::inspect`] lists every fiber with its request line.
+//! Everything that happens is an [`Event`], which [`Observer`] and the log receive.
+//! [`ServerHandle::metrics`] has the counters, also for Prometheus. [`ServerBuilder::access_log`]
+//! writes a line for each request. [`ServerHandle::inspect`] lists every fiber with its request
+//! line.
 //!
 //! # The layers
 //!
@@ -111,14 +112,14 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use body::{Body, Lines};
 pub use body_error::BodyError;
 pub use config::{
-    Address, AllStuck, Capacity, Full, IntoAddress, OnDisconnect, Pace, Peer, Phase, Timeout,
-    Timeouts, WhenFull,
+    Address, AllStuck, Capacity, CapacityLimit, IntoAddress, MinRate, OnDisconnect, OverloadPolicy,
+    Peer, Phase, Timeout, Timeouts,
 };
 pub use control::{Metrics, ServerHandle};
 pub use proto::{Headers, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
-pub use server::{Builder, Handler, Server, ShutdownReport};
-pub use signal::StopSignal;
-pub use telemetry::{AccessLogFormat, Counters, Event, Hooks, Latencies, LogHooks};
+pub use server::{Handler, Server, ServerBuilder, ShutdownReport};
+pub use signal::ShutdownSignal;
+pub use telemetry::{AccessLogFormat, Counters, Event, Latencies, LogObserver, Observer};
 pub use wire::{BodyWriter, Upgraded};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, Version, header};
 
-use crate::config::{OnDisconnect, Pace, Peer};
+use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers};
 use crate::wire::{BodyIn, Buffers, Link};
@@ -225,21 +225,21 @@ impl Request {
     ///
     /// ```
     /// use std::{io, time::Duration};
-    /// use straightline::{Pace, Request};
+    /// use straightline::{MinRate, Request};
     ///
     /// /// One connection on which the client sends something every few minutes.
     /// fn telemetry(request: &mut Request) -> io::Result<u64> {
     ///     let idle = Duration::from_secs(600);
-    ///     request.set_body_pace(Pace { idle, bytes_per_second: 0, ..Pace::default() });
+    ///     request.set_min_body_rate(MinRate { idle, bytes_per_second: 0, ..MinRate::default() });
     ///     request.body().copy_to(&mut io::sink())
     /// }
     /// ```
-    pub fn set_body_pace(&mut self, pace: Pace) {
-        self.link.pacing.set_body_pace(pace);
+    pub fn set_min_body_rate(&mut self, pace: MinRate) {
+        self.link.pacing.set_min_body_rate(pace);
     }
 
     /// Decides whether this request's handler is cancelled when its client disconnects, in place of
-    /// [`Builder::on_disconnect`](crate::Builder::on_disconnect).
+    /// [`ServerBuilder::on_disconnect`](crate::ServerBuilder::on_disconnect).
     ///
     /// Not a yield point.
     ///

@@ -19,10 +19,10 @@ use straightline_sched::unblock_signals;
 /// program that has settings handles SIGHUP by itself.
 ///
 /// ```
-/// use straightline::{StopSignal, sched};
+/// use straightline::{ShutdownSignal, sched};
 ///
 /// sched::run(|| {
-///     let stop = StopSignal::install()?;
+///     let stop = ShutdownSignal::install()?;
 ///     let server = sched::spawn(sched::park); // a loop that accepts, say
 /// #   rustix_kill_self();
 ///     stop.wait()?;
@@ -36,13 +36,13 @@ use straightline_sched::unblock_signals;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
-pub struct StopSignal {
+pub struct ShutdownSignal {
     /// One byte arrives for each signal.
     signals: UnixStream,
     registered: [SigId; 3],
 }
 
-impl StopSignal {
+impl ShutdownSignal {
     /// Takes the signals over, even if the process was started with them blocked: they are then
     /// unblocked for the calling thread.
     ///
@@ -86,7 +86,7 @@ impl StopSignal {
     }
 }
 
-impl Drop for StopSignal {
+impl Drop for ShutdownSignal {
     fn drop(&mut self) {
         for id in self.registered {
             unregister(id);

@@ -127,7 +127,7 @@ fn live() {
 
     handle.shutdown();
     let report = running.join().expect("no panic").expect("a good end");
-    assert_eq!((report.idle, report.given_up, report.stuck), (4, 0, 0), "{report:?}");
+    assert_eq!((report.idle, report.abandoned, report.stuck), (4, 0, 0), "{report:?}");
     assert!(report.cancelled >= 4, "{report:?}");
     idle.iter_mut().chain(&mut busy).for_each(Client::wait_for_end);
     // The head of this client was read partly, or its connection was not accepted yet.

@@ -12,7 +12,7 @@ use std::net::{self, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use straightline_sched::{Interest, clock, sim, wait_for_armed};
+use straightline_sched::{Interest, now, sim, wait_for_armed};
 
 use crate::io::{Io, timed_out};
 use crate::lookup::Target;
@@ -43,7 +43,7 @@ pub(crate) fn connect_one(
         if let Some(outcome) = outcome(&stream)? {
             return outcome.map(|()| stream);
         }
-        if end.is_some_and(|end| end <= clock()) {
+        if end.is_some_and(|end| end <= now()) {
             return Err(timed_out());
         }
         wait_for_armed(end)?;
@@ -55,7 +55,7 @@ fn race(addresses: &[SocketAddr]) -> io::Result<Io<net::TcpStream>> {
     let mut left = addresses.iter();
     let mut attempts: Vec<Io<net::TcpStream>> = Vec::new();
     let mut error = None;
-    let mut next_at = clock();
+    let mut next_at = now();
     loop {
         let mut index = 0;
         while index < attempts.len() {
@@ -65,18 +65,18 @@ fn race(addresses: &[SocketAddr]) -> io::Result<Io<net::TcpStream>> {
                 Some(Err(why)) => {
                     attempts.remove(index);
                     error = Some(why);
-                    next_at = clock(); // the next need not wait for its turn
+                    next_at = now(); // the next need not wait for its turn
                 }
             }
         }
-        if (attempts.is_empty() || next_at <= clock())
+        if (attempts.is_empty() || next_at <= now())
             && let Some(address) = left.next()
         {
             match begin(*address) {
                 Ok(Begun::Connected(stream)) => return Ok(stream),
                 Ok(Begun::Connecting(stream)) => {
                     attempts.push(stream);
-                    next_at = clock() + ATTEMPT_DELAY;
+                    next_at = now() + ATTEMPT_DELAY;
                 }
                 Err(why) => error = Some(why),
             }

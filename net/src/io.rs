@@ -15,7 +15,7 @@ use rustix::io::Errno;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::{
-    DriverKind, Interest, Source, Watch, checkpoint, clock, driver_kind, note_unwound_write,
+    DriverKind, Interest, Source, Watch, checkpoint, driver_kind, note_unwound_write, now,
 };
 
 use crate::socket::Socket;
@@ -167,11 +167,11 @@ impl<S: AsFd> Io<S> {
         match *end {
             // The operation was tried after the end. An event that comes at each wait, such as the
             // one for an error queue that is not read, must not make the call endless.
-            Some(at) if clock() >= at => return Err(timed_out()),
+            Some(at) if now() >= at => return Err(timed_out()),
             Some(_) => {}
             None => {
                 let timeout = self.timeout(interest).get();
-                *end = timeout.and_then(|timeout| clock().checked_add(timeout));
+                *end = timeout.and_then(|timeout| now().checked_add(timeout));
             }
         }
         if self.wait_until(interest, *end)? { Ok(()) } else { Err(timed_out()) }

@@ -1,5 +1,5 @@
 //! Streams without waiting, for code that does the waiting itself: with a timeout that depends on
-//! what has happened so far, or between the episodes of a fiber.
+//! what has happened so far, or between the activations of a fiber.
 
 /// The calls without waiting of a stream type with an `io` field.
 macro_rules! impl_nonblocking {
@@ -48,7 +48,7 @@ macro_rules! impl_nonblocking {
 
             /// Arranges that the calling fiber is woken when there is something to read, without
             /// waiting for it; false if there may be something already. For fibers that rest
-            /// between episodes (`straightline_sched::spawn_episodes`).
+            /// between activations (`straightline_sched::spawn_stackless`).
             ///
             /// Not a yield point.
             ///

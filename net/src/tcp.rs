@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_sched::{Interest, Source, clock};
+use straightline_sched::{Interest, Source, now};
 
 use crate::bound::{BoundTcpListener, Kind};
 use crate::connect;
@@ -338,7 +338,7 @@ impl TcpStream {
     /// ```
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         checked_timeout(Some(timeout))?;
-        let end = clock().checked_add(timeout);
+        let end = now().checked_add(timeout);
         Ok(Self { io: connect::connect_one(*address, end)? })
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
 use straightline_sched::sim::is_simulated;
-use straightline_sched::{Interest, Source, clock, wait_for_armed};
+use straightline_sched::{Interest, Source, now, wait_for_armed};
 
 use crate::bound::{BoundUnixListener, Kind, address_of};
 use crate::io::{Io, Reads, accept, impl_stream, impl_timeouts, try_accept};
@@ -326,7 +326,7 @@ fn retry_while_full<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result
             // A full backlog raises no readiness, so the fiber can only wait for some time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // An error in a fiber that unwinds, and outside of fibers.
-                wait_for_armed(clock().checked_add(BACKLOG_RETRY))?;
+                wait_for_armed(now().checked_add(BACKLOG_RETRY))?;
             }
             result => return result,
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use straightline_net::{TcpListener, TcpStream, UnixStream};
 use straightline_sched::sim::Sim;
-use straightline_sched::sync::{Event, after, mpsc, select};
+use straightline_sched::sync::{Flag, after, mpsc, select};
 use straightline_sched::{self as sched, JoinHandle};
 
 /// More than the driver reports in one poll, and fewer than the usual limit of open descriptors.
@@ -133,7 +133,7 @@ fn a_client_that_sends_nothing_is_late_all_the_same() {
 fn what_another_thread_sent_before_is_found_before_the_timeout() {
     sched::run(|| {
         let (sender, received) = mpsc::unbounded();
-        let begin = Arc::new(Event::new());
+        let begin = Arc::new(Flag::new());
         let thread = std::thread::spawn({
             let begin = Arc::clone(&begin);
             move || {

@@ -85,27 +85,27 @@
 //! ```
 //!
 //! **Inspection.** [`inspect`] lists the fibers, and [`inspect_with_backtraces`] shows where each
-//! one waits; [`stats`] has the counters; [`stack_census`] shows how much stack fibers use. The
+//! one waits; [`stats`] has the counters; [`stack_usage`] shows how much stack fibers use. The
 //! [`Reporter`] is told about fibers that misbehave or keep their thread for too long.
 //!
 //! ```
 //! # use straightline_sched as sched;
 //! # sched::run(|| {
-//! sched::Builder::new().name("idler").spawn(sched::park)?;
+//! sched::FiberBuilder::new().name("idler").spawn(sched::park)?;
 //! sched::yield_now();
 //! for fiber in sched::inspect() {
 //!     println!("{fiber}"); // fiber `idler` (spawned at ...): waiting for 0.0 s: unpark
 //! }
-//! assert_eq!(sched::stats().fibers_now, 2); // `idler` and this fiber
+//! assert_eq!(sched::stats().fibers, 2); // `idler` and this fiber
 //! # std::io::Result::Ok(())
 //! # })??;
 //! # std::io::Result::Ok(())
 //! ```
 //!
 //! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for data of one request,
-//! [`shard_local!`] for data that all requests of a thread share, [`spawn_episodes`] for fibers
-//! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`Handle`] to reach a
-//! shard from another thread.
+//! [`shard_local!`] for data that all requests of a thread share, [`spawn_stackless`] for fibers
+//! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`ShardHandle`] to
+//! reach a shard from another thread.
 //!
 //! # Yield points
 //!
@@ -165,9 +165,9 @@
 //!
 //! - A fiber that unwinds does not wait: blocking calls in its destructors return at once.
 //! - `catch_unwind` catches a cancellation too: resume the unwind if [`is_cancel`] returns true. A
-//!   fiber that swallows it again and again is *given up*: it never runs again, it is counted and
+//!   fiber that swallows it again and again is *abandoned*: it never runs again, it is counted and
 //!   reported, and what it has borrowed stays borrowed. So the fiber that opened its scope is given
-//!   up too, and its thread never ends; see [`JoinError::is_given_up`] and [`run`].
+//!   up too, and its thread never ends; see [`JoinError::is_abandoned`] and [`run`].
 //! - Unwinding needs `panic = "unwind"`, the default.
 //!
 //! Before you run existing code on fibers, read `docs/hazards.md` in the repository.
@@ -184,7 +184,7 @@
 //!   events. It reports nothing if the limits in [`Config`] are `None`.
 //!
 //! To use more cores, use more shards: start a thread for each, and call [`run`] on it. Shards
-//! share nothing. [`Handle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across shards.
+//! share nothing. [`ShardHandle::spawn`], [`Fiber::unpark`] and all of [`sync`] work across shards.
 
 // What each part does on a system is written down for these, and was at least compiled for them. No
 // other system gets the ways of its neighbours by accident.
@@ -228,24 +228,24 @@ mod watchdog;
 
 pub use crate::block_on::block_on;
 pub use crate::core::{
-    BeforePark, Builder, Config, DeadlineExceeded, Fiber, FiberInfo, FiberLocal, FiberState,
-    Handle, JoinError, JoinHandle, Lease, Report, Reporter, Scope, Source, SpawnError, Stats,
-    ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, clock, current, deadline,
-    driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now, park, park_timeout,
-    poll_checkpoint, random_u64, remaining, run, run_with, scope, set_label, sleep, spawn,
-    spawn_episodes, stack_census, stats, system_time, try_scope, uncancellable, wait_for_armed,
-    wake_later, with_own_locals, yield_now,
+    BeforePark, Config, DeadlineExceeded, Fiber, FiberBuilder, FiberInfo, FiberLocal, FiberState,
+    JoinError, JoinHandle, Lease, Report, Reporter, Scope, ShardHandle, Source, SpawnError,
+    StatKind, Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, current,
+    deadline, driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now, park,
+    park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope, set_label, sleep,
+    spawn, spawn_stackless, stack_usage, stats, system_time, try_scope, turn_start, uncancellable,
+    wait_for_armed, wake_later, with_own_locals, yield_now,
 };
 pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
-pub use crate::fiber::census::StackUse;
+pub use crate::fiber::stack_usage::StackUsage;
 pub use crate::fiber::unwind::is_cancel;
-pub use crate::fiber::{GivenUp, Label};
+pub use crate::fiber::{Abandoned, Label};
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
 pub use crate::queued_writer::{QueuedWriter, stderr};
 pub use crate::shard_local::ShardLocal;
-pub use crate::shard_thread::{ShardHandle, spawn_shard};
+pub use crate::shard_thread::{ShardJoinHandle, spawn_shard};
 pub use crate::signal_mask::unblock_signals;
 pub use crate::watchdog::{Stall, StallCause};

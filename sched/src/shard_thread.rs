@@ -14,7 +14,7 @@ use crate::sync::watch::{Watch, Watcher};
 use crate::sync::{Selectable, oneshot};
 
 /// A shard that [`spawn_shard`] has started. Dropping the handle lets the shard go on by itself.
-pub struct ShardHandle<T> {
+pub struct ShardJoinHandle<T> {
     /// Comes when the shard has ended; [`select`](crate::sync::select()) watches it.
     outcome: oneshot::Receiver<Outcome<T>>,
     /// `None` in a simulation.
@@ -24,7 +24,7 @@ pub struct ShardHandle<T> {
 /// The outcome of a shard.
 struct Outcome<T> {
     result: thread::Result<io::Result<T>>,
-    /// The thread does not end, because fibers were given up there.
+    /// The thread does not end, because fibers were abandoned there.
     is_thread_kept: bool,
 }
 
@@ -59,7 +59,7 @@ pub fn spawn_shard<T: Send + 'static>(
     name: &str,
     config: Config,
     root: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<ShardHandle<T>> {
+) -> io::Result<ShardJoinHandle<T>> {
     let (sender, outcome) = oneshot::channel();
     if let Some(world) = World::current() {
         let host = sim::host();
@@ -77,7 +77,7 @@ pub fn spawn_shard<T: Send + 'static>(
             let ended = Outcome { result: ended, is_thread_kept: false };
             let _ = sender.send(ended).map_err(discard);
         })?;
-        return Ok(ShardHandle { outcome, thread: None });
+        return Ok(ShardJoinHandle { outcome, thread: None });
     }
     // The driver belongs to the new thread, which makes it and reports a failure: there may be no
     // such driver, or no descriptor left.
@@ -97,12 +97,12 @@ pub fn spawn_shard<T: Send + 'static>(
         let _ = thread.join();
         return Err(error);
     }
-    Ok(ShardHandle { outcome, thread: Some(thread) })
+    Ok(ShardJoinHandle { outcome, thread: Some(thread) })
 }
 
-impl<T> ShardHandle<T> {
+impl<T> ShardJoinHandle<T> {
     /// Waits until the shard has ended, and returns its root fiber's result. Works on fibers and on
-    /// plain threads. If fibers of the shard were given up, its thread never ends (see
+    /// plain threads. If fibers of the shard were abandoned, its thread never ends (see
     /// [`run`](crate::run)), and this call does not wait for the thread.
     ///
     /// # Blocking
@@ -131,7 +131,7 @@ impl<T> ShardHandle<T> {
     }
 }
 
-impl<T> Watch for ShardHandle<T> {
+impl<T> Watch for ShardJoinHandle<T> {
     fn watch(&self, watcher: &Watcher) -> bool {
         self.outcome.watch(watcher)
     }
@@ -141,10 +141,10 @@ impl<T> Watch for ShardHandle<T> {
     }
 }
 
-impl<T> Selectable for ShardHandle<T> {}
+impl<T> Selectable for ShardJoinHandle<T> {}
 
-impl<T> fmt::Debug for ShardHandle<T> {
+impl<T> fmt::Debug for ShardJoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShardHandle").finish_non_exhaustive()
+        f.debug_struct("ShardJoinHandle").finish_non_exhaustive()
     }
 }

@@ -35,7 +35,7 @@ pub enum Peer {
     Unix,
 }
 
-/// What [`Builder::bind`](crate::Builder::bind) takes.
+/// What [`ServerBuilder::bind`](crate::ServerBuilder::bind) takes.
 ///
 /// ```
 /// use std::path::Path;

@@ -22,8 +22,8 @@ pub struct Capacity {
     /// Open connections. When the limit is reached, a shard makes room for a new connection: it
     /// closes the connection that has been idle longest between two requests, if one has been idle
     /// for a moment. Default: three quarters of the descriptors that the process may open once the
-    /// server has [raised](crate::Builder::raise_descriptor_limit) that limit, so that handlers
-    /// have some for files and for connections of their own.
+    /// server has [raised](crate::ServerBuilder::raise_descriptor_limit) that limit, so that
+    /// handlers have some for files and for connections of their own.
     pub connections: usize,
     /// Open connections of one address; for IPv6, of one /64 network, which is what one customer
     /// has. Default: no limit, because a proxy in front of the server is one address.
@@ -35,7 +35,7 @@ pub struct Capacity {
     /// touched pages.
     pub in_flight: usize,
     /// What happens to new clients when `connections` is reached and no connection is idle.
-    pub when_full: WhenFull,
+    pub overload_policy: OverloadPolicy,
     /// Bytes of memory that the server uses for all its clients together: the buffers of active
     /// connections, request bodies that a handler reads into memory, and responses in memory that
     /// wait for their client to read. When the limit is reached, a request gets a 503 with
@@ -52,20 +52,20 @@ pub struct Capacity {
 
 /// What happens to clients for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
+pub enum OverloadPolicy {
     /// They get a 503 with `Retry-After` and are disconnected, so they know at once. The default.
-    Refuse,
+    Reject,
     /// They wait in the kernel's accept queue until another connection closes, and get no answer
     /// meanwhile. The server also stops accepting while [`in_flight`](Capacity::in_flight) requests
     /// are being served. For clients that cannot handle a 503. Clients beyond
     /// [`connections_per_peer`](Capacity::connections_per_peer) are rejected in any case.
-    Wait,
+    Queue,
 }
 
 /// Which limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Full {
+pub enum CapacityLimit {
     /// [`Capacity::connections`].
     Connections,
     /// [`Capacity::connections_per_peer`].
@@ -79,7 +79,7 @@ impl Default for Capacity {
             connections_per_peer: usize::MAX,
             in_flight: 10_000,
             memory_bytes: memory_limit::default_bytes(),
-            when_full: WhenFull::Refuse,
+            overload_policy: OverloadPolicy::Reject,
             retry_after: Duration::from_secs(1),
         }
     }

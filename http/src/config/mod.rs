@@ -13,9 +13,9 @@ mod server_config;
 mod timeouts;
 
 pub use address::{Address, IntoAddress, Peer};
-pub use capacity::{Capacity, Full, WhenFull};
+pub use capacity::{Capacity, CapacityLimit, OverloadPolicy};
 pub(crate) use descriptors::{Descriptors, connections_for, raise_limit};
 pub use phase::Phase;
 pub use policy::{AllStuck, OnDisconnect};
 pub(crate) use server_config::Config;
-pub use timeouts::{Pace, Timeout, Timeouts};
+pub use timeouts::{MinRate, Timeout, Timeouts};

@@ -8,10 +8,10 @@ pub enum Phase {
     /// The server serves.
     Serving,
     /// The server still serves, and each answer closes its connection: see
-    /// [`Builder::ready_delay`](crate::Builder::ready_delay).
+    /// [`ServerBuilder::ready_delay`](crate::ServerBuilder::ready_delay).
     Unready,
     /// No further client is accepted; requests in flight are finished.
     Draining,
     /// Requests in flight are force-closed.
-    Cutting,
+    ForceClosing,
 }

@@ -68,7 +68,7 @@ impl Default for Config {
     }
 }
 
-/// The default of [`Builder::notsent_lowat`](crate::Builder::notsent_lowat). Arbitrary: until the
-/// server writes more, the kernel can send this much and the window of the connection, so the
-/// connection is hardly ever idle.
+/// The default of [`ServerBuilder::notsent_lowat`](crate::ServerBuilder::notsent_lowat). Arbitrary:
+/// until the server writes more, the kernel can send this much and the window of the connection, so
+/// the connection is hardly ever idle.
 const NOTSENT_LOWAT: usize = 128 << 10;

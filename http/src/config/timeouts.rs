@@ -41,8 +41,9 @@ pub struct Timeouts {
     pub handler: Duration,
     /// How slowly the request bodies of a connection may arrive. A slower client gets a 408.
     ///
-    /// [`Request::set_body_pace`](crate::Request::set_body_pace) changes it for one request.
-    pub body: Pace,
+    /// [`Request::set_min_body_rate`](crate::Request::set_min_body_rate) changes it for one
+    /// request.
+    pub body: MinRate,
     /// How slowly a client may read its response. A slower connection is reset. Bytes count as read
     /// when the client's system acknowledges them; the server checks that sixteen times in the idle
     /// time.
@@ -50,13 +51,13 @@ pub struct Timeouts {
     /// Its `idle` is 60 seconds by default, and its `grace` 90. A client's system that has reported
     /// a full buffer reports room only when half of the buffer is free, usually some 64 KiB. So the
     /// progress of a client that reads slowly and steadily is rarely visible.
-    pub write: Pace,
+    pub write: MinRate,
 }
 
 /// How slowly a client may send or read a body. Only the time in which the server waits for the
 /// client counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct MinRate {
     /// How long the client may make no progress at all. Default: 30 seconds.
     pub idle: Duration,
     /// How many bytes a second the client has to read or send once it has used up its grace.
@@ -75,15 +76,15 @@ pub enum Timeout {
     Head,
     /// [`Timeouts::idle`].
     Idle,
-    /// The [`Pace::idle`] of a request's body.
+    /// The [`MinRate::idle`] of a request's body.
     Body,
-    /// The [rate](Pace::bytes_per_second) of a request's body.
+    /// The [rate](MinRate::bytes_per_second) of a request's body.
     BodyRate,
     /// [`Timeouts::handler`].
     Handler,
-    /// The [`Pace::idle`] of a client that does not read its response.
+    /// The [`MinRate::idle`] of a client that does not read its response.
     Write,
-    /// The [rate](Pace::bytes_per_second) of a client that reads its response.
+    /// The [rate](MinRate::bytes_per_second) of a client that reads its response.
     WriteRate,
 }
 
@@ -124,17 +125,17 @@ impl Default for Timeouts {
             head: Duration::from_secs(15),
             idle: Duration::from_secs(75),
             handler: Duration::from_secs(60),
-            body: Pace::default(),
-            write: Pace {
+            body: MinRate::default(),
+            write: MinRate {
                 idle: Duration::from_secs(60),
                 grace: Duration::from_secs(90),
-                ..Pace::default()
+                ..MinRate::default()
             },
         }
     }
 }
 
-impl Default for Pace {
+impl Default for MinRate {
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),

@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     is_failed: Cell<bool>,
 }
 
-/// How an episode of the connection's fiber ends.
+/// How an activation of the connection's fiber ends.
 pub(super) enum End {
     /// The connection is idle: nothing is buffered, and bytes from the client wake the fiber.
     Idle,

@@ -9,8 +9,9 @@
 //! - `access` writes the access log, `respond` encodes a response;
 //! - `connection` is the state that all of these functions are given.
 //!
-//! A connection is idle between two requests if nothing is buffered. Then the episode of its fiber
-//! ends, and the connection holds neither a stack nor a buffer. A wake-up begins the next episode.
+//! A connection is idle between two requests if nothing is buffered. Then the activation of its
+//! fiber ends, and the connection holds neither a stack nor a buffer. A wake-up begins the next
+//! activation.
 
 mod access;
 mod connection;
@@ -21,4 +22,4 @@ mod settle;
 mod stream;
 
 pub(crate) use connection::{Connection, Service};
-pub(crate) use serve::serve_episode;
+pub(crate) use serve::serve_activation;

@@ -8,8 +8,7 @@ use std::rc::Rc;
 
 use http::Method;
 use straightline_sched::{
-    DeadlineExceeded, Interest, before_park, checkpoint, clock, is_cancel, set_label,
-    with_own_locals,
+    DeadlineExceeded, Interest, before_park, checkpoint, is_cancel, now, set_label, with_own_locals,
 };
 
 use super::access::log_request;
@@ -33,9 +32,9 @@ enum Next {
     End(End),
 }
 
-/// One episode of the connection's fiber: serves requests until the connection becomes idle, which
-/// returns `Continue`, or is over, which returns `Break`.
-pub(crate) fn serve_episode(connection: &Connection) -> ControlFlow<()> {
+/// One activation of the connection's fiber: serves requests until the connection becomes idle,
+/// which returns `Continue`, or is over, which returns `Break`.
+pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<()> {
     let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
     // fiber, or the panic of a bug in the server.
@@ -139,9 +138,8 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
             Ok(_) => {}
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if !input.is_empty() => {
-                    let until = head_until.get_or_insert_with(|| {
-                        clock().checked_add(connection.host().timeouts.head)
-                    });
+                    let until = head_until
+                        .get_or_insert_with(|| now().checked_add(connection.host().timeouts.head));
                     if !transport.wait_until(Interest::Read, *until)? {
                         refuse_late(connection, Timeout::Head)?;
                         return Ok(Next::End(End::Linger));

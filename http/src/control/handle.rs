@@ -24,11 +24,12 @@ impl ServerHandle {
     }
 
     /// Begins the shutdown. First the server is [not ready](Self::is_ready), but it still accepts
-    /// and serves for [`Builder::ready_delay`](crate::Builder::ready_delay); each answer closes its
-    /// connection. Then it drains: the port closes, idle connections close, and requests in flight
-    /// are finished and answered with `Connection: close`, for up to the drain timeout. Connections
-    /// that are still active after that are force-closed: their handlers unwind at their next yield
-    /// point. [`Server::run`](crate::Server::run) returns when all of this is done.
+    /// and serves for [`ServerBuilder::ready_delay`](crate::ServerBuilder::ready_delay); each
+    /// answer closes its connection. Then it drains: the port closes, idle connections close, and
+    /// requests in flight are finished and answered with `Connection: close`, for up to the drain
+    /// timeout. Connections that are still active after that are force-closed: their handlers
+    /// unwind at their next yield point. [`Server::run`](crate::Server::run) returns when all of
+    /// this is done.
     ///
     /// A second call force-closes at once.
     ///

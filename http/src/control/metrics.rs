@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use straightline_sched::{OffloadPool, OffloadStats, Stats, sim};
+use straightline_sched::{OffloadPool, OffloadStats, StatKind, Stats, sim};
 
 use super::shared::Shared;
 use crate::config::{Phase, Timeout};
@@ -33,9 +33,9 @@ pub struct Metrics {
     /// process shares.
     pub offload: OffloadStats,
     /// Shards whose listeners are lent to other shards: their threads are
-    /// [busy](crate::Builder::busy_limit), or were until a moment ago.
+    /// [busy](crate::ServerBuilder::busy_limit), or were until a moment ago.
     pub busy: usize,
-    /// Shards that are [stuck](crate::Builder::stuck_limit).
+    /// Shards that are [stuck](crate::ServerBuilder::stuck_limit).
     pub stuck: usize,
     /// How often the listeners of a shard were lent to another shard.
     pub listeners_lent: u64,
@@ -82,20 +82,24 @@ impl Metrics {
     }
 
     fn put_connections(&self, text: &mut Exposition) {
-        let Counters { accepted, closed, turned_away, accept_errors, .. } = self.counters;
-        let Counters { aborted, evicted, cut, .. } = self.counters;
+        let Counters { accepted, closed, rejected, accept_errors, .. } = self.counters;
+        let Counters { aborted, evicted, force_closed, .. } = self.counters;
         let name = |rest: &str| format!("straightline_connections_{rest}");
         text.counter(&name("accepted_total"), "Connections accepted.", accepted);
         text.counter(&name("closed_total"), "Connections closed.", closed);
         let active = accepted.saturating_sub(closed);
         text.gauge(&name("active"), "Connections that are open.", active);
         let help = "Connections rejected because there were too many.";
-        text.counter(&name("refused_total"), help, turned_away);
+        text.counter(&name("rejected_total"), help, rejected);
         let help = "Connections that broke, or whose client left in mid-request.";
         text.counter(&name("aborted_total"), help, aborted);
         let help = "Idle connections closed to make room for new ones.";
         text.counter(&name("evicted_total"), help, evicted);
-        text.counter(&name("cut_total"), "Connections force-closed by a drain.", cut);
+        text.counter(
+            &name("force_closed_total"),
+            "Connections force-closed by a drain.",
+            force_closed,
+        );
         let help = "Accepts that failed.";
         text.counter("straightline_accept_errors_total", help, accept_errors);
         let ready = u8::from(self.phase == Phase::Serving);
@@ -159,9 +163,9 @@ impl Metrics {
 
     fn put_schedulers(&self, text: &mut Exposition) {
         let help = "A number of the scheduler, see Stats.";
-        for (index, (name, _)) in Stats::default().iter().enumerate() {
+        for (index, (name, kind, _)) in Stats::default().iter().enumerate() {
             let of_shard = |(shard, stats): &(usize, Stats)| {
-                (*shard, stats.iter().nth(index).map_or(0, |(_, value)| value))
+                (*shard, stats.iter().nth(index).map_or(0, |(_, _, value)| value))
             };
             let values = self.shards.iter().map(of_shard);
             let full_name = |rest: &str| format!("straightline_sched_{rest}");
@@ -169,45 +173,18 @@ impl Metrics {
                 let seconds = |(shard, nanos)| (shard, Duration::from_nanos(nanos).as_secs_f64());
                 let name = full_name(&format!("{name}_seconds"));
                 text.gauges(&name, help, "shard", values.map(seconds));
-            } else if GAUGES.contains(&name) {
+            } else if kind == StatKind::Gauge {
                 text.gauges(&full_name(name), help, "shard", values);
             } else {
                 text.counters(&full_name(&format!("{name}_total")), help, "shard", values);
             }
         }
-        let OffloadStats { threads, queued, lost, abandoned_total, refused_total, .. } =
-            self.offload;
+        let OffloadStats { threads, queued, lost, abandoned, refused, .. } = self.offload;
         let name = |rest: &str| format!("straightline_offload_{rest}");
         text.gauge(&name("threads"), "Threads of the offload pool.", threads);
         text.gauge(&name("queued"), "Jobs that wait for a thread.", queued);
         text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
-        text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned_total);
-        text.counter(&name("refused_total"), "Jobs that were refused.", refused_total);
-    }
-}
-
-/// The numbers of a scheduler that go up and down, see [`Stats`]. The other numbers only grow,
-/// except for times, which are gauges too.
-const GAUGES: [&str; 8] = [
-    "fibers_now",
-    "ready_now",
-    "alarms_now",
-    "sources_now",
-    "stacks_now",
-    "stacks_hot",
-    "stacks_cold",
-    "stack_mapped_bytes",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gauges_are_numbers_of_a_scheduler_and_none_that_says_now_is_missing() {
-        let names: Vec<_> = Stats::default().iter().map(|(name, _)| name).collect();
-        assert!(GAUGES.iter().all(|gauge| names.contains(gauge)), "{names:?}");
-        let mut of_now = names.iter().filter(|name| name.ends_with("_now"));
-        assert!(of_now.all(|name| GAUGES.contains(name)), "{names:?}");
+        text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned);
+        text.counter(&name("rejected_total"), "Jobs that were refused.", refused);
     }
 }

@@ -20,7 +20,7 @@ use crate::telemetry::{Counters, Latencies};
 pub(crate) struct Shards {
     slots: RwLock<Slots>,
     /// How many threads the server may have.
-    threads_max: usize,
+    max_threads: usize,
     /// How many requests may be in flight.
     in_flight_max: u64,
     /// Whether there are more connections than requests may be in flight. Each connection has one
@@ -42,7 +42,7 @@ impl Shards {
     pub(crate) fn new(workers: usize, config: &Config) -> Self {
         let shards = Self {
             slots: RwLock::default(),
-            threads_max: workers.saturating_add(config.replacements),
+            max_threads: workers.saturating_add(config.replacements),
             in_flight_max: config.capacity.in_flight as u64,
             is_crowded: AtomicBool::new(false),
         };
@@ -61,7 +61,7 @@ impl Shards {
 
     /// The thread of a shard has ended: only its numbers are kept.
     pub(crate) fn forget(&self, slot: &Slot) {
-        // Nothing else closes the connections of fibers that were given up.
+        // Nothing else closes the connections of fibers that were abandoned.
         slot.streams.shut_down();
         let mut slots = self.slots.write();
         let before = slots.live.len();
@@ -79,7 +79,7 @@ impl Shards {
 
     /// Whether one more shard may be started.
     pub(crate) fn may_grow(&self) -> bool {
-        self.threads() < self.threads_max
+        self.threads() < self.max_threads
     }
 
     fn threads(&self) -> usize {

@@ -35,8 +35,8 @@ pub(crate) struct Shared {
     socket_files: Mutex<Vec<SocketFile>>,
     /// How many stuck shards were replaced.
     replacements: AtomicU64,
-    /// How many fibers did not end when they were cancelled, and were given up.
-    given_up: AtomicU64,
+    /// How many fibers did not end when they were cancelled, and were abandoned.
+    abandoned: AtomicU64,
 }
 
 impl Shared {
@@ -60,7 +60,7 @@ impl Shared {
             shutdown: Shutdown::default(),
             socket_files: Mutex::new(socket_files),
             replacements: AtomicU64::new(0),
-            given_up: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
         })
     }
 
@@ -78,7 +78,9 @@ impl Shared {
         match self.phase() {
             Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
             Phase::Serving => self.advance(Phase::Draining),
-            Phase::Unready | Phase::Draining | Phase::Cutting => self.advance(Phase::Cutting),
+            Phase::Unready | Phase::Draining | Phase::ForceClosing => {
+                self.advance(Phase::ForceClosing);
+            }
         }
     }
 
@@ -138,12 +140,12 @@ impl Shared {
         self.replacements.load(Ordering::Relaxed)
     }
 
-    /// A fiber was given up.
-    pub(crate) fn record_given_up(&self) {
-        self.given_up.fetch_add(1, Ordering::Relaxed);
+    /// A fiber was abandoned.
+    pub(crate) fn record_abandoned(&self) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn given_up(&self) -> u64 {
-        self.given_up.load(Ordering::Relaxed)
+    pub(crate) fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
     }
 }

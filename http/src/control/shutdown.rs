@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use straightline_sched::clock;
+use straightline_sched::now;
 
 use crate::config::Phase;
 
@@ -26,7 +26,7 @@ impl Shutdown {
             0 => Phase::Serving,
             1 => Phase::Unready,
             2 => Phase::Draining,
-            _ => Phase::Cutting,
+            _ => Phase::ForceClosing,
         }
     }
 
@@ -35,7 +35,7 @@ impl Shutdown {
         if self.phase.fetch_max(to as u8, Ordering::SeqCst) >= to as u8 {
             return false;
         }
-        self.since.lock().get_or_insert_with(clock);
+        self.since.lock().get_or_insert_with(now);
         true
     }
 

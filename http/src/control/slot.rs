@@ -39,7 +39,7 @@ pub(crate) struct Slot {
     is_retired: AtomicBool,
     /// While the shard runs: its root fiber, which is woken when the slot changes, and its
     /// scheduler.
-    running: Mutex<Option<(Fiber, sched::Handle)>>,
+    running: Mutex<Option<(Fiber, sched::ShardHandle)>>,
 }
 
 /// Listeners that a shard is to accept from.
@@ -87,7 +87,7 @@ impl Slot {
 
     /// The calling fiber is the shard's root, and is woken when the slot changes.
     pub(crate) fn record_running(&self) {
-        *self.running.lock() = Some((sched::current(), sched::Handle::current()));
+        *self.running.lock() = Some((sched::current(), sched::ShardHandle::current()));
     }
 
     /// Gives the shard listeners of its own. With `keeps_copies` other shards may accept from them
@@ -216,7 +216,7 @@ impl Slot {
     }
 
     /// The shard's scheduler, while it runs.
-    pub(crate) fn scheduler(&self) -> Option<sched::Handle> {
+    pub(crate) fn scheduler(&self) -> Option<sched::ShardHandle> {
         self.running.lock().as_ref().map(|(_, scheduler)| scheduler.clone())
     }
 

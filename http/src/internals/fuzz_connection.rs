@@ -222,7 +222,7 @@ fn history(behaviour: &Behaviour, bytes: &[u8]) {
     assert_eq!((counters.requests, counters.in_flight), (ended, 0), "{counters:?}");
     // The server may never accept a client that vanishes at once.
     assert!(counters.accepted == 1 || behaviour.vanishes);
-    assert_eq!((counters.panicked, counters.cut), (0, 0), "{counters:?}");
+    assert_eq!((counters.panicked, counters.force_closed), (0, 0), "{counters:?}");
     if let Some(answers) = answers {
         check(&answers, &asked.lock().unwrap_or_else(PoisonError::into_inner), &counters);
     }

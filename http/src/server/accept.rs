@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use straightline_net::{TcpListener, UnixListener};
-use straightline_sched::{checkpoint, clock, now, park_timeout, sleep, spawn_episodes};
+use straightline_sched::{checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start};
 
 use super::state::{Registered, ShardState};
-use crate::config::{Address, Full, Peer, Phase, WhenFull};
-use crate::conn::{Connection, serve_episode};
+use crate::config::{Address, CapacityLimit, OverloadPolicy, Peer, Phase};
+use crate::conn::{Connection, serve_activation};
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
 use crate::wire::{Link, Transport};
@@ -71,13 +71,15 @@ fn accept_from<T: Transport>(
         }
         if ends_at.is_none() && state.shared.phase() > Phase::Unready {
             let has_handshakes = close_queue();
-            ends_at = Some(now() + DESCRIPTOR_WAIT);
+            ends_at = Some(turn_start() + DESCRIPTOR_WAIT);
             let handshake_wait = if has_handshakes { HANDSHAKE_WAIT } else { Duration::ZERO };
-            handshakes_until = Some(clock() + handshake_wait);
+            handshakes_until = Some(now() + handshake_wait);
         }
         // A draining server accepts all clients in the queue: their number is bounded by the length
         // of the queue.
-        if ends_at.is_none() && state.host.capacity.when_full == WhenFull::Wait && !has_room(state)
+        if ends_at.is_none()
+            && state.host.capacity.overload_policy == OverloadPolicy::Queue
+            && !has_room(state)
         {
             // A connection that closes on another shard does not wake this acceptor, so it polls
             // too.
@@ -96,7 +98,7 @@ fn accept_from<T: Transport>(
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => match handshakes_until {
                 None => wait()?,
-                Some(at) if at <= clock() => return Ok(()),
+                Some(at) if at <= now() => return Ok(()),
                 Some(_) => sleep(HANDSHAKE_WAIT),
             },
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -111,7 +113,7 @@ fn accept_from<T: Transport>(
                 // then a retry would only take thread time from the connections. One event for each
                 // pause.
                 state.host.emit(&Event::AcceptFailed { error: &error, pause: Some(pause) });
-                if ends_at.is_some_and(|at| at <= clock()) {
+                if ends_at.is_some_and(|at| at <= now()) {
                     return Ok(());
                 }
                 park_timeout(pause);
@@ -138,17 +140,17 @@ fn has_evictable(state: &ShardState) -> bool {
 fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     let capacity = &state.host.capacity;
     let is_full = state.shared.shards.connections() >= capacity.connections as u64;
-    // With `WhenFull::Wait`, an acceptor looks for room before it accepts. If another shard took
-    // that room meanwhile, the client is accepted all the same.
-    if is_full && capacity.when_full == WhenFull::Refuse && !has_evictable(state) {
-        return reject(stream, &peer, Full::Connections, state);
+    // With `OverloadPolicy::Queue`, an acceptor looks for room before it accepts. If another shard
+    // took that room meanwhile, the client is accepted all the same.
+    if is_full && capacity.overload_policy == OverloadPolicy::Reject && !has_evictable(state) {
+        return reject(stream, &peer, CapacityLimit::Connections, state);
     }
     let most = capacity.connections_per_peer;
     if most != usize::MAX && !state.shared.peers.enter(&peer, state.slot.index, most) {
-        return reject(stream, &peer, Full::Peer, state);
+        return reject(stream, &peer, CapacityLimit::Peer, state);
     }
     if is_full {
-        // With `WhenFull::Wait`, no connection may be evictable any more. Then there is one
+        // With `OverloadPolicy::Queue`, no connection may be evictable any more. Then there is one
         // connection too many for a while.
         state.connections.evict(state.host.sweep());
     }
@@ -164,7 +166,7 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.insert(&link, |registered| {
         let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
         let served = Served { connection, _registered: registered };
-        spawn_episodes(move || served.episode()).fiber()
+        spawn_stackless(move || served.activation()).fiber()
     });
 }
 
@@ -176,15 +178,15 @@ struct Served {
 }
 
 impl Served {
-    fn episode(&self) -> ControlFlow<()> {
-        serve_episode(&self.connection)
+    fn activation(&self) -> ControlFlow<()> {
+        serve_activation(&self.connection)
     }
 }
 
 /// Rejects a client for which there is no room.
-fn reject<T: Transport>(stream: T, peer: &Peer, full: Full, state: &Rc<ShardState>) {
-    state.slot.counters.turned_away.bump();
-    state.host.emit(&Event::TurnedAway { peer, full });
+fn reject<T: Transport>(stream: T, peer: &Peer, full: CapacityLimit, state: &Rc<ShardState>) {
+    state.slot.counters.rejected.bump();
+    state.host.emit(&Event::ConnectionRejected { peer, full });
     state.rejections.send(stream);
 }
 

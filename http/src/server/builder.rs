@@ -23,7 +23,7 @@ use crate::control::{Listener, Shared, open_all};
 use crate::proto::Limits;
 use crate::request::Request;
 use crate::response::IntoResponse;
-use crate::telemetry::{AccessLog, AccessLogFormat, Hooks, LogHooks, Observers};
+use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observers};
 
 /// The settings of a server before it is built, from [`Server::builder`].
 ///
@@ -40,7 +40,7 @@ use crate::telemetry::{AccessLog, AccessLogFormat, Hooks, LogHooks, Observers};
 /// println!("listening on http://{}", server.local_addrs()[0]);
 /// # std::io::Result::Ok(())
 /// ```
-pub struct Builder {
+pub struct ServerBuilder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
     observers: Observers,
@@ -52,12 +52,12 @@ pub struct Builder {
 
 impl Server {
     /// Begins to build a server.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
     }
 }
 
-impl Builder {
+impl ServerBuilder {
     fn new() -> Self {
         Self {
             addresses: Vec::new(),
@@ -233,12 +233,12 @@ impl Builder {
         self
     }
 
-    /// The logger to which [`LogHooks`] writes the events. It is also the logger of the shards'
+    /// The logger to which [`LogObserver`] writes the events. It is also the logger of the shards'
     /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; events are still
     /// counted.
     pub fn logger(mut self, logger: Logger) -> Self {
         self.config.logger = Some(logger.clone());
-        self.hooks(LogHooks::new(logger))
+        self.observer(LogObserver::new(logger))
     }
 
     /// The access log: a file, or the standard output, which gets a line for each request, on a
@@ -272,8 +272,8 @@ impl Builder {
 
     /// Adds code that gets events as they happen. Default: none; fibers that keep their thread are
     /// then reported on standard error.
-    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
-        self.observers.add(hooks);
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
         self
     }
 
@@ -282,7 +282,7 @@ impl Builder {
     /// [a reload](Self::on_reload).
     ///
     /// The server gets these signals even if the process was started with them blocked.
-    pub fn stop_on_signals(mut self) -> Self {
+    pub fn shutdown_on_signals(mut self) -> Self {
         self.signals.stop = true;
         self
     }
@@ -299,7 +299,7 @@ impl Builder {
     /// use straightline::{Request, Server};
     ///
     /// let greeting = Arc::new(RwLock::new(String::from("hello\n")));
-    /// let server = Server::builder().bind("127.0.0.1:0").stop_on_signals().on_reload({
+    /// let server = Server::builder().bind("127.0.0.1:0").shutdown_on_signals().on_reload({
     ///     let greeting = Arc::clone(&greeting);
     ///     move || {
     ///         *greeting.write().unwrap() = std::fs::read_to_string("greeting.txt")?;
@@ -451,8 +451,8 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("ServerBuilder").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }

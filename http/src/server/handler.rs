@@ -6,7 +6,8 @@ use crate::conn::Service;
 use crate::request::Request;
 use crate::response::IntoResponse;
 
-/// A function from a request to a response: what [`Builder::build`](crate::Builder::build) takes.
+/// A function from a request to a response: what
+/// [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
 ///
 /// There is nothing to implement: every such function and closure is a handler. The trait exists
 /// only so that the returned type can use the request's lifetime, as in `fn(&mut Request) -> impl

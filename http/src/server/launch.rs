@@ -6,7 +6,7 @@
 //! has a weak reference to the launch, and starts no shard once the launch is gone.
 //!
 //! The reporter runs on the watchdog's thread, and must not keep that thread: to find out where a
-//! stuck thread stands takes long, and is done on another thread. A fiber that was given up is
+//! stuck thread stands takes long, and is done on another thread. A fiber that was abandoned is
 //! reported on the thread of its own shard.
 
 use std::io;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use straightline_sched::sync::mpsc;
-use straightline_sched::{Report, Reporter, ShardHandle, sim};
+use straightline_sched::{Report, Reporter, ShardJoinHandle, sim};
 
 use super::handler::ServiceFactory;
 use super::lending::settle;
@@ -35,7 +35,7 @@ pub(super) struct Launch {
 }
 
 /// The thread of a shard.
-pub(super) type Shard = ShardHandle<io::Result<()>>;
+pub(super) type Shard = ShardJoinHandle<io::Result<()>>;
 
 /// A message to `Server::run` while it waits.
 pub(super) enum Message {
@@ -118,10 +118,10 @@ impl Launch {
                         }
                     });
                 }
-                Report::GivenUp(fiber, _) => {
-                    shared.record_given_up();
+                Report::Abandoned(fiber, _) => {
+                    shared.record_abandoned();
                     shared.observers.emit(&Event::FiberReported { report });
-                    shard::record_given_up(&slot, fiber);
+                    shard::record_abandoned(&slot, fiber);
                 }
                 _ => shared.observers.emit(&Event::FiberReported { report }),
             }

@@ -4,7 +4,7 @@
 //! The kernel puts a client into the queue of one shard at its handshake, and the client waits
 //! there. But the queue belongs to the socket, and any shard with a descriptor of the socket may
 //! accept from it; the kernel gives each client to one of them. So the listeners of a shard are
-//! *lent* as soon as the shard is busy (`Builder::busy_limit`): to the healthy shard with the
+//! *lent* as soon as the shard is busy (`ServerBuilder::busy_limit`): to the healthy shard with the
 //! fewest connections, or to a spare shard, which is started if no shard is healthy.
 //!
 //! The busy shard keeps its own descriptors and accepts from them again when its thread returns.

@@ -28,7 +28,7 @@ mod shutdown_report;
 mod signals;
 mod state;
 
-pub use builder::Builder;
+pub use builder::ServerBuilder;
 pub use handler::Handler;
 pub use running::Server;
 pub use shutdown_report::ShutdownReport;

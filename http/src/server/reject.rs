@@ -35,7 +35,7 @@ impl Rejections {
         }
         let one = Lingering::new(&self.lingering);
         // If there is no stack for the fiber, the connection is closed at once.
-        let _ = sched::Builder::new().name("rejected client").spawn(move || {
+        let _ = sched::FiberBuilder::new().name("rejected client").spawn(move || {
             let _one = one;
             linger(&stream);
         });

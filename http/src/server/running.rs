@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
-use straightline_sched::{clock, sim, stderr};
+use straightline_sched::{now, sim, stderr};
 
 use super::handler::ServiceFactory;
 use super::launch::{Launch, Message, Shard};
@@ -84,9 +84,9 @@ impl Server {
     /// # Errors
     ///
     /// If a shard cannot be started: the other shards then shut down. If all shards are stuck and
-    /// no further shard may be started, see [`Builder::all_stuck`](crate::Builder::all_stuck). If
-    /// no listener is left because all were shut down from outside: the requests in flight are
-    /// answered first.
+    /// no further shard may be started, see
+    /// [`ServerBuilder::all_stuck`](crate::ServerBuilder::all_stuck). If no listener is left
+    /// because all were shut down from outside: the requests in flight are answered first.
     ///
     /// # Panics
     ///
@@ -107,14 +107,14 @@ impl Server {
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
         let mut result: io::Result<()> = given.collect();
         if result.is_err() {
-            shared.advance(Phase::Cutting);
+            shared.advance(Phase::ForceClosing);
         }
         let slots = if result.is_ok() { slots } else { Vec::new() };
         for slot in slots {
             match launch.start(&slot) {
                 Ok(handle) => running.push((slot, handle)),
                 Err(error) => {
-                    shared.advance(Phase::Cutting);
+                    shared.advance(Phase::ForceClosing);
                     result = Err(error);
                     break;
                 }
@@ -130,7 +130,7 @@ impl Server {
                 }
                 Next::AllStuck => {
                     result = Err(io::Error::other(ALL_STUCK));
-                    shared.advance(Phase::Cutting);
+                    shared.advance(Phase::ForceClosing);
                     continue;
                 }
                 Next::Nothing => continue,
@@ -147,7 +147,7 @@ impl Server {
             }
         }
         let stuck = running.len() as u64;
-        // Nothing else closes the connections of stuck shards and of fibers that were given up.
+        // Nothing else closes the connections of stuck shards and of fibers that were abandoned.
         for slot in shared.shards.all() {
             slot.streams.shut_down();
         }
@@ -218,12 +218,12 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
     if shared.phase() >= Phase::Draining && shared.shards.stuck() >= running {
         return true; // their clients were disconnected long ago
     }
-    let waited = clock().saturating_duration_since(since);
+    let waited = now().saturating_duration_since(since);
     let config = &shared.config;
     let drained = match shared.phase() {
         Phase::Serving => return false,
         Phase::Unready | Phase::Draining => config.ready_delay.saturating_add(config.drain_timeout),
-        Phase::Cutting => Duration::ZERO,
+        Phase::ForceClosing => Duration::ZERO,
     };
     waited >= drained.saturating_add(FORCE_CLOSE_TIME)
 }

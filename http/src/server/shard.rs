@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardHandle, sim};
+use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardJoinHandle, sim};
 
 use super::accept::accept_loop;
 use super::handler::ServiceFactory;
@@ -34,7 +34,7 @@ pub(super) struct NewShard {
 impl NewShard {
     /// Starts the shard. It accepts from the listeners that its slot is handed, until the server is
     /// drained or the shard is retired.
-    pub(super) fn start(self) -> io::Result<ShardHandle<io::Result<()>>> {
+    pub(super) fn start(self) -> io::Result<ShardJoinHandle<io::Result<()>>> {
         let Self { shared, slot, factory, host, reporter, on_recovery } = self;
         let config = sched::Config {
             stack_bytes: shared.config.stack_bytes,
@@ -75,12 +75,13 @@ fn serve(
     slot.record_running();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(&state);
-    sched::Builder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;
+    sched::FiberBuilder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;
     if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
         let drained = Rc::clone(&state);
         // If that fiber cannot be started, the drain waits for idle upgraded connections as for all
         // others.
-        let _ = sched::Builder::new().name("drain").spawn(move || end_idle_protocols(&drained));
+        let _ =
+            sched::FiberBuilder::new().name("drain").spawn(move || end_idle_protocols(&drained));
         drain(&state, acceptors);
     }
     Ok(())
@@ -104,7 +105,7 @@ fn accept_until_drain(
     let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
     let (mut unready_since, mut idle_since) = (None, None);
     // The shard's own fibers, and the fibers that the handler started when it was made.
-    let fibers = sched::stats().fibers_now;
+    let fibers = sched::stats().fibers;
     while !slot.is_retired() {
         if slot.take_stuck() {
             on_recovery();
@@ -117,8 +118,8 @@ fn accept_until_drain(
         match shared.phase() {
             Phase::Serving => {}
             Phase::Unready => {
-                let since = *unready_since.get_or_insert_with(sched::now);
-                let past = sched::now().saturating_duration_since(since);
+                let since = *unready_since.get_or_insert_with(sched::turn_start);
+                let past = sched::turn_start().saturating_duration_since(since);
                 let left = shared.config.ready_delay.saturating_sub(past);
                 if left.is_zero() {
                     shared.advance(Phase::Draining);
@@ -126,12 +127,12 @@ fn accept_until_drain(
                 }
                 pause = pause.min(left);
             }
-            Phase::Draining | Phase::Cutting => return Some(acceptors),
+            Phase::Draining | Phase::ForceClosing => return Some(acceptors),
         }
         if acceptors.is_empty() && slot.is_spare() {
-            let now = sched::now();
+            let now = sched::turn_start();
             let since = *idle_since.get_or_insert(now);
-            if sched::stats().fibers_now > fibers {
+            if sched::stats().fibers > fibers {
                 idle_since = None;
             } else if now.saturating_duration_since(since) >= SPARE_TIME {
                 lending::retire_spare(shared, slot);
@@ -168,10 +169,10 @@ fn sweep(state: &ShardState, sweeps: Sweeps) {
 
 /// Cancels upgraded connections on which nothing is sent or received during the drain.
 fn end_idle_protocols(state: &ShardState) {
-    let begin = sched::now();
+    let begin = sched::turn_start();
     loop {
         sched::sleep(PROTOCOL_IDLE / 5);
-        let Some(since) = sched::now().checked_sub(PROTOCOL_IDLE) else { continue };
+        let Some(since) = sched::turn_start().checked_sub(PROTOCOL_IDLE) else { continue };
         if since < begin {
             continue;
         }
@@ -180,7 +181,7 @@ fn end_idle_protocols(state: &ShardState) {
                 && protocol.is_idle_since(since)
             {
                 protocol.force_close();
-                state.slot.counters.cut.bump();
+                state.slot.counters.force_closed.bump();
                 entry.link().end_handler();
             }
         });
@@ -196,8 +197,8 @@ thread_local! {
     static HERE: RefCell<Vec<Weak<ShardState>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A fiber of the shard of that slot was given up. Called on the shard's thread.
-pub(super) fn record_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
+/// A fiber of the shard of that slot was abandoned. Called on the shard's thread.
+pub(super) fn record_abandoned(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
     if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
         state.lose(fiber);
@@ -206,10 +207,11 @@ pub(super) fn record_given_up(slot: &Arc<Slot>, fiber: &FiberInfo) {
 
 /// Waits while `goes_on` says so, but no longer than `time`.
 fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
-    let deadline = sched::now().checked_add(time);
+    let deadline = sched::turn_start().checked_add(time);
     while goes_on() {
         // A deadline beyond the clock's range counts as none.
-        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::now()));
+        let left =
+            deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(sched::turn_start()));
         if left.is_zero() {
             return;
         }
@@ -225,7 +227,7 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
         let address = state.shared.local[handed.listeners.len() - 1].clone();
         let fiber = listener.try_clone().and_then(|listener| {
             let accept = move || accept_loop(listener, &address, loan.as_deref(), &here);
-            sched::Builder::new().name("acceptor").spawn(accept)
+            sched::FiberBuilder::new().name("acceptor").spawn(accept)
         });
         match fiber {
             Ok(fiber) => {
@@ -248,7 +250,7 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     // First, so that clients that are accepted from the queue now get `Connection: close`.
     state.host.begin_drain();
     let (accepted, force_closed_before) =
-        (state.slot.counters.accepted.get(), state.slot.counters.cut.get());
+        (state.slot.counters.accepted.get(), state.slot.counters.force_closed.get());
     let (mut idle, mut active) = (0, 0);
     state.connections.for_each(|entry| {
         let link = entry.link();
@@ -262,7 +264,7 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
             link.protocol().into_iter().for_each(|protocol| protocol.interrupt_reads());
         }
     });
-    state.slot.counters.closed_at_rest.add(idle);
+    state.slot.counters.closed_idle.add(idle);
     // Clients in the queue are still served; later clients find the port closed.
     for Acceptor { fiber, .. } in acceptors {
         fiber.fiber().unpark();
@@ -274,10 +276,10 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
         !connections.is_empty() && shared.phase() == Phase::Draining
     });
     let force_closed = connections.len();
-    state.slot.counters.cut.add(force_closed as u64);
-    let force_closed_in_all = state.slot.counters.cut.get() - force_closed_before;
+    state.slot.counters.force_closed.add(force_closed as u64);
+    let force_closed_in_all = state.slot.counters.force_closed.get() - force_closed_before;
     state.slot.counters.drained.add(u64::saturating_sub(active, force_closed_in_all));
-    state.host.emit(&Event::ShardDrained { shard: state.slot.index, cut: force_closed });
+    state.host.emit(&Event::ShardDrained { shard: state.slot.index, force_closed });
 }
 
 /// How long the shard waits before it tries again to accept from listeners. Arbitrary.

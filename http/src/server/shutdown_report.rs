@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use straightline_sched::clock;
+use straightline_sched::now;
 
 use crate::control::Shared;
 
@@ -18,8 +18,8 @@ pub struct ShutdownReport {
     /// Connections that were force-closed at the end of the drain timeout, and upgraded connections
     /// that were silent during the drain: their handlers unwound.
     pub cancelled: u64,
-    /// Fibers that did not end when they were cancelled, and were given up.
-    pub given_up: u64,
+    /// Fibers that did not end when they were cancelled, and were abandoned.
+    pub abandoned: u64,
     /// Shards whose thread did not return to its scheduler. These threads end with the process.
     pub stuck: u64,
     /// From the first call of [`ServerHandle::shutdown`](crate::ServerHandle::shutdown) to the end.
@@ -29,26 +29,26 @@ pub struct ShutdownReport {
 impl ShutdownReport {
     /// The report of a server that has ended, except for `stuck` shards.
     pub(super) fn of(shared: &Shared, stuck: u64) -> Self {
-        let since = shared.shutdown_since().unwrap_or_else(clock);
+        let since = shared.shutdown_since().unwrap_or_else(now);
         let counters = shared.shards.counters();
         Self {
-            idle: counters.closed_at_rest,
+            idle: counters.closed_idle,
             finished: counters.drained,
-            cancelled: counters.cut,
-            given_up: shared.given_up(),
+            cancelled: counters.force_closed,
+            abandoned: shared.abandoned(),
             stuck,
-            took: clock().saturating_duration_since(since),
+            took: now().saturating_duration_since(since),
         }
     }
 }
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { idle, finished, cancelled, given_up, stuck, took } = self;
+        let Self { idle, finished, cancelled, abandoned, stuck, took } = self;
         write!(
             f,
             "stopped after {:.1} s: {idle} idle connections closed, {finished} finished, \
-             {cancelled} cancelled, {given_up} fibers given up, {stuck} threads stuck",
+             {cancelled} cancelled, {abandoned} fibers abandoned, {stuck} threads stuck",
             took.as_secs_f64()
         )
     }

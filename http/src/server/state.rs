@@ -2,7 +2,7 @@
 //!
 //! Every open connection is in the table, and holds a [`Registered`]: it is dropped after
 //! everything else of the connection, and then the connection leaves the table. A fiber
-//! that was given up never drops it, so [`ShardState::lose`] removes its connection.
+//! that was abandoned never drops it, so [`ShardState::lose`] removes its connection.
 
 use std::fmt;
 use std::io;
@@ -65,7 +65,7 @@ impl ShardState {
         });
     }
 
-    /// Closes the connection of a fiber that was given up, if it had one: that fiber does nothing
+    /// Closes the connection of a fiber that was abandoned, if it had one: that fiber does nothing
     /// any more, so it does not close the connection itself.
     pub(super) fn lose(&self, fiber: &FiberInfo) {
         let Some((key, link)) = self.connections.of_fiber(fiber) else { return };
@@ -73,7 +73,7 @@ impl ShardState {
         self.slot.counters.aborted.bump();
         self.slot.counters.closed.bump();
         self.remove(key);
-        let error = io::Error::other("the connection's fiber was given up");
+        let error = io::Error::other("the connection's fiber was abandoned");
         self.host.emit(&Event::ConnectionFailed { peer: &link.peer, error: &error });
         self.host.emit(&Event::ConnectionClosed { peer: &link.peer });
     }

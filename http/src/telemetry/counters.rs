@@ -83,14 +83,14 @@ counters! {
     closed,
     /// Connections that were rejected because there were [too many](crate::Capacity). They do not
     /// count as accepted.
-    turned_away,
+    rejected,
     /// Requests whose head was read and accepted.
     requests,
     /// Requests for which the server has made the response, whether or not the client received it.
     answered,
     /// Requests without a whole response: their connection broke, or was force-closed.
     unanswered,
-    /// Gauge: requests in flight, neither answered nor given up.
+    /// Gauge: requests in flight, neither answered nor abandoned.
     in_flight,
     /// Gauge: requests in flight that wait for their client to send or to read a body. They do not
     /// count against [`Capacity::in_flight`](crate::Capacity::in_flight).
@@ -118,9 +118,9 @@ counters! {
     accept_errors,
     /// Connections that were force-closed: at the end of a drain, or during it because an upgraded
     /// connection was silent.
-    cut,
+    force_closed,
     /// Connections that were idle when a shutdown began, and were closed.
-    closed_at_rest,
+    closed_idle,
     /// Connections that were active when a shutdown began, and finished in time.
     drained,
     /// Bytes received from clients.

@@ -8,7 +8,7 @@ use http::Method;
 use straightline_sched::Report;
 
 use super::escaped::Escaped;
-use crate::config::{Address, Full, Peer, Phase, Timeout};
+use crate::config::{Address, CapacityLimit, Peer, Phase, Timeout};
 use crate::proto::Refusal;
 
 /// A step in the life of a server or of one of its connections, or a fault. `Display` writes it as
@@ -19,7 +19,7 @@ use crate::proto::Refusal;
 /// ```
 /// use straightline::{Event, Request, Server};
 ///
-/// let server = Server::builder().bind("127.0.0.1:0").hooks(|event: &Event<'_>| match event {
+/// let server = Server::builder().bind("127.0.0.1:0").observer(|event: &Event<'_>| match event {
 ///     Event::HandlerPanicked { target, .. } => eprintln!("look at {target}: {event}"),
 ///     _ => {}
 /// });
@@ -37,7 +37,7 @@ pub enum Event<'e> {
         /// How many descriptors the process may open; `None` for any number.
         descriptors: Option<u64>,
         /// How many it could open before the server
-        /// [raised](crate::Builder::raise_descriptor_limit) the limit, if it did.
+        /// [raised](crate::ServerBuilder::raise_descriptor_limit) the limit, if it did.
         raised_from: Option<u64>,
     },
     /// A connection was accepted.
@@ -63,11 +63,11 @@ pub enum Event<'e> {
         peer: &'e Peer,
     },
     /// A connection was rejected when it was accepted.
-    TurnedAway {
+    ConnectionRejected {
         /// The client.
         peer: &'e Peer,
         /// Which limit was reached.
-        full: Full,
+        full: CapacityLimit,
     },
     /// A connection could not be accepted.
     AcceptFailed {
@@ -151,9 +151,9 @@ pub enum Event<'e> {
         report: &'e Report,
     },
     /// A shard's thread does not return to its scheduler in time
-    /// ([`Builder::busy_limit`](crate::Builder::busy_limit)), so another shard accepts from its
-    /// listeners as well. Reported by the thread that watches the shards, or by a shard's own
-    /// thread.
+    /// ([`ServerBuilder::busy_limit`](crate::ServerBuilder::busy_limit)), so another shard accepts
+    /// from its listeners as well. Reported by the thread that watches the shards, or by a shard's
+    /// own thread.
     ListenersLent {
         /// The number of the busy shard.
         shard: usize,
@@ -179,8 +179,8 @@ pub enum Event<'e> {
         disconnected: usize,
     },
     /// Every shard is stuck, and no further shard may be started: no client is served any more, and
-    /// [`Builder::all_stuck`](crate::Builder::all_stuck) decides what happens next. Reported by the
-    /// thread that watches the shards.
+    /// [`ServerBuilder::all_stuck`](crate::ServerBuilder::all_stuck) decides what happens next.
+    /// Reported by the thread that watches the shards.
     AllStuck {
         /// How many shards there are.
         shards: usize,
@@ -188,8 +188,8 @@ pub enum Event<'e> {
     /// SIGHUP arrived, and the program's reload code has run, if there is any. Reported by a
     /// separate thread.
     Reloaded {
-        /// The result of the code of [`Builder::on_reload`](crate::Builder::on_reload); `None` if
-        /// there is no such code.
+        /// The result of the code of [`ServerBuilder::on_reload`](crate::ServerBuilder::on_reload);
+        /// `None` if there is no such code.
         outcome: Option<Result<(), &'e io::Error>>,
     },
     /// A shutdown has reached a phase.
@@ -202,7 +202,7 @@ pub enum Event<'e> {
         /// The number of the shard.
         shard: usize,
         /// How many connections were still active, and are force-closed.
-        cut: usize,
+        force_closed: usize,
     },
 }
 
@@ -212,12 +212,12 @@ pub enum Event<'e> {
 /// The shards' threads call it, on the fiber that the event is about. A call should be short (it
 /// counts, or sends to a channel), and must not wait. If it panics, the panic is printed and goes
 /// no further.
-pub trait Hooks: Send + Sync + 'static {
+pub trait Observer: Send + Sync + 'static {
     /// Called for each event.
     fn on_event(&self, event: &Event<'_>);
 }
 
-impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Hooks for F {
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
     fn on_event(&self, event: &Event<'_>) {
         self(event);
     }
@@ -231,7 +231,7 @@ impl Event<'_> {
             | Self::ConnectionClosed { peer }
             | Self::ConnectionFailed { peer, .. }
             | Self::ConnectionEvicted { peer }
-            | Self::TurnedAway { peer, .. }
+            | Self::ConnectionRejected { peer, .. }
             | Self::RequestRefused { peer, .. }
             | Self::Overloaded { peer }
             | Self::ShortOfMemory { peer, .. }
@@ -260,7 +260,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the connection failed: {}", Escaped(error))
             }
             Self::ConnectionEvicted { .. } => f.write_str("evicted: its place is needed"),
-            Self::TurnedAway { full, .. } => {
+            Self::ConnectionRejected { full, .. } => {
                 write!(f, "rejected: too many {}", words_of_full(*full))
             }
             Self::AcceptFailed { error, pause } => {
@@ -302,17 +302,17 @@ impl fmt::Display for Event<'_> {
             ),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
-            Self::ShardDrained { shard, cut } => {
-                write!(f, "shard {shard} is drained, {cut} connections are force-closed")
+            Self::ShardDrained { shard, force_closed } => {
+                write!(f, "shard {shard} is drained, {force_closed} connections are force-closed")
             }
         }
     }
 }
 
-fn words_of_full(full: Full) -> &'static str {
+fn words_of_full(full: CapacityLimit) -> &'static str {
     match full {
-        Full::Connections => "connections",
-        Full::Peer => "connections of this client",
+        CapacityLimit::Connections => "connections",
+        CapacityLimit::Peer => "connections of this client",
     }
 }
 
@@ -364,6 +364,6 @@ fn words_of(phase: Phase) -> &'static str {
         Phase::Serving => "serving",
         Phase::Unready => "shutdown: still serving, but not ready",
         Phase::Draining => "shutdown: draining, requests in flight are finished",
-        Phase::Cutting => "shutdown: requests in flight are force-closed",
+        Phase::ForceClosing => "shutdown: requests in flight are force-closed",
     }
 }

@@ -4,36 +4,36 @@ use std::fmt::{self, Write};
 
 use slog::{Logger, crit, debug, error, info, warn};
 
-use super::events::{Event, Hooks};
+use super::events::{Event, Observer};
 
 /// Writes every event to a logger. The event that all shards are stuck is critical. Events that an
 /// operator has to look into are errors or warnings. The steps of a shutdown are information. What
 /// clients do is at debug level.
 ///
-/// [`Builder::logger`](crate::Builder::logger) adds one.
+/// [`ServerBuilder::logger`](crate::ServerBuilder::logger) adds one.
 ///
 /// ```
 /// use slog::{Discard, Logger, o};
-/// use straightline::{LogHooks, Request, Server};
+/// use straightline::{LogObserver, Request, Server};
 ///
 /// let logger = Logger::root(Discard, o!());
-/// let server = Server::builder().bind("127.0.0.1:0").hooks(LogHooks::new(logger));
+/// let server = Server::builder().bind("127.0.0.1:0").observer(LogObserver::new(logger));
 /// server.build(|_: &mut Request| "hi\n")?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct LogHooks {
+pub struct LogObserver {
     logger: Logger,
 }
 
-impl LogHooks {
+impl LogObserver {
     /// Writes to `logger`.
     pub fn new(logger: Logger) -> Self {
         Self { logger }
     }
 }
 
-impl Hooks for LogHooks {
+impl Observer for LogObserver {
     fn on_event(&self, event: &Event<'_>) {
         let text = Plain(event);
         match event {
@@ -48,7 +48,7 @@ impl Hooks for LogHooks {
             Event::ListenersLent { .. } => warn!(self.logger, "{text}"),
             Event::ListenersReturned { .. } => info!(self.logger, "{text}"),
             Event::AcceptFailed { .. }
-            | Event::TurnedAway { .. }
+            | Event::ConnectionRejected { .. }
             | Event::Overloaded { .. }
             | Event::ShortOfMemory { .. } => {
                 warn!(self.logger, "{text}");

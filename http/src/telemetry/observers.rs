@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use straightline_sched::{is_cancel, stderr};
 
-use super::events::{Event, Hooks};
+use super::events::{Event, Observer};
 
 /// The observers of a server, in the order in which they were added.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Vec<Arc<dyn Hooks>>);
+pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
 
 impl Observers {
-    pub(crate) fn add(&mut self, hooks: impl Hooks) {
-        self.0.push(Arc::new(hooks));
+    pub(crate) fn add(&mut self, observer: impl Observer) {
+        self.0.push(Arc::new(observer));
     }
 
     /// Calls all observers with an event. Without observers, prints only events that are reported
@@ -34,13 +34,13 @@ impl Observers {
                     stderr().put_through(format!("straightline: {event}\n"), WRITE_TIME);
                 }
             }
-            all => all.iter().for_each(|hooks| emit_to(&**hooks, event)),
+            all => all.iter().for_each(|observer| emit_to(&**observer, event)),
         }
     }
 }
 
-fn emit_to(hooks: &dyn Hooks, event: &Event<'_>) {
-    let result = catch_unwind(AssertUnwindSafe(|| hooks.on_event(event)));
+fn emit_to(observer: &dyn Observer, event: &Event<'_>) {
+    let result = catch_unwind(AssertUnwindSafe(|| observer.on_event(event)));
     match result {
         Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
         // The panic hook has printed the panic. The caller goes on.

@@ -10,7 +10,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_episodes, wake_later};
+use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_stackless, wake_later};
 
 use super::transport::Transport;
 
@@ -25,7 +25,7 @@ impl Watch {
         gone: fn(&S),
     ) -> Self {
         let mut is_first_look = true;
-        Self(spawn_episodes(move || {
+        Self(spawn_stackless(move || {
             let transport = transport(&stream);
             if transport.is_peer_gone() {
                 gone(&stream);

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use straightline_sched::{clock, now};
+use straightline_sched::{now, turn_start};
 
 use crate::telemetry::ShardCounters;
 
@@ -49,7 +49,7 @@ impl Exchange {
     pub(super) fn new() -> Self {
         Self {
             number: Cell::new(0),
-            begun: Cell::new(now()),
+            begun: Cell::new(turn_start()),
             expectation: Cell::new(Expectation::None),
             is_in_flight: Cell::new(false),
             awaits_client: Cell::new(false),
@@ -74,7 +74,7 @@ impl Exchange {
             body_at,
         } = self;
         number.set(number.get() + 1);
-        begun.set(now());
+        begun.set(turn_start());
         expected.set(expectation);
         is_in_flight.set(true);
         awaits_client.set(false);
@@ -131,12 +131,12 @@ impl Exchange {
 
     /// How long the request has taken so far.
     pub(crate) fn time(&self) -> Duration {
-        clock().saturating_duration_since(self.begun.get())
+        now().saturating_duration_since(self.begun.get())
     }
 
     /// For input that never became a request: it has taken no time.
     pub(crate) fn restart_clock(&self) {
-        self.begun.set(now());
+        self.begun.set(turn_start());
     }
 
     #[inline]

@@ -57,7 +57,7 @@ impl Host {
             is_draining: Cell::new(false),
             sweep: Cell::new(1),
             encoder: RefCell::new(Encoder::new("")),
-            encoder_until: Cell::new(sched::now()),
+            encoder_until: Cell::new(sched::turn_start()),
         })
     }
 
@@ -82,7 +82,7 @@ impl Host {
 
     /// `count` requests were answered, the first of which began at `since`.
     pub(super) fn record_latency(&self, since: Instant, count: u64) {
-        let time = sched::clock().saturating_duration_since(since);
+        let time = sched::now().saturating_duration_since(since);
         self.slot.latencies.record(time, count);
     }
 
@@ -136,7 +136,7 @@ impl Host {
 
     /// The encoder, with the date of this second.
     pub(crate) fn encoder(&self) -> RefMut<'_, Encoder> {
-        let now = sched::now();
+        let now = sched::turn_start();
         if now >= self.encoder_until.get() {
             self.renew_encoder(now);
         }

@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use straightline_sched::{checkpoint, now, park_timeout};
+use straightline_sched::{checkpoint, park_timeout, turn_start};
 
 use super::transport::Transport;
 
@@ -19,7 +19,7 @@ pub(crate) fn linger(transport: &dyn Transport) {
     if transport.shutdown_write().is_err() {
         return; // the client is gone, so no response is on its way
     }
-    let deadline = now() + LINGER_TIME;
+    let deadline = turn_start() + LINGER_TIME;
     let mut scratch = [0; 1024];
     let mut dropped = 0;
     while dropped < LINGER_BYTES_MAX {
@@ -30,7 +30,7 @@ pub(crate) fn linger(transport: &dyn Transport) {
                 checkpoint();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let left = deadline.saturating_duration_since(now());
+                let left = deadline.saturating_duration_since(turn_start());
                 if left.is_zero() {
                     return;
                 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use straightline_sched::{checkpoint, now};
+use straightline_sched::{checkpoint, turn_start};
 
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
@@ -49,7 +49,7 @@ impl Link {
             peer,
             exchange: Exchange::new(),
             pacing: Pacing::new(&host),
-            output: Output::new(now()),
+            output: Output::new(turn_start()),
             idle: IdleState::new(),
             held: HeldForRequest::new(&host.memory),
             watch: Cell::new(None),
@@ -87,7 +87,7 @@ impl Link {
         self.exchange.begin_response(status);
     }
 
-    /// The connection's fiber was given up: its client must not wait for it.
+    /// The connection's fiber was abandoned: its client must not wait for it.
     pub(crate) fn lose(&self) {
         self.unwatch();
         self.exchange.stop_awaiting_client(self.host.counters());
@@ -104,7 +104,7 @@ impl Link {
     /// request although it shuts down. That request has been on its way since the client connected.
     pub(crate) fn first_request_until(&self) -> Option<Instant> {
         let until = self.exchange.begun() + FIRST_REQUEST_TIME;
-        (self.is_new() && until > now()).then_some(until)
+        (self.is_new() && until > turn_start()).then_some(until)
     }
 
     /// In which sweep of its shard the connection became idle; `None` while it is active.

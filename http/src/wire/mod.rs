@@ -7,7 +7,7 @@
 //! - `buffers` is the memory for reading and writing, and `held` the memory that a request holds in
 //!   addition;
 //! - `host` is what the connections of a shard share;
-//! - `idle` is the idle time between two requests, `exchange` the current request, `min_rate` a
+//! - `idle` is the idle time between two requests, `exchange` the current request, `rate_meter` a
 //!   client's credit of time, `pacing` the timeouts of a request, `output` the unsent bytes,
 //!   `protocol` the state that an upgraded connection and a drain share;
 //! - `link` combines these;
@@ -24,10 +24,10 @@ mod host;
 mod idle;
 mod linger;
 mod link;
-mod min_rate;
 mod output;
 mod pacing;
 mod protocol;
+mod rate_meter;
 mod transport;
 mod upgrade;
 

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::{HeaderName, HeaderValue};
-use straightline_sched::sync::Event;
+use straightline_sched::sync::Flag;
 
 use super::transport::Transport;
 use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
@@ -28,7 +28,7 @@ pub(crate) struct Output {
     /// A fiber is sending the buffer, including what is added meanwhile.
     is_being_written: Cell<bool>,
     /// The end of the current turn, for a fiber that waits for its own turn.
-    turn_ended: Cell<Option<Rc<Event>>>,
+    turn_ended: Cell<Option<Rc<Flag>>>,
     /// A flush before the next wait of the fiber is arranged, which is done once at a time.
     is_flush_arranged: Cell<bool>,
     /// How many complete responses have not been sent, and when the request of the first of them

@@ -7,7 +7,7 @@
 //! - `handler` bounds the server. It runs while none of the handler's fibers waits for the client,
 //!   and restarts when such a wait ends or something is written. When it is over, it ends the
 //!   *lease* under which the handler runs: the handler unwinds at its next yield point.
-//! - `body` bounds the client, while a fiber waits for a request's body. A `min_rate` decides how
+//! - `body` bounds the client, while a fiber waits for a request's body. A `rate_meter` decides how
 //!   long that may be. When it is over, the wait is an error, and so is each later read of the
 //!   body.
 //! - `write` bounds the client, while a fiber waits for room to write. When it is over, the wait is
@@ -25,13 +25,13 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use straightline_sched::{DeadlineExceeded, Interest, Lease, checkpoint, clock, yield_now};
+use straightline_sched::{DeadlineExceeded, Interest, Lease, checkpoint, now, yield_now};
 
 use super::exchange::Exchange;
 use super::host::Host;
-use super::min_rate::{MinRate, Slow, look_at};
+use super::rate_meter::{RateMeter, Slow, look_at};
 use super::transport::Transport;
-use crate::config::{Pace, Timeout};
+use crate::config::{MinRate, Timeout};
 
 /// A connection's timeouts. The rates and the lease belong to the connection; the rest belongs to
 /// the current request, and [`begin_request`](Self::begin_request) replaces it.
@@ -52,12 +52,12 @@ pub(crate) struct Pacing {
     /// How many fibers wait for the client at the moment.
     waiting: Cell<u32>,
     /// How slowly the client sends the current body, and how slowly it may.
-    reads: MinRate,
-    body_pace: Cell<Pace>,
+    reads: RateMeter,
+    body_rate: Cell<MinRate>,
     /// The client's credit for its other bodies, while the current body has a pace of its own.
     kept_credit: Cell<Option<Duration>>,
     /// How slowly the client reads what it is sent.
-    writes: MinRate,
+    writes: RateMeter,
     /// How many bytes were given to the transport, and how many of them the client had acknowledged
     /// at the last check.
     sent: Cell<u64>,
@@ -75,10 +75,10 @@ impl Pacing {
             too_slow: Cell::new(None),
             failed_calls: Cell::new(0),
             waiting: Cell::new(0),
-            reads: MinRate::new(&timeouts.body),
-            body_pace: Cell::new(timeouts.body),
+            reads: RateMeter::new(&timeouts.body),
+            body_rate: Cell::new(timeouts.body),
             kept_credit: Cell::new(None),
-            writes: MinRate::new(&timeouts.write),
+            writes: RateMeter::new(&timeouts.write),
             sent: Cell::new(0),
             acknowledged: Cell::new(0),
         }
@@ -97,16 +97,16 @@ impl Pacing {
     pub(crate) fn begin_body(&self, head_bytes: usize) {
         let pace = &self.host.timeouts.body;
         let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
-        self.body_pace.set(*pace);
+        self.body_rate.set(*pace);
         self.reads.continue_with(pace, credit);
         // A head earns credit as a body does; otherwise small bodies would use the credit up.
         self.reads.on_bytes(pace, head_bytes);
     }
 
     /// The current body has a pace of its own.
-    pub(crate) fn set_body_pace(&self, pace: Pace) {
+    pub(crate) fn set_min_body_rate(&self, pace: MinRate) {
         self.kept_credit.set(self.kept_credit.get().or(Some(self.reads.credit())));
-        self.body_pace.set(pace);
+        self.body_rate.set(pace);
         self.reads.restart(&pace);
     }
 
@@ -182,7 +182,7 @@ impl Pacing {
 
     /// `bytes` of a body were received.
     pub(super) fn record_read(&self, bytes: usize) {
-        self.reads.on_bytes(&self.body_pace.get(), bytes);
+        self.reads.on_bytes(&self.body_rate.get(), bytes);
     }
 
     /// `bytes` were given to the transport.
@@ -201,7 +201,7 @@ impl Pacing {
     ) -> io::Result<()> {
         let waiting = Waiting::begin(self, &self.reads, exchange);
         let (until, slow) =
-            self.reads.allowance(&self.body_pace.get(), waiting.since, Duration::ZERO);
+            self.reads.allowance(&self.body_rate.get(), waiting.since, Duration::ZERO);
         let in_time = transport.wait_until(Interest::Read, until)?;
         waiting.end(in_time, until);
         match slow {
@@ -220,7 +220,7 @@ impl Pacing {
     ) -> io::Result<()> {
         let pace = &self.host.timeouts.write;
         self.record_acknowledged(transport);
-        let mut idle_since = clock();
+        let mut idle_since = now();
         loop {
             let waiting = Waiting::begin(self, &self.writes, exchange);
             let idle_for = waiting.since.saturating_duration_since(idle_since);
@@ -232,8 +232,8 @@ impl Pacing {
                 return Ok(());
             }
             if self.record_acknowledged(transport) {
-                idle_since = clock();
-            } else if until.is_some_and(|until| until <= clock()) {
+                idle_since = now();
+            } else if until.is_some_and(|until| until <= now()) {
                 return match slow {
                     Slow::Idle => self.fail_too_slow(Timeout::Write),
                     Slow::Rate => self.fail_too_slow(Timeout::WriteRate),
@@ -271,7 +271,7 @@ impl Pacing {
 /// A wait for the client, however it ends.
 struct Waiting<'p> {
     pacing: &'p Pacing,
-    min_rate: &'p MinRate,
+    meter: &'p RateMeter,
     exchange: &'p Exchange,
     since: Instant,
     /// Meanwhile the request does not count against [`Capacity::in_flight`](crate::Capacity).
@@ -279,18 +279,18 @@ struct Waiting<'p> {
 }
 
 impl<'p> Waiting<'p> {
-    fn begin(pacing: &'p Pacing, min_rate: &'p MinRate, exchange: &'p Exchange) -> Self {
+    fn begin(pacing: &'p Pacing, meter: &'p RateMeter, exchange: &'p Exchange) -> Self {
         pacing.waiting.update(|count| count + 1);
         if !pacing.is_client_gone.get() {
             pacing.lease.renew(Duration::MAX);
         }
         let is_counted = pacing.waiting.get() == 1 && exchange.await_client(pacing.host.counters());
-        Self { pacing, min_rate, exchange, since: clock(), is_counted }
+        Self { pacing, meter, exchange, since: now(), is_counted }
     }
 
     /// Ends a wait that had the limit `until`; `in_time` if the client ended it.
     fn end(mut self, in_time: bool, until: Option<Instant>) {
-        let now = clock();
+        let now = now();
         if in_time && until.is_some_and(|until| until <= now) {
             // This thread did not run at that time: it is not known how long the client took.
             self.since = now;
@@ -300,7 +300,7 @@ impl<'p> Waiting<'p> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.min_rate.spend(clock().saturating_duration_since(self.since));
+        self.meter.spend(now().saturating_duration_since(self.since));
         self.pacing.waiting.update(|count| count - 1);
         if self.is_counted {
             self.exchange.stop_awaiting_client(self.pacing.host.counters());

@@ -9,7 +9,7 @@ use std::io;
 use std::time::Instant;
 
 use slotmap::{DefaultKey, SlotMap};
-use straightline_sched::{Fiber, current, now};
+use straightline_sched::{Fiber, current, turn_start};
 
 /// A drain's view of an upgraded connection.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Protocol {
     /// The state of a connection that is upgraded now, and that a drain does not interrupt yet.
     pub(super) fn new() -> Self {
         Self {
-            last_transfer: Cell::new(now()),
+            last_transfer: Cell::new(turn_start()),
             interrupt: Cell::new(DrainInterrupt::No),
             readers: RefCell::default(),
             is_force_closed: Cell::new(false),
@@ -65,7 +65,7 @@ impl Protocol {
 
     /// Bytes were sent or received.
     pub(super) fn record_transfer(&self) {
-        self.last_transfer.set(now());
+        self.last_transfer.set(turn_start());
     }
 
     /// A drain has begun: wakes the fibers that it interrupts.

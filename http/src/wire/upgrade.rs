@@ -87,8 +87,8 @@ impl Upgraded {
     /// Lets a drain of the server interrupt the protocol's reads: once the drain has begun, one
     /// read that has to wait, or already waits, fails with an error. Bytes that have arrived are
     /// still read before that, and all later reads work as usual, so that the protocol can say
-    /// goodbye and wait for the answer. It has the [drain timeout](crate::Builder::drain_timeout)
-    /// for that.
+    /// goodbye and wait for the answer. It has the [drain
+    /// timeout](crate::ServerBuilder::drain_timeout) for that.
     ///
     /// Not a yield point.
     ///

@@ -12,7 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use straightline::{Builder, Counters, Handler, Server, ServerHandle, ShutdownReport};
+use straightline::{Counters, Handler, Server, ServerBuilder, ServerHandle, ShutdownReport};
 
 /// A running server. Dropping it stops the server and checks that no connection or request is left.
 pub struct Running {
@@ -28,7 +28,7 @@ where
     serve_with(|builder| builder, handler)
 }
 
-pub fn serve_with<H>(configure: impl FnOnce(Builder) -> Builder, handler: H) -> Running
+pub fn serve_with<H>(configure: impl FnOnce(ServerBuilder) -> ServerBuilder, handler: H) -> Running
 where
     H: for<'r> Handler<'r> + Send + Sync + 'static,
 {

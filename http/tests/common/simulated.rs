@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use straightline::net::TcpStream;
 use straightline::sched::{self, sim};
-use straightline::{Builder, Counters, Handler, Request, Server, ServerHandle};
+use straightline::{Counters, Handler, Request, Server, ServerBuilder, ServerHandle};
 
 pub const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -16,7 +16,7 @@ pub const fn secs(count: u64) -> Duration {
 
 /// Runs a server and its client; returns what the server counted.
 pub fn simulated<H>(
-    configure: impl FnOnce(Builder) -> Builder + 'static,
+    configure: impl FnOnce(ServerBuilder) -> ServerBuilder + 'static,
     make_handler: impl Fn() -> H + Send + Sync + 'static,
     client: impl FnOnce(SocketAddr) + 'static,
 ) -> Counters
@@ -28,7 +28,7 @@ where
 
 /// The same with a client that may stop the server.
 pub fn simulated_to_its_end<H>(
-    configure: impl FnOnce(Builder) -> Builder + 'static,
+    configure: impl FnOnce(ServerBuilder) -> ServerBuilder + 'static,
     make_handler: impl Fn() -> H + Send + Sync + 'static,
     client: impl FnOnce(SocketAddr, &ServerHandle) + 'static,
 ) -> Counters

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::common::{Client, Running, serve_with};
 use straightline::net::sim::{Link, network};
 use straightline::sched::{self, sim};
-use straightline::{Builder, Event, Request, Server};
+use straightline::{Event, Request, Server, ServerBuilder};
 
 /// The events about listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ struct Trial {
 
 /// A server whose handler keeps its thread until it is released: at `/spin` it computes, at
 /// `/block` it blocks in a system call.
-fn trial(configure: impl FnOnce(Builder) -> Builder) -> Trial {
+fn trial(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Trial {
     let (sender, messages) = mpsc::channel();
     let (begins, begun) = mpsc::channel();
     let release = Arc::new(AtomicBool::new(false));
@@ -51,7 +51,7 @@ fn trial(configure: impl FnOnce(Builder) -> Builder) -> Trial {
     };
     let is_released = Arc::clone(&release);
     let server = serve_with(
-        |builder| configure(builder.stuck_limit(None).hooks(hooks)),
+        |builder| configure(builder.stuck_limit(None).observer(hooks)),
         move |request: &mut Request| {
             let path = request.path().to_owned();
             if path != "/" {
@@ -204,7 +204,7 @@ fn a_shard_that_is_busy_again_and_again_gets_one_spare_shard() {
         }
     };
     let server = serve_with(
-        |builder| builder.hooks(hooks),
+        |builder| builder.observer(hooks),
         |_: &mut Request| {
             for _ in 0..10 {
                 let end = Instant::now() + Duration::from_millis(150);
@@ -239,7 +239,7 @@ fn each_client_is_accepted_once_while_listeners_come_and_go() {
         };
         let limit = Duration::from_millis(10);
         let server = serve_with(
-            |builder| builder.workers(workers).busy_limit(Some(limit)).hooks(hooks),
+            |builder| builder.workers(workers).busy_limit(Some(limit)).observer(hooks),
             move |_: &mut Request| {
                 // Each twentieth handler keeps its thread so long that the listener is lent. Often
                 // the listener was returned since the previous one.
@@ -285,7 +285,7 @@ fn a_shutdown_meanwhile_serves_the_waiting_clients_and_waits_for_the_busy_shard(
     trial.release();
     assert_eq!(busy_client.receive().text(), "served");
     let report = trial.server.join_report();
-    assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 0, 0), "{report}");
+    assert_eq!((report.cancelled, report.abandoned, report.stuck), (0, 0, 0), "{report}");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_slow_hook_does_not_keep_the_watch() {
             thread::sleep(Duration::from_millis(1));
         }
     };
-    let trial = trial(|builder| builder.stuck_limit(limit).hooks(slow));
+    let trial = trial(|builder| builder.stuck_limit(limit).observer(slow));
     let _first = trial.keep_a_thread("/spin");
     assert_eq!(trial.next(), Message::Lent(0, 1));
     assert_eq!(trial.next(), Message::Stuck(0, Some(1)));

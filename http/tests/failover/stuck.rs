@@ -16,7 +16,7 @@ use crate::common::{Running, own_process::child, serve_with};
 use signal_hook::consts::SIGABRT;
 use straightline::sched::{self, Report};
 use straightline::{
-    AllStuck, Builder, Capacity, Event, Request, Response, Server, Timeouts, WhenFull,
+    AllStuck, Capacity, Event, OverloadPolicy, Request, Response, Server, ServerBuilder, Timeouts,
 };
 
 /// The events about stuck shards.
@@ -52,7 +52,7 @@ fn trial(replacements: usize, drain_timeout: Duration) -> Trial {
     trial_with(|builder| builder.replacements(replacements).drain_timeout(drain_timeout))
 }
 
-fn trial_with(configure: impl FnOnce(Builder) -> Builder) -> Trial {
+fn trial_with(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Trial {
     let (sender, messages) = mpsc::channel();
     let (unwinds, unwound) = mpsc::channel();
     let release = Arc::new(AtomicBool::new(false));
@@ -70,7 +70,7 @@ fn trial_with(configure: impl FnOnce(Builder) -> Builder) -> Trial {
     };
     let is_released = Arc::clone(&release);
     let server = serve_with(
-        |builder| configure(builder.stuck_limit(Some(Duration::from_millis(100))).hooks(hooks)),
+        |builder| configure(builder.stuck_limit(Some(Duration::from_millis(100))).observer(hooks)),
         move |request: &mut Request| {
             if request.path() == "/spin" {
                 let _notice = SendOnDrop(unwinds.clone());
@@ -310,16 +310,17 @@ fn a_handler_that_goes_on_for_ever_does_not_keep_the_server() {
     receiver.recv().unwrap();
     server.handle.shutdown();
     let report = server.join_report();
-    assert_eq!((report.cancelled, report.given_up, report.stuck), (1, 1, 0), "{report}");
+    assert_eq!((report.cancelled, report.abandoned, report.stuck), (1, 1, 0), "{report}");
     client.wait_for_end();
 }
 
-/// In each case, a fiber is given up while the server goes on. It is the fiber of the connection,
-/// or one that borrows from the handler; then the fiber of the connection is given up too.
+/// In each case, a fiber is abandoned while the server goes on. It is the fiber of the connection,
+/// or one that borrows from the handler; then the fiber of the connection is abandoned too.
 #[test]
-fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
+fn a_connection_whose_fiber_is_abandoned_ends_and_is_counted() {
     let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
-    let capacity = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
+    let capacity =
+        Capacity { connections: 1, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
     let server = serve_with(
         |builder| builder.timeouts(timeouts).capacity(capacity),
         |request: &mut Request| match request.path() {
@@ -370,7 +371,7 @@ fn a_connection_whose_fiber_is_given_up_ends_and_is_counted() {
     server.handle.shutdown();
     let handle = server.handle.clone();
     let report = server.join_report();
-    assert_eq!((report.cancelled, report.given_up, report.stuck), (0, 5, 0), "{report}");
+    assert_eq!((report.cancelled, report.abandoned, report.stuck), (0, 5, 0), "{report}");
     let counters = handle.counters();
     assert_eq!((counters.accepted, counters.closed, counters.in_flight), (8, 8, 0));
     assert_eq!((counters.requests, counters.answered, counters.unanswered), (8, 4, 4));
@@ -385,7 +386,7 @@ fn swallow_for_ever() -> &'static str {
 /// The end of the connection ends this body. So the body would look whole if the connection ended
 /// without a reset.
 #[test]
-fn a_response_whose_fiber_is_given_up_does_not_look_whole() {
+fn a_response_whose_fiber_is_abandoned_does_not_look_whole() {
     let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
     let server = serve_with(
         |builder| builder.timeouts(timeouts),

@@ -7,15 +7,17 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::{Client, Running, serve_with};
-use straightline::{Capacity, Event, Full, Request, Timeouts, WhenFull, sched};
+use straightline::{Capacity, CapacityLimit, Event, OverloadPolicy, Request, Timeouts, sched};
 
 /// A server whose handlers at `/wait` send their fiber and park. The second receiver gets the
-/// reason for each connection that is turned away.
-fn held(capacity: Capacity) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Receiver<Full>) {
+/// reason for each connection that is rejected.
+fn held(
+    capacity: Capacity,
+) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Receiver<CapacityLimit>) {
     let (sender, waiting) = mpsc::channel();
     let (tell_full, full) = mpsc::channel();
     let hooks = move |event: &Event<'_>| {
-        if let Event::TurnedAway { full, .. } = event {
+        if let Event::ConnectionRejected { full, .. } = event {
             tell_full.send(*full).expect("the test listens");
         }
     };
@@ -23,7 +25,7 @@ fn held(capacity: Capacity) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
     let long = Duration::from_secs(600);
     let timeouts = Timeouts { head: long, idle: long, ..Timeouts::default() };
     let server = serve_with(
-        |builder| builder.capacity(capacity).timeouts(timeouts).hooks(hooks),
+        |builder| builder.capacity(capacity).timeouts(timeouts).observer(hooks),
         move |request: &mut Request| {
             if request.path() == "/wait" {
                 sender.send(sched::current()).expect("the test listens");
@@ -55,7 +57,7 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
         assert_eq!((answer.status, answer.field("retry-after")), (503, Some("7")));
         assert_eq!(answer.field("connection"), Some("close"));
         assert!(surplus.is_at_end());
-        assert_eq!(full.recv().unwrap(), Full::Connections);
+        assert_eq!(full.recv().unwrap(), CapacityLimit::Connections);
     }
     // The clients inside the capacity do not notice. If one of them leaves, the next client gets
     // its place.
@@ -67,7 +69,7 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
     let later = std::iter::repeat_with(|| server.client().get("/").status);
     assert!(later.take(10_000).any(|status| status == 200));
     let counters = server.handle.counters();
-    assert!(counters.turned_away >= 3, "{counters:?}");
+    assert!(counters.rejected >= 3, "{counters:?}");
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn connections_of_one_address_have_a_bound_of_their_own() {
         assert_eq!(client.get("/").text(), "served");
     }
     assert_eq!(server.client().get("/").status, 503);
-    assert_eq!(full.recv().unwrap(), Full::Peer);
+    assert_eq!(full.recv().unwrap(), CapacityLimit::Peer);
     drop(clients);
     let later = std::iter::repeat_with(|| server.client().get("/").status);
     assert!(later.take(10_000).any(|status| status == 200));
@@ -87,7 +89,8 @@ fn connections_of_one_address_have_a_bound_of_their_own() {
 
 #[test]
 fn clients_may_wait_instead_until_a_client_leaves() {
-    let capacity = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
+    let capacity =
+        Capacity { connections: 1, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
     let (server, waiting, _full) = held(capacity);
     let mut first = server.client();
     begin(&mut first);
@@ -100,7 +103,7 @@ fn clients_may_wait_instead_until_a_client_leaves() {
     assert_eq!(first.receive().text(), "served");
     first.finish();
     assert_eq!(second.receive().text(), "served");
-    assert_eq!(server.handle.counters().turned_away, 0);
+    assert_eq!(server.handle.counters().rejected, 0);
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn a_flood_of_clients_that_are_refused_costs_the_others_nothing() {
     let flood: Vec<_> =
         (0..400).map(|_| TcpStream::connect(server.address).expect("the port is open")).collect();
     for _ in &flood {
-        assert_eq!(full.recv().unwrap(), Full::Connections);
+        assert_eq!(full.recv().unwrap(), CapacityLimit::Connections);
     }
     assert_eq!(client.get("/").text(), "served");
     for mut stream in flood {
@@ -170,7 +173,8 @@ fn what_was_upgraded_is_in_flight_no_more() {
 
 #[test]
 fn clients_that_say_nothing_make_room_for_others() {
-    let capacity = Capacity { connections: 4, when_full: WhenFull::Wait, ..Capacity::default() };
+    let capacity =
+        Capacity { connections: 4, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
     let head = Duration::from_millis(50);
     let timeouts = Timeouts { head, ..Timeouts::default() };
     let server = serve_with(

@@ -143,7 +143,7 @@ fn assert_all_is_accounted_for(plan: Plan, counters: &Counters) {
         (counters.answered + counters.unanswered, 0),
         "{plan:?}: {counters:?}"
     );
-    assert_eq!((counters.panicked, counters.cut), (0, 0), "{plan:?}: {counters:?}");
+    assert_eq!((counters.panicked, counters.force_closed), (0, 0), "{plan:?}: {counters:?}");
 }
 
 fn whole() -> Vec<u8> {

@@ -24,7 +24,7 @@ fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
     let timeouts = Timeouts { idle: Duration::from_secs(600), ..Timeouts::default() };
     let shared = Bytes::from(vec![b's'; RESPONSE_BYTES]);
     let server = serve_with(
-        |builder| builder.capacity(capacity).timeouts(timeouts).hooks(hooks),
+        |builder| builder.capacity(capacity).timeouts(timeouts).observer(hooks),
         move |request: &mut Request| match request.path() {
             "/own" => vec![b'o'; RESPONSE_BYTES].into_response(),
             "/shared" => shared.clone().into_response(),

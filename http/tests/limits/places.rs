@@ -9,7 +9,7 @@ use crate::common::simulated::{
     Client, GET, assert_between, plain, secs, simulated, simulated_to_its_end, time_since,
 };
 use straightline::sched::{self, sim};
-use straightline::{Capacity, Event, Request, Response, Timeout, Upgraded, WhenFull};
+use straightline::{Capacity, Event, OverloadPolicy, Request, Response, Timeout, Upgraded};
 
 const POST: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
 
@@ -70,7 +70,7 @@ fn an_empty_line_holds_no_stop_and_its_end_is_no_fault() {
                 assert_between(time, secs(0), secs(1));
             },
         );
-        assert_eq!((counters.closed_at_rest, counters.cut, counters.aborted), (1, 0, 0));
+        assert_eq!((counters.closed_idle, counters.force_closed, counters.aborted), (1, 0, 0));
     }
 }
 
@@ -99,8 +99,8 @@ fn too_many_empty_lines_are_refused_however_slowly_they_come() {
 
 #[test]
 fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
-    for when_full in [WhenFull::Refuse, WhenFull::Wait] {
-        let capacity = Capacity { connections: 3, when_full, ..Capacity::default() };
+    for overload_policy in [OverloadPolicy::Reject, OverloadPolicy::Queue] {
+        let capacity = Capacity { connections: 3, overload_policy, ..Capacity::default() };
         let (sender, receiver) = mpsc::channel();
         let hooks = move |event: &Event<'_>| {
             if let Event::ConnectionEvicted { .. } = event {
@@ -108,7 +108,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
             }
         };
         let counters = simulated(
-            move |builder| builder.capacity(capacity).hooks(hooks),
+            move |builder| builder.capacity(capacity).observer(hooks),
             plain,
             move |address| {
                 let connect = || {
@@ -137,7 +137,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
                 }
             },
         );
-        assert_eq!((counters.evicted, counters.turned_away, counters.aborted), (3, 0, 0));
+        assert_eq!((counters.evicted, counters.rejected, counters.aborted), (3, 0, 0));
         let lines: Vec<_> = receiver.try_iter().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].ends_with(": evicted: its place is needed"), "{lines:?}");
@@ -169,7 +169,7 @@ fn a_client_that_is_served_or_asks_all_the_time_keeps_its_place() {
             assert!(slow.receive().ends_with("served"));
         },
     );
-    assert_eq!((counters.evicted, counters.turned_away), (0, 10));
+    assert_eq!((counters.evicted, counters.rejected), (0, 10));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_protocol_that_listens_for_a_drain_gets_an_error_where_it_reads() {
             assert_eq!(client.send("bye").rest().0, "bye");
         },
     );
-    assert_eq!((counters.cut, counters.drained, counters.aborted), (0, 1, 0));
+    assert_eq!((counters.force_closed, counters.drained, counters.aborted), (0, 1, 0));
 }
 
 #[test]
@@ -325,6 +325,6 @@ fn a_protocol_that_does_not_listen_for_a_drain_is_ended_once_nothing_happens() {
             assert_between(time, secs(5), secs(7));
         },
     );
-    assert_eq!((counters.cut, counters.drained, counters.cancelled), (1, 0, 1));
+    assert_eq!((counters.force_closed, counters.drained, counters.cancelled), (1, 0, 1));
     assert_eq!((counters.timed_out(Timeout::Idle), counters.aborted), (1, 0));
 }

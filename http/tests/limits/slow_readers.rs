@@ -13,7 +13,7 @@ use crate::common::{Client, Running, serve_with};
 use straightline::net::TcpStream;
 use straightline::net::sim::{Link, network};
 use straightline::sched::sim;
-use straightline::{Builder, Pace, Request, Response, Server, Timeout, Timeouts, sched};
+use straightline::{MinRate, Request, Response, Server, ServerBuilder, Timeout, Timeouts, sched};
 
 const BODY_BYTES: usize = 16 << 20;
 
@@ -23,8 +23,9 @@ fn request() -> &'static [u8] {
 
 /// Timeouts of about a second, because these tests run in real time.
 fn impatient() -> Timeouts {
-    let pace = Pace { idle: Duration::from_secs(1), bytes_per_second: 20_000, ..Pace::default() };
-    Timeouts { write: Pace { grace: Duration::from_secs(2), ..pace }, ..Timeouts::default() }
+    let pace =
+        MinRate { idle: Duration::from_secs(1), bytes_per_second: 20_000, ..MinRate::default() };
+    Timeouts { write: MinRate { grace: Duration::from_secs(2), ..pace }, ..Timeouts::default() }
 }
 
 /// Reads 800 kB a second in pieces, for longer than every bound.
@@ -40,7 +41,7 @@ fn read_steadily(server: &Running) {
     assert_eq!(server.handle.counters().timed_out(Timeout::WriteRate), 0);
 }
 
-fn server(configure: impl FnOnce(Builder) -> Builder) -> Running {
+fn server(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Running {
     serve_with(
         |builder| configure(builder.timeouts(impatient()).drain_timeout(Duration::ZERO)),
         |_: &mut Request| vec![7; BODY_BYTES],
@@ -141,7 +142,7 @@ fn clients_that_read_nothing_hold_little() {
 }
 
 /// Runs a simulated `client` of a server with the default timeouts.
-fn simulated(configure: fn(Builder) -> Builder, client: fn(TcpStream)) {
+fn simulated(configure: fn(ServerBuilder) -> ServerBuilder, client: fn(TcpStream)) {
     sim::run(1, move || {
         network().set_link(Link { receive_buffer_bytes: 64 << 10, ..Link::default() });
         let builder = configure(Server::builder().bind("10.0.0.1:80").workers(1));
@@ -166,8 +167,8 @@ fn simulated(configure: fn(Builder) -> Builder, client: fn(TcpStream)) {
 
 /// Reads 20 kB a second for `time`. That is 83 times the rate that the server requires.
 fn read_slowly(stream: &mut TcpStream, time: Duration) -> io::Result<()> {
-    let until = sched::clock() + time;
-    while sched::clock() < until {
+    let until = sched::now() + time;
+    while sched::now() < until {
         stream.read_exact(&mut [0; 2_000])?;
         sched::sleep(Duration::from_millis(100));
     }
@@ -187,12 +188,12 @@ fn a_steady_reader_is_not_cut_in_a_simulation() {
 fn a_reader_that_stops_is_cut_in_its_time() {
     fn stops(mut stream: TcpStream) {
         read_slowly(&mut stream, Duration::from_secs(200)).expect("the response goes on");
-        let stopped = sched::clock();
+        let stopped = sched::now();
         // The client's kernel still takes, at once, the bytes for which it has room.
         while !stream.is_peer_gone() {
             sched::sleep(Duration::from_millis(10));
         }
-        let waited = sched::clock() - stopped;
+        let waited = sched::now() - stopped;
         // The idle timeout, and at most a sixteenth of it more on each side of the last byte.
         assert!(waited > Duration::from_secs(58), "{waited:?}");
         assert!(waited < Duration::from_secs(68), "{waited:?}");
@@ -204,12 +205,12 @@ fn a_reader_that_stops_is_cut_in_its_time() {
 #[test]
 fn a_reader_that_always_takes_a_little_too_little_is_cut() {
     fn dawdles(mut stream: TcpStream) {
-        let start = sched::clock();
+        let start = sched::now();
         // The client's kernel acknowledges room only when half of its buffer is free, so the
         // buffer is small here.
         while stream.read(&mut [0; 100]).is_ok_and(|count| count > 0) {
             sched::sleep(Duration::from_secs(1));
-            let took = sched::clock() - start;
+            let took = sched::now() - start;
             assert!(took < Duration::from_secs(3_600), "it goes on for ever");
         }
     }

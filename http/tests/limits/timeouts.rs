@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::common::simulated::{Client, GET, assert_between, plain, secs, simulated, time_since};
 use straightline::sched::{self, sim};
 use straightline::{
-    BodyError, Handler, IntoResponse, OnDisconnect, Pace, Request, Response, StatusCode, Timeout,
-    Timeouts,
+    BodyError, Handler, IntoResponse, MinRate, OnDisconnect, Request, Response, StatusCode,
+    Timeout, Timeouts,
 };
 
 #[test]
@@ -92,7 +92,7 @@ fn a_connection_rests_for_its_time_and_no_longer() {
 
 #[test]
 fn no_timeouts_are_none() {
-    let pace = Pace { idle: Duration::MAX, bytes_per_second: 0, grace: Duration::MAX };
+    let pace = MinRate { idle: Duration::MAX, bytes_per_second: 0, grace: Duration::MAX };
     let never = Duration::MAX;
     let timeouts = Timeouts { head: never, idle: never, handler: never, body: pace, write: pace };
     let handler = || {
@@ -128,9 +128,9 @@ fn a_body_that_does_not_come_on_is_refused_whatever_its_handler_says() {
             let error = request.body().read_to_vec(1_000).expect_err("it is not whole");
             assert_eq!(error, BodyError::TimedOut(Timeout::Body));
             // A second read fails as well, without waiting.
-            let begin = sched::now();
+            let begin = sched::turn_start();
             assert!(request.body().read(&mut [0]).is_err());
-            assert_eq!(sched::now(), begin);
+            assert_eq!(sched::turn_start(), begin);
             "I make do with it"
         }
     };
@@ -208,9 +208,9 @@ fn a_slow_body_that_keeps_the_rate_takes_as_long_as_it_takes() {
 fn a_request_may_have_times_of_its_own() {
     let handler = || {
         |request: &mut Request| {
-            let pace = Pace { idle: secs(300), bytes_per_second: 0, ..Pace::default() };
+            let pace = MinRate { idle: secs(300), bytes_per_second: 0, ..MinRate::default() };
             match request.path() {
-                "/patient" => request.set_body_pace(pace),
+                "/patient" => request.set_min_body_rate(pace),
                 "/quick" => request.set_handler_timeout(secs(1)),
                 _ => {}
             }
@@ -376,7 +376,7 @@ fn a_client_that_reads_nothing_is_cut_in_time() {
 
 #[test]
 fn a_client_that_reads_too_slowly_is_cut_as_well() {
-    let write = Pace { idle: secs(600), bytes_per_second: 10_000, grace: secs(60) };
+    let write = MinRate { idle: secs(600), bytes_per_second: 10_000, grace: secs(60) };
     let timeouts = Timeouts { write, ..Timeouts::default() };
     let counters = simulated(
         move |builder| builder.timeouts(timeouts),

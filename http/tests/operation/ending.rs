@@ -8,7 +8,9 @@ use std::time::Duration;
 use straightline::net::TcpStream;
 use straightline::net::sim::network;
 use straightline::sched::{self, JoinHandle, sim};
-use straightline::{Builder, Event, Phase, Request, Server, ServerHandle, ShutdownReport, Timeout};
+use straightline::{
+    Event, Phase, Request, Server, ServerBuilder, ServerHandle, ShutdownReport, Timeout,
+};
 
 const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -25,7 +27,9 @@ fn answer(request: &mut Request) -> &'static str {
 
 type Serving = JoinHandle<io::Result<ShutdownReport>>;
 
-fn serve(configure: impl FnOnce(Builder) -> Builder) -> (SocketAddr, ServerHandle, Serving) {
+fn serve(
+    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> (SocketAddr, ServerHandle, Serving) {
     let builder = configure(Server::builder().bind("127.0.0.1:0").workers(1));
     let server = builder.build(answer).expect("a port");
     let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
@@ -58,7 +62,7 @@ fn a_load_balancer_has_time_to_notice() {
         let phases = Arc::new(Mutex::new(Vec::new()));
         let reached = Arc::clone(&phases);
         let (address, handle, serving) = serve(|builder| {
-            builder.ready_delay(secs(10)).hooks(move |event: &Event<'_>| {
+            builder.ready_delay(secs(10)).observer(move |event: &Event<'_>| {
                 if let Event::ShutdownAdvanced { phase } = event {
                     reached.lock().expect("no panic").push((*phase, sim::elapsed().as_secs()));
                 }
@@ -110,7 +114,7 @@ fn the_report_says_what_became_of_each_connection() {
         let report = serving.join().expect("no panic").expect("a good end");
         never.iter_mut().for_each(|stream| assert_eq!(answer_of(stream), ""));
         assert_eq!((report.idle, report.finished), (3, 2), "{report}");
-        assert_eq!((report.cancelled, report.given_up, report.stuck), (4, 0, 0), "{report}");
+        assert_eq!((report.cancelled, report.abandoned, report.stuck), (4, 0, 0), "{report}");
         assert_eq!(report.took.as_secs(), 20, "{report}");
     });
 }

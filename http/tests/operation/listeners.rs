@@ -20,7 +20,9 @@ use crate::common::{Client, Running, serve, serve_with};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use straightline::net::Keepalive;
-use straightline::{Builder, Capacity, Event, Request, Server, ServerHandle, WhenFull, sched};
+use straightline::{
+    Capacity, Event, OverloadPolicy, Request, Server, ServerBuilder, ServerHandle, sched,
+};
 
 /// A folder for one test. Dropping it removes the folder with all its files.
 struct Folder(PathBuf);
@@ -55,7 +57,7 @@ fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-fn builder_at(path: &Path) -> Builder {
+fn builder_at(path: &Path) -> ServerBuilder {
     Server::builder().bind(path).workers(2)
 }
 
@@ -290,8 +292,9 @@ fn connections_have_the_options_of_their_server() {
         assert_eq!(sockopt::tcp_keepcnt(&socket).expect("an option"), default.probes);
         let plain = sockopt::socket_send_buffer_size(&client.stream).expect("an option");
         drop(socket);
-        let configure =
-            |builder: Builder| builder.keepalive(None).socket_buffers(Some(50_000), Some(40_000));
+        let configure = |builder: ServerBuilder| {
+            builder.keepalive(None).socket_buffers(Some(50_000), Some(40_000))
+        };
         let server = serve_with(configure, |_: &mut Request| "served");
         let mut client = server.client();
         assert_eq!(client.get("/").text(), "served");
@@ -304,9 +307,9 @@ fn connections_have_the_options_of_their_server() {
 }
 
 /// Adds a hook that stores the text of each event about a failed listener in `reports`.
-fn noting(builder: Builder, reports: &Arc<Mutex<Vec<String>>>) -> Builder {
+fn noting(builder: ServerBuilder, reports: &Arc<Mutex<Vec<String>>>) -> ServerBuilder {
     let reports = Arc::clone(reports);
-    builder.hooks(move |event: &Event<'_>| {
+    builder.observer(move |event: &Event<'_>| {
         if let Event::ListenerFailed { .. } = event {
             reports.lock().expect("no panic").push(event.to_string());
         }
@@ -409,7 +412,8 @@ fn a_client_that_has_connected_is_served_at_shutdown() {
 
 /// A server with room for one connection, and the client that occupies it.
 fn full_server() -> (Running, Client) {
-    let full = Capacity { connections: 1, when_full: WhenFull::Wait, ..Capacity::default() };
+    let full =
+        Capacity { connections: 1, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
     let server = serve_with(|builder| builder.capacity(full), |_: &mut Request| "served");
     let mut first = server.client();
     assert_eq!(first.get("/").text(), "served");

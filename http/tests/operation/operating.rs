@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::common::{own_process::in_a_process, serve_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use straightline::{Builder, Event, Request};
+use straightline::{Event, Request, ServerBuilder};
 
 /// How long a test waits for an event that must happen. Only a failing test waits so long.
 const LONG: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ fn sighup_reloads_and_is_no_end() {
             }
         };
         let server = serve_with(
-            |builder| builder.stop_on_signals().on_reload(reload).hooks(send_events(sender)),
+            |builder| builder.shutdown_on_signals().on_reload(reload).observer(send_events(sender)),
             |_: &mut Request| "served",
         );
         for (say, expected) in [
@@ -82,7 +82,7 @@ fn sighup_with_nothing_to_reload_is_reported() {
     in_a_process(|| {
         let (sender, events) = channel();
         let server = serve_with(
-            |builder| builder.stop_on_signals().hooks(send_events(sender)),
+            |builder| builder.shutdown_on_signals().observer(send_events(sender)),
             |_: &mut Request| "served",
         );
         signal("HUP");
@@ -103,8 +103,9 @@ fn the_descriptor_limit_is_raised_unless_that_is_turned_off() {
         let started = |raise| {
             setrlimit(Resource::Nofile, lowered).expect("a lower limit");
             let (sender, events) = channel();
-            let configure =
-                |builder: Builder| builder.raise_descriptor_limit(raise).hooks(send_events(sender));
+            let configure = |builder: ServerBuilder| {
+                builder.raise_descriptor_limit(raise).observer(send_events(sender))
+            };
             let server = serve_with(configure, |_: &mut Request| "served");
             let event = events.recv_timeout(LONG).expect("an event of the start");
             drop(server);

@@ -17,7 +17,7 @@ fn idle_connections_are_closed_at_once() {
     server.handle.shutdown();
     assert!(clients.iter_mut().all(crate::common::Client::is_at_end));
     let counters = server.join();
-    assert_eq!((counters.closed, counters.cut, counters.aborted), (50, 0, 0));
+    assert_eq!((counters.closed, counters.force_closed, counters.aborted), (50, 0, 0));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_request_in_flight_is_answered_and_told_that_the_connection_ends() {
     let answer = client.receive();
     assert_eq!((answer.text(), answer.field("connection")), ("finished", Some("close")));
     assert!(client.is_at_end());
-    assert_eq!(server.join().cut, 0);
+    assert_eq!(server.join().force_closed, 0);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_head_that_had_begun_to_arrive_is_still_served() {
     server.handle.shutdown();
     let answer = client.ask("st: a\r\n\r\n");
     assert_eq!((answer.text(), answer.field("connection")), ("finished", Some("close")));
-    assert_eq!(server.join().cut, 0);
+    assert_eq!(server.join().force_closed, 0);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_does_not_end_by_the_drain_timeout_is_cut() {
     }
     let (sender, receiver) = mpsc::channel();
     let (drop_tell, drop_told) = mpsc::channel();
-    let configure = |builder: straightline::Builder| builder.drain_timeout(Duration::ZERO);
+    let configure = |builder: straightline::ServerBuilder| builder.drain_timeout(Duration::ZERO);
     let server = serve_with(configure, move |_: &mut Request| {
         let _dropped = Dropped(drop_tell.clone());
         sender.send(()).unwrap();
@@ -77,7 +77,7 @@ fn what_does_not_end_by_the_drain_timeout_is_cut() {
     receiver.recv().unwrap();
     server.handle.shutdown();
     assert!(client.is_at_end());
-    assert_eq!(server.join().cut, 1);
+    assert_eq!(server.join().force_closed, 1);
     drop_told.recv().unwrap();
 }
 
@@ -95,7 +95,7 @@ fn a_second_stop_does_not_wait() {
     server.handle.shutdown();
     server.handle.shutdown();
     assert!(client.is_at_end());
-    assert_eq!(server.join().cut, 1);
+    assert_eq!(server.join().force_closed, 1);
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn a_port_can_be_served_again_and_again() {
 
 #[test]
 fn a_drain_may_take_as_long_as_it_likes() {
-    let configure = |builder: straightline::Builder| builder.drain_timeout(Duration::MAX);
+    let configure = |builder: straightline::ServerBuilder| builder.drain_timeout(Duration::MAX);
     let server = serve_with(configure, |_: &mut Request| "served");
     let mut client = server.client();
     assert_eq!(client.get("/").text(), "served");
     server.handle.shutdown();
     assert!(client.is_at_end());
-    assert_eq!(server.join().cut, 0);
+    assert_eq!(server.join().force_closed, 0);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::common::{Running, serve, serve_with};
 use straightline::sched::FiberState;
 use straightline::{
-    AccessLogFormat, Builder, Event, HeaderName, Request, Response, StatusCode, sched,
+    AccessLogFormat, Event, HeaderName, Request, Response, ServerBuilder, StatusCode, sched,
 };
 
 /// A file that a test reads.
@@ -186,7 +186,7 @@ fn what_clients_send_does_not_forge_a_log_line() {
             sender.send(event.to_string()).expect("the test listens");
         }
     };
-    let server = serve_with(|builder| builder.hooks(hooks), answer);
+    let server = serve_with(|builder| builder.observer(hooks), answer);
     let sent = "so\r\nNov 30 all is well\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2028}\0 \u{e9} \\n";
     let escaped =
         "so\\r\\nNov 30 all is well\\u{1b}[2J\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\0 \u{e9} \\\\n";
@@ -206,7 +206,7 @@ fn the_steps_of_a_connection_are_reported_in_order() {
     let (sender, receiver) = mpsc::channel();
     let server = serve_with(
         |builder| {
-            builder.hooks(move |event: &Event<'_>| {
+            builder.observer(move |event: &Event<'_>| {
                 // The last of them come when the test no longer listens.
                 let _ = sender.send(format!("{event}"));
             })
@@ -277,7 +277,8 @@ impl Write for Useless {
 
 #[test]
 fn a_log_that_cannot_be_written_is_counted_and_one_that_hangs_keeps_no_client() {
-    let log = |file| move |builder: Builder| builder.access_log(AccessLogFormat::Common, file);
+    let log =
+        |file| move |builder: ServerBuilder| builder.access_log(AccessLogFormat::Common, file);
     let full = serve_with(log(Useless(None)), answer);
     for _ in 0..3 {
         assert_eq!(full.client().get("/").status, 200);
@@ -327,7 +328,7 @@ fn a_hook_that_panics_spoils_only_its_own_notes() {
     let sender = Mutex::new(sender);
     let server = serve_with(
         |builder| {
-            builder.hooks(|_: &Event<'_>| panic!("a hook's own trouble")).hooks(
+            builder.observer(|_: &Event<'_>| panic!("a hook's own trouble")).observer(
                 move |event: &Event<'_>| {
                     if let Event::HandlerPanicked { message, .. } = event {
                         sender.lock().expect("no panic").send((*message).to_owned()).expect("read");

@@ -18,7 +18,8 @@ use straightline::net::sim::{Link, network};
 use straightline::sched;
 use straightline::sched::sim::Sim;
 use straightline::{
-    BodyError, Capacity, Limits, Pace, Request, Response, Server, Timeouts, Upgraded, WhenFull,
+    BodyError, Capacity, Limits, MinRate, OverloadPolicy, Request, Response, Server, Timeouts,
+    Upgraded,
 };
 
 /// A chunked request with a head of `head_bytes` and chunks of `chunk_bytes`.
@@ -186,8 +187,8 @@ fn every_limit_may_be_set_to_anything() {
 fn every_number_of_a_server_may_be_set_to_anything() {
     for value in ENDS {
         for time in [Duration::ZERO, Duration::MAX] {
-            for when_full in [WhenFull::Refuse, WhenFull::Wait] {
-                let pace = Pace { idle: time, bytes_per_second: value as u64, grace: time };
+            for overload_policy in [OverloadPolicy::Reject, OverloadPolicy::Queue] {
+                let pace = MinRate { idle: time, bytes_per_second: value as u64, grace: time };
                 let timeouts =
                     Timeouts { head: time, idle: time, handler: time, body: pace, write: pace };
                 let capacity = Capacity {
@@ -195,7 +196,7 @@ fn every_number_of_a_server_may_be_set_to_anything() {
                     connections_per_peer: value,
                     in_flight: value,
                     memory_bytes: value as u64,
-                    when_full,
+                    overload_policy,
                     retry_after: time,
                 };
                 let counters = simulated(

@@ -4,7 +4,7 @@
 use std::sync::mpsc;
 
 use crate::common::{Client, serve, serve_with};
-use straightline::{Event, Hooks, Limits, Peer, Refusal, RefusalKind, Request};
+use straightline::{Event, Limits, Observer, Peer, Refusal, RefusalKind, Request};
 
 fn unreachable(_: &mut Request) -> &'static str {
     panic!("a refused request reached the handler")
@@ -115,7 +115,7 @@ fn a_refused_head_request_gets_no_body() {
 /// Sends each refusal, with its peer.
 struct SendRefusals(mpsc::Sender<(Peer, Refusal)>);
 
-impl Hooks for SendRefusals {
+impl Observer for SendRefusals {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::RequestRefused { peer, refusal } = *event {
             self.0.send((peer.clone(), refusal)).expect("the test listens");
@@ -127,7 +127,7 @@ impl Hooks for SendRefusals {
 fn the_hooks_get_the_refused_client_the_reason_and_the_place() {
     let (sender, receiver) = mpsc::channel();
     let server =
-        serve_with(|builder| builder.hooks(SendRefusals(sender)), |_: &mut Request| "fine");
+        serve_with(|builder| builder.observer(SendRefusals(sender)), |_: &mut Request| "fine");
     for (bytes, kind, offset) in [
         ("GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", RefusalKind::FieldName, 26),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\nG@T /", RefusalKind::Method, 1),
@@ -164,7 +164,7 @@ fn the_last_request_of_a_connection_is_answered_with_close() {
 fn a_refusal_deep_in_a_body_says_how_deep() {
     let (sender, receiver) = mpsc::channel();
     let server = serve_with(
-        |builder| builder.hooks(SendRefusals(sender)),
+        |builder| builder.observer(SendRefusals(sender)),
         |request: &mut Request| request.body().read_to_vec(u64::MAX),
     );
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";

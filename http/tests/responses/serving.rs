@@ -175,7 +175,7 @@ fn large_responses_arrive_whole_and_in_order() {
 fn a_server_listens_on_several_addresses_with_several_workers() {
     let path = std::env::temp_dir().join(format!("straightline-{}.sock", std::process::id()));
     let unix = format!("unix:{}", path.display());
-    let configure = |builder: straightline::Builder| builder.bind(unix.clone()).workers(3);
+    let configure = |builder: straightline::ServerBuilder| builder.bind(unix.clone()).workers(3);
     let server = serve_with(configure, |request: &mut Request| request.peer().to_string());
     for _ in 0..20 {
         assert!(server.client().get("/").text().starts_with("127.0.0.1:"));

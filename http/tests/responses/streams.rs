@@ -11,8 +11,8 @@ use std::{env, process};
 use crate::common::{Answer, serve, serve_with};
 use straightline::sched;
 use straightline::{
-    BodyError, BodyWriter, Event, HeaderName, Hooks, IntoResponse, Method, Peer, Request, Response,
-    StatusCode,
+    BodyError, BodyWriter, Event, HeaderName, IntoResponse, Method, Observer, Peer, Request,
+    Response, StatusCode,
 };
 
 fn get(path: &str, version: &str) -> String {
@@ -261,7 +261,7 @@ fn pipelined_streams_leave_together() {
 /// Sends the error of each response that fails.
 struct Failed(mpsc::Sender<String>);
 
-impl Hooks for Failed {
+impl Observer for Failed {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::ResponseFailed { peer, error, .. } = event {
             assert!(matches!(peer, Peer::Tcp(_)));
@@ -274,7 +274,7 @@ impl Hooks for Failed {
 fn a_stream_that_fails_at_once_becomes_an_error() {
     let (sender, receiver) = mpsc::channel();
     let server = serve_with(
-        |builder| builder.hooks(Failed(sender)),
+        |builder| builder.observer(Failed(sender)),
         |request: &mut Request| {
             let path = request.path().to_owned();
             Response::stream(move |_, body| {
@@ -451,7 +451,7 @@ fn a_writer_that_its_deadline_ends_leaves_a_body_that_looks_cut() {
     let mut client = server.client();
     client.send(get("/", "1.1"));
     assert_eq!(client.receive_with(false).status, 200);
-    // The client reads nothing more until the server has given up.
+    // The client reads nothing more until the server has abandoned.
     while server.handle.counters().failed_responses == 0 {
         std::thread::yield_now();
     }

@@ -108,7 +108,7 @@ fn a_response_that_is_taken_back_is_not_counted() {
 }
 
 #[test]
-fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
+fn a_fiber_that_is_abandoned_while_it_writes_ends_the_connection() {
     let server = serve(|_: &mut Request| {
         Response::stream(|request, body| {
             // Writes until the kernel takes no more bytes and some bytes are left in the buffer.
@@ -132,7 +132,7 @@ fn a_fiber_that_is_given_up_while_it_writes_ends_the_connection() {
                 });
                 sched::yield_now();
                 reader.cancel();
-                reader.join().expect_err("it is given up")
+                reader.join().expect_err("it is abandoned")
             });
             Ok(())
         })

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::{serve, serve_with};
-use straightline::sched::sync::Event;
+use straightline::sched::sync::Flag;
 use straightline::sched::{self, fiber_local};
 use straightline::{
     BodyWriter, IntoResponse, OnDisconnect, Request, Response, StatusCode, Timeouts,
@@ -50,7 +50,7 @@ fn one_fiber_reads_the_request_while_another_writes_the_response() {
 
 #[test]
 fn a_handlers_own_hook_does_not_keep_its_words_back() {
-    let event = Arc::new(Event::new());
+    let event = Arc::new(Flag::new());
     let has_come = Arc::clone(&event);
     let server = serve(move |_: &mut Request| {
         let has_come = Arc::clone(&has_come);

@@ -63,7 +63,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             // A shard's life.
             "mod.rs  run.rs  end.rs  turn.rs  messages.rs",
             // A fiber's life.
-            "scope.rs  spawn.rs  join.rs  give_up.rs  children.rs  fiber_local.rs",
+            "scope.rs  spawn.rs  join.rs  abandon.rs  children.rs  fiber_local.rs",
             // A fiber's bounds, and the view from outside.
             "deadline.rs  lease.rs  handle.rs  inspect.rs  deadlock.rs  check_wait.rs  monitor.rs",
             // Giving the thread back.
@@ -74,7 +74,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "local.rs",
             "shard.rs",
             // What it is made of, each the owner of its part.
-            "circles.rs  clock.rs  fairness.rs  fibers.rs  given_up_fibers.rs  inbox.rs \
+            "circles.rs  clock.rs  fairness.rs  fibers.rs  abandoned_fibers.rs  inbox.rs \
              mailbox.rs  mailboxes.rs  message_queue.rs  run_queue.rs  shard_values.rs \
              source_state.rs  stacks.rs  timers.rs",
             // Words.

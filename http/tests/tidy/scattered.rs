@@ -9,9 +9,17 @@ use super::methods::Type;
 /// Types that may be spread: the place, the name of the type (`*` for every type there), and why.
 const ALLOWED: &[(&str, &str, &str)] = &[
     ("http/src/request.rs", "Request", "`body` gives a `Body`, which stands above the request"),
-    ("http/src/server/running.rs", "Server", "`builder` gives a `Builder`, which makes servers"),
+    (
+        "http/src/server/running.rs",
+        "Server",
+        "`builder` gives a `FiberBuilder`, which makes servers",
+    ),
     ("net/src/sim/", "*", "a simulated kernel is one table, with a file for each protocol's calls"),
-    ("sched/src/core/spawn.rs", "Builder", "`spawn_scoped` takes a `Scope`, which spawns by it"),
+    (
+        "sched/src/core/spawn.rs",
+        "FiberBuilder",
+        "`spawn_scoped` takes a `Scope`, which spawns by it",
+    ),
     ("sched/src/sim/settings.rs", "Sim", "`run` has the runner, which reads the settings"),
 ];
 

@@ -281,7 +281,7 @@ impl NetState {
 
     /// As [`strike`](Self::strike), with a line in the trace.
     pub(super) fn strike_noted(&mut self, fault: &Fault) {
-        straightline_sched::sim::note(|| format!("fault: {fault}"));
+        straightline_sched::sim::trace(|| format!("fault: {fault}"));
         self.strike(fault);
     }
 

@@ -123,7 +123,7 @@ impl NetState {
         let Packet { from: remote, to: local, .. } = *packet;
         let refused = self.faults.refuses(local);
         let Some(key) = self.find_listener(local).filter(|_| !refused) else {
-            sim::note(|| format!("refused: {remote} > {local}"));
+            sim::trace(|| format!("refused: {remote} > {local}"));
             self.send_reset(local, remote, sim::elapsed());
             return;
         };

@@ -107,7 +107,7 @@ impl Network {
 
     /// Loses every packet between two hosts, also those that are on their way. TCP sends lost data
     /// again, at growing intervals. When the partition is healed, a connection goes on with the
-    /// next attempt, unless it was given up after a quarter of an hour.
+    /// next attempt, unless it was abandoned after a quarter of an hour.
     pub fn partition(&self, one: IpAddr, other: IpAddr) {
         self.strike(&Fault::Partition(one, other));
     }

@@ -50,7 +50,7 @@ impl NetState {
             What::Reset => {}
             What::Syn(window) => self.arrive_syn(packet, window),
             What::SynAck(_) | What::Segment(_) => {
-                sim::note(|| format!("no socket there: {} > {}", packet.from, packet.to));
+                sim::trace(|| format!("no socket there: {} > {}", packet.from, packet.to));
                 self.send_reset(packet.to, packet.from, Duration::ZERO);
             }
         }

@@ -247,7 +247,7 @@ impl NetState {
     /// A line of the trace, about that socket.
     pub(super) fn note(&self, key: SocketKey, text: impl FnOnce() -> String) {
         if let Some(entry) = self.sockets.get(key) {
-            sim::note(|| format!("{}: {}", entry.label, text()));
+            sim::trace(|| format!("{}: {}", entry.label, text()));
         }
     }
 

@@ -376,7 +376,7 @@ impl NetState {
     /// Resets the end of that connection, if it exists.
     pub(super) fn reset_one(&mut self, ends: (SocketAddr, SocketAddr)) -> bool {
         let Some(&key) = self.connections.get(&ends) else { return false };
-        sim::note(|| format!("reset: {} > {}", ends.0, ends.1));
+        sim::trace(|| format!("reset: {} > {}", ends.0, ends.1));
         self.arrive_reset(key);
         true
     }

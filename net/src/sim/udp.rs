@@ -177,7 +177,7 @@ impl NetState {
             state.udp_mut(*key).peer.is_none_or(|peer| peer == from)
         };
         let Some(key) = found.filter(|key| takes(self, key)) else {
-            sim::note(|| format!("no socket there: {from} > {to}"));
+            sim::trace(|| format!("no socket there: {from} > {to}"));
             return self.send_unreachable(from, to);
         };
         let udp = self.udp_mut(key);
@@ -209,7 +209,7 @@ impl NetState {
 
     fn lose_datagram(&mut self, from: SocketAddr, to: SocketAddr) {
         self.counters.packets_lost += 1;
-        sim::note(|| format!("lost: {from} > {to}"));
+        sim::trace(|| format!("lost: {from} > {to}"));
     }
 
     /// The source and the destination of that socket's datagrams.

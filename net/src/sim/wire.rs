@@ -116,7 +116,7 @@ impl NetState {
 
     fn lose(&mut self, from: SocketAddr, to: SocketAddr) {
         self.counters.packets_lost += 1;
-        sim::note(|| format!("lost: {from} > {to}"));
+        sim::trace(|| format!("lost: {from} > {to}"));
         // The sender gets no answer. If the packet was an answer, its receiver gets none either.
         for ends in [(from, to), (to, from)] {
             if let Some(&key) = self.connections.get(&ends) {

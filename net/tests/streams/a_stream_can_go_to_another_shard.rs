@@ -73,7 +73,7 @@ fn a_shard_hands_its_connections_to_another() {
         let (sender, receiver) = mpsc::channel();
         let worker = thread::spawn(move || {
             sched::run(move || {
-                sender.send((sched::Handle::current(), sched::current())).unwrap();
+                sender.send((sched::ShardHandle::current(), sched::current())).unwrap();
                 sched::park(); // until the acceptor has handed over all connections
             })
         });

@@ -162,7 +162,7 @@ fn a_loop_over_a_source_does_not_keep_the_thread() {
 }
 
 #[test]
-fn a_task_and_an_episode_that_only_look_let_others_run() {
+fn a_task_and_an_activation_that_only_look_let_others_run() {
     on_a_shard(|| {
         let (near, _far) = UnixDatagram::pair().expect("a pair");
         near.set_nonblocking(true).expect("a socket");
@@ -179,15 +179,17 @@ fn a_task_and_an_episode_that_only_look_let_others_run() {
             .is_err()
         });
         let armed = Rc::clone(&source);
-        let episodes = sched::spawn_episodes(move || {
+        let activations = sched::spawn_stackless(move || {
             while matches!(armed.arm(Interest::Read), Ok(false)) {}
             std::ops::ControlFlow::Continue(())
         });
         sched::yield_now();
         shutdown(&other, Shutdown::Read).expect("an open socket");
         assert!(task.join().expect("its deadline fires"));
-        episodes.cancel();
-        assert!(episodes.join().expect_err("the fiber rests when it is cancelled").is_cancelled());
+        activations.cancel();
+        assert!(
+            activations.join().expect_err("the fiber rests when it is cancelled").is_cancelled()
+        );
     });
 }
 

@@ -117,11 +117,11 @@ fn a_try_sees_what_came_after_one_that_came_back_short() {
 }
 
 #[test]
-fn an_episode_reads_what_it_was_woken_for() {
+fn an_activation_reads_what_it_was_woken_for() {
     sched::run(|| {
         let (mut client, server) = tcp_pair();
         let received = Rc::new(std::cell::RefCell::new(Vec::new()));
-        let fiber = sched::spawn_episodes({
+        let fiber = sched::spawn_stackless({
             let received = Rc::clone(&received);
             move || {
                 let mut buffer = [0; 4];
@@ -141,7 +141,7 @@ fn an_episode_reads_what_it_was_woken_for() {
         });
         for number in 0..50 {
             client.write_all(&[number; 3]).unwrap();
-            fiber.fiber().unpark(); // an episode with nothing to read does no harm
+            fiber.fiber().unpark(); // an activation with nothing to read does no harm
             sched::sleep(Duration::from_micros(100));
         }
         drop(client);

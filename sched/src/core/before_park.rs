@@ -1,4 +1,4 @@
-//! Hooks that a fiber calls before it waits.
+//! Observer that a fiber calls before it waits.
 
 use std::fmt;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::contain::{contain, discard};
 use super::local;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Hooks};
+use crate::fiber::{FiberCell, Observer};
 
 /// Calls `hook` once, if the calling fiber waits for something before the guard is dropped, or
 /// ends. For work that must not be held back while other fibers run, such as output that is
@@ -62,7 +62,7 @@ impl Drop for BeforePark {
 
 /// A fiber's hooks, if it has any, including those that pause for a wait.
 #[inline]
-pub(super) fn hooks_of(fiber: &FiberCell) -> Option<&Hooks> {
+pub(super) fn hooks_of(fiber: &FiberCell) -> Option<&Observer> {
     fiber.cold().map(|cold| &cold.hooks).filter(|hooks| !hooks.is_empty())
 }
 
@@ -77,7 +77,7 @@ pub(super) fn run_last_hooks(fiber: &FiberCell) {
 
 /// Called after the last hook: drops the rest while the fiber's stack exists.
 pub(super) fn drop_hooks(fiber: &FiberCell) {
-    hooks_of(fiber).into_iter().flat_map(Hooks::take).for_each(discard);
+    hooks_of(fiber).into_iter().flat_map(Observer::take).for_each(discard);
 }
 
 impl fmt::Debug for BeforePark {

@@ -6,7 +6,7 @@ use super::shard::Shard;
 use super::wake::cancel;
 use crate::fiber::{FiberCell, ScopeState};
 
-/// Lets the scope of a fiber that is over go on; a scope whose fiber was given up never ends.
+/// Lets the scope of a fiber that is over go on; a scope whose fiber was abandoned never ends.
 pub(super) fn leave_scope(shard: &Shard, fiber: &FiberCell) {
     let Some(scope_state) = fiber.scope_state.take() else { return };
     if scope_state.remove_child(fiber) {

@@ -36,16 +36,16 @@ pub struct Config {
     /// ([`Report::Stuck`](crate::Report)), for a program that can start another shard. Default:
     /// `None`, no report.
     pub stuck_limit: Option<Duration>,
-    /// How many fibers that other threads sent ([`Handle::spawn`](crate::Handle::spawn)) may wait
-    /// to begin; further ones are refused. Default: 65,536, some 10 MiB, which is more than a shard
-    /// of a healthy program falls behind.
-    pub sent_fibers_max: usize,
+    /// How many fibers that other threads sent ([`ShardHandle::spawn`](crate::ShardHandle::spawn))
+    /// may wait to begin; further ones are refused. Default: 65,536, some 10 MiB, which is more
+    /// than a shard of a healthy program falls behind.
+    pub max_sent_fibers: usize,
     /// Gets the reports of the shard. Default: prints them to standard error.
     pub reporter: Reporter,
-    /// Measures how much of its stack each fiber uses, for [`stack_census`](crate::stack_census).
+    /// Measures how much of its stack each fiber uses, for [`stack_usage`](crate::stack_usage).
     /// Default: `false`, because it takes some 10 µs for each fiber that ends, and as much for each
     /// that begins. Meant for a trial run in which sizes are chosen.
-    pub stack_census: bool,
+    pub stack_usage: bool,
     /// Checks where fibers wait, and reports each place that is inside of a closure that ties state
     /// to the thread ([`Report::ThreadBoundWait`](crate::Report)). Default: whether the environment
     /// variable `STRAIGHTLINE_TRIPWIRE` is `1`. Meant for tests and trial runs: it takes some 15 µs
@@ -96,9 +96,9 @@ impl Default for Config {
             stall_limit: Some(Duration::from_secs(1)),
             busy_limit: None,
             stuck_limit: None,
-            sent_fibers_max: 65_536,
+            max_sent_fibers: 65_536,
             reporter: Reporter::default(),
-            stack_census: false,
+            stack_usage: false,
             tripwire: std::env::var_os("STRAIGHTLINE_TRIPWIRE").is_some_and(|value| value == "1"),
             driver: None,
         }

@@ -26,9 +26,18 @@ impl Count {
     }
 }
 
+/// What a number of [`Stats`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
 /// Defines the counters once, in the form that the shard writes and in the form that a reader gets.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident $name:ident,)*) => {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Count,)*
@@ -36,8 +45,8 @@ macro_rules! counters {
 
         /// The counters of a shard at one moment.
         ///
-        /// They count from the shard's start; gauges are marked so. The numbers are read one after
-        /// the other, so they may be a moment apart.
+        /// They count from the shard's start, or are gauges; [`iter`](Self::iter) says which. The
+        /// numbers are read one after the other, so they may be a moment apart.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
@@ -51,20 +60,20 @@ macro_rules! counters {
         }
 
         impl Stats {
-            /// The numbers with their names, for a collector of metrics.
+            /// The numbers with their names and kinds, for a collector of metrics.
             ///
             /// ```
             /// use straightline_sched as sched;
             ///
             /// sched::run(|| {
-            ///     for (name, value) in sched::stats().iter() {
+            ///     for (name, _kind, value) in sched::stats().iter() {
             ///         println!("straightline_sched_{name} {value}");
             ///     }
             /// })?;
             /// # std::io::Result::Ok(())
             /// ```
-            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name),)*].into_iter()
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, StatKind, u64)> {
+                [$((stringify!($name), StatKind::$kind, self.$name),)*].into_iter()
             }
         }
     };
@@ -72,60 +81,60 @@ macro_rules! counters {
 
 counters! {
     /// Fibers started.
-    spawned,
+    Counter spawned,
     /// Fibers that ended, in whatever way.
-    ended,
-    /// Fibers that were given up, see [`GivenUp`](crate::GivenUp); their stacks are lost.
-    given_up,
+    Counter ended,
+    /// Fibers that were abandoned, see [`Abandoned`](crate::Abandoned); their stacks are lost.
+    Counter abandoned,
     /// Refusals because there was no stack, including fibers that wait for one.
-    stacks_refused,
+    Counter stacks_refused,
     /// Calls of `deadline` that returned `DeadlineExceeded`.
-    deadlines_exceeded,
+    Counter deadlines_exceeded,
     /// Writes that unwound before they had written anything, or that would have waited in a fiber
     /// that unwinds, and so failed. If a buffer (`BufWriter`) made the write, its content
     /// may be lost without an error.
-    writes_unwound,
+    Counter writes_unwound,
     /// Turns of the scheduler in which it polled the driver.
-    turns,
-    /// Gauge: the duration of the longest turn, without its wait, in nanoseconds.
-    longest_turn_nanos,
+    Counter turns,
+    /// The duration of the longest turn, without its wait, in nanoseconds.
+    Gauge longest_turn_nanos,
     /// Messages from other threads.
-    messages,
+    Counter messages,
     /// How often a fiber was given the thread.
-    resumed,
-    /// Gauge: fibers alive.
-    fibers_now,
-    /// Gauge: fibers in the run queue when the shard last polled the driver.
-    ready_now,
-    /// Gauge: timers set.
-    alarms_now,
-    /// Gauge: descriptors that are watched.
-    sources_now,
+    Counter resumed,
+    /// Fibers alive.
+    Gauge fibers,
+    /// Fibers in the run queue when the shard last polled the driver.
+    Gauge ready,
+    /// Timers set.
+    Gauge timers,
+    /// Descriptors that are watched.
+    Gauge sources,
     /// Fibers that kept their thread for longer than [`Config::stall_limit`](crate::Config).
-    stalls,
+    Counter stalls,
     /// Places where a fiber waited inside of a closure that ties state to its thread, as far as
     /// [`Config::tripwire`](crate::Config) looked.
-    thread_bound_waits,
+    Counter thread_bound_waits,
     /// Panics of destructors and wakers that no caller could handle; the panic hook reported each.
-    panics_contained,
-    /// Gauge: stacks in use. This one and the three after it are as of the last query on the shard
+    Counter panics_contained,
+    /// Stacks in use. This one and the three after it are as of the last query on the shard
     /// itself, or of its last quiet moment.
-    stacks_now,
-    /// Gauge: free stacks that have kept some of their pages.
-    stacks_hot,
-    /// Gauge: free stacks without memory.
-    stacks_cold,
-    /// Gauge: bytes of address space of all these stacks.
-    stack_mapped_bytes,
+    Gauge stacks,
+    /// Free stacks that have kept some of their pages.
+    Gauge stacks_hot,
+    /// Free stacks without memory.
+    Gauge stacks_cold,
+    /// Bytes of address space of all these stacks.
+    Gauge stack_mapped_bytes,
 }
 
 impl Counters {
     /// The numbers, including those that are computed from others.
     pub(crate) fn stats(&self, pulse: &Pulse) -> Stats {
         let stats = self.read();
-        let fibers_now = stats.spawned.saturating_sub(stats.ended);
+        let fibers = stats.spawned.saturating_sub(stats.ended);
         let (turns, resumed, stalls) = (pulse.turns(), pulse.resumes(), pulse.stalls());
-        Stats { turns, resumed, fibers_now, stalls, ..stats }
+        Stats { turns, resumed, fibers, stalls, ..stats }
     }
 }
 

@@ -152,7 +152,7 @@ pub fn remaining() -> Option<Duration> {
 ///
 /// Deadlines that `body` sets apply as usual. Set one for its waits, because the end of a shard
 /// also waits for the section (for ten seconds, then the fiber is [given
-/// up](crate::JoinError::is_given_up)).
+/// up](crate::JoinError::is_abandoned)).
 ///
 /// # Blocking
 ///

@@ -1,39 +1,39 @@
 //! The end of a shard.
 //!
 //! `run` returns when its root fiber has ended. All other fibers are cancelled then, and run until
-//! they have unwound or are given up. The table of fibers owns all of them, and is empty before the
-//! shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it by force,
-//! and would spin for ever on a coroutine that catches the unwind in a loop.
+//! they have unwound or are abandoned. The table of fibers owns all of them, and is empty before
+//! the shard is dropped. No suspended coroutine is ever dropped: corosensei would unwind it by
+//! force, and would spin for ever on a coroutine that catches the unwind in a loop.
 
 use std::mem;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::abandon::{abandon, finish_cold, forget_body, leave_wait_queue};
 use super::children::is_in_uncancellable_scope;
 use super::contain::{contain, discard};
 use super::deadline::uncancellable;
-use super::give_up::{finish_cold, forget_body, give_up, leave_wait_queue};
 use super::local;
 use super::mailboxes;
 use super::messages::handle_message;
 use super::remains;
 use super::shard::Shard;
-use super::spawn::{Builder, spawn_on, spawn_sent};
+use super::spawn::{FiberBuilder, spawn_on, spawn_sent};
 use super::timer::fire_timers;
 use super::turn::{poll_driver, run_ready};
 use super::wake::cancel;
-use crate::fiber::{Body, GivenUp, Tick};
+use crate::fiber::{Abandoned, Body, Tick};
 
 /// Ends every fiber that is left: each is cancelled, and has [`END_GRACE`] to leave an
 /// `uncancellable` section.
 pub(super) fn end(shard: &Shard) {
-    let give_up_at = begin_end(shard);
+    let abandon_at = begin_end(shard);
     loop {
         run_ready(shard);
-        if end_if_over(shard, give_up_at) {
+        if end_if_over(shard, abandon_at) {
             return;
         }
-        poll_driver(shard, Some(give_up_at));
+        poll_driver(shard, Some(abandon_at));
     }
 }
 
@@ -42,9 +42,9 @@ pub(super) fn end(shard: &Shard) {
 /// wait for what others hold get an error. The rest is left as it is when the shard is dropped.
 pub(super) fn end_broken(shard: &Shard) {
     contain(|| {
-        let give_up_at = begin_end(shard);
+        let abandon_at = begin_end(shard);
         let run = || {
-            while !shard.queue.is_empty() && shard.clock() < give_up_at {
+            while !shard.queue.is_empty() && shard.clock() < abandon_at {
                 run_ready(shard);
                 shard.clock.set_turn(shard.clock());
                 fire_timers(shard);
@@ -57,7 +57,7 @@ pub(super) fn end_broken(shard: &Shard) {
     });
 }
 
-/// Cancels every fiber; returns the time at which the fibers that are left are given up.
+/// Cancels every fiber; returns the time at which the fibers that are left are abandoned.
 pub(crate) fn begin_end(shard: &Shard) -> Tick {
     for message in shard.inbox.begin_end() {
         handle_message(shard, message);
@@ -78,13 +78,13 @@ pub(crate) fn begin_end(shard: &Shard) -> Tick {
     shard.clock().saturating_add(END_GRACE)
 }
 
-/// Whether no fiber is left, and no shard-local. After `give_up_at` none is.
-pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
+/// Whether no fiber is left, and no shard-local. After `abandon_at` none is.
+pub(crate) fn end_if_over(shard: &Shard, abandon_at: Tick) -> bool {
     if !shard.fibers.is_empty() {
-        if shard.clock() < give_up_at {
+        if shard.clock() < abandon_at {
             return false;
         }
-        give_up_all(shard);
+        abandon_all(shard);
     }
     if drop_values(shard) {
         return false;
@@ -95,12 +95,12 @@ pub(crate) fn end_if_over(shard: &Shard, give_up_at: Tick) -> bool {
     true
 }
 
-fn give_up_all(shard: &Shard) {
+fn abandon_all(shard: &Shard) {
     for fiber in shard.fibers.list() {
         forget_body(shard, fiber.body.replace(Body::OVER));
         let is_masked = fiber.bounds.is_masked();
-        let why = if is_masked { GivenUp::Uncancellable } else { GivenUp::WithChild };
-        give_up(shard, &fiber, why);
+        let why = if is_masked { Abandoned::Uncancellable } else { Abandoned::WithChild };
+        abandon(shard, &fiber, why);
     }
 }
 
@@ -120,7 +120,7 @@ fn drop_values(shard: &Shard) -> bool {
         });
     };
     // It begins although no other fiber may begin any more.
-    let name = Builder::new().name("shard-locals");
+    let name = FiberBuilder::new().name("shard-locals");
     let spawned = shard.inbox.except(|| spawn_on(shard, name, Location::caller(), None, drop_all));
     debug_assert!(spawned.is_ok(), "the pool has a stack in reserve");
     true
@@ -139,13 +139,13 @@ impl Drop for Shard {
             leave_wait_queue(&fiber);
             match fiber.body.try_borrow_mut() {
                 Ok(mut body) => forget_body(self, mem::replace(&mut *body, Body::OVER)),
-                Err(_) => self.given_up.record_remains(),
+                Err(_) => self.abandoned.record_remains(),
             }
-            fiber.life.give_up();
+            fiber.life.abandon();
             fiber.cold().into_iter().for_each(|cold| finish_cold(self, cold));
             mem::forget(fiber);
         }
-        if self.given_up.has_remains() {
+        if self.abandoned.has_remains() {
             remains::keep_thread();
         }
     }

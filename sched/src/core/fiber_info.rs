@@ -16,7 +16,7 @@ use crate::fiber::{FiberCell, FiberKey};
 pub struct FiberInfo {
     /// Unique among all fibers that its shard has or had.
     pub id: u64,
-    /// The name that [`Builder::name`](crate::Builder::name) gave it.
+    /// The name that [`FiberBuilder::name`](crate::FiberBuilder::name) gave it.
     pub name: Option<String>,
     /// The call that spawned it.
     pub spawned_at: &'static Location<'static>,
@@ -46,8 +46,8 @@ pub enum FiberState {
     Ready,
     /// It is parked; the text says for what: `sleep`, `to read from descriptor 7`, `Mutex::lock`.
     Waiting(String),
-    /// It rests between two episodes, without a stack; see
-    /// [`spawn_episodes`](crate::spawn_episodes).
+    /// It rests between two activations, without a stack; see
+    /// [`spawn_stackless`](crate::spawn_stackless).
     Resting,
 }
 

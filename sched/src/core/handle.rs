@@ -19,7 +19,7 @@ use crate::watchdog::Pulse;
 /// use straightline_sched as sched;
 ///
 /// sched::run(|| {
-///     let (shard, me) = (sched::Handle::current(), sched::current());
+///     let (shard, me) = (sched::ShardHandle::current(), sched::current());
 ///     let helper = std::thread::spawn(move || shard.spawn(move || me.unpark()));
 ///     sched::park();
 ///     assert!(helper.join().unwrap().is_ok());
@@ -27,13 +27,13 @@ use crate::watchdog::Pulse;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone)]
-pub struct Handle {
+pub struct ShardHandle {
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
     pulse: Arc<Pulse>,
 }
 
-impl Handle {
+impl ShardHandle {
     /// The handle of the shard that the calling fiber runs on.
     ///
     /// Not a yield point.
@@ -54,9 +54,9 @@ impl Handle {
     /// Not a yield point.
     ///
     /// ```
-    /// use straightline_sched::{self as sched, Handle};
+    /// use straightline_sched::{self as sched, ShardHandle};
     ///
-    /// let shard = sched::run(Handle::current)?;
+    /// let shard = sched::run(ShardHandle::current)?;
     /// assert_eq!(shard.stats().spawned, 1); // its root; a handle outlives the shard
     /// # std::io::Result::Ok(())
     /// ```
@@ -77,9 +77,9 @@ impl Handle {
     /// dropped on the calling thread.
     ///
     /// ```
-    /// use straightline_sched::{self as sched, Handle, SpawnError};
+    /// use straightline_sched::{self as sched, ShardHandle, SpawnError};
     ///
-    /// let ended = sched::run(Handle::current)?;
+    /// let ended = sched::run(ShardHandle::current)?;
     /// assert_eq!(ended.spawn(|| ()), Err(SpawnError::Closed));
     /// # std::io::Result::Ok(())
     /// ```
@@ -90,7 +90,7 @@ impl Handle {
     }
 }
 
-impl Handle {
+impl ShardHandle {
     /// Lists every fiber of the shard, with the backtraces of at most `backtraces_max` parked
     /// fibers. Call it on a thread without fibers, such as one that waits for a signal: a fiber
     /// calls [`inspect`](crate::inspect).
@@ -111,7 +111,7 @@ impl Handle {
     /// use straightline_sched as sched;
     ///
     /// sched::run(|| {
-    ///     let (shard, me) = (sched::Handle::current(), sched::current());
+    ///     let (shard, me) = (sched::ShardHandle::current(), sched::current());
     ///     let asker = std::thread::spawn(move || {
     ///         let fibers = shard.inspect(10, Duration::from_secs(10));
     ///         me.unpark();
@@ -144,8 +144,8 @@ impl Handle {
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for ShardHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
+        f.debug_struct("ShardHandle").finish_non_exhaustive()
     }
 }

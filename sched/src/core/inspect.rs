@@ -9,7 +9,7 @@ use super::fiber_info::{FiberInfo, FiberState, Label, number};
 use super::local;
 use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
-use crate::fiber::census::StackUse;
+use crate::fiber::stack_usage::StackUsage;
 use crate::fiber::{
     Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
 };
@@ -23,10 +23,10 @@ use crate::fiber::{
 /// Outside of [`run`](crate::run).
 ///
 /// ```
-/// use straightline_sched::{self as sched, Builder, FiberState};
+/// use straightline_sched::{self as sched, FiberBuilder, FiberState};
 ///
 /// sched::run(|| {
-///     Builder::new().name("idler").spawn(sched::park)?;
+///     FiberBuilder::new().name("idler").spawn(sched::park)?;
 ///     sched::yield_now();
 ///     for fiber in sched::inspect() {
 ///         if fiber.name.as_deref() == Some("idler") {
@@ -86,7 +86,7 @@ pub fn set_label(label: Option<&Doing>) {
 }
 
 /// The counters of the shard that the calling fiber runs on.
-/// [`Handle::stats`](crate::Handle::stats) reads them from elsewhere.
+/// [`ShardHandle::stats`](crate::ShardHandle::stats) reads them from elsewhere.
 ///
 /// Not a yield point.
 ///
@@ -106,7 +106,7 @@ pub fn set_label(label: Option<&Doing>) {
 /// ```
 pub fn stats() -> Stats {
     local::with(|shard| {
-        shard.counters.ready_now.set(shard.queue.len() as u64);
+        shard.counters.ready.set(shard.queue.len() as u64);
         shard.stacks.publish();
         shard.counters.stats(&shard.pulse)
     })
@@ -114,7 +114,7 @@ pub fn stats() -> Stats {
 
 /// How much of their stacks the ended fibers of this shard used, by the place where they were
 /// spawned: the greatest use first. Empty unless the shard was made with
-/// [`Config::stack_census`](crate::Config::stack_census).
+/// [`Config::stack_usage`](crate::Config::stack_usage).
 ///
 /// It measures whole pages, from the top of the stack to the lowest page that was touched. Choose a
 /// larger size than that: the deepest call may not have happened yet, and a panic that prints a
@@ -129,22 +129,22 @@ pub fn stats() -> Stats {
 /// ```
 /// use straightline_sched::{self as sched, Config};
 ///
-/// let config = Config { stack_census: true, ..Config::default() };
+/// let config = Config { stack_usage: true, ..Config::default() };
 /// sched::run_with(config, || {
 ///     for number in 0..3 {
 ///         let fiber = sched::spawn(move || format!("number {number}"));
 ///         fiber.join().unwrap();
 ///     }
-///     for site in sched::stack_census() {
-///         println!("{}: {} of {}", site.spawned_at, site.used_bytes_max, site.stack_bytes);
+///     for site in sched::stack_usage() {
+///         println!("{}: {} of {}", site.spawned_at, site.max_used_bytes, site.stack_bytes);
 ///         assert_eq!(site.fibers, 3);
-///         assert!(site.used_bytes_max < 64 * 1024);
+///         assert!(site.max_used_bytes < 64 * 1024);
 ///     }
-///     assert_eq!(sched::stack_census().len(), 1);
+///     assert_eq!(sched::stack_usage().len(), 1);
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn stack_census() -> Vec<StackUse> {
+pub fn stack_usage() -> Vec<StackUsage> {
     local::with(|shard| shard.stacks.uses())
 }
 
@@ -255,8 +255,8 @@ fn describe_holder(shard: &Shard, (shard_id, key): (u64, FiberKey)) -> String {
     if let Some(holder) = shard.fibers.get(key) {
         return format!("taken by {}", Label(&holder));
     }
-    match shard.given_up.name(key) {
-        Some(holder) => format!("taken by {holder}, which was given up"),
+    match shard.abandoned.name(key) {
+        Some(holder) => format!("taken by {holder}, which was abandoned"),
         None => "taken by a fiber that has ended".into(),
     }
 }

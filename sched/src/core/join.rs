@@ -91,7 +91,7 @@ enum Kind {
     Panic(Mutex<Box<dyn Any + Send>>),
     Cancelled,
     Expired,
-    GivenUp,
+    Abandoned,
     Unwinding,
 }
 
@@ -122,7 +122,7 @@ impl<T> JoinHandle<T> {
     /// # Errors
     ///
     /// [`JoinError`] if the fiber panicked, was cancelled, passed a deadline that it inherited or
-    /// was given up, or if the caller is itself unwinding and therefore may not wait.
+    /// was abandoned, or if the caller is itself unwinding and therefore may not wait.
     ///
     /// # Panics
     ///
@@ -147,7 +147,9 @@ impl<T> JoinHandle<T> {
             if self.fiber.life.is_over() {
                 return match self.packet.take() {
                     Some(outcome) => outcome.map_err(JoinError::from_payload),
-                    None if self.fiber.life.is_given_up() => Err(JoinError { kind: Kind::GivenUp }),
+                    None if self.fiber.life.is_abandoned() => {
+                        Err(JoinError { kind: Kind::Abandoned })
+                    }
                     // The fiber never began.
                     None => Err(JoinError { kind: Kind::Cancelled }),
                 };
@@ -224,8 +226,8 @@ impl<T> JoinHandle<T> {
     ///
     /// Not a yield point; [`join`](Self::join) waits for the end. A fiber that has not begun yet
     /// never begins. A fiber that swallows the unwind (`catch_unwind` in a loop) gets it again at
-    /// its next yield points; then its yield points fail without waiting, and then it is given up,
-    /// see [`is_given_up`](JoinError::is_given_up).
+    /// its next yield points; then its yield points fail without waiting, and then it is abandoned,
+    /// see [`is_abandoned`](JoinError::is_abandoned).
     ///
     /// ```
     /// use straightline_sched as sched;
@@ -319,9 +321,9 @@ impl JoinError {
         matches!(self.kind, Kind::Expired)
     }
 
-    /// The fiber was given up: it never runs again, and never ends. Its stack is lost, the values
+    /// The fiber was abandoned: it never runs again, and never ends. Its stack is lost, the values
     /// that it owns are not dropped, and the data that it borrows stays borrowed. If it belongs to
-    /// a [`scope`](crate::scope), the scope's own fiber is given up too, as soon as that waits for
+    /// a [`scope`](crate::scope), the scope's own fiber is abandoned too, as soon as that waits for
     /// the scope's end. A thread with such a fiber does not end, see [`run`](crate::run).
     ///
     /// This happens to a fiber that swallows its unwinds again and again, and to a fiber that stays
@@ -337,12 +339,12 @@ impl JoinError {
     ///     sched::yield_now();
     ///     stubborn.cancel();
     ///     let error = stubborn.join().map(|()| "returned").unwrap_err();
-    ///     assert!(error.is_given_up());
+    ///     assert!(error.is_abandoned());
     /// })?;
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn is_given_up(&self) -> bool {
-        matches!(self.kind, Kind::GivenUp)
+    pub fn is_abandoned(&self) -> bool {
+        matches!(self.kind, Kind::Abandoned)
     }
 
     /// The panic's payload, for [`std::panic::resume_unwind`].
@@ -375,7 +377,7 @@ impl fmt::Display for JoinError {
             }
             Kind::Expired => f.write_str("the fiber passed its deadline"),
             Kind::Cancelled => f.write_str("the fiber was cancelled"),
-            Kind::GivenUp => f.write_str("the fiber was given up"),
+            Kind::Abandoned => f.write_str("the fiber was abandoned"),
             Kind::Unwinding => f.write_str("the joining fiber is unwinding and may not wait"),
         }
     }

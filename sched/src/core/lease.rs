@@ -54,8 +54,8 @@ impl Lease {
         Self { hold: Rc::new(LeaseHold::new()) }
     }
 
-    /// Runs `body`, which has `duration` from the beginning of the turn (see [`now`](crate::now)),
-    /// and more whenever the lease is [renewed](Self::renew).
+    /// Runs `body`, which has `duration` from the beginning of the turn (see
+    /// [`turn_start`](crate::turn_start)), and more whenever the lease is [renewed](Self::renew).
     ///
     /// When the time has run out, `body` unwinds at its next yield point as with a
     /// [`deadline`](crate::deadline), and so do the children of its scopes, which run under the

@@ -69,7 +69,7 @@ fn current() -> Option<&'static Shard> {
     // SAFETY: the pointer is null or was set by `enter` from a reference whose guard has not been
     // dropped yet, because dropping it sets null. The shard does not move while it is borrowed by
     // the guard, and thread-locals are seen by their own thread alone. A fiber that holds the
-    // reference while it is parked ends (or is given up for good) before the guard is dropped.
+    // reference while it is parked ends (or is abandoned for good) before the guard is dropped.
     unsafe { shard.as_ref() }
 }
 

@@ -30,7 +30,7 @@ pub enum SpawnError {
     /// The shard has ended, or is about to end.
     Closed,
     /// As many sent fibers wait to begin as
-    /// [`Config::sent_fibers_max`](crate::Config::sent_fibers_max) allows.
+    /// [`Config::max_sent_fibers`](crate::Config::max_sent_fibers) allows.
     Full,
 }
 

@@ -6,7 +6,7 @@
 //!   user's code on the shard's own stack; `remains` keeps a thread that has lost frames;
 //! - data, each the owner of one part of a shard: `clock`, `fibers`, `run_queue` with `fairness`,
 //!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `message_queue`, `mailboxes`,
-//!   `shard_values`, `circles`, `given_up_fibers`;
+//!   `shard_values`, `circles`, `abandoned_fibers`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
 //! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `timer`, `sources`;
 //!   `time` has the user's calls that read the clock;
@@ -14,12 +14,14 @@
 //!   `sleep` and `source`;
 //! - bounds: `deadline`, `lease`; inspection: `inspect`, `deadlock`, `check_wait`, `monitor`, and
 //!   `handle`, for other threads;
-//! - a fiber's life: `fiber_local`, `children`, `give_up`, `join`, `spawn`, and `scope`;
+//! - a fiber's life: `fiber_local`, `children`, `abandon`, `join`, `spawn`, and `scope`;
 //! - a shard's life: `messages`, `turn`, `end`, and at the top `run`.
 //!
 //! A shard shares with other threads only its mailbox, and its counters and its pulse, which they
 //! only read. So a request takes no lock, and executes no locked instruction.
 
+mod abandon;
+mod abandoned_fibers;
 mod before_park;
 mod check_wait;
 mod checkpoint;
@@ -37,8 +39,6 @@ mod fairness;
 mod fiber_info;
 mod fiber_local;
 mod fibers;
-mod give_up;
-mod given_up_fibers;
 mod handle;
 mod inbox;
 mod inspect;
@@ -78,16 +78,16 @@ pub(crate) use checkpoint::{charge, try_checkpoint};
 pub use checkpoint::{checkpoint, poll_checkpoint};
 pub use config::Config;
 pub(crate) use contain::discard;
-pub use counters::{Stats, note_unwound_write};
+pub use counters::{StatKind, Stats, note_unwound_write};
 pub use deadline::{DeadlineExceeded, deadline, remaining, uncancellable};
 pub(crate) use deadlock::{may_close_circle, record_circle};
 pub(crate) use end::{begin_end, end_if_over};
 pub(crate) use fiber_info::label;
 pub use fiber_info::{FiberInfo, FiberState};
 pub use fiber_local::{FiberLocal, with_own_locals};
-pub use handle::Handle;
+pub use handle::ShardHandle;
 pub(crate) use inspect::{describe, list_fibers};
-pub use inspect::{inspect, inspect_with_backtraces, set_label, stack_census, stats};
+pub use inspect::{inspect, inspect_with_backtraces, set_label, stack_usage, stats};
 pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
 pub(crate) use local::{enter, is_on_a_shard, shard_id, with};
@@ -104,8 +104,8 @@ pub use sleep::sleep;
 pub use source::{Source, wait_for_armed};
 pub use sources::driver_kind;
 pub(crate) use spawn::spawn_on;
-pub use spawn::{Builder, spawn, spawn_episodes};
-pub use time::{clock, now, random_u64, system_time};
+pub use spawn::{FiberBuilder, spawn, spawn_stackless};
+pub use time::{now, random_u64, system_time, turn_start};
 pub use tripwire::ThreadBoundWait;
 pub(crate) use turn::{poll_driver, resume};
 pub use wake::{Fiber, current, wake_later};

@@ -12,7 +12,7 @@ use super::local;
 use super::shard::Shard;
 use super::timer::set_timer;
 use super::yield_point::{Unwinding, yield_point};
-use crate::fiber::{FiberCell, Hooks, Suspend, Tick, Wait, with_running};
+use crate::fiber::{FiberCell, Observer, Suspend, Tick, Wait, with_running};
 
 /// Waits until [`Fiber::unpark`](crate::Fiber::unpark) is called on the calling fiber, or was since
 /// its last park.
@@ -145,7 +145,7 @@ pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
 
 /// Whether the calling fiber has hooks to call before it waits, see [`try_before_wait`].
 pub(crate) fn has_hook() -> bool {
-    with_running(|fiber| hooks_of(fiber).is_some_and(Hooks::is_due)) == Some(true)
+    with_running(|fiber| hooks_of(fiber).is_some_and(Observer::is_due)) == Some(true)
 }
 
 /// Suspends the running fiber until it is woken. May return early.
@@ -203,7 +203,7 @@ pub(super) fn park_fiber(
     fiber.waiting.begin(wait, shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };
-    // The wait stands until the fiber passes this line: if it is given up here, it leaves its
+    // The wait stands until the fiber passes this line: if it is abandoned here, it leaves its
     // queue.
     let is_late = fiber.bounds.may_be_over(shard.clock.turn()) && !fiber.bounds.is_cancelled();
     let may_go_on = if is_late && has_come() { Ok(()) } else { yield_point(shard, fiber) };
@@ -212,7 +212,7 @@ pub(super) fn park_fiber(
 }
 
 /// Does everything that [`park_for`] does before it suspends, for a fiber that is about to join a
-/// wait queue: so in the queue it is not given up, and no hook waits for something else.
+/// wait queue: so in the queue it is not abandoned, and no hook waits for something else.
 fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     yield_point(shard, fiber)?;
     if let Some(hooks) = hooks_of(fiber) {

@@ -59,7 +59,7 @@ pub(crate) fn is_kept() -> bool {
 /// If it has remains of an earlier shard, and cannot be kept a second time.
 pub(crate) fn check() -> io::Result<()> {
     if Guard::chosen()? == Guard::ThreadLocal && is_kept() {
-        let text = "fibers were given up on this thread: it can run no more of them";
+        let text = "fibers were abandoned on this thread: it can run no more of them";
         return Err(io::Error::other(text));
     }
     Ok(())
@@ -165,7 +165,7 @@ fn thread_ends() {
     };
     if !does_process_exit() {
         print(&format!(
-            "{caller} does not end: fibers were given up on it, and what they lent may still be in \
+            "{caller} does not end: fibers were abandoned on it, and what they lent may be in \
              use"
         ));
         loop {
@@ -174,7 +174,7 @@ fn thread_ends() {
     }
     if !watchdog::is_only_thread() {
         print(&format!(
-            "the process ends with status {EXIT_STATUS}: fibers were given up on {caller}, and \
+            "the process ends with status {EXIT_STATUS}: fibers were abandoned on {caller}, and \
              other threads may still use what they lent"
         ));
         // SAFETY: the argument is a number, and no code of the process runs any more.

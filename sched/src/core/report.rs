@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::contain::contain;
 use super::fiber_info::FiberInfo;
 use super::tripwire::ThreadBoundWait;
-use crate::fiber::GivenUp;
+use crate::fiber::Abandoned;
 use crate::queued_writer::stderr;
 use crate::watchdog::Stall;
 
@@ -15,9 +15,9 @@ use crate::watchdog::Stall;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
-    /// A fiber was given up: it never runs again, and its stack and everything that it holds is
+    /// A fiber was abandoned: it never runs again, and its stack and everything that it holds is
     /// lost; and why.
-    GivenUp(FiberInfo, GivenUp),
+    Abandoned(FiberInfo, Abandoned),
     /// The shard has not polled its driver for that long, which is longer than
     /// [`Config::busy_limit`](crate::Config).
     Busy(Duration),
@@ -60,7 +60,7 @@ pub enum Report {
 ///     stubborn.cancel();
 ///     let _ = stubborn.join();
 /// })?;
-/// assert!(reports.lock().unwrap()[0].contains("was given up"));
+/// assert!(reports.lock().unwrap()[0].contains("was abandoned"));
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone)]
@@ -100,7 +100,7 @@ impl fmt::Debug for Reporter {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::GivenUp(fiber, why) => write!(f, "{fiber} was given up: {why}"),
+            Self::Abandoned(fiber, why) => write!(f, "{fiber} was abandoned: {why}"),
             Self::Busy(time) => {
                 let seconds = time.as_secs_f64();
                 write!(f, "a shard has not asked for what is new for {seconds:.1} s")

@@ -10,7 +10,7 @@ use super::local;
 use super::monitor::monitor;
 use super::remains;
 use super::shard::Shard;
-use super::spawn::{Builder, spawn_on};
+use super::spawn::{FiberBuilder, spawn_on};
 use super::turn::{is_busy, poll_driver, run_ready};
 use crate::driver::Driver;
 use crate::fiber::{overflow, unwind};
@@ -21,12 +21,12 @@ use crate::watchdog::Limits;
 /// Fibers that are still alive then are cancelled and have unwound before `run` returns. If `root`
 /// panics, so does `run`, after the same clean-up.
 ///
-/// # Fibers that were given up
+/// # Fibers that were abandoned
 ///
-/// A fiber that was [given up](crate::JoinError::is_given_up), sooner or at the end, has not
+/// A fiber that was [abandoned](crate::JoinError::is_abandoned), sooner or at the end, has not
 /// unwound. It may have lent a thread-local of this thread to another thread, which still uses it.
 /// So `run` returns as usual, but *the thread does not end*: at its end it says so on standard
-/// error and waits for ever, and a thread that joins it waits as well. If fibers may be given up,
+/// error and waits for ever, and a thread that joins it waits as well. If fibers may be abandoned,
 /// run them with [`spawn_shard`](crate::spawn_shard), whose `join` does not wait for such a thread,
 /// or on a thread that is never joined.
 ///
@@ -43,7 +43,7 @@ use crate::watchdog::Limits;
 ///
 /// When the operating system refuses the driver, the first stack, or the stack for signals; when a
 /// driver is asked for that this system does not have ([`Config::driver`]); when `root` was given
-/// up; and, on systems other than Linux with glibc, when fibers were given up in an earlier `run`
+/// up; and, on systems other than Linux with glibc, when fibers were abandoned in an earlier `run`
 /// on this thread.
 ///
 /// # Panics
@@ -101,7 +101,7 @@ pub(crate) fn run_on<T: 'static>(
     let Config { stall_limit: stall, busy_limit: busy, stuck_limit: stuck, .. } = config;
     monitor(shard, Limits { stall, busy, stuck });
     let _signals = overflow::watch()?;
-    let root = spawn_on(shard, Builder::new().name("root"), Location::caller(), None, root)?;
+    let root = spawn_on(shard, FiberBuilder::new().name("root"), Location::caller(), None, root)?;
     let ran = catch_unwind(AssertUnwindSafe(|| {
         loop {
             run_ready(shard);

@@ -13,11 +13,12 @@
 //!   handle exists, whose type then keeps the borrow) and its fiber-locals have been dropped, all
 //!   on its own stack. A child that has not begun when it is cancelled drops its closure on its
 //!   stack first;
-//! - a child that is *given up* is never over. None of its code ever runs again, but other code may
-//!   go on with the data that it has borrowed: a thread of a `std::thread::scope` in its frames, to
-//!   which it lent that data. So the scope never ends either. The scope's fiber is given up in the
-//!   scope's wait, and then the fibers that wait for that one, up to a fiber that borrows nothing.
-//!   All of their frames stay where they are, for ever, and so does the thread (`remains`);
+//! - a child that is *abandoned* is never over. None of its code ever runs again, but other code
+//!   may go on with the data that it has borrowed: a thread of a `std::thread::scope` in its
+//!   frames, to which it lent that data. So the scope never ends either. The scope's fiber is
+//!   abandoned in the scope's wait, and then the fibers that wait for that one, up to a fiber that
+//!   borrows nothing. All of their frames stay where they are, for ever, and so does the thread
+//!   (`remains`);
 //! - while the caller unwinds, a wait would harm other fibers, so [`Scope::spawn`] then drops the
 //!   closure at once. The soundness does not depend on that.
 
@@ -35,9 +36,9 @@ use super::join::JoinHandle;
 use super::local;
 use super::park::park_for;
 use super::shard::Shard;
-use super::spawn::{Builder, spawn_child};
+use super::spawn::{FiberBuilder, spawn_child};
 use crate::fiber::{
-    GivenUp, ScopeState, Suspend, Wait, give_up_running, running, suspend_running, unwind,
+    Abandoned, ScopeState, Suspend, Wait, abandon_running, running, suspend_running, unwind,
 };
 
 /// Where the fibers of a [`scope`] are started.
@@ -60,9 +61,9 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 /// they are cancelled, and the unwind goes on when they have ended. The same happens while the
 /// scope waits for them after `body` has returned.
 ///
-/// A fiber of the scope that is [given up](crate::JoinError::is_given_up) is never over: then this
-/// call neither returns nor unwinds. The calling fiber is given up as well, as soon as it waits for
-/// the scope's end, and so is every fiber that waits for that one, up to a fiber of
+/// A fiber of the scope that is [abandoned](crate::JoinError::is_abandoned) is never over: then
+/// this call neither returns nor unwinds. The calling fiber is abandoned as well, as soon as it
+/// waits for the scope's end, and so is every fiber that waits for that one, up to a fiber of
 /// [`spawn`](crate::spawn).
 ///
 /// # Blocking
@@ -161,10 +162,10 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Panics
     ///
-    /// When there is no stack; [`Builder::spawn_scoped`] returns that as an error.
+    /// When there is no stack; [`FiberBuilder::spawn_scoped`] returns that as an error.
     #[track_caller]
     pub fn spawn<T: 'scope>(&'scope self, body: impl FnOnce() -> T + 'scope) -> JoinHandle<T> {
-        match Builder::new().spawn_scoped(self, body) {
+        match FiberBuilder::new().spawn_scoped(self, body) {
             Ok(handle) => handle,
             Err(error) => panic!("straightline: cannot spawn a fiber: {error}"),
         }
@@ -327,7 +328,7 @@ fn run_scope<T>(
 fn wait_for_children(scope_state: &ScopeState) {
     while !scope_state.is_over() {
         if scope_state.is_lost() {
-            give_up_running(GivenUp::WithChild);
+            abandon_running(Abandoned::WithChild);
         }
         let waited = local::with(|shard| {
             if scope_state.has_panic() {
@@ -354,7 +355,7 @@ fn close(scope_state: &ScopeState) {
     contain(|| local::with(|shard| cancel_children(shard, scope_state)));
     while !scope_state.is_over() {
         if scope_state.is_lost() {
-            give_up_running(GivenUp::WithChild);
+            abandon_running(Abandoned::WithChild);
         }
         if !running().is_some_and(|fiber| Rc::ptr_eq(&fiber, &scope_state.parent)) {
             unwind::abort("a scope ends on another fiber than its own, and has fibers left");
@@ -389,22 +390,22 @@ impl<E> fmt::Debug for TryScope<'_, '_, E> {
     }
 }
 
-impl Builder {
-    /// As [`Builder::spawn`], for a fiber of a [`scope`], which may borrow.
+impl FiberBuilder {
+    /// As [`FiberBuilder::spawn`], for a fiber of a [`scope`], which may borrow.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
-    /// As [`Builder::spawn`].
+    /// As [`FiberBuilder::spawn`].
     ///
     /// ```
-    /// use straightline_sched::{self as sched, Builder};
+    /// use straightline_sched::{self as sched, FiberBuilder};
     ///
     /// sched::run(|| {
     ///     let text = String::from("borrowed");
     ///     sched::scope(|s| {
-    ///         let fiber = Builder::new().name("reader").spawn_scoped(s, || text.len())?;
+    ///         let fiber = FiberBuilder::new().name("reader").spawn_scoped(s, || text.len())?;
     ///         assert_eq!(fiber.join().unwrap(), 8);
     ///         std::io::Result::Ok(())
     ///     })

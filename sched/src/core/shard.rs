@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use slotmap::SlotMap;
 
+use super::abandoned_fibers::AbandonedFibers;
 use super::circles::Circles;
 use super::clock::Clock;
 use super::config::Config;
@@ -20,7 +21,6 @@ use super::counters::Counters;
 use super::fairness::Fairness;
 use super::fiber_info::label;
 use super::fibers::Fibers;
-use super::given_up_fibers::GivenUpFibers;
 use super::inbox::Inbox;
 use super::mailbox::Mailbox;
 use super::mailboxes;
@@ -59,13 +59,13 @@ pub(crate) struct Shard {
     /// Checks where fibers wait, if the tripwire is set.
     pub(super) tripwire: Option<Box<Tripwire>>,
     pub(super) circles: Circles,
-    pub(super) given_up: GivenUpFibers,
+    pub(super) abandoned: AbandonedFibers,
 }
 
 impl Shard {
     pub(crate) fn new(config: &Config, driver: Driver) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let mailbox = Arc::new(Mailbox::new(driver.waker(), config.sent_fibers_max));
+        let mailbox = Arc::new(Mailbox::new(driver.waker(), config.max_sent_fibers));
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         mailboxes::enter(id, &driver, &mailbox);
         let counters = Arc::default();
@@ -87,7 +87,7 @@ impl Shard {
             values: ShardValues::default(),
             tripwire: config.tripwire.then(Box::default),
             circles: Circles::default(),
-            given_up: GivenUpFibers::default(),
+            abandoned: AbandonedFibers::default(),
         }
     }
 

@@ -247,8 +247,8 @@ impl<T: Watch> Source<T> {
     /// Arranges that the next change in that direction wakes the calling fiber, without waiting for
     /// it.
     ///
-    /// Returns false when the change has come already, so that no wait is needed. An episode calls
-    /// this half of [`wait`](Self::wait) before it rests.
+    /// Returns false when the change has come already, so that no wait is needed. An activation
+    /// calls this half of [`wait`](Self::wait) before it rests.
     ///
     /// Not a yield point.
     ///
@@ -266,7 +266,7 @@ impl<T: Watch> Source<T> {
     ///     let (mut near, far) = UnixStream::pair()?;
     ///     let source = Source::new(far);
     ///     let mut waited = false;
-    ///     let fiber = sched::spawn_episodes(move || {
+    ///     let fiber = sched::spawn_stackless(move || {
     ///         if waited || !source.arm(Interest::Read).unwrap_or(false) {
     ///             return ControlFlow::Break(()); // there is something to read
     ///         }
@@ -461,7 +461,7 @@ impl<T: Watch> Source<T> {
             sources.remove(key);
             return Err(error);
         }
-        shard.counters.sources_now.set(sources.len() as u64);
+        shard.counters.sources.set(sources.len() as u64);
         self.registration.set(Some(Registration { shard_id: shard.id, key }));
         Ok(&mut sources[key])
     }

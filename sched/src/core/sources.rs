@@ -75,6 +75,6 @@ fn rearm(shard: &Shard, source: &mut SourceState, readiness: Readiness) -> [Opti
 pub(super) fn forget_source(shard: &Shard, key: SourceKey) {
     let mut sources = shard.sources.borrow_mut();
     let _state = sources.remove(key);
-    shard.counters.sources_now.set(sources.len() as u64);
+    shard.counters.sources.set(sources.len() as u64);
     drop(sources);
 }

@@ -19,7 +19,7 @@ use super::shard::Shard;
 use super::timer::set_timer;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Body, Episodes, FiberCell, FiberCoroutine, Locals, Resume, ScopeState, SpawnInfo, Yielder,
+    Activations, Body, FiberCell, FiberCoroutine, Locals, Resume, ScopeState, SpawnInfo, Yielder,
 };
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -31,7 +31,8 @@ use crate::fiber::{
 ///
 /// # Panics
 ///
-/// Outside of a fiber, and when there is no stack; [`Builder::spawn`] returns that as an error.
+/// Outside of a fiber, and when there is no stack; [`FiberBuilder::spawn`] returns that as an
+/// error.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -49,7 +50,7 @@ use crate::fiber::{
 /// ```
 #[track_caller]
 pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    match Builder::new().spawn(body) {
+    match FiberBuilder::new().spawn(body) {
         Ok(handle) => handle,
         Err(error) => panic!("straightline: cannot spawn a fiber: {error}"),
     }
@@ -58,10 +59,10 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 /// How to spawn a fiber, where [`spawn`] is not enough; as [`std::thread::Builder`].
 ///
 /// ```
-/// use straightline_sched::{self as sched, Builder};
+/// use straightline_sched::{self as sched, FiberBuilder};
 ///
 /// sched::run(|| {
-///     let deep = Builder::new().name("parser").stack_bytes(1024 * 1024);
+///     let deep = FiberBuilder::new().name("parser").stack_bytes(1024 * 1024);
 ///     match deep.spawn(|| "parsed") {
 ///         Ok(fiber) => assert_eq!(fiber.join().unwrap(), "parsed"),
 ///         Err(error) => eprintln!("refused: {error}"),
@@ -71,12 +72,12 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `spawn`"]
-pub struct Builder {
+pub struct FiberBuilder {
     name: Option<Rc<str>>,
     stack_bytes: Option<usize>,
 }
 
-impl Builder {
+impl FiberBuilder {
     /// A fiber with the shard's defaults.
     pub fn new() -> Self {
         Self::default()
@@ -123,13 +124,13 @@ impl Builder {
     }
 }
 
-/// Runs `episode` as a fiber that holds a stack only while it runs.
+/// Runs `activation` as a fiber that holds a stack only while it runs.
 ///
-/// Each wake-up of the fiber calls `episode` once, on a pooled stack, where it may wait like any
+/// Each wake-up of the fiber calls `activation` once, on a pooled stack, where it may wait like any
 /// other fiber. After `Continue` the fiber rests until it is woken: arrange for that before, with
 /// [`Source::arm`](super::Source::arm), [`Fiber::unpark`](super::Fiber::unpark) or
-/// [`wake_later`](super::wake_later). `Break` ends it. State that must last from one episode to the
-/// next belongs into the closure. The first episode runs without a wake-up.
+/// [`wake_later`](super::wake_later). `Break` ends it. State that must last from one activation to
+/// the next belongs into the closure. The first activation runs without a wake-up.
 ///
 /// This is for many fibers that wait long and own little: an idle connection costs its descriptor
 /// and a few hundred bytes. If no stack is free when the fiber is woken, it tries again every turn
@@ -147,7 +148,7 @@ impl Builder {
 ///
 /// sched::run(|| {
 ///     let mut calls = 0;
-///     let fiber = sched::spawn_episodes(move || {
+///     let fiber = sched::spawn_stackless(move || {
 ///         calls += 1;
 ///         sched::wake_later();
 ///         if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -157,11 +158,13 @@ impl Builder {
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) -> JoinHandle<()> {
+pub fn spawn_stackless(
+    mut activation: impl FnMut() -> ControlFlow<()> + 'static,
+) -> JoinHandle<()> {
     let packet = Rc::new(Packet::new(None));
     let result = Rc::clone(&packet);
-    let episodes = move || {
-        let outcome = match catch_unwind(AssertUnwindSafe(&mut episode)) {
+    let activations = move || {
+        let outcome = match catch_unwind(AssertUnwindSafe(&mut activation)) {
             Ok(ControlFlow::Continue(())) => return ControlFlow::Continue(()),
             Ok(ControlFlow::Break(())) => Ok(()),
             Err(payload) => Err(payload),
@@ -174,7 +177,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
         let parent = shard.current(); // panics outside of a fiber
         let spawn_info = SpawnInfo { spawned_at, spawned_in: shard.clock.turn() };
         let locals = inherited(&parent);
-        let body = Body::Idle(Some(Box::new(episodes)));
+        let body = Body::Idle(Some(Box::new(activations)));
         let fiber = insert(shard, spawn_info, Some(&parent), None, locals, body);
         shard.record_spawn(&fiber);
         JoinHandle::new(shard, packet, fiber)
@@ -184,7 +187,7 @@ pub fn spawn_episodes(mut episode: impl FnMut() -> ControlFlow<()> + 'static) ->
 /// Spawns a fiber of a scope. It holds no reference to the shard where the body may be dropped,
 /// which is the user's code: see [`renew`](super::deadline::renew).
 pub(super) fn spawn_child<'scope, T: 'scope>(
-    builder: Builder,
+    builder: FiberBuilder,
     spawned_at: &'static Location<'static>,
     scope_state: &Rc<ScopeState>,
     body: impl FnOnce() -> T + 'scope,
@@ -213,7 +216,7 @@ struct Ready {
 
 pub(crate) fn spawn_on<T: 'static>(
     shard: &Shard,
-    builder: Builder,
+    builder: FiberBuilder,
     spawned_at: &'static Location<'static>,
     parent: Option<&FiberCell>,
     body: impl FnOnce() -> T + 'static,
@@ -226,7 +229,7 @@ pub(crate) fn spawn_on<T: 'static>(
 /// Spawns a fiber that another thread sent.
 pub(super) fn spawn_sent(shard: &Shard, sent: Sent) -> io::Result<JoinHandle<()>> {
     shard.inbox.mailbox().sent_begins();
-    spawn_on(shard, Builder::new(), sent.spawned_at, None, sent.body)
+    spawn_on(shard, FiberBuilder::new(), sent.spawned_at, None, sent.body)
 }
 
 /// Gets what a new fiber needs.
@@ -321,24 +324,24 @@ fn insert(
     fiber
 }
 
-/// One episode of a resting fiber, ready to be resumed.
-pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCoroutine {
+/// One activation of a resting fiber, ready to be resumed.
+pub(super) fn activation_on(stack: FiberStack, mut activation: Activations) -> FiberCoroutine {
     let main = move |fiber: &FiberCell| {
         if fiber.bounds.is_cancelled() {
             return None;
         }
-        match episode() {
-            ControlFlow::Continue(()) if !fiber.bounds.is_cancelled() => Some(episode),
+        match activation() {
+            ControlFlow::Continue(()) if !fiber.bounds.is_cancelled() => Some(activation),
             _ => None,
         }
     };
-    // SAFETY: an episode borrows nothing that ends.
+    // SAFETY: an activation borrows nothing that ends.
     unsafe { on_stack(stack, main) }
 }
 
 /// A coroutine that records its way back to the scheduler, then runs `body`.
 ///
-/// Nothing unwinds out of it: neither a panic of an episode, nor one of a destructor that runs
+/// Nothing unwinds out of it: neither a panic of an activation, nor one of a destructor that runs
 /// after the body (of a result without a joiner, of a closure that never began).
 ///
 /// # Safety
@@ -347,7 +350,7 @@ pub(super) fn episode_on(stack: FiberStack, mut episode: Episodes) -> FiberCorou
 /// might be resumed.
 unsafe fn on_stack(
     stack: FiberStack,
-    body: impl FnOnce(&FiberCell) -> Option<Episodes>,
+    body: impl FnOnce(&FiberCell) -> Option<Activations>,
 ) -> FiberCoroutine {
     let main = move |yielder: &Yielder, _: Resume| {
         let fiber = local::with(Shard::current);

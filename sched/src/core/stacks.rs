@@ -13,14 +13,14 @@ use std::time::Duration;
 use super::config::Config;
 use super::counters::Counters;
 use crate::fiber::Tick;
-use crate::fiber::census::{Census, StackUse};
 use crate::fiber::pool::StackPool;
 use crate::fiber::stack::FiberStack;
+use crate::fiber::stack_usage::{StackUsage, StackUsages};
 
 pub(crate) struct Stacks {
     pool: RefCell<StackPool>,
     /// How much of their stacks ended fibers used, if that is measured.
-    census: RefCell<Census>,
+    usage: RefCell<StackUsages>,
     counters: Arc<Counters>,
     /// A fiber or a message waits for a stack: the shard looks again soon, whatever its timers are.
     is_wanted: Cell<bool>,
@@ -35,8 +35,8 @@ pub(crate) struct Stacks {
 impl Stacks {
     pub(super) fn new(config: &Config, counters: &Arc<Counters>) -> Self {
         Self {
-            pool: RefCell::new(StackPool::new(config.stack_bytes, config.stack_census)),
-            census: RefCell::default(),
+            pool: RefCell::new(StackPool::new(config.stack_bytes, config.stack_usage)),
+            usage: RefCell::default(),
             counters: Arc::clone(counters),
             is_wanted: Cell::new(false),
             is_trimming: Cell::new(false),
@@ -63,12 +63,12 @@ impl Stacks {
         pool.reserve(stack_bytes).inspect_err(|_| self.counters.stacks_refused.add(1))
     }
 
-    /// Takes the stack of a fiber, or of an episode, that has ended.
+    /// Takes the stack of a fiber, or of an activation, that has ended.
     #[inline]
     pub(super) fn give(&self, stack: FiberStack, spawned_at: &'static Location<'static>) {
         let stack_bytes = stack.bytes();
         if let Some(used_bytes) = self.pool.borrow_mut().give(stack) {
-            self.census.borrow_mut().record(spawned_at, stack_bytes, used_bytes);
+            self.usage.borrow_mut().record(spawned_at, stack_bytes, used_bytes);
         }
     }
 
@@ -83,14 +83,14 @@ impl Stacks {
     }
 
     /// The measurements, the greatest use first.
-    pub(super) fn uses(&self) -> Vec<StackUse> {
-        self.census.borrow().sorted()
+    pub(super) fn uses(&self) -> Vec<StackUsage> {
+        self.usage.borrow().sorted()
     }
 
     /// Updates the gauges.
     pub(super) fn publish(&self) {
         let gauges = self.pool.borrow().gauges();
-        self.counters.stacks_now.set(gauges.in_use as u64);
+        self.counters.stacks.set(gauges.in_use as u64);
         self.counters.stacks_hot.set(gauges.hot as u64);
         self.counters.stacks_cold.set(gauges.cold as u64);
         self.counters.stack_mapped_bytes.set(gauges.mapped_bytes as u64);

@@ -10,7 +10,7 @@ use crate::driver::World;
 
 /// The shard's clock: read once a turn, so it may lag behind by the turn's length.
 ///
-/// Good for time stamps and frequent checks; [`clock`] is exact.
+/// Good for time stamps and frequent checks; [`now`] is exact.
 ///
 /// Not a yield point.
 ///
@@ -21,10 +21,10 @@ use crate::driver::World;
 /// ```
 /// use straightline_sched as sched;
 ///
-/// sched::run(|| assert!(sched::now() <= std::time::Instant::now()))?;
+/// sched::run(|| assert!(sched::turn_start() <= std::time::Instant::now()))?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn now() -> Instant {
+pub fn turn_start() -> Instant {
     local::with(Shard::now)
 }
 
@@ -37,12 +37,12 @@ pub fn now() -> Instant {
 /// use straightline_sched::{self as sched, sim};
 ///
 /// sim::run(7, || {
-///     let start = sched::clock();
+///     let start = sched::now();
 ///     sched::sleep(Duration::from_secs(3_600));
-///     assert!(sched::clock() - start >= Duration::from_secs(3_600)); // which took no time
+///     assert!(sched::now() - start >= Duration::from_secs(3_600)); // which took no time
 /// });
 /// ```
-pub fn clock() -> Instant {
+pub fn now() -> Instant {
     local::try_with(|shard| shard.instant_of(shard.clock())).unwrap_or_else(|| {
         // Outside of fibers: on another thread, or in an event of the simulation.
         World::current().map_or_else(Instant::now, |world| world.instant())

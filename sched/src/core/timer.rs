@@ -23,7 +23,7 @@ pub(super) fn set_timer(shard: &Shard, fiber: &FiberCell, at: Tick) {
 /// Removes the fiber from the queue.
 pub(super) fn clear_timer(shard: &Shard, fiber: &FiberCell) {
     if let Some(count) = shard.timers.clear(fiber) {
-        shard.counters.alarms_now.set(count as u64);
+        shard.counters.timers.set(count as u64);
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn is_timer_due(shard: &Shard, now: Tick) -> bool {
 pub(super) fn fire_timers(shard: &Shard) {
     let now = shard.clock.turn();
     while let Some((timer, key)) = shard.timers.pop_due(now) {
-        shard.counters.alarms_now.set(shard.timers.len() as u64);
+        shard.counters.timers.set(shard.timers.len() as u64);
         let Some(fiber) = shard.fibers.get(key) else { continue };
         let (is_due, next) = fiber.bounds.fire(timer);
         if is_due {
@@ -53,5 +53,5 @@ pub(super) fn fire_timers(shard: &Shard) {
 #[inline(never)]
 fn move_timer(shard: &Shard, fiber: &FiberCell, at: Tick) {
     let count = shard.timers.set(fiber, at);
-    shard.counters.alarms_now.set(count as u64);
+    shard.counters.timers.set(count as u64);
 }

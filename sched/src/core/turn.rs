@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use corosensei::CoroutineResult;
 
+use super::abandon::{abandon, finish, forget_body};
 use super::check_wait::look_at_wait;
-use super::give_up::{finish, forget_body, give_up};
 use super::messages::drain_mailbox;
 use super::report::Report;
 use super::shard::Shard;
 use super::sources::on_readiness;
-use super::spawn::episode_on;
+use super::spawn::activation_on;
 use super::timer::{fire_timers, is_timer_due};
 use crate::driver::{EVENTS_MAX, Heard};
 use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
@@ -62,7 +62,7 @@ pub(crate) fn poll_driver(shard: &Shard, until: Option<Tick>) {
         fire_timers(shard);
     }
     shard.pulse.turn();
-    shard.counters.ready_now.set(shard.queue.len() as u64);
+    shard.counters.ready.set(shard.queue.len() as u64);
 }
 
 /// Runs each fiber that is ready now once; fibers that become ready meanwhile wait.
@@ -101,8 +101,8 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
             return;
         };
         fiber.switch.set_stack(stack.bounds());
-        if let Body::Idle(Some(episode)) = mem::replace(&mut *body, Body::OVER) {
-            *body = Body::Stackful(episode_on(stack, episode));
+        if let Body::Idle(Some(activation)) = mem::replace(&mut *body, Body::OVER) {
+            *body = Body::Stackful(activation_on(stack, activation));
         }
     }
     let Body::Stackful(coroutine) = &mut *body else {
@@ -122,15 +122,15 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     match result {
         CoroutineResult::Return(rest) => {
             shard.stacks.give(coroutine.into_stack(), fiber.spawn_info.spawned_at);
-            if let Some(episode) = rest {
-                *body = Body::Idle(Some(episode));
+            if let Some(activation) = rest {
+                *body = Body::Idle(Some(activation));
                 return;
             }
         }
-        CoroutineResult::Yield(Suspend::GivenUp(why)) => {
+        CoroutineResult::Yield(Suspend::Abandoned(why)) => {
             forget_body(shard, Body::Stackful(coroutine));
             drop(body);
-            return give_up(shard, &fiber, why);
+            return abandon(shard, &fiber, why);
         }
         CoroutineResult::Yield(Suspend::Parked) => unreachable!("it was seen above"),
     }

@@ -25,7 +25,7 @@ pub struct Fiber {
 
 impl Fiber {
     /// Ends the fiber's current or next [`park`](crate::park). In any other wait the fiber looks at
-    /// its condition again, and a resting fiber runs an episode. Works from every thread; does
+    /// its condition again, and a resting fiber runs an activation. Works from every thread; does
     /// nothing if the fiber has ended.
     ///
     /// Not a yield point.
@@ -116,7 +116,7 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
 }
 
 /// Puts the calling fiber into the run queue, so that its next wait ends early, after the other
-/// ready fibers have run. An episode that has more to do before it rests calls this and ends.
+/// ready fibers have run. An activation that has more to do before it rests calls this and ends.
 ///
 /// Not a yield point.
 ///
@@ -130,7 +130,7 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
 ///
 /// sched::run(|| {
 ///     let mut left = 3;
-///     let fiber = sched::spawn_episodes(move || {
+///     let fiber = sched::spawn_stackless(move || {
 ///         left -= 1;
 ///         if left == 0 {
 ///             return ControlFlow::Break(());

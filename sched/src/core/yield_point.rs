@@ -5,7 +5,7 @@
 //! - a fiber that unwinds neither parks nor raises: the call returns at once (std counts panics per
 //!   thread, so another fiber that ran meanwhile would believe that it panicked itself);
 //! - a fiber that swallows its unwinds gets them again; after [`RAISES_MAX`] of them its calls fail
-//!   at once without parking, and after [`FAILURES_MAX`] such failures it is given up.
+//!   at once without parking, and after [`FAILURES_MAX`] such failures it is abandoned.
 //!
 //! Whether a fiber unwinds is [`FiberCell::unwinds`].
 
@@ -16,7 +16,7 @@ use super::local;
 use super::shard::Shard;
 use super::timer::set_timer;
 use crate::fiber::unwind::Reason;
-use crate::fiber::{FiberCell, GivenUp, Looked, give_up_running, with_running};
+use crate::fiber::{Abandoned, FiberCell, Looked, abandon_running, with_running};
 
 /// The calling fiber may not wait, because it is unwinding: it panicked, was cancelled or passed
 /// its deadline, and a destructor has made a blocking call.
@@ -24,9 +24,9 @@ use crate::fiber::{FiberCell, GivenUp, Looked, give_up_running, with_running};
 /// Code outside of destructors never gets it, unless it catches an unwind and goes on.
 ///
 /// ```
-/// use straightline_sched::{self as sched, Unwinding, sync::Event};
+/// use straightline_sched::{self as sched, Unwinding, sync::Flag};
 ///
-/// struct Polite(Event);
+/// struct Polite(Flag);
 ///
 /// impl Drop for Polite {
 ///     fn drop(&mut self) {
@@ -36,7 +36,7 @@ use crate::fiber::{FiberCell, GivenUp, Looked, give_up_running, with_running};
 ///
 /// sched::run(|| {
 ///     let fiber = sched::spawn(|| {
-///         let _polite = Polite(Event::new());
+///         let _polite = Polite(Flag::new());
 ///         sched::park();
 ///     });
 ///     sched::yield_now();
@@ -93,7 +93,7 @@ fn raise(shard: &Shard, fiber: &FiberCell, reason: Reason, raises: u16) -> Resul
     if raises <= RAISES_MAX + FAILURES_MAX {
         return Err(Unwinding);
     }
-    give_up_running(GivenUp::Swallows)
+    abandon_running(Abandoned::Swallows)
 }
 
 /// Whether the calling fiber's next yield point raises.

@@ -1,4 +1,5 @@
-//! What the scheduler resumes: the coroutine of a fiber, or the closure that it runs in episodes.
+//! What the scheduler resumes: the coroutine of a fiber, or the closure that it runs in
+//! activations.
 
 use std::ops::ControlFlow;
 
@@ -8,17 +9,17 @@ use super::stack::FiberStack;
 use super::switch::{Resume, Suspend};
 
 /// The closure that an episodic fiber runs at each wake-up.
-pub(crate) type Episodes = Box<dyn FnMut() -> ControlFlow<()>>;
+pub(crate) type Activations = Box<dyn FnMut() -> ControlFlow<()>>;
 
 /// A plain fiber returns `None`; an episodic fiber returns its closure, unless it is over.
-pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Episodes>, FiberStack>;
+pub(crate) type FiberCoroutine = Coroutine<Resume, Suspend, Option<Activations>, FiberStack>;
 
 /// What the scheduler resumes.
 pub(crate) enum Body {
     /// In the middle of its work, or about to begin it.
     Stackful(FiberCoroutine),
-    /// Between two episodes; `None` if it never runs again.
-    Idle(Option<Episodes>),
+    /// Between two activations; `None` if it never runs again.
+    Idle(Option<Activations>),
 }
 
 impl Body {

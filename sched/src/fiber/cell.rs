@@ -12,7 +12,7 @@ use std::thread;
 
 use super::body::Body;
 use super::bounds::Bounds;
-use super::hooks::Hooks;
+use super::hooks::Observer;
 use super::key::FiberKey;
 use super::label::Label;
 use super::life::Life;
@@ -56,7 +56,7 @@ pub(crate) struct Cold {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
-    pub(crate) hooks: Hooks,
+    pub(crate) hooks: Observer,
     /// Fibers that wait for the end among other things.
     pub(crate) watchers: Cell<Vec<EndWatcher>>,
     /// The payload that was raised last, while it exists; see [`FiberCell::unwinds`].
@@ -99,7 +99,7 @@ pub(crate) struct ScopeState {
     pub(crate) parent: Rc<FiberCell>,
     /// The children that are not over.
     children: RefCell<BTreeMap<FiberKey, Rc<FiberCell>>>,
-    /// A child was given up: its borrows last for ever, and the scope never ends.
+    /// A child was abandoned: its borrows last for ever, and the scope never ends.
     is_lost: Cell<bool>,
     /// The scope has ended, and ignores all news.
     is_ended: Cell<bool>,
@@ -128,7 +128,7 @@ impl ScopeState {
 
     /// Removes a child that is over. Returns whether this may be what the parent waits for.
     pub(crate) fn remove_child(&self, child: &FiberCell) -> bool {
-        if child.life.is_given_up() {
+        if child.life.is_abandoned() {
             self.is_lost.set(true);
         }
         self.children.borrow_mut().remove(&child.key);

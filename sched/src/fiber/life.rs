@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-/// A fiber lives, and is over after that: it has ended, or it was given up with its frames. Both
+/// A fiber lives, and is over after that: it has ended, or it was abandoned with its frames. Both
 /// are final.
 #[derive(Default)]
 pub(crate) struct Life(Cell<Stage>);
@@ -12,11 +12,11 @@ enum Stage {
     #[default]
     Alive,
     Ended,
-    GivenUp,
+    Abandoned,
 }
 
 impl Life {
-    /// The fiber has ended, unless it was given up.
+    /// The fiber has ended, unless it was abandoned.
     pub(crate) fn end(&self) {
         if self.0.get() == Stage::Alive {
             self.0.set(Stage::Ended);
@@ -24,17 +24,17 @@ impl Life {
     }
 
     /// The fiber never ends, and never runs again.
-    pub(crate) fn give_up(&self) {
-        self.0.set(Stage::GivenUp);
+    pub(crate) fn abandon(&self) {
+        self.0.set(Stage::Abandoned);
     }
 
-    /// Ended or given up: the fiber is in no table, or leaves it now, and never runs again.
+    /// Ended or abandoned: the fiber is in no table, or leaves it now, and never runs again.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         self.0.get() != Stage::Alive
     }
 
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.0.get() == Stage::GivenUp
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.get() == Stage::Abandoned
     }
 }

@@ -1,7 +1,7 @@
 //! Mapped memory: the system calls for stacks, each behind one function.
 //!
 //! A [`Region`] is address space that belongs to the owner of the value. It has no destructor: a
-//! fiber that was given up leaves its frames where they are, so a forgotten region is safe, and to
+//! fiber that was abandoned leaves its frames where they are, so a forgotten region is safe, and to
 //! unmap a region takes an explicit call.
 //!
 //! **Guards.** Linux 6.13 and later mark pages as guards inside of a mapping

@@ -2,25 +2,24 @@
 //!
 //! There are two kinds of fibers. A *plain* fiber has a stack from its spawn to its end. An
 //! *episodic* fiber is a closure that the scheduler keeps, and runs on a pooled stack each time the
-//! fiber is woken. Between two episodes it holds no stack at all, which makes ten thousand idle
-//! connections cheap. While an episode runs, the two kinds do not differ.
+//! fiber is woken. Between two activations it holds no stack at all, which makes ten thousand idle
+//! connections cheap. While an activation runs, the two kinds do not differ.
 //!
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding). It knows no
 //! queue and no descriptor, and reads no clock; `core` decides who runs.
 //!
-//! From the bottom up: `key`, `tick`, `label`, `wait` and `given_up` are words; `memory`, `quota`,
-//! `slab`, `stack` and `pool` are what a fiber runs on, and `census` measures how much of that it
-//! used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back to
-//! the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `lease_hold`, `hooks`
-//! and `locals` are parts of its record, which is `cell`; `running` knows which fiber runs, and
-//! `overflow` reports a stack overflow.
+//! From the bottom up: `key`, `tick`, `label`, `wait` and `abandoned` are words; `memory`, `quota`,
+//! `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much of that
+//! it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back
+//! to the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `lease_hold`,
+//! `hooks` and `locals` are parts of its record, which is `cell`; `running` knows which fiber runs,
+//! and `overflow` reports a stack overflow.
 
+mod abandoned;
 pub(crate) mod backtrace;
 mod body;
 mod bounds;
 mod cell;
-pub(crate) mod census;
-mod given_up;
 mod hooks;
 mod key;
 mod label;
@@ -34,22 +33,23 @@ mod quota;
 mod running;
 mod slab;
 pub(crate) mod stack;
+pub(crate) mod stack_usage;
 mod switch;
 mod tick;
 pub(crate) mod unwind;
 mod wait;
 mod waiting;
 
-pub(crate) use body::{Body, Episodes, FiberCoroutine};
+pub use abandoned::Abandoned;
+pub(crate) use body::{Activations, Body, FiberCoroutine};
 pub(crate) use bounds::{Deadline, Looked, Outer};
 pub(crate) use cell::{Cold, EndWatcher, FiberCell, ScopeState, SpawnInfo};
-pub use given_up::GivenUp;
-pub(crate) use hooks::Hooks;
+pub(crate) use hooks::Observer;
 pub(crate) use key::FiberKey;
 pub use label::Label;
 pub(crate) use lease_hold::LeaseHold;
 pub(crate) use locals::{Inherit, Local, Locals};
-pub(crate) use running::{give_up_running, running, suspend_running, while_running, with_running};
+pub(crate) use running::{abandon_running, running, suspend_running, while_running, with_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};

@@ -14,8 +14,8 @@
 //!   from the others the pages below the topmost ones, which every fiber needs. Then it unmaps
 //!   chunks without a stack in use. Each call does little, so that an event does not wait for it.
 //!
-//! **Census.** In a pool that measures, no stack is hot: each is handed out without a page, and the
-//! pages that it has when it comes back are those that its fiber used.
+//! **Measuring.** In a pool that measures, no stack is hot: each is handed out without a page, and
+//! the pages that it has when it comes back are those that its fiber used.
 
 use std::io;
 
@@ -33,7 +33,7 @@ pub(crate) struct StackPool {
     guards: Option<Guards>,
     quotas: &'static Quotas,
     /// Measures each stack that comes back.
-    census: bool,
+    usage: bool,
     /// Indexed by the size's logarithm, from the smallest.
     classes: [Option<Box<Class>>; CLASSES],
     in_use: usize,
@@ -67,13 +67,13 @@ struct Class {
 
 impl StackPool {
     /// A pool for a shard whose fibers have stacks of `default_bytes` unless they ask for others.
-    pub(crate) fn new(default_bytes: usize, census: bool) -> Self {
-        Self::with_guards(default_bytes, census, None, Quotas::of_this_process())
+    pub(crate) fn new(default_bytes: usize, usage: bool) -> Self {
+        Self::with_guards(default_bytes, usage, None, Quotas::of_this_process())
     }
 
     fn with_guards(
         default_bytes: usize,
-        census: bool,
+        usage: bool,
         guards: Option<Guards>,
         quotas: &'static Quotas,
     ) -> Self {
@@ -85,7 +85,7 @@ impl StackPool {
             default_place,
             guards,
             quotas,
-            census,
+            usage,
             classes,
             in_use: 0,
             dirty: false,
@@ -128,15 +128,15 @@ impl StackPool {
         self.class(stack_bytes)?.reserve()
     }
 
-    /// Takes a stack back. In a census returns how many bytes of it were used, in pages.
+    /// Takes a stack back. In a usage returns how many bytes of it were used, in pages.
     pub(crate) fn give(&mut self, stack: FiberStack) -> Option<usize> {
-        let census = self.census;
+        let usage = self.usage;
         let Some(class) = &mut self.classes[place_of(stack.class())] else {
             unreachable!("a stack of another pool");
         };
         self.in_use -= 1;
         self.dirty = true;
-        if census {
+        if usage {
             let used = class.slab.resident_bytes(&stack);
             class.slab.cool(vec![stack]);
             return Some(used);

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::ptr;
 use std::rc::Rc;
 
+use super::abandoned::Abandoned;
 use super::cell::FiberCell;
-use super::given_up::GivenUp;
 use super::switch::Suspend;
 use super::unwind;
 
@@ -60,9 +60,9 @@ pub(crate) fn suspend_running(why: Suspend) -> bool {
 /// Gives the running fiber up. No code behind this call ever runs, and no frame in front of it is
 /// ever left: if no fiber runs, the process ends.
 #[cold]
-pub(crate) fn give_up_running(why: GivenUp) -> ! {
-    if suspend_running(Suspend::GivenUp(why)) {
-        unwind::abort("a fiber that was given up has been resumed");
+pub(crate) fn abandon_running(why: Abandoned) -> ! {
+    if suspend_running(Suspend::Abandoned(why)) {
+        unwind::abort("a fiber that was abandoned has been resumed");
     }
     unwind::abort("what only a fiber can wait for is waited for outside of fibers");
 }

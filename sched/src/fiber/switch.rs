@@ -11,8 +11,8 @@
 use std::cell::Cell;
 use std::ptr;
 
+use super::abandoned::Abandoned;
 use super::backtrace::Backtrace;
-use super::given_up::GivenUp;
 use super::stack::StackBounds;
 
 /// Why a fiber gave the thread back before its end.
@@ -21,7 +21,7 @@ pub(crate) enum Suspend {
     /// To be resumed when it is woken.
     Parked,
     /// Never to be resumed.
-    GivenUp(GivenUp),
+    Abandoned(Abandoned),
 }
 
 /// Why a fiber gets the thread.

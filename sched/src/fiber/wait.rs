@@ -49,7 +49,7 @@ impl QueueWait {
     /// # Safety
     ///
     /// It must be set as the [`Wait`] of the calling fiber only, and only while that fiber is
-    /// parked below the frame of `standing`, or is given up there.
+    /// parked below the frame of `standing`, or is abandoned there.
     pub(crate) unsafe fn new(standing: &Standing<'_>) -> Self {
         Self(ptr::from_ref(standing).cast())
     }
@@ -73,7 +73,7 @@ impl QueueWait {
 
     fn standing<'s>(self) -> &'s Standing<'s> {
         // SAFETY: the maker keeps the promise of `new`: code that reads a fiber's `Wait` runs on
-        // the same thread while that fiber is parked, or has just been given up, so the frame
+        // the same thread while that fiber is parked, or has just been abandoned, so the frame
         // exists. A fiber that is over waits for nothing.
         unsafe { &*self.0 }
     }

@@ -34,10 +34,10 @@ pub(super) enum Kind {
 }
 
 impl OffloadError {
-    /// As many jobs wait for a thread as may wait ([`OffloadConfig::queue_max`]). This is overload:
+    /// As many jobs wait for a thread as may wait ([`OffloadConfig::max_queue`]). This is overload:
     /// tell the client to come back later.
     ///
-    /// [`OffloadConfig::queue_max`]: super::OffloadConfig::queue_max
+    /// [`OffloadConfig::max_queue`]: super::OffloadConfig::max_queue
     pub fn is_full(&self) -> bool {
         matches!(self.kind, Kind::QueueFull)
     }

@@ -1,12 +1,12 @@
 //! The threads, the queue, and the one lock over both.
 //!
 //! **How many threads.** A thread is started when more jobs wait than threads are free, and the
-//! limit allows one more. The limit is `threads_max`, and one more for each lost thread, up to
-//! `threads_lost_max` of them. A thread that finds the pool above the limit when its job ends, ends
+//! limit allows one more. The limit is `max_threads`, and one more for each lost thread, up to
+//! `max_lost_threads` of them. A thread that finds the pool above the limit when its job ends, ends
 //! too; so does a thread that has had no job for `idle_timeout`.
 //!
-//! **When a job is refused.** When `queue_max` jobs wait already, and no thread is free or can be
-//! started. So a pool with `queue_max` 0 runs as many jobs as it has threads.
+//! **When a job is refused.** When `max_queue` jobs wait already, and no thread is free or can be
+//! started. So a pool with `max_queue` 0 runs as many jobs as it has threads.
 //!
 //! **Jobs that run jobs.** A job that calls `run` of its own pool keeps its thread while it waits.
 //! The pool knows which threads wait so. It refuses the call that would make all of them wait when
@@ -48,7 +48,7 @@ use crate::sync::waiter::wait;
 /// use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
 ///
 /// sched::run(|| {
-///     let config = OffloadConfig { threads_max: 2, ..OffloadConfig::default() };
+///     let config = OffloadConfig { max_threads: 2, ..OffloadConfig::default() };
 ///     let pool = Rc::new(OffloadPool::new(config));
 ///     let sums: Vec<_> = (1..=3)
 ///         .map(|n: u64| {
@@ -58,7 +58,7 @@ use crate::sync::waiter::wait;
 ///         .collect();
 ///     let total: u64 = sums.into_iter().map(|sum| sum.join().unwrap().unwrap()).sum();
 ///     assert_eq!(total, 1 + 3 + 6);
-///     assert_eq!(pool.stats().completed_total, 3);
+///     assert_eq!(pool.stats().completed, 3);
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
@@ -82,9 +82,9 @@ struct OfProcess {
 /// use straightline_sched::{OffloadConfig, OffloadPool};
 ///
 /// let files = OffloadPool::new(OffloadConfig {
-///     threads_max: 4,
-///     queue_max: 100,
-///     threads_lost_max: 4,
+///     max_threads: 4,
+///     max_queue: 100,
+///     max_lost_threads: 4,
 ///     idle_timeout: Duration::from_secs(60),
 ///     name: "files".to_owned(),
 /// });
@@ -94,12 +94,12 @@ struct OfProcess {
 pub struct OffloadConfig {
     /// How many threads serve at most; at least 1. Default: 64, arbitrary, for jobs that mostly
     /// wait. For computations use the number of cores.
-    pub threads_max: usize,
+    pub max_threads: usize,
     /// How many jobs may wait for a thread; one more is refused. Default: 1,024, arbitrary.
-    pub queue_max: usize,
-    /// How many lost threads are replaced: at most `threads_max + threads_lost_max` threads ever
+    pub max_queue: usize,
+    /// How many lost threads are replaced: at most `max_threads + max_lost_threads` threads ever
     /// exist. Default: 64, arbitrary.
-    pub threads_lost_max: usize,
+    pub max_lost_threads: usize,
     /// How long a thread waits for another job before it ends. Default: 10 s, arbitrary.
     pub idle_timeout: Duration,
     /// The name of the threads; Linux shows 15 bytes of it. Default: `offload`.
@@ -118,11 +118,11 @@ pub struct OffloadStats {
     /// Threads whose job goes on although its caller has left.
     pub lost: usize,
     /// Jobs that went on although their caller had left, including those that have ended since.
-    pub abandoned_total: u64,
+    pub abandoned: u64,
     /// Jobs that were refused because the queue was full or no thread could be started.
-    pub refused_total: u64,
+    pub refused: u64,
     /// Jobs that ended, by returning or by panicking, including those of lost threads.
-    pub completed_total: u64,
+    pub completed: u64,
 }
 
 struct Shared {
@@ -143,10 +143,10 @@ struct State {
     threads: usize,
     idle: usize,
     lost: usize,
-    abandoned_total: u64,
+    abandoned: u64,
     closed: bool,
-    refused_total: u64,
-    completed_total: u64,
+    refused: u64,
+    completed: u64,
 }
 
 struct Queued {
@@ -182,9 +182,9 @@ impl OffloadPool {
     ///
     /// # Panics
     ///
-    /// If `threads_max` is 0, or the name contains a zero byte.
+    /// If `max_threads` is 0, or the name contains a zero byte.
     pub fn new(config: OffloadConfig) -> Self {
-        assert!(config.threads_max > 0, "a pool of no threads");
+        assert!(config.max_threads > 0, "a pool of no threads");
         assert!(!config.name.contains('\0'), "a name of threads with a zero byte");
         Self { of_process: OfProcess::new(config, false), closed: AtomicBool::new(false) }
     }
@@ -301,9 +301,9 @@ impl OffloadPool {
             idle: state.idle,
             queued: state.queue.len(),
             lost: state.lost,
-            abandoned_total: state.abandoned_total,
-            refused_total: state.refused_total,
-            completed_total: state.completed_total,
+            abandoned: state.abandoned,
+            refused: state.refused,
+            completed: state.completed,
         }
     }
 }
@@ -327,9 +327,9 @@ impl fmt::Debug for OffloadPool {
 impl Default for OffloadConfig {
     fn default() -> Self {
         Self {
-            threads_max: 64,
-            queue_max: 1_024,
-            threads_lost_max: 64,
+            max_threads: 64,
+            max_queue: 1_024,
+            max_lost_threads: 64,
             idle_timeout: Duration::from_secs(10),
             name: "offload".to_owned(),
         }
@@ -365,13 +365,13 @@ impl Shared {
         if let Some(asker) = asker {
             let is_last = state.threads >= self.threads_limit(&state) && state.all_wait_but(asker);
             if is_last {
-                state.refused_total += 1;
+                state.refused += 1;
                 return Err(Kind::Deadlock);
             }
         }
         let free = state.idle + self.threads_limit(&state).saturating_sub(state.threads);
-        if state.queue.len() >= self.config.queue_max.saturating_add(free) {
-            state.refused_total += 1;
+        if state.queue.len() >= self.config.max_queue.saturating_add(free) {
+            state.refused += 1;
             return Err(Kind::QueueFull);
         }
         let id = state.jobs;
@@ -395,7 +395,7 @@ impl Shared {
         if let Some(running) = state.running.get_mut(&id) {
             running.lost = true;
             state.lost += 1;
-            state.abandoned_total += 1;
+            state.abandoned += 1;
             one_more = self.take_place(&mut state);
         }
         drop(state);
@@ -406,8 +406,8 @@ impl Shared {
     }
 
     fn threads_limit(&self, state: &State) -> usize {
-        let replaced = state.lost.min(self.config.threads_lost_max);
-        self.config.threads_max.saturating_add(replaced)
+        let replaced = state.lost.min(self.config.max_lost_threads);
+        self.config.max_threads.saturating_add(replaced)
     }
 
     /// Counts one more thread if there is work for it and the limit allows it.
@@ -439,7 +439,7 @@ impl Shared {
         let serves = |running: &Running| !running.lost && !running.waits;
         let is_unserved = state.idle == 0 && !state.running.values().any(serves);
         let unserved = if is_unserved { state.take_queue() } else { BTreeMap::new() };
-        state.refused_total += unserved.len() as u64;
+        state.refused += unserved.len() as u64;
         drop(state);
         for Queued { job, .. } in unserved.into_values() {
             job.refuse(Kind::NoThread(io::Error::new(error.kind(), error.to_string())));
@@ -503,7 +503,7 @@ impl Shared {
             state.lost -= usize::from(running.lost);
             state.set_waits(running.asker, false);
         }
-        state.completed_total += 1;
+        state.completed += 1;
         let is_too_many = state.threads > self.threads_limit(state);
         let goes_on = !state.closed && (!is_too_many || state.all_wait_but(id));
         if goes_on {

@@ -35,9 +35,9 @@ use crate::core::discard;
 /// fn a_sleep_is_never_too_short() {
 ///     sim::check(|| {
 ///         let pause = Duration::from_millis(sched::random_u64() % 100);
-///         let start = sched::clock();
+///         let start = sched::now();
 ///         sched::sleep(pause);
-///         assert!(sched::clock() - start >= pause);
+///         assert!(sched::now() - start >= pause);
 ///     });
 /// }
 /// # a_sleep_is_never_too_short();

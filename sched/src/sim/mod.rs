@@ -28,7 +28,7 @@
 //!
 //! Everything that this library does: timers, deadlines, [`sync`](crate::sync),
 //! [`offload`](crate::offload()) (its jobs run one after the other, each after a virtual time),
-//! [`block_on`](crate::block_on()), the sockets of `straightline_net`, [`clock`](crate::clock()),
+//! [`block_on`](crate::block_on()), the sockets of `straightline_net`, [`now`](crate::clock()),
 //! [`system_time`](crate::system_time), [`random_u64`](crate::random_u64).
 //!
 //! What a program does without this library is not simulated: `Instant::now()` is the real time, a
@@ -49,7 +49,7 @@ mod plan;
 mod runner;
 mod settings;
 mod shard;
-mod trace;
+mod turn_trace;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -217,10 +217,10 @@ pub fn local<T: 'static>(init: impl FnOnce() -> T) -> Rc<T> {
 ///
 /// let result = Sim::new(7)
 ///     .trace(|line| println!("{line}"))
-///     .run(|| sim::note(|| "halfway".to_owned())); //     0.000001729 root#1: halfway
+///     .run(|| sim::trace(|| "halfway".to_owned())); //     0.000001729 root#1: halfway
 /// assert!(result.is_ok());
 /// ```
-pub fn note(text: impl FnOnce() -> String) {
+pub fn trace(text: impl FnOnce() -> String) {
     if let Some(world) = World::current() {
         world.note(text);
     }

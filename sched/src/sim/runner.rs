@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::plan::Plans;
 use super::settings::{Failure, FailureKind, Sim};
 use super::shard::{Shards, SimShard, add_shard};
-use super::trace::{record_woken, resume_traced};
+use super::turn_trace::{record_woken, resume_traced};
 use crate::core::{
     Config, JoinError, ThreadBoundWait, discard, enter, is_on_a_shard, look_at_wait, poll_driver,
     resume,
@@ -98,7 +98,7 @@ fn run<T: 'static>(mut sim: Sim, root: impl FnOnce() -> T + 'static) -> Result<T
         },
         (value, failure) => {
             discard(value);
-            failure.unwrap_or((world.elapsed(), FailureKind::GivenUp))
+            failure.unwrap_or((world.elapsed(), FailureKind::Abandoned))
         }
     };
     Err(Failure { seed, at, kind, planned: plans.count() })
@@ -227,7 +227,7 @@ impl Runner {
 fn failure_of_root(error: JoinError) -> FailureKind {
     match error.into_panic() {
         Ok(payload) => FailureKind::Panic(payload),
-        Err(_) => FailureKind::GivenUp,
+        Err(_) => FailureKind::Abandoned,
     }
 }
 

@@ -56,8 +56,8 @@ pub enum FailureKind {
     Endless(Vec<String>),
     /// The root fiber panicked, or an event did, with this payload.
     Panic(Box<dyn Any + Send>),
-    /// The root fiber swallowed one unwind after the other, and was given up.
-    GivenUp,
+    /// The root fiber swallowed one unwind after the other, and was abandoned.
+    Abandoned,
     /// A fiber waited inside of a closure that ties state to its thread, and [`Sim::tripwire`] was
     /// set.
     ThreadBoundWait(Box<ThreadBoundWait>),
@@ -236,7 +236,7 @@ impl fmt::Display for FailureKind {
             Self::Leak(list) => ("leak: the root fiber has ended, and these are left", list),
             Self::Endless(list) => ("no end in sight; these fibers are there", list),
             Self::Panic(payload) => return write!(f, "panic: {}", message(&**payload)),
-            Self::GivenUp => return f.write_str("the root fiber was given up"),
+            Self::Abandoned => return f.write_str("the root fiber was abandoned"),
             Self::ThreadBoundWait(wait) => return wait.fmt(f),
             Self::Refused(error) => return write!(f, "the system refused: {error}"),
         };

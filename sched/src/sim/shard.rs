@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::{
-    Builder, Config, JoinError, JoinHandle, Shard, begin_end, end_if_over, enter, list_fibers,
+    Config, FiberBuilder, JoinError, JoinHandle, Shard, begin_end, end_if_over, enter, list_fibers,
     spawn_on,
 };
 use crate::driver::{Driver, SimulatedDriver, World};
@@ -22,8 +22,8 @@ pub(super) struct SimShard {
     /// The fibers that run before the shard polls its driver again.
     pub(super) round: RefCell<VecDeque<Rc<FiberCell>>>,
     pub(super) root: Box<dyn Root>,
-    /// When its fibers, which are being ended, are given up.
-    give_up_at: Cell<Option<Tick>>,
+    /// When its fibers, which are being ended, are abandoned.
+    abandon_at: Cell<Option<Tick>>,
     pub(super) over: Cell<bool>,
     /// Until when a fiber keeps the thread; see `keep_thread`.
     pub(super) kept_until: Cell<u64>,
@@ -72,14 +72,14 @@ pub(crate) fn add_shard<T: 'static>(
     let tripwire = shards.tripwire.get().unwrap_or(config.tripwire);
     let config = Config { tripwire, ..config.clone() };
     let shard = Shard::new(&config, Driver::simulated(world));
-    let handle = spawn_on(&shard, Builder::new().name("root"), spawned_at, None, root)?;
+    let handle = spawn_on(&shard, FiberBuilder::new().name("root"), spawned_at, None, root)?;
     let root = RootFiber { handle: RefCell::new(Some(handle)), settle: Cell::new(Some(settle)) };
     shards.list.borrow_mut().push(Rc::new(SimShard {
         shard,
         number,
         round: RefCell::default(),
         root: Box::new(root),
-        give_up_at: Cell::new(None),
+        abandon_at: Cell::new(None),
         over: Cell::new(false),
         kept_until: Cell::new(0),
         kept: Cell::new(0),
@@ -109,7 +109,7 @@ impl SimShard {
             return Some(self.kept_until.get());
         }
         let timer = self.shard.timers.next_at();
-        timer.into_iter().chain(self.give_up_at.get()).min().map(Tick::nanos)
+        timer.into_iter().chain(self.abandon_at.get()).min().map(Tick::nanos)
     }
 
     /// A shard ends when its root has, except for the first one, whose other fibers have time.
@@ -117,9 +117,9 @@ impl SimShard {
         if self.number > 0 && self.root.is_finished() {
             self.begin_end();
         }
-        let Some(give_up_at) = self.give_up_at.get() else { return };
+        let Some(abandon_at) = self.abandon_at.get() else { return };
         let entered = enter(&self.shard);
-        let is_over = !self.over.get() && end_if_over(&self.shard, give_up_at);
+        let is_over = !self.over.get() && end_if_over(&self.shard, abandon_at);
         drop(entered);
         if is_over {
             self.over.set(true);
@@ -128,9 +128,9 @@ impl SimShard {
     }
 
     pub(super) fn begin_end(&self) {
-        if self.give_up_at.get().is_none() {
+        if self.abandon_at.get().is_none() {
             let _entered = enter(&self.shard);
-            self.give_up_at.set(Some(begin_end(&self.shard)));
+            self.abandon_at.set(Some(begin_end(&self.shard)));
         }
     }
 

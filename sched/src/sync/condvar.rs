@@ -8,7 +8,7 @@ use parking_lot::Mutex as ShortMutex;
 use super::mutex::MutexGuard;
 use super::wait_queue::{QueuePolicy, Ticket, WaitQueue};
 use super::waiter::{Wakes, may_wait};
-use crate::core::{Unwinding, clock, is_to_end};
+use crate::core::{Unwinding, is_to_end, now};
 
 /// Waits for a notification that the data of a [`Mutex`](super::Mutex) has changed.
 ///
@@ -240,7 +240,7 @@ impl fmt::Debug for Condvar {
 
 /// `None` if that is never.
 fn after(timeout: Duration) -> Option<Instant> {
-    clock().checked_add(timeout)
+    now().checked_add(timeout)
 }
 
 /// A waiter that leaves with a notification passes it on.

@@ -6,7 +6,7 @@
 //! | data that many fibers read and one at a time changes | [`RwLock`] |
 //! | waiting until locked data fulfils a condition | [`Condvar`] |
 //! | a limit on how many do something at the same time | [`Semaphore`] |
-//! | a signal to all: start, stop, reload | [`Event`] |
+//! | a signal to all: start, stop, reload | [`Flag`] |
 //! | waiting until all have finished | [`WaitGroup`]; for results, [`JoinHandle::join`] |
 //! | a point where all members of a round meet | [`Barrier`] |
 //! | a value that is made once, at its first use | [`OnceCell`]; for a static, [`Lazy`] |
@@ -36,7 +36,7 @@
 //! there, before it has taken anything. Calls named `try_…`, and calls that only give something
 //! back, are no yield points.
 //!
-//! **A fiber that is given up leaves the queue, and keeps what it holds.** A fiber that swallows
+//! **A fiber that is abandoned leaves the queue, and keeps what it holds.** A fiber that swallows
 //! its cancels, or outlasts the end of its shard, never runs again. Where it waits, its turn goes
 //! to the next waiter, but a lock or permit that it holds stays held.
 //!
@@ -59,7 +59,7 @@
 mod barrier;
 pub mod broadcast;
 mod condvar;
-mod event;
+mod flag;
 mod lazy;
 pub mod mpsc;
 mod mutex;
@@ -77,7 +77,7 @@ pub(crate) mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
-pub use event::Event;
+pub use flag::Flag;
 pub use lazy::Lazy;
 pub use mutex::{Mutex, MutexGuard};
 pub use once_cell::OnceCell;

@@ -21,7 +21,7 @@ use crate::fiber::CallName;
 /// lock as it unwinds, and leaves the data as it was at that point. So make a change that others
 /// must not see half done between two yield points, or repair it in a destructor.
 ///
-/// A holder that is *given up*, because it swallowed its cancels or stayed in an `uncancellable`
+/// A holder that is *abandoned*, because it swallowed its cancels or stayed in an `uncancellable`
 /// section, runs no destructors any more: the locks that it holds stay locked. The listing of the
 /// waiting fibers tells its name ([`inspect`](crate::inspect())).
 ///
@@ -137,7 +137,7 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     /// neither a cancel nor a deadline ends that wait.
     ///
     /// Calls `leave` when the caller does not need its ticket of the condition any more: before it
-    /// waits for the lock if `wait` was not true, and otherwise if it is given up meanwhile.
+    /// waits for the lock if `wait` was not true, and otherwise if it is abandoned meanwhile.
     pub(super) fn unlocked(
         &mut self,
         wait: impl FnOnce() -> Result<bool, Unwinding>,

@@ -70,7 +70,7 @@ impl RawSemaphore {
     }
 
     /// Takes `need` permits of a semaphore that is never closed. No cancel and no deadline ends the
-    /// wait. The caller does not unwind. If it is given up in here, `also_leave` is called.
+    /// wait. The caller does not unwind. If it is abandoned in here, `also_leave` is called.
     pub(super) fn acquire_masked(&self, need: usize, call: CallName, also_leave: &dyn Fn()) {
         let acquired = if self.try_acquire(need) {
             Ok(())

@@ -17,7 +17,7 @@ use crate::fiber::CallName;
 /// starves. A fiber that holds a reader's guard must not wait for a second one: it may stand behind
 /// a writer that waits for the first.
 ///
-/// As a [`Mutex`](super::Mutex), it is never poisoned, and stays locked if its holder is given up.
+/// As a [`Mutex`](super::Mutex), it is never poisoned, and stays locked if its holder is abandoned.
 ///
 /// ```
 /// use std::rc::Rc;

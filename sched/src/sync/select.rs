@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::waiter::{checkpoint, may_wait, wait_in};
 use super::watch::{Watch, Watcher};
-use super::{Event, broadcast, mpsc, oneshot};
+use super::{Flag, broadcast, mpsc, oneshot};
 use crate::core::{self, JoinHandle, Source, Unwinding, has_hook};
 use crate::driver::{self, Interest, World};
 use crate::fiber::Standing;
@@ -17,9 +17,9 @@ use crate::fiber::Standing;
 /// | thing | is ready when |
 /// |---|---|
 /// | a channel's `Receiver` | a message is there, or all senders are gone |
-/// | [`Event`] | it is set |
+/// | [`Flag`] | it is set |
 /// | [`JoinHandle`] | the fiber is over |
-/// | [`ShardHandle`](crate::ShardHandle) | the shard has ended |
+/// | [`ShardJoinHandle`](crate::ShardJoinHandle) | the shard has ended |
 /// | [`Timer`] | its time has passed |
 /// | [`Readable`], [`Writable`] | the descriptor has changed since the last wait |
 ///
@@ -29,7 +29,7 @@ pub trait Selectable: Watch {}
 impl<T> Selectable for mpsc::Receiver<T> {}
 impl<T> Selectable for oneshot::Receiver<T> {}
 impl<T> Selectable for broadcast::Receiver<T> {}
-impl Selectable for Event {}
+impl Selectable for Flag {}
 impl<T> Selectable for JoinHandle<T> {}
 impl Selectable for Timer {}
 impl<T: driver::Watch> Selectable for Readable<'_, T> {}
@@ -124,7 +124,7 @@ pub struct Timer {
 
 /// A [`Timer`] that is ready when `duration` has passed from now. Not a yield point.
 pub fn after(duration: Duration) -> Timer {
-    let now = core::clock();
+    let now = core::now();
     at(now.checked_add(duration).unwrap_or(now + FAR_FUTURE))
 }
 
@@ -134,9 +134,9 @@ pub fn after(duration: Duration) -> Timer {
 ///
 /// ```
 /// use std::time::Instant;
-/// use straightline_sched::sync::{Event, at, select};
+/// use straightline_sched::sync::{Flag, at, select};
 ///
-/// let (stop, due) = (Event::new(), at(Instant::now()));
+/// let (stop, due) = (Flag::new(), at(Instant::now()));
 /// assert_eq!(select(&[&stop, &due]), Ok(1)); // on a thread, which waits as a fiber does
 /// ```
 pub fn at(instant: Instant) -> Timer {
@@ -150,11 +150,11 @@ pub fn at(instant: Instant) -> Timer {
 /// ```
 /// use std::io::Write;
 /// use std::os::unix::net::UnixStream;
-/// use straightline_sched::{self as sched, Source, sync::{Event, Readable, select}};
+/// use straightline_sched::{self as sched, Source, sync::{Flag, Readable, select}};
 ///
 /// sched::run(|| {
 ///     let (mut near, far) = UnixStream::pair()?;
-///     let (source, stop) = (Source::new(far), Event::new());
+///     let (source, stop) = (Source::new(far), Flag::new());
 ///     near.write_all(b"!")?;
 ///     assert_eq!(select(&[&stop, &Readable(&source)]), Ok(1));
 ///     std::io::Result::Ok(())
@@ -167,11 +167,11 @@ pub struct Readable<'s, T: driver::Watch>(pub &'s Source<T>);
 ///
 /// ```
 /// use std::os::unix::net::UnixStream;
-/// use straightline_sched::{self as sched, Source, sync::{Event, Writable, select}};
+/// use straightline_sched::{self as sched, Source, sync::{Flag, Writable, select}};
 ///
 /// sched::run(|| {
 ///     let (near, _far) = UnixStream::pair()?;
-///     let (source, stop) = (Source::new(near), Event::new());
+///     let (source, stop) = (Source::new(near), Flag::new());
 ///     assert_eq!(select(&[&stop, &Writable(&source)]), Ok(1)); // there is room
 ///     std::io::Result::Ok(())
 /// })??;
@@ -231,7 +231,7 @@ impl<T> Watch for JoinHandle<T> {
 
 impl Watch for Timer {
     fn watch(&self, _: &Watcher) -> bool {
-        self.at <= core::clock()
+        self.at <= core::now()
     }
 
     fn unwatch(&self, _: &Watcher) {}

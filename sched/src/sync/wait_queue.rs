@@ -9,13 +9,13 @@
 //! ```text
 //!              grant                      claim
 //! waiting ────────────▶ granted ────────────────────▶ (gone, and has the resource)
-//!    │ dismiss             │ unwinds, or is given up: `left(granted)`, which passes it on
+//!    │ dismiss             │ unwinds, or is abandoned: `left(granted)`, which passes it on
 //!    ▼                     ▼
 //!  (gone, looks again)   (gone)
 //! ```
 //!
 //! A waiter that unwinds leaves the queue in either state: the drop of its [`Ticket`] sees to that.
-//! The destructors of a fiber that is given up never run. For such a fiber the scheduler does it:
+//! The destructors of a fiber that is abandoned never run. For such a fiber the scheduler does it:
 //! the fiber's [`Wait`](crate::fiber::Wait) says how. Numbers ascend in both queues, so a search
 //! takes logarithmic time.
 
@@ -27,7 +27,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::owner::Owner;
 use super::waiter::{Waiter, Wakes, wait_in};
-use crate::core::{Unwinding, clock};
+use crate::core::{Unwinding, now};
 use crate::fiber::{CallName, FiberKey, Standing};
 
 pub(super) struct WaitQueue {
@@ -113,7 +113,7 @@ impl WaitQueue {
 /// What a state does about one of its queues.
 pub(super) struct QueuePolicy<S> {
     pub(super) queue: fn(&mut S) -> &mut WaitQueue,
-    /// A waiter unwound or was given up: while it waited (`None`), or after a grant of so much
+    /// A waiter unwound or was abandoned: while it waited (`None`), or after a grant of so much
     /// (`Some`) and before it claimed that. Passes the grant on, or looks whether the waiters
     /// behind it can have theirs now.
     pub(super) left: fn(&mut S, granted: Option<usize>, wakes: &mut Wakes),
@@ -161,7 +161,7 @@ impl<'s, S> Ticket<'s, S> {
     }
 
     /// As [`wait`](Self::wait), for a lock: `holder` tells which fiber has it. If the caller is
-    /// given up meanwhile, `also_leave` is called too.
+    /// abandoned meanwhile, `also_leave` is called too.
     pub(super) fn wait_for_lock(
         self,
         call: CallName,
@@ -189,7 +189,7 @@ impl<'s, S> Ticket<'s, S> {
     ) -> Result<bool, Unwinding> {
         let standing = Standing { call, holder: None, leave: &|| self.leave() };
         loop {
-            let is_due = due.is_some_and(|due| clock() >= due);
+            let is_due = due.is_some_and(|due| now() >= due);
             let mut state = self.state.lock();
             if (self.policy.queue)(&mut state).position(self.number).is_none() {
                 return Ok(true);

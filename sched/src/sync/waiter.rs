@@ -42,12 +42,12 @@ pub(crate) fn wait(call: CallName) -> Result<(), Unwinding> {
     wait_until(None, Wait::Call(call))
 }
 
-/// As [`wait`], in a queue that the fiber leaves if it is given up meanwhile, and not longer than
+/// As [`wait`], in a queue that the fiber leaves if it is abandoned meanwhile, and not longer than
 /// until `due`.
 pub(super) fn wait_in(standing: &Standing<'_>, due: Option<Instant>) -> Result<(), Unwinding> {
     // SAFETY: it goes into the wait that follows, and `park` keeps it as the fiber's only while
     // that is suspended below this frame: it takes it back before it returns or raises. A fiber
-    // that is given up keeps its frames for ever.
+    // that is abandoned keeps its frames for ever.
     let queue_wait = unsafe { QueueWait::new(standing) };
     wait_until(due, Wait::Queue(queue_wait))
 }
@@ -61,7 +61,7 @@ fn wait_until(due: Option<Instant>, wait: Wait) -> Result<(), Unwinding> {
         (Some(parked), _) => return parked,
         (None, _) if !core::may_block_thread() => return Err(Unwinding),
         (None, None) => thread::park(),
-        (None, Some(due)) => thread::park_timeout(due.saturating_duration_since(core::clock())),
+        (None, Some(due)) => thread::park_timeout(due.saturating_duration_since(core::now())),
     }
     Ok(())
 }

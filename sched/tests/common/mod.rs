@@ -81,7 +81,7 @@ pub(crate) fn nonblocking_pair() -> (UnixStream, UnixStream) {
     (near, far)
 }
 
-/// Swallows every cancel and every deadline, for ever. So the calling fiber is given up once it is
+/// Swallows every cancel and every deadline, for ever. So the calling fiber is abandoned once it is
 /// cancelled.
 pub(crate) fn swallow_for_ever() -> ! {
     loop {
@@ -89,7 +89,7 @@ pub(crate) fn swallow_for_ever() -> ! {
     }
 }
 
-/// Runs `body`. If its fiber waits when `lease` ends, the fiber is given up at that wait.
+/// Runs `body`. If its fiber waits when `lease` ends, the fiber is abandoned at that wait.
 pub(crate) fn brittle<T>(lease: &Lease, body: impl FnOnce() -> T) {
     let _ = lease.hold(Duration::MAX, || {
         lease.end();

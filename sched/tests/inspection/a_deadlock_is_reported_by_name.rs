@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use straightline_sched::sync::Mutex;
-use straightline_sched::{self as sched, Builder, FiberState, JoinHandle};
+use straightline_sched::{self as sched, FiberBuilder, FiberState, JoinHandle};
 
 use crate::common::{reported_circle, run, turns};
 
 fn named<T: 'static>(name: &str, body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    Builder::new().name(name).spawn(body).expect("there are stacks")
+    FiberBuilder::new().name(name).spawn(body).expect("there are stacks")
 }
 
 /// Locks `first`, lets the others run, then locks `second`.
@@ -79,7 +79,7 @@ fn joins_in_a_scope() {
         vec![named("parent", || {
             let own = RefCell::new(None);
             sched::scope(|s| {
-                let child = Builder::new().name("child").spawn_scoped(s, || {
+                let child = FiberBuilder::new().name("child").spawn_scoped(s, || {
                     let own: JoinHandle<()> = own.take().expect("the handle is set");
                     let _ = own.join();
                 });

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::common::{on_a_shard, reported_circle, settle};
 use straightline_sched::{
-    self as sched, Builder, Unwinding,
+    self as sched, FiberBuilder, Unwinding,
     sync::{Mutex, OnceCell, RwLock},
 };
 
@@ -24,7 +24,7 @@ fn panic_of(body: impl FnOnce() + 'static) -> (String, String) {
 /// The report about a fiber that waits for itself in `body`. A cancel then ends that wait.
 fn report_of(body: impl FnOnce() + Send + 'static) -> String {
     reported_circle(|| {
-        let fiber = Builder::new().name("forgetful").spawn(body).expect("there are stacks");
+        let fiber = FiberBuilder::new().name("forgetful").spawn(body).expect("there are stacks");
         settle();
         assert!(!fiber.is_finished());
         vec![fiber]

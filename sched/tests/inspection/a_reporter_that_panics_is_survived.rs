@@ -1,5 +1,5 @@
 //! A reporter is code of the user. If the reporter panics or waits, its shard goes on: the shard
-//! still gives up a fiber that swallows its cancels, and reports the next stall.
+//! still abandons a fiber that swallows its cancels, and reports the next stall.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::common::{swallow_for_ever, unless_it_hangs};
-use straightline_sched::sync::{Event, Mutex};
+use straightline_sched::sync::{Flag, Mutex};
 use straightline_sched::{self as sched, Config, Report, Reporter};
 
 /// A reporter that panics at each report, and the number of reports.
@@ -25,19 +25,19 @@ fn panicking() -> (Reporter, Arc<AtomicU32>) {
 }
 
 #[test]
-fn a_stubborn_fiber_is_given_up_all_the_same() {
+fn a_stubborn_fiber_is_abandoned_all_the_same() {
     let (reporter, count) = panicking();
-    let given_up = unless_it_hangs(move || {
+    let abandoned = unless_it_hangs(move || {
         sched::run_with(Config { reporter, ..Config::default() }, || {
             let stubborn = sched::spawn(|| swallow_for_ever());
             sched::yield_now();
             stubborn.cancel();
-            assert!(stubborn.join().map(|()| "returned").unwrap_err().is_given_up());
-            sched::stats().given_up
+            assert!(stubborn.join().map(|()| "returned").unwrap_err().is_abandoned());
+            sched::stats().abandoned
         })
         .unwrap()
     });
-    assert_eq!((given_up, count.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!((abandoned, count.load(Ordering::SeqCst)), (1, 1));
 }
 
 /// Each of these calls would wait for ever: it waits for a fiber of the shard, and the shard waits
@@ -52,31 +52,31 @@ fn a_reporter_does_not_wait() {
         Box::new(sched::park),
         Box::new(|| sched::sleep(Duration::MAX)),
         Box::new(move || assert!(in_reporter.lock().is_err())),
-        Box::new(|| assert!(Event::new().wait().is_err())),
+        Box::new(|| assert!(Flag::new().wait().is_err())),
         Box::new(|| sched::scope(|s| drop(s.spawn(|| ()).join()))),
     ];
     let reporter = Reporter::new(move |report| {
-        if let Report::GivenUp(..) = report {
+        if let Report::Abandoned(..) = report {
             for wait in &waits {
                 count.fetch_add(1, Ordering::SeqCst);
                 let _ = catch_unwind(AssertUnwindSafe(wait));
             }
         }
     });
-    let given_up = unless_it_hangs(move || {
+    let abandoned = unless_it_hangs(move || {
         sched::run_with(Config { reporter, ..Config::default() }, move || {
             let _held = lock.lock();
             for _ in 0..2 {
                 let stubborn = sched::spawn(|| swallow_for_ever());
                 sched::yield_now();
                 stubborn.cancel();
-                assert!(stubborn.join().map(|()| "returned").unwrap_err().is_given_up());
+                assert!(stubborn.join().map(|()| "returned").unwrap_err().is_abandoned());
             }
-            sched::stats().given_up
+            sched::stats().abandoned
         })
         .unwrap()
     });
-    assert_eq!((given_up, tried.load(Ordering::SeqCst)), (2, 10));
+    assert_eq!((abandoned, tried.load(Ordering::SeqCst)), (2, 10));
 }
 
 #[test]

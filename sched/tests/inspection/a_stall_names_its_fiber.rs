@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use straightline_sched::{self as sched, Builder, Config, Report, Reporter, Stall, StallCause};
+use straightline_sched::{
+    self as sched, Config, FiberBuilder, Report, Reporter, Stall, StallCause,
+};
 
 /// A configuration with a short stall limit, and a receiver of its stalls.
 fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiver<Stall>) {
@@ -39,7 +41,8 @@ fn a_fiber_that_computes() {
         move || stop.store(true, Ordering::Relaxed)
     });
     sched::run_with(config, move || {
-        let fiber = Builder::new().name("number cruncher").spawn(move || computes_until(&stop));
+        let fiber =
+            FiberBuilder::new().name("number cruncher").spawn(move || computes_until(&stop));
         fiber.unwrap().join().unwrap();
         assert_eq!(sched::stats().stalls, 1);
     })
@@ -78,7 +81,7 @@ fn a_fiber_that_waits_for_a_lock_of_std() {
     });
     is_locked.recv().unwrap();
     sched::run_with(config, move || {
-        let fiber = Builder::new().name("locker").spawn(move || drop(lock.lock()));
+        let fiber = FiberBuilder::new().name("locker").spawn(move || drop(lock.lock()));
         fiber.unwrap().join().unwrap();
     })
     .unwrap();
@@ -99,7 +102,7 @@ fn a_fiber_in_a_system_call_is_not_interrupted() {
 
     let (config, stalls) = watched(|| ());
     let slept = sched::run_with(config, move || {
-        let fiber = Builder::new().name("sleeper").spawn(move || {
+        let fiber = FiberBuilder::new().name("sleeper").spawn(move || {
             let mut are_whole = true;
             // Sleeps until the stall is reported. The number of sleeps is bounded.
             (0..100).find_map(|_| {

@@ -12,7 +12,7 @@ use crate::common::{own_process::child_with, unless_it_hangs};
 use straightline_sched::sim::{Check, FailureKind, Sim};
 use straightline_sched::sync::{OnceCell, mpsc, select};
 use straightline_sched::{
-    self as sched, Builder, Config, Report, Reporter, Stats, fiber_local, sim, sync,
+    self as sched, Config, FiberBuilder, Report, Reporter, Stats, fiber_local, sim, sync,
 };
 
 /// The reports of the tripwire about `body`, which runs on a shard of its own, and the shard's
@@ -27,7 +27,7 @@ fn reports_of(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, Strin
         });
         let config = Config { tripwire: true, reporter, stall_limit: None, ..Config::default() };
         let stats = sched::run_with(config, || {
-            Builder::new()
+            FiberBuilder::new()
                 .name("suspect")
                 .spawn(body)
                 .expect("a stack")

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::common::on_a_shard;
 use straightline_sched::sim::{self, Sim};
 use straightline_sched::sync::{WaitGroup, after, oneshot, select};
-use straightline_sched::{self as sched, Builder};
+use straightline_sched::{self as sched, FiberBuilder};
 
 /// A writer. Each piece waits until `meanwhile` has returned, and fails if `meanwhile` returned
 /// false.
@@ -51,7 +51,7 @@ fn waits_here() {
 #[test]
 fn of_a_backtrace() {
     on_a_shard(|| {
-        Builder::new().name("parked").spawn(waits_here).expect("a stack");
+        FiberBuilder::new().name("parked").spawn(waits_here).expect("a stack");
         sched::yield_now();
         let fibers = sched::inspect_with_backtraces(10);
         let parked = fibers.iter().find(|fiber| fiber.name.as_deref() == Some("parked"));
@@ -109,10 +109,10 @@ fn of_a_trace() {
         sink.borrow_mut().push(line.to_owned());
     });
     let result = simulation.run(|| {
-        let other = sched::spawn(|| sim::note(|| "is left out".to_owned()));
-        sim::note(|| "writes slowly".to_owned());
+        let other = sched::spawn(|| sim::trace(|| "is left out".to_owned()));
+        sim::trace(|| "writes slowly".to_owned());
         other.join().unwrap();
-        sim::note(|| "goes on".to_owned());
+        sim::trace(|| "goes on".to_owned());
     });
     result.unwrap();
     let text = lines.borrow().join("\n");

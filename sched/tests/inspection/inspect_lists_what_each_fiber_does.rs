@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::{OnDrop, run, turns};
-use straightline_sched::{self as sched, Builder, FiberInfo, FiberState, Interest, Source};
+use straightline_sched::{self as sched, FiberBuilder, FiberInfo, FiberState, Interest, Source};
 
 const LATE: Duration = Duration::from_secs(3_600);
 
 fn named(name: &str, body: impl FnOnce() + 'static) -> sched::JoinHandle<()> {
-    Builder::new().name(name).spawn(body).expect("a stack")
+    FiberBuilder::new().name(name).spawn(body).expect("a stack")
 }
 
 fn find(name: &str) -> FiberInfo {
@@ -47,7 +47,7 @@ fn the_state_and_what_it_waits_for() {
         let joined = named("is joined", sched::park);
         named("joins", move || drop(joined.join()));
         named("scopes", || {
-            sched::scope(|s| drop(Builder::new().name("child").spawn_scoped(s, sched::park)));
+            sched::scope(|s| drop(FiberBuilder::new().name("child").spawn_scoped(s, sched::park)));
         });
         turns(3);
         named("has not begun", || ());
@@ -69,9 +69,9 @@ fn the_state_and_what_it_waits_for() {
 }
 
 #[test]
-fn a_fiber_between_two_episodes_rests() {
+fn a_fiber_between_two_activations_rests() {
     run(|| {
-        let fiber = sched::spawn_episodes(|| Continue(()));
+        let fiber = sched::spawn_stackless(|| Continue(()));
         let state = || sched::inspect().pop().unwrap().state;
         assert_eq!(state(), FiberState::Ready);
         turns(2);
@@ -90,11 +90,11 @@ fn the_call_that_started_it() {
     run(|| {
         let here = line!();
         drop(sched::spawn(sched::park));
-        drop(sched::spawn_episodes(|| Continue(())));
-        drop(Builder::new().spawn(sched::park));
+        drop(sched::spawn_stackless(|| Continue(())));
+        drop(FiberBuilder::new().spawn(sched::park));
         sched::scope(|s| {
             s.spawn(|| ());
-            drop(Builder::new().spawn_scoped(s, || ()));
+            drop(FiberBuilder::new().spawn_scoped(s, || ()));
             let mut lines: Vec<_> = sched::inspect()
                 .into_iter()
                 .filter(|fiber| fiber.spawned_at.file() == file!())
@@ -113,7 +113,9 @@ fn the_deadline_and_the_cancel() {
         named("in a hurry", || {
             sched::deadline(LATE, || {
                 named("on its own", sched::park);
-                sched::scope(|s| drop(Builder::new().name("child").spawn_scoped(s, sched::park)));
+                sched::scope(|s| {
+                    drop(FiberBuilder::new().name("child").spawn_scoped(s, sched::park))
+                });
             })
             .unwrap();
         });

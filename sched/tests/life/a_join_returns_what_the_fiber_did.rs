@@ -146,7 +146,7 @@ fn large<const BYTES: usize>() -> impl FnOnce() -> [u8; BYTES] + Send {
 fn spawned_everywhere<const BYTES: usize>() {
     let expected = [7; BYTES];
     assert!(sched::spawn(large::<BYTES>()).join().expect("the fiber returns") == expected);
-    let built = sched::Builder::new().stack_bytes(1 << 20).spawn(large::<BYTES>());
+    let built = sched::FiberBuilder::new().stack_bytes(1 << 20).spawn(large::<BYTES>());
     assert!(built.expect("a stack").join().expect("the fiber returns") == expected);
     sched::scope(|s| {
         let borrows = &expected;
@@ -157,17 +157,17 @@ fn spawned_everywhere<const BYTES: usize>() {
     });
     let (captured, result) = ([7_u8; BYTES], Rc::new(Cell::new([0; BYTES])));
     let shared_result = Rc::clone(&result);
-    let episodes = sched::spawn_episodes(move || {
+    let activations = sched::spawn_stackless(move || {
         shared_result.set(captured);
         ControlFlow::Break(())
     });
-    episodes.join().expect("the fiber returns");
+    activations.join().expect("the fiber returns");
     assert!(result.get() == expected);
     let (sender, receiver) = sched::sync::oneshot::channel();
     let body = large::<BYTES>();
     let sent =
         move || sender.send(Box::new(body())).unwrap_or_else(|_| panic!("the receiver is alive"));
-    sched::Handle::current().spawn(sent).expect("the shard runs");
+    sched::ShardHandle::current().spawn(sent).expect("the shard runs");
     assert!(*receiver.recv().expect("the fiber has sent it") == expected);
     // Also a fiber that never begins.
     let fiber = sched::spawn(large::<BYTES>());
@@ -187,7 +187,7 @@ fn closures_and_results_may_be_large() {
         spawned_everywhere::<1_024>();
         spawned_everywhere::<2_000>();
         spawned_everywhere::<8_000>();
-        assert_eq!(sched::stats().stacks_now, 1, "a stack is lost");
+        assert_eq!(sched::stats().stacks, 1, "a stack is lost");
     })
     .unwrap();
 }
@@ -201,7 +201,7 @@ fn closures_may_have_any_alignment() {
         let page = Page([7; 16]);
         let fiber = sched::spawn(move || (std::ptr::from_ref(&page).addr() % 4096, page.0));
         assert_eq!(fiber.join().unwrap(), (0, [7; 16]));
-        assert_eq!(sched::stats().stacks_now, 1);
+        assert_eq!(sched::stats().stacks, 1);
     })
     .unwrap();
 }
@@ -222,7 +222,7 @@ fn a_fiber_that_cannot_begin_loses_no_stack() {
         for _ in 0..100 {
             assert!(catch_unwind(|| drop(sched::spawn(|| ()))).is_err());
         }
-        assert_eq!(sched::stats().stacks_now, 1);
+        assert_eq!(sched::stats().stacks, 1);
     })
     .unwrap();
 }

@@ -39,8 +39,8 @@ fn a_blocking_call_outside_of_run_says_so() {
         ("wake_later", sched::wake_later),
         ("spawn", || drop(sched::spawn(|| ()))),
         ("current", || drop(sched::current())),
-        ("Handle::current", || drop(sched::Handle::current())),
-        ("now", || assert!(sched::now().elapsed() < Duration::MAX)),
+        ("ShardHandle::current", || drop(sched::ShardHandle::current())),
+        ("now", || assert!(sched::turn_start().elapsed() < Duration::MAX)),
     ];
     for (name, call) in calls {
         let payload = catch_unwind(call).unwrap_err();
@@ -100,7 +100,12 @@ fn shards_can_play_ping_pong() {
     const ROUNDS: u32 = 200;
 
     /// Counts a stroke and sends the next one to the other shard, until there are enough strokes.
-    fn strike(from: sched::Handle, to: sched::Handle, strokes: Arc<AtomicU32>, done: sched::Fiber) {
+    fn strike(
+        from: sched::ShardHandle,
+        to: sched::ShardHandle,
+        strokes: Arc<AtomicU32>,
+        done: sched::Fiber,
+    ) {
         if strokes.fetch_add(1, Ordering::Relaxed) + 1 == ROUNDS {
             done.unpark();
             return;
@@ -110,14 +115,14 @@ fn shards_can_play_ping_pong() {
     }
 
     sched::run(|| {
-        let here = sched::Handle::current();
+        let here = sched::ShardHandle::current();
         let done = sched::current();
         let strokes = Arc::new(AtomicU32::new(0));
         let other = thread::spawn({
             let strokes = Arc::clone(&strokes);
             move || {
                 sched::run(move || {
-                    let there = sched::Handle::current();
+                    let there = sched::ShardHandle::current();
                     strike(there, here, Arc::clone(&strokes), done);
                     while strokes.load(Ordering::Relaxed) < ROUNDS {
                         sched::sleep(Duration::from_millis(1));

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::common::{OnDrop, on_a_shard, settle, unless_it_hangs};
-use straightline_sched::sync::Event;
+use straightline_sched::sync::Flag;
 use straightline_sched::{self as sched, Config, FiberInfo, Unwinding, shard_local, sim};
 
 #[test]
 fn its_expression_may_wait_and_others_wait_for_it() {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    static IS_REACHED: Event = Event::new();
+    static IS_REACHED: Flag = Flag::new();
     shard_local! {
         static CLIENT: u32 = {
             IS_REACHED.wait().unwrap();
@@ -25,9 +25,9 @@ fn its_expression_may_wait_and_others_wait_for_it() {
     on_a_shard(|| {
         let fibers: Vec<_> = (0..8).map(|_| sched::spawn(|| CLIENT.get().unwrap())).collect();
         settle();
-        let fibers_now = sched::inspect();
+        let listed = sched::inspect();
         let waits = |fiber: &&FiberInfo| fiber.to_string().contains("OnceCell::get_or_init");
-        assert_eq!(fibers_now.iter().filter(waits).count(), 7);
+        assert_eq!(listed.iter().filter(waits).count(), 7);
         IS_REACHED.set();
         let values: Vec<_> = fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect();
         assert!(values.iter().all(|value| Rc::ptr_eq(value, &values[0])));
@@ -90,7 +90,7 @@ fn the_next_fiber_tries_again_if_making_it_unwinds() {
 
 #[test]
 fn a_fiber_that_unwinds_does_not_wait_for_its_maker() {
-    static IS_REACHED: Event = Event::new();
+    static IS_REACHED: Flag = Flag::new();
     shard_local! {
         static SLOW: u32 = {
             IS_REACHED.wait().unwrap();
@@ -179,7 +179,7 @@ fn one_whose_destructor_does_not_end_ends_with_its_shard() {
         static ENDLESS: Endless = Endless;
     }
     // In virtual time, because the shard's end takes ten seconds. On a thread of its own, because
-    // the fiber that drops the shard-local is given up.
+    // the fiber that drops the shard-local is abandoned.
     unless_it_hangs(|| sim::run(1, || assert!(ENDLESS.get().is_ok())));
 }
 

@@ -63,18 +63,18 @@ fn a_value_that_was_not_used_is_made_afresh() {
 }
 
 #[test]
-fn the_values_of_an_episodic_fiber_last_from_one_episode_to_the_next() {
+fn the_values_of_an_episodic_fiber_last_from_one_activation_to_the_next() {
     run(|| {
         NUMBER.with(|number| number.set(0));
-        TRACE.with(|trace| trace.replace("episodes".into()));
-        let mut episodes = 0;
-        let fiber = sched::spawn_episodes(move || {
-            assert_eq!(NUMBER.with(Cell::get), 7 + episodes);
-            assert_eq!(TRACE.with(|trace| trace.borrow().clone()), "episodes");
-            episodes += 1;
-            NUMBER.with(|number| number.set(7 + episodes));
+        TRACE.with(|trace| trace.replace("activations".into()));
+        let mut activations = 0;
+        let fiber = sched::spawn_stackless(move || {
+            assert_eq!(NUMBER.with(Cell::get), 7 + activations);
+            assert_eq!(TRACE.with(|trace| trace.borrow().clone()), "activations");
+            activations += 1;
+            NUMBER.with(|number| number.set(7 + activations));
             sched::wake_later();
-            if episodes < 3 { Continue(()) } else { Break(()) }
+            if activations < 3 { Continue(()) } else { Break(()) }
         });
         fiber.join().unwrap();
     });

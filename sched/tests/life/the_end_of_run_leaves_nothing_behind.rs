@@ -40,7 +40,7 @@ fn leave_fibers_behind(alive: &Rc<()>) {
         source.wait(Interest::Read)
     });
     let held = Rc::clone(alive);
-    drop(sched::spawn_episodes(move || {
+    drop(sched::spawn_stackless(move || {
         let _ = &held;
         ControlFlow::Continue(())
     }));
@@ -120,7 +120,7 @@ fn a_message_that_comes_too_late_to_run_is_dropped_before_run_returns() {
     let alive = std::sync::Arc::new(());
     sched::run({
         let alive = std::sync::Arc::clone(&alive);
-        move || sched::Handle::current().spawn(move || drop(alive))
+        move || sched::ShardHandle::current().spawn(move || drop(alive))
     })
     .unwrap()
     .unwrap();
@@ -145,7 +145,7 @@ fn a_message_that_comes_too_late_to_run_may_block_in_its_destructor() {
                 drop(held);
             });
             sched::yield_now();
-            sched::Handle::current().spawn(move || drop(sleeps))
+            sched::ShardHandle::current().spawn(move || drop(sleeps))
         })
     }));
     assert_eq!(Rc::strong_count(&alive), 1);

@@ -13,7 +13,7 @@ use std::thread;
 
 use crate::common::{own_process::in_a_process, unless_it_hangs};
 use straightline_sched::sync::oneshot;
-use straightline_sched::{self as sched, Config, Handle, SpawnError};
+use straightline_sched::{self as sched, Config, ShardHandle, SpawnError};
 
 #[test]
 fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
@@ -41,7 +41,7 @@ fn a_closure_and_a_spawn_that_come_after_it_are_refused() {
                         }
                     });
                     sched::yield_now();
-                    handle_sender.send(Handle::current()).unwrap();
+                    handle_sender.send(ShardHandle::current()).unwrap();
                     reached.wait(); // until a closure has been sent
                     break_driver();
                     sched::park();

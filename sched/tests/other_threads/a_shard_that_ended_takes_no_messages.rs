@@ -7,7 +7,7 @@ use straightline_sched as sched;
 
 #[test]
 fn a_spawn_on_an_ended_shard_is_refused_and_its_closure_dropped() {
-    let shard = sched::run(sched::Handle::current).unwrap();
+    let shard = sched::run(sched::ShardHandle::current).unwrap();
     let held = Arc::new(());
     let refused = shard.spawn({
         let held = Arc::clone(&held);
@@ -25,7 +25,7 @@ fn a_shard_whose_root_panicked_has_ended() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let panicked = thread::spawn(move || {
         sched::run(move || {
-            sender.send(sched::Handle::current()).unwrap();
+            sender.send(sched::ShardHandle::current()).unwrap();
             panic!("broken");
         })
     });
@@ -68,7 +68,7 @@ fn an_unpark_after_the_end_does_nothing() {
 
 #[test]
 fn a_destructor_at_the_end_cannot_send_to_its_shard() {
-    struct Sends(sched::Handle, std::sync::mpsc::Sender<Result<(), sched::SpawnError>>);
+    struct Sends(sched::ShardHandle, std::sync::mpsc::Sender<Result<(), sched::SpawnError>>);
     impl Drop for Sends {
         fn drop(&mut self) {
             let _ = self.1.send(self.0.spawn(|| ()));
@@ -76,7 +76,7 @@ fn a_destructor_at_the_end_cannot_send_to_its_shard() {
     }
     let (sender, receiver) = std::sync::mpsc::channel();
     sched::run(move || {
-        let sends = Sends(sched::Handle::current(), sender);
+        let sends = Sends(sched::ShardHandle::current(), sender);
         sched::spawn(move || {
             let _sends = sends;
             sched::park();
@@ -97,7 +97,7 @@ fn no_message_is_leaked_by_a_shard_that_ends_meanwhile() {
                 let me = sched::current();
                 let senders: Vec<_> = (0..2)
                     .map(|_| {
-                        let (shard, me) = (sched::Handle::current(), me.clone());
+                        let (shard, me) = (sched::ShardHandle::current(), me.clone());
                         let held = Arc::clone(&held);
                         thread::spawn(move || {
                             let message = |held: Arc<()>, me: sched::Fiber| {

@@ -11,7 +11,7 @@ use straightline_sched as sched;
 #[test]
 fn a_message_wakes_a_sleeping_shard() {
     sched::run(|| {
-        let (shard, me) = (sched::Handle::current(), sched::current());
+        let (shard, me) = (sched::ShardHandle::current(), sched::current());
         let (sender, receiver) = mpsc::channel();
         let sender = thread::spawn(move || {
             shard.spawn(move || {
@@ -34,7 +34,7 @@ fn a_message_wakes_a_sleeping_shard() {
 #[test]
 fn a_message_does_not_wait_for_a_timer() {
     sched::run(|| {
-        let (shard, me) = (sched::Handle::current(), sched::current());
+        let (shard, me) = (sched::ShardHandle::current(), sched::current());
         let start = Instant::now();
         let sender = thread::spawn(move || shard.spawn(move || me.unpark()));
         sched::park_timeout(Duration::from_secs(3_600));
@@ -47,7 +47,7 @@ fn a_message_does_not_wait_for_a_timer() {
 #[test]
 fn a_spawned_message_is_a_fiber_like_any_other() {
     sched::run(|| {
-        let (shard, me) = (sched::Handle::current(), sched::current());
+        let (shard, me) = (sched::ShardHandle::current(), sched::current());
         let sender = thread::spawn(move || {
             shard.spawn(|| panic!("of a fiber that is not joined"))?;
             shard.spawn(move || {
@@ -72,7 +72,7 @@ fn thousands_of_messages_arrive_in_the_order_of_each_sender() {
         let (counted, total) = (Arc::new(AtomicU32::new(0)), MESSAGES * 4);
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
-                let (shard, root) = (sched::Handle::current(), sched::current());
+                let (shard, root) = (sched::ShardHandle::current(), sched::current());
                 let (arrived, counted) = (Arc::clone(&arrived), Arc::clone(&counted));
                 thread::spawn(move || {
                     for message in 0..MESSAGES {
@@ -162,11 +162,11 @@ fn unparks_of_many_threads_reach_the_fiber_they_name() {
 
 /// The number of messages that the shard reads after `flood` has run on another thread. Meanwhile a
 /// fiber keeps the shard's thread.
-fn read_after(flood: impl FnOnce(sched::Handle, sched::Fiber) + Send + 'static) -> u64 {
+fn read_after(flood: impl FnOnce(sched::ShardHandle, sched::Fiber) + Send + 'static) -> u64 {
     sched::run(|| {
         let unparked = sched::spawn(sched::park);
         sched::yield_now();
-        let (shard, fiber) = (sched::Handle::current(), unparked.fiber());
+        let (shard, fiber) = (sched::ShardHandle::current(), unparked.fiber());
         let before = sched::stats().messages;
         // A join of a plain thread blocks the shard's thread, and so keeps it.
         thread::spawn(move || flood(shard, fiber)).join().expect("no panic");

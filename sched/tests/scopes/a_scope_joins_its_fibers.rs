@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::common::{OnDrop, run, turns};
-use straightline_sched::{self as sched, Builder, scope};
+use straightline_sched::{self as sched, FiberBuilder, scope};
 
 #[test]
 fn it_returns_what_its_body_returns_when_all_have_ended() {
@@ -149,7 +149,7 @@ fn a_named_fiber_of_a_scope_is_as_any_other() {
     run(|| {
         let text = String::from("text");
         let length = scope(|s| {
-            let fiber = Builder::new().name("reader").spawn_scoped(s, || text.len()).unwrap();
+            let fiber = FiberBuilder::new().name("reader").spawn_scoped(s, || text.len()).unwrap();
             fiber.join().unwrap()
         });
         assert_eq!(length, 4);
@@ -157,10 +157,10 @@ fn a_named_fiber_of_a_scope_is_as_any_other() {
 }
 
 #[test]
-fn an_episode_may_open_a_scope() {
+fn an_activation_may_open_a_scope() {
     run(|| {
-        let mut episodes = 0;
-        let fiber = sched::spawn_episodes(move || {
+        let mut activations = 0;
+        let fiber = sched::spawn_stackless(move || {
             let mut ended = [false; 3];
             scope(|s| {
                 for ended in &mut ended {
@@ -171,9 +171,9 @@ fn an_episode_may_open_a_scope() {
                 }
             });
             assert_eq!(ended, [true; 3]);
-            episodes += 1;
+            activations += 1;
             sched::wake_later();
-            if episodes < 3 {
+            if activations < 3 {
                 std::ops::ControlFlow::Continue(())
             } else {
                 std::ops::ControlFlow::Break(())

@@ -60,7 +60,7 @@ fn a_hook_that_panics_before_the_last_wait_does_not_end_the_scope() {
 }
 
 #[test]
-fn the_fibers_of_fibers_that_were_given_up_unwind_all_the_same() {
+fn the_fibers_of_fibers_that_were_abandoned_unwind_all_the_same() {
     on_a_shard(|| {
         let over = Rc::new(Cell::new(0));
         let note = Rc::clone(&over);
@@ -72,11 +72,11 @@ fn the_fibers_of_fibers_that_were_given_up_unwind_all_the_same() {
             });
             unreachable!("any of them might have borrowed what was lent to the first one");
         });
-        assert!(parent.join().map(|()| "returned").unwrap_err().is_given_up());
-        while sched::stats().fibers_now > 1 {
+        assert!(parent.join().map(|()| "returned").unwrap_err().is_abandoned());
+        while sched::stats().fibers > 1 {
             sched::yield_now();
         }
-        assert_eq!((over.get(), sched::stats().given_up), (3, 4));
+        assert_eq!((over.get(), sched::stats().abandoned), (3, 4));
     });
 }
 
@@ -124,6 +124,6 @@ fn a_fiber_that_could_not_be_started_is_not_left_behind() {
         }));
         assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"not for children"));
         assert_eq!(drops.get(), 1, "the closure outlived what it borrows");
-        assert_eq!(sched::stats().fibers_now, before.fibers_now);
+        assert_eq!(sched::stats().fibers, before.fibers);
     });
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::{OnDrop, own_process::child, run, turns};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use straightline_sched::{self as sched, Builder, DeadlineExceeded, JoinHandle};
+use straightline_sched::{self as sched, DeadlineExceeded, FiberBuilder, JoinHandle};
 
 /// The payload of the panic of a scope's body. It is raised without the panic hook, so nothing is
 /// printed.
@@ -53,7 +53,7 @@ fn not_any_number_of_sections_around_it() {
         for depth in [65_535, 65_536] {
             let waited = Rc::new(Cell::new(false));
             let note = Rc::clone(&waited);
-            let deep = Builder::new().stack_bytes(1 << 28);
+            let deep = FiberBuilder::new().stack_bytes(1 << 28);
             let body = move || nest(depth, &|| note.set(is_waited_for()));
             let fiber = deep.spawn(body).expect("there is room for a large stack");
             turns(1);
@@ -223,7 +223,7 @@ fn what_others_carry_beyond_the_end_of_a_shard_does_no_harm() {
             }),
             _ => sched::scope(|s| {
                 let in_drop = OnDrop(body);
-                let huge = Builder::new().stack_bytes(usize::MAX);
+                let huge = FiberBuilder::new().stack_bytes(usize::MAX);
                 huge.spawn_scoped(s, move || drop(in_drop)).map(drop).unwrap_err();
             }),
         }
@@ -267,7 +267,7 @@ fn what_is_left_of_many_nested_scopes_is_dropped_one_by_one() {
     let output = child(|| {
         run(|| {
             let innermost = nest(3_000);
-            let small = Builder::new().stack_bytes(32 * 1024);
+            let small = FiberBuilder::new().stack_bytes(32 * 1024);
             small.spawn(|| drop(innermost)).unwrap().join().unwrap();
         });
     });

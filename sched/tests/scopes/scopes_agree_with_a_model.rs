@@ -67,8 +67,8 @@ quickcheck! {
             let _ = catch_unwind(AssertUnwindSafe(|| run_tree(&tree, false, &faults)));
             let after = sched::stats();
             assert_eq!(*faults.borrow(), Vec::<String>::new());
-            assert_eq!((after.fibers_now, after.given_up), (before.fibers_now, 0));
-            assert_eq!(after.spawned, after.ended + after.fibers_now);
+            assert_eq!((after.fibers, after.abandoned), (before.fibers, 0));
+            assert_eq!(after.spawned, after.ended + after.fibers);
         });
         true
     }

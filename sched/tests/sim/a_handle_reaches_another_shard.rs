@@ -13,7 +13,7 @@ use std::time::Duration;
 use straightline_sched::sim::{self, Device};
 use straightline_sched::sync::{OnceCell, after, oneshot, select};
 use straightline_sched::{
-    self as sched, Config, DeadlineExceeded, Interest, JoinHandle, Lease, ShardHandle, Source,
+    self as sched, Config, DeadlineExceeded, Interest, JoinHandle, Lease, ShardJoinHandle, Source,
 };
 
 thread_local! {
@@ -29,7 +29,7 @@ fn find<T: 'static>() -> T {
 }
 
 /// Another shard, whose fibers have the same keys as those of the first.
-fn other<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> ShardHandle<T> {
+fn other<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> ShardJoinHandle<T> {
     sched::spawn_shard("other", Config::default(), root).expect("a shard can be made")
 }
 
@@ -201,7 +201,7 @@ fn a_source_says_that_it_is_another_shards() {
             assert!(source.wait(Interest::Write).is_err());
             source.clear(Interest::Read);
             assert!(!source.is_read_closed());
-            assert_eq!(sched::stats().sources_now, 1);
+            assert_eq!(sched::stats().sources, 1);
             leave(source);
         });
         shard.join().unwrap().unwrap();
@@ -220,12 +220,12 @@ fn a_source_that_another_shard_drops_is_forgotten_by_its_own() {
             let own = Source::new(Device::new("own"));
             assert!(own.arm(Interest::Read).unwrap()); // has the same key
             drop(find::<Source<Device>>());
-            assert_eq!(sched::stats().sources_now, 1);
+            assert_eq!(sched::stats().sources, 1);
             assert!(own.arm(Interest::Read).unwrap());
         });
         shard.join().unwrap().unwrap();
         sched::sleep(Duration::from_millis(1));
-        assert_eq!(sched::stats().sources_now, 0);
+        assert_eq!(sched::stats().sources, 0);
     });
 }
 

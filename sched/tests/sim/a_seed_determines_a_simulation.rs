@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use straightline_sched::sim::{self, Sim};
-use straightline_sched::sync::{Event, Mutex, Semaphore, after, mpsc, oneshot, select};
+use straightline_sched::sync::{Flag, Mutex, Semaphore, after, mpsc, oneshot, select};
 use straightline_sched::{self as sched, Config};
 
 /// A program that uses every kind of call a little.
@@ -16,10 +16,10 @@ fn busy_program() -> u64 {
     let sum = Rc::new(Mutex::new(0_u64));
     let permits = Arc::new(Semaphore::new(2));
     let (sender, receiver) = mpsc::channel(3);
-    let done = Arc::new(Event::new());
+    let done = Arc::new(Flag::new());
     for number in 0..6_u64 {
         let (sum, permits, sender) = (Rc::clone(&sum), Arc::clone(&permits), sender.clone());
-        let builder = sched::Builder::new().name(format!("worker {number}"));
+        let builder = sched::FiberBuilder::new().name(format!("worker {number}"));
         let worker = builder.spawn(move || {
             for round in 0..4 {
                 let _permit = permits.acquire(1).expect("the fiber does not unwind");
@@ -122,12 +122,12 @@ fn a_trace_says_which_fiber_did_what() {
     let sink = Rc::clone(&lines);
     let simulation = Sim::new(1).trace(move |line| sink.borrow_mut().push(line.to_owned()));
     let ended = simulation.run(|| {
-        let sleeper = sched::Builder::new().name("sleeper").spawn(|| {
+        let sleeper = sched::FiberBuilder::new().name("sleeper").spawn(|| {
             sched::sleep(Duration::from_secs(100));
         });
         let sleeper = sleeper.expect("a stack");
         sched::sleep(Duration::from_secs(2));
-        sim::note(|| "has slept".to_owned());
+        sim::trace(|| "has slept".to_owned());
         sleeper.cancel();
         sleeper.join().unwrap_err();
     });
@@ -155,10 +155,10 @@ fn what_a_trace_does_itself_is_not_traced() {
     let lines = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&lines);
     let simulation = Sim::new(1).trace(move |line| {
-        sim::note(|| "once more".to_owned());
+        sim::trace(|| "once more".to_owned());
         sink.borrow_mut().push(line.to_owned());
     });
-    simulation.run(|| sim::note(|| "only this".to_owned())).unwrap();
+    simulation.run(|| sim::trace(|| "only this".to_owned())).unwrap();
     let lines = lines.borrow();
     assert_eq!(lines.iter().filter(|line| line.contains("only this")).count(), 1);
     assert!(!lines.iter().any(|line| line.contains("once more")));

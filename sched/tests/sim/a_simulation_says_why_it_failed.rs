@@ -23,7 +23,7 @@ fn message(body: impl FnOnce()) -> String {
 fn a_deadlock_names_the_fibers_and_what_they_wait_for() {
     let failure = failure(|| {
         let (sender, receiver) = mpsc::channel::<()>(1);
-        let waiter = sched::Builder::new().name("waiter").spawn(move || receiver.recv());
+        let waiter = sched::FiberBuilder::new().name("waiter").spawn(move || receiver.recv());
         let result = waiter.expect("a stack").join(); // the sender is still here
         drop((sender, result));
     });
@@ -47,7 +47,7 @@ fn a_deadlock_of_all_shards_names_the_shard() {
 
 #[test]
 fn fibers_that_are_left_are_a_leak() {
-    let failure = failure(|| drop(sched::Builder::new().name("stray").spawn(sched::park)));
+    let failure = failure(|| drop(sched::FiberBuilder::new().name("stray").spawn(sched::park)));
     let FailureKind::Leak(fibers) = failure.kind() else { panic!("{failure}") };
     assert!(fibers.len() == 1 && fibers[0].contains("fiber `stray`"), "{failure}");
 }
@@ -132,7 +132,7 @@ fn a_check_tells_the_seed_and_the_trace() {
     let text = message(|| {
         Check::new().seeds(1_000).run(|| {
             let drawn = sched::random_u64() % 10;
-            sim::note(|| format!("draws {drawn}"));
+            sim::trace(|| format!("draws {drawn}"));
             assert_ne!(drawn, 3, "drew a three");
         });
     });

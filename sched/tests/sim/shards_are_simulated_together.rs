@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use straightline_sched::sim;
 use straightline_sched::sync::{Barrier, Mutex, mpsc, oneshot};
-use straightline_sched::{self as sched, Config, Handle, SpawnError};
+use straightline_sched::{self as sched, Config, ShardHandle, SpawnError};
 
 #[test]
 fn they_run_on_the_callers_thread() {
@@ -77,7 +77,7 @@ fn fibers_can_be_sent_until_the_shard_has_ended() {
     sim::check(|| {
         let (handle_sender, handle) = oneshot::channel();
         let shard = sched::spawn_shard("other", Config::default(), move || {
-            handle_sender.send((Handle::current(), sched::current())).unwrap();
+            handle_sender.send((ShardHandle::current(), sched::current())).unwrap();
             sched::park();
         });
         let (handle, root) = handle.recv().unwrap();
@@ -121,14 +121,14 @@ fn a_panic_of_a_shards_root_is_the_joiners() {
     let root = || {
         sim::run(1, || {
             let shard = sched::spawn_shard("other", Config::default(), || panic!("of the root"));
-            let shard: sched::ShardHandle<()> = shard.unwrap();
+            let shard: sched::ShardJoinHandle<()> = shard.unwrap();
             shard.join().unwrap_err().downcast_ref::<&str>().copied()
         })
     };
     assert_eq!(root(), Some("of the root"));
     // The handle returns the panic, as the handle of a thread does.
     let shard = sched::spawn_shard("other", Config::default(), || panic!("of the root"));
-    let shard: sched::ShardHandle<()> = shard.unwrap();
+    let shard: sched::ShardJoinHandle<()> = shard.unwrap();
     assert_eq!(shard.join().unwrap_err().downcast_ref::<&str>(), Some(&"of the root"));
 }
 

@@ -3,13 +3,13 @@
 
 use std::hint::black_box;
 
-use straightline_sched::{self as sched, Builder};
+use straightline_sched::{self as sched, FiberBuilder};
 
 #[test]
 fn a_fiber_with_little_left_is_listed_without() {
     sched::run(|| {
         let spawn = |name: &'static str, left_bytes| {
-            let builder = Builder::new().name(name).stack_bytes(STACK_BYTES);
+            let builder = FiberBuilder::new().name(name).stack_bytes(STACK_BYTES);
             let fiber = builder.spawn(move || {
                 let top = 0_u8;
                 deep(std::ptr::from_ref(&top).addr(), left_bytes);

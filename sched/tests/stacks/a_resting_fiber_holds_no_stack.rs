@@ -1,4 +1,4 @@
-//! Between two episodes a fiber has no stack, so there may be more fibers than stacks.
+//! Between two activations a fiber has no stack, so there may be more fibers than stacks.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ fn more_fibers_rest_than_there_is_room_for_stacks() {
         let fibers: Vec<_> = (0..FIBERS)
             .map(|number| {
                 let (began, ended, mut sum) = (Rc::clone(&began), Rc::clone(&ended), number);
-                sched::spawn_episodes(move || {
+                sched::spawn_stackless(move || {
                     began.set(began.get() + 1);
                     sum += 1;
                     if sum < number + 3 {
@@ -26,9 +26,9 @@ fn more_fibers_rest_than_there_is_room_for_stacks() {
                 })
             })
             .collect();
-        for episode in 1..=3 {
+        for activation in 1..=3 {
             sched::yield_now();
-            assert_eq!(began.get(), FIBERS * episode);
+            assert_eq!(began.get(), FIBERS * activation);
             fibers.iter().for_each(|fiber| fiber.fiber().unpark());
         }
         for fiber in fibers {
@@ -47,7 +47,7 @@ fn resting_fibers_are_dropped_at_the_end_of_run() {
         move || {
             for _ in 0..FIBERS {
                 let held = Rc::clone(&held);
-                drop(sched::spawn_episodes(move || {
+                drop(sched::spawn_stackless(move || {
                     let _ = &held;
                     ControlFlow::Continue(())
                 }));

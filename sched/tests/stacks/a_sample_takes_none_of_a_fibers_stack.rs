@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use straightline_sched::{self as sched, Builder, Config, Report, Reporter};
+use straightline_sched::{self as sched, Config, FiberBuilder, Report, Reporter};
 
 #[test]
 fn a_fiber_with_little_left_is_sampled() {
@@ -26,7 +26,7 @@ fn a_fiber_with_little_left_is_sampled() {
     let stall_limit = Some(Duration::from_millis(50));
     let config = Config { stall_limit, reporter, ..Config::default() };
     sched::run_with(config, move || {
-        let fiber = Builder::new().stack_bytes(STACK_BYTES).spawn(move || {
+        let fiber = FiberBuilder::new().stack_bytes(STACK_BYTES).spawn(move || {
             let top = 0_u8;
             deep(std::ptr::from_ref(&top).addr(), &stop);
         });

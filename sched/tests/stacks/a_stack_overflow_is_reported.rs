@@ -64,11 +64,11 @@ fn an_overflow_of_a_fiber_names_its_spawn_and_its_size() {
 }
 
 #[test]
-fn an_overflow_of_an_episode_is_reported_too() {
+fn an_overflow_of_an_activation_is_reported_too() {
     let line = line!() + 3;
     let output = child(|| {
         let _ = sched::run(|| {
-            let fiber = sched::spawn_episodes(|| {
+            let fiber = sched::spawn_stackless(|| {
                 overflow(0);
                 std::ops::ControlFlow::Break(())
             });

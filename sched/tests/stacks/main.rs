@@ -4,7 +4,6 @@
 mod common;
 
 mod a_backtrace_needs_room_or_is_left_out;
-mod a_census_tells_what_stacks_are_used;
 mod a_resting_fiber_holds_no_stack;
 mod a_sample_takes_none_of_a_fibers_stack;
 mod a_spikes_memory_comes_back;
@@ -13,3 +12,4 @@ mod a_stack_overflow_is_reported;
 mod stacks_that_run_out_are_an_error;
 mod switches_for_tests_are_checked;
 mod ten_thousand_fibers_wait_at_once;
+mod the_use_of_stacks_is_measured;

@@ -20,11 +20,11 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
         // With stacks this large, a few thousand of them use up the address space for stacks.
         let config = sched::Config { stack_bytes: 4 << 30, ..sched::Config::default() };
         sched::run_with(config, || {
-            let episodes = Rc::new(Cell::new(0));
-            let resting = sched::spawn_episodes({
-                let episodes = Rc::clone(&episodes);
+            let activations = Rc::new(Cell::new(0));
+            let resting = sched::spawn_stackless({
+                let activations = Rc::clone(&activations);
                 move || {
-                    episodes.set(episodes.get() + 1);
+                    activations.set(activations.get() + 1);
                     ControlFlow::Continue(())
                 }
             });
@@ -34,7 +34,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
             let mut fibers = Vec::new();
             let error = loop {
                 let held = Rc::clone(&held);
-                let spawned = sched::Builder::new().spawn(move || {
+                let spawned = sched::FiberBuilder::new().spawn(move || {
                     sched::park();
                     drop(held);
                 });
@@ -49,7 +49,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
 
             // Neither a message nor a resting fiber gets a stack now, and both wait for one.
             let arrived = Arc::new(AtomicBool::new(false));
-            let sent = sched::Handle::current().spawn({
+            let sent = sched::ShardHandle::current().spawn({
                 let arrived = Arc::clone(&arrived);
                 move || arrived.store(true, Ordering::Relaxed)
             });
@@ -57,7 +57,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
             resting.fiber().unpark();
             (0..500).for_each(|_| sched::yield_now());
             assert!(!arrived.load(Ordering::Relaxed));
-            assert_eq!(episodes.get(), 1);
+            assert_eq!(activations.get(), 1);
 
             // The wake-up that frees a stack comes after the message that waits for a stack.
             let first = fibers.swap_remove(0);
@@ -73,7 +73,7 @@ fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
             first.fiber().unpark();
             first.join().unwrap();
             assert_eq!(Rc::strong_count(&held), 1);
-            while !arrived.load(Ordering::Relaxed) || episodes.get() < 2 {
+            while !arrived.load(Ordering::Relaxed) || activations.get() < 2 {
                 sched::yield_now();
             }
             assert_eq!(sched::spawn(|| 5).join().unwrap(), 5);

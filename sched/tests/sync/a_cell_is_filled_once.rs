@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{OnDrop, on_a_shard, settle};
-use straightline_sched::sync::{Event, Lazy, OnceCell};
+use straightline_sched::sync::{Flag, Lazy, OnceCell};
 use straightline_sched::{self as sched, Unwinding};
 
 #[test]
@@ -112,7 +112,7 @@ fn a_set_waits_for_the_initialiser() {
 #[test]
 fn a_lazy_value_is_made_once_for_fibers_and_threads() {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    static IS_REACHED: Event = Event::new();
+    static IS_REACHED: Flag = Flag::new();
     static LAZY: Lazy<u32> = Lazy::new(|| {
         IS_REACHED.wait().unwrap();
         MADE.fetch_add(1, Ordering::SeqCst)

@@ -190,10 +190,10 @@ fn a_deadline_leaves_the_guard_as_it_was() {
 fn a_wait_with_a_timeout_ends_when_that_has_passed_or_it_is_notified() {
     sim::run(1, || {
         let shared = Shared::default();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let mut guard = shared.0.lock().unwrap();
         assert!(shared.1.wait_timeout(&mut guard, ms(5)).unwrap().timed_out());
-        assert!(sched::now() - begin >= ms(5));
+        assert!(sched::turn_start() - begin >= ms(5));
         *guard += 1;
         sched::scope(|s| {
             s.spawn(|| {
@@ -212,7 +212,7 @@ fn a_wait_with_a_timeout_ends_when_that_has_passed_or_it_is_notified() {
 fn a_wait_for_a_condition_with_a_timeout_ends_when_either_is_met() {
     sim::run(1, || {
         let shared = Shared::default();
-        let (begin, mut guard) = (sched::now(), shared.0.lock().unwrap());
+        let (begin, mut guard) = (sched::turn_start(), shared.0.lock().unwrap());
         sched::scope(|s| {
             s.spawn(|| {
                 for _ in 0..3 {
@@ -224,7 +224,7 @@ fn a_wait_for_a_condition_with_a_timeout_ends_when_either_is_met() {
             let end = shared.1.wait_timeout_while(&mut guard, ms(9), |count| *count < 3);
             assert!(end.unwrap().timed_out());
             assert_eq!(*guard, 2);
-            let took = sched::now() - begin;
+            let took = sched::turn_start() - begin;
             assert!(took >= ms(9) && took < ms(10), "{took:?}"); // the whole call, not each wait
             let end = shared.1.wait_timeout_while(&mut guard, ms(9), |count| *count < 3);
             assert!(!end.unwrap().timed_out());

@@ -10,7 +10,7 @@ use crate::common::{on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched, JoinHandle, Source,
-    sync::{Event, Readable, Writable, after, at, broadcast, mpsc, oneshot, select},
+    sync::{Flag, Readable, Writable, after, at, broadcast, mpsc, oneshot, select},
 };
 
 #[test]
@@ -18,7 +18,7 @@ fn each_kind_of_thing_ends_it() {
     on_a_shard(|| {
         type Trigger = Box<dyn FnOnce()>;
         for index in 0..5 {
-            let (event, other) = (Rc::new(Event::new()), Rc::new(Event::new()));
+            let (event, other) = (Rc::new(Flag::new()), Rc::new(Flag::new()));
             let (queue, messages) = mpsc::channel(1);
             let (answer, answered) = oneshot::channel();
             let (broadcaster, broadcasts) = broadcast::channel(1);
@@ -53,7 +53,7 @@ fn a_channel_whose_senders_are_gone_ends_it() {
         let (queue, messages) = mpsc::channel::<()>(1);
         let (answer, answered) = oneshot::channel::<()>();
         let (broadcaster, broadcasts) = broadcast::channel::<()>(1);
-        let never = Event::new();
+        let never = Flag::new();
         sched::spawn(move || {
             settle();
             drop(queue);
@@ -71,7 +71,7 @@ fn a_channel_whose_senders_are_gone_ends_it() {
 #[test]
 fn the_earliest_time_ends_it() {
     on_a_shard(|| {
-        let (start, never) = (Instant::now(), Event::new());
+        let (start, never) = (Instant::now(), Flag::new());
         let timers = [after(Duration::MAX), after(Duration::from_millis(5))];
         assert_eq!(select(&[&never, &timers[0], &timers[1]]), Ok(2));
         assert!(start.elapsed() >= Duration::from_millis(5));
@@ -84,7 +84,7 @@ fn a_descriptor_ends_it_as_often_as_something_comes() {
     on_a_shard(|| {
         let (mut near, far) = UnixStream::pair().unwrap();
         far.set_nonblocking(true).unwrap();
-        let (source, stop) = (Source::new(far), Rc::new(Event::new()));
+        let (source, stop) = (Source::new(far), Rc::new(Flag::new()));
         assert_eq!(select(&[&Writable(&source)]), Ok(0));
         let (pass_on, passed_on) = mpsc::unbounded();
         let reader = sched::spawn({
@@ -112,8 +112,8 @@ fn a_descriptor_ends_it_as_often_as_something_comes() {
 #[test]
 fn none_of_several_that_are_always_ready_is_forgotten() {
     on_a_shard(|| {
-        let events: [Event; 3] = Default::default();
-        events.iter().for_each(Event::set);
+        let events: [Flag; 3] = Default::default();
+        events.iter().for_each(Flag::set);
         let mut counts = [0; 3];
         for _ in 0..300 {
             counts[select(&[&events[0], &events[1], &events[2]]).unwrap()] += 1;
@@ -128,8 +128,8 @@ fn none_is_forgotten_by_two_fibers_that_take_turns() {
         let counts: Vec<_> = (0..2)
             .map(|_| {
                 sched::spawn(|| {
-                    let events: [Event; 2] = Default::default();
-                    events.iter().for_each(Event::set);
+                    let events: [Flag; 2] = Default::default();
+                    events.iter().for_each(Flag::set);
                     let mut counts = [0; 2];
                     for _ in 0..200 {
                         counts[select(&[&events[0], &events[1]]).unwrap()] += 1;
@@ -226,7 +226,7 @@ fn two_may_select_on_one_descriptor() {
 #[test]
 fn a_fiber_may_be_watched_by_many_and_joined() {
     on_a_shard(|| {
-        let go = Rc::new(Event::new());
+        let go = Rc::new(Flag::new());
         let watched = Rc::new(sched::spawn({
             let go = Rc::clone(&go);
             move || go.wait().map(|()| 5)

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::common::{on_a_shard, settle};
 use straightline_sched::{
     self as sched, JoinHandle,
-    sync::{Barrier, Event, WaitGroup},
+    sync::{Barrier, Flag, WaitGroup},
 };
 
 fn all_finished(fibers: &[JoinHandle<()>]) -> bool {
@@ -19,7 +19,7 @@ fn none_finished(fibers: &[JoinHandle<()>]) -> bool {
 }
 
 /// Fibers that wait for the event.
-fn wait_for(event: &Rc<Event>, count: usize) -> Vec<JoinHandle<()>> {
+fn wait_for(event: &Rc<Flag>, count: usize) -> Vec<JoinHandle<()>> {
     let wait = |_| {
         let event = Rc::clone(event);
         sched::spawn(move || event.wait().expect("the fiber may wait"))
@@ -32,7 +32,7 @@ fn wait_for(event: &Rc<Event>, count: usize) -> Vec<JoinHandle<()>> {
 #[test]
 fn an_event_lets_every_fiber_pass_until_it_is_cleared() {
     on_a_shard(|| {
-        let event = Rc::new(Event::new());
+        let event = Rc::new(Flag::new());
         let first = wait_for(&event, 3);
         assert!(none_finished(&first));
         event.set();
@@ -49,7 +49,7 @@ fn an_event_lets_every_fiber_pass_until_it_is_cleared() {
 #[test]
 fn a_short_event_lets_its_waiters_pass() {
     on_a_shard(|| {
-        let event = Rc::new(Event::new());
+        let event = Rc::new(Flag::new());
         let fibers = wait_for(&event, 3);
         event.set();
         event.clear();
@@ -61,7 +61,7 @@ fn a_short_event_lets_its_waiters_pass() {
 #[test]
 fn a_cancelled_waiter_leaves_the_event_to_the_others() {
     on_a_shard(|| {
-        let event = Rc::new(Event::new());
+        let event = Rc::new(Flag::new());
         let mut fibers = wait_for(&event, 3);
         let cancelled = fibers.remove(1);
         cancelled.cancel();

@@ -1,5 +1,5 @@
-//! Whatever fibers acquire and release, and whichever fibers are cancelled or given up meanwhile, a
-//! semaphore behaves like a counter with a queue.
+//! Whatever fibers acquire and release, and whichever fibers are cancelled or abandoned meanwhile,
+//! a semaphore behaves like a counter with a queue.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use crate::common::{brittle, on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched, JoinHandle, Lease,
-    sync::{AcquireError, Event, Semaphore, TryAcquireError},
+    sync::{AcquireError, Flag, Semaphore, TryAcquireError},
 };
 
 /// The kind of an operation, and a number that gives its amount or chooses its fiber.
@@ -72,7 +72,7 @@ struct Asking {
     name: usize,
     need: usize,
     handle: JoinHandle<()>,
-    release: Rc<Event>,
+    release: Rc<Flag>,
     lease: Lease,
 }
 
@@ -100,7 +100,7 @@ impl Real {
             4 => {
                 let waiting = self.pending();
                 if let Some(fiber) = waiting.get(pick % waiting.len().max(1)) {
-                    fiber.lease.end(); // the fiber is given up at its wait
+                    fiber.lease.end(); // the fiber is abandoned at its wait
                 }
             }
             _ => {
@@ -118,7 +118,7 @@ impl Real {
                 self.0.borrow_mut().retain(|holder| holder.0 != self.1);
             }
         }
-        let (name, release) = (self.fibers.len(), Rc::new(Event::new()));
+        let (name, release) = (self.fibers.len(), Rc::new(Flag::new()));
         let lease = Lease::new();
         let handle = sched::spawn({
             let (semaphore, holders) = (Rc::clone(&self.semaphore), Rc::clone(&self.holders));

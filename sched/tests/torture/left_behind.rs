@@ -25,7 +25,7 @@ pub(crate) fn act(draw: u64) {
         4 => {
             let value = PanicsInDrop;
             // The shard refuses it only at its end, when no fiber of the torture runs any more.
-            let sent = sched::Handle::current().spawn(move || drop(value));
+            let sent = sched::ShardHandle::current().spawn(move || drop(value));
             assert!(sent.is_ok(), "the shard lives");
         }
         5 => large::<1_000>(draw),
@@ -48,7 +48,7 @@ fn large<const BYTES: usize>(draw: u64) {
 
 /// The caller may leave its job. The pool is closed with all jobs and results that it has.
 fn jobs_that_panic_in_drop() {
-    let config = OffloadConfig { threads_max: 1, ..OffloadConfig::default() };
+    let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
     let pool = std::rc::Rc::new(OffloadPool::new(config));
     for _ in 0..3 {
         let (pool, value) = (std::rc::Rc::clone(&pool), PanicsInDrop);

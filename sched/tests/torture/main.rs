@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::OnDrop;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use straightline_sched::{
-    self as sched, Config, Handle, Interest, JoinHandle, Report, Reporter, Source, fiber_local,
+    self as sched, Config, Interest, JoinHandle, Report, Reporter, ShardHandle, Source, fiber_local,
 };
 
 /// The payload of the torture's own panics. The panic hook does not print them.
@@ -40,7 +40,7 @@ struct World {
     /// The number of fibers that have begun and whose destructors have not run, without those that
     /// `stubborn` counts.
     alive: Cell<u64>,
-    /// The number of fibers that swallow every cancel, and of fibers that are given up with them.
+    /// The number of fibers that swallow every cancel, and of fibers that are abandoned with them.
     stubborn: Cell<u64>,
     /// How many of the stubborn fibers own an `Rc` of this world.
     owners: Cell<u64>,
@@ -87,13 +87,13 @@ fn nothing_is_left() {
     let reports = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
-        if let Report::GivenUp(..) = report {
+        if let Report::Abandoned(..) = report {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });
     let config = Config { reporter, ..Config::default() };
     let (sender, receiver) = channel();
-    // The thread does not end, since fibers are given up on it.
+    // The thread does not end, since fibers are abandoned on it.
     std::thread::spawn(move || {
         let time = Duration::from_secs(seconds);
         let torture = || sched::run_with(config, move || torture(seed, time));
@@ -112,7 +112,7 @@ fn nothing_is_left() {
     }
 }
 
-/// Runs fibers for `time`, and checks that nothing is left. Returns how many fibers were given up,
+/// Runs fibers for `time`, and checks that nothing is left. Returns how many fibers were abandoned,
 /// and the threads that still borrow from them.
 fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
     let world = Rc::new(World {
@@ -134,9 +134,9 @@ fn torture(seed: u64, time: Duration) -> (u64, Vec<Asker>) {
         me.unpark();
     }));
     let stop = Arc::new(AtomicBool::new(false));
-    let sender = send_from_another_thread(Handle::current(), Arc::clone(&stop));
+    let sender = send_from_another_thread(ShardHandle::current(), Arc::clone(&stop));
     while !world.over.get() {
-        while sched::stats().fibers_now < FIBERS_WANTED {
+        while sched::stats().fibers < FIBERS_WANTED {
             start(&world);
         }
         // The root runs again after each turn of the other fibers.
@@ -159,11 +159,11 @@ fn end(world: &Shared) {
     }
     assert_eq!(world.unwinding.get(), 0);
     let mut turns = 0_u64;
-    while sched::stats().fibers_now > 1 {
+    while sched::stats().fibers > 1 {
         world.handles.take().into_iter().for_each(|fiber| fiber.cancel());
         sched::yield_now();
         turns += 1;
-        if turns.is_multiple_of(4_096) && sched::stats().ready_now == 1 {
+        if turns.is_multiple_of(4_096) && sched::stats().ready == 1 {
             std::thread::sleep(Duration::from_millis(1)); // the other fibers wait for a time
         }
         assert!(turns < 4_096 * 20_000, "these fibers do not end: {:#?}", sched::inspect());
@@ -173,8 +173,8 @@ fn end(world: &Shared) {
     println!("{stats:?}, inspected {}", world.inspected.get());
     assert_eq!(world.alive.get(), 0, "destructors did not run");
     assert_eq!(stats.spawned, stats.ended + 1);
-    assert_eq!(stats.given_up, world.stubborn.get());
-    assert_eq!((stats.alarms_now, stats.sources_now, stats.ready_now), (0, 0, 0));
+    assert_eq!(stats.abandoned, world.stubborn.get());
+    assert_eq!((stats.timers, stats.sources, stats.ready), (0, 0, 0));
     assert!(world.foreigners.borrow().is_empty());
     assert_eq!(Rc::strong_count(world), 1 + usize::try_from(world.owners.get()).expect("few"));
 }
@@ -183,8 +183,8 @@ fn end(world: &Shared) {
 fn start(world: &Shared) {
     let (own, depth) = (Rc::clone(world), 0);
     let fiber = match world.below(40) {
-        0..=3 => episodes(own),
-        // The stack of a fiber that is given up is lost, so there are only a few of them.
+        0..=3 => activations(own),
+        // The stack of a fiber that is abandoned is lost, so there are only a few of them.
         4 if world.stubborn.get() < STUBBORN_MAX => sched::spawn(move || stubborn(own, depth)),
         5 if world.stubborn.get() < STUBBORN_MAX => sched::spawn(move || doomed(own)),
         _ => sched::spawn(move || live(&own, depth)),
@@ -317,8 +317,8 @@ fn swallow(act: impl FnOnce()) {
     }
 }
 
-/// Swallows every cancel for ever, so this fiber is given up when it is cancelled. Its children are
-/// not given up.
+/// Swallows every cancel for ever, so this fiber is abandoned when it is cancelled. Its children
+/// are not abandoned.
 #[allow(clippy::needless_pass_by_value)] // the `Rc` is held for ever, and `owners` counts it
 fn stubborn(world: Shared, depth: u32) {
     world.stubborn.set(world.stubborn.get() + 1);
@@ -342,8 +342,8 @@ fn stubborn_for_ever() {
 }
 
 /// Starts fibers in nested scopes. The innermost fiber is stubborn. It borrows a text from the
-/// outermost fiber and lends it to a thread. So all these fibers are given up, and the thread can
-/// still read the text. (They are not given up if they are cancelled before the innermost fiber
+/// outermost fiber and lends it to a thread. So all these fibers are abandoned, and the thread can
+/// still read the text. (They are not abandoned if they are cancelled before the innermost fiber
 /// begins.)
 #[allow(clippy::needless_pass_by_value)] // held for ever
 fn doomed(world: Shared) {
@@ -352,7 +352,7 @@ fn doomed(world: Shared) {
     nest(&world, world.below(4), &text);
 }
 
-/// Counts the caller as a fiber that is given up. The guard takes that back if the caller ends.
+/// Counts the caller as a fiber that is abandoned. The guard takes that back if the caller ends.
 fn left(count: &Cell<u64>) -> OnDrop<impl FnMut()> {
     count.set(count.get() + 1);
     OnDrop(|| count.set(count.get() - 1))
@@ -447,9 +447,9 @@ fn unwinding(world: &Shared) {
     assert_eq!(lent.get(), 0, "a scope has ended before its fibers");
 }
 
-fn episodes(world: Shared) -> JoinHandle<()> {
+fn activations(world: Shared) -> JoinHandle<()> {
     let guard = guard(&world);
-    sched::spawn_episodes(move || {
+    sched::spawn_stackless(move || {
         let _held = &guard;
         act(&world, DEPTH_MAX - 1);
         sched::wake_later();
@@ -483,7 +483,7 @@ fn locals(world: &World) {
 fn inspect(world: &World) {
     let list = sched::inspect_with_backtraces(3);
     world.inspected.set(world.inspected.get() + list.len() as u64);
-    assert!(list.len() as u64 == sched::stats().fibers_now);
+    assert!(list.len() as u64 == sched::stats().fibers);
 }
 
 /// One side sends a few bytes. The other side reads until the end, or until `time` has passed.
@@ -531,7 +531,10 @@ fn hook(world: &Shared, depth: u32) {
 }
 
 /// Starts a thread that sends closures to the shard.
-fn send_from_another_thread(shard: Handle, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+fn send_from_another_thread(
+    shard: ShardHandle,
+    stop: Arc<AtomicBool>,
+) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
             let sent = || sched::sleep(Duration::from_micros(500));

@@ -19,12 +19,12 @@ fn the_panic_hook_is_called_for_panics_alone() {
 
         on_a_shard(|| {
             let cancelled = sched::spawn(|| sched::sleep(Duration::MAX));
-            let given_up = sched::spawn(|| swallow_for_ever());
+            let abandoned = sched::spawn(|| swallow_for_ever());
             sched::yield_now();
             cancelled.cancel();
-            given_up.cancel();
+            abandoned.cancel();
             assert!(cancelled.join().unwrap_err().is_cancelled());
-            assert!(given_up.join().map(|()| "returned").unwrap_err().is_given_up());
+            assert!(abandoned.join().map(|()| "returned").unwrap_err().is_abandoned());
             let late = sched::deadline(Duration::ZERO, || {
                 sched::scope(|s| {
                     (0..3).for_each(|_| drop(s.spawn(sched::park)));

@@ -20,7 +20,7 @@ use crate::common::{
 };
 use straightline_sched::sim;
 use straightline_sched::{
-    self as sched, Config, Handle, Interest, OffloadConfig, OffloadPool, Reporter, Source,
+    self as sched, Config, Interest, OffloadConfig, OffloadPool, Reporter, ShardHandle, Source,
     fiber_local, shard_local,
 };
 
@@ -50,7 +50,7 @@ const ACTIONS: [(&str, fn()); 13] = [
         assert_eq!(fiber.join().expect("the fiber returns"), 5, "the hook is not the fiber");
     }),
     ("a hook that was never called", || {
-        sched::spawn_episodes(|| {
+        sched::spawn_stackless(|| {
             let value = PanicsInDrop;
             std::mem::forget(sched::before_park(Rc::new(move || {
                 assert_eq!(size_of_val(&value), 0);
@@ -58,14 +58,14 @@ const ACTIONS: [(&str, fn()); 13] = [
             Break(())
         });
     }),
-    ("episodes", || {
+    ("activations", || {
         let value = PanicsInDrop;
-        sched::spawn_episodes(
+        sched::spawn_stackless(
             move || if size_of_val(&value) == 0 { Break(()) } else { Continue(()) },
         );
     }),
-    ("the panic of an episode", || {
-        sched::spawn_episodes(|| {
+    ("the panic of an activation", || {
+        sched::spawn_stackless(|| {
             raise_panics_in_drop();
             Break(())
         });
@@ -104,7 +104,7 @@ const ACTIONS: [(&str, fn()); 13] = [
     }),
     ("a sent closure", || {
         let value = PanicsInDrop;
-        Handle::current().spawn(move || drop(value)).expect("the shard runs");
+        ShardHandle::current().spawn(move || drop(value)).expect("the shard runs");
     }),
 ];
 
@@ -114,7 +114,7 @@ fn panic_quietly() {
 
 /// Runs `action` on a fiber, and checks that the shard still works.
 fn survives(name: &'static str, action: fn()) {
-    let action = sched::Builder::new().name(name).spawn(action).expect("a stack");
+    let action = sched::FiberBuilder::new().name(name).spawn(action).expect("a stack");
     settle();
     if let Err(error) = action.join() {
         std::mem::forget(error);
@@ -122,7 +122,7 @@ fn survives(name: &'static str, action: fn()) {
     }
     assert_eq!(sched::spawn(|| 5).join().expect("the fiber returns"), 5, "{name}");
     let stats = sched::stats();
-    assert_eq!((stats.fibers_now, stats.stacks_now), (1, 1), "{name}: {stats:?}");
+    assert_eq!((stats.fibers, stats.stacks), (1, 1), "{name}: {stats:?}");
 }
 
 #[test]
@@ -183,13 +183,13 @@ fn a_simulation_whose_events_panic_in_drop_ends() {
 
 #[test]
 fn a_reporter_whose_payload_panics_in_drop_is_survived() {
-    give_up_one(Reporter::new(|_| raise_panics_in_drop()), || ());
+    abandon_one(Reporter::new(|_| raise_panics_in_drop()), || ());
 }
 
-/// Runs a fiber that calls `begin` first and is then given up. It runs on a thread of its own,
+/// Runs a fiber that calls `begin` first and is then abandoned. It runs on a thread of its own,
 /// which never ends.
-fn give_up_one(reporter: Reporter, begin: fn()) {
-    let is_given_up = unless_it_hangs(move || {
+fn abandon_one(reporter: Reporter, begin: fn()) {
+    let is_abandoned = unless_it_hangs(move || {
         sched::run_with(Config { reporter, ..Config::default() }, move || {
             let stubborn = sched::spawn(move || {
                 begin();
@@ -197,15 +197,15 @@ fn give_up_one(reporter: Reporter, begin: fn()) {
             });
             sched::yield_now();
             stubborn.cancel();
-            stubborn.join().is_err_and(|error| error.is_given_up())
+            stubborn.join().is_err_and(|error| error.is_abandoned())
         })
     });
-    assert!(is_given_up.expect("a shard can be made"), "the fiber was not given up");
+    assert!(is_abandoned.expect("a shard can be made"), "the fiber was not abandoned");
 }
 
 #[test]
-fn what_a_given_up_fiber_owns_is_never_dropped() {
-    give_up_one(Reporter::new(|_| ()), || {
+fn what_a_abandoned_fiber_owns_is_never_dropped() {
+    abandon_one(Reporter::new(|_| ()), || {
         LOCAL.with(|value| assert!(value.is_some()));
         std::mem::forget(sched::before_park(Rc::new(sched::yield_now)));
     });
@@ -230,13 +230,13 @@ fn shard_locals_and_values_of_a_simulation_that_panic_in_drop_do_no_harm() {
         sched::spawn_shard("other", Config::default(), make).unwrap().join().unwrap().unwrap();
         sim::elapsed()
     });
-    assert!(ended_at < Duration::from_secs(1), "the values' fiber was given up");
+    assert!(ended_at < Duration::from_secs(1), "the values' fiber was abandoned");
 }
 
 #[test]
 fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
     unless_it_hangs(|| {
-        let config = OffloadConfig { threads_max: 1, ..OffloadConfig::default() };
+        let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
         let pool = Arc::new(OffloadPool::new(config));
         sched::run(move || {
             for panics in [true, false] {
@@ -279,7 +279,7 @@ fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
 #[test]
 fn a_pool_that_closes_refuses_every_job_whatever_they_hold() {
     unless_it_hangs(|| {
-        let config = OffloadConfig { threads_max: 1, ..OffloadConfig::default() };
+        let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
         let pool = Arc::new(OffloadPool::new(config));
         sched::run(move || {
             let open = Arc::new(AtomicBool::new(false));

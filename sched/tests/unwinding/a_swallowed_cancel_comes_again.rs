@@ -1,4 +1,4 @@
-//! A fiber that catches its cancel gets it again at each wait, and is given up in the end.
+//! A fiber that catches its cancel gets it again at each wait, and is abandoned in the end.
 
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
@@ -59,55 +59,55 @@ fn stubborn(wait: impl Fn() + 'static) -> (JoinHandle<()>, Rc<Cell<u64>>) {
     (fiber, catches)
 }
 
-fn is_given_up(wait: impl Fn() + 'static) {
+fn is_abandoned(wait: impl Fn() + 'static) {
     let (fiber, catches) = stubborn(wait);
     turns(3);
     fiber.cancel();
-    let error = fiber.join().expect_err("the fiber was given up");
-    assert!(error.is_given_up());
+    let error = fiber.join().expect_err("the fiber was abandoned");
+    assert!(error.is_abandoned());
     assert!((1..1_000).contains(&catches.get()));
     let catches_before = catches.get();
     turns(3);
-    assert_eq!(catches.get(), catches_before, "a fiber that was given up runs no more");
+    assert_eq!(catches.get(), catches_before, "a fiber that was abandoned runs no more");
     assert_eq!(sched::spawn(|| "fine").join().expect("other fibers go on"), "fine");
 }
 
 #[test]
-fn one_that_swallows_it_while_parking_is_given_up() {
-    on_a_shard(|| is_given_up(sched::park));
+fn one_that_swallows_it_while_parking_is_abandoned() {
+    on_a_shard(|| is_abandoned(sched::park));
 }
 
 #[test]
-fn one_that_swallows_it_while_yielding_is_given_up() {
-    on_a_shard(|| is_given_up(sched::yield_now));
+fn one_that_swallows_it_while_yielding_is_abandoned() {
+    on_a_shard(|| is_abandoned(sched::yield_now));
 }
 
 #[test]
-fn one_that_swallows_it_between_operations_is_given_up() {
-    on_a_shard(|| is_given_up(sched::checkpoint));
+fn one_that_swallows_it_between_operations_is_abandoned() {
+    on_a_shard(|| is_abandoned(sched::checkpoint));
 }
 
 #[test]
-fn one_that_swallows_it_while_sleeping_is_given_up() {
-    on_a_shard(|| is_given_up(|| sched::sleep(Duration::from_secs(3_600))));
+fn one_that_swallows_it_while_sleeping_is_abandoned() {
+    on_a_shard(|| is_abandoned(|| sched::sleep(Duration::from_secs(3_600))));
 }
 
 #[test]
-fn one_that_swallows_it_while_parked_with_a_timeout_is_given_up() {
-    on_a_shard(|| is_given_up(|| sched::park_timeout(Duration::from_millis(1))));
+fn one_that_swallows_it_while_parked_with_a_timeout_is_abandoned() {
+    on_a_shard(|| is_abandoned(|| sched::park_timeout(Duration::from_millis(1))));
 }
 
 #[test]
-fn one_that_swallows_it_while_joining_is_given_up() {
-    on_a_shard(|| is_given_up(|| drop(sched::spawn(sched::park).join())));
+fn one_that_swallows_it_while_joining_is_abandoned() {
+    on_a_shard(|| is_abandoned(|| drop(sched::spawn(sched::park).join())));
 }
 
 #[test]
-fn one_that_swallows_it_while_waiting_for_a_descriptor_is_given_up() {
+fn one_that_swallows_it_while_waiting_for_a_descriptor_is_abandoned() {
     on_a_shard(|| {
         let (near, far) = UnixStream::pair().unwrap();
         let source = Source::new(far);
-        is_given_up(move || drop(source.wait(Interest::Read)));
+        is_abandoned(move || drop(source.wait(Interest::Read)));
         drop(near);
     });
 }
@@ -129,7 +129,7 @@ fn the_end_of_run_does_not_wait_for_one_that_sleeps() {
 }
 
 #[test]
-fn a_descriptor_that_a_given_up_fiber_waited_for_serves_others() {
+fn a_descriptor_that_a_abandoned_fiber_waited_for_serves_others() {
     on_a_shard(|| {
         let (near, far) = UnixStream::pair().unwrap();
         let source = Rc::new(Source::new(far));
@@ -139,7 +139,7 @@ fn a_descriptor_that_a_given_up_fiber_waited_for_serves_others() {
         });
         sched::yield_now();
         fiber.cancel();
-        assert!(fiber.join().unwrap_err().is_given_up());
+        assert!(fiber.join().unwrap_err().is_abandoned());
         let waiter = sched::spawn(move || source.wait(Interest::Read));
         sched::yield_now();
         drop(near);

@@ -47,7 +47,7 @@ fn a_loop_that_ends_on_an_error_ends() {
 }
 
 #[test]
-fn a_fiber_that_swallows_it_for_ever_is_given_up() {
+fn a_fiber_that_swallows_it_for_ever_is_abandoned() {
     on_a_shard(|| {
         let swallowed = Rc::new(Cell::new(0));
         let count = Rc::clone(&swallowed);
@@ -60,9 +60,9 @@ fn a_fiber_that_swallows_it_for_ever_is_given_up() {
                 }
             })
         });
-        assert!(fiber.join().unwrap_err().is_given_up());
+        assert!(fiber.join().unwrap_err().is_abandoned());
         assert!((1..100).contains(&swallowed.get()));
-        assert_eq!(sched::stats().given_up, 1);
+        assert_eq!(sched::stats().abandoned, 1);
     });
 }
 
@@ -72,7 +72,7 @@ fn a_fiber_may_swallow_one_of_each_deadline() {
         for _ in 0..200 {
             sched::deadline(AT_ONCE, || assert!(swallows_one())).unwrap();
         }
-        assert_eq!(sched::stats().given_up, 0);
+        assert_eq!(sched::stats().abandoned, 0);
     });
 }
 
@@ -107,7 +107,7 @@ fn a_cancel_that_is_swallowed_between_deadlines_is_bounded() {
         turns(3);
         fiber.cancel();
         let error = fiber.join().map(|()| "returned").unwrap_err();
-        assert!(error.is_given_up());
-        assert_eq!(sched::stats().given_up, 1);
+        assert!(error.is_abandoned());
+        assert_eq!(sched::stats().abandoned, 1);
     });
 }

@@ -9,8 +9,8 @@ use crate::common::{OnDrop, on_a_shard, settle};
 use straightline_sched::{
     self as sched, Unwinding,
     sync::{
-        AcquireError, Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup,
-        after, broadcast, mpsc, oneshot, select,
+        AcquireError, Barrier, Condvar, Flag, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, after,
+        broadcast, mpsc, oneshot, select,
     },
 };
 
@@ -67,7 +67,7 @@ fn what_need_not_wait_succeeds() {
         };
         assert_eq!(while_unwinding(answer), [Some(5); 2]);
         let set = || {
-            let event = Event::new();
+            let event = Flag::new();
             event.set();
             event.wait().and_then(|()| select(&[&event]))
         };
@@ -102,12 +102,12 @@ fn a_lock_or_a_permit_that_is_taken_is_an_error() {
 #[test]
 fn a_wait_for_what_has_not_happened_is_an_error() {
     on_a_shard(|| {
-        assert_eq!(while_unwinding(|| Event::new().wait()), [Err(Unwinding); 2]);
+        assert_eq!(while_unwinding(|| Flag::new().wait()), [Err(Unwinding); 2]);
         assert_eq!(while_unwinding(|| Barrier::new(2).wait().is_err()), [true; 2]);
         let group = WaitGroup::new();
         let wait = move || group.clone().wait();
         assert_eq!(while_unwinding(wait), [Err(Unwinding); 2]);
-        let never = || select(&[&Event::new(), &after(Duration::MAX)]);
+        let never = || select(&[&Flag::new(), &after(Duration::MAX)]);
         assert_eq!(while_unwinding(never), [Err(Unwinding); 2]);
     });
 }

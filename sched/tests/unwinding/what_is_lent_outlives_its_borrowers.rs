@@ -1,5 +1,5 @@
 //! A value that a fiber lends to its children or to threads lives as long as they may use it, also
-//! if the fiber or a child is given up.
+//! if the fiber or a child is abandoned.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::common::{on_a_shard, swallow_for_ever, turns, unless_it_hangs};
 use straightline_sched::{
-    self as sched, Config, GivenUp, JoinError, Report, Reporter, Scope, sim::Sim, spawn_shard,
+    self as sched, Abandoned, Config, JoinError, Report, Reporter, Scope, sim::Sim, spawn_shard,
 };
 
 const TEXT: &str = "on the heap, and long enough to be noticed";
@@ -57,7 +57,7 @@ impl Asker {
 }
 
 /// Checks that the text that `body` lends to fibers of its scopes is still valid after one of them
-/// was given up.
+/// was abandoned.
 fn stays(body: impl FnOnce(&String, Reader) + Send + 'static) {
     let (reader, asker) = reader();
     on_a_shard(move || {
@@ -68,14 +68,14 @@ fn stays(body: impl FnOnce(&String, Reader) + Send + 'static) {
             body(&text, reader);
             note.set(true);
         });
-        let error = fiber.join().expect_err("the fiber was given up with its child");
-        assert!(error.is_given_up() && !error.is_cancelled() && !error.is_panic(), "{error}");
+        let error = fiber.join().expect_err("the fiber was abandoned with its child");
+        assert!(error.is_abandoned() && !error.is_cancelled() && !error.is_panic(), "{error}");
         assert!(!returned.get(), "the scope has returned");
         asker.assert_still_there();
     });
 }
 
-/// Starts a fiber that is given up as soon as it is cancelled.
+/// Starts a fiber that is abandoned as soon as it is cancelled.
 fn spawn_stubborn<'scope>(s: &'scope Scope<'scope, '_>, text: &'scope str, reader: Reader) {
     s.spawn(move || reader.swallow_while_it_reads(text));
     turns(1);
@@ -146,13 +146,13 @@ fn where_it_was_lent_to_the_child_of_a_child() {
 }
 
 #[test]
-fn where_the_child_was_given_up_before_the_scope_came_to_its_end() {
+fn where_the_child_was_abandoned_before_the_scope_came_to_its_end() {
     stays(|text, reader| {
         sched::scope(|s| {
             let child = s.spawn(move || reader.swallow_while_it_reads(text));
             turns(1);
             child.cancel();
-            assert!(child.join().expect_err("the child is given up").is_given_up());
+            assert!(child.join().expect_err("the child is abandoned").is_abandoned());
             turns(3); // the body goes on, up to its end
         });
     });
@@ -171,20 +171,20 @@ fn where_the_body_waits_for_all_of_them() {
     });
 }
 
-/// The other children unwind, and only those above the stubborn one are given up.
+/// The other children unwind, and only those above the stubborn one are abandoned.
 #[test]
-fn no_other_fiber_is_given_up_with_them() {
+fn no_other_fiber_is_abandoned_with_them() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
-        if let Report::GivenUp(fiber, why) = report {
+        if let Report::Abandoned(fiber, why) = report {
             sink.lock().unwrap().push((fiber.name.clone().unwrap_or_default(), *why));
         }
     });
     let root = || {
         let unwound = Rc::new(Cell::new(0));
         let (note, other) = (Rc::clone(&unwound), sched::spawn(|| turns(9)));
-        let named = |name: &str| sched::Builder::new().name(name);
+        let named = |name: &str| sched::FiberBuilder::new().name(name);
         let top = named("top").spawn(move || {
             sched::scope(|s| {
                 let note = &note;
@@ -207,17 +207,17 @@ fn no_other_fiber_is_given_up_with_them() {
             });
         });
         let error: JoinError = top.unwrap().join().unwrap_err();
-        assert_eq!(error.to_string(), "the fiber was given up");
+        assert_eq!(error.to_string(), "the fiber was abandoned");
         other.join().unwrap();
         let stats = sched::stats();
-        assert_eq!((unwound.get(), stats.given_up, stats.fibers_now), (11, 3, 1));
+        assert_eq!((unwound.get(), stats.abandoned, stats.fibers), (11, 3, 1));
     };
     unless_it_hangs(move || sched::run_with(Config { reporter, ..Config::default() }, root))
-        .expect("the root was not given up");
+        .expect("the root was not abandoned");
     let expected = [
-        ("stubborn".to_owned(), GivenUp::Swallows),
-        ("middle".to_owned(), GivenUp::WithChild),
-        ("top".to_owned(), GivenUp::WithChild),
+        ("stubborn".to_owned(), Abandoned::Swallows),
+        ("middle".to_owned(), Abandoned::WithChild),
+        ("top".to_owned(), Abandoned::WithChild),
     ];
     assert_eq!(*reports.lock().unwrap(), expected);
 }
@@ -276,7 +276,7 @@ fn with_plain(body: impl FnOnce(&str)) {
 }
 
 #[test]
-fn a_thread_does_not_end_under_a_fiber_that_was_given_up() {
+fn a_thread_does_not_end_under_a_fiber_that_was_abandoned() {
     thread_stays(|reader| {
         let outcome = sched::run(move || {
             drop(sched::spawn(|| with_plain(|text| reader.swallow_while_it_reads(text))));
@@ -288,13 +288,13 @@ fn a_thread_does_not_end_under_a_fiber_that_was_given_up() {
 }
 
 #[test]
-fn nor_under_a_root_that_was_given_up() {
+fn nor_under_a_root_that_was_abandoned() {
     thread_stays(|reader| {
         let outcome = sched::run(move || {
             let swallow = || with_plain(|text| reader.swallow_while_it_reads(text));
             let _ = sched::deadline(Duration::ZERO, swallow);
         });
-        assert!(outcome.expect_err("the root has not ended").to_string().contains("given up"));
+        assert!(outcome.expect_err("the root has not ended").to_string().contains("abandoned"));
     });
 }
 

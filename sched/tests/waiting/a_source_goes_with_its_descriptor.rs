@@ -145,7 +145,7 @@ fn a_source_may_be_dropped_by_the_end_of_its_thread() {
         // The system chooses the order in which thread-locals are dropped. With these two, one
         // source is dropped after the shard's thread-local in either order.
         EARLY.set(None);
-        sched::clock();
+        sched::now();
         EARLY.set(Some(armed()));
         LATE.set(Some(armed()));
     });

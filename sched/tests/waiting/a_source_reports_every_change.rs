@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::common::{nonblocking_pair, take_in_events};
 use crate::the_driver_is_a_choice::kinds;
 use straightline_sched::{
-    self as sched, Builder, Config, DriverKind, Interest, JoinHandle, Source,
+    self as sched, Config, DriverKind, FiberBuilder, Interest, JoinHandle, Source,
 };
 
 /// Two connected streams that do not block.
@@ -195,7 +195,8 @@ fn fibers_that_end_armed_do_not_pile_up() {
         let source = Rc::new(Source::new(far));
         let name: Rc<str> = "armed".into(); // a fiber's record holds it
         for _ in 0..1_000 {
-            let (source, builder) = (Rc::clone(&source), Builder::new().name(Rc::clone(&name)));
+            let (source, builder) =
+                (Rc::clone(&source), FiberBuilder::new().name(Rc::clone(&name)));
             let armed = builder.spawn(move || source.arm(Interest::Read)).unwrap();
             assert!(armed.join().unwrap().unwrap());
         }
@@ -219,7 +220,7 @@ fn a_change_in_time_is_in_time_although_another_fiber_has_looked() {
             }
         });
         let reader = sched::spawn({
-            let at = sched::clock() + Duration::from_millis(300);
+            let at = sched::now() + Duration::from_millis(300);
             let source = Rc::clone(&source);
             move || source.wait_until(Interest::Read, Some(at)).unwrap()
         });
@@ -248,12 +249,12 @@ fn a_hangup_ends_when_there_is_another_writer() {
             let fifo = Source::new(open(OpenOptions::new().read(true)));
             drop(open(OpenOptions::new().write(true)));
             take_in_events();
-            let _ = fifo.wait_until(Interest::Read, Some(sched::clock()));
+            let _ = fifo.wait_until(Interest::Read, Some(sched::now()));
             let mut writer = open(OpenOptions::new().write(true));
             let (looks, reader) = (Rc::new(Cell::new(0)), sched::current());
             let counted = Rc::clone(&looks);
             let reading = sched::spawn(move || {
-                let at = sched::clock() + Duration::from_secs(10);
+                let at = sched::now() + Duration::from_secs(10);
                 while fifo.inner().read(&mut [0]).is_err() {
                     counted.set(counted.get() + 1);
                     fifo.wait_until(Interest::Read, Some(at)).unwrap();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::{on_a_shard, turns};
-use straightline_sched::sync::{Event, Mutex, after, mpsc, select};
+use straightline_sched::sync::{Flag, Mutex, after, mpsc, select};
 use straightline_sched::{self as sched, BeforePark, before_park};
 
 type Log = Rc<RefCell<Vec<&'static str>>>;
@@ -129,7 +129,7 @@ fn a_hook_that_sets_itself_again_stops_no_wait_in_a_line() {
     on_a_shard(|| {
         let calls = Rc::new(Cell::new(0));
         let (sender, receiver) = mpsc::channel(1);
-        let (lock, event) = (Rc::new(Mutex::new(0)), Rc::new(Event::new()));
+        let (lock, event) = (Rc::new(Mutex::new(0)), Rc::new(Flag::new()));
         let (own, locked, set) = (Rc::clone(&calls), Rc::clone(&lock), Rc::clone(&event));
         let held = lock.lock().expect("the lock is free");
         let fiber = sched::spawn(move || {

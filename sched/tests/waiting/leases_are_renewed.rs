@@ -19,7 +19,7 @@ fn simulated(body: impl Fn() + 'static) {
 fn what_is_renewed_lasts_as_long_as_it_likes() {
     simulated(|| {
         let lease = Lease::new();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let done = lease.hold(ms(10), || {
             for _ in 0..100 {
                 sched::sleep(ms(9));
@@ -28,7 +28,7 @@ fn what_is_renewed_lasts_as_long_as_it_likes() {
             "done"
         });
         assert_eq!(done, Ok("done"));
-        assert!(sched::now() - begin >= ms(900));
+        assert!(sched::turn_start() - begin >= ms(900));
     });
 }
 
@@ -36,14 +36,14 @@ fn what_is_renewed_lasts_as_long_as_it_likes() {
 fn what_stands_still_is_unwound_on_time() {
     simulated(|| {
         let lease = Lease::new();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let held = lease.hold(ms(10), || {
             sched::sleep(ms(9));
             lease.renew(ms(20));
             sched::sleep(ms(100));
         });
         assert_eq!(held, Err(DeadlineExceeded));
-        let took = sched::now() - begin;
+        let took = sched::turn_start() - begin;
         assert!(took >= ms(29) && took < ms(30), "{took:?}");
     });
 }
@@ -52,13 +52,13 @@ fn what_stands_still_is_unwound_on_time() {
 fn a_shorter_renewal_counts_at_once() {
     simulated(|| {
         let lease = Lease::new();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let held = lease.hold(Duration::MAX, || {
             lease.renew(ms(5));
             sched::sleep(ms(100));
         });
         assert_eq!(held, Err(DeadlineExceeded));
-        assert!(sched::now() - begin < ms(6));
+        assert!(sched::turn_start() - begin < ms(6));
     });
 }
 
@@ -66,7 +66,7 @@ fn a_shorter_renewal_counts_at_once() {
 fn children_of_a_scope_live_as_long_as_it_is_renewed_and_no_longer() {
     simulated(|| {
         let lease = Lease::new();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let held = lease.hold(ms(10), || {
             sched::scope(|scope| {
                 let child = scope.spawn(|| {
@@ -83,7 +83,7 @@ fn children_of_a_scope_live_as_long_as_it_is_renewed_and_no_longer() {
             });
         });
         assert_eq!(held, Err(DeadlineExceeded));
-        let took = sched::now() - begin;
+        let took = sched::turn_start() - begin;
         assert!(took >= ms(37) && took < ms(38), "{took:?}");
     });
 }
@@ -167,7 +167,7 @@ fn a_section_that_is_not_cancelled_is_not_ended_either() {
 fn a_lease_that_is_held_again_has_an_end_for_each_hold() {
     simulated(|| {
         let lease = Lease::new();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let outer = lease.hold(ms(100), || {
             assert_eq!(lease.hold(ms(10), sched::park), Err(DeadlineExceeded));
             sched::sleep(ms(50)); // the outer hold has its own time
@@ -178,7 +178,7 @@ fn a_lease_that_is_held_again_has_an_end_for_each_hold() {
             unreachable!("the outer one's end is not the inner one's");
         });
         assert_eq!(outer, Err::<(), _>(DeadlineExceeded));
-        let took = sched::now() - begin;
+        let took = sched::turn_start() - begin;
         assert!(took >= ms(100) && took < ms(101), "{took:?}");
         assert_eq!(sched::remaining(), None);
         assert_eq!(lease.hold(ms(10), sched::park), Err(DeadlineExceeded));
@@ -208,12 +208,12 @@ fn a_renewal_is_for_all_holds_of_the_lease() {
 fn a_child_may_hold_its_parents_lease() {
     simulated(|| {
         let lease = Lease::new();
-        let begin = sched::now();
+        let begin = sched::turn_start();
         let held = lease.hold(ms(100), || {
             sched::scope(|scope| {
                 let child = scope.spawn(|| {
                     let own = lease.hold(ms(10), sched::park);
-                    (own, sched::now() - begin)
+                    (own, sched::turn_start() - begin)
                 });
                 let (own, after) = child.join().expect("the child is not unwound as a whole");
                 assert_eq!(own, Err(DeadlineExceeded));
@@ -227,7 +227,7 @@ fn a_child_may_hold_its_parents_lease() {
             });
         });
         assert_eq!(held, Err(DeadlineExceeded));
-        let took = sched::now() - begin;
+        let took = sched::turn_start() - begin;
         assert!(took >= ms(100) && took < ms(101), "{took:?}");
     });
 }
@@ -243,12 +243,12 @@ fn a_lease_ends_for_all_fibers_that_hold_it() {
             })
             .collect();
         sched::sleep(ms(1));
-        let begin = sched::now();
+        let begin = sched::turn_start();
         lease.end();
         for fiber in fibers {
             assert_eq!(fiber.join().expect("the fiber catches the end"), Err(DeadlineExceeded));
         }
-        assert!(sched::now() - begin < ms(1));
+        assert!(sched::turn_start() - begin < ms(1));
     });
 }
 
@@ -267,9 +267,9 @@ fn an_outer_end_that_is_swallowed_is_counted_through_inner_holds() {
                     }
                 });
             });
-            sender.send(fiber.join().is_err_and(|error| error.is_given_up()))
+            sender.send(fiber.join().is_err_and(|error| error.is_abandoned()))
         })
     });
-    let is_given_up = receiver.recv_timeout(Duration::from_secs(60));
-    assert_eq!(is_given_up, Ok(true), "the fiber is given up in the end");
+    let is_abandoned = receiver.recv_timeout(Duration::from_secs(60));
+    assert_eq!(is_abandoned, Ok(true), "the fiber is abandoned in the end");
 }

@@ -143,7 +143,7 @@ fn a_busy_run_queue_does_not_hold_up_a_descriptor() {
 #[test]
 fn a_busy_run_queue_does_not_hold_up_another_thread() {
     sched::run(|| {
-        let (shard, arrived) = (sched::Handle::current(), Arc::new(AtomicBool::new(false)));
+        let (shard, arrived) = (sched::ShardHandle::current(), Arc::new(AtomicBool::new(false)));
         let sender = std::thread::spawn({
             let arrived = Arc::clone(&arrived);
             move || shard.spawn(move || arrived.store(true, Ordering::Relaxed))

@@ -22,7 +22,7 @@ fn a_sleep_lasts_at_least_its_duration() {
 fn a_sleep_is_measured_from_its_call_and_not_from_the_shards_clock() {
     sched::run(|| {
         // The shard's clock lags behind while a fiber computes.
-        let (start, duration) = (sched::now(), Duration::from_millis(5));
+        let (start, duration) = (sched::turn_start(), Duration::from_millis(5));
         while start.elapsed() < duration * 2 {}
         let called = Instant::now();
         sched::sleep(duration);
@@ -161,10 +161,10 @@ fn a_park_with_a_timeout_ends_with_an_unpark() {
 #[test]
 fn the_shards_clock_goes_forward() {
     sched::run(|| {
-        let mut last = sched::now();
+        let mut last = sched::turn_start();
         for _ in 0..10 {
             sched::sleep(Duration::from_millis(1));
-            let now = sched::now();
+            let now = sched::turn_start();
             assert!(now >= last + Duration::from_millis(1));
             assert!(now <= Instant::now());
             last = now;

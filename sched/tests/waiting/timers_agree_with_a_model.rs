@@ -39,8 +39,8 @@ quickcheck! {
             assert_eq!(*faults.borrow(), Vec::<String>::new());
             let after = sched::stats();
             assert_eq!(
-                (after.fibers_now, after.alarms_now, after.given_up),
-                (before.fibers_now, before.alarms_now, 0)
+                (after.fibers, after.timers, after.abandoned),
+                (before.fibers, before.timers, 0)
             );
         });
         true
@@ -83,7 +83,7 @@ fn take(steps: &[Step], deadlines: &[Instant], faults: &Faults) {
             }),
         }
         // The step was a yield point, so by the shard's clock none of the deadlines has expired.
-        let now = sched::now();
+        let now = sched::turn_start();
         check(deadlines.iter().all(|at| *at > now), "went on behind its deadline", step);
     }
 }

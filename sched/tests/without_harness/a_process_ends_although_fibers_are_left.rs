@@ -13,11 +13,11 @@ use straightline_sched as sched;
 
 pub(crate) fn test() {
     // On a system that does not list the threads of a process, the process assumes other threads.
-    let alone = if cfg!(target_os = "linux") { (0, true) } else { (GIVEN_UP, false) };
+    let alone = if cfg!(target_os = "linux") { (0, true) } else { (ABANDONED, false) };
     assert_ends("alone", alone);
-    assert_ends("with another thread", (GIVEN_UP, false));
+    assert_ends("with another thread", (ABANDONED, false));
     assert_ends("nothing is left", (0, true));
-    assert_ends("on a thread that exits", (GIVEN_UP, false));
+    assert_ends("on a thread that exits", (ABANDONED, false));
     assert_ends("on a thread that ended", (0, true));
 }
 
@@ -32,7 +32,7 @@ fn leave_a_fiber() {
         sched::yield_now();
         "returned"
     });
-    assert_eq!(left.expect("the root was not given up"), "returned");
+    assert_eq!(left.expect("the root was not abandoned"), "returned");
 }
 
 struct Prints;
@@ -109,4 +109,4 @@ fn assert_ends(case: &str, (status, is_destroyed): (i32, bool)) {
 }
 
 /// The status of an internal error of the program in `sysexits.h`.
-const GIVEN_UP: i32 = 70;
+const ABANDONED: i32 = 70;

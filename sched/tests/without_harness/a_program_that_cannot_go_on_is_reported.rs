@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::case::output_of;
-use straightline_sched::{self as sched, Builder, Config, Reporter};
+use straightline_sched::{self as sched, Config, FiberBuilder, Reporter};
 
 pub(crate) fn test() {
     if !cfg!(target_os = "linux") {
@@ -35,7 +35,7 @@ pub(crate) fn run_case() {
     };
     let outcome = sched::run_with(config, || {
         let (sender, receiver) = sched::sync::mpsc::unbounded::<()>();
-        let reader = Builder::new().name("reader").spawn(move || receiver.recv().is_ok());
+        let reader = FiberBuilder::new().name("reader").spawn(move || receiver.recv().is_ok());
         // The sender sends nothing, and is not dropped while the root waits for the reader.
         let read = reader.expect("there are stacks").join();
         drop(sender);

@@ -78,7 +78,7 @@ fn run_out(trial: &mut Trial, flags: &str) -> io::Result<()> {
     );
     trial.expect_all_closed(&server, before)?;
     let metrics = trial.scrape(&server);
-    for key in ["straightline_accept_errors_total", "straightline_connections_refused_total"] {
+    for key in ["straightline_accept_errors_total", "straightline_connections_rejected_total"] {
         trial.expect_exists(&metrics, key);
     }
     Ok(())

@@ -25,13 +25,13 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
     let time = trial.options.seconds(1.0, 10.0);
     trial.doing(format!("{most} connections at work for {time:?}, {most} too many"));
     // The timeouts are so long that no idle connection is evicted for a new client.
-    let flags = format!("--max-connections {most} --when-full refuse {LONG_TIMES}");
+    let flags = format!("--max-connections {most} --overload-policy reject {LONG_TIMES}");
     let server = trial.start(&flags, 3 * most)?;
     let before = trial.scrape(&server);
     let mut held = hold(trial, &server, most)?;
     let begun = Instant::now();
     let (busy, surplus) = sched::scope(|s| {
-        let surplus = s.spawn(|| each(0..most, |_| turned_away(&server, begun, time)));
+        let surplus = s.spawn(|| each(0..most, |_| rejected(&server, begun, time)));
         let busy = each(&mut held, |client| keep_asking(client, begun, time));
         (busy, joined(surplus))
     });
@@ -59,7 +59,7 @@ fn too_many_connections(trial: &mut Trial) -> io::Result<()> {
     })?;
     trial.expect("a new client: 200", outcome.to_string(), outcome == Outcome::Answered(200));
     let after = trial.scrape(&server);
-    let refused = "straightline_connections_refused_total";
+    let refused = "straightline_connections_rejected_total";
     trial.expect_growth(&before, &after, refused, tries);
     Ok(())
 }
@@ -72,7 +72,7 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
     ));
     // With so many workers the kernel hardly ever divides the connections evenly. So the trial
     // notices a shard that counts only its own share.
-    let flags = format!("--workers 4 --max-in-flight {most} --when-full refuse");
+    let flags = format!("--workers 4 --max-in-flight {most} --overload-policy reject");
     let server = trial.start(&flags, 4 * most)?;
     // A handler that waits for its client's body takes no place.
     let late = each(0..most, |_| {
@@ -116,7 +116,7 @@ fn too_many_requests(trial: &mut Trial) -> io::Result<()> {
 fn too_many_that_wait(trial: &mut Trial) -> io::Result<()> {
     let most = trial.options.connections(10, 100);
     trial.doing(format!("{most} connections, and {most} more that must wait"));
-    let flags = format!("--max-connections {most} --when-full wait {LONG_TIMES}");
+    let flags = format!("--max-connections {most} --overload-policy queue {LONG_TIMES}");
     let server = trial.start(&flags, 2 * most)?;
     let held = hold(trial, &server, most)?;
     let late = each(0..most, |_| {
@@ -203,7 +203,7 @@ fn keep_asking(client: &mut Client, begun: Instant, time: Duration) -> Tally {
 }
 
 /// A surplus client is refused, and connects again and again.
-fn turned_away(server: &Server, begun: Instant, time: Duration) -> Tally {
+fn rejected(server: &Server, begun: Instant, time: Duration) -> Tally {
     let mut tally = Tally::default();
     while begun.elapsed() < time {
         let asked = Instant::now();

@@ -161,10 +161,10 @@ fn a_trim_takes_the_pages_below_the_topmost() {
 }
 
 #[test]
-fn a_census_measures_each_stack_from_nothing() {
+fn each_stack_is_measured_from_nothing() {
     for guards in [Guards::of_this_system(), Guards::Mappings] {
         let mut pool = pool(guards, 20_000);
-        pool.census = true;
+        pool.usage = true;
         for bytes in [0, 300 * 1024, 10 * 1024, 500 * 1024, 0] {
             let stack = pool.take(1 << 20).unwrap();
             let used = pool.give(touch(stack, bytes)).unwrap();
@@ -217,7 +217,7 @@ fn address_space_is_used_up_to_its_last_stack() {
 }
 
 #[test]
-fn a_stack_that_was_given_up_stays_mapped() {
+fn a_stack_that_was_abandoned_stays_mapped() {
     for guards in [Guards::of_this_system(), Guards::Mappings] {
         let quotas = Box::leak(Box::new(Quotas::new(1 << 36, 1)));
         let mut pool = StackPool::with_guards(SMALLEST, false, Some(guards), quotas);

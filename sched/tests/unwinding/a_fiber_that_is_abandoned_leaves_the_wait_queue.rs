@@ -1,4 +1,4 @@
-//! If a fiber is given up while it waits in a queue, no lock, permit, message or turn is lost. The
+//! If a fiber is abandoned while it waits in a queue, no lock, permit, message or turn is lost. The
 //! next waiter gets it, also if it had already been handed to the fiber.
 
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::common::{brittle, on_a_shard, settle};
 use straightline_sched::sync::{
-    Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc,
+    Barrier, Condvar, Flag, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc,
     oneshot, select,
 };
 use straightline_sched::{
-    self as sched, Builder, Config, FiberState, JoinHandle, Lease, Reporter, ShardHandle, sim,
+    self as sched, Config, FiberBuilder, FiberState, JoinHandle, Lease, Reporter, ShardJoinHandle,
+    sim,
 };
 
 /// Runs `root` as the first shard of a simulation. Nothing joins the thread of the simulation,
@@ -24,9 +25,9 @@ fn simulated<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T 
 }
 
 /// Starts a shard that calls `waits` in an uncancellable section, and whose root then returns. The
-/// end of the shard takes ten seconds, and then the fiber is given up. When this function returns,
+/// end of the shard takes ten seconds, and then the fiber is abandoned. When this function returns,
 /// the fiber waits.
-fn ending(waits: impl FnOnce() + Send + 'static) -> ShardHandle<()> {
+fn ending(waits: impl FnOnce() + Send + 'static) -> ShardJoinHandle<()> {
     let config = Config { reporter: Reporter::new(|_| ()), ..Config::default() };
     let shard = sched::spawn_shard("ending", config, || {
         sched::spawn(|| sched::uncancellable(waits));
@@ -36,7 +37,7 @@ fn ending(waits: impl FnOnce() + Send + 'static) -> ShardHandle<()> {
     shard.expect("there is a stack")
 }
 
-fn given_up(shard: ShardHandle<()>) {
+fn abandoned(shard: ShardJoinHandle<()>) {
     shard.join().expect("its root does not panic").expect("the shard runs");
 }
 
@@ -60,7 +61,7 @@ fn a_mutex_goes_to_the_next() {
             let mutex = Arc::clone(&mutex);
             move || *mutex.lock().unwrap() += 10
         });
-        given_up(dying);
+        abandoned(dying);
         drop(held);
         next.join().unwrap();
         assert_eq!(*mutex.lock().unwrap(), 10);
@@ -68,7 +69,7 @@ fn a_mutex_goes_to_the_next() {
 }
 
 #[test]
-fn a_writer_that_is_given_up_lets_the_readers_in() {
+fn a_writer_that_is_abandoned_lets_the_readers_in() {
     simulated(|| {
         let lock = Arc::new(RwLock::new(5));
         let reader = lock.read().unwrap();
@@ -81,14 +82,14 @@ fn a_writer_that_is_given_up_lets_the_readers_in() {
             move || *lock.read().unwrap()
         });
         assert!(!next.is_finished());
-        given_up(dying);
+        abandoned(dying);
         assert_eq!(next.join().unwrap(), 5);
         drop(reader);
     });
 }
 
-/// The first waiter asks for too many permits. When it is given up, the second waiter gets its
-/// permits, but it is given up as well before it has run.
+/// The first waiter asks for too many permits. When it is abandoned, the second waiter gets its
+/// permits, but it is abandoned as well before it has run.
 #[test]
 fn permits_pass_on_from_a_waiter_that_was_let_in_and_did_not_run() {
     simulated(|| {
@@ -107,7 +108,7 @@ fn permits_pass_on_from_a_waiter_that_was_let_in_and_did_not_run() {
             move || semaphore.acquire(1).unwrap().count()
         });
         assert!(!next.is_finished());
-        given_up(dying);
+        abandoned(dying);
         assert_eq!(next.join().unwrap(), 1);
         drop(one);
         assert_eq!(semaphore.available_permits(), 2);
@@ -124,7 +125,7 @@ fn room_in_a_channel_is_promised_to_the_next_sender() {
             move || sender.send("lost").unwrap()
         });
         let next = behind(move || sender.send("next").unwrap());
-        given_up(dying);
+        abandoned(dying);
         assert_eq!(receiver.recv(), Ok("first"));
         assert_eq!(receiver.recv(), Ok("next"));
         next.join().unwrap();
@@ -141,7 +142,7 @@ fn a_message_goes_to_the_next_receiver() {
             move || assert!(receiver.recv().is_err())
         });
         let next = behind(move || receiver.recv());
-        given_up(dying);
+        abandoned(dying);
         sender.send("kept").unwrap();
         assert_eq!(next.join().unwrap(), Ok("kept"));
     });
@@ -149,7 +150,7 @@ fn a_message_goes_to_the_next_receiver() {
 
 #[test]
 fn a_notification_goes_to_the_next() {
-    // The fiber is given up while it waits for the notification, and while it has the notification
+    // The fiber is abandoned while it waits for the notification, and while it has the notification
     // and waits for the lock.
     for is_notified_first in [false, true] {
         simulated(move || {
@@ -167,7 +168,7 @@ fn a_notification_goes_to_the_next() {
             if is_notified_first {
                 shared.1.notify_one();
             }
-            given_up(dying);
+            abandoned(dying);
             if !is_notified_first {
                 shared.1.notify_one();
             }
@@ -185,7 +186,7 @@ fn one_that_waited_at_a_barrier_has_not_come() {
             let barrier = Arc::clone(&barrier);
             move || assert!(barrier.wait().is_err())
         });
-        given_up(dying);
+        abandoned(dying);
         let first = behind({
             let barrier = Arc::clone(&barrier);
             move || barrier.wait().unwrap().is_leader()
@@ -199,7 +200,7 @@ fn one_that_waited_at_a_barrier_has_not_come() {
 #[test]
 fn the_turn_to_make_a_value_goes_to_the_next() {
     simulated(|| {
-        let (cell, fails) = (Arc::new(OnceCell::new()), Arc::new(Event::new()));
+        let (cell, fails) = (Arc::new(OnceCell::new()), Arc::new(Flag::new()));
         let maker = behind({
             let (cell, fails) = (Arc::clone(&cell), Arc::clone(&fails));
             move || {
@@ -215,7 +216,7 @@ fn the_turn_to_make_a_value_goes_to_the_next() {
             let cell = Arc::clone(&cell);
             move || cell.get_or_init(|| 2).copied()
         });
-        given_up(dying);
+        abandoned(dying);
         fails.set();
         assert!(maker.join().unwrap());
         assert_eq!(next.join().unwrap(), Ok(2));
@@ -226,7 +227,7 @@ fn the_turn_to_make_a_value_goes_to_the_next() {
 #[test]
 fn the_others_pass_when_it_has_happened() {
     simulated(|| {
-        let (event, group) = (Arc::new(Event::new()), WaitGroup::new());
+        let (event, group) = (Arc::new(Flag::new()), WaitGroup::new());
         let (answer, answered) = oneshot::channel();
         let (broadcaster, listener) = broadcast::channel(1);
         let waits: [Box<dyn FnOnce() + Send>; 5] = [
@@ -237,7 +238,7 @@ fn the_others_pass_when_it_has_happened() {
             Box::new({
                 let event = Arc::clone(&event);
                 move || {
-                    let endless = sched::spawn(|| sched::uncancellable(|| Event::new().wait()));
+                    let endless = sched::spawn(|| sched::uncancellable(|| Flag::new().wait()));
                     assert!(select(&[&*event, &endless]).is_err());
                 }
             }),
@@ -248,7 +249,7 @@ fn the_others_pass_when_it_has_happened() {
             Box::new(move || answered.recv().unwrap()),
             Box::new(move || listener.recv().unwrap()),
         ];
-        waits.into_iter().map(ending).collect::<Vec<_>>().into_iter().for_each(given_up);
+        waits.into_iter().map(ending).collect::<Vec<_>>().into_iter().for_each(abandoned);
         let passes = behind({
             let event = Arc::clone(&event);
             move || event.wait()
@@ -262,14 +263,14 @@ fn the_others_pass_when_it_has_happened() {
     });
 }
 
-/// A fiber of the current shard that waits, and is given up when the lease ends.
+/// A fiber of the current shard that waits, and is abandoned when the lease ends.
 fn waiting(name: &str, waits: impl FnOnce() + 'static) -> (JoinHandle<()>, Lease) {
     let lease = Lease::new();
     let body = {
         let lease = lease.clone();
         move || brittle(&lease, waits)
     };
-    let fiber = Builder::new().name(name).spawn(body).expect("there are stacks");
+    let fiber = FiberBuilder::new().name(name).spawn(body).expect("there are stacks");
     settle();
     (fiber, lease)
 }
@@ -297,8 +298,8 @@ fn a_plain_thread_behind_it_gets_its_turn() {
         sender.send(()).unwrap();
         its_end.end();
         other_end.end();
-        assert!(first.join().unwrap_err().is_given_up());
-        assert!(second.join().unwrap_err().is_given_up());
+        assert!(first.join().unwrap_err().is_abandoned());
+        assert!(second.join().unwrap_err().is_abandoned());
         semaphore.add_permits(1);
         drop(held);
     });
@@ -314,18 +315,18 @@ fn what_it_holds_stays_held_under_its_name() {
             let mutex = Arc::clone(&mutex);
             move || {
                 let _held = mutex.lock();
-                Event::new().wait().unwrap();
+                Flag::new().wait().unwrap();
             }
         });
         its_end.end();
-        assert!(holder.join().unwrap_err().is_given_up());
+        assert!(holder.join().unwrap_err().is_abandoned());
         assert!(mutex.try_lock().is_none());
         let waiter = behind(move || drop(mutex.lock()));
         let states: Vec<_> = sched::inspect().into_iter().map(|fiber| fiber.state).collect();
         let names_the_holder = |state: &FiberState| match state {
             FiberState::Waiting(what) => {
                 what.starts_with("Mutex::lock, taken by fiber `holder`")
-                    && what.ends_with("which was given up")
+                    && what.ends_with("which was abandoned")
             }
             _ => false,
         };

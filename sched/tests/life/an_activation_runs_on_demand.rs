@@ -8,29 +8,29 @@ use std::time::Duration;
 
 use straightline_sched::{self as sched, JoinHandle};
 
-/// A fiber that counts its episodes and rests after each one.
+/// A fiber that counts its activations and rests after each one.
 fn counting() -> (JoinHandle<()>, Rc<Cell<u32>>) {
-    let episodes = Rc::new(Cell::new(0));
-    let fiber = sched::spawn_episodes({
-        let episodes = Rc::clone(&episodes);
+    let activations = Rc::new(Cell::new(0));
+    let fiber = sched::spawn_stackless({
+        let activations = Rc::clone(&activations);
         move || {
-            episodes.set(episodes.get() + 1);
+            activations.set(activations.get() + 1);
             Continue(())
         }
     });
-    (fiber, episodes)
+    (fiber, activations)
 }
 
 #[test]
-fn the_first_episode_needs_no_wakeup_and_each_other_needs_one() {
+fn the_first_activation_needs_no_wakeup_and_each_other_needs_one() {
     sched::run(|| {
-        let (fiber, episodes) = counting();
-        assert_eq!(episodes.get(), 0);
+        let (fiber, activations) = counting();
+        assert_eq!(activations.get(), 0);
         for expected in 1..10 {
             (0..3).for_each(|_| sched::yield_now());
-            assert_eq!(episodes.get(), expected);
+            assert_eq!(activations.get(), expected);
             fiber.fiber().unpark();
-            fiber.fiber().unpark(); // two wake-ups before the episode are one
+            fiber.fiber().unpark(); // two wake-ups before the activation are one
         }
         assert!(!fiber.is_finished());
     })
@@ -41,7 +41,7 @@ fn the_first_episode_needs_no_wakeup_and_each_other_needs_one() {
 fn what_the_closure_holds_lasts_until_the_end() {
     sched::run(|| {
         let held = Rc::new(RefCell::new(Vec::new()));
-        let fiber = sched::spawn_episodes({
+        let fiber = sched::spawn_stackless({
             let (held, mut number) = (Rc::clone(&held), 0);
             move || {
                 number += 1;
@@ -60,10 +60,10 @@ fn what_the_closure_holds_lasts_until_the_end() {
 }
 
 #[test]
-fn an_episode_may_block() {
+fn an_activation_may_block() {
     sched::run(|| {
         let log = Rc::new(RefCell::new(Vec::new()));
-        let fiber = sched::spawn_episodes({
+        let fiber = sched::spawn_stackless({
             let (log, mut number) = (Rc::clone(&log), 0);
             move || {
                 number += 1;
@@ -83,11 +83,11 @@ fn an_episode_may_block() {
 }
 
 #[test]
-fn a_wakeup_during_an_episode_is_for_the_next() {
+fn a_wakeup_during_an_activation_is_for_the_next() {
     sched::run(|| {
-        let (fiber, episodes) = counting();
+        let (fiber, activations) = counting();
         sched::current().unpark();
-        let other = sched::spawn_episodes({
+        let other = sched::spawn_stackless({
             let fiber = fiber.fiber();
             move || {
                 fiber.unpark();
@@ -96,16 +96,16 @@ fn a_wakeup_during_an_episode_is_for_the_next() {
         });
         other.join().unwrap();
         (0..3).for_each(|_| sched::yield_now());
-        assert_eq!(episodes.get(), 2);
+        assert_eq!(activations.get(), 2);
     })
     .unwrap();
 }
 
 #[test]
-fn a_panic_in_an_episode_is_the_joiners_error() {
+fn a_panic_in_an_activation_is_the_joiners_error() {
     sched::run(|| {
         let mut number = 0;
-        let fiber = sched::spawn_episodes(move || {
+        let fiber = sched::spawn_stackless(move || {
             number += 1;
             assert!(number < 3, "three");
             sched::wake_later();
@@ -118,21 +118,21 @@ fn a_panic_in_an_episode_is_the_joiners_error() {
 }
 
 #[test]
-fn a_fiber_cancelled_before_its_first_episode_never_has_one() {
+fn a_fiber_cancelled_before_its_first_activation_never_has_one() {
     sched::run(|| {
-        let (fiber, episodes) = counting();
+        let (fiber, activations) = counting();
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
-        assert_eq!(episodes.get(), 0);
+        assert_eq!(activations.get(), 0);
     })
     .unwrap();
 }
 
 #[test]
-fn a_fiber_cancelled_within_an_episode_unwinds() {
+fn a_fiber_cancelled_within_an_activation_unwinds() {
     sched::run(|| {
         let held = Rc::new(());
-        let fiber = sched::spawn_episodes({
+        let fiber = sched::spawn_stackless({
             let held = Rc::clone(&held);
             move || {
                 let _used = Rc::clone(&held);
@@ -161,7 +161,7 @@ fn a_resting_fiber_that_is_cancelled_drops_its_closure_on_a_fiber() {
     sched::run(|| {
         let dropped = Rc::new(Cell::new(false));
         let asks = Asks(Rc::clone(&dropped));
-        let fiber = sched::spawn_episodes(move || {
+        let fiber = sched::spawn_stackless(move || {
             let _ = &asks;
             Continue(())
         });
@@ -185,7 +185,7 @@ fn the_destructors_of_a_resting_fiber_may_block() {
     }
     sched::run(|| {
         let dropped_together = (Waits, Waits);
-        drop(sched::spawn_episodes(move || {
+        drop(sched::spawn_stackless(move || {
             let _ = &dropped_together;
             Continue(())
         }));

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use crate::fiber::FiberKey;
 
 #[derive(Default)]
-pub(crate) struct GivenUpFibers {
+pub(crate) struct AbandonedFibers {
     /// Their names, since they may hold locks for ever.
     names: RefCell<BTreeMap<FiberKey, String>>,
     has_remains: Cell<bool>,
 }
 
-impl GivenUpFibers {
+impl AbandonedFibers {
     pub(super) fn record(&self, key: FiberKey, name: String) {
         self.names.borrow_mut().insert(key, name);
     }

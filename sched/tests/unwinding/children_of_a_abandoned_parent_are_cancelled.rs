@@ -1,4 +1,4 @@
-//! The fibers in the scopes of a fiber that was given up are cancelled.
+//! The fibers in the scopes of a fiber that was abandoned are cancelled.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{OnDrop, on_a_shard, swallow_for_ever, turns, unless_it_hangs};
-use straightline_sched::{self as sched, Config, GivenUp, JoinHandle, Report, Reporter, Scope};
+use straightline_sched::{self as sched, Abandoned, Config, JoinHandle, Report, Reporter, Scope};
 
 /// A fiber that opens a scope, starts fibers there with `start`, and swallows every cancel.
 fn stubborn_parent(
@@ -38,10 +38,10 @@ fn they_unwind_and_their_destructors_run() {
                 });
             }
         });
-        assert!(parent.join().unwrap_err().is_given_up());
+        assert!(parent.join().unwrap_err().is_abandoned());
         turns(3);
         assert_eq!(ended.get(), 3);
-        assert_eq!(sched::stats().fibers_now, 1, "this fiber");
+        assert_eq!(sched::stats().fibers, 1, "this fiber");
     });
 }
 
@@ -61,8 +61,8 @@ fn they_start_no_others() {
                 });
             });
         });
-        assert!(parent.join().unwrap_err().is_given_up());
-        while sched::stats().fibers_now > 1 {
+        assert!(parent.join().unwrap_err().is_abandoned());
+        while sched::stats().fibers > 1 {
             sched::yield_now();
         }
         assert_eq!(began.get(), 0);
@@ -86,12 +86,12 @@ fn what_they_borrow_from_it_stays_where_it_is() {
         });
         turns(3);
         parent.cancel();
-        assert!(parent.join().unwrap_err().is_given_up());
+        assert!(parent.join().unwrap_err().is_abandoned());
         // Other fibers use stacks meanwhile, but not the stack of the parent.
         (0..50).for_each(|_| {
             sched::spawn(|| std::hint::black_box([0_u8; 4_096])).join().map(drop).unwrap();
         });
-        while sched::stats().fibers_now > 1 {
+        while sched::stats().fibers > 1 {
             sched::yield_now();
         }
         assert_eq!(read.get(), 7_000);
@@ -103,17 +103,17 @@ fn the_report_names_the_fiber() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&reports);
     let reporter = Reporter::new(move |report| {
-        if let Report::GivenUp(fiber, GivenUp::Swallows) = report {
+        if let Report::Abandoned(fiber, Abandoned::Swallows) = report {
             sink.lock().unwrap().push((fiber.name.clone(), fiber.is_cancelled, report.to_string()));
         }
     });
     let root = || {
         let stubborn = || -> () { swallow_for_ever() };
-        let fiber = sched::Builder::new().name("stubborn").spawn(stubborn).unwrap();
+        let fiber = sched::FiberBuilder::new().name("stubborn").spawn(stubborn).unwrap();
         sched::yield_now();
         fiber.cancel();
         let caught = catch_unwind(AssertUnwindSafe(|| fiber.join()));
-        assert!(caught.unwrap().unwrap_err().is_given_up());
+        assert!(caught.unwrap().unwrap_err().is_abandoned());
     };
     unless_it_hangs(move || sched::run_with(Config { reporter, ..Config::default() }, root))
         .unwrap();

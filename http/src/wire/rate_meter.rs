@@ -11,11 +11,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::config::Pace;
+use crate::config::MinRate;
 
 /// The credit of a client in one direction of a connection. The owner knows which pace applies.
 #[derive(Debug)]
-pub(super) struct MinRate {
+pub(super) struct RateMeter {
     credit: Cell<Duration>,
 }
 
@@ -26,8 +26,8 @@ pub(super) enum Slow {
     Rate,
 }
 
-impl MinRate {
-    pub(crate) fn new(pace: &Pace) -> Self {
+impl RateMeter {
+    pub(crate) fn new(pace: &MinRate) -> Self {
         Self { credit: Cell::new(pace.grace) }
     }
 
@@ -36,12 +36,12 @@ impl MinRate {
     }
 
     /// The next body at the usual pace, with the credit that earlier bodies have left.
-    pub(super) fn continue_with(&self, pace: &Pace, credit: Duration) {
+    pub(super) fn continue_with(&self, pace: &MinRate, credit: Duration) {
         self.credit.set(credit.min(pace.grace));
     }
 
     /// The next body has a pace of its own.
-    pub(super) fn restart(&self, pace: &Pace) {
+    pub(super) fn restart(&self, pace: &MinRate) {
         self.credit.set(pace.grace);
     }
 
@@ -49,7 +49,7 @@ impl MinRate {
     /// `idle_for` by now.
     pub(crate) fn allowance(
         &self,
-        pace: &Pace,
+        pace: &MinRate,
         now: Instant,
         idle_for: Duration,
     ) -> (Option<Instant>, Slow) {
@@ -66,14 +66,14 @@ impl MinRate {
     }
 
     #[inline]
-    pub(super) fn on_bytes(&self, pace: &Pace, bytes: usize) {
+    pub(super) fn on_bytes(&self, pace: &MinRate, bytes: usize) {
         if self.credit.get() < pace.grace {
             self.earn(pace, bytes);
         }
     }
 
     #[cold]
-    fn earn(&self, pace: &Pace, bytes: usize) {
+    fn earn(&self, pace: &MinRate, bytes: usize) {
         if let Some(nanos) = (bytes as u64).saturating_mul(NANOS).checked_div(pace.bytes_per_second)
         {
             let earned = Duration::from_nanos(nanos);
@@ -84,7 +84,7 @@ impl MinRate {
 
 /// When to check next, in a wait from `now` on, whether the client makes progress. The end of its
 /// idle time may be noticed this much later.
-pub(super) fn look_at(pace: &Pace, now: Instant) -> Option<Instant> {
+pub(super) fn look_at(pace: &MinRate, now: Instant) -> Option<Instant> {
     now.checked_add(pace.idle / LOOKS)
 }
 
@@ -106,8 +106,8 @@ mod tests {
 
     #[test]
     fn a_client_that_keeps_the_rate_is_never_late() {
-        let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
-        let min_rate = MinRate::new(&pace);
+        let pace = MinRate { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
+        let min_rate = RateMeter::new(&pace);
         let now = Instant::now();
         for _ in 0..1_000 {
             let (until, which) = min_rate.allowance(&pace, now, Duration::ZERO);
@@ -132,24 +132,24 @@ mod tests {
     #[test]
     fn a_bound_that_is_not_wanted_is_none() {
         let now = Instant::now();
-        let pace = Pace { idle: secs(30), bytes_per_second: 0, grace: secs(10) };
-        let min_rate = MinRate::new(&pace);
+        let pace = MinRate { idle: secs(30), bytes_per_second: 0, grace: secs(10) };
+        let min_rate = RateMeter::new(&pace);
         min_rate.spend(secs(1_000));
         min_rate.on_bytes(&pace, 1);
         assert_eq!(
             min_rate.allowance(&pace, now, Duration::ZERO),
             (Some(now + secs(30)), Slow::Idle)
         );
-        let pace = Pace { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX };
-        let min_rate = MinRate::new(&pace);
+        let pace = MinRate { idle: Duration::MAX, bytes_per_second: 1, grace: Duration::MAX };
+        let min_rate = RateMeter::new(&pace);
         assert_eq!(min_rate.allowance(&pace, now, Duration::ZERO), (None, Slow::Idle));
     }
 
     #[test]
     fn the_next_body_has_what_the_last_one_left() {
         let now = Instant::now();
-        let pace = Pace { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
-        let min_rate = MinRate::new(&pace);
+        let pace = MinRate { idle: secs(30), bytes_per_second: 100, grace: secs(10) };
+        let min_rate = RateMeter::new(&pace);
         min_rate.spend(secs(7));
         min_rate.continue_with(&pace, min_rate.credit());
         assert_eq!(
@@ -158,7 +158,7 @@ mod tests {
         );
         // A body with a pace of its own does not change the credit of the other bodies.
         let kept = min_rate.credit();
-        let own = Pace { grace: secs(25), ..pace };
+        let own = MinRate { grace: secs(25), ..pace };
         min_rate.restart(&own);
         assert_eq!(
             min_rate.allowance(&own, now, Duration::ZERO),
@@ -182,8 +182,8 @@ mod tests {
         /// However waits and bytes alternate: the time waited in all is at most the grace and the
         /// time that the bytes have earned.
         fn a_client_is_waited_for_no_longer_than_it_has_earned(steps: Vec<(u16, u16)>) -> bool {
-            let pace = Pace { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
-            let min_rate = MinRate::new(&pace);
+            let pace = MinRate { idle: secs(30), bytes_per_second: 240, grace: secs(60) };
+            let min_rate = RateMeter::new(&pace);
             let now = Instant::now();
             let (mut waited, mut earned) = (Duration::ZERO, Duration::ZERO);
             for (millis, bytes) in steps {

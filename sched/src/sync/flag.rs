@@ -13,10 +13,10 @@ use crate::core::{Unwinding, charge};
 ///
 /// ```
 /// use std::rc::Rc;
-/// use straightline_sched::{self as sched, sync::Event};
+/// use straightline_sched::{self as sched, sync::Flag};
 ///
 /// sched::run(|| {
-///     let ready = Rc::new(Event::new());
+///     let ready = Rc::new(Flag::new());
 ///     let fiber = sched::spawn({
 ///         let ready = Rc::clone(&ready);
 ///         move || ready.wait().is_ok()
@@ -28,7 +28,7 @@ use crate::core::{Unwinding, charge};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-pub struct Event {
+pub struct Flag {
     state: Mutex<State>,
 }
 
@@ -38,25 +38,25 @@ struct State {
     watchers: Watchers,
 }
 
-impl Event {
-    /// An event that has not happened.
+impl Flag {
+    /// A flag that has not happened.
     pub const fn new() -> Self {
         let state = State { set: false, queue: WaitQueue::new(), watchers: Watchers::new() };
         Self { state: Mutex::new(state) }
     }
 
-    /// Waits until the event is set.
+    /// Waits until the flag is set.
     ///
-    /// A caller that waited when the event was set passes, even if it is cleared again at once.
+    /// A caller that waited when the flag was set passes, even if it is cleared again at once.
     ///
     /// # Blocking
     ///
-    /// A yield point: it waits unless the event is set, and even then lets other fibers run now and
+    /// A yield point: it waits unless the flag is set, and even then lets other fibers run now and
     /// then.
     ///
     /// # Cancellation
     ///
-    /// A cancel or a deadline ends the wait by unwinding, and leaves the event as it is.
+    /// A cancel or a deadline ends the wait by unwinding, and leaves the flag as it is.
     ///
     /// # Errors
     ///
@@ -71,16 +71,16 @@ impl Event {
         if state.set {
             return Ok(());
         }
-        Ticket::join(&self.state, state, POLICY, 1).wait(&"Event::wait")?;
+        Ticket::join(&self.state, state, POLICY, 1).wait(&"Flag::wait")?;
         Ok(())
     }
 
-    /// Whether the event is set. Not a yield point.
+    /// Whether the flag is set. Not a yield point.
     pub fn is_set(&self) -> bool {
         self.state.lock().set
     }
 
-    /// Sets the event and lets all waiters pass. Not a yield point.
+    /// Sets the flag and lets all waiters pass. Not a yield point.
     pub fn set(&self) {
         let mut wakes = Wakes::default();
         let mut state = self.state.lock();
@@ -91,12 +91,12 @@ impl Event {
         wakes.wake_all();
     }
 
-    /// Clears the event: from now on callers wait. Not a yield point.
+    /// Clears the flag: from now on callers wait. Not a yield point.
     ///
     /// ```
-    /// use straightline_sched::sync::Event;
+    /// use straightline_sched::sync::Flag;
     ///
-    /// let paused = Event::new();
+    /// let paused = Flag::new();
     /// paused.set();
     /// assert!(paused.is_set());
     /// paused.clear();
@@ -107,7 +107,7 @@ impl Event {
     }
 }
 
-impl Watch for Event {
+impl Watch for Flag {
     fn watch(&self, watcher: &Watcher) -> bool {
         let mut state = self.state.lock();
         if !state.set {
@@ -121,15 +121,15 @@ impl Watch for Event {
     }
 }
 
-impl Default for Event {
+impl Default for Flag {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Event {
+impl fmt::Debug for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("set", &self.is_set()).finish()
+        f.debug_struct("Flag").field("set", &self.is_set()).finish()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bookkeeping for a fiber that is over: one that has ended, or one that is given up.
+//! The bookkeeping for a fiber that is over: one that has ended, or one that is abandoned.
 
 use std::mem;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::report::Report;
 use super::shard::Shard;
 use super::timer::clear_timer;
 use super::wake::cancel;
-use crate::fiber::{Body, Cold, EndWatcher, FiberCell, GivenUp, Wait, while_running};
+use crate::fiber::{Abandoned, Body, Cold, EndWatcher, FiberCell, Wait, while_running};
 
 /// Records that a fiber will never run again.
 pub(super) fn finish(shard: &Shard, fiber: &Rc<FiberCell>) {
@@ -40,7 +40,7 @@ pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
             }
         }
     }
-    // A fiber that was given up still owns these: its own code never runs again, and that includes
+    // A fiber that was abandoned still owns these: its own code never runs again, and that includes
     // their destructors.
     cold.locals.take().into_iter().for_each(mem::forget);
     cold.hooks.forget();
@@ -50,15 +50,15 @@ pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
 /// the data that they borrow from it stays where it is. Its own scope never ends, see `scope`.
 ///
 /// Not called on a fiber: the reporter runs on the thread's stack, and cannot wait.
-pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
+pub(super) fn abandon(shard: &Shard, fiber: &Rc<FiberCell>, why: Abandoned) {
     let mut info = info_of(shard, fiber);
     if info.state == FiberState::Ready {
         info.state = FiberState::Running; // until this moment
     }
-    fiber.life.give_up();
+    fiber.life.abandon();
     leave_wait_queue(fiber);
-    shard.given_up.record(fiber.key, Label(fiber).to_string());
-    shard.counters.given_up.add(1);
+    shard.abandoned.record(fiber.key, Label(fiber).to_string());
+    shard.counters.abandoned.add(1);
     for child in shard.fibers.list() {
         let scope_state = child.scope_state.borrow().clone();
         if let Some(scope_state) =
@@ -69,7 +69,7 @@ pub(super) fn give_up(shard: &Shard, fiber: &Rc<FiberCell>, why: GivenUp) {
         }
     }
     finish(shard, fiber);
-    shard.report(&Report::GivenUp(info, why));
+    shard.report(&Report::Abandoned(info, why));
 }
 
 /// Leaves the wait queue for a fiber that will never run again: its grant, or its turn, goes to the
@@ -83,6 +83,6 @@ pub(super) fn leave_wait_queue(fiber: &Rc<FiberCell>) {
 
 /// Leaves a fiber's frames, and the data that they point to, as they are for ever.
 pub(super) fn forget_body(shard: &Shard, body: Body) {
-    shard.given_up.record_remains();
+    shard.abandoned.record_remains();
     mem::forget(body);
 }
