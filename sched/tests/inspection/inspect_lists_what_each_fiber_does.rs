@@ -114,7 +114,7 @@ fn the_deadline_and_the_cancel() {
             sched::deadline(LATE, || {
                 named("on its own", sched::park);
                 sched::scope(|s| {
-                    drop(FiberBuilder::new().name("child").spawn_scoped(s, sched::park))
+                    drop(FiberBuilder::new().name("child").spawn_scoped(s, sched::park));
                 });
             })
             .unwrap();

@@ -9,7 +9,7 @@ use crate::common::{Census, own_process::in_a_process, unless_it_hangs};
 use straightline_sched::{
     self as sched,
     sync::{
-        Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc,
+        Barrier, Condvar, Flag, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc,
         oneshot, select,
     },
 };
@@ -144,7 +144,7 @@ fn a_barrier_holds_all_back_until_the_last() {
 #[test]
 fn an_event_and_a_wait_group_see_all_of_them() {
     unless_it_hangs(|| {
-        let (start, group) = (Arc::new(Event::new()), WaitGroup::new());
+        let (start, group) = (Arc::new(Flag::new()), WaitGroup::new());
         let passed = Arc::new(AtomicUsize::new(0));
         let threads = begin_everywhere({
             let (start, passed) = (Arc::clone(&start), Arc::clone(&passed));
