@@ -10,7 +10,7 @@ use crate::common::on_a_shard;
 use straightline_sched::{
     self as sched, DeadlineExceeded,
     sync::{
-        Barrier, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc, oneshot,
+        Barrier, Flag, Mutex, OnceCell, RwLock, Semaphore, WaitGroup, broadcast, mpsc, oneshot,
         select,
     },
 };
@@ -68,7 +68,7 @@ fn receiving_answers_does() {
 #[test]
 fn a_select_of_something_ready_does() {
     on_a_shard(|| {
-        let ready = Event::new();
+        let ready = Flag::new();
         ready.set();
         assert!(lets_others_run(move || assert_eq!(select(&[&ready]), Ok(0))));
     });
@@ -76,7 +76,7 @@ fn a_select_of_something_ready_does() {
 
 /// Operations that succeed without a wait, and return whether they did.
 fn operations() -> [(&'static str, Operation); 9] {
-    let (mutex, semaphore, happened) = (Mutex::new(0), Semaphore::new(1), Event::new());
+    let (mutex, semaphore, happened) = (Mutex::new(0), Semaphore::new(1), Flag::new());
     let (read, written) = (RwLock::new(()), RwLock::new(0));
     let (barrier, empty) = (Barrier::new(1), OnceCell::<()>::new());
     let broadcasts = broadcast::channel(1);
@@ -86,7 +86,7 @@ fn operations() -> [(&'static str, Operation); 9] {
         ("RwLock::read", Box::new(move || read.read().is_ok())),
         ("RwLock::write", Box::new(move || written.write().map(|mut it| *it += 1).is_ok())),
         ("Semaphore::acquire", Box::new(move || semaphore.acquire(1).is_ok())),
-        ("Event::wait", Box::new(move || happened.wait().is_ok())),
+        ("Flag::wait", Box::new(move || happened.wait().is_ok())),
         ("WaitGroup::wait", Box::new(|| WaitGroup::new().wait().is_ok())),
         ("Barrier::wait", Box::new(move || barrier.wait().is_ok_and(|it| it.is_leader()))),
         (
