@@ -46,7 +46,8 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let listen = Args::parse().listen;
-    match sched::run(move || serve(listen)).and_then(|served| served) {
+    match sched::run_with(sched::Config::default(), move || serve(listen)).and_then(|served| served)
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             sched::stderr().put_through(format!("echo: {error}\n"), Duration::from_secs(1));

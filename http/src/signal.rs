@@ -28,7 +28,7 @@ use straightline_sched::unblock_signals;
 ///     stop.wait()?;
 ///     server.cancel();
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # fn rustix_kill_self() {
 /// #     let me = std::process::id().to_string();
 /// #     std::process::Command::new("kill").args(["-TERM", &me]).status().unwrap();

@@ -24,7 +24,7 @@ use crate::socket::has_no_descriptor;
 /// let shard = sched::spawn_shard("acceptor", Config::default(), move || {
 ///     TcpListener::from_bound(bound)?.accept().map(|(_, peer)| peer)
 /// })?;
-/// let client = sched::run(move || TcpStream::connect(address))??;
+/// let client = sched::run(move || TcpStream::connect(address))?;
 /// assert_eq!(shard.join().unwrap()??, client.local_addr()?);
 /// # std::io::Result::Ok(())
 /// ```

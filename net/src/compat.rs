@@ -48,7 +48,7 @@ use crate::{TcpStream, UnixStream};
 ///     sched::block_on(near.read_to_string(&mut text))??;
 ///     assert_eq!(text, "line");
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # }
 /// # std::io::Result::Ok(())
 /// ```

@@ -25,7 +25,7 @@
 //!     assert_eq!(answer, "straight");
 //!     assert_eq!(echo.join().unwrap()?, 8);
 //!     std::io::Result::Ok(())
-//! })??;
+//! })?;
 //! # std::io::Result::Ok(())
 //! ```
 //!

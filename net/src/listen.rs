@@ -126,7 +126,7 @@ impl ListenOptions {
     ///     // The client's kernel takes some, too.
     ///     while stream.try_write(&[0; 16 << 10]).is_ok() {}
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {

@@ -78,7 +78,7 @@ pub struct Addresses {
 /// sched::run(|| {
 ///     assert!(lookup_host("localhost:80")?.all(|address| address.ip().is_loopback()));
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn lookup_host(target: impl IntoTarget) -> io::Result<Addresses> {

@@ -91,7 +91,7 @@ macro_rules! impl_nonblocking {
             ///     };
             ///     assert_eq!(kept, "the peer reads nothing");
             ///     std::io::Result::Ok(())
-            /// })??;
+            /// })?;
             /// # std::io::Result::Ok(())
             /// ```
             pub fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -173,7 +173,7 @@ macro_rules! impl_nonblocking {
             ///     stream.wait_readable()?; // for the end of the stream
             ///     assert!(stream.is_peer_gone());
             ///     std::io::Result::Ok(())
-            /// })??;
+            /// })?;
             /// # std::io::Result::Ok(())
             /// ```
             pub fn is_peer_gone(&self) -> bool {
@@ -199,7 +199,7 @@ macro_rules! impl_nonblocking {
             ///     far.read_exact(&mut [0; 4])?;
             ///     assert!(near.unacknowledged().is_none_or(|bytes| bytes == 0));
             ///     std::io::Result::Ok(())
-            /// })??;
+            /// })?;
             /// # std::io::Result::Ok(())
             /// ```
             pub fn unacknowledged(&self) -> Option<u64> {

@@ -33,7 +33,7 @@ use crate::socket::Socket;
 ///         assert_eq!(client.read(&mut [0])?, 0);
 ///         std::io::Result::Ok(())
 ///     }
-/// })??;
+/// })?;
 /// assert_eq!(set.shut_down(), 0); // the stream has left it
 /// # std::io::Result::Ok(())
 /// ```

@@ -32,7 +32,7 @@ use crate::socket::{Socket, recv_peek};
 ///     let (_stream, peer) = listener.accept()?; // the client runs meanwhile
 ///     assert!(peer.ip().is_loopback());
 ///     client.join().unwrap()
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub struct TcpListener {
 ///     let error = client.read(&mut [0; 8]).unwrap_err(); // the peer writes nothing
 ///     assert_eq!(error.kind(), ErrorKind::TimedOut);
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 ///
@@ -237,7 +237,7 @@ impl TcpListener {
     ///     }
     ///     assert_eq!(last, 1);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn close_queue(&self) -> io::Result<()> {
@@ -303,7 +303,7 @@ impl TcpStream {
     ///     let by_name = TcpStream::connect(("localhost", port))?;
     ///     assert_eq!(by_name.peer_addr()?.port(), port);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn connect(target: impl IntoTarget) -> io::Result<Self> {
@@ -333,7 +333,7 @@ impl TcpStream {
     ///     let listener = TcpListener::bind("127.0.0.1:0")?;
     ///     let address = listener.local_addr()?;
     ///     TcpStream::connect_timeout(&address, Duration::from_secs(5)).map(drop)
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
@@ -437,7 +437,7 @@ impl TcpStream {
     ///     drop(server);
     ///     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn set_zero_linger(&self) -> io::Result<()> {
@@ -473,7 +473,7 @@ impl TcpStream {
     ///     # #[cfg(target_os = "linux")]
     ///     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn reset(&self) -> io::Result<()> {
@@ -517,7 +517,7 @@ impl TcpStream {
     ///     stream.read_exact(&mut buffer)?;
     ///     assert_eq!(&buffer, b"GET");
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {

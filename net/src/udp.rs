@@ -34,7 +34,7 @@ use crate::tcp::IntoAddr;
 ///     assert_eq!(client.recv(&mut answer)?, 8);
 ///     assert_eq!(echo.join().unwrap()?, 8);
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 ///
@@ -258,7 +258,7 @@ impl UdpSocket {
     ///     socket.wait_readable()?; // may end early
     ///     assert_eq!(socket.recv_from(&mut [0; 16])?, (9, socket.local_addr()?));
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {

@@ -33,7 +33,7 @@ use crate::socket::Socket;
 ///     assert_eq!(stream.local_addr()?.as_pathname(), Some(&*path));
 ///     std::fs::remove_file(path)?;
 ///     client.join().unwrap()
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub struct UnixListener {
 ///     drop(near);
 ///     assert_eq!(reader.join().unwrap()?, "line");
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 ///

@@ -75,7 +75,6 @@ fn every_kind_of_wait_closes_its_descriptors() {
         }
         sched::yield_now();
         assert_eq!(open_descriptors(), before + 20);
-    })
-    .unwrap();
+    });
     assert_eq!(open_descriptors(), outside);
 }

@@ -60,7 +60,7 @@ use crate::sync::waiter::{Waiter, wait};
 ///         Poll::Pending
 ///     });
 ///     assert_eq!(sched::block_on(future), Ok(5));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Unwinding> {

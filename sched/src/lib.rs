@@ -22,7 +22,7 @@
 //!     });
 //!     let fast = sched::spawn(|| "fast");
 //!     assert_eq!((fast.join().unwrap(), slow.join().unwrap()), ("fast", "slow"));
-//! })?;
+//! });
 //! # std::io::Result::Ok(())
 //! ```
 //!
@@ -47,7 +47,7 @@
 //!     sched::scope(|s| s.spawn(|| sched::sleep(Duration::MAX)).join().unwrap());
 //! });
 //! assert_eq!(late, Err(sched::DeadlineExceeded)); // and the child has ended
-//! # })?;
+//! # });
 //! # std::io::Result::Ok(())
 //! ```
 //!
@@ -66,7 +66,7 @@
 //!     0 => assert_eq!(answers.try_recv(), Ok(42)),
 //!     _ => println!("no answer"),
 //! }
-//! # })?;
+//! # });
 //! # std::io::Result::Ok(())
 //! ```
 //!
@@ -80,7 +80,7 @@
 //! let bytes = sched::block_on(async { manifest.len() }).unwrap();
 //! assert_eq!(bytes, manifest.len());
 //! # std::io::Result::Ok(())
-//! # })??;
+//! # })?;
 //! # std::io::Result::Ok(())
 //! ```
 //!
@@ -98,7 +98,7 @@
 //! }
 //! assert_eq!(sched::stats().fibers, 2); // `idler` and this fiber
 //! # std::io::Result::Ok(())
-//! # })??;
+//! # })?;
 //! # std::io::Result::Ok(())
 //! ```
 //!
@@ -149,7 +149,7 @@
 //! # sched::run(|| {
 //! #     let clients = [(); 3].map(|()| sched::spawn(client)).map(|fiber| fiber.join().unwrap());
 //! #     assert!(clients.iter().all(|client| Rc::ptr_eq(client, &clients[0])));
-//! # })?;
+//! # });
 //! # std::io::Result::Ok(())
 //! ```
 //!

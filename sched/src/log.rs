@@ -37,7 +37,7 @@ thread_local! {
 ///             s.spawn(|| info!(sched::logger(), "asking the database")); // request: 17
 ///         });
 ///     });
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn logger() -> Logger {
@@ -63,7 +63,7 @@ pub fn logger() -> Logger {
 ///     let id = || sched::logger().list().clone();
 ///     sched::with_logger(request, || assert!(format!("{:?}", id()).contains("request")));
 ///     assert!(!format!("{:?}", id()).contains("request"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn with_logger<T>(logger: Logger, body: impl FnOnce() -> T) -> T {

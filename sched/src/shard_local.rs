@@ -49,7 +49,7 @@ use crate::sync::OnceCell;
 ///             s.spawn(|| assert_eq!(CLIENT.get().unwrap().0, "connected"));
 ///         }
 ///     });
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[macro_export]
@@ -135,7 +135,7 @@ impl<T: 'static> ShardLocal<T> {
     ///     HITS.with(|hits| hits.set(hits.get() + 1))?;
     ///     assert_eq!(HITS.with(Cell::get)?, 1);
     ///     Ok::<(), sched::Unwinding>(())
-    /// })?
+    /// })
     /// # .unwrap();
     /// # std::io::Result::Ok(())
     /// ```

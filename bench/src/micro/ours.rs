@@ -11,7 +11,7 @@ use super::operation::Operation;
 use super::tokio::yield_once;
 
 pub(super) fn measure(operation: Operation, count: u64) -> Option<Duration> {
-    sched::run(move || {
+    sched::run_with(sched::Config::default(), move || {
         let start = Instant::now();
         match operation {
             Operation::SpawnJoin => spawn_join(count),

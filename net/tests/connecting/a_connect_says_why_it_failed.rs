@@ -16,8 +16,7 @@ fn a_port_without_a_listener_refuses() {
             let error = TcpStream::connect(address).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -29,8 +28,7 @@ fn an_address_may_be_a_literal_or_a_socket_address() {
         let by_text = TcpStream::connect(&*text).unwrap();
         let by_address = TcpStream::connect(address).unwrap();
         assert_eq!(by_text.peer_addr().unwrap(), by_address.peer_addr().unwrap());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -45,8 +43,7 @@ fn what_is_not_an_address_is_invalid_input() {
             let error = TcpListener::bind(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -68,8 +65,7 @@ fn the_sixth_version_of_the_protocol_works_as_well() {
         let mut received = String::new();
         server.read_to_string(&mut received).unwrap();
         assert_eq!(received, "six");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -87,8 +83,7 @@ fn a_connect_lets_others_run_and_is_not_misled_by_wakeups() {
             let client = client.join().unwrap().unwrap();
             assert_eq!(client.peer_addr().unwrap(), address);
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -104,6 +99,5 @@ fn a_refused_connect_is_not_misled_by_wakeups_either() {
             let error = client.join().unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         }
-    })
-    .unwrap();
+    });
 }

@@ -26,8 +26,7 @@ fn a_listener_and_a_client_talk() {
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "straight");
         assert_eq!(server.join().unwrap(), 8);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -37,8 +36,7 @@ fn a_path_in_use_cannot_be_bound() {
         let listener = UnixListener::bind(&path).unwrap();
         assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(path.as_ref()));
         assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -48,8 +46,7 @@ fn a_path_without_a_listener_refuses() {
         assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::NotFound);
         drop(UnixListener::bind(&path).unwrap());
         assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -58,8 +55,7 @@ fn a_path_that_is_too_long_is_an_error() {
         let path = "x".repeat(1_000);
         assert!(UnixListener::bind(&path).is_err());
         assert!(UnixStream::connect(&path).is_err());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -77,8 +73,7 @@ fn a_pair_goes_both_ways_and_ends() {
         near.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "answer");
         assert_eq!(&other.join().unwrap(), b"question");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -102,6 +97,5 @@ fn a_connect_waits_for_room_in_the_backlog() {
             listener.accept().unwrap();
         }
         clients.join().unwrap();
-    })
-    .unwrap();
+    });
 }

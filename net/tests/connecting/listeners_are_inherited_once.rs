@@ -48,7 +48,7 @@ fn the_child() {
         std::process::exit(1);
     });
     match role.as_str() {
-        "serves" => sched::run(serve).expect("a shard"),
+        "serves" => sched::run(serve),
         "finds nothing" => assert!(inherit::listeners().expect("no error").is_empty()),
         expected => {
             let error = inherit::listeners().expect_err(expected).to_string();
@@ -92,7 +92,7 @@ fn listeners_are_served_by_the_process_they_are_for() {
     let clients = std::thread::spawn({
         let path = Arc::clone(&path);
         move || {
-            sched::run(move || {
+            sched::run_with(sched::Config::default(), move || {
                 // The listener of the parent is open, so a client may connect before the child has
                 // begun.
                 let (mut web, mut text) = (TcpStream::connect(address).unwrap(), String::new());

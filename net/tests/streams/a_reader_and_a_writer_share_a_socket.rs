@@ -29,8 +29,7 @@ fn a_waiting_reader_does_not_hold_up_a_writer() {
         assert!(!reader.is_finished());
         server.write_all(b"answer").unwrap();
         assert_eq!(&reader.join().unwrap().unwrap(), b"answer");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -56,8 +55,7 @@ fn a_writer_that_waits_for_room_does_not_hold_up_a_reader() {
         assert!(!writer.is_finished());
         assert_eq!(std::io::copy(&mut server, &mut std::io::sink()).unwrap(), BYTES as u64);
         writer.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -89,8 +87,7 @@ fn several_readers_share_what_comes() {
         drop(client);
         let sums = readers.into_iter().map(|reader| reader.join().unwrap());
         assert_eq!(sums.sum::<usize>(), MESSAGES * 7);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -110,8 +107,7 @@ fn several_fibers_accept_on_one_listener() {
             acceptor.join().unwrap();
         }
         drop(clients);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -129,6 +125,5 @@ fn a_stream_that_always_has_something_lets_others_run() {
         drain.cancel();
         assert!(drain.join().unwrap_err().is_cancelled());
         flood.join().unwrap();
-    })
-    .unwrap();
+    });
 }

@@ -26,7 +26,7 @@ fn a_tcp_stream_goes_on_where_it_was_on_another_thread() {
 
         let stream = served.into_std(); // with two bytes unread
         let other = thread::spawn(move || {
-            sched::run(move || {
+            sched::run_with(sched::Config::default(), move || {
                 let mut stream = TcpStream::from_std(stream).unwrap();
                 let received = take(&mut stream, 8);
                 stream.write_all(b"answer").unwrap();
@@ -38,15 +38,14 @@ fn a_tcp_stream_goes_on_where_it_was_on_another_thread() {
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "answer");
         assert_eq!(other.join().unwrap().unwrap(), b"stsecond");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_unix_stream_goes_there_and_back_again() {
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let peer = thread::spawn(move || {
-        sched::run(move || {
+        sched::run_with(sched::Config::default(), move || {
             let far = UnixStream::from_std(far).unwrap();
             std::io::copy(&mut &far, &mut &far).unwrap()
         })
@@ -54,7 +53,7 @@ fn a_unix_stream_goes_there_and_back_again() {
     let mut stream = near;
     for round in 0..10_u8 {
         let visit = thread::spawn(move || {
-            sched::run(move || {
+            sched::run_with(sched::Config::default(), move || {
                 let mut stream = UnixStream::from_std(stream).unwrap();
                 stream.write_all(&[round; 100]).unwrap();
                 assert_eq!(take(&mut stream, 100), [round; 100]);
@@ -72,7 +71,7 @@ fn a_shard_hands_its_connections_to_another() {
     sched::run(|| {
         let (sender, receiver) = mpsc::channel();
         let worker = thread::spawn(move || {
-            sched::run(move || {
+            sched::run_with(sched::Config::default(), move || {
                 sender.send((sched::ShardHandle::current(), sched::current())).unwrap();
                 sched::park(); // until the acceptor has handed over all connections
             })
@@ -105,8 +104,7 @@ fn a_shard_hands_its_connections_to_another() {
         }
         end.unpark();
         worker.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -119,7 +117,7 @@ fn the_members_of_a_group_serve_on_threads_of_their_own() {
         .map(|member| {
             let sender = sender.clone();
             thread::spawn(move || {
-                sched::run(move || {
+                sched::run_with(sched::Config::default(), move || {
                     sender.send(sched::current()).unwrap();
                     let listener = TcpListener::from_bound(member).unwrap();
                     sched::spawn(move || {

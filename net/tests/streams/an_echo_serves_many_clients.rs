@@ -75,8 +75,7 @@ fn two_hundred_tcp_clients_get_their_own_bytes_back() {
             |stream| stream.shutdown(Shutdown::Write).unwrap(),
         );
         server.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -90,8 +89,7 @@ fn two_hundred_unix_clients_get_their_own_bytes_back() {
             |stream| stream.shutdown(Shutdown::Write).unwrap(),
         );
         server.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -118,8 +116,7 @@ fn clients_of_the_standard_library_are_served_too() {
         for thread in threads {
             thread.join().unwrap();
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -132,6 +129,5 @@ fn the_addresses_of_both_ends_agree() {
         assert_eq!(served.peer_addr().unwrap(), peer);
         assert_eq!(served.local_addr().unwrap(), client.peer_addr().unwrap());
         assert_eq!(client.peer_addr().unwrap(), listener.local_addr().unwrap());
-    })
-    .unwrap();
+    });
 }

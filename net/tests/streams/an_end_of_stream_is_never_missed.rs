@@ -36,8 +36,7 @@ fn an_end_that_was_there_before_the_first_read_is_seen() {
             let received = joined_unless_it_hangs(move || read_to_end(&server, buffer_bytes));
             assert_eq!(received.unwrap(), MESSAGE);
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -56,8 +55,7 @@ fn an_end_that_comes_with_the_data_while_the_reader_waits_is_seen() {
             });
             assert_eq!(received.unwrap(), MESSAGE);
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -73,8 +71,7 @@ fn an_end_that_comes_when_the_data_has_been_read_is_seen() {
             });
             assert_eq!(received.unwrap(), b"");
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -86,8 +83,7 @@ fn an_end_is_seen_again_by_each_further_read() {
             (0..3).map(|_| (&server).read(&mut [0; 8]).unwrap()).collect::<Vec<_>>()
         });
         assert_eq!(reads.unwrap(), [0; 3]);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -111,8 +107,7 @@ fn an_end_at_any_moment_is_seen() {
             assert_eq!(received.unwrap(), [MESSAGE, MESSAGE].concat());
         }
         clients.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -128,8 +123,7 @@ fn a_half_closed_connection_still_goes_the_other_way() {
             read_to_end(&client, 4_096)
         });
         assert_eq!(answer.unwrap(), MESSAGE);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -147,6 +141,5 @@ fn a_reader_whose_own_side_shuts_down_is_woken() {
             reader.join().unwrap()
         });
         assert_eq!(read.unwrap(), 0);
-    })
-    .unwrap();
+    });
 }

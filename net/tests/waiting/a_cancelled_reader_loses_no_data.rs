@@ -35,8 +35,7 @@ fn the_next_reader_of_a_tcp_stream_gets_what_came_since() {
             (&*server).read_exact(&mut buffer).map(|()| buffer)
         });
         assert_eq!(&received.unwrap().unwrap(), b"late");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -52,8 +51,7 @@ fn the_next_reader_of_a_unix_stream_gets_what_came_since() {
             (&*near).read_exact(&mut buffer).map(|()| buffer)
         });
         assert_eq!(&received.unwrap().unwrap(), b"late");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -81,8 +79,7 @@ fn the_next_reader_gets_what_the_cancelled_one_was_woken_for() {
             (&*server).read_exact(&mut buffer).map(|()| buffer)
         });
         assert_eq!(&received.unwrap().unwrap(), b"late");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -100,8 +97,7 @@ fn a_reader_that_was_there_already_is_not_disturbed() {
         cancel_a_reader(&server);
         client.write_all(b"late").unwrap();
         assert_eq!(&other.join().unwrap().unwrap(), b"late");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -120,8 +116,7 @@ fn the_next_acceptor_gets_the_client_that_came_since() {
         take_in_events();
         let (_, peer) = joined_unless_it_hangs(move || listener.accept()).unwrap().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -141,13 +136,12 @@ fn the_next_writer_finds_the_room_that_came_since() {
         let written = joined_unless_it_hangs(move || (&*client).write_all(&vec![0; 8 << 20]));
         written.unwrap().unwrap();
         drain.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_read_that_is_over_is_not_undone_by_a_deadline() {
-    let received = sched::run(|| {
+    let received = sched::run_with(sched::Config::default(), || {
         let (mut near, far) = UnixStream::pair().expect("a pair of sockets");
         near.write_all(&[7; BYTES]).expect("there is room");
         let mut received = 0;

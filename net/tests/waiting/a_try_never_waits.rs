@@ -20,8 +20,7 @@ fn a_try_where_nothing_is_would_block() {
             assert_eq!(client.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
             assert_eq!(near.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -48,8 +47,7 @@ fn a_try_finds_a_client_that_is_there() {
             }
         };
         assert_eq!(peer, client.local_addr().unwrap());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -77,8 +75,7 @@ fn a_try_after_a_wait_finds_what_came() {
         }
         drop(client);
         assert!(reader.join().unwrap().into_iter().eq(0..100));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -88,8 +85,7 @@ fn a_try_sees_what_came_after_one_that_found_nothing() {
         assert_eq!(near.try_read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
         far.write_all(b"late").unwrap();
         assert_eq!(near.try_read(&mut [0; 8]).unwrap(), 4, "four bytes are there");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -112,8 +108,7 @@ fn a_try_sees_what_came_after_one_that_came_back_short() {
             }
         };
         assert_eq!(count, 4);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -147,8 +142,7 @@ fn an_activation_reads_what_it_was_woken_for() {
         drop(client);
         fiber.join().unwrap();
         assert!(received.take().chunks(3).eq((0..50).map(|number| [number; 3])));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -163,6 +157,5 @@ fn a_unix_listener_does_not_wait_either() {
         client.write_all(b"!").unwrap();
         server.read_exact(&mut [0]).unwrap();
         assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-    })
-    .unwrap();
+    });
 }

@@ -36,7 +36,7 @@ use crate::fiber::{FiberCell, Observer};
 ///     sched::yield_now();
 ///     assert_eq!(flushed.get(), 1);
 ///     drop(guard);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {

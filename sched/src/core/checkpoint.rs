@@ -52,7 +52,7 @@ pub(crate) fn charge() {
 ///     for _ in 0..1_000 {
 ///         sched::checkpoint(); // other fibers run in between
 ///     }
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn checkpoint() {
@@ -75,7 +75,7 @@ pub fn checkpoint() {
 ///             poll_fn(sched::poll_checkpoint).await; // other fibers run in between
 ///         }
 ///     })
-/// })?.unwrap();
+/// }).unwrap();
 /// # std::io::Result::Ok(())
 /// ```
 pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {

@@ -69,7 +69,7 @@ macro_rules! counters {
             ///     for (name, _kind, value) in sched::stats().iter() {
             ///         println!("straightline_sched_{name} {value}");
             ///     }
-            /// })?;
+            /// });
             /// # std::io::Result::Ok(())
             /// ```
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, StatKind, u64)> {
@@ -165,7 +165,7 @@ pub(super) fn of_thread(count: impl FnOnce(&Counters)) {
 /// sched::run(|| {
 ///     sched::note_unwound_write();
 ///     assert_eq!(sched::stats().writes_unwound, 1);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn note_unwound_write() {

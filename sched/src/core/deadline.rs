@@ -65,7 +65,7 @@ pub struct DeadlineExceeded;
 ///     });
 ///     assert_eq!(slow, Err(sched::DeadlineExceeded));
 ///     assert_eq!(sched::deadline(Duration::from_secs(10), || "in time"), Ok("in time"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
@@ -137,7 +137,7 @@ fn wake_by(fiber: &FiberCell, end: Tick) {
 ///     sched::deadline(Duration::from_secs(5), || {
 ///         assert!(sched::remaining().unwrap() <= Duration::from_secs(5));
 ///     })
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn remaining() -> Option<Duration> {
@@ -182,7 +182,7 @@ pub fn remaining() -> Option<Duration> {
 ///     sched::yield_now();
 ///     fiber.cancel();
 ///     assert_eq!(fiber.join().unwrap(), "committed");
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {

@@ -35,7 +35,7 @@ use crate::fiber::{FiberCell, Inherit, Local, Locals};
 ///     USER.with(|user| user.replace("ann".into()));
 ///     let child = sched::spawn(|| (CALLS.with(Cell::get), USER.with(RefCell::take)));
 ///     assert_eq!(child.join().unwrap(), (0, "ann".to_string())); // its own clone
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[macro_export]
@@ -84,7 +84,7 @@ macro_rules! fiber_local {
 ///     });
 ///     assert_eq!(TENANT.with(RefCell::take), "acme");
 ///     assert_eq!(USER.with(RefCell::take), "root");
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {

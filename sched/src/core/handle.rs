@@ -23,7 +23,7 @@ use crate::watchdog::Pulse;
 ///     let helper = std::thread::spawn(move || shard.spawn(move || me.unpark()));
 ///     sched::park();
 ///     assert!(helper.join().unwrap().is_ok());
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl ShardHandle {
     /// ```
     /// use straightline_sched::{self as sched, ShardHandle};
     ///
-    /// let shard = sched::run(ShardHandle::current)?;
+    /// let shard = sched::run(ShardHandle::current);
     /// assert_eq!(shard.stats().spawned, 1); // its root; a handle outlives the shard
     /// # std::io::Result::Ok(())
     /// ```
@@ -79,7 +79,7 @@ impl ShardHandle {
     /// ```
     /// use straightline_sched::{self as sched, ShardHandle, SpawnError};
     ///
-    /// let ended = sched::run(ShardHandle::current)?;
+    /// let ended = sched::run(ShardHandle::current);
     /// assert_eq!(ended.spawn(|| ()), Err(SpawnError::Closed));
     /// # std::io::Result::Ok(())
     /// ```
@@ -120,7 +120,7 @@ impl ShardHandle {
     ///     sched::park();
     ///     assert_eq!(asker.join().unwrap()?, 1);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn inspect(&self, backtraces_max: usize, timeout: Duration) -> io::Result<Vec<FiberInfo>> {

@@ -35,7 +35,7 @@ use crate::fiber::{
 ///         }
 ///     }
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn inspect() -> Vec<FiberInfo> {
@@ -63,7 +63,7 @@ pub fn inspect() -> Vec<FiberInfo> {
 ///     sched::yield_now();
 ///     let fibers = sched::inspect_with_backtraces(100);
 ///     assert!(fibers.iter().any(|fiber| fiber.to_string().contains("waits_here")));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
@@ -101,7 +101,7 @@ pub fn set_label(label: Option<&Doing>) {
 ///     sched::spawn(|| ()).join().unwrap();
 ///     let stats = sched::stats();
 ///     assert_eq!((stats.spawned, stats.ended), (2, 1)); // this fiber is one of them
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn stats() -> Stats {

@@ -40,7 +40,7 @@ use crate::fiber::{EndWatcher, FiberCell, FiberKey, ScopeState, SpawnInfo, Tick,
 ///     assert!(!handle.is_finished());
 ///     handle.fiber().unpark();
 ///     assert_eq!(handle.join().unwrap(), "unparked");
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct JoinHandle<T> {
@@ -79,7 +79,7 @@ type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 ///     assert!(!error.is_cancelled() && !error.is_deadline_exceeded());
 ///     let payload = error.into_panic().unwrap();
 ///     assert_eq!(payload.downcast_ref(), Some(&"no such row"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct JoinError {
@@ -139,7 +139,7 @@ impl<T> JoinHandle<T> {
     ///         .join()
     ///         .unwrap_err();
     ///     assert!(error.is_panic());
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn join(self) -> Result<T, JoinError> {
@@ -237,7 +237,7 @@ impl<T> JoinHandle<T> {
     ///     sched::yield_now();
     ///     fiber.cancel();
     ///     assert!(fiber.join().unwrap_err().is_cancelled());
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
@@ -340,7 +340,7 @@ impl JoinError {
     ///     stubborn.cancel();
     ///     let error = stubborn.join().map(|()| "returned").unwrap_err();
     ///     assert!(error.is_abandoned());
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_abandoned(&self) -> bool {

@@ -38,7 +38,7 @@ use crate::fiber::{FiberKey, LeaseHold, Tick};
 ///     assert_eq!(copied, Ok("all of it"));
 ///     let stuck = lease.hold(Duration::from_millis(1), sched::park);
 ///     assert_eq!(stuck, Err(DeadlineExceeded));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone)]
@@ -113,7 +113,7 @@ impl Lease {
     ///     sched::spawn(move || other.end());
     ///     let held = lease.hold(std::time::Duration::MAX, sched::park);
     ///     assert_eq!(held, Err(DeadlineExceeded));
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn end(&self) {

@@ -50,7 +50,7 @@ use crate::fiber::{FiberCell, Observer, Suspend, Tick, Wait, with_running};
 ///     while !ready.get() {
 ///         sched::park();
 ///     }
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn park() {
@@ -83,7 +83,7 @@ pub fn park() {
 ///     while start.elapsed() < Duration::from_millis(5) {
 ///         sched::park_timeout(Duration::from_millis(5));
 ///     }
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn park_timeout(timeout: Duration) {
@@ -115,7 +115,7 @@ pub fn park_timeout(timeout: Duration) {
 ///     let other = sched::spawn(|| "has run");
 ///     sched::yield_now();
 ///     assert_eq!(other.join().unwrap(), "has run");
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn yield_now() {

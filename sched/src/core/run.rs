@@ -39,17 +39,10 @@ use crate::watchdog::Limits;
 /// Blocks the thread until `root` and the clean-up after it have ended. That takes up to ten
 /// seconds if a fiber is in an [`uncancellable`](crate::uncancellable) section.
 ///
-/// # Errors
-///
-/// When the operating system refuses the driver, the first stack, or the stack for signals; when a
-/// driver is asked for that this system does not have ([`Config::driver`]); when `root` was given
-/// up; and, on systems other than Linux with glibc, when fibers were abandoned in an earlier `run`
-/// on this thread.
-///
 /// # Panics
 ///
-/// When `root` does, inside of another `run` on the same thread, and when waiting for events fails,
-/// which means a broken descriptor table.
+/// When `root` does, inside of another `run` on the same thread, and when the shard cannot start or
+/// `root` does not end: where [`run_with`] returns an error.
 ///
 /// ```
 /// use straightline_sched as sched;
@@ -57,16 +50,19 @@ use crate::watchdog::Limits;
 /// let sum = sched::run(|| {
 ///     let fibers: Vec<_> = (1..=3).map(|n| sched::spawn(move || n * n)).collect();
 ///     fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum::<u32>()
-/// })?;
+/// });
 /// assert_eq!(sum, 14);
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
-    run_with(Config::default(), root)
+pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> T {
+    match run_with(Config::default(), root) {
+        Ok(value) => value,
+        Err(error) => panic!("cannot run a shard on this thread: {error}"),
+    }
 }
 
-/// As [`run`], with a [`Config`], which has an example.
+/// As [`run`], with a [`Config`], which has an example, and with errors instead of panics.
 ///
 /// # Blocking
 ///
@@ -74,11 +70,15 @@ pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> io::Result<T> {
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// When the operating system refuses the driver, the first stack, or the stack for signals; when a
+/// driver is asked for that this system does not have ([`Config::driver`]); when `root` was
+/// abandoned; and, on systems other than Linux with glibc, when fibers were abandoned in an earlier
+/// `run` on this thread.
 ///
 /// # Panics
 ///
-/// As [`run`].
+/// When `root` does, inside of another `run` on the same thread, and when waiting for events fails,
+/// which means a broken descriptor table.
 #[track_caller]
 #[allow(clippy::needless_pass_by_value)] // a shard's configuration is its own
 pub fn run_with<T: 'static>(config: Config, root: impl FnOnce() -> T + 'static) -> io::Result<T> {

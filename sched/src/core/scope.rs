@@ -93,7 +93,7 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 ///         s.spawn(|| text.split(' ').count()).join().unwrap()
 ///     });
 ///     assert_eq!((words, bytes), (3, 19));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
@@ -133,7 +133,7 @@ pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
 ///         Ok(())
 ///     });
 ///     assert_eq!(outcome, Err("no such user"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn try_scope<'env, T, E>(
@@ -190,7 +190,7 @@ impl<'scope> Scope<'scope, '_> {
     ///         first
     ///     });
     ///     assert_eq!(first, "a");
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
@@ -222,7 +222,7 @@ impl<'scope> Scope<'scope, '_> {
     ///         assert!(sched::deadline(Duration::from_millis(2), || s.join_all()).is_err());
     ///         s.cancel();
     ///     });
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn join_all(&self) {
@@ -284,7 +284,7 @@ impl<'scope, E> TryScope<'scope, '_, E> {
     ///         Ok("done")
     ///     });
     ///     assert_eq!(outcome, Ok("done"));
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
@@ -409,7 +409,7 @@ impl FiberBuilder {
     ///         assert_eq!(fiber.join().unwrap(), 8);
     ///         std::io::Result::Ok(())
     ///     })
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     #[track_caller]

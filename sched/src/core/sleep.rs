@@ -28,7 +28,7 @@ use crate::fiber::Wait;
 ///     let start = Instant::now();
 ///     sched::sleep(Duration::from_millis(2));
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn sleep(duration: Duration) {

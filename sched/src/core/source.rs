@@ -61,7 +61,7 @@ use crate::fiber::{FiberCell, Wait};
 ///     near.write_all(b"!")?;
 ///     assert_eq!(reader.join().unwrap()?, b'!');
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Source<T: Watch> {
@@ -155,7 +155,7 @@ impl<T: Watch> Source<T> {
     ///     while source.wait_until(Interest::Read, Some(at))? {}
     ///     assert!(Instant::now() >= at);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
@@ -224,7 +224,7 @@ impl<T: Watch> Source<T> {
     ///     };
     ///     assert_eq!(count, 0);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn clear_blocked(&self, interest: Interest) -> bool {
@@ -276,7 +276,7 @@ impl<T: Watch> Source<T> {
     ///     near.write_all(b"!")?;
     ///     fiber.join().unwrap();
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn arm(&self, interest: Interest) -> io::Result<bool> {
@@ -335,7 +335,7 @@ impl<T: Watch> Source<T> {
     ///     });
     ///     assert_eq!(sched::block_on(read).unwrap()?, 1);
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -406,7 +406,7 @@ impl<T: Watch> Source<T> {
     ///     source.wait(Interest::Read)?;
     ///     assert!(source.is_read_closed());
     ///     std::io::Result::Ok(())
-    /// })??;
+    /// })?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_read_closed(&self) -> bool {
@@ -553,7 +553,7 @@ impl<T: Watch> Drop for Waiting<'_, T> {
 ///     };
 ///     assert_eq!(changed, 1);
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {

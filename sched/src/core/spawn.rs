@@ -45,7 +45,7 @@ use crate::fiber::{
 ///         move || *shared + 1
 ///     });
 ///     assert_eq!(fiber.join().unwrap(), 6);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
@@ -67,7 +67,7 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 ///         Ok(fiber) => assert_eq!(fiber.join().unwrap(), "parsed"),
 ///         Err(error) => eprintln!("refused: {error}"),
 ///     }
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -154,7 +154,7 @@ impl FiberBuilder {
 ///         if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 ///     });
 ///     fiber.join().unwrap();
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]

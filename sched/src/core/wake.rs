@@ -41,7 +41,7 @@ impl Fiber {
     /// ```
     /// use straightline_sched as sched;
     ///
-    /// sched::run(|| assert_eq!(sched::current().number(), sched::inspect()[0].id))?;
+    /// sched::run(|| assert_eq!(sched::current().number(), sched::inspect()[0].id));
     /// # std::io::Result::Ok(())
     /// ```
     pub fn number(&self) -> u64 {
@@ -98,7 +98,7 @@ impl fmt::Debug for Fiber {
 ///     let me = sched::current();
 ///     sched::spawn(move || me.unpark());
 ///     sched::park();
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn current() -> Fiber {
@@ -139,7 +139,7 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
 ///         ControlFlow::Continue(())
 ///     });
 ///     fiber.join().unwrap();
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn wake_later() {

@@ -42,7 +42,7 @@ use crate::fiber::{Abandoned, FiberCell, Looked, abandon_running, with_running};
 ///     sched::yield_now();
 ///     fiber.cancel();
 ///     assert!(fiber.join().unwrap_err().is_cancelled());
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use std::ptr;
 ///     // Names are resolved elsewhere, where that keeps no fiber waiting.
 ///     let text = std::thread::spawn(move || parked.to_string()).join().unwrap();
 ///     assert!(text.contains("waits_here"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use std::rc::Rc;
 ///     sched::yield_now();
 ///     let fibers = sched::inspect();
 ///     assert!(fibers.iter().any(|fiber| fiber.label.as_deref() == Some("job 0")));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]

@@ -62,7 +62,7 @@ use crate::driver::World;
 ///     let text = sched::offload(|| std::fs::read_to_string("Cargo.toml"))??;
 ///     assert!(text.contains("[package]"));
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub fn offload<T: Send + 'static>(

@@ -59,7 +59,7 @@ use crate::sync::waiter::wait;
 ///     let total: u64 = sums.into_iter().map(|sum| sum.join().unwrap().unwrap()).sum();
 ///     assert_eq!(total, 1 + 3 + 6);
 ///     assert_eq!(pool.stats().completed, 3);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct OffloadPool {

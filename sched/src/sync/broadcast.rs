@@ -43,7 +43,7 @@ use crate::core::{charge, try_checkpoint};
 ///     assert_eq!(fiber.join().unwrap(), [1, 2]);
 ///     assert_eq!(slow.recv(), Err(RecvError::Lagged(1))); // it missed one
 ///     assert_eq!(slow.recv(), Ok(2));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {

@@ -30,7 +30,7 @@ use crate::core::{Unwinding, is_to_end, now};
 ///     jobs.0.lock().unwrap().push_back("first");
 ///     jobs.1.notify_one();
 ///     assert_eq!(worker.join().unwrap(), Some("first"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Condvar {
@@ -100,7 +100,7 @@ impl Condvar {
     ///     let waited = changed.wait_timeout(&mut guard, Duration::from_millis(2)).unwrap();
     ///     assert!(waited.timed_out()); // no other fiber has changed it
     ///     *guard += 1;
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_timeout<T: ?Sized>(
@@ -137,7 +137,7 @@ impl Condvar {
     ///     let waited = changed.wait_timeout_while(&mut bytes, timeout, |bytes| bytes.is_empty());
     ///     assert!(waited.unwrap().timed_out());
     ///     assert!(bytes.is_empty());
-    /// })?;
+    /// });
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_timeout_while<T: ?Sized>(

@@ -25,7 +25,7 @@ use crate::core::{Unwinding, charge};
 ///     ready.set();
 ///     assert!(fiber.join().unwrap());
 ///     ready.wait().unwrap(); // at once
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Flag {

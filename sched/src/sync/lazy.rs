@@ -33,7 +33,7 @@ use crate::core::Unwinding;
 ///             s.spawn(|| assert_eq!(*CONFIG, "verbose"));
 ///         }
 ///     });
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Lazy<T, F = fn() -> T> {

@@ -41,7 +41,7 @@ use crate::core::has_hook;
 ///     drop(sender);
 ///     let received: Vec<_> = receiver.into_iter().collect(); // until both are done
 ///     assert_eq!(received.len(), 6);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {

@@ -46,7 +46,7 @@ use crate::fiber::CallName;
 ///         .collect();
 ///     fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
 ///     assert_eq!(*total.lock().unwrap(), 10);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Mutex<T: ?Sized> {

@@ -33,7 +33,7 @@ use crate::core::{Unwinding, try_current};
 ///     for fiber in fibers {
 ///         assert_eq!(fiber.join().unwrap().as_deref(), Ok("hello from 0"));
 ///     }
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct OnceCell<T> {

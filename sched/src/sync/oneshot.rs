@@ -21,7 +21,7 @@ use crate::core::try_checkpoint;
 ///     let (sender, receiver) = oneshot::channel();
 ///     std::thread::spawn(move || sender.send("from another thread"));
 ///     assert_eq!(receiver.recv(), Ok("from another thread"));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {

@@ -35,7 +35,7 @@ use crate::fiber::CallName;
 ///     drop((one, two));
 ///     writer.join().unwrap();
 ///     assert_eq!(routes.read().unwrap().len(), 2);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct RwLock<T: ?Sized> {

@@ -78,7 +78,7 @@ impl<T: driver::Watch> Selectable for Writable<'_, T> {}
 ///         }
 ///     }
 ///     assert_eq!(sum, 3);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
@@ -114,7 +114,7 @@ pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
 ///     let start = Instant::now();
 ///     select(&[&after(Duration::from_millis(2))]).unwrap();
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +158,7 @@ pub fn at(instant: Instant) -> Timer {
 ///     near.write_all(b"!")?;
 ///     assert_eq!(select(&[&stop, &Readable(&source)]), Ok(1));
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Readable<'s, T: driver::Watch>(pub &'s Source<T>);
@@ -174,7 +174,7 @@ pub struct Readable<'s, T: driver::Watch>(pub &'s Source<T>);
 ///     let (source, stop) = (Source::new(near), Flag::new());
 ///     assert_eq!(select(&[&stop, &Writable(&source)]), Ok(1)); // there is room
 ///     std::io::Result::Ok(())
-/// })??;
+/// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Writable<'s, T: driver::Watch>(pub &'s Source<T>);

@@ -34,7 +34,7 @@ use crate::core::{Unwinding, charge};
 ///     }
 ///     group.wait().unwrap();
 ///     assert_eq!(done.get(), 3);
-/// })?;
+/// });
 /// # std::io::Result::Ok(())
 /// ```
 pub struct WaitGroup {

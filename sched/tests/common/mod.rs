@@ -32,12 +32,12 @@ pub(crate) fn unless_it_hangs<T: Send + 'static>(body: impl FnOnce() -> T + Send
 
 /// Runs `root` on a shard of its own, and fails if it hangs.
 pub(crate) fn on_a_shard<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T {
-    unless_it_hangs(|| sched::run(root).expect("a shard can be made"))
+    unless_it_hangs(|| sched::run(root))
 }
 
 /// Runs `body` on a shard of its own. A body that hangs is cancelled, and fails.
 pub(crate) fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
-    let result = sched::run(|| joined_unless_it_hangs(body)).expect("a shard can be made");
+    let result = sched::run(|| joined_unless_it_hangs(body));
     result.unwrap_or_else(|error| match error.into_panic() {
         Ok(payload) => resume_unwind(payload),
         Err(error) => panic!("the body hangs, or has unwound: {error}"),

@@ -10,7 +10,7 @@ use straightline_sched as sched;
 
 #[test]
 fn a_join_waits_for_the_value() {
-    let value = sched::run(|| {
+    let value = sched::run_with(sched::Config::default(), || {
         let fiber = sched::spawn(|| {
             sched::sleep(Duration::from_millis(1));
             String::from("value")
@@ -33,8 +33,7 @@ fn a_join_of_a_finished_fiber_lets_no_other_run() {
         });
         assert_eq!(early.join().unwrap(), 1);
         assert!(!bystander_ran.get());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -51,8 +50,7 @@ fn a_fiber_without_handle_goes_on() {
         while !done.get() {
             sched::yield_now();
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -64,8 +62,7 @@ fn a_result_that_is_not_joined_is_dropped() {
         assert!(watch.upgrade().is_some());
         sched::yield_now();
         assert!(watch.upgrade().is_none());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -81,8 +78,7 @@ fn joins_in_any_order_find_every_value() {
             .collect();
         let values: Vec<_> = fibers.into_iter().rev().map(|fiber| fiber.join().unwrap()).collect();
         assert!(values.into_iter().eq((0..1_000).rev()));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -95,7 +91,7 @@ fn fibers_join_the_fibers_that_they_spawned() {
         let right = sched::spawn(move || leaves(depth - 1));
         left.join().expect("left ends") + right.join().expect("right ends")
     }
-    assert_eq!(sched::run(|| leaves(8)).unwrap(), 256);
+    assert_eq!(sched::run(|| leaves(8)), 256);
 }
 
 #[test]
@@ -110,8 +106,7 @@ fn a_joiner_that_is_woken_early_waits_on() {
             "late"
         });
         assert_eq!(slow.join().unwrap(), "late");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -133,8 +128,7 @@ fn a_fiber_whose_joiner_is_cancelled_goes_on() {
         while !done.get() {
             sched::yield_now();
         }
-    })
-    .unwrap();
+    });
 }
 
 /// A closure that captures and returns `BYTES` bytes.
@@ -202,8 +196,7 @@ fn closures_may_have_any_alignment() {
         let fiber = sched::spawn(move || (std::ptr::from_ref(&page).addr() % 4096, page.0));
         assert_eq!(fiber.join().unwrap(), (0, [7; 16]));
         assert_eq!(sched::stats().stacks, 1);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -223,6 +216,5 @@ fn a_fiber_that_cannot_begin_loses_no_stack() {
             assert!(catch_unwind(|| drop(sched::spawn(|| ()))).is_err());
         }
         assert_eq!(sched::stats().stacks, 1);
-    })
-    .unwrap();
+    });
 }

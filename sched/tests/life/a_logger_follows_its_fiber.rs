@@ -50,8 +50,7 @@ fn from_a_request_to_the_fibers_it_starts_and_no_further() {
         };
         let requests = [sched::spawn(work(1)), sched::spawn(work(2))];
         requests.into_iter().for_each(|request| request.join().unwrap());
-    })
-    .unwrap();
+    });
     let expected = [
         "request=1 begun",
         "request=2 begun",
@@ -75,8 +74,7 @@ fn a_panic_takes_the_inner_logger_back() {
         }));
         assert!(outcome.is_err());
         info!(sched::logger(), "outside");
-    })
-    .unwrap();
+    });
     assert_eq!(*lines.0.lock().unwrap(), ["outside"]);
 }
 

@@ -15,8 +15,7 @@ fn a_panic_is_the_joiners_error() {
         assert!(error.is_panic());
         assert!(!error.is_cancelled());
         assert_eq!(error.to_string(), "the fiber panicked: broken");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -29,8 +28,7 @@ fn the_error_carries_the_payload() {
         let error = sched::spawn(move || panic!("number {number}")).join().unwrap_err();
         let payload = error.into_panic().unwrap();
         assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some("number 7"));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -42,8 +40,7 @@ fn a_payload_can_be_passed_on_to_the_next_joiner() {
         });
         let error: sched::JoinError = outer.join().map(|()| "returned").unwrap_err();
         assert_eq!(error.to_string(), "the fiber panicked: deep below");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -54,8 +51,7 @@ fn a_cancelled_fiber_has_no_payload() {
         let error = fiber.join().unwrap_err().into_panic().unwrap_err();
         assert!(error.is_cancelled());
         assert_eq!(error.to_string(), "the fiber was cancelled");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -64,8 +60,7 @@ fn a_join_error_is_an_error_like_any_other() {
         let error = sched::spawn(|| panic!("broken")).join().unwrap_err();
         let error: Box<dyn Error + Send + Sync> = error.into();
         assert!(error.to_string().contains("broken"));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -84,8 +79,7 @@ fn the_other_fibers_go_on() {
         assert!(joined.join().unwrap_err().is_panic());
         assert_eq!(before.join().unwrap(), "before");
         assert_eq!(after.join().unwrap(), "after");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -107,8 +101,7 @@ fn a_panic_runs_the_destructors_of_its_fiber() {
         });
         assert!(fiber.join().unwrap_err().is_panic());
         assert_eq!(drops.get(), 2);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -128,6 +121,5 @@ fn a_destructor_that_panics_after_the_body_ends_its_fiber_alone() {
         never_begun.cancel();
         assert!(never_begun.join().unwrap_err().is_cancelled());
         assert_eq!(sched::spawn(|| "fine").join().unwrap(), "fine");
-    })
-    .unwrap();
+    });
 }

@@ -12,7 +12,9 @@ use straightline_sched as sched;
 #[test]
 fn a_thread_may_run_one_shard_after_the_other() {
     for round in 0..100 {
-        let value = sched::run(move || sched::spawn(move || round).join().unwrap());
+        let value = sched::run_with(sched::Config::default(), move || {
+            sched::spawn(move || round).join().unwrap()
+        });
         assert_eq!(value.unwrap(), round);
     }
 }
@@ -20,13 +22,12 @@ fn a_thread_may_run_one_shard_after_the_other() {
 #[test]
 fn a_run_inside_of_run_panics_and_the_outer_one_goes_on() {
     sched::run(|| {
-        let nested = sched::spawn(|| sched::run(|| ()));
+        let nested = sched::spawn(|| sched::run_with(sched::Config::default(), || ()));
         let error = nested.join().unwrap_err();
         assert!(error.to_string().contains("`run` called inside `run`"), "{error}");
         sched::sleep(Duration::from_millis(1));
         assert_eq!(sched::spawn(|| "fine").join().unwrap(), "fine");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn a_blocking_call_outside_of_run_says_so() {
         assert!(message.contains("outside of a fiber"), "{name}: {message}");
     }
     // The thread can still run a shard.
-    assert_eq!(sched::run(|| sched::spawn(|| 5).join().unwrap()).unwrap(), 5);
+    assert_eq!(sched::run(|| sched::spawn(|| 5).join().unwrap()), 5);
 }
 
 #[test]
@@ -56,24 +57,26 @@ fn a_thread_started_by_a_fiber_is_outside_of_run() {
     sched::run(|| {
         let result = thread::spawn(sched::park).join();
         assert!(result.is_err());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_thread_whose_root_panicked_may_run_again() {
     for _ in 0..3 {
         let root = || -> u32 { panic!("broken") };
-        assert!(catch_unwind(AssertUnwindSafe(|| sched::run(root))).is_err());
+        assert!(
+            catch_unwind(AssertUnwindSafe(|| sched::run_with(sched::Config::default(), root)))
+                .is_err()
+        );
     }
-    assert_eq!(sched::run(|| 5).unwrap(), 5);
+    assert_eq!(sched::run(|| 5), 5);
 }
 
 #[test]
 fn shards_on_several_threads_do_not_meet() {
     let shard = |number: u32| {
         move || {
-            sched::run(move || {
+            sched::run_with(sched::Config::default(), move || {
                 let fibers: Vec<_> = (0..100)
                     .map(|index| {
                         sched::spawn(move || {
@@ -121,7 +124,7 @@ fn shards_can_play_ping_pong() {
         let other = thread::spawn({
             let strokes = Arc::clone(&strokes);
             move || {
-                sched::run(move || {
+                sched::run_with(sched::Config::default(), move || {
                     let there = sched::ShardHandle::current();
                     strike(there, here, Arc::clone(&strokes), done);
                     while strokes.load(Ordering::Relaxed) < ROUNDS {
@@ -134,6 +137,5 @@ fn shards_can_play_ping_pong() {
             sched::park();
         }
         other.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }

@@ -46,7 +46,7 @@ fn each_shard_has_its_own_one_after_the_other_too() {
         COUNT.with(Cell::get).unwrap()
     };
     for _ in 0..3 {
-        assert_eq!(sched::run(count).unwrap(), 1);
+        assert_eq!(sched::run(count), 1);
     }
     sim::check(move || {
         let shards: Vec<_> = (0..3)
@@ -145,7 +145,7 @@ shard_local! {
 #[test]
 fn they_are_dropped_at_the_end_on_a_fiber_the_youngest_first() {
     let outlives = unless_it_hangs(|| {
-        let value = sched::run(|| {
+        let value = sched::run_with(sched::Config::default(), || {
             let held = Rc::new(RefCell::new(Vec::new()));
             sched::spawn(move || {
                 held.borrow_mut().push(OUTER.get().unwrap());

@@ -33,8 +33,7 @@ fn the_first_activation_needs_no_wakeup_and_each_other_needs_one() {
             fiber.fiber().unpark(); // two wake-ups before the activation are one
         }
         assert!(!fiber.is_finished());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -55,8 +54,7 @@ fn what_the_closure_holds_lasts_until_the_end() {
         sched::yield_now();
         assert_eq!(Rc::strong_count(&held), 1);
         assert_eq!(held.borrow().len(), 5, "nothing runs after the end");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -78,8 +76,7 @@ fn an_activation_may_block() {
         });
         fiber.join().unwrap();
         assert_eq!(*log.borrow(), [("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2)]);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -97,8 +94,7 @@ fn a_wakeup_during_an_activation_is_for_the_next() {
         other.join().unwrap();
         (0..3).for_each(|_| sched::yield_now());
         assert_eq!(activations.get(), 2);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -113,8 +109,7 @@ fn a_panic_in_an_activation_is_the_joiners_error() {
         });
         let error = fiber.join().unwrap_err();
         assert_eq!(error.to_string(), "the fiber panicked: three");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -124,8 +119,7 @@ fn a_fiber_cancelled_before_its_first_activation_never_has_one() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert_eq!(activations.get(), 0);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -145,8 +139,7 @@ fn a_fiber_cancelled_within_an_activation_unwinds() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert_eq!(Rc::strong_count(&held), 1);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -170,8 +163,7 @@ fn a_resting_fiber_that_is_cancelled_drops_its_closure_on_a_fiber() {
         assert!(!dropped.get());
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert!(dropped.get());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -190,6 +182,5 @@ fn the_destructors_of_a_resting_fiber_may_block() {
             Continue(())
         }));
         sched::yield_now();
-    })
-    .unwrap();
+    });
 }

@@ -24,8 +24,7 @@ fn a_section_that_waits_is_finished() {
             in_run.borrow_mut().push("went on");
         }));
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(log.take(), ["committed", "unwound"]);
 }
 
@@ -52,8 +51,7 @@ fn another_thread_may_end_the_wait_of_such_a_section() {
                 std::thread::sleep(Duration::from_millis(1));
             });
         })
-    })
-    .unwrap();
+    });
     helper.join().unwrap();
     assert!(committed.get());
 }
@@ -70,8 +68,7 @@ fn a_deadline_inside_of_a_section_ends_its_waits_then_too() {
             });
         }));
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(seen.get(), Some(Err(sched::DeadlineExceeded)));
 }
 
@@ -92,8 +89,7 @@ fn the_scope_around_a_section_waits_as_well() {
         }));
         sched::yield_now();
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(log.take(), ["lent", "parent"]);
 }
 
@@ -124,8 +120,7 @@ fn fibers_that_destructors_start_at_the_end_do_not_begin() {
             }));
         }
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!((began.get(), dropped.get()), (0, 6));
     assert_eq!(Rc::strong_count(&dropped), 1);
 }
@@ -154,7 +149,6 @@ fn a_section_keeps_the_fibers_of_its_scopes() {
         }));
         sched::yield_now();
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(log.take(), ["inner", "child", "committed"]);
 }

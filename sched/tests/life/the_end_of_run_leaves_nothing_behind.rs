@@ -11,7 +11,7 @@ use straightline_sched::{self as sched, Interest, Source};
 
 #[test]
 fn run_returns_what_its_root_returns() {
-    assert_eq!(sched::run(|| String::from("value")).unwrap(), "value");
+    assert_eq!(sched::run(|| String::from("value")), "value");
     let config = sched::Config { stack_bytes: 64 * 1024, ..sched::Config::default() };
     assert_eq!(sched::run_with(config, || vec![1, 2]).unwrap(), [1, 2]);
 }
@@ -54,8 +54,7 @@ fn fibers_that_are_left_drop_what_they_hold() {
     sched::run({
         let alive = Rc::clone(&alive);
         move || leave_fibers_behind(&alive)
-    })
-    .unwrap();
+    });
     assert_eq!(Rc::strong_count(&alive), 1);
 }
 
@@ -69,10 +68,12 @@ fn a_panic_of_the_root_is_runs_after_the_same_cleaning() {
             panic!("the root broke")
         }
     };
-    let payload = catch_unwind(AssertUnwindSafe(|| sched::run(root))).unwrap_err();
+    let payload =
+        catch_unwind(AssertUnwindSafe(|| sched::run_with(sched::Config::default(), root)))
+            .unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&"the root broke"));
     assert_eq!(Rc::strong_count(&alive), 1);
-    assert_eq!(sched::run(|| "again").unwrap(), "again");
+    assert_eq!(sched::run(|| "again"), "again");
 }
 
 #[test]
@@ -95,8 +96,7 @@ fn fibers_that_destructors_spawn_at_the_end_are_dropped_too() {
             sched::park();
         });
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(drops.get(), 6);
     assert_eq!(Rc::strong_count(&drops), 1);
 }
@@ -107,8 +107,7 @@ fn a_handle_that_leaves_run_knows_that_its_fiber_was_cancelled() {
         let (parked, finished) = (sched::spawn(sched::park), sched::spawn(|| 5));
         sched::yield_now();
         (parked, finished)
-    })
-    .unwrap();
+    });
     parked.cancel();
     assert!(parked.is_finished());
     assert!(parked.join().unwrap_err().is_cancelled());
@@ -122,7 +121,6 @@ fn a_message_that_comes_too_late_to_run_is_dropped_before_run_returns() {
         let alive = std::sync::Arc::clone(&alive);
         move || sched::ShardHandle::current().spawn(move || drop(alive))
     })
-    .unwrap()
     .unwrap();
     assert_eq!(std::sync::Arc::strong_count(&alive), 1);
 }
@@ -139,7 +137,7 @@ fn a_message_that_comes_too_late_to_run_may_block_in_its_destructor() {
     let held = Rc::clone(&alive);
     let sleeps = Sleeps;
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        sched::run(move || {
+        sched::run_with(sched::Config::default(), move || {
             sched::spawn(move || {
                 sched::park();
                 drop(held);

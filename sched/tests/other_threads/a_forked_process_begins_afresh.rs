@@ -50,9 +50,9 @@ fn a_child_offloads_to_threads_of_its_own() {
                 afresh && sched::offload(|| 5).unwrap() == 5
             };
             assert!(forked(begins_afresh), "from a thread");
-            assert!(forked(|| sched::run(|| sched::offload(|| 6).unwrap()).unwrap() == 6));
+            assert!(forked(|| sched::run(|| sched::offload(|| 6).unwrap()) == 6));
             assert!(forked(|| forked(begins_afresh)), "twice");
-            assert!(sched::run(move || forked(begins_afresh)).unwrap(), "from a fiber");
+            assert!(sched::run(move || forked(begins_afresh)), "from a fiber");
             let closed = OffloadPool::new(sched::OffloadConfig::default());
             closed.close();
             assert!(forked(|| closed.run(|| ()).unwrap_err().is_closed()));

@@ -7,7 +7,7 @@ use straightline_sched as sched;
 
 #[test]
 fn a_spawn_on_an_ended_shard_is_refused_and_its_closure_dropped() {
-    let shard = sched::run(sched::ShardHandle::current).unwrap();
+    let shard = sched::run(sched::ShardHandle::current);
     let held = Arc::new(());
     let refused = shard.spawn({
         let held = Arc::clone(&held);
@@ -24,7 +24,7 @@ fn a_spawn_on_an_ended_shard_is_refused_and_its_closure_dropped() {
 fn a_shard_whose_root_panicked_has_ended() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let panicked = thread::spawn(move || {
-        sched::run(move || {
+        sched::run_with(sched::Config::default(), move || {
             sender.send(sched::ShardHandle::current()).unwrap();
             panic!("broken");
         })
@@ -39,8 +39,7 @@ fn an_unpark_after_the_end_does_nothing() {
     let (root, other) = sched::run(|| {
         let other = sched::spawn(sched::park).fiber();
         (sched::current(), other)
-    })
-    .unwrap();
+    });
     root.unpark();
     other.unpark();
     thread::spawn({
@@ -62,8 +61,7 @@ fn an_unpark_after_the_end_does_nothing() {
             sched::yield_now();
         }
         assert!(!parked.is_finished());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -82,8 +80,7 @@ fn a_destructor_at_the_end_cannot_send_to_its_shard() {
             sched::park();
         });
         sched::yield_now();
-    })
-    .unwrap();
+    });
     assert_eq!(receiver.recv().unwrap(), Err(sched::SpawnError::Closed));
 }
 
@@ -91,7 +88,7 @@ fn a_destructor_at_the_end_cannot_send_to_its_shard() {
 fn no_message_is_leaked_by_a_shard_that_ends_meanwhile() {
     for _ in 0..20 {
         let held = Arc::new(());
-        let senders = sched::run({
+        let senders = sched::run_with(sched::Config::default(), {
             let held = Arc::clone(&held);
             move || {
                 let me = sched::current();

@@ -19,8 +19,7 @@ fn the_job_runs_on_a_named_thread_of_the_pool_and_its_caller_gets_the_value() {
             .unwrap();
         assert_ne!(thread, thread::current().id());
         assert_eq!(name.as_deref(), Some("files"));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -41,8 +40,7 @@ fn other_fibers_run_meanwhile() {
         assert_eq!(sched::offload(move || gone.recv().unwrap()).unwrap(), "released");
         assert_eq!(turns.get(), 100);
         other.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -53,8 +51,7 @@ fn a_panic_of_the_job_is_its_callers() {
         assert_eq!(payload.downcast_ref::<u32>(), Some(&7));
         // The thread and the pool have survived the panic.
         assert_eq!(sched::offload(|| 1).unwrap(), 1);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -78,8 +75,7 @@ fn many_fibers_of_many_shards_get_their_own_results() {
                     for (n, fiber) in fibers {
                         assert_eq!(fiber.join().unwrap().unwrap(), (shard, n * n));
                     }
-                })
-                .unwrap();
+                });
             })
         })
         .collect();
@@ -98,8 +94,7 @@ fn wakeups_that_mean_something_else_do_not_end_the_wait() {
         assert!(!caller.is_finished());
         go.send(5).unwrap();
         assert_eq!(caller.join().unwrap().unwrap(), 5);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -121,6 +116,5 @@ fn an_unwinding_fiber_runs_no_job() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert!(receiver.recv().unwrap());
-    })
-    .unwrap();
+    });
 }

@@ -27,8 +27,7 @@ fn a_message_wakes_a_sleeping_shard() {
         };
         assert_eq!(shard_thread, thread::current().id());
         sender.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -40,8 +39,7 @@ fn a_message_does_not_wait_for_a_timer() {
         sched::park_timeout(Duration::from_secs(3_600));
         assert!(start.elapsed() < Duration::from_secs(3_600));
         sender.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -59,15 +57,14 @@ fn a_spawned_message_is_a_fiber_like_any_other() {
         });
         sched::park();
         sender.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn thousands_of_messages_arrive_in_the_order_of_each_sender() {
     const SENDERS: usize = 4;
     const MESSAGES: u32 = 2_500;
-    let arrived = sched::run(|| {
+    let arrived = sched::run_with(sched::Config::default(), || {
         let arrived = Arc::new(Mutex::new(vec![Vec::new(); SENDERS]));
         let (counted, total) = (Arc::new(AtomicU32::new(0)), MESSAGES * 4);
         let senders: Vec<_> = (0..SENDERS)
@@ -126,8 +123,7 @@ fn an_unpark_of_another_thread_is_never_lost() {
             other.thread().unpark();
         }
         other.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -156,8 +152,7 @@ fn unparks_of_many_threads_reach_the_fiber_they_name() {
             fiber.join().unwrap();
             thread.join().unwrap();
         }
-    })
-    .unwrap();
+    });
 }
 
 /// The number of messages that the shard reads after `flood` has run on another thread. Meanwhile a
@@ -175,7 +170,6 @@ fn read_after(flood: impl FnOnce(sched::ShardHandle, sched::Fiber) + Send + 'sta
         }
         sched::stats().messages - before
     })
-    .expect("a shard")
 }
 
 #[test]

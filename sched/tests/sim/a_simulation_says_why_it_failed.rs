@@ -94,7 +94,7 @@ fn a_panic_is_the_callers() {
     assert_eq!(payload.downcast_ref(), Some(&5_u8));
     // The thread can run another simulation, or a real shard, afterwards.
     assert_eq!(sim::run(1, || 6), 6);
-    assert_eq!(sched::run(|| 7).expect("a shard"), 7);
+    assert_eq!(sched::run(|| 7), 7);
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn a_check_notices_what_the_seed_does_not_determine() {
 fn a_simulation_has_its_thread_to_itself() {
     let text = message(|| sim::run(1, || sim::run(2, || ())));
     assert!(text.contains("inside of"), "{text}");
-    let nested = || catch_unwind(|| sched::run(|| ())).is_err();
+    let nested = || catch_unwind(|| sched::run_with(sched::Config::default(), || ())).is_err();
     assert!(sim::run(1, nested));
     let nested = || message(|| sim::run(1, || ())).contains("inside of");
-    assert!(sched::run(nested).expect("a shard"));
+    assert!(sched::run(nested));
 }

@@ -39,7 +39,7 @@ fn assert_not_reported(output: &Output) {
 #[test]
 fn an_overflow_says_what_the_fiber_was_doing() {
     let output = child(|| {
-        let _ = sched::run(|| {
+        let _ = sched::run_with(sched::Config::default(), || {
             let label = sched::Label::new();
             sched::set_label(Some(&label));
             label.set(b"GET /deep\n");
@@ -67,7 +67,7 @@ fn an_overflow_of_a_fiber_names_its_spawn_and_its_size() {
 fn an_overflow_of_an_activation_is_reported_too() {
     let line = line!() + 3;
     let output = child(|| {
-        let _ = sched::run(|| {
+        let _ = sched::run_with(sched::Config::default(), || {
             let fiber = sched::spawn_stackless(|| {
                 overflow(0);
                 std::ops::ControlFlow::Break(())
@@ -86,7 +86,7 @@ fn a_thread_without_a_signal_stack_gets_one() {
             libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         // SAFETY: signal handlers then run on the thread's ordinary stack, which is large enough.
         assert_eq!(unsafe { libc::sigaltstack(&raw const none, std::ptr::null_mut()) }, 0);
-        let _ = sched::run(|| overflow(0));
+        let _ = sched::run_with(sched::Config::default(), || overflow(0));
     });
     assert_reported(&output, line, "256 KiB");
 }
@@ -94,7 +94,7 @@ fn a_thread_without_a_signal_stack_gets_one() {
 #[test]
 fn another_fault_on_a_fiber_is_no_overflow() {
     let output = child(|| {
-        let _ = sched::run(|| {
+        let _ = sched::run_with(sched::Config::default(), || {
             let nowhere = std::ptr::without_provenance_mut::<u8>(black_box(4096));
             // SAFETY: none. The fault ends the child process, as the test wants.
             unsafe { nowhere.write_volatile(1) };
@@ -106,7 +106,7 @@ fn another_fault_on_a_fiber_is_no_overflow() {
 #[test]
 fn an_overflow_of_the_thread_is_not_a_fibers() {
     let output = child(|| {
-        let _ = sched::run(|| ());
+        let _ = sched::run_with(sched::Config::default(), || ());
         overflow(0);
     });
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "std's own report aborts");

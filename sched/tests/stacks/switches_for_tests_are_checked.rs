@@ -45,7 +45,7 @@ fn an_unknown_guard_of_a_threads_end_is_an_error() {
 #[ignore = "what other tests start as a process"]
 fn child() {
     if env::var_os(CHILD).is_some() {
-        match sched::run(|| ()) {
+        match sched::run_with(sched::Config::default(), || ()) {
             Ok(()) => println!("it ran"),
             Err(error) => println!("{error}"),
         }

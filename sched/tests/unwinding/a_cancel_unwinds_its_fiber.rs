@@ -35,8 +35,7 @@ fn destructors_run_from_the_inside_out() {
         assert!(notes.borrow().is_empty(), "a cancel does not run anything by itself");
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert_eq!(*notes.borrow(), ["inner", "middle", "outer"]);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -56,8 +55,7 @@ fn a_fiber_that_has_not_begun_never_does() {
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert!(!begun.get());
         assert_eq!(*notes.borrow(), ["dropped"]);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -81,8 +79,7 @@ fn what_a_fiber_that_never_began_holds_is_dropped_on_a_fiber() {
         sched::yield_now();
         assert!(dropped.get());
         assert_eq!(Rc::strong_count(&dropped), 1);
-    })
-    .unwrap();
+    });
 }
 
 fn ends_when_cancelled<T: 'static>(fiber: JoinHandle<T>) {
@@ -111,8 +108,7 @@ fn a_cancel_ends_every_kind_of_wait() {
                 sched::checkpoint();
             }
         }));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -127,8 +123,7 @@ fn a_cancel_ends_the_wait_for_a_descriptor() {
         ends_when_cancelled(waiter);
         assert_eq!(Rc::strong_count(&source), 1);
         drop(near);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -138,8 +133,7 @@ fn a_cancel_of_a_finished_fiber_changes_nothing() {
         sched::yield_now();
         fiber.cancel();
         assert_eq!(fiber.join().unwrap(), 5);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -158,8 +152,7 @@ fn a_fiber_that_returns_before_its_next_yield_point_keeps_its_value() {
         own.set(Some(fiber));
         sched::yield_now();
         assert_eq!(own.take().unwrap().join().unwrap(), 5);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -188,6 +181,5 @@ fn a_destructor_may_cancel_the_next_fiber() {
         while Rc::strong_count(&alive) > 1 {
             sched::yield_now();
         }
-    })
-    .unwrap();
+    });
 }

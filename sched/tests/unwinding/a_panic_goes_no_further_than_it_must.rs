@@ -128,7 +128,9 @@ fn survives(name: &'static str, action: fn()) {
 #[test]
 fn a_shard_survives_whatever_its_fibers_leave() {
     for (name, action) in ACTIONS {
-        let survived = unless_it_hangs(move || sched::run(move || survives(name, action)));
+        let survived = unless_it_hangs(move || {
+            sched::run_with(sched::Config::default(), move || survives(name, action))
+        });
         survived.expect(name);
     }
 }
@@ -222,7 +224,7 @@ fn shard_locals_and_values_of_a_simulation_that_panic_in_drop_do_no_harm() {
         assert!(OF_SHARD.with(Option::is_some).unwrap());
         assert!(OTHER_OF_SHARD.with(Option::is_some).unwrap());
     };
-    sched::run(make).unwrap();
+    sched::run(make);
     let ended_at = sim::run(1, move || {
         make();
         sim::local(|| PanicsInDrop);
@@ -271,8 +273,7 @@ fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
                 }
                 assert_eq!(pool.run(|| 5).unwrap(), 5);
             }
-        })
-        .unwrap();
+        });
     });
 }
 
@@ -312,8 +313,7 @@ fn a_pool_that_closes_refuses_every_job_whatever_they_hold() {
             }
             open.store(true, Ordering::Relaxed);
             busy.join().unwrap().unwrap();
-        })
-        .unwrap();
+        });
     });
 }
 
@@ -358,7 +358,7 @@ fn a_shard_survives_wakers_that_panic_or_take_it_for_a_fiber() {
         ("one that asks for the fiber", || drop(sched::current()), || ()),
     ];
     for (name, on_wake, on_drop) in wakers {
-        let survived = sched::run(move || {
+        let survived = sched::run_with(sched::Config::default(), move || {
             let (mut near, far) = UnixStream::pair().unwrap();
             let source = Rc::new(Source::new(far));
             let other = sched::spawn({
@@ -398,6 +398,5 @@ fn a_waker_whose_drop_panics_does_no_harm_wherever_it_is_left() {
             register(&source, &waker(|| (), raise_panics_in_drop));
             std::mem::forget((near, source));
         }
-    })
-    .unwrap();
+    });
 }

@@ -35,8 +35,7 @@ fn a_descriptor_can_be_wrapped_again_and_again() {
             assert_eq!(receive(&source), byte);
             near = source.into_inner();
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -59,8 +58,7 @@ fn a_clone_of_a_dropped_sources_descriptor_is_not_watched_any_more() {
         far.write_all(&[2]).unwrap();
         let source = Source::new(clone);
         assert_eq!(receive(&source), 2);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -73,8 +71,7 @@ fn a_source_can_be_used_in_a_later_run() {
             send_later(&far, byte);
             assert_eq!(receive(&source), byte);
             source
-        })
-        .unwrap();
+        });
     }
     // Outside of a shard a source can give its descriptor back, and can be dropped.
     let near = source.into_inner();
@@ -82,8 +79,7 @@ fn a_source_can_be_used_in_a_later_run() {
         let source = Source::new(near);
         source.arm(Interest::Read).unwrap();
         source
-    })
-    .unwrap();
+    });
     drop(source);
 }
 
@@ -96,10 +92,9 @@ fn a_descriptor_can_go_to_another_shard() {
         send_later(&clone, 1);
         assert_eq!(receive(&source), 1);
         source.into_inner()
-    })
-    .unwrap();
+    });
     let other = std::thread::spawn(move || {
-        sched::run(move || {
+        sched::run_with(sched::Config::default(), move || {
             let source = Source::new(near);
             send_later(&far, 2);
             receive(&source)
@@ -121,8 +116,7 @@ fn a_source_that_its_cancelled_fiber_owned_is_closed() {
         assert!(waiter.join().unwrap_err().is_cancelled());
         // The unwind dropped the source and its socket.
         assert_eq!((&far).read(&mut [0]).unwrap(), 0);
-    })
-    .unwrap();
+    });
 }
 
 thread_local! {
@@ -139,7 +133,6 @@ fn a_source_may_be_dropped_by_the_end_of_its_thread() {
             source.arm(Interest::Read).unwrap();
             source
         })
-        .unwrap()
     };
     let thread = std::thread::spawn(move || {
         // The system chooses the order in which thread-locals are dropped. With these two, one

@@ -61,8 +61,7 @@ fn a_reader_is_woken_by_each_message() {
             far.write_all(&[number]).unwrap();
         }
         reader.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -83,8 +82,7 @@ fn a_writer_is_woken_when_there_is_room() {
         }
         assert_eq!(received, BYTES);
         writer.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -110,8 +108,7 @@ fn a_reader_and_a_writer_share_a_source() {
         for fiber in fibers.into_iter().flatten() {
             assert_eq!(fiber.join().unwrap(), BYTES);
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -135,8 +132,7 @@ fn all_that_wait_for_the_same_direction_are_woken() {
             waiter.join().unwrap();
         }
         assert_eq!(woken.get(), 5);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -153,8 +149,7 @@ fn the_end_of_the_stream_is_seen_before_and_while_waiting() {
         assert!(!reader.is_finished());
         drop(far);
         assert_eq!(reader.join().unwrap(), 0);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -172,8 +167,7 @@ fn the_directions_are_waited_for_apart() {
         assert!(!reader.is_finished());
         reader.cancel();
         assert!(reader.join().unwrap_err().is_cancelled());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -184,8 +178,7 @@ fn a_regular_file_cannot_be_waited_for() {
         let source = Source::new(std::fs::File::open(executable).unwrap());
         assert!(source.wait(Interest::Read).is_err());
         assert!(source.wait(Interest::Read).is_err());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -201,8 +194,7 @@ fn fibers_that_end_armed_do_not_pile_up() {
             assert!(armed.join().unwrap().unwrap());
         }
         assert!(Rc::strong_count(&name) < 50, "{} are left", Rc::strong_count(&name));
-    })
-    .unwrap();
+    });
 }
 
 /// The thread is kept meanwhile, as by a pause of the process. The fiber that armed first looks
@@ -229,8 +221,7 @@ fn a_change_in_time_is_in_time_although_another_fiber_has_looked() {
         std::thread::sleep(Duration::from_millis(400));
         assert!(reader.join().unwrap());
         watcher.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 /// A FIFO whose last writer has left is at its end, until there is another writer.

@@ -12,8 +12,7 @@ fn an_unpark_before_the_park_is_kept() {
     sched::run(|| {
         sched::current().unpark();
         sched::park();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -22,8 +21,7 @@ fn an_unpark_before_the_fiber_began_leaves_it_alive() {
         let fiber = sched::spawn(|| "begun");
         (0..3).for_each(|_| fiber.fiber().unpark());
         assert_eq!(fiber.join().unwrap(), "begun");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -37,8 +35,7 @@ fn a_park_lets_the_others_run_even_if_the_unpark_came_first() {
         sched::current().unpark();
         sched::park();
         assert!(ran.get());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -62,8 +59,7 @@ fn many_unparks_do_not_make_a_condition_true() {
         open.set(true);
         waiter.fiber().unpark();
         waiter.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -79,8 +75,7 @@ fn an_unpark_does_not_shorten_a_sleep() {
             sched::yield_now();
         }
         assert!(sleeper.join().unwrap() >= Duration::from_millis(20));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -105,8 +100,7 @@ fn an_unpark_of_an_ended_fiber_reaches_no_other() {
         successor.fiber().unpark();
         sched::yield_now();
         assert_eq!(wakes.get(), 1);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -118,8 +112,7 @@ fn a_fiber_may_end_with_a_wakeup_to_its_name() {
         });
         fiber.join().unwrap();
         (0..3).for_each(|_| sched::yield_now());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -140,6 +133,5 @@ fn a_handle_names_its_fiber_wherever_it_was_got() {
         assert!(!fiber.is_finished());
         fiber.fiber().clone().unpark();
         fiber.join().unwrap();
-    })
-    .unwrap();
+    });
 }

@@ -54,8 +54,7 @@ fn a_ready_future_is_polled_once_and_does_not_yield() {
         });
         assert_eq!(sched::block_on(ready(3)), Ok(3));
         assert!(!ran.get());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -81,8 +80,7 @@ fn a_fiber_of_the_same_thread_wakes_it() {
         event.set();
         assert_eq!(waiting.join().unwrap(), Ok(()));
         assert_eq!(event.polls(), 3);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -97,8 +95,7 @@ fn another_thread_wakes_it_and_no_wakeup_is_lost() {
         }
         drop(send);
         setter.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -136,8 +133,7 @@ fn a_future_that_wakes_itself_lets_others_run() {
             Poll::Pending
         });
         sched::block_on(future).unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -153,8 +149,7 @@ fn a_wakeup_survives_a_wait_inside_of_the_poll() {
             Poll::Pending
         });
         sched::block_on(future).unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -179,8 +174,7 @@ fn a_cancel_drops_the_future() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert!(dropped.get());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -210,8 +204,7 @@ fn an_unwinding_fiber_polls_once() {
         fiber.cancel();
         assert!(fiber.join().unwrap_err().is_cancelled());
         assert_eq!(*outcomes.borrow(), [Ok(1), Err(Unwinding), Err(Unwinding)]);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -236,8 +229,7 @@ fn futures_inside_of_futures_are_polled_by_their_own_wakers() {
         }));
         assert_eq!(sched::block_on(nested).unwrap(), (0..10).collect::<Vec<_>>());
         setter.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -250,7 +242,6 @@ fn a_waker_may_outlive_its_fiber_and_its_shard() {
             sched::yield_now();
             fiber.cancel();
         }
-    })
-    .unwrap();
+    });
     event.set();
 }

@@ -22,8 +22,7 @@ fn fibers_begin_in_the_order_they_were_spawned() {
         }
         sched::yield_now();
         assert!(log.borrow().iter().copied().eq(0..100));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -46,8 +45,7 @@ fn fibers_run_in_the_order_they_were_woken() {
         }
         sched::yield_now();
         assert_eq!(*log.borrow(), order);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -67,8 +65,7 @@ fn fibers_that_yield_alternate() {
         a.join().unwrap();
         b.join().unwrap();
         assert_eq!(log.borrow().iter().collect::<String>(), "ababab");
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -82,8 +79,7 @@ fn a_spawn_does_not_run_the_new_fiber_yet() {
         assert!(!begun.get());
         fiber.join().unwrap();
         assert!(begun.get());
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -109,8 +105,7 @@ fn a_loop_of_checkpoints_lets_the_others_in() {
         });
         assert!(busy.join().unwrap(), "the other fiber never ran");
         other.join().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -120,8 +115,7 @@ fn a_busy_run_queue_does_not_hold_up_a_sleeper() {
         while !sleeper.is_finished() {
             sched::yield_now();
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -136,8 +130,7 @@ fn a_busy_run_queue_does_not_hold_up_a_descriptor() {
             sched::yield_now();
         }
         waiter.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -152,6 +145,5 @@ fn a_busy_run_queue_does_not_hold_up_another_thread() {
             sched::yield_now();
         }
         sender.join().unwrap().unwrap();
-    })
-    .unwrap();
+    });
 }

@@ -128,7 +128,7 @@ fn child() {
     if env::var_os(CHILD).is_none() {
         return;
     }
-    let own = sched::run(sched::driver_kind);
+    let own = sched::run_with(sched::Config::default(), sched::driver_kind);
     let shard = spawn_shard("own", Config::default(), sched::driver_kind);
     assert_eq!(own.is_ok(), shard.is_ok());
     let polling = sched::run_with(chosen(DriverKind::Polling), sched::driver_kind);

@@ -16,12 +16,12 @@ type Step = (usize, usize);
 quickcheck! {
     fn steps_happen_in_the_models_order(programs: Vec<Program>) -> bool {
         let expected = model(&programs);
-        sched::run(move || execute(&programs)).expect("a shard can be made") == expected
+        sched::run(move || execute(&programs)) == expected
     }
 
     fn spawning_late_is_the_same_as_queueing_late(programs: Vec<Program>) -> bool {
         let expected = model_spawned_one_a_turn(&programs);
-        let steps = sched::run(move || execute_spawned_one_a_turn(&programs));
+        let steps = sched::run_with(sched::Config::default(), move || execute_spawned_one_a_turn(&programs));
         steps.expect("a shard can be made") == expected
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(scenarios: &[Scenario], options: Options) -> io::Result<Vec<Re
     for (done, &scenario) in scenarios.iter().enumerate() {
         progress.begin(done);
         let (options, progress) = (Rc::clone(&options), Rc::clone(&progress));
-        let report = sched::run(move || {
+        let report = sched::run_with(sched::Config::default(), move || {
             let line = Rc::clone(&progress);
             sched::spawn(move || line.tick());
             try_one(scenario, options, progress)
