@@ -42,7 +42,7 @@ use crate::request::Request;
 /// }
 /// ```
 pub struct Body<'r> {
-    request: &'r mut Request,
+    request: &'r Request,
 }
 
 /// The lines of a body, see [`Body::lines`].
@@ -58,7 +58,19 @@ pub struct Lines<'b> {
 
 impl Request {
     /// The body; empty if the request has none.
-    pub fn body(&mut self) -> Body<'_> {
+    ///
+    /// It may be read while other parts of the request are borrowed. All readers of one request
+    /// read the same body, each byte once.
+    ///
+    /// ```
+    /// # use straightline::{BodyError, Request};
+    /// fn upload(request: &mut Request) -> Result<String, BodyError> {
+    ///     let media_type = request.headers().content_type().unwrap_or("unknown");
+    ///     let bytes = request.body().read_to_vec(1 << 20)?;
+    ///     Ok(format!("{} bytes of {media_type}\n", bytes.len()))
+    /// }
+    /// ```
+    pub fn body(&self) -> Body<'_> {
         Body { request: self }
     }
 }
@@ -67,7 +79,7 @@ impl<'r> Body<'r> {
     /// How many bytes have not been read yet; `None` if only the client knows (a chunked body). Not
     /// a yield point.
     pub fn remaining(&self) -> Option<u64> {
-        self.request.body.remaining()
+        self.request.remaining()
     }
 
     /// Reads the whole rest of the body, which may have `bytes_max` bytes.
@@ -185,7 +197,7 @@ impl<'r> Body<'r> {
 impl Body<'_> {
     /// A handler is about to hold `bytes` in memory: asks the server for room.
     fn hold(&self, bytes: usize) -> Result<(), BodyError> {
-        if self.request.link.try_hold(bytes) { Ok(()) } else { Err(BodyError::NoMemory) }
+        if self.request.link().try_hold(bytes) { Ok(()) } else { Err(BodyError::NoMemory) }
     }
 }
 

@@ -48,6 +48,8 @@ pub enum BodyError {
     /// The client waited with `Expect: 100-continue` until the server asks for the body, and got a
     /// response instead.
     Declined,
+    /// Another fiber is reading the same body at the moment: 500.
+    Busy,
 }
 
 impl BodyError {
@@ -77,6 +79,7 @@ impl fmt::Display for BodyError {
             Self::NotText => f.write_str("a line of the request body is not UTF-8"),
             Self::NoMemory => f.write_str("no memory for the request"),
             Self::Declined => f.write_str("the client was not asked for its body"),
+            Self::Busy => f.write_str("another fiber is reading this request body"),
         }
     }
 }
@@ -91,7 +94,7 @@ impl From<BodyError> for io::Error {
             BodyError::Refused(_) | BodyError::NotText => ErrorKind::InvalidData,
             BodyError::TooLong(_) => ErrorKind::FileTooLarge,
             BodyError::NoMemory => ErrorKind::OutOfMemory,
-            BodyError::Declined => ErrorKind::InvalidInput,
+            BodyError::Declined | BodyError::Busy => ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
     }

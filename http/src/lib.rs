@@ -116,7 +116,7 @@ pub use config::{
     Peer, Phase, Timeout, Timeouts,
 };
 pub use control::{Metrics, ServerHandle};
-pub use proto::{Headers, Limits, Refusal, RefusalKind};
+pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
 pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use server::{Handler, Server, ServerBuilder, ShutdownReport};

@@ -1,7 +1,8 @@
 //! The request that a handler gets.
 
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::rc::Rc;
 use std::str;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use http::{Method, Version, header};
 
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
-use crate::proto::{Head, Headers};
-use crate::wire::{BodyIn, Buffers, Link};
+use crate::body_error::BodyError;
+use crate::proto::{Head, Headers, Limits, Trailers};
+use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
 ///
@@ -28,16 +30,31 @@ use crate::wire::{BodyIn, Buffers, Link};
 /// }
 /// ```
 pub struct Request {
-    /// The buffers begin with the parsed head's bytes; the body follows them.
-    pub(crate) buffers: Box<Buffers>,
-    pub(crate) link: Rc<Link>,
-    pub(crate) body: BodyIn,
+    /// The buffers begin with the parsed head's bytes; the body follows them, unless the head is
+    /// split off.
+    buffers: Box<Buffers>,
+    link: Rc<Link>,
+    body: RefCell<BodyIn>,
+    /// The trailers of the body, once it was read to its end.
+    trailers: OnceCell<Trailers>,
+    /// The head is a copy, apart from what is received.
+    is_split: bool,
 }
 
 impl Request {
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
-        let body = BodyIn::new(&buffers.head);
-        Self { buffers, link, body }
+        let body = RefCell::new(BodyIn::new(&buffers.head));
+        Self { buffers, link, body, trailers: OnceCell::new(), is_split: false }
+    }
+
+    /// A request whose body comes from `reader`.
+    pub(crate) fn with_reader(
+        buffers: Box<Buffers>,
+        link: Rc<Link>,
+        reader: Box<dyn Read>,
+    ) -> Self {
+        let body = RefCell::new(BodyIn::from_reader(&buffers.head, reader));
+        Self { buffers, link, body, trailers: OnceCell::new(), is_split: false }
     }
 
     /// Sets the fiber's label to the request line, for lists of the fibers.
@@ -113,7 +130,7 @@ impl Request {
 
     /// The header fields.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(self.buffers.input.unread(), &self.head().fields)
+        Headers::received(self.buffers.input.unread(), &self.head().fields)
     }
 
     /// The trailer fields of a chunked body, once the whole body was read; empty before that, and
@@ -131,7 +148,7 @@ impl Request {
     /// }
     /// ```
     pub fn trailers(&self) -> Headers<'_> {
-        self.body.trailers()
+        self.trailers.get().map_or(Headers::received(&[], &[]), Trailers::fields)
     }
 
     /// The client's address, as the socket reports it.
@@ -159,11 +176,8 @@ impl Request {
     /// }
     /// ```
     pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
-        let lists = |field: header::HeaderName, item: &str| {
-            let headers = self.headers();
-            let mut items =
-                headers.all(field.as_str()).flat_map(|value| value.split(|&b| b == b','));
-            items.any(|other| other.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
+        let lists = |field: header::HeaderName, element: &str| {
+            self.headers().list(field).any(|other| other.eq_ignore_ascii_case(element))
         };
         // In HTTP/1.0 the field must be ignored.
         self.version() == Version::HTTP_11
@@ -274,12 +288,110 @@ impl Request {
         self.link.host.handle()
     }
 
-    fn head(&self) -> &Head {
+    #[inline]
+    pub(crate) fn head(&self) -> &Head {
         &self.buffers.head
     }
 
-    pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.body.read(&mut self.buffers.input, &self.link, buffer)
+    pub(crate) fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    /// How many bytes of the body have not been read yet, if that is known.
+    #[inline]
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        // While another fiber reads, more may come.
+        self.body.try_borrow().map_or(None, |body| body.remaining())
+    }
+
+    /// Keeps the head where it is while more is received, or while fields are added.
+    ///
+    /// # Errors
+    ///
+    /// The server's limit or the allocator has no memory left.
+    pub(crate) fn split_head(&mut self) -> io::Result<()> {
+        if !self.is_split {
+            self.buffers.split_head()?;
+            self.is_split = true;
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes of the body; 0 is its end.
+    pub(crate) fn read_body(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Ok(mut body) = self.body.try_borrow_mut() else {
+            return Err(BodyError::Busy.into());
+        };
+        let count = if self.is_split {
+            let received = &mut self.buffers.received().borrow_mut();
+            body.read(Received::Growing(received), &self.link, buffer)?
+        } else {
+            body.read(Received::Fixed(&self.buffers.input), &self.link, buffer)?
+        };
+        if let Some(trailers) = body.take_trailers() {
+            let _ = self.trailers.set(trailers);
+        }
+        Ok(count)
+    }
+
+    /// Skips the part of the body that is in the buffer; returns the part that is not.
+    #[inline]
+    pub(crate) fn pass_over_buffered(&mut self, limits: &Limits) -> Unread {
+        let body = self.body.get_mut();
+        if self.is_split {
+            body.pass_over_buffered(&self.buffers.received().borrow(), limits)
+        } else {
+            body.pass_over_buffered(&self.buffers.input, limits)
+        }
+    }
+
+    /// Ends the request: consumes it from what was received, and returns the rest. The head is lost.
+    #[inline]
+    pub(crate) fn consume(&mut self) -> &mut Input {
+        if self.is_split {
+            self.buffers.join_head();
+            self.is_split = false;
+        }
+        let input = &mut self.buffers.input;
+        input.consume(self.body.get_mut().end());
+        input
+    }
+
+    /// What was received behind the request so far.
+    pub(crate) fn received_behind(&mut self) -> io::Result<Vec<u8>> {
+        let end = self.body.get_mut().end();
+        let copy = |input: &Input| {
+            let behind = &input.unread()[end..];
+            let mut copy = Vec::new();
+            copy.try_reserve_exact(behind.len())?;
+            copy.extend_from_slice(behind);
+            Ok(copy)
+        };
+        if self.is_split {
+            copy(&self.buffers.received().borrow())
+        } else {
+            copy(&self.buffers.input)
+        }
+    }
+
+    /// Where the body ends, as far as is known, from the first byte of the head.
+    pub(crate) fn end(&mut self) -> usize {
+        self.body.get_mut().end()
+    }
+
+    /// Frees the memory of everything that was received. The head is lost.
+    pub(crate) fn release(&mut self) {
+        self.consume();
+        self.buffers.input.release();
+    }
+
+    /// The connection's buffers, for its next request.
+    #[inline]
+    pub(crate) fn into_buffers(mut self) -> Box<Buffers> {
+        if self.is_split {
+            self.buffers.join_head();
+        }
+        self.buffers
     }
 
     fn text(&self, (start, end): (u32, u32)) -> &str {
@@ -296,7 +408,7 @@ impl fmt::Debug for Request {
             .field("target", &self.target())
             .field("version", &self.version())
             .field("headers", &self.headers())
-            .field("remaining", &self.body.remaining())
+            .field("remaining", &self.remaining())
             .finish_non_exhaustive()
     }
 }

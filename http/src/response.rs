@@ -452,7 +452,7 @@ impl IntoResponse for BodyError {
             Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Declined => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Declined | Self::Busy => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let response = (status, format!("{self}\n")).into_response();
         match self {

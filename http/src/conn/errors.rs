@@ -93,7 +93,7 @@ pub(super) fn refuse_late_and_settle(
 ) -> io::Result<Option<End>> {
     record_timeout(connection, timeout);
     let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
-    respond(connection, &request.buffers.head, &response, false)?;
+    respond(connection, request.head(), &response, false)?;
     connection.link().flush()?;
     Ok(Some(End::Linger))
 }

@@ -15,12 +15,12 @@ use super::access::log_request;
 use super::connection::{Connection, End};
 use super::errors::{
     cancelled_response, overload_response, panic_response, record_failure, record_idle_end, refuse,
-    refuse_late,
+    refuse_and_settle, refuse_late,
 };
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
 use crate::config::{OnDisconnect, Timeout};
-use crate::proto::{Refusal, RefusalKind};
+use crate::proto::{BodyLength, Refusal, RefusalKind};
 use crate::request::Request;
 use crate::telemetry::Event;
 use crate::wire::{Buffers, Expectation, linger};
@@ -82,7 +82,7 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
         if !matches!(end, Some(End::Abort)) {
             connection.link().end_request(true);
         }
-        buffers = request.buffers;
+        buffers = request.into_buffers();
         if let Some(end) = end {
             break end;
         }
@@ -192,11 +192,16 @@ fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::
 /// the buffers, and otherwise how the connection ends.
 #[inline]
 fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<Option<End>> {
-    let waits = request.buffers.head.expect_continue;
+    let waits = request.head().expect_continue;
     connection.link().begin_request(if waits { Expectation::Waiting } else { Expectation::None });
     request.set_label();
-    if request.body.remaining() != Some(0) {
-        connection.link().pacing.begin_body(request.buffers.head.end);
+    if request.head().body != BodyLength::Known(0) {
+        connection.link().pacing.begin_body(request.head().end);
+        // Received framing may move the buffer, and with it the head.
+        if request.head().body == BodyLength::Chunked && request.split_head().is_err() {
+            let refusal = RefusalKind::Memory.at(request.head().end);
+            return refuse_and_settle(connection, request, refusal);
+        }
     }
     let service = connection.service();
     // If the handler waits, the earlier responses in the output leave at once.

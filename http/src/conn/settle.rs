@@ -42,7 +42,7 @@ pub(super) fn answer(
     }
     let keep_alive =
         may_keep_alive(connection, request, &response.head) && is_skippable(connection, unread);
-    respond(connection, &request.buffers.head, response, keep_alive)?;
+    respond(connection, request.head(), response, keep_alive)?;
     settle(connection, request, unread, keep_alive)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn may_keep_alive(
     request: &Request,
     head: &ResponseHead,
 ) -> bool {
-    request.buffers.head.keep_alive
+    request.head().keep_alive
         && !head.close
         && !connection.host().is_shutting_down()
         && connection.link().exchange.number() < connection.host().limits.requests
@@ -85,8 +85,7 @@ pub(super) fn settle(
     log_request(connection, request);
     let stays_open =
         keep_alive && (unread == Unread::Nothing || skip_and_record(connection, request)?);
-    let input = &mut request.buffers.input;
-    input.consume(request.body.end());
+    let input = request.consume();
     if stays_open {
         return Ok(None);
     }
@@ -143,7 +142,7 @@ pub(super) fn skip_body(connection: &Connection, request: &mut Request) -> io::R
 /// Skips what the buffer holds of a request's body. Returns the part that has yet to arrive.
 #[inline]
 pub(super) fn unread_body(connection: &Connection, request: &mut Request) -> Unread {
-    let unread = request.body.pass_over_buffered(&request.buffers.input, &connection.host().limits);
+    let unread = request.pass_over_buffered(&connection.host().limits);
     if let Unread::Truncated(kind) = unread {
         // The handler returned a response although a read failed. The client may be gone.
         record_failure(connection, &BodyError::Disconnected(kind).into());

@@ -118,7 +118,7 @@ fn respond_streamed(
 ) -> io::Result<Option<End>> {
     let keep_alive = may_keep_alive(connection, request, &head);
     let (link, flush) = (Rc::clone(connection.link()), Rc::clone(connection.flush_hook()));
-    let minor = request.buffers.head.minor;
+    let minor = request.head().minor;
     let mut body = BodyWriter::new(link, flush, head, length, minor, keep_alive);
     let pacing = &connection.link().pacing;
     let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut body))));
@@ -227,13 +227,10 @@ fn respond_upgrade(
     }
     // The protocol's first bytes may be in the buffer. They are copied before the response is sent:
     // if there is no memory for them, the request is refused.
-    let input = &request.buffers.input.unread()[request.body.end()..];
-    let mut early = Vec::new();
-    if early.try_reserve_exact(input.len()).is_err() {
-        let refusal = RefusalKind::Memory.at(request.body.end());
+    let Ok(early) = request.received_behind() else {
+        let refusal = RefusalKind::Memory.at(request.end());
         return refuse_and_settle(connection, request, refusal);
-    }
-    early.extend_from_slice(input);
+    };
     let link = connection.link();
     link.begin_response(head.status);
     let encoder = connection.host().encoder();
@@ -247,7 +244,7 @@ fn respond_upgrade(
     link.end_request(true);
     let (method, target) = (request.method().clone(), request.target().to_owned());
     // The protocol may run for hours, and needs neither the buffer nor the head in it.
-    request.buffers.input.release();
+    request.release();
     let upgraded = Upgraded::new(Rc::clone(link), early);
     let protocol = Rc::clone(upgraded.protocol());
     let pacing = &link.pacing;

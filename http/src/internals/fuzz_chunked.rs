@@ -54,7 +54,7 @@ fn decode(bytes: &[u8], step: u8) -> Outcome {
         used += framing;
         match next {
             Chunk::End => {
-                for (name, value) in decoder.trailers().iter() {
+                for (name, value) in decoder.trailers() {
                     assert!(!name.is_empty() && !value.contains(&b'\n'));
                 }
                 return Outcome::Complete(body, used);

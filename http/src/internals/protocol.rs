@@ -51,7 +51,7 @@ impl Parser {
 
     /// The header fields.
     pub fn headers<'b>(&'b self, bytes: &'b [u8]) -> Headers<'b> {
-        Headers::new(bytes, &self.head.fields)
+        Headers::received(bytes, &self.head.fields)
     }
 
     /// The length of the head.
@@ -121,8 +121,9 @@ impl Chunked {
     }
 
     /// The trailer fields, once the body is complete.
-    pub fn trailers(&self) -> Headers<'_> {
-        let (lines, fields) = self.0.trailers();
-        Headers::new(lines, fields)
+    pub fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
+        let trailers = self.0.take_trailers();
+        let fields = trailers.iter().flat_map(|trailers| trailers.fields());
+        fields.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
     }
 }

@@ -11,12 +11,13 @@
 //! lines. The bytes of extensions and of trailers are bounded over the whole body.
 
 use std::io::Write;
+use std::mem;
 
 use http::{HeaderName, HeaderValue};
 
 use super::chars::{is_token, token_end, value_end};
 use super::encode::put_fields;
-use super::fields::Field;
+use super::fields::{Field, Headers};
 use super::limits::Limits;
 use super::refusal::{RefusalKind, push};
 
@@ -32,6 +33,19 @@ pub(crate) struct ChunkedDecoder {
     /// The trailer lines, each with its line end.
     trailers: Vec<u8>,
     trailer_fields: Vec<Field>,
+}
+
+/// The trailer fields of a body.
+#[derive(Debug)]
+pub(crate) struct Trailers {
+    lines: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+impl Trailers {
+    pub(crate) fn fields(&self) -> Headers<'_> {
+        Headers::received(&self.lines, &self.fields)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,9 +144,10 @@ impl ChunkedDecoder {
         self.state == State::End
     }
 
-    /// The trailers, once the body is complete: their lines, and where the fields are in them.
-    pub(crate) fn trailers(&self) -> (&[u8], &[Field]) {
-        (&self.trailers, &self.trailer_fields)
+    /// The trailers, if there are any, once the body is complete.
+    pub(crate) fn take_trailers(&mut self) -> Option<Trailers> {
+        let fields = mem::take(&mut self.trailer_fields);
+        (!fields.is_empty()).then(|| Trailers { lines: mem::take(&mut self.trailers), fields })
     }
 
     #[allow(clippy::match_same_arms)] // the states are in the order of a body
@@ -401,7 +416,7 @@ mod tests {
             bytes = &bytes[framing..];
             there -= framing;
             match next {
-                Next::End => return Ok((body, decoder.trailers().0.to_vec(), bytes.len())),
+                Next::End => return Ok((body, decoder.trailers.clone(), bytes.len())),
                 Next::Data(left) if there > 0 => {
                     let count = there.min(usize::try_from(left).unwrap());
                     body.extend_from_slice(&bytes[..count]);

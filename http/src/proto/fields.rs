@@ -1,8 +1,11 @@
-//! The header fields of a request, as a view into the bytes of its head.
+//! Header fields, as a view into received bytes or into the fields of a response.
 
 use std::fmt;
 use std::ops::Range;
 use std::str;
+use std::time::SystemTime;
+
+use http::{HeaderName, HeaderValue, header};
 
 /// Where one header field is in the head: offsets from the head's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,73 +30,213 @@ fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &head[start as usize..end as usize]
 }
 
-/// A request's header fields, in the order in which the client sent them.
+/// The header fields of a request or of a response, or the trailer fields of a body, in their order.
 ///
-/// Names compare without regard to case. Values are bytes: visible ASCII, spaces, tabs and, from
-/// careless clients, any byte from 0x80 up.
+/// A name is text or a [`HeaderName`], and compares without regard to case. Values are bytes:
+/// visible ASCII, spaces, tabs and, from careless clients, any byte from 0x80 up.
 ///
 /// ```
-/// # use straightline::Request;
+/// # use straightline::{Request, header};
 /// fn describe(request: &Request) -> String {
 ///     let headers = request.headers();
+///     let agent = headers.get(header::USER_AGENT).unwrap_or("an unknown client");
 ///     let cookies = headers.all("cookie").count();
 ///     let longest = headers.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
-///     format!("{} fields, {cookies} cookies, {longest} bytes at most\n", headers.len())
+///     format!("{agent}: {} fields, {cookies} cookies, {longest} bytes at most\n", headers.len())
 /// }
 /// ```
 #[derive(Clone, Copy)]
-pub struct Headers<'c> {
-    head: &'c [u8],
-    fields: &'c [Field],
+pub struct Headers<'h> {
+    fields: Fields<'h>,
 }
 
-impl<'c> Headers<'c> {
-    pub(crate) fn new(head: &'c [u8], fields: &'c [Field]) -> Self {
-        Self { head, fields }
+/// Where the fields are.
+#[derive(Clone, Copy)]
+enum Fields<'h> {
+    /// In received bytes.
+    Received(&'h [u8], &'h [Field]),
+    /// The fields of a response, and the content type in front of them.
+    Made(Option<&'static str>, &'h [(HeaderName, HeaderValue)]),
+}
+
+/// The fields of [`Headers`], one after the other.
+///
+/// ```
+/// # use straightline::{Response, StatusCode};
+/// for (name, value) in Response::new(StatusCode::OK).headers() {
+///     println!("{name}: {}", String::from_utf8_lossy(value));
+/// }
+/// ```
+#[derive(Clone)]
+pub struct HeadersIter<'h> {
+    fields: Fields<'h>,
+}
+
+impl<'h> Headers<'h> {
+    pub(crate) fn received(head: &'h [u8], fields: &'h [Field]) -> Self {
+        Self { fields: Fields::Received(head, fields) }
+    }
+
+    pub(crate) fn made(
+        content_type: Option<&'static str>,
+        fields: &'h [(HeaderName, HeaderValue)],
+    ) -> Self {
+        Self { fields: Fields::Made(content_type, fields) }
     }
 
     /// The value of the first field of that name, if it is text.
     ///
     /// ```
     /// # use straightline::Request;
-    /// fn agent<'r>(request: &'r Request) -> &'r str {
+    /// fn agent(request: &Request) -> &str {
     ///     request.headers().get("user-agent").unwrap_or("an unknown client")
     /// }
     /// ```
-    pub fn get(&self, name: &str) -> Option<&'c str> {
+    pub fn get(&self, name: impl AsRef<str>) -> Option<&'h str> {
         str::from_utf8(self.get_bytes(name)?).ok()
     }
 
     /// The value of the first field of that name.
-    pub fn get_bytes(&self, name: &str) -> Option<&'c [u8]> {
+    pub fn get_bytes(&self, name: impl AsRef<str>) -> Option<&'h [u8]> {
         self.all(name).next()
     }
 
     /// The values of all fields of that name.
-    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'c [u8]> + use<'c, 'n> {
+    pub fn all<N: AsRef<str>>(&self, name: N) -> impl Iterator<Item = &'h [u8]> + use<'h, N> {
         self.iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_ref()))
             .map(|(_, value)| value)
     }
 
-    /// All fields: each name as the client spelled it, and its value.
-    pub fn iter(&self) -> impl Iterator<Item = (&'c str, &'c [u8])> + use<'c> {
-        let head = self.head;
-        self.fields.iter().map(move |field| {
-            // The parser let only token bytes into a name, and they are ASCII.
-            let name = str::from_utf8(slice(head, field.name)).unwrap_or_default();
-            (name, slice(head, field.value))
-        })
+    /// Whether there is a field of that name.
+    ///
+    /// ```
+    /// # use straightline::{Request, header};
+    /// fn has_cookie(request: &Request) -> bool {
+    ///     request.headers().contains(header::COOKIE)
+    /// }
+    /// ```
+    pub fn contains(&self, name: impl AsRef<str>) -> bool {
+        self.get_bytes(name).is_some()
+    }
+
+    /// The elements of all fields of that name, which are lists (RFC 9110 section 5.6.1): the text
+    /// between commas, without the spaces around it. Empty elements are left out, and elements that
+    /// are not text. For fields whose elements may be quoted strings, a comma within quotes counts
+    /// too.
+    ///
+    /// ```
+    /// # use straightline::Request;
+    /// fn takes_gzip(request: &Request) -> bool {
+    ///     let mut codings = request.headers().list("accept-encoding");
+    ///     codings.any(|coding| coding.split(';').next() == Some("gzip"))
+    /// }
+    /// ```
+    pub fn list<N: AsRef<str>>(&self, name: N) -> impl Iterator<Item = &'h str> + use<'h, N> {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .filter_map(|element| str::from_utf8(element.trim_ascii()).ok())
+            .filter(|element| !element.is_empty())
+    }
+
+    /// The media type of the body, with its parameters (RFC 9110 section 8.3).
+    ///
+    /// ```
+    /// # use straightline::Request;
+    /// fn is_json(request: &Request) -> bool {
+    ///     let media_type = request.headers().content_type().unwrap_or_default();
+    ///     media_type.split(';').next().unwrap_or_default().trim() == "application/json"
+    /// }
+    /// ```
+    pub fn content_type(&self) -> Option<&'h str> {
+        self.get(header::CONTENT_TYPE)
+    }
+
+    /// The announced length of the body, in bytes; `None` if there is no such field, or its value
+    /// is not a number.
+    pub fn content_length(&self) -> Option<u64> {
+        self.get(header::CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// A field that is a date (RFC 9110 section 5.6.7), in any of its three formats.
+    ///
+    /// ```
+    /// # use straightline::{Request, header};
+    /// # use std::time::SystemTime;
+    /// fn is_fresh(request: &Request, modified: SystemTime) -> bool {
+    ///     let since = request.headers().date(header::IF_MODIFIED_SINCE);
+    ///     since.is_some_and(|since| modified <= since)
+    /// }
+    /// ```
+    pub fn date(&self, name: impl AsRef<str>) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.get(name)?).ok()
+    }
+
+    /// All fields: each name, as the client spelled it, and its value.
+    pub fn iter(&self) -> HeadersIter<'h> {
+        HeadersIter { fields: self.fields }
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        match self.fields {
+            Fields::Received(_, fields) => fields.len(),
+            Fields::Made(content_type, fields) => fields.len() + usize::from(content_type.is_some()),
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.len() == 0
+    }
+}
+
+impl<'h> Iterator for HeadersIter<'h> {
+    type Item = (&'h str, &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.fields {
+            Fields::Received(head, fields) => {
+                let (field, rest) = fields.split_first()?;
+                *fields = rest;
+                // The parser let only token bytes into a name, and they are ASCII.
+                let name = str::from_utf8(slice(head, field.name)).unwrap_or_default();
+                Some((name, slice(head, field.value)))
+            }
+            Fields::Made(content_type, fields) => {
+                if let Some(content_type) = content_type.take() {
+                    return Some(("content-type", content_type.as_bytes()));
+                }
+                let ((name, value), rest) = fields.split_first()?;
+                *fields = rest;
+                Some((name.as_str(), value.as_bytes()))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let length = Headers { fields: self.fields }.len();
+        (length, Some(length))
+    }
+}
+
+impl ExactSizeIterator for HeadersIter<'_> {}
+
+impl<'h> IntoIterator for Headers<'h> {
+    type Item = (&'h str, &'h [u8]);
+    type IntoIter = HeadersIter<'h>;
+
+    fn into_iter(self) -> HeadersIter<'h> {
+        self.iter()
+    }
+}
+
+impl<'h> IntoIterator for &Headers<'h> {
+    type Item = (&'h str, &'h [u8]);
+    type IntoIter = HeadersIter<'h>;
+
+    fn into_iter(self) -> HeadersIter<'h> {
+        self.iter()
     }
 }
 
@@ -102,5 +245,11 @@ impl fmt::Debug for Headers<'_> {
         f.debug_map()
             .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
             .finish()
+    }
+}
+
+impl fmt::Debug for HeadersIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Headers { fields: self.fields }.fmt(f)
     }
 }

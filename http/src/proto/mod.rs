@@ -18,13 +18,13 @@ mod refusal;
 mod scan;
 
 pub(crate) use chunked::{
-    ChunkedDecoder, Next as ChunkedNext, begin_chunk, end_chunk, is_forbidden_trailer,
+    ChunkedDecoder, Next as ChunkedNext, Trailers, begin_chunk, end_chunk, is_forbidden_trailer,
     put_chunk_size, put_last_chunk,
 };
 pub(crate) use encode::{
     BodyFraming, ConnectionHeader, Encoder, ResponseHead, encode_continue, has_no_body,
 };
-pub use fields::Headers;
+pub use fields::{Headers, HeadersIter};
 pub(crate) use framing::BodyLength;
 pub(crate) use gap::Gap;
 pub(crate) use head::{Head, HeadParser};

@@ -4,10 +4,13 @@
 //! The buffer holds the head at its front, for as long as the request lives. Behind the head are
 //! the bytes that came with it or were read later: body data, framing, and perhaps the next
 //! request. Data is taken from the buffer first. When the buffer is used up, data of a known length
-//! goes straight from the socket to the handler's memory; framing is read into the buffer behind
-//! the head.
+//! goes straight from the socket to the handler's memory, and the buffer does not change. The
+//! framing of a chunked body is read into the buffer behind the head, which may move; so the head of
+//! such a request is [split off](super::Buffers::split_head) first.
+//!
+//! A request that a program made may have another reader for its body instead.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 
 use super::buffers::Input;
 use super::exchange::Expectation;
@@ -15,7 +18,7 @@ use super::link::Link;
 use crate::body_error::BodyError;
 use crate::config::Timeout;
 use crate::proto::{
-    BodyLength, ChunkedDecoder, ChunkedNext, Head, Headers, Limits, Refusal, RefusalKind,
+    BodyLength, ChunkedDecoder, ChunkedNext, Head, Limits, Refusal, RefusalKind, Trailers,
     encode_continue,
 };
 
@@ -25,6 +28,8 @@ pub(crate) struct BodyIn {
     left: u64,
     /// For a chunked body: its decoder.
     chunked: Option<Box<ChunkedDecoder>>,
+    /// For a body that comes from elsewhere: its reader, until the end.
+    reader: Option<Box<dyn Read>>,
     /// Where the body begins in the buffer: behind the head.
     start: usize,
     /// How many bytes behind `start` are used up.
@@ -57,6 +62,23 @@ pub(crate) enum Unread {
     TimedOut(Timeout),
 }
 
+/// The buffer with the received bytes.
+pub(crate) enum Received<'i> {
+    /// For a body of known length, behind the head that other code may be looking at.
+    Fixed(&'i Input),
+    /// Apart from the head.
+    Growing(&'i mut Input),
+}
+
+impl Received<'_> {
+    fn input(&self) -> &Input {
+        match self {
+            Self::Fixed(input) => input,
+            Self::Growing(input) => input,
+        }
+    }
+}
+
 impl BodyIn {
     pub(crate) fn new(head: &Head) -> Self {
         let (left, chunked) = match head.body {
@@ -66,6 +88,7 @@ impl BodyIn {
         Self {
             left,
             chunked,
+            reader: None,
             start: head.end,
             used: 0,
             passed: 0,
@@ -75,24 +98,24 @@ impl BodyIn {
         }
     }
 
+    /// A body that comes from `reader`.
+    pub(crate) fn from_reader(head: &Head, reader: Box<dyn Read>) -> Self {
+        Self { left: 0, chunked: None, reader: Some(reader), ..Self::new(head) }
+    }
+
     /// How many bytes have not been read yet, if that is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match &self.chunked {
+            None if self.reader.is_some() => None,
             None => Some(self.left),
             Some(decoder) if decoder.is_complete() => Some(0),
             Some(_) => None,
         }
     }
 
-    /// The trailers of a chunked body that has been read to its end.
-    pub(crate) fn trailers(&self) -> Headers<'_> {
-        match &self.chunked {
-            Some(decoder) if decoder.is_complete() => {
-                let (lines, fields) = decoder.trailers();
-                Headers::new(lines, fields)
-            }
-            _ => Headers::new(&[], &[]),
-        }
+    /// The trailers of a chunked body that has been read to its end, if it has any.
+    pub(crate) fn take_trailers(&mut self) -> Option<Trailers> {
+        self.chunked.as_mut().filter(|decoder| decoder.is_complete())?.take_trailers()
     }
 
     /// How many bytes of the buffer belong to the request, including its head, as far as is known.
@@ -103,14 +126,21 @@ impl BodyIn {
     /// Reads some bytes; 0 is the end of the body.
     pub(crate) fn read(
         &mut self,
-        input: &mut Input,
+        received: Received<'_>,
         link: &Link,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.try_read(input, link, buffer).inspect_err(|error| {
+        if let Some(reader) = &mut self.reader {
+            let count = reader.read(buffer)?;
+            if count == 0 {
+                self.reader = None;
+            }
+            return Ok(count);
+        }
+        self.try_read(received, link, buffer).inspect_err(|error| {
             match BodyError::of(error) {
                 Some(BodyError::Disconnected(kind)) => self.truncated = Some(kind),
                 Some(BodyError::TimedOut(timeout)) => self.timeout = Some(timeout),
@@ -120,7 +150,12 @@ impl BodyIn {
         })
     }
 
-    fn try_read(&mut self, input: &mut Input, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
+    fn try_read(
+        &mut self,
+        mut received: Received<'_>,
+        link: &Link,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
         if let Some(timeout) = self.timeout {
             return Err(BodyError::TimedOut(timeout).into());
         }
@@ -129,15 +164,18 @@ impl BodyIn {
         // bytes.
         let mut taken = 0;
         loop {
-            let left = match self.advance(input, limits) {
+            let left = match self.advance(received.input(), limits) {
                 Ok(Some(0)) => return Ok(taken),
                 // The bytes before the fault are good, and the next call finds the same fault.
                 Ok(None) | Err(_) if taken > 0 => return Ok(taken),
                 left => left.map_err(BodyError::Refused)?,
             };
-            let buffered = &input.unread()[self.end()..];
+            let buffered = &received.input().unread()[self.end()..];
             let Some(left) = left else {
                 // All buffered bytes are used up, and the next bytes are framing.
+                let Received::Growing(input) = &mut received else {
+                    unreachable!("the head of a request with a chunked body is split off");
+                };
                 input.truncate(self.start);
                 self.passed += self.used as u64;
                 self.used = 0;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +14,11 @@ use crate::proto::{Head, HeadParser};
 
 /// The memory that a connection needs while it is active, and gives back when it becomes idle.
 pub(crate) struct Buffers {
+    /// What was received and is not consumed; while the head is [split off](Self::split_head), the
+    /// head alone.
     pub(crate) input: Input,
+    /// What was received, while the head is split off; empty otherwise.
+    received: RefCell<Input>,
     /// The output's memory while the connection is idle; empty while it is active.
     pub(crate) output: Vec<u8>,
     pub(crate) parser: HeadParser,
@@ -61,6 +66,7 @@ impl BufferPool {
             held.set(size_of::<Buffers>() + INPUT_BYTES);
             Box::new(Buffers {
                 input: Input { bytes: vec![0; INPUT_BYTES], start: 0, end: 0, held },
+                received: RefCell::new(Input::empty(self.memory.none())),
                 output: Vec::new(),
                 parser: HeadParser::default(),
                 head: Head::default(),
@@ -86,7 +92,59 @@ impl BufferPool {
     }
 }
 
+impl Buffers {
+    /// Copies the head to a place of its own: it stays there, unchanged, while more of the body is
+    /// received into the buffer.
+    ///
+    /// # Errors
+    ///
+    /// The server's limit or the allocator has no memory left.
+    #[cold]
+    pub(crate) fn split_head(&mut self) -> io::Result<()> {
+        let copy = self.received.get_mut();
+        copy.push(&self.input.unread()[..self.head.end])?;
+        mem::swap(copy, &mut self.input);
+        Ok(())
+    }
+
+    /// Undoes [`split_head`](Self::split_head); the head's copy is dropped.
+    #[cold]
+    pub(crate) fn join_head(&mut self) {
+        mem::swap(self.received.get_mut(), &mut self.input);
+        self.received.get_mut().clear();
+    }
+
+    /// What was received, while the head is split off.
+    pub(crate) fn received(&self) -> &RefCell<Input> {
+        &self.received
+    }
+}
+
 impl Input {
+    /// Without memory.
+    fn empty(held: Held) -> Self {
+        Self { bytes: Vec::new(), start: 0, end: 0, held }
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    ///
+    /// The server's limit or the allocator has no memory left.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.bytes.len() - self.end < bytes.len() {
+            self.make_room(bytes.len(), 0)?;
+        }
+        self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+        Ok(())
+    }
+
+    /// Drops everything, and keeps the memory.
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }

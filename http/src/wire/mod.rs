@@ -31,7 +31,7 @@ mod rate_meter;
 mod transport;
 mod upgrade;
 
-pub(crate) use body_in::{BodyIn, Unread};
+pub(crate) use body_in::{BodyIn, Received, Unread};
 pub use body_out::BodyWriter;
 pub(crate) use buffers::{Buffers, Input};
 pub(crate) use exchange::Expectation;

@@ -120,7 +120,7 @@ fn metrics_say_what_has_happened() {
         assert_eq!(samples.get(name), Some(&value), "{name} of {samples:#?}");
     }
     for name in [
-        "straightline_sched_fibers_now{shard=\"0\"}",
+        "straightline_sched_fibers{shard=\"0\"}",
         "straightline_sched_turns_total{shard=\"0\"}",
         "straightline_sched_longest_turn_seconds{shard=\"0\"}",
         "straightline_read_bytes_total",

@@ -45,7 +45,7 @@ fn a_head_is_read_in_full() {
     assert_eq!((head.minor, head.keep_alive, head.expect_continue), (1, true, true));
     assert_eq!(head.body, BodyLength::Known(12));
     assert_eq!(&bytes[head.end..], b"body");
-    let headers = Headers::new(bytes, &head.fields);
+    let headers = Headers::received(bytes, &head.fields);
     assert_eq!(headers.get("x-ODD"), Some("two words"));
     assert_eq!(headers.get("empty"), Some(""));
     assert_eq!(headers.get("absent"), None);
@@ -363,7 +363,7 @@ fn httparse(bytes: &[u8]) -> Option<(usize, String, String, u8, Fields)> {
 }
 
 fn fields(bytes: &[u8], head: &Head) -> Fields {
-    let headers = Headers::new(bytes, &head.fields);
+    let headers = Headers::received(bytes, &head.fields);
     headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
 }
 
