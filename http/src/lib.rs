@@ -82,16 +82,22 @@
 
 mod body;
 mod body_error;
+mod body_writer;
 mod config;
 mod conn;
 mod control;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod payload;
+mod handler_error;
+mod into_response;
+mod invalid_header;
+mod invalid_request;
 mod proto;
 mod request;
+mod request_builder;
 mod response;
+mod response_body;
 mod server;
 mod signal;
 mod telemetry;
@@ -111,15 +117,22 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body::{Body, Lines};
 pub use body_error::BodyError;
+pub use body_writer::BodyWriter;
 pub use config::{
     Address, AllStuck, Capacity, CapacityLimit, IntoAddress, MinRate, OnDisconnect, OverloadPolicy,
     Peer, Phase, Timeout, Timeouts,
 };
 pub use control::{Metrics, ServerHandle};
 pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
+pub use handler_error::HandlerError;
+pub use into_response::IntoResponse;
+pub use invalid_header::InvalidHeader;
 pub use request::Request;
-pub use response::{IntoResponse, Response};
+pub use invalid_request::InvalidRequest;
+pub use request_builder::RequestBuilder;
+pub use response::Response;
+pub use response_body::ResponseBody;
 pub use server::{Handler, Server, ServerBuilder, ShutdownReport};
 pub use signal::ShutdownSignal;
 pub use telemetry::{AccessLogFormat, Counters, Event, Latencies, LogObserver, Observer};
-pub use wire::{BodyWriter, Upgraded};
+pub use wire::Upgraded;

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::os::unix::fs::FileExt;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use rustix::io::Errno;
 
-use crate::body_error::BodyError;
-use crate::payload::{Payload, Streamed};
-use crate::proto::{ResponseHead, has_no_body};
+use crate::body_writer::BodyWriter;
+use crate::invalid_header::{InvalidHeader, checked, expect_valid};
+use crate::proto::{Headers, ResponseHead};
 use crate::request::Request;
-use crate::wire::{BodyWriter, Upgraded};
+use crate::response_body::{Cause, ResponseBody, Streamed};
+use crate::wire::Upgraded;
 
 /// A response: status, header fields and a body, which is in memory, or [written](Self::stream)
 /// piece by piece, or [a file](Self::file).
@@ -31,36 +32,16 @@ use crate::wire::{BodyWriter, Upgraded};
 ///         .body(format!("{{\"id\":{id}}}"))
 /// }
 /// ```
+#[must_use = "a response that the handler does not return is lost"]
 pub struct Response {
-    pub(crate) head: ResponseHead,
-    pub(crate) body: Payload,
-}
-
-/// The types that a handler may return.
-///
-/// These are [`Response`] itself, text and bytes (200), a [`StatusCode`] (with its reason as the
-/// body), a pair of a status and any of these types, and a `Result` of two of these types.
-///
-/// ```
-/// use straightline::{IntoResponse, Request, StatusCode};
-///
-/// fn double(request: &mut Request) -> Result<String, impl IntoResponse> {
-///     let number = request.query().and_then(|query| query.parse::<u32>().ok());
-///     match number {
-///         Some(number) => Ok(format!("{}\n", u64::from(number) * 2)),
-///         None => Err((StatusCode::BAD_REQUEST, "a number, please\n")),
-///     }
-/// }
-/// ```
-pub trait IntoResponse {
-    /// Makes the response.
-    fn into_response(self) -> Response;
+    head: ResponseHead,
+    body: ResponseBody,
 }
 
 impl Response {
     /// An empty response with `status`.
     pub fn new(status: StatusCode) -> Self {
-        Self { head: ResponseHead::new(status), body: Payload::Static(b"") }
+        Self { head: ResponseHead::new(status), body: ResponseBody::empty() }
     }
 
     /// A 405 with the `Allow` field that it must have (RFC 9110 section 15.5.6).
@@ -81,7 +62,9 @@ impl Response {
     /// Never: a method is a token, and every token is a valid header value.
     pub fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        StatusCode::METHOD_NOT_ALLOWED.into_response().header(header::ALLOW, names.join(", "))
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Self::error(status, "Method Not Allowed\n".to_owned(), None)
+            .header(header::ALLOW, names.join(", "))
     }
 
     /// A response (200) whose body a function writes, straight to the connection.
@@ -117,9 +100,9 @@ impl Response {
     /// }
     /// ```
     pub fn stream(
-        write: impl FnOnce(&mut Request, &mut BodyWriter) -> io::Result<()> + 'static,
+        write: impl FnOnce(&mut Request, &mut BodyWriter<'_>) -> io::Result<()> + 'static,
     ) -> Self {
-        Self::streamed(Streamed::Writer(None, Box::new(write)))
+        Self::of(ResponseBody::stream(write))
     }
 
     /// A response (200) whose body is read from `reader` to its end, as a [`stream`](Self::stream)
@@ -181,7 +164,7 @@ impl Response {
         let probed_at = if length <= PROBED_WHOLE { length.saturating_sub(1) } else { 0 };
         let has_byte = file.read_at(&mut [0], probed_at).map_err(unreadable)? > 0;
         if has_byte == (length > 0) {
-            return Ok(Self::streamed(Streamed::File(length, file)));
+            return Ok(Self::of_streamed(Streamed::File(length, file)));
         }
         Ok(Self::reader(FromStart { file, at: 0 }))
     }
@@ -216,7 +199,7 @@ impl Response {
     /// }
     /// ```
     pub fn upgrade(protocol: &str, run: impl FnOnce(Upgraded) -> io::Result<()> + 'static) -> Self {
-        let response = Self::streamed(Streamed::Upgrade(Box::new(run)));
+        let response = Self::of_streamed(Streamed::Upgrade(Box::new(run)));
         response.with_status(StatusCode::SWITCHING_PROTOCOLS).header(header::UPGRADE, protocol)
     }
 
@@ -254,7 +237,7 @@ impl Response {
     /// }
     /// ```
     pub fn tunnel(run: impl FnOnce(Upgraded) -> io::Result<()> + 'static) -> Self {
-        Self::streamed(Streamed::Upgrade(Box::new(run)))
+        Self::of_streamed(Streamed::Upgrade(Box::new(run)))
     }
 
     /// Announces the length in bytes of a body that [`stream`](Self::stream) or
@@ -274,64 +257,74 @@ impl Response {
     ///     Response::reader(io::repeat(0).take(1 << 30)).content_length(1 << 30)
     /// }
     /// ```
+    #[track_caller]
     pub fn content_length(mut self, bytes: u64) -> Self {
-        if let Payload::Streamed(streamed) = &mut self.body
-            && let Streamed::Writer(length, _) = &mut **streamed
-        {
-            *length = Some(bytes);
-            return self;
-        }
-        panic!("the length of this body is already known");
-    }
-
-    /// Replaces the body. Text and bytes also set the content type, if none is set yet.
-    pub fn body(mut self, body: impl IntoResponse) -> Self {
-        let other = body.into_response();
-        self.body = other.body;
-        if !self.head.fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE) {
-            self.head.content_type = self.head.content_type.or(other.head.content_type);
-        }
+        assert!(self.body.announce(bytes), "the length of this body is already known");
         self
     }
 
-    /// Sets the content type.
+    /// Sets the content type, in place of what text and bytes have by default.
     ///
     /// # Panics
     ///
     /// If it holds a byte that no header value may hold; that is a bug in the handler, and the
     /// client gets a 500.
+    #[track_caller]
     pub fn content_type(mut self, content_type: &'static str) -> Self {
         assert!(
             HeaderValue::from_str(content_type).is_ok(),
             "not a header value: {content_type:?}"
         );
+        self.remove_header(header::CONTENT_TYPE);
         self.head.content_type = Some(content_type);
         self
     }
 
-    /// Adds a header field; earlier fields of the same name stay.
+    /// Sets a header field, in place of all fields of that name.
     ///
     /// # Panics
     ///
-    /// If the value cannot be a header value (it has a control byte), or the server writes the
+    /// If the name or the value is not valid (a value has a control byte), or the server writes the
     /// field itself: `Connection` (see [`close`](Self::close)), `Content-Length`, `Date`,
-    /// `Transfer-Encoding`. Both are bugs in the handler, and the client gets a 500. Check a value
-    /// from outside with [`HeaderValue::from_str`] first.
-    pub fn header<V>(mut self, name: HeaderName, value: V) -> Self
+    /// `Transfer-Encoding`. These are bugs in the handler, and the client gets a 500. For a name or
+    /// a value from outside there is [`try_set_header`](Self::try_set_header).
+    ///
+    /// ```
+    /// use straightline::{Response, StatusCode, header};
+    ///
+    /// let response = Response::new(StatusCode::OK)
+    ///     .header(header::CACHE_CONTROL, "no-store")
+    ///     .append(header::SET_COOKIE, "a=1")
+    ///     .append(header::SET_COOKIE, "b=2")
+    ///     .header("x-count", 2);
+    /// assert_eq!(response.headers().all("set-cookie").count(), 2);
+    /// ```
+    #[track_caller]
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
         V: TryInto<HeaderValue>,
         V::Error: fmt::Display,
     {
-        let own =
-            [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
-        assert!(!own.contains(&name), "the server writes `{name}` itself");
-        if name == header::CONTENT_TYPE {
-            self.head.content_type = None;
-        }
-        match value.try_into() {
-            Ok(value) => self.head.fields.push((name, value)),
-            Err(error) => panic!("not a value for the header field `{name}`: {error}"),
-        }
+        expect_valid(self.try_set_header(name, value));
+        self
+    }
+
+    /// Adds a header field; earlier fields of that name stay, as for `Set-Cookie`.
+    ///
+    /// # Panics
+    ///
+    /// As [`header`](Self::header).
+    #[track_caller]
+    pub fn append<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        self.append_header(name, value);
         self
     }
 
@@ -348,24 +341,193 @@ impl Response {
         self
     }
 
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.head.status
-    }
-
-    fn with_status(mut self, status: StatusCode) -> Self {
+    /// Replaces the status.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.head.status = status;
         self
     }
 
-    fn streamed(streamed: Streamed) -> Self {
-        let body = Payload::Streamed(Box::new(streamed));
-        Self { head: ResponseHead::new(StatusCode::OK), body }
+    /// Replaces the body.
+    ///
+    /// ```
+    /// use straightline::{Response, StatusCode};
+    ///
+    /// let response = Response::new(StatusCode::CREATED).with_body("done\n");
+    /// assert_eq!(response.headers().content_type(), Some("text/plain; charset=utf-8"));
+    /// assert_eq!(response.body().as_bytes(), Some(&b"done\n"[..]));
+    /// ```
+    pub fn with_body(mut self, body: impl Into<ResponseBody>) -> Self {
+        self.body = body.into();
+        self
     }
 
-    fn with_body(content_type: &'static str, body: Payload) -> Self {
-        let head = ResponseHead::new(StatusCode::OK);
-        Self { head: ResponseHead { content_type: Some(content_type), ..head }, body }
+    /// The status.
+    #[inline]
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// Replaces the status.
+    pub fn set_status(&mut self, status: StatusCode) {
+        self.head.status = status;
+    }
+
+    /// The header fields, with the content type that the body has by default, and without the
+    /// fields that the server adds: `Date`, `Content-Length` and others about this connection.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::made(self.effective_content_type(), &self.head.fields)
+    }
+
+    /// Sets a header field, in place of all fields of that name.
+    ///
+    /// # Panics
+    ///
+    /// As [`header`](Self::header).
+    #[track_caller]
+    pub fn set_header<N, V>(&mut self, name: N, value: V)
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        expect_valid(self.try_set_header(name, value));
+    }
+
+    /// As [`set_header`](Self::set_header), for names and values from outside.
+    ///
+    /// # Errors
+    ///
+    /// Where [`header`](Self::header) panics. The response stays as it is then.
+    ///
+    /// ```
+    /// use straightline::{Request, Response, StatusCode, header};
+    ///
+    /// fn go(request: &mut Request) -> Result<Response, StatusCode> {
+    ///     let place = request.query().unwrap_or("/");
+    ///     let mut response = Response::new(StatusCode::SEE_OTHER);
+    ///     response
+    ///         .try_set_header(header::LOCATION, place)
+    ///         .map_err(|_| StatusCode::BAD_REQUEST)?;
+    ///     Ok(response)
+    /// }
+    /// ```
+    pub fn try_set_header<N, V>(&mut self, name: N, value: V) -> Result<(), InvalidHeader>
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        let (name, value) = allowed(checked(name, value)?)?;
+        self.remove_header(&name);
+        self.head.fields.push((name, value));
+        Ok(())
+    }
+
+    /// Adds a header field; earlier fields of that name stay.
+    ///
+    /// # Panics
+    ///
+    /// As [`header`](Self::header).
+    #[track_caller]
+    pub fn append_header<N, V>(&mut self, name: N, value: V)
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        self.head.fields.push(expect_valid(checked(name, value).and_then(allowed)));
+    }
+
+    /// Removes all header fields of that name. Text and bytes keep their default content type.
+    pub fn remove_header(&mut self, name: impl AsRef<str>) {
+        let name = name.as_ref();
+        if self.head.content_type.is_some() && name.eq_ignore_ascii_case("content-type") {
+            self.head.content_type = None;
+        }
+        self.head.fields.retain(|(other, _)| !other.as_str().eq_ignore_ascii_case(name));
+    }
+
+    /// The body.
+    #[inline]
+    pub fn body(&self) -> &ResponseBody {
+        &self.body
+    }
+
+    /// Replaces the body.
+    pub fn set_body(&mut self, body: impl Into<ResponseBody>) {
+        self.body = body.into();
+    }
+
+    /// Takes the body out; the response has none then. A content type that the body had by default
+    /// stays.
+    pub fn take_body(&mut self) -> ResponseBody {
+        self.head.content_type = self.effective_content_type();
+        mem::take(&mut self.body)
+    }
+
+    /// The body of this response.
+    pub fn into_body(self) -> ResponseBody {
+        self.body
+    }
+
+    /// A response (200) with that body.
+    #[inline]
+    pub(crate) fn of(body: impl Into<ResponseBody>) -> Self {
+        Self { head: ResponseHead::new(StatusCode::OK), body: body.into() }
+    }
+
+    fn of_streamed(streamed: Streamed) -> Self {
+        Self::of(ResponseBody::streamed(streamed))
+    }
+
+    /// The text of an error, which the program's own error responses may replace.
+    pub(crate) fn error(status: StatusCode, text: String, cause: Option<Cause>) -> Self {
+        let body = ResponseBody::error(text, cause);
+        Self { head: ResponseHead::new(status), body }
+    }
+
+    /// A 500 for a handler that failed.
+    pub(crate) fn failed(cause: Cause) -> Self {
+        let text = "Internal Server Error\n".to_owned();
+        Self::error(StatusCode::INTERNAL_SERVER_ERROR, text, Some(cause))
+    }
+
+    #[inline]
+    pub(crate) fn head(&self) -> &ResponseHead {
+        &self.head
+    }
+
+    /// Adds a field that only the server may write.
+    pub(crate) fn push_field(&mut self, name: HeaderName, value: HeaderValue) {
+        self.head.fields.push((name, value));
+    }
+
+    pub(crate) fn into_head(self) -> ResponseHead {
+        self.head
+    }
+
+    /// The content type with which the response is sent.
+    #[inline]
+    pub(crate) fn effective_content_type(&self) -> Option<&'static str> {
+        if self.head.content_type.is_some() {
+            return self.head.content_type;
+        }
+        let is_set = !self.head.fields.is_empty()
+            && self.head.fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE);
+        if is_set { None } else { self.body.content_type() }
+    }
+}
+
+/// A field that the server does not write itself.
+fn allowed(field: (HeaderName, HeaderValue)) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
+    let own =
+        [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
+    match own.contains(&field.0) {
+        true => Err(InvalidHeader::new(format!("the server writes `{}` itself", field.0))),
+        false => Ok(field),
     }
 }
 
@@ -375,91 +537,9 @@ impl fmt::Debug for Response {
             .field("status", &self.head.status)
             .field("content_type", &self.head.content_type)
             .field("fields", &self.head.fields)
-            .field("body_bytes", &self.body.length())
+            .field("body", &self.body)
             .field("close", &self.head.close)
             .finish()
-    }
-}
-
-impl IntoResponse for Response {
-    fn into_response(self) -> Response {
-        self
-    }
-}
-
-impl IntoResponse for &'static str {
-    fn into_response(self) -> Response {
-        Response::with_body(TEXT, Payload::Static(self.as_bytes()))
-    }
-}
-
-impl IntoResponse for String {
-    fn into_response(self) -> Response {
-        Response::with_body(TEXT, Payload::Owned(self.into_bytes()))
-    }
-}
-
-impl IntoResponse for &'static [u8] {
-    fn into_response(self) -> Response {
-        Response::with_body(BYTES, Payload::Static(self))
-    }
-}
-
-impl IntoResponse for Vec<u8> {
-    fn into_response(self) -> Response {
-        Response::with_body(BYTES, Payload::Owned(self))
-    }
-}
-
-impl IntoResponse for Bytes {
-    fn into_response(self) -> Response {
-        Response::with_body(BYTES, Payload::Shared(self))
-    }
-}
-
-impl IntoResponse for StatusCode {
-    /// The status, and its reason as one line of text where a body is allowed.
-    fn into_response(self) -> Response {
-        match self.canonical_reason() {
-            Some(reason) if !(self.is_informational() || has_no_body(self)) => {
-                format!("{reason}\n").into_response().with_status(self)
-            }
-            _ => Response::new(self),
-        }
-    }
-}
-
-impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
-    fn into_response(self) -> Response {
-        self.1.into_response().with_status(self.0)
-    }
-}
-
-impl<R: IntoResponse, E: IntoResponse> IntoResponse for Result<R, E> {
-    fn into_response(self) -> Response {
-        match self {
-            Ok(response) => response.into_response(),
-            Err(error) => error.into_response(),
-        }
-    }
-}
-
-impl IntoResponse for BodyError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::Refused(refusal) => refusal.kind.status(),
-            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
-            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Declined | Self::Busy => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let response = (status, format!("{self}\n")).into_response();
-        match self {
-            // There will be memory when other requests are done.
-            Self::NoMemory => response.header(header::RETRY_AFTER, "1"),
-            _ => response,
-        }
     }
 }
 
@@ -486,6 +566,3 @@ fn unreadable(error: io::Error) -> io::Error {
 /// Up to this size, the last byte of the file must be readable; otherwise the size is wrong (for
 /// all files in `/sys` it is a page). Arbitrary: the system reads as much at once.
 const PROBED_WHOLE: u64 = 64 * 1024;
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const BYTES: &str = "application/octet-stream";

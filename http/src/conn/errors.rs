@@ -14,7 +14,8 @@ use super::respond::respond;
 use crate::config::Timeout;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
+use crate::into_response::IntoResponse;
+use crate::response::Response;
 use crate::telemetry::{Event, take_place};
 use crate::wire::{IdleEnd, Unread};
 

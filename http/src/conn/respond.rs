@@ -20,19 +20,20 @@ pub(super) fn respond(
     keep_alive: bool,
 ) -> io::Result<()> {
     let mut output = connection.link().output.buffer();
-    connection.link().begin_response(response.head.status);
+    connection.link().begin_response(response.status());
     connection.host().encoder().encode(
         output.bytes(),
-        &response.head,
+        response.head(),
+        response.effective_content_type(),
         framing(response, head.minor),
         proto::ConnectionHeader::for_version(head.minor, keep_alive),
     );
     connection.link().exchange.begin_response_body(output.begin_body());
-    let is_sent = head.method != Method::HEAD && !has_no_body(response.head.status);
-    let body = if is_sent { response.body.bytes() } else { &[] };
+    let is_sent = head.method != Method::HEAD && !has_no_body(response.status());
+    let body = if is_sent { response.body().bytes() } else { &[] };
     if body.len() > COPY_BYTES_MAX {
         drop(output);
-        connection.link().held.set_response(response.body.owned_bytes());
+        connection.link().held.set_response(response.body().owned_bytes());
         let flushed = connection.link().flush_with(body);
         connection.link().held.set_response(0);
         return flushed;
@@ -48,9 +49,9 @@ pub(super) fn respond(
 /// How the head frames the body.
 #[inline]
 fn framing(response: &Response, minor: u8) -> BodyFraming {
-    match response.body.length() {
-        Some(length) if !has_no_body(response.head.status) => BodyFraming::Length(length),
-        length => special_framing(response.head.status, length, minor),
+    match response.body().length() {
+        Some(length) if !has_no_body(response.status()) => BodyFraming::Length(length),
+        length => special_framing(response.status(), length, minor),
     }
 }
 

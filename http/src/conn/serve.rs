@@ -223,7 +223,7 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
         Err(payload) => panic_response(connection, request, payload),
     };
     let is_connect = *request.method() == Method::CONNECT;
-    if is_connect || response.head.status.is_informational() || response.body.is_streamed() {
+    if is_connect || response.status().is_informational() || response.body().is_streamed() {
         return respond_special(connection, request, response);
     }
     answer(connection, request, &response)

@@ -41,7 +41,7 @@ pub(super) fn answer(
         _ => {}
     }
     let keep_alive =
-        may_keep_alive(connection, request, &response.head) && is_skippable(connection, unread);
+        may_keep_alive(connection, request, response.head()) && is_skippable(connection, unread);
     respond(connection, request.head(), response, keep_alive)?;
     settle(connection, request, unread, keep_alive)
 }

@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::io;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -24,13 +23,15 @@ use super::settle::{
     answer_outlined, is_skippable, may_keep_alive, settle, skip_body, unread_body,
 };
 use crate::body_error::BodyError;
+use crate::body_writer::BodyWriter;
 use crate::config::Timeout;
-use crate::payload::{Payload, RunProtocol, Streamed, WriteBody};
+use crate::response_body::{ResponseBody, RunProtocol, Streamed, WriteBody};
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
+use crate::into_response::IntoResponse;
+use crate::response::Response;
 use crate::telemetry::Event;
-use crate::wire::{BodyWriter, Protocol, Unread, Upgraded};
+use crate::wire::{ClientBody, Protocol, Unread, Upgraded};
 
 /// Why a body is not complete.
 enum Failure {
@@ -49,11 +50,11 @@ pub(super) fn respond_special(
     request: &mut Request,
     mut response: Response,
 ) -> io::Result<Option<End>> {
-    let is_sent = request.method() != Method::HEAD && !has_no_body(response.head.status);
-    let streamed = match mem::replace(&mut response.body, Payload::Static(b"")) {
-        Payload::Streamed(streamed) => *streamed,
-        in_memory => {
-            response.body = in_memory;
+    let is_sent = request.method() != Method::HEAD && !has_no_body(response.status());
+    let streamed = match response.take_body().into_streamed() {
+        Ok(streamed) => streamed,
+        Err(in_memory) => {
+            response.set_body(in_memory);
             return answer_outlined(
                 connection,
                 request,
@@ -63,10 +64,12 @@ pub(super) fn respond_special(
     };
     let length = streamed.length();
     let write: Box<WriteBody> = match streamed {
-        Streamed::Upgrade(run) => return respond_upgrade(connection, request, &response.head, run),
-        _ if !is_sent || is_unfit(request, response.head.status) => {
-            response.body =
-                Payload::Streamed(Box::new(Streamed::Writer(length, Box::new(|_, _| Ok(())))));
+        Streamed::Upgrade(run) => return respond_upgrade(connection, request, response.head(), run),
+        _ if !is_sent || is_unfit(request, response.status()) => {
+            response.set_body(ResponseBody::streamed(Streamed::Writer(
+                length,
+                Box::new(|_, _| Ok(())),
+            )));
             let response = match drop_unsent(connection, request, streamed)? {
                 Some(instead) => instead,
                 None => checked_response(connection, request, response),
@@ -76,7 +79,7 @@ pub(super) fn respond_special(
         Streamed::Writer(_, write) => write,
         Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
     };
-    respond_streamed(connection, request, response.head, length, write)
+    respond_streamed(connection, request, response.into_head(), length, write)
 }
 
 /// Drops a body's function that is not called. A value that the function owns may have a destructor
@@ -97,10 +100,10 @@ fn drop_unsent(
 
 /// A handler's response, or an error response if no handler may return it.
 fn checked_response(connection: &Connection, request: &Request, response: Response) -> Response {
-    if !is_unfit(request, response.head.status) {
+    if !is_unfit(request, response.status()) {
         return response;
     }
-    if response.head.status.is_informational() {
+    if response.status().is_informational() {
         record_misuse(connection, request, "a handler returned an interim status");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
@@ -119,9 +122,9 @@ fn respond_streamed(
     let keep_alive = may_keep_alive(connection, request, &head);
     let (link, flush) = (Rc::clone(connection.link()), Rc::clone(connection.flush_hook()));
     let minor = request.head().minor;
-    let mut body = BodyWriter::new(link, flush, head, length, minor, keep_alive);
+    let mut body = ClientBody::new(link, flush, head, length, minor, keep_alive);
     let pacing = &connection.link().pacing;
-    let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut body))));
+    let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut BodyWriter::to_client(&mut body)))));
     let failure = match written {
         Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
         Ok(Ok(Err(error))) => Some(Failure::Error(error)),
@@ -145,7 +148,7 @@ fn end_failed(
     connection: &Connection,
     request: &mut Request,
     unread: Unread,
-    body: &mut BodyWriter,
+    body: &mut ClientBody,
     failure: Failure,
 ) -> io::Result<Option<End>> {
     let is_rolled_back = body.rollback();
@@ -192,7 +195,7 @@ fn end_failed(
 
 /// Ends the connection in the middle of a body. What the output holds of the body is flushed first,
 /// unless the end of the connection is the end of the body: the body would look complete.
-fn abort(connection: &Connection, body: &BodyWriter) -> io::Result<Option<End>> {
+fn abort(connection: &Connection, body: &ClientBody) -> io::Result<Option<End>> {
     if !body.ends_with_connection() {
         connection.link().flush()?;
     }
@@ -292,7 +295,7 @@ fn upgrade_refusal(
     // RFC 9110 section 15.5.22: the response names the protocol, in a field of this hop.
     let mut refused =
         StatusCode::UPGRADE_REQUIRED.into_response().header(header::UPGRADE, protocol);
-    refused.head.fields.push((header::CONNECTION, HeaderValue::from_static("upgrade")));
+    refused.push_field(header::CONNECTION, HeaderValue::from_static("upgrade"));
     Some(refused)
 }
 

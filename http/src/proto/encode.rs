@@ -71,16 +71,17 @@ impl Encoder {
         Self { ok_and_date, usual: Vec::new(), usual_type: None }
     }
 
-    /// Appends a whole head to `out`.
+    /// Appends a whole head to `out`, with this content type.
     pub(crate) fn encode(
         &mut self,
         out: &mut Vec<u8>,
         head: &ResponseHead,
+        content_type: Option<&'static str>,
         framing: BodyFraming,
         connection: ConnectionHeader,
     ) {
         out.reserve(HEAD_BYTES_USUAL);
-        match head.content_type {
+        match content_type {
             Some(content_type) if head.status == StatusCode::OK => {
                 // The same constant has the same address: no need to compare the text.
                 if !self.usual_type.is_some_and(|usual| std::ptr::eq(usual, content_type)) {
@@ -91,7 +92,7 @@ impl Encoder {
                 }
                 out.extend_from_slice(&self.usual);
             }
-            _ => self.encode_slow(out, head.status, head.content_type),
+            _ => self.encode_slow(out, head.status, content_type),
         }
         put_fields(out, &head.fields);
         match connection {
@@ -199,7 +200,7 @@ mod tests {
             ..ResponseHead::new(StatusCode::from_u16(status).unwrap())
         };
         let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
-        encoder.encode(&mut out, &head, framing, connection);
+        encoder.encode(&mut out, &head, head.content_type, framing, connection);
         String::from_utf8(out).unwrap()
     }
 
@@ -223,11 +224,10 @@ mod tests {
         let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
         for content_type in ["", "text/plain", "text/plain", "application/json", "text/plain"] {
             let mut out = Vec::new();
-            let head = ResponseHead {
-                content_type: Some(content_type),
-                ..ResponseHead::new(StatusCode::OK)
-            };
-            encoder.encode(&mut out, &head, BodyFraming::Length(1), ConnectionHeader::Default);
+            let of = Some(content_type);
+            let head = ResponseHead::new(StatusCode::OK);
+            let framing = BodyFraming::Length(1);
+            encoder.encode(&mut out, &head, of, framing, ConnectionHeader::Default);
             let expected = format!(
                 "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"

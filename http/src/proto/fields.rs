@@ -21,6 +21,13 @@ impl Field {
     }
 }
 
+impl Field {
+    /// Whether the field has that name; `head` begins with the head's first byte.
+    pub(crate) fn has_name(&self, head: &[u8], name: &[u8]) -> bool {
+        slice(head, self.name).eq_ignore_ascii_case(name)
+    }
+}
+
 #[allow(clippy::cast_possible_truncation)] // the parser refuses heads of 4 GiB and more
 pub(super) fn span(range: Range<usize>) -> (u32, u32) {
     (range.start as u32, range.end as u32)

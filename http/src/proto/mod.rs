@@ -24,6 +24,7 @@ pub(crate) use chunked::{
 pub(crate) use encode::{
     BodyFraming, ConnectionHeader, Encoder, ResponseHead, encode_continue, has_no_body,
 };
+pub(crate) use fields::Field;
 pub use fields::{Headers, HeadersIter};
 pub(crate) use framing::BodyLength;
 pub(crate) use gap::Gap;

@@ -162,7 +162,7 @@ fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
     state.slot.counters.accepted.bump();
     state.host.emit(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
-    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream));
+    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, turn_start()));
     state.insert(&link, |registered| {
         let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
         let served = Served { connection, _registered: registered };

@@ -22,7 +22,7 @@ use crate::config::{
 use crate::control::{Listener, Shared, open_all};
 use crate::proto::Limits;
 use crate::request::Request;
-use crate::response::IntoResponse;
+use crate::into_response::IntoResponse;
 use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observers};
 
 /// The settings of a server before it is built, from [`Server::builder`].

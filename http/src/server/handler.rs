@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::conn::Service;
 use crate::request::Request;
-use crate::response::IntoResponse;
+use crate::into_response::IntoResponse;
 
 /// A function from a request to a response: what
 /// [`ServerBuilder::build`](crate::ServerBuilder::build) takes.

@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
@@ -20,49 +20,10 @@ use straightline_sched::{BeforePark, before_park};
 use super::exchange::Expectation;
 use super::link::Link;
 use super::output::OUTPUT_BYTES_MAX;
-use crate::proto::{self, ResponseHead, is_forbidden_trailer};
+use crate::proto::{self, ResponseHead};
 
-/// Writes the body of a [`Response::stream`](crate::Response::stream).
-///
-/// Written bytes are sent when more than 16 KiB are collected, when the handler waits for anything,
-/// or at a flush; large pieces are sent at once.
-///
-/// # Blocking
-///
-/// A write or a flush is a yield point if it sends bytes: it waits for a client that reads slowly.
-/// A write that fails is a yield point too.
-///
-/// # Errors
-///
-/// A write or a flush fails if the client is gone or reads nothing, or if the body is longer than
-/// announced. Then all later writes and flushes fail too, so return the error. A loop that ignores
-/// it is ended after a thousand errors: it unwinds as a handler does when its timeout expires.
-///
-/// # Cancellation
-///
-/// If a cancel or a deadline ends the write of a piece shorter than 16 KiB, nothing of it was
-/// written, and the write may be repeated. Of a larger piece a part may have been written. The
-/// response then cannot be completed: every further write is an error, and the client sees that the
-/// body has ended early.
-///
-/// ```
-/// use std::io::Write;
-/// use std::time::Duration;
-/// use straightline::{Request, Response, sched};
-///
-/// /// One event a second; each is sent when the fiber waits for the next.
-/// fn clock(_: &mut Request) -> Response {
-///     Response::stream(|_, body| {
-///         for second in 0.. {
-///             write!(body, "data: {second}\n\n")?;
-///             sched::sleep(Duration::from_secs(1));
-///         }
-///         Ok(())
-///     })
-///     .content_type("text/event-stream")
-/// }
-/// ```
-pub struct BodyWriter {
+/// Writes a response's body to the client; [`BodyWriter`](crate::BodyWriter) has the rules.
+pub(crate) struct ClientBody {
     link: Rc<Link>,
     /// Flushes the link, and `waits` calls it when the writer's fiber waits for something.
     flush: Rc<dyn Fn()>,
@@ -111,7 +72,7 @@ struct PendingHead {
     minor: u8,
 }
 
-impl BodyWriter {
+impl ClientBody {
     pub(crate) fn new(
         link: Rc<Link>,
         flush: Rc<dyn Fn()>,
@@ -146,49 +107,9 @@ impl BodyWriter {
         }
     }
 
-    /// Adds a trailer field, which is sent behind the body. Only a chunked body has trailers: a
-    /// body of known length, or for an HTTP/1.0 client, is sent without them. A client may ignore
-    /// trailers unless it says `TE: trailers`.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the value cannot be a header value, or if the field has to be in the head:
-    /// fields about message framing, routing, the connection, authentication, request modifiers, or
-    /// the content (RFC 9110 section 6.5.1; for example `Content-Type` and `Set-Cookie`). The
-    /// trailer is not sent then; nothing else changes.
-    ///
-    /// ```
-    /// use std::io::Write;
-    /// use straightline::{HeaderName, Request, Response, header};
-    ///
-    /// fn checked(_: &mut Request) -> Response {
-    ///     Response::stream(|_, body| {
-    ///         let text = b"some text\n";
-    ///         body.write_all(text)?;
-    ///         let sum: u32 = text.iter().map(|&byte| u32::from(byte)).sum();
-    ///         body.trailer(HeaderName::from_static("sum"), sum.to_string())
-    ///     })
-    ///     .header(header::TRAILER, "sum")
-    /// }
-    /// ```
-    pub fn trailer<V>(&mut self, name: HeaderName, value: V) -> io::Result<()>
-    where
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Display,
-    {
-        let invalid = |message: String| Err(io::Error::new(ErrorKind::InvalidInput, message));
-        if is_forbidden_trailer(name.as_str().as_bytes()) {
-            return invalid(format!("the field `{name}` belongs in the head"));
-        }
-        match value.try_into() {
-            Ok(value) => self.trailers.push((name, value)),
-            Err(error) => {
-                return invalid(format!("not a value for the trailer field `{name}`: {error}"));
-            }
-        }
-        Ok(())
+    /// Adds a trailer field, which is sent behind a chunked body.
+    pub(crate) fn add_trailer(&mut self, name: HeaderName, value: HeaderValue) {
+        self.trailers.push((name, value));
     }
 
     pub(crate) fn keep_alive(&self) -> bool {
@@ -221,19 +142,6 @@ impl BodyWriter {
     /// Whether a write to the connection failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.health == Health::Failed
-    }
-
-    /// Copies everything that `reader` returns.
-    pub(crate) fn copy_from(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => self.write_all(&buffer[..count])?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     /// Sends a file as the whole body.
@@ -284,6 +192,7 @@ impl BodyWriter {
         self.link.host.encoder().encode(
             output.bytes(),
             &head,
+            head.content_type,
             framing,
             proto::ConnectionHeader::for_version(minor, self.keep_alive),
         );
@@ -389,7 +298,7 @@ impl BodyWriter {
     }
 }
 
-impl BodyWriter {
+impl ClientBody {
     fn put(&mut self, piece: &[u8]) -> io::Result<()> {
         self.check()?;
         self.begin();
@@ -411,8 +320,8 @@ impl BodyWriter {
     }
 }
 
-impl Write for BodyWriter {
-    /// Takes the whole `piece`. See [the writer](BodyWriter#blocking).
+impl Write for ClientBody {
+    /// Takes the whole `piece`. See [the writer](crate::BodyWriter#blocking).
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         if !piece.is_empty() {
             self.put(piece).inspect_err(|_| self.record_failed_write())?;
@@ -428,7 +337,7 @@ impl Write for BodyWriter {
     }
 }
 
-impl Drop for BodyWriter {
+impl Drop for ClientBody {
     /// However the body ends: by an error, a client's close, or the end of a drain.
     fn drop(&mut self) {
         self.count();
@@ -438,9 +347,9 @@ impl Drop for BodyWriter {
     }
 }
 
-impl fmt::Debug for BodyWriter {
+impl fmt::Debug for ClientBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyWriter")
+        f.debug_struct("ClientBody")
             .field("framing", &self.framing)
             .field("begun", &self.head.is_none())
             .finish_non_exhaustive()
@@ -451,10 +360,6 @@ impl fmt::Debug for BodyWriter {
 /// and from how many bytes on a piece is sent by itself. Arbitrary: to copy so many bytes costs
 /// about as much as a system call.
 const PIECE_BYTES: usize = 16 * 1024;
-
-/// How many bytes of a reader are copied at a time. Arbitrary: system calls hardly count at this
-/// size.
-const COPY_BYTES: usize = 64 * 1024;
 
 /// How many bytes of a file are sent before other fibers run. Arbitrary: a fraction of a
 /// millisecond.

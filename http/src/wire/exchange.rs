@@ -46,10 +46,10 @@ pub(crate) enum Expectation {
 
 impl Exchange {
     /// On a new connection, before the first request.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(begun: Instant) -> Self {
         Self {
             number: Cell::new(0),
-            begun: Cell::new(turn_start()),
+            begun: Cell::new(begun),
             expectation: Cell::new(Expectation::None),
             is_in_flight: Cell::new(false),
             awaits_client: Cell::new(false),

@@ -57,7 +57,7 @@ impl Host {
             is_draining: Cell::new(false),
             sweep: Cell::new(1),
             encoder: RefCell::new(Encoder::new("")),
-            encoder_until: Cell::new(sched::turn_start()),
+            encoder_until: Cell::new(sched::now()),
         })
     }
 

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use straightline_sched::{checkpoint, turn_start};
+use straightline_sched::{checkpoint, now, turn_start};
 
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
@@ -39,24 +39,37 @@ pub(crate) struct Link {
     watch: Cell<Option<Watch>>,
     /// The state of an upgraded connection, once the connection is upgraded.
     protocol: OnceCell<Rc<Protocol>>,
+    /// There is no client: a program made the request.
+    is_detached: bool,
     /// Boxed: the offset of an unsized field would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
 }
 
 impl Link {
-    pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
+    pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport, begun: Instant) -> Self {
         Self {
             peer,
-            exchange: Exchange::new(),
+            exchange: Exchange::new(begun),
             pacing: Pacing::new(&host),
-            output: Output::new(turn_start()),
+            output: Output::new(begun),
             idle: IdleState::new(),
             held: HeldForRequest::new(&host.memory),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
+            is_detached: false,
             transport: Box::new(transport),
             host,
         }
+    }
+
+    /// As [`new`](Self::new), for a request that a program made.
+    pub(super) fn detached(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
+        Self { is_detached: true, ..Self::new(peer, host, transport, now()) }
+    }
+
+    /// Whether there is no client.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.is_detached
     }
 
     /// A request goes to its handler.
@@ -141,6 +154,9 @@ impl Link {
     /// Watches the client, and cancels the request's handler if the client disconnects. Once for
     /// each request.
     pub(crate) fn watch(self: &Rc<Self>) {
+        if self.is_detached {
+            return;
+        }
         let watch = self.watch.take().unwrap_or_else(|| {
             let link = Rc::clone(self);
             Watch::start(link, |link| &*link.transport, |link| link.pacing.record_client_gone())

@@ -17,6 +17,7 @@
 mod body_in;
 mod body_out;
 mod buffers;
+mod detached;
 mod disconnect;
 mod exchange;
 mod held;
@@ -32,8 +33,9 @@ mod transport;
 mod upgrade;
 
 pub(crate) use body_in::{BodyIn, Received, Unread};
-pub use body_out::BodyWriter;
+pub(crate) use body_out::ClientBody;
 pub(crate) use buffers::{Buffers, Input};
+pub(crate) use detached::detached;
 pub(crate) use exchange::Expectation;
 pub(crate) use host::Host;
 pub(crate) use idle::IdleEnd;

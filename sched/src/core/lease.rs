@@ -128,13 +128,9 @@ impl Lease {
     /// it had before. A shorter time applies to the calling fiber at once, and to its children when
     /// their former time is over.
     ///
-    /// Not a yield point.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a fiber.
+    /// Not a yield point. Outside of a fiber no code runs under the lease, so nothing happens.
     pub fn renew(&self, duration: Duration) {
-        local::with(|shard| {
+        local::try_with(|shard| {
             let until = shard.clock.turn().saturating_add(duration);
             let mut is_shorter = false;
             self.hold.for_each(|hold| is_shorter |= hold.renew(until));

@@ -1,0 +1,90 @@
+//! A link without a client, for requests that a program makes: nothing is received, and what is
+//! written is lost.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use straightline_net::StreamSet;
+use straightline_sched::{Interest, sim};
+
+use super::buffers::Buffers;
+use super::host::Host;
+use super::link::Link;
+use super::transport::Transport;
+use crate::config::{Config, Peer};
+use crate::control::{Shared, Slot};
+use crate::telemetry::Observers;
+
+thread_local! {
+    /// The host of all detached links of this thread.
+    static HOST: Rc<Host> = new_host();
+}
+
+/// A link without a client, and buffers for its request.
+pub(crate) fn detached(peer: Peer) -> (Rc<Link>, Box<Buffers>) {
+    // A simulation complains about buffers that outlive it.
+    let host = if sim::is_simulated() { new_host() } else { HOST.with(Rc::clone) };
+    let buffers = host.buffers.take();
+    (Rc::new(Link::detached(peer, host, NoClient)), buffers)
+}
+
+/// The host of a server that has no client and no shard.
+fn new_host() -> Rc<Host> {
+    let (config, observers) = (Config::default(), Observers::default());
+    let shared = Shared::new(config, observers, Vec::new(), Vec::new(), 1, None);
+    Host::new(&shared, &Arc::new(Slot::new(0, false)))
+}
+
+/// The transport of a link without a client.
+struct NoClient;
+
+impl Transport for NoClient {
+    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn is_drained(&self) -> bool {
+        false
+    }
+
+    fn arm_readable(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn try_send_file(&self, _: &File, _: u64, count: usize) -> io::Result<usize> {
+        Ok(count)
+    }
+
+    fn wait_until(&self, _: Interest, _: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_peer_gone(&self) -> bool {
+        false
+    }
+
+    fn reset_on_close(&self) {}
+
+    fn reset(&self) {}
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn join_set(&self, _: &StreamSet) {}
+}
