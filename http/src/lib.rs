@@ -86,10 +86,10 @@ mod body_writer;
 mod config;
 mod conn;
 mod control;
+mod handler_error;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod handler_error;
 mod into_response;
 mod invalid_header;
 mod invalid_request;
@@ -122,17 +122,21 @@ pub use config::{
     Address, AllStuck, Capacity, CapacityLimit, IntoAddress, MinRate, OnDisconnect, OverloadPolicy,
     Peer, Phase, Timeout, Timeouts,
 };
+pub use conn::{ErrorContext, Next};
 pub use control::{Metrics, ServerHandle};
-pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
 pub use handler_error::HandlerError;
 pub use into_response::IntoResponse;
 pub use invalid_header::InvalidHeader;
-pub use request::Request;
 pub use invalid_request::InvalidRequest;
+pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
+pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::Response;
 pub use response_body::ResponseBody;
-pub use server::{Handler, Server, ServerBuilder, ShutdownReport};
+pub use server::{Handler, Server, ServerBuilder, Shareable, ShutdownReport};
 pub use signal::ShutdownSignal;
-pub use telemetry::{AccessLogFormat, Counters, Event, Latencies, LogObserver, Observer};
+pub use telemetry::{
+    AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogObserver, Observer, Outcome,
+    RouteNumbers,
+};
 pub use wire::Upgraded;

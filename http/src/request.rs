@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Version, header};
 
+use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
-use crate::body_error::BodyError;
 use crate::invalid_header::{InvalidHeader, checked, expect_valid};
 use crate::invalid_request::InvalidRequest;
 use crate::proto::{Field, Head, HeadParser, Headers, Limits, RefusalKind, Trailers};
@@ -209,7 +209,7 @@ impl Request {
             .uri(self.target())
             .version(self.version())
             .extension(self.peer().clone());
-        for (name, value) in self.headers().iter() {
+        for (name, value) in self.headers() {
             request = request.header(name, value);
         }
         request.body(())
@@ -251,7 +251,8 @@ impl Request {
             return Err(InvalidRequest::refused(RefusalKind::Target.at(prefix + at)));
         }
         let text = format!("{} {target} HTTP/1.1\r\nhost: a\r\n\r\n", self.method());
-        let (limits, mut head) = (Limits { head_bytes: HEAD_BYTES_MAX, ..Limits::default() }, Head::default());
+        let (limits, mut head) =
+            (Limits { head_bytes: HEAD_BYTES_MAX, ..Limits::default() }, Head::default());
         HeadParser::default()
             .parse(text.as_bytes(), &limits, &mut head)
             .map_err(InvalidRequest::refused)?;
@@ -331,9 +332,7 @@ impl Request {
         V: TryInto<HeaderValue>,
         V::Error: fmt::Display,
     {
-        expect_valid(
-            checked(name, value).and_then(|(name, value)| self.add_field(&name, &value)),
-        );
+        expect_valid(checked(name, value).and_then(|(name, value)| self.add_field(&name, &value)));
     }
 
     /// Removes all header fields of that name.
@@ -402,6 +401,25 @@ impl Request {
             OnDisconnect::Finish => self.link.unwatch(),
             OnDisconnect::Cancel => self.link.watch(),
         }
+    }
+
+    /// Gives the request a name under which logs and metrics count it, usually the pattern that its
+    /// path has matched. A constant: a name from the client would make more numbers than there is
+    /// memory for.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline::{Request, StatusCode};
+    ///
+    /// fn thing(request: &mut Request) -> Result<String, StatusCode> {
+    ///     request.set_route("/things/{id}");
+    ///     let id = request.path().strip_prefix("/things/").ok_or(StatusCode::NOT_FOUND)?;
+    ///     Ok(format!("thing {id}\n"))
+    /// }
+    /// ```
+    pub fn set_route(&mut self, route: &'static str) {
+        self.link.exchange.set_route(route);
     }
 
     /// A handle to the server of this request. Not a yield point.
@@ -504,6 +522,12 @@ impl Request {
         } else {
             copy(&self.buffers.input)
         }
+    }
+
+    /// How many bytes of the request were received and used: its head, and its body so far, with its
+    /// framing.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.body.try_borrow().map_or(0, |body| body.received_bytes())
     }
 
     /// Where the body ends, as far as is known, from the first byte of the head.

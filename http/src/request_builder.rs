@@ -92,9 +92,10 @@ impl Request {
         body: impl Read + 'static,
     ) -> Result<Self, InvalidRequest> {
         let http::request::Parts { method, uri, version, headers, extensions, .. } = head;
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
         let target = match uri.path_and_query() {
-            Some(target) if method != Method::CONNECT => target.as_str().to_owned(),
-            _ => uri.authority().map_or_else(String::new, |authority| authority.to_string()),
+            Some(target) if method != Method::CONNECT => target.as_str(),
+            _ => authority,
         };
         let mut builder = Self::builder().method(method).target(target).reader(body);
         if version == Version::HTTP_10 {
@@ -102,8 +103,8 @@ impl Request {
         }
         builder.fields.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         if !headers.contains_key(header::HOST)
-            && let Some(authority) = uri.authority()
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+            && !authority.is_empty()
+            && let Ok(host) = HeaderValue::from_str(authority)
         {
             builder.fields.push((header::HOST, host));
         }

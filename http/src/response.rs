@@ -495,6 +495,19 @@ impl Response {
         Self::error(StatusCode::INTERNAL_SERVER_ERROR, text, Some(cause))
     }
 
+    /// This response with the status of `original`, and with its fields where it has none of that
+    /// name.
+    pub(crate) fn in_place_of(mut self, original: &Self) -> Self {
+        self.head.status = original.head.status;
+        self.head.close |= original.head.close;
+        for (name, value) in &original.head.fields {
+            if !self.head.fields.iter().any(|(other, _)| other == name) {
+                self.head.fields.push((name.clone(), value.clone()));
+            }
+        }
+        self
+    }
+
     #[inline]
     pub(crate) fn head(&self) -> &ResponseHead {
         &self.head
@@ -523,12 +536,11 @@ impl Response {
 
 /// A field that the server does not write itself.
 fn allowed(field: (HeaderName, HeaderValue)) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
-    let own =
-        [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
-    match own.contains(&field.0) {
-        true => Err(InvalidHeader::new(format!("the server writes `{}` itself", field.0))),
-        false => Ok(field),
+    let own = [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
+    if own.contains(&field.0) {
+        return Err(InvalidHeader::new(format!("the server writes `{}` itself", field.0)));
     }
+    Ok(field)
 }
 
 impl fmt::Debug for Response {

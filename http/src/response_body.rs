@@ -138,11 +138,7 @@ impl ResponseBody {
     /// assert_eq!(bytes, b"1 and 2");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn write_to(
-        self,
-        request: &mut Request,
-        writer: &mut dyn Write,
-    ) -> io::Result<HeaderMap> {
+    pub fn write_to(self, request: &mut Request, writer: &mut dyn Write) -> io::Result<HeaderMap> {
         let streamed = match self.0 {
             Kind::Streamed(streamed) => *streamed,
             in_memory => {

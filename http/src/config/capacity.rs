@@ -86,19 +86,6 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// The whole response for a client that is rejected. (A 5xx needs no date: RFC 9110 section
-    /// 6.6.1.)
-    pub(crate) fn rejection(&self) -> Vec<u8> {
-        let (body, seconds) = ("Service Unavailable\n", self.retry_seconds());
-        format!(
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {seconds}\r\n\
-             Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
-    }
-
     /// At least 1: a client that gets 0 retries at once.
     pub(crate) fn retry_seconds(&self) -> u64 {
         self.retry_after.as_secs().max(1)

@@ -33,6 +33,9 @@ pub(crate) struct Config {
     pub(crate) logger: Option<Logger>,
     pub(crate) prints_panics: bool,
     pub(crate) descriptors: Descriptors,
+    pub(crate) has_wrappers: bool,
+    /// The whole response for a client that is rejected when it connects.
+    pub(crate) rejection: Vec<u8>,
 }
 
 impl Config {
@@ -64,6 +67,8 @@ impl Default for Config {
             logger: None,
             prints_panics: false,
             descriptors: Descriptors::default(),
+            has_wrappers: false,
+            rejection: Vec::new(),
         }
     }
 }

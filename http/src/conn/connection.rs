@@ -7,14 +7,10 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::service::Service;
 use crate::proto::{Gap, Refusal};
-use crate::request::Request;
-use crate::response::Response;
 use crate::telemetry::Event;
 use crate::wire::{Host, Input, Link};
-
-/// The handler that a connection calls for each request.
-pub(crate) type Service = dyn Fn(&mut Request) -> Response;
 
 /// A connection's state.
 ///
@@ -72,7 +68,7 @@ impl Connection {
 
     #[inline]
     pub(super) fn service(&self) -> &Service {
-        &*self.service
+        &self.service
     }
 
     /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link.

@@ -2,21 +2,21 @@
 //! fault, and the event that is emitted.
 
 use std::any::Any;
-use std::io::{self, ErrorKind};
-use std::panic::resume_unwind;
+use std::io;
 
 use http::{Method, StatusCode, header};
 use straightline_sched::is_cancel;
 
-use super::access::log_unless_in_flight;
 use super::connection::{Connection, End};
+use super::handler_faults::{client_closed_request, panic_response, record_timeout};
+use super::report::{report_request, report_unless_in_flight};
 use super::respond::respond;
 use crate::config::Timeout;
+use crate::into_response::IntoResponse;
 use crate::proto::{Head, Refusal};
 use crate::request::Request;
-use crate::into_response::IntoResponse;
 use crate::response::Response;
-use crate::telemetry::{Event, take_place};
+use crate::telemetry::{Event, Outcome};
 use crate::wire::{IdleEnd, Unread};
 
 /// Records that the connection broke or ended too early, once.
@@ -29,16 +29,18 @@ pub(super) fn record_failure(connection: &Connection, error: &io::Error) {
     if let Some(timeout @ (Timeout::Write | Timeout::WriteRate)) =
         connection.link().pacing.too_slow()
     {
-        record_timeout(connection, timeout);
+        record_timeout(connection.link(), timeout);
         // Without a reset, the kernel would try for many minutes to send the bytes that the socket
         // buffers.
         connection.link().transport.reset_on_close();
         return;
     }
+    connection.link().exchange.set_outcome(Outcome::Disconnected);
     connection.host().emit(&Event::ConnectionFailed { peer: &connection.link().peer, error });
 }
 
 pub(super) fn record_refusal(connection: &Connection, refusal: Refusal) {
+    connection.link().exchange.set_outcome(Outcome::Refused(refusal.kind));
     connection.host().counters().refused.bump();
     connection.host().emit(&Event::RequestRefused { peer: &connection.link().peer, refusal });
 }
@@ -47,20 +49,26 @@ pub(super) fn record_refusal(connection: &Connection, refusal: Refusal) {
 pub(super) fn record_unread(connection: &Connection, unread: Unread) {
     match unread {
         Unread::Refused(refusal) => record_refusal(connection, refusal),
-        Unread::TimedOut(timeout) => record_timeout(connection, timeout),
+        Unread::TimedOut(timeout) => record_timeout(connection.link(), timeout),
         _ => {}
     }
 }
 
 /// Responds to a request that is refused. The connection has to end.
 #[cold]
-pub(super) fn refuse(connection: &Connection, refusal: Refusal, is_head: bool) -> io::Result<()> {
+pub(super) fn refuse(
+    connection: &Connection,
+    request: Option<&Request>,
+    refusal: Refusal,
+    is_head: bool,
+) -> io::Result<()> {
     record_refusal(connection, refusal);
     let text = format!("{}\n", refusal.kind.text());
-    let response = (refusal.kind.status(), text).into_response();
+    let response = Response::error(refusal.kind.status(), text, None);
     let method = if is_head { Method::HEAD } else { Method::GET };
-    respond(connection, &Head { method, minor: 1, ..Head::default() }, &response, false)?;
-    log_unless_in_flight(connection);
+    let head = Head { method, minor: 1, ..Head::default() };
+    respond(connection, &head, request, &response, false)?;
+    report_unless_in_flight(connection);
     connection.link().flush()
 }
 
@@ -71,17 +79,17 @@ pub(super) fn refuse_and_settle(
     request: &Request,
     refusal: Refusal,
 ) -> io::Result<Option<End>> {
-    refuse(connection, refusal, request.method() == Method::HEAD)?;
+    refuse(connection, Some(request), refusal, request.method() == Method::HEAD)?;
     Ok(Some(End::Linger))
 }
 
 /// Responds with a 408 when a head has not arrived in time. The connection has to end.
 #[cold]
 pub(super) fn refuse_late(connection: &Connection, timeout: Timeout) -> io::Result<()> {
-    record_timeout(connection, timeout);
-    let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
-    respond(connection, &Head { minor: 1, ..Head::default() }, &response, false)?;
-    log_unless_in_flight(connection);
+    record_timeout(connection.link(), timeout);
+    let response = Response::error(StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n"), None);
+    respond(connection, &Head { minor: 1, ..Head::default() }, None, &response, false)?;
+    report_unless_in_flight(connection);
     connection.link().flush()
 }
 
@@ -92,17 +100,11 @@ pub(super) fn refuse_late_and_settle(
     request: &Request,
     timeout: Timeout,
 ) -> io::Result<Option<End>> {
-    record_timeout(connection, timeout);
-    let response = (StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n")).into_response();
-    respond(connection, request.head(), &response, false)?;
+    record_timeout(connection.link(), timeout);
+    let response = Response::error(StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n"), None);
+    respond(connection, request.head(), Some(request), &response, false)?;
     connection.link().flush()?;
     Ok(Some(End::Linger))
-}
-
-#[cold]
-pub(super) fn record_timeout(connection: &Connection, timeout: Timeout) {
-    connection.host().counters().timeouts(timeout).bump();
-    connection.host().emit(&Event::TimedOut { peer: &connection.link().peer, timeout });
 }
 
 /// Records why an idle connection is closed: its timeout expired, or it is evicted. A drain sets no
@@ -113,7 +115,7 @@ pub(super) fn record_idle_end(connection: &Connection) {
         None => {}
         Some(IdleEnd::Expired) => {
             let is_new = connection.link().is_new();
-            record_timeout(connection, if is_new { Timeout::Head } else { Timeout::Idle });
+            record_timeout(connection.link(), if is_new { Timeout::Head } else { Timeout::Idle });
         }
         Some(IdleEnd::Evicted) => {
             connection.host().counters().evicted.bump();
@@ -122,25 +124,11 @@ pub(super) fn record_idle_end(connection: &Connection) {
     }
 }
 
-/// Records that a handler was cancelled, and returns the response; an error if the client has
-/// disconnected.
-#[cold]
-pub(super) fn cancelled_response(connection: &Connection) -> io::Result<Response> {
-    connection.host().counters().cancelled.bump();
-    connection.host().emit(&Event::HandlerCancelled { peer: &connection.link().peer });
-    if connection.link().pacing.is_client_gone() {
-        let message = "the client went away before it was answered";
-        return Err(io::Error::new(ErrorKind::ConnectionAborted, message));
-    }
-    record_timeout(connection, Timeout::Handler);
-    let text = format!("{}\n", Timeout::Handler);
-    Ok((StatusCode::GATEWAY_TIMEOUT, text).into_response())
-}
-
 /// Records that too many requests are in flight, or that the clients use too much memory, and
 /// returns the response.
 #[cold]
 pub(super) fn overload_response(connection: &Connection) -> Response {
+    connection.link().exchange.set_outcome(Outcome::Overloaded);
     if connection.host().memory.is_short() {
         connection.host().record_short_of_memory(&connection.link().peer);
     } else {
@@ -151,51 +139,27 @@ pub(super) fn overload_response(connection: &Connection) -> Response {
     StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)
 }
 
-/// Records that a handler returned a response that it must not return. The client gets another one.
+/// The response for a cancelled handler; an error if the client has disconnected.
 #[cold]
-pub(super) fn record_misuse(connection: &Connection, request: &Request, message: &'static str) {
-    record_failed_response(connection, request, &io::Error::other(message));
+pub(super) fn client_gone(response: Response) -> io::Result<Response> {
+    if response.status() == client_closed_request() {
+        let message = "the client went away before it was answered";
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, message));
+    }
+    Ok(response)
 }
 
-/// Records a handler's panic, and returns the response.
+/// The response for a handler that panicked. A cancel of the fiber is not a panic: it is reported,
+/// and continues to unwind.
 #[cold]
-pub(super) fn panic_response(
+pub(super) fn handler_panic(
     connection: &Connection,
     request: &Request,
     payload: Box<dyn Any + Send>,
 ) -> Response {
-    record_panic(connection, request.method(), request.target(), payload);
-    StatusCode::INTERNAL_SERVER_ERROR.into_response()
-}
-
-/// Records a handler's panic. A cancel of the fiber is not a panic: it continues to unwind.
-pub(super) fn record_panic(
-    connection: &Connection,
-    method: &Method,
-    target: &str,
-    payload: Box<dyn Any + Send>,
-) {
     if is_cancel(&*payload) {
-        resume_unwind(payload);
+        connection.link().exchange.set_outcome(Outcome::ForceClosed);
+        report_request(connection, request);
     }
-    connection.host().counters().panicked.bump();
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)");
-    let (peer, place) = (&connection.link().peer, take_place());
-    let place = place.as_deref();
-    connection.host().emit(&Event::HandlerPanicked { peer, method, target, message, place });
-}
-
-/// Records that a handler could not complete its response.
-pub(super) fn record_failed_response(
-    connection: &Connection,
-    request: &Request,
-    error: &io::Error,
-) {
-    connection.host().counters().failed_responses.bump();
-    let (peer, method, target) = (&connection.link().peer, request.method(), request.target());
-    connection.host().emit(&Event::ResponseFailed { peer, method, target, error });
+    panic_response(request, payload)
 }

@@ -6,20 +6,30 @@
 //! - `stream` sends responses that are not bytes in memory, and runs upgraded protocols;
 //! - `settle` ends a request;
 //! - `errors` chooses the response to what goes wrong, and records it;
-//! - `access` writes the access log, `respond` encodes a response;
-//! - `connection` is the state that all of these functions are given.
+//! - `report` reports finished requests, `respond` encodes a response;
+//! - `connection` is the state that all of these functions are given;
+//! - `service` and `next` call the handler and the wrappers around it;
+//! - `handler_faults` chooses the response to what goes wrong in a handler.
 //!
 //! A connection is idle between two requests if nothing is buffered. Then the activation of its
 //! fiber ends, and the connection holds neither a stack nor a buffer. A wake-up begins the next
 //! activation.
 
-mod access;
 mod connection;
 mod errors;
+mod handler_faults;
+mod next;
+mod report;
 mod respond;
 mod serve;
+mod service;
 mod settle;
 mod stream;
 
-pub(crate) use connection::{Connection, Service};
+pub(crate) use connection::Connection;
+pub use next::Next;
+pub(crate) use next::{ShardHandler, Wrapper};
+pub(crate) use respond::own_error_response;
 pub(crate) use serve::serve_activation;
+pub use service::ErrorContext;
+pub(crate) use service::{Around, ErrorResponder, Service};

@@ -1,12 +1,18 @@
 //! Encodes a response into the connection's output.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use http::{Method, StatusCode};
+use straightline_sched::is_cancel;
 
 use super::connection::Connection;
+use super::handler_faults::record_failed_response;
+use super::service::{ErrorContext, ErrorResponder};
 use crate::proto::{self, BodyFraming, Head, has_no_body};
+use crate::request::Request;
 use crate::response::Response;
+use crate::response_body::ErrorText;
 use crate::wire::OUTPUT_BYTES_MAX;
 
 /// Encodes a response. A small body stays in the output, so that several responses leave in one
@@ -14,6 +20,64 @@ use crate::wire::OUTPUT_BYTES_MAX;
 #[allow(clippy::inline_always)]
 #[inline(always)]
 pub(super) fn respond(
+    connection: &Connection,
+    head: &Head,
+    request: Option<&Request>,
+    response: &Response,
+    keep_alive: bool,
+) -> io::Result<()> {
+    match response.body().error_text() {
+        Some(error) => respond_error(connection, head, request, response, error, keep_alive),
+        None => respond_as_it_is(connection, head, response, keep_alive),
+    }
+}
+
+/// Responds with an error: reports its cause, and lets the program choose the response.
+#[cold]
+#[inline(never)]
+fn respond_error(
+    connection: &Connection,
+    head: &Head,
+    request: Option<&Request>,
+    response: &Response,
+    error: &ErrorText,
+    keep_alive: bool,
+) -> io::Result<()> {
+    if let (Some(request), Some(cause)) = (request, &error.cause) {
+        record_failed_response(request, &**cause);
+    }
+    let made = connection.service().error_responder().and_then(|responder| {
+        let context = ErrorContext::new(response.status(), error.text.trim_end(), request);
+        own_error_response(responder, &context, response)
+    });
+    let (response, keep_alive) = match &made {
+        Some(made) => (made, keep_alive && !made.head().close),
+        None => (response, keep_alive),
+    };
+    respond_as_it_is(connection, head, response, keep_alive)
+}
+
+/// The program's response for an error; `None` if it panics, or its body is not in memory.
+pub(crate) fn own_error_response(
+    responder: &ErrorResponder,
+    context: &ErrorContext<'_>,
+    original: &Response,
+) -> Option<Response> {
+    let made = catch_unwind(AssertUnwindSafe(|| responder(context)));
+    // The panic hook has printed the panic. A cancel has to go on.
+    let made = made
+        .map_err(|payload| {
+            if is_cancel(&*payload) {
+                resume_unwind(payload)
+            }
+        })
+        .ok()?;
+    (!made.body().is_streamed()).then(|| made.in_place_of(original))
+}
+
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn respond_as_it_is(
     connection: &Connection,
     head: &Head,
     response: &Response,

@@ -11,17 +11,19 @@ use straightline_sched::{
     DeadlineExceeded, Interest, before_park, checkpoint, is_cancel, now, set_label, with_own_locals,
 };
 
-use super::access::log_request;
 use super::connection::{Connection, End};
 use super::errors::{
-    cancelled_response, overload_response, panic_response, record_failure, record_idle_end, refuse,
+    client_gone, handler_panic, overload_response, record_failure, record_idle_end, refuse,
     refuse_and_settle, refuse_late,
 };
+use super::handler_faults::cancelled_response;
+use super::report::report_request;
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
 use crate::config::{OnDisconnect, Timeout};
 use crate::proto::{BodyLength, Refusal, RefusalKind};
 use crate::request::Request;
+use crate::response::Response;
 use crate::telemetry::Event;
 use crate::wire::{Buffers, Expectation, linger};
 
@@ -77,7 +79,10 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
         // Each request has its own fiber-locals: a proxy may send requests of several users over
         // one connection.
         let end = with_own_locals(|| serve_request(connection, &mut request));
-        log_request(connection, &request);
+        if let Err(error) = &end {
+            record_failure(connection, error);
+        }
+        report_request(connection, &request);
         let end = end?;
         if !matches!(end, Some(End::Abort)) {
             connection.link().end_request(true);
@@ -184,7 +189,7 @@ fn await_first_request(connection: &Connection) -> io::Result<bool> {
 /// connection ends.
 #[cold]
 fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::Result<Next> {
-    refuse(connection, refusal, is_head)?;
+    refuse(connection, None, refusal, is_head)?;
     Ok(Next::End(End::Linger))
 }
 
@@ -203,7 +208,6 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
             return refuse_and_settle(connection, request, refusal);
         }
     }
-    let service = connection.service();
     // If the handler waits, the earlier responses in the output leave at once.
     let has_output = !connection.link().output.is_empty();
     let flush = has_output.then(|| before_park(Rc::clone(connection.flush_hook())));
@@ -214,17 +218,43 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
         let response = overload_response(connection);
         return answer_outlined(connection, request, &response);
     }
-    let pacing = &connection.link().pacing;
-    let outcome = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| service(request))));
-    drop(flush);
-    let response = match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(DeadlineExceeded)) => cancelled_response(connection)?,
-        Err(payload) => panic_response(connection, request, payload),
+    let response = if connection.service().is_wrapped() {
+        run_wrapped(connection, request)
+    } else {
+        run_handler(connection, request)
     };
+    drop(flush);
+    let response = response?;
     let is_connect = *request.method() == Method::CONNECT;
     if is_connect || response.status().is_informational() || response.body().is_streamed() {
         return respond_special(connection, request, response);
     }
     answer(connection, request, &response)
+}
+
+/// Runs the handler within its time, and returns the response that the client gets; an error if
+/// the client is gone.
+#[inline]
+fn run_handler(connection: &Connection, request: &mut Request) -> io::Result<Response> {
+    let (service, pacing) = (connection.service(), &connection.link().pacing);
+    match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| service.run(request)))) {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())),
+        Err(payload) => Ok(handler_panic(connection, request, payload)),
+    }
+}
+
+/// As [`run_handler`], with the wrappers around it.
+#[cold]
+#[inline(never)]
+fn run_wrapped(connection: &Connection, request: &mut Request) -> io::Result<Response> {
+    let (service, pacing) = (connection.service(), &connection.link().pacing);
+    let run = || service.run_wrapped(request);
+    match catch_unwind(AssertUnwindSafe(|| pacing.hold_wrappers(run))) {
+        // If the client is gone, the response was for the wrappers alone.
+        Ok(Ok(response)) if pacing.is_client_gone() => client_gone(response),
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())),
+        Err(payload) => Ok(handler_panic(connection, request, payload)),
+    }
 }

@@ -3,9 +3,9 @@
 
 use std::io;
 
-use super::access::log_request;
 use super::connection::{Connection, End};
 use super::errors::{record_failure, record_unread, refuse_and_settle, refuse_late_and_settle};
+use super::report::report_request;
 use super::respond::respond;
 use crate::body_error::BodyError;
 use crate::proto::ResponseHead;
@@ -42,7 +42,7 @@ pub(super) fn answer(
     }
     let keep_alive =
         may_keep_alive(connection, request, response.head()) && is_skippable(connection, unread);
-    respond(connection, request.head(), response, keep_alive)?;
+    respond(connection, request.head(), Some(request), response, keep_alive)?;
     settle(connection, request, unread, keep_alive)
 }
 
@@ -82,7 +82,7 @@ pub(super) fn settle(
     keep_alive: bool,
 ) -> io::Result<Option<End>> {
     connection.link().unwatch();
-    log_request(connection, request);
+    report_request(connection, request);
     let stays_open =
         keep_alive && (unread == Unread::Nothing || skip_and_record(connection, request)?);
     let input = request.consume();

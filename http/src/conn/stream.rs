@@ -12,25 +12,27 @@ use std::rc::Rc;
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::DeadlineExceeded;
 
-use super::access::log_request;
 use super::connection::{Connection, End};
 use super::errors::{
-    cancelled_response, panic_response, record_failed_response, record_failure, record_misuse,
-    record_panic, record_refusal, record_timeout, record_unread, refuse_and_settle,
+    client_gone, handler_panic, record_failure, record_refusal, record_unread, refuse_and_settle,
     refuse_late_and_settle,
 };
+use super::handler_faults::{
+    cancelled_response, record_failed_response, record_misuse, record_panic, record_timeout,
+};
+use super::report::report_request;
 use super::settle::{
     answer_outlined, is_skippable, may_keep_alive, settle, skip_body, unread_body,
 };
 use crate::body_error::BodyError;
 use crate::body_writer::BodyWriter;
 use crate::config::Timeout;
-use crate::response_body::{ResponseBody, RunProtocol, Streamed, WriteBody};
+use crate::into_response::IntoResponse;
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::request::Request;
-use crate::into_response::IntoResponse;
 use crate::response::Response;
-use crate::telemetry::Event;
+use crate::response_body::{ResponseBody, RunProtocol, Streamed, WriteBody};
+use crate::telemetry::{Event, Outcome};
 use crate::wire::{ClientBody, Protocol, Unread, Upgraded};
 
 /// Why a body is not complete.
@@ -55,16 +57,14 @@ pub(super) fn respond_special(
         Ok(streamed) => streamed,
         Err(in_memory) => {
             response.set_body(in_memory);
-            return answer_outlined(
-                connection,
-                request,
-                &checked_response(connection, request, response),
-            );
+            return answer_outlined(connection, request, &checked_response(request, response));
         }
     };
     let length = streamed.length();
     let write: Box<WriteBody> = match streamed {
-        Streamed::Upgrade(run) => return respond_upgrade(connection, request, response.head(), run),
+        Streamed::Upgrade(run) => {
+            return respond_upgrade(connection, request, response.head(), run);
+        }
         _ if !is_sent || is_unfit(request, response.status()) => {
             response.set_body(ResponseBody::streamed(Streamed::Writer(
                 length,
@@ -72,7 +72,7 @@ pub(super) fn respond_special(
             )));
             let response = match drop_unsent(connection, request, streamed)? {
                 Some(instead) => instead,
-                None => checked_response(connection, request, response),
+                None => checked_response(request, response),
             };
             return answer_outlined(connection, request, &response);
         }
@@ -93,21 +93,21 @@ fn drop_unsent(
     let pacing = &connection.link().pacing;
     match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| drop(unsent)))) {
         Ok(Ok(())) => Ok(None),
-        Ok(Err(DeadlineExceeded)) => cancelled_response(connection).map(Some),
-        Err(payload) => Ok(Some(panic_response(connection, request, payload))),
+        Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())).map(Some),
+        Err(payload) => Ok(Some(handler_panic(connection, request, payload))),
     }
 }
 
 /// A handler's response, or an error response if no handler may return it.
-fn checked_response(connection: &Connection, request: &Request, response: Response) -> Response {
+fn checked_response(request: &Request, response: Response) -> Response {
     if !is_unfit(request, response.status()) {
         return response;
     }
     if response.status().is_informational() {
-        record_misuse(connection, request, "a handler returned an interim status");
+        record_misuse(request, "a handler returned an interim status");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    record_misuse(connection, request, "a handler agreed to a CONNECT and made no tunnel");
+    record_misuse(request, "a handler agreed to a CONNECT and made no tunnel");
     StatusCode::NOT_IMPLEMENTED.into_response().close()
 }
 
@@ -124,7 +124,9 @@ fn respond_streamed(
     let minor = request.head().minor;
     let mut body = ClientBody::new(link, flush, head, length, minor, keep_alive);
     let pacing = &connection.link().pacing;
-    let written = catch_unwind(AssertUnwindSafe(|| pacing.hold(|| write(request, &mut BodyWriter::to_client(&mut body)))));
+    let written = catch_unwind(AssertUnwindSafe(|| {
+        pacing.hold(|| write(request, &mut BodyWriter::to_client(&mut body)))
+    }));
     let failure = match written {
         Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
         Ok(Ok(Err(error))) => Some(Failure::Error(error)),
@@ -153,8 +155,8 @@ fn end_failed(
 ) -> io::Result<Option<End>> {
     let is_rolled_back = body.rollback();
     let failure = match failure {
-        Failure::Panic(payload) => Err(panic_response(connection, request, payload)),
-        Failure::Cancelled => Err(cancelled_response(connection)?),
+        Failure::Panic(payload) => Err(handler_panic(connection, request, payload)),
+        Failure::Cancelled => Err(client_gone(cancelled_response(connection.link()))?),
         Failure::Error(error) => Ok(error),
     };
     // The request's body is malformed or came too slowly: the client's fault, not the handler's.
@@ -170,7 +172,7 @@ fn end_failed(
             return abort(connection, body);
         }
         Unread::TimedOut(timeout) => {
-            record_timeout(connection, timeout);
+            record_timeout(connection.link(), timeout);
             return abort(connection, body);
         }
         _ => {}
@@ -182,7 +184,7 @@ fn end_failed(
             Some(BodyError::Disconnected(_)) if !is_rolled_back => return Err(error),
             Some(error) if is_rolled_back => error.into_response(),
             _ => {
-                record_failed_response(connection, request, &error);
+                record_failed_response(request, &error);
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         },
@@ -209,7 +211,7 @@ fn respond_upgrade(
     head: &ResponseHead,
     run: Box<RunProtocol>,
 ) -> io::Result<Option<End>> {
-    if let Some(refusal) = upgrade_refusal(connection, request, head) {
+    if let Some(refusal) = upgrade_refusal(request, head) {
         let dropped = drop_unsent(connection, request, Streamed::Upgrade(run))?;
         return answer_outlined(connection, request, &dropped.unwrap_or(refusal));
     }
@@ -243,7 +245,8 @@ fn respond_upgrade(
 
     // No request follows. A client that closes its write side may still read, so it is not watched.
     link.unwatch();
-    log_request(connection, request);
+    link.exchange.set_outcome(Outcome::Upgraded);
+    report_request(connection, request);
     link.end_request(true);
     let (method, target) = (request.method().clone(), request.target().to_owned());
     // The protocol may run for hours, and needs neither the buffer nor the head in it.
@@ -256,7 +259,7 @@ fn respond_upgrade(
         // The connection lingers all the same, so that what the protocol wrote before arrives.
         Ok(Ok(Err(error))) => record_failure(connection, &error),
         Ok(Err(DeadlineExceeded)) => record_protocol_end(connection, &protocol),
-        Err(payload) => record_panic(connection, &method, &target, payload),
+        Err(payload) => record_panic(connection.link(), &method, &target, payload),
     }
     Ok(Some(End::Linger))
 }
@@ -267,23 +270,19 @@ fn record_protocol_end(connection: &Connection, protocol: &Protocol) {
     connection.host().counters().cancelled.bump();
     connection.host().emit(&Event::HandlerCancelled { peer: &connection.link().peer });
     if protocol.is_force_closed() {
-        record_timeout(connection, Timeout::Idle);
+        record_timeout(connection.link(), Timeout::Idle);
     }
 }
 
 /// The response if the connection is not handed over: the client did not ask for the protocol, or
 /// the handler made a tunnel for a request that is not a CONNECT.
-fn upgrade_refusal(
-    connection: &Connection,
-    request: &Request,
-    head: &ResponseHead,
-) -> Option<Response> {
+fn upgrade_refusal(request: &Request, head: &ResponseHead) -> Option<Response> {
     let is_connect = *request.method() == Method::CONNECT;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
         if is_connect && head.status.is_success() {
             return None;
         }
-        record_misuse(connection, request, "a handler made a tunnel without a CONNECT");
+        record_misuse(request, "a handler made a tunnel without a CONNECT");
         return Some(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     }
     let mut protocols = head.fields.iter().filter(|(name, _)| *name == header::UPGRADE);

@@ -1,12 +1,13 @@
 //! All numbers of a server, at one moment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use straightline_sched::{OffloadPool, OffloadStats, StatKind, Stats, sim};
 
 use super::shared::Shared;
 use crate::config::{Phase, Timeout};
-use crate::telemetry::{Counters, Exposition, Latencies};
+use crate::telemetry::{Counters, Exposition, Latencies, RouteNumbers};
 
 /// The numbers of a server at one moment, from [`ServerHandle::metrics`].
 ///
@@ -27,6 +28,8 @@ pub struct Metrics {
     pub counters: Counters,
     /// How long requests took.
     pub latencies: Latencies,
+    /// The finished requests by their [route](crate::Request::set_route), if they have one.
+    pub routes: BTreeMap<&'static str, RouteNumbers>,
     /// The numbers of each scheduler that runs, with the number of its shard.
     pub shards: Vec<(usize, Stats)>,
     /// The numbers of the pool of [`sched::offload`](straightline_sched::offload), which the whole
@@ -55,6 +58,7 @@ impl Metrics {
         Self {
             counters: shared.shards.counters(),
             latencies: shared.shards.latencies(),
+            routes: shared.shards.routes(),
             shards: shared.shards.stats(),
             offload: if sim::is_simulated() {
                 OffloadStats::default()
@@ -76,6 +80,7 @@ impl Metrics {
         let mut text = Exposition::default();
         self.put_connections(&mut text);
         self.put_requests(&mut text);
+        self.put_routes(&mut text);
         self.put_faults(&mut text);
         self.put_schedulers(&mut text);
         text.finish()
@@ -134,6 +139,23 @@ impl Metrics {
         text.counter("straightline_written_bytes_total", help, bytes_written);
         let help = "How long requests took, from the end of the head to the write.";
         text.histogram("straightline_request_duration_seconds", help, &self.latencies);
+    }
+
+    fn put_routes(&self, text: &mut Exposition) {
+        let statuses = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let by_status = self.routes.iter().flat_map(|(route, numbers)| {
+            let counts = statuses.into_iter().zip(numbers.responses);
+            let counts = counts.chain([("none", numbers.unanswered)]);
+            counts.map(move |(status, count)| ([("route", *route), ("status", status)], count))
+        });
+        let help = "Finished requests by their route and the class of their status.";
+        text.labelled_counters("straightline_route_requests_total", help, by_status);
+        let seconds = self
+            .routes
+            .iter()
+            .map(|(route, numbers)| ([("route", *route)], numbers.duration.as_secs_f64()));
+        let help = "The sum of the durations of the finished requests of a route.";
+        text.labelled_counters("straightline_route_seconds_total", help, seconds);
     }
 
     fn put_faults(&self, text: &mut Exposition) {

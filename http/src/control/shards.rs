@@ -4,6 +4,7 @@
 //! The counts of all shards together never decrease: a slot leaves the table in the same step in
 //! which its numbers are added to the sums.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -14,7 +15,7 @@ use straightline_sched::{FiberInfo, Stats};
 
 use super::slot::Slot;
 use crate::config::Config;
-use crate::telemetry::{Counters, Latencies};
+use crate::telemetry::{Counters, Latencies, RouteNumbers};
 
 /// The shards of a server.
 pub(crate) struct Shards {
@@ -35,6 +36,7 @@ struct Slots {
     made: usize,
     past: Counters,
     past_latencies: Latencies,
+    past_routes: BTreeMap<&'static str, RouteNumbers>,
 }
 
 impl Shards {
@@ -69,6 +71,7 @@ impl Shards {
         if slots.live.len() < before {
             slot.counters.add_to(&mut slots.past);
             slot.latencies.add_to(&mut slots.past_latencies);
+            slot.routes.add_to(&mut slots.past_routes);
         }
     }
 
@@ -119,6 +122,13 @@ impl Shards {
         let mut sum = slots.past_latencies.clone();
         slots.live.iter().for_each(|slot| slot.latencies.add_to(&mut sum));
         sum
+    }
+
+    pub(crate) fn routes(&self) -> BTreeMap<&'static str, RouteNumbers> {
+        let slots = self.slots.read();
+        let mut sums = slots.past_routes.clone();
+        slots.live.iter().for_each(|slot| slot.routes.add_to(&mut sums));
+        sums
     }
 
     /// The numbers of each scheduler that runs, with the number of its shard.

@@ -10,13 +10,14 @@ use straightline_net::StreamSet;
 use straightline_sched::{self as sched, Fiber};
 
 use super::listener::Listener;
-use crate::telemetry::{Histogram, ShardCounters};
+use crate::telemetry::{Histogram, RouteCounters, ShardCounters};
 
 /// One shard.
 pub(crate) struct Slot {
     pub(crate) index: usize,
     pub(crate) counters: ShardCounters,
     pub(crate) latencies: Histogram,
+    pub(crate) routes: RouteCounters,
     /// The connections of the shard.
     pub(crate) streams: StreamSet,
     /// How many of the shard's own listeners have not failed.
@@ -72,6 +73,7 @@ impl Slot {
             index,
             counters: ShardCounters::default(),
             latencies: Histogram::default(),
+            routes: RouteCounters::default(),
             streams: StreamSet::new(),
             listening: AtomicUsize::new(0),
             own: Mutex::default(),

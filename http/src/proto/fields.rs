@@ -188,7 +188,9 @@ impl<'h> Headers<'h> {
     pub fn len(&self) -> usize {
         match self.fields {
             Fields::Received(_, fields) => fields.len(),
-            Fields::Made(content_type, fields) => fields.len() + usize::from(content_type.is_some()),
+            Fields::Made(content_type, fields) => {
+                fields.len() + usize::from(content_type.is_some())
+            }
         }
     }
 

@@ -12,17 +12,20 @@ use slog::Logger;
 use straightline_net::Keepalive;
 use straightline_sched::{self as sched, DriverKind, sim};
 
-use super::handler::{Handler, ServiceFactory};
+use super::handler::{Handler, HandlerFactory, ServiceFactory, Shareable};
+use super::reject::rejection;
 use super::running::Server;
 use super::signals::{Handled, SignalThread};
 use crate::config::{
     Address, AllStuck, Capacity, Config, IntoAddress, OnDisconnect, Timeouts, connections_for,
     raise_limit,
 };
+use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
 use crate::control::{Listener, Shared, open_all};
+use crate::into_response::IntoResponse;
 use crate::proto::Limits;
 use crate::request::Request;
-use crate::into_response::IntoResponse;
+use crate::response::Response;
 use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observers};
 
 /// The settings of a server before it is built, from [`Server::builder`].
@@ -48,6 +51,8 @@ pub struct ServerBuilder {
     access_log_bytes: usize,
     signals: Handled,
     raises_descriptor_limit: bool,
+    wrappers: Vec<Box<Wrapper>>,
+    errors: Option<Arc<ErrorResponder>>,
 }
 
 impl Server {
@@ -67,6 +72,8 @@ impl ServerBuilder {
             access_log_bytes: 4 << 20,
             signals: Handled::default(),
             raises_descriptor_limit: true,
+            wrappers: Vec::new(),
+            errors: None,
         }
     }
 
@@ -277,6 +284,53 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds a function around the handler, which gets each request and [`Next`]: it may change the
+    /// request, call the rest, change the response, or answer by itself. What a handler's panic or
+    /// timeout becomes passes through it as a response. The first wrapper is the outermost.
+    ///
+    /// Wrappers do not see requests that the server refuses because they are malformed or because
+    /// it has no room for them: [`Event::RequestFinished`](crate::Event::RequestFinished) and
+    /// [`error_responses`](Self::error_responses) do.
+    ///
+    /// All wrappers together have [`Timeouts::handler`] for themselves, in addition to the handler.
+    ///
+    /// ```
+    /// use straightline::{Next, Request, Response, Server, sched};
+    ///
+    /// /// Says how long each response took.
+    /// fn timed(request: &mut Request, next: Next<'_>) -> Response {
+    ///     let begin = sched::now();
+    ///     let response = next.run(request);
+    ///     response.header("server-timing", format!("all;dur={}", begin.elapsed().as_millis()))
+    /// }
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").wrap(timed);
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn wrap<R: IntoResponse>(
+        mut self,
+        wrapper: impl Fn(&mut Request, Next<'_>) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.wrappers.push(Box::new(move |request, next| wrapper(request, next).into_response()));
+        self
+    }
+
+    /// Makes the bodies of all error responses of the server: for malformed requests, timeouts,
+    /// panics, overload and the like, and for a handler that returns only a
+    /// [`StatusCode`](crate::StatusCode), a [`BodyError`](crate::BodyError) or an error. The
+    /// status stays, and fields such as `Retry-After` are added. Default: a line of text.
+    ///
+    /// The function must not wait. If it panics, or its body is not in memory, the client gets the
+    /// line of text. [`ErrorContext`] has an example.
+    pub fn error_responses(
+        mut self,
+        respond: impl Fn(&ErrorContext<'_>) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.errors = Some(Arc::new(respond));
+        self
+    }
+
     /// Shuts the server down at SIGTERM or SIGINT; a second signal force-closes
     /// the connections. SIGHUP, which by default would end the process at once, becomes
     /// [a reload](Self::on_reload).
@@ -364,12 +418,12 @@ impl ServerBuilder {
     /// environment ([`Config::check`](sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
-        H: for<'r> Handler<'r> + Send + Sync + 'static,
+        H: for<'r> Handler<'r> + Shareable + 'static,
     {
         let handler = Arc::new(handler);
         self.build_shards(Arc::new(move || {
             let handler = Arc::clone(&handler);
-            Rc::new(move |request: &mut Request| (*handler)(request).into_response())
+            Box::new(move |request: &mut Request| (*handler)(request).into_response())
         }))
     }
 
@@ -402,11 +456,11 @@ impl ServerBuilder {
     {
         self.build_shards(Arc::new(move || {
             let handler = make_handler();
-            Rc::new(move |request: &mut Request| handler(request).into_response())
+            Box::new(move |request: &mut Request| handler(request).into_response())
         }))
     }
 
-    fn build_shards(mut self, factory: Arc<ServiceFactory>) -> io::Result<Server> {
+    fn build_shards(mut self, make_handler: Arc<HandlerFactory>) -> io::Result<Server> {
         let workers = match self.config.workers {
             Some(workers) => workers.get(),
             None => available_parallelism()?.get(),
@@ -435,6 +489,12 @@ impl ServerBuilder {
             }
             None => None,
         };
+        let around = Around { wrappers: Arc::new(self.wrappers), errors: self.errors };
+        self.config.has_wrappers = !around.wrappers.is_empty();
+        let rejection = rejection(&self.config.capacity, around.errors.as_deref());
+        self.config.rejection = rejection;
+        let factory: Arc<ServiceFactory> =
+            Arc::new(move || Rc::new(Service::new(make_handler(), around.clone())));
         let shared = Shared::new(self.config, self.observers, local, files, workers, access_log);
         let signals = SignalThread::install(&shared, self.signals)?;
         Ok(Server::new(shared, factory, shards, signals))

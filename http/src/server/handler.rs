@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::conn::Service;
-use crate::request::Request;
+use crate::conn::{Service, ShardHandler};
 use crate::into_response::IntoResponse;
+use crate::request::Request;
 
 /// A function from a request to a response: what
 /// [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
@@ -28,6 +28,12 @@ use crate::into_response::IntoResponse;
 /// Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "a closure\n")?;
 /// # std::io::Result::Ok(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "not a function from `&mut Request` to a response",
+    note = "a handler is `fn(&mut Request) -> impl IntoResponse`; a closure has to name the type of \
+            its argument: `|request: &mut Request| ...`"
+)]
 pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
     /// The type that the function returns.
     type Response: IntoResponse;
@@ -41,5 +47,21 @@ where
     type Response = R;
 }
 
+/// A handler that all shards may share; every such type is one.
+#[diagnostic::on_unimplemented(
+    message = "the shards cannot share this handler: it holds something of one thread, such as an \
+               `Rc`, a `RefCell` or a `Cell`",
+    label = "not `Send` and `Sync`",
+    note = "`build_with(|| handler)` makes a handler for each shard, whose state may be an `Rc`; or \
+            share the state between the shards in an `Arc` with a `Mutex`"
+)]
+pub trait Shareable: Send + Sync {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync> Shareable for T {}
+
 /// Makes a shard's handler, on the shard's thread.
+pub(super) type HandlerFactory = dyn Fn() -> Box<ShardHandler> + Send + Sync;
+
+/// Makes what serves the requests of a shard, on the shard's thread.
 pub(super) type ServiceFactory = dyn Fn() -> Rc<Service> + Send + Sync;

@@ -29,6 +29,6 @@ mod signals;
 mod state;
 
 pub use builder::ServerBuilder;
-pub use handler::Handler;
+pub use handler::{Handler, Shareable};
 pub use running::Server;
 pub use shutdown_report::ShutdownReport;

@@ -8,8 +8,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use http::{StatusCode, header};
 use straightline_sched as sched;
 
+use crate::config::Capacity;
+use crate::conn::{ErrorContext, ErrorResponder, own_error_response};
+use crate::response::Response;
 use crate::wire::{Transport, linger};
 
 /// A shard's answer to rejected clients.
@@ -40,6 +44,24 @@ impl Rejections {
             linger(&stream);
         });
     }
+}
+
+/// The whole response for a client that is rejected. (A 5xx needs no date: RFC 9110 section 6.6.1.)
+pub(super) fn rejection(capacity: &Capacity, errors: Option<&ErrorResponder>) -> Vec<u8> {
+    let (status, text) = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    let response = Response::error(status, format!("{text}\n"), None)
+        .header(header::RETRY_AFTER, capacity.retry_seconds());
+    let context = ErrorContext::new(status, text, None);
+    let own = errors.and_then(|errors| own_error_response(errors, &context, &response));
+    let response = own.unwrap_or(response);
+    let body = response.body().bytes();
+    let mut bytes = format!("HTTP/1.1 503 {text}\r\n").into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    let last = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    bytes.extend_from_slice(&[last.as_bytes(), body].concat());
+    bytes
 }
 
 /// Counts one rejected client until this is dropped.

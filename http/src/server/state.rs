@@ -47,7 +47,7 @@ impl ShardState {
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),
-            rejections: Rejections::new(shared.config.capacity.rejection()),
+            rejections: Rejections::new(shared.config.rejection.clone()),
             root: sched::current(),
         }
     }

@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::Version;
+
 use super::escaped::is_printable;
+use super::finished_request::FinishedRequest;
 
 /// What the lines of an access log look like.
 ///
@@ -24,8 +27,8 @@ pub enum AccessLogFormat {
     /// The Common Log Format with the fields `Referer` and `User-Agent`: what most analysers read.
     Combined,
     /// A JSON object, with the keys `time` (RFC 3339), `peer`, `method`, `target`, `version`,
-    /// `status`, `bytes`, `duration_us`, `host`, `referer` and `user_agent`; the last three may be
-    /// null.
+    /// `status`, `bytes`, `duration_us`, `outcome` (see [`Outcome::name`](crate::Outcome::name)),
+    /// `route`, `host`, `referer` and `user_agent`; the last four may be null.
     Json,
 }
 
@@ -42,9 +45,37 @@ pub(crate) struct Entry<'e> {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
+    pub(crate) outcome: &'static str,
+    pub(crate) route: Option<&'static str>,
     pub(crate) host: Option<&'e [u8]>,
     pub(crate) referer: Option<&'e [u8]>,
     pub(crate) user_agent: Option<&'e [u8]>,
+}
+
+impl<'e> Entry<'e> {
+    /// The entry of a request; `peer` and `client` are its client with and without the port.
+    pub(crate) fn of(request: &FinishedRequest<'e>, peer: &'e str, client: &'e str) -> Self {
+        let version = match request.version {
+            Some(Version::HTTP_10) => "HTTP/1.0",
+            _ => "HTTP/1.1",
+        };
+        let line = request.method.zip(request.target);
+        let field = |name: &str| request.headers.get_bytes(name);
+        Self {
+            time: request.begun,
+            peer,
+            client,
+            line: line.map(|(method, target)| (method.as_str(), target, version)),
+            status: request.status.map_or(0, |status| status.as_u16()),
+            bytes: request.response_bytes,
+            duration: request.duration,
+            outcome: request.outcome.name(),
+            route: request.route,
+            host: field("host"),
+            referer: field("referer"),
+            user_agent: field("user-agent"),
+        }
+    }
 }
 
 impl AccessLogFormat {
@@ -146,6 +177,8 @@ fn json(line: &mut String, entry: &Entry<'_>) -> std::fmt::Result {
     let Entry { status, bytes, duration, .. } = entry;
     let micros = duration.as_micros();
     write!(line, ",\"status\":{status},\"bytes\":{bytes},\"duration_us\":{micros}")?;
+    member(line, "outcome", Some(entry.outcome.as_bytes()))?;
+    member(line, "route", entry.route.map(str::as_bytes))?;
     member(line, "host", entry.host)?;
     member(line, "referer", entry.referer)?;
     member(line, "user_agent", entry.user_agent)?;
@@ -249,6 +282,8 @@ mod tests {
             status: 200,
             bytes: 1_234,
             duration: Duration::from_micros(56),
+            outcome: "answered",
+            route: None,
             host: Some(b"example.org"),
             referer: None,
             user_agent: Some(b"a\"b\\c\n\xff"),
@@ -268,7 +303,8 @@ mod tests {
             AccessLogFormat::Json.line(&entry()),
             "{\"time\":\"2026-11-22T13:08:04.056Z\",\"peer\":\"192.0.2.1:4711\",\
              \"method\":\"GET\",\"target\":\"/x?y=\\\"z\\\"\",\"version\":\"HTTP/1.1\",\
-             \"status\":200,\"bytes\":1234,\"duration_us\":56,\"host\":\"example.org\",\
+             \"status\":200,\"bytes\":1234,\"duration_us\":56,\"outcome\":\"answered\",\
+             \"route\":null,\"host\":\"example.org\",\
              \"referer\":null,\"user_agent\":\"a\\\"b\\\\c\\u000a\u{fffd}\"}\n"
         );
         let odd = "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{e0001}\u{e9}".as_bytes();

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use straightline_sched::{QueuedWriter, sim};
 
 use super::access_log::{AccessLogFormat, Entry};
+use super::finished_request::FinishedRequest;
 
 /// A log with a line for each request.
 pub(crate) struct AccessLog {
@@ -43,8 +44,9 @@ impl AccessLog {
         Ok(Arc::new(Self { format, out }))
     }
 
-    pub(crate) fn write(&self, entry: &Entry<'_>) {
-        let line = self.format.line(entry);
+    pub(crate) fn write(&self, request: &FinishedRequest<'_>) {
+        let (peer, client) = (request.peer.to_string(), request.peer.host());
+        let line = self.format.line(&Entry::of(request, &peer, &client));
         match &self.out {
             Out::Queue(queue) => {
                 queue.put(line);

@@ -1,5 +1,6 @@
 //! The events of a server, for its operator.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use http::Method;
 use straightline_sched::Report;
 
 use super::escaped::Escaped;
+use super::finished_request::FinishedRequest;
 use crate::config::{Address, CapacityLimit, Peer, Phase, Timeout};
 use crate::proto::Refusal;
 
@@ -105,6 +107,10 @@ pub enum Event<'e> {
         /// How many bytes the server uses.
         held: u64,
     },
+    /// A request is over: answered, refused, or given up. Reported for every request, also after
+    /// other events about it, and only to observers that
+    /// [want it](Observer::wants_requests).
+    RequestFinished(&'e FinishedRequest<'e>),
     /// A timeout expired; [`Timeouts`](crate::Timeouts) documents the effect of each.
     TimedOut {
         /// The client.
@@ -131,8 +137,8 @@ pub enum Event<'e> {
         /// hook that does not call the hook before it.
         place: Option<&'e str>,
     },
-    /// A handler could not complete the body of its response, or returned a response that it must
-    /// not return.
+    /// A handler returned an error, or a response that it must not return, or could not complete the
+    /// body of its response.
     ResponseFailed {
         /// The client.
         peer: &'e Peer,
@@ -141,7 +147,7 @@ pub enum Event<'e> {
         /// The request's target.
         target: &'e str,
         /// What is wrong.
-        error: &'e io::Error,
+        error: &'e (dyn Error + 'static),
     },
     /// A fiber misbehaves: it keeps its thread, or goes on after it was cancelled. Reported by a
     /// separate thread, or by the thread of the shard. So the order of this event and of
@@ -215,6 +221,12 @@ pub enum Event<'e> {
 pub trait Observer: Send + Sync + 'static {
     /// Called for each event.
     fn on_event(&self, event: &Event<'_>);
+
+    /// Whether it gets [`Event::RequestFinished`], which costs something for each request. Called
+    /// once, when the server starts. Default: yes.
+    fn wants_requests(&self) -> bool {
+        true
+    }
 }
 
 impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
@@ -239,6 +251,7 @@ impl Event<'_> {
             | Self::HandlerCancelled { peer }
             | Self::HandlerPanicked { peer, .. }
             | Self::ResponseFailed { peer, .. } => Some(peer),
+            Self::RequestFinished(request) => Some(request.peer),
             _ => None,
         }
     }
@@ -275,6 +288,7 @@ impl fmt::Display for Event<'_> {
             Self::ShortOfMemory { held, .. } => {
                 write!(f, "refused: {held} bytes of memory are in use for clients")
             }
+            Self::RequestFinished(request) => fmt_finished(f, request),
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
             Self::HandlerCancelled { .. } => f.write_str("the handler was cancelled"),
             Self::HandlerPanicked { method, target, message, place, .. } => {
@@ -307,6 +321,19 @@ impl fmt::Display for Event<'_> {
             }
         }
     }
+}
+
+fn fmt_finished(f: &mut fmt::Formatter<'_>, request: &FinishedRequest<'_>) -> fmt::Result {
+    let FinishedRequest { duration, response_bytes, outcome, .. } = request;
+    match request.method.zip(request.target) {
+        Some((method, target)) => write!(f, "{method} {}: ", Escaped(target))?,
+        None => f.write_str("not a request: ")?,
+    }
+    match request.status {
+        Some(status) => write!(f, "{}, ", status.as_u16())?,
+        None => f.write_str("no response, ")?,
+    }
+    write!(f, "{}, {response_bytes} bytes in {duration:?}", outcome.name())
 }
 
 fn words_of_full(full: CapacityLimit) -> &'static str {

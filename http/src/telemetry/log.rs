@@ -34,6 +34,11 @@ impl LogObserver {
 }
 
 impl Observer for LogObserver {
+    /// No: the access log has a line for each request.
+    fn wants_requests(&self) -> bool {
+        false
+    }
+
     fn on_event(&self, event: &Event<'_>) {
         let text = Plain(event);
         match event {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use straightline_sched::{is_cancel, stderr};
 
 use super::events::{Event, Observer};
+use super::finished_request::FinishedRequest;
 
 /// The observers of a server, in the order in which they were added.
 #[derive(Clone, Default)]
@@ -19,6 +20,18 @@ pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
 impl Observers {
     pub(crate) fn add(&mut self, observer: impl Observer) {
         self.0.push(Arc::new(observer));
+    }
+
+    /// Whether an observer wants an event for each finished request.
+    pub(crate) fn want_requests(&self) -> bool {
+        self.0.iter().any(|observer| observer.wants_requests())
+    }
+
+    /// Calls the observers that want it with the event of a finished request.
+    pub(crate) fn emit_finished(&self, request: &FinishedRequest<'_>) {
+        let event = Event::RequestFinished(request);
+        let wanting = self.0.iter().filter(|observer| observer.wants_requests());
+        wanting.for_each(|observer| emit_to(&**observer, &event));
     }
 
     /// Calls all observers with an event. Without observers, prints only events that are reported

@@ -35,6 +35,23 @@ impl Exposition {
         self.samples(name, label, values);
     }
 
+    /// A number that only grows, for each set of labels.
+    pub(crate) fn labelled_counters<const N: usize, V: Display>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = ([(&'static str, &'static str); N], V)>,
+    ) {
+        self.family(name, help, "counter");
+        for (labels, value) in values {
+            let labels = labels.map(|(label, text)| {
+                let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+                format!("{label}=\"{text}\"")
+            });
+            self.sample(name, &format!("{{{}}}", labels.join(",")), value);
+        }
+    }
+
     /// A number that goes up and down, for each value of a label.
     pub(crate) fn gauges<L: Display, V: Display>(
         &mut self,

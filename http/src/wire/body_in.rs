@@ -123,6 +123,11 @@ impl BodyIn {
         self.start + self.used
     }
 
+    /// How many bytes of the request were received and used, its head included.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.end() as u64 + self.passed
+    }
+
     /// Reads some bytes; 0 is the end of the body.
     pub(crate) fn read(
         &mut self,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use straightline_sched::{now, turn_start};
 
-use crate::telemetry::ShardCounters;
+use crate::telemetry::{Outcome, ShardCounters};
 
 /// A request and its response.
 pub(crate) struct Exchange {
@@ -25,8 +25,12 @@ pub(crate) struct Exchange {
     is_in_flight: Cell<bool>,
     /// One of the handler's fibers waits for the client, and the counter includes it.
     awaits_client: Cell<bool>,
-    /// The access log has a line for it.
-    is_logged: Cell<bool>,
+    /// It was reported.
+    is_reported: Cell<bool>,
+    /// How it ends, as far as is known.
+    outcome: Cell<Outcome>,
+    /// What the handler calls it in numbers and logs.
+    route: Cell<Option<&'static str>>,
     /// The status of the response; 0 before the response begins.
     status: Cell<u16>,
     /// The output position at which the response's body begins; `u64::MAX` before it does.
@@ -53,7 +57,9 @@ impl Exchange {
             expectation: Cell::new(Expectation::None),
             is_in_flight: Cell::new(false),
             awaits_client: Cell::new(false),
-            is_logged: Cell::new(false),
+            is_reported: Cell::new(false),
+            outcome: Cell::new(Outcome::Answered),
+            route: Cell::new(None),
             status: Cell::new(0),
             body_at: Cell::new(u64::MAX),
         }
@@ -69,7 +75,9 @@ impl Exchange {
             expectation: expected,
             is_in_flight,
             awaits_client,
-            is_logged,
+            is_reported,
+            outcome,
+            route,
             status,
             body_at,
         } = self;
@@ -78,7 +86,9 @@ impl Exchange {
         expected.set(expectation);
         is_in_flight.set(true);
         awaits_client.set(false);
-        is_logged.set(false);
+        is_reported.set(false);
+        outcome.set(Outcome::Answered);
+        route.set(None);
         status.set(0);
         body_at.set(u64::MAX);
         counters.requests.bump();
@@ -149,10 +159,30 @@ impl Exchange {
         self.expectation.set(expectation);
     }
 
-    /// The access log gets its line now; false if it has the line already.
+    /// It is reported now; false if it was reported before.
     #[inline]
-    pub(crate) fn record_logged(&self) -> bool {
-        !self.is_logged.replace(true)
+    pub(crate) fn record_reported(&self) -> bool {
+        !self.is_reported.replace(true)
+    }
+
+    /// How it ends, unless something else went wrong before.
+    pub(crate) fn set_outcome(&self, outcome: Outcome) {
+        if self.outcome.get() == Outcome::Answered {
+            self.outcome.set(outcome);
+        }
+    }
+
+    pub(crate) fn take_outcome(&self) -> Outcome {
+        self.outcome.take()
+    }
+
+    pub(crate) fn set_route(&self, route: &'static str) {
+        self.route.set(Some(route));
+    }
+
+    #[inline]
+    pub(crate) fn route(&self) -> Option<&'static str> {
+        self.route.get()
     }
 
     /// The response begins, and may still be rolled back.

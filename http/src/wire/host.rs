@@ -16,7 +16,7 @@ use super::buffers::BufferPool;
 use crate::config::{Capacity, OnDisconnect, Peer, Timeouts};
 use crate::control::{Memory, ServerHandle, Shared, Slot};
 use crate::proto::{Encoder, Limits};
-use crate::telemetry::{AccessLog, Event, ShardCounters};
+use crate::telemetry::{Event, FinishedRequest, ShardCounters};
 
 /// A shard, as its connections see it.
 pub(crate) struct Host {
@@ -29,6 +29,8 @@ pub(crate) struct Host {
     pub(crate) memory: Arc<Memory>,
     shared: Arc<Shared>,
     slot: Arc<Slot>,
+    /// Finished requests are to be reported.
+    wants_requests: bool,
     /// A shutdown has begun: each connection closes after its current response.
     is_shutting_down: Cell<bool>,
     /// The drain has begun: idle connections close too.
@@ -53,6 +55,7 @@ impl Host {
             memory: Arc::clone(&shared.memory),
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
+            wants_requests: shared.access_log.is_some() || shared.observers.want_requests(),
             is_shutting_down: Cell::new(false),
             is_draining: Cell::new(false),
             sweep: Cell::new(1),
@@ -71,8 +74,26 @@ impl Host {
         ServerHandle::new(&self.shared)
     }
 
-    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
-        self.shared.access_log.as_deref()
+    /// Whether the server has wrappers around its handlers.
+    pub(crate) fn has_wrappers(&self) -> bool {
+        self.shared.config.has_wrappers
+    }
+
+    /// Whether finished requests are to be [reported](Self::report), even without a route.
+    #[inline]
+    pub(crate) fn wants_requests(&self) -> bool {
+        self.wants_requests
+    }
+
+    /// Reports a finished request.
+    pub(crate) fn report(&self, request: &FinishedRequest<'_>) {
+        self.slot.routes.record(request);
+        if let Some(log) = &self.shared.access_log {
+            log.write(request);
+        }
+        if self.wants_requests {
+            self.shared.observers.emit_finished(request);
+        }
     }
 
     #[inline]

@@ -46,7 +46,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(peer: Peer, host: Rc<Host>, transport: impl Transport, begun: Instant) -> Self {
+    pub(crate) fn new(
+        peer: Peer,
+        host: Rc<Host>,
+        transport: impl Transport,
+        begun: Instant,
+    ) -> Self {
         Self {
             peer,
             exchange: Exchange::new(begun),

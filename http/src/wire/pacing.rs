@@ -40,6 +40,8 @@ pub(crate) struct Pacing {
     host: Rc<Host>,
     /// The lease under which handlers run: it ends them when they make no progress.
     lease: Lease,
+    /// The lease under which the wrappers run, if there are any: it ends later.
+    wrappers: Option<Lease>,
     /// How long the handler may make no progress.
     handler_timeout: Cell<Duration>,
     /// The client has disconnected, and its handler is cancelled for that: the lease is over.
@@ -70,6 +72,7 @@ impl Pacing {
         Self {
             host: Rc::clone(host),
             lease: Lease::new(),
+            wrappers: host.has_wrappers().then(Lease::new),
             handler_timeout: Cell::new(timeouts.handler),
             is_client_gone: Cell::new(false),
             too_slow: Cell::new(None),
@@ -116,6 +119,15 @@ impl Pacing {
         self.lease.hold(self.handler_time(), body)
     }
 
+    /// Runs the wrappers, and the handler with [`hold`](Self::hold) among them. They have as much
+    /// time again when the handler's is over.
+    pub(crate) fn hold_wrappers<T>(&self, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
+        match &self.wrappers {
+            Some(lease) => lease.hold(self.wrappers_time(), body),
+            None => Ok(body()),
+        }
+    }
+
     /// As [`hold`](Self::hold), but without a timeout: only [`end_handler`](Self::end_handler) ends
     /// it.
     pub(crate) fn hold_endless<T>(&self, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
@@ -133,6 +145,9 @@ impl Pacing {
     pub(super) fn record_progress(&self) {
         if self.waiting.get() == 0 {
             self.lease.renew(self.handler_time());
+            if let Some(wrappers) = &self.wrappers {
+                wrappers.renew(self.wrappers_time());
+            }
         }
     }
 
@@ -260,6 +275,11 @@ impl Pacing {
         Err(io::Error::new(ErrorKind::TimedOut, timeout))
     }
 
+    /// As [`handler_time`](Self::handler_time), for the wrappers.
+    fn wrappers_time(&self) -> Duration {
+        self.handler_timeout.get().saturating_mul(2)
+    }
+
     /// How long the handler may take until its next write, or its next wait for the client.
     #[inline]
     fn handler_time(&self) -> Duration {
@@ -283,6 +303,9 @@ impl<'p> Waiting<'p> {
         pacing.waiting.update(|count| count + 1);
         if !pacing.is_client_gone.get() {
             pacing.lease.renew(Duration::MAX);
+        }
+        if let Some(wrappers) = &pacing.wrappers {
+            wrappers.renew(Duration::MAX);
         }
         let is_counted = pacing.waiting.get() == 1 && exchange.await_client(pacing.host.counters());
         Self { pacing, meter, exchange, since: now(), is_counted }

@@ -1,0 +1,94 @@
+//! Wrappers: functions around the handler, which see its panics and its timeouts as the responses
+//! that they become.
+//!
+//! The handler has the handler's timeout for itself, and the wrappers together have as much beyond
+//! it: when the handler is cancelled, its wrappers go on with the response that replaces its own.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use straightline_sched::DeadlineExceeded;
+
+use super::handler_faults::{cancelled_response, panic_response};
+use crate::request::Request;
+use crate::response::Response;
+
+/// The handler of a shard.
+pub(crate) type ShardHandler = dyn Fn(&mut Request) -> Response;
+
+/// A function around the handler.
+pub(crate) type Wrapper = dyn Fn(&mut Request, Next<'_>) -> Response + Send + Sync;
+
+/// What a wrapper ([`ServerBuilder::wrap`](crate::ServerBuilder::wrap)) calls: the other wrappers
+/// and the handler.
+///
+/// ```
+/// use straightline::{Next, Request, Response};
+///
+/// fn with_frame_options(request: &mut Request, next: Next<'_>) -> Response {
+///     next.run(request).header("x-frame-options", "DENY")
+/// }
+///
+/// let handler = |_: &mut Request| Response::new(straightline::StatusCode::OK);
+/// let response = with_frame_options(&mut Request::builder().build()?, Next::new(&handler));
+/// assert!(response.headers().contains("x-frame-options"));
+/// # Ok::<(), straightline::InvalidRequest>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Next<'n> {
+    wrappers: &'n [Box<Wrapper>],
+    handler: &'n (dyn Fn(&mut Request) -> Response + 'n),
+}
+
+impl<'n> Next<'n> {
+    /// For a test of a wrapper, and for wrappers around a part of the handlers: calls that handler.
+    pub fn new(handler: &'n dyn Fn(&mut Request) -> Response) -> Self {
+        Self { wrappers: &[], handler }
+    }
+
+    pub(super) fn outermost(wrappers: &'n [Box<Wrapper>], handler: &'n ShardHandler) -> Self {
+        Self { wrappers, handler }
+    }
+
+    /// Runs the rest, and returns its response: a 500 if it panicked, a 504 if the handler's time
+    /// was over, a 499 if the client is gone and the handler was cancelled for that. The event is
+    /// reported by then. A wrapper may call this several times, or not at all.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point if the handler is one.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel of the fiber, at the end of a drain, passes through.
+    pub fn run(self, request: &mut Request) -> Response {
+        let Some((first, rest)) = self.wrappers.split_first() else {
+            return run_handler(request, self.handler);
+        };
+        let next = Next { wrappers: rest, handler: self.handler };
+        match catch_unwind(AssertUnwindSafe(|| first(request, next))) {
+            Ok(response) => response,
+            Err(payload) => panic_response(request, payload),
+        }
+    }
+}
+
+/// Runs the handler within its time, behind wrappers.
+fn run_handler(request: &mut Request, handler: &dyn Fn(&mut Request) -> Response) -> Response {
+    if request.link().is_detached() {
+        return handler(request);
+    }
+    let link = request.link().clone();
+    let outcome = catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| handler(request))));
+    match outcome {
+        Ok(Ok(response)) => response,
+        Ok(Err(DeadlineExceeded)) => cancelled_response(&link),
+        Err(payload) => panic_response(request, payload),
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next").field("wrappers", &self.wrappers.len()).finish_non_exhaustive()
+    }
+}
