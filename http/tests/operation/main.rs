@@ -9,3 +9,4 @@ mod operating;
 mod stopping;
 mod telemetry;
 mod the_driver_is_a_choice;
+mod wrappers;

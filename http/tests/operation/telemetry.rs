@@ -224,7 +224,9 @@ fn the_steps_of_a_connection_are_reported_in_order() {
     let panicked = next();
     let begin = format!("{peer}: the handler of GET /panic?x panicked at {}:", file!());
     assert!(panicked.starts_with(&begin) && panicked.ends_with(": as you wish"), "{panicked}");
+    assert!(next().starts_with(&format!("{peer}: GET /panic?x: 500, panicked, 22 bytes in ")));
     assert_eq!(next(), format!("{peer}: the response to GET /cut could not be completed: no more"));
+    assert!(next().starts_with(&format!("{peer}: GET /cut: 200, failed, ")));
     assert_eq!(next(), format!("{peer}: closed"));
     server.handle.shutdown();
     assert_eq!(next(), "shutdown: draining, requests in flight are finished");

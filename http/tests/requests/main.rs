@@ -6,4 +6,5 @@ mod common;
 mod bodies;
 mod bounds;
 mod chunked;
+mod made;
 mod refusals;
