@@ -161,6 +161,7 @@ impl Request {
     ///     match request.peer() {
     ///         Peer::Tcp(address) => address.ip().is_loopback(),
     ///         Peer::Unix => true,
+    ///         _ => false,
     ///     }
     /// }
     /// ```
@@ -376,7 +377,8 @@ impl Request {
     /// /// One connection on which the client sends something every few minutes.
     /// fn telemetry(request: &mut Request) -> io::Result<u64> {
     ///     let idle = Duration::from_secs(600);
-    ///     request.set_min_body_rate(MinRate { idle, bytes_per_second: 0, ..MinRate::default() });
+    ///     let rate = MinRate::default().with_idle(idle).with_bytes_per_second(0);
+    ///     request.set_min_body_rate(rate);
     ///     request.body().copy_to(&mut io::sink())
     /// }
     /// ```
