@@ -8,6 +8,7 @@ use std::str;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Version, header};
+use straightline_sched::sync::FlagReader;
 
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
@@ -420,6 +421,31 @@ impl Request {
     /// ```
     pub fn server(&self) -> ServerHandle {
         self.link.host.handle()
+    }
+
+    /// Set from the moment when the drain of this shard begins: something to
+    /// [`select`](straightline_sched::sync::select) on, or to wait for. Requests that wait for
+    /// events for long (long polls, event streams) end by it; a drain waits for requests that do
+    /// not until the [drain timeout](crate::ServerBuilder::drain_timeout).
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline::sched::sync::{after, broadcast, select};
+    /// use straightline::{IntoResponse, Request, Response, StatusCode};
+    ///
+    /// /// Answers with the next piece of news. A client that gets a 204 asks again.
+    /// fn poll(request: &Request, news: &broadcast::Receiver<String>) -> Response {
+    ///     let draining = request.draining();
+    ///     match select(&[news, &draining, &after(Duration::from_secs(30))]) {
+    ///         Ok(0) => news.try_recv().unwrap_or_default().into_response(),
+    ///         _ => StatusCode::NO_CONTENT.into_response(),
+    ///     }
+    /// }
+    /// ```
+    pub fn draining(&self) -> FlagReader {
+        self.link.host.draining()
     }
 
     #[inline]

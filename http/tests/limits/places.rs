@@ -265,7 +265,7 @@ fn echo(listens: bool) -> impl Fn(&mut Request) -> Response {
                 match client.read(&mut buffer) {
                     Ok(0) => return Ok(()),
                     Ok(count) => client.write_all(&buffer[..count])?,
-                    Err(error) if client.is_draining() => {
+                    Err(error) if client.draining().is_set() => {
                         client.write_all(format!("{error}?").as_bytes())?;
                         // Later reads work as before.
                         let count = client.read(&mut buffer)?;
