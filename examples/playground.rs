@@ -374,21 +374,22 @@ fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N,
 
 impl TimeArgs {
     fn apply(&self, server: ServerBuilder) -> ServerBuilder {
-        let timeouts = Timeouts {
-            head: self.head_timeout,
-            idle: self.idle_timeout,
-            handler: self.handler_timeout,
-            body: MinRate {
-                idle: self.body_timeout,
-                bytes_per_second: self.body_rate,
-                grace: self.body_grace,
-            },
-            write: MinRate {
-                idle: self.write_timeout,
-                bytes_per_second: self.write_rate,
-                grace: self.write_grace,
-            },
-        };
+        let timeouts = Timeouts::default()
+            .with_head(self.head_timeout)
+            .with_idle(self.idle_timeout)
+            .with_handler(self.handler_timeout)
+            .with_body(
+                MinRate::default()
+                    .with_idle(self.body_timeout)
+                    .with_bytes_per_second(self.body_rate)
+                    .with_grace(self.body_grace),
+            )
+            .with_write(
+                MinRate::default()
+                    .with_idle(self.write_timeout)
+                    .with_bytes_per_second(self.write_rate)
+                    .with_grace(self.write_grace),
+            );
         let on_disconnect =
             if self.cancel_on_disconnect { OnDisconnect::Cancel } else { OnDisconnect::Finish };
         let all_stuck =
@@ -418,36 +419,31 @@ impl SocketArgs {
 impl CapacityArgs {
     fn capacity(&self) -> Capacity {
         let default = Capacity::default();
-        Capacity {
-            connections: self.max_connections.unwrap_or(default.connections),
-            connections_per_peer: self
-                .max_connections_per_peer
-                .unwrap_or(default.connections_per_peer),
-            in_flight: self.max_in_flight,
-            memory_bytes: self.memory.unwrap_or(default.memory_bytes),
-            overload_policy: match self.overload_policy {
+        default
+            .with_connections(self.max_connections.unwrap_or(default.connections))
+            .with_connections_per_peer(
+                self.max_connections_per_peer.unwrap_or(default.connections_per_peer),
+            )
+            .with_in_flight(self.max_in_flight)
+            .with_memory_bytes(self.memory.unwrap_or(default.memory_bytes))
+            .with_overload_policy(match self.overload_policy {
                 Overload::Reject => OverloadPolicy::Reject,
                 Overload::Queue => OverloadPolicy::Queue,
-            },
-            ..default
-        }
+            })
     }
 }
 
 impl LimitArgs {
-    #[allow(clippy::needless_update)] // a limit that is new has no flag yet
     fn limits(&self) -> Limits {
-        Limits {
-            request_line_bytes: self.request_line_bytes,
-            field_line_bytes: self.field_line_bytes,
-            head_bytes: self.head_bytes,
-            fields: self.fields,
-            body_bytes: self.body_bytes,
-            chunk_extension_bytes: self.chunk_extension_bytes,
-            trailer_bytes: self.trailer_bytes,
-            requests: self.requests.unwrap_or(Limits::default().requests),
-            ..Limits::default()
-        }
+        Limits::default()
+            .with_request_line_bytes(self.request_line_bytes)
+            .with_field_line_bytes(self.field_line_bytes)
+            .with_head_bytes(self.head_bytes)
+            .with_fields(self.fields)
+            .with_body_bytes(self.body_bytes)
+            .with_chunk_extension_bytes(self.chunk_extension_bytes)
+            .with_trailer_bytes(self.trailer_bytes)
+            .with_requests(self.requests.unwrap_or(Limits::default().requests))
     }
 }
 

@@ -53,7 +53,7 @@ fn history() {
         network().set_link(Link::draw(&mut random));
         network().schedule(sim::plan(|random| Fault::draw(random, FAULTY)));
     }
-    let timeouts = Timeouts { head: PATIENCE / 2, ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_head(PATIENCE / 2);
     let server = Server::builder().bind(SERVER).workers(1 + random.index(3)).timeouts(timeouts);
     let server = server.drain_timeout(Duration::from_secs(5)).build(answer).expect("a free port");
     let handle = server.handle();

@@ -102,6 +102,7 @@ mod server;
 mod signal;
 mod telemetry;
 mod wire;
+mod with_fields;
 
 /// The examples of `docs/simulation.md`, as tests.
 #[cfg(doctest)]

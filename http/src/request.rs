@@ -8,6 +8,7 @@ use std::str;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Version, header};
+use straightline_sched::sync::FlagReader;
 
 use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
@@ -161,6 +162,7 @@ impl Request {
     ///     match request.peer() {
     ///         Peer::Tcp(address) => address.ip().is_loopback(),
     ///         Peer::Unix => true,
+    ///         _ => false,
     ///     }
     /// }
     /// ```
@@ -375,7 +377,8 @@ impl Request {
     /// /// One connection on which the client sends something every few minutes.
     /// fn telemetry(request: &mut Request) -> io::Result<u64> {
     ///     let idle = Duration::from_secs(600);
-    ///     request.set_min_body_rate(MinRate { idle, bytes_per_second: 0, ..MinRate::default() });
+    ///     let rate = MinRate::default().with_idle(idle).with_bytes_per_second(0);
+    ///     request.set_min_body_rate(rate);
     ///     request.body().copy_to(&mut io::sink())
     /// }
     /// ```
@@ -436,6 +439,31 @@ impl Request {
     /// ```
     pub fn server(&self) -> ServerHandle {
         self.link.host.handle()
+    }
+
+    /// Set from the moment when the drain of this shard begins: something to
+    /// [`select`](straightline_sched::sync::select) on, or to wait for. Requests that wait for
+    /// events for long (long polls, event streams) end by it; a drain waits for requests that do
+    /// not until the [drain timeout](crate::ServerBuilder::drain_timeout).
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline::sched::sync::{after, broadcast, select};
+    /// use straightline::{IntoResponse, Request, Response, StatusCode};
+    ///
+    /// /// Answers with the next piece of news. A client that gets a 204 asks again.
+    /// fn poll(request: &Request, news: &broadcast::Receiver<String>) -> Response {
+    ///     let draining = request.draining();
+    ///     match select(&[news, &draining, &after(Duration::from_secs(30))]) {
+    ///         Ok(0) => news.try_recv().unwrap_or_default().into_response(),
+    ///         _ => StatusCode::NO_CONTENT.into_response(),
+    ///     }
+    /// }
+    /// ```
+    pub fn draining(&self) -> FlagReader {
+        self.link.host.draining()
     }
 
     #[inline]

@@ -19,6 +19,7 @@ use std::str::FromStr;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
@@ -28,6 +29,7 @@ pub enum Address {
 
 /// The client at the other end of a connection; see [`Request::peer`](crate::Request::peer).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Peer {
     /// A TCP client.
     Tcp(SocketAddr),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::descriptors;
 use super::memory_limit;
+use crate::with_fields::with_fields;
 
 /// How many connections and requests a server serves at a time.
 ///
@@ -13,11 +14,12 @@ use super::memory_limit;
 /// ```
 /// use straightline::{Capacity, Request, Server};
 ///
-/// let capacity = Capacity { in_flight: 200, ..Capacity::default() };
+/// let capacity = Capacity::default().with_in_flight(200);
 /// Server::builder().bind("127.0.0.1:0").capacity(capacity).build(|_: &mut Request| "hi\n")?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capacity {
     /// Open connections. When the limit is reached, a shard makes room for a new connection: it
     /// closes the connection that has been idle longest between two requests, if one has been idle
@@ -52,6 +54,7 @@ pub struct Capacity {
 
 /// What happens to clients for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OverloadPolicy {
     /// They get a 503 with `Retry-After` and are disconnected, so they know at once. The default.
     Reject,
@@ -71,6 +74,15 @@ pub enum CapacityLimit {
     /// [`Capacity::connections_per_peer`].
     Peer,
 }
+
+with_fields! { Capacity {
+    with_connections: connections: usize,
+    with_connections_per_peer: connections_per_peer: usize,
+    with_in_flight: in_flight: usize,
+    with_overload_policy: overload_policy: OverloadPolicy,
+    with_memory_bytes: memory_bytes: u64,
+    with_retry_after: retry_after: Duration,
+} }
 
 impl Default for Capacity {
     fn default() -> Self {

@@ -4,6 +4,7 @@
 /// side of it, or the connection breaks. The server does not notice a client that vanishes without
 /// closing the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnDisconnect {
     /// The handler goes on, and gets an error when it reads or writes. The default: work that was
     /// begun is completed, and clients that close their side after the request still get their
@@ -23,6 +24,7 @@ pub enum OnDisconnect {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AllStuck {
     /// [`Server::run`](crate::Server::run) returns an error, so that the program can exit with a
     /// status that its supervisor understands. The default. The stuck threads go on until the

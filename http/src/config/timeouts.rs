@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::with_fields::with_fields;
+
 /// How long a server waits for its clients and its handlers. Each timeout has a default that suits
 /// services on the open internet. No timeout depends on another. `Duration::MAX` means no timeout.
 ///
@@ -10,11 +12,12 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use straightline::{Request, Server, Timeouts};
 ///
-/// let timeouts = Timeouts { handler: Duration::from_secs(5), ..Timeouts::default() };
+/// let timeouts = Timeouts::default().with_handler(Duration::from_secs(5));
 /// Server::builder().bind("127.0.0.1:0").timeouts(timeouts).build(|_: &mut Request| "hi\n")?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// From the first byte of a request (empty lines before it do not count) to the end of its
     /// head. A client that needs longer gets a 408. A new connection has the same time to send its
@@ -56,7 +59,17 @@ pub struct Timeouts {
 
 /// How slowly a client may send or read a body. Only the time in which the server waits for the
 /// client counts.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline::{MinRate, Timeouts};
+///
+/// let rate = MinRate::default().with_idle(Duration::from_secs(5)).with_bytes_per_second(10_000);
+/// let timeouts = Timeouts::default().with_body(rate);
+/// assert_eq!(timeouts.body.grace, Duration::from_secs(60)); // the default
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MinRate {
     /// How long the client may make no progress at all. Default: 30 seconds.
     pub idle: Duration,
@@ -118,6 +131,20 @@ impl Timeout {
         }
     }
 }
+
+with_fields! { Timeouts {
+    with_head: head: Duration,
+    with_idle: idle: Duration,
+    with_handler: handler: Duration,
+    with_body: body: MinRate,
+    with_write: write: MinRate,
+} }
+
+with_fields! { MinRate {
+    with_idle: idle: Duration,
+    with_bytes_per_second: bytes_per_second: u64,
+    with_grace: grace: Duration,
+} }
 
 impl Default for Timeouts {
     fn default() -> Self {

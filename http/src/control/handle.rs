@@ -5,8 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use straightline_sched::FiberInfo;
+use straightline_sched::sync::FlagReader;
+use straightline_sched::{FiberInfo, JoinHandle};
 
+use super::background::Background;
 use super::metrics::Metrics;
 use super::shared::Shared;
 use crate::config::Phase;
@@ -44,6 +46,79 @@ impl ServerHandle {
     /// Not a yield point; works from any thread.
     pub fn is_ready(&self) -> bool {
         self.shared.phase() == Phase::Serving
+    }
+
+    /// Set from the moment when the server's drain begins, for code that has to end then: something
+    /// to [`select`](straightline_sched::sync::select) on, or to wait for.
+    ///
+    /// Works on every shard and on plain threads. A handler takes the flag of its own shard, from
+    /// [`Request::draining`](crate::Request::draining).
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hi\n")?;
+    /// let (handle, draining) = (server.handle(), server.handle().draining());
+    /// let cleaner = std::thread::spawn(move || {
+    ///     draining.wait().unwrap(); // blocks this thread until then
+    ///     "cleaned up"
+    /// });
+    /// assert!(!handle.draining().is_set());
+    /// handle.shutdown();
+    /// assert_eq!(cleaner.join().unwrap(), "cleaned up");
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn draining(&self) -> FlagReader {
+        self.shared.draining()
+    }
+
+    /// Runs `body` as a *background fiber* of the calling fiber's shard: work that a handler leaves
+    /// behind, and that the server knows about. It begins when the caller next yields.
+    ///
+    /// The fiber outlives the request, and has no timeout. A drain waits for it as it waits for
+    /// requests in flight: up to the [drain timeout](crate::ServerBuilder::drain_timeout), after
+    /// which the fiber is cancelled. A fiber that waits for events has to watch
+    /// [`draining`](Self::draining), or each drain takes the whole drain timeout. The
+    /// [`ShutdownReport`](crate::ShutdownReport) and the [counters](crate::Counters) include it. A
+    /// fiber of [`sched::spawn`](straightline_sched::spawn) is not known to the server: it is
+    /// cancelled as soon as all requests have ended.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`FiberBuilder::spawn`](straightline_sched::FiberBuilder::spawn): no stack is left.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber of one of the server's shards.
+    ///
+    /// ```
+    /// use straightline::{Request, StatusCode};
+    ///
+    /// fn send_mail(to: &str) {
+    ///     // some seconds of work
+    /// }
+    ///
+    /// fn register(request: &mut Request) -> StatusCode {
+    ///     let address = request.query().unwrap_or_default().to_owned();
+    ///     match request.server().spawn(move || send_mail(&address)) {
+    ///         Ok(_) => StatusCode::ACCEPTED,
+    ///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    ///     }
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn spawn<T: 'static>(
+        &self,
+        body: impl FnOnce() -> T + 'static,
+    ) -> io::Result<JoinHandle<T>> {
+        match Background::here(&self.shared) {
+            Some(background) => background.spawn(body),
+            None => panic!("straightline: ServerHandle::spawn outside of the server's shards"),
+        }
     }
 
     /// Lists the fibers of every shard, with the backtraces of at most `backtraces_max` parked

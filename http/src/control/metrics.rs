@@ -137,6 +137,12 @@ impl Metrics {
         text.counter("straightline_read_bytes_total", help, bytes_read);
         let help = "Bytes written to clients.";
         text.counter("straightline_written_bytes_total", help, bytes_written);
+        let Counters { background_spawned, background_ended, .. } = self.counters;
+        let help = "Background fibers that were spawned.";
+        text.counter("straightline_background_spawned_total", help, background_spawned);
+        let running = background_spawned.saturating_sub(background_ended);
+        let help = "Background fibers that run.";
+        text.gauge("straightline_background_running", help, running);
         let help = "How long requests took, from the end of the head to the write.";
         text.histogram("straightline_request_duration_seconds", help, &self.latencies);
     }

@@ -1,13 +1,14 @@
 //! What the shards of a server share while it runs, and how the program reaches it from outside.
 //!
 //! From the top down, and each file knows only files below it: `handle` is the program's way to a
-//! server, `metrics` its numbers, and `shared` the server itself, without its handler. `shared`
-//! consists of the `shards` with a `slot` for each, the `loans` of their sockets (`listener`,
-//! `socket_file`), the limits that hold for all shards together (`memory`, `peers`), and the
-//! progress of the `shutdown`.
+//! server, `metrics` its numbers, `background` the fibers that handlers leave behind, and `shared`
+//! the server itself, without its handler. `shared` consists of the `shards` with a `slot` for
+//! each, the `loans` of their sockets (`listener`, `socket_file`), the limits that hold for all
+//! shards together (`memory`, `peers`), and the progress of the `shutdown`.
 //!
 //! No file here knows a request or a handler, so a request and a handler may hold a `ServerHandle`.
 
+mod background;
 mod handle;
 mod listener;
 mod loans;
@@ -20,6 +21,7 @@ mod shutdown;
 mod slot;
 mod socket_file;
 
+pub(crate) use background::Background;
 pub use handle::ServerHandle;
 pub(crate) use listener::{Listener, open_all};
 pub(crate) use loans::OpenLoans;

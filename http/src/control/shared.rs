@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use straightline_sched::sync::FlagReader;
 
 use super::loans::Loans;
 use super::memory::Memory;
@@ -66,6 +67,11 @@ impl Shared {
 
     pub(crate) fn phase(&self) -> Phase {
         self.shutdown.phase()
+    }
+
+    /// Set when the drain begins.
+    pub(crate) fn draining(&self) -> FlagReader {
+        self.shutdown.draining()
     }
 
     /// When the shutdown began, if it has.

@@ -1,11 +1,13 @@
 //! The progress of a server's shutdown: its phase, when it began, and why.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use straightline_sched::now;
+use straightline_sched::sync::{Flag, FlagReader};
 
 use crate::config::Phase;
 
@@ -16,6 +18,8 @@ pub(crate) struct Shutdown {
     phase: AtomicU8,
     /// When the first phase after [`Phase::Serving`] was reached.
     since: Mutex<Option<Instant>>,
+    /// Set when [`Phase::Draining`] is reached.
+    draining: Arc<Flag>,
     /// The fault that causes the shutdown, if a fault does.
     failure: Mutex<Option<io::Error>>,
 }
@@ -36,7 +40,14 @@ impl Shutdown {
             return false;
         }
         self.since.lock().get_or_insert_with(now);
+        if to >= Phase::Draining {
+            self.draining.set();
+        }
         true
+    }
+
+    pub(crate) fn draining(&self) -> FlagReader {
+        self.draining.reader()
     }
 
     pub(crate) fn since(&self) -> Option<Instant> {

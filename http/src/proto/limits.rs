@@ -1,15 +1,18 @@
 //! The limits on the size of a request and its parts.
 
+use crate::with_fields::with_fields;
+
 /// The limits on what a client sends. A request beyond a limit is refused, and its connection is
 /// closed.
 ///
 /// ```
 /// use straightline::Limits;
 ///
-/// let limits = Limits { body_bytes: 16 * 1024 * 1024, ..Limits::default() };
+/// let limits = Limits::default().with_body_bytes(16 * 1024 * 1024);
 /// assert_eq!(limits.fields, 100);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of the request line, without its line end; more is 414. Default 8,192: RFC 9112
     /// section 3 asks for at least 8,000.
@@ -36,6 +39,17 @@ pub struct Limits {
     /// long-lived connections connect again now and then, so that they spread over new servers.
     pub requests: u64,
 }
+
+with_fields! { Limits {
+    with_request_line_bytes: request_line_bytes: usize,
+    with_field_line_bytes: field_line_bytes: usize,
+    with_head_bytes: head_bytes: usize,
+    with_fields: fields: usize,
+    with_body_bytes: body_bytes: u64,
+    with_chunk_extension_bytes: chunk_extension_bytes: usize,
+    with_trailer_bytes: trailer_bytes: usize,
+    with_requests: requests: u64,
+} }
 
 impl Default for Limits {
     fn default() -> Self {

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 /// A request that is not served: the fault, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The fault.
     pub kind: RefusalKind,

@@ -37,7 +37,7 @@ use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observ
 /// let server = Server::builder()
 ///     .bind("127.0.0.1:0")
 ///     .workers(2)
-///     .limits(Limits { body_bytes: 1024, ..Limits::default() })
+///     .limits(Limits::default().with_body_bytes(1024))
 ///     .drain_timeout(Duration::from_secs(5))
 ///     .build(|request: &mut Request| format!("you asked for {}\n", request.path()))?;
 /// println!("listening on http://{}", server.local_addrs()[0]);

@@ -249,8 +249,10 @@ fn take_up(state: &Rc<ShardState>, handed: &mut Handed, acceptors: &mut Vec<Acce
 fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     // First, so that clients that are accepted from the queue now get `Connection: close`.
     state.host.begin_drain();
-    let (accepted, force_closed_before) =
-        (state.slot.counters.accepted.get(), state.slot.counters.force_closed.get());
+    let counters = &state.slot.counters;
+    let (accepted, force_closed_before) = (counters.accepted.get(), counters.force_closed.get());
+    let (spawned, running) = (counters.background_spawned.get(), state.background.len() as u64);
+    state.background.wake_when_empty(sched::current());
     let (mut idle, mut active) = (0, 0);
     state.connections.for_each(|entry| {
         let link = entry.link();
@@ -264,21 +266,26 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
             link.protocol().into_iter().for_each(|protocol| protocol.interrupt_reads());
         }
     });
-    state.slot.counters.closed_idle.add(idle);
+    counters.closed_idle.add(idle);
     // Clients in the queue are still served; later clients find the port closed.
     for Acceptor { fiber, .. } in acceptors {
         fiber.fiber().unpark();
         let _ = fiber.join(); // the acceptor counts and logs its own faults
     }
-    active += state.slot.counters.accepted.get() - accepted;
-    let (connections, shared) = (&state.connections, &state.shared);
+    active += counters.accepted.get() - accepted;
+    let (connections, background, shared) = (&state.connections, &state.background, &state.shared);
     park_until(shared.config.drain_timeout, || {
-        !connections.is_empty() && shared.phase() == Phase::Draining
+        let is_busy = !connections.is_empty() || !background.is_empty();
+        is_busy && shared.phase() == Phase::Draining
     });
     let force_closed = connections.len();
-    state.slot.counters.force_closed.add(force_closed as u64);
-    let force_closed_in_all = state.slot.counters.force_closed.get() - force_closed_before;
-    state.slot.counters.drained.add(u64::saturating_sub(active, force_closed_in_all));
+    counters.force_closed.add(force_closed as u64);
+    let force_closed_in_all = counters.force_closed.get() - force_closed_before;
+    counters.drained.add(u64::saturating_sub(active, force_closed_in_all));
+    let (left, all) =
+        (background.len() as u64, running + counters.background_spawned.get() - spawned);
+    counters.background_cancelled.add(left);
+    counters.background_drained.add(all.saturating_sub(left));
     state.host.emit(&Event::ShardDrained { shard: state.slot.index, force_closed });
 }
 

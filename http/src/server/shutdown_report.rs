@@ -18,6 +18,11 @@ pub struct ShutdownReport {
     /// Connections that were force-closed at the end of the drain timeout, and upgraded connections
     /// that were silent during the drain: their handlers unwound.
     pub cancelled: u64,
+    /// [Background fibers](crate::ServerHandle::spawn) that ran when the drain began, and ended
+    /// within the drain timeout.
+    pub background_finished: u64,
+    /// Background fibers that were cancelled at the end of the drain timeout.
+    pub background_cancelled: u64,
     /// Fibers that did not end when they were cancelled, and were abandoned.
     pub abandoned: u64,
     /// Shards whose thread did not return to its scheduler. These threads end with the process.
@@ -35,6 +40,8 @@ impl ShutdownReport {
             idle: counters.closed_idle,
             finished: counters.drained,
             cancelled: counters.force_closed,
+            background_finished: counters.background_drained,
+            background_cancelled: counters.background_cancelled,
             abandoned: shared.abandoned(),
             stuck,
             took: now().saturating_duration_since(since),
@@ -44,11 +51,13 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { idle, finished, cancelled, abandoned, stuck, took } = self;
+        let Self { idle, finished, cancelled, abandoned, stuck, took, .. } = self;
+        let Self { background_finished, background_cancelled, .. } = self;
         write!(
             f,
             "stopped after {:.1} s: {idle} idle connections closed, {finished} finished, \
-             {cancelled} cancelled, {abandoned} fibers abandoned, {stuck} threads stuck",
+             {cancelled} cancelled, {background_finished} background fibers finished, \
+             {background_cancelled} cancelled, {abandoned} fibers abandoned, {stuck} threads stuck",
             took.as_secs_f64()
         )
     }

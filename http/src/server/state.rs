@@ -15,7 +15,7 @@ use super::connections::Connections;
 use super::entry::{ConnectionKey, Entry};
 use super::reject::Rejections;
 use crate::conn::Service;
-use crate::control::{Shared, Slot};
+use crate::control::{Background, Shared, Slot};
 use crate::telemetry::Event;
 use crate::wire::{Host, Link};
 
@@ -27,6 +27,7 @@ pub(super) struct ShardState {
     pub(super) shared: Arc<Shared>,
     pub(super) slot: Arc<Slot>,
     pub(super) connections: Connections,
+    pub(super) background: Rc<Background>,
     pub(super) rejections: Rejections,
     /// Woken when the last connection leaves a draining shard.
     root: Fiber,
@@ -47,6 +48,7 @@ impl ShardState {
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),
+            background: Background::new(shared, slot),
             rejections: Rejections::new(shared.config.rejection.clone()),
             root: sched::current(),
         }
@@ -65,9 +67,10 @@ impl ShardState {
         });
     }
 
-    /// Closes the connection of a fiber that was abandoned, if it had one: that fiber does nothing
-    /// any more, so it does not close the connection itself.
+    /// A fiber was abandoned: closes its connection, if it had one. That fiber does nothing any
+    /// more, so it does not close the connection itself.
     pub(super) fn lose(&self, fiber: &FiberInfo) {
+        self.background.lose(fiber);
         let Some((key, link)) = self.connections.of_fiber(fiber) else { return };
         link.lose();
         self.slot.counters.aborted.bump();

@@ -123,6 +123,14 @@ counters! {
     closed_idle,
     /// Connections that were active when a shutdown began, and finished in time.
     drained,
+    /// Background fibers ([`ServerHandle::spawn`](crate::ServerHandle::spawn)) that were spawned.
+    background_spawned,
+    /// Background fibers that have ended, for whatever reason.
+    background_ended,
+    /// Background fibers that ran when a drain began, and ended in time.
+    background_drained,
+    /// Background fibers that were cancelled at the end of a drain.
+    background_cancelled,
     /// Bytes received from clients.
     bytes_read,
     /// Bytes written to clients.

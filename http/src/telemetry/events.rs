@@ -32,6 +32,7 @@ use crate::proto::Refusal;
 #[non_exhaustive]
 pub enum Event<'e> {
     /// The server has started to serve.
+    #[non_exhaustive]
     Started {
         /// How many connections the server accepts at a time:
         /// [`Capacity::connections`](crate::Capacity).
@@ -43,16 +44,19 @@ pub enum Event<'e> {
         raised_from: Option<u64>,
     },
     /// A connection was accepted.
+    #[non_exhaustive]
     ConnectionOpened {
         /// The client.
         peer: &'e Peer,
     },
     /// A connection was closed. Reported for every opened connection, also after other events.
+    #[non_exhaustive]
     ConnectionClosed {
         /// The client.
         peer: &'e Peer,
     },
     /// A connection broke, or the client closed it in the middle of a request.
+    #[non_exhaustive]
     ConnectionFailed {
         /// The client.
         peer: &'e Peer,
@@ -60,11 +64,13 @@ pub enum Event<'e> {
         error: &'e io::Error,
     },
     /// An idle connection was closed to make room for a new one.
+    #[non_exhaustive]
     ConnectionEvicted {
         /// The client.
         peer: &'e Peer,
     },
     /// A connection was rejected when it was accepted.
+    #[non_exhaustive]
     ConnectionRejected {
         /// The client.
         peer: &'e Peer,
@@ -72,6 +78,7 @@ pub enum Event<'e> {
         full: CapacityLimit,
     },
     /// A connection could not be accepted.
+    #[non_exhaustive]
     AcceptFailed {
         /// The system's error.
         error: &'e io::Error,
@@ -81,6 +88,7 @@ pub enum Event<'e> {
     },
     /// A listener has failed: its socket was shut down, or the server cannot wait for it. The
     /// server does not try it again; if no other listener is left, the server ends with an error.
+    #[non_exhaustive]
     ListenerFailed {
         /// The address of the listener, which belongs to one of the shards.
         address: &'e Address,
@@ -88,6 +96,7 @@ pub enum Event<'e> {
         error: &'e io::Error,
     },
     /// A request was refused. The client gets an error response if it still reads.
+    #[non_exhaustive]
     RequestRefused {
         /// The client.
         peer: &'e Peer,
@@ -95,12 +104,14 @@ pub enum Event<'e> {
         refusal: Refusal,
     },
     /// A request got a 503 because too many requests are in flight.
+    #[non_exhaustive]
     Overloaded {
         /// The client.
         peer: &'e Peer,
     },
     /// A request got a 503, or its body was not read into memory, because the server uses as much
     /// [memory](crate::Capacity::memory_bytes) for its clients as it may.
+    #[non_exhaustive]
     ShortOfMemory {
         /// The client.
         peer: &'e Peer,
@@ -112,6 +123,7 @@ pub enum Event<'e> {
     /// [want it](Observer::wants_requests).
     RequestFinished(&'e FinishedRequest<'e>),
     /// A timeout expired; [`Timeouts`](crate::Timeouts) documents the effect of each.
+    #[non_exhaustive]
     TimedOut {
         /// The client.
         peer: &'e Peer,
@@ -119,11 +131,13 @@ pub enum Event<'e> {
         timeout: Timeout,
     },
     /// A handler was cancelled because its timeout expired or its client was gone.
+    #[non_exhaustive]
     HandlerCancelled {
         /// The client.
         peer: &'e Peer,
     },
     /// A handler panicked.
+    #[non_exhaustive]
     HandlerPanicked {
         /// The client.
         peer: &'e Peer,
@@ -139,6 +153,7 @@ pub enum Event<'e> {
     },
     /// A handler returned an error, or a response that it must not return, or could not complete the
     /// body of its response.
+    #[non_exhaustive]
     ResponseFailed {
         /// The client.
         peer: &'e Peer,
@@ -152,6 +167,7 @@ pub enum Event<'e> {
     /// A fiber misbehaves: it keeps its thread, or goes on after it was cancelled. Reported by a
     /// separate thread, or by the thread of the shard. So the order of this event and of
     /// [`ShardStuck`](Self::ShardStuck) for the same shard is not fixed.
+    #[non_exhaustive]
     FiberReported {
         /// What the fiber does.
         report: &'e Report,
@@ -160,6 +176,7 @@ pub enum Event<'e> {
     /// ([`ServerBuilder::busy_limit`](crate::ServerBuilder::busy_limit)), so another shard accepts
     /// from its listeners as well. Reported by the thread that watches the shards, or by a shard's
     /// own thread.
+    #[non_exhaustive]
     ListenersLent {
         /// The number of the busy shard.
         shard: usize,
@@ -169,12 +186,14 @@ pub enum Event<'e> {
     /// No other shard accepts from a shard's listeners any more: the shard has been healthy for a
     /// while, or was replaced. Reported by the thread that watches the shards, or by a shard's own
     /// thread.
+    #[non_exhaustive]
     ListenersReturned {
         /// The number of the shard.
         shard: usize,
     },
     /// A shard is stuck, and its clients were disconnected. Reported by the thread that watches the
     /// shards.
+    #[non_exhaustive]
     ShardStuck {
         /// The number of the stuck shard.
         shard: usize,
@@ -187,23 +206,27 @@ pub enum Event<'e> {
     /// Every shard is stuck, and no further shard may be started: no client is served any more, and
     /// [`ServerBuilder::all_stuck`](crate::ServerBuilder::all_stuck) decides what happens next.
     /// Reported by the thread that watches the shards.
+    #[non_exhaustive]
     AllStuck {
         /// How many shards there are.
         shards: usize,
     },
     /// SIGHUP arrived, and the program's reload code has run, if there is any. Reported by a
     /// separate thread.
+    #[non_exhaustive]
     Reloaded {
         /// The result of the code of [`ServerBuilder::on_reload`](crate::ServerBuilder::on_reload);
         /// `None` if there is no such code.
         outcome: Option<Result<(), &'e io::Error>>,
     },
     /// A shutdown has reached a phase.
+    #[non_exhaustive]
     ShutdownAdvanced {
         /// The phase.
         phase: Phase,
     },
     /// A shard has finished its drain.
+    #[non_exhaustive]
     ShardDrained {
         /// The number of the shard.
         shard: usize,

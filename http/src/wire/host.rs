@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use straightline_sched as sched;
+use straightline_sched::sync::{Flag, FlagReader};
 
 use super::buffers::BufferPool;
 use crate::config::{Capacity, OnDisconnect, Peer, Timeouts};
@@ -35,6 +36,8 @@ pub(crate) struct Host {
     is_shutting_down: Cell<bool>,
     /// The drain has begun: idle connections close too.
     is_draining: Cell<bool>,
+    /// The same, for fibers and threads that wait for it.
+    draining: Arc<Flag>,
     /// The number of the next sweep; never 0.
     sweep: Cell<u32>,
     encoder: RefCell<Encoder>,
@@ -58,6 +61,7 @@ impl Host {
             wants_requests: shared.access_log.is_some() || shared.observers.want_requests(),
             is_shutting_down: Cell::new(false),
             is_draining: Cell::new(false),
+            draining: Arc::default(),
             sweep: Cell::new(1),
             encoder: RefCell::new(Encoder::new("")),
             encoder_until: Cell::new(sched::now()),
@@ -138,6 +142,12 @@ impl Host {
 
     pub(crate) fn begin_drain(&self) {
         self.is_draining.set(true);
+        self.draining.set();
+    }
+
+    /// Set when the drain begins.
+    pub(crate) fn draining(&self) -> FlagReader {
+        self.draining.reader()
     }
 
     /// The number of the next sweep; a connection that becomes idle now records it.

@@ -17,6 +17,8 @@ pub(crate) struct Protocol {
     /// When bytes were last sent or received.
     last_transfer: Cell<Instant>,
     interrupt: Cell<DrainInterrupt>,
+    /// The protocol watches for the drain by itself.
+    watches_drain: Cell<bool>,
     /// Fibers that wait to read, and that a drain interrupts.
     readers: RefCell<SlotMap<DefaultKey, Fiber>>,
     /// The drain has ended it because it was silent.
@@ -38,6 +40,7 @@ impl Protocol {
         Self {
             last_transfer: Cell::new(turn_start()),
             interrupt: Cell::new(DrainInterrupt::No),
+            watches_drain: Cell::new(false),
             readers: RefCell::default(),
             is_force_closed: Cell::new(false),
         }
@@ -48,6 +51,11 @@ impl Protocol {
         if self.interrupt.get() == DrainInterrupt::No {
             self.interrupt.set(DrainInterrupt::Wanted);
         }
+    }
+
+    /// The protocol watches for the drain by itself.
+    pub(super) fn watch_drain(&self) {
+        self.watches_drain.set(true);
     }
 
     /// A read has to wait. The wait ends when the returned value is dropped. An error is the
@@ -73,10 +81,11 @@ impl Protocol {
         self.readers.borrow().values().for_each(Fiber::unpark);
     }
 
-    /// Whether no bytes were sent or received since `since`, and no drain is to interrupt the
-    /// protocol.
+    /// Whether no bytes were sent or received since `since`, and the protocol does not learn of the
+    /// drain.
     pub(crate) fn is_idle_since(&self, since: Instant) -> bool {
         self.interrupt.get() == DrainInterrupt::No
+            && !self.watches_drain.get()
             && !self.is_force_closed.get()
             && self.last_transfer.get() <= since
     }

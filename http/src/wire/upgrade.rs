@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
 
+use straightline_sched::sync::FlagReader;
 use straightline_sched::{Interest, checkpoint};
 
 use super::link::Link;
@@ -21,9 +22,12 @@ use crate::config::Peer;
 /// fiber that uses it must not outlive that function: use a scope.
 ///
 /// A drain of the server waits for the protocol, and cancels it at the end of the drain timeout. A
-/// protocol that may be idle should ask the drain to interrupt it, see
-/// [`interrupt_on_drain`](Self::interrupt_on_drain). If it has not asked, and sends and receives
-/// nothing for five seconds of the drain, it is ended then, as a handler is whose timeout expires.
+/// protocol that may be idle should learn of the drain, in one of two ways: it selects on
+/// [`draining`](Self::draining) beside its other work, or, if it waits in a read that it cannot put
+/// into a `select` (the read of a foreign parser), it lets the drain
+/// [interrupt that read](Self::interrupt_on_drain). If it has asked for neither, and sends and
+/// receives nothing for five seconds of the drain, it is ended then, as a handler is whose timeout
+/// expires.
 ///
 /// # Blocking
 ///
@@ -103,7 +107,7 @@ impl Upgraded {
     ///         match client.read(&mut message) {
     ///             Ok(0) => return Ok(()),
     ///             Ok(count) => client.write_all(&message[..count])?,
-    ///             Err(_) if client.is_draining() => return client.write_all(b"goodbye\n"),
+    ///             Err(_) if client.draining().is_set() => return client.write_all(b"goodbye\n"),
     ///             Err(error) => return Err(error),
     ///         }
     ///     }
@@ -115,17 +119,56 @@ impl Upgraded {
         self.protocol.interrupt_on_drain();
     }
 
-    /// Whether a drain of the server has begun: for a protocol that checks between two messages.
+    /// Set from the moment when the drain of this shard begins: something to
+    /// [`select`](straightline_sched::sync::select) on, to wait for, or to check between two
+    /// messages. A protocol that has called this has the whole
+    /// [drain timeout](crate::ServerBuilder::drain_timeout) to end, however silent it is.
+    ///
     /// Not a yield point.
-    pub fn is_draining(&self) -> bool {
-        self.link.host.is_draining()
+    ///
+    /// ```
+    /// use std::io::{self, Read, Write};
+    /// use straightline::sched::{self, sync::{mpsc, select}};
+    /// use straightline::{Response, Upgraded};
+    ///
+    /// /// Echoes lines, and says goodbye when the server shuts down.
+    /// fn chat(client: Upgraded) -> io::Result<()> {
+    ///     let draining = client.draining();
+    ///     let (received, messages) = mpsc::channel(1);
+    ///     sched::scope(|scope| {
+    ///         let client = &client;
+    ///         scope.spawn(move || {
+    ///             let mut bytes = [0; 1024];
+    ///             while let Ok(count @ 1..) = { client }.read(&mut bytes) {
+    ///                 if received.send(bytes[..count].to_vec()).is_err() {
+    ///                     break;
+    ///                 }
+    ///             }
+    ///         });
+    ///         while select(&[&messages, &draining])? == 0 {
+    ///             match messages.try_recv() {
+    ///                 Ok(message) => { client }.write_all(&message)?,
+    ///                 Err(mpsc::TryRecvError::Empty) => {}
+    ///                 Err(mpsc::TryRecvError::Disconnected) => return Ok(()),
+    ///             }
+    ///         }
+    ///         { client }.write_all(b"goodbye\n")?;
+    ///         client.shutdown_write() // and the scope waits for the client's own end
+    ///     })
+    /// }
+    ///
+    /// let response = Response::upgrade("chat", chat);
+    /// ```
+    pub fn draining(&self) -> FlagReader {
+        self.protocol.watch_drain();
+        self.link.host.draining()
     }
 
     /// Waits until `interest` may be ready. An error is the interruption by a drain, or the
     /// stream's.
     fn park(&self, interest: Interest) -> io::Result<()> {
         let reading = match interest {
-            Interest::Read => self.protocol.begin_read(self.is_draining())?,
+            Interest::Read => self.protocol.begin_read(self.link.host.is_draining())?,
             Interest::Write => None,
         };
         let waited = self.link.transport.wait_until(interest, None);

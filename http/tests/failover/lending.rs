@@ -41,8 +41,8 @@ fn trial(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Trial {
     let release = Arc::new(AtomicBool::new(false));
     let hooks = move |event: &Event<'_>| {
         let message = match event {
-            Event::ListenersLent { shard, helper } => Message::Lent(*shard, *helper),
-            Event::ListenersReturned { shard } => Message::Returned(*shard),
+            Event::ListenersLent { shard, helper, .. } => Message::Lent(*shard, *helper),
+            Event::ListenersReturned { shard, .. } => Message::Returned(*shard),
             Event::ShardStuck { shard, replacement, .. } => Message::Stuck(*shard, *replacement),
             _ => return,
         };

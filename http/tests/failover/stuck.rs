@@ -58,11 +58,11 @@ fn trial_with(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Trial {
     let release = Arc::new(AtomicBool::new(false));
     let hooks = move |event: &Event<'_>| {
         let message = match event {
-            Event::FiberReported { report: Report::Stuck(stall) } => {
+            Event::FiberReported { report: Report::Stuck(stall), .. } => {
                 Message::Report(stall.label.clone())
             }
             Event::ShardStuck { shard, replacement, .. } => Message::Stuck(*shard, *replacement),
-            Event::AllStuck { shards } => Message::All(*shards),
+            Event::AllStuck { shards, .. } => Message::All(*shards),
             _ => return,
         };
         // The test may be over.
@@ -257,7 +257,7 @@ fn one_takeover_after_the_other_leaves_its_sums_and_nothing_else() {
 #[test]
 fn the_room_of_a_stuck_shard_is_given_to_others() {
     let room =
-        Capacity { connections: 2, connections_per_peer: 2, in_flight: 1, ..Capacity::default() };
+        Capacity::default().with_connections(2).with_connections_per_peer(2).with_in_flight(1);
     let Trial { server, messages, unwound, release } = trial_with(|builder| builder.capacity(room));
     let mut neighbour = server.client();
     assert_eq!(neighbour.get("/").text(), "served");
@@ -318,9 +318,9 @@ fn a_handler_that_goes_on_for_ever_does_not_keep_the_server() {
 /// or one that borrows from the handler; then the fiber of the connection is abandoned too.
 #[test]
 fn a_connection_whose_fiber_is_abandoned_ends_and_is_counted() {
-    let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_handler(Duration::from_millis(20));
     let capacity =
-        Capacity { connections: 1, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
+        Capacity::default().with_connections(1).with_overload_policy(OverloadPolicy::Queue);
     let server = serve_with(
         |builder| builder.timeouts(timeouts).capacity(capacity),
         |request: &mut Request| match request.path() {
@@ -387,7 +387,7 @@ fn swallow_for_ever() -> &'static str {
 /// without a reset.
 #[test]
 fn a_response_whose_fiber_is_abandoned_does_not_look_whole() {
-    let timeouts = Timeouts { handler: Duration::from_millis(20), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_handler(Duration::from_millis(20));
     let server = serve_with(
         |builder| builder.timeouts(timeouts),
         |_: &mut Request| {

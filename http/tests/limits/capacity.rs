@@ -23,7 +23,7 @@ fn held(
     };
     // No connection is idle long enough to be evicted for a new one.
     let long = Duration::from_secs(600);
-    let timeouts = Timeouts { head: long, idle: long, ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_head(long).with_idle(long);
     let server = serve_with(
         |builder| builder.capacity(capacity).timeouts(timeouts).observer(hooks),
         move |request: &mut Request| {
@@ -43,8 +43,7 @@ fn begin(client: &mut Client) {
 
 #[test]
 fn connections_beyond_the_capacity_are_refused_with_a_503() {
-    let capacity =
-        Capacity { connections: 2, retry_after: Duration::from_secs(7), ..Capacity::default() };
+    let capacity = Capacity::default().with_connections(2).with_retry_after(Duration::from_secs(7));
     let (server, _waiting, full) = held(capacity);
     let mut clients = [server.client(), server.client()];
     for client in &mut clients {
@@ -74,7 +73,7 @@ fn connections_beyond_the_capacity_are_refused_with_a_503() {
 
 #[test]
 fn connections_of_one_address_have_a_bound_of_their_own() {
-    let capacity = Capacity { connections_per_peer: 2, ..Capacity::default() };
+    let capacity = Capacity::default().with_connections_per_peer(2);
     let (server, _waiting, full) = held(capacity);
     let mut clients = [server.client(), server.client()];
     for client in &mut clients {
@@ -90,7 +89,7 @@ fn connections_of_one_address_have_a_bound_of_their_own() {
 #[test]
 fn clients_may_wait_instead_until_a_client_leaves() {
     let capacity =
-        Capacity { connections: 1, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
+        Capacity::default().with_connections(1).with_overload_policy(OverloadPolicy::Queue);
     let (server, waiting, _full) = held(capacity);
     let mut first = server.client();
     begin(&mut first);
@@ -108,7 +107,7 @@ fn clients_may_wait_instead_until_a_client_leaves() {
 
 #[test]
 fn requests_beyond_what_may_be_in_flight_are_refused_and_their_connections_go_on() {
-    let capacity = Capacity { in_flight: 2, ..Capacity::default() };
+    let capacity = Capacity::default().with_in_flight(2);
     let (server, waiting, _full) = held(capacity);
     let mut busy = [server.client(), server.client()];
     busy.iter_mut().for_each(begin);
@@ -131,7 +130,7 @@ fn requests_beyond_what_may_be_in_flight_are_refused_and_their_connections_go_on
 
 #[test]
 fn a_flood_of_clients_that_are_refused_costs_the_others_nothing() {
-    let capacity = Capacity { connections: 1, ..Capacity::default() };
+    let capacity = Capacity::default().with_connections(1);
     let (server, _waiting, full) = held(capacity);
     let mut client = server.client();
     assert_eq!(client.get("/").text(), "served");
@@ -151,7 +150,7 @@ fn a_flood_of_clients_that_are_refused_costs_the_others_nothing() {
 
 #[test]
 fn what_was_upgraded_is_in_flight_no_more() {
-    let capacity = Capacity { in_flight: 1, ..Capacity::default() };
+    let capacity = Capacity::default().with_in_flight(1);
     let server = serve_with(
         |builder| builder.capacity(capacity),
         |request: &mut Request| match request.path() {
@@ -174,9 +173,9 @@ fn what_was_upgraded_is_in_flight_no_more() {
 #[test]
 fn clients_that_say_nothing_make_room_for_others() {
     let capacity =
-        Capacity { connections: 4, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
+        Capacity::default().with_connections(4).with_overload_policy(OverloadPolicy::Queue);
     let head = Duration::from_millis(50);
-    let timeouts = Timeouts { head, ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_head(head);
     let server = serve_with(
         |builder| builder.capacity(capacity).timeouts(timeouts),
         |_: &mut Request| "served",

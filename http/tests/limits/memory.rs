@@ -19,9 +19,9 @@ fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
             tell_short.send(*held).expect("the test listens");
         }
     };
-    let capacity = Capacity { memory_bytes, ..Capacity::default() };
+    let capacity = Capacity::default().with_memory_bytes(memory_bytes);
     // The clients of these tests read nothing, so the timeouts must not expire.
-    let timeouts = Timeouts { idle: Duration::from_secs(600), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_idle(Duration::from_secs(600));
     let shared = Bytes::from(vec![b's'; RESPONSE_BYTES]);
     let server = serve_with(
         |builder| builder.capacity(capacity).timeouts(timeouts).observer(hooks),

@@ -100,7 +100,8 @@ fn too_many_empty_lines_are_refused_however_slowly_they_come() {
 #[test]
 fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
     for overload_policy in [OverloadPolicy::Reject, OverloadPolicy::Queue] {
-        let capacity = Capacity { connections: 3, overload_policy, ..Capacity::default() };
+        let capacity =
+            Capacity::default().with_connections(3).with_overload_policy(overload_policy);
         let (sender, receiver) = mpsc::channel();
         let hooks = move |event: &Event<'_>| {
             if let Event::ConnectionEvicted { .. } = event {
@@ -146,7 +147,7 @@ fn the_connection_that_has_rested_longest_makes_room_for_a_newcomer() {
 
 #[test]
 fn a_client_that_is_served_or_asks_all_the_time_keeps_its_place() {
-    let capacity = Capacity { connections: 2, ..Capacity::default() };
+    let capacity = Capacity::default().with_connections(2);
     let handler = || {
         |request: &mut Request| {
             if request.path() == "/slow" {
@@ -174,7 +175,7 @@ fn a_client_that_is_served_or_asks_all_the_time_keeps_its_place() {
 
 #[test]
 fn what_is_waited_for_is_the_clients_and_takes_no_place() {
-    let capacity = Capacity { in_flight: 2, ..Capacity::default() };
+    let capacity = Capacity::default().with_in_flight(2);
     let handler = || |request: &mut Request| request.body().read_to_vec(100_000);
     let counters = simulated_to_its_end(
         move |builder| builder.capacity(capacity),
@@ -264,7 +265,7 @@ fn echo(listens: bool) -> impl Fn(&mut Request) -> Response {
                 match client.read(&mut buffer) {
                     Ok(0) => return Ok(()),
                     Ok(count) => client.write_all(&buffer[..count])?,
-                    Err(error) if client.is_draining() => {
+                    Err(error) if client.draining().is_set() => {
                         client.write_all(format!("{error}?").as_bytes())?;
                         // Later reads work as before.
                         let count = client.read(&mut buffer)?;

@@ -23,9 +23,8 @@ fn request() -> &'static [u8] {
 
 /// Timeouts of about a second, because these tests run in real time.
 fn impatient() -> Timeouts {
-    let pace =
-        MinRate { idle: Duration::from_secs(1), bytes_per_second: 20_000, ..MinRate::default() };
-    Timeouts { write: MinRate { grace: Duration::from_secs(2), ..pace }, ..Timeouts::default() }
+    let pace = MinRate::default().with_idle(Duration::from_secs(1)).with_bytes_per_second(20_000);
+    Timeouts::default().with_write(pace.with_grace(Duration::from_secs(2)))
 }
 
 /// Reads 800 kB a second in pieces, for longer than every bound.

@@ -92,9 +92,17 @@ fn a_connection_rests_for_its_time_and_no_longer() {
 
 #[test]
 fn no_timeouts_are_none() {
-    let pace = MinRate { idle: Duration::MAX, bytes_per_second: 0, grace: Duration::MAX };
+    let pace = MinRate::default()
+        .with_idle(Duration::MAX)
+        .with_bytes_per_second(0)
+        .with_grace(Duration::MAX);
     let never = Duration::MAX;
-    let timeouts = Timeouts { head: never, idle: never, handler: never, body: pace, write: pace };
+    let timeouts = Timeouts::default()
+        .with_head(never)
+        .with_idle(never)
+        .with_handler(never)
+        .with_body(pace)
+        .with_write(pace);
     let handler = || {
         |request: &mut Request| {
             sched::sleep(secs(86_400));
@@ -180,7 +188,7 @@ fn a_body_that_trickles_is_refused_once_its_grace_is_used_up() {
 #[test]
 fn a_slow_body_that_keeps_the_rate_takes_as_long_as_it_takes() {
     // The handler timeout is shorter, but the time spent waiting for the client does not count.
-    let timeouts = Timeouts { handler: secs(5), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_handler(secs(5));
     let handler = || {
         |request: &mut Request| {
             request.body().read_to_vec(1 << 20).map(|body| body.len().to_string())
@@ -208,7 +216,7 @@ fn a_slow_body_that_keeps_the_rate_takes_as_long_as_it_takes() {
 fn a_request_may_have_times_of_its_own() {
     let handler = || {
         |request: &mut Request| {
-            let pace = MinRate { idle: secs(300), bytes_per_second: 0, ..MinRate::default() };
+            let pace = MinRate::default().with_idle(secs(300)).with_bytes_per_second(0);
             match request.path() {
                 "/patient" => request.set_min_body_rate(pace),
                 "/quick" => request.set_handler_timeout(secs(1)),
@@ -376,8 +384,9 @@ fn a_client_that_reads_nothing_is_cut_in_time() {
 
 #[test]
 fn a_client_that_reads_too_slowly_is_cut_as_well() {
-    let write = MinRate { idle: secs(600), bytes_per_second: 10_000, grace: secs(60) };
-    let timeouts = Timeouts { write, ..Timeouts::default() };
+    let write =
+        MinRate::default().with_idle(secs(600)).with_bytes_per_second(10_000).with_grace(secs(60));
+    let timeouts = Timeouts::default().with_write(write);
     let counters = simulated(
         move |builder| builder.timeouts(timeouts),
         endless,

@@ -63,7 +63,7 @@ fn a_load_balancer_has_time_to_notice() {
         let reached = Arc::clone(&phases);
         let (address, handle, serving) = serve(|builder| {
             builder.ready_delay(secs(10)).observer(move |event: &Event<'_>| {
-                if let Event::ShutdownAdvanced { phase } = event {
+                if let Event::ShutdownAdvanced { phase, .. } = event {
                     reached.lock().expect("no panic").push((*phase, sim::elapsed().as_secs()));
                 }
             })

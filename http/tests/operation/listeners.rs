@@ -412,8 +412,7 @@ fn a_client_that_has_connected_is_served_at_shutdown() {
 
 /// A server with room for one connection, and the client that occupies it.
 fn full_server() -> (Running, Client) {
-    let full =
-        Capacity { connections: 1, overload_policy: OverloadPolicy::Queue, ..Capacity::default() };
+    let full = Capacity::default().with_connections(1).with_overload_policy(OverloadPolicy::Queue);
     let server = serve_with(|builder| builder.capacity(full), |_: &mut Request| "served");
     let mut first = server.client();
     assert_eq!(first.get("/").text(), "served");

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod draining;
 mod ending;
 mod listeners;
 mod operating;

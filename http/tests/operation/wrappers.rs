@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use straightline::{
-    BodyError, ErrorContext, Event, HandlerError, IntoResponse, Limits, Next, OnDisconnect, Outcome,
-    Request, Response, ServerBuilder, StatusCode, Timeout, Timeouts, header, sched,
+    BodyError, ErrorContext, Event, HandlerError, IntoResponse, Limits, Next, OnDisconnect,
+    Outcome, Request, Response, ServerBuilder, StatusCode, Timeout, Timeouts, header, sched,
 };
 
 use crate::common::{Running, serve_with};
@@ -50,14 +50,15 @@ fn stamp(request: &mut Request, next: Next<'_>) -> Response {
 /// What an observer hears of each request.
 type Heard = (String, Option<u16>, Outcome, Option<&'static str>, u64);
 
-fn heard(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Running, mpsc::Receiver<Heard>) {
+fn heard(
+    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> (Running, mpsc::Receiver<Heard>) {
     let (sender, receiver) = mpsc::channel();
     let observe = move |event: &Event<'_>| {
         if let Event::RequestFinished(request) = event {
             let target = request.target.unwrap_or("-").to_owned();
             let status = request.status.map(|status| status.as_u16());
-            let heard =
-                (target, status, request.outcome, request.route, request.response_bytes);
+            let heard = (target, status, request.outcome, request.route, request.response_bytes);
             let _ = sender.send(heard);
         }
     };
@@ -77,7 +78,12 @@ fn a_wrapper_sees_panics_errors_and_late_handlers_as_responses() {
     {
         let answer = client.get(path);
         assert_eq!(answer.status, status, "{path}");
-        assert_eq!(answer.field("x-seen"), Some(&format!("{path} {status}")[..]), "{}", answer.head);
+        assert_eq!(
+            answer.field("x-seen"),
+            Some(&format!("{path} {status}")[..]),
+            "{}",
+            answer.head
+        );
     }
 }
 
@@ -126,15 +132,14 @@ fn an_event_tells_how_each_request_ended() {
 fn a_wrapper_goes_on_when_the_client_is_gone() {
     let (sender, seen) = mpsc::channel();
     let (server, heard) = heard(move |builder| {
-        builder
-            .timeouts(Timeouts::default())
-            .on_disconnect(OnDisconnect::Cancel)
-            .wrap(move |request: &mut Request, next: Next<'_>| {
+        builder.timeouts(Timeouts::default()).on_disconnect(OnDisconnect::Cancel).wrap(
+            move |request: &mut Request, next: Next<'_>| {
                 let response = next.run(request);
                 sched::yield_now(); // it may wait
                 let _ = sender.send(response.status().as_u16());
                 response
-            })
+            },
+        )
     });
     let mut client = server.client();
     client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n");

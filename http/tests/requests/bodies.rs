@@ -133,7 +133,7 @@ fn a_client_that_vanishes_in_mid_body_is_an_error_to_the_handler() {
 
 #[test]
 fn the_body_limit_is_exact() {
-    let limits = Limits { body_bytes: 10, ..Limits::default() };
+    let limits = Limits::default().with_body_bytes(10);
     let server = serve_with(|builder| builder.limits(limits), echo);
     assert_eq!(server.client().ask(post("/", "123456789")).status, 200);
     assert_eq!(server.client().ask(post("/", "1234567890")).status, 200);

@@ -188,17 +188,23 @@ fn every_number_of_a_server_may_be_set_to_anything() {
     for value in ENDS {
         for time in [Duration::ZERO, Duration::MAX] {
             for overload_policy in [OverloadPolicy::Reject, OverloadPolicy::Queue] {
-                let pace = MinRate { idle: time, bytes_per_second: value as u64, grace: time };
-                let timeouts =
-                    Timeouts { head: time, idle: time, handler: time, body: pace, write: pace };
-                let capacity = Capacity {
-                    connections: value.max(1),
-                    connections_per_peer: value,
-                    in_flight: value,
-                    memory_bytes: value as u64,
-                    overload_policy,
-                    retry_after: time,
-                };
+                let pace = MinRate::default()
+                    .with_idle(time)
+                    .with_bytes_per_second(value as u64)
+                    .with_grace(time);
+                let timeouts = Timeouts::default()
+                    .with_head(time)
+                    .with_idle(time)
+                    .with_handler(time)
+                    .with_body(pace)
+                    .with_write(pace);
+                let capacity = Capacity::default()
+                    .with_connections(value.max(1))
+                    .with_connections_per_peer(value)
+                    .with_in_flight(value)
+                    .with_memory_bytes(value as u64)
+                    .with_overload_policy(overload_policy)
+                    .with_retry_after(time);
                 let counters = simulated(
                     move |builder| {
                         let builder = builder.timeouts(timeouts).capacity(capacity);
@@ -302,13 +308,11 @@ const PIECES: usize = 512;
 #[cfg(target_os = "linux")]
 fn a_request_that_there_is_no_memory_for_is_a_503_and_no_end_of_the_process() {
     in_a_process(|| {
-        let limits = Limits {
-            request_line_bytes: usize::MAX,
-            field_line_bytes: usize::MAX,
-            head_bytes: usize::MAX,
-            body_bytes: u64::MAX,
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with_request_line_bytes(usize::MAX)
+            .with_field_line_bytes(usize::MAX)
+            .with_head_bytes(usize::MAX)
+            .with_body_bytes(u64::MAX);
         let handler = |request: &mut Request| match request.path() {
             "/lines" => request.body().lines(usize::MAX).map(|line| line.map(|_| "")).collect(),
             _ => request.body().read_to_vec(u64::MAX).map(|_| "read".to_owned()),

@@ -128,7 +128,7 @@ fn malformed_framing_is_refused_whether_the_handler_reads_or_not() {
 #[test]
 fn the_limits_of_a_chunked_body_are_exact() {
     let limits =
-        Limits { body_bytes: 10, chunk_extension_bytes: 6, trailer_bytes: 6, ..Limits::default() };
+        Limits::default().with_body_bytes(10).with_chunk_extension_bytes(6).with_trailer_bytes(6);
     let server = serve_with(|builder| builder.limits(limits), echo);
     let ask = |body: &str| {
         let mut client = server.client();

@@ -92,7 +92,10 @@ fn a_response_can_be_read_and_changed() {
     response.set_header("content-type", "image/gif");
     assert_eq!(response.headers().all("content-type").count(), 1);
     let response = response.content_type("text/html");
-    assert_eq!(response.headers().iter().collect::<Vec<_>>(), [("content-type", &b"text/html"[..])]);
+    assert_eq!(
+        response.headers().iter().collect::<Vec<_>>(),
+        [("content-type", &b"text/html"[..])]
+    );
     let mut response = response.append("a", 1).append("a", 2).header("b", 3);
     assert_eq!((response.headers().len(), response.headers().all("a").count()), (4, 2));
     response.remove_header("A");

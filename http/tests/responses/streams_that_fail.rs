@@ -170,7 +170,7 @@ impl Drop for Rude {
 
 #[test]
 fn what_a_body_owns_that_is_not_sent_ends_within_the_handlers_bounds() {
-    let timeouts = Timeouts { handler: Duration::from_millis(50), ..Timeouts::default() };
+    let timeouts = Timeouts::default().with_handler(Duration::from_millis(50));
     let server = serve_with(
         |builder| builder.timeouts(timeouts),
         |request: &mut Request| {

@@ -324,7 +324,7 @@ fn a_stream_that_never_stands_still_ends_when_its_client_does() {
 fn a_writer_that_waits_for_its_client_is_in_time_whatever_its_parent_does() {
     let handler = Duration::from_millis(300);
     let server = serve_with(
-        |builder| builder.timeouts(Timeouts { handler, ..Timeouts::default() }),
+        |builder| builder.timeouts(Timeouts::default().with_handler(handler)),
         |_: &mut Request| {
             Response::stream(|request, body| {
                 sched::scope(|scope| {

@@ -29,7 +29,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "control/",
             "telemetry/  body_error.rs",
             "config/",
-            "proto/",
+            "proto/  with_fields.rs",
         ],
     ),
     (

@@ -1,6 +1,7 @@
 //! A flag that fibers and threads wait for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -104,6 +105,77 @@ impl Flag {
     /// ```
     pub fn clear(&self) {
         self.state.lock().set = false;
+    }
+}
+
+/// A [`Flag`] that the holder can wait for and cannot change, from [`Flag::reader`].
+///
+/// Clones are readers of the same flag. It is a thing to [`select`](super::select) on, as the flag
+/// itself is.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use straightline_sched::sync::{Flag, FlagReader, after, select};
+///
+/// /// Works until it is told to stop.
+/// fn work(stop: &FlagReader) -> u32 {
+///     let mut rounds = 0;
+///     while select(&[stop, &after(Duration::from_millis(1))]) != Ok(0) {
+///         rounds += 1;
+///     }
+///     rounds
+/// }
+///
+/// let stop = Arc::new(Flag::new());
+/// let reader = stop.reader();
+/// let worker = std::thread::spawn(move || work(&reader)); // a thread waits as a fiber does
+/// stop.set();
+/// worker.join().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct FlagReader {
+    flag: Arc<Flag>,
+}
+
+impl Flag {
+    /// A view of the flag that can wait for it and cannot change it. Not a yield point.
+    pub fn reader(self: &Arc<Self>) -> FlagReader {
+        FlagReader { flag: Arc::clone(self) }
+    }
+}
+
+impl FlagReader {
+    /// As [`Flag::wait`].
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`] if it would have to wait and the caller unwinds.
+    pub fn wait(&self) -> Result<(), Unwinding> {
+        self.flag.wait()
+    }
+
+    /// Whether the flag is set. Not a yield point.
+    pub fn is_set(&self) -> bool {
+        self.flag.is_set()
+    }
+}
+
+impl Watch for FlagReader {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        self.flag.watch(watcher)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.flag.unwatch(watcher);
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
-pub use flag::Flag;
+pub use flag::{Flag, FlagReader};
 pub use lazy::Lazy;
 pub use mutex::{Mutex, MutexGuard};
 pub use once_cell::OnceCell;

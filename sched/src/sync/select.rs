@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::waiter::{checkpoint, may_wait, wait_in};
 use super::watch::{Watch, Watcher};
-use super::{Flag, broadcast, mpsc, oneshot};
+use super::{Flag, FlagReader, broadcast, mpsc, oneshot};
 use crate::core::{self, JoinHandle, Source, Unwinding, has_hook};
 use crate::driver::{self, Interest, World};
 use crate::fiber::Standing;
@@ -17,7 +17,7 @@ use crate::fiber::Standing;
 /// | thing | is ready when |
 /// |---|---|
 /// | a channel's `Receiver` | a message is there, or all senders are gone |
-/// | [`Flag`] | it is set |
+/// | [`Flag`], [`FlagReader`] | the flag is set |
 /// | [`JoinHandle`] | the fiber is over |
 /// | [`ShardJoinHandle`](crate::ShardJoinHandle) | the shard has ended |
 /// | [`Timer`] | its time has passed |
@@ -30,6 +30,7 @@ impl<T> Selectable for mpsc::Receiver<T> {}
 impl<T> Selectable for oneshot::Receiver<T> {}
 impl<T> Selectable for broadcast::Receiver<T> {}
 impl Selectable for Flag {}
+impl Selectable for FlagReader {}
 impl<T> Selectable for JoinHandle<T> {}
 impl Selectable for Timer {}
 impl<T: driver::Watch> Selectable for Readable<'_, T> {}

@@ -5,15 +5,21 @@
 //! waiter as if no watcher were there, and all watchers besides, so none of them can swallow the
 //! wake-up of another.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::waiter::{Waiter, Wakes};
 
 /// The watchers of one thing. A wake-up removes all of them; a watcher that goes on watching
 /// registers again.
+///
+/// A channel has one watcher at most, usually. A flag that ends all streams of a server has tens of
+/// thousands, and each of them registers and leaves at each of its events.
 #[derive(Default)]
 pub(super) struct Watchers {
-    entries: Vec<Watcher>,
+    /// The first watcher needs no allocation.
+    first: Option<Watcher>,
+    others: BTreeMap<u64, Waiter>,
 }
 
 /// A `select` in progress.
@@ -46,18 +52,27 @@ impl Watcher {
 
 impl Watchers {
     pub(super) const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { first: None, others: BTreeMap::new() }
     }
 
     pub(super) fn add(&mut self, watcher: &Watcher) {
-        self.entries.push(watcher.clone());
+        match &self.first {
+            None => self.first = Some(watcher.clone()),
+            // One `select` may name the same thing twice.
+            Some(first) if first.id == watcher.id => {}
+            Some(_) => drop(self.others.insert(watcher.id, watcher.waiter.clone())),
+        }
     }
 
     pub(super) fn remove(&mut self, watcher: &Watcher) {
-        self.entries.retain(|entry| entry.id != watcher.id);
+        match &self.first {
+            Some(first) if first.id == watcher.id => self.first = None,
+            _ => drop(self.others.remove(&watcher.id)),
+        }
     }
 
     pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.entries.drain(..).for_each(|entry| wakes.push(entry.waiter));
+        self.first.take().into_iter().for_each(|first| wakes.push(first.waiter));
+        std::mem::take(&mut self.others).into_values().for_each(|waiter| wakes.push(waiter));
     }
 }

@@ -1,9 +1,11 @@
 //! A select ends when one of its sources is ready. It prefers no source, and takes no wake-up from
 //! other fibers.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::{on_a_shard, settle};
@@ -303,4 +305,41 @@ fn take(kind: u8, receivers: &[Rc<mpsc::Receiver<usize>>]) -> Vec<usize> {
             taken
         }
     }
+}
+
+#[test]
+fn many_selects_watch_one_flag_and_come_and_go() {
+    on_a_shard(|| {
+        const FIBERS: usize = 300;
+        let stop = Arc::new(Flag::new());
+        let ended = Rc::new(Cell::new(0));
+        let mut inboxes = Vec::new();
+        let fibers: Vec<_> = (0..FIBERS)
+            .map(|_| {
+                let (sender, messages) = mpsc::channel(1);
+                let (stop, ended) = (stop.reader(), Rc::clone(&ended));
+                inboxes.push(sender);
+                sched::spawn(move || {
+                    let mut received = 0;
+                    // The same thing may be named twice.
+                    while select(&[&messages, &stop, &stop]).unwrap() == 0 {
+                        received += messages.try_recv().map_or(0, |()| 1);
+                    }
+                    ended.set(ended.get() + 1);
+                    received
+                })
+            })
+            .collect();
+        for round in 0..3 {
+            // Each message takes a registration back and makes a new one.
+            inboxes.iter().skip(round).step_by(3).for_each(|inbox| inbox.send(()).unwrap());
+            settle();
+        }
+        assert_eq!(ended.get(), 0);
+        stop.set();
+        let received: usize = fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum();
+        assert_eq!((received, ended.get()), (FIBERS, FIBERS));
+        assert!(stop.reader().is_set());
+        assert_eq!(stop.reader().wait(), Ok(()));
+    });
 }

@@ -1,0 +1,134 @@
+//! The background fibers of a shard: those that handlers leave behind, and that a drain waits for.
+//!
+//! A background fiber is an ordinary fiber of the shard. It leaves the table when it ends, however
+//! it ends; a fiber that was abandoned never does, so [`Background::lose`] removes it.
+//!
+//! A server's handle reaches the table of the shard that it is used on by a shard-local. The table
+//! belongs to the shard's state, and the shard-local does not keep it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::rc::{Rc, Weak as RcWeak};
+use std::sync::{Arc, Weak};
+
+use slotmap::{DefaultKey, SlotMap};
+use straightline_sched::{Fiber, FiberBuilder, FiberInfo, JoinHandle, shard_local};
+
+use super::shared::Shared;
+use super::slot::Slot;
+
+shard_local! {
+    /// The tables of this shard, one for each server that it belongs to.
+    static HERE: RefCell<Vec<RcWeak<Background>>> = RefCell::default();
+}
+
+/// The background fibers of a shard.
+pub(crate) struct Background {
+    server: Weak<Shared>,
+    slot: Arc<Slot>,
+    /// `None` until the fiber is spawned.
+    open: RefCell<SlotMap<DefaultKey, Option<Fiber>>>,
+    /// Woken when the last fiber has ended.
+    waiter: RefCell<Option<Fiber>>,
+}
+
+impl Background {
+    /// For the shard of that slot, on the shard's own thread.
+    pub(crate) fn new(server: &Arc<Shared>, slot: &Arc<Slot>) -> Rc<Self> {
+        let new = Rc::new(Self {
+            server: Arc::downgrade(server),
+            slot: Arc::clone(slot),
+            open: RefCell::default(),
+            waiter: RefCell::new(None),
+        });
+        // An error only on a fiber that unwinds, which does not start to serve.
+        if let Ok(here) = HERE.get() {
+            let mut here = here.borrow_mut();
+            here.retain(|other| other.strong_count() > 0);
+            here.push(Rc::downgrade(&new));
+        }
+        new
+    }
+
+    /// The table of the calling fiber's shard, if it is a shard of that server.
+    /// Panics outside of a fiber.
+    pub(crate) fn here(server: &Arc<Shared>) -> Option<Rc<Self>> {
+        let here = HERE.get().ok()?;
+        let tables: Vec<_> = here.borrow().iter().filter_map(RcWeak::upgrade).collect();
+        tables.into_iter().find(|table| Weak::as_ptr(&table.server) == Arc::as_ptr(server))
+    }
+
+    /// Runs `body` as a background fiber.
+    #[track_caller]
+    pub(crate) fn spawn<T: 'static>(
+        self: &Rc<Self>,
+        body: impl FnOnce() -> T + 'static,
+    ) -> io::Result<JoinHandle<T>> {
+        let key = self.open.borrow_mut().insert(None);
+        let entry = Entry { background: Rc::clone(self), key };
+        // If this fails, the entry is dropped with the body.
+        let handle = FiberBuilder::new().name("background").spawn(move || {
+            let _entry = entry;
+            body()
+        })?;
+        self.slot.counters.background_spawned.bump();
+        // The fiber begins when the caller yields, so it is still in the table.
+        if let Some(fiber) = self.open.borrow_mut().get_mut(key) {
+            *fiber = Some(handle.fiber());
+        }
+        Ok(handle)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    /// Wakes `waiter` when the last fiber has ended.
+    pub(crate) fn wake_when_empty(&self, waiter: Fiber) {
+        let before = self.waiter.replace(Some(waiter));
+        drop(before);
+    }
+
+    /// That fiber was abandoned: it does not end any more.
+    pub(crate) fn lose(&self, lost: &FiberInfo) {
+        let is_lost =
+            |fiber: &Option<Fiber>| fiber.as_ref().is_some_and(|it| it.number() == lost.id);
+        let key = self.open.borrow().iter().find(|(_, fiber)| is_lost(fiber)).map(|(key, _)| key);
+        key.into_iter().for_each(|key| self.remove(key));
+    }
+
+    fn remove(&self, key: DefaultKey) {
+        let removed = self.open.borrow_mut().remove(key);
+        if let Some(Some(_)) = removed {
+            self.slot.counters.background_ended.bump();
+        }
+        if self.is_empty()
+            && let Some(waiter) = &*self.waiter.borrow()
+        {
+            waiter.unpark();
+        }
+    }
+}
+
+/// A fiber's place in the table, until this is dropped.
+struct Entry {
+    background: Rc<Background>,
+    key: DefaultKey,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.background.remove(self.key);
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Background").field("fibers", &self.len()).finish_non_exhaustive()
+    }
+}
