@@ -80,24 +80,15 @@
 
 #![forbid(unsafe_code)]
 
-mod body;
 mod body_error;
-mod body_writer;
 mod config;
 mod conn;
 mod control;
-mod handler_error;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod into_response;
-mod invalid_header;
-mod invalid_request;
+mod message;
 mod proto;
-mod request;
-mod request_builder;
-mod response;
-mod response_body;
 mod server;
 mod signal;
 mod telemetry;
@@ -116,24 +107,18 @@ pub use bytes::Bytes;
 pub use http::header;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
-pub use body::{Body, Lines};
 pub use body_error::BodyError;
-pub use body_writer::BodyWriter;
 pub use config::{
     Address, AllStuck, Capacity, CapacityLimit, IntoAddress, MinRate, OnDisconnect, OverloadPolicy,
     Peer, Phase, Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
 pub use control::{Metrics, ServerHandle};
-pub use handler_error::HandlerError;
-pub use into_response::IntoResponse;
-pub use invalid_header::InvalidHeader;
-pub use invalid_request::InvalidRequest;
+pub use message::{
+    Body, BodyWriter, HandlerError, IntoResponse, InvalidHeader, InvalidRequest, Lines, Request,
+    RequestBuilder, Response, ResponseBody,
+};
 pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
-pub use request::Request;
-pub use request_builder::RequestBuilder;
-pub use response::Response;
-pub use response_body::ResponseBody;
 pub use server::{Handler, Server, ServerBuilder, Shareable, ShutdownReport};
 pub use signal::ShutdownSignal;
 pub use telemetry::{

@@ -12,10 +12,10 @@ use super::handler_faults::{client_closed_request, panic_response, record_timeou
 use super::report::{report_request, report_unless_in_flight};
 use super::respond::respond;
 use crate::config::Timeout;
-use crate::into_response::IntoResponse;
+use crate::message::IntoResponse;
+use crate::message::Request;
+use crate::message::Response;
 use crate::proto::{Head, Refusal};
-use crate::request::Request;
-use crate::response::Response;
 use crate::telemetry::{Event, Outcome};
 use crate::wire::{IdleEnd, Unread};
 

@@ -10,8 +10,8 @@ use http::{Method, StatusCode};
 use straightline_sched::is_cancel;
 
 use crate::config::Timeout;
-use crate::request::Request;
-use crate::response::Response;
+use crate::message::Request;
+use crate::message::Response;
 use crate::telemetry::{Event, Outcome, take_place};
 use crate::wire::Link;
 

@@ -5,8 +5,8 @@ use http::StatusCode;
 use straightline_sched::system_time;
 
 use super::connection::Connection;
+use crate::message::Request;
 use crate::proto::Headers;
-use crate::request::Request;
 use crate::telemetry::FinishedRequest;
 
 /// Reports a request and its response, once. The request's head must still be there.

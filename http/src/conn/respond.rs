@@ -9,10 +9,10 @@ use straightline_sched::is_cancel;
 use super::connection::Connection;
 use super::handler_faults::record_failed_response;
 use super::service::{ErrorContext, ErrorResponder};
+use crate::message::ErrorText;
+use crate::message::Request;
+use crate::message::Response;
 use crate::proto::{self, BodyFraming, Head, has_no_body};
-use crate::request::Request;
-use crate::response::Response;
-use crate::response_body::ErrorText;
 use crate::wire::OUTPUT_BYTES_MAX;
 
 /// Encodes a response. A small body stays in the output, so that several responses leave in one

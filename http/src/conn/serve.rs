@@ -21,9 +21,9 @@ use super::report::report_request;
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
 use crate::config::{OnDisconnect, Timeout};
+use crate::message::Request;
+use crate::message::Response;
 use crate::proto::{BodyLength, Refusal, RefusalKind};
-use crate::request::Request;
-use crate::response::Response;
 use crate::telemetry::Event;
 use crate::wire::{Buffers, Expectation, linger};
 

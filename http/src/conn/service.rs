@@ -7,8 +7,8 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::next::{Next, ShardHandler, Wrapper};
-use crate::request::Request;
-use crate::response::Response;
+use crate::message::Request;
+use crate::message::Response;
 
 /// Makes the response for an error.
 pub(crate) type ErrorResponder = dyn Fn(&ErrorContext<'_>) -> Response + Send + Sync;

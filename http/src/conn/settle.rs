@@ -8,9 +8,9 @@ use super::errors::{record_failure, record_unread, refuse_and_settle, refuse_lat
 use super::report::report_request;
 use super::respond::respond;
 use crate::body_error::BodyError;
+use crate::message::Request;
+use crate::message::Response;
 use crate::proto::ResponseHead;
-use crate::request::Request;
-use crate::response::Response;
 use crate::wire::{Expectation, Transport, Unread};
 
 /// [`answer`], not inlined, for the cold paths.

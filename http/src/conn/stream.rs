@@ -25,13 +25,13 @@ use super::settle::{
     answer_outlined, is_skippable, may_keep_alive, settle, skip_body, unread_body,
 };
 use crate::body_error::BodyError;
-use crate::body_writer::BodyWriter;
 use crate::config::Timeout;
-use crate::into_response::IntoResponse;
+use crate::message::BodyWriter;
+use crate::message::IntoResponse;
+use crate::message::Request;
+use crate::message::Response;
+use crate::message::{ResponseBody, RunProtocol, Streamed, WriteBody};
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
-use crate::request::Request;
-use crate::response::Response;
-use crate::response_body::{ResponseBody, RunProtocol, Streamed, WriteBody};
 use crate::telemetry::{Event, Outcome};
 use crate::wire::{ClientBody, Protocol, Unread, Upgraded};
 

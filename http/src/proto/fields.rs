@@ -3,7 +3,6 @@
 use std::fmt;
 use std::ops::Range;
 use std::str;
-use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue, header};
 
@@ -37,7 +36,8 @@ fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &head[start as usize..end as usize]
 }
 
-/// The header fields of a request or of a response, or the trailer fields of a body, in their order.
+/// The header fields of a request or of a response, or the trailer fields of a body, in their
+/// order.
 ///
 /// A name is text or a [`HeaderName`], and compares without regard to case. Values are bytes:
 /// visible ASCII, spaces, tabs and, from careless clients, any byte from 0x80 up.
@@ -163,20 +163,6 @@ impl<'h> Headers<'h> {
     /// is not a number.
     pub fn content_length(&self) -> Option<u64> {
         self.get(header::CONTENT_LENGTH)?.parse().ok()
-    }
-
-    /// A field that is a date (RFC 9110 section 5.6.7), in any of its three formats.
-    ///
-    /// ```
-    /// # use straightline::{Request, header};
-    /// # use std::time::SystemTime;
-    /// fn is_fresh(request: &Request, modified: SystemTime) -> bool {
-    ///     let since = request.headers().date(header::IF_MODIFIED_SINCE);
-    ///     since.is_some_and(|since| modified <= since)
-    /// }
-    /// ```
-    pub fn date(&self, name: impl AsRef<str>) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.get(name)?).ok()
     }
 
     /// All fields: each name, as the client spelled it, and its value.

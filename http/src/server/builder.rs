@@ -22,10 +22,10 @@ use crate::config::{
 };
 use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
 use crate::control::{Listener, Shared, open_all};
-use crate::into_response::IntoResponse;
+use crate::message::IntoResponse;
+use crate::message::Request;
+use crate::message::Response;
 use crate::proto::Limits;
-use crate::request::Request;
-use crate::response::Response;
 use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observers};
 
 /// The settings of a server before it is built, from [`Server::builder`].

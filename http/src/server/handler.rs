@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::conn::{Service, ShardHandler};
-use crate::into_response::IntoResponse;
-use crate::request::Request;
+use crate::message::IntoResponse;
+use crate::message::Request;
 
 /// A function from a request to a response: what
 /// [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
@@ -31,8 +31,8 @@ use crate::request::Request;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "not a function from `&mut Request` to a response",
-    note = "a handler is `fn(&mut Request) -> impl IntoResponse`; a closure has to name the type of \
-            its argument: `|request: &mut Request| ...`"
+    note = "a handler is `fn(&mut Request) -> impl IntoResponse`; a closure has to name the type \
+            of its argument: `|request: &mut Request| ...`"
 )]
 pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
     /// The type that the function returns.
@@ -52,8 +52,8 @@ where
     message = "the shards cannot share this handler: it holds something of one thread, such as an \
                `Rc`, a `RefCell` or a `Cell`",
     label = "not `Send` and `Sync`",
-    note = "`build_with(|| handler)` makes a handler for each shard, whose state may be an `Rc`; or \
-            share the state between the shards in an `Arc` with a `Mutex`"
+    note = "`build_with(|| handler)` makes a handler for each shard, whose state may be an `Rc`; \
+            or share the state between the shards in an `Arc` with a `Mutex`"
 )]
 pub trait Shareable: Send + Sync {}
 

@@ -13,7 +13,7 @@ use straightline_sched as sched;
 
 use crate::config::Capacity;
 use crate::conn::{ErrorContext, ErrorResponder, own_error_response};
-use crate::response::Response;
+use crate::message::Response;
 use crate::wire::{Transport, linger};
 
 /// A shard's answer to rejected clients.

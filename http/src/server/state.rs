@@ -44,7 +44,7 @@ impl ShardState {
     pub(super) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>, service: Rc<Service>) -> Self {
         Self {
             service,
-            host: Host::new(shared, slot),
+            host: Host::new(shared, slot, sched::turn_start()),
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),

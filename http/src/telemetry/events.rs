@@ -151,8 +151,8 @@ pub enum Event<'e> {
         /// hook that does not call the hook before it.
         place: Option<&'e str>,
     },
-    /// A handler returned an error, or a response that it must not return, or could not complete the
-    /// body of its response.
+    /// A handler returned an error, or a response that it must not return, or could not complete
+    /// the body of its response.
     #[non_exhaustive]
     ResponseFailed {
         /// The client.

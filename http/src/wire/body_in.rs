@@ -5,8 +5,8 @@
 //! the bytes that came with it or were read later: body data, framing, and perhaps the next
 //! request. Data is taken from the buffer first. When the buffer is used up, data of a known length
 //! goes straight from the socket to the handler's memory, and the buffer does not change. The
-//! framing of a chunked body is read into the buffer behind the head, which may move; so the head of
-//! such a request is [split off](super::Buffers::split_head) first.
+//! framing of a chunked body is read into the buffer behind the head, which may move; so the head
+//! of such a request is [split off](super::Buffers::split_head) first.
 //!
 //! A request that a program made may have another reader for its body instead.
 

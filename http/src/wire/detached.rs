@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use straightline_net::StreamSet;
-use straightline_sched::{Interest, sim};
+use straightline_sched::{Interest, now, sim};
 
 use super::buffers::Buffers;
 use super::host::Host;
@@ -35,7 +35,7 @@ pub(crate) fn detached(peer: Peer) -> (Rc<Link>, Box<Buffers>) {
 fn new_host() -> Rc<Host> {
     let (config, observers) = (Config::default(), Observers::default());
     let shared = Shared::new(config, observers, Vec::new(), Vec::new(), 1, None);
-    Host::new(&shared, &Arc::new(Slot::new(0, false)))
+    Host::new(&shared, &Arc::new(Slot::new(0, false)), now())
 }
 
 /// The transport of a link without a client.

@@ -46,8 +46,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// For the shard of that slot, on the shard's own thread.
-    pub(crate) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Rc<Self> {
+    /// For the shard of that slot, on the shard's own thread, whose turn began at `now`.
+    pub(crate) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>, now: Instant) -> Rc<Self> {
         let config = &shared.config;
         Rc::new(Self {
             limits: config.limits.clone(),
@@ -64,7 +64,7 @@ impl Host {
             draining: Arc::default(),
             sweep: Cell::new(1),
             encoder: RefCell::new(Encoder::new("")),
-            encoder_until: Cell::new(sched::now()),
+            encoder_until: Cell::new(now),
         })
     }
 

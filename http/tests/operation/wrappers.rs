@@ -1,4 +1,5 @@
-//! A function around the handler sees what a client sees, and an event tells how each request ended.
+//! A function around the handler sees what a client sees, and an event tells how each request
+//! ended.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

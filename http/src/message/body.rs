@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
+use super::request::Request;
 use crate::body_error::BodyError;
-use crate::request::Request;
 
 /// A request's body, read straight from the connection.
 ///

@@ -5,10 +5,10 @@ use std::io;
 use bytes::Bytes;
 use http::{StatusCode, header};
 
+use super::response::Response;
+use super::response_body::ResponseBody;
 use crate::body_error::BodyError;
 use crate::proto::has_no_body;
-use crate::response::Response;
-use crate::response_body::ResponseBody;
 
 /// The types that a handler may return.
 ///
@@ -36,11 +36,10 @@ use crate::response_body::ResponseBody;
 #[diagnostic::on_unimplemented(
     message = "a handler may not return `{Self}`: it is not a response",
     label = "not a response",
-    note = "a handler returns a `Response`, text, bytes, a `StatusCode`, a pair of a `StatusCode` and \
-            one of these, or a `Result` of two of these",
-    note = "a handler is a plain function and not an `async fn`: it waits by calling functions that \
-            wait; `sched::block_on` runs a future",
-    note = "for JSON: `Response::new(StatusCode::OK).content_type(\"application/json\").with_body(text)`"
+    note = "a handler returns a `Response`, text, bytes, a `StatusCode`, a pair of a `StatusCode` \
+            and one of these, or a `Result` of two of these",
+    note = "a handler is a plain function and not an `async fn`: it waits by calling functions \
+            that wait; `sched::block_on` runs a future"
 )]
 pub trait IntoResponse {
     /// Makes the response.

@@ -7,15 +7,13 @@ use std::rc::Rc;
 use std::str;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Version, header};
+use http::{Method, Version, header};
 use straightline_sched::sync::FlagReader;
 
 use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
-use crate::invalid_header::{InvalidHeader, checked, expect_valid};
-use crate::invalid_request::InvalidRequest;
-use crate::proto::{Field, Head, HeadParser, Headers, Limits, RefusalKind, Trailers};
+use crate::proto::{Head, Headers, Limits, Trailers};
 use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -35,7 +33,7 @@ use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 pub struct Request {
     /// The buffers begin with the parsed head's bytes; the body follows them, unless the head is
     /// split off.
-    buffers: Box<Buffers>,
+    pub(super) buffers: Box<Buffers>,
     link: Rc<Link>,
     body: RefCell<BodyIn>,
     /// The trailers of the body, once it was read to its end.
@@ -217,135 +215,6 @@ impl Request {
         request.body(())
     }
 
-    /// Replaces the method, for handlers behind this one: a wrapper may serve a HEAD as a GET.
-    ///
-    /// Not a yield point.
-    pub fn set_method(&mut self, method: Method) {
-        self.buffers.head.method = method;
-    }
-
-    /// Replaces the target, for handlers behind this one: a wrapper may strip a prefix.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Errors
-    ///
-    /// If a request of this method cannot have such a target. The request stays as it is then.
-    ///
-    /// ```
-    /// use straightline::{InvalidRequest, Request};
-    ///
-    /// fn strip_version(request: &mut Request) -> Result<(), InvalidRequest> {
-    ///     match request.target().strip_prefix("/v1").map(str::to_owned) {
-    ///         Some(target) => request.set_target(&target),
-    ///         None => Ok(()),
-    ///     }
-    /// }
-    ///
-    /// let mut request = Request::builder().target("/v1/things?all").build()?;
-    /// strip_version(&mut request)?;
-    /// assert_eq!((request.path(), request.query()), ("/things", Some("all")));
-    /// # Ok::<(), InvalidRequest>(())
-    /// ```
-    pub fn set_target(&mut self, target: &str) -> Result<(), InvalidRequest> {
-        let prefix = self.method().as_str().len() + 1;
-        if let Some(at) = target.bytes().position(|byte| !byte.is_ascii_graphic()) {
-            return Err(InvalidRequest::refused(RefusalKind::Target.at(prefix + at)));
-        }
-        let text = format!("{} {target} HTTP/1.1\r\nhost: a\r\n\r\n", self.method());
-        let (limits, mut head) =
-            (Limits { head_bytes: HEAD_BYTES_MAX, ..Limits::default() }, Head::default());
-        HeadParser::default()
-            .parse(text.as_bytes(), &limits, &mut head)
-            .map_err(InvalidRequest::refused)?;
-        let start = self.add_text(target.as_bytes()).ok_or_else(InvalidRequest::no_memory)?;
-        let place = |(from, to): (u32, u32)| {
-            let first = head.target.0;
-            (from - first + start, to - first + start)
-        };
-        (self.buffers.head.target, self.buffers.head.path) = (place(head.target), place(head.path));
-        Ok(())
-    }
-
-    /// Sets a header field, in place of all fields of that name, for handlers behind this one.
-    ///
-    /// Not a yield point. [`try_set_header`](Self::try_set_header) does not panic.
-    ///
-    /// # Panics
-    ///
-    /// If the name or the value is not valid, or if there is no memory for them.
-    ///
-    /// ```
-    /// use straightline::Request;
-    ///
-    /// let mut request = Request::builder().build()?;
-    /// request.set_header("x-request-id", "7");
-    /// request.append_header("x-tag", "a");
-    /// request.append_header("x-tag", "b");
-    /// assert_eq!(request.headers().get("x-request-id"), Some("7"));
-    /// assert_eq!(request.headers().all("x-tag").count(), 2);
-    /// request.remove_header("x-tag");
-    /// assert!(!request.headers().contains("x-tag"));
-    /// # Ok::<(), straightline::InvalidRequest>(())
-    /// ```
-    #[track_caller]
-    pub fn set_header<N, V>(&mut self, name: N, value: V)
-    where
-        N: TryInto<HeaderName>,
-        N::Error: fmt::Display,
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Display,
-    {
-        expect_valid(self.try_set_header(name, value));
-    }
-
-    /// As [`set_header`](Self::set_header), for names and values from outside.
-    ///
-    /// # Errors
-    ///
-    /// Where `set_header` panics. The request stays as it is then.
-    pub fn try_set_header<N, V>(&mut self, name: N, value: V) -> Result<(), InvalidHeader>
-    where
-        N: TryInto<HeaderName>,
-        N::Error: fmt::Display,
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Display,
-    {
-        let (name, value) = checked(name, value)?;
-        self.add_field(&name, &value)?;
-        let last = self.buffers.head.fields.pop();
-        self.remove_header(&name);
-        self.buffers.head.fields.extend(last);
-        Ok(())
-    }
-
-    /// Adds a header field; earlier fields of that name stay.
-    ///
-    /// Not a yield point.
-    ///
-    /// # Panics
-    ///
-    /// As [`set_header`](Self::set_header).
-    #[track_caller]
-    pub fn append_header<N, V>(&mut self, name: N, value: V)
-    where
-        N: TryInto<HeaderName>,
-        N::Error: fmt::Display,
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Display,
-    {
-        expect_valid(checked(name, value).and_then(|(name, value)| self.add_field(&name, &value)));
-    }
-
-    /// Removes all header fields of that name.
-    ///
-    /// Not a yield point.
-    pub fn remove_header(&mut self, name: impl AsRef<str>) {
-        let Buffers { input, head, .. } = &mut *self.buffers;
-        let name = name.as_ref().as_bytes();
-        head.fields.retain(|field| !field.has_name(input.unread(), name));
-    }
-
     /// Gives the handler another [timeout](crate::Timeouts::handler) from now on: for the return of
     /// its response, or between two writes of a streamed body. `Duration::MAX` means no timeout.
     ///
@@ -523,7 +392,8 @@ impl Request {
         }
     }
 
-    /// Ends the request: consumes it from what was received, and returns the rest. The head is lost.
+    /// Ends the request: consumes it from what was received, and returns the rest. The head is
+    /// lost.
     #[inline]
     pub(crate) fn consume(&mut self) -> &mut Input {
         if self.is_split {
@@ -552,8 +422,8 @@ impl Request {
         }
     }
 
-    /// How many bytes of the request were received and used: its head, and its body so far, with its
-    /// framing.
+    /// How many bytes of the request were received and used: its head, and its body so far, with
+    /// its framing.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.body.try_borrow().map_or(0, |body| body.received_bytes())
     }
@@ -578,28 +448,6 @@ impl Request {
         self.buffers
     }
 
-    fn add_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), InvalidHeader> {
-        let no_room = || InvalidHeader::new("no memory for another header field");
-        let name = self.add_text(name.as_str().as_bytes()).ok_or_else(no_room)?;
-        let value_start = self.add_text(value.as_bytes()).ok_or_else(no_room)?;
-        let end = self.buffers.input.unread().len();
-        let (name, value_start) = (name as usize, value_start as usize);
-        self.buffers.head.fields.push(Field::new(name..value_start, value_start..end));
-        Ok(())
-    }
-
-    /// Adds text behind the head, and returns where it begins; `None` if there is no room.
-    fn add_text(&mut self, text: &[u8]) -> Option<u32> {
-        self.split_head().ok()?;
-        let input = &mut self.buffers.input;
-        let start = input.unread().len();
-        if start + text.len() > HEAD_BYTES_MAX {
-            return None;
-        }
-        input.push(text).ok()?;
-        u32::try_from(start).ok()
-    }
-
     fn text(&self, (start, end): (u32, u32)) -> &str {
         let bytes = &self.buffers.input.unread()[start as usize..end as usize];
         // The parser let only visible ASCII into the target.
@@ -618,6 +466,3 @@ impl fmt::Debug for Request {
             .finish_non_exhaustive()
     }
 }
-
-/// The most bytes of a head to which a program adds: far more than a client may send.
-const HEAD_BYTES_MAX: usize = 16 << 20;

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::invalid_header::checked;
+use super::invalid_header::checked;
 use crate::proto::is_forbidden_trailer;
 use crate::wire::ClientBody;
 

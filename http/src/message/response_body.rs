@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::body_writer::BodyWriter;
-use crate::request::Request;
+use super::body_writer::BodyWriter;
+use super::request::Request;
 use crate::wire::Upgraded;
 
 /// The body of a [`Response`](crate::Response): bytes in memory, or a function or a file that is

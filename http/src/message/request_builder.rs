@@ -10,11 +10,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 
+use super::invalid_header::{checked, expect_valid};
+use super::invalid_request::InvalidRequest;
+use super::request::Request;
 use crate::config::Peer;
-use crate::invalid_header::{checked, expect_valid};
-use crate::invalid_request::InvalidRequest;
 use crate::proto::{HeadParser, Limits, RefusalKind};
-use crate::request::Request;
 use crate::wire::detached;
 
 /// Makes a [`Request`], from [`Request::builder`].

@@ -9,11 +9,11 @@ use std::os::unix::fs::FileExt;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use rustix::io::Errno;
 
-use crate::body_writer::BodyWriter;
-use crate::invalid_header::{InvalidHeader, checked, expect_valid};
+use super::body_writer::BodyWriter;
+use super::invalid_header::{InvalidHeader, checked, expect_valid};
+use super::request::Request;
+use super::response_body::{Cause, ResponseBody, Streamed};
 use crate::proto::{Headers, ResponseHead};
-use crate::request::Request;
-use crate::response_body::{Cause, ResponseBody, Streamed};
 use crate::wire::Upgraded;
 
 /// A response: status, header fields and a body, which is in memory, or [written](Self::stream)

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::into_response::IntoResponse;
+use super::response::Response;
+use super::response_body::Cause;
 use crate::body_error::BodyError;
-use crate::into_response::IntoResponse;
-use crate::response::Response;
-use crate::response_body::Cause;
 
 /// Any error that ends a handler, so that `?` works: the client gets a 500 that says nothing about
 /// the error, and [`Event::ResponseFailed`](crate::Event::ResponseFailed) reports it.
