@@ -13,7 +13,7 @@ use crate::proto::Refusal;
 /// use straightline::Request;
 ///
 /// let error = Request::builder().target("no slash").build().unwrap_err();
-/// assert_eq!(error.to_string(), "not a request: malformed request target (at byte 6)");
+/// assert_eq!(error.to_string(), "not a request: malformed request target (byte 6)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRequest(Fault);

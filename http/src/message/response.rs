@@ -29,7 +29,7 @@ use crate::wire::Upgraded;
 ///     Response::new(StatusCode::CREATED)
 ///         .header(header::LOCATION, format!("/things/{id}"))
 ///         .content_type("application/json")
-///         .body(format!("{{\"id\":{id}}}"))
+///         .with_body(format!("{{\"id\":{id}}}"))
 /// }
 /// ```
 #[must_use = "a response that the handler does not return is lost"]
