@@ -229,18 +229,18 @@ mod watchdog;
 pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Config, DeadlineExceeded, Fiber, FiberBuilder, FiberInfo, FiberLocal, FiberState,
-    JoinError, JoinHandle, Lease, Report, Reporter, Scope, ShardHandle, Source, SpawnError,
-    StatKind, Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, current,
-    deadline, driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now, park,
-    park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope, set_label, sleep,
-    spawn, spawn_stackless, stack_usage, stats, system_time, try_scope, turn_start, uncancellable,
-    wait_for_armed, wake_later, with_own_locals, yield_now,
+    JoinError, JoinHandle, Lease, OnSwitch, Report, Reporter, Scope, ShardHandle, Source,
+    SpawnError, StatKind, Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint,
+    current, deadline, driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now,
+    on_switch, park, park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope,
+    set_label, sleep, spawn, spawn_stackless, stack_usage, stats, system_time, try_scope,
+    turn_start, uncancellable, wait_for_armed, wake_later, with_own_locals, yield_now,
 };
 pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::stack_usage::StackUsage;
 pub use crate::fiber::unwind::is_cancel;
-pub use crate::fiber::{Abandoned, Label};
+pub use crate::fiber::{Abandoned, Label, SwitchHook};
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};

@@ -44,6 +44,7 @@ pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
     // their destructors.
     cold.locals.take().into_iter().for_each(mem::forget);
     cold.park_hooks.forget();
+    cold.switch_hooks.forget();
 }
 
 /// Records that a fiber neither ends nor ever runs again. The fibers of its scopes are cancelled;

@@ -10,8 +10,8 @@
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
 //! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `timer`, `sources`;
 //!   `time` has the user's calls that read the clock;
-//! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
-//!   `sleep` and `source`;
+//! - giving the thread back: `yield_point`, `before_park`, `on_switch`, `park`, and on them
+//!   `checkpoint`, `sleep` and `source`;
 //! - bounds: `deadline`, `lease`; inspection: `inspect`, `deadlock`, `check_wait`, `monitor`, and
 //!   `handle`, for other threads;
 //! - a fiber's life: `fiber_local`, `children`, `abandon`, `join`, `spawn`, and `scope`;
@@ -50,6 +50,7 @@ mod mailboxes;
 mod message_queue;
 mod messages;
 mod monitor;
+mod on_switch;
 mod park;
 mod remains;
 mod report;
@@ -92,6 +93,7 @@ pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
 pub(crate) use local::{enter, is_on_a_shard, shard_id, with};
 pub use mailbox::SpawnError;
+pub use on_switch::{OnSwitch, on_switch};
 pub(crate) use park::{has_hook, try_before_wait, try_park, try_park_until};
 pub use park::{park, park_timeout, yield_now};
 pub(crate) use remains::is_kept as is_thread_kept;

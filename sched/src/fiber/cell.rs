@@ -18,6 +18,7 @@ use super::life::Life;
 use super::locals::Locals;
 use super::park_hooks::ParkHooks;
 use super::switch::Switch;
+use super::switch_hooks::SwitchHooks;
 use super::tick::Tick;
 use super::unwind::{self, Payload, Reason};
 use super::waiting::Waiting;
@@ -57,6 +58,7 @@ pub(crate) struct Cold {
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
     pub(crate) park_hooks: ParkHooks,
+    pub(crate) switch_hooks: SwitchHooks,
     /// Fibers that wait for the end among other things.
     pub(crate) watchers: Cell<Vec<EndWatcher>>,
     /// The payload that was raised last, while it exists; see [`FiberCell::unwinds`].

@@ -12,8 +12,8 @@
 //! `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much of that
 //! it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back
 //! to the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `lease_hold`,
-//! `park_hooks` and `locals` are parts of its record, which is `cell`; `running` knows which fiber runs,
-//! and `overflow` reports a stack overflow.
+//! `park_hooks`, `switch_hooks` and `locals` are parts of its record, which is `cell`; `running`
+//! knows which fiber runs, and `overflow` reports a stack overflow.
 
 mod abandoned;
 pub(crate) mod backtrace;
@@ -35,6 +35,7 @@ mod slab;
 pub(crate) mod stack;
 pub(crate) mod stack_usage;
 mod switch;
+mod switch_hooks;
 mod tick;
 pub(crate) mod unwind;
 mod wait;
@@ -51,6 +52,8 @@ pub(crate) use locals::{Inherit, Local, Locals};
 pub(crate) use park_hooks::ParkHooks;
 pub(crate) use running::{abandon_running, running, suspend_running, while_running, with_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
+pub use switch_hooks::SwitchHook;
+pub(crate) use switch_hooks::SwitchHooks;
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};
 pub(crate) use wait::{CallName, QueueWait, Standing, Wait};
