@@ -105,7 +105,8 @@
 //! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for data of one request,
 //! [`shard_local!`] for data that all requests of a thread share, [`spawn_stackless`] for fibers
 //! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`ShardHandle`] to
-//! reach a shard from another thread.
+//! reach a shard from another thread, [`on_switch`] for libraries whose context has to follow the
+//! fiber. With the feature `tracing`, spans of that crate do (the module `tracing`).
 //!
 //! # Yield points
 //!
@@ -224,6 +225,8 @@ mod shard_thread;
 mod signal_mask;
 pub mod sim;
 pub mod sync;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod watchdog;
 
 pub use crate::block_on::block_on;

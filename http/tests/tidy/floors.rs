@@ -49,7 +49,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs",
             "shard_thread.rs  shard_local.rs  block_on.rs  offload/",
-            "sim/  sync/  log.rs",
+            "sim/  sync/  log.rs  tracing.rs",
             "core/",
             "queued_writer.rs",
             "watchdog/",
