@@ -106,7 +106,8 @@
 //! [`shard_local!`] for data that all requests of a thread share, [`spawn_stackless`] for fibers
 //! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`ShardHandle`] to
 //! reach a shard from another thread, [`on_switch`] for libraries whose context has to follow the
-//! fiber. With the feature `tracing`, spans of that crate do (the module `tracing`).
+//! fiber. With the feature `tracing`, spans of that crate do (the module `tracing`). A library that
+//! asks for `Send` and `Sync` gets a [`ShardBound`].
 //!
 //! # Yield points
 //!
@@ -220,6 +221,7 @@ mod log;
 mod offload;
 mod primitives;
 mod queued_writer;
+mod shard_bound;
 mod shard_local;
 mod shard_thread;
 mod signal_mask;
@@ -248,6 +250,7 @@ pub use crate::fiber::{Abandoned, Label, SwitchHook};
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
 pub use crate::queued_writer::{QueuedWriter, stderr};
+pub use crate::shard_bound::{ShardBound, WrongShard};
 pub use crate::shard_local::ShardLocal;
 pub use crate::shard_thread::{ShardJoinHandle, spawn_shard};
 pub use crate::signal_mask::unblock_signals;

@@ -48,7 +48,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "sched/src/",
         &[
             "lib.rs",
-            "shard_thread.rs  shard_local.rs  block_on.rs  offload/",
+            "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/",
             "sim/  sync/  log.rs  tracing.rs",
             "core/",
             "queued_writer.rs",
@@ -70,7 +70,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "checkpoint.rs  sleep.rs  source.rs  park.rs  before_park.rs  on_switch.rs \
              yield_point.rs",
             // Reaching a fiber.
-            "wake.rs  elsewhere.rs  timer.rs  sources.rs  time.rs",
+            "wake.rs  elsewhere.rs  home.rs  timer.rs  sources.rs  time.rs",
             // The waist: the record of a shard.
             "local.rs",
             "shard.rs",
