@@ -14,6 +14,8 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use straightline_sched::ShardBound;
+
 use crate::socket::{recv, send, send_vectored};
 use crate::{TcpStream, UnixStream};
 
@@ -56,12 +58,39 @@ pub struct AsyncStream<S> {
     stream: S,
 }
 
-/// [`TcpStream`] and [`UnixStream`].
+/// [`TcpStream`], [`UnixStream`], and each of them in a [`ShardBound`], which makes the stream
+/// `Send` and `Sync` for crates that ask for that.
+///
+/// ```
+/// # #[cfg(feature = "tokio-io")] {
+/// use straightline_net::UnixStream;
+/// use straightline_net::compat::AsyncStream;
+/// use straightline_sched::{self as sched, ShardBound};
+/// use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+///
+/// /// As the connector of a client may ask for it.
+/// async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> std::io::Result<u8> {
+///     stream.write_all(b"?").await?;
+///     stream.read_u8().await
+/// }
+///
+/// sched::run(|| {
+///     let (near, far) = UnixStream::pair()?;
+///     sched::spawn(move || std::io::Write::write_all(&mut &far, b"!"));
+///     let near = AsyncStream::new(ShardBound::new(near));
+///     assert_eq!(sched::block_on(greet(near))??, b'!');
+///     std::io::Result::Ok(())
+/// })?;
+/// # }
+/// # std::io::Result::Ok(())
+/// ```
 pub trait Stream: sealed::Poll {}
 
 impl Stream for TcpStream {}
 
 impl Stream for UnixStream {}
+
+impl<S: Stream + 'static> Stream for ShardBound<S> {}
 
 mod sealed {
     use super::{Context, IoSlice, io};
@@ -122,6 +151,29 @@ macro_rules! impl_poll {
 
 impl_poll!(TcpStream);
 impl_poll!(UnixStream);
+
+/// On another shard each call is an error.
+impl<S: Stream + 'static> sealed::Poll for ShardBound<S> {
+    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.try_get()?.poll_recv(cx, buffer)
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.try_get()?.poll_send(cx, bytes)
+    }
+
+    fn poll_send_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.try_get()?.poll_send_vectored(cx, buffers)
+    }
+
+    fn end(&self) -> io::Result<()> {
+        self.try_get()?.end()
+    }
+}
 
 impl<S: Stream> AsyncStream<S> {
     /// Wraps a stream.

@@ -105,7 +105,9 @@
 //! Beyond the tour: [`uncancellable`] for a commit, [`fiber_local!`] for data of one request,
 //! [`shard_local!`] for data that all requests of a thread share, [`spawn_stackless`] for fibers
 //! that hold no stack while they rest, [`Source`] to wait for a descriptor, [`ShardHandle`] to
-//! reach a shard from another thread.
+//! reach a shard from another thread, [`on_switch`] for libraries whose context has to follow the
+//! fiber. With the feature `tracing`, spans of that crate do (the module `tracing`). A library that
+//! asks for `Send` and `Sync` gets a [`ShardBound`].
 //!
 //! # Yield points
 //!
@@ -219,32 +221,36 @@ mod log;
 mod offload;
 mod primitives;
 mod queued_writer;
+mod shard_bound;
 mod shard_local;
 mod shard_thread;
 mod signal_mask;
 pub mod sim;
 pub mod sync;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod watchdog;
 
 pub use crate::block_on::block_on;
 pub use crate::core::{
     BeforePark, Config, DeadlineExceeded, Fiber, FiberBuilder, FiberInfo, FiberLocal, FiberState,
-    JoinError, JoinHandle, Lease, Report, Reporter, Scope, ShardHandle, Source, SpawnError,
-    StatKind, Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint, current,
-    deadline, driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now, park,
-    park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope, set_label, sleep,
-    spawn, spawn_stackless, stack_usage, stats, system_time, try_scope, turn_start, uncancellable,
-    wait_for_armed, wake_later, with_own_locals, yield_now,
+    JoinError, JoinHandle, Lease, OnSwitch, Report, Reporter, Scope, ShardHandle, Source,
+    SpawnError, StatKind, Stats, ThreadBoundWait, TryScope, Unwinding, before_park, checkpoint,
+    current, deadline, driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now,
+    on_switch, park, park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope,
+    set_label, sleep, spawn, spawn_stackless, stack_usage, stats, system_time, try_scope,
+    turn_start, uncancellable, wait_for_armed, wake_later, with_own_locals, yield_now,
 };
 pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::stack_usage::StackUsage;
 pub use crate::fiber::unwind::is_cancel;
-pub use crate::fiber::{Abandoned, Label};
+pub use crate::fiber::{Abandoned, Label, SwitchHook};
 #[cfg(feature = "slog")]
 pub use crate::log::{logger, set_thread_logger, with_logger};
 pub use crate::offload::{OffloadConfig, OffloadError, OffloadPool, OffloadStats, offload};
 pub use crate::queued_writer::{QueuedWriter, stderr};
+pub use crate::shard_bound::{ShardBound, WrongShard};
 pub use crate::shard_local::ShardLocal;
 pub use crate::shard_thread::{ShardJoinHandle, spawn_shard};
 pub use crate::signal_mask::unblock_signals;

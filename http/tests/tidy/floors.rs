@@ -46,8 +46,8 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "sched/src/",
         &[
             "lib.rs",
-            "shard_thread.rs  shard_local.rs  block_on.rs  offload/",
-            "sim/  sync/  log.rs",
+            "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/",
+            "sim/  sync/  log.rs  tracing.rs",
             "core/",
             "queued_writer.rs",
             "watchdog/",
@@ -65,9 +65,10 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             // A fiber's bounds, and the view from outside.
             "deadline.rs  lease.rs  handle.rs  inspect.rs  deadlock.rs  check_wait.rs  monitor.rs",
             // Giving the thread back.
-            "checkpoint.rs  sleep.rs  source.rs  park.rs  before_park.rs  yield_point.rs",
+            "checkpoint.rs  sleep.rs  source.rs  park.rs  before_park.rs  on_switch.rs \
+             yield_point.rs",
             // Reaching a fiber.
-            "wake.rs  elsewhere.rs  timer.rs  sources.rs  time.rs",
+            "wake.rs  elsewhere.rs  home.rs  timer.rs  sources.rs  time.rs",
             // The waist: the record of a shard.
             "local.rs",
             "shard.rs",

@@ -42,6 +42,7 @@ const UNSAFE: &[&str] = &[
     "sched/src/fiber/stack.rs",
     "sched/src/fiber/switch.rs",
     "sched/src/fiber/wait.rs",
+    "sched/src/shard_bound.rs",
     "sched/src/signal_mask.rs",
     "sched/src/sync/waiter.rs",
     "sched/src/watchdog/linux.rs",

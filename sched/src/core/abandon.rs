@@ -43,7 +43,8 @@ pub(super) fn finish_cold(shard: &Shard, cold: &Cold) {
     // A fiber that was abandoned still owns these: its own code never runs again, and that includes
     // their destructors.
     cold.locals.take().into_iter().for_each(mem::forget);
-    cold.hooks.forget();
+    cold.park_hooks.forget();
+    cold.switch_hooks.forget();
 }
 
 /// Records that a fiber neither ends nor ever runs again. The fibers of its scopes are cancelled;

@@ -1,4 +1,4 @@
-//! Observer that a fiber calls before it waits.
+//! Hooks that a fiber calls before it waits.
 
 use std::fmt;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::contain::{contain, discard};
 use super::local;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Observer};
+use crate::fiber::{FiberCell, ParkHooks};
 
 /// Calls `hook` once, if the calling fiber waits for something before the guard is dropped, or
 /// ends. For work that must not be held back while other fibers run, such as output that is
@@ -41,7 +41,7 @@ use crate::fiber::{FiberCell, Observer};
 /// ```
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     let fiber = local::with(Shard::current);
-    fiber.cold_mut().hooks.push(Rc::clone(&hook));
+    fiber.cold_mut().park_hooks.push(Rc::clone(&hook));
     BeforePark { fiber, hook }
 }
 
@@ -54,7 +54,7 @@ pub struct BeforePark {
 
 impl Drop for BeforePark {
     fn drop(&mut self) {
-        if let Some(hooks) = hooks_of(&self.fiber) {
+        if let Some(hooks) = park_hooks_of(&self.fiber) {
             hooks.remove(&self.hook);
         }
     }
@@ -62,14 +62,14 @@ impl Drop for BeforePark {
 
 /// A fiber's hooks, if it has any, including those that pause for a wait.
 #[inline]
-pub(super) fn hooks_of(fiber: &FiberCell) -> Option<&Observer> {
-    fiber.cold().map(|cold| &cold.hooks).filter(|hooks| !hooks.is_empty())
+pub(super) fn park_hooks_of(fiber: &FiberCell) -> Option<&ParkHooks> {
+    fiber.cold().map(|cold| &cold.park_hooks).filter(|hooks| !hooks.is_empty())
 }
 
 /// Called at the fiber's end, on its own stack. A guard may live on elsewhere, so this is the last
 /// chance to call its hook. A cancel that a hook raises ends with the fiber.
 pub(super) fn run_last_hooks(fiber: &FiberCell) {
-    let Some(hooks) = hooks_of(fiber) else { return };
+    let Some(hooks) = park_hooks_of(fiber) else { return };
     while let Some(hook) = hooks.take_due() {
         contain(move || hooks.call(&*hook));
     }
@@ -77,7 +77,7 @@ pub(super) fn run_last_hooks(fiber: &FiberCell) {
 
 /// Called after the last hook: drops the rest while the fiber's stack exists.
 pub(super) fn drop_hooks(fiber: &FiberCell) {
-    hooks_of(fiber).into_iter().flat_map(Observer::take).for_each(discard);
+    park_hooks_of(fiber).into_iter().flat_map(ParkHooks::take).for_each(discard);
 }
 
 impl fmt::Debug for BeforePark {

@@ -137,6 +137,13 @@ impl<T: 'static> FiberLocal<T> {
         }
     }
 
+    /// As [`with`](Self::with), unless the fiber has no value yet: then it makes none.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn with_existing<R>(&'static self, body: impl FnOnce(&T) -> Option<R>) -> Option<R> {
+        let fiber = local::with(Shard::current);
+        self.get(&fiber)?.downcast_ref().and_then(body)
+    }
+
     fn get(&'static self, fiber: &FiberCell) -> Option<Rc<dyn Any>> {
         let locals = fiber.cold()?.locals.borrow();
         let found = locals.iter().find(|local| local.key == self.key())?;

@@ -39,6 +39,11 @@ pub(crate) fn shard_id() -> u64 {
     with(|shard| shard.id)
 }
 
+/// As [`shard_id`], on any thread.
+pub(crate) fn try_shard_id() -> Option<u64> {
+    current().map(|shard| shard.id)
+}
+
 /// Calls `body` with the thread's shard.
 ///
 /// # Panics

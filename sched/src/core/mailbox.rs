@@ -4,7 +4,8 @@
 //! and notifies the driver; the shard empties the queue once a turn.
 //!
 //! **Bounds.** A shard whose fiber keeps the thread reads nothing, and messages come all the same.
-//! Sent fibers have a limit of their own. Of all other messages, one of a kind for each fiber is
+//! Sent fibers have a limit of their own; values that come home to be dropped are as many as the
+//! shard has made. Of all other messages, one of a kind for each fiber is
 //! enough, and a question whose asker has left needs no answer: as the queue grows, unnecessary
 //! messages are removed. So it never has many more messages than there are fibers to wake.
 
@@ -37,7 +38,7 @@ pub enum SpawnError {
 pub(crate) struct Mailbox {
     messages: MessageQueue<Message>,
     /// Fibers that were sent and have not begun; at most `sent_max`, plus those that are being sent
-    /// at this moment.
+    /// at this moment, and those of `send_home`.
     sent: AtomicUsize,
     sent_max: usize,
     /// No new fibers: the shard is ending its fibers.
@@ -108,6 +109,12 @@ impl Mailbox {
             return Err(SpawnError::Full);
         }
         self.send(Message::Spawn(make())).map_err(|Closed| SpawnError::Closed)
+    }
+
+    /// Sends a fiber that the limit does not count, also to a shard that ends.
+    pub(super) fn send_home(&self, sent: Sent) -> Result<(), Closed> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.send(Message::Spawn(sent))
     }
 
     /// Whether there may be messages.

@@ -8,10 +8,10 @@
 //!   `timers`, `source_state`, `stacks`, `inbox` on `mailbox` and its `message_queue`, `mailboxes`,
 //!   `shard_values`, `circles`, `abandoned_fibers`;
 //! - the waist: `shard`, and `local`, which is the shard of the running thread;
-//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `timer`, `sources`;
-//!   `time` has the user's calls that read the clock;
-//! - giving the thread back: `yield_point`, `before_park`, `park`, and on them `checkpoint`,
-//!   `sleep` and `source`;
+//! - reaching a fiber: `wake`, `elsewhere` (from another shard of the thread), `home` (from any
+//!   thread), `timer`, `sources`; `time` has the user's calls that read the clock;
+//! - giving the thread back: `yield_point`, `before_park`, `on_switch`, `park`, and on them
+//!   `checkpoint`, `sleep` and `source`;
 //! - bounds: `deadline`, `lease`; inspection: `inspect`, `deadlock`, `check_wait`, `monitor`, and
 //!   `handle`, for other threads;
 //! - a fiber's life: `fiber_local`, `children`, `abandon`, `join`, `spawn`, and `scope`;
@@ -40,6 +40,7 @@ mod fiber_info;
 mod fiber_local;
 mod fibers;
 mod handle;
+mod home;
 mod inbox;
 mod inspect;
 mod join;
@@ -50,6 +51,7 @@ mod mailboxes;
 mod message_queue;
 mod messages;
 mod monitor;
+mod on_switch;
 mod park;
 mod remains;
 mod report;
@@ -86,12 +88,14 @@ pub(crate) use fiber_info::label;
 pub use fiber_info::{FiberInfo, FiberState};
 pub use fiber_local::{FiberLocal, with_own_locals};
 pub use handle::ShardHandle;
+pub(crate) use home::Home;
 pub(crate) use inspect::{describe, list_fibers};
 pub use inspect::{inspect, inspect_with_backtraces, set_label, stack_usage, stats};
 pub use join::{JoinError, JoinHandle};
 pub use lease::Lease;
-pub(crate) use local::{enter, is_on_a_shard, shard_id, with};
+pub(crate) use local::{enter, is_on_a_shard, shard_id, try_shard_id, with};
 pub use mailbox::SpawnError;
+pub use on_switch::{OnSwitch, on_switch};
 pub(crate) use park::{has_hook, try_before_wait, try_park, try_park_until};
 pub use park::{park, park_timeout, yield_now};
 pub(crate) use remains::is_kept as is_thread_kept;

@@ -7,12 +7,12 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::before_park::hooks_of;
+use super::before_park::park_hooks_of;
 use super::local;
 use super::shard::Shard;
 use super::timer::set_timer;
 use super::yield_point::{Unwinding, yield_point};
-use crate::fiber::{FiberCell, Observer, Suspend, Tick, Wait, with_running};
+use crate::fiber::{FiberCell, ParkHooks, Suspend, Tick, Wait, with_running};
 
 /// Waits until [`Fiber::unpark`](crate::Fiber::unpark) is called on the calling fiber, or was since
 /// its last park.
@@ -145,7 +145,7 @@ pub(crate) fn try_before_wait() -> Option<Result<(), Unwinding>> {
 
 /// Whether the calling fiber has hooks to call before it waits, see [`try_before_wait`].
 pub(crate) fn has_hook() -> bool {
-    with_running(|fiber| hooks_of(fiber).is_some_and(Observer::is_due)) == Some(true)
+    with_running(|fiber| park_hooks_of(fiber).is_some_and(ParkHooks::is_due)) == Some(true)
 }
 
 /// Suspends the running fiber until it is woken. May return early.
@@ -191,7 +191,7 @@ pub(super) fn park_fiber(
     has_come: impl FnOnce() -> bool,
 ) -> Result<(), Unwinding> {
     yield_point(shard, fiber)?;
-    if let Some(hooks) = hooks_of(fiber) {
+    if let Some(hooks) = park_hooks_of(fiber) {
         if let Some(hook) = hooks.take_due() {
             // The hook may wait for something of its own, and so consume the wake-up of this wait:
             // return early, and let the caller look again.
@@ -215,7 +215,7 @@ pub(super) fn park_fiber(
 /// wait queue: so in the queue it is not abandoned, and no hook waits for something else.
 fn before_wait(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     yield_point(shard, fiber)?;
-    if let Some(hooks) = hooks_of(fiber) {
+    if let Some(hooks) = park_hooks_of(fiber) {
         while let Some(hook) = hooks.take_due() {
             hooks.call(&*hook);
             yield_point(shard, fiber)?;

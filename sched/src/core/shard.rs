@@ -5,7 +5,7 @@
 //!
 //! The table of fibers owns all of them, and is empty before the shard is dropped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +60,8 @@ pub(crate) struct Shard {
     pub(super) tripwire: Option<Box<Tripwire>>,
     pub(super) circles: Circles,
     pub(super) abandoned: AbandonedFibers,
+    /// A hook of `on_switch` runs, between two fibers.
+    pub(super) in_switch_hook: Cell<bool>,
 }
 
 impl Shard {
@@ -88,6 +90,7 @@ impl Shard {
             tripwire: config.tripwire.then(Box::default),
             circles: Circles::default(),
             abandoned: AbandonedFibers::default(),
+            in_switch_hook: Cell::new(false),
         }
     }
 
@@ -100,8 +103,17 @@ impl Shard {
     pub(crate) fn current(&self) -> Rc<FiberCell> {
         match self.try_current() {
             Some(fiber) => fiber,
-            None => panic!("straightline: a blocking call outside of a fiber"),
+            None => self.no_fiber(),
         }
+    }
+
+    #[cold]
+    fn no_fiber(&self) -> ! {
+        assert!(
+            !self.in_switch_hook.get(),
+            "straightline: a switch hook can neither wait nor spawn: it runs between two fibers"
+        );
+        panic!("straightline: a blocking call outside of a fiber");
     }
 
     #[allow(clippy::unused_self)] // only a thread with a shard has a running fiber

@@ -15,6 +15,7 @@ use corosensei::CoroutineResult;
 use super::abandon::{abandon, finish, forget_body};
 use super::check_wait::look_at_wait;
 use super::messages::drain_mailbox;
+use super::on_switch::{after_suspend, before_resume, drop_switch_hooks};
 use super::report::Report;
 use super::shard::Shard;
 use super::sources::on_readiness;
@@ -111,7 +112,9 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     shard.fairness.begin_turn();
     shard.pulse.beat();
     fiber.others_panic.set(std::thread::panicking());
+    before_resume(shard, &fiber);
     let result = while_running(&fiber, || coroutine.resume(Resume::Run));
+    after_suspend(shard, &fiber);
     shard.pulse.beat();
     if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
         return;
@@ -126,6 +129,7 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
                 *body = Body::Idle(Some(activation));
                 return;
             }
+            drop_switch_hooks(shard, &fiber);
         }
         CoroutineResult::Yield(Suspend::Abandoned(why)) => {
             forget_body(shard, Body::Stackful(coroutine));

@@ -12,12 +12,13 @@ use std::thread;
 
 use super::body::Body;
 use super::bounds::Bounds;
-use super::hooks::Observer;
 use super::key::FiberKey;
 use super::label::Label;
 use super::life::Life;
 use super::locals::Locals;
+use super::park_hooks::ParkHooks;
 use super::switch::Switch;
+use super::switch_hooks::SwitchHooks;
 use super::tick::Tick;
 use super::unwind::{self, Payload, Reason};
 use super::waiting::Waiting;
@@ -56,7 +57,8 @@ pub(crate) struct Cold {
     pub(crate) name: OnceCell<Rc<str>>,
     /// Its own values of fiber-locals.
     pub(crate) locals: RefCell<Locals>,
-    pub(crate) hooks: Observer,
+    pub(crate) park_hooks: ParkHooks,
+    pub(crate) switch_hooks: SwitchHooks,
     /// Fibers that wait for the end among other things.
     pub(crate) watchers: Cell<Vec<EndWatcher>>,
     /// The payload that was raised last, while it exists; see [`FiberCell::unwinds`].

@@ -12,15 +12,14 @@
 //! `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much of that
 //! it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back
 //! to the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `lease_hold`,
-//! `hooks` and `locals` are parts of its record, which is `cell`; `running` knows which fiber runs,
-//! and `overflow` reports a stack overflow.
+//! `park_hooks`, `switch_hooks` and `locals` are parts of its record, which is `cell`; `running`
+//! knows which fiber runs, and `overflow` reports a stack overflow.
 
 mod abandoned;
 pub(crate) mod backtrace;
 mod body;
 mod bounds;
 mod cell;
-mod hooks;
 mod key;
 mod label;
 mod lease_hold;
@@ -28,6 +27,7 @@ mod life;
 mod locals;
 mod memory;
 pub(crate) mod overflow;
+mod park_hooks;
 pub(crate) mod pool;
 mod quota;
 mod running;
@@ -35,6 +35,7 @@ mod slab;
 pub(crate) mod stack;
 pub(crate) mod stack_usage;
 mod switch;
+mod switch_hooks;
 mod tick;
 pub(crate) mod unwind;
 mod wait;
@@ -44,13 +45,15 @@ pub use abandoned::Abandoned;
 pub(crate) use body::{Activations, Body, FiberCoroutine};
 pub(crate) use bounds::{Deadline, Looked, Outer};
 pub(crate) use cell::{Cold, EndWatcher, FiberCell, ScopeState, SpawnInfo};
-pub(crate) use hooks::Observer;
 pub(crate) use key::FiberKey;
 pub use label::Label;
 pub(crate) use lease_hold::LeaseHold;
 pub(crate) use locals::{Inherit, Local, Locals};
+pub(crate) use park_hooks::ParkHooks;
 pub(crate) use running::{abandon_running, running, suspend_running, while_running, with_running};
 pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
+pub use switch_hooks::SwitchHook;
+pub(crate) use switch_hooks::SwitchHooks;
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};
 pub(crate) use wait::{CallName, QueueWait, Standing, Wait};

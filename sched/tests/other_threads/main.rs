@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_bound_value_stays_with_its_shard;
 mod a_forked_process_begins_afresh;
 mod a_shard_asks_for_no_endless_wait;
 mod a_shard_that_breaks_takes_nothing_more;

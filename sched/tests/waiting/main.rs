@@ -11,6 +11,7 @@ mod a_source_reports_every_change;
 mod a_task_waits_for_a_source;
 mod a_wakeup_is_kept_and_does_no_harm;
 mod block_on_polls_when_woken;
+mod hooks_run_at_each_switch;
 mod hooks_run_before_a_wait;
 mod leases_are_renewed;
 mod ready_fibers_take_turns;

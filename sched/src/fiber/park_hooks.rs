@@ -9,7 +9,7 @@ use std::mem;
 use std::rc::Rc;
 
 #[derive(Default)]
-pub(crate) struct Observer {
+pub(crate) struct ParkHooks {
     /// The newest last.
     list: RefCell<Vec<Hook>>,
     /// A hook runs.
@@ -21,7 +21,7 @@ struct Hook {
     pauses: bool,
 }
 
-impl Observer {
+impl ParkHooks {
     pub(crate) fn push(&self, call: Rc<dyn Fn()>) {
         self.list.borrow_mut().push(Hook { call, pauses: self.is_running.get() });
     }
