@@ -46,6 +46,49 @@ macro_rules! impl_nonblocking {
                 self.io.wait_readable()
             }
 
+            /// That a read would not block, as a thing to
+            /// [`select`](straightline_sched::sync::select()) on: data or an end has come, or an
+            /// error.
+            ///
+            /// Not a yield point; the `select` is one.
+            ///
+            /// ```
+            /// use std::io::{Read, Write};
+            /// use std::time::Duration;
+            /// use straightline_net::UnixStream;
+            /// use straightline_sched::sync::{Flag, after, select};
+            /// use straightline_sched as sched;
+            ///
+            /// sched::run(|| {
+            ///     let (mut near, mut far) = UnixStream::pair()?;
+            ///     let (stop, limit) = (Flag::new(), after(Duration::from_secs(60)));
+            ///     near.write_all(b"line")?;
+            ///     let text = match select(&[&far.readable(), &stop, &limit]).unwrap() {
+            ///         0 => {
+            ///             let mut buffer = [0; 64];
+            ///             let count = far.read(&mut buffer)?;
+            ///             String::from_utf8_lossy(&buffer[..count]).into_owned()
+            ///         }
+            ///         1 => "stopped".to_owned(),
+            ///         _ => "the peer says nothing".to_owned(),
+            ///     };
+            ///     assert_eq!(text, "line");
+            ///     std::io::Result::Ok(())
+            /// })?;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn readable(&self) -> straightline_sched::sync::Ready<'_> {
+                straightline_sched::sync::Ready::to_read(self.io.source())
+            }
+
+            /// That a write would not block, as a thing to
+            /// [`select`](straightline_sched::sync::select()) on: there is room, or an error.
+            ///
+            /// Not a yield point; the `select` is one.
+            pub fn writable(&self) -> straightline_sched::sync::Ready<'_> {
+                straightline_sched::sync::Ready::to_write(self.io.source())
+            }
+
             /// Arranges that the calling fiber is woken when there is something to read, without
             /// waiting for it; false if there may be something already. For fibers that rest
             /// between activations (`straightline_sched::spawn_stackless`).
