@@ -36,7 +36,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "net/src/",
         &[
             "lib.rs  compat.rs  inherit.rs",
-            "tcp.rs  udp.rs  unix.rs",
+            "tcp.rs  udp.rs  unix.rs  memory.rs",
             "connect.rs  listen.rs  io.rs  nonblocking.rs",
             "bound.rs  lookup.rs  stream_set.rs",
             "socket.rs",
