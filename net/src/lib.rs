@@ -65,6 +65,7 @@ mod nonblocking;
 mod raw_fd;
 pub mod sim;
 mod socket;
+mod split;
 mod stream_set;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
@@ -77,6 +78,7 @@ pub use bound::{BoundTcpListener, BoundUnixListener};
 pub use listen::{Keepalive, ListenOptions};
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
 pub use memory::MemoryStream;
+pub use split::{ReadHalf, WriteHalf, split};
 pub use stream_set::StreamSet;
 pub use tcp::{IntoAddr, TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -11,9 +11,13 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
 use std::net::Shutdown;
 use std::rc::Rc;
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use std::task::ready;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{Flag, Ready, at, select};
 use straightline_sched::{Fiber, Interest, checkpoint, current, now};
 
@@ -337,6 +341,27 @@ impl MemoryStream {
             }
             if !self.wait_until(interest, end)? {
                 return Err(timed_out());
+            }
+        }
+    }
+}
+
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+impl MemoryStream {
+    /// Repeats `attempt` until it does not block, or the task has to wait.
+    pub(crate) fn poll_io(
+        &self,
+        interest: Interest,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_checkpoint(cx));
+        loop {
+            match attempt() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.poll_ready(interest, cx))?;
+                }
+                result => return Poll::Ready(result),
             }
         }
     }
