@@ -74,6 +74,12 @@
 //! - [`net`]: std's socket types on fibers;
 //! - [`sched`]: the fibers themselves.
 //!
+//! # Asynchronous crates
+//!
+//! [`sched::block_on`] runs a future on a fiber. With the feature `tokio-io` or `futures-io` the
+//! module `compat` gives streams the asynchronous traits: [`net::TcpStream`], [`net::UnixStream`],
+//! [`net::MemoryStream`] and [`Upgraded`].
+//!
 //! # What is missing
 //!
 //! There is no TLS and no HTTP/2 yet.
@@ -101,6 +107,8 @@ mod with_fields;
 pub struct SimulationGuide;
 
 pub use straightline_net as net;
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+pub use straightline_net::compat;
 pub use straightline_sched as sched;
 
 pub use bytes::Bytes;

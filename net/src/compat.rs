@@ -1,4 +1,4 @@
-//! The streams under the asynchronous traits, for crates that are written against those traits.
+//! Streams under the asynchronous traits, for crates that are written against those traits.
 //!
 //! Features: `tokio-io` (`tokio::io`'s traits; no runtime comes with them) and `futures-io`.
 //!
@@ -12,12 +12,13 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use straightline_sched::ShardBound;
+use straightline_sched::{Interest, ShardBound};
 
 use crate::socket::{recv, send, send_vectored};
-use crate::{TcpStream, UnixStream};
+use crate::{MemoryStream, TcpStream, UnixStream};
 
 /// A stream that is polled: `AsyncRead` and `AsyncWrite` of tokio (feature `tokio-io`) and of
 /// futures-io (feature `futures-io`).
@@ -58,8 +59,9 @@ pub struct AsyncStream<S> {
     stream: S,
 }
 
-/// [`TcpStream`], [`UnixStream`], and each of them in a [`ShardBound`], which makes the stream
-/// `Send` and `Sync` for crates that ask for that.
+/// A stream that can be polled, under an [`AsyncStream`]: the sockets of this crate,
+/// [`MemoryStream`], `straightline::Upgraded`, and references to them. In a [`ShardBound`] it is
+/// `Send` and `Sync` for crates that ask for that. A stream of your own implements it as well.
 ///
 /// ```
 /// # #[cfg(feature = "tokio-io")] {
@@ -84,41 +86,77 @@ pub struct AsyncStream<S> {
 /// # }
 /// # std::io::Result::Ok(())
 /// ```
-pub trait Stream: sealed::Poll {}
+///
+/// ```
+/// use std::io::{self, IoSlice};
+/// use std::task::{Context, Poll};
+/// use straightline_net::UnixStream;
+/// use straightline_net::compat::Stream;
+///
+/// /// A stream that counts what is read.
+/// struct Counting(UnixStream, std::cell::Cell<u64>);
+///
+/// impl Stream for Counting {
+///     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+///         let read = Stream::poll_read(&self.0, cx, buffer);
+///         read.map_ok(|count| {
+///             self.1.set(self.1.get() + count as u64);
+///             count
+///         })
+///     }
+///
+///     fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+///         Stream::poll_write(&self.0, cx, bytes)
+///     }
+///
+///     fn shutdown_write(&self) -> io::Result<()> {
+///         Stream::shutdown_write(&self.0)
+///     }
+/// }
+/// ```
+pub trait Stream {
+    /// Reads, or arranges that the task is woken when it can. Of several tasks that poll, the last
+    /// one is woken.
+    ///
+    /// # Errors
+    ///
+    /// The stream's error, but neither `WouldBlock` nor `Interrupted`.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-impl Stream for TcpStream {}
+    /// Writes, or arranges that the task is woken when it can.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_read`](Self::poll_read).
+    fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
-impl Stream for UnixStream {}
-
-impl<S: Stream + 'static> Stream for ShardBound<S> {}
-
-mod sealed {
-    use super::{Context, IoSlice, io};
-
-    /// The parts that both sets of traits share.
-    pub trait Poll {
-        fn poll_recv(
-            &self,
-            cx: &mut Context<'_>,
-            buffer: &mut [u8],
-        ) -> super::Poll<io::Result<usize>>;
-
-        fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> super::Poll<io::Result<usize>>;
-
-        fn poll_send_vectored(
-            &self,
-            cx: &mut Context<'_>,
-            buffers: &[IoSlice<'_>],
-        ) -> super::Poll<io::Result<usize>>;
-
-        fn end(&self) -> io::Result<()>;
+    /// As [`poll_write`](Self::poll_write), from several slices; by default from the first that is
+    /// not empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_read`](Self::poll_read).
+    fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = buffers.iter().find(|buffer| !buffer.is_empty());
+        self.poll_write(cx, first.map_or(&[], |buffer| buffer))
     }
+
+    /// Tells the peer that nothing more will be written. Succeeds if the peer was quicker.
+    ///
+    /// # Errors
+    ///
+    /// The stream's error.
+    fn shutdown_write(&self) -> io::Result<()>;
 }
 
-macro_rules! impl_poll {
+macro_rules! impl_socket {
     ($stream:ty) => {
-        impl sealed::Poll for $stream {
-            fn poll_recv(
+        impl Stream for $stream {
+            fn poll_read(
                 &self,
                 cx: &mut Context<'_>,
                 buffer: &mut [u8],
@@ -126,11 +164,11 @@ macro_rules! impl_poll {
                 self.io.poll_read(cx, buffer.len(), |stream| recv(stream, buffer))
             }
 
-            fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
                 self.io.poll_write(cx, |stream| send(stream, bytes))
             }
 
-            fn poll_send_vectored(
+            fn poll_write_vectored(
                 &self,
                 cx: &mut Context<'_>,
                 buffers: &[IoSlice<'_>],
@@ -138,7 +176,7 @@ macro_rules! impl_poll {
                 self.io.poll_write(cx, |stream| send_vectored(stream, buffers))
             }
 
-            fn end(&self) -> io::Result<()> {
+            fn shutdown_write(&self) -> io::Result<()> {
                 match self.shutdown(Shutdown::Write) {
                     // The peer was quicker, and has closed both directions.
                     Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
@@ -149,31 +187,86 @@ macro_rules! impl_poll {
     };
 }
 
-impl_poll!(TcpStream);
-impl_poll!(UnixStream);
+impl_socket!(TcpStream);
+impl_socket!(UnixStream);
 
 /// On another shard each call is an error.
-impl<S: Stream + 'static> sealed::Poll for ShardBound<S> {
-    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.try_get()?.poll_recv(cx, buffer)
+impl<S: Stream + 'static> Stream for ShardBound<S> {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.try_get()?.poll_read(cx, buffer)
     }
 
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.try_get()?.poll_send(cx, bytes)
+    fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.try_get()?.poll_write(cx, bytes)
     }
 
-    fn poll_send_vectored(
+    fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.try_get()?.poll_send_vectored(cx, buffers)
+        self.try_get()?.poll_write_vectored(cx, buffers)
     }
 
-    fn end(&self) -> io::Result<()> {
-        self.try_get()?.end()
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.try_get()?.shutdown_write()
     }
 }
+
+impl Stream for MemoryStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(Interest::Read, cx, || self.try_read(buffer))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(Interest::Write, cx, || self.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(Interest::Write, cx, || self.try_write_vectored(buffers))
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+macro_rules! impl_pointer {
+    ($pointer:ty) => {
+        impl<S: Stream + ?Sized> Stream for $pointer {
+            fn poll_read(
+                &self,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                (**self).poll_read(cx, buffer)
+            }
+
+            fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+                (**self).poll_write(cx, bytes)
+            }
+
+            fn poll_write_vectored(
+                &self,
+                cx: &mut Context<'_>,
+                buffers: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                (**self).poll_write_vectored(cx, buffers)
+            }
+
+            fn shutdown_write(&self) -> io::Result<()> {
+                (**self).shutdown_write()
+            }
+        }
+    };
+}
+
+impl_pointer!(&S);
+impl_pointer!(Rc<S>);
 
 impl<S: Stream> AsyncStream<S> {
     /// Wraps a stream.
@@ -206,7 +299,7 @@ impl<S: Stream> tokio::io::AsyncRead for AsyncStream<S> {
         buffer: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.stream
-            .poll_recv(cx, buffer.initialize_unfilled())
+            .poll_read(cx, buffer.initialize_unfilled())
             .map_ok(|count| buffer.advance(count))
     }
 }
@@ -218,7 +311,7 @@ impl<S: Stream> tokio::io::AsyncWrite for AsyncStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_send(cx, bytes)
+        self.stream.poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -226,7 +319,7 @@ impl<S: Stream> tokio::io::AsyncWrite for AsyncStream<S> {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_send_vectored(cx, buffers)
+        self.stream.poll_write_vectored(cx, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -238,7 +331,7 @@ impl<S: Stream> tokio::io::AsyncWrite for AsyncStream<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.end())
+        Poll::Ready(self.stream.shutdown_write())
     }
 }
 
@@ -249,7 +342,7 @@ impl<S: Stream> futures_io::AsyncRead for AsyncStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_recv(cx, buffer)
+        self.stream.poll_read(cx, buffer)
     }
 }
 
@@ -260,7 +353,7 @@ impl<S: Stream> futures_io::AsyncWrite for AsyncStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_send(cx, bytes)
+        self.stream.poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -268,7 +361,7 @@ impl<S: Stream> futures_io::AsyncWrite for AsyncStream<S> {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_send_vectored(cx, buffers)
+        self.stream.poll_write_vectored(cx, buffers)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -276,6 +369,6 @@ impl<S: Stream> futures_io::AsyncWrite for AsyncStream<S> {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.end())
+        Poll::Ready(self.stream.shutdown_write())
     }
 }

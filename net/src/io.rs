@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::net;
 use std::os::fd::AsFd;
-#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -161,6 +160,19 @@ impl<S: AsFd> Io<S> {
         Ok(armed)
     }
 
+    /// The wait of a future, after a try that would have blocked.
+    pub(crate) fn poll_ready(
+        &self,
+        interest: Interest,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.source.poll_ready(interest, cx))?;
+        if interest == Interest::Read {
+            self.drained.set(false);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// One step of a call's wait, which is over at `end` if the direction has a timeout. Without
     /// a timeout the clock is not read.
     fn wait_in_time(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
@@ -254,8 +266,7 @@ impl<S: AsFd> Io<S> {
         ready!(poll_checkpoint(cx));
         loop {
             if self.is_drained() {
-                ready!(self.source.poll_ready(Interest::Read, cx))?;
-                self.drained.set(false);
+                ready!(self.poll_ready(Interest::Read, cx))?;
             }
             match self.try_read(asked, &mut read) {
                 // A read that would block leaves the stream drained, and so waits.
@@ -275,7 +286,7 @@ impl<S: AsFd> Io<S> {
         loop {
             match write(self.source.inner()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(self.source.poll_ready(Interest::Write, cx))?;
+                    ready!(self.poll_ready(Interest::Write, cx))?;
                 }
                 Err(error) if is_transient(&error) => {}
                 result => return Poll::Ready(result),

@@ -43,6 +43,9 @@
 //! find that state half-made. [`straightline_sched`] describes the consequences. For a client that
 //! all fibers of a thread share, take a [`shard_local!`](straightline_sched::shard_local!).
 //!
+//! A [`MemoryStream`] is a stream without a socket, for tests and for streams that a program makes
+//! itself.
+//!
 //! The system's resolver resolves names. It blocks, so it runs on other threads ([`lookup_host`]).
 //! An IP address needs no resolver and no other thread.
 
@@ -56,11 +59,13 @@ pub mod inherit;
 mod io;
 mod listen;
 mod lookup;
+mod memory;
 mod nonblocking;
 #[allow(unsafe_code)]
 mod raw_fd;
 pub mod sim;
 mod socket;
+mod split;
 mod stream_set;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
@@ -72,6 +77,8 @@ mod unix;
 pub use bound::{BoundTcpListener, BoundUnixListener};
 pub use listen::{Keepalive, ListenOptions};
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
+pub use memory::MemoryStream;
+pub use split::{ReadHalf, WriteHalf, split};
 pub use stream_set::StreamSet;
 pub use tcp::{IntoAddr, TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -46,6 +46,91 @@ macro_rules! impl_nonblocking {
                 self.io.wait_readable()
             }
 
+            /// That a read would not block, as a thing to
+            /// [`select`](straightline_sched::sync::select()) on: data or an end has come, or an
+            /// error.
+            ///
+            /// Not a yield point; the `select` is one.
+            ///
+            /// ```
+            /// use std::io::{Read, Write};
+            /// use std::time::Duration;
+            /// use straightline_net::UnixStream;
+            /// use straightline_sched::sync::{Flag, after, select};
+            /// use straightline_sched as sched;
+            ///
+            /// sched::run(|| {
+            ///     let (mut near, mut far) = UnixStream::pair()?;
+            ///     let (stop, limit) = (Flag::new(), after(Duration::from_secs(60)));
+            ///     near.write_all(b"line")?;
+            ///     let text = match select(&[&far.readable(), &stop, &limit]).unwrap() {
+            ///         0 => {
+            ///             let mut buffer = [0; 64];
+            ///             let count = far.read(&mut buffer)?;
+            ///             String::from_utf8_lossy(&buffer[..count]).into_owned()
+            ///         }
+            ///         1 => "stopped".to_owned(),
+            ///         _ => "the peer says nothing".to_owned(),
+            ///     };
+            ///     assert_eq!(text, "line");
+            ///     std::io::Result::Ok(())
+            /// })?;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn readable(&self) -> straightline_sched::sync::Ready<'_> {
+                straightline_sched::sync::Ready::to_read(self.io.source())
+            }
+
+            /// That a write would not block, as a thing to
+            /// [`select`](straightline_sched::sync::select()) on: there is room, or an error.
+            ///
+            /// Not a yield point; the `select` is one.
+            pub fn writable(&self) -> straightline_sched::sync::Ready<'_> {
+                straightline_sched::sync::Ready::to_write(self.io.source())
+            }
+
+            /// The wait of a future: the task is woken when the direction is likely to be ready,
+            /// and polls again. Call it after a try that would have blocked. Of several tasks that
+            /// wait for a direction, the last one is woken.
+            ///
+            /// Not a yield point.
+            ///
+            /// # Errors
+            ///
+            /// When the system cannot watch the descriptor, or on a thread that runs no shard.
+            ///
+            /// ```
+            /// use std::future::poll_fn;
+            /// use std::io::{ErrorKind, Write};
+            /// use std::task::{Poll, ready};
+            /// use straightline_net::UnixStream;
+            /// use straightline_sched::{self as sched, Interest};
+            ///
+            /// sched::run(|| {
+            ///     let (mut near, far) = UnixStream::pair()?;
+            ///     sched::spawn(move || near.write_all(b"line"));
+            ///     let mut buffer = [0; 8];
+            ///     let read = poll_fn(|cx| loop {
+            ///         match far.try_read(&mut buffer) {
+            ///             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            ///                 ready!(far.poll_ready(Interest::Read, cx))?;
+            ///             }
+            ///             result => return Poll::Ready(result),
+            ///         }
+            ///     });
+            ///     assert_eq!(sched::block_on(read).unwrap()?, 4);
+            ///     std::io::Result::Ok(())
+            /// })?;
+            /// # std::io::Result::Ok(())
+            /// ```
+            pub fn poll_ready(
+                &self,
+                interest: straightline_sched::Interest,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.io.poll_ready(interest, cx)
+            }
+
             /// Arranges that the calling fiber is woken when there is something to read, without
             /// waiting for it; false if there may be something already. For fibers that rest
             /// between activations (`straightline_sched::spawn_stackless`).

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
+use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, Source, now};
 
 use crate::bound::{BoundTcpListener, Kind};
@@ -207,6 +208,34 @@ impl TcpListener {
     /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
+    }
+
+    /// That an accept would not block, as a thing to [`select`](straightline_sched::sync::select())
+    /// on: a connection is in the queue.
+    ///
+    /// Not a yield point; the `select` is one. If other fibers, shards or processes accept from the
+    /// same socket, one of them may be quicker: call [`try_accept`](Self::try_accept) then.
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use straightline_net::TcpListener;
+    /// use straightline_sched::{self as sched, sync::{Flag, select}};
+    ///
+    /// sched::run(|| {
+    ///     let (listener, stop) = (TcpListener::bind("127.0.0.1:0")?, Rc::new(Flag::new()));
+    ///     sched::spawn({
+    ///         let stop = Rc::clone(&stop);
+    ///         move || stop.set()
+    ///     });
+    ///     while select(&[&listener.readable(), &*stop]) == Ok(0) {
+    ///         let (_stream, _peer) = listener.accept()?; // and so on
+    ///     }
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn readable(&self) -> Ready<'_> {
+        Ready::to_read(&self.source)
     }
 
     /// Admits no further handshake. From now on only clients whose handshake has begun get into the

@@ -6,6 +6,7 @@ use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use straightline_sched::sim::is_simulated;
+use straightline_sched::sync::Ready;
 
 use crate::io::{Io, Reads, impl_timeouts};
 use crate::lookup::IntoTarget;
@@ -302,6 +303,38 @@ impl UdpSocket {
     /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.io.wait_readable()
+    }
+
+    /// That a receive would not block, as a thing to [`select`](straightline_sched::sync::select())
+    /// on.
+    ///
+    /// Not a yield point; the `select` is one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline_net::UdpSocket;
+    /// use straightline_sched::{self as sched, sync::{after, select}};
+    ///
+    /// sched::run(|| {
+    ///     let socket = UdpSocket::bind("127.0.0.1:0")?;
+    ///     let wait = || after(Duration::from_millis(5));
+    ///     assert_eq!(select(&[&socket.readable(), &wait()]), Ok(1)); // there is no datagram
+    ///     socket.send_to(b"to itself", socket.local_addr()?)?;
+    ///     assert_eq!(select(&[&socket.readable(), &after(Duration::MAX)]), Ok(0));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn readable(&self) -> Ready<'_> {
+        Ready::to_read(self.io.source())
+    }
+
+    /// That a send would not block, as a thing to [`select`](straightline_sched::sync::select())
+    /// on.
+    ///
+    /// Not a yield point; the `select` is one.
+    pub fn writable(&self) -> Ready<'_> {
+        Ready::to_write(self.io.source())
     }
 }
 

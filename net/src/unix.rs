@@ -7,6 +7,7 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
 use straightline_sched::sim::is_simulated;
+use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, Source, now, wait_for_armed};
 
 use crate::bound::{BoundUnixListener, Kind, address_of};
@@ -191,6 +192,15 @@ impl UnixListener {
     /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
         self.source.wait(Interest::Read)
+    }
+
+    /// That an accept would not block, as a thing to [`select`](straightline_sched::sync::select())
+    /// on: a connection is in the queue.
+    ///
+    /// Not a yield point; the `select` is one. If other fibers, shards or processes accept from the
+    /// same socket, one of them may be quicker: call [`try_accept`](Self::try_accept) then.
+    pub fn readable(&self) -> Ready<'_> {
+        Ready::to_read(&self.source)
     }
 
     /// The address of the listener.

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use straightline_net::StreamSet;
+use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, now, sim};
 
 use super::buffers::Buffers;
@@ -68,6 +70,14 @@ impl Transport for NoClient {
 
     fn wait_until(&self, _: Interest, _: Option<Instant>) -> io::Result<bool> {
         Ok(true)
+    }
+
+    fn ready(&self, _: Interest) -> Ready<'_> {
+        Ready::now()
+    }
+
+    fn poll_ready(&self, _: Interest, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn unacknowledged(&self) -> Option<u64> {

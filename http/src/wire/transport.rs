@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use straightline_net::{StreamSet, TcpStream, UnixStream};
 use straightline_sched::Interest;
+use straightline_sched::sync::Ready;
 
 /// A byte stream that never waits by itself; the [`Link`](super::Link) decides how long to wait.
 pub(crate) trait Transport: 'static {
@@ -29,6 +31,11 @@ pub(crate) trait Transport: 'static {
     ///
     /// A yield point.
     fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool>;
+    /// That `interest` is ready, for a `select`.
+    fn ready(&self, interest: Interest) -> Ready<'_>;
+    /// The wait of a future, after a try that returned `WouldBlock`.
+    #[cfg_attr(not(any(feature = "tokio-io", feature = "futures-io")), allow(dead_code))]
+    fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// How many written bytes the client has not acknowledged; `None` where the system does not
     /// say.
     fn unacknowledged(&self) -> Option<u64>;
@@ -75,6 +82,17 @@ macro_rules! transport {
 
             fn wait_until(&self, interest: Interest, at: Option<Instant>) -> io::Result<bool> {
                 self.wait_until(interest, at)
+            }
+
+            fn ready(&self, interest: Interest) -> Ready<'_> {
+                match interest {
+                    Interest::Read => self.readable(),
+                    Interest::Write => self.writable(),
+                }
+            }
+
+            fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_ready(interest, cx)
             }
 
             fn unacknowledged(&self) -> Option<u64> {

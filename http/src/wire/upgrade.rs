@@ -1,12 +1,17 @@
 //! Connections that switch to another protocol: `Upgrade` and CONNECT.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use straightline_sched::sync::FlagReader;
-use straightline_sched::{Interest, checkpoint};
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+use straightline_sched::poll_checkpoint;
+use straightline_sched::sync::{FlagReader, Ready};
+use straightline_sched::{Interest, checkpoint, now};
 
 use super::link::Link;
 use super::protocol::Protocol;
@@ -31,8 +36,15 @@ use crate::config::Peer;
 ///
 /// # Blocking
 ///
-/// Reads and writes are yield points. There is no timeout, except for
-/// [deadlines](straightline_sched::deadline) that the protocol sets for itself.
+/// Reads and writes are yield points. The server sets no timeout; the protocol does that itself, in
+/// one of two ways:
+///
+/// - [`set_read_timeout`](Self::set_read_timeout) ends one call with an error. This is right for
+///   the reads inside of foreign code, such as a WebSocket parser: that code passes the error on,
+///   and keeps its state and the bytes that it has.
+/// - A [deadline](straightline_sched::deadline) unwinds. This is right around a whole unit of work
+///   whose end means the end of the connection. If it unwinds through a parser that is used
+///   afterwards, that parser has lost what it had read.
 ///
 /// # Cancellation
 ///
@@ -40,7 +52,14 @@ use crate::config::Peer;
 ///
 /// # Errors
 ///
-/// The socket's errors. A loop that ignores them is ended after a thousand errors.
+/// The socket's errors, and [`TimedOut`](ErrorKind::TimedOut) after a timeout. A loop that ignores
+/// the socket's errors is ended after a thousand of them.
+///
+/// # Two directions
+///
+/// `&client` is a `Read` and a `Write`. For code that takes a reader and a writer by value,
+/// [`split`](straightline_net::split()) makes two values. With the feature `tokio-io` or
+/// `futures-io` an `AsyncStream` (module `compat`) has the asynchronous traits.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -62,12 +81,21 @@ pub struct Upgraded {
     /// The bytes that came with the request, and how many of them have been read.
     early: RefCell<(Vec<u8>, usize)>,
     protocol: Rc<Protocol>,
+    /// How long one call may wait; never zero.
+    read_timeout: Cell<Option<Duration>>,
+    write_timeout: Cell<Option<Duration>>,
 }
 
 impl Upgraded {
     pub(crate) fn new(link: Rc<Link>, early: Vec<u8>) -> Self {
         let protocol = link.begin_protocol();
-        Self { link, early: RefCell::new((early, 0)), protocol }
+        Self {
+            link,
+            early: RefCell::new((early, 0)),
+            protocol,
+            read_timeout: Cell::new(None),
+            write_timeout: Cell::new(None),
+        }
     }
 
     pub(crate) fn protocol(&self) -> &Rc<Protocol> {
@@ -77,6 +105,106 @@ impl Upgraded {
     /// The client's address. Not a yield point.
     pub fn peer(&self) -> &Peer {
         &self.link.peer
+    }
+
+    /// Ends each call that reads with [`TimedOut`](ErrorKind::TimedOut) once it has waited for
+    /// `timeout`; `None`, the default, waits without end. As with std's sockets the connection stays
+    /// usable, and no data that arrives is lost.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is zero.
+    ///
+    /// ```
+    /// use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+    /// use std::time::Duration;
+    /// use straightline::{Response, Upgraded};
+    ///
+    /// /// Answers lines, and asks a client that is silent for half a minute whether it is there.
+    /// fn chat(client: Upgraded) -> io::Result<()> {
+    ///     client.set_read_timeout(Some(Duration::from_secs(30)))?;
+    ///     // Any parser over `Read` will do: it passes the error on, and keeps half a line.
+    ///     let (mut lines, mut line) = (BufReader::new(&client), Vec::new());
+    ///     loop {
+    ///         match lines.read_until(b'\n', &mut line) {
+    ///             Ok(0) => return Ok(()),
+    ///             Ok(_) => (&client).write_all(&std::mem::take(&mut line))?,
+    ///             Err(error) if error.kind() == ErrorKind::TimedOut => (&client).write_all(b"?\n")?,
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let response = Response::upgrade("chat", chat);
+    /// ```
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.read_timeout.set(checked(timeout)?);
+        Ok(())
+    }
+
+    /// As [`set_read_timeout`](Self::set_read_timeout), for each call that writes.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.write_timeout.set(checked(timeout)?);
+        Ok(())
+    }
+
+    /// That a read would not block, as a thing to [`select`](straightline_sched::sync::select()) on:
+    /// bytes or the end have come, or came along with the request, or there is an error.
+    ///
+    /// A parser in front of the connection may hold bytes that it has read already: ask it first.
+    ///
+    /// Not a yield point; the `select` is one.
+    ///
+    /// ```
+    /// use std::io::{self, Read, Write};
+    /// use straightline::sched::sync::{broadcast, select};
+    /// use straightline::{Response, Upgraded};
+    ///
+    /// /// Passes on what others say, and what this client says, until the server shuts down.
+    /// fn chat(mut client: Upgraded, room: &broadcast::Sender<Vec<u8>>) -> io::Result<()> {
+    ///     let (others, draining) = (room.subscribe(), client.draining());
+    ///     let mut bytes = [0; 1024];
+    ///     loop {
+    ///         match select(&[&client.readable(), &others, &draining])? {
+    ///             0 => match client.read(&mut bytes)? {
+    ///                 0 => return Ok(()),
+    ///                 count => drop(room.send(bytes[..count].to_vec())),
+    ///             },
+    ///             1 => {
+    ///                 if let Ok(message) = others.try_recv() {
+    ///                     client.write_all(&message)?;
+    ///                 }
+    ///             }
+    ///             _ => return client.write_all(b"goodbye\n"),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let room = broadcast::channel(16).0;
+    /// let response = Response::upgrade("chat", move |client| chat(client, &room));
+    /// ```
+    pub fn readable(&self) -> Ready<'_> {
+        if self.early.borrow().0.is_empty() {
+            self.link.transport.ready(Interest::Read)
+        } else {
+            Ready::now()
+        }
+    }
+
+    /// That a write would not block, as a thing to [`select`](straightline_sched::sync::select())
+    /// on.
+    ///
+    /// Not a yield point; the `select` is one.
+    pub fn writable(&self) -> Ready<'_> {
+        self.link.transport.ready(Interest::Write)
     }
 
     /// Tells the peer that nothing more will be written. Not a yield point.
@@ -128,52 +256,46 @@ impl Upgraded {
     ///
     /// ```
     /// use std::io::{self, Read, Write};
-    /// use straightline::sched::{self, sync::{mpsc, select}};
+    /// use straightline::sched::sync::select;
     /// use straightline::{Response, Upgraded};
     ///
-    /// /// Echoes lines, and says goodbye when the server shuts down.
-    /// fn chat(client: Upgraded) -> io::Result<()> {
-    ///     let draining = client.draining();
-    ///     let (received, messages) = mpsc::channel(1);
-    ///     sched::scope(|scope| {
-    ///         let client = &client;
-    ///         scope.spawn(move || {
-    ///             let mut bytes = [0; 1024];
-    ///             while let Ok(count @ 1..) = { client }.read(&mut bytes) {
-    ///                 if received.send(bytes[..count].to_vec()).is_err() {
-    ///                     break;
-    ///                 }
-    ///             }
-    ///         });
-    ///         while select(&[&messages, &draining])? == 0 {
-    ///             match messages.try_recv() {
-    ///                 Ok(message) => { client }.write_all(&message)?,
-    ///                 Err(mpsc::TryRecvError::Empty) => {}
-    ///                 Err(mpsc::TryRecvError::Disconnected) => return Ok(()),
-    ///             }
+    /// /// Echoes, and says goodbye when the server shuts down.
+    /// fn echo(mut client: Upgraded) -> io::Result<()> {
+    ///     let (draining, mut bytes) = (client.draining(), [0; 1024]);
+    ///     while select(&[&client.readable(), &draining])? == 0 {
+    ///         match client.read(&mut bytes)? {
+    ///             0 => return Ok(()),
+    ///             count => client.write_all(&bytes[..count])?,
     ///         }
-    ///         { client }.write_all(b"goodbye\n")?;
-    ///         client.shutdown_write() // and the scope waits for the client's own end
-    ///     })
+    ///     }
+    ///     client.write_all(b"goodbye\n")?;
+    ///     client.shutdown_write()
     /// }
     ///
-    /// let response = Response::upgrade("chat", chat);
+    /// let response = Response::upgrade("echo", echo);
     /// ```
     pub fn draining(&self) -> FlagReader {
         self.protocol.watch_drain();
         self.link.host.draining()
     }
 
-    /// Waits until `interest` may be ready. An error is the interruption by a drain, or the
-    /// stream's.
-    fn park(&self, interest: Interest) -> io::Result<()> {
-        let reading = match interest {
-            Interest::Read => self.protocol.begin_read(self.link.host.is_draining())?,
-            Interest::Write => None,
+    /// Waits until `interest` may be ready. An error is the interruption by a drain, the end of the
+    /// timeout, or the stream's.
+    fn park(&self, interest: Interest, end: &mut Option<Instant>) -> io::Result<()> {
+        let (reading, timeout) = match interest {
+            Interest::Read => {
+                let reading = self.protocol.begin_read(self.link.host.is_draining())?;
+                (reading, self.read_timeout.get())
+            }
+            Interest::Write => (None, self.write_timeout.get()),
         };
-        let waited = self.link.transport.wait_until(interest, None);
+        if end.is_some_and(|end| now() >= end) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        *end = end.or_else(|| now().checked_add(timeout?));
+        let waited = self.link.transport.wait_until(interest, *end);
         drop(reading);
-        waited.map(drop)
+        if waited? { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
     }
 
     /// Repeats `attempt` until it succeeds. Only the protocol itself bounds how long that may take.
@@ -185,28 +307,56 @@ impl Upgraded {
         // Before anything is done: the checkpoint may unwind, and read bytes would be lost.
         checkpoint();
         let transport = &*self.link.transport;
+        let mut end = None;
         loop {
             if interest == Interest::Read && transport.is_drained() {
-                self.park(interest)?;
+                self.park(interest, &mut end)?;
             }
             match attempt(transport) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.park(interest)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.park(interest, &mut end)?;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(count) => {
-                    let counters = self.link.host.counters();
-                    self.protocol.record_transfer();
-                    match interest {
-                        Interest::Read => counters.bytes_read.add(count as u64),
-                        Interest::Write => counters.bytes_written.add(count as u64),
-                    }
-                    return Ok(count);
-                }
-                Err(error) => {
-                    self.link.pacing.record_failed_call(false);
-                    return Err(error);
-                }
+                result => return self.record(interest, result),
             }
         }
+    }
+
+    /// The poll of a future that reads or writes; the timeouts do not apply.
+    #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+    fn poll(
+        &self,
+        interest: Interest,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&dyn Transport) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_checkpoint(cx));
+        let transport = &*self.link.transport;
+        loop {
+            match attempt(transport) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(transport.poll_ready(interest, cx))?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Poll::Ready(self.record(interest, result)),
+            }
+        }
+    }
+
+    /// Counts the bytes, or the error.
+    fn record(&self, interest: Interest, result: io::Result<usize>) -> io::Result<usize> {
+        match result {
+            Ok(count) => {
+                let counters = self.link.host.counters();
+                self.protocol.record_transfer();
+                match interest {
+                    Interest::Read => counters.bytes_read.add(count as u64),
+                    Interest::Write => counters.bytes_written.add(count as u64),
+                }
+            }
+            Err(_) => self.link.pacing.record_failed_call(false),
+        }
+        result
     }
 
     fn read_early(&self, buffer: &mut [u8]) -> usize {
@@ -273,8 +423,48 @@ impl Write for Upgraded {
     }
 }
 
+/// A drain does not interrupt a task that reads: select on [`draining`](Upgraded::draining).
+#[cfg(any(feature = "tokio-io", feature = "futures-io"))]
+impl straightline_net::compat::Stream for Upgraded {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.read_early(buffer) {
+            0 if buffer.is_empty() => Poll::Ready(Ok(0)),
+            0 => self.poll(Interest::Read, cx, |transport| transport.try_read(buffer)),
+            count => Poll::Ready(Ok(count)),
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll(Interest::Write, cx, |transport| transport.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll(Interest::Write, cx, |transport| transport.try_write_vectored(buffers))
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        match self.shutdown_write() {
+            // The peer was quicker, and has closed both directions.
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+}
+
 impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgraded").field("peer", &self.link.peer).finish_non_exhaustive()
     }
+}
+
+/// As in std, a timeout must not be zero.
+fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+    if timeout == Some(Duration::ZERO) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
+    }
+    Ok(timeout)
 }

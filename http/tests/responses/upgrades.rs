@@ -1,9 +1,12 @@
 //! Connections that switch to another protocol, and connections that must not.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use crate::common::{Client, Running, serve};
 use straightline::sched;
+use straightline::sched::sync::{after, select};
 use straightline::{IntoResponse, Method, Request, Response, StatusCode, Upgraded};
 
 /// Sends back what it reads, in upper case.
@@ -175,4 +178,151 @@ fn one_fiber_reads_while_another_writes() {
     assert_eq!(client.rest().len(), 20_000_000);
     writer.join().expect("no panic");
     assert_eq!(server.handle.counters().panicked, 0);
+}
+
+/// A server whose protocol is `run`, and a client of it that sent `early` along with its request.
+fn upgraded_to(
+    run: impl Fn(Upgraded) -> io::Result<()> + Send + Sync + 'static,
+    early: &str,
+) -> (Running, Client) {
+    let run = Arc::new(run);
+    let server = serve(move |_: &mut Request| {
+        let run = Arc::clone(&run);
+        Response::upgrade("shout", move |client| run(client))
+    });
+    let mut client = server.client();
+    client.send(format!("{UPGRADE}{early}"));
+    assert_eq!(client.receive_with(false).status, 101);
+    (server, client)
+}
+
+#[test]
+fn a_read_timeout_is_an_error_and_loses_nothing() {
+    let (_server, mut client) = upgraded_to(
+        |mut client| {
+            let zero = client.set_read_timeout(Some(Duration::ZERO)).unwrap_err();
+            assert_eq!(zero.kind(), ErrorKind::InvalidInput);
+            client.set_read_timeout(Some(Duration::from_millis(5)))?;
+            for _ in 0..3 {
+                let error = client.read(&mut [0; 8]).expect_err("the client is silent");
+                assert_eq!(error.kind(), ErrorKind::TimedOut);
+            }
+            client.write_all(b"?")?;
+            client.set_read_timeout(None)?;
+            shout(client)
+        },
+        "",
+    );
+    assert_eq!(client.exactly(1), b"?");
+    client.send("hello");
+    shouted(&mut client);
+}
+
+#[test]
+fn a_foreign_parser_survives_a_timeout() {
+    let (_server, mut client) = upgraded_to(
+        |client| {
+            client.set_read_timeout(Some(Duration::from_millis(5)))?;
+            let (mut lines, mut line) = (BufReader::new(&client), Vec::new());
+            let mut asked = false;
+            loop {
+                match lines.read_until(b'\n', &mut line) {
+                    Ok(_) => return (&client).write_all(&line),
+                    Err(error) if error.kind() == ErrorKind::TimedOut => {
+                        if !asked && line == b"half" {
+                            (&client).write_all(b"?")?;
+                            asked = true;
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        },
+        "ha",
+    );
+    client.send("lf");
+    assert_eq!(client.exactly(1), b"?");
+    client.send(" a line\n");
+    assert_eq!(client.rest(), b"half a line\n");
+}
+
+#[test]
+fn a_write_timeout_is_an_error() {
+    let (sender, ended) = mpsc::channel();
+    let (server, client) = upgraded_to(
+        move |mut client| {
+            client.set_write_timeout(Some(Duration::from_millis(20)))?;
+            let written = client.write_all(&vec![0; 64 << 20]); // the client reads nothing
+            sender.send(written.map_err(|error| error.kind())).expect("the test waits");
+            Ok(())
+        },
+        "",
+    );
+    let written = ended.recv_timeout(Duration::from_secs(30)).expect("the protocol ends");
+    assert_eq!(written, Err(ErrorKind::TimedOut));
+    drop(client);
+    assert_eq!(server.handle.counters().panicked, 0);
+}
+
+#[test]
+fn a_select_sees_what_came_with_the_request_and_what_comes_later() {
+    let (_server, mut client) = upgraded_to(
+        |mut client| {
+            let mut received = Vec::new();
+            assert_eq!(select(&[&client.writable()]), Ok(0));
+            while received.len() < 7 {
+                let readable = client.readable();
+                match select(&[&readable, &after(Duration::from_secs(20))])? {
+                    0 => {
+                        let mut byte = [0];
+                        assert_eq!(client.read(&mut byte)?, 1);
+                        received.push(byte[0]);
+                    }
+                    _ => panic!("nothing is readable after {received:?}"),
+                }
+            }
+            assert_eq!(select(&[&client.readable(), &after(Duration::from_millis(5))]), Ok(1));
+            client.write_all(&received)
+        },
+        "ear",
+    );
+    client.send("late");
+    assert_eq!(client.rest(), b"earlate");
+}
+
+#[test]
+fn its_halves_go_to_fibers_of_their_own() {
+    let (_server, mut client) = upgraded_to(
+        |client| {
+            let (mut reader, mut writer) = straightline::net::split(client);
+            let copy = sched::spawn(move || io::copy(&mut reader, &mut writer));
+            copy.join().expect("no panic").map(drop)
+        },
+        "hello",
+    );
+    client.send(" again");
+    client.finish();
+    assert_eq!(client.rest(), b"hello again");
+}
+
+#[cfg(feature = "tokio-io")]
+#[test]
+fn asynchronous_code_speaks_through_it() {
+    use straightline::compat::AsyncStream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (_server, mut client) = upgraded_to(
+        |client| {
+            sched::block_on(async {
+                let mut client = AsyncStream::new(client);
+                let mut text = String::new();
+                client.read_to_string(&mut text).await?;
+                client.write_all(text.to_uppercase().as_bytes()).await?;
+                client.shutdown().await
+            })?
+        },
+        "hello",
+    );
+    client.send(" again");
+    client.finish();
+    assert_eq!(client.rest(), b"HELLO AGAIN");
 }

@@ -34,9 +34,9 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "net/src/",
         &[
             "lib.rs  compat.rs  inherit.rs",
-            "tcp.rs  udp.rs  unix.rs",
+            "tcp.rs  udp.rs  unix.rs  memory.rs",
             "connect.rs  listen.rs  io.rs  nonblocking.rs",
-            "bound.rs  lookup.rs  stream_set.rs",
+            "bound.rs  lookup.rs  stream_set.rs  split.rs",
             "socket.rs",
             "sim/",
             "raw_fd.rs  sys.rs",
@@ -65,7 +65,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             // A fiber's bounds, and the view from outside.
             "deadline.rs  lease.rs  handle.rs  inspect.rs  deadlock.rs  check_wait.rs  monitor.rs",
             // Giving the thread back.
-            "checkpoint.rs  sleep.rs  source.rs  park.rs  before_park.rs  on_switch.rs \
+            "checkpoint.rs  sleep.rs  source.rs  wait_for_armed.rs  park.rs  before_park.rs  on_switch.rs \
              yield_point.rs",
             // Reaching a fiber.
             "wake.rs  elsewhere.rs  home.rs  timer.rs  sources.rs  time.rs",

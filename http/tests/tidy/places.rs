@@ -29,6 +29,7 @@ const UNSAFE: &[&str] = &[
     "net/src/raw_fd.rs",
     "net/src/sys.rs",
     "net/tests/streams/a_dead_peer_is_an_error.rs",
+    "net/tests/waiting/a_select_does_not_spin.rs",
     "sched/src/core/local.rs",
     "sched/src/core/park.rs",
     "sched/src/core/remains.rs",

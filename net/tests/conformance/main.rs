@@ -13,6 +13,7 @@ mod connecting;
 mod ends;
 mod flow;
 mod resets;
+mod selects;
 mod udp;
 mod unix;
 mod waits;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::common::{joined_unless_it_hangs, pattern, tcp_pair};
 use futures_util::future::{join, join_all, select};
-use straightline_net::UnixStream;
 use straightline_net::compat::{AsyncStream, Stream};
+use straightline_net::{MemoryStream, UnixStream};
 use straightline_sched as sched;
 
 /// More than the kernel buffers of two sockets take while no peer reads.
@@ -75,6 +75,8 @@ fn an_echo_in_tokios_traits() {
         on_fiber(echoed_in_tokio(near, far));
         let (near, far) = UnixStream::pair().unwrap();
         on_fiber(echoed_in_tokio(near, far));
+        let (near, far) = MemoryStream::pair(1 << 20);
+        on_fiber(echoed_in_tokio(Rc::new(near), Rc::new(far)));
     });
 }
 
@@ -85,6 +87,8 @@ fn an_echo_in_futures_traits() {
         on_fiber(echoed_in_futures(near, far));
         let (near, far) = UnixStream::pair().unwrap();
         on_fiber(echoed_in_futures(near, far));
+        let (near, far) = MemoryStream::pair(1 << 20);
+        on_fiber(echoed_in_futures(Rc::new(near), Rc::new(far)));
     });
 }
 

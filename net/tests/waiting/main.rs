@@ -6,6 +6,7 @@ mod common;
 
 mod a_cancelled_reader_loses_no_data;
 mod a_destructor_does_not_wait_for_the_network;
+mod a_select_does_not_spin;
 mod a_shutdown_ends_every_wait;
 mod a_timeout_ends_a_wait_and_loses_nothing;
 mod a_try_never_waits;

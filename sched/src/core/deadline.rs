@@ -35,6 +35,10 @@ pub struct DeadlineExceeded;
 /// A read still takes data that has come by the time that the fiber runs again, however late that
 /// is: a peer that has sent in time is not late because this thread was busy.
 ///
+/// Put it around a whole unit of work, after whose end nothing of the work is used any more. If the
+/// unwind goes through a parser that is used afterwards, bytes that the parser had read are lost:
+/// for a read inside of foreign code set a timeout of the stream, which is an error.
+///
 /// Deadlines nest, and the nearest one counts: an inner call cannot extend an outer one. Children
 /// of a [`scope`](crate::scope) inherit it; fibers of [`spawn`](crate::spawn) do not.
 ///

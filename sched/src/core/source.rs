@@ -177,7 +177,7 @@ impl<T: Watch> Source<T> {
             park_at_most(shard, wait, until, || self.has_come(shard, interest))?;
             let in_time = at.is_none_or(|at| shard.now() < at) || self.has_come(shard, interest);
             drop(waiting);
-            self.clear(interest);
+            self.with_known(|state| state.record_look(interest));
             Ok(in_time)
         })
     }
@@ -291,9 +291,40 @@ impl<T: Watch> Source<T> {
         })
     }
 
+    /// Whether that direction is ready now, which is more than a change: the system is asked, unless
+    /// an operation would have blocked and nothing has changed since. If it is not ready, the next
+    /// change wakes the calling fiber, as after an [`arm`](Self::arm).
+    ///
+    /// A change that was found stays noted, so that the next wait returns at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`arm`](Self::arm).
+    fn is_ready_or_arm(&self, interest: Interest) -> io::Result<bool> {
+        let watched = self.inner().watched();
+        on_fiber(|shard, fiber| {
+            let is_blocked = self.with_known(|state| state.is_blocked(interest));
+            if is_blocked.is_none() {
+                // Also if it is ready: `clear_blocked` knows only of registered sources.
+                self.register(shard, &mut shard.sources.borrow_mut(), &watched, interest)?;
+            }
+            if is_blocked != Some(true) && shard.driver.is_ready(&watched, interest) {
+                self.with_known(|state| state.record_change(interest));
+                return Ok(true);
+            }
+            self.clear(interest);
+            let add = |side: &mut Side| side.add(fiber);
+            let arming = self.arm_with(shard, &watched, interest, add)?;
+            if arming == Arming::Stale {
+                shard.wake(shard.current()); // it looks once more in its next turn
+            }
+            Ok(arming == Arming::Changed)
+        })
+    }
+
     /// Undoes an [`arm`](Self::arm) that returned true. A change that came in between counts as not
     /// looked at, even if another fiber has looked.
-    pub(crate) fn disarm(&self, interest: Interest) {
+    fn disarm(&self, interest: Interest) {
         let _ = on_fiber(|_, fiber| {
             self.with_known(|state| state.side(interest).give_back(&fiber));
             Ok(())
@@ -418,7 +449,7 @@ impl<T: Watch> Source<T> {
     fn has_come(&self, shard: &Shard, interest: Interest) -> bool {
         let Some(fiber) = shard.try_current() else { return false };
         let has_come = self.with_known(|state| {
-            state.is_ready(interest) || !state.side(interest).has_waiter(&fiber)
+            state.has_changed(interest) || !state.side(interest).has_waiter(&fiber)
         });
         has_come.unwrap_or(false)
     }
@@ -496,6 +527,24 @@ impl<T: Watch + fmt::Debug> fmt::Debug for Source<T> {
     }
 }
 
+/// A source of any kind, for `select`.
+pub(crate) trait AnySource {
+    fn is_ready_or_arm(&self, interest: Interest) -> io::Result<bool>;
+
+    /// Undoes an `is_ready_or_arm` that returned false.
+    fn disarm(&self, interest: Interest);
+}
+
+impl<T: Watch> AnySource for Source<T> {
+    fn is_ready_or_arm(&self, interest: Interest) -> io::Result<bool> {
+        self.is_ready_or_arm(interest)
+    }
+
+    fn disarm(&self, interest: Interest) {
+        self.disarm(interest);
+    }
+}
+
 /// The calling fiber in the list of waiters, while it waits.
 struct Waiting<'s, T: Watch> {
     source: &'s Source<T>,
@@ -510,56 +559,6 @@ impl<T: Watch> Drop for Waiting<'_, T> {
     }
 }
 
-/// Waits until a source changes that the calling fiber has armed ([`Source::arm`]), until `at`, or
-/// until the fiber is woken for another reason: look again after it.
-///
-/// So a fiber waits for several sources at once. Drop the sources that must not wake the fiber
-/// afterwards.
-///
-/// # Blocking
-///
-/// A yield point.
-///
-/// # Cancellation
-///
-/// A cancel or a deadline ends the wait by unwinding. The fiber stays armed, and the changes are
-/// kept: they may end a later wait for something else early.
-///
-/// # Errors
-///
-/// When the calling fiber is unwinding, and so may not wait, or when the caller is not a fiber.
-///
-/// ```
-/// use std::io::Write;
-/// use std::os::unix::net::UnixStream;
-/// use straightline_sched::{self as sched, Interest, Source};
-///
-/// sched::run(|| {
-///     let pairs = [UnixStream::pair()?, UnixStream::pair()?];
-///     let (mut near, far): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-///     let sources: Vec<_> = far.into_iter().map(Source::new).collect();
-///     sched::spawn(move || near[1].write_all(b"!"));
-///     let changed = loop {
-///         let mut changed = None;
-///         for (index, source) in sources.iter().enumerate() {
-///             if !source.arm(Interest::Read)? {
-///                 changed = Some(index);
-///             }
-///         }
-///         if let Some(index) = changed {
-///             break index;
-///         }
-///         sched::wait_for_armed(None)?;
-///     };
-///     assert_eq!(changed, 1);
-///     std::io::Result::Ok(())
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn wait_for_armed(at: Option<Instant>) -> io::Result<()> {
-    on_fiber(|shard, _| Ok(park_at_most(shard, Wait::Call(&"wait_for_armed"), at, || false)?))
-}
-
 fn wait_for(watched: &Watched<'_>, interest: Interest) -> Wait {
     match interest {
         Interest::Read => Wait::Readable(watched.number()),
@@ -569,7 +568,9 @@ fn wait_for(watched: &Watched<'_>, interest: Interest) -> Wait {
 
 /// Calls `act` on the calling fiber. Outside of fibers nothing can wait, which is an error and no
 /// panic: a buffer in front of a stream may be dropped anywhere, and flushes then.
-fn on_fiber<R>(act: impl FnOnce(&Shard, Rc<FiberCell>) -> io::Result<R>) -> io::Result<R> {
+pub(super) fn on_fiber<R>(
+    act: impl FnOnce(&Shard, Rc<FiberCell>) -> io::Result<R>,
+) -> io::Result<R> {
     local::try_with(|shard| shard.try_current().map(|fiber| act(shard, fiber)))
         .flatten()
         .unwrap_or_else(|| Err(no_fiber()))

@@ -50,11 +50,22 @@ pub(super) enum Arming {
 /// One direction.
 #[derive(Default)]
 pub(super) struct Side {
-    /// An event came, and no fiber has looked since.
-    ready: bool,
+    seen: Seen,
     /// The waiter; a second waiter for the same direction is rare.
     waiter: Option<Rc<FiberCell>>,
     more: Vec<Other>,
+}
+
+/// What is known of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Seen {
+    /// An event came, and no fiber has looked since.
+    Changed,
+    /// A fiber has looked since the last event, or is about to.
+    #[default]
+    Looked,
+    /// An operation would have blocked, and no event came since.
+    Blocked,
 }
 
 enum Other {
@@ -119,15 +130,32 @@ impl SourceState {
     }
 
     #[inline]
-    pub(super) fn is_ready(&mut self, interest: Interest) -> bool {
-        self.side(interest).ready
+    pub(super) fn has_changed(&mut self, interest: Interest) -> bool {
+        self.side(interest).seen == Seen::Changed
+    }
+
+    /// Whether an operation would have blocked, and no event came since. A short read is no proof
+    /// if an end was reported: the end may have come together with the bytes.
+    pub(super) fn is_blocked(&mut self, interest: Interest) -> bool {
+        self.side(interest).seen == Seen::Blocked
+            && (interest == Interest::Write || !self.is_read_closed())
     }
 
     /// An operation has looked, and found no more. Returns whether a short read proves that.
     #[inline]
     pub(super) fn clear(&mut self, interest: Interest) -> bool {
-        self.side(interest).ready = false;
+        self.side(interest).seen = if self.urgent { Seen::Looked } else { Seen::Blocked };
         !self.urgent
+    }
+
+    /// A fiber is about to look.
+    pub(super) fn record_look(&mut self, interest: Interest) {
+        self.side(interest).seen = Seen::Looked;
+    }
+
+    /// There is a change that a fiber is to look at.
+    pub(super) fn record_change(&mut self, interest: Interest) {
+        self.side(interest).seen = Seen::Changed;
     }
 
     pub(super) fn is_read_closed(&self) -> bool {
@@ -176,7 +204,9 @@ impl SourceState {
 
     /// Whether there is a change to look at; if so, it counts as looked at.
     pub(super) fn look(&mut self, interest: Interest) -> Arming {
-        if std::mem::take(&mut self.side(interest).ready) {
+        let seen = &mut self.side(interest).seen;
+        if *seen == Seen::Changed {
+            *seen = Seen::Looked;
             return Arming::Changed;
         }
         if interest == Interest::Write || !self.is_read_closed() {
@@ -236,7 +266,9 @@ impl Side {
 
     /// Removes a fiber that looks no more. If it has been woken, its event counts as not looked at.
     pub(super) fn give_back(&mut self, fiber: &Rc<FiberCell>) {
-        self.ready |= !self.remove(fiber);
+        if !self.remove(fiber) {
+            self.seen = Seen::Changed;
+        }
     }
 
     /// Returns whether the fiber still waited.
@@ -249,7 +281,7 @@ impl Side {
 
     /// Calls `wake` with the fibers that wait; the caller wakes the task.
     fn edge(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
-        self.ready = true;
+        self.seen = Seen::Changed;
         if let Some(waiter) = self.waiter.take() {
             wake(waiter);
         }

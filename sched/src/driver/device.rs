@@ -8,6 +8,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 
 use super::device_table::{Level, State};
+use super::readiness::Interest;
 use super::world::World;
 
 /// A simulated thing that a [`Source`](crate::Source) can watch, in the place of a descriptor.
@@ -70,6 +71,14 @@ impl Device {
 
     pub(super) fn number(&self) -> i32 {
         self.number
+    }
+
+    pub(super) fn is_ready(&self, interest: Interest) -> bool {
+        let is_ready = self.with(|state| match interest {
+            Interest::Read => state.level.readable || state.level.read_closed,
+            Interest::Write => state.level.writable,
+        });
+        is_ready.unwrap_or(false)
     }
 
     /// `None` if its simulation is over.

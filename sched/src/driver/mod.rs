@@ -29,6 +29,7 @@ mod device_table;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod kind;
+mod level;
 #[cfg(target_os = "linux")]
 mod notify_flag;
 mod poller;
@@ -271,6 +272,14 @@ impl Driver {
         match (self, watched) {
             (Self::Polling(_), Watched::Descriptor(fd)) => poller::is_read_shut(*fd),
             _ => false,
+        }
+    }
+
+    /// Whether that direction is ready at this moment, whatever events said.
+    pub(crate) fn is_ready(&self, watched: &Watched<'_>, interest: Interest) -> bool {
+        match watched {
+            Watched::Descriptor(fd) => level::is_ready(*fd, interest),
+            Watched::Device(device) => device.is_ready(interest),
         }
     }
 

@@ -1,15 +1,14 @@
 //! Waiting for several things, until the first of them is ready.
 
 use std::cell::Cell;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::waiter::{checkpoint, may_wait, wait_in};
 use super::watch::{Watch, Watcher};
 use super::{Flag, FlagReader, broadcast, mpsc, oneshot};
-use crate::core::{self, JoinHandle, Source, Unwinding, has_hook};
-use crate::driver::{self, Interest, World};
+use crate::core::{self, JoinHandle, Unwinding, has_hook};
+use crate::driver::World;
 use crate::fiber::Standing;
 
 /// Something that [`select`] can wait for.
@@ -21,9 +20,15 @@ use crate::fiber::Standing;
 /// | [`JoinHandle`] | the fiber is over |
 /// | [`ShardJoinHandle`](crate::ShardJoinHandle) | the shard has ended |
 /// | [`Timer`] | its time has passed |
-/// | [`Readable`], [`Writable`] | the descriptor has changed since the last wait |
+/// | [`Ready`](super::Ready): `readable()`, `writable()` of a socket | a read, a write would not block |
 ///
-/// The trait is sealed: nothing else implements it.
+/// The trait is sealed: nothing else implements it. A stream of your own returns a
+/// [`Ready`](super::Ready).
+#[diagnostic::on_unimplemented(
+    message = "`select` cannot wait for `{Self}`",
+    note = "for a socket, pass `&stream.readable()` or `&stream.writable()`",
+    note = "for a time, pass `&after(duration)` or `&at(instant)`"
+)]
 pub trait Selectable: Watch {}
 
 impl<T> Selectable for mpsc::Receiver<T> {}
@@ -33,8 +38,7 @@ impl Selectable for Flag {}
 impl Selectable for FlagReader {}
 impl<T> Selectable for JoinHandle<T> {}
 impl Selectable for Timer {}
-impl<T: driver::Watch> Selectable for Readable<'_, T> {}
-impl<T: driver::Watch> Selectable for Writable<'_, T> {}
+impl<S: Selectable + ?Sized> Selectable for &S {}
 
 /// Waits until one of the things is ready, and returns its index.
 ///
@@ -57,8 +61,7 @@ impl<T: driver::Watch> Selectable for Writable<'_, T> {}
 ///
 /// # Panics
 ///
-/// When there are no things to wait for; and outside of a fiber, if a [`Readable`] or [`Writable`]
-/// is among them.
+/// When there are no things to wait for.
 ///
 /// ```
 /// use std::time::Duration;
@@ -144,42 +147,6 @@ pub fn at(instant: Instant) -> Timer {
     Timer { at: instant }
 }
 
-/// Reading from a [`Source`] as a thing to [`select`] on.
-///
-/// The rule of [`Source::wait`] holds: read until it would block, and select only then.
-///
-/// ```
-/// use std::io::Write;
-/// use std::os::unix::net::UnixStream;
-/// use straightline_sched::{self as sched, Source, sync::{Flag, Readable, select}};
-///
-/// sched::run(|| {
-///     let (mut near, far) = UnixStream::pair()?;
-///     let (source, stop) = (Source::new(far), Flag::new());
-///     near.write_all(b"!")?;
-///     assert_eq!(select(&[&stop, &Readable(&source)]), Ok(1));
-///     std::io::Result::Ok(())
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub struct Readable<'s, T: driver::Watch>(pub &'s Source<T>);
-
-/// Writing to a [`Source`] as a thing to [`select`] on, as [`Readable`] is for reading.
-///
-/// ```
-/// use std::os::unix::net::UnixStream;
-/// use straightline_sched::{self as sched, Source, sync::{Flag, Writable, select}};
-///
-/// sched::run(|| {
-///     let (near, _far) = UnixStream::pair()?;
-///     let (source, stop) = (Source::new(near), Flag::new());
-///     assert_eq!(select(&[&stop, &Writable(&source)]), Ok(1)); // there is room
-///     std::io::Result::Ok(())
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-pub struct Writable<'s, T: driver::Watch>(pub &'s Source<T>);
-
 /// A watcher, registered with the first `registered` of the things, counted from `first`.
 struct Watching<'t> {
     things: &'t [&'t dyn Selectable],
@@ -230,6 +197,20 @@ impl<T> Watch for JoinHandle<T> {
     }
 }
 
+impl<S: Watch + ?Sized> Watch for &S {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        (**self).watch(watcher)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        (**self).unwatch(watcher);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        (**self).due()
+    }
+}
+
 impl Watch for Timer {
     fn watch(&self, _: &Watcher) -> bool {
         self.at <= core::now()
@@ -240,43 +221,6 @@ impl Watch for Timer {
     fn due(&self) -> Option<Instant> {
         Some(self.at)
     }
-}
-
-impl<T: driver::Watch> Watch for Readable<'_, T> {
-    fn watch(&self, _: &Watcher) -> bool {
-        watch_source(self.0, Interest::Read)
-    }
-
-    fn unwatch(&self, _: &Watcher) {
-        self.0.disarm(Interest::Read);
-    }
-}
-
-impl<T: driver::Watch> Watch for Writable<'_, T> {
-    fn watch(&self, _: &Watcher) -> bool {
-        watch_source(self.0, Interest::Write)
-    }
-
-    fn unwatch(&self, _: &Watcher) {
-        self.0.disarm(Interest::Write);
-    }
-}
-
-impl<T: driver::Watch + fmt::Debug> fmt::Debug for Readable<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Readable").field(self.0).finish()
-    }
-}
-
-impl<T: driver::Watch + fmt::Debug> fmt::Debug for Writable<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Writable").field(self.0).finish()
-    }
-}
-
-/// A source that cannot be registered counts as ready: the caller's next operation gets the error.
-fn watch_source<T: driver::Watch>(source: &Source<T>, interest: Interest) -> bool {
-    !source.arm(interest).unwrap_or(false)
 }
 
 /// The index at which a search through `count` things begins. The indices are spread evenly over

@@ -12,7 +12,7 @@ use crate::common::{on_a_shard, settle};
 use quickcheck::quickcheck;
 use straightline_sched::{
     self as sched, JoinHandle, Source,
-    sync::{Flag, Readable, Writable, after, at, broadcast, mpsc, oneshot, select},
+    sync::{Flag, Ready, after, at, broadcast, mpsc, oneshot, select},
 };
 
 #[test]
@@ -87,12 +87,12 @@ fn a_descriptor_ends_it_as_often_as_something_comes() {
         let (mut near, far) = UnixStream::pair().unwrap();
         far.set_nonblocking(true).unwrap();
         let (source, stop) = (Source::new(far), Rc::new(Flag::new()));
-        assert_eq!(select(&[&Writable(&source)]), Ok(0));
+        assert_eq!(select(&[&Ready::to_write(&source)]), Ok(0));
         let (pass_on, passed_on) = mpsc::unbounded();
         let reader = sched::spawn({
             let stop = Rc::clone(&stop);
             move || {
-                while select(&[&*stop, &Readable(&source)]).unwrap() == 1 {
+                while select(&[&*stop, &Ready::to_read(&source)]).unwrap() == 1 {
                     let mut received = Vec::new();
                     match source.inner().read_to_end(&mut received) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -215,7 +215,7 @@ fn two_may_select_on_one_descriptor() {
         let fibers: Vec<_> = (0..2)
             .map(|_| {
                 let source = Rc::clone(&source);
-                sched::spawn(move || select(&[&Readable(&source)]))
+                sched::spawn(move || select(&[&Ready::to_read(&source)]))
             })
             .collect();
         settle();

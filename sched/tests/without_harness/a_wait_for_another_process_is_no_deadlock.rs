@@ -7,7 +7,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use straightline_sched::sync::{Readable, mpsc, select};
+use straightline_sched::sync::{Ready, mpsc, select};
 use straightline_sched::{self as sched, Config, Interest, Report, Reporter, Source};
 
 pub(crate) fn test() {
@@ -44,7 +44,7 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
     });
     sched::run_with(Config { reporter, ..Config::default() }, || {
         sched::scope(|s| {
-            s.spawn(|| assert_eq!(select(&[&Readable(&comes_late())]), Ok(0)));
+            s.spawn(|| assert_eq!(select(&[&Ready::to_read(&comes_late())]), Ok(0)));
             s.spawn(|| {
                 let source = comes_late();
                 while source.arm(Interest::Read).expect("a pipe can be watched") {
