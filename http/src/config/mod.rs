@@ -10,6 +10,7 @@ mod memory_limit;
 mod phase;
 mod policy;
 mod server_config;
+mod settings;
 mod timeouts;
 
 pub use address::{Address, IntoAddress, Peer};
@@ -18,4 +19,5 @@ pub(crate) use descriptors::{Descriptors, connections_for, raise_limit};
 pub use phase::Phase;
 pub use policy::{AllStuck, OnDisconnect};
 pub(crate) use server_config::Config;
+pub use settings::{Setting, SettingOrigin, Settings};
 pub use timeouts::{MinRate, Timeout, Timeouts};

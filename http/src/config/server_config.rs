@@ -29,7 +29,10 @@ pub(crate) struct Config {
     pub(crate) replacements: usize,
     pub(crate) stack_bytes: usize,
     pub(crate) driver: Option<DriverKind>,
-    pub(crate) listen: ListenOptions,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) receive_buffer: Option<usize>,
+    pub(crate) notsent_lowat: Option<usize>,
+    pub(crate) keepalive: Option<Keepalive>,
     pub(crate) logger: Option<Logger>,
     pub(crate) prints_panics: bool,
     pub(crate) descriptors: Descriptors,
@@ -39,6 +42,15 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// How to open a listener.
+    pub(crate) fn listen_options(&self) -> ListenOptions {
+        ListenOptions::new()
+            .send_buffer(self.send_buffer)
+            .receive_buffer(self.receive_buffer)
+            .notsent_lowat(self.notsent_lowat)
+            .keepalive(self.keepalive)
+    }
+
     /// Whether another shard may get a shard's listeners later.
     pub(crate) fn keeps_copies(&self) -> bool {
         self.busy_limit.is_some() || self.stuck_limit.is_some()
@@ -61,9 +73,10 @@ impl Default for Config {
             replacements: 4,
             stack_bytes: straightline_sched::Config::default().stack_bytes,
             driver: None,
-            listen: ListenOptions::new()
-                .notsent_lowat(Some(NOTSENT_LOWAT))
-                .keepalive(Some(Keepalive::default())),
+            send_buffer: None,
+            receive_buffer: None,
+            notsent_lowat: Some(NOTSENT_LOWAT),
+            keepalive: Some(Keepalive::default()),
             logger: None,
             prints_panics: false,
             descriptors: Descriptors::default(),

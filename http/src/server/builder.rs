@@ -217,7 +217,7 @@ impl ServerBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn socket_buffers(mut self, send: Option<usize>, receive: Option<usize>) -> Self {
-        self.config.listen = self.config.listen.send_buffer(send).receive_buffer(receive);
+        (self.config.send_buffer, self.config.receive_buffer) = (send, receive);
         self
     }
 
@@ -228,7 +228,7 @@ impl ServerBuilder {
     ///
     /// [`ListenOptions::notsent_lowat`]: straightline_net::ListenOptions::notsent_lowat
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
-        self.config.listen = self.config.listen.notsent_lowat(bytes);
+        self.config.notsent_lowat = bytes;
         self
     }
 
@@ -236,13 +236,13 @@ impl ServerBuilder {
     /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]). This is
     /// useful where no other timeout runs, for example on an upgraded connection. `None`: never.
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
-        self.config.listen = self.config.listen.keepalive(keepalive);
+        self.config.keepalive = keepalive;
         self
     }
 
     /// The logger to which [`LogObserver`] writes the events. It is also the logger of the shards'
-    /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; events are still
-    /// counted.
+    /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; faults are then told
+    /// on standard error, see [`quiet`](Self::quiet).
     pub fn logger(mut self, logger: Logger) -> Self {
         self.config.logger = Some(logger.clone());
         self.observer(LogObserver::new(logger))
@@ -277,8 +277,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds code that gets events as they happen. Default: none; fibers that keep their thread are
-    /// then reported on standard error.
+    /// Adds code that gets events as they happen. Default: none; faults are then told on standard
+    /// error, see [`quiet`](Self::quiet).
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
         self
@@ -328,6 +328,28 @@ impl ServerBuilder {
         respond: impl Fn(&ErrorContext<'_>) -> Response + Send + Sync + 'static,
     ) -> Self {
         self.errors = Some(Arc::new(respond));
+        self
+    }
+
+    /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells faults
+    /// on standard error, one line each (a report of a fiber has several): a fiber that keeps its
+    /// thread, a response that could not be completed, a handler whose timeout expired, an accept
+    /// or a listener that failed, clients that were refused because there are too many, a shutdown
+    /// that force-closed connections. The lines of each kind are limited to five in ten seconds,
+    /// and a number tells how many more there were. What clients did wrong is counted, and told in
+    /// one line a minute at most. The panic hook prints panics.
+    ///
+    /// This turns all of it off, except for the panic hook.
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").quiet();
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn quiet(mut self) -> Self {
+        self.observers.be_quiet();
         self
     }
 
@@ -476,7 +498,8 @@ impl ServerBuilder {
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let (mut local, mut files) = (Vec::new(), Vec::new());
         for address in self.addresses {
-            let (address, group, file) = open_all(&address?, workers, &self.config.listen)?;
+            let (address, group, file) =
+                open_all(&address?, workers, &self.config.listen_options())?;
             local.push(address);
             files.extend(file);
             for (shard, listener) in shards.iter_mut().zip(group) {

@@ -12,7 +12,7 @@ use super::handler::ServiceFactory;
 use super::launch::{Launch, Message, Shard};
 use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
-use crate::config::{Address, Config, Descriptors, Phase};
+use crate::config::{Address, Config, Descriptors, Phase, Settings};
 use crate::control::{Listener, ServerHandle, Shared, Slot};
 use crate::telemetry::{Event, record_places};
 
@@ -61,6 +61,15 @@ impl Server {
     /// ports.
     pub fn local_addrs(&self) -> &[Address] {
         &self.shared.local
+    }
+
+    /// The effective settings: those that the program has chosen, and the defaults. For a line in
+    /// the log at the start, or for a page.
+    ///
+    /// Not a yield point.
+    pub fn settings(&self) -> Settings {
+        let Shared { config, observers, local, .. } = &*self.shared;
+        Settings::of(config, self.shards.len(), local, !observers.prints_faults())
     }
 
     /// A handle that shuts the server down and reads its numbers.

@@ -8,11 +8,13 @@ mod access_log_writer;
 mod counters;
 mod escaped;
 mod events;
+mod fault_printer;
 mod finished_request;
 mod histogram;
 mod log;
 mod observers;
 mod panics;
+mod plain;
 mod prometheus;
 mod route_counters;
 

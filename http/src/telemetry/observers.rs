@@ -6,49 +6,61 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
-use straightline_sched::{is_cancel, stderr};
+use straightline_sched::is_cancel;
 
 use super::events::{Event, Observer};
+use super::fault_printer::FaultPrinter;
 use super::finished_request::FinishedRequest;
 
 /// The observers of a server, in the order in which they were added.
-#[derive(Clone, Default)]
-pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
+#[derive(Clone)]
+pub(crate) struct Observers {
+    all: Vec<Arc<dyn Observer>>,
+    /// Tells faults if there are no observers.
+    printer: Option<Arc<FaultPrinter>>,
+}
 
 impl Observers {
     pub(crate) fn add(&mut self, observer: impl Observer) {
-        self.0.push(Arc::new(observer));
+        self.all.push(Arc::new(observer));
     }
 
     /// Whether an observer wants an event for each finished request.
     pub(crate) fn want_requests(&self) -> bool {
-        self.0.iter().any(|observer| observer.wants_requests())
+        self.all.iter().any(|observer| observer.wants_requests())
     }
 
     /// Calls the observers that want it with the event of a finished request.
     pub(crate) fn emit_finished(&self, request: &FinishedRequest<'_>) {
         let event = Event::RequestFinished(request);
-        let wanting = self.0.iter().filter(|observer| observer.wants_requests());
+        let wanting = self.all.iter().filter(|observer| observer.wants_requests());
         wanting.for_each(|observer| emit_to(&**observer, &event));
     }
 
-    /// Calls all observers with an event. Without observers, prints only events that are reported
-    /// nowhere else.
+    /// Without observers, nothing is told.
+    pub(crate) fn be_quiet(&mut self) {
+        self.printer = None;
+    }
+
+    /// Whether faults are printed on standard error.
+    pub(crate) fn prints_faults(&self) -> bool {
+        self.all.is_empty() && self.printer.is_some()
+    }
+
+    /// Calls all observers with an event. Without observers, a fault is printed.
     #[inline]
     pub(crate) fn emit(&self, event: &Event<'_>) {
-        match &self.0[..] {
-            [] => {
-                if let Event::FiberReported { .. }
-                | Event::ShardStuck { .. }
-                | Event::AllStuck { .. } = event
-                {
-                    stderr().put_through(format!("straightline: {event}\n"), WRITE_TIME);
-                }
-            }
+        match &self.all[..] {
+            [] => self.printer.iter().for_each(|printer| printer.on_event(event)),
             all => all.iter().for_each(|observer| emit_to(&**observer, event)),
         }
+    }
+}
+
+impl Default for Observers {
+    fn default() -> Self {
+        Self { all: Vec::new(), printer: Some(Arc::default()) }
     }
 }
 
@@ -65,7 +77,3 @@ fn emit_to(observer: &dyn Observer, event: &Event<'_>) {
         Ok(()) => {}
     }
 }
-
-/// How long the write of an event to standard error may take, as it may be the last output of the
-/// process. Arbitrary: far more than it takes if a program reads.
-const WRITE_TIME: Duration = Duration::from_millis(50);

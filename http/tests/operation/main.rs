@@ -10,4 +10,5 @@ mod operating;
 mod stopping;
 mod telemetry;
 mod the_driver_is_a_choice;
+mod told_faults;
 mod wrappers;
