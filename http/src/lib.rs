@@ -58,8 +58,8 @@
 //!
 //! Times and numbers are bounded by default. [`Timeouts`] bounds the time of clients and handlers,
 //! and [`Capacity`] their number. [`ServerBuilder::busy_limit`] and [`ServerBuilder::stuck_limit`]
-//! say when another thread takes over for a thread that a handler keeps. `docs/overload.md` in the
-//! repository says what happens at each limit.
+//! say when another thread takes over for a thread that a handler keeps. [`guide::overload`] says
+//! what happens at each limit.
 //!
 //! # What is reported
 //!
@@ -74,6 +74,16 @@
 //! - [`net`]: std's socket types on fibers;
 //! - [`sched`]: the fibers themselves.
 //!
+//! # Where to read on
+//!
+//! - [`guide::hazards`]: what not to do on a fiber, what happens there, and what to use instead.
+//!   Read it before you run existing code on fibers.
+//! - [`guide::overload`]: what each timeout and each limit does.
+//! - [`guide::simulation`]: how to test a handler in virtual time.
+//! - [`guide::conformance`]: which requests are refused, and what other servers do.
+//! - [`guide::drivers`]: the two drivers, and what each costs.
+//! - [`guide::soundness`]: what safe code can rely on, and why.
+//!
 //! # What is missing
 //!
 //! There is no TLS and no HTTP/2 yet.
@@ -86,6 +96,7 @@ mod body_writer;
 mod config;
 mod conn;
 mod control;
+pub mod guide;
 mod handler_error;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
@@ -102,11 +113,6 @@ mod server;
 mod signal;
 mod telemetry;
 mod wire;
-
-/// The examples of `docs/simulation.md`, as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/simulation.md")]
-pub struct SimulationGuide;
 
 pub use straightline_net as net;
 pub use straightline_sched as sched;

@@ -28,7 +28,7 @@
 //!
 //! Everything that this library does: timers, deadlines, [`sync`](crate::sync),
 //! [`offload`](crate::offload()) (its jobs run one after the other, each after a virtual time),
-//! [`block_on`](crate::block_on()), the sockets of `straightline_net`, [`now`](crate::clock()),
+//! [`block_on`](crate::block_on()), the sockets of `straightline_net`, [`now`](crate::now()),
 //! [`system_time`](crate::system_time), [`random_u64`](crate::random_u64).
 //!
 //! What a program does without this library is not simulated: `Instant::now()` is the real time, a
