@@ -2,6 +2,9 @@
 //!
 //! The texts are those of the folder `docs/` in the repository, and their examples run as tests.
 
+// The pages are prose with many names that are no code.
+#![allow(clippy::doc_markdown)]
+
 #[doc(inline)]
 pub use straightline_sched::guide::{drivers, hazards, soundness};
 

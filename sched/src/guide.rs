@@ -3,6 +3,9 @@
 //! The texts are those of the folder `docs/` in the repository, and their examples run as tests.
 //! `straightline::guide` has the same pages, and those about the server.
 
+// The pages are prose with many names that are no code.
+#![allow(clippy::doc_markdown)]
+
 /// What not to do on a fiber, what happens there, and what to use instead. Read it before you run
 /// existing code on fibers.
 ///
