@@ -1,23 +1,9 @@
 //! A server to measure: `/plaintext`, `/json`, `/big` (1 MiB) and `POST /echo`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Parser;
-use straightline::{
-    Address, Bytes, IntoResponse, Method, Request, Response, Server, StatusCode, sched,
-};
-
-/// Serves fixed responses, to be measured.
-#[derive(Parser)]
-struct Args {
-    /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: Address,
-    /// Threads to serve on [default: one per core]
-    #[arg(long, value_name = "N")]
-    workers: Option<std::num::NonZeroUsize>,
-}
+use straightline::{Bytes, IntoResponse, Method, Request, Response, StatusCode};
+use straightline_examples::{ServerArgs, run, serve};
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -42,28 +28,9 @@ fn answer(request: &mut Request, big: &Bytes) -> Result<Response, StatusCode> {
     })
 }
 
-fn serve(args: Args) -> std::io::Result<()> {
-    let mut server = Server::builder()
-        .bind(args.listen)
-        .shutdown_on_signals()
-        .inspect_on_signals()
-        .print_panics();
-    if let Some(workers) = args.workers {
-        server = server.workers(workers.get());
-    }
-    let big = Bytes::from(vec![b'x'; 1 << 20]);
-    let server = server.build(move |request: &mut Request| answer(request, &big))?;
-    println!("listening on http://{}", server.local_addrs()[0]);
-    server.run()?;
-    Ok(())
-}
-
 fn main() -> ExitCode {
-    match serve(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            sched::stderr().put_through(format!("bench_server: {error}\n"), Duration::from_secs(1));
-            ExitCode::FAILURE
-        }
-    }
+    run("Serves fixed responses, to be measured.", |args: ServerArgs| {
+        let big = Bytes::from(vec![b'x'; 1 << 20]);
+        serve(args.server().build(move |request: &mut Request| answer(request, &big))?)
+    })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Parser;
 use straightline::net::TcpListener;
 use straightline::{ShutdownSignal, sched};
+use straightline_examples::run;
 
-/// Sends back the bytes that a client sends.
 #[derive(Parser)]
 struct Args {
     /// Address to listen on; port 0 takes a free one
@@ -45,13 +45,7 @@ fn serve(listen: SocketAddr) -> io::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let listen = Args::parse().listen;
-    match sched::run_with(sched::Config::default(), move || serve(listen)).and_then(|served| served)
-    {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            sched::stderr().put_through(format!("echo: {error}\n"), Duration::from_secs(1));
-            ExitCode::FAILURE
-        }
-    }
+    run("Sends back the bytes that a client sends.", |args: Args| {
+        sched::run_with(sched::Config::default(), move || serve(args.listen))?
+    })
 }

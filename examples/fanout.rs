@@ -11,21 +11,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Parser;
-use slog::{Drain, Logger, o};
-use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::net::TcpStream;
 use straightline::sched::{self, sync::mpsc};
-use straightline::{Address, IntoResponse, Request, Response, Server, StatusCode};
+use straightline::{Address, IntoResponse, Request, Response, ShutdownReport, StatusCode};
+use straightline_examples::{ServerArgs, logger, run};
 
-/// Sends requests to ten servers at once and responds with the first three answers.
 #[derive(Parser)]
 struct Args {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Threads to serve on [default: one per core]
-    #[arg(long, value_name = "N")]
-    workers: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// A server to send requests to; may be given several times [default: this one]
     #[arg(long, value_name = "ADDR")]
     upstream: Vec<SocketAddr>,
@@ -78,40 +72,24 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
     }
 }
 
-fn serve(args: Args) -> io::Result<()> {
-    // Log lines go through a queue to a thread of its own, so that a slow reader of stderr does not
-    // delay the server.
-    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
-    let mut server = Server::builder()
-        .bind(args.listen)
-        .logger(Logger::root(log.ignore_res(), o!()))
-        .shutdown_on_signals()
-        .inspect_on_signals()
-        .print_panics();
-    if let Some(workers) = args.workers {
-        server = server.workers(workers.get());
-    }
+fn serve(args: Args) -> io::Result<ShutdownReport> {
     let deadline = Duration::from_millis(args.deadline);
     let upstreams = Arc::new(OnceLock::new());
-    let server = server.build({
+    let server = args.server.server().logger(logger(slog::Level::Info)).build({
         let upstreams = Arc::clone(&upstreams);
         move |request: &mut Request| {
             answer(request, upstreams.get().map_or(&[], Vec::as_slice), deadline)
         }
     })?;
-    let Address::Tcp(own) = server.local_addrs()[0] else { unreachable!("it listens on TCP") };
-    upstreams.get_or_init(|| if args.upstream.is_empty() { vec![own] } else { args.upstream });
-    println!("listening on http://{own}");
-    server.run()?;
-    Ok(())
+    let asked = match &server.local_addrs()[0] {
+        _ if !args.upstream.is_empty() => args.upstream,
+        Address::Tcp(own) => vec![*own],
+        Address::Unix(_) => return Err(io::Error::other("a Unix socket needs --upstream")),
+    };
+    upstreams.get_or_init(|| asked);
+    straightline_examples::serve(server)
 }
 
 fn main() -> ExitCode {
-    match serve(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            sched::stderr().put_through(format!("fanout: {error}\n"), Duration::from_secs(1));
-            ExitCode::FAILURE
-        }
-    }
+    run("Sends requests to ten servers and responds with the first three answers.", serve)
 }

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use straightline::sched::{self, Config};
+use straightline_examples::run;
 
-/// Parks many fibers, wakes them all, and prints the memory and the time that this took.
 #[derive(Parser)]
 struct Args {
     /// The number of fibers
@@ -68,13 +68,9 @@ fn resident_bytes() -> io::Result<u64> {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let config = Config { stack_bytes: args.stack_bytes, ..Config::default() };
-    match sched::run_with(config, move || park_and_wake(args.fibers)).and_then(|served| served) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("million: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let about = "Parks many fibers, wakes them all, and prints the memory and the time it took.";
+    run(about, |args: Args| {
+        let config = Config { stack_bytes: args.stack_bytes, ..Config::default() };
+        sched::run_with(config, move || park_and_wake(args.fibers))?
+    })
 }

@@ -5,7 +5,6 @@
 
 use std::hint::black_box;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -14,26 +13,21 @@ use clap::Parser;
 use humantime::parse_duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use slog::{Drain, Level, Logger, info, o};
-use slog_term::{FullFormat, PlainSyncDecorator};
+use slog::{Level, info};
 use straightline::net::Keepalive;
 use straightline::sched;
 use straightline::{
-    AccessLogFormat, Address, AllStuck, BodyError, Capacity, HeaderValue, IntoResponse, Limits,
-    Method, MinRate, OnDisconnect, OverloadPolicy, Request, Response, Server, ServerBuilder,
-    StatusCode, Timeouts, header,
+    AccessLogFormat, AllStuck, BodyError, Capacity, HeaderValue, IntoResponse, Limits, Method,
+    MinRate, OnDisconnect, OverloadPolicy, Request, Response, ServerBuilder, StatusCode, Timeouts,
+    header,
 };
+use straightline_examples::{ServerArgs, logger, run};
 
-/// Serves a path for each feature of HTTP.
 #[derive(Parser)]
 #[command(after_help = PATHS)]
 struct Args {
-    /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: Address,
-    /// Threads to serve on [default: one per core]
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Also logs on stderr what clients do
     #[arg(long)]
     verbose: bool,
@@ -126,7 +120,7 @@ struct CapacityArgs {
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
     /// What happens to further clients
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    #[arg(long, value_name = "WHAT", default_value = "reject")]
     overload_policy: Overload,
     /// Does not raise the soft limit on descriptors
     #[arg(long)]
@@ -447,22 +441,17 @@ impl LimitArgs {
     }
 }
 
-fn serve(args: Args) -> io::Result<()> {
-    let log = logger(args.verbose);
-    let server = Server::builder()
-        .bind(args.listen)
+fn serve(args: &Args) -> io::Result<()> {
+    let log = logger(if args.verbose { Level::Debug } else { Level::Info });
+    let server = args
+        .server
+        .server()
         .limits(args.limits.limits())
         .capacity(args.capacity.capacity())
         .logger(log.clone())
         .raise_descriptor_limit(!args.capacity.keep_descriptor_limit)
-        .access_log_bytes(args.access_log_bytes)
-        .shutdown_on_signals()
-        .inspect_on_signals()
-        .print_panics();
+        .access_log_bytes(args.access_log_bytes);
     let mut server = args.sockets.apply(args.times.apply(server));
-    if let Some(workers) = args.workers {
-        server = server.workers(workers.get());
-    }
     if let Some(format) = args.access_log {
         let format = match format {
             AccessLog::Common => AccessLogFormat::Common,
@@ -471,28 +460,12 @@ fn serve(args: Args) -> io::Result<()> {
         };
         server = server.access_log(format, io::stdout());
     }
-    let server = server.build(answer)?;
-    println!("listening on http://{}", server.local_addrs()[0]);
-    let ended = server.run()?;
+    let ended = straightline_examples::serve(server.build(answer)?)?;
     info!(log, "{ended}");
     sched::stderr().flush_within(Duration::from_secs(1));
     Ok(())
 }
 
-/// Logs to stderr. The lines go through a queue to a thread of its own, so that a slow reader of
-/// stderr does not delay the server.
-fn logger(is_verbose: bool) -> Logger {
-    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
-    let level = if is_verbose { Level::Debug } else { Level::Info };
-    Logger::root(log.filter_level(level).ignore_res(), o!())
-}
-
 fn main() -> ExitCode {
-    match serve(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            sched::stderr().put_through(format!("playground: {error}\n"), Duration::from_secs(1));
-            ExitCode::FAILURE
-        }
-    }
+    run("Serves a path for each feature of HTTP.", |args: Args| serve(&args))
 }

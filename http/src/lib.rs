@@ -58,8 +58,8 @@
 //!
 //! Times and numbers are bounded by default. [`Timeouts`] bounds the time of clients and handlers,
 //! and [`Capacity`] their number. [`ServerBuilder::busy_limit`] and [`ServerBuilder::stuck_limit`]
-//! say when another thread takes over for a thread that a handler keeps. `docs/overload.md` in the
-//! repository says what happens at each limit.
+//! say when another thread takes over for a thread that a handler keeps. [`guide::overload`] says
+//! what happens at each limit.
 //!
 //! # What is reported
 //!
@@ -80,6 +80,16 @@
 //! module `compat` gives streams the asynchronous traits: [`net::TcpStream`], [`net::UnixStream`],
 //! [`net::MemoryStream`] and [`Upgraded`].
 //!
+//! # Where to read on
+//!
+//! - [`guide::hazards`]: what not to do on a fiber, what happens there, and what to use instead.
+//!   Read it before you run existing code on fibers.
+//! - [`guide::overload`]: what each timeout and each limit does.
+//! - [`guide::simulation`]: how to test a handler in virtual time.
+//! - [`guide::conformance`]: which requests are refused, and what other servers do.
+//! - [`guide::drivers`]: the two drivers, and what each costs.
+//! - [`guide::soundness`]: what safe code can rely on, and why.
+//!
 //! # What is missing
 //!
 //! There is no TLS and no HTTP/2 yet.
@@ -90,6 +100,7 @@ mod body_error;
 mod config;
 mod conn;
 mod control;
+pub mod guide;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
@@ -100,11 +111,6 @@ mod signal;
 mod telemetry;
 mod wire;
 mod with_fields;
-
-/// The examples of `docs/simulation.md`, as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/simulation.md")]
-pub struct SimulationGuide;
 
 pub use straightline_net as net;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]

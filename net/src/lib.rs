@@ -40,8 +40,9 @@
 //!
 //! Do not connect in the initialiser of a lazy `thread_local!` or `LazyLock`, and do not wait in
 //! any other closure that ties state to its thread: other fibers of the thread run meanwhile and
-//! find that state half-made. [`straightline_sched`] describes the consequences. For a client that
-//! all fibers of a thread share, take a [`shard_local!`](straightline_sched::shard_local!).
+//! find that state half-made. [`straightline_sched::guide::hazards`] describes the consequences,
+//! and has more of what not to do on a fiber. For a client that all fibers of a thread share, take
+//! a [`shard_local!`](straightline_sched::shard_local!).
 //!
 //! A [`MemoryStream`] is a stream without a socket, for tests and for streams that a program makes
 //! itself.

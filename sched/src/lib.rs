@@ -172,8 +172,8 @@
 //!   up too, and its thread never ends; see [`JoinError::is_abandoned`] and [`run`].
 //! - Unwinding needs `panic = "unwind"`, the default.
 //!
-//! Before you run existing code on fibers, read `docs/hazards.md` in the repository.
-//! `docs/soundness.md` says what safe code can rely on, and why.
+//! Before you run existing code on fibers, read [`guide::hazards`]. [`guide::soundness`] says what
+//! safe code can rely on, and why. [`guide::drivers`] says what each driver costs.
 //!
 //! # What runs where
 //!
@@ -216,6 +216,7 @@ mod block_on;
 mod core;
 mod driver;
 mod fiber;
+pub mod guide;
 #[cfg(feature = "slog")]
 mod log;
 mod offload;

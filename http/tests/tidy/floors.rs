@@ -19,7 +19,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
     (
         "http/src/",
         &[
-            "lib.rs  internals/",
+            "lib.rs  guide.rs  internals/",
             "server/  signal.rs",
             "conn/",
             "message/",
@@ -45,7 +45,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
     (
         "sched/src/",
         &[
-            "lib.rs",
+            "lib.rs  guide.rs",
             "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/",
             "sim/  sync/  log.rs  tracing.rs",
             "core/",

@@ -69,6 +69,10 @@ fn read_folder(root: &Path, folder: &Path, files: &mut Vec<File>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_symlink() {
+            // Another name for a file that is read under its own name.
+            continue;
+        }
         if path.is_dir() && name != "target" && !name.starts_with('.') {
             read_folder(root, &path, files);
         } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {

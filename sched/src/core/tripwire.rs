@@ -27,7 +27,7 @@ use crate::fiber::backtrace::{Backtrace, Call, resolve};
 /// A fiber waits inside of a closure that ties state to its thread. Other fibers of the thread run
 /// meanwhile, and find that state half-made, or end their part of it too early.
 ///
-/// `docs/hazards.md` of the repository says what can happen then, and what to use instead.
+/// [`crate::guide::hazards`] says what can happen then, and what to use instead.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ThreadBoundWait {

@@ -7,8 +7,8 @@ use std::io;
 /// How a shard learns which descriptors are ready. [`Config::driver`](crate::Config::driver) and
 /// the environment variable `STRAIGHTLINE_DRIVER` choose.
 ///
-/// The two differ in cost, and in nothing that a program should rely on. `docs/drivers.md` of the
-/// repository has what each costs, and when to take which.
+/// The two differ in cost, and in nothing that a program should rely on. [`crate::guide::drivers`]
+/// has what each costs, and when to take which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DriverKind {

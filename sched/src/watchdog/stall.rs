@@ -34,8 +34,8 @@ use crate::fiber::backtrace::Backtrace;
 #[non_exhaustive]
 pub struct Stall {
     /// The fiber's name, if it has one; the first 64 bytes. This field and the others about the
-    /// fiber are empty where the thread could not be sampled, see `docs/hazards.md`: in most system
-    /// calls the fiber would notice a signal.
+    /// fiber are empty where the thread could not be sampled, see [`crate::guide::hazards`]: in
+    /// most system calls the fiber would notice a signal.
     pub name: Option<String>,
     /// The fiber's own words for what it does, see [`Label`](crate::Label).
     pub label: Option<String>,

@@ -1,0 +1,67 @@
+//! What the samples share: the flags of a server, the logger, the line with the address, and the
+//! exit status.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use slog::{Drain, Level, Logger, o};
+use slog_term::{FullFormat, PlainSyncDecorator};
+use straightline::{Address, Server, ServerBuilder, ShutdownReport, sched};
+
+/// Parses the flags and runs the sample. An error becomes a line on stderr and a failure.
+pub fn run<A: Parser, T>(about: &'static str, sample: impl FnOnce(A) -> io::Result<T>) -> ExitCode {
+    let flags = A::command().about(about).get_matches();
+    let args = A::from_arg_matches(&flags).unwrap_or_else(|error| error.exit());
+    let Err(error) = sample(args) else { return ExitCode::SUCCESS };
+    let path = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().unwrap_or(OsStr::new("sample")).display();
+    sched::stderr().put_through(format!("{name}: {error}\n"), Duration::from_secs(1));
+    ExitCode::FAILURE
+}
+
+/// The flags of every sample that is a server.
+// The samples say what they do: a comment for users would be the text of their `--help`.
+#[derive(Parser)]
+#[command(about = None, long_about = None)]
+pub struct ServerArgs {
+    /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: Address,
+    /// Threads to serve on [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+}
+
+impl ServerArgs {
+    /// A server with these flags. SIGTERM and SIGINT drain it, and SIGQUIT lists its fibers.
+    pub fn server(&self) -> ServerBuilder {
+        let server = Server::builder()
+            .bind(self.listen.clone())
+            .shutdown_on_signals()
+            .inspect_on_signals()
+            .print_panics();
+        match self.workers {
+            Some(workers) => server.workers(workers.get()),
+            None => server,
+        }
+    }
+}
+
+/// Prints where the server listens, with the real port, and serves until it has been shut down.
+pub fn serve(server: Server) -> io::Result<ShutdownReport> {
+    writeln!(io::stdout(), "listening on http://{}", server.local_addrs()[0])?;
+    io::stdout().flush()?;
+    server.run()
+}
+
+/// Logs to stderr. The lines go through a queue to a thread of its own, so that a slow reader of
+/// stderr does not delay the server.
+pub fn logger(level: Level) -> Logger {
+    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
+    Logger::root(log.filter_level(level).ignore_res(), o!())
+}

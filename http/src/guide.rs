@@ -1,0 +1,27 @@
+//! Pages about the whole library, beside the documentation of its items.
+//!
+//! The texts are those of the folder `docs/` in the repository, and their examples run as tests.
+
+// The pages are prose with many names that are no code.
+#![allow(clippy::doc_markdown)]
+
+#[doc(inline)]
+pub use straightline_sched::guide::{drivers, hazards, soundness};
+
+/// What each timeout and each limit does: what the client sees, what the handler sees, and what is
+/// counted.
+///
+/// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
+#[doc = include_str!("../docs/overload.md")]
+pub mod overload {}
+
+/// How to test a handler in virtual time, against slow clients, upstreams that vanish and long
+/// waits.
+///
+/// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
+#[doc = include_str!("../docs/simulation.md")]
+pub mod simulation {}
+
+/// Which requests are refused, case by case, and what other servers do with them.
+#[doc = include_str!("../docs/conformance.md")]
+pub mod conformance {}
