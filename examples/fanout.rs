@@ -81,10 +81,10 @@ fn serve(args: Args) -> io::Result<ShutdownReport> {
             answer(request, upstreams.get().map_or(&[], Vec::as_slice), deadline)
         }
     })?;
-    let asked = match &server.local_addrs()[0] {
+    let asked = match server.local_addrs()[0].as_tcp() {
         _ if !args.upstream.is_empty() => args.upstream,
-        Address::Tcp(own) => vec![*own],
-        Address::Unix(_) => return Err(io::Error::other("a Unix socket needs --upstream")),
+        Some(own) => vec![own],
+        None => return Err(io::Error::other("a Unix socket needs --upstream")),
     };
     upstreams.get_or_init(|| asked);
     straightline_examples::serve(server)

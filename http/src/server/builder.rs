@@ -331,13 +331,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells faults
-    /// on standard error, one line each (a report of a fiber has several): a fiber that keeps its
-    /// thread, a response that could not be completed, a handler whose timeout expired, an accept
-    /// or a listener that failed, clients that were refused because there are too many, a shutdown
-    /// that force-closed connections. The lines of each kind are limited to five in ten seconds,
-    /// and a number tells how many more there were. What clients did wrong is counted, and told in
-    /// one line a minute at most. The panic hook prints panics.
+    /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells
+    /// faults on standard error, one line each (a report of a fiber has several): a fiber that
+    /// keeps its thread, a response that could not be completed, a handler whose timeout expired,
+    /// an accept or a listener that failed, clients that were refused because there are too many, a
+    /// shutdown that force-closed connections. The lines of each kind are limited to five in ten
+    /// seconds, and a number tells how many more there were. What clients did wrong is counted, and
+    /// told in one line a minute at most. The panic hook prints panics.
     ///
     /// This turns all of it off, except for the panic hook.
     ///

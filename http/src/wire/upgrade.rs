@@ -108,8 +108,8 @@ impl Upgraded {
     }
 
     /// Ends each call that reads with [`TimedOut`](ErrorKind::TimedOut) once it has waited for
-    /// `timeout`; `None`, the default, waits without end. As with std's sockets the connection stays
-    /// usable, and no data that arrives is lost.
+    /// `timeout`; `None`, the default, waits without end. As with std's sockets the connection
+    /// stays usable, and no data that arrives is lost.
     ///
     /// Not a yield point.
     ///
@@ -156,8 +156,8 @@ impl Upgraded {
         Ok(())
     }
 
-    /// That a read would not block, as a thing to [`select`](straightline_sched::sync::select()) on:
-    /// bytes or the end have come, or came along with the request, or there is an error.
+    /// That a read would not block, as a thing to [`select`](straightline_sched::sync::select())
+    /// on: bytes or the end have come, or came along with the request, or there is an error.
     ///
     /// A parser in front of the connection may hold bytes that it has read already: ask it first.
     ///

@@ -65,8 +65,8 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             // A fiber's bounds, and the view from outside.
             "deadline.rs  lease.rs  handle.rs  inspect.rs  deadlock.rs  check_wait.rs  monitor.rs",
             // Giving the thread back.
-            "checkpoint.rs  sleep.rs  source.rs  wait_for_armed.rs  park.rs  before_park.rs  on_switch.rs \
-             yield_point.rs",
+            "checkpoint.rs  sleep.rs  source.rs  wait_for_armed.rs  park.rs  before_park.rs \
+             on_switch.rs  yield_point.rs",
             // Reaching a fiber.
             "wake.rs  elsewhere.rs  home.rs  timer.rs  sources.rs  time.rs",
             // The waist: the record of a shard.

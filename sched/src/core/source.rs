@@ -291,9 +291,9 @@ impl<T: Watch> Source<T> {
         })
     }
 
-    /// Whether that direction is ready now, which is more than a change: the system is asked, unless
-    /// an operation would have blocked and nothing has changed since. If it is not ready, the next
-    /// change wakes the calling fiber, as after an [`arm`](Self::arm).
+    /// Whether that direction is ready now, which is more than a change: the system is asked,
+    /// unless an operation would have blocked and nothing has changed since. If it is not ready,
+    /// the next change wakes the calling fiber, as after an [`arm`](Self::arm).
     ///
     /// A change that was found stays noted, so that the next wait returns at once.
     ///
