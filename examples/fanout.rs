@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Parser;
 use straightline::net::TcpStream;
 use straightline::sched::{self, sync::mpsc};
-use straightline::{Address, IntoResponse, Request, Response, ShutdownReport, StatusCode};
+use straightline::{IntoResponse, Request, Response, ShutdownReport, StatusCode};
 use straightline_examples::{ServerArgs, logger, run};
 
 #[derive(Parser)]

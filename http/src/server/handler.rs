@@ -13,6 +13,9 @@ use crate::message::Request;
 /// only so that the returned type can use the request's lifetime, as in `fn(&mut Request) -> impl
 /// IntoResponse`.
 ///
+/// A closure has to name the type of its argument, `|request: &mut Request| ...`; otherwise the
+/// compiler says that an implementation of `Handler` is not general enough.
+///
 /// A handler runs on a fiber of a shard's thread, so it may wait, but should not block that thread
 /// (code that blocks belongs in [`sched::offload`](straightline_sched::offload)). A handler that
 /// still runs at the end of a shutdown's drain unwinds at its next yield point.
