@@ -43,6 +43,7 @@ use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observ
 /// println!("listening on http://{}", server.local_addrs()[0]);
 /// # std::io::Result::Ok(())
 /// ```
+#[must_use = "a builder does nothing until `build`"]
 pub struct ServerBuilder {
     addresses: Vec<io::Result<Address>>,
     config: Config,
