@@ -17,6 +17,8 @@ pub(crate) type ErrorResponder = dyn Fn(&ErrorContext<'_>) -> Response + Send + 
 pub(crate) struct Service {
     handler: Box<ShardHandler>,
     around: Around,
+    /// There are wrappers.
+    is_wrapped: bool,
 }
 
 /// What the shards of a server share around their handlers.
@@ -48,13 +50,14 @@ pub struct ErrorContext<'e> {
 
 impl Service {
     pub(crate) fn new(handler: Box<ShardHandler>, around: Around) -> Self {
-        Self { handler, around }
+        let is_wrapped = !around.wrappers.is_empty();
+        Self { handler, around, is_wrapped }
     }
 
     /// Whether there are wrappers, which [`run_wrapped`](Self::run_wrapped) calls.
     #[inline]
     pub(super) fn is_wrapped(&self) -> bool {
-        !self.around.wrappers.is_empty()
+        self.is_wrapped
     }
 
     /// Calls the handler alone.

@@ -140,7 +140,8 @@ pub(super) fn skip_body(connection: &Connection, request: &mut Request) -> io::R
 }
 
 /// Skips what the buffer holds of a request's body. Returns the part that has yet to arrive.
-#[inline]
+#[allow(clippy::inline_always)]
+#[inline(always)]
 pub(super) fn unread_body(connection: &Connection, request: &mut Request) -> Unread {
     let unread = request.pass_over_buffered(&connection.host().limits);
     if let Unread::Truncated(kind) = unread {

@@ -29,7 +29,8 @@ pub(crate) struct BodyIn {
     /// For a chunked body: its decoder.
     chunked: Option<Box<ChunkedDecoder>>,
     /// For a body that comes from elsewhere: its reader, until the end.
-    reader: Option<Box<dyn Read>>,
+    #[allow(clippy::redundant_allocation)] // one word, in each request
+    reader: Option<Box<Box<dyn Read>>>,
     /// Where the body begins in the buffer: behind the head.
     start: usize,
     /// How many bytes behind `start` are used up.
@@ -80,6 +81,7 @@ impl Received<'_> {
 }
 
 impl BodyIn {
+    #[inline]
     pub(crate) fn new(head: &Head) -> Self {
         let (left, chunked) = match head.body {
             BodyLength::Known(bytes) => (bytes, None),
@@ -100,7 +102,13 @@ impl BodyIn {
 
     /// A body that comes from `reader`.
     pub(crate) fn from_reader(head: &Head, reader: Box<dyn Read>) -> Self {
-        Self { left: 0, chunked: None, reader: Some(reader), ..Self::new(head) }
+        Self { left: 0, chunked: None, reader: Some(Box::new(reader)), ..Self::new(head) }
+    }
+
+    /// Whether nothing is left of a body of known length.
+    #[inline]
+    pub(crate) fn is_all_read(&self) -> bool {
+        self.left == 0 && self.chunked.is_none()
     }
 
     /// How many bytes have not been read yet, if that is known.
@@ -234,16 +242,8 @@ impl BodyIn {
     }
 
     /// Skips the part of the body that is in the buffer; returns the part that is not.
-    #[inline]
-    pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
-        if self.left == 0 && self.chunked.is_none() {
-            return Unread::Nothing;
-        }
-        self.pass_over(input, limits)
-    }
-
     #[cold]
-    fn pass_over(&mut self, input: &Input, limits: &Limits) -> Unread {
+    pub(crate) fn pass_over_buffered(&mut self, input: &Input, limits: &Limits) -> Unread {
         if let Some(kind) = self.truncated {
             return Unread::Truncated(kind);
         }
