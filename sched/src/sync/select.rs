@@ -19,6 +19,7 @@ use crate::fiber::Standing;
 /// | [`Flag`], [`FlagReader`] | the flag is set |
 /// | [`JoinHandle`] | the fiber is over |
 /// | [`ShardJoinHandle`](crate::ShardJoinHandle) | the shard has ended |
+/// | [`Polled`](super::Polled) | the future is ready |
 /// | [`Timer`] | its time has passed |
 /// | [`Ready`](super::Ready): `readable()`, `writable()` of a socket | a read, a write would not block |
 ///
