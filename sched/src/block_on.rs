@@ -117,7 +117,6 @@ use crate::sync::waiter::{Waiter, wait};
 ///     });
 ///     assert_eq!(sched::block_on(future), Ok(5));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Unwinding> {
     let mut future = pin!(future);

@@ -70,7 +70,6 @@ pub struct DeadlineExceeded;
 ///     assert_eq!(slow, Err(sched::DeadlineExceeded));
 ///     assert_eq!(sched::deadline(Duration::from_secs(10), || "in time"), Ok("in time"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     let (fiber, outer, frame) = local::with(|shard| {
@@ -187,7 +186,6 @@ pub fn remaining() -> Option<Duration> {
 ///     fiber.cancel();
 ///     assert_eq!(fiber.join().unwrap(), "committed");
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
     let _masked = Masked::enter(local::with(Shard::current));

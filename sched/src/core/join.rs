@@ -41,7 +41,6 @@ use crate::fiber::{EndWatcher, FiberCell, FiberKey, ScopeState, SpawnInfo, Tick,
 ///     handle.fiber().unpark();
 ///     assert_eq!(handle.join().unwrap(), "unparked");
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct JoinHandle<T> {
     packet: Rc<Packet<T>>,
@@ -80,7 +79,6 @@ type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 ///     let payload = error.into_panic().unwrap();
 ///     assert_eq!(payload.downcast_ref(), Some(&"no such row"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct JoinError {
     kind: Kind,
@@ -140,7 +138,6 @@ impl<T> JoinHandle<T> {
     ///         .unwrap_err();
     ///     assert!(error.is_panic());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn join(self) -> Result<T, JoinError> {
         loop {
@@ -238,7 +235,6 @@ impl<T> JoinHandle<T> {
     ///     fiber.cancel();
     ///     assert!(fiber.join().unwrap_err().is_cancelled());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
         if !self.is_finished() {
@@ -341,7 +337,6 @@ impl JoinError {
     ///     let error = stubborn.join().map(|()| "returned").unwrap_err();
     ///     assert!(error.is_abandoned());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn is_abandoned(&self) -> bool {
         matches!(self.kind, Kind::Abandoned)

@@ -43,7 +43,6 @@ use crate::fiber::{Abandoned, FiberCell, Looked, abandon_running, with_running};
 ///     fiber.cancel();
 ///     assert!(fiber.join().unwrap_err().is_cancelled());
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwinding;

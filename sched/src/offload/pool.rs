@@ -60,7 +60,6 @@ use crate::sync::waiter::wait;
 ///     assert_eq!(total, 1 + 3 + 6);
 ///     assert_eq!(pool.stats().completed, 3);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct OffloadPool {
     of_process: OfProcess,

@@ -44,7 +44,6 @@ use crate::core::{charge, try_checkpoint};
 ///     assert_eq!(slow.recv(), Err(RecvError::Lagged(1))); // it missed one
 ///     assert_eq!(slow.recv(), Ok(2));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel has room for one message at least");

@@ -84,7 +84,6 @@ impl<S: Selectable + ?Sized> Selectable for &S {}
 ///     }
 ///     assert_eq!(sum, 3);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -120,7 +119,6 @@ pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
 ///     select(&[&after(Duration::from_millis(2))]).unwrap();
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {

@@ -24,7 +24,6 @@ use super::raw_semaphore::{RawSemaphore, Refused};
 ///     }
 ///     let _all = connections.acquire(2).unwrap(); // the last in the queue
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Semaphore {
     raw: RawSemaphore,
