@@ -73,9 +73,9 @@
 //! ```
 //! # use straightline_sched as sched;
 //! # sched::run(|| {
-//! let manifest = sched::offload(|| std::fs::read_to_string("Cargo.toml"))??;
-//! let bytes = sched::block_on(async { manifest.len() }).unwrap();
-//! assert_eq!(bytes, manifest.len());
+//! let is_package = sched::offload(|| std::path::Path::new("Cargo.toml").exists())?;
+//! let text = sched::block_on(async move { if is_package { "a package" } else { "a folder" } });
+//! assert_eq!(text, Ok("a package"));
 //! # std::io::Result::Ok(())
 //! # })?;
 //! # std::io::Result::Ok(())
@@ -227,6 +227,7 @@ pub mod sync;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 mod watchdog;
+mod with_fields;
 
 pub use crate::block_on::block_on;
 pub use crate::core::{

@@ -28,6 +28,7 @@ impl Count {
 
 /// What a number of [`Stats`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StatKind {
     /// It only grows.
     Counter,

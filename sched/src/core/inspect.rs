@@ -127,7 +127,7 @@ pub fn stats() -> Stats {
 /// ```
 /// use straightline_sched::{self as sched, Config};
 ///
-/// let config = Config { stack_usage: true, ..Config::default() };
+/// let config = Config::default().with_stack_usage(true);
 /// sched::run_with(config, || {
 ///     for number in 0..3 {
 ///         let fiber = sched::spawn(move || format!("number {number}"));

@@ -52,7 +52,7 @@ pub enum Report {
 ///     let reports = Arc::clone(&reports);
 ///     move |report| reports.lock().unwrap().push(report.to_string())
 /// });
-/// sched::run_with(Config { reporter, ..Config::default() }, || {
+/// sched::run_with(Config::default().with_reporter(reporter), || {
 ///     let stubborn = sched::spawn(|| loop {
 ///         let _ = std::panic::catch_unwind(sched::park);
 ///     });

@@ -79,6 +79,7 @@ pub(crate) enum Waker {
 
 /// What a [`Source`](crate::Source) watches.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Watched<'w> {
     /// A descriptor of the system.
     Descriptor(BorrowedFd<'w>),

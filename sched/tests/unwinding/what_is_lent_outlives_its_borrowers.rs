@@ -212,7 +212,7 @@ fn no_other_fiber_is_abandoned_with_them() {
         let stats = sched::stats();
         assert_eq!((unwound.get(), stats.abandoned, stats.fibers), (11, 3, 1));
     };
-    unless_it_hangs(move || sched::run_with(Config { reporter, ..Config::default() }, root))
+    unless_it_hangs(move || sched::run_with(Config::default().with_reporter(reporter), root))
         .expect("the root was not abandoned");
     let expected = [
         ("stubborn".to_owned(), Abandoned::Swallows),
