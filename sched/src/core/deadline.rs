@@ -222,7 +222,7 @@ fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
 
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the deadline has passed")
+        f.write_str("the deadline passed before the work was done; the work has unwound")
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use parking_lot::Mutex;
 
 use super::contain::discard;
+use super::deadline::DeadlineExceeded;
 use super::deadlock::endless_join;
 use super::elsewhere;
 use super::local;
@@ -370,10 +371,17 @@ impl fmt::Display for JoinError {
                     None => f.write_str("the fiber panicked"),
                 }
             }
-            Kind::Expired => f.write_str("the fiber passed its deadline"),
-            Kind::Cancelled => f.write_str("the fiber was cancelled"),
-            Kind::Abandoned => f.write_str("the fiber was abandoned"),
-            Kind::Unwinding => f.write_str("the joining fiber is unwinding and may not wait"),
+            Kind::Expired => {
+                f.write_str("the fiber passed the deadline that it had from its scope")
+            }
+            Kind::Cancelled => f.write_str(
+                "the fiber was cancelled, by its handle, its scope or the end of its shard",
+            ),
+            Kind::Abandoned => f.write_str(
+                "the fiber was abandoned: it swallowed its unwinds, or did not leave an \
+                 `uncancellable` section",
+            ),
+            Kind::Unwinding => f.write_str("the joining fiber may not wait"),
         }
     }
 }
@@ -384,4 +392,12 @@ impl fmt::Debug for JoinError {
     }
 }
 
-impl std::error::Error for JoinError {}
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::Expired => Some(&DeadlineExceeded),
+            Kind::Unwinding => Some(&Unwinding),
+            Kind::Panic(_) | Kind::Cancelled | Kind::Abandoned => None,
+        }
+    }
+}

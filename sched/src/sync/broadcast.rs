@@ -400,9 +400,12 @@ impl<T> fmt::Debug for Receiver<T> {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("the channel is closed"),
+            Self::Closed => f.write_str("the channel is closed: all its senders are gone"),
             Self::Lagged(missed) => {
-                write!(f, "the receiver was too slow and missed {missed} messages")
+                write!(
+                    f,
+                    "the receiver was too slow, and missed {missed} messages: the channel was full"
+                )
             }
         }
     }

@@ -207,7 +207,7 @@ fn no_other_fiber_is_abandoned_with_them() {
             });
         });
         let error: JoinError = top.unwrap().join().unwrap_err();
-        assert_eq!(error.to_string(), "the fiber was abandoned");
+        assert!(error.to_string().starts_with("the fiber was abandoned"));
         other.join().unwrap();
         let stats = sched::stats();
         assert_eq!((unwound.get(), stats.abandoned, stats.fibers), (11, 3, 1));
