@@ -103,7 +103,7 @@ pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
             may_wait()?;
             continue;
         }
-        wait_in(&standing, things.iter().filter_map(|thing| thing.due()).min())?;
+        wait_in(&standing, things.iter().filter_map(Watch::due).min())?;
         watching.end();
     }
 }
