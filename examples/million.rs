@@ -70,7 +70,7 @@ fn resident_bytes() -> io::Result<u64> {
 fn main() -> ExitCode {
     let about = "Parks many fibers, wakes them all, and prints the memory and the time it took.";
     run(about, |args: Args| {
-        let config = Config { stack_bytes: args.stack_bytes, ..Config::default() };
+        let config = Config::default().with_stack_bytes(args.stack_bytes);
         sched::run_with(config, move || park_and_wake(args.fibers))?
     })
 }

@@ -19,10 +19,66 @@ use crate::sync::waiter::{Waiter, wait};
 
 /// Runs a future to its end on the calling fiber, and returns its output.
 ///
-/// The future need not be `Send`: it never leaves the fiber. It may be written for any runtime, as
-/// long as it needs no driver of its own on the thread: channels, timers on threads of their own,
-/// protocols over the streams of `straightline-net`. Concurrency inside of it (`join!`,
-/// `FuturesUnordered`) works as elsewhere.
+/// The future need not be `Send`: it never leaves the fiber. Concurrency inside of it (`join!`,
+/// `FuturesUnordered`) works as elsewhere. To wait for the first of a future and of other things,
+/// make it a [`Polled`](crate::sync::Polled) and [`select`](crate::sync::select()) on it.
+///
+/// # Which crates work
+///
+/// | tried | needs | works |
+/// |---|---|---|
+/// | `futures-util`, channels (`tokio::sync`) | nothing | as it is |
+/// | `tokio-postgres` 0.7, by `Config::connect_raw` | a stream | over `AsyncStream` |
+/// | `hyper` 1, `client::conn` | a stream | over `AsyncStream` |
+/// | `h2` 0.4, client and server | a stream | over `AsyncStream` |
+/// | `reqwest` 0.12 | tokio's runtime | in it |
+/// | `sqlx` 0.8 | tokio's runtime | in it |
+/// | `tokio_postgres::connect` | tokio's runtime | in it |
+/// | `tokio::time`, `net`, `spawn`, `spawn_blocking` | tokio's runtime | in it |
+///
+/// `AsyncStream` is in the module `compat` of `straightline-net`. If the crate asks for `Send`, put
+/// the stream into a [`ShardBound`](crate::ShardBound) first. A future that drives a connection
+/// runs on a fiber of its own: `spawn(move || block_on(connection))`.
+///
+/// A shard has no tokio runtime. A future that needs one panics at its first poll, with *there is
+/// no reactor running, must be called from the context of a Tokio 1.x runtime*, or *this
+/// functionality requires a Tokio context*. Such a crate works with a runtime on a thread of its
+/// own, which drives its sockets and timers. The future itself is still polled on the fiber:
+///
+/// ```
+/// use std::future::{Future, poll_fn};
+/// use std::sync::LazyLock;
+/// use std::time::Duration;
+/// use straightline_sched as sched;
+/// use tokio::runtime::{Builder, Runtime};
+///
+/// static TOKIO: LazyLock<Runtime> = LazyLock::new(|| {
+///     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+///     runtime.expect("a thread for tokio")
+/// });
+///
+/// /// `future`, for which `Handle::current()` is `TOKIO`.
+/// fn in_tokio<F: Future>(future: F) -> impl Future<Output = F::Output> {
+///     let mut future = Box::pin(future);
+///     poll_fn(move |cx| {
+///         let _entered = TOKIO.enter();
+///         future.as_mut().poll(cx)
+///     })
+/// }
+///
+/// let answer = sched::run(|| {
+///     sched::block_on(in_tokio(async {
+///         tokio::time::sleep(Duration::from_millis(1)).await;
+///         tokio::task::spawn_blocking(|| 42).await.expect("no panic")
+///     }))
+/// });
+/// assert_eq!(answer, Ok(42));
+/// ```
+///
+/// The crate `async-compat` has the same as `Compat`, with a runtime that it shares. Inside of such
+/// a future wait by `await` alone: a call of this crate that waits would leave the runtime entered
+/// for the other fibers. [`offload`](crate::offload()) is what `spawn_blocking` is elsewhere. In a
+/// [simulation](crate::sim) threads of tokio are real, and so not determined by the seed.
 ///
 /// # Blocking
 ///
@@ -61,7 +117,6 @@ use crate::sync::waiter::{Waiter, wait};
 ///     });
 ///     assert_eq!(sched::block_on(future), Ok(5));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Unwinding> {
     let mut future = pin!(future);

@@ -23,7 +23,6 @@
 //!     let fast = sched::spawn(|| "fast");
 //!     assert_eq!((fast.join().unwrap(), slow.join().unwrap()), ("fast", "slow"));
 //! });
-//! # std::io::Result::Ok(())
 //! ```
 //!
 //! **Scopes** end after their fibers, so the fibers may borrow: [`scope`], [`try_scope`].
@@ -48,7 +47,6 @@
 //! });
 //! assert_eq!(late, Err(sched::DeadlineExceeded)); // and the child has ended
 //! # });
-//! # std::io::Result::Ok(())
 //! ```
 //!
 //! **Channels and locks**, for fibers and plain threads alike, are in [`sync`];
@@ -67,7 +65,6 @@
 //!     _ => println!("no answer"),
 //! }
 //! # });
-//! # std::io::Result::Ok(())
 //! ```
 //!
 //! **Blocking calls and futures.** [`offload`] runs a call that would block the thread on a pool of
@@ -76,9 +73,9 @@
 //! ```
 //! # use straightline_sched as sched;
 //! # sched::run(|| {
-//! let manifest = sched::offload(|| std::fs::read_to_string("Cargo.toml"))??;
-//! let bytes = sched::block_on(async { manifest.len() }).unwrap();
-//! assert_eq!(bytes, manifest.len());
+//! let is_package = sched::offload(|| std::path::Path::new("Cargo.toml").exists())?;
+//! let text = sched::block_on(async move { if is_package { "a package" } else { "a folder" } });
+//! assert_eq!(text, Ok("a package"));
 //! # std::io::Result::Ok(())
 //! # })?;
 //! # std::io::Result::Ok(())
@@ -152,7 +149,6 @@
 //! #     let clients = [(); 3].map(|()| sched::spawn(client)).map(|fiber| fiber.join().unwrap());
 //! #     assert!(clients.iter().all(|client| Rc::ptr_eq(client, &clients[0])));
 //! # });
-//! # std::io::Result::Ok(())
 //! ```
 //!
 //! [`Config::tripwire`], or `STRAIGHTLINE_TRIPWIRE=1` in the environment, finds such waits and
@@ -231,6 +227,7 @@ pub mod sync;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 mod watchdog;
+mod with_fields;
 
 pub use crate::block_on::block_on;
 pub use crate::core::{

@@ -38,7 +38,6 @@ thread_local! {
 ///         });
 ///     });
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn logger() -> Logger {
     let own = if current_id().is_some() { OWN.with(|own| own.borrow().clone()) } else { None };
@@ -64,7 +63,6 @@ pub fn logger() -> Logger {
 ///     sched::with_logger(request, || assert!(format!("{:?}", id()).contains("request")));
 ///     assert!(!format!("{:?}", id()).contains("request"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn with_logger<T>(logger: Logger, body: impl FnOnce() -> T) -> T {
     let outer = OWN.with(|own| own.replace(Some(logger)));

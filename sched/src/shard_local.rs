@@ -50,7 +50,6 @@ use crate::sync::OnceCell;
 ///         }
 ///     });
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[macro_export]
 macro_rules! shard_local {

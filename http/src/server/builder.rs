@@ -493,7 +493,7 @@ impl ServerBuilder {
         }
         if !sim::is_simulated() {
             let driver = self.config.driver;
-            sched::Config { driver, ..sched::Config::default() }.check()?;
+            sched::Config::default().with_driver(driver).check()?;
         }
         self.settle_descriptors();
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();

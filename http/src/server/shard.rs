@@ -36,14 +36,12 @@ impl NewShard {
     /// drained or the shard is retired.
     pub(super) fn start(self) -> io::Result<ShardJoinHandle<io::Result<()>>> {
         let Self { shared, slot, factory, host, reporter, on_recovery } = self;
-        let config = sched::Config {
-            stack_bytes: shared.config.stack_bytes,
-            driver: shared.config.driver,
-            busy_limit: shared.config.busy_limit,
-            stuck_limit: shared.config.stuck_limit,
-            reporter,
-            ..sched::Config::default()
-        };
+        let config = sched::Config::default()
+            .with_stack_bytes(shared.config.stack_bytes)
+            .with_driver(shared.config.driver)
+            .with_busy_limit(shared.config.busy_limit)
+            .with_stuck_limit(shared.config.stuck_limit)
+            .with_reporter(reporter);
         let name = format!("straightline-{}", slot.index);
         let root = move || {
             if let Some(logger) = &shared.config.logger {

@@ -53,6 +53,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "watchdog/",
             "fiber/",
             "driver/  signal_mask.rs  primitives.rs",
+            "with_fields.rs",
         ],
     ),
     (

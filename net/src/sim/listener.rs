@@ -205,7 +205,7 @@ impl NetState {
 
     fn set_listener_level(&mut self, key: SocketKey, edge: bool) {
         let readable = !self.listener_mut(key).queue.is_empty();
-        self.set_level(key, Level { readable, ..Level::default() }, edge);
+        self.set_level(key, Level::default().with_readable(readable), edge);
     }
 
     pub(super) fn listener_mut(&mut self, key: SocketKey) -> &mut Listener {

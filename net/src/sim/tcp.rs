@@ -133,13 +133,14 @@ impl Tcp {
         let is_over = self.phase == TcpPhase::Over;
         let is_open = self.phase == TcpPhase::Open;
         let read_closed = is_over || self.read_shut || self.incoming.end_arrived();
-        Level {
-            readable: read_closed || self.incoming.len() > 0,
-            writable: is_over
-                || self.outgoing.is_finished()
-                || (is_open && self.outgoing.has_ample_room()),
-            read_closed,
-        }
+        Level::default()
+            .with_readable(read_closed || self.incoming.len() > 0)
+            .with_writable(
+                is_over
+                    || self.outgoing.is_finished()
+                    || (is_open && self.outgoing.has_ample_room()),
+            )
+            .with_read_closed(read_closed)
     }
 }
 

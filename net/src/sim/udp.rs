@@ -242,7 +242,11 @@ impl NetState {
     fn update_udp(&mut self, key: SocketKey, edge: bool) {
         let udp = self.udp_mut(key);
         let readable = !udp.queue.is_empty() || udp.error.is_some();
-        self.set_level(key, Level { readable, writable: true, read_closed: false }, edge);
+        self.set_level(
+            key,
+            Level::default().with_readable(readable).with_writable(true).with_read_closed(false),
+            edge,
+        );
     }
 
     fn udp_mut(&mut self, key: SocketKey) -> &mut Udp {

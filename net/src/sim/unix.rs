@@ -307,17 +307,16 @@ impl NetState {
         let has_room = peer.is_some_and(|peer| self.end_mut(peer).has_ample_room());
         let end = self.end_mut(key);
         let is_over = end.read_shut && end.write_shut;
-        let level = Level {
-            readable: end.read_shut || !end.buffer.is_empty() || end.error.is_some(),
-            writable: is_over || has_room,
-            read_closed: end.read_shut,
-        };
+        let level = Level::default()
+            .with_readable(end.read_shut || !end.buffer.is_empty() || end.error.is_some())
+            .with_writable(is_over || has_room)
+            .with_read_closed(end.read_shut);
         self.set_level(key, level, edge);
     }
 
     fn update_unix_listener(&mut self, key: SocketKey, edge: bool) {
         let readable = !self.unix_listener(key).queue.is_empty();
-        self.set_level(key, Level { readable, ..Level::default() }, edge);
+        self.set_level(key, Level::default().with_readable(readable), edge);
     }
 
     fn end_mut(&mut self, key: SocketKey) -> &mut UnixEnd {

@@ -170,7 +170,7 @@ fn a_stream_is_writable_while_there_is_room() {
         let reader = sched::spawn({
             let stop = Rc::clone(&stop);
             move || {
-                let mut buffer = [0; 64 << 10];
+                let mut buffer = vec![0; 64 << 10];
                 while select(&[&server.readable(), &*stop]) == Ok(0) {
                     let _ = server.read(&mut buffer).unwrap();
                 }

@@ -47,7 +47,7 @@ fn an_urgent_byte_does_not_extend_a_timeout() {
         if driver == DriverKind::Epoll && !cfg!(target_os = "linux") {
             continue;
         }
-        let config = Config { driver: Some(driver), ..Config::default() };
+        let config = Config::default().with_driver(Some(driver));
         sched::run_with(config, || {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let address = listener.local_addr().expect("the socket is bound");

@@ -37,7 +37,6 @@ use crate::fiber::{FiberCell, ParkHooks};
 ///     assert_eq!(flushed.get(), 1);
 ///     drop(guard);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     let fiber = local::with(Shard::current);

@@ -53,7 +53,6 @@ pub(crate) fn charge() {
 ///         sched::checkpoint(); // other fibers run in between
 ///     }
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn checkpoint() {
     charge();
@@ -76,7 +75,6 @@ pub fn checkpoint() {
 ///         }
 ///     })
 /// }).unwrap();
-/// # std::io::Result::Ok(())
 /// ```
 pub fn poll_checkpoint(cx: &mut Context<'_>) -> Poll<()> {
     if local::try_with(is_share_spent) == Some(true) {

@@ -7,17 +7,19 @@ use super::remains;
 use super::report::Reporter;
 use crate::driver::DriverKind;
 use crate::fiber::pool::check_guards;
+use crate::with_fields::with_fields;
 
 /// The settings of a shard.
 ///
 /// ```
 /// use straightline_sched::{self as sched, Config};
 ///
-/// let config = Config { stack_bytes: 64 * 1024, ..Config::default() };
+/// let config = Config::default().with_stack_bytes(64 * 1024);
 /// assert_eq!(sched::run_with(config, || "done")?, "done");
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The size of a fiber's stack in bytes, rounded up to a power of two; at least 32 KiB, at most
     /// 64 GiB. Default: 256 KiB. Only the pages that a fiber touches are resident, so a generous
@@ -62,6 +64,18 @@ pub struct Config {
     pub driver: Option<DriverKind>,
 }
 
+with_fields! { Config {
+    with_stack_bytes: stack_bytes: usize,
+    with_stall_limit: stall_limit: Option<Duration>,
+    with_busy_limit: busy_limit: Option<Duration>,
+    with_stuck_limit: stuck_limit: Option<Duration>,
+    with_max_sent_fibers: max_sent_fibers: usize,
+    with_reporter: reporter: Reporter,
+    with_stack_usage: stack_usage: bool,
+    with_tripwire: tripwire: bool,
+    with_driver: driver: Option<DriverKind>,
+} }
+
 impl Config {
     /// Checks whether a shard of this configuration can start here: that the driver exists, and
     /// that the variables `STRAIGHTLINE_DRIVER`, `STRAIGHTLINE_STACK_GUARDS` and
@@ -78,7 +92,7 @@ impl Config {
     /// ```
     /// use straightline_sched::{Config, DriverKind};
     ///
-    /// let config = Config { driver: Some(DriverKind::Polling), ..Config::default() };
+    /// let config = Config::default().with_driver(Some(DriverKind::Polling));
     /// config.check()?; // each system has that one
     /// # std::io::Result::Ok(())
     /// ```

@@ -28,6 +28,7 @@ impl Count {
 
 /// What a number of [`Stats`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StatKind {
     /// It only grows.
     Counter,
@@ -70,7 +71,6 @@ macro_rules! counters {
             ///         println!("straightline_sched_{name} {value}");
             ///     }
             /// });
-            /// # std::io::Result::Ok(())
             /// ```
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, StatKind, u64)> {
                 [$((stringify!($name), StatKind::$kind, self.$name),)*].into_iter()
@@ -166,7 +166,6 @@ pub(super) fn of_thread(count: impl FnOnce(&Counters)) {
 ///     sched::note_unwound_write();
 ///     assert_eq!(sched::stats().writes_unwound, 1);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn note_unwound_write() {
     of_thread(|counters| counters.writes_unwound.add(1));

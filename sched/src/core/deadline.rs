@@ -71,7 +71,6 @@ pub struct DeadlineExceeded;
 ///     assert_eq!(slow, Err(sched::DeadlineExceeded));
 ///     assert_eq!(sched::deadline(Duration::from_secs(10), || "in time"), Ok("in time"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     let (fiber, outer, frame) = local::with(|shard| {
@@ -195,7 +194,6 @@ pub fn remaining() -> Option<Duration> {
 ///     fiber.cancel();
 ///     assert_eq!(fiber.join().unwrap(), "committed");
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
     let _masked = Masked::enter(local::with(Shard::current));
@@ -232,7 +230,7 @@ fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
 
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the deadline has passed")
+        f.write_str("the deadline passed before the work was done; the work has unwound")
     }
 }
 

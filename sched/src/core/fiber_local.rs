@@ -36,7 +36,6 @@ use crate::fiber::{FiberCell, Inherit, Local, Locals};
 ///     let child = sched::spawn(|| (CALLS.with(Cell::get), USER.with(RefCell::take)));
 ///     assert_eq!(child.join().unwrap(), (0, "ann".to_string())); // its own clone
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[macro_export]
 macro_rules! fiber_local {
@@ -85,7 +84,6 @@ macro_rules! fiber_local {
 ///     assert_eq!(TENANT.with(RefCell::take), "acme");
 ///     assert_eq!(USER.with(RefCell::take), "root");
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
     let fiber = local::with(Shard::current);

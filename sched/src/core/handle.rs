@@ -24,7 +24,6 @@ use crate::watchdog::Pulse;
 ///     sched::park();
 ///     assert!(helper.join().unwrap().is_ok());
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone)]
 pub struct ShardHandle {
@@ -58,7 +57,6 @@ impl ShardHandle {
     ///
     /// let shard = sched::run(ShardHandle::current);
     /// assert_eq!(shard.stats().spawned, 1); // its root; a handle outlives the shard
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn stats(&self) -> Stats {
         self.counters.stats(&self.pulse)
@@ -81,7 +79,6 @@ impl ShardHandle {
     ///
     /// let ended = sched::run(ShardHandle::current);
     /// assert_eq!(ended.spawn(|| ()), Err(SpawnError::Closed));
-    /// # std::io::Result::Ok(())
     /// ```
     #[track_caller]
     pub fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {

@@ -64,7 +64,6 @@ pub fn inspect() -> Vec<FiberInfo> {
 ///     let fibers = sched::inspect_with_backtraces(100);
 ///     assert!(fibers.iter().any(|fiber| fiber.to_string().contains("waits_here")));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
     local::with(|shard| list_fibers_with_backtraces(shard, backtraces_max))
@@ -102,7 +101,6 @@ pub fn set_label(label: Option<&Doing>) {
 ///     let stats = sched::stats();
 ///     assert_eq!((stats.spawned, stats.ended), (2, 1)); // this fiber is one of them
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn stats() -> Stats {
     local::with(|shard| {
@@ -129,7 +127,7 @@ pub fn stats() -> Stats {
 /// ```
 /// use straightline_sched::{self as sched, Config};
 ///
-/// let config = Config { stack_usage: true, ..Config::default() };
+/// let config = Config::default().with_stack_usage(true);
 /// sched::run_with(config, || {
 ///     for number in 0..3 {
 ///         let fiber = sched::spawn(move || format!("number {number}"));

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use parking_lot::Mutex;
 
 use super::contain::discard;
+use super::deadline::DeadlineExceeded;
 use super::deadlock::endless_join;
 use super::elsewhere;
 use super::local;
@@ -41,7 +42,6 @@ use crate::fiber::{EndWatcher, FiberCell, FiberKey, ScopeState, SpawnInfo, Tick,
 ///     handle.fiber().unpark();
 ///     assert_eq!(handle.join().unwrap(), "unparked");
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct JoinHandle<T> {
     packet: Rc<Packet<T>>,
@@ -80,7 +80,6 @@ type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 ///     let payload = error.into_panic().unwrap();
 ///     assert_eq!(payload.downcast_ref(), Some(&"no such row"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct JoinError {
     kind: Kind,
@@ -140,7 +139,6 @@ impl<T> JoinHandle<T> {
     ///         .unwrap_err();
     ///     assert!(error.is_panic());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn join(self) -> Result<T, JoinError> {
         loop {
@@ -238,7 +236,6 @@ impl<T> JoinHandle<T> {
     ///     fiber.cancel();
     ///     assert!(fiber.join().unwrap_err().is_cancelled());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
         if !self.is_finished() {
@@ -341,7 +338,6 @@ impl JoinError {
     ///     let error = stubborn.join().map(|()| "returned").unwrap_err();
     ///     assert!(error.is_abandoned());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn is_abandoned(&self) -> bool {
         matches!(self.kind, Kind::Abandoned)
@@ -375,10 +371,17 @@ impl fmt::Display for JoinError {
                     None => f.write_str("the fiber panicked"),
                 }
             }
-            Kind::Expired => f.write_str("the fiber passed its deadline"),
-            Kind::Cancelled => f.write_str("the fiber was cancelled"),
-            Kind::Abandoned => f.write_str("the fiber was abandoned"),
-            Kind::Unwinding => f.write_str("the joining fiber is unwinding and may not wait"),
+            Kind::Expired => {
+                f.write_str("the fiber passed the deadline that it had from its scope")
+            }
+            Kind::Cancelled => f.write_str(
+                "the fiber was cancelled, by its handle, its scope or the end of its shard",
+            ),
+            Kind::Abandoned => f.write_str(
+                "the fiber was abandoned: it swallowed its unwinds, or did not leave an \
+                 `uncancellable` section",
+            ),
+            Kind::Unwinding => f.write_str("the joining fiber may not wait"),
         }
     }
 }
@@ -389,4 +392,12 @@ impl fmt::Debug for JoinError {
     }
 }
 
-impl std::error::Error for JoinError {}
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::Expired => Some(&DeadlineExceeded),
+            Kind::Unwinding => Some(&Unwinding),
+            Kind::Panic(_) | Kind::Cancelled | Kind::Abandoned => None,
+        }
+    }
+}

@@ -39,7 +39,6 @@ use crate::fiber::{FiberKey, LeaseHold, Tick};
 ///     let stuck = lease.hold(Duration::from_millis(1), sched::park);
 ///     assert_eq!(stuck, Err(DeadlineExceeded));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone)]
 pub struct Lease {
@@ -114,7 +113,6 @@ impl Lease {
     ///     let held = lease.hold(std::time::Duration::MAX, sched::park);
     ///     assert_eq!(held, Err(DeadlineExceeded));
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn end(&self) {
         self.hold.for_each(|hold| {

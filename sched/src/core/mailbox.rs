@@ -150,8 +150,11 @@ impl Mailbox {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the shard has ended",
-            Self::Full => "too many fibers wait to begin on the shard",
+            Self::Closed => "the shard has ended, or is about to end",
+            Self::Full => {
+                "too many fibers wait to begin on the shard: a fiber keeps its thread, or it gets \
+                 more than it can run"
+            }
         })
     }
 }

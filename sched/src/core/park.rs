@@ -51,7 +51,6 @@ use crate::fiber::{FiberCell, ParkHooks, Suspend, Tick, Wait, with_running};
 ///         sched::park();
 ///     }
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn park() {
     local::with(|shard| {
@@ -84,7 +83,6 @@ pub fn park() {
 ///         sched::park_timeout(Duration::from_millis(5));
 ///     }
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn park_timeout(timeout: Duration) {
     local::with(|shard| {
@@ -116,7 +114,6 @@ pub fn park_timeout(timeout: Duration) {
 ///     sched::yield_now();
 ///     assert_eq!(other.join().unwrap(), "has run");
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn yield_now() {
     local::with(|shard| {

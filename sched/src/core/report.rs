@@ -52,7 +52,7 @@ pub enum Report {
 ///     let reports = Arc::clone(&reports);
 ///     move |report| reports.lock().unwrap().push(report.to_string())
 /// });
-/// sched::run_with(Config { reporter, ..Config::default() }, || {
+/// sched::run_with(Config::default().with_reporter(reporter), || {
 ///     let stubborn = sched::spawn(|| loop {
 ///         let _ = std::panic::catch_unwind(sched::park);
 ///     });
@@ -103,9 +103,12 @@ impl fmt::Display for Report {
             Self::Abandoned(fiber, why) => write!(f, "{fiber} was abandoned: {why}"),
             Self::Busy(time) => {
                 let seconds = time.as_secs_f64();
-                write!(f, "a shard has not asked for what is new for {seconds:.1} s")
+                write!(
+                    f,
+                    "a shard has not polled its driver for {seconds:.1} s: fibers keep its thread"
+                )
             }
-            Self::Free => f.write_str("a shard that was busy asks for what is new again"),
+            Self::Free => f.write_str("a shard that was busy polls its driver again"),
             Self::Stalled(stall) | Self::Stuck(stall) => stall.fmt(f),
             Self::ThreadBoundWait(wait) => wait.fmt(f),
             Self::Circle(fibers) => {

@@ -52,7 +52,6 @@ use crate::watchdog::Limits;
 ///     fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum::<u32>()
 /// });
 /// assert_eq!(sum, 14);
-/// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
 pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> T {

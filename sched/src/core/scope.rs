@@ -94,7 +94,6 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 ///     });
 ///     assert_eq!((words, bytes), (3, 19));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
     let scope = Scope::new();
@@ -134,7 +133,6 @@ pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
 ///     });
 ///     assert_eq!(outcome, Err("no such user"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn try_scope<'env, T, E>(
     body: impl for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
@@ -191,7 +189,6 @@ impl<'scope> Scope<'scope, '_> {
     ///     });
     ///     assert_eq!(first, "a");
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
         local::with(|shard| cancel_children(shard, &self.scope_state));
@@ -223,7 +220,6 @@ impl<'scope> Scope<'scope, '_> {
     ///         s.cancel();
     ///     });
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn join_all(&self) {
         let is_own = Rc::ptr_eq(&local::with(Shard::current), &self.scope_state.parent);
@@ -285,7 +281,6 @@ impl<'scope, E> TryScope<'scope, '_, E> {
     ///     });
     ///     assert_eq!(outcome, Ok("done"));
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
         self.scope.cancel();

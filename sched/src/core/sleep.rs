@@ -29,7 +29,6 @@ use crate::fiber::Wait;
 ///     sched::sleep(Duration::from_millis(2));
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn sleep(duration: Duration) {
     local::with(|shard| {

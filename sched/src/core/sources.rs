@@ -15,7 +15,7 @@ use crate::driver::{DriverKind, Interests, Readiness};
 /// ```
 /// use straightline_sched::{self as sched, Config, DriverKind};
 ///
-/// let config = Config { driver: Some(DriverKind::Polling), ..Config::default() };
+/// let config = Config::default().with_driver(Some(DriverKind::Polling));
 /// assert_eq!(sched::run_with(config, sched::driver_kind)?, Some(DriverKind::Polling));
 /// # std::io::Result::Ok(())
 /// ```

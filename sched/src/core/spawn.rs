@@ -46,7 +46,6 @@ use crate::fiber::{
 ///     });
 ///     assert_eq!(fiber.join().unwrap(), 6);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
 pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
@@ -68,7 +67,6 @@ pub fn spawn<T: 'static>(body: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 ///         Err(error) => eprintln!("refused: {error}"),
 ///     }
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `spawn`"]
@@ -155,7 +153,6 @@ impl FiberBuilder {
 ///     });
 ///     fiber.join().unwrap();
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
 pub fn spawn_stackless(

@@ -22,7 +22,6 @@ use crate::driver::World;
 /// use straightline_sched as sched;
 ///
 /// sched::run(|| assert!(sched::turn_start() <= std::time::Instant::now()));
-/// # std::io::Result::Ok(())
 /// ```
 pub fn turn_start() -> Instant {
     local::with(Shard::now)

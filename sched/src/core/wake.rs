@@ -42,7 +42,6 @@ impl Fiber {
     /// use straightline_sched as sched;
     ///
     /// sched::run(|| assert_eq!(sched::current().number(), sched::inspect()[0].id));
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn number(&self) -> u64 {
         number(self.key)
@@ -99,7 +98,6 @@ impl fmt::Debug for Fiber {
 ///     sched::spawn(move || me.unpark());
 ///     sched::park();
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn current() -> Fiber {
     local::with(|shard| handle_to(shard, &shard.current()))
@@ -140,7 +138,6 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
 ///     });
 ///     fiber.join().unwrap();
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));

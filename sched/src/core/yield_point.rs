@@ -43,7 +43,6 @@ use crate::fiber::{Abandoned, FiberCell, Looked, abandon_running, with_running};
 ///     fiber.cancel();
 ///     assert!(fiber.join().unwrap_err().is_cancelled());
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwinding;
@@ -123,7 +122,10 @@ impl From<Unwinding> for io::Error {
 
 impl fmt::Display for Unwinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the fiber is unwinding and may not wait")
+        f.write_str(
+            "the fiber is unwinding and may not wait: a destructor made the call, or code that has \
+             caught the unwind",
+        )
     }
 }
 

@@ -26,7 +26,7 @@ use super::world::World;
 ///     sim::after(Duration::from_secs(60), {
 ///         let flag = Rc::clone(&flag);
 ///         move || {
-///             flag.inner().set_level(Level { readable: true, ..Level::default() });
+///             flag.inner().set_level(Level::default().with_readable(true));
 ///             flag.inner().notify();
 ///         }
 ///     });

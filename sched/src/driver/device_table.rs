@@ -10,10 +10,12 @@ use std::io;
 use std::rc::Rc;
 
 use super::readiness::{Interests, Readiness};
+use crate::with_fields::with_fields;
 
 /// What a [`Device`](super::Device) is ready for, as epoll would report it for a descriptor. The
 /// device has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Level {
     /// A read would not block.
     pub readable: bool,
@@ -22,6 +24,12 @@ pub struct Level {
     /// Nothing further will come to be read. Once reported, this stays.
     pub read_closed: bool,
 }
+
+with_fields! { Level {
+    with_readable: readable: bool,
+    with_writable: writable: bool,
+    with_read_closed: read_closed: bool,
+} }
 
 /// The devices of a simulation, by their numbers.
 #[derive(Default)]

@@ -79,6 +79,7 @@ pub(crate) enum Waker {
 
 /// What a [`Source`](crate::Source) watches.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Watched<'w> {
     /// A descriptor of the system.
     Descriptor(BorrowedFd<'w>),
@@ -276,6 +277,7 @@ impl Driver {
     }
 
     /// Whether that direction is ready at this moment, whatever events said.
+    #[allow(clippy::unused_self)] // a question to the driver, as those above
     pub(crate) fn is_ready(&self, watched: &Watched<'_>, interest: Interest) -> bool {
         match watched {
             Watched::Descriptor(fd) => level::is_ready(*fd, interest),

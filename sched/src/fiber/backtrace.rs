@@ -27,7 +27,6 @@ use std::ptr;
 ///     let text = std::thread::spawn(move || parked.to_string()).join().unwrap();
 ///     assert!(text.contains("waits_here"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backtrace {

@@ -24,7 +24,6 @@ use std::rc::Rc;
 ///     let fibers = sched::inspect();
 ///     assert!(fibers.iter().any(|fiber| fiber.label.as_deref() == Some("job 0")));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Label(Rc<Text>);

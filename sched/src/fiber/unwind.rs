@@ -73,7 +73,6 @@ impl Frame {
 ///     worker.cancel();
 ///     assert!(worker.join().unwrap_err().is_cancelled());
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn is_cancel(payload: &(dyn Any + Send)) -> bool {
     reason(payload).is_some()

@@ -80,14 +80,16 @@ impl From<Unwinding> for OffloadError {
 impl fmt::Display for OffloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
-            Kind::QueueFull => "too many jobs wait for a thread",
-            Kind::Closed => "the pool of threads is closed",
+            Kind::QueueFull => {
+                "too many jobs wait for a thread of the pool, which has more work than it can do"
+            }
+            Kind::Closed => "the pool of threads was closed or dropped before the job began",
             Kind::Deadlock => {
                 "all threads of the pool are busy with jobs that wait for others of the same pool; \
                  use another pool for those"
             }
-            Kind::NoThread(_) => "no thread could be started for the job",
-            Kind::Unwinding => "the fiber is unwinding and may not wait for a job",
+            Kind::NoThread(_) => "the system refuses the first thread of the pool",
+            Kind::Unwinding => "the caller may not wait for a job",
         })
     }
 }
@@ -96,7 +98,8 @@ impl std::error::Error for OffloadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             Kind::NoThread(error) => Some(error),
-            Kind::QueueFull | Kind::Closed | Kind::Deadlock | Kind::Unwinding => None,
+            Kind::Unwinding => Some(&Unwinding),
+            Kind::QueueFull | Kind::Closed | Kind::Deadlock => None,
         }
     }
 }

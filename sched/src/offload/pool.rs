@@ -36,6 +36,7 @@ use super::job::{Job, Slot};
 use crate::core::{Unwinding, discard, is_on_a_shard, is_unwinding};
 use crate::driver::World;
 use crate::sync::waiter::wait;
+use crate::with_fields::with_fields;
 
 /// A bounded pool of threads for jobs that block, see [`offload`](super::offload).
 ///
@@ -48,7 +49,7 @@ use crate::sync::waiter::wait;
 /// use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
 ///
 /// sched::run(|| {
-///     let config = OffloadConfig { max_threads: 2, ..OffloadConfig::default() };
+///     let config = OffloadConfig::default().with_max_threads(2);
 ///     let pool = Rc::new(OffloadPool::new(config));
 ///     let sums: Vec<_> = (1..=3)
 ///         .map(|n: u64| {
@@ -60,7 +61,6 @@ use crate::sync::waiter::wait;
 ///     assert_eq!(total, 1 + 3 + 6);
 ///     assert_eq!(pool.stats().completed, 3);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct OffloadPool {
     of_process: OfProcess,
@@ -81,16 +81,17 @@ struct OfProcess {
 /// use std::time::Duration;
 /// use straightline_sched::{OffloadConfig, OffloadPool};
 ///
-/// let files = OffloadPool::new(OffloadConfig {
-///     max_threads: 4,
-///     max_queue: 100,
-///     max_lost_threads: 4,
-///     idle_timeout: Duration::from_secs(60),
-///     name: "files".to_owned(),
-/// });
+/// let config = OffloadConfig::default()
+///     .with_max_threads(4)
+///     .with_max_queue(100)
+///     .with_max_lost_threads(4)
+///     .with_idle_timeout(Duration::from_secs(60))
+///     .with_name("files");
+/// let files = OffloadPool::new(config);
 /// assert_eq!(files.stats().threads, 0); // they are started on demand
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OffloadConfig {
     /// How many threads serve at most; at least 1. Default: 64, arbitrary, for jobs that mostly
     /// wait. For computations use the number of cores.
@@ -106,8 +107,25 @@ pub struct OffloadConfig {
     pub name: String,
 }
 
+impl OffloadConfig {
+    /// The same with another [`name`](Self::name). Not a yield point.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+with_fields! { OffloadConfig {
+    with_max_threads: max_threads: usize,
+    with_max_queue: max_queue: usize,
+    with_max_lost_threads: max_lost_threads: usize,
+    with_idle_timeout: idle_timeout: Duration,
+} }
+
 /// The numbers of an [`OffloadPool`], now and in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OffloadStats {
     /// Threads that exist, including the lost ones.
     pub threads: usize,

@@ -236,9 +236,11 @@ impl fmt::Display for FailureKind {
             Self::Leak(list) => ("leak: the root fiber has ended, and these are left", list),
             Self::Endless(list) => ("no end in sight; these fibers are there", list),
             Self::Panic(payload) => return write!(f, "panic: {}", message(&**payload)),
-            Self::Abandoned => return f.write_str("the root fiber was abandoned"),
+            Self::Abandoned => {
+                return f.write_str("the root fiber was abandoned: it swallowed its unwinds");
+            }
             Self::ThreadBoundWait(wait) => return wait.fmt(f),
-            Self::Refused(error) => return write!(f, "the system refused: {error}"),
+            Self::Refused(error) => return write!(f, "the system refused the simulation: {error}"),
         };
         f.write_str(what)?;
         list.iter().try_for_each(|line| write!(f, "\n  {line}"))
@@ -251,7 +253,14 @@ impl fmt::Debug for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            FailureKind::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -70,7 +70,7 @@ pub(crate) fn add_shard<T: 'static>(
         world.note(|| format!("starts shard {number}"));
     }
     let tripwire = shards.tripwire.get().unwrap_or(config.tripwire);
-    let config = Config { tripwire, ..config.clone() };
+    let config = config.clone().with_tripwire(tripwire);
     let shard = Shard::new(&config, Driver::simulated(world));
     let handle = spawn_on(&shard, FiberBuilder::new().name("root"), spawned_at, None, root)?;
     let root = RootFiber { handle: RefCell::new(Some(handle)), settle: Cell::new(Some(settle)) };

@@ -25,7 +25,6 @@ use crate::core::{Unwinding, charge};
 ///     let leaders = fibers.into_iter().filter_map(|fiber| fiber.join().ok()).filter(|&is| is);
 ///     assert_eq!(leaders.count(), 1);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Barrier {
     /// How many have to arrive.

@@ -44,7 +44,6 @@ use crate::core::{charge, try_checkpoint};
 ///     assert_eq!(slow.recv(), Err(RecvError::Lagged(1))); // it missed one
 ///     assert_eq!(slow.recv(), Ok(2));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel has room for one message at least");
@@ -401,9 +400,12 @@ impl<T> fmt::Debug for Receiver<T> {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("the channel is closed"),
+            Self::Closed => f.write_str("the channel is closed: all its senders are gone"),
             Self::Lagged(missed) => {
-                write!(f, "the receiver was too slow and missed {missed} messages")
+                write!(
+                    f,
+                    "the receiver was too slow, and missed {missed} messages: the channel was full"
+                )
             }
         }
     }

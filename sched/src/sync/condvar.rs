@@ -31,7 +31,6 @@ use crate::core::{Unwinding, is_to_end, now};
 ///     jobs.1.notify_one();
 ///     assert_eq!(worker.join().unwrap(), Some("first"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Condvar {
     /// The waiters, the first that came first.
@@ -101,7 +100,6 @@ impl Condvar {
     ///     assert!(waited.timed_out()); // no other fiber has changed it
     ///     *guard += 1;
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_timeout<T: ?Sized>(
         &self,
@@ -138,7 +136,6 @@ impl Condvar {
     ///     assert!(waited.unwrap().timed_out());
     ///     assert!(bytes.is_empty());
     /// });
-    /// # std::io::Result::Ok(())
     /// ```
     pub fn wait_timeout_while<T: ?Sized>(
         &self,

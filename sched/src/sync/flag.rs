@@ -27,7 +27,6 @@ use crate::core::{Unwinding, charge};
 ///     assert!(fiber.join().unwrap());
 ///     ready.wait().unwrap(); // at once
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Flag {
     state: Mutex<State>,

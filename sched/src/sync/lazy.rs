@@ -34,7 +34,6 @@ use crate::core::Unwinding;
 ///         }
 ///     });
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Lazy<T, F = fn() -> T> {
     cell: OnceCell<T>,

@@ -13,7 +13,7 @@
 //! | work from many senders to one receiver | [`mpsc`] |
 //! | one answer | [`oneshot`] |
 //! | messages from one to many | [`broadcast`] |
-//! | waiting for the first of several | [`select`] |
+//! | waiting for the first of several | [`select`]; for a future among them, [`Polled`] |
 //!
 //! Within one shard, data that is not changed across a wait needs none of these: `Rc`, `Cell` and
 //! `RefCell` are enough.
@@ -66,6 +66,7 @@ mod mutex;
 mod once_cell;
 pub mod oneshot;
 mod owner;
+mod polled;
 mod raw_semaphore;
 mod ready;
 mod rwlock;
@@ -82,6 +83,7 @@ pub use flag::{Flag, FlagReader};
 pub use lazy::Lazy;
 pub use mutex::{Mutex, MutexGuard};
 pub use once_cell::OnceCell;
+pub use polled::Polled;
 pub use ready::Ready;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use select::{Selectable, Timer, after, at, select};

@@ -42,7 +42,6 @@ use crate::core::has_hook;
 ///     let received: Vec<_> = receiver.into_iter().collect(); // until both are done
 ///     assert_eq!(received.len(), 6);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
     assert!(bound > 0, "a channel has room for one message at least");

@@ -47,7 +47,6 @@ use crate::fiber::CallName;
 ///     fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
 ///     assert_eq!(*total.lock().unwrap(), 10);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Mutex<T: ?Sized> {
     raw: RawSemaphore,

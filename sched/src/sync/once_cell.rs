@@ -34,7 +34,6 @@ use crate::core::{Unwinding, try_current};
 ///         assert_eq!(fiber.join().unwrap().as_deref(), Ok("hello from 0"));
 ///     }
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct OnceCell<T> {
     value: OnceLock<T>,

@@ -22,7 +22,6 @@ use crate::core::try_checkpoint;
 ///     std::thread::spawn(move || sender.send("from another thread"));
 ///     assert_eq!(receiver.recv(), Ok("from another thread"));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let (queue, watchers) = (WaitQueue::new(), Watchers::new());

@@ -36,7 +36,6 @@ use crate::fiber::CallName;
 ///     writer.join().unwrap();
 ///     assert_eq!(routes.read().unwrap().len(), 2);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct RwLock<T: ?Sized> {
     raw: RawSemaphore,

@@ -19,6 +19,7 @@ use crate::fiber::Standing;
 /// | [`Flag`], [`FlagReader`] | the flag is set |
 /// | [`JoinHandle`] | the fiber is over |
 /// | [`ShardJoinHandle`](crate::ShardJoinHandle) | the shard has ended |
+/// | [`Polled`](super::Polled) | the future is ready |
 /// | [`Timer`] | its time has passed |
 /// | [`Ready`](super::Ready): `readable()`, `writable()` of a socket | a read, a write would not block |
 ///
@@ -83,7 +84,6 @@ impl<S: Selectable + ?Sized> Selectable for &S {}
 ///     }
 ///     assert_eq!(sum, 3);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -103,7 +103,7 @@ pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
             may_wait()?;
             continue;
         }
-        wait_in(&standing, things.iter().filter_map(|thing| thing.due()).min())?;
+        wait_in(&standing, things.iter().filter_map(Watch::due).min())?;
         watching.end();
     }
 }
@@ -119,7 +119,6 @@ pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
 ///     select(&[&after(Duration::from_millis(2))]).unwrap();
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::raw_semaphore::{RawSemaphore, Refused};
+use crate::core::Unwinding;
 
 /// Hands out a limited number of permits, in the order of asking.
 ///
@@ -24,7 +25,6 @@ use super::raw_semaphore::{RawSemaphore, Refused};
 ///     }
 ///     let _all = connections.acquire(2).unwrap(); // the last in the queue
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct Semaphore {
     raw: RawSemaphore,
@@ -187,8 +187,8 @@ impl fmt::Debug for Semaphore {
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the semaphore is closed",
-            Self::Unwinding => "the fiber is unwinding and may not wait for a permit",
+            Self::Closed => CLOSED,
+            Self::Unwinding => "the caller may not wait for a permit",
         })
     }
 }
@@ -196,13 +196,22 @@ impl fmt::Display for AcquireError {
 impl fmt::Display for TryAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the semaphore is closed",
+            Self::Closed => CLOSED,
             Self::NoPermits => "no permit is free",
         })
     }
 }
 
-impl std::error::Error for AcquireError {}
+const CLOSED: &str = "the semaphore is closed, and gives no more permits";
+
+impl std::error::Error for AcquireError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Closed => None,
+            Self::Unwinding => Some(&Unwinding),
+        }
+    }
+}
 
 impl std::error::Error for TryAcquireError {}
 

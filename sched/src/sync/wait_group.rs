@@ -35,7 +35,6 @@ use crate::core::{Unwinding, charge};
 ///     group.wait().unwrap();
 ///     assert_eq!(done.get(), 3);
 /// });
-/// # std::io::Result::Ok(())
 /// ```
 pub struct WaitGroup {
     shared: Arc<Mutex<State>>,

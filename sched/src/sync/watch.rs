@@ -48,6 +48,10 @@ impl Watcher {
     pub(super) fn new(id: u64) -> Self {
         Self { id, waiter: Waiter::current() }
     }
+
+    pub(super) fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
 }
 
 impl Watchers {

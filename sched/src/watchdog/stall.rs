@@ -22,7 +22,7 @@ use crate::fiber::backtrace::Backtrace;
 ///     }
 /// });
 /// let limit = Duration::from_millis(20);
-/// let config = Config { stall_limit: Some(limit), reporter, ..Config::default() };
+/// let config = Config::default().with_stall_limit(Some(limit)).with_reporter(reporter);
 /// sched::run_with(config, move || {
 ///     let stall = stalls.recv().unwrap(); // std's channel: this blocks the thread
 ///     assert!(stall.held_for >= limit);

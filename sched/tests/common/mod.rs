@@ -113,7 +113,7 @@ pub(crate) fn reported_circle(
     });
     // The monitor looks four times in this limit.
     let stall_limit = Some(Duration::from_millis(40));
-    let config = Config { reporter, stall_limit, ..Config::default() };
+    let config = Config::default().with_reporter(reporter).with_stall_limit(stall_limit);
     let root = move || {
         let fibers = start();
         let text = receiver.recv().expect("the circle is reported");

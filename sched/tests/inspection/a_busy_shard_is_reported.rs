@@ -29,7 +29,10 @@ impl ReportCounts {
                 other => panic!("{other}"),
             };
         });
-        Config { stall_limit: None, busy_limit: Some(LIMIT), reporter, ..Config::default() }
+        Config::default()
+            .with_stall_limit(None)
+            .with_busy_limit(Some(LIMIT))
+            .with_reporter(reporter)
     }
 
     fn counts(&self) -> (u32, u32) {
@@ -102,7 +105,7 @@ fn a_simulated_shard_is_reported_at_its_time_and_the_others_go_on() {
             in_run.lock().expect("no panic").push((is_busy, sim::elapsed().as_secs()));
         });
         let busy_limit = Some(Duration::from_secs(1));
-        let config = Config { busy_limit, reporter, ..report_counts.config() };
+        let config = report_counts.config().with_busy_limit(busy_limit).with_reporter(reporter);
         let shard = sched::spawn_shard("busy", config, || {
             let ticks = sched::spawn(|| (0..100).for_each(|_| sched::sleep(TICK)));
             sched::yield_now();

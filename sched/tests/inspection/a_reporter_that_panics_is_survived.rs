@@ -28,7 +28,7 @@ fn panicking() -> (Reporter, Arc<AtomicU32>) {
 fn a_stubborn_fiber_is_abandoned_all_the_same() {
     let (reporter, count) = panicking();
     let abandoned = unless_it_hangs(move || {
-        sched::run_with(Config { reporter, ..Config::default() }, || {
+        sched::run_with(Config::default().with_reporter(reporter), || {
             let stubborn = sched::spawn(|| swallow_for_ever());
             sched::yield_now();
             stubborn.cancel();
@@ -64,7 +64,7 @@ fn a_reporter_does_not_wait() {
         }
     });
     let abandoned = unless_it_hangs(move || {
-        sched::run_with(Config { reporter, ..Config::default() }, move || {
+        sched::run_with(Config::default().with_reporter(reporter), move || {
             let _held = lock.lock();
             for _ in 0..2 {
                 let stubborn = sched::spawn(|| swallow_for_ever());
@@ -84,14 +84,17 @@ fn every_stall_is_found() {
     let (reporter, count) = panicking();
     let stall_limit = Some(Duration::from_millis(20));
     unless_it_hangs(move || {
-        sched::run_with(Config { stall_limit, reporter, ..Config::default() }, move || {
-            for stall in 1..=2 {
-                while count.load(Ordering::SeqCst) < stall {
-                    std::hint::spin_loop();
+        sched::run_with(
+            Config::default().with_stall_limit(stall_limit).with_reporter(reporter),
+            move || {
+                for stall in 1..=2 {
+                    while count.load(Ordering::SeqCst) < stall {
+                        std::hint::spin_loop();
+                    }
+                    sched::yield_now();
                 }
-                sched::yield_now();
-            }
-        })
+            },
+        )
         .unwrap();
     });
 }

@@ -23,7 +23,7 @@ fn watched(on_stall: impl Fn() + Send + Sync + 'static) -> (Config, mpsc::Receiv
         }
     });
     let stall_limit = Some(Duration::from_millis(50));
-    (Config { stall_limit, reporter, ..Config::default() }, stalls)
+    (Config::default().with_stall_limit(stall_limit).with_reporter(reporter), stalls)
 }
 
 #[inline(never)]

@@ -19,12 +19,10 @@ fn it_is_reported_as_stalled_and_then_as_stuck() {
         // The test may have ended, so this may fail.
         let _ = sender.send(entry);
     });
-    let config = Config {
-        stall_limit: Some(Duration::from_millis(20)),
-        stuck_limit: Some(Duration::from_millis(60)),
-        reporter,
-        ..Config::default()
-    };
+    let config = Config::default()
+        .with_stall_limit(Some(Duration::from_millis(20)))
+        .with_stuck_limit(Some(Duration::from_millis(60)))
+        .with_reporter(reporter);
     let collector = std::thread::spawn(move || {
         // On a busy machine both limits may have passed when the watchdog looks.
         let mut entries: Vec<(&str, Option<String>)> = Vec::new();

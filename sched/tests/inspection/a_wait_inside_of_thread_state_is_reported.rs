@@ -25,7 +25,8 @@ fn reports_of(body: impl FnOnce() + Send + 'static) -> (Vec<(&'static str, Strin
             let Report::ThreadBoundWait(wait) = report else { panic!("{report}") };
             sink.lock().expect("no panic").push((wait.inside, report.to_string()));
         });
-        let config = Config { tripwire: true, reporter, stall_limit: None, ..Config::default() };
+        let config =
+            Config::default().with_tripwire(true).with_reporter(reporter).with_stall_limit(None);
         let stats = sched::run_with(config, || {
             FiberBuilder::new()
                 .name("suspect")
@@ -231,7 +232,7 @@ fn what_is_below_the_shard_is_not_the_fibers() {
     static AROUND: LazyLock<usize> = LazyLock::new(|| {
         std::thread::scope(|_| {
             READY.with(|_| {
-                let config = Config { tripwire: true, ..Config::default() };
+                let config = Config::default().with_tripwire(true);
                 let count = sched::run_with(config, || {
                     wait();
                     sched::stats().thread_bound_waits
@@ -276,7 +277,7 @@ fn a_lazy_lock_that_blocks_the_thread_is_reported_before() {
         });
         // The environment sets the tripwire.
         let stall_limit = Some(Duration::from_millis(50));
-        let config = Config { reporter, stall_limit, ..Config::default() };
+        let config = Config::default().with_reporter(reporter).with_stall_limit(stall_limit);
         let _ = sched::run_with(config, || {
             sched::yield_now();
             let first = sched::spawn(connects);

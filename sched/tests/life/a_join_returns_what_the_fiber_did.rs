@@ -171,7 +171,7 @@ fn spawned_everywhere<const BYTES: usize>() {
 
 #[test]
 fn closures_and_results_may_be_large() {
-    let config = sched::Config { stack_bytes: 1 << 20, ..sched::Config::default() };
+    let config = sched::Config::default().with_stack_bytes(1 << 20);
     sched::run_with(config, || {
         spawned_everywhere::<0>();
         spawned_everywhere::<1_000>();

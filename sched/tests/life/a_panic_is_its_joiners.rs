@@ -6,6 +6,7 @@ use std::panic::{panic_any, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::common::OnDrop;
 use straightline_sched as sched;
 
 #[test]
@@ -50,7 +51,48 @@ fn a_cancelled_fiber_has_no_payload() {
         fiber.cancel();
         let error = fiber.join().unwrap_err().into_panic().unwrap_err();
         assert!(error.is_cancelled());
-        assert_eq!(error.to_string(), "the fiber was cancelled");
+        assert!(error.to_string().starts_with("the fiber was cancelled"));
+    });
+}
+
+#[test]
+fn the_source_of_an_error_is_what_ended_the_fiber_or_forbade_the_wait() {
+    sched::run(|| {
+        let is_known = Cell::new(false);
+        let late = sched::deadline(Duration::from_millis(1), || {
+            sched::scope(|s| {
+                let fiber = s.spawn(sched::park); // it inherits the deadline
+                sched::uncancellable(|| {
+                    let error = fiber.join().unwrap_err();
+                    let source = error.source();
+                    is_known.set(source.is_some_and(<dyn Error>::is::<sched::DeadlineExceeded>));
+                });
+            });
+        });
+        assert_eq!((late, is_known.get()), (Ok(()), true));
+
+        let seen = Rc::new(Cell::new(None));
+        let tells = Rc::clone(&seen);
+        let fiber = sched::spawn(move || {
+            let permits = sched::sync::Semaphore::new(0);
+            let _last =
+                OnDrop(move || {
+                    let other = sched::spawn(sched::park);
+                    let errors: [Box<dyn Error>; 3] = [
+                        Box::new(other.join().unwrap_err()),
+                        Box::new(permits.acquire(1).map(drop).unwrap_err()),
+                        Box::new(sched::offload(|| ()).unwrap_err()),
+                    ];
+                    tells.set(Some(errors.map(|error| {
+                        error.source().is_some_and(<dyn Error>::is::<sched::Unwinding>)
+                    })));
+                });
+            sched::park();
+        });
+        sched::yield_now();
+        fiber.cancel();
+        drop(fiber.join());
+        assert_eq!(seen.get(), Some([true; 3]));
     });
 }
 

@@ -12,7 +12,7 @@ use straightline_sched::{self as sched, Interest, Source};
 #[test]
 fn run_returns_what_its_root_returns() {
     assert_eq!(sched::run(|| String::from("value")), "value");
-    let config = sched::Config { stack_bytes: 64 * 1024, ..sched::Config::default() };
+    let config = sched::Config::default().with_stack_bytes(64 * 1024);
     assert_eq!(sched::run_with(config, || vec![1, 2]).unwrap(), [1, 2]);
 }
 

@@ -163,7 +163,7 @@ fn a_value_that_is_dropped_elsewhere_goes_home_first() {
 #[test]
 fn values_that_go_home_are_not_limited_by_the_bound_on_sent_fibers() {
     unless_it_hangs(|| {
-        let config = Config { max_sent_fibers: 1, ..Config::default() };
+        let config = Config::default().with_max_sent_fibers(1);
         let alive = sched::run_with(config, || {
             let census = Census::default();
             let values: Vec<_> =

@@ -73,7 +73,8 @@ fn the_shards_of_a_child_are_watched() {
                     }
                 });
                 let stall_limit = Some(Duration::from_millis(20));
-                let config = Config { reporter, stall_limit, ..Config::default() };
+                let config =
+                    Config::default().with_reporter(reporter).with_stall_limit(stall_limit);
                 sched::run_with(config, move || receiver.recv_timeout(HANGS_AFTER / 2).is_ok())
                     .unwrap()
             };

@@ -15,7 +15,7 @@ fn a_spawn_on_an_ended_shard_is_refused_and_its_closure_dropped() {
     });
     assert_eq!(refused, Err(sched::SpawnError::Closed));
     assert_eq!(Arc::strong_count(&held), 1);
-    assert_eq!(sched::SpawnError::Closed.to_string(), "the shard has ended");
+    assert_eq!(sched::SpawnError::Closed.to_string(), "the shard has ended, or is about to end");
     let elsewhere = thread::spawn(move || shard.spawn(|| ()));
     assert_eq!(elsewhere.join().unwrap(), Err(sched::SpawnError::Closed));
 }

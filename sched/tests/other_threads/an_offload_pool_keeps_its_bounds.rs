@@ -38,7 +38,12 @@ fn until(condition: impl Fn() -> bool) {
 fn pool(max_threads: usize, max_queue: usize, max_lost_threads: usize) -> Rc<OffloadPool> {
     let idle_timeout = Duration::from_secs(60);
     let name = "bounded".to_owned();
-    let config = OffloadConfig { max_threads, max_queue, max_lost_threads, idle_timeout, name };
+    let config = OffloadConfig::default()
+        .with_max_threads(max_threads)
+        .with_max_queue(max_queue)
+        .with_max_lost_threads(max_lost_threads)
+        .with_idle_timeout(idle_timeout)
+        .with_name(name);
     Rc::new(OffloadPool::new(config))
 }
 
@@ -189,7 +194,7 @@ fn closing_drops_what_has_not_begun_and_lets_the_rest_end() {
 fn a_thread_with_nothing_to_do_ends() {
     run(|| {
         let idle_timeout = Duration::from_millis(1);
-        let config = OffloadConfig { idle_timeout, ..OffloadConfig::default() };
+        let config = OffloadConfig::default().with_idle_timeout(idle_timeout);
         let pool = OffloadPool::new(config);
         for round in 1..=3 {
             pool.run(|| ()).unwrap();
@@ -239,7 +244,7 @@ fn nested(pool: &Arc<OffloadPool>, depth: usize) -> Result<usize, OffloadError> 
 }
 
 fn shared_pool(max_threads: usize) -> Arc<OffloadPool> {
-    Arc::new(OffloadPool::new(OffloadConfig { max_threads, ..OffloadConfig::default() }))
+    Arc::new(OffloadPool::new(OffloadConfig::default().with_max_threads(max_threads)))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use straightline_sched::{self as sched, OffloadConfig, OffloadPool};
 #[test]
 fn the_job_runs_on_a_named_thread_of_the_pool_and_its_caller_gets_the_value() {
     sched::run(|| {
-        let config = OffloadConfig { name: "files".to_owned(), ..OffloadConfig::default() };
+        let config = OffloadConfig::default().with_name("files");
         let pool = OffloadPool::new(config);
         let (thread, name) = pool
             .run(|| (thread::current().id(), thread::current().name().map(str::to_owned)))

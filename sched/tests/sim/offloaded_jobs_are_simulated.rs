@@ -58,7 +58,7 @@ fn a_deadline_ends_the_wait_and_the_job_goes_on() {
 #[test]
 fn a_pool_runs_as_many_at_once_as_it_has_threads() {
     with_cost(|| {
-        let config = OffloadConfig { max_threads: 2, max_queue: 3, ..OffloadConfig::default() };
+        let config = OffloadConfig::default().with_max_threads(2).with_max_queue(3);
         let pool = Rc::new(OffloadPool::new(config));
         let ran = Arc::new(AtomicU32::new(0));
         let callers: Vec<_> = (0..6)
@@ -84,7 +84,7 @@ fn a_pool_runs_as_many_at_once_as_it_has_threads() {
 fn a_job_that_offloads_in_turn_does_not_stop_the_simulation() {
     unless_it_hangs(|| {
         with_cost(|| {
-            let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
+            let config = OffloadConfig::default().with_max_threads(1);
             let pool = Arc::new(OffloadPool::new(config));
             let inner = Arc::clone(&pool);
             let job = move || inner.run(|| sched::offload(|| 5)).unwrap().unwrap();

@@ -9,7 +9,7 @@ use straightline_sched::{self as sched, Config};
 #[test]
 fn more_fibers_rest_than_there_is_room_for_stacks() {
     // If each fiber had its own stack, this would be a hundred terabytes.
-    let config = Config { stack_bytes: 10 << 30, ..Config::default() };
+    let config = Config::default().with_stack_bytes(10 << 30);
     let ended = sched::run_with(config, || {
         let (began, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let fibers: Vec<_> = (0..FIBERS)

@@ -24,7 +24,7 @@ fn a_fiber_with_little_left_is_sampled() {
         }
     });
     let stall_limit = Some(Duration::from_millis(50));
-    let config = Config { stall_limit, reporter, ..Config::default() };
+    let config = Config::default().with_stall_limit(stall_limit).with_reporter(reporter);
     sched::run_with(config, move || {
         let fiber = FiberBuilder::new().stack_bytes(STACK_BYTES).spawn(move || {
             let top = 0_u8;

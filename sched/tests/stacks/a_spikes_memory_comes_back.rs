@@ -34,7 +34,7 @@ fn most_of_a_spikes_growth_comes_back_when_the_shard_is_idle() {
     in_a_process(|| {
         // Without stall reports: a backtrace loads debug information, and that memory does not come
         // back.
-        let config = Config { stall_limit: None, ..Config::default() };
+        let config = Config::default().with_stall_limit(None);
         sched::run_with(config, || {
             let (before, tables_before) = (status("VmRSS"), status("VmPTE"));
             for _ in 0..2 {

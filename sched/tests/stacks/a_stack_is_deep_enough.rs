@@ -52,7 +52,7 @@ fn a_cancel_unwinds_from_deep_down() {
 
 #[test]
 fn the_smallest_stack_takes_a_caught_panic() {
-    sched::run_with(Config { stack_bytes: 0, ..Config::default() }, || {
+    sched::run_with(Config::default().with_stack_bytes(0), || {
         let fiber = sched::spawn(|| std::panic::panic_any(5));
         assert!(fiber.join().unwrap_err().is_panic());
     })
@@ -61,7 +61,7 @@ fn the_smallest_stack_takes_a_caught_panic() {
 
 #[test]
 fn a_larger_stack_can_be_asked_for() {
-    sched::run_with(Config { stack_bytes: 4 << 20, ..Config::default() }, || {
+    sched::run_with(Config::default().with_stack_bytes(4 << 20), || {
         let fiber = sched::spawn(|| use_stack(3 << 20, sched::yield_now));
         assert!(fiber.join().unwrap() > 10);
     })

@@ -54,7 +54,7 @@ fn an_overflow_says_what_the_fiber_was_doing() {
 fn an_overflow_of_a_fiber_names_its_spawn_and_its_size() {
     let line = line!() + 3;
     let output = child(|| {
-        let _ = sched::run_with(Config { stack_bytes: 128 * 1024, ..Config::default() }, || {
+        let _ = sched::run_with(Config::default().with_stack_bytes(128 * 1024), || {
             let fiber = sched::spawn(|| overflow(0));
             (0..10).for_each(|_| drop(sched::spawn(sched::park)));
             fiber.join()

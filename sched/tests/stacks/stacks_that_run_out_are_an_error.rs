@@ -18,7 +18,7 @@ use straightline_sched as sched;
 fn one_stack_too_many_is_quota_exceeded_until_some_are_free() {
     in_a_process(|| {
         // With stacks this large, a few thousand of them use up the address space for stacks.
-        let config = sched::Config { stack_bytes: 4 << 30, ..sched::Config::default() };
+        let config = sched::Config::default().with_stack_bytes(4 << 30);
         sched::run_with(config, || {
             let activations = Rc::new(Cell::new(0));
             let resting = sched::spawn_stackless({

@@ -21,7 +21,7 @@ fn use_stack(bytes: usize) {
 }
 
 fn measured(root: impl FnOnce() + 'static) -> Vec<StackUsage> {
-    let config = Config { stack_bytes: 512 * 1024, stack_usage: true, ..Config::default() };
+    let config = Config::default().with_stack_bytes(512 * 1024).with_stack_usage(true);
     sched::run_with(config, || {
         root();
         sched::stack_usage()

@@ -48,7 +48,7 @@ fn large<const BYTES: usize>(draw: u64) {
 
 /// The caller may leave its job. The pool is closed with all jobs and results that it has.
 fn jobs_that_panic_in_drop() {
-    let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
+    let config = OffloadConfig::default().with_max_threads(1);
     let pool = std::rc::Rc::new(OffloadPool::new(config));
     for _ in 0..3 {
         let (pool, value) = (std::rc::Rc::clone(&pool), PanicsInDrop);

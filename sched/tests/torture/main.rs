@@ -91,7 +91,7 @@ fn nothing_is_left() {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let config = Config { reporter, ..Config::default() };
+    let config = Config::default().with_reporter(reporter);
     let (sender, receiver) = channel();
     // The thread does not end, since fibers are abandoned on it.
     std::thread::spawn(move || {

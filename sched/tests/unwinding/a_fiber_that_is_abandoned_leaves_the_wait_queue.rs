@@ -28,7 +28,7 @@ fn simulated<T: Send + 'static>(root: impl FnOnce() -> T + Send + 'static) -> T 
 /// end of the shard takes ten seconds, and then the fiber is abandoned. When this function returns,
 /// the fiber waits.
 fn ending(waits: impl FnOnce() + Send + 'static) -> ShardJoinHandle<()> {
-    let config = Config { reporter: Reporter::new(|_| ()), ..Config::default() };
+    let config = Config::default().with_reporter(Reporter::new(|_| ()));
     let shard = sched::spawn_shard("ending", config, || {
         sched::spawn(|| sched::uncancellable(waits));
         settle();

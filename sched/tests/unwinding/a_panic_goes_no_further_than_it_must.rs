@@ -192,7 +192,7 @@ fn a_reporter_whose_payload_panics_in_drop_is_survived() {
 /// which never ends.
 fn abandon_one(reporter: Reporter, begin: fn()) {
     let is_abandoned = unless_it_hangs(move || {
-        sched::run_with(Config { reporter, ..Config::default() }, move || {
+        sched::run_with(Config::default().with_reporter(reporter), move || {
             let stubborn = sched::spawn(move || {
                 begin();
                 swallow_for_ever();
@@ -238,7 +238,7 @@ fn shard_locals_and_values_of_a_simulation_that_panic_in_drop_do_no_harm() {
 #[test]
 fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
     unless_it_hangs(|| {
-        let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
+        let config = OffloadConfig::default().with_max_threads(1);
         let pool = Arc::new(OffloadPool::new(config));
         sched::run(move || {
             for panics in [true, false] {
@@ -280,7 +280,7 @@ fn a_pool_keeps_its_threads_whatever_its_jobs_leave() {
 #[test]
 fn a_pool_that_closes_refuses_every_job_whatever_they_hold() {
     unless_it_hangs(|| {
-        let config = OffloadConfig { max_threads: 1, ..OffloadConfig::default() };
+        let config = OffloadConfig::default().with_max_threads(1);
         let pool = Arc::new(OffloadPool::new(config));
         sched::run(move || {
             let open = Arc::new(AtomicBool::new(false));

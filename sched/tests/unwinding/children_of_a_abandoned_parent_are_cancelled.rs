@@ -115,7 +115,7 @@ fn the_report_names_the_fiber() {
         let caught = catch_unwind(AssertUnwindSafe(|| fiber.join()));
         assert!(caught.unwrap().unwrap_err().is_abandoned());
     };
-    unless_it_hangs(move || sched::run_with(Config { reporter, ..Config::default() }, root))
+    unless_it_hangs(move || sched::run_with(Config::default().with_reporter(reporter), root))
         .unwrap();
     let reports = reports.lock().unwrap();
     let [(name, is_cancelled, text)] = &**reports else { panic!("one report, not {reports:?}") };

@@ -232,7 +232,7 @@ fn a_hangup_ends_when_there_is_another_writer() {
     assert!(made.success());
     for driver in kinds() {
         let path = path.clone();
-        let config = Config { driver: Some(driver), ..Config::default() };
+        let config = Config::default().with_driver(Some(driver));
         let looks = sched::run_with(config, move || {
             let open = |options: &mut OpenOptions| {
                 options.custom_flags(NONBLOCK).open(&path).expect("the FIFO is there")

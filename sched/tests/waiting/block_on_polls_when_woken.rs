@@ -2,15 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
+use crate::common::on_a_shard;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use straightline_sched::{self as sched, Unwinding};
+use straightline_sched::{
+    self as sched, Unwinding,
+    sync::{Polled, after, select},
+};
 
 /// A future that is pending until `set`, and counts its polls.
 #[derive(Clone, Default)]
@@ -244,4 +250,54 @@ fn a_waker_may_outlive_its_fiber_and_its_shard() {
         }
     });
     event.set();
+}
+
+/// The recipe of `block_on`'s page.
+#[test]
+fn a_future_of_tokio_runs_beside_its_runtime() {
+    on_a_shard(|| {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = Rc::new(runtime.expect("a thread for tokio"));
+        let enters = Rc::clone(&runtime);
+        let in_tokio = move |future: Pin<Box<dyn Future<Output = u32>>>| {
+            let (mut future, runtime) = (future, Rc::clone(&enters));
+            poll_fn(move |cx| {
+                let _entered = runtime.enter();
+                future.as_mut().poll(cx)
+            })
+        };
+        let fibers = [1, 2, 3].map(|number| {
+            let in_tokio = in_tokio.clone();
+            sched::spawn(move || {
+                sched::block_on(in_tokio(Box::pin(async move {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    let blocking = tokio::task::spawn_blocking(move || number).await;
+                    tokio::spawn(async move { blocking.expect("no panic") * 10 })
+                        .await
+                        .expect("no panic")
+                })))
+            })
+        });
+        let results = fibers.map(|fiber| fiber.join().expect("the fiber returns"));
+        assert_eq!(results, [Ok(10), Ok(20), Ok(30)]);
+
+        let late = Polled::new(in_tokio(Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            1
+        })));
+        assert_eq!(select(&[&late, &after(Duration::from_millis(1))]), Ok(1));
+    });
+}
+
+#[test]
+fn a_future_of_tokio_says_that_there_is_no_runtime() {
+    sched::run(|| {
+        let fiber =
+            sched::spawn(|| sched::block_on(async { tokio::spawn(async {}).await.is_ok() }));
+        let payload = fiber.join().expect_err("tokio panics").into_panic().expect("a panic");
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        assert!(text.expect("a text").contains("there is no reactor running"));
+    });
 }

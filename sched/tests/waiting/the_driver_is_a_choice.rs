@@ -11,7 +11,7 @@ use straightline_sched::{self as sched, Config, DriverKind, Interest, Source, si
 
 /// A configuration that chooses this driver.
 fn chosen(kind: DriverKind) -> Config {
-    Config { driver: Some(kind), ..Config::default() }
+    Config::default().with_driver(Some(kind))
 }
 
 /// The drivers of this system.

@@ -25,14 +25,12 @@ pub(crate) fn test() {
 
 /// Runs fibers that wait for each other.
 pub(crate) fn run_case() {
-    let config = Config {
-        stall_limit: Some(Duration::from_millis(50)),
-        reporter: Reporter::new(|report| {
+    let config = Config::default().with_stall_limit(Some(Duration::from_millis(50))).with_reporter(
+        Reporter::new(|report| {
             eprintln!("{report}");
             std::process::exit(17);
         }),
-        ..Config::default()
-    };
+    );
     let outcome = sched::run_with(config, || {
         let (sender, receiver) = sched::sync::mpsc::unbounded::<()>();
         let reader = FiberBuilder::new().name("reader").spawn(move || receiver.recv().is_ok());

@@ -25,7 +25,7 @@ fn fibers_that_wait_for_each_other_are_stuck() {
         let text = report.to_string();
         let _ = sender.lock().expect("no panic").send(text); // which ends the wait
     });
-    let report = sched::run_with(Config { reporter, ..Config::default() }, move || {
+    let report = sched::run_with(Config::default().with_reporter(reporter), move || {
         receiver.recv().expect("a report")
     });
     let report = report.expect("a shard");
@@ -42,7 +42,7 @@ fn fibers_that_wait_for_a_descriptor_are_not() {
             reports.fetch_add(1, Ordering::SeqCst);
         }
     });
-    sched::run_with(Config { reporter, ..Config::default() }, || {
+    sched::run_with(Config::default().with_reporter(reporter), || {
         sched::scope(|s| {
             s.spawn(|| assert_eq!(select(&[&Ready::to_read(&comes_late())]), Ok(0)));
             s.spawn(|| {
