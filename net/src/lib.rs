@@ -75,7 +75,7 @@ mod tcp;
 mod udp;
 mod unix;
 
-pub use bound::{BoundTcpListener, BoundUnixListener};
+pub use bound::{BoundListener, BoundTcpListener, BoundUnixListener};
 pub use listen::{Keepalive, ListenOptions};
 pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
 pub use memory::MemoryStream;

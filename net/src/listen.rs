@@ -4,7 +4,7 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use straightline_sched::sim;
 
 use crate::bound::{BoundTcpListener, Kind};
@@ -205,6 +205,31 @@ impl ListenOptions {
             }
         }
         Ok(group)
+    }
+
+    /// Sets the options on a listener that is open already, for the connections that it accepts from
+    /// now on. The backlog stays as it is. All processes that have the socket get the same options.
+    /// (A simulated listener keeps its own.)
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    ///
+    /// ```
+    /// use straightline_net::{BoundTcpListener, ListenOptions};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let bound = BoundTcpListener::from(listener);
+    /// ListenOptions::new().apply(&bound)?; // `TCP_NODELAY`, which the standard library does not set
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn apply(&self, listener: &BoundTcpListener) -> io::Result<()> {
+        match &listener.kind {
+            Kind::System(listener) => self.set_options(&SockRef::from(listener)),
+            Kind::Simulated(_) => Ok(()),
+        }
     }
 
     fn open(

@@ -10,7 +10,7 @@ use socket2::SockRef;
 use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, Source, now};
 
-use crate::bound::{BoundTcpListener, Kind};
+use crate::bound::{BoundListener, BoundTcpListener, Kind};
 use crate::connect;
 use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
 use crate::listen::{ListenOptions, drop_new_handshakes};
@@ -286,6 +286,12 @@ impl TcpListener {
             Socket::System(listener) => listener.local_addr(),
             Socket::Simulated(handle) => handle.local_addr(),
         }
+    }
+}
+
+impl From<TcpListener> for BoundListener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener.into_bound())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_net::{Keepalive, ListenOptions, TcpListener, TcpStream};
+use straightline_net::{BoundTcpListener, Keepalive, ListenOptions, TcpListener, TcpStream};
 use straightline_sched as sched;
 
 /// The next stream that `listener` accepts, as the standard library's type.
@@ -39,6 +39,18 @@ fn small_writes_are_gathered_if_the_listener_says_so() {
         let stream = TcpStream::from_std(stream).unwrap();
         stream.set_nodelay(true).unwrap();
         assert!(stream.into_std().nodelay().unwrap());
+    });
+}
+
+#[test]
+fn options_are_set_on_a_listener_that_is_open() {
+    sched::run(|| {
+        let bound = BoundTcpListener::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let options = ListenOptions::new().keepalive(Some(Keepalive::default()));
+        options.apply(&bound).unwrap();
+        let stream = accepted(&TcpListener::from_bound(bound).unwrap());
+        assert!(stream.nodelay().unwrap());
+        assert!(SockRef::from(&stream).keepalive().unwrap());
     });
 }
 
