@@ -20,7 +20,7 @@ use crate::socket::has_no_descriptor;
 /// use straightline_net::{ListenOptions, TcpListener, TcpStream};
 /// use straightline_sched::{self as sched, Config};
 ///
-/// let bound = ListenOptions::new().bind("127.0.0.1:0".parse().unwrap())?;
+/// let bound = ListenOptions::new().bind("127.0.0.1:0")?;
 /// let address = bound.local_addr()?;
 /// let shard = sched::spawn_shard("acceptor", Config::default(), move || {
 ///     TcpListener::from_bound(bound)?.accept().map(|(_, peer)| peer)

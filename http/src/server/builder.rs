@@ -17,7 +17,8 @@ use super::reject::rejection;
 use super::running::Server;
 use super::signals::{Handled, SignalThread};
 use crate::config::{
-    AllStuck, Capacity, Config, IntoAddress, OnDisconnect, Timeouts, connections_for, raise_limit,
+    Address, AddressError, AllStuck, Capacity, Config, OnDisconnect, Timeouts, connections_for,
+    raise_limit,
 };
 use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
 use crate::control::{Listener, OpenPort, Port, Shared};
@@ -77,15 +78,18 @@ impl ServerBuilder {
         }
     }
 
-    /// Adds an address to listen on: a [`SocketAddr`](std::net::SocketAddr), an [`Address`], a
-    /// path, or one of them as text. [`build`](Self::build) reports an invalid address.
+    /// Adds an address to listen on: text such as `"127.0.0.1:8080"` or `"unix:/run/app.sock"`, a
+    /// host and a port, a [`SocketAddr`](std::net::SocketAddr), a [`Path`](std::path::Path), and
+    /// whatever else converts into an [`Address`]. A name is resolved, and its first address counts.
+    /// [`build`](Self::build) reports an invalid address.
     ///
     /// A file of a Unix socket to which no program is bound any more is replaced: a server that
     /// crashed leaves such a file. Any other file, and the socket of another program, is an error
     /// and is not touched. The server's own file is removed when a shutdown closes the port, or the
     /// server is dropped, unless another file has its place by then.
-    pub fn bind(mut self, address: impl IntoAddress) -> Self {
-        self.ports.push(address.into_address().map(Port::Closed));
+    pub fn bind(mut self, address: impl TryInto<Address, Error: Into<AddressError>>) -> Self {
+        let address = address.try_into().map_err(|error| io::Error::from(error.into()));
+        self.ports.push(address.map(Port::Closed));
         self
     }
 
@@ -565,7 +569,8 @@ impl ServerBuilder {
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let (mut local, mut files) = (Vec::new(), Vec::new());
         for port in self.ports {
-            let OpenPort { address, listeners, file } = port?.open(workers, &self.config.listen_options())?;
+            let OpenPort { address, listeners, file } =
+                port?.open(workers, &self.config.listen_options())?;
             local.push(address);
             files.extend(file);
             for (shard, listener) in shards.iter_mut().zip(listeners) {

@@ -76,7 +76,7 @@ fn an_open_listener_is_served_and_left_as_it_was() {
 
 #[test]
 fn listeners_of_this_crate_and_bound_ones_will_do() {
-    let bound = ListenOptions::new().bind("127.0.0.1:0".parse().expect("an address"));
+    let bound = ListenOptions::new().bind("127.0.0.1:0");
     let bound = bound.expect("a free port");
     let ours = straightline::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let builder = Server::builder().listener(bound).listener(ours).bind("127.0.0.1:0");

@@ -16,7 +16,7 @@ fn accepted(listener: &TcpListener) -> std::net::TcpStream {
 }
 
 fn listener(options: &ListenOptions) -> TcpListener {
-    let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listener = options.bind("127.0.0.1:0").expect("a free port");
     TcpListener::from_bound(listener).expect("a socket can be made non-blocking")
 }
 
@@ -58,7 +58,7 @@ fn options_are_set_on_a_listener_that_is_open() {
 fn each_member_of_a_group_passes_its_options_on() {
     for nodelay in [true, false] {
         let options = ListenOptions::new().nodelay(nodelay);
-        for member in options.bind_group(([127, 0, 0, 1], 0).into(), 3).unwrap() {
+        for member in options.bind_group("127.0.0.1:0", 3).unwrap() {
             assert_eq!(socket2::SockRef::from(&member).tcp_nodelay().unwrap(), nodelay);
         }
     }
