@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use straightline_net::{BoundListener, ListenOptions};
+use straightline_net::{BoundListener, ListenOptions, inherit};
 
 use super::socket_file::{self, SocketFile};
 use crate::config::Address;
@@ -31,18 +31,63 @@ pub(crate) enum Port {
     Open(BoundListener),
 }
 
+/// The ports of a server, each opened once for each shard.
+pub(crate) struct OpenPorts {
+    /// With the real port numbers.
+    pub(crate) local: Vec<Address>,
+    /// The listeners of each shard.
+    pub(crate) shards: Vec<Vec<Listener>>,
+    /// The files of Unix sockets that the server removes.
+    pub(crate) files: Vec<SocketFile>,
+}
+
 /// A port, opened once for each shard.
-pub(crate) struct OpenPort {
-    /// With the real port number.
-    pub(crate) address: Address,
-    pub(crate) listeners: Vec<Listener>,
-    /// The file of a Unix socket that the server removes.
-    pub(crate) file: Option<SocketFile>,
+struct OpenPort {
+    address: Address,
+    listeners: Vec<Listener>,
+    file: Option<SocketFile>,
+}
+
+/// Opens all ports once for each of `count` shards.
+pub(crate) fn open_all(
+    ports: Vec<io::Result<Port>>,
+    count: usize,
+    options: &ListenOptions,
+) -> io::Result<OpenPorts> {
+    if ports.is_empty() {
+        let message = "no address to listen on: call `bind`, `listener` or `inherited_listeners`";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let mut shards: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
+    let (mut local, mut files) = (Vec::new(), Vec::new());
+    for port in ports {
+        let OpenPort { address, listeners, file } = port?.open(count, options)?;
+        local.push(address);
+        files.extend(file);
+        for (shard, listener) in shards.iter_mut().zip(listeners) {
+            shard.push(listener);
+        }
+    }
+    Ok(OpenPorts { local, shards, files })
 }
 
 impl Port {
+    /// The listeners that this process was started with; an error if there are none.
+    pub(crate) fn inherited() -> Vec<io::Result<Self>> {
+        match inherit::listeners() {
+            Ok(listeners) if listeners.is_empty() => {
+                let message = format!("no listeners were inherited: {}", inherit::why_none());
+                vec![Err(io::Error::new(io::ErrorKind::NotFound, message))]
+            }
+            Ok(listeners) => {
+                listeners.into_iter().map(|inherited| Ok(Self::Open(inherited.listener))).collect()
+            }
+            Err(error) => vec![Err(error)],
+        }
+    }
+
     /// Opens it once for each of `count` shards.
-    pub(crate) fn open(self, count: usize, options: &ListenOptions) -> io::Result<OpenPort> {
+    fn open(self, count: usize, options: &ListenOptions) -> io::Result<OpenPort> {
         match self {
             Self::Closed(Address::Tcp(address)) => {
                 let group = options.bind_group(address, count)?;

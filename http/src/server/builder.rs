@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use slog::Logger;
-use straightline_net::{BoundListener, Keepalive, inherit};
+use straightline_net::{BoundListener, Keepalive};
 use straightline_sched::{self as sched, DriverKind, sim};
 
 use super::handler::{Handler, HandlerFactory, ServiceFactory, Shareable};
@@ -21,7 +21,7 @@ use crate::config::{
     raise_limit,
 };
 use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
-use crate::control::{Listener, OpenPort, Port, Shared};
+use crate::control::{OpenPorts, Port, Shared, open_all};
 use crate::message::IntoResponse;
 use crate::message::Request;
 use crate::message::Response;
@@ -136,7 +136,7 @@ impl ServerBuilder {
     /// ```
     ///
     /// To choose some of them by name, or to open a port where there are none, pass what
-    /// [`inherit::listeners`] returns to [`listener`](Self::listener).
+    /// [`inherit::listeners`](straightline_net::inherit::listeners) returns to [`listener`](Self::listener).
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -146,17 +146,7 @@ impl ServerBuilder {
     /// assert!(error.to_string().starts_with("no listeners were inherited: "), "{error}");
     /// ```
     pub fn inherited_listeners(mut self) -> Self {
-        match inherit::listeners() {
-            Ok(listeners) if listeners.is_empty() => {
-                let message = format!("no listeners were inherited: {}", inherit::why_none());
-                self.ports.push(Err(io::Error::new(io::ErrorKind::NotFound, message)));
-            }
-            Ok(listeners) => {
-                let ports = listeners.into_iter().map(|inherited| Port::Open(inherited.listener));
-                self.ports.extend(ports.map(Ok));
-            }
-            Err(error) => self.ports.push(Err(error)),
-        }
+        self.ports.extend(Port::inherited());
         self
     }
 
@@ -558,25 +548,13 @@ impl ServerBuilder {
             Some(workers) => workers.get(),
             None => available_parallelism()?.get(),
         };
-        if self.ports.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
-        }
         if !sim::is_simulated() {
             let driver = self.config.driver;
             sched::Config { driver, ..sched::Config::default() }.check()?;
         }
         self.settle_descriptors();
-        let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
-        let (mut local, mut files) = (Vec::new(), Vec::new());
-        for port in self.ports {
-            let OpenPort { address, listeners, file } =
-                port?.open(workers, &self.config.listen_options())?;
-            local.push(address);
-            files.extend(file);
-            for (shard, listener) in shards.iter_mut().zip(listeners) {
-                shard.push(listener);
-            }
-        }
+        let OpenPorts { local, shards, files } =
+            open_all(self.ports, workers, &self.config.listen_options())?;
         let access_log = match self.access_log {
             Some((format, writer)) => {
                 Some(AccessLog::start(format, writer, self.access_log_bytes)?)
