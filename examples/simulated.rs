@@ -48,7 +48,7 @@ fn history() {
     let calm = random.chance(0.25);
     if calm {
         let pieces = 1..=[4, 100, 1_448][random.index(3)];
-        network().set_link(Link { segment_bytes: pieces, ..Link::default() });
+        network().set_link(Link::default().with_segment_bytes(pieces));
     } else {
         network().set_link(Link::draw(&mut random));
         network().schedule(sim::plan(|random| Fault::draw(random, FAULTY)));

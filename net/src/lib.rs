@@ -75,6 +75,7 @@ mod sys;
 mod tcp;
 mod udp;
 mod unix;
+mod with_fields;
 
 pub use bound::{BoundListener, BoundTcpListener, BoundUnixListener};
 pub use listen::{Keepalive, ListenOptions};

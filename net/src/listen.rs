@@ -11,6 +11,7 @@ use crate::bind_error::{Protocol, cannot_bind};
 use crate::bound::{BoundTcpListener, Kind};
 use crate::lookup::{ToSocketAddrs, with_first};
 use crate::sim::{Handle, ListenerOptions};
+use crate::with_fields::with_fields;
 
 /// How to open a listener, where the defaults of [`TcpListener::bind`](crate::TcpListener::bind)
 /// are not enough.
@@ -23,6 +24,7 @@ use crate::sim::{Handle, ListenerOptions};
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "options do nothing until `bind`"]
 pub struct ListenOptions {
     backlog: i32,
     nodelay: bool,
@@ -40,11 +42,12 @@ pub struct ListenOptions {
 /// use std::time::Duration;
 /// use straightline_net::{Keepalive, ListenOptions};
 ///
-/// let keepalive = Keepalive { idle: Duration::from_secs(15), ..Keepalive::default() };
+/// let keepalive = Keepalive::default().with_idle(Duration::from_secs(15));
 /// ListenOptions::new().keepalive(Some(keepalive)).bind("127.0.0.1:0")?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Keepalive {
     /// How long the peer must be silent before the first question (`TCP_KEEPIDLE`), in whole
     /// seconds. Default: 60 seconds.
@@ -53,6 +56,14 @@ pub struct Keepalive {
     pub interval: Duration,
     /// How many questions without an answer end the connection (`TCP_KEEPCNT`). Default: 4.
     pub probes: u32,
+}
+
+with_fields! {
+    Keepalive {
+        with_idle: idle: Duration,
+        with_interval: interval: Duration,
+        with_probes: probes: u32,
+    }
 }
 
 impl Default for Keepalive {

@@ -72,15 +72,15 @@ fn run(plan: Plan) -> (Vec<u8>, Counters) {
         let microseconds = |range: RangeInclusive<u64>| {
             Duration::from_nanos(*range.start())..=Duration::from_nanos(*range.end())
         };
-        network().set_link(Link {
-            latency: microseconds(100..=300),
-            segment_bytes: 1..=7,
-            send_buffer_bytes: 16,
-            send_buffer_bytes_max: 16,
-            receive_buffer_bytes: 16,
-            short_write_chance: 0.3,
-            ..Link::default()
-        });
+        network().set_link(
+            Link::default()
+                .with_latency(microseconds(100..=300))
+                .with_segment_bytes(1..=7)
+                .with_send_buffer_bytes(16)
+                .with_send_buffer_bytes_max(16)
+                .with_receive_buffer_bytes(16)
+                .with_short_write_chance(0.3),
+        );
         let server = Server::builder().bind("127.0.0.1:0").workers(1).build(answer);
         let server = server.expect("a port");
         let address = server.local_addrs()[0].as_tcp().expect("a TCP address");

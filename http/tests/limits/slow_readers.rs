@@ -143,7 +143,7 @@ fn clients_that_read_nothing_hold_little() {
 /// Runs a simulated `client` of a server with the default timeouts.
 fn simulated(configure: fn(ServerBuilder) -> ServerBuilder, client: fn(TcpStream)) {
     sim::run(1, move || {
-        network().set_link(Link { receive_buffer_bytes: 64 << 10, ..Link::default() });
+        network().set_link(Link::default().with_receive_buffer_bytes(64 << 10));
         let builder = configure(Server::builder().bind("10.0.0.1:80").workers(1));
         let server = builder.drain_timeout(Duration::ZERO).build(|_: &mut Request| {
             Response::stream(|_, body| {
@@ -214,12 +214,12 @@ fn a_reader_that_always_takes_a_little_too_little_is_cut() {
         }
     }
     sim::run(1, || {
-        network().set_link(Link {
-            send_buffer_bytes: 2_000,
-            send_buffer_bytes_max: 2_000,
-            receive_buffer_bytes: 1_000,
-            ..Link::default()
-        });
+        network().set_link(
+            Link::default()
+                .with_send_buffer_bytes(2_000)
+                .with_send_buffer_bytes_max(2_000)
+                .with_receive_buffer_bytes(1_000),
+        );
         let server = Server::builder().bind("10.0.0.1:80").workers(1);
         let server = server.build(|_: &mut Request| vec![7; BODY_BYTES]).expect("a free port");
         let handle = server.handle();

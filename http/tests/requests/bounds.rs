@@ -63,7 +63,7 @@ fn reads_of(requests: Vec<Vec<u8>>, segment_bytes: usize) -> Vec<(usize, usize)>
     let (noted, requests) = (Rc::clone(&counts), RefCell::new(requests));
     let simulation = Sim::new(7).trace(trace).run(move || {
         let sizes = segment_bytes..=segment_bytes;
-        network().set_link(Link { segment_bytes: sizes, ..Link::default() });
+        network().set_link(Link::default().with_segment_bytes(sizes));
         let server = Server::builder().bind("10.0.0.1:80").workers(1).build(handler).expect("ok");
         let handle = server.handle();
         let serving = sched::spawn(|| server.run());

@@ -39,7 +39,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "bound.rs  lookup.rs  stream_set.rs  split.rs  bind_error.rs",
             "socket.rs",
             "sim/",
-            "raw_fd.rs  sys.rs",
+            "raw_fd.rs  sys.rs  with_fields.rs",
         ],
     ),
     (

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use straightline_sched::sim::Random;
 
+use crate::with_fields::with_fields;
+
 /// The properties of a link between two hosts: how long a packet takes, how large the pieces of a
 /// stream are, and how much the sockets at its ends buffer.
 ///
@@ -20,7 +22,7 @@ use straightline_sched::sim::Random;
 ///
 /// sim::run(1, || {
 ///     let far = Duration::from_millis(80);
-///     network().set_link(Link { latency: far..=far, segment_bytes: 1..=3, ..Link::default() });
+///     network().set_link(Link::default().with_latency(far..=far).with_segment_bytes(1..=3));
 ///     let listener = TcpListener::bind("10.0.0.1:80").unwrap();
 ///     let mut client = TcpStream::connect("10.0.0.1:80").unwrap();
 ///     assert!(sim::elapsed() >= 2 * far); // there and back
@@ -30,6 +32,7 @@ use straightline_sched::sim::Random;
 /// });
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Link {
     /// How long a packet travels. On one connection no packet overtakes another.
     pub latency: RangeInclusive<Duration>,
@@ -53,6 +56,20 @@ pub struct Link {
     pub datagram_loss_chance: f64,
     /// The probability that a datagram arrives twice. Datagrams overtake each other anyway.
     pub datagram_duplication_chance: f64,
+}
+
+with_fields! {
+    Link {
+        with_latency: latency: RangeInclusive<Duration>,
+        with_bytes_per_second: bytes_per_second: Option<u64>,
+        with_segment_bytes: segment_bytes: RangeInclusive<usize>,
+        with_send_buffer_bytes: send_buffer_bytes: usize,
+        with_send_buffer_bytes_max: send_buffer_bytes_max: usize,
+        with_receive_buffer_bytes: receive_buffer_bytes: usize,
+        with_short_write_chance: short_write_chance: f64,
+        with_datagram_loss_chance: datagram_loss_chance: f64,
+        with_datagram_duplication_chance: datagram_duplication_chance: f64,
+    }
 }
 
 impl Default for Link {

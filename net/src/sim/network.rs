@@ -73,7 +73,7 @@ impl Network {
     ///
     /// sim::run(1, || {
     ///     let across_the_sea = Duration::from_millis(90)..=Duration::from_millis(110);
-    ///     let link = Link { latency: across_the_sea, ..network().link() };
+    ///     let link = network().link().with_latency(across_the_sea);
     ///     network().set_link_between([10, 0, 0, 1].into(), [10, 9, 0, 1].into(), link);
     /// });
     /// ```

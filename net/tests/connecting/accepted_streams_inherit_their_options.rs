@@ -79,8 +79,10 @@ fn what_is_bound_and_accepted_does_not_block_the_thread() {
 #[cfg(target_os = "linux")]
 fn buffers_and_keepalive_are_set_on_accepted_streams() {
     sched::run(|| {
-        let keepalive =
-            Keepalive { idle: Duration::from_secs(7), interval: Duration::from_secs(5), probes: 3 };
+        let keepalive = Keepalive::default()
+            .with_idle(Duration::from_secs(7))
+            .with_interval(Duration::from_secs(5))
+            .with_probes(3);
         let options = ListenOptions::new()
             .send_buffer(Some(40_000))
             .receive_buffer(Some(30_000))

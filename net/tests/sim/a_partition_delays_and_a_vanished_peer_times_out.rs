@@ -53,7 +53,7 @@ fn data_goes_on_at_the_next_attempt_after_healing() {
 #[test]
 fn what_was_on_its_way_is_lost_and_sent_again() {
     sim::check(|| {
-        network().set_link(Link { latency: seconds(1)..=seconds(1), ..Link::default() });
+        network().set_link(Link::default().with_latency(seconds(1)..=seconds(1)));
         let (mut near, mut far) = connect();
         near.write_all(b"under way").unwrap();
         sim::after(Duration::from_millis(500), || network().partition(server(), client()));
@@ -93,7 +93,7 @@ fn all_bytes_arrive_in_order_whatever_is_cut_and_healed() {
 #[test]
 fn a_writer_whose_reader_is_cut_off_while_it_has_no_room_goes_on_after_healing() {
     sim::check(|| {
-        let small = Link { send_buffer_bytes: 64, receive_buffer_bytes: 64, ..Link::default() };
+        let small = Link::default().with_send_buffer_bytes(64).with_receive_buffer_bytes(64);
         network().set_link(small);
         let (mut near, mut far) = connect();
         let writer = sched::spawn(move || near.write_all(&[7; 1_000]));
@@ -136,7 +136,7 @@ fn a_handshake_is_tried_after_1_3_7_15_31_and_63_seconds_and_given_up_after_127(
 fn a_handshake_that_is_cut_in_the_middle_is_finished_after_healing() {
     sim::check(|| {
         let way = Duration::from_millis(100);
-        network().set_link(Link { latency: way..=way, ..Link::default() });
+        network().set_link(Link::default().with_latency(way..=way));
         let listener = TcpListener::bind("10.0.0.1:80").unwrap();
         // Cuts the network while the SYN, the SYN-ACK or the last ACK is under way.
         let cut_after = way.mul_f64([0.5, 1.5, 2.5][sim::fork_random().index(3)]);

@@ -28,10 +28,10 @@ fn arrivals(link: Link) -> Vec<usize> {
 fn datagrams_are_lost_or_doubled_as_often_as_the_link_says() {
     sim::check(|| {
         assert_eq!(arrivals(Link::default()), [1; 100]);
-        let lossy = Link { datagram_loss_chance: 0.5, ..Link::default() };
+        let lossy = Link::default().with_datagram_loss_chance(0.5);
         let lost = arrivals(lossy).into_iter().filter(|count| *count == 0).count();
         assert!((20..80).contains(&lost), "{lost}");
-        let doubling = Link { datagram_duplication_chance: 1.0, ..Link::default() };
+        let doubling = Link::default().with_datagram_duplication_chance(1.0);
         assert_eq!(arrivals(doubling), [2; 100]);
     });
 }

@@ -111,7 +111,7 @@ fn the_resolver_knows_the_names_it_was_given_and_can_fail() {
 fn a_rate_bounds_what_comes_through() {
     sim::check(|| {
         let rate = Some(1_000_000);
-        network().set_link(Link { bytes_per_second: rate, ..Link::default() });
+        network().set_link(Link::default().with_bytes_per_second(rate));
         let (mut client, mut server) = connect();
         let writer = sched::spawn(move || client.write_all(&vec![0; 3_000_000]));
         let start = sched::now();
@@ -126,7 +126,7 @@ fn a_rate_bounds_what_comes_through() {
 fn a_link_between_two_hosts_is_theirs_alone() {
     sim::run(1, || {
         let far = Duration::from_secs(1);
-        let link = Link { latency: far..=far, ..Link::default() };
+        let link = Link::default().with_latency(far..=far);
         network().set_link_between([10, 0, 0, 2].into(), [10, 0, 0, 1].into(), link);
         let listener = TcpListener::bind("10.0.0.1:80").unwrap();
         let connect = |host: [u8; 4]| {

@@ -150,7 +150,7 @@ fn a_read_side_that_is_shut_down_is_at_its_end() {
 fn a_refusal_takes_a_way_there_and_back() {
     sim::check(|| {
         let way = Duration::from_millis(10);
-        network().set_link(Link { latency: way..=way, ..Link::default() });
+        network().set_link(Link::default().with_latency(way..=way));
         let start = sched::now();
         let error = TcpStream::connect("10.0.0.1:80").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
@@ -162,7 +162,7 @@ fn a_refusal_takes_a_way_there_and_back() {
 #[test]
 fn a_writer_of_more_than_fits_waits_until_the_peer_reads() {
     sim::check(|| {
-        let small = Link { send_buffer_bytes: 100, receive_buffer_bytes: 100, ..Link::default() };
+        let small = Link::default().with_send_buffer_bytes(100).with_receive_buffer_bytes(100);
         network().set_link(small);
         let (mut client, mut server) = tcp_pair();
         let writer = sched::spawn(move || client.write_all(&[7; 1_000]));
