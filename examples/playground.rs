@@ -402,7 +402,7 @@ impl TimeArgs {
 
 impl SocketArgs {
     fn apply(&self, server: ServerBuilder) -> ServerBuilder {
-        let keepalive = Keepalive { idle: self.keepalive, ..Keepalive::default() };
+        let keepalive = Keepalive::default().with_idle(self.keepalive);
         server
             .socket_buffers(self.send_buffer, self.receive_buffer)
             .notsent_lowat((self.notsent_lowat > 0).then_some(self.notsent_lowat))

@@ -123,8 +123,8 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body_error::BodyError;
 pub use config::{
-    Address, AllStuck, Capacity, CapacityLimit, IntoAddress, MinRate, OnDisconnect, OverloadPolicy,
-    Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
+    Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, OnDisconnect,
+    OverloadPolicy, Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
 pub use control::{Metrics, ServerHandle};

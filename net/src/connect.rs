@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use straightline_sched::{Interest, now, sim, wait_for_armed};
 
-use crate::io::{Io, timed_out};
+use crate::io::Io;
 use crate::lookup::Target;
 use crate::sim::Handle;
 use crate::socket::Socket;
@@ -44,7 +44,8 @@ pub(crate) fn connect_one(
             return outcome.map(|()| stream);
         }
         if end.is_some_and(|end| end <= now()) {
-            return Err(timed_out());
+            let message = format!("{address} has not answered within the timeout");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
         }
         wait_for_armed(end)?;
     }

@@ -11,33 +11,23 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::net;
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::net as unix;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use socket2::{Socket, Type};
+use rustix::io::{FdFlags, fcntl_setfd};
 
+use crate::bound::BoundListener;
 use crate::raw_fd;
 
 /// A listener that this process was started with, see [`listeners`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Inherited {
     /// The name that the service manager gave it (`FileDescriptorName=`), if it has one.
     pub name: Option<String>,
-    /// The listener itself.
-    pub listener: InheritedListener,
-}
-
-/// The standard library's listener, non-blocking. It can go to any thread, where `from_std` of
-/// [`TcpListener`](crate::TcpListener) or [`UnixListener`](crate::UnixListener) wraps it.
-#[derive(Debug)]
-pub enum InheritedListener {
-    /// On an IP address.
-    Tcp(net::TcpListener),
-    /// On a path, or without a name.
-    Unix(unix::UnixListener),
+    /// The listener itself, which can go to any thread.
+    pub listener: BoundListener,
 }
 
 /// Takes the listeners that this process was started with, in the manager's order.
@@ -50,19 +40,18 @@ pub enum InheritedListener {
 ///
 /// # Errors
 ///
-/// `InvalidData` when the variables contradict themselves or each other, or when a descriptor is
-/// not a listener; `NotFound` when a descriptor is not open. The message names the descriptor. All
-/// descriptors that were taken are closed then.
+/// `InvalidData` when the variables contradict themselves or each other; `InvalidInput` when a
+/// descriptor is not a listener; `NotFound` when a descriptor is not open. The message names the
+/// variable or the descriptor. All descriptors that were taken are closed then.
 ///
 /// ```
-/// use straightline_net::inherit::{self, InheritedListener};
-/// use straightline_net::TcpListener;
+/// use straightline_net::{BoundListener, TcpListener, inherit};
 ///
 /// let mut listeners = Vec::new();
 /// for inherited in inherit::listeners()? {
 ///     match inherited.listener {
-///         InheritedListener::Tcp(listener) => listeners.push(TcpListener::from_std(listener)?),
-///         InheritedListener::Unix(_) => eprintln!("not used: {:?}", inherited.name),
+///         BoundListener::Tcp(listener) => listeners.push(TcpListener::from_bound(listener)?),
+///         _ => eprintln!("not used: {:?}", inherited.name),
 ///     }
 /// }
 /// if listeners.is_empty() {
@@ -71,7 +60,6 @@ pub enum InheritedListener {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn listeners() -> io::Result<Vec<Inherited>> {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
     let Some(offer) = Offer::parse(|name| env::var_os(name), process::id())? else {
         return Ok(Vec::new());
     };
@@ -95,6 +83,38 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
             Ok(Inherited { name, listener })
         })
         .collect()
+}
+
+/// Why [`listeners`] returns none, in a sentence for an operator: which variable is missing, or says
+/// what. Not a yield point.
+///
+/// ```
+/// use straightline_net::inherit;
+///
+/// if inherit::listeners()?.is_empty() {
+///     eprintln!("this service is started by a service manager: {}", inherit::why_none());
+/// }
+/// # std::io::Result::Ok(())
+/// ```
+pub fn why_none() -> String {
+    if TAKEN.load(Ordering::SeqCst) {
+        return "they were taken before".to_owned();
+    }
+    describe(|name| env::var_os(name), process::id())
+}
+
+fn describe(variable: impl Fn(&str) -> Option<OsString>, process: u32) -> String {
+    match (variable("LISTEN_FDS"), variable("LISTEN_PID")) {
+        (None, _) => "LISTEN_FDS is not set".to_owned(),
+        (Some(count), None) => {
+            format!("LISTEN_FDS is {}, but LISTEN_PID is not set", count.display())
+        }
+        (Some(count), Some(owner)) => format!(
+            "LISTEN_FDS is {}, and LISTEN_PID is {}, where this process is {process}",
+            count.display(),
+            owner.display()
+        ),
+    }
 }
 
 /// The offer in the environment.
@@ -145,46 +165,17 @@ fn take(number: RawFd) -> io::Result<OwnedFd> {
     unsafe { raw_fd::take(number) }
 }
 
-fn recognise(descriptor: OwnedFd) -> io::Result<InheritedListener> {
-    let socket = Socket::from(descriptor);
-    socket.set_cloexec(true)?;
-    // A descriptor that is not a socket fails at the first call.
-    let kind = socket.r#type().and_then(|kind| Ok((kind, is_listener(&socket)?)));
-    match kind {
-        Ok((Type::STREAM, true)) => {}
-        Ok(_) => return Err(invalid("it is not a listening stream socket".to_owned())),
-        Err(error) => return Err(invalid(format!("it is not a socket: {error}"))),
-    }
-    socket.set_nonblocking(true)?;
-    let address = socket.local_addr()?;
-    if address.as_socket().is_some() {
-        Ok(InheritedListener::Tcp(socket.into()))
-    } else if address.is_unix() {
-        Ok(InheritedListener::Unix(OwnedFd::from(socket).into()))
-    } else {
-        Err(invalid("its address is neither of IP nor of a Unix socket".to_owned()))
-    }
-}
-
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn is_listener(socket: &Socket) -> io::Result<bool> {
-    socket.is_listener()
-}
-
-/// Darwin does not tell. A socket that listens has no peer; one that has none and does not listen
-/// is found out at the first accept.
-#[cfg(target_os = "macos")]
-fn is_listener(socket: &Socket) -> io::Result<bool> {
-    match socket.peer_addr() {
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(true),
-        Err(error) => Err(error),
-    }
+fn recognise(descriptor: OwnedFd) -> io::Result<BoundListener> {
+    fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
+    BoundListener::try_from(descriptor)
 }
 
 fn invalid(message: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, message)
 }
+
+/// The listeners have been taken.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The first descriptor of the protocol (`SD_LISTEN_FDS_START`).
 const FIRST: RawFd = 3;
@@ -204,6 +195,22 @@ mod tests {
             found.map(|(_, value)| OsString::from(value))
         };
         Offer::parse(variable, 7).ok()
+    }
+
+    #[test]
+    fn an_absent_offer_is_described() {
+        let described = |variables: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            describe(variable, 7)
+        };
+        assert_eq!(described(&[]), "LISTEN_FDS is not set");
+        let alone = described(&[("LISTEN_FDS", "1")]);
+        assert_eq!(alone, "LISTEN_FDS is 1, but LISTEN_PID is not set");
+        let other = described(&[("LISTEN_FDS", "1"), ("LISTEN_PID", "6")]);
+        assert_eq!(other, "LISTEN_FDS is 1, and LISTEN_PID is 6, where this process is 7");
     }
 
     #[test]

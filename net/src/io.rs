@@ -179,14 +179,19 @@ impl<S: AsFd> Io<S> {
         match *end {
             // The operation was tried after the end. An event that comes at each wait, such as the
             // one for an error queue that is not read, must not make the call endless.
-            Some(at) if now() >= at => return Err(timed_out()),
+            Some(at) if now() >= at => return Err(self.timed_out(interest)),
             Some(_) => {}
             None => {
                 let timeout = self.timeout(interest).get();
                 *end = timeout.and_then(|timeout| now().checked_add(timeout));
             }
         }
-        if self.wait_until(interest, *end)? { Ok(()) } else { Err(timed_out()) }
+        if self.wait_until(interest, *end)? { Ok(()) } else { Err(self.timed_out(interest)) }
+    }
+
+    #[cold]
+    fn timed_out(&self, interest: Interest) -> io::Error {
+        call_timed_out(interest, self.timeout(interest).get())
     }
 
     /// Reads with `read`, and waits while it would block.
@@ -315,9 +320,14 @@ pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Du
     Ok(timeout)
 }
 
-/// The error of a wait that took too long.
-pub(crate) fn timed_out() -> io::Error {
-    ErrorKind::TimedOut.into()
+/// The error of a read or a write that has waited for as long as its timeout allows.
+pub(crate) fn call_timed_out(interest: Interest, timeout: Option<Duration>) -> io::Error {
+    let timeout = timeout.unwrap_or_default();
+    let message = match interest {
+        Interest::Read => format!("nothing arrived within the read timeout of {timeout:?}"),
+        Interest::Write => format!("the peer made no room within the write timeout of {timeout:?}"),
+    };
+    io::Error::new(ErrorKind::TimedOut, message)
 }
 
 /// Accepts with `accept`, without waiting. For a listener that was shut down it returns the error

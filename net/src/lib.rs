@@ -52,6 +52,7 @@
 
 #![deny(unsafe_code)]
 
+mod bind_error;
 mod bound;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 pub mod compat;
@@ -75,12 +76,12 @@ mod tcp;
 mod udp;
 mod unix;
 
-pub use bound::{BoundTcpListener, BoundUnixListener};
+pub use bound::{BoundListener, BoundTcpListener, BoundUnixListener};
 pub use listen::{Keepalive, ListenOptions};
-pub use lookup::{Addresses, IntoTarget, Target, lookup_host};
+pub use lookup::{Addresses, ToSocketAddrs, lookup_host};
 pub use memory::MemoryStream;
 pub use split::{ReadHalf, WriteHalf, split};
 pub use stream_set::StreamSet;
-pub use tcp::{IntoAddr, TcpListener, TcpStream};
+pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

@@ -4,11 +4,14 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use straightline_sched::sim;
 
+use crate::bind_error::{Protocol, cannot_bind};
 use crate::bound::{BoundTcpListener, Kind};
+use crate::lookup::{ToSocketAddrs, with_first};
 use crate::sim::{Handle, ListenerOptions};
+use straightline_sched::with_fields;
 
 /// How to open a listener, where the defaults of [`TcpListener::bind`](crate::TcpListener::bind)
 /// are not enough.
@@ -16,12 +19,12 @@ use crate::sim::{Handle, ListenerOptions};
 /// ```
 /// use straightline_net::ListenOptions;
 ///
-/// let address = "127.0.0.1:0".parse().unwrap();
-/// let shards = ListenOptions::new().backlog(1024).bind_group(address, 2)?;
+/// let shards = ListenOptions::new().backlog(1024).bind_group("127.0.0.1:0", 2)?;
 /// assert_eq!(shards[0].local_addr()?, shards[1].local_addr()?);
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "options do nothing until `bind`"]
 pub struct ListenOptions {
     backlog: i32,
     nodelay: bool,
@@ -39,11 +42,12 @@ pub struct ListenOptions {
 /// use std::time::Duration;
 /// use straightline_net::{Keepalive, ListenOptions};
 ///
-/// let keepalive = Keepalive { idle: Duration::from_secs(15), ..Keepalive::default() };
-/// ListenOptions::new().keepalive(Some(keepalive)).bind("127.0.0.1:0".parse().unwrap())?;
+/// let keepalive = Keepalive::default().with_idle(Duration::from_secs(15));
+/// ListenOptions::new().keepalive(Some(keepalive)).bind("127.0.0.1:0")?;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Keepalive {
     /// How long the peer must be silent before the first question (`TCP_KEEPIDLE`), in whole
     /// seconds. Default: 60 seconds.
@@ -52,6 +56,14 @@ pub struct Keepalive {
     pub interval: Duration,
     /// How many questions without an answer end the connection (`TCP_KEEPCNT`). Default: 4.
     pub probes: u32,
+}
+
+with_fields! {
+    Keepalive {
+        with_idle: idle: Duration,
+        with_interval: interval: Duration,
+        with_probes: probes: u32,
+    }
 }
 
 impl Default for Keepalive {
@@ -118,7 +130,7 @@ impl ListenOptions {
     /// use straightline_sched as sched;
     ///
     /// let options = ListenOptions::new().notsent_lowat(Some(16 << 10));
-    /// let bound = options.bind("127.0.0.1:0".parse().unwrap())?;
+    /// let bound = options.bind("127.0.0.1:0")?;
     /// sched::run(|| {
     ///     let listener = TcpListener::from_bound(bound)?;
     ///     let _client = TcpStream::connect(listener.local_addr()?)?; // it reads nothing
@@ -142,16 +154,24 @@ impl ListenOptions {
         self
     }
 
-    /// Opens one listener. It can go to any thread, or in a simulation to any shard, where
+    /// Opens one listener, at an address or at the first address of a name that can be bound. It can
+    /// go to any thread, or in a simulation to any shard, where
     /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) makes it a listener of that
     /// shard.
     ///
-    /// Not a yield point.
+    /// # Blocking
+    ///
+    /// Not a yield point, except if `address` is a name, which is resolved as by
+    /// [`lookup_host`](crate::lookup_host).
     ///
     /// # Errors
     ///
-    /// The system's error, with the address in the message.
-    pub fn bind(&self, address: SocketAddr) -> io::Result<BoundTcpListener> {
+    /// As [`TcpListener::bind`](crate::TcpListener::bind).
+    pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<BoundTcpListener> {
+        with_first(&address, |address| self.bind_one(address))
+    }
+
+    fn bind_one(&self, address: SocketAddr) -> io::Result<BoundTcpListener> {
         if sim::is_simulated() {
             let mut group = self.bind_simulated(address, 1)?;
             return Ok(group.remove(0));
@@ -167,21 +187,31 @@ impl ListenOptions {
     /// one shared socket. If another process or program part listens on the address, that is an
     /// error in any case.
     ///
-    /// Not a yield point.
+    /// # Blocking
+    ///
+    /// As [`bind`](Self::bind).
     ///
     /// # Errors
     ///
-    /// The system's error, with the address in the message.
+    /// As [`bind`](Self::bind).
     ///
     /// # Panics
     ///
     /// If `count` is 0.
     pub fn bind_group(
         &self,
-        address: SocketAddr,
+        address: impl ToSocketAddrs,
         count: usize,
     ) -> io::Result<Vec<BoundTcpListener>> {
         assert!(count > 0, "a group of no listeners");
+        with_first(&address, |address| self.bind_group_at(address, count))
+    }
+
+    fn bind_group_at(
+        &self,
+        address: SocketAddr,
+        count: usize,
+    ) -> io::Result<Vec<BoundTcpListener>> {
         if sim::is_simulated() {
             return self.bind_simulated(address, count);
         }
@@ -199,12 +229,37 @@ impl ListenOptions {
                 group.push(net::TcpListener::from(member).into());
             }
         } else {
-            group.push(self.bind(address)?);
+            group.push(self.bind_one(address)?);
             for _ in 1..count {
                 group.push(group[0].try_clone()?);
             }
         }
         Ok(group)
+    }
+
+    /// Sets the options on a listener that is open already, for the connections that it accepts from
+    /// now on. The backlog stays as it is. All processes that have the socket get the same options.
+    /// (A simulated listener keeps its own.)
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    ///
+    /// ```
+    /// use straightline_net::{BoundTcpListener, ListenOptions};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let bound = BoundTcpListener::from(listener);
+    /// ListenOptions::new().apply(&bound)?; // `TCP_NODELAY`, which the standard library does not set
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn apply(&self, listener: &BoundTcpListener) -> io::Result<()> {
+        match &listener.kind {
+            Kind::System(listener) => self.set_options(&SockRef::from(listener)),
+            Kind::Simulated(_) => Ok(()),
+        }
     }
 
     fn open(
@@ -223,7 +278,7 @@ impl ListenOptions {
     ) -> io::Result<Socket> {
         let open = || {
             let domain = Domain::for_address(address);
-            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+            let socket = Socket::new(domain, Type::STREAM, Some(socket2::Protocol::TCP))?;
             socket.set_nonblocking(true)?;
             // A restarted server must not wait until connections of its predecessor have left
             // TIME-WAIT.
@@ -235,7 +290,7 @@ impl ListenOptions {
             socket.listen(self.backlog)?;
             Ok(socket)
         };
-        open().map_err(|error| cannot_listen(address, &error))
+        open().map_err(|error| cannot_bind(Protocol::Tcp, address, error))
     }
 
     /// The options that accepted sockets inherit.
@@ -275,15 +330,11 @@ impl ListenOptions {
         count: usize,
     ) -> io::Result<Vec<BoundTcpListener>> {
         let group = Handle::listen(address, count, &self.simulated());
-        let group = group.map_err(|error| cannot_listen(address, &error))?;
+        let group = group.map_err(|error| cannot_bind(Protocol::Tcp, address, error))?;
         let bound =
             |handle: Handle| BoundTcpListener { kind: Kind::Simulated(handle.into_bound()) };
         Ok(group.into_iter().map(bound).collect())
     }
-}
-
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 impl Default for ListenOptions {

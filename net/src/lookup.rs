@@ -1,37 +1,56 @@
-//! From names to addresses, and the targets of a connect.
+//! From names to addresses, and what is connected to and bound.
 //!
 //! An address never leaves the thread. The system's resolver (`getaddrinfo` with its files, caches
 //! and sorting) resolves names; it blocks, so it runs on the offload pool.
 
 use std::io::{self, ErrorKind};
 use std::iter::FusedIterator;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
 
 use straightline_sched::{offload, sim};
 
-/// A target of [`TcpStream::connect`](crate::TcpStream::connect): one [`SocketAddr`] or several, a
-/// text such as `"example.org:80"` or `"[::1]:80"`, or a host and a port.
+/// Addresses, or a host to be resolved: what std's [`ToSocketAddrs`](std::net::ToSocketAddrs) takes,
+/// for calls that do not block the thread.
 ///
-/// This is std's [`ToSocketAddrs`], except that the name is not resolved yet.
+/// | value | example |
+/// |---|---|
+/// | an address | `SocketAddr`, `SocketAddrV4`, `SocketAddrV6` |
+/// | an IP address and a port | `(Ipv4Addr::LOCALHOST, 80)` |
+/// | a text | `"127.0.0.1:80"`, `"[::1]:80"`, `"example.org:80"` |
+/// | a host and a port | `("example.org", 80)`, `("::1", 80)` |
+/// | several addresses | `&[SocketAddr]` |
+///
+/// A name is resolved by the call that takes it, as by [`lookup_host`], and that call is a yield
+/// point then. An address never is.
+///
+/// The trait is sealed: nothing else implements it.
 ///
 /// ```
-/// use straightline_net::IntoTarget;
+/// use std::net::Ipv4Addr;
+/// use straightline_net::lookup_host;
 ///
-/// assert!("example.org:443".into_target().is_ok());
-/// assert!(("::1", 443).into_target().is_ok());
-/// assert!("example.org".into_target().is_err()); // no port
+/// let address = lookup_host((Ipv4Addr::LOCALHOST, 80))?.next();
+/// assert_eq!(address, lookup_host("127.0.0.1:80")?.next());
+/// assert!(lookup_host("example.org").is_err()); // no port
+/// # std::io::Result::Ok(())
 /// ```
-pub trait IntoTarget {
-    /// The target.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if it is neither an address nor a name, each with a port.
-    fn into_target(self) -> io::Result<Target>;
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an address",
+    label = "an address has a port",
+    note = "pass a `SocketAddr`, a text such as \"127.0.0.1:80\" or \"example.org:80\", or a host \
+            with a port such as (\"example.org\", 80)"
+)]
+pub trait ToSocketAddrs: sealed::ToTarget {}
+
+mod sealed {
+    /// The private half of [`ToSocketAddrs`](super::ToSocketAddrs).
+    pub trait ToTarget {
+        fn to_target(&self) -> std::io::Result<super::Target>;
+    }
 }
 
-/// Where to connect to: addresses, or a name that is not resolved yet; see [`IntoTarget`].
+/// Where to connect to or to listen: addresses, or a name that is not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     kind: Kind,
@@ -81,8 +100,24 @@ pub struct Addresses {
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn lookup_host(target: impl IntoTarget) -> io::Result<Addresses> {
-    target.into_target()?.resolve()
+pub fn lookup_host(target: impl ToSocketAddrs) -> io::Result<Addresses> {
+    target.to_target()?.resolve()
+}
+
+/// Calls `act` with one address of `target` after the other, until it succeeds. Otherwise returns
+/// the error for the last address.
+pub(crate) fn with_first<T>(
+    target: &impl ToSocketAddrs,
+    mut act: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut result = Err(invalid("no address".to_owned()));
+    for address in target.to_target()?.resolve()? {
+        result = act(address);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 impl Target {
@@ -98,7 +133,8 @@ impl Target {
             return crate::sim::resolve(&name, port).map(Addresses::from);
         }
         let found = offload(move || {
-            let found: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();
+            let found = net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
+            let found: Vec<_> = found.map_err(|error| cannot_resolve(&name, error))?.collect();
             if found.is_empty() {
                 let message = format!("{name:?} has no address");
                 return Err(io::Error::new(ErrorKind::NotFound, message));
@@ -132,81 +168,92 @@ impl From<Vec<SocketAddr>> for Addresses {
     }
 }
 
-impl IntoTarget for Target {
-    fn into_target(self) -> io::Result<Target> {
-        Ok(self)
+/// Implements the trait for a type by a function that makes a target of a reference.
+macro_rules! impl_to_socket_addrs {
+    ($($address:ty, $to_target:expr;)*) => {
+        $(
+            impl ToSocketAddrs for $address {}
+
+            impl sealed::ToTarget for $address {
+                fn to_target(&self) -> io::Result<Target> {
+                    let to_target: fn(&Self) -> io::Result<Target> = $to_target;
+                    to_target(self)
+                }
+            }
+        )*
+    };
+}
+
+impl_to_socket_addrs! {
+    SocketAddr, |address| Ok(one(*address));
+    SocketAddrV4, |address| Ok(one(*address));
+    SocketAddrV6, |address| Ok(one(*address));
+    (IpAddr, u16), |address| Ok(one(*address));
+    (Ipv4Addr, u16), |address| Ok(one(*address));
+    (Ipv6Addr, u16), |address| Ok(one(*address));
+    [SocketAddr], several;
+    (&str, u16), |(host, port)| of_host(host, *port);
+    (String, u16), |(host, port)| of_host(host, *port);
+    str, of_text;
+    String, |text| of_text(text);
+}
+
+impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
+
+impl<T: ToSocketAddrs + ?Sized> sealed::ToTarget for &T {
+    fn to_target(&self) -> io::Result<Target> {
+        (**self).to_target()
     }
 }
 
-impl IntoTarget for SocketAddr {
-    fn into_target(self) -> io::Result<Target> {
-        Ok(Target { kind: Kind::Address(self) })
+fn one(address: impl Into<SocketAddr>) -> Target {
+    Target { kind: Kind::Address(address.into()) }
+}
+
+fn several(addresses: &[SocketAddr]) -> io::Result<Target> {
+    match *addresses {
+        [] => Err(invalid("an empty list of addresses".to_owned())),
+        [address] => Ok(one(address)),
+        _ => Ok(Target { kind: Kind::Addresses(addresses.to_owned()) }),
     }
 }
 
-impl IntoTarget for (IpAddr, u16) {
-    fn into_target(self) -> io::Result<Target> {
-        SocketAddr::from(self).into_target()
+fn of_host(host: &str, port: u16) -> io::Result<Target> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(one((ip, port)));
     }
+    let is_name = !host.is_empty() && !host.contains([':', '[', ']', '\0', ' ', '/']);
+    if !is_name {
+        return Err(invalid(format!("{host:?} is neither an IP address nor a host name")));
+    }
+    Ok(Target { kind: Kind::Name(host.to_owned(), port) })
 }
 
-impl IntoTarget for &[SocketAddr] {
-    fn into_target(self) -> io::Result<Target> {
-        match *self {
-            [] => Err(invalid("no address to connect to".to_owned())),
-            [address] => address.into_target(),
-            _ => Ok(Target { kind: Kind::Addresses(self.to_owned()) }),
-        }
+fn of_text(text: &str) -> io::Result<Target> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(one(address));
     }
-}
-
-impl IntoTarget for (&str, u16) {
-    fn into_target(self) -> io::Result<Target> {
-        let (host, port) = self;
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return (ip, port).into_target();
-        }
-        let is_name = !host.is_empty() && !host.contains([':', '[', ']', '\0', ' ', '/']);
-        if !is_name {
-            return Err(invalid(format!("{host:?} is neither an IP address nor a host name")));
-        }
-        Ok(Target { kind: Kind::Name(host.to_owned(), port) })
-    }
-}
-
-impl IntoTarget for &str {
-    fn into_target(self) -> io::Result<Target> {
-        if let Ok(address) = self.parse::<SocketAddr>() {
-            return address.into_target();
-        }
-        self.rsplit_once(':')
-            .and_then(|(host, port)| (host, port.parse::<u16>().ok()?).into_target().ok())
-            // An IPv6 address with a port is written in brackets: "::1:80" is ambiguous.
-            .filter(|target| matches!(target.kind, Kind::Name(..)))
-            .ok_or_else(|| {
-                invalid(format!("{self:?} is neither an IP address nor a name with a port"))
-            })
-    }
-}
-
-impl IntoTarget for &String {
-    fn into_target(self) -> io::Result<Target> {
-        self.as_str().into_target()
-    }
-}
-
-impl IntoTarget for String {
-    fn into_target(self) -> io::Result<Target> {
-        self.as_str().into_target()
-    }
+    text.rsplit_once(':')
+        .and_then(|(host, port)| of_host(host, port.parse::<u16>().ok()?).ok())
+        // An IPv6 address with a port is written in brackets: "::1:80" is ambiguous.
+        .filter(|target| matches!(target.kind, Kind::Name(..)))
+        .ok_or_else(|| {
+            let example = "such as 127.0.0.1:80, [::1]:80 or example.org:80";
+            invalid(format!("{text:?} is not an IP address or a name with a port, {example}"))
+        })
 }
 
 fn invalid(message: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, message)
 }
 
+fn cannot_resolve(name: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot resolve {name:?}: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::sealed::ToTarget;
     use super::*;
 
     fn name(host: &str, port: u16) -> Target {
@@ -234,9 +281,9 @@ mod tests {
             (":80", None),
             ("", None),
         ] {
-            assert_eq!(text.into_target().ok(), expected, "{text}");
+            assert_eq!(text.to_target().ok(), expected, "{text}");
         }
-        assert_eq!(("::1", 80).into_target().ok(), Some(address("[::1]:80")));
-        assert_eq!(("[::1]", 80).into_target().ok(), None);
+        assert_eq!(("::1", 80).to_target().ok(), Some(address("[::1]:80")));
+        assert_eq!(("[::1]", 80).to_target().ok(), None);
     }
 }

@@ -21,7 +21,7 @@ use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{Flag, Ready, at, select};
 use straightline_sched::{Fiber, Interest, checkpoint, current, now};
 
-use crate::io::{impl_timeouts, timed_out};
+use crate::io::{call_timed_out, impl_timeouts};
 
 /// A byte stream in memory: what one of a [`pair`](Self::pair) writes, the other one reads.
 ///
@@ -340,7 +340,7 @@ impl MemoryStream {
                 end = timeout.and_then(|timeout| now().checked_add(timeout));
             }
             if !self.wait_until(interest, end)? {
-                return Err(timed_out());
+                return Err(call_timed_out(interest, self.io.timeout(interest).get()));
             }
         }
     }

@@ -10,11 +10,11 @@ use socket2::SockRef;
 use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, Source, now};
 
-use crate::bound::{BoundTcpListener, Kind};
+use crate::bound::{BoundListener, BoundTcpListener, Kind};
 use crate::connect;
 use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
 use crate::listen::{ListenOptions, drop_new_handshakes};
-use crate::lookup::IntoTarget;
+use crate::lookup::ToSocketAddrs;
 use crate::nonblocking::impl_nonblocking;
 use crate::socket::{Socket, recv_peek};
 
@@ -80,18 +80,20 @@ pub struct TcpStream {
 }
 
 impl TcpListener {
-    /// Opens a listener. `address` may be a [`SocketAddr`] or a literal such as `"[::1]:80"`; names
-    /// are not resolved. As with std, `[::]` takes clients of IPv4 as well, unless the system is
-    /// set otherwise (`net.ipv6.bindv6only`).
+    /// Opens a listener at an address, or at the first address of a name that can be bound: see
+    /// [`ToSocketAddrs`]. As with std, `[::]` takes clients of IPv4 as well, unless the system is set
+    /// otherwise (`net.ipv6.bindv6only`).
     ///
-    /// Not a yield point.
+    /// # Blocking
+    ///
+    /// Not a yield point, except if `address` is a name, which is resolved as by
+    /// [`lookup_host`](crate::lookup_host).
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is not an address; otherwise the system's error, with the address
-    /// in the message.
-    pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
-        let address = address.into_addr()?;
+    /// `InvalidInput` if the text is not an address; the resolver's error; otherwise the system's
+    /// error, with the address in the message, and with what usually causes it.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Self::from_bound(ListenOptions::new().bind(address)?)
     }
 
@@ -289,6 +291,12 @@ impl TcpListener {
     }
 }
 
+impl From<TcpListener> for BoundListener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener.into_bound())
+    }
+}
+
 impl AsFd for TcpListener {
     /// # Panics
     ///
@@ -299,7 +307,7 @@ impl AsFd for TcpListener {
 }
 
 impl TcpStream {
-    /// Opens a connection to an address, or to a name and a port: see [`IntoTarget`].
+    /// Opens a connection to an address, or to a name and a port: see [`ToSocketAddrs`].
     ///
     /// A name is resolved as by [`lookup_host`](crate::lookup_host). Of several addresses the
     /// quickest wins (RFC 8305, "happy eyeballs"). The families take turns, beginning with that of
@@ -335,8 +343,8 @@ impl TcpStream {
     /// })?;
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn connect(target: impl IntoTarget) -> io::Result<Self> {
-        Ok(Self { io: connect::connect(target.into_target()?)? })
+    pub fn connect(target: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self { io: connect::connect(target.to_target()?)? })
     }
 
     /// Opens a connection to one address, waiting for at most `timeout`.
@@ -565,39 +573,6 @@ impl fmt::Debug for TcpStream {
             Socket::System(stream) => stream.fmt(f),
             Socket::Simulated(handle) => handle.fmt(f),
         }
-    }
-}
-
-/// An address for [`TcpListener::bind`], never a name.
-///
-/// ```
-/// use straightline_net::IntoAddr;
-///
-/// assert_eq!("[::1]:80".into_addr()?.port(), 80);
-/// assert!("localhost:80".into_addr().is_err());
-/// # std::io::Result::Ok(())
-/// ```
-pub trait IntoAddr {
-    /// The address.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if it is not an address.
-    fn into_addr(self) -> io::Result<SocketAddr>;
-}
-
-impl IntoAddr for SocketAddr {
-    fn into_addr(self) -> io::Result<SocketAddr> {
-        Ok(self)
-    }
-}
-
-impl IntoAddr for &str {
-    fn into_addr(self) -> io::Result<SocketAddr> {
-        self.parse().map_err(|_| {
-            let message = format!("{self:?} is not an IP address with a port");
-            io::Error::new(io::ErrorKind::InvalidInput, message)
-        })
     }
 }
 

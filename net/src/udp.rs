@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use straightline_sched::sim::is_simulated;
 use straightline_sched::sync::Ready;
 
+use crate::bind_error::{Protocol, cannot_bind};
 use crate::io::{Io, Reads, impl_timeouts};
-use crate::lookup::IntoTarget;
+use crate::lookup::{ToSocketAddrs, with_first};
 use crate::sim::{Handle, not_simulated};
 use crate::socket::{Socket, recv, recv_peek, send};
-use crate::tcp::IntoAddr;
 
 /// A UDP socket, as [`std::net::UdpSocket`].
 ///
@@ -53,20 +53,28 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Opens a socket at an address or a literal; names are not resolved.
+    /// Opens a socket at an address, or at the first address of a name that can be bound: see
+    /// [`ToSocketAddrs`].
     ///
-    /// Not a yield point.
+    /// # Blocking
+    ///
+    /// Not a yield point, except if `address` is a name, which is resolved as by
+    /// [`lookup_host`](crate::lookup_host).
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is not an address; otherwise the system's error.
-    pub fn bind(address: impl IntoAddr) -> io::Result<Self> {
-        let address = address.into_addr()?;
-        if is_simulated() {
-            let socket = Socket::Simulated(Handle::bind_udp(address)?);
-            return Ok(Self { io: Io::new(socket, Reads::Datagrams) });
-        }
-        Self::from_std(net::UdpSocket::bind(address)?)
+    /// `InvalidInput` if the text is not an address; the resolver's error; otherwise the system's
+    /// error, with the address in the message, and with what usually causes it.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        with_first(&address, |address| {
+            if is_simulated() {
+                let handle = Handle::bind_udp(address);
+                let handle = handle.map_err(|error| cannot_bind(Protocol::Udp, address, error))?;
+                return Ok(Self { io: Io::new(Socket::Simulated(handle), Reads::Datagrams) });
+            }
+            let socket = net::UdpSocket::bind(address);
+            Self::from_std(socket.map_err(|error| cannot_bind(Protocol::Udp, address, error))?)
+        })
     }
 
     /// Wraps a socket of the standard library.
@@ -104,18 +112,11 @@ impl UdpSocket {
     /// # Errors
     ///
     /// The resolver's error, or the system's error for the last address.
-    pub fn connect(&self, target: impl IntoTarget) -> io::Result<()> {
-        let mut result = Err(io::ErrorKind::InvalidInput.into());
-        for address in target.into_target()?.resolve()? {
-            result = match self.io.inner() {
-                Socket::System(socket) => socket.connect(address),
-                Socket::Simulated(handle) => handle.connect_udp(address),
-            };
-            if result.is_ok() {
-                break;
-            }
-        }
-        result
+    pub fn connect(&self, target: impl ToSocketAddrs) -> io::Result<()> {
+        with_first(&target, |address| match self.io.inner() {
+            Socket::System(socket) => socket.connect(address),
+            Socket::Simulated(handle) => handle.connect_udp(address),
+        })
     }
 
     /// Sends one datagram to `target`'s first address.
@@ -132,8 +133,8 @@ impl UdpSocket {
     /// # Errors
     ///
     /// The error of the resolver or the system; `TimedOut` past the write timeout.
-    pub fn send_to(&self, bytes: &[u8], target: impl IntoTarget) -> io::Result<usize> {
-        let address = target.into_target()?.resolve()?.next();
+    pub fn send_to(&self, bytes: &[u8], target: impl ToSocketAddrs) -> io::Result<usize> {
+        let address = target.to_target()?.resolve()?.next();
         let address = address.ok_or(io::ErrorKind::InvalidInput)?;
         self.io.write(|socket| send_to(socket, bytes, address))
     }

@@ -10,7 +10,7 @@ use straightline_sched::sim::is_simulated;
 use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, Source, now, wait_for_armed};
 
-use crate::bound::{BoundUnixListener, Kind, address_of};
+use crate::bound::{BoundListener, BoundUnixListener, Kind, address_of};
 use crate::io::{Io, Reads, accept, impl_stream, impl_timeouts, try_accept};
 use crate::nonblocking::impl_nonblocking;
 use crate::sim::Handle;
@@ -213,6 +213,12 @@ impl UnixListener {
             Socket::System(listener) => listener.local_addr(),
             Socket::Simulated(handle) => address_of(handle.local_path()?),
         }
+    }
+}
+
+impl From<UnixListener> for BoundListener {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener.into_bound())
     }
 }
 

@@ -24,12 +24,12 @@ fn cancel_while_it_waits<T: 'static>(fiber: JoinHandle<T>) {
 fn every_kind_of_wait_closes_its_descriptors() {
     let outside = open_descriptors();
     sched::run(|| {
-        let shared = ListenOptions::new().bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let shared = ListenOptions::new().bind("127.0.0.1:0").unwrap();
         let shared = shared.into_std().unwrap();
         let address = shared.local_addr().unwrap();
         let listener = TcpListener::from_std(shared.try_clone().unwrap()).unwrap();
         // A listener that takes no more connections: the connects after the first few must wait.
-        let full = ListenOptions::new().backlog(0).bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let full = ListenOptions::new().backlog(0).bind("127.0.0.1:0").unwrap();
         let full_address = full.local_addr().unwrap();
         let before = open_descriptors();
         for _ in 0..20 {

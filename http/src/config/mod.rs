@@ -13,7 +13,7 @@ mod server_config;
 mod settings;
 mod timeouts;
 
-pub use address::{Address, IntoAddress, Peer};
+pub use address::{Address, AddressError, Peer};
 pub use capacity::{Capacity, CapacityLimit, OverloadPolicy};
 pub(crate) use descriptors::{Descriptors, connections_for, raise_limit};
 pub use phase::Phase;

@@ -23,7 +23,7 @@ mod socket_file;
 
 pub(crate) use background::Background;
 pub use handle::ServerHandle;
-pub(crate) use listener::{Listener, open_all};
+pub(crate) use listener::{Listener, OpenPorts, Port, open_all};
 pub(crate) use loans::OpenLoans;
 pub(crate) use memory::{Held, Memory};
 pub use metrics::Metrics;

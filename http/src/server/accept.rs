@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use straightline_net::{TcpListener, UnixListener};
+use straightline_net::{BoundListener, TcpListener, UnixListener};
 use straightline_sched::{checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start};
 
 use super::state::{Registered, ShardState};
@@ -25,18 +25,22 @@ pub(super) fn accept_loop(
     loan: Option<&Loan>,
     state: &Rc<ShardState>,
 ) {
-    let result = match listener {
-        Listener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
+    let is_shared = listener.is_shared;
+    let result = match listener.socket {
+        BoundListener::Tcp(listener) => TcpListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, peer)| (stream, of_tcp(peer)));
             // If this fails, a client that connects at the last moment may be reset.
-            let close_queue = || listener.close_queue().is_ok();
-            accept_from(accept, || listener.wait_readable(), close_queue, loan, state)
+            let close = || if is_shared { Queue::Shared } else { closed(&listener) };
+            accept_from(accept, || listener.wait_readable(), close, loan, state)
         }),
-        Listener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
+        BoundListener::Unix(listener) => UnixListener::from_bound(listener).and_then(|listener| {
             let accept = || listener.try_accept().map(|(stream, _)| (stream, Peer::Unix));
-            // The socket's file is removed by now, so no further client can enter the queue.
-            accept_from(accept, || listener.wait_readable(), || false, loan, state)
+            // The file of a socket of this server is removed by now, so no further client can enter
+            // the queue.
+            let close = || if is_shared { Queue::Shared } else { Queue::Closed };
+            accept_from(accept, || listener.wait_readable(), close, loan, state)
         }),
+        _ => Err(ErrorKind::Unsupported.into()), // there are no others
     };
     if let Err(error) = result {
         state.slot.counters.accept_errors.bump();
@@ -47,33 +51,54 @@ pub(super) fn accept_loop(
     }
 }
 
+/// The accept queue of a listener, from the moment when the server drains.
+enum Queue {
+    /// No further client enters it.
+    Closed,
+    /// No further client enters it, except those in the middle of a handshake.
+    Closing,
+    /// The socket is also another process's, which goes on accepting. It is left as it is.
+    Shared,
+}
+
+fn closed(listener: &TcpListener) -> Queue {
+    if listener.close_queue().is_ok() { Queue::Closing } else { Queue::Closed }
+}
+
 /// The client's address. A listener on IPv6 gets IPv4 clients too, as mapped addresses.
 fn of_tcp(peer: SocketAddr) -> Peer {
     Peer::Tcp(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
-/// `close_queue` returns whether clients may still be in the middle of a handshake. An error ends
-/// the listener.
+/// Accepts the clients of one listener. `close_queue` is called when the server drains. An error
+/// ends the listener.
 fn accept_from<T: Transport>(
     accept: impl Fn() -> io::Result<(T, Peer)>,
     wait: impl Fn() -> io::Result<()>,
-    close_queue: impl Fn() -> bool,
+    close_queue: impl Fn() -> Queue,
     loan: Option<&Loan>,
     state: &Rc<ShardState>,
 ) -> io::Result<()> {
     let mut pause = PAUSE_MIN;
     let mut listed_at = None;
-    let (mut ends_at, mut handshakes_until) = (None, None);
+    let (mut ends_at, mut handshakes_until, mut shared_until) = (None, None, None);
     loop {
         let is_retired = state.slot.is_retired();
         if is_retired || loan.is_some_and(Loan::is_over) {
             return Ok(()); // another shard accepts the clients
         }
         if ends_at.is_none() && state.shared.phase() > Phase::Unready {
-            let has_handshakes = close_queue();
+            let queue = close_queue();
             ends_at = Some(turn_start() + DESCRIPTOR_WAIT);
-            let handshake_wait = if has_handshakes { HANDSHAKE_WAIT } else { Duration::ZERO };
+            let is_closing = matches!(queue, Queue::Closing);
+            let handshake_wait = if is_closing { HANDSHAKE_WAIT } else { Duration::ZERO };
             handshakes_until = Some(now() + handshake_wait);
+            if matches!(queue, Queue::Shared) {
+                shared_until = Some(now() + SHARED_WAIT);
+            }
+        }
+        if shared_until.is_some_and(|at| at <= now()) {
+            return Ok(()); // another process accepts the clients, or this one has kept up
         }
         // A draining server accepts all clients in the queue: their number is bounded by the length
         // of the queue.
@@ -218,6 +243,10 @@ const DESCRIPTOR_WAIT: Duration = Duration::from_secs(1);
 /// How long a draining server waits for handshakes that have begun. Clients that need longer are
 /// reset. Arbitrary: many round trips within one site, and more than a busy kernel takes.
 const HANDSHAKE_WAIT: Duration = Duration::from_millis(50);
+
+/// How long a draining server empties the queue of a socket into which further clients come: it
+/// cannot know whether another process accepts them. Arbitrary: a full queue is accepted within it.
+const SHARED_WAIT: Duration = Duration::from_millis(50);
 
 /// How often an acceptor looks for room. Arbitrary: a waiting client hardly notices it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

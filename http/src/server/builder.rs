@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use slog::Logger;
-use straightline_net::Keepalive;
+use straightline_net::{BoundListener, Keepalive};
 use straightline_sched::{self as sched, DriverKind, sim};
 
 use super::handler::{Handler, HandlerFactory, ServiceFactory, Shareable};
@@ -17,11 +17,11 @@ use super::reject::rejection;
 use super::running::Server;
 use super::signals::{Handled, SignalThread};
 use crate::config::{
-    Address, AllStuck, Capacity, Config, IntoAddress, OnDisconnect, Timeouts, connections_for,
+    Address, AddressError, AllStuck, Capacity, Config, OnDisconnect, Timeouts, connections_for,
     raise_limit,
 };
 use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
-use crate::control::{Listener, Shared, open_all};
+use crate::control::{OpenPorts, Port, Shared, open_all};
 use crate::message::IntoResponse;
 use crate::message::Request;
 use crate::message::Response;
@@ -45,7 +45,7 @@ use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observ
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct ServerBuilder {
-    addresses: Vec<io::Result<Address>>,
+    ports: Vec<io::Result<Port>>,
     config: Config,
     observers: Observers,
     access_log: Option<(AccessLogFormat, Box<dyn Write + Send>)>,
@@ -66,7 +66,7 @@ impl Server {
 impl ServerBuilder {
     fn new() -> Self {
         Self {
-            addresses: Vec::new(),
+            ports: Vec::new(),
             config: Config::default(),
             observers: Observers::default(),
             access_log: None,
@@ -78,15 +78,75 @@ impl ServerBuilder {
         }
     }
 
-    /// Adds an address to listen on: a [`SocketAddr`](std::net::SocketAddr), an [`Address`], a
-    /// path, or one of them as text. [`build`](Self::build) reports an invalid address.
+    /// Adds an address to listen on: text such as `"127.0.0.1:8080"` or `"unix:/run/app.sock"`, a
+    /// host and a port, a [`SocketAddr`](std::net::SocketAddr), a [`Path`](std::path::Path), and
+    /// whatever else converts into an [`Address`]. A name is resolved, and its first address counts.
+    /// [`build`](Self::build) reports an invalid address.
     ///
     /// A file of a Unix socket to which no program is bound any more is replaced: a server that
     /// crashed leaves such a file. Any other file, and the socket of another program, is an error
     /// and is not touched. The server's own file is removed when a shutdown closes the port, or the
     /// server is dropped, unless another file has its place by then.
-    pub fn bind(mut self, address: impl IntoAddress) -> Self {
-        self.addresses.push(address.into_address());
+    pub fn bind(mut self, address: impl TryInto<Address, Error: Into<AddressError>>) -> Self {
+        let address = address.try_into().map_err(|error| io::Error::from(error.into()));
+        self.ports.push(address.map(Port::Closed));
+        self
+    }
+
+    /// Adds a listener that is open already: the standard library's, one of
+    /// [`net`](straightline_net), or a descriptor
+    /// ([`BoundListener::try_from`](straightline_net::BoundListener)). [`build`](Self::build)
+    /// reports a socket that does not listen.
+    ///
+    /// All shards accept from the one socket, and so may other processes that have it. So a service
+    /// can be replaced without a client noticing: start the successor with the same socket, and then
+    /// shut this server down. It accepts what is in the queue, and leaves the socket as it is. If no
+    /// other process has the socket, clients that connect in the last moment are reset, other than
+    /// with [`bind`](Self::bind). The settings for TCP clients ([`keepalive`](Self::keepalive),
+    /// [`notsent_lowat`](Self::notsent_lowat), [`socket_buffers`](Self::socket_buffers)) are set on
+    /// the socket. The file of a Unix socket stays.
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let server = Server::builder().listener(listener).build(|_: &mut Request| "hi\n")?;
+    /// assert_eq!(server.local_addrs()[0].as_tcp(), Some(address));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn listener(mut self, listener: impl Into<BoundListener>) -> Self {
+        self.ports.push(Ok(Port::Open(listener.into())));
+        self
+    }
+
+    /// Adds all listeners that this process was started with, by systemd or another service manager
+    /// with the same protocol (`LISTEN_FDS`): see [`inherit`](straightline_net::inherit). If there
+    /// are none, [`build`](Self::build) returns an error that says why. The manager keeps the
+    /// socket, so a restart of the service refuses no client.
+    ///
+    /// ```ini
+    /// # hello.socket                      # hello.service
+    /// [Socket]                            # [Service]
+    /// ListenStream=80                     # ExecStart=/usr/local/bin/hello
+    /// ListenStream=/run/hello.sock        # TimeoutStopSec=40
+    /// FileDescriptorName=web              # (longer than the drain timeout)
+    /// [Install]
+    /// WantedBy=sockets.target
+    /// ```
+    ///
+    /// To choose some of them by name, or to open a port where there are none, pass what
+    /// [`inherit::listeners`](straightline_net::inherit::listeners) returns to [`listener`](Self::listener).
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().inherited_listeners().build(|_: &mut Request| "hi\n");
+    /// let error = server.unwrap_err(); // this program was started by hand
+    /// assert!(error.to_string().starts_with("no listeners were inherited: "), "{error}");
+    /// ```
+    pub fn inherited_listeners(mut self) -> Self {
+        self.ports.extend(Port::inherited());
         self
     }
 
@@ -488,25 +548,13 @@ impl ServerBuilder {
             Some(workers) => workers.get(),
             None => available_parallelism()?.get(),
         };
-        if self.addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
-        }
         if !sim::is_simulated() {
             let driver = self.config.driver;
             sched::Config::default().with_driver(driver).check()?;
         }
         self.settle_descriptors();
-        let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
-        let (mut local, mut files) = (Vec::new(), Vec::new());
-        for address in self.addresses {
-            let (address, group, file) =
-                open_all(&address?, workers, &self.config.listen_options())?;
-            local.push(address);
-            files.extend(file);
-            for (shard, listener) in shards.iter_mut().zip(group) {
-                shard.push(listener);
-            }
-        }
+        let OpenPorts { local, shards, files } =
+            open_all(self.ports, workers, &self.config.listen_options())?;
         let access_log = match self.access_log {
             Some((format, writer)) => {
                 Some(AccessLog::start(format, writer, self.access_log_bytes)?)
@@ -537,6 +585,6 @@ impl ServerBuilder {
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("ServerBuilder").field("ports", &self.ports).finish_non_exhaustive()
     }
 }

@@ -290,12 +290,12 @@ impl Upgraded {
             Interest::Write => (None, self.write_timeout.get()),
         };
         if end.is_some_and(|end| now() >= end) {
-            return Err(ErrorKind::TimedOut.into());
+            return Err(timed_out(interest, timeout));
         }
         *end = end.or_else(|| now().checked_add(timeout?));
         let waited = self.link.transport.wait_until(interest, *end);
         drop(reading);
-        if waited? { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
+        if waited? { Ok(()) } else { Err(timed_out(interest, timeout)) }
     }
 
     /// Repeats `attempt` until it succeeds. Only the protocol itself bounds how long that may take.
@@ -467,4 +467,15 @@ fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
         return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
     }
     Ok(timeout)
+}
+
+fn timed_out(interest: Interest, timeout: Option<Duration>) -> io::Error {
+    let timeout = timeout.unwrap_or_default();
+    let message = match interest {
+        Interest::Read => format!("nothing arrived within the read timeout of {timeout:?}"),
+        Interest::Write => {
+            format!("the client made no room within the write timeout of {timeout:?}")
+        }
+    };
+    io::Error::new(ErrorKind::TimedOut, message)
 }

@@ -5,6 +5,7 @@ mod common;
 
 mod draining;
 mod ending;
+mod existing_listeners;
 mod listeners;
 mod operating;
 mod stopping;

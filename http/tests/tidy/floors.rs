@@ -36,7 +36,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "lib.rs  compat.rs  inherit.rs",
             "tcp.rs  udp.rs  unix.rs  memory.rs",
             "connect.rs  listen.rs  io.rs  nonblocking.rs",
-            "bound.rs  lookup.rs  stream_set.rs  split.rs",
+            "bound.rs  lookup.rs  stream_set.rs  split.rs  bind_error.rs",
             "socket.rs",
             "sim/",
             "raw_fd.rs  sys.rs",

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use straightline_net::{ListenOptions, TcpListener, TcpStream, lookup_host};
+use straightline_net::sim::network;
+use straightline_net::{ListenOptions, TcpListener, TcpStream, UdpSocket, lookup_host};
 use straightline_sched as sched;
 
-use crate::both::{arrival, kind, on_both, read_to_end};
+use crate::both::{arrival, in_simulations, kind, on_both, on_the_system, read_to_end};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -180,7 +181,7 @@ fn a_name_is_connected_to() {
 fn a_full_backlog_is_waited_for() {
     on_both(|| {
         let options = ListenOptions::new().backlog(0);
-        let bound = options.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let bound = options.bind("127.0.0.1:0").unwrap();
         let listener = TcpListener::from_bound(bound).unwrap();
         let address = listener.local_addr().unwrap();
         let first = TcpStream::connect(address).unwrap();
@@ -258,5 +259,65 @@ fn a_queue_that_is_closed_keeps_its_clients_and_takes_no_other() {
         assert_eq!(server.read(&mut [0]).unwrap(), 1);
         drop(early);
         assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn an_address_may_be_written_in_every_form_that_std_takes() {
+    on_both(|| {
+        let ports = [
+            TcpListener::bind("127.0.0.1:0"),
+            TcpListener::bind(String::from("127.0.0.1:0")),
+            TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))),
+            TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)),
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)),
+            TcpListener::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0)),
+            TcpListener::bind(("127.0.0.1", 0)),
+            TcpListener::bind((String::from("127.0.0.1"), 0)),
+            TcpListener::bind(&[SocketAddr::from(([127, 0, 0, 1], 0))][..]),
+            TcpListener::bind(&&"127.0.0.1:0"),
+        ];
+        for listener in ports {
+            let address = listener.unwrap().local_addr().unwrap();
+            assert!(address.ip().is_loopback() && address.port() != 0);
+        }
+        for wrong in ["127.0.0.1", "::1:80", "", ":80", "localhost:port"] {
+            assert_eq!(kind(TcpListener::bind(wrong)), ErrorKind::InvalidInput, "{wrong}");
+            assert_eq!(kind(UdpSocket::bind(wrong)), ErrorKind::InvalidInput, "{wrong}");
+        }
+        assert_eq!(kind(TcpListener::bind(&[][..])), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn the_first_address_that_can_be_bound_counts() {
+    on_both(|| {
+        let (taken, used) = listener();
+        let addresses = [used, SocketAddr::from(([127, 0, 0, 1], 0))];
+        let second = TcpListener::bind(&addresses[..]).unwrap();
+        assert_ne!(second.local_addr().unwrap().port(), used.port());
+        let error = TcpListener::bind(&[used, used][..]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("cannot listen on {used}: ")), "{text}");
+        drop(taken);
+    });
+}
+
+#[test]
+fn a_name_is_bound_at_its_address() {
+    on_the_system(|| {
+        let listener = TcpListener::bind("localhost:0").unwrap();
+        assert!(listener.local_addr().unwrap().ip().is_loopback());
+        let socket = UdpSocket::bind(("localhost", 0)).unwrap();
+        assert!(socket.local_addr().unwrap().ip().is_loopback());
+        let bound = ListenOptions::new().bind("localhost:0").unwrap();
+        assert!(bound.local_addr().unwrap().ip().is_loopback());
+    });
+    in_simulations(|| {
+        network().name("service", [Ipv4Addr::new(10, 0, 0, 1).into()]);
+        let listener = TcpListener::bind("service:80").unwrap();
+        assert_eq!(listener.local_addr().unwrap(), SocketAddr::from(([10, 0, 0, 1], 80)));
+        assert!(TcpListener::bind("unknown:80").is_err());
     });
 }

@@ -34,8 +34,6 @@ fn an_address_may_be_a_literal_or_a_socket_address() {
 #[test]
 fn what_is_not_an_address_is_invalid_input() {
     sched::run(|| {
-        let error = TcpListener::bind("localhost:80").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "a listener's address is no name");
         for text in ["127.0.0.1", "127.0.0.1:65536", "::1:80", "", ":80", "[::1]"] {
             let error = TcpStream::connect(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
@@ -48,7 +46,7 @@ fn what_is_not_an_address_is_invalid_input() {
 
 #[test]
 fn the_sixth_version_of_the_protocol_works_as_well() {
-    let Ok(listener) = ListenOptions::new().bind("[::1]:0".parse().unwrap()) else {
+    let Ok(listener) = ListenOptions::new().bind("[::1]:0") else {
         eprintln!("skipped: this machine has no IPv6 loopback");
         return;
     };

@@ -16,7 +16,7 @@ struct Silent {
 
 fn silent() -> Silent {
     let options = ListenOptions::new().backlog(0);
-    let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listener = options.bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("the socket is bound");
     let mut taken = Vec::new();
     while let Ok(stream) =

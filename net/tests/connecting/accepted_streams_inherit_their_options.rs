@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_net::{Keepalive, ListenOptions, TcpListener, TcpStream};
+use straightline_net::{BoundTcpListener, Keepalive, ListenOptions, TcpListener, TcpStream};
 use straightline_sched as sched;
 
 /// The next stream that `listener` accepts, as the standard library's type.
@@ -16,7 +16,7 @@ fn accepted(listener: &TcpListener) -> std::net::TcpStream {
 }
 
 fn listener(options: &ListenOptions) -> TcpListener {
-    let listener = options.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listener = options.bind("127.0.0.1:0").expect("a free port");
     TcpListener::from_bound(listener).expect("a socket can be made non-blocking")
 }
 
@@ -43,10 +43,22 @@ fn small_writes_are_gathered_if_the_listener_says_so() {
 }
 
 #[test]
+fn options_are_set_on_a_listener_that_is_open() {
+    sched::run(|| {
+        let bound = BoundTcpListener::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let options = ListenOptions::new().keepalive(Some(Keepalive::default()));
+        options.apply(&bound).unwrap();
+        let stream = accepted(&TcpListener::from_bound(bound).unwrap());
+        assert!(stream.nodelay().unwrap());
+        assert!(SockRef::from(&stream).keepalive().unwrap());
+    });
+}
+
+#[test]
 fn each_member_of_a_group_passes_its_options_on() {
     for nodelay in [true, false] {
         let options = ListenOptions::new().nodelay(nodelay);
-        for member in options.bind_group(([127, 0, 0, 1], 0).into(), 3).unwrap() {
+        for member in options.bind_group("127.0.0.1:0", 3).unwrap() {
             assert_eq!(socket2::SockRef::from(&member).tcp_nodelay().unwrap(), nodelay);
         }
     }
@@ -67,8 +79,10 @@ fn what_is_bound_and_accepted_does_not_block_the_thread() {
 #[cfg(target_os = "linux")]
 fn buffers_and_keepalive_are_set_on_accepted_streams() {
     sched::run(|| {
-        let keepalive =
-            Keepalive { idle: Duration::from_secs(7), interval: Duration::from_secs(5), probes: 3 };
+        let keepalive = Keepalive::default()
+            .with_idle(Duration::from_secs(7))
+            .with_interval(Duration::from_secs(5))
+            .with_probes(3);
         let options = ListenOptions::new()
             .send_buffer(Some(40_000))
             .receive_buffer(Some(30_000))

@@ -10,8 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use crate::common::SocketPath;
-use straightline_net::inherit::{self, InheritedListener};
-use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use straightline_net::{BoundListener, TcpListener, TcpStream, UnixListener, UnixStream, inherit};
 use straightline_sched as sched;
 
 /// The name of the variable that says what a child does.
@@ -49,7 +48,10 @@ fn the_child() {
     });
     match role.as_str() {
         "serves" => sched::run(serve),
-        "finds nothing" => assert!(inherit::listeners().expect("no error").is_empty()),
+        "finds nothing" => {
+            assert!(inherit::listeners().expect("no error").is_empty());
+            assert!(inherit::why_none().starts_with("LISTEN_FDS is "));
+        }
         expected => {
             let error = inherit::listeners().expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
@@ -72,14 +74,14 @@ fn serve() {
         assert_eq!(flags & 0o2_000_000, 0o2_000_000, "close-on-exec is set");
     }
     let mut listeners = inherited.into_iter().map(|inherited| inherited.listener);
-    let (Some(InheritedListener::Tcp(web)), Some(InheritedListener::Unix(local))) =
+    let (Some(BoundListener::Tcp(web)), Some(BoundListener::Unix(local))) =
         (listeners.next(), listeners.next())
     else {
         panic!("a TCP and a Unix listener");
     };
-    let web = TcpListener::from_std(web).expect("a listener");
+    let web = TcpListener::from_bound(web).expect("a listener");
     web.accept().expect("a client").0.write_all(b"web").expect("the client reads");
-    let local = UnixListener::from_std(local).expect("a listener");
+    let local = UnixListener::from_bound(local).expect("a listener");
     local.accept().expect("a client").0.write_all(b"local").expect("the client reads");
 }
 
@@ -121,7 +123,7 @@ fn what_is_meant_for_another_process_is_left_alone() {
 fn what_is_no_listener_is_an_error_that_names_it() {
     let one = "exec 3<&0; export LISTEN_PID=$$ LISTEN_FDS=1";
     let output = child(
-        "descriptor 3 (without a name): it is not a socket",
+        "descriptor 3 (without a name): descriptor 3 is not a listener: it is not a socket",
         one,
         Stdio::null(),
         Stdio::null(),
@@ -130,12 +132,16 @@ fn what_is_no_listener_is_an_error_that_names_it() {
 
     let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
     let named = format!("{one} LISTEN_FDNAMES=odd");
-    let role = "descriptor 3 (odd): it is not a listening stream socket";
+    let role = "descriptor 3 (odd): descriptor 3 is not a listener: it is a connection";
     assert_success(&child(role, &named, OwnedFd::from(near), Stdio::null()));
 
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let role = "it is not a listening stream socket";
+    let role = "it is not a stream socket";
     assert_success(&child(role, one, OwnedFd::from(datagrams), Stdio::null()));
+
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let role = "it does not listen";
+    assert_success(&child(role, one, OwnedFd::from(bound), Stdio::null()));
 
     let missing = "exec 3<&0 9<&-; export LISTEN_PID=$$ LISTEN_FDS=900";
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,6 +1,7 @@
 //! The faults that a test sets for a simulated network happen, and no others.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use straightline_net::sim::{Fault, Link, network, on_host};
@@ -39,7 +40,7 @@ fn a_reset_concerns_every_connection_of_the_address_and_no_other() {
 fn an_address_refuses_until_it_accepts_again() {
     sim::check(|| {
         let listener = TcpListener::bind("0.0.0.0:80").unwrap();
-        let address = "10.0.0.1:80".parse().unwrap();
+        let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
         network().refuse(address);
         let error = TcpStream::connect(address).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
@@ -71,7 +72,7 @@ fn an_accept_without_descriptors_leaves_the_connection_where_it_is() {
 fn a_listener_without_room_is_tried_again() {
     sim::check(|| {
         let options = straightline_net::ListenOptions::new().backlog(1);
-        let bound = options.bind("10.0.0.1:80".parse().unwrap()).unwrap();
+        let bound = options.bind("10.0.0.1:80").unwrap();
         let listener = TcpListener::from_bound(bound).unwrap();
         let clients: Vec<_> = (0..5)
             .map(|_| sched::spawn(|| TcpStream::connect("10.0.0.1:80").map(|_| sim::elapsed())))
@@ -213,7 +214,7 @@ fn a_socket_that_is_left_open_is_a_leak() {
 #[test]
 fn a_socket_that_outlives_its_simulation_is_none_of_the_next_one() {
     let options = straightline_net::ListenOptions::new();
-    let address = "10.0.0.1:80".parse().unwrap();
+    let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
     let past = Sim::new(1).run({
         let options = options.clone();
         move || std::mem::ManuallyDrop::new(options.bind(address).unwrap())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use straightline_net::sim::on_host;
@@ -15,7 +16,7 @@ const PATH: &str = "/run/service.sock";
 #[test]
 fn the_members_of_a_group_serve_on_shards_of_their_own() {
     sim::check(|| {
-        let address = "10.0.0.1:80".parse().unwrap();
+        let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
         let group = ListenOptions::new().bind_group(address, 3).unwrap();
         let shards = (0_u8..).zip(group).map(|(number, member)| {
             let serve = move || {

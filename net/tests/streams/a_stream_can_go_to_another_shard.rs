@@ -109,7 +109,7 @@ fn a_shard_hands_its_connections_to_another() {
 
 #[test]
 fn the_members_of_a_group_serve_on_threads_of_their_own() {
-    let group = ListenOptions::new().bind_group(([127, 0, 0, 1], 0).into(), 2).unwrap();
+    let group = ListenOptions::new().bind_group("127.0.0.1:0", 2).unwrap();
     let address = group[0].local_addr().unwrap();
     let (sender, receiver) = mpsc::channel();
     let shards: Vec<_> = group
