@@ -132,7 +132,12 @@ impl Shared {
         self.shutdown_if_serving();
     }
 
-    /// Why the server has no listener any more.
+    /// The server ends because of this fault.
+    pub(crate) fn record_failure(&self, failure: io::Error) {
+        self.shutdown.record_failure(failure);
+    }
+
+    /// Why the server ends by itself, if it does.
     pub(crate) fn take_failure(&self) -> Option<io::Error> {
         self.shutdown.take_failure()
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::mem;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use straightline_net::{BoundListener, Keepalive, inherit};
 use straightline_sched::{self as sched, DriverKind, sim};
 
 use super::handler::{Handler, HandlerFactory, ServiceFactory, Shareable};
+use super::local::LocalServer;
 use super::reject::rejection;
 use super::running::Server;
 use super::signals::{Handled, SignalThread};
@@ -553,6 +555,44 @@ impl ServerBuilder {
         }))
     }
 
+    /// A server on the shard of the calling fiber, without listeners and without threads: it serves
+    /// the streams that the program gives to
+    /// [`ServerHandle::serve`](crate::ServerHandle::serve). [`LocalServer`] has an example.
+    ///
+    /// The shard's own settings are those of the caller's
+    /// [`sched::Config`](straightline_sched::Config): `workers`, `replacements`, `stack_bytes`,
+    /// `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// An [address](Self::bind), which such a server cannot have; no stack for its fiber; the
+    /// thread of the access log or of the signals cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn build_local<H>(mut self, handler: H) -> io::Result<LocalServer>
+    where
+        H: for<'r> Handler<'r> + 'static,
+    {
+        if !self.ports.is_empty() {
+            let message = "a local server has no listeners: it serves streams, see \
+                           `ServerHandle::serve`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.settle_descriptors();
+        let around = self.around();
+        let handler = Box::new(move |request: &mut Request| handler(request).into_response());
+        let service = Rc::new(Service::new(handler, around));
+        let access_log = self.start_access_log()?;
+        let (config, observers) = (self.config, self.observers);
+        let shared = Shared::new(config, observers, Vec::new(), Vec::new(), 1, access_log);
+        let signals = SignalThread::install(&shared, self.signals)?;
+        LocalServer::start(shared, service, signals)
+    }
+
     fn build_shards(mut self, make_handler: Arc<HandlerFactory>) -> io::Result<Server> {
         let workers = match self.config.workers {
             Some(workers) => workers.get(),
@@ -568,7 +608,7 @@ impl ServerBuilder {
         self.settle_descriptors();
         let mut shards: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
         let (mut local, mut files) = (Vec::new(), Vec::new());
-        for port in self.ports {
+        for port in mem::take(&mut self.ports) {
             let OpenPort { address, listeners, file } =
                 port?.open(workers, &self.config.listen_options())?;
             local.push(address);
@@ -577,21 +617,30 @@ impl ServerBuilder {
                 shard.push(listener);
             }
         }
-        let access_log = match self.access_log {
-            Some((format, writer)) => {
-                Some(AccessLog::start(format, writer, self.access_log_bytes)?)
-            }
-            None => None,
-        };
-        let around = Around { wrappers: Arc::new(self.wrappers), errors: self.errors };
-        self.config.has_wrappers = !around.wrappers.is_empty();
-        let rejection = rejection(&self.config.capacity, around.errors.as_deref());
-        self.config.rejection = rejection;
+        let access_log = self.start_access_log()?;
+        let around = self.around();
         let factory: Arc<ServiceFactory> =
             Arc::new(move || Rc::new(Service::new(make_handler(), around.clone())));
         let shared = Shared::new(self.config, self.observers, local, files, workers, access_log);
         let signals = SignalThread::install(&shared, self.signals)?;
         Ok(Server::new(shared, factory, shards, signals))
+    }
+
+    fn start_access_log(&mut self) -> io::Result<Option<Arc<AccessLog>>> {
+        let log = self
+            .access_log
+            .take()
+            .map(|(format, writer)| AccessLog::start(format, writer, self.access_log_bytes));
+        log.transpose()
+    }
+
+    /// What stands around the handler; also settles what follows from it.
+    fn around(&mut self) -> Around {
+        let wrappers = Arc::new(mem::take(&mut self.wrappers));
+        let around = Around { wrappers, errors: self.errors.take() };
+        self.config.has_wrappers = !around.wrappers.is_empty();
+        self.config.rejection = rejection(&self.config.capacity, around.errors.as_deref());
+        around
     }
 
     fn settle_descriptors(&mut self) {

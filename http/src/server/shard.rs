@@ -7,14 +7,18 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardJoinHandle, sim};
+use straightline_sched::{
+    self as sched, Fiber, FiberInfo, JoinHandle, Reporter, ShardJoinHandle, sim,
+};
 
 use super::accept::accept_loop;
 use super::handler::ServiceFactory;
 use super::idle_reaper::Sweeps;
 use super::lending;
+use super::serve_stream::{CancelOnDrop, serve_stream};
 use super::state::ShardState;
 use crate::config::Phase;
+use crate::conn::Service;
 use crate::control::{Handed, Loan, Shared, Slot};
 use crate::telemetry::Event;
 
@@ -66,26 +70,44 @@ fn serve(
     factory: Arc<ServiceFactory>,
     on_recovery: &dyn Fn(),
 ) -> io::Result<()> {
-    let state = Rc::new(ShardState::new(shared, slot, factory()));
+    let state = new_state(shared, slot, factory(), sched::current());
     drop(factory); // a shard may outlive the server's run
+    live(&state, on_recovery)
+    // When the root fiber ends, the scheduler cancels all fibers that are left.
+}
+
+/// A shard's state, on its own thread; `root` is the fiber that calls [`live`].
+pub(super) fn new_state(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    service: Rc<Service>,
+    root: Fiber,
+) -> Rc<ShardState> {
+    let state = ShardState::new(shared, slot, service, root, serve_stream);
     HERE.with_borrow_mut(|here| {
         here.retain(|state| state.strong_count() > 0);
         here.push(Rc::downgrade(&state));
     });
-    slot.record_running();
+    state
+}
+
+/// The life of a shard, on its root fiber: accepts until the server drains, and then drains.
+pub(super) fn live(state: &Rc<ShardState>, on_recovery: &dyn Fn()) -> io::Result<()> {
+    state.slot.record_running();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
-    let swept = Rc::clone(&state);
-    sched::FiberBuilder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;
-    if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
-        let drained = Rc::clone(&state);
+    let swept = Rc::clone(state);
+    let reaper = sched::FiberBuilder::new().name("idle reaper");
+    let _reaper = CancelOnDrop(reaper.spawn(move || sweep(&swept, sweeps))?.fiber());
+    if let Some(acceptors) = accept_until_drain(state, &state.slot, on_recovery) {
+        let here = Rc::clone(state);
         // If that fiber cannot be started, the drain waits for idle upgraded connections as for all
         // others.
-        let _ =
-            sched::FiberBuilder::new().name("drain").spawn(move || end_idle_protocols(&drained));
-        drain(&state, acceptors);
+        let watching = sched::FiberBuilder::new().name("drain");
+        let watching = watching.spawn(move || end_idle_protocols(&here));
+        let _watching = watching.map(|watching| CancelOnDrop(watching.fiber()));
+        drain(state, acceptors);
     }
     Ok(())
-    // When the root fiber ends, the scheduler cancels all fibers that are left.
 }
 
 /// A fiber that accepts, and the loan that permits it.
@@ -201,12 +223,12 @@ thread_local! {
 pub(super) fn record_abandoned(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
     if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
-        state.lose(fiber);
+        state.lose(fiber.id);
     }
 }
 
 /// Waits while `goes_on` says so, but no longer than `time`.
-fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
+pub(super) fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     let deadline = sched::turn_start().checked_add(time);
     while goes_on() {
         // A deadline beyond the clock's range counts as none.
