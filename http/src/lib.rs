@@ -125,7 +125,7 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use body_error::BodyError;
 pub use config::{
     Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, OnDisconnect,
-    OverloadPolicy, Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
+    OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
 pub use control::{ConnectionEnd, Metrics, ServerHandle};

@@ -3,9 +3,10 @@
 //! From the top down, and each file knows only files below it: `handle` is the program's way to a
 //! server, `metrics` its numbers, `shard_part` the way to the shard that a handle is used on (with
 //! `background`, the fibers that handlers leave behind, and `connection_end`), and `shared` the
-//! server itself, without its handler. `shared` consists of the `shards` with a `slot` for
-//! each, the `loans` of their sockets (`listener`, `socket_file`), the limits that hold for all
-//! shards together (`memory`, `peers`), and the progress of the `shutdown`.
+//! server itself, without its handler. `shared` consists of the `shards` with a `slot` for each,
+//! the `loans` of their sockets (`listener`, `socket_file`), the `renewals` after panics, the
+//! limits that hold for all shards together (`memory`, `peers`), and the progress of the
+//! `shutdown`.
 //!
 //! No file here knows a request or a handler, so a request and a handler may hold a `ServerHandle`.
 
@@ -17,6 +18,7 @@ mod loans;
 mod memory;
 mod metrics;
 mod peers;
+mod renewals;
 mod shard_part;
 mod shards;
 mod shared;

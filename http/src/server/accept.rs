@@ -87,8 +87,8 @@ fn accept_from<T: Transport>(
     let mut listed_at = None;
     let (mut ends_at, mut handshakes_until, mut shared_until) = (None, None, None);
     loop {
-        let is_retired = state.slot.is_retired();
-        if is_retired || loan.is_some_and(Loan::is_over) {
+        let is_over = state.slot.is_retired() || state.slot.is_leaving();
+        if is_over || loan.is_some_and(Loan::is_over) {
             return Ok(()); // another shard accepts the clients
         }
         if ends_at.is_none() && state.shared.phase() > Phase::Unready {

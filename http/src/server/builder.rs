@@ -19,8 +19,8 @@ use super::reject::rejection;
 use super::running::Server;
 use super::signals::{Handled, SignalThread};
 use crate::config::{
-    Address, AddressError, AllStuck, Capacity, Config, OnDisconnect, Timeouts, connections_for,
-    raise_limit,
+    Address, AddressError, AllStuck, Capacity, Config, OnDisconnect, PanicPolicy, Timeouts,
+    connections_for, raise_limit,
 };
 use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
 use crate::control::{Listener, OpenPort, Port, Shared};
@@ -193,6 +193,22 @@ impl ServerBuilder {
     /// Whether a handler is cancelled if its client disconnects. Default: [`OnDisconnect::Finish`].
     pub fn on_disconnect(mut self, what: OnDisconnect) -> Self {
         self.config.on_disconnect = what;
+        self
+    }
+
+    /// What happens when a handler panics, or the function of a streamed body or of an upgraded
+    /// connection. Default: [`PanicPolicy::Answer`]. Background fibers and other fibers that a
+    /// handler spawns do not count.
+    ///
+    /// ```
+    /// use straightline::{PanicPolicy, Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").on_panic(PanicPolicy::DrainShard);
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_panic(mut self, policy: PanicPolicy) -> Self {
+        self.config.on_panic = policy;
         self
     }
 

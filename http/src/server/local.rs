@@ -15,7 +15,7 @@ use straightline_sched::sync::Flag;
 use straightline_sched::{self as sched, FiberBuilder, sim};
 
 use super::running::started;
-use super::shard::{live, new_state, park_until};
+use super::shard::{Calls, live, new_state, park_until};
 use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
 use super::state::ShardState;
@@ -122,7 +122,13 @@ impl Drop for LocalServer {
 }
 
 fn live_and_force_close(state: &Rc<ShardState>) {
-    if let Err(error) = live(state, &|| ()) {
+    let shared = Arc::clone(&state.shared);
+    let shutdown = move || {
+        shared.shutdown_if_serving();
+        false
+    };
+    let calls = Calls { on_recovery: Box::new(|| ()), renew: Box::new(shutdown) };
+    if let Err(error) = live(state, &calls) {
         // Without the idle reaper, connections would stay for ever.
         state.shared.record_failure(error);
         state.shared.shutdown_if_serving();
