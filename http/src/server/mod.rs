@@ -1,7 +1,7 @@
 //! The server: its shards, and their life from bind to drain.
 //!
 //! From the top down, and each file knows only files below it: `builder` collects the settings of a
-//! server and opens its sockets; `running` is the server until its end (`shutdown_report`), and
+//! server, and `plan` opens its sockets; `running` is the server until its end (`shutdown_report`), and
 //! `launch` starts its shards; `local` is a server on the caller's shard, without threads. `shard`
 //! is the life of one thread, `accept` accepts its connections, `serve_stream` gets them from the
 //! program, and `state` is the shard's data: the open connections (`connections`, each an `entry`),
@@ -22,6 +22,7 @@ mod idle_reaper;
 mod launch;
 mod lending;
 mod local;
+mod plan;
 mod reject;
 mod running;
 mod serve_stream;
