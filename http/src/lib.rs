@@ -109,6 +109,7 @@ mod proto;
 mod server;
 mod signal;
 mod telemetry;
+mod transport;
 mod wire;
 mod with_fields;
 
@@ -124,19 +125,20 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use body_error::BodyError;
 pub use config::{
     Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, OnDisconnect,
-    OverloadPolicy, Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
+    OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
-pub use control::{Metrics, ServerHandle};
+pub use control::{ConnectionEnd, Metrics, ServerHandle};
 pub use message::{
     Body, BodyWriter, HandlerError, IntoResponse, InvalidHeader, InvalidRequest, Lines, Request,
     RequestBuilder, Response, ResponseBody,
 };
 pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
-pub use server::{Handler, Server, ServerBuilder, Shareable, ShutdownReport};
+pub use server::{Handler, LocalServer, Server, ServerBuilder, Shareable, ShutdownReport};
 pub use signal::ShutdownSignal;
 pub use telemetry::{
     AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogObserver, Observer, Outcome,
     RouteNumbers,
 };
+pub use transport::Transport;
 pub use wire::Upgraded;

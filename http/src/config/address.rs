@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use straightline_net::{ToSocketAddrs, lookup_host};
 
@@ -44,6 +45,9 @@ pub enum Peer {
     Tcp(SocketAddr),
     /// A client of the Unix socket; those have no address.
     Unix,
+    /// The other end of a stream that the program [serves](crate::ServerHandle::serve), with the
+    /// name that the program has given it.
+    Named(Arc<str>),
 }
 
 /// A value that is not an [`Address`].
@@ -214,11 +218,23 @@ impl fmt::Display for Address {
 }
 
 impl Peer {
+    /// A client without an address of the kinds that the server knows, by a name for logs and
+    /// events. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::Peer;
+    ///
+    /// assert_eq!(Peer::named("vsock 3").to_string(), "vsock 3");
+    /// ```
+    pub fn named(name: &str) -> Self {
+        Self::Named(name.into())
+    }
+
     /// The client without its port, which is another one for each connection.
     pub(crate) fn host(&self) -> String {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().to_string(),
-            Self::Unix => self.to_string(),
+            Self::Unix | Self::Named(_) => self.to_string(),
         }
     }
 }
@@ -228,6 +244,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix => f.write_str("unix"),
+            Self::Named(name) => write!(f, "{}", name.escape_debug()),
         }
     }
 }

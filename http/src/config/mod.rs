@@ -17,7 +17,7 @@ pub use address::{Address, AddressError, Peer};
 pub use capacity::{Capacity, CapacityLimit, OverloadPolicy};
 pub(crate) use descriptors::{Descriptors, connections_for, raise_limit};
 pub use phase::Phase;
-pub use policy::{AllStuck, OnDisconnect};
+pub use policy::{AllStuck, OnDisconnect, PanicPolicy};
 pub(crate) use server_config::Config;
 pub use settings::{Setting, SettingOrigin, Settings};
 pub use timeouts::{MinRate, Timeout, Timeouts};

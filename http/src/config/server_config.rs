@@ -9,7 +9,7 @@ use straightline_sched::DriverKind;
 
 use super::capacity::Capacity;
 use super::descriptors::Descriptors;
-use super::policy::{AllStuck, OnDisconnect};
+use super::policy::{AllStuck, OnDisconnect, PanicPolicy};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
 
@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) timeouts: Timeouts,
     pub(crate) capacity: Capacity,
     pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) on_panic: PanicPolicy,
     pub(crate) ready_delay: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) busy_limit: Option<Duration>,
@@ -53,7 +54,8 @@ impl Config {
 
     /// Whether another shard may get a shard's listeners later.
     pub(crate) fn keeps_copies(&self) -> bool {
-        self.busy_limit.is_some() || self.stuck_limit.is_some()
+        let is_replaced = self.busy_limit.is_some() || self.stuck_limit.is_some();
+        is_replaced || self.on_panic == PanicPolicy::DrainShard
     }
 }
 
@@ -65,6 +67,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             capacity: Capacity::default(),
             on_disconnect: OnDisconnect::Finish,
+            on_panic: PanicPolicy::Answer,
             ready_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
             busy_limit: Some(Duration::from_millis(100)),

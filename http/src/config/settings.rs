@@ -70,6 +70,7 @@ impl Settings {
             timeouts,
             capacity,
             on_disconnect,
+            on_panic,
             ready_delay,
             drain_timeout,
             busy_limit,
@@ -101,6 +102,7 @@ impl Settings {
         list.put_capacity(capacity, descriptors.limit);
         list.put("descriptors", &number(descriptors.limit), &number(descriptors.limit));
         list.put("on_disconnect", on_disconnect, &default.on_disconnect);
+        list.put("on_panic", on_panic, &default.on_panic);
         list.put("ready_delay", ready_delay, &default.ready_delay);
         list.put("drain_timeout", drain_timeout, &default.drain_timeout);
         list.put("busy_limit", busy_limit, &default.busy_limit);

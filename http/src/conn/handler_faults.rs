@@ -84,5 +84,5 @@ pub(super) fn record_panic(
         .unwrap_or("(no message)");
     let (peer, place) = (&link.peer, take_place());
     let place = place.as_deref();
-    link.host.emit(&Event::HandlerPanicked { peer, method, target, message, place });
+    link.host.record_panic(&Event::HandlerPanicked { peer, method, target, message, place });
 }

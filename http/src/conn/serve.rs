@@ -25,7 +25,7 @@ use crate::message::Request;
 use crate::message::Response;
 use crate::proto::{BodyLength, Refusal, RefusalKind};
 use crate::telemetry::Event;
-use crate::wire::{Buffers, Expectation, linger};
+use crate::wire::{Buffers, Expectation, close, linger};
 
 /// What comes next on the connection.
 enum Next {
@@ -35,8 +35,8 @@ enum Next {
 }
 
 /// One activation of the connection's fiber: serves requests until the connection becomes idle,
-/// which returns `Continue`, or is over, which returns `Break`.
-pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<()> {
+/// which returns `Continue`, or is over, which returns `Break` and whether it ended in good order.
+pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Result<()>> {
     let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
     // fiber, or the panic of a bug in the server.
@@ -48,8 +48,11 @@ pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<()> {
             connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
-        Ok(Ok(End::Close | End::Abort)) => {}
+        Ok(Ok(End::Close)) => close(&*connection.link().transport),
         Ok(Ok(End::Linger)) => linger(&*connection.link().transport),
+        Ok(Ok(End::Abort)) => {
+            return ControlFlow::Break(Err(io::Error::other(INCOMPLETE)));
+        }
         Err(payload) => {
             if !is_cancel(&*payload) {
                 connection.host().counters().aborted.bump();
@@ -61,10 +64,16 @@ pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<()> {
             }
             resume_unwind(payload);
         }
-        Ok(Err(error)) => record_failure(connection, &error),
+        Ok(Err(error)) => {
+            record_failure(connection, &error);
+            return ControlFlow::Break(Err(error));
+        }
     }
-    ControlFlow::Break(())
+    ControlFlow::Break(Ok(()))
 }
+
+/// How a connection ended whose last response was cut off.
+const INCOMPLETE: &str = "a response could not be completed";
 
 #[inline]
 fn serve_requests(connection: &Connection) -> io::Result<End> {

@@ -11,7 +11,8 @@ use crate::body_error::BodyError;
 use crate::message::Request;
 use crate::message::Response;
 use crate::proto::ResponseHead;
-use crate::wire::{Expectation, Transport, Unread};
+use crate::transport::Transport;
+use crate::wire::{Expectation, Unread};
 
 /// [`answer`], not inlined, for the cold paths.
 #[cold]

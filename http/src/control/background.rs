@@ -2,30 +2,20 @@
 //!
 //! A background fiber is an ordinary fiber of the shard. It leaves the table when it ends, however
 //! it ends; a fiber that was abandoned never does, so [`Background::lose`] removes it.
-//!
-//! A server's handle reaches the table of the shard that it is used on by a shard-local. The table
-//! belongs to the shard's state, and the shard-local does not keep it.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::rc::{Rc, Weak as RcWeak};
-use std::sync::{Arc, Weak};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use slotmap::{DefaultKey, SlotMap};
-use straightline_sched::{Fiber, FiberBuilder, FiberInfo, JoinHandle, shard_local};
+use straightline_sched::{Fiber, FiberBuilder, JoinHandle};
 
-use super::shared::Shared;
 use super::slot::Slot;
-
-shard_local! {
-    /// The tables of this shard, one for each server that it belongs to.
-    static HERE: RefCell<Vec<RcWeak<Background>>> = RefCell::default();
-}
 
 /// The background fibers of a shard.
 pub(crate) struct Background {
-    server: Weak<Shared>,
     slot: Arc<Slot>,
     /// `None` until the fiber is spawned.
     open: RefCell<SlotMap<DefaultKey, Option<Fiber>>>,
@@ -35,28 +25,9 @@ pub(crate) struct Background {
 
 impl Background {
     /// For the shard of that slot, on the shard's own thread.
-    pub(crate) fn new(server: &Arc<Shared>, slot: &Arc<Slot>) -> Rc<Self> {
-        let new = Rc::new(Self {
-            server: Arc::downgrade(server),
-            slot: Arc::clone(slot),
-            open: RefCell::default(),
-            waiter: RefCell::new(None),
-        });
-        // An error only on a fiber that unwinds, which does not start to serve.
-        if let Ok(here) = HERE.get() {
-            let mut here = here.borrow_mut();
-            here.retain(|other| other.strong_count() > 0);
-            here.push(Rc::downgrade(&new));
-        }
-        new
-    }
-
-    /// The table of the calling fiber's shard, if it is a shard of that server.
-    /// Panics outside of a fiber.
-    pub(crate) fn here(server: &Arc<Shared>) -> Option<Rc<Self>> {
-        let here = HERE.get().ok()?;
-        let tables: Vec<_> = here.borrow().iter().filter_map(RcWeak::upgrade).collect();
-        tables.into_iter().find(|table| Weak::as_ptr(&table.server) == Arc::as_ptr(server))
+    pub(crate) fn new(slot: &Arc<Slot>) -> Rc<Self> {
+        let (slot, open, waiter) = (Arc::clone(slot), RefCell::default(), RefCell::default());
+        Rc::new(Self { slot, open, waiter })
     }
 
     /// Runs `body` as a background fiber.
@@ -94,10 +65,15 @@ impl Background {
         drop(before);
     }
 
-    /// That fiber was abandoned: it does not end any more.
-    pub(crate) fn lose(&self, lost: &FiberInfo) {
+    /// Cancels all of them.
+    pub(crate) fn cancel_all(&self) {
+        self.open.borrow().values().flatten().for_each(Fiber::cancel);
+    }
+
+    /// The fiber of that number was abandoned: it does not end any more.
+    pub(crate) fn lose(&self, number: u64) {
         let is_lost =
-            |fiber: &Option<Fiber>| fiber.as_ref().is_some_and(|it| it.number() == lost.id);
+            |fiber: &Option<Fiber>| fiber.as_ref().is_some_and(|fiber| fiber.number() == number);
         let key = self.open.borrow().iter().find(|(_, fiber)| is_lost(fiber)).map(|(key, _)| key);
         key.into_iter().for_each(|key| self.remove(key));
     }

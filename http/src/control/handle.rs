@@ -8,11 +8,13 @@ use std::time::Duration;
 use straightline_sched::sync::FlagReader;
 use straightline_sched::{FiberInfo, JoinHandle};
 
-use super::background::Background;
+use super::connection_end::ConnectionEnd;
 use super::metrics::Metrics;
+use super::shard_part::ShardPart;
 use super::shared::Shared;
-use crate::config::Phase;
+use crate::config::{Peer, Phase};
 use crate::telemetry::Counters;
+use crate::transport::Transport;
 
 /// Shuts a server down and reads its numbers, from any thread.
 #[derive(Clone)]
@@ -115,9 +117,61 @@ impl ServerHandle {
         &self,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
-        match Background::here(&self.shared) {
-            Some(background) => background.spawn(body),
+        match ShardPart::here(&self.shared) {
+            Some(part) => part.background.spawn(body),
             None => panic!("straightline: ServerHandle::spawn outside of the server's shards"),
+        }
+    }
+
+    /// Serves a stream that the program gives, as a client that was accepted, on the calling
+    /// fiber's shard: with the limits, timeouts, counters and events of the server. Returns when
+    /// the connection is over, and says how it ended. While the connection is idle, only the
+    /// calling fiber has a stack.
+    ///
+    /// This is for streams in memory, in tests without a socket; for [`LocalServer`], which has no
+    /// listener; and for an accept loop of the program's own. [`Transport`] has an example with a
+    /// stream of the program's own.
+    ///
+    /// A drain closes the connection as it closes all others.
+    ///
+    /// [`LocalServer`]: crate::LocalServer
+    ///
+    /// # Blocking
+    ///
+    /// A yield point: the calling fiber waits until the connection is over.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding, and cancels the connection, whose handler
+    /// unwinds.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber of one of the server's shards, unless the server has ended.
+    ///
+    /// ```
+    /// use straightline::net::MemoryStream;
+    /// use straightline::{ConnectionEnd, Peer, Request, Server, sched};
+    ///
+    /// sched::run(|| {
+    ///     let server = Server::builder().build_local(|_: &mut Request| "hello\n")?;
+    ///     let (client, stream) = MemoryStream::pair(4096);
+    ///     client.try_write(b"GET / HTTP/1.0\r\n\r\n")?;
+    ///     let end = server.handle().serve(stream, Peer::named("a test"));
+    ///     assert!(matches!(end, ConnectionEnd::Closed));
+    ///     let mut answer = [0; 4096];
+    ///     let count = client.try_read(&mut answer)?;
+    ///     assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn serve(&self, stream: impl Transport, peer: Peer) -> ConnectionEnd {
+        match ShardPart::here(&self.shared) {
+            Some(part) => part.serve(Box::new(stream), peer),
+            None if self.shared.shards.all().is_empty() => ConnectionEnd::Unserved,
+            None => panic!("straightline: ServerHandle::serve outside of the server's shards"),
         }
     }
 

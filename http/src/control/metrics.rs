@@ -44,6 +44,9 @@ pub struct Metrics {
     pub listeners_lent: u64,
     /// How many stuck shards were replaced.
     pub replacements: u64,
+    /// How many shards were renewed after a panic, see
+    /// [`PanicPolicy::DrainShard`](crate::PanicPolicy::DrainShard).
+    pub renewals: u64,
     /// Lines that the access log left out because they could not be written fast enough.
     pub access_log_dropped: u64,
     /// Bytes of memory that the server uses for its clients, see
@@ -69,6 +72,7 @@ impl Metrics {
             stuck: shared.shards.stuck(),
             listeners_lent: shared.loans.count(),
             replacements: shared.replacements(),
+            renewals: shared.renewals.count(),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             memory_held: shared.memory.held(),
             phase: shared.phase(),
@@ -185,6 +189,8 @@ impl Metrics {
         text.counter("straightline_listeners_lent_total", help, self.listeners_lent);
         let help = "Stuck shards that were replaced.";
         text.counter("straightline_replacements_total", help, self.replacements);
+        let help = "Shards that were renewed after a panic.";
+        text.counter("straightline_renewals_total", help, self.renewals);
         let help = "Lines left out of the access log.";
         text.counter("straightline_access_log_dropped_total", help, self.access_log_dropped);
     }

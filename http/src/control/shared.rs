@@ -12,6 +12,7 @@ use straightline_sched::sync::FlagReader;
 use super::loans::Loans;
 use super::memory::Memory;
 use super::peers::PeerCounts;
+use super::renewals::Renewals;
 use super::shards::Shards;
 use super::shutdown::Shutdown;
 use super::slot::Slot;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     /// Which shards accept from the listeners of which other shards.
     pub(crate) loans: Loans,
     pub(crate) peers: PeerCounts,
+    pub(crate) renewals: Renewals,
     pub(crate) memory: Arc<Memory>,
     shutdown: Shutdown,
     /// The files of its Unix sockets, until the port closes.
@@ -58,6 +60,7 @@ impl Shared {
             access_log,
             loans: Loans::default(),
             peers: PeerCounts::default(),
+            renewals: Renewals::default(),
             shutdown: Shutdown::default(),
             socket_files: Mutex::new(socket_files),
             replacements: AtomicU64::new(0),
@@ -132,7 +135,12 @@ impl Shared {
         self.shutdown_if_serving();
     }
 
-    /// Why the server has no listener any more.
+    /// The server ends because of this fault.
+    pub(crate) fn record_failure(&self, failure: io::Error) {
+        self.shutdown.record_failure(failure);
+    }
+
+    /// Why the server ends by itself, if it does.
     pub(crate) fn take_failure(&self) -> Option<io::Error> {
         self.shutdown.take_failure()
     }

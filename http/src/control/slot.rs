@@ -38,6 +38,10 @@ pub(crate) struct Slot {
     has_ended: AtomicBool,
     /// The shard is to end as soon as it can: it was replaced, or is a spare shard without work.
     is_retired: AtomicBool,
+    /// A handler of the shard has panicked, so the shard is to be renewed.
+    wants_renewal: AtomicBool,
+    /// Another shard has its listeners, and the shard ends when its connections have.
+    is_leaving: AtomicBool,
     /// While the shard runs: its root fiber, which is woken when the slot changes, and its
     /// scheduler.
     running: Mutex<Option<(Fiber, sched::ShardHandle)>>,
@@ -83,6 +87,8 @@ impl Slot {
             is_stuck: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             is_retired: AtomicBool::new(false),
+            wants_renewal: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
             running: Mutex::new(None),
         }
     }
@@ -177,6 +183,30 @@ impl Slot {
         self.is_retired.store(true, Ordering::SeqCst);
     }
 
+    /// Whether the shard is to be renewed.
+    pub(crate) fn wants_renewal(&self) -> bool {
+        self.wants_renewal.load(Ordering::SeqCst)
+    }
+
+    /// A handler has panicked: the shard is to be renewed.
+    pub(crate) fn ask_for_renewal(&self) {
+        if !self.wants_renewal.swap(true, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Whether another shard has the shard's listeners, so that the shard ends with its
+    /// connections.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::SeqCst)
+    }
+
+    /// Another shard has the shard's listeners.
+    pub(crate) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::SeqCst);
+        self.close_copies();
+    }
+
     /// Whether the shard has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::SeqCst)
@@ -198,7 +228,7 @@ impl Slot {
 
     /// The shard has not ended, and is not about to.
     pub(crate) fn is_active(&self) -> bool {
-        !self.has_ended() && !self.is_retired()
+        !self.has_ended() && !self.is_retired() && !self.is_leaving()
     }
 
     /// How many of its connections are open.

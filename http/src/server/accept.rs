@@ -1,5 +1,6 @@
 //! A shard accepts connections, or rejects them.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -8,14 +9,17 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use straightline_net::{BoundListener, TcpListener, UnixListener};
-use straightline_sched::{checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start};
+use straightline_sched::{
+    JoinHandle, checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start,
+};
 
 use super::state::{Registered, ShardState};
 use crate::config::{Address, CapacityLimit, OverloadPolicy, Peer, Phase};
 use crate::conn::{Connection, serve_activation};
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
-use crate::wire::{Link, Transport};
+use crate::transport::Transport;
+use crate::wire::Link;
 
 /// Accepts until the loan is over, if the listener is lent, or until the server drains. A draining
 /// server still accepts the clients that are in the queue by then.
@@ -83,8 +87,8 @@ fn accept_from<T: Transport>(
     let mut listed_at = None;
     let (mut ends_at, mut handshakes_until, mut shared_until) = (None, None, None);
     loop {
-        let is_retired = state.slot.is_retired();
-        if is_retired || loan.is_some_and(Loan::is_over) {
+        let is_over = state.slot.is_retired() || state.slot.is_leaving();
+        if is_over || loan.is_some_and(Loan::is_over) {
             return Ok(()); // another shard accepts the clients
         }
         if ends_at.is_none() && state.shared.phase() > Phase::Unready {
@@ -106,19 +110,14 @@ fn accept_from<T: Transport>(
             && state.host.capacity.overload_policy == OverloadPolicy::Queue
             && !has_room(state)
         {
-            // A connection that closes on another shard does not wake this acceptor, so it polls
-            // too.
-            if listed_at.replace(state.connections.removals()) != Some(state.connections.removals())
-            {
-                state.connections.await_removal();
-            }
-            park_timeout(LOOK_AGAIN);
+            await_room(state, &mut listed_at);
             continue;
         }
         match accept() {
             Ok((stream, peer)) => {
                 pause = PAUSE_MIN;
-                admit(stream, peer, state);
+                // A client that is rejected is counted and reported.
+                let _ = admit(Box::new(stream), peer, state, None);
                 checkpoint();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => match handshakes_until {
@@ -148,6 +147,24 @@ fn accept_from<T: Transport>(
     }
 }
 
+/// Waits until the server could accept one more client, or drains.
+pub(super) fn wait_for_room(state: &ShardState) {
+    let mut listed_at = None;
+    while state.shared.phase() <= Phase::Unready && !has_room(state) {
+        await_room(state, &mut listed_at);
+    }
+}
+
+/// Waits until a connection closes, or it is time to look again. `listed_at` is when the calling
+/// fiber asked to be woken, in removals of connections.
+fn await_room(state: &ShardState, listed_at: &mut Option<u64>) {
+    // A connection that closes on another shard does not wake this fiber, so it polls too.
+    if listed_at.replace(state.connections.removals()) != Some(state.connections.removals()) {
+        state.connections.await_removal();
+    }
+    park_timeout(LOOK_AGAIN);
+}
+
 /// Whether the server could accept a client that waits in the queue.
 fn has_room(state: &ShardState) -> bool {
     let capacity = &state.host.capacity;
@@ -161,58 +178,86 @@ fn has_evictable(state: &ShardState) -> bool {
     state.connections.has_evictable(state.host.sweep())
 }
 
-/// Starts a connection, or rejects it.
-fn admit<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
+/// Where a connection leaves how it ended.
+pub(super) type EndCell = Rc<Cell<Option<io::Result<()>>>>;
+
+/// Starts a connection, or rejects it. Returns the connection's fiber.
+pub(super) fn admit(
+    stream: Box<dyn Transport>,
+    peer: Peer,
+    state: &Rc<ShardState>,
+    end: Option<EndCell>,
+) -> Result<JoinHandle<()>, CapacityLimit> {
     let capacity = &state.host.capacity;
     let is_full = state.shared.shards.connections() >= capacity.connections as u64;
     // With `OverloadPolicy::Queue`, an acceptor looks for room before it accepts. If another shard
     // took that room meanwhile, the client is accepted all the same.
     if is_full && capacity.overload_policy == OverloadPolicy::Reject && !has_evictable(state) {
-        return reject(stream, &peer, CapacityLimit::Connections, state);
+        return Err(reject(stream, &peer, CapacityLimit::Connections, state));
     }
     let most = capacity.connections_per_peer;
     if most != usize::MAX && !state.shared.peers.enter(&peer, state.slot.index, most) {
-        return reject(stream, &peer, CapacityLimit::Peer, state);
+        return Err(reject(stream, &peer, CapacityLimit::Peer, state));
     }
     if is_full {
         // With `OverloadPolicy::Queue`, no connection may be evictable any more. Then there is one
         // connection too many for a while.
         state.connections.evict(state.host.sweep());
     }
-    open(stream, peer, state);
+    Ok(open(stream, peer, state, end))
 }
 
 /// Starts a connection's fiber.
-fn open<T: Transport>(stream: T, peer: Peer, state: &Rc<ShardState>) {
+fn open(
+    stream: Box<dyn Transport>,
+    peer: Peer,
+    state: &Rc<ShardState>,
+    end: Option<EndCell>,
+) -> JoinHandle<()> {
     state.slot.counters.accepted.bump();
     state.host.emit(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
     let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, turn_start()));
     state.insert(&link, |registered| {
         let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
-        let served = Served { connection, _registered: registered };
-        spawn_stackless(move || served.activation()).fiber()
-    });
+        let served = Served { connection, end, _registered: registered };
+        spawn_stackless(move || served.activation())
+    })
 }
 
 /// A connection, and its registration, which is dropped after everything else of the connection.
 struct Served {
     connection: Connection,
+    end: Option<EndCell>,
     /// Fields are dropped in their order, so this one is last.
     _registered: Registered,
 }
 
 impl Served {
     fn activation(&self) -> ControlFlow<()> {
-        serve_activation(&self.connection)
+        match serve_activation(&self.connection) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            ControlFlow::Break(result) => {
+                if let Some(end) = &self.end {
+                    end.set(Some(result));
+                }
+                ControlFlow::Break(())
+            }
+        }
     }
 }
 
 /// Rejects a client for which there is no room.
-fn reject<T: Transport>(stream: T, peer: &Peer, full: CapacityLimit, state: &Rc<ShardState>) {
+fn reject(
+    stream: Box<dyn Transport>,
+    peer: &Peer,
+    full: CapacityLimit,
+    state: &ShardState,
+) -> CapacityLimit {
     state.slot.counters.rejected.bump();
     state.host.emit(&Event::ConnectionRejected { peer, full });
     state.rejections.send(stream);
+    full
 }
 
 /// The client closed the connection between its handshake and the accept. The next accept may

@@ -1,32 +1,29 @@
-//! The builder of a server: from settings to bound sockets.
+//! The builder of a server: its settings.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use slog::Logger;
 use straightline_net::{BoundListener, Keepalive};
-use straightline_sched::{self as sched, DriverKind, sim};
+use straightline_sched::DriverKind;
 
-use super::handler::{Handler, HandlerFactory, ServiceFactory, Shareable};
-use super::reject::rejection;
+use super::handler::{Handler, Shareable};
+use super::local::LocalServer;
+use super::plan::Plan;
 use super::running::Server;
-use super::signals::{Handled, SignalThread};
 use crate::config::{
-    Address, AddressError, AllStuck, Capacity, Config, OnDisconnect, Timeouts, connections_for,
-    raise_limit,
+    Address, AddressError, AllStuck, Capacity, OnDisconnect, PanicPolicy, Timeouts,
 };
-use crate::conn::{Around, ErrorContext, ErrorResponder, Next, Service, Wrapper};
-use crate::control::{OpenPorts, Port, Shared, open_all};
+use crate::conn::{ErrorContext, Next};
+use crate::control::Port;
 use crate::message::IntoResponse;
 use crate::message::Request;
 use crate::message::Response;
 use crate::proto::Limits;
-use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observers};
+use crate::telemetry::{AccessLogFormat, LogObserver, Observer};
 
 /// The settings of a server before it is built, from [`Server::builder`].
 ///
@@ -45,15 +42,7 @@ use crate::telemetry::{AccessLog, AccessLogFormat, LogObserver, Observer, Observ
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct ServerBuilder {
-    ports: Vec<io::Result<Port>>,
-    config: Config,
-    observers: Observers,
-    access_log: Option<(AccessLogFormat, Box<dyn Write + Send>)>,
-    access_log_bytes: usize,
-    signals: Handled,
-    raises_descriptor_limit: bool,
-    wrappers: Vec<Box<Wrapper>>,
-    errors: Option<Arc<ErrorResponder>>,
+    plan: Plan,
 }
 
 impl Server {
@@ -65,17 +54,7 @@ impl Server {
 
 impl ServerBuilder {
     fn new() -> Self {
-        Self {
-            ports: Vec::new(),
-            config: Config::default(),
-            observers: Observers::default(),
-            access_log: None,
-            access_log_bytes: 4 << 20,
-            signals: Handled::default(),
-            raises_descriptor_limit: true,
-            wrappers: Vec::new(),
-            errors: None,
-        }
+        Self { plan: Plan::default() }
     }
 
     /// Adds an address to listen on: text such as `"127.0.0.1:8080"` or `"unix:/run/app.sock"`, a
@@ -89,7 +68,7 @@ impl ServerBuilder {
     /// server is dropped, unless another file has its place by then.
     pub fn bind(mut self, address: impl TryInto<Address, Error: Into<AddressError>>) -> Self {
         let address = address.try_into().map_err(|error| io::Error::from(error.into()));
-        self.ports.push(address.map(Port::Closed));
+        self.plan.ports.push(address.map(Port::Closed));
         self
     }
 
@@ -116,7 +95,7 @@ impl ServerBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn listener(mut self, listener: impl Into<BoundListener>) -> Self {
-        self.ports.push(Ok(Port::Open(listener.into())));
+        self.plan.ports.push(Ok(Port::Open(listener.into())));
         self
     }
 
@@ -146,7 +125,7 @@ impl ServerBuilder {
     /// assert!(error.to_string().starts_with("no listeners were inherited: "), "{error}");
     /// ```
     pub fn inherited_listeners(mut self) -> Self {
-        self.ports.extend(Port::inherited());
+        self.plan.ports.extend(Port::inherited());
         self
     }
 
@@ -156,31 +135,47 @@ impl ServerBuilder {
     ///
     /// If `workers` is 0.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.config.workers = Some(NonZeroUsize::new(workers).expect("at least one worker"));
+        self.plan.config.workers = Some(NonZeroUsize::new(workers).expect("at least one worker"));
         self
     }
 
     /// The limits for the parts of a request.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.config.limits = limits;
+        self.plan.config.limits = limits;
         self
     }
 
     /// How long the server waits for its clients and handlers.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.config.timeouts = timeouts;
+        self.plan.config.timeouts = timeouts;
         self
     }
 
     /// How many clients and requests the server serves at a time, and what happens to further ones.
     pub fn capacity(mut self, capacity: Capacity) -> Self {
-        self.config.capacity = capacity;
+        self.plan.config.capacity = capacity;
         self
     }
 
     /// Whether a handler is cancelled if its client disconnects. Default: [`OnDisconnect::Finish`].
     pub fn on_disconnect(mut self, what: OnDisconnect) -> Self {
-        self.config.on_disconnect = what;
+        self.plan.config.on_disconnect = what;
+        self
+    }
+
+    /// What happens when a handler panics, or the function of a streamed body or of an upgraded
+    /// connection. Default: [`PanicPolicy::Answer`]. Background fibers and other fibers that a
+    /// handler spawns do not count.
+    ///
+    /// ```
+    /// use straightline::{PanicPolicy, Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").on_panic(PanicPolicy::DrainShard);
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_panic(mut self, policy: PanicPolicy) -> Self {
+        self.plan.config.on_panic = policy;
         self
     }
 
@@ -191,7 +186,7 @@ impl ServerBuilder {
     /// is started if no shard is healthy ([`replacements`](Self::replacements)). It stops accepting
     /// when the busy shard has been healthy for ten times this limit. Default: 100 milliseconds.
     pub fn busy_limit(mut self, limit: Option<Duration>) -> Self {
-        self.config.busy_limit = limit;
+        self.plan.config.busy_limit = limit;
         self
     }
 
@@ -201,7 +196,7 @@ impl ServerBuilder {
     /// seconds, as the clients of that shard lose their connections. Code that computes for long
     /// belongs in [`sched::offload`](straightline_sched::offload).
     pub fn stuck_limit(mut self, limit: Option<Duration>) -> Self {
-        self.config.stuck_limit = limit;
+        self.plan.config.stuck_limit = limit;
         self
     }
 
@@ -210,7 +205,7 @@ impl ServerBuilder {
     /// if it computes. A spare shard ends when it has had no connections and no fibers of
     /// connections for ten seconds.
     pub fn replacements(mut self, count: usize) -> Self {
-        self.config.replacements = count;
+        self.plan.config.replacements = count;
         self
     }
 
@@ -219,7 +214,7 @@ impl ServerBuilder {
     /// cause this: each shard in turn blocks on the lock, and no thread can undo that. Default:
     /// [`AllStuck::EndServer`].
     pub fn all_stuck(mut self, what: AllStuck) -> Self {
-        self.config.all_stuck = what;
+        self.plan.config.all_stuck = what;
         self
     }
 
@@ -230,7 +225,7 @@ impl ServerBuilder {
     /// somewhat longer than the time between two of its probes. The drain timeout begins after this
     /// delay.
     pub fn ready_delay(mut self, delay: Duration) -> Self {
-        self.config.ready_delay = delay;
+        self.plan.config.ready_delay = delay;
         self
     }
 
@@ -241,13 +236,13 @@ impl ServerBuilder {
     /// unwind. So this and the ready delay together should be some seconds shorter than the
     /// supervisor's limit: Kubernetes grants 30 seconds, systemd 90, `docker stop` 10 by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.config.drain_timeout = timeout;
+        self.plan.config.drain_timeout = timeout;
         self
     }
 
     /// The stack of each fiber, in bytes. Default: 256 KiB. Only touched pages are resident.
     pub fn stack_bytes(mut self, bytes: usize) -> Self {
-        self.config.stack_bytes = bytes;
+        self.plan.config.stack_bytes = bytes;
         self
     }
 
@@ -256,7 +251,7 @@ impl ServerBuilder {
     /// variable is not set; see [`sched::Config::driver`](straightline_sched::Config::driver). With
     /// a driver that this system does not have, [`Server::run`] returns an error.
     pub fn driver(mut self, kind: DriverKind) -> Self {
-        self.config.driver = Some(kind);
+        self.plan.config.driver = Some(kind);
         self
     }
 
@@ -278,7 +273,7 @@ impl ServerBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn socket_buffers(mut self, send: Option<usize>, receive: Option<usize>) -> Self {
-        (self.config.send_buffer, self.config.receive_buffer) = (send, receive);
+        (self.plan.config.send_buffer, self.plan.config.receive_buffer) = (send, receive);
         self
     }
 
@@ -289,7 +284,7 @@ impl ServerBuilder {
     ///
     /// [`ListenOptions::notsent_lowat`]: straightline_net::ListenOptions::notsent_lowat
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
-        self.config.notsent_lowat = bytes;
+        self.plan.config.notsent_lowat = bytes;
         self
     }
 
@@ -297,7 +292,7 @@ impl ServerBuilder {
     /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]). This is
     /// useful where no other timeout runs, for example on an upgraded connection. `None`: never.
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
-        self.config.keepalive = keepalive;
+        self.plan.config.keepalive = keepalive;
         self
     }
 
@@ -305,7 +300,7 @@ impl ServerBuilder {
     /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; faults are then told
     /// on standard error, see [`quiet`](Self::quiet).
     pub fn logger(mut self, logger: Logger) -> Self {
-        self.config.logger = Some(logger.clone());
+        self.plan.config.logger = Some(logger.clone());
         self.observer(LogObserver::new(logger))
     }
 
@@ -327,21 +322,21 @@ impl ServerBuilder {
         format: AccessLogFormat,
         writer: impl Write + Send + 'static,
     ) -> Self {
-        self.access_log = Some((format, Box::new(writer)));
+        self.plan.access_log = Some((format, Box::new(writer)));
         self
     }
 
     /// How many bytes of the access log may wait to be written. Default: 4 MiB, some ten thousand
     /// lines, which a busy server produces in a second.
     pub fn access_log_bytes(mut self, bytes: usize) -> Self {
-        self.access_log_bytes = bytes;
+        self.plan.access_log_bytes = bytes;
         self
     }
 
     /// Adds code that gets events as they happen. Default: none; faults are then told on standard
     /// error, see [`quiet`](Self::quiet).
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observers.add(observer);
+        self.plan.observers.add(observer);
         self
     }
 
@@ -373,7 +368,9 @@ impl ServerBuilder {
         mut self,
         wrapper: impl Fn(&mut Request, Next<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
-        self.wrappers.push(Box::new(move |request, next| wrapper(request, next).into_response()));
+        self.plan
+            .wrappers
+            .push(Box::new(move |request, next| wrapper(request, next).into_response()));
         self
     }
 
@@ -388,7 +385,7 @@ impl ServerBuilder {
         mut self,
         respond: impl Fn(&ErrorContext<'_>) -> Response + Send + Sync + 'static,
     ) -> Self {
-        self.errors = Some(Arc::new(respond));
+        self.plan.errors = Some(Arc::new(respond));
         self
     }
 
@@ -410,7 +407,7 @@ impl ServerBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn quiet(mut self) -> Self {
-        self.observers.be_quiet();
+        self.plan.observers.be_quiet();
         self
     }
 
@@ -420,7 +417,7 @@ impl ServerBuilder {
     ///
     /// The server gets these signals even if the process was started with them blocked.
     pub fn shutdown_on_signals(mut self) -> Self {
-        self.signals.stop = true;
+        self.plan.signals.stop = true;
         self
     }
 
@@ -450,7 +447,7 @@ impl ServerBuilder {
         mut self,
         reload: impl Fn() -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.signals.reload = Some(Arc::new(reload));
+        self.plan.signals.reload = Some(Arc::new(reload));
         self
     }
 
@@ -458,7 +455,7 @@ impl ServerBuilder {
     /// its request line, and what it waits for and since when, with the backtraces of up to 64
     /// fibers of each shard. The server goes on.
     pub fn inspect_on_signals(mut self) -> Self {
-        self.signals.list = true;
+        self.plan.signals.list = true;
         self
     }
 
@@ -471,7 +468,7 @@ impl ServerBuilder {
     /// The output is the same as that of std's hook, with a backtrace if `RUST_BACKTRACE` asks for
     /// one. A cancel or a timeout is not a panic, and prints nothing.
     pub fn print_panics(mut self) -> Self {
-        self.config.prints_panics = true;
+        self.plan.config.prints_panics = true;
         self
     }
 
@@ -482,7 +479,7 @@ impl ServerBuilder {
     /// The limit holds for the whole process, and for the processes that it starts: a child process
     /// that waits with `select` may fail with descriptors above 1,023.
     pub fn raise_descriptor_limit(mut self, raise: bool) -> Self {
-        self.raises_descriptor_limit = raise;
+        self.plan.raises_descriptor_limit = raise;
         self
     }
 
@@ -498,13 +495,13 @@ impl ServerBuilder {
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
     /// in the message. A [driver](Self::driver) that does not exist, chosen here or in the
-    /// environment ([`Config::check`](sched::Config::check)).
+    /// environment ([`Config::check`](straightline_sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Shareable + 'static,
     {
         let handler = Arc::new(handler);
-        self.build_shards(Arc::new(move || {
+        self.plan.build(Arc::new(move || {
             let handler = Arc::clone(&handler);
             Box::new(move |request: &mut Request| (*handler)(request).into_response())
         }))
@@ -537,54 +534,41 @@ impl ServerBuilder {
     where
         H: for<'r> Handler<'r> + 'static,
     {
-        self.build_shards(Arc::new(move || {
+        self.plan.build(Arc::new(move || {
             let handler = make_handler();
             Box::new(move |request: &mut Request| handler(request).into_response())
         }))
     }
 
-    fn build_shards(mut self, make_handler: Arc<HandlerFactory>) -> io::Result<Server> {
-        let workers = match self.config.workers {
-            Some(workers) => workers.get(),
-            None => available_parallelism()?.get(),
-        };
-        if !sim::is_simulated() {
-            let driver = self.config.driver;
-            sched::Config::default().with_driver(driver).check()?;
-        }
-        self.settle_descriptors();
-        let OpenPorts { local, shards, files } =
-            open_all(self.ports, workers, &self.config.listen_options())?;
-        let access_log = match self.access_log {
-            Some((format, writer)) => {
-                Some(AccessLog::start(format, writer, self.access_log_bytes)?)
-            }
-            None => None,
-        };
-        let around = Around { wrappers: Arc::new(self.wrappers), errors: self.errors };
-        self.config.has_wrappers = !around.wrappers.is_empty();
-        let rejection = rejection(&self.config.capacity, around.errors.as_deref());
-        self.config.rejection = rejection;
-        let factory: Arc<ServiceFactory> =
-            Arc::new(move || Rc::new(Service::new(make_handler(), around.clone())));
-        let shared = Shared::new(self.config, self.observers, local, files, workers, access_log);
-        let signals = SignalThread::install(&shared, self.signals)?;
-        Ok(Server::new(shared, factory, shards, signals))
-    }
-
-    fn settle_descriptors(&mut self) {
-        let of_default = Capacity::default().connections;
-        self.config.descriptors = raise_limit(self.raises_descriptor_limit);
-        // The default was computed from the limit that can be reached, which may differ from the
-        // limit now.
-        if self.config.capacity.connections == of_default {
-            self.config.capacity.connections = connections_for(self.config.descriptors.limit);
-        }
+    /// A server on the shard of the calling fiber, without listeners and without threads: it serves
+    /// the streams that the program gives to
+    /// [`ServerHandle::serve`](crate::ServerHandle::serve). [`LocalServer`] has an example.
+    ///
+    /// The shard's own settings are those of the caller's
+    /// [`sched::Config`](straightline_sched::Config): `workers`, `replacements`, `stack_bytes`,
+    /// `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
+    ///
+    /// Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// An [address](Self::bind), which such a server cannot have; no stack for its fiber; the
+    /// thread of the access log or of the signals cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a fiber.
+    pub fn build_local<H>(self, handler: H) -> io::Result<LocalServer>
+    where
+        H: for<'r> Handler<'r> + 'static,
+    {
+        let handler = Box::new(move |request: &mut Request| handler(request).into_response());
+        self.plan.build_local(handler)
     }
 }
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("ports", &self.ports).finish_non_exhaustive()
+        f.debug_struct("ServerBuilder").field("ports", &self.plan.ports).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use slotmap::SlotMap;
-use straightline_sched::{self as sched, Fiber, FiberInfo};
+use straightline_sched::{self as sched, Fiber};
 
 use super::entry::{ConnectionKey, Entry};
 use super::evict::Evictable;
@@ -30,12 +30,19 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Inserts a connection. `make` gets its key, and must not use the table.
-    pub(super) fn insert(&self, make: impl FnOnce(ConnectionKey) -> Entry) {
+    /// Inserts a connection. `make` gets its key, and must not use the table. Returns the other
+    /// value that `make` has returned.
+    pub(super) fn insert<T>(&self, make: impl FnOnce(ConnectionKey) -> (Entry, T)) -> T {
         if let Some(idle_reaper) = self.idle_reaper.take() {
             idle_reaper.unpark();
         }
-        self.open.borrow_mut().insert_with_key(make);
+        let mut returned = None;
+        self.open.borrow_mut().insert_with_key(|key| {
+            let (entry, value) = make(key);
+            returned = Some(value);
+            entry
+        });
+        returned.expect("the table calls it")
     }
 
     /// Removes a closed connection. `None` if it was removed before.
@@ -59,10 +66,10 @@ impl Connections {
         self.open.borrow().values().for_each(look);
     }
 
-    /// The connection of that fiber.
-    pub(super) fn of_fiber(&self, fiber: &FiberInfo) -> Option<(ConnectionKey, Rc<Link>)> {
+    /// The connection of the fiber of that number.
+    pub(super) fn of_fiber(&self, number: u64) -> Option<(ConnectionKey, Rc<Link>)> {
         let open = self.open.borrow();
-        let found = open.iter().find(|(_, entry)| entry.fiber().number() == fiber.id);
+        let found = open.iter().find(|(_, entry)| entry.fiber().number() == number);
         found.map(|(key, entry)| (key, Rc::clone(entry.link())))
     }
 

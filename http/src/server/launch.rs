@@ -19,8 +19,8 @@ use straightline_sched::{Report, Reporter, ShardJoinHandle, sim};
 
 use super::handler::ServiceFactory;
 use super::lending::settle;
-use super::shard::{self, NewShard};
-use super::shard_replacement;
+use super::shard::{self, Calls, NewShard};
+use super::shard_replacement::{self, renew};
 use crate::config::Phase;
 use crate::control::{Shared, Slot};
 use crate::telemetry::Event;
@@ -60,13 +60,18 @@ impl Launch {
     /// Starts the shard of that slot. It serves the listeners that the slot is handed.
     pub(super) fn start(self: &Arc<Self>, slot: &Arc<Slot>) -> io::Result<Shard> {
         let (shared, launch) = (Arc::clone(&self.shared), Arc::downgrade(self));
+        let (here, starting) = (Arc::clone(&self.shared), Arc::downgrade(self));
+        let renewing = Arc::clone(slot);
         let new = NewShard {
             shared: Arc::clone(&self.shared),
             slot: Arc::clone(slot),
             factory: Arc::clone(&self.factory),
             host: self.host,
             reporter: self.reporter(slot),
-            on_recovery: Box::new(move || settle(&shared, &|| start_spare(&launch))),
+            calls: Calls {
+                on_recovery: Box::new(move || settle(&shared, &|| start_spare(&launch))),
+                renew: Box::new(move || renew(&here, &renewing, &|| start_spare(&starting))),
+            },
         };
         new.start()
     }

@@ -14,7 +14,8 @@ use straightline_sched as sched;
 use crate::config::Capacity;
 use crate::conn::{ErrorContext, ErrorResponder, own_error_response};
 use crate::message::Response;
-use crate::wire::{Transport, linger};
+use crate::transport::Transport;
+use crate::wire::linger;
 
 /// A shard's answer to rejected clients.
 pub(super) struct Rejections {
@@ -30,7 +31,7 @@ impl Rejections {
     }
 
     /// Answers a client, and closes its connection.
-    pub(super) fn send<T: Transport>(&self, stream: T) {
+    pub(super) fn send(&self, stream: Box<dyn Transport>) {
         // The send buffer of a new socket has room for this.
         let is_sent = stream.try_write(&self.response).is_ok();
         if !is_sent || self.lingering.get() >= LINGERING_MAX {
@@ -41,7 +42,7 @@ impl Rejections {
         // If there is no stack for the fiber, the connection is closed at once.
         let _ = sched::FiberBuilder::new().name("rejected client").spawn(move || {
             let _one = one;
-            linger(&stream);
+            linger(&*stream);
         });
     }
 }

@@ -177,7 +177,7 @@ impl Server {
     }
 }
 
-fn started(config: &Config) -> Event<'static> {
+pub(super) fn started(config: &Config) -> Event<'static> {
     let Descriptors { limit, raised_from } = config.descriptors;
     let connections = config.capacity.connections;
     Event::Started { connections, descriptors: limit, raised_from }

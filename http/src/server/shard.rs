@@ -7,14 +7,18 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use straightline_sched::{self as sched, FiberInfo, JoinHandle, Reporter, ShardJoinHandle, sim};
+use straightline_sched::{
+    self as sched, Fiber, FiberInfo, JoinHandle, Reporter, ShardJoinHandle, sim,
+};
 
 use super::accept::accept_loop;
 use super::handler::ServiceFactory;
 use super::idle_reaper::Sweeps;
 use super::lending;
+use super::serve_stream::{CancelOnDrop, serve_stream};
 use super::state::ShardState;
 use crate::config::Phase;
+use crate::conn::Service;
 use crate::control::{Handed, Loan, Shared, Slot};
 use crate::telemetry::Event;
 
@@ -27,15 +31,23 @@ pub(super) struct NewShard {
     pub(super) host: Option<IpAddr>,
     /// Handles the reports about the shard's fibers and its thread.
     pub(super) reporter: Reporter,
+    pub(super) calls: Calls,
+}
+
+/// What a shard calls of those that started it.
+pub(super) struct Calls {
     /// Called when the shard was stuck and its thread has returned.
     pub(super) on_recovery: Box<dyn Fn() + Send>,
+    /// Hands the shard's listeners to another shard, as a handler has panicked; false if that is
+    /// not possible now.
+    pub(super) renew: Box<dyn Fn() -> bool + Send>,
 }
 
 impl NewShard {
     /// Starts the shard. It accepts from the listeners that its slot is handed, until the server is
     /// drained or the shard is retired.
     pub(super) fn start(self) -> io::Result<ShardJoinHandle<io::Result<()>>> {
-        let Self { shared, slot, factory, host, reporter, on_recovery } = self;
+        let Self { shared, slot, factory, host, reporter, calls } = self;
         let config = sched::Config::default()
             .with_stack_bytes(shared.config.stack_bytes)
             .with_driver(shared.config.driver)
@@ -47,7 +59,7 @@ impl NewShard {
             if let Some(logger) = &shared.config.logger {
                 sched::set_thread_logger(logger.clone());
             }
-            let result = serve(&shared, &slot, factory, &*on_recovery);
+            let result = serve(&shared, &slot, factory, &calls);
             slot.record_ended();
             result
         };
@@ -62,28 +74,50 @@ fn serve(
     shared: &Arc<Shared>,
     slot: &Arc<Slot>,
     factory: Arc<ServiceFactory>,
-    on_recovery: &dyn Fn(),
+    calls: &Calls,
 ) -> io::Result<()> {
-    let state = Rc::new(ShardState::new(shared, slot, factory()));
+    let state = new_state(shared, slot, factory(), sched::current());
     drop(factory); // a shard may outlive the server's run
+    live(&state, calls)
+    // When the root fiber ends, the scheduler cancels all fibers that are left.
+}
+
+/// A shard's state, on its own thread; `root` is the fiber that calls [`live`].
+pub(super) fn new_state(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    service: Rc<Service>,
+    root: Fiber,
+) -> Rc<ShardState> {
+    let state = ShardState::new(shared, slot, service, root, serve_stream);
     HERE.with_borrow_mut(|here| {
         here.retain(|state| state.strong_count() > 0);
         here.push(Rc::downgrade(&state));
     });
-    slot.record_running();
+    state
+}
+
+/// The life of a shard, on its root fiber: accepts until the server drains, and then drains.
+pub(super) fn live(state: &Rc<ShardState>, calls: &Calls) -> io::Result<()> {
+    state.slot.record_running();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
-    let swept = Rc::clone(&state);
-    sched::FiberBuilder::new().name("idle reaper").spawn(move || sweep(&swept, sweeps))?;
-    if let Some(acceptors) = accept_until_drain(&state, slot, on_recovery) {
-        let drained = Rc::clone(&state);
+    let swept = Rc::clone(state);
+    let reaper = sched::FiberBuilder::new().name("idle reaper");
+    let _reaper = CancelOnDrop(reaper.spawn(move || sweep(&swept, sweeps))?.fiber());
+    if let Some(acceptors) = accept_until_drain(state, &state.slot, calls) {
+        let here = Rc::clone(state);
         // If that fiber cannot be started, the drain waits for idle upgraded connections as for all
         // others.
-        let _ =
-            sched::FiberBuilder::new().name("drain").spawn(move || end_idle_protocols(&drained));
-        drain(&state, acceptors);
+        let watching = sched::FiberBuilder::new().name("drain");
+        let watching = watching.spawn(move || end_idle_protocols(&here));
+        let _watching = watching.map(|watching| CancelOnDrop(watching.fiber()));
+        drain(state, acceptors);
+        if state.slot.is_leaving() {
+            state.slot.retire(); // the server goes on without it
+            state.shared.shards.update_crowded();
+        }
     }
     Ok(())
-    // When the root fiber ends, the scheduler cancels all fibers that are left.
 }
 
 /// A fiber that accepts, and the loan that permits it.
@@ -92,13 +126,9 @@ struct Acceptor {
     loan: Option<Arc<Loan>>,
 }
 
-/// Accepts from the listeners that the shard is handed until the server drains; `None` if the shard
-/// is retired.
-fn accept_until_drain(
-    state: &Rc<ShardState>,
-    slot: &Slot,
-    on_recovery: &dyn Fn(),
-) -> Option<Vec<Acceptor>> {
+/// Accepts from the listeners that the shard is handed until the server drains, or the shard is to
+/// drain because a handler panicked; `None` if the shard is retired.
+fn accept_until_drain(state: &Rc<ShardState>, slot: &Slot, calls: &Calls) -> Option<Vec<Acceptor>> {
     let shared = &state.shared;
     let (mut acceptors, mut waiting) = (Vec::new(), Vec::new());
     let (mut unready_since, mut idle_since) = (None, None);
@@ -106,7 +136,7 @@ fn accept_until_drain(
     let fibers = sched::stats().fibers;
     while !slot.is_retired() {
         if slot.take_stuck() {
-            on_recovery();
+            (calls.on_recovery)();
         }
         waiting.extend(slot.take_handed());
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
@@ -114,6 +144,14 @@ fn accept_until_drain(
         let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_RETRY };
         state.host.set_shutting_down(shared.phase() > Phase::Serving);
         match shared.phase() {
+            Phase::Serving if slot.wants_renewal() => match shared.renewals.permit(sched::now()) {
+                Ok(()) if (calls.renew)() => {
+                    state.host.set_shutting_down(true);
+                    return Some(acceptors);
+                }
+                Ok(()) => continue,
+                Err(left) => pause = pause.min(left),
+            },
             Phase::Serving => {}
             Phase::Unready => {
                 let since = *unready_since.get_or_insert_with(sched::turn_start);
@@ -199,12 +237,12 @@ thread_local! {
 pub(super) fn record_abandoned(slot: &Arc<Slot>, fiber: &FiberInfo) {
     let states = HERE.with_borrow(|here| here.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
     if let Some(state) = states.iter().find(|state| state.is_of(slot)) {
-        state.lose(fiber);
+        state.lose(fiber.id);
     }
 }
 
 /// Waits while `goes_on` says so, but no longer than `time`.
-fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
+pub(super) fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     let deadline = sched::turn_start().checked_add(time);
     while goes_on() {
         // A deadline beyond the clock's range counts as none.
@@ -264,7 +302,10 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
             link.protocol().into_iter().for_each(|protocol| protocol.interrupt_reads());
         }
     });
-    counters.closed_idle.add(idle);
+    let is_shutdown = !state.slot.is_leaving();
+    if is_shutdown {
+        counters.closed_idle.add(idle);
+    }
     // Clients in the queue are still served; later clients find the port closed.
     for Acceptor { fiber, .. } in acceptors {
         fiber.fiber().unpark();
@@ -274,16 +315,20 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     let (connections, background, shared) = (&state.connections, &state.background, &state.shared);
     park_until(shared.config.drain_timeout, || {
         let is_busy = !connections.is_empty() || !background.is_empty();
-        is_busy && shared.phase() == Phase::Draining
+        is_busy && shared.phase() < Phase::ForceClosing
     });
     let force_closed = connections.len();
     counters.force_closed.add(force_closed as u64);
     let force_closed_in_all = counters.force_closed.get() - force_closed_before;
-    counters.drained.add(u64::saturating_sub(active, force_closed_in_all));
-    let (left, all) =
-        (background.len() as u64, running + counters.background_spawned.get() - spawned);
-    counters.background_cancelled.add(left);
-    counters.background_drained.add(all.saturating_sub(left));
+    if is_shutdown {
+        counters.drained.add(u64::saturating_sub(active, force_closed_in_all));
+        let spawned = counters.background_spawned.get() - spawned;
+        let (left, all) = (background.len() as u64, running + spawned);
+        counters.background_cancelled.add(left);
+        counters.background_drained.add(all.saturating_sub(left));
+    } else {
+        shared.renewals.record_force_closed(force_closed_in_all);
+    }
     state.host.emit(&Event::ShardDrained { shard: state.slot.index, force_closed });
 }
 

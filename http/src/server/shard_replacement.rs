@@ -8,22 +8,21 @@
 //! spare shard becomes the replacement, or a new shard is started. If the handler ever yields, it
 //! is cancelled, and its shard ends.
 //!
+//! A shard whose handler has panicked is replaced in the same way if the program wants that
+//! (`PanicPolicy::DrainShard`), but it keeps its connections until its drain is over.
+//!
 //! If every shard is stuck and no further shard may be started, the server serves no client any
 //! more. The usual reason is a lock of the standard library (a `LazyLock`, a `OnceLock`) whose
 //! holder waits on a fiber: each fiber that asks for the lock next blocks its thread, on one shard
 //! after the other. No other thread can undo that, so the server ends with an error, or the process
 //! is aborted.
 
-use std::process;
 use std::sync::Arc;
-use std::time::Duration;
-
-use straightline_sched::stderr;
 
 use super::lending::{helper, settle};
 use crate::config::{AllStuck, Phase};
 use crate::control::{Shared, Slot};
-use crate::telemetry::Event;
+use crate::telemetry::{Event, abort};
 
 /// Replaces a stuck shard. Returns true if no shard is left that could serve.
 pub(super) fn replace_stuck(
@@ -82,20 +81,50 @@ fn replacement(
     Some(replacement.index)
 }
 
+/// Hands the listeners of a shard whose handler has panicked to another shard. Returns whether that
+/// succeeded; then the shard has to end with its connections.
+pub(super) fn renew(
+    shared: &Shared,
+    slot: &Slot,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> bool {
+    if shared.phase() > Phase::Unready {
+        return false;
+    }
+    let Some(replacement) = renewed(shared, slot, start_spare) else { return false };
+    slot.leave();
+    shared.renewals.record();
+    shared.observers.emit(&Event::ShardRenewed { shard: slot.index, replacement });
+    settle(shared, start_spare); // listeners that were lent to it are lent to another shard
+    true
+}
+
+/// The number of the shard that serves in the place of a healthy shard; `None` if no further shard
+/// is allowed or can be started.
+fn renewed(
+    shared: &Shared,
+    slot: &Slot,
+    start_spare: &dyn Fn() -> Option<Arc<Slot>>,
+) -> Option<usize> {
+    // As in `replacement`.
+    let _loans = shared.loans.lock();
+    let others = shared.shards.all().into_iter();
+    let mut others = others.filter(|other| other.index != slot.index && other.can_help());
+    if slot.is_spare() {
+        return others.next().or_else(start_spare).map(|other| other.index);
+    }
+    let listeners = slot.copies().ok().filter(|listeners| !listeners.is_empty())?;
+    let replacement = others.find(|other| other.is_spare()).or_else(start_spare)?;
+    replacement.give(listeners, shared.config.keeps_copies()).ok()?;
+    Some(replacement.index)
+}
+
 /// Ends a server that can serve no client any more: calls `end_server`, or aborts the process.
 pub(super) fn end_or_abort(shared: &Shared, end_server: impl FnOnce()) {
     let event = Event::AllStuck { shards: shared.shards.stuck() };
     shared.observers.emit(&event);
     match shared.config.all_stuck {
         AllStuck::EndServer => end_server(),
-        AllStuck::AbortProcess => {
-            // A logger may write on a thread of its own, which would not run any more.
-            stderr().put_through(format!("straightline: aborting: {event}\n"), LAST_LINE_TIME);
-            process::abort();
-        }
+        AllStuck::AbortProcess => abort(&event),
     }
 }
-
-/// How long the write of the last line before an abort may take. Arbitrary: it may have to wait
-/// behind backtraces.
-const LAST_LINE_TIME: Duration = Duration::from_millis(500);

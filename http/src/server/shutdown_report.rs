@@ -39,7 +39,8 @@ impl ShutdownReport {
         Self {
             idle: counters.closed_idle,
             finished: counters.drained,
-            cancelled: counters.force_closed,
+            // Not those of shards that were renewed before.
+            cancelled: counters.force_closed.saturating_sub(shared.renewals.force_closed()),
             background_finished: counters.background_drained,
             background_cancelled: counters.background_cancelled,
             abandoned: shared.abandoned(),

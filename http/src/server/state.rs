@@ -6,17 +6,19 @@
 
 use std::fmt;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use straightline_sched::{self as sched, Fiber, FiberInfo};
+use straightline_sched::{Fiber, JoinHandle, turn_start};
 
 use super::connections::Connections;
 use super::entry::{ConnectionKey, Entry};
 use super::reject::Rejections;
+use crate::config::Peer;
 use crate::conn::Service;
-use crate::control::{Background, Shared, Slot};
+use crate::control::{Background, ConnectionEnd, ShardPart, Shared, Slot};
 use crate::telemetry::Event;
+use crate::transport::Transport;
 use crate::wire::{Host, Link};
 
 /// A shard, on its own thread.
@@ -29,6 +31,8 @@ pub(super) struct ShardState {
     pub(super) connections: Connections,
     pub(super) background: Rc<Background>,
     pub(super) rejections: Rejections,
+    /// By which the server's handle reaches this shard.
+    _part: Rc<ShardPart>,
     /// Woken when the last connection leaves a draining shard.
     root: Fiber,
 }
@@ -40,36 +44,53 @@ pub(super) struct Registered {
 }
 
 impl ShardState {
-    /// The calling fiber is the shard's root.
-    pub(super) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>, service: Rc<Service>) -> Self {
-        Self {
+    /// On the shard's own thread. `root` is the fiber that accepts and drains, and `serve` serves a
+    /// stream that the program gives.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        slot: &Arc<Slot>,
+        service: Rc<Service>,
+        root: Fiber,
+        serve: fn(&Rc<Self>, Box<dyn Transport>, Peer) -> ConnectionEnd,
+    ) -> Rc<Self> {
+        let background = Background::new(slot);
+        let new = |state: &Weak<Self>| {
+            let state = Weak::clone(state);
+            let serve = move |stream, peer| match state.upgrade() {
+                Some(state) => serve(&state, stream, peer),
+                None => ConnectionEnd::Unserved,
+            };
+            ShardPart::new(shared, &background, Box::new(serve))
+        };
+        Rc::new_cyclic(|state| Self {
             service,
-            host: Host::new(shared, slot, sched::turn_start()),
+            host: Host::new(shared, slot, turn_start()),
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),
-            background: Background::new(shared, slot),
+            _part: new(state),
+            background: Rc::clone(&background),
             rejections: Rejections::new(shared.config.rejection.clone()),
-            root: sched::current(),
-        }
+            root,
+        })
     }
 
     /// Inserts a connection. `spawn` makes its fiber, which has to hold the `Registered`.
     pub(super) fn insert(
         self: &Rc<Self>,
         link: &Rc<Link>,
-        spawn: impl FnOnce(Registered) -> Fiber,
-    ) {
+        spawn: impl FnOnce(Registered) -> JoinHandle<()>,
+    ) -> JoinHandle<()> {
         self.shared.shards.update_crowded();
         self.connections.insert(|key| {
-            let fiber = spawn(Registered { state: Rc::clone(self), key });
-            Entry::new(Rc::clone(link), fiber)
-        });
+            let handle = spawn(Registered { state: Rc::clone(self), key });
+            (Entry::new(Rc::clone(link), handle.fiber()), handle)
+        })
     }
 
-    /// A fiber was abandoned: closes its connection, if it had one. That fiber does nothing any
-    /// more, so it does not close the connection itself.
-    pub(super) fn lose(&self, fiber: &FiberInfo) {
+    /// The fiber of that number was abandoned: closes its connection, if it had one. That fiber
+    /// does nothing any more, so it does not close the connection itself.
+    pub(super) fn lose(&self, fiber: u64) {
         self.background.lose(fiber);
         let Some((key, link)) = self.connections.of_fiber(fiber) else { return };
         link.lose();

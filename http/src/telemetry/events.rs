@@ -203,6 +203,15 @@ pub enum Event<'e> {
         /// How many clients were disconnected.
         disconnected: usize,
     },
+    /// A handler of a shard has panicked, and the shard is drained for that
+    /// ([`PanicPolicy::DrainShard`](crate::PanicPolicy::DrainShard)).
+    #[non_exhaustive]
+    ShardRenewed {
+        /// The number of the shard, which ends with its connections.
+        shard: usize,
+        /// The number of the shard that has its listeners from now on.
+        replacement: usize,
+    },
     /// Every shard is stuck, and no further shard may be started: no client is served any more, and
     /// [`ServerBuilder::all_stuck`](crate::ServerBuilder::all_stuck) decides what happens next.
     /// Reported by the thread that watches the shards.
@@ -327,6 +336,11 @@ impl fmt::Display for Event<'_> {
             Self::ShardStuck { shard, replacement, disconnected } => {
                 fmt_stuck(f, *shard, *replacement, *disconnected)
             }
+            Self::ShardRenewed { shard, replacement } => write!(
+                f,
+                "a handler of shard {shard} has panicked: shard {replacement} takes over, and \
+                 shard {shard} finishes its requests"
+            ),
             Self::ListenersLent { shard, helper } => {
                 write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
             }

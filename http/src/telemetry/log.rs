@@ -49,7 +49,9 @@ impl Observer for LogObserver {
             | Event::ListenerFailed { .. }
             | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{text}"),
             Event::AllStuck { .. } => crit!(self.logger, "{text}"),
-            Event::ListenersLent { .. } => warn!(self.logger, "{text}"),
+            Event::ListenersLent { .. } | Event::ShardRenewed { .. } => {
+                warn!(self.logger, "{text}");
+            }
             Event::ListenersReturned { .. } => info!(self.logger, "{text}"),
             Event::AcceptFailed { .. }
             | Event::ConnectionRejected { .. }

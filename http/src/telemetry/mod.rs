@@ -3,6 +3,7 @@
 //!
 //! Values in, text out: no file here knows a connection or a shard.
 
+mod abort;
 mod access_log;
 mod access_log_writer;
 mod counters;
@@ -18,6 +19,7 @@ mod plain;
 mod prometheus;
 mod route_counters;
 
+pub(crate) use abort::abort;
 pub use access_log::AccessLogFormat;
 pub(crate) use access_log_writer::AccessLog;
 pub use counters::Counters;

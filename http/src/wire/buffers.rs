@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use straightline_sched::{Label, sim};
 
-use super::transport::Transport;
 use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
+use crate::transport::Transport;
 
 /// The memory that a connection needs while it is active, and gives back when it becomes idle.
 pub(crate) struct Buffers {

@@ -1,24 +1,20 @@
 //! A link without a client, for requests that a program makes: nothing is received, and what is
 //! written is lost.
 
-use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
 
-use straightline_net::StreamSet;
 use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, now, sim};
 
 use super::buffers::Buffers;
 use super::host::Host;
 use super::link::Link;
-use super::transport::Transport;
 use crate::config::{Config, Peer};
 use crate::control::{Shared, Slot};
 use crate::telemetry::Observers;
+use crate::transport::Transport;
 
 thread_local! {
     /// The host of all detached links of this thread.
@@ -48,27 +44,11 @@ impl Transport for NoClient {
         Ok(0)
     }
 
-    fn is_drained(&self) -> bool {
-        false
-    }
-
-    fn arm_readable(&self) -> io::Result<bool> {
-        Ok(true)
-    }
-
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
 
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(slices.iter().map(|slice| slice.len()).sum())
-    }
-
-    fn try_send_file(&self, _: &File, _: u64, count: usize) -> io::Result<usize> {
-        Ok(count)
-    }
-
-    fn wait_until(&self, _: Interest, _: Option<Instant>) -> io::Result<bool> {
+    fn arm_readable(&self) -> io::Result<bool> {
         Ok(true)
     }
 
@@ -76,25 +56,7 @@ impl Transport for NoClient {
         Ready::now()
     }
 
-    fn poll_ready(&self, _: Interest, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn unacknowledged(&self) -> Option<u64> {
-        None
-    }
-
-    fn is_peer_gone(&self) -> bool {
-        false
-    }
-
-    fn reset_on_close(&self) {}
-
-    fn reset(&self) {}
-
     fn shutdown_write(&self) -> io::Result<()> {
         Ok(())
     }
-
-    fn join_set(&self, _: &StreamSet) {}
 }

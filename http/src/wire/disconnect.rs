@@ -10,9 +10,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use crate::transport::Transport;
 use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_stackless, wake_later};
-
-use super::transport::Transport;
 
 /// Watches a client until this is dropped.
 pub(super) struct Watch(JoinHandle<()>);

@@ -14,10 +14,10 @@ use straightline_sched as sched;
 use straightline_sched::sync::{Flag, FlagReader};
 
 use super::buffers::BufferPool;
-use crate::config::{Capacity, OnDisconnect, Peer, Timeouts};
+use crate::config::{Capacity, OnDisconnect, PanicPolicy, Peer, Timeouts};
 use crate::control::{Memory, ServerHandle, Shared, Slot};
 use crate::proto::{Encoder, Limits};
-use crate::telemetry::{Event, FinishedRequest, ShardCounters};
+use crate::telemetry::{Event, FinishedRequest, ShardCounters, abort};
 
 /// A shard, as its connections see it.
 pub(crate) struct Host {
@@ -109,6 +109,17 @@ impl Host {
     pub(super) fn record_latency(&self, since: Instant, count: u64) {
         let time = sched::now().saturating_duration_since(since);
         self.slot.latencies.record(time, count);
+    }
+
+    /// A handler has panicked: reports that, and does what the policy says.
+    #[cold]
+    pub(crate) fn record_panic(&self, event: &Event<'_>) {
+        self.emit(event);
+        match self.shared.config.on_panic {
+            PanicPolicy::Answer => {}
+            PanicPolicy::DrainShard => self.slot.ask_for_renewal(),
+            PanicPolicy::Abort => abort(event),
+        }
     }
 
     /// A client was not served because all clients together use as much memory as they may.

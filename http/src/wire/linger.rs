@@ -1,25 +1,25 @@
-//! Closes a connection whose client may still be sending.
+//! Closes a connection, also one whose client may still be sending.
 //!
 //! A close of a socket with unread bytes resets the connection, and a reset makes the client's
 //! kernel throw away a response that was on its way. So the write side is closed first, and bytes
 //! that still arrive are read and dropped, for a bounded time and up to a bounded number of bytes
 //! (RFC 9112 section 9.6).
 
-use std::io::ErrorKind;
-use std::time::Duration;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
 
-use straightline_sched::{checkpoint, park_timeout, turn_start};
+use straightline_sched::{Interest, checkpoint, park_timeout, turn_start};
 
-use super::transport::Transport;
+use crate::transport::Transport;
 
 /// Closes the connection so that the client sees what was written.
 ///
 /// A yield point.
 pub(crate) fn linger(transport: &dyn Transport) {
-    if transport.shutdown_write().is_err() {
+    let deadline = turn_start() + LINGER_TIME;
+    if !repeat_until(transport, deadline, |transport| transport.shutdown_write()) {
         return; // the client is gone, so no response is on its way
     }
-    let deadline = turn_start() + LINGER_TIME;
     let mut scratch = [0; 1024];
     let mut dropped = 0;
     while dropped < LINGER_BYTES_MAX {
@@ -42,6 +42,34 @@ pub(crate) fn linger(transport: &dyn Transport) {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return,
+        }
+    }
+}
+
+/// Closes the connection of a client that sends nothing more: lets the stream send what it has.
+///
+/// A yield point if the stream has something to send and there is no room for it.
+pub(crate) fn close(transport: &dyn Transport) {
+    // If it fails, the client is gone.
+    repeat_until(transport, turn_start() + LINGER_TIME, |transport| transport.try_close());
+}
+
+/// Repeats `call` while there is no room to write, until the deadline; false if it fails.
+fn repeat_until(
+    transport: &dyn Transport,
+    deadline: Instant,
+    call: impl Fn(&dyn Transport) -> io::Result<()>,
+) -> bool {
+    loop {
+        match call(transport) {
+            Ok(()) => return true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !transport.wait_until(Interest::Write, Some(deadline)).unwrap_or(false) {
+                    return false;
+                }
+            }
+            Err(_) => return false,
         }
     }
 }

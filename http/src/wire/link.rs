@@ -23,8 +23,8 @@ use super::idle::{IdleEnd, IdleState};
 use super::output::Output;
 use super::pacing::Pacing;
 use super::protocol::Protocol;
-use super::transport::Transport;
 use crate::config::Peer;
+use crate::transport::Transport;
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {
@@ -49,7 +49,7 @@ impl Link {
     pub(crate) fn new(
         peer: Peer,
         host: Rc<Host>,
-        transport: impl Transport,
+        transport: Box<dyn Transport>,
         begun: Instant,
     ) -> Self {
         Self {
@@ -62,14 +62,14 @@ impl Link {
             watch: Cell::new(None),
             protocol: OnceCell::new(),
             is_detached: false,
-            transport: Box::new(transport),
+            transport,
             host,
         }
     }
 
     /// As [`new`](Self::new), for a request that a program made.
     pub(super) fn detached(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
-        Self { is_detached: true, ..Self::new(peer, host, transport, now()) }
+        Self { is_detached: true, ..Self::new(peer, host, Box::new(transport), now()) }
     }
 
     /// Whether there is no client.

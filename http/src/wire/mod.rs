@@ -2,8 +2,8 @@
 //!
 //! From the bottom up, each file knows only the files before it:
 //!
-//! - `transport` is the byte stream under a connection, `linger` its careful close, `disconnect`
-//!   notices that a client has gone;
+//! - `linger` closes the stream under a connection with care, `disconnect` notices that a client
+//!   has gone;
 //! - `buffers` is the memory for reading and writing, and `held` the memory that a request holds in
 //!   addition;
 //! - `host` is what the connections of a shard share;
@@ -29,7 +29,6 @@ mod output;
 mod pacing;
 mod protocol;
 mod rate_meter;
-mod transport;
 mod upgrade;
 
 pub(crate) use body_in::{BodyIn, Received, Unread};
@@ -39,9 +38,8 @@ pub(crate) use detached::detached;
 pub(crate) use exchange::Expectation;
 pub(crate) use host::Host;
 pub(crate) use idle::IdleEnd;
-pub(crate) use linger::linger;
+pub(crate) use linger::{close, linger};
 pub(crate) use link::Link;
 pub(crate) use output::OUTPUT_BYTES_MAX;
 pub(crate) use protocol::Protocol;
-pub(crate) use transport::Transport;
 pub use upgrade::Upgraded;

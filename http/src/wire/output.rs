@@ -19,8 +19,8 @@ use std::time::Instant;
 use http::{HeaderName, HeaderValue};
 use straightline_sched::sync::Flag;
 
-use super::transport::Transport;
 use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
+use crate::transport::Transport;
 
 /// A connection's output.
 pub(crate) struct Output {

@@ -30,8 +30,8 @@ use straightline_sched::{DeadlineExceeded, Interest, Lease, checkpoint, now, yie
 use super::exchange::Exchange;
 use super::host::Host;
 use super::rate_meter::{RateMeter, Slow, look_at};
-use super::transport::Transport;
 use crate::config::{MinRate, Timeout};
+use crate::transport::Transport;
 
 /// A connection's timeouts. The rates and the lease belong to the connection; the rest belongs to
 /// the current request, and [`begin_request`](Self::begin_request) replaces it.

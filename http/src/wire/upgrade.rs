@@ -15,8 +15,8 @@ use straightline_sched::{Interest, checkpoint, now};
 
 use super::link::Link;
 use super::protocol::Protocol;
-use super::transport::Transport;
 use crate::config::Peer;
+use crate::transport::Transport;
 
 /// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
 /// [`tunnel`](crate::Response::tunnel): bytes both ways, all of them the protocol's own.
@@ -207,13 +207,19 @@ impl Upgraded {
         self.link.transport.ready(Interest::Write)
     }
 
-    /// Tells the peer that nothing more will be written. Not a yield point.
+    /// Tells the peer that nothing more will be written.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point. It waits only for a stream that has to send bytes of its own first, such as
+    /// TLS, and then as a write does.
     ///
     /// # Errors
     ///
     /// The socket's error, for example when the peer is gone.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        self.link.transport.shutdown_write()
+        let shutdown = |transport: &dyn Transport| transport.shutdown_write().map(|()| 0);
+        self.wait(Interest::Write, shutdown).map(drop)
     }
 
     /// Lets a drain of the server interrupt the protocol's reads: once the drain has begun, one
@@ -447,7 +453,7 @@ impl straightline_net::compat::Stream for Upgraded {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        match self.shutdown_write() {
+        match self.link.transport.shutdown_write() {
             // The peer was quicker, and has closed both directions.
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
             result => result,

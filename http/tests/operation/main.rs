@@ -7,6 +7,7 @@ mod draining;
 mod ending;
 mod existing_listeners;
 mod listeners;
+mod local;
 mod operating;
 mod stopping;
 mod telemetry;

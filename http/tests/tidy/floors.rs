@@ -27,7 +27,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "control/",
             "telemetry/  body_error.rs",
             "config/",
-            "proto/  with_fields.rs",
+            "proto/  transport.rs  with_fields.rs",
         ],
     ),
     (

@@ -13,7 +13,7 @@ use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
 use crate::fiber::{FiberCell, FiberKey, with_running};
 
-/// A handle to a fiber, for waking it from anywhere.
+/// A handle to a fiber, for waking or cancelling it from anywhere.
 ///
 /// Like [`std::thread::Thread`], and returned by [`current`] as there; its example shows it.
 #[derive(Clone)]
@@ -33,6 +33,32 @@ impl Fiber {
         if !self.on_its_shard(|shard| shard.unpark_key(self.key)) {
             // A closed mailbox means that the fiber has ended, which is no error here.
             let _ = self.mailbox.send(Message::Unpark(self.key));
+        }
+    }
+
+    /// Asks the fiber to end, as [`JoinHandle::cancel`](crate::JoinHandle::cancel). Works from
+    /// every thread; does nothing if the fiber has ended.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched as sched;
+    ///
+    /// sched::run(|| {
+    ///     let fiber = sched::spawn(sched::park);
+    ///     let handle = fiber.fiber();
+    ///     std::thread::spawn(move || handle.cancel()).join().unwrap();
+    ///     assert!(fiber.join().unwrap_err().is_cancelled());
+    /// });
+    /// ```
+    pub fn cancel(&self) {
+        let cancel = |shard: &Shard| {
+            let fiber = shard.fibers.get(self.key);
+            fiber.into_iter().for_each(|fiber| cancel(shard, &fiber));
+        };
+        if !self.on_its_shard(cancel) {
+            // A closed mailbox means that the fiber has ended.
+            let _ = self.mailbox.send(Message::Cancel(self.key));
         }
     }
 

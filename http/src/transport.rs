@@ -1,0 +1,345 @@
+//! The byte stream under a connection.
+//!
+//! The server never asks which stream it has. It tries, and waits if the try would block; a stream
+//! says when it is ready. So TLS, or a stream in memory, needs only these calls.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::unix::fs::FileExt;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use straightline_net::{MemoryStream, StreamSet, TcpStream, UnixStream};
+use straightline_sched::Interest;
+use straightline_sched::sync::{Ready, at, select};
+
+/// A byte stream that a server can [serve](crate::ServerHandle::serve): a socket, a stream in
+/// memory, or a stream of the program's own, such as TLS over a socket.
+///
+/// A stream belongs to one shard. No call except [`wait_until`](Self::wait_until) waits: a call
+/// that would have to wait returns [`WouldBlock`](io::ErrorKind::WouldBlock), and the server waits
+/// with its own timeouts.
+///
+/// Each stream must have the first five calls; the others have defaults that are right for a stream
+/// that knows nothing better.
+///
+/// # A stream that translates
+///
+/// A stream such as TLS has bytes of its own, beside those of the stream below:
+///
+/// - Bytes that it has received and decrypted are there to be read, whatever the socket has: then
+///   [`arm_readable`](Self::arm_readable) returns false, and [`ready`](Self::ready) is
+///   [`Ready::now`].
+/// - Bytes that it has accepted in [`try_write`](Self::try_write) and could not send count as
+///   written for the server. The stream sends them with its next calls. While it has some, a read
+///   may wait for room to write: `ready` and `arm_readable` wait for that too, and `try_read` sends
+///   first.
+/// - [`shutdown_write`](Self::shutdown_write) and [`try_close`](Self::try_close) send the rest, and
+///   the protocol's own goodbye.
+///
+/// ```
+/// use std::io;
+/// use straightline::net::{MemoryStream, TcpStream};
+/// use straightline::sched::{self, Interest, sync::Ready};
+/// use straightline::{Peer, Request, Server, Transport};
+///
+/// /// Exchanges upper and lower case on the wire: not quite TLS.
+/// struct Swapped<T>(T);
+///
+/// fn swap(bytes: &mut [u8]) {
+///     bytes.iter_mut().filter(|byte| byte.is_ascii_alphabetic()).for_each(|byte| *byte ^= 0x20);
+/// }
+///
+/// impl<T: Transport> Transport for Swapped<T> {
+///     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+///         let count = self.0.try_read(buffer)?;
+///         swap(&mut buffer[..count]);
+///         Ok(count)
+///     }
+///
+///     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+///         let mut bytes = bytes.to_vec();
+///         swap(&mut bytes);
+///         self.0.try_write(&bytes)
+///     }
+///
+///     fn arm_readable(&self) -> io::Result<bool> {
+///         self.0.arm_readable()
+///     }
+///
+///     fn ready(&self, interest: Interest) -> Ready<'_> {
+///         self.0.ready(interest)
+///     }
+///
+///     fn shutdown_write(&self) -> io::Result<()> {
+///         self.0.shutdown_write()
+///     }
+/// }
+///
+/// sched::run(|| {
+///     let handler = |request: &mut Request| request.path().to_owned();
+///     let server = Server::builder().build_local(handler)?;
+///     let (client, stream) = MemoryStream::pair(4096);
+///     client.try_write(b"get /HELLO http/1.0\r\n\r\n")?;
+///     server.handle().serve(Swapped(stream), Peer::named("a test"));
+///     let mut answer = [0; 4096];
+///     let count = client.try_read(&mut answer)?;
+///     assert!(answer[..count].ends_with(b"\r\n\r\n/HELLO"));
+///     io::Result::Ok(())
+/// })?;
+/// # io::Result::Ok(())
+/// ```
+pub trait Transport: 'static {
+    /// Reads what has been received; 0 is the end of the stream. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing has been received.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as many bytes as there is room for. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Arranges that the calling fiber is [woken](straightline_sched::Fiber::unpark) when a read is
+    /// likely to succeed; false if a read would now. The fiber of an idle connection has no stack
+    /// meanwhile, so it does not wait in this call. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// The system's; the connection then ends.
+    fn arm_readable(&self) -> io::Result<bool>;
+
+    /// That a try in that direction would not block, as a thing to
+    /// [`select`](straightline_sched::sync::select()) on. Not a yield point.
+    fn ready(&self, interest: Interest) -> Ready<'_>;
+
+    /// Tells the peer that nothing more will be written. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when bytes that were written before have to be
+    /// sent first, and there is no room: the server waits, and calls this again.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Called before a stream is dropped whose connection has ended in good order, for a stream
+    /// that has bytes left to send. Default: nothing. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown_write`](Self::shutdown_write).
+    fn try_close(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether the last read proved that no bytes are left, so that another try before a wait is
+    /// hardly worth it. Default: false. Not a yield point.
+    fn is_drained(&self) -> bool {
+        false
+    }
+
+    /// As [`try_write`](Self::try_write), from several slices. Default: writes the first slice that
+    /// is not empty. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.try_write(first.map_or(&[], |slice| slice))
+    }
+
+    /// As [`try_write`](Self::try_write), from a file; 0 if the file has no bytes at `offset`.
+    /// Default: reads a piece of the file, and writes as much of it as there is room for. Not a
+    /// yield point, but the file's system may take long.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write), and the file's.
+    fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let mut piece = [0; FILE_PIECE_BYTES];
+        let wanted = count.min(FILE_PIECE_BYTES);
+        match file.read_at(&mut piece[..wanted], offset)? {
+            0 => Ok(0),
+            read => self.try_write(&piece[..read]),
+        }
+    }
+
+    /// Waits until `interest` is likely to be ready, but not beyond `until`; false if that time was
+    /// reached. It may return early. The server calls it after a try that returned
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock). Default: selects on [`ready`](Self::ready).
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding.
+    ///
+    /// # Errors
+    ///
+    /// When it would have to wait and the fiber is unwinding.
+    fn wait_until(&self, interest: Interest, until: Option<Instant>) -> io::Result<bool> {
+        let ready = self.ready(interest);
+        let first = match until {
+            None => select(&[&ready])?,
+            Some(until) => select(&[&ready, &at(until)])?,
+        };
+        Ok(first == 0)
+    }
+
+    /// The wait of a future, after a try that returned [`WouldBlock`](io::ErrorKind::WouldBlock):
+    /// the task is woken when `interest` is ready. Only the asynchronous traits of an
+    /// [`Upgraded`](crate::Upgraded) connection need it. Default: an error that says so. Not a
+    /// yield point.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = (interest, cx);
+        let message = "this stream has no `Transport::poll_ready`, so futures cannot wait for it";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::Unsupported, message)))
+    }
+
+    /// How many written bytes the client has not received yet. Default: `None`, not known; then all
+    /// written bytes count as received, so a slow reader has the whole
+    /// [idle time](crate::MinRate::idle) for each wait. Not a yield point.
+    fn unacknowledged(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether the client has closed its side, or the connection is broken. Default: false; then
+    /// [`OnDisconnect::Cancel`](crate::OnDisconnect::Cancel) has no effect. Not a yield point.
+    fn is_peer_gone(&self) -> bool {
+        false
+    }
+
+    /// Makes the drop of the stream look like an accident to the peer; bytes that were written but
+    /// not sent are lost. Default: nothing. Not a yield point.
+    fn reset_on_close(&self) {}
+
+    /// Ends the connection at once, like an accident if that is possible, while the stream is still
+    /// there. Default: [`shutdown_write`](Self::shutdown_write). Not a yield point.
+    fn reset(&self) {
+        // If this fails, the peer is gone already.
+        let _ = self.shutdown_write();
+    }
+
+    /// Lets other threads shut the stream down, through `set`, if the shard's thread is stuck.
+    #[doc(hidden)]
+    fn join_set(&self, set: &StreamSet) {
+        let _ = set;
+    }
+}
+
+/// The calls that the streams of `straightline-net` have by the same names.
+macro_rules! own_calls {
+    () => {
+        fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.try_read(buffer)
+        }
+
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            self.try_write(bytes)
+        }
+
+        fn arm_readable(&self) -> io::Result<bool> {
+            self.arm_readable()
+        }
+
+        fn ready(&self, interest: Interest) -> Ready<'_> {
+            match interest {
+                Interest::Read => self.readable(),
+                Interest::Write => self.writable(),
+            }
+        }
+
+        fn shutdown_write(&self) -> io::Result<()> {
+            self.shutdown(Shutdown::Write)
+        }
+
+        fn is_drained(&self) -> bool {
+            self.is_drained()
+        }
+
+        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.try_write_vectored(slices)
+        }
+
+        fn wait_until(&self, interest: Interest, until: Option<Instant>) -> io::Result<bool> {
+            self.wait_until(interest, until)
+        }
+
+        fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_ready(interest, cx)
+        }
+
+        fn unacknowledged(&self) -> Option<u64> {
+            self.unacknowledged()
+        }
+
+        fn is_peer_gone(&self) -> bool {
+            self.is_peer_gone()
+        }
+    };
+}
+
+/// The calls that only streams of the system have.
+macro_rules! own_calls_of_sockets {
+    () => {
+        fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+            self.try_send_file(file, offset, count)
+        }
+
+        fn join_set(&self, set: &StreamSet) {
+            self.join_set(set);
+        }
+    };
+}
+
+impl Transport for TcpStream {
+    own_calls!();
+    own_calls_of_sockets!();
+
+    fn reset_on_close(&self) {
+        // If this fails, the peer is gone already.
+        let _ = self.set_zero_linger();
+    }
+
+    fn reset(&self) {
+        // If this fails, the peer is gone already.
+        let _ = self.reset();
+    }
+}
+
+impl Transport for UnixStream {
+    own_calls!();
+    own_calls_of_sockets!();
+
+    fn reset(&self) {
+        // If this fails, the peer is gone already.
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Transport for MemoryStream {
+    own_calls!();
+
+    fn reset_on_close(&self) {
+        self.reset();
+    }
+
+    fn reset(&self) {
+        self.reset();
+    }
+}
+
+/// How much of a file the default of [`Transport::try_send_file`] reads. Arbitrary: it is on the
+/// stack of a fiber.
+const FILE_PIECE_BYTES: usize = 16 * 1024;
