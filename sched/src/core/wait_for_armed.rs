@@ -7,8 +7,9 @@ use super::park::park_at_most;
 use super::source::on_fiber;
 use crate::fiber::Wait;
 
-/// Waits until a source changes that the calling fiber has armed ([`Source::arm`]), until `at`, or
-/// until the fiber is woken for another reason: look again after it.
+/// Waits until a source changes that the calling fiber has armed
+/// ([`Source::arm`](crate::Source::arm)), until `at`, or until the fiber is woken for another
+/// reason: look again after it.
 ///
 /// So a fiber waits for several sources at once. Drop the sources that must not wake the fiber
 /// afterwards.
