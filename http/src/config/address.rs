@@ -13,8 +13,8 @@ use straightline_net::{ToSocketAddrs, lookup_host};
 
 /// Where to listen: an IP address with a port, or the path of a Unix socket.
 ///
-/// As text, `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or `unix:/run/app.sock`. It converts from
-/// `SocketAddr` and its kin, from a host with a port, from a `Path` and from text.
+/// As text, `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or `unix:/run/app.sock`. It converts
+/// from `SocketAddr` and its kin, from a host with a port, from a `Path` and from text.
 ///
 /// ```
 /// use std::net::Ipv4Addr;

@@ -1,11 +1,11 @@
 //! The server: its shards, and their life from bind to drain.
 //!
 //! From the top down, and each file knows only files below it: `builder` collects the settings of a
-//! server, and `plan` opens its sockets; `running` is the server until its end (`shutdown_report`), and
-//! `launch` starts its shards; `local` is a server on the caller's shard, without threads. `shard`
-//! is the life of one thread, `accept` accepts its connections, `serve_stream` gets them from the
-//! program, and `state` is the shard's data: the open connections (`connections`, each an `entry`),
-//! which connection makes room for a new one (`evict`), which have been idle for too long
+//! server, and `plan` opens its sockets; `running` is the server until its end (`shutdown_report`),
+//! and `launch` starts its shards; `local` is a server on the caller's shard, without threads.
+//! `shard` is the life of one thread, `accept` accepts its connections, `serve_stream` gets them
+//! from the program, and `state` is the shard's data: the open connections (`connections`, each an
+//! `entry`), which connection makes room for a new one (`evict`), which have been idle for too long
 //! (`idle_reaper`), and the answer to rejected clients (`reject`).
 //!
 //! If a shard's thread does not return, `lending` lets another shard accept in its place, and
