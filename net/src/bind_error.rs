@@ -45,8 +45,8 @@ impl fmt::Display for BindError {
             }
             ErrorKind::PermissionDenied if address.port() < PRIVILEGED => write!(
                 f,
-                "; ports below {PRIVILEGED} are for the superuser, unless the service manager opens \
-                 them (`inherit`)"
+                "; ports below {PRIVILEGED} are for the superuser, unless the service manager \
+                 opens them (`inherit`)"
             ),
             _ => Ok(()),
         }

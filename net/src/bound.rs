@@ -51,8 +51,8 @@ pub struct BoundUnixListener {
     pub(crate) kind: Kind<unix::UnixListener>,
 }
 
-/// A listener of either kind that belongs to no shard yet: one that the program has bound, or that it
-/// was [started with](crate::inherit). A server takes it
+/// A listener of either kind that belongs to no shard yet: one that the program has bound, or that
+/// it was [started with](crate::inherit). A server takes it
 /// (`straightline::ServerBuilder::listener`).
 ///
 /// ```
@@ -191,9 +191,9 @@ impl BoundListener {
         }
     }
 
-    /// Checks that the socket is what its type says: a TCP or a Unix stream socket that listens. One
-    /// that the standard library or this crate has bound always is; a descriptor from elsewhere may
-    /// be anything. Not a yield point.
+    /// Checks that the socket is what its type says: a TCP or a Unix stream socket that listens.
+    /// One that the standard library or this crate has bound always is; a descriptor from elsewhere
+    /// may be anything. Not a yield point.
     ///
     /// # Errors
     ///

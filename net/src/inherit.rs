@@ -85,8 +85,8 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
         .collect()
 }
 
-/// Why [`listeners`] returns none, in a sentence for an operator: which variable is missing, or says
-/// what. Not a yield point.
+/// Why [`listeners`] returns none, in a sentence for an operator: which variable is missing, or
+/// says what. Not a yield point.
 ///
 /// ```
 /// use straightline_net::inherit;

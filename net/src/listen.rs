@@ -154,8 +154,8 @@ impl ListenOptions {
         self
     }
 
-    /// Opens one listener, at an address or at the first address of a name that can be bound. It can
-    /// go to any thread, or in a simulation to any shard, where
+    /// Opens one listener, at an address or at the first address of a name that can be bound. It
+    /// can go to any thread, or in a simulation to any shard, where
     /// [`TcpListener::from_bound`](crate::TcpListener::from_bound) makes it a listener of that
     /// shard.
     ///
@@ -237,9 +237,9 @@ impl ListenOptions {
         Ok(group)
     }
 
-    /// Sets the options on a listener that is open already, for the connections that it accepts from
-    /// now on. The backlog stays as it is. All processes that have the socket get the same options.
-    /// (A simulated listener keeps its own.)
+    /// Sets the options on a listener that is open already, for the connections that it accepts
+    /// from now on. The backlog stays as it is. All processes that have the socket get the same
+    /// options. (A simulated listener keeps its own.)
     ///
     /// Not a yield point.
     ///

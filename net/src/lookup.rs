@@ -10,8 +10,8 @@ use std::vec;
 
 use straightline_sched::{offload, sim};
 
-/// Addresses, or a host to be resolved: what std's [`ToSocketAddrs`](std::net::ToSocketAddrs) takes,
-/// for calls that do not block the thread.
+/// Addresses, or a host to be resolved: what std's [`ToSocketAddrs`](std::net::ToSocketAddrs)
+/// takes, for calls that do not block the thread.
 ///
 /// | value | example |
 /// |---|---|
@@ -134,7 +134,7 @@ impl Target {
         }
         let found = offload(move || {
             let found = net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
-            let found: Vec<_> = found.map_err(|error| cannot_resolve(&name, error))?.collect();
+            let found: Vec<_> = found.map_err(|error| cannot_resolve(&name, &error))?.collect();
             if found.is_empty() {
                 let message = format!("{name:?} has no address");
                 return Err(io::Error::new(ErrorKind::NotFound, message));
@@ -247,7 +247,7 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, message)
 }
 
-fn cannot_resolve(name: &str, error: io::Error) -> io::Error {
+fn cannot_resolve(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot resolve {name:?}: {error}"))
 }
 

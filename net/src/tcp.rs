@@ -81,8 +81,8 @@ pub struct TcpStream {
 
 impl TcpListener {
     /// Opens a listener at an address, or at the first address of a name that can be bound: see
-    /// [`ToSocketAddrs`]. As with std, `[::]` takes clients of IPv4 as well, unless the system is set
-    /// otherwise (`net.ipv6.bindv6only`).
+    /// [`ToSocketAddrs`]. As with std, `[::]` takes clients of IPv4 as well, unless the system is
+    /// set otherwise (`net.ipv6.bindv6only`).
     ///
     /// # Blocking
     ///

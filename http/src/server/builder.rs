@@ -59,8 +59,8 @@ impl ServerBuilder {
 
     /// Adds an address to listen on: text such as `"127.0.0.1:8080"` or `"unix:/run/app.sock"`, a
     /// host and a port, a [`SocketAddr`](std::net::SocketAddr), a [`Path`](std::path::Path), and
-    /// whatever else converts into an [`Address`]. A name is resolved, and its first address counts.
-    /// [`build`](Self::build) reports an invalid address.
+    /// whatever else converts into an [`Address`]. A name is resolved, and its first address
+    /// counts. [`build`](Self::build) reports an invalid address.
     ///
     /// A file of a Unix socket to which no program is bound any more is replaced: a server that
     /// crashed leaves such a file. Any other file, and the socket of another program, is an error
@@ -78,12 +78,13 @@ impl ServerBuilder {
     /// reports a socket that does not listen.
     ///
     /// All shards accept from the one socket, and so may other processes that have it. So a service
-    /// can be replaced without a client noticing: start the successor with the same socket, and then
-    /// shut this server down. It accepts what is in the queue, and leaves the socket as it is. If no
-    /// other process has the socket, clients that connect in the last moment are reset, other than
-    /// with [`bind`](Self::bind). The settings for TCP clients ([`keepalive`](Self::keepalive),
-    /// [`notsent_lowat`](Self::notsent_lowat), [`socket_buffers`](Self::socket_buffers)) are set on
-    /// the socket. The file of a Unix socket stays.
+    /// can be replaced without a client noticing: start the successor with the same socket, and
+    /// then shut this server down. It accepts what is in the queue, and leaves the socket as it is.
+    /// If no other process has the socket, clients that connect in the last moment are reset, other
+    /// than with [`bind`](Self::bind). The settings for TCP clients
+    /// ([`keepalive`](Self::keepalive), [`notsent_lowat`](Self::notsent_lowat),
+    /// [`socket_buffers`](Self::socket_buffers)) are set on the socket. The file of a Unix socket
+    /// stays.
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -105,17 +106,22 @@ impl ServerBuilder {
     /// socket, so a restart of the service refuses no client.
     ///
     /// ```ini
-    /// # hello.socket                      # hello.service
-    /// [Socket]                            # [Service]
-    /// ListenStream=80                     # ExecStart=/usr/local/bin/hello
-    /// ListenStream=/run/hello.sock        # TimeoutStopSec=40
-    /// FileDescriptorName=web              # (longer than the drain timeout)
+    /// # hello.socket
+    /// [Socket]
+    /// ListenStream=80
+    /// ListenStream=/run/hello.sock
     /// [Install]
     /// WantedBy=sockets.target
+    ///
+    /// # hello.service, with a stop that takes longer than the drain
+    /// [Service]
+    /// ExecStart=/usr/local/bin/hello
+    /// TimeoutStopSec=40
     /// ```
     ///
     /// To choose some of them by name, or to open a port where there are none, pass what
-    /// [`inherit::listeners`](straightline_net::inherit::listeners) returns to [`listener`](Self::listener).
+    /// [`inherit::listeners`](straightline_net::inherit::listeners) returns to
+    /// [`listener`](Self::listener).
     ///
     /// ```
     /// use straightline::{Request, Server};
