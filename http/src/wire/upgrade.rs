@@ -131,7 +131,9 @@ impl Upgraded {
     ///         match lines.read_until(b'\n', &mut line) {
     ///             Ok(0) => return Ok(()),
     ///             Ok(_) => (&client).write_all(&std::mem::take(&mut line))?,
-    ///             Err(error) if error.kind() == ErrorKind::TimedOut => (&client).write_all(b"?\n")?,
+    ///             Err(error) if error.kind() == ErrorKind::TimedOut => {
+    ///                 (&client).write_all(b"?\n")?;
+    ///             }
     ///             Err(error) => return Err(error),
     ///         }
     ///     }
