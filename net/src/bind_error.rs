@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use rustix::io::Errno;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Tcp,
@@ -12,8 +14,12 @@ pub(crate) enum Protocol {
 }
 
 /// The error of a socket that could not be bound to `address`. It has the kind of `error`, which is
-/// its source.
+/// its source. An error that has nothing to do with the address stays as it is.
 pub(crate) fn cannot_bind(protocol: Protocol, address: SocketAddr, error: io::Error) -> io::Error {
+    let of_process = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    if Errno::from_io_error(&error).is_some_and(|errno| of_process.contains(&errno)) {
+        return error;
+    }
     io::Error::new(error.kind(), BindError { protocol, address, error })
 }
 
@@ -45,8 +51,8 @@ impl fmt::Display for BindError {
             }
             ErrorKind::PermissionDenied if address.port() < PRIVILEGED => write!(
                 f,
-                "; ports below {PRIVILEGED} are for the superuser, unless the service manager opens \
-                 them (`inherit`)"
+                "; ports below {PRIVILEGED} are for the superuser, unless the service manager \
+                 opens them (`inherit`)"
             ),
             _ => Ok(()),
         }
@@ -65,6 +71,13 @@ const PRIVILEGED: u16 = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_process_stays_as_it_is() {
+        let error = io::Error::from(Errno::MFILE);
+        let error = cannot_bind(Protocol::Udp, ([127, 0, 0, 1], 1).into(), error);
+        assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+    }
 
     fn text(address: &str, kind: ErrorKind) -> String {
         let error = cannot_bind(Protocol::Tcp, address.parse().unwrap(), kind.into());

@@ -252,7 +252,7 @@ impl ListenOptions {
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     /// let bound = BoundTcpListener::from(listener);
-    /// ListenOptions::new().apply(&bound)?; // `TCP_NODELAY`, which the standard library does not set
+    /// ListenOptions::new().apply(&bound)?; // `TCP_NODELAY`, which std does not set
     /// # std::io::Result::Ok(())
     /// ```
     pub fn apply(&self, listener: &BoundTcpListener) -> io::Result<()> {

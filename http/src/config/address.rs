@@ -14,7 +14,7 @@ use straightline_net::{ToSocketAddrs, lookup_host};
 /// Where to listen: an IP address with a port, or the path of a Unix socket.
 ///
 /// As text, `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or `unix:/run/app.sock`. It converts
-/// from `SocketAddr` and its kin, from a host with a port, from a `Path` and from text.
+/// from `SocketAddr` and the like, from a host with a port, from a `Path` and from text.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -266,8 +266,9 @@ mod tests {
     fn an_address_is_made_of_whatever_says_where_to_listen() {
         let tcp = Ok("127.0.0.1:80".to_owned());
         assert_eq!(of("127.0.0.1:80"), tcp);
-        assert_eq!(of(String::from("127.0.0.1:80")), tcp);
-        assert_eq!(of(&String::from("127.0.0.1:80")), tcp);
+        let text = String::from("127.0.0.1:80");
+        assert_eq!(of(&text), tcp);
+        assert_eq!(of(text), tcp);
         assert_eq!(of(("127.0.0.1", 80)), tcp);
         assert_eq!(of((String::from("127.0.0.1"), 80)), tcp);
         assert_eq!(of((Ipv4Addr::LOCALHOST, 80)), tcp);
@@ -278,8 +279,9 @@ mod tests {
         let unix = Ok("unix:/run/app.sock".to_owned());
         assert_eq!(of("unix:/run/app.sock"), unix);
         assert_eq!(of(Path::new("/run/app.sock")), unix);
-        assert_eq!(of(PathBuf::from("/run/app.sock")), unix);
-        assert_eq!(of(&PathBuf::from("/run/app.sock")), unix);
+        let path = PathBuf::from("/run/app.sock");
+        assert_eq!(of(&path), unix);
+        assert_eq!(of(path), unix);
         let name = of(("localhost", 80)).expect("each machine has it");
         assert!(name == "127.0.0.1:80" || name == "[::1]:80", "{name}");
     }

@@ -106,13 +106,17 @@ impl ServerBuilder {
     /// socket, so a restart of the service refuses no client.
     ///
     /// ```ini
-    /// # hello.socket                      # hello.service
-    /// [Socket]                            # [Service]
-    /// ListenStream=80                     # ExecStart=/usr/local/bin/hello
-    /// ListenStream=/run/hello.sock        # TimeoutStopSec=40
-    /// FileDescriptorName=web              # (longer than the drain timeout)
+    /// # hello.socket
+    /// [Socket]
+    /// ListenStream=80
+    /// ListenStream=/run/hello.sock
     /// [Install]
     /// WantedBy=sockets.target
+    ///
+    /// # hello.service, with a stop that takes longer than the drain
+    /// [Service]
+    /// ExecStart=/usr/local/bin/hello
+    /// TimeoutStopSec=40
     /// ```
     ///
     /// To choose some of them by name, or to open a port where there are none, pass what

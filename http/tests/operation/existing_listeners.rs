@@ -64,7 +64,7 @@ fn an_open_listener_is_served_and_left_as_it_was() {
             ask(address).expect("an answer");
         }
     });
-    // The port is open for other processes that have the socket, and lets new handshakes in.
+    // The port is open for other owners of the socket, and lets new handshakes in.
     own.set_nonblocking(false).expect("a descriptor");
     let client = thread::spawn(move || {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(20));

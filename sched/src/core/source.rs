@@ -308,7 +308,7 @@ impl<T: Watch> Source<T> {
                 // Also if it is ready: `clear_blocked` knows only of registered sources.
                 self.register(shard, &mut shard.sources.borrow_mut(), &watched, interest)?;
             }
-            if is_blocked != Some(true) && shard.driver.is_ready(&watched, interest) {
+            if is_blocked != Some(true) && watched.is_ready(interest) {
                 self.with_known(|state| state.record_change(interest));
                 return Ok(true);
             }

@@ -129,6 +129,14 @@ impl Watch for Device {
 }
 
 impl Watched<'_> {
+    /// Whether that direction is ready at this moment, whatever events said.
+    pub(crate) fn is_ready(&self, interest: Interest) -> bool {
+        match self {
+            Self::Descriptor(fd) => level::is_ready(*fd, interest),
+            Self::Device(device) => device.is_ready(interest),
+        }
+    }
+
     /// The descriptor's number, or the device's.
     pub(crate) fn number(&self) -> i32 {
         match self {
@@ -273,15 +281,6 @@ impl Driver {
         match (self, watched) {
             (Self::Polling(_), Watched::Descriptor(fd)) => poller::is_read_shut(*fd),
             _ => false,
-        }
-    }
-
-    /// Whether that direction is ready at this moment, whatever events said.
-    #[allow(clippy::unused_self)] // a question to the driver, as those above
-    pub(crate) fn is_ready(&self, watched: &Watched<'_>, interest: Interest) -> bool {
-        match watched {
-            Watched::Descriptor(fd) => level::is_ready(*fd, interest),
-            Watched::Device(device) => device.is_ready(interest),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::fiber::Standing;
 /// | [`ShardJoinHandle`](crate::ShardJoinHandle) | the shard has ended |
 /// | [`Polled`](super::Polled) | the future is ready |
 /// | [`Timer`] | its time has passed |
-/// | [`Ready`](super::Ready), of a socket | a read or a write would not block |
+/// | [`Ready`](super::Ready), of a socket | a read, or a write, would not wait |
 ///
 /// The trait is sealed: nothing else implements it. A stream of your own returns a
 /// [`Ready`](super::Ready).
