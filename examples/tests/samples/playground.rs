@@ -135,7 +135,7 @@ fn it_has_a_flag_for_each_bound_on_load() {
     assert_eq!(&begin, b"HTTP/1.1 200 ");
     let answer = poke(&server, &request("GET", "/hello", ""));
     assert!(
-        answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "),
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: "),
         "{answer}"
     );
 

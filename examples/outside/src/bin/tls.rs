@@ -120,6 +120,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = server.build(|_: &mut Request| "hello\n")?;
     println!("listening on {}", listener.local_addr()?);
     // A handshake of this provider needs more stack than a fiber has by default.
-    let settings = sched::Config { stack_bytes: 1 << 20, ..sched::Config::default() };
+    let settings = sched::Config::default().with_stack_bytes(1 << 20);
     Ok(sched::run_with(settings, move || serve(&listener, &config, server))??)
 }
