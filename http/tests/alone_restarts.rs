@@ -101,6 +101,7 @@ fn live() {
         .bind("127.0.0.1:0")
         .workers(2)
         .drain_timeout(Duration::ZERO)
+        .quiet() // otherwise the writer of standard error starts its thread, which stays
         .build(move |request: &mut Request| {
             if request.path() == "/wait" {
                 sender.send(()).expect("the test listens");
