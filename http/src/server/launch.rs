@@ -17,6 +17,7 @@ use std::thread;
 use straightline_sched::sync::mpsc;
 use straightline_sched::{Report, Reporter, ShardJoinHandle, sim};
 
+use super::guests::Guests;
 use super::handler::ServiceFactory;
 use super::lending::settle;
 use super::shard::{self, Calls, NewShard};
@@ -29,6 +30,8 @@ use crate::telemetry::Event;
 pub(super) struct Launch {
     shared: Arc<Shared>,
     factory: Arc<ServiceFactory>,
+    /// Other servers on the same threads.
+    guests: Arc<Guests>,
     /// The simulated host of the server, for shards that are started from another host.
     host: Option<IpAddr>,
     messages: mpsc::Sender<Message>,
@@ -51,17 +54,18 @@ impl Launch {
     pub(super) fn new(
         shared: &Arc<Shared>,
         factory: Arc<ServiceFactory>,
+        guests: &Arc<Guests>,
     ) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (messages, receiver) = mpsc::unbounded();
-        let launch = Self { shared: Arc::clone(shared), factory, host: sim::host(), messages };
+        let (shared, guests) = (Arc::clone(shared), Arc::clone(guests));
+        let launch = Self { shared, factory, guests, host: sim::host(), messages };
         (Arc::new(launch), receiver)
     }
 
     /// Starts the shard of that slot. It serves the listeners that the slot is handed.
     pub(super) fn start(self: &Arc<Self>, slot: &Arc<Slot>) -> io::Result<Shard> {
-        let (shared, launch) = (Arc::clone(&self.shared), Arc::downgrade(self));
-        let (here, starting) = (Arc::clone(&self.shared), Arc::downgrade(self));
-        let renewing = Arc::clone(slot);
+        let (recovering, renewing, renewed) =
+            (Arc::downgrade(self), Arc::downgrade(self), Arc::clone(slot));
         let new = NewShard {
             shared: Arc::clone(&self.shared),
             slot: Arc::clone(slot),
@@ -69,9 +73,11 @@ impl Launch {
             host: self.host,
             reporter: self.reporter(slot),
             calls: Calls {
-                on_recovery: Box::new(move || settle(&shared, &|| start_spare(&launch))),
-                renew: Box::new(move || renew(&here, &renewing, &|| start_spare(&starting))),
+                on_recovery: Box::new(move || settle_all(&recovering)),
+                renew: Box::new(move || renew_all(&renewing, &renewed)),
+                is_shared: !self.guests.is_empty(),
             },
+            guests: self.guests.parts(slot),
         };
         new.start()
     }
@@ -109,6 +115,9 @@ impl Launch {
                     let is_busy = matches!(report, Report::Busy(_)) && slot.scheduler().is_some();
                     slot.set_busy(is_busy);
                     settle(&shared, &|| start_spare(&launch));
+                    if let Some(launch) = launch.upgrade() {
+                        launch.guests.set_busy(&slot, is_busy, &|| launch.start_spare());
+                    }
                 }
                 Report::Stalled(stall) => {
                     emit_on_own_thread(&shared, Report::Stalled(stall.clone()), || ());
@@ -116,6 +125,9 @@ impl Launch {
                 Report::Stuck(stall) => {
                     let is_over =
                         shard_replacement::replace_stuck(&shared, &slot, &|| start_spare(&launch));
+                    if let Some(launch) = launch.upgrade() {
+                        launch.guests.replace_stuck(&slot, &|| launch.start_spare());
+                    }
                     let (here, launch) = (Arc::clone(&shared), Weak::clone(&launch));
                     emit_on_own_thread(&shared, Report::Stuck(stall.clone()), move || {
                         if is_over {
@@ -127,6 +139,10 @@ impl Launch {
                     shared.record_abandoned();
                     shared.observers.emit(&Event::FiberReported { report });
                     shard::record_abandoned(&slot, fiber);
+                    if let Some(launch) = launch.upgrade() {
+                        let twins = launch.guests.twins(&slot);
+                        twins.iter().for_each(|twin| shard::record_abandoned(twin, fiber));
+                    }
                 }
                 _ => shared.observers.emit(&Event::FiberReported { report }),
             }
@@ -136,6 +152,23 @@ impl Launch {
 
 fn start_spare(launch: &Weak<Launch>) -> Option<Arc<Slot>> {
     launch.upgrade()?.start_spare()
+}
+
+/// A shard that was stuck has returned.
+fn settle_all(launch: &Weak<Launch>) {
+    if let Some(launch) = launch.upgrade() {
+        settle(&launch.shared, &|| launch.start_spare());
+        launch.guests.settle(&|| launch.start_spare());
+    }
+}
+
+/// Hands the listeners of a shard whose handler has panicked to another shard; false if that is not
+/// possible.
+fn renew_all(launch: &Weak<Launch>, slot: &Arc<Slot>) -> bool {
+    let Some(launch) = launch.upgrade() else { return false };
+    let replacement = renew(&launch.shared, slot, &|| launch.start_spare());
+    replacement.into_iter().for_each(|replacement| launch.guests.follow(slot, replacement));
+    replacement.is_some()
 }
 
 /// Lets `Server::run` return an error.

@@ -9,13 +9,12 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use straightline_sched::sync::Flag;
 use straightline_sched::{self as sched, FiberBuilder, sim};
 
 use super::running::started;
-use super::shard::{Calls, live, new_state, park_until};
+use super::shard::{Calls, force_close, live, new_state};
 use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
 use super::state::ShardState;
@@ -127,15 +126,13 @@ fn live_and_force_close(state: &Rc<ShardState>) {
         shared.shutdown_if_serving();
         false
     };
-    let calls = Calls { on_recovery: Box::new(|| ()), renew: Box::new(shutdown) };
+    let calls = Calls { on_recovery: Box::new(|| ()), renew: Box::new(shutdown), is_shared: true };
     if let Err(error) = live(state, &calls) {
         // Without the idle reaper, connections would stay for ever.
         state.shared.record_failure(error);
         state.shared.shutdown_if_serving();
     }
-    state.connections.for_each(|entry| entry.fiber().cancel());
-    state.background.cancel_all();
-    park_until(FORCE_CLOSE_TIME, || !state.connections.is_empty() || !state.background.is_empty());
+    force_close(state);
     state.slot.record_ended();
     state.shared.shards.forget(&state.slot);
 }
@@ -148,9 +145,6 @@ impl Drop for SetOnDrop {
         self.0.set();
     }
 }
-
-/// How long connections may take to unwind: a section that must not be cancelled has ten seconds.
-const FORCE_CLOSE_TIME: Duration = Duration::from_secs(12);
 
 impl fmt::Debug for LocalServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use straightline_sched::sync::{Selectable, after, mpsc, select};
 use straightline_sched::{now, sim, stderr};
 
+use super::guests::{Guest, Guests};
 use super::handler::ServiceFactory;
 use super::launch::{Launch, Message, Shard};
 use super::shutdown_report::ShutdownReport;
@@ -33,6 +34,8 @@ pub struct Server {
     factory: Arc<ServiceFactory>,
     /// One group of listeners for each shard.
     shards: Vec<Vec<Listener>>,
+    /// Servers that use the shards of this one.
+    guests: Vec<Self>,
     _signals: Option<SignalThread>,
     _files: RemoveFiles,
 }
@@ -54,7 +57,7 @@ impl Server {
         signals: Option<SignalThread>,
     ) -> Self {
         let files = RemoveFiles(Arc::clone(&shared));
-        Self { shared, factory, shards, _signals: signals, _files: files }
+        Self { shared, factory, shards, guests: Vec::new(), _signals: signals, _files: files }
     }
 
     /// The addresses on which the server listens, in the order of the binds and with the real
@@ -75,6 +78,71 @@ impl Server {
     /// A handle that shuts the server down and reads its numbers.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(&self.shared)
+    }
+
+    /// Lets another server use the shards of this one: an admin server, say, with its own handler,
+    /// limits, timeouts, capacity, counters and observers, on the threads of the public one.
+    ///
+    /// The other server's [handle](Self::handle) shuts it down alone. Otherwise it ends with this
+    /// server: it serves until the drain of this server is over on all shards, and then drains in
+    /// its own drain timeout; so an admin server can be asked meanwhile. A second
+    /// [`shutdown`](ServerHandle::shutdown) of this server force-closes both.
+    ///
+    /// What is a matter of threads comes from this server: `stack_bytes`, `driver`, `logger`,
+    /// `busy_limit`, `stuck_limit`, `replacements` and `all_stuck`. A handler that keeps its thread
+    /// makes the clients of both servers wait until another shard accepts for it. A panic with
+    /// [`PanicPolicy::DrainShard`](crate::PanicPolicy::DrainShard) renews both servers' parts of
+    /// the thread, if this server has that policy.
+    ///
+    /// For two servers with threads of their own, call [`run`](Self::run) of each on a thread (the
+    /// second example).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the two servers do not have the same number of
+    /// [workers](crate::ServerBuilder::workers).
+    ///
+    /// ```
+    /// use straightline::{Limits, Request, Server};
+    ///
+    /// let public = Server::builder().bind("127.0.0.1:0").workers(2);
+    /// let public = public.build(|_: &mut Request| "hello\n")?;
+    /// let observed = public.handle();
+    /// let admin = Server::builder().bind("127.0.0.1:0").workers(2);
+    /// let admin = admin.limits(Limits::default().with_body_bytes(0)).build(
+    ///     move |_: &mut Request| observed.metrics().to_prometheus(),
+    /// )?;
+    /// let handle = public.handle();
+    /// let server = public.also(admin)?;
+    /// handle.shutdown(); // usually from elsewhere
+    /// server.run()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// ```
+    /// use std::thread;
+    /// use straightline::{Request, Server};
+    ///
+    /// let public = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hello\n")?;
+    /// let admin = Server::builder().bind("127.0.0.1:0").workers(1);
+    /// let admin = admin.build(|_: &mut Request| "fine\n")?;
+    /// let (stop_public, stop_admin) = (public.handle(), admin.handle());
+    /// let admin = thread::spawn(|| admin.run());
+    /// stop_public.shutdown(); // usually from elsewhere
+    /// public.run()?;
+    /// stop_admin.shutdown();
+    /// admin.join().unwrap()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn also(mut self, mut other: Self) -> io::Result<Self> {
+        let (own, others) = (self.shards.len(), other.shards.len());
+        if own != others {
+            let message = format!("a server with {others} workers cannot share {own} shards");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.guests.append(&mut other.guests);
+        self.guests.push(other);
+        Ok(self)
     }
 
     /// Serves until a shutdown begins, and then until the requests in flight are answered. Each
@@ -102,19 +170,22 @@ impl Server {
     /// If a shard panics, which handlers cannot cause: it is a bug in this library, or other code
     /// has closed a descriptor of the server. The other shards shut down first.
     pub fn run(self) -> io::Result<ShutdownReport> {
-        let Self { shared, factory, shards, _signals, _files } = self;
+        let Self { shared, factory, shards, guests, _signals, _files } = self;
         record_places(shared.config.prints_panics);
         shared.observers.emit(&started(&shared.config));
-        let (launch, messages) = Launch::new(&shared, factory);
+        let (guests, guests_shards, _guests_files) = begin_guests(guests);
+        let (launch, messages) = Launch::new(&shared, factory, &guests);
         // Also if the wait below is unwound.
-        let _shutdown = ShutdownOnDrop(Arc::clone(&shared));
+        let servers = guests.iter().map(Guest::shared).chain([&shared]);
+        let _shutdown: Vec<_> = servers.map(|shared| ShutdownOnDrop(Arc::clone(shared))).collect();
         let mut running = Vec::with_capacity(shards.len());
         let (slots, keeps_copies) = (shared.shards.all(), shared.config.keeps_copies());
         // All slots get their listeners first: otherwise, if a listener of the first shard failed
         // at once, it would count as the server's last listener.
         let given = slots.iter().zip(shards);
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
-        let mut result: io::Result<()> = given.collect();
+        let given: io::Result<()> = given.collect();
+        let mut result = given.and_then(|()| guests.give(&slots, guests_shards));
         if result.is_err() {
             shared.advance(Phase::ForceClosing);
         }
@@ -130,7 +201,8 @@ impl Server {
             }
         }
         let mut panic = None;
-        while !running.is_empty() && !has_waited_enough(&shared, running.len()) {
+        while !running.is_empty() && !has_waited_enough(&shared, &guests, running.len()) {
+            guests.end_after(&shared);
             let (slot, ended) = match next(&shared, &mut running, &messages)? {
                 Next::Ended(slot, ended) => (slot, ended),
                 Next::Started(slot, handle) => {
@@ -157,11 +229,13 @@ impl Server {
         }
         let stuck = running.len() as u64;
         // Nothing else closes the connections of stuck shards and of fibers that were abandoned.
-        for slot in shared.shards.all() {
-            slot.streams.shut_down();
-        }
-        if let Some(log) = &shared.access_log {
-            log.finish();
+        for shared in guests.iter().map(Guest::shared).chain([&shared]) {
+            for slot in shared.shards.all() {
+                slot.streams.shut_down();
+            }
+            if let Some(log) = &shared.access_log {
+                log.finish();
+            }
         }
         if !sim::is_simulated() {
             // Output that is not written by then is lost if the program exits now.
@@ -181,6 +255,22 @@ pub(super) fn started(config: &Config) -> Event<'static> {
     let Descriptors { limit, raised_from } = config.descriptors;
     let connections = config.capacity.connections;
     Event::Started { connections, descriptors: limit, raised_from }
+}
+
+/// What keeps the sockets' files and the signals of a server.
+type Keep = (Option<SignalThread>, RemoveFiles);
+
+/// The guests begin: the guests, their listeners for each shard, and what they keep until the end.
+fn begin_guests(guests: Vec<Server>) -> (Arc<Guests>, Vec<Vec<Vec<Listener>>>, Vec<Keep>) {
+    let (mut all, mut shards, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for guest in guests {
+        let Server { shared, factory, shards: own, guests: _, _signals, _files } = guest;
+        shared.observers.emit(&started(&shared.config));
+        all.push(Guest::new(shared, factory));
+        shards.push(own);
+        kept.push((_signals, _files));
+    }
+    (Guests::new(all), shards, kept)
 }
 
 /// What `Server::run` does next.
@@ -208,6 +298,10 @@ fn next(
     let count = awaited.len();
     awaited.push(messages);
     awaited.push(&pause);
+    let draining = shared.draining();
+    if shared.phase() < Phase::Draining {
+        awaited.push(&draining);
+    }
     let index = select(&awaited)?;
     Ok(match messages.try_recv() {
         // Messages first: the `Started` message of the shard that has ended may still be unread.
@@ -222,7 +316,7 @@ fn next(
 }
 
 /// Whether the remaining shards will not end any more.
-fn has_waited_enough(shared: &Shared, running: usize) -> bool {
+fn has_waited_enough(shared: &Shared, guests: &Guests, running: usize) -> bool {
     let Some(since) = shared.shutdown_since() else { return false };
     if shared.phase() >= Phase::Draining && shared.shards.stuck() >= running {
         return true; // their clients were disconnected long ago
@@ -234,7 +328,13 @@ fn has_waited_enough(shared: &Shared, running: usize) -> bool {
         Phase::Unready | Phase::Draining => config.ready_delay.saturating_add(config.drain_timeout),
         Phase::ForceClosing => Duration::ZERO,
     };
-    waited >= drained.saturating_add(FORCE_CLOSE_TIME)
+    let own = drained.saturating_add(FORCE_CLOSE_TIME);
+    // The guests drain afterwards, all at the same time.
+    let drains = guests.iter().map(|guest| match shared.phase() {
+        Phase::ForceClosing => FORCE_CLOSE_TIME,
+        _ => guest.shared().config.drain_timeout.saturating_add(FORCE_CLOSE_TIME),
+    });
+    waited >= own.saturating_add(drains.max().unwrap_or_default())
 }
 
 /// The error that `Server::run` returns if all shards are stuck.

@@ -12,6 +12,7 @@ use straightline_sched::{
 };
 
 use super::accept::accept_loop;
+use super::guests::GuestPart;
 use super::handler::ServiceFactory;
 use super::idle_reaper::Sweeps;
 use super::lending;
@@ -32,6 +33,8 @@ pub(super) struct NewShard {
     /// Handles the reports about the shard's fibers and its thread.
     pub(super) reporter: Reporter,
     pub(super) calls: Calls,
+    /// Other servers on the same thread.
+    pub(super) guests: Vec<GuestPart>,
 }
 
 /// What a shard calls of those that started it.
@@ -41,13 +44,15 @@ pub(super) struct Calls {
     /// Hands the shard's listeners to another shard, as a handler has panicked; false if that is
     /// not possible now.
     pub(super) renew: Box<dyn Fn() -> bool + Send>,
+    /// Whether the thread has other work than this server's.
+    pub(super) is_shared: bool,
 }
 
 impl NewShard {
     /// Starts the shard. It accepts from the listeners that its slot is handed, until the server is
     /// drained or the shard is retired.
     pub(super) fn start(self) -> io::Result<ShardJoinHandle<io::Result<()>>> {
-        let Self { shared, slot, factory, host, reporter, calls } = self;
+        let Self { shared, slot, factory, host, reporter, calls, guests } = self;
         let config = sched::Config::default()
             .with_stack_bytes(shared.config.stack_bytes)
             .with_driver(shared.config.driver)
@@ -59,9 +64,20 @@ impl NewShard {
             if let Some(logger) = &shared.config.logger {
                 sched::set_thread_logger(logger.clone());
             }
-            let result = serve(&shared, &slot, factory, &calls);
+            if guests.is_empty() {
+                let result = serve(&shared, &slot, factory, &calls).map(drop);
+                slot.record_ended();
+                return result;
+                // When the root fiber ends, the scheduler cancels all fibers that are left.
+            }
+            let guests = guests.into_iter().map(|guest| guest.start(&slot));
+            let guests = guests.collect::<io::Result<Vec<_>>>()?;
+            let result = serve_beside(&shared, &slot, factory, &calls);
             slot.record_ended();
-            result
+            let are_well =
+                guests.into_iter().fold(true, |well, guest| guest.join().is_ok() && well);
+            let panicked = || io::Error::other("a server that shares the thread has panicked");
+            result.and(are_well.then_some(()).ok_or_else(panicked))
         };
         sched::spawn_shard(&name, config, move || match host {
             Some(host) => sim::on_host(host, root),
@@ -75,12 +91,37 @@ fn serve(
     slot: &Arc<Slot>,
     factory: Arc<ServiceFactory>,
     calls: &Calls,
-) -> io::Result<()> {
+) -> io::Result<Rc<ShardState>> {
     let state = new_state(shared, slot, factory(), sched::current());
     drop(factory); // a shard may outlive the server's run
-    live(&state, calls)
-    // When the root fiber ends, the scheduler cancels all fibers that are left.
+    live(&state, calls)?;
+    Ok(state)
 }
+
+/// As [`serve`], on a thread that goes on afterwards.
+pub(super) fn serve_beside(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+    factory: Arc<ServiceFactory>,
+    calls: &Calls,
+) -> io::Result<()> {
+    let state = serve(shared, slot, factory, calls)?;
+    force_close(&state);
+    Ok(())
+}
+
+/// Cancels what the drain has left of a shard, and waits for its end. The calling fiber is the
+/// shard's root.
+pub(super) fn force_close(state: &ShardState) {
+    state.connections.for_each(|entry| entry.fiber().cancel());
+    state.background.cancel_all();
+    state.host.begin_drain(); // the last connection wakes this fiber
+    state.background.wake_when_empty(sched::current());
+    park_until(FORCE_CLOSE_TIME, || !state.connections.is_empty() || !state.background.is_empty());
+}
+
+/// How long connections may take to unwind: a section that must not be cancelled has ten seconds.
+const FORCE_CLOSE_TIME: Duration = Duration::from_secs(12);
 
 /// A shard's state, on its own thread; `root` is the fiber that calls [`live`].
 pub(super) fn new_state(
@@ -141,6 +182,11 @@ fn accept_until_drain(state: &Rc<ShardState>, slot: &Slot, calls: &Calls) -> Opt
         waiting.extend(slot.take_handed());
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
         acceptors.retain(Acceptor::goes_on);
+        if slot.is_leaving() {
+            // Another server on this thread is renewed.
+            state.host.set_shutting_down(true);
+            return Some(acceptors);
+        }
         let mut pause = if waiting.is_empty() { Duration::MAX } else { TAKE_UP_RETRY };
         state.host.set_shutting_down(shared.phase() > Phase::Serving);
         match shared.phase() {
@@ -168,7 +214,14 @@ fn accept_until_drain(state: &Rc<ShardState>, slot: &Slot, calls: &Calls) -> Opt
         if acceptors.is_empty() && slot.is_spare() {
             let now = sched::turn_start();
             let since = *idle_since.get_or_insert(now);
-            if sched::stats().fibers > fibers {
+            // On a thread with other work, fibers that handlers have spawned go on for as long as
+            // that work.
+            let is_busy = if calls.is_shared {
+                !state.connections.is_empty() || !state.background.is_empty()
+            } else {
+                sched::stats().fibers > fibers
+            };
+            if is_busy {
                 idle_since = None;
             } else if now.saturating_duration_since(since) >= SPARE_TIME {
                 lending::retire_spare(shared, slot);
@@ -242,7 +295,7 @@ pub(super) fn record_abandoned(slot: &Arc<Slot>, fiber: &FiberInfo) {
 }
 
 /// Waits while `goes_on` says so, but no longer than `time`.
-pub(super) fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
+fn park_until(time: Duration, goes_on: impl Fn() -> bool) {
     let deadline = sched::turn_start().checked_add(time);
     while goes_on() {
         // A deadline beyond the clock's range counts as none.

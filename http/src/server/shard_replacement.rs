@@ -81,22 +81,22 @@ fn replacement(
     Some(replacement.index)
 }
 
-/// Hands the listeners of a shard whose handler has panicked to another shard. Returns whether that
-/// succeeded; then the shard has to end with its connections.
+/// Hands the listeners of a shard whose handler has panicked to another shard, and returns the
+/// number of that shard. The old shard has to end with its connections then.
 pub(super) fn renew(
     shared: &Shared,
     slot: &Slot,
     start_spare: &dyn Fn() -> Option<Arc<Slot>>,
-) -> bool {
+) -> Option<usize> {
     if shared.phase() > Phase::Unready {
-        return false;
+        return None;
     }
-    let Some(replacement) = renewed(shared, slot, start_spare) else { return false };
+    let replacement = renewed(shared, slot, start_spare)?;
     slot.leave();
     shared.renewals.record();
     shared.observers.emit(&Event::ShardRenewed { shard: slot.index, replacement });
     settle(shared, start_spare); // listeners that were lent to it are lent to another shard
-    true
+    Some(replacement)
 }
 
 /// The number of the shard that serves in the place of a healthy shard; `None` if no further shard

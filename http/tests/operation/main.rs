@@ -9,6 +9,7 @@ mod existing_listeners;
 mod listeners;
 mod local;
 mod operating;
+mod sharing;
 mod stopping;
 mod telemetry;
 mod the_driver_is_a_choice;
