@@ -17,7 +17,7 @@ use crate::transport::Transport;
 /// A yield point.
 pub(crate) fn linger(transport: &dyn Transport) {
     let deadline = turn_start() + LINGER_TIME;
-    if !repeat_until(transport, deadline, |transport| transport.shutdown_write()) {
+    if !repeat_until(transport, deadline, Transport::shutdown_write) {
         return; // the client is gone, so no response is on its way
     }
     let mut scratch = [0; 1024];
@@ -51,14 +51,14 @@ pub(crate) fn linger(transport: &dyn Transport) {
 /// A yield point if the stream has something to send and there is no room for it.
 pub(crate) fn close(transport: &dyn Transport) {
     // If it fails, the client is gone.
-    repeat_until(transport, turn_start() + LINGER_TIME, |transport| transport.try_close());
+    repeat_until(transport, turn_start() + LINGER_TIME, Transport::try_close);
 }
 
 /// Repeats `call` while there is no room to write, until the deadline; false if it fails.
 fn repeat_until(
     transport: &dyn Transport,
     deadline: Instant,
-    call: impl Fn(&dyn Transport) -> io::Result<()>,
+    call: fn(&(dyn Transport + 'static)) -> io::Result<()>,
 ) -> bool {
     loop {
         match call(transport) {
