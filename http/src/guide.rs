@@ -8,6 +8,13 @@
 #[doc(inline)]
 pub use straightline_sched::guide::{drivers, hazards, soundness};
 
+/// Recipes: what a service needs, from state and JSON to databases, tests and tracing.
+///
+/// [hazards]: crate::guide::hazards
+/// [simulation]: crate::guide::simulation
+#[doc = include_str!("../docs/cookbook.md")]
+pub mod cookbook {}
+
 /// What each timeout and each limit does: what the client sees, what the handler sees, and what is
 /// counted.
 ///
@@ -18,6 +25,7 @@ pub mod overload {}
 /// How to test a handler in virtual time, against slow clients, upstreams that vanish and long
 /// waits.
 ///
+/// [cookbook]: crate::guide::cookbook#tests-of-a-handler
 /// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 #[doc = include_str!("../docs/simulation.md")]
 pub mod simulation {}

@@ -82,6 +82,7 @@
 //!
 //! # Where to read on
 //!
+//! - [`guide::cookbook`]: recipes, from state and JSON to databases, tests and tracing.
 //! - [`guide::hazards`]: what not to do on a fiber, what happens there, and what to use instead.
 //!   Read it before you run existing code on fibers.
 //! - [`guide::overload`]: what each timeout and each limit does.

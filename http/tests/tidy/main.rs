@@ -4,8 +4,8 @@
 //! `floors` is the picture of the layout. `circles` and `scattered` keep the files of a crate
 //! apart. `places` says which code may stand where, `sizes` how long files and functions may be,
 //! `words` which words comments avoid. `names_of_files` checks that the files exist that comments
-//! name, and `guides` that the pages are in the documentation. `contents` prints a table of all
-//! sources.
+//! name, `guides` that the pages are in the documentation, and `excerpts` that the code in pages is
+//! that of the files they name. `contents` prints a table of all sources.
 //!
 //! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
 //! `modules` follows a path to the file that defines the name, `arrows` and `methods` say which
@@ -17,6 +17,7 @@ mod arrows;
 mod cfg;
 mod circles;
 mod contents;
+mod excerpts;
 mod floors;
 mod guides;
 mod layout;

@@ -5,13 +5,17 @@ use std::{env, io};
 
 use straightline::{HandlerError, IntoResponse, Request, Response, Server, StatusCode, sched};
 
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Has a limit of its own too, because no deadline can end the thread that it blocks.
 fn ask(url: String) -> Result<String, ureq::Error> {
-    ureq::get(url).call()?.body_mut().read_to_string()
+    let request = ureq::get(url).config().timeout_global(Some(2 * LIMIT)).build();
+    request.call()?.body_mut().read_to_string()
 }
 
 fn relay(request: &mut Request, upstream: &str) -> Result<Response, HandlerError> {
     let url = format!("{upstream}{}", request.target());
-    let answer = sched::deadline(Duration::from_secs(2), || sched::offload(move || ask(url)));
+    let answer = sched::deadline(LIMIT, || sched::offload(move || ask(url)));
     Ok(match answer {
         Ok(asked) => match asked? {
             Ok(text) => text.to_uppercase().into_response(),
