@@ -8,6 +8,7 @@ mod http2;
 mod lines;
 mod process;
 mod proxied;
+mod readme;
 mod redis;
 mod rest;
 mod spans;
