@@ -8,7 +8,7 @@ use straightline::{Request, Server, StatusCode};
 use super::answer::{ANY_PORT, BODY, PATH, announce};
 
 pub(super) fn run(driver: Option<DriverKind>) -> io::Result<()> {
-    let builder = Server::builder().bind(ANY_PORT).workers(1);
+    let builder = Server::builder().bind(ANY_PORT).workers(1).quiet();
     let builder = match driver {
         Some(kind) => builder.driver(kind),
         None => builder,

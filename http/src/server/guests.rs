@@ -19,7 +19,7 @@ use straightline_sched::{FiberBuilder, JoinHandle};
 
 use super::handler::ServiceFactory;
 use super::lending::settle;
-use super::shard::{Calls, serve_beside};
+use super::shard::{Calls, StartGuest, serve_beside};
 use super::shard_replacement::replace_stuck;
 use crate::config::Phase;
 use crate::control::{Listener, Shared, Slot};
@@ -36,12 +36,6 @@ pub(super) struct Guest {
     factory: Arc<ServiceFactory>,
     /// By the numbers of the host's slots.
     twins: Mutex<HashMap<usize, Arc<Slot>>>,
-}
-
-/// A guest's part of a thread.
-pub(super) struct GuestPart {
-    guest: Arc<Guest>,
-    slot: Arc<Slot>,
 }
 
 /// Starts one more shard of the host, if that is allowed and possible.
@@ -98,13 +92,15 @@ impl Guests {
         Ok(())
     }
 
-    /// The parts of the thread of that slot of the host.
-    pub(super) fn parts(&self, host: &Slot) -> Vec<GuestPart> {
-        let part = |guest: &Arc<Guest>| GuestPart {
-            slot: guest.twin(host.index),
-            guest: Arc::clone(guest),
+    /// What begins the guests' lives on the thread of that slot of the host.
+    pub(super) fn starts(&self, host: &Arc<Slot>) -> Vec<Box<StartGuest>> {
+        let start = |guest: &Arc<Guest>| -> Box<StartGuest> {
+            let (guest, host) = (Arc::clone(guest), Arc::clone(host));
+            // The slot is there before the thread is.
+            let slot = guest.twin(host.index);
+            Box::new(move || start(guest, slot, host))
         };
-        self.all.iter().map(part).collect()
+        self.all.iter().map(start).collect()
     }
 
     /// The guests' slots on the thread of that slot of the host.
@@ -167,29 +163,26 @@ impl Guests {
     }
 }
 
-impl GuestPart {
-    /// Begins the guest's life on the calling fiber's shard, which is that of the slot `host`.
-    pub(super) fn start(self, host: &Arc<Slot>) -> io::Result<JoinHandle<()>> {
-        let host = Arc::clone(host);
-        let calls = Calls {
-            // The host settles for its guests, too.
-            on_recovery: Box::new(|| ()),
-            // A thread is renewed as a whole.
-            renew: Box::new(move || {
-                host.ask_for_renewal();
-                false
-            }),
-            is_shared: true,
-        };
-        FiberBuilder::new().name("guest server").spawn(move || {
-            let Guest { shared, factory, .. } = &*self.guest;
-            let result = serve_beside(shared, &self.slot, Arc::clone(factory), &calls);
-            self.slot.record_ended();
-            shared.shards.forget(&self.slot);
-            if !self.slot.is_retired() || result.is_err() {
-                result.err().into_iter().for_each(|error| shared.record_failure(error));
-                shared.shutdown_if_serving();
-            }
-        })
-    }
+/// Begins a guest's life on the calling fiber's shard, which is that of the slot `host`.
+fn start(guest: Arc<Guest>, slot: Arc<Slot>, host: Arc<Slot>) -> io::Result<JoinHandle<()>> {
+    let calls = Calls {
+        // The host settles for its guests, too.
+        on_recovery: Box::new(|| ()),
+        // A thread is renewed as a whole.
+        renew: Box::new(move || {
+            host.ask_for_renewal();
+            false
+        }),
+        is_shared: true,
+    };
+    FiberBuilder::new().name("guest server").spawn(move || {
+        let Guest { shared, factory, .. } = &*guest;
+        let result = serve_beside(shared, &slot, Arc::clone(factory), &calls);
+        slot.record_ended();
+        shared.shards.forget(&slot);
+        if !slot.is_retired() || result.is_err() {
+            result.err().into_iter().for_each(|error| shared.record_failure(error));
+            shared.shutdown_if_serving();
+        }
+    })
 }

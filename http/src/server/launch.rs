@@ -77,7 +77,7 @@ impl Launch {
                 renew: Box::new(move || renew_all(&renewing, &renewed)),
                 is_shared: !self.guests.is_empty(),
             },
-            guests: self.guests.parts(slot),
+            guests: self.guests.starts(slot),
         };
         new.start()
     }

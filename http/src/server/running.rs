@@ -186,19 +186,11 @@ impl Server {
         let given = given.map(|(slot, own)| slot.give(own, keeps_copies));
         let given: io::Result<()> = given.collect();
         let mut result = given.and_then(|()| guests.give(&slots, guests_shards));
+        if result.is_ok() {
+            result = start_all(&launch, &slots, &mut running);
+        }
         if result.is_err() {
             shared.advance(Phase::ForceClosing);
-        }
-        let slots = if result.is_ok() { slots } else { Vec::new() };
-        for slot in slots {
-            match launch.start(&slot) {
-                Ok(handle) => running.push((slot, handle)),
-                Err(error) => {
-                    shared.advance(Phase::ForceClosing);
-                    result = Err(error);
-                    break;
-                }
-            }
         }
         let mut panic = None;
         while !running.is_empty() && !has_waited_enough(&shared, &guests, running.len()) {
@@ -228,15 +220,7 @@ impl Server {
             }
         }
         let stuck = running.len() as u64;
-        // Nothing else closes the connections of stuck shards and of fibers that were abandoned.
-        for shared in guests.iter().map(Guest::shared).chain([&shared]) {
-            for slot in shared.shards.all() {
-                slot.streams.shut_down();
-            }
-            if let Some(log) = &shared.access_log {
-                log.finish();
-            }
-        }
+        guests.iter().map(Guest::shared).chain([&shared]).for_each(|shared| finish(shared));
         if !sim::is_simulated() {
             // Output that is not written by then is lost if the program exits now.
             stderr().flush_within(FLUSH_TIME);
@@ -248,6 +232,29 @@ impl Server {
                 None => result.map(|()| ShutdownReport::of(&shared, stuck)),
             },
         }
+    }
+}
+
+/// Starts the shards of these slots, until one cannot be started.
+fn start_all(
+    launch: &Arc<Launch>,
+    slots: &[Arc<Slot>],
+    running: &mut Vec<(Arc<Slot>, Shard)>,
+) -> io::Result<()> {
+    for slot in slots {
+        running.push((Arc::clone(slot), launch.start(slot)?));
+    }
+    Ok(())
+}
+
+/// The shards of a server have ended, or will not end any more.
+fn finish(shared: &Shared) {
+    // Nothing else closes the connections of stuck shards and of fibers that were abandoned.
+    for slot in shared.shards.all() {
+        slot.streams.shut_down();
+    }
+    if let Some(log) = &shared.access_log {
+        log.finish();
     }
 }
 
@@ -264,11 +271,12 @@ type Keep = (Option<SignalThread>, RemoveFiles);
 fn begin_guests(guests: Vec<Server>) -> (Arc<Guests>, Vec<Vec<Vec<Listener>>>, Vec<Keep>) {
     let (mut all, mut shards, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for guest in guests {
-        let Server { shared, factory, shards: own, guests: _, _signals, _files } = guest;
+        let Server { shared, factory, shards: own, guests: _, _signals: signals, _files: files } =
+            guest;
         shared.observers.emit(&started(&shared.config));
         all.push(Guest::new(shared, factory));
         shards.push(own);
-        kept.push((_signals, _files));
+        kept.push((signals, files));
     }
     (Guests::new(all), shards, kept)
 }

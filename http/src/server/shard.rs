@@ -12,7 +12,6 @@ use straightline_sched::{
 };
 
 use super::accept::accept_loop;
-use super::guests::GuestPart;
 use super::handler::ServiceFactory;
 use super::idle_reaper::Sweeps;
 use super::lending;
@@ -33,8 +32,8 @@ pub(super) struct NewShard {
     /// Handles the reports about the shard's fibers and its thread.
     pub(super) reporter: Reporter,
     pub(super) calls: Calls,
-    /// Other servers on the same thread.
-    pub(super) guests: Vec<GuestPart>,
+    /// Each begins the life of another server on the same thread.
+    pub(super) guests: Vec<Box<StartGuest>>,
 }
 
 /// What a shard calls of those that started it.
@@ -47,6 +46,9 @@ pub(super) struct Calls {
     /// Whether the thread has other work than this server's.
     pub(super) is_shared: bool,
 }
+
+/// Begins a root fiber of another server.
+pub(super) type StartGuest = dyn FnOnce() -> io::Result<JoinHandle<()>> + Send;
 
 impl NewShard {
     /// Starts the shard. It accepts from the listeners that its slot is handed, until the server is
@@ -70,12 +72,14 @@ impl NewShard {
                 return result;
                 // When the root fiber ends, the scheduler cancels all fibers that are left.
             }
-            let guests = guests.into_iter().map(|guest| guest.start(&slot));
+            let guests = guests.into_iter().map(|start| start());
             let guests = guests.collect::<io::Result<Vec<_>>>()?;
             let result = serve_beside(&shared, &slot, factory, &calls);
             slot.record_ended();
-            let are_well =
-                guests.into_iter().fold(true, |well, guest| guest.join().is_ok() && well);
+            let mut are_well = true;
+            for guest in guests {
+                are_well &= guest.join().is_ok();
+            }
             let panicked = || io::Error::other("a server that shares the thread has panicked");
             result.and(are_well.then_some(()).ok_or_else(panicked))
         };

@@ -60,7 +60,7 @@ impl Simulated {
         let builder = builder.on_panic(PanicPolicy::DrainShard).drain_timeout(secs(60));
         let builder = builder.observer(move |event: &Event<'_>| {
             if let Event::ShardRenewed { shard, replacement, .. } = event {
-                records.lock().unwrap().push((*shard, *replacement));
+                records.lock().expect("no panic").push((*shard, *replacement));
             }
         });
         let server = configure(builder).build_with(counting).expect("a port");
@@ -75,7 +75,7 @@ impl Simulated {
     }
 
     fn renewed(&self) -> Vec<(usize, usize)> {
-        self.renewed.lock().unwrap().clone()
+        self.renewed.lock().expect("no panic").clone()
     }
 
     fn end(self) -> ShutdownReport {

@@ -169,7 +169,9 @@ fn as_main(body: impl FnOnce() -> io::Result<()>) {
     process::exit(match body() {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("the server ended: {error}");
+            // In one piece: other threads print faults.
+            let line = format!("the server ended: {error}\n");
+            io::stderr().write_all(line.as_bytes()).expect("the test reads");
             3
         }
     });
