@@ -49,11 +49,14 @@ async fn main() -> io::Result<()> {
     let mut signal = signal(SignalKind::terminate())?;
     println!("listening on {}", listener.local_addr()?);
     let (stop, stopped) = watch::channel(());
+    let signalled = stop.clone();
     let app = Router::new().fallback(answer).with_state((broadcast::channel(64).0, stopped));
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             signal.recv().await;
-            drop(stop);
+            let _ = signalled.send(());
         })
-        .await
+        .await?;
+    stop.closed().await; // `serve` does not wait for upgraded connections
+    Ok(())
 }

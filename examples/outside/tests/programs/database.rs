@@ -1,5 +1,6 @@
 //! Visits are counted in a PostgreSQL server that the test starts.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,19 +11,22 @@ use crate::process::{Folder, PATIENCE, Process, free_port, get, installed};
 fn visits_are_counted_in_the_database() {
     let folder = Folder::new();
     let (database, address) = database(&folder);
-    let mut last = 0;
+    let mut seen = BTreeSet::new();
     for name in ["database", "axum_database"] {
         let program = Process::program(name, &[&address]);
-        for _ in 0..5 {
-            let (head, body) = get(&program.address, "/");
-            let number = body.strip_prefix("visitor ").map(str::trim_end);
-            let number = number.unwrap_or_else(|| panic!("{name}: {head}\n{body}"));
-            let number: i32 = number.parse().expect("a number");
-            assert!(number > last, "{name}: {number} after {last}");
-            last = number;
+        // More clients at once than a pool has connections.
+        let clients = [(); 24].map(|()| {
+            let address = program.address.clone();
+            thread::spawn(move || [(); 5].map(|()| get(&address, "/").1))
+        });
+        for text in clients.into_iter().flat_map(|client| client.join().expect("answers")) {
+            let number = text.strip_prefix("visitor ").map(str::trim_end);
+            let number = number.unwrap_or_else(|| panic!("{name}: {text}")).parse::<u32>();
+            assert!(seen.insert(number.expect("a number")), "{name}: twice: {text}");
         }
         program.stop();
     }
+    assert_eq!(seen, (1..=240).collect());
     database.stop();
 }
 

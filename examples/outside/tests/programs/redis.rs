@@ -33,17 +33,9 @@ fn hits_are_counted_in_redis() {
 
 /// A server that keeps nothing on the disk.
 fn redis(folder: &Folder, port: &str) -> Process {
-    let mut server =
-        Process::start(folder.unprivileged(installed("redis-server", "redis-server")).args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            port,
-            "--save",
-            "",
-            "--loglevel",
-            "warning",
-        ]));
+    let mut command = folder.unprivileged(installed("redis-server", "redis-server"));
+    command.args(["--bind", "127.0.0.1", "--port", port, "--save", ""]).stdout(Stdio::null());
+    let mut server = Process::start(&mut command);
     let begin = Instant::now();
     while !connects(&format!("127.0.0.1:{port}")) {
         assert!(server.is_running() && begin.elapsed() < PATIENCE, "Redis does not start");
