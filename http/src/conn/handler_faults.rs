@@ -12,7 +12,7 @@ use straightline_sched::is_cancel;
 use crate::config::Timeout;
 use crate::message::Request;
 use crate::message::Response;
-use crate::telemetry::{Event, Outcome, take_place};
+use crate::telemetry::{Event, Outcome, message_of, take_place};
 use crate::wire::Link;
 
 #[cold]
@@ -77,12 +77,7 @@ pub(super) fn record_panic(
     }
     link.exchange.set_outcome(Outcome::Panicked);
     link.host.counters().panicked.bump();
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)");
-    let (peer, place) = (&link.peer, take_place());
+    let (peer, message, place) = (&link.peer, message_of(&*payload), take_place());
     let place = place.as_deref();
     link.host.record_panic(&Event::HandlerPanicked { peer, method, target, message, place });
 }

@@ -80,11 +80,13 @@ fn run_handler(request: &mut Request, handler: &dyn Fn(&mut Request) -> Response
     }
     let link = request.link().clone();
     let outcome = catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| handler(request))));
-    match outcome {
+    let response = match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(DeadlineExceeded)) => cancelled_response(&link),
         Err(payload) => panic_response(request, payload),
-    }
+    };
+    link.wrapper_fields.begin_wrappers(&response.head().fields);
+    response
 }
 
 impl fmt::Debug for Next<'_> {

@@ -47,9 +47,22 @@ fn respond_error(
         record_failed_response(request, &**cause);
     }
     let made = connection.service().error_responder().and_then(|responder| {
-        let context = ErrorContext::new(response.status(), error.text.trim_end(), request);
+        let context = ErrorContext::new(
+            response.status(),
+            error.text.trim_end(),
+            request,
+            connection.link().exchange.outcome(),
+        );
         own_error_response(responder, &context, response)
     });
+    // What wrappers have added is also on a response that takes the place of the handler's.
+    let added = request.map_or_else(Vec::new, |request| request.link().wrapper_fields.added());
+    let made = match made {
+        None if added.is_empty() => None,
+        None => Some(Response::error(response.status(), error.text.clone(), None)),
+        made => made,
+    };
+    let made = made.map(|made| made.in_place_of(response).with_missing(added));
     let (response, keep_alive) = match &made {
         Some(made) => (made, keep_alive && !made.head().close),
         None => (response, keep_alive),

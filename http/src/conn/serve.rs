@@ -208,6 +208,9 @@ fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::
 fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<Option<End>> {
     let waits = request.head().expect_continue;
     connection.link().begin_request(if waits { Expectation::Waiting } else { Expectation::None });
+    if connection.service().is_wrapped() {
+        connection.link().wrapper_fields.begin();
+    }
     request.set_label();
     if request.head().body != BodyLength::Known(0) {
         connection.link().pacing.begin_body(request.head().end);
@@ -259,7 +262,11 @@ fn run_handler(connection: &Connection, request: &mut Request) -> io::Result<Res
 fn run_wrapped(connection: &Connection, request: &mut Request) -> io::Result<Response> {
     let (service, pacing) = (connection.service(), &connection.link().pacing);
     let run = || service.run_wrapped(request);
-    match catch_unwind(AssertUnwindSafe(|| pacing.hold_wrappers(run))) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| pacing.hold_wrappers(run)));
+    if let Ok(Ok(response)) = &outcome {
+        connection.link().wrapper_fields.end_wrappers(&response.head().fields);
+    }
+    match outcome {
         // If the client is gone, the response was for the wrappers alone.
         Ok(Ok(response)) if pacing.is_client_gone() => client_gone(response),
         Ok(Ok(response)) => Ok(response),

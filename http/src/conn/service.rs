@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::next::{Next, ShardHandler, Wrapper};
 use crate::message::Request;
 use crate::message::Response;
+use crate::telemetry::Outcome;
 
 /// Makes the response for an error.
 pub(crate) type ErrorResponder = dyn Fn(&ErrorContext<'_>) -> Response + Send + Sync;
@@ -46,6 +47,7 @@ pub struct ErrorContext<'e> {
     status: StatusCode,
     message: &'e str,
     request: Option<&'e Request>,
+    outcome: Outcome,
 }
 
 impl Service {
@@ -76,8 +78,13 @@ impl Service {
 }
 
 impl<'e> ErrorContext<'e> {
-    pub(crate) fn new(status: StatusCode, message: &'e str, request: Option<&'e Request>) -> Self {
-        Self { status, message, request }
+    pub(crate) fn new(
+        status: StatusCode,
+        message: &'e str,
+        request: Option<&'e Request>,
+        outcome: Outcome,
+    ) -> Self {
+        Self { status, message, request, outcome }
     }
 
     /// The status of the response, which is sent in any case.
@@ -88,6 +95,12 @@ impl<'e> ErrorContext<'e> {
     /// What the client would be told: a line of text, without its line end.
     pub fn message(&self) -> &'e str {
         self.message
+    }
+
+    /// What is wrong, as far as the server knows: [`Outcome::Answered`] if the handler chose the
+    /// status.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
     }
 
     /// The request; `None` if its head was malformed or did not arrive, or if the client was

@@ -3,20 +3,24 @@
 //! A background fiber is an ordinary fiber of the shard. It leaves the table when it ends, however
 //! it ends; a fiber that was abandoned never does, so [`Background::lose`] removes it.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use slotmap::{DefaultKey, SlotMap};
-use straightline_sched::{Fiber, FiberBuilder, JoinHandle};
+use straightline_sched::{Fiber, FiberBuilder, JoinHandle, is_cancel};
 
 use super::slot::Slot;
+use crate::telemetry::{Event, Observers, message_of, take_place};
 
 /// The background fibers of a shard.
 pub(crate) struct Background {
     slot: Arc<Slot>,
+    observers: Observers,
     /// `None` until the fiber is spawned.
     open: RefCell<SlotMap<DefaultKey, Option<Fiber>>>,
     /// Woken when the last fiber has ended.
@@ -25,9 +29,9 @@ pub(crate) struct Background {
 
 impl Background {
     /// For the shard of that slot, on the shard's own thread.
-    pub(crate) fn new(slot: &Arc<Slot>) -> Rc<Self> {
-        let (slot, open, waiter) = (Arc::clone(slot), RefCell::default(), RefCell::default());
-        Rc::new(Self { slot, open, waiter })
+    pub(crate) fn new(slot: &Arc<Slot>, observers: &Observers) -> Rc<Self> {
+        let (slot, observers) = (Arc::clone(slot), observers.clone());
+        Rc::new(Self { slot, observers, open: RefCell::default(), waiter: RefCell::default() })
     }
 
     /// Runs `body` as a background fiber.
@@ -40,8 +44,15 @@ impl Background {
         let entry = Entry { background: Rc::clone(self), key };
         // If this fails, the entry is dropped with the body.
         let handle = FiberBuilder::new().name("background").spawn(move || {
-            let _entry = entry;
-            body()
+            match catch_unwind(AssertUnwindSafe(body)) {
+                Ok(value) => value,
+                Err(payload) => {
+                    if !is_cancel(&*payload) {
+                        entry.background.record_panic(&*payload);
+                    }
+                    resume_unwind(payload)
+                }
+            }
         })?;
         self.slot.counters.background_spawned.bump();
         // The fiber begins when the caller yields, so it is still in the table.
@@ -49,6 +60,13 @@ impl Background {
             *fiber = Some(handle.fiber());
         }
         Ok(handle)
+    }
+
+    fn record_panic(&self, payload: &(dyn Any + Send)) {
+        self.slot.counters.background_panicked.bump();
+        let (message, place) = (message_of(payload), take_place());
+        let place = place.as_deref();
+        self.observers.emit(&Event::BackgroundPanicked { message, place });
     }
 
     pub(crate) fn len(&self) -> usize {

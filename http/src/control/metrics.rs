@@ -141,9 +141,12 @@ impl Metrics {
         text.counter("straightline_read_bytes_total", help, bytes_read);
         let help = "Bytes written to clients.";
         text.counter("straightline_written_bytes_total", help, bytes_written);
-        let Counters { background_spawned, background_ended, .. } = self.counters;
+        let Counters { background_spawned, background_ended, background_panicked, .. } =
+            self.counters;
         let help = "Background fibers that were spawned.";
         text.counter("straightline_background_spawned_total", help, background_spawned);
+        let help = "Background fibers that panicked.";
+        text.counter("straightline_background_panicked_total", help, background_panicked);
         let running = background_spawned.saturating_sub(background_ended);
         let help = "Background fibers that run.";
         text.gauge("straightline_background_running", help, running);

@@ -39,7 +39,8 @@ use crate::proto::has_no_body;
     note = "a handler returns a `Response`, text, bytes, a `StatusCode`, a pair of a `StatusCode` \
             and one of these, or a `Result` of two of these",
     note = "a handler is a plain function and not an `async fn`: it waits by calling functions \
-            that wait; `sched::block_on` runs a future"
+            that wait; `sched::block_on` runs a future",
+    note = "for `?` on any error, return `Result<_, straightline::HandlerError>`"
 )]
 pub trait IntoResponse {
     /// Makes the response.
@@ -99,7 +100,11 @@ impl IntoResponse for StatusCode {
     fn into_response(self) -> Response {
         match self.canonical_reason() {
             Some(reason) if !(self.is_informational() || has_no_body(self)) => {
-                Response::error(self, format!("{reason}\n"), None)
+                let text = format!("{reason}\n");
+                if self.is_client_error() || self.is_server_error() {
+                    return Response::error(self, text, None);
+                }
+                Response::of(text).with_status(self)
             }
             _ => Response::new(self),
         }

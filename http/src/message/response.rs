@@ -508,6 +508,17 @@ impl Response {
         self
     }
 
+    /// This response with those of the fields of whose name it has none.
+    pub(crate) fn with_missing(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        let own = self.head.fields.len();
+        for (name, value) in fields {
+            if !self.head.fields[..own].iter().any(|(other, _)| *other == name) {
+                self.head.fields.push((name, value));
+            }
+        }
+        self
+    }
+
     #[inline]
     pub(crate) fn head(&self) -> &ResponseHead {
         &self.head

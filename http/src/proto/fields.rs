@@ -146,17 +146,27 @@ impl<'h> Headers<'h> {
             .filter(|element| !element.is_empty())
     }
 
-    /// The media type of the body, with its parameters (RFC 9110 section 8.3).
-    ///
-    /// ```
-    /// # use straightline::Request;
-    /// fn is_json(request: &Request) -> bool {
-    ///     let media_type = request.headers().content_type().unwrap_or_default();
-    ///     media_type.split(';').next().unwrap_or_default().trim() == "application/json"
-    /// }
-    /// ```
+    /// The media type of the body with its parameters, as it stands there (RFC 9110 section 8.3).
+    /// To compare it, take [`is_media_type`](Self::is_media_type).
     pub fn content_type(&self) -> Option<&'h str> {
         self.get(header::CONTENT_TYPE)
+    }
+
+    /// Whether the body is of that media type, whatever its parameters. Case does not matter.
+    ///
+    /// ```
+    /// # use straightline::{Request, StatusCode};
+    /// fn check(request: &Request) -> Result<(), StatusCode> {
+    ///     match request.headers().is_media_type("application/json") {
+    ///         true => Ok(()),
+    ///         false => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ///     }
+    /// }
+    /// ```
+    pub fn is_media_type(&self, media_type: &str) -> bool {
+        let own = self.content_type().unwrap_or_default();
+        let own = own.split(';').next().unwrap_or_default();
+        own.trim().eq_ignore_ascii_case(media_type)
     }
 
     /// The announced length of the body, in bytes; `None` if there is no such field, or its value

@@ -55,7 +55,8 @@ where
     message = "the shards cannot share this handler: it holds something of one thread, such as an \
                `Rc`, a `RefCell` or a `Cell`",
     label = "not `Send` and `Sync`",
-    note = "`build_with(|| handler)` makes a handler for each shard, whose state may be an `Rc`; \
+    note = "`build_with(|| handler)` makes a handler for each shard: what the closure makes inside \
+            itself may be an `Rc`; \
             or share the state between the shards in an `Arc` with a `Mutex`"
 )]
 pub trait Shareable: Send + Sync {}

@@ -14,6 +14,7 @@ use straightline_sched as sched;
 use crate::config::Capacity;
 use crate::conn::{ErrorContext, ErrorResponder, own_error_response};
 use crate::message::Response;
+use crate::telemetry::Outcome;
 use crate::transport::Transport;
 use crate::wire::linger;
 
@@ -52,7 +53,7 @@ pub(super) fn rejection(capacity: &Capacity, errors: Option<&ErrorResponder>) ->
     let (status, text) = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
     let response = Response::error(status, format!("{text}\n"), None)
         .header(header::RETRY_AFTER, capacity.retry_seconds());
-    let context = ErrorContext::new(status, text, None);
+    let context = ErrorContext::new(status, text, None, Outcome::Overloaded);
     let own = errors.and_then(|errors| own_error_response(errors, &context, &response));
     let response = own.unwrap_or(response);
     let body = response.body().bytes();

@@ -53,7 +53,7 @@ impl ShardState {
         root: Fiber,
         serve: fn(&Rc<Self>, Box<dyn Transport>, Peer) -> ConnectionEnd,
     ) -> Rc<Self> {
-        let background = Background::new(slot);
+        let background = Background::new(slot, &shared.observers);
         let new = |state: &Weak<Self>| {
             let state = Weak::clone(state);
             let serve = move |stream, peer| match state.upgrade() {

@@ -127,6 +127,8 @@ counters! {
     background_spawned,
     /// Background fibers that have ended, for whatever reason.
     background_ended,
+    /// Background fibers that panicked.
+    background_panicked,
     /// Background fibers that ran when a drain began, and ended in time.
     background_drained,
     /// Background fibers that were cancelled at the end of a drain.

@@ -151,6 +151,14 @@ pub enum Event<'e> {
         /// hook that does not call the hook before it.
         place: Option<&'e str>,
     },
+    /// A [background fiber](crate::ServerHandle::spawn) panicked.
+    #[non_exhaustive]
+    BackgroundPanicked {
+        /// The message of the panic.
+        message: &'e str,
+        /// Where it panicked, as for [`HandlerPanicked`](Self::HandlerPanicked).
+        place: Option<&'e str>,
+    },
     /// A handler returned an error, or a response that it must not return, or could not complete
     /// the body of its response.
     #[non_exhaustive]
@@ -328,9 +336,10 @@ impl fmt::Display for Event<'_> {
                 let (target, message) = (Escaped(target), Escaped(message));
                 write!(f, "the handler of {method} {target} panicked at {place}: {message}")
             }
+            Self::BackgroundPanicked { message, place } => fmt_background(f, message, *place),
             Self::ResponseFailed { method, target, error, .. } => {
                 let (target, error) = (Escaped(target), Escaped(error));
-                write!(f, "the response to {method} {target} could not be completed: {error}")
+                write!(f, "{method} {target} failed: {error}")
             }
             Self::FiberReported { report } => report.fmt(f),
             Self::ShardStuck { shard, replacement, disconnected } => {
@@ -358,6 +367,11 @@ impl fmt::Display for Event<'_> {
             }
         }
     }
+}
+
+fn fmt_background(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
+    let place = Escaped(place.unwrap_or("an unknown place"));
+    write!(f, "a background fiber panicked at {place}: {}", Escaped(message))
 }
 
 fn fmt_finished(f: &mut fmt::Formatter<'_>, request: &FinishedRequest<'_>) -> fmt::Result {

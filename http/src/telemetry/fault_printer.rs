@@ -80,8 +80,8 @@ enum Kind {
 
 /// What is said about faults that were left out, in the order of [`Kind`].
 const KINDS: [&str; 8] = [
-    "handlers panicked",
-    "responses could not be completed",
+    "handlers or background fibers panicked",
+    "requests failed",
     "handlers took too long",
     "accepts failed",
     "clients were refused: there were too many",
@@ -175,8 +175,11 @@ fn telling(event: &Event<'_>) -> Telling {
         | Event::ListenerFailed { .. } => Telling::Through,
         Event::ConnectionOpened { .. } | Event::ConnectionClosed { .. } => Telling::Later,
         // The panic hook has printed it, with its place.
-        Event::HandlerPanicked { place: Some(_), .. } => Telling::Nothing,
-        Event::HandlerPanicked { .. } => Telling::Line(Kind::Panic),
+        Event::HandlerPanicked { place: Some(_), .. }
+        | Event::BackgroundPanicked { place: Some(_), .. } => Telling::Nothing,
+        Event::HandlerPanicked { .. } | Event::BackgroundPanicked { .. } => {
+            Telling::Line(Kind::Panic)
+        }
         Event::ResponseFailed { .. } => Telling::Line(Kind::Response),
         Event::TimedOut { timeout: Timeout::Handler, .. } => Telling::Line(Kind::HandlerTime),
         Event::AcceptFailed { pause: Some(_), .. } => Telling::Line(Kind::Accept),

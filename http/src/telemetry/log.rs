@@ -42,6 +42,7 @@ impl Observer for LogObserver {
         let text = Plain(event);
         match event {
             Event::HandlerPanicked { .. }
+            | Event::BackgroundPanicked { .. }
             | Event::ResponseFailed { .. }
             | Event::FiberReported { .. }
             | Event::ShardStuck { .. }

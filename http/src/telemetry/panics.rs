@@ -1,5 +1,6 @@
 //! Where a panic happened, and what is printed about it: only the panic hook knows the place.
 
+use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -37,6 +38,13 @@ pub(crate) fn record_places(prints: bool) {
             next(info);
         }));
     });
+}
+
+/// The message of a panic.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("(no message)")
 }
 
 fn record_place(info: &PanicHookInfo<'_>) {

@@ -172,6 +172,10 @@ impl Exchange {
         }
     }
 
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome.get()
+    }
+
     pub(crate) fn take_outcome(&self) -> Outcome {
         self.outcome.take()
     }

@@ -23,6 +23,7 @@ use super::idle::{IdleEnd, IdleState};
 use super::output::Output;
 use super::pacing::Pacing;
 use super::protocol::Protocol;
+use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
 use crate::transport::Transport;
 
@@ -35,6 +36,7 @@ pub(crate) struct Link {
     pub(crate) output: Output,
     pub(crate) idle: IdleState,
     pub(crate) held: HeldForRequest,
+    pub(crate) wrapper_fields: WrapperFields,
     /// Cancels the handler of the current request if its client disconnects.
     watch: Cell<Option<Watch>>,
     /// The state of an upgraded connection, once the connection is upgraded.
@@ -59,6 +61,7 @@ impl Link {
             output: Output::new(begun),
             idle: IdleState::new(),
             held: HeldForRequest::new(&host.memory),
+            wrapper_fields: WrapperFields::default(),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
             is_detached: false,

@@ -30,6 +30,7 @@ mod pacing;
 mod protocol;
 mod rate_meter;
 mod upgrade;
+mod wrapper_fields;
 
 pub(crate) use body_in::{BodyIn, Received, Unread};
 pub(crate) use body_out::ClientBody;

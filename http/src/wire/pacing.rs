@@ -40,7 +40,7 @@ pub(crate) struct Pacing {
     host: Rc<Host>,
     /// The lease under which handlers run: it ends them when they make no progress.
     lease: Lease,
-    /// The lease under which the wrappers run, if there are any: it ends later.
+    /// For a server with wrappers: the lease under which they run, which ends later.
     wrappers: Option<Lease>,
     /// How long the handler may make no progress.
     handler_timeout: Cell<Duration>,

@@ -14,7 +14,7 @@ use crate::common::simulated::{
 use crate::common::{serve, serve_with};
 use straightline::sched::sync::{after, mpsc, select};
 use straightline::sched::{self, sim};
-use straightline::{IntoResponse, Request, Response, StatusCode, Upgraded};
+use straightline::{Event, IntoResponse, Request, Response, StatusCode, Upgraded};
 
 /// Waits for news that never come.
 fn poll(request: &mut Request) -> StatusCode {
@@ -300,4 +300,25 @@ fn a_background_fiber_belongs_to_a_shard_of_the_server() {
     let elsewhere =
         sched::spawn_shard("other", sched::Config::default(), move || handle.spawn(|| ()).is_ok());
     assert!(elsewhere.expect("a thread").join().is_err());
+}
+
+#[test]
+fn a_background_fiber_that_panics_is_reported_and_counted() {
+    let (sender, heard) = threads::channel();
+    let observe = move |event: &Event<'_>| {
+        if let Event::BackgroundPanicked { message, place, .. } = event {
+            let _ = sender.send(((*message).to_owned(), place.is_some()));
+        }
+    };
+    let server = serve_with(
+        |builder| builder.observer(observe),
+        |request: &mut Request| {
+            request.server().spawn(|| panic!("in the background")).expect("a stack");
+            "spawned\n"
+        },
+    );
+    assert_eq!(server.client().get("/").text(), "spawned\n");
+    assert_eq!(heard.recv(), Ok(("in the background".to_owned(), true)));
+    let counters = server.handle.counters();
+    assert_eq!((counters.background_panicked, counters.panicked), (1, 0));
 }

@@ -225,7 +225,7 @@ fn the_steps_of_a_connection_are_reported_in_order() {
     let begin = format!("{peer}: the handler of GET /panic?x panicked at {}:", file!());
     assert!(panicked.starts_with(&begin) && panicked.ends_with(": as you wish"), "{panicked}");
     assert!(next().starts_with(&format!("{peer}: GET /panic?x: 500, panicked, 22 bytes in ")));
-    assert_eq!(next(), format!("{peer}: the response to GET /cut could not be completed: no more"));
+    assert_eq!(next(), format!("{peer}: GET /cut failed: no more"));
     assert!(next().starts_with(&format!("{peer}: GET /cut: 200, failed, ")));
     assert_eq!(next(), format!("{peer}: closed"));
     server.handle.shutdown();

@@ -45,9 +45,12 @@ fn faults_are_told_a_line_each_and_not_too_many() {
     assert!(output.status.success(), "{text}");
     let lines: Vec<_> =
         text.lines().filter_map(|line| line.strip_prefix("straightline: ")).collect();
+    // A machine that is busy itself makes a shard look so.
+    let lines: Vec<_> =
+        lines.into_iter().filter(|line| !line.contains("shard 0 is busy")).collect();
     let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
-    let failed = "the response to GET /fails could not be completed: no\\nnumber";
-    assert_eq!((count(failed), count("and 15 more responses")), (5, 1), "{text}");
+    let failed = "GET /fails failed: no\\nnumber";
+    assert_eq!((count(failed), count("and 15 more requests")), (5, 1), "{text}");
     assert_eq!(count("rejected: too many connections"), 1, "{text}");
     assert_eq!(count("faults of clients: 1 requests were refused"), 1, "{text}");
     assert_eq!(lines.len(), 8, "{text}");

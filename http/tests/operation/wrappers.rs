@@ -36,6 +36,17 @@ fn answer(request: &mut Request) -> Result<Response, HandlerError> {
             body.flush()?;
             Err(io::Error::other("no more"))
         })),
+        "/fails" => {
+            Ok(Response::stream(|_, _| Err(io::Error::other("at once"))).header("etag", "1"))
+        }
+        "/slow" => Ok(Response::stream(|_, _| {
+            sched::sleep(Duration::MAX);
+            Ok(())
+        })),
+        "/swallows" => {
+            let _ = request.body().read_to_vec(1_000);
+            Ok("fine\n".into_response())
+        }
         "/upgrade" => Ok(Response::upgrade("x", |mut client| client.write_all(b"hello"))),
         _ => Ok(StatusCode::NOT_FOUND.into_response()),
     }
@@ -86,6 +97,32 @@ fn a_wrapper_sees_panics_errors_and_late_handlers_as_responses() {
             answer.head
         );
     }
+}
+
+#[test]
+fn what_wrappers_add_is_also_on_a_response_that_replaces_the_handlers() {
+    let (server, _heard) = heard(|builder| builder);
+    let get = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let chunk = |path| {
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    };
+    for (request, status, seen) in [
+        (get("/fails"), 500, "/fails 200"),
+        (get("/slow"), 504, "/slow 200"),
+        (get("/upgrade"), 426, "/upgrade 101"),
+        (chunk("/swallows"), 400, "/swallows 200"),
+        (chunk("/ok"), 400, "/ok 200"),
+    ] {
+        let answer = server.client().ask(request);
+        assert_eq!((answer.status, answer.field("x-seen")), (status, Some(seen)));
+        assert_eq!(answer.field("etag"), None, "of the handler's response");
+    }
+    // Of one request only.
+    let mut client = server.client();
+    assert_eq!(client.get("/fails").field("x-seen"), Some("/fails 200"));
+    let mut client = server.client();
+    assert!(client.get("/ok").field("x-seen").is_some());
+    assert_eq!(client.ask("nonsense\r\n\r\n").field("x-seen"), None);
 }
 
 #[test]
@@ -180,6 +217,8 @@ fn one_function_makes_the_bodies_of_all_error_responses() {
             |error: &ErrorContext<'_>| {
                 let target = error.request().map_or("-", |request| request.target());
                 assert_ne!(target, "/none?panic", "a panic of that function");
+                let is_own = error.outcome() == Outcome::Answered;
+                assert_eq!(is_own, target.starts_with("/none"), "{error:?}");
                 let body = format!("{{\"error\":\"{}\",\"of\":\"{target}\"}}", error.message());
                 Response::new(StatusCode::OK).content_type("application/json").with_body(body)
             },

@@ -110,6 +110,22 @@ fn a_response_can_be_read_and_changed() {
 }
 
 #[test]
+fn a_status_is_an_error_only_from_400_on() {
+    for (status, is_text) in [(200, true), (202, true), (302, true), (204, false), (404, true)] {
+        let response = StatusCode::from_u16(status).unwrap().into_response();
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(response.body().length() > Some(0), is_text, "{status}");
+    }
+    let typed = |value: &str| Request::builder().header("content-type", value).build().unwrap();
+    for value in ["text/plain", "Text/PLAIN", "text/plain; charset=utf-8", "text/plain ;x"] {
+        assert!(typed(value).headers().is_media_type("text/plain"), "{value}");
+    }
+    for value in ["text/plainer", "text/*", ""] {
+        assert!(!typed(value).headers().is_media_type("text/plain"), "{value}");
+    }
+}
+
+#[test]
 fn a_streamed_body_can_be_collected_and_wrapped() {
     let collect = |body: ResponseBody| {
         let mut bytes = Vec::new();

@@ -54,8 +54,8 @@ pub(crate) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
     match current() {
         Some(shard) => body(shard),
         None => panic!(
-            "straightline: a blocking call outside of a fiber; make it inside `straightline::run` \
-             or a request handler"
+            "straightline: this call needs a fiber; make it inside of `sched::run` or of a request \
+             handler"
         ),
     }
 }
