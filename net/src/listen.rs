@@ -198,6 +198,7 @@ impl ListenOptions {
     /// # Panics
     ///
     /// If `count` is 0.
+    #[track_caller]
     pub fn bind_group(
         &self,
         address: impl ToSocketAddrs,

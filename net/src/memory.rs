@@ -86,6 +86,7 @@ impl MemoryStream {
     /// # Panics
     ///
     /// If `capacity` is 0.
+    #[track_caller]
     pub fn pair(capacity: usize) -> (Self, Self) {
         assert!(capacity > 0, "a stream without room for a byte");
         let (one, other) = (Rc::new(Pipe::new(capacity)), Rc::new(Pipe::new(capacity)));

@@ -143,6 +143,7 @@ impl TcpListener {
     ///
     /// If it is [simulated](crate::sim): it has no descriptor. See
     /// [`into_bound`](Self::into_bound).
+    #[track_caller]
     pub fn into_std(self) -> net::TcpListener {
         self.source.into_inner().into_system()
     }
@@ -394,6 +395,7 @@ impl TcpStream {
     /// # Panics
     ///
     /// If it is [simulated](crate::sim): it has no descriptor.
+    #[track_caller]
     pub fn into_std(self) -> net::TcpStream {
         self.io.into_inner().into_system()
     }

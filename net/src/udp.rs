@@ -93,6 +93,7 @@ impl UdpSocket {
     /// # Panics
     ///
     /// If it is [simulated](crate::sim): it has no descriptor.
+    #[track_caller]
     pub fn into_std(self) -> net::UdpSocket {
         self.io.into_inner().into_system()
     }

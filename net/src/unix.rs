@@ -132,6 +132,7 @@ impl UnixListener {
     ///
     /// If it is [simulated](crate::sim): it has no descriptor. See
     /// [`into_bound`](Self::into_bound).
+    #[track_caller]
     pub fn into_std(self) -> net::UnixListener {
         self.source.into_inner().into_system()
     }
@@ -294,6 +295,7 @@ impl UnixStream {
     /// # Panics
     ///
     /// If it is [simulated](crate::sim): it has no descriptor.
+    #[track_caller]
     pub fn into_std(self) -> net::UnixStream {
         self.io.into_inner().into_system()
     }

@@ -198,6 +198,7 @@ impl Response {
     ///     })
     /// }
     /// ```
+    #[track_caller]
     pub fn upgrade(protocol: &str, run: impl FnOnce(Upgraded) -> io::Result<()> + 'static) -> Self {
         let response = Self::of_streamed(Streamed::Upgrade(Box::new(run)));
         response.with_status(StatusCode::SWITCHING_PROTOCOLS).header(header::UPGRADE, protocol)

@@ -140,6 +140,7 @@ impl ServerBuilder {
     /// # Panics
     ///
     /// If `workers` is 0.
+    #[track_caller]
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(NonZeroUsize::new(workers).expect("at least one worker"));
         self
@@ -564,6 +565,7 @@ impl ServerBuilder {
     /// # Panics
     ///
     /// Outside of a fiber.
+    #[track_caller]
     pub fn build_local<H>(self, handler: H) -> io::Result<LocalServer>
     where
         H: for<'r> Handler<'r> + 'static,

@@ -38,6 +38,7 @@ use crate::fiber::{FiberCell, ParkHooks};
 ///     drop(guard);
 /// });
 /// ```
+#[track_caller]
 pub fn before_park(hook: Rc<dyn Fn()>) -> BeforePark {
     let fiber = local::with(Shard::current);
     fiber.cold_mut().park_hooks.push(Rc::clone(&hook));

@@ -72,6 +72,7 @@ pub struct DeadlineExceeded;
 ///     assert_eq!(sched::deadline(Duration::from_secs(10), || "in time"), Ok("in time"));
 /// });
 /// ```
+#[track_caller]
 pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
     let (fiber, outer, frame) = local::with(|shard| {
         let (fiber, outer) = (shard.current(), shard.current().bounds.deadline());
@@ -151,6 +152,7 @@ fn wake_by(fiber: &FiberCell, end: Tick) {
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn remaining() -> Option<Duration> {
     local::with(|shard| {
         let at = shard.current().bounds.renew_end().ever()?;
@@ -195,6 +197,7 @@ pub fn remaining() -> Option<Duration> {
 ///     assert_eq!(fiber.join().unwrap(), "committed");
 /// });
 /// ```
+#[track_caller]
 pub fn uncancellable<T>(body: impl FnOnce() -> T) -> T {
     let _masked = Masked::enter(local::with(Shard::current));
     body()

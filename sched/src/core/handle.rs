@@ -40,6 +40,7 @@ impl ShardHandle {
     /// # Panics
     ///
     /// Outside of [`run`](crate::run).
+    #[track_caller]
     pub fn current() -> Self {
         local::with(|shard| Self {
             mailbox: Arc::clone(shard.inbox.mailbox()),

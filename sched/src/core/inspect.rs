@@ -38,6 +38,7 @@ use crate::fiber::{
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn inspect() -> Vec<FiberInfo> {
     local::with(list_fibers)
 }
@@ -65,6 +66,7 @@ pub fn inspect() -> Vec<FiberInfo> {
 ///     assert!(fibers.iter().any(|fiber| fiber.to_string().contains("waits_here")));
 /// });
 /// ```
+#[track_caller]
 pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
     local::with(|shard| list_fibers_with_backtraces(shard, backtraces_max))
 }
@@ -78,6 +80,7 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
 ///
 /// Outside of a fiber.
 #[inline]
+#[track_caller]
 pub fn set_label(label: Option<&Doing>) {
     local::with(|shard| {
         let _former = shard.current().label.replace(label.cloned());
@@ -102,6 +105,7 @@ pub fn set_label(label: Option<&Doing>) {
 ///     assert_eq!((stats.spawned, stats.ended), (2, 1)); // this fiber is one of them
 /// });
 /// ```
+#[track_caller]
 pub fn stats() -> Stats {
     local::with(|shard| {
         shard.counters.ready.set(shard.queue.len() as u64);
@@ -142,6 +146,7 @@ pub fn stats() -> Stats {
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn stack_usage() -> Vec<StackUsage> {
     local::with(|shard| shard.stacks.uses())
 }

@@ -140,6 +140,7 @@ impl<T> JoinHandle<T> {
     ///     assert!(error.is_panic());
     /// });
     /// ```
+    #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         loop {
             if self.fiber.life.is_over() {

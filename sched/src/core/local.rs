@@ -50,6 +50,7 @@ pub(crate) fn try_shard_id() -> Option<u64> {
 ///
 /// If the thread has none: a blocking call of this crate was made outside `run`.
 #[inline]
+#[track_caller]
 pub(crate) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
     match current() {
         Some(shard) => body(shard),

@@ -80,6 +80,7 @@ use crate::fiber::{FiberCell, SwitchHook, SwitchHooks};
 /// # Panics
 ///
 /// Outside of a fiber.
+#[track_caller]
 pub fn on_switch(hook: Rc<dyn SwitchHook>) -> OnSwitch {
     let fiber = local::with(Shard::current);
     let id = fiber.cold_mut().switch_hooks.push(hook);

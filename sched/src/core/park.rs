@@ -52,6 +52,7 @@ use crate::fiber::{FiberCell, ParkHooks, Suspend, Tick, Wait, with_running};
 ///     }
 /// });
 /// ```
+#[track_caller]
 pub fn park() {
     local::with(|shard| {
         // An unwinding fiber does not wait, which the contract allows.
@@ -84,6 +85,7 @@ pub fn park() {
 ///     }
 /// });
 /// ```
+#[track_caller]
 pub fn park_timeout(timeout: Duration) {
     local::with(|shard| {
         let at = shard.after(timeout);
@@ -115,6 +117,7 @@ pub fn park_timeout(timeout: Duration) {
 ///     assert_eq!(other.join().unwrap(), "has run");
 /// });
 /// ```
+#[track_caller]
 pub fn yield_now() {
     local::with(|shard| {
         let fiber = shard.current();

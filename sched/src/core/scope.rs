@@ -95,6 +95,7 @@ pub struct TryScope<'scope, 'env: 'scope, E> {
 ///     assert_eq!((words, bytes), (3, 19));
 /// });
 /// ```
+#[track_caller]
 pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
     let scope = Scope::new();
     run_scope(&scope.scope_state, || body(&scope), |_| false)
@@ -134,6 +135,7 @@ pub fn scope<'env, T>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
 ///     assert_eq!(outcome, Err("no such user"));
 /// });
 /// ```
+#[track_caller]
 pub fn try_scope<'env, T, E>(
     body: impl for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
 ) -> Result<T, E> {
@@ -221,6 +223,7 @@ impl<'scope> Scope<'scope, '_> {
     ///     });
     /// });
     /// ```
+    #[track_caller]
     pub fn join_all(&self) {
         let is_own = Rc::ptr_eq(&local::with(Shard::current), &self.scope_state.parent);
         assert!(is_own, "straightline: join_all on another fiber than the scope's own");

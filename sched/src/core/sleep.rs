@@ -30,6 +30,7 @@ use crate::fiber::Wait;
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
 /// });
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) {
     local::with(|shard| {
         let at = shard.after(duration);

@@ -579,7 +579,7 @@ pub(super) fn on_fiber<R>(
 #[cold]
 fn no_fiber() -> io::Error {
     io::Error::other(
-        "straightline: a wait outside of a fiber; make it inside `straightline::run` or a request \
+        "straightline: a wait outside of a fiber; make it inside of `sched::run` or of a request \
          handler",
     )
 }

@@ -23,6 +23,7 @@ use crate::driver::World;
 ///
 /// sched::run(|| assert!(sched::turn_start() <= std::time::Instant::now()));
 /// ```
+#[track_caller]
 pub fn turn_start() -> Instant {
     local::with(Shard::now)
 }

@@ -125,6 +125,7 @@ impl fmt::Debug for Fiber {
 ///     sched::park();
 /// });
 /// ```
+#[track_caller]
 pub fn current() -> Fiber {
     local::with(|shard| handle_to(shard, &shard.current()))
 }
@@ -165,6 +166,7 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
 ///     fiber.join().unwrap();
 /// });
 /// ```
+#[track_caller]
 pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
 }

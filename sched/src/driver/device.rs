@@ -46,6 +46,7 @@ impl Device {
     /// # Panics
     ///
     /// Outside of a simulation.
+    #[track_caller]
     pub fn new(label: impl Into<Rc<str>>) -> Self {
         let world = World::expect_current();
         let number = world.devices.borrow_mut().add(label.into());

@@ -47,6 +47,7 @@ impl Random {
     /// # Panics
     ///
     /// If `bound` is 0.
+    #[track_caller]
     pub fn below(&mut self, bound: u64) -> u64 {
         self.generator.u64(..bound)
     }
@@ -60,6 +61,7 @@ impl Random {
     /// ```
     /// assert_eq!(straightline_sched::sim::Random::new(7).range(4..=4), 4);
     /// ```
+    #[track_caller]
     pub fn range(&mut self, range: RangeInclusive<u64>) -> u64 {
         self.generator.u64(range)
     }
@@ -75,6 +77,7 @@ impl Random {
     /// let side = coins[straightline_sched::sim::Random::new(7).index(coins.len())];
     /// assert!(coins.contains(&side));
     /// ```
+    #[track_caller]
     pub fn index(&mut self, length: usize) -> usize {
         self.generator.usize(..length)
     }
@@ -101,6 +104,7 @@ impl Random {
     /// let pause = straightline_sched::sim::Random::new(7).duration(least..=most);
     /// assert!(least <= pause && pause <= most);
     /// ```
+    #[track_caller]
     pub fn duration(&mut self, range: RangeInclusive<Duration>) -> Duration {
         let nanos = |duration: &Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.range(nanos(range.start())..=nanos(range.end())))

@@ -201,6 +201,7 @@ impl OffloadPool {
     /// # Panics
     ///
     /// If `max_threads` is 0, or the name contains a zero byte.
+    #[track_caller]
     pub fn new(config: OffloadConfig) -> Self {
         assert!(config.max_threads > 0, "a pool of no threads");
         assert!(!config.name.contains('\0'), "a name of threads with a zero byte");

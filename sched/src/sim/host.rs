@@ -29,6 +29,7 @@ fiber_local! {
 ///     assert_eq!(sim::host(), None);
 /// });
 /// ```
+#[track_caller]
 pub fn on_host<T>(host: IpAddr, body: impl FnOnce() -> T) -> T {
     let outer = HOST.with(|cell| cell.replace(Some(host)));
     let _restore = Restore(outer);

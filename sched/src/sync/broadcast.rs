@@ -45,6 +45,7 @@ use crate::core::{charge, try_checkpoint};
 ///     assert_eq!(slow.recv(), Ok(2));
 /// });
 /// ```
+#[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel has room for one message at least");
     let shared = Arc::new(Mutex::new(State {

@@ -43,6 +43,7 @@ use crate::core::has_hook;
 ///     assert_eq!(received.len(), 6);
 /// });
 /// ```
+#[track_caller]
 pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
     assert!(bound > 0, "a channel has room for one message at least");
     let shared = Arc::new(Mutex::new(State {

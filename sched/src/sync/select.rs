@@ -85,6 +85,7 @@ impl<S: Selectable + ?Sized> Selectable for &S {}
 ///     assert_eq!(sum, 3);
 /// });
 /// ```
+#[track_caller]
 pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
     assert!(!things.is_empty(), "straightline: a select of nothing would never end");

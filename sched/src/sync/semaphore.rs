@@ -124,6 +124,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// When there would be more than `usize::MAX` in all, including those that are out.
+    #[track_caller]
     pub fn add_permits(&self, count: usize) {
         assert!(self.raw.add(count), "straightline: a semaphore has at most usize::MAX permits");
     }
