@@ -55,7 +55,7 @@ pub(crate) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
     match current() {
         Some(shard) => body(shard),
         None => panic!(
-            "straightline: this call needs a fiber; make it inside of `sched::run` or of a request \
+            "straightline: a call outside of a fiber; make it inside of `sched::run` or of a request \
              handler"
         ),
     }
