@@ -41,10 +41,10 @@ pub(crate) struct Around {
 /// are added, unless the function has set a field of the same name. The function runs after the
 /// wrappers, which see the line of text as the body.
 ///
-/// The function is also called when a shard starts, for the 503 of clients that are rejected
-/// because there are too many connections. That response is prepared once for all of them, so it
-/// must hold nothing that belongs to one request, such as an id. Then the [request](Self::request)
-/// is `None` and the [outcome](Self::outcome) is [`Outcome::Overloaded`].
+/// The function is also called once when the server is built, for the 503 of clients that are
+/// rejected because there are too many connections. That response is prepared once for all of them,
+/// so it must hold nothing that belongs to one request, such as an id. Then the
+/// [request](Self::request) is `None` and the [outcome](Self::outcome) is [`Outcome::Overloaded`].
 ///
 /// ```
 /// use straightline::{ErrorContext, Request, Response, Server};

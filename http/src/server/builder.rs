@@ -393,7 +393,7 @@ impl ServerBuilder {
     /// [`BodyError`](crate::BodyError) or an error. Default: a line of text. [`ErrorContext`] says
     /// more, and has an example.
     ///
-    /// It is also called when a shard starts, for the 503 that all rejected clients get.
+    /// It is also called once when the server is built, for the 503 that all rejected clients get.
     ///
     /// The function must not wait. If it panics, or its body is not in memory, the client gets the
     /// line of text.
