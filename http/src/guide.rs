@@ -18,6 +18,7 @@ pub mod cookbook {}
 /// What each timeout and each limit does: what the client sees, what the handler sees, and what is
 /// counted.
 ///
+/// [cookbook-metrics]: crate::guide::cookbook#metrics-and-routes
 /// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 #[doc = include_str!("../docs/overload.md")]
 pub mod overload {}

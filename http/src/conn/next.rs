@@ -54,6 +54,27 @@ impl<'n> Next<'n> {
     /// was over, a 499 if the client is gone and the handler was cancelled for that. The event is
     /// reported by then. A wrapper may call this several times, or not at all.
     ///
+    /// A wrapper returns before the response is sent. So the client may get another response than
+    /// the wrapper has seen:
+    ///
+    /// | what happens | the wrapper sees | the client gets |
+    /// |---|---|---|
+    /// | a stream fails, and nothing of it was sent | its status | 500, or that of a `BodyError` |
+    /// | a stream is late, and nothing of it was sent | its status | 504 |
+    /// | a stream fails or is late after that | its status | its status, and not all of its body |
+    /// | the request's body is refused or too slow (1) | the handler's status | 400, 413 or 408 |
+    /// | the client has not asked for the upgrade | 101 | 426 |
+    /// | an interim status or a tunnel that may not be sent | that status | 500 or 501 |
+    /// | the handler is cancelled as its client is gone | 499 | nothing |
+    /// | the wrappers' time is over | nothing: it unwinds | 504 |
+    ///
+    /// (1) and the handler has not returned that error.
+    ///
+    /// Except in the last case, fields that wrappers have added are also on the response that
+    /// replaces the handler's, unless they are about the body (`Content-*`, `Cache-Control`, `ETag`
+    /// and the like). [`Event::RequestFinished`](crate::Event::RequestFinished) has the last word:
+    /// the status that is sent, and how the request ended. Write logs and statistics from there.
+    ///
     /// # Blocking
     ///
     /// A yield point if the handler is one.

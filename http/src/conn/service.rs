@@ -30,8 +30,21 @@ pub(crate) struct Around {
     pub(crate) errors: Option<Arc<ErrorResponder>>,
 }
 
-/// An error response that the server is about to send: of its own, or of a handler that returned
-/// only a status or an error.
+/// An error response (4xx or 5xx) that the server is about to send: of its own, or of a handler
+/// that returned only a status or an error. The function of
+/// [`ServerBuilder::error_responses`](crate::ServerBuilder::error_responses) gets it.
+///
+/// A response of [`Response::new`], such as `Response::new(StatusCode::NOT_FOUND)`, and a status
+/// with a body, such as `(StatusCode::NOT_FOUND, "no such note\n")`, are sent as they are.
+///
+/// The status stays. The fields of the response that is replaced (`Retry-After`, those of wrappers)
+/// are added, unless the function has set a field of the same name. The function runs after the
+/// wrappers, which see the line of text as the body.
+///
+/// The function is also called once when the server is built, for the 503 of clients that are
+/// rejected because there are too many connections. That response is prepared once for all of them,
+/// so it must hold nothing that belongs to one request, such as an id. Then the
+/// [request](Self::request) is `None` and the [outcome](Self::outcome) is [`Outcome::Overloaded`].
 ///
 /// ```
 /// use straightline::{ErrorContext, Request, Response, Server};
@@ -97,14 +110,16 @@ impl<'e> ErrorContext<'e> {
         self.message
     }
 
-    /// What is wrong, as far as the server knows: [`Outcome::Answered`] if the handler chose the
-    /// status.
+    /// Why there is an error, as far as the server knows: [`Outcome::Answered`] if the handler or a
+    /// wrapper chose the status.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// The request; `None` if its head was malformed or did not arrive, or if the client was
-    /// rejected before it could send one.
+    /// The request. `None` if its head was refused or did not arrive, or if the client was rejected
+    /// before it could send one. A head is refused as a whole, also if its request line is fine:
+    /// for an announced body that is too long, for an unknown expectation, for an unknown transfer
+    /// coding.
     pub fn request(&self) -> Option<&'e Request> {
         self.request
     }

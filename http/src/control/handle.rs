@@ -87,6 +87,11 @@ impl ServerHandle {
     /// fiber of [`sched::spawn`](straightline_sched::spawn) is not known to the server: it is
     /// cancelled as soon as all requests have ended.
     ///
+    /// A panic of `body` ends this fiber alone, and the server goes on, whatever
+    /// [`on_panic`](crate::ServerBuilder::on_panic) says. It is an
+    /// [`Event::BackgroundPanicked`](crate::Event::BackgroundPanicked), the
+    /// [counters](crate::Counters) include it, and [`JoinHandle::join`] returns it.
+    ///
     /// Not a yield point.
     ///
     /// # Errors
@@ -95,7 +100,9 @@ impl ServerHandle {
     ///
     /// # Panics
     ///
-    /// Outside of a fiber of one of the server's shards.
+    /// Outside of a fiber of one of the server's shards. So a handler that calls this cannot be
+    /// tested with a [made request](crate::RequestBuilder), whose server has no shards: take a
+    /// [`LocalServer`](crate::LocalServer).
     ///
     /// ```
     /// use straightline::{Request, StatusCode};

@@ -19,8 +19,10 @@ use crate::wire::detached;
 
 /// Makes a [`Request`], from [`Request::builder`].
 ///
-/// The request has no client: [`Request::server`] is a server that has no address, and a timeout
-/// that the handler sets has no effect. A handler that does not wait runs in a plain test.
+/// The request has no client: [`Request::server`] is a server without an address and without
+/// shards, and a timeout that the handler sets has no effect. A handler that
+/// [spawns](crate::ServerHandle::spawn) on its server would panic: test it with a
+/// [`LocalServer`](crate::LocalServer). A handler that does not wait runs in a plain test.
 ///
 /// ```
 /// use straightline::{BodyError, IntoResponse, Method, Request, StatusCode};
@@ -193,6 +195,27 @@ impl RequestBuilder {
     /// let request = Request::builder().method(Method::PUT).reader(zeros).build()?;
     /// assert_eq!(request.body().copy_to(&mut std::io::sink())?, 1 << 20);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A reader that fails with [`BodyError::Disconnected`](crate::BodyError::Disconnected) is a
+    /// body in whose middle the connection breaks:
+    ///
+    /// ```
+    /// use std::io::{self, ErrorKind, Read};
+    /// use straightline::{BodyError, Request};
+    ///
+    /// struct Break;
+    ///
+    /// impl Read for Break {
+    ///     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+    ///         Err(BodyError::Disconnected(ErrorKind::ConnectionReset).into())
+    ///     }
+    /// }
+    ///
+    /// let request = Request::builder().reader(b"half".chain(Break)).build()?;
+    /// let error = request.body().read_to_vec(1024).unwrap_err();
+    /// assert_eq!(error, BodyError::Disconnected(ErrorKind::ConnectionReset));
+    /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn reader(mut self, body: impl Read + 'static) -> Self {
         self.body = Body::Reader(Box::new(body));

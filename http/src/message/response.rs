@@ -20,7 +20,9 @@ use crate::wire::Upgraded;
 /// piece by piece, or [a file](Self::file).
 ///
 /// Text gets `Content-Type: text/plain; charset=utf-8` and bytes `application/octet-stream`, unless
-/// the handler sets another. The server adds `Date` and `Content-Length` to every response.
+/// the handler sets another. The server adds `Date`, and `Content-Length` where it knows the
+/// length: not for a [stream](Self::stream) whose [length](Self::content_length) is not announced.
+/// The prepared 503 for clients that are rejected when they connect has no `Date`.
 ///
 /// ```
 /// use straightline::{IntoResponse, Response, StatusCode, header};

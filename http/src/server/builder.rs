@@ -192,6 +192,9 @@ impl ServerBuilder {
     /// anything. The other shard is the shard with the fewest connections, or a spare shard, which
     /// is started if no shard is healthy ([`replacements`](Self::replacements)). It stops accepting
     /// when the busy shard has been healthy for ten times this limit. Default: 100 milliseconds.
+    ///
+    /// The clients of the other shard meet that shard's [state](Self::build_with), which is empty
+    /// on a spare shard.
     pub fn busy_limit(mut self, limit: Option<Duration>) -> Self {
         self.plan.config.busy_limit = limit;
         self
@@ -313,14 +316,14 @@ impl ServerBuilder {
 
     /// The access log: a file, or the standard output, which gets a line for each request, on a
     /// thread of its own. Lines that cannot be written as fast as requests arrive are left out, and
-    /// [counted](crate::Metrics::access_log_dropped). Targets and fields are cut to 2 KiB. Default:
-    /// none.
+    /// [counted](crate::Metrics::access_log_dropped). Targets and fields are cut to 2 KiB. Only
+    /// [`AccessLogFormat::Json`] has the [route](crate::Request::set_route). Default: none.
     ///
     /// ```
     /// use straightline::{AccessLogFormat, Request, Server};
     ///
     /// let server = Server::builder().bind("127.0.0.1:0");
-    /// let server = server.access_log(AccessLogFormat::Combined, std::io::stdout());
+    /// let server = server.access_log(AccessLogFormat::Json, std::io::stdout());
     /// server.build(|_: &mut Request| "hi\n")?;
     /// # std::io::Result::Ok(())
     /// ```
@@ -355,6 +358,9 @@ impl ServerBuilder {
     /// it has no room for them: [`Event::RequestFinished`](crate::Event::RequestFinished) and
     /// [`error_responses`](Self::error_responses) do.
     ///
+    /// A wrapper returns before the response is sent, so the client may get another response:
+    /// [`Next::run`] has a table. Log from `RequestFinished`, which has the status that is sent.
+    ///
     /// All wrappers together have [`Timeouts::handler`] for themselves, in addition to the handler.
     ///
     /// ```
@@ -381,13 +387,16 @@ impl ServerBuilder {
         self
     }
 
-    /// Makes the bodies of all error responses of the server: for malformed requests, timeouts,
-    /// panics, overload and the like, and for a handler that returns only a
-    /// [`StatusCode`](crate::StatusCode), a [`BodyError`](crate::BodyError) or an error. The
-    /// status stays, and fields such as `Retry-After` are added. Default: a line of text.
+    /// Makes the bodies of the error responses (4xx and 5xx) that have no body of their own: those
+    /// of the server, for malformed requests, timeouts, panics, overload and the like; and those of
+    /// a handler or wrapper that returns only a [`StatusCode`](crate::StatusCode), a
+    /// [`BodyError`](crate::BodyError) or an error. Default: a line of text. [`ErrorContext`] says
+    /// more, and has an example.
+    ///
+    /// It is also called once when the server is built, for the 503 that all rejected clients get.
     ///
     /// The function must not wait. If it panics, or its body is not in memory, the client gets the
-    /// line of text. [`ErrorContext`] has an example.
+    /// line of text.
     pub fn error_responses(
         mut self,
         respond: impl Fn(&ErrorContext<'_>) -> Response + Send + Sync + 'static,
@@ -516,6 +525,13 @@ impl ServerBuilder {
 
     /// As [`build`](Self::build), but each shard makes a handler for itself: the handler's state
     /// (an `Rc<RefCell<…>>`, a connection pool) never leaves the thread.
+    ///
+    /// Each shard has a state of its own, and chance decides which shard a client's connection
+    /// reaches. `make_handler` also runs later: for a spare shard beside a
+    /// [busy](Self::busy_limit) one, for the replacement of a [stuck](Self::stuck_limit) one, and
+    /// for one that is [renewed](crate::PanicPolicy::DrainShard). Their state begins empty, also
+    /// with one [worker](Self::workers). So keep only caches and pools there, and share everything
+    /// else between the shards, as a handler of [`build`](Self::build) does.
     ///
     /// ```
     /// use std::cell::Cell;

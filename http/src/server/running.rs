@@ -88,6 +88,11 @@ impl Server {
     /// its own drain timeout; so an admin server can be asked meanwhile. A second
     /// [`shutdown`](ServerHandle::shutdown) of this server force-closes both.
     ///
+    /// The [report](ShutdownReport) that [`run`](Self::run) returns has the connections and fibers
+    /// of this server alone; its `took` includes the drain of the other server. What happened to
+    /// the connections of the other server is in the [counters](ServerHandle::counters) of that
+    /// server's handle.
+    ///
     /// What is a matter of threads comes from this server: `stack_bytes`, `driver`, `logger`,
     /// `busy_limit`, `stuck_limit`, `replacements` and `all_stuck`. A handler that keeps its thread
     /// makes the clients of both servers wait until another shard accepts for it. A panic with

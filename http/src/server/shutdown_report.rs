@@ -7,7 +7,8 @@ use straightline_sched::now;
 
 use crate::control::Shared;
 
-/// The report of a server's shutdown.
+/// The report of a server's shutdown. It counts the server that was run, and not the servers that
+/// use its shards ([`Server::also`](crate::Server::also)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {

@@ -159,8 +159,14 @@ pub enum Event<'e> {
         /// Where it panicked, as for [`HandlerPanicked`](Self::HandlerPanicked).
         place: Option<&'e str>,
     },
-    /// A handler returned an error, or a response that it must not return, or could not complete
-    /// the body of its response.
+    /// A request failed for a reason of the program: a handler or a wrapper returned an error
+    /// ([`HandlerError`](crate::HandlerError), an `std::io` error), or a response that it must not
+    /// return, or the body of a response could not be completed. As text, it is for example
+    /// `GET /x failed: No such file or directory (os error 2)`, behind the client's address.
+    ///
+    /// The client gets a 500 if nothing of the response was sent before, and otherwise a response
+    /// that ends too early. What the client did wrong, such as a malformed body, is not reported
+    /// here.
     #[non_exhaustive]
     ResponseFailed {
         /// The client.

@@ -32,13 +32,15 @@ pub struct FinishedRequest<'e> {
     pub duration: Duration,
     /// The client.
     pub peer: &'e Peer,
-    /// The method; `None` if the head was malformed or did not arrive.
+    /// The method. `None` if the head was refused or did not arrive. A head is refused as a whole,
+    /// also if its request line is fine: for an announced body that is too long, for an unknown
+    /// expectation, for an unknown transfer coding.
     pub method: Option<&'e Method>,
     /// The target; `None` as for the method.
     pub target: Option<&'e str>,
     /// The version; `None` as for the method.
     pub version: Option<Version>,
-    /// The header fields; none if the head was malformed or did not arrive.
+    /// The header fields; none if the head was refused or did not arrive.
     pub headers: Headers<'e>,
     /// What [`Request::set_route`](crate::Request::set_route) has set.
     pub route: Option<&'static str>,

@@ -121,7 +121,8 @@ impl fmt::Display for StallCause {
             ),
             Self::ForeignLock => f.write_str(
                 "waits for a lock that is not a fiber's, perhaps one of std::sync that another \
-                 fiber of the same thread holds across a wait: use straightline's Mutex",
+                 fiber of the same thread holds across a wait: use \
+                 `straightline::sched::sync::Mutex`",
             ),
             Self::SystemCall(Some(number)) => {
                 write!(f, "blocks the thread in system call {number}: `offload` it")
