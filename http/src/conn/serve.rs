@@ -263,8 +263,10 @@ fn run_wrapped(connection: &Connection, request: &mut Request) -> io::Result<Res
     let (service, pacing) = (connection.service(), &connection.link().pacing);
     let run = || service.run_wrapped(request);
     let outcome = catch_unwind(AssertUnwindSafe(|| pacing.hold_wrappers(run)));
-    if let Ok(Ok(response)) = &outcome {
-        connection.link().wrapper_fields.end_wrappers(&response.head().fields);
+    let fields = &connection.link().wrapper_fields;
+    match &outcome {
+        Ok(Ok(response)) => fields.end_wrappers(&response.head().fields),
+        _ => fields.begin(), // the wrappers have not ended, so they have added nothing
     }
     match outcome {
         // If the client is gone, the response was for the wrappers alone.

@@ -17,7 +17,7 @@ use crate::common::{Running, serve_with};
 fn answer(request: &mut Request) -> Result<Response, HandlerError> {
     request.set_route("/{what}");
     match request.path() {
-        "/ok" => Ok("fine\n".into_response()),
+        "/ok" => Ok("fine\n".into_response().header("x-handlers", 1)),
         "/panic" => panic!("as you wish"),
         "/late" => {
             sched::sleep(Duration::MAX);
@@ -208,6 +208,7 @@ fn a_wrapper_that_is_late_itself_gets_its_own_time() {
     assert_eq!((answer.status, answer.field("x-inner")), (504, Some("yes")));
     let answer = server.client().get("/ok");
     assert_eq!((answer.status, answer.field("x-inner")), (504, None));
+    assert_eq!(answer.field("x-handlers"), None);
 }
 
 #[test]
