@@ -79,7 +79,7 @@ pub(super) fn refuse_and_settle(
     request: &Request,
     refusal: Refusal,
 ) -> io::Result<Option<End>> {
-    refuse(connection, Some(request), refusal, request.method() == Method::HEAD)?;
+    refuse(connection, Some(request), refusal, request.head().method == Method::HEAD)?;
     Ok(Some(End::Linger))
 }
 

@@ -4,7 +4,8 @@
 use std::any::Any;
 use std::error::Error;
 use std::io;
-use std::panic::resume_unwind;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use http::{Method, StatusCode};
 use straightline_sched::is_cancel;
@@ -80,4 +81,12 @@ pub(super) fn record_panic(
     let (peer, message, place) = (&link.peer, message_of(&*payload), take_place());
     let place = place.as_deref();
     link.host.record_panic(&Event::HandlerPanicked { peer, method, target, message, place });
+    // The destructor of what a program panics with is code of the program too.
+    let dropped = catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| drop(payload))));
+    if let Err(payload) = dropped {
+        if is_cancel(&*payload) {
+            resume_unwind(payload);
+        }
+        mem::forget(payload);
+    }
 }

@@ -7,7 +7,7 @@ use straightline_sched::system_time;
 use super::connection::Connection;
 use crate::message::Request;
 use crate::proto::Headers;
-use crate::telemetry::FinishedRequest;
+use crate::telemetry::{FinishedRequest, Outcome};
 
 /// Reports a request and its response, once. The request's head must still be there.
 #[inline]
@@ -38,6 +38,17 @@ fn report(connection: &Connection, request: Option<&Request>) {
         response_bytes: link.output.body_bytes(body_at),
         outcome: link.exchange.take_outcome(),
     });
+}
+
+/// Reports a request whose fiber was cancelled, or has panicked, while its response was being sent:
+/// its head is lost.
+#[cold]
+pub(super) fn report_lost(connection: &Connection, outcome: Outcome) {
+    let exchange = &connection.link().exchange;
+    if exchange.is_in_flight() && connection.host().wants_requests() && exchange.record_reported() {
+        exchange.set_outcome(outcome);
+        report(connection, None);
+    }
 }
 
 /// Reports bytes that are not a request. A request in flight is not reported here: it is reported

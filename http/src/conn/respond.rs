@@ -63,11 +63,8 @@ fn respond_error(
         made => made,
     };
     let made = made.map(|made| made.in_place_of(response).with_missing(added));
-    let (response, keep_alive) = match &made {
-        Some(made) => (made, keep_alive && !made.head().close),
-        None => (response, keep_alive),
-    };
-    respond_as_it_is(connection, head, response, keep_alive)
+    // Whether the connection stays open is decided by now.
+    respond_as_it_is(connection, head, made.as_ref().unwrap_or(response), keep_alive)
 }
 
 /// The program's response for an error; `None` if it panics, or its body is not in memory.

@@ -17,14 +17,14 @@ use super::errors::{
     refuse_and_settle, refuse_late,
 };
 use super::handler_faults::cancelled_response;
-use super::report::report_request;
+use super::report::{report_lost, report_request};
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
 use crate::config::{OnDisconnect, Timeout};
 use crate::message::Request;
 use crate::message::Response;
 use crate::proto::{BodyLength, Refusal, RefusalKind};
-use crate::telemetry::Event;
+use crate::telemetry::{Event, Outcome};
 use crate::wire::{Buffers, Expectation, close, linger};
 
 /// What comes next on the connection.
@@ -54,7 +54,10 @@ pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Resul
             return ControlFlow::Break(Err(io::Error::other(INCOMPLETE)));
         }
         Err(payload) => {
-            if !is_cancel(&*payload) {
+            let is_cancelled = is_cancel(&*payload);
+            let outcome = if is_cancelled { Outcome::ForceClosed } else { Outcome::Failed };
+            report_lost(connection, outcome);
+            if !is_cancelled {
                 connection.host().counters().aborted.bump();
                 let error = io::Error::other("a panic outside of the handler");
                 connection.host().emit(&Event::ConnectionFailed {
@@ -170,8 +173,9 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                     if transport.arm_readable()? {
                         return Ok(Next::End(End::Idle));
                     }
+                    checkpoint();
                 }
-                ErrorKind::Interrupted => {}
+                ErrorKind::Interrupted => checkpoint(),
                 ErrorKind::OutOfMemory => {
                     let refusal = RefusalKind::Memory.at(buffers.input.unread().len());
                     return refuse_head(connection, refusal, false);
@@ -237,8 +241,8 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
     };
     drop(flush);
     let response = response?;
-    let is_connect = *request.method() == Method::CONNECT;
-    if is_connect || response.status().is_informational() || response.body().is_streamed() {
+    let is_connect = request.head().method == Method::CONNECT;
+    if is_connect || response.status().is_informational() || response.body().is_special() {
         return respond_special(connection, request, response);
     }
     answer(connection, request, &response)

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use straightline_sched::DeadlineExceeded;
+use straightline_sched::{DeadlineExceeded, before_park};
 
 use super::connection::{Connection, End};
 use super::errors::{
@@ -21,6 +21,7 @@ use super::handler_faults::{
     cancelled_response, record_failed_response, record_misuse, record_panic, record_timeout,
 };
 use super::report::report_request;
+use super::respond::respond;
 use super::settle::{
     answer_outlined, is_skippable, may_keep_alive, settle, skip_body, unread_body,
 };
@@ -52,12 +53,13 @@ pub(super) fn respond_special(
     request: &mut Request,
     mut response: Response,
 ) -> io::Result<Option<End>> {
-    let is_sent = request.method() != Method::HEAD && !has_no_body(response.status());
+    let is_sent = request.head().method != Method::HEAD && !has_no_body(response.status());
     let streamed = match response.take_body().into_streamed() {
         Ok(streamed) => streamed,
         Err(in_memory) => {
             response.set_body(in_memory);
-            return answer_outlined(connection, request, &checked_response(request, response));
+            let response = checked_response(request, response);
+            return answer_and_drop(connection, request, response);
         }
     };
     let length = streamed.length();
@@ -95,6 +97,42 @@ fn drop_unsent(
         Ok(Ok(())) => Ok(None),
         Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())).map(Some),
         Err(payload) => Ok(Some(handler_panic(connection, request, payload))),
+    }
+}
+
+/// Drops a value of the handler, whose destructor may be code of the program, which waits or
+/// panics: it has the handler's timeout, and what is written leaves meanwhile.
+fn drop_in_time<T>(connection: &Connection, request: &Request, value: T) {
+    let link = connection.link();
+    let _flush = before_park(Rc::clone(connection.flush_hook()));
+    match catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| drop(value)))) {
+        Ok(Ok(())) => {}
+        Ok(Err(DeadlineExceeded)) => drop(cancelled_response(link)),
+        Err(payload) => drop(handler_panic(connection, request, payload)),
+    }
+}
+
+/// As [`answer`](super::settle::answer), for a response whose destructor may be code of the
+/// program: it is dropped before the request is settled.
+fn answer_and_drop(
+    connection: &Connection,
+    request: &mut Request,
+    response: Response,
+) -> io::Result<Option<End>> {
+    let unread = unread_body(connection, request);
+    let keep_alive =
+        may_keep_alive(connection, request, response.head()) && is_skippable(connection, unread);
+    let responded = match unread {
+        // The handler may have seen only a part of the body, so its response is not sent.
+        Unread::Refused(_) | Unread::TimedOut(_) => Ok(()),
+        _ => respond(connection, request.head(), Some(request), &response, keep_alive),
+    };
+    drop_in_time(connection, request, response);
+    responded?;
+    match unread {
+        Unread::Refused(refusal) => refuse_and_settle(connection, request, refusal),
+        Unread::TimedOut(timeout) => refuse_late_and_settle(connection, request, timeout),
+        unread => settle(connection, request, unread, keep_alive),
     }
 }
 
@@ -185,6 +223,7 @@ fn end_failed(
             Some(error) if is_rolled_back => error.into_response(),
             _ => {
                 record_failed_response(request, &error);
+                drop_in_time(connection, request, error);
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         },
@@ -277,7 +316,7 @@ fn record_protocol_end(connection: &Connection, protocol: &Protocol) {
 /// The response if the connection is not handed over: the client did not ask for the protocol, or
 /// the handler made a tunnel for a request that is not a CONNECT.
 fn upgrade_refusal(request: &Request, head: &ResponseHead) -> Option<Response> {
-    let is_connect = *request.method() == Method::CONNECT;
+    let is_connect = request.head().method == Method::CONNECT;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
         if is_connect && head.status.is_success() {
             return None;
@@ -301,5 +340,5 @@ fn upgrade_refusal(request: &Request, head: &ResponseHead) -> Option<Response> {
 /// Whether no handler may return this status without an upgrade. After an interim (1xx) status the
 /// client expects another response, and after a successful response to CONNECT a tunnel's bytes.
 fn is_unfit(request: &Request, status: StatusCode) -> bool {
-    status.is_informational() || (*request.method() == Method::CONNECT && status.is_success())
+    status.is_informational() || (request.head().method == Method::CONNECT && status.is_success())
 }

@@ -4,7 +4,7 @@
 //! it ends; a fiber that was abandoned never does, so [`Background::lose`] removes it.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -23,6 +23,8 @@ pub(crate) struct Background {
     observers: Observers,
     /// `None` until the fiber is spawned.
     open: RefCell<SlotMap<DefaultKey, Option<Fiber>>>,
+    /// They were cancelled, and no other may begin.
+    is_closed: Cell<bool>,
     /// Woken when the last fiber has ended.
     waiter: RefCell<Option<Fiber>>,
 }
@@ -31,7 +33,13 @@ impl Background {
     /// For the shard of that slot, on the shard's own thread.
     pub(crate) fn new(slot: &Arc<Slot>, observers: &Observers) -> Rc<Self> {
         let (slot, observers) = (Arc::clone(slot), observers.clone());
-        Rc::new(Self { slot, observers, open: RefCell::default(), waiter: RefCell::default() })
+        Rc::new(Self {
+            slot,
+            observers,
+            open: RefCell::default(),
+            is_closed: Cell::new(false),
+            waiter: RefCell::default(),
+        })
     }
 
     /// Runs `body` as a background fiber.
@@ -40,6 +48,9 @@ impl Background {
         self: &Rc<Self>,
         body: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
+        if self.is_closed.get() {
+            return Err(io::Error::other("the server has ended: no background fiber may begin"));
+        }
         let key = self.open.borrow_mut().insert(None);
         let entry = Entry { background: Rc::clone(self), key };
         // If this fails, the entry is dropped with the body.
@@ -85,6 +96,7 @@ impl Background {
 
     /// Cancels all of them.
     pub(crate) fn cancel_all(&self) {
+        self.is_closed.set(true);
         self.open.borrow().values().flatten().for_each(Fiber::cancel);
     }
 

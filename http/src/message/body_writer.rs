@@ -170,7 +170,7 @@ impl OtherWriter<'_> {
             let message = "more bytes than were announced";
             return Err(io::Error::new(ErrorKind::InvalidData, message));
         }
-        self.writer.write(piece).inspect(|&count| *left -= count as u64)
+        self.writer.write(piece).inspect(|&count| *left = left.saturating_sub(count as u64))
     }
 
     fn copy_file(&mut self, file: &File) -> io::Result<()> {

@@ -38,6 +38,8 @@ pub struct Request {
     body: RefCell<BodyIn>,
     /// The trailers of the body, once it was read to its end.
     trailers: OnceCell<Box<Trailers>>,
+    /// The method that handlers see, if it is not the one of the client.
+    pub(super) method: Option<Box<Method>>,
     /// The head is a copy, apart from what is received.
     is_split: bool,
 }
@@ -46,7 +48,7 @@ impl Request {
     #[inline]
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
         let body = RefCell::new(BodyIn::new(&buffers.head));
-        Self { buffers, link, body, trailers: OnceCell::new(), is_split: false }
+        Self { buffers, link, body, trailers: OnceCell::new(), method: None, is_split: false }
     }
 
     /// A request whose body comes from `reader`.
@@ -56,7 +58,7 @@ impl Request {
         reader: Box<dyn Read>,
     ) -> Self {
         let body = RefCell::new(BodyIn::from_reader(&buffers.head, reader));
-        Self { buffers, link, body, trailers: OnceCell::new(), is_split: false }
+        Self { buffers, link, body, trailers: OnceCell::new(), method: None, is_split: false }
     }
 
     /// Sets the fiber's label to the request line, for lists of the fibers.
@@ -71,7 +73,7 @@ impl Request {
 
     /// The method.
     pub fn method(&self) -> &Method {
-        &self.head().method
+        self.method.as_deref().unwrap_or(&self.head().method)
     }
 
     /// The request target as the client sent it: usually path and query; `*` for a server-wide
@@ -441,7 +443,7 @@ impl Request {
     /// Frees the memory of everything that was received. The head is lost.
     pub(crate) fn release(&mut self) {
         self.consume();
-        self.buffers.input.release();
+        self.buffers.release();
     }
 
     /// The connection's buffers, for its next request.

@@ -238,6 +238,12 @@ impl RequestBuilder {
             let at = method.as_str().len() + 1 + at;
             return Err(InvalidRequest::refused(RefusalKind::Target.at(at)));
         }
+        // The body is not framed, so nothing may say that it is.
+        if fields.iter().any(|(name, _)| *name == header::TRANSFER_ENCODING)
+            && matches!(body, Body::Bytes(_))
+        {
+            return Err(InvalidRequest::refused(RefusalKind::FramingConflict.at(0)));
+        }
         let mut text = format!("{method} {target} HTTP/1.{minor}\r\n").into_bytes();
         let is_set = |name: HeaderName| fields.iter().any(|(other, _)| *other == name);
         let mut put = |name: &HeaderName, value: &[u8]| {

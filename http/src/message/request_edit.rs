@@ -14,11 +14,12 @@ use crate::proto::{Field, Head, HeadParser, Limits, RefusalKind};
 use crate::wire::Buffers;
 
 impl Request {
-    /// Replaces the method, for handlers behind this one: a wrapper may serve a HEAD as a GET.
+    /// Replaces the method, for handlers behind this one: a wrapper may serve a HEAD as a GET. The
+    /// response is still one to the client's method: a HEAD gets no body.
     ///
     /// Not a yield point.
     pub fn set_method(&mut self, method: Method) {
-        self.buffers.head.method = method;
+        self.method = Some(Box::new(method));
     }
 
     /// Replaces the target, for handlers behind this one: a wrapper may strip a prefix.

@@ -193,6 +193,17 @@ impl ResponseBody {
         }
     }
 
+    /// Whether the body is not in memory, or its destructor may be code of the program.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        match &self.0 {
+            // A `Bytes::from_owner` looks like any other.
+            Kind::Streamed(_) | Kind::Shared(_) => true,
+            Kind::Error(error) => error.cause.is_some(),
+            _ => false,
+        }
+    }
+
     #[inline]
     pub(crate) fn is_streamed(&self) -> bool {
         matches!(self.0, Kind::Streamed(_))

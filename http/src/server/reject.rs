@@ -55,6 +55,8 @@ pub(super) fn rejection(capacity: &Capacity, errors: Option<&ErrorResponder>) ->
         .header(header::RETRY_AFTER, capacity.retry_seconds());
     let context = ErrorContext::new(status, text, None, Outcome::Overloaded);
     let own = errors.and_then(|errors| own_error_response(errors, &context, &response));
+    // The send buffer of a new socket has room for so much.
+    let own = own.filter(|own| own.body().bytes().len() <= BODY_BYTES_MAX);
     let response = own.unwrap_or(response);
     let body = response.body().bytes();
     let mut bytes = format!("HTTP/1.1 503 {text}\r\n").into_bytes();
@@ -81,6 +83,9 @@ impl Drop for Lingering {
         self.0.set(self.0.get() - 1);
     }
 }
+
+/// How large the program's own body may be. Arbitrary: a page of text.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// How many rejected clients of a shard may have a fiber at a time. Arbitrary: that many stacks are
 /// no burden, and under a flood the other connections are closed at once.

@@ -52,7 +52,7 @@ impl Observers {
     #[inline]
     pub(crate) fn emit(&self, event: &Event<'_>) {
         match &self.all[..] {
-            [] => self.printer.iter().for_each(|printer| printer.on_event(event)),
+            [] => self.printer.iter().for_each(|printer| contain(|| printer.on_event(event))),
             all => all.iter().for_each(|observer| emit_to(&**observer, event)),
         }
     }
@@ -65,8 +65,12 @@ impl Default for Observers {
 }
 
 fn emit_to(observer: &dyn Observer, event: &Event<'_>) {
-    let result = catch_unwind(AssertUnwindSafe(|| observer.on_event(event)));
-    match result {
+    contain(|| observer.on_event(event));
+}
+
+/// Runs code of the program: an observer, or the `Display` of an error.
+fn contain(run: impl FnOnce()) {
+    match catch_unwind(AssertUnwindSafe(run)) {
         Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
         // The panic hook has printed the panic. The caller goes on.
         Err(payload) => {

@@ -111,12 +111,26 @@ impl Buffers {
     #[cold]
     pub(crate) fn join_head(&mut self) {
         mem::swap(self.received.get_mut(), &mut self.input);
-        self.received.get_mut().clear();
+        let copy = self.received.get_mut();
+        copy.clear();
+        // A head that a program has made large is not kept.
+        if copy.bytes.len() > INPUT_BYTES {
+            copy.release();
+        }
+        if self.head.fields.capacity() > FIELDS_KEPT_MAX {
+            self.head.fields = Vec::new();
+        }
     }
 
     /// What was received, while the head is split off.
     pub(crate) fn received(&self) -> &RefCell<Input> {
         &self.received
+    }
+
+    /// Frees the memory of everything that was received, for a connection that needs it no more.
+    pub(crate) fn release(&mut self) {
+        self.input.release();
+        self.received.get_mut().release();
     }
 }
 
@@ -200,7 +214,7 @@ impl Input {
     }
 
     /// Drops everything, and frees the memory.
-    pub(crate) fn release(&mut self) {
+    fn release(&mut self) {
         (self.bytes, self.start, self.end) = (Vec::new(), 0, 0);
         self.held.set(0);
     }
@@ -242,6 +256,9 @@ const ROOM_BYTES: usize = 4 * 1024;
 /// How many free buffers a shard keeps. Arbitrary: as many as connections are active at the same
 /// time on a busy shard; with an output of usual size each, they take less than 2 MiB.
 const FREE_BUFFERS_MAX: usize = 128;
+
+/// The memory for more header fields is freed after their request: clients may send fewer.
+const FIELDS_KEPT_MAX: usize = 256;
 
 /// A larger output buffer is freed when its connection becomes idle.
 const OUTPUT_KEPT_BYTES: usize = 64 * 1024;

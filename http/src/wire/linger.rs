@@ -40,7 +40,7 @@ pub(crate) fn linger(transport: &dyn Transport) {
                     Err(_) => return,
                 }
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
             Err(_) => return,
         }
     }
@@ -63,7 +63,7 @@ fn repeat_until(
     loop {
         match call(transport) {
             Ok(()) => return true,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !transport.wait_until(Interest::Write, Some(deadline)).unwrap_or(false) {
                     return false;

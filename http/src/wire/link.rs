@@ -201,7 +201,7 @@ impl Link {
             }
             match self.transport.try_read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_body()?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
                 result => {
                     return result.inspect(|&count| {
                         self.pacing.record_read(count);
@@ -282,7 +282,7 @@ impl Link {
                     return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
                 Err(error) => return Err(error),
             }
         }

@@ -324,7 +324,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.park(interest, &mut end)?;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
                 result => return self.record(interest, result),
             }
         }
@@ -345,7 +345,7 @@ impl Upgraded {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ready!(transport.poll_ready(interest, cx))?;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
                 result => return Poll::Ready(self.record(interest, result)),
             }
         }

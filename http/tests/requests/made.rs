@@ -45,6 +45,7 @@ fn what_no_client_could_send_cannot_be_made() {
     assert!(Request::builder().version(Version::HTTP_2).build().is_err());
     let smuggled = Request::builder().header(header::TRANSFER_ENCODING, "chunked").body("x");
     assert!(smuggled.build().is_err());
+    assert!(Request::builder().header(header::TRANSFER_ENCODING, "chunked").build().is_err());
     // The length is what the body has, whatever was said.
     let request = Request::builder().header(header::CONTENT_LENGTH, 99).body("abc").build();
     assert_eq!(request.unwrap().headers().content_length(), Some(3));

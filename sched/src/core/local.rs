@@ -55,8 +55,8 @@ pub(crate) fn with<R>(body: impl FnOnce(&Shard) -> R) -> R {
     match current() {
         Some(shard) => body(shard),
         None => panic!(
-            "straightline: a call outside of a fiber; make it inside of `sched::run` or of a request \
-             handler"
+            "straightline: a call outside of a fiber; make it inside of `sched::run` or of a \
+             request handler"
         ),
     }
 }
