@@ -18,8 +18,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::Mutex;
 
 use super::Selectable;
-use super::waiter::Waiter;
-use super::watch::{Watch, Watcher};
+use super::waiter::Wakes;
+use super::watch::{Watch, Watcher, Watchers};
 
 /// A future as a thing to [`select`](super::select()) on: ready when the future is, and polled by
 /// the `select`.
@@ -51,8 +51,8 @@ use super::watch::{Watch, Watcher};
 /// [`block_on`](crate::block_on()) waits for the rest of it. To drop it before it is ready drops an
 /// owned future; a borrowed one stays with its owner, who can go on with it.
 ///
-/// One fiber at a time waits for it: a `select` panics if the future is being polled. A future that
-/// panics makes the `select` panic.
+/// Several fibers may wait for it; one of them gets the output. A `select` panics if the future is
+/// being polled at that moment, by a poll that waits. A future that panics makes the `select` panic.
 pub struct Polled<F: Future> {
     /// `None` when it is ready.
     future: RefCell<Option<F>>,
@@ -63,7 +63,7 @@ pub struct Polled<F: Future> {
 impl<F: Future + Unpin> Polled<F> {
     /// Nothing is polled yet. Not a yield point.
     pub fn new(future: F) -> Self {
-        let signal = Signal { woken: AtomicBool::new(true), waiter: Mutex::new(None) };
+        let signal = Signal { woken: AtomicBool::new(true), watchers: Mutex::new(Watchers::new()) };
         Self {
             future: RefCell::new(Some(future)),
             output: RefCell::new(None),
@@ -112,7 +112,7 @@ impl<F: Future + Unpin> Selectable for Polled<F> {}
 
 impl<F: Future + Unpin> Watch for Polled<F> {
     fn watch(&self, watcher: &Watcher) -> bool {
-        self.signal.waiter.lock().replace(watcher.waiter().clone());
+        self.signal.watchers.lock().add(watcher);
         if self.signal.woken.swap(false, Ordering::AcqRel) {
             let waker = Waker::from(Arc::clone(&self.signal));
             if !self.poll_inner(&mut Context::from_waker(&waker)) {
@@ -121,15 +121,17 @@ impl<F: Future + Unpin> Watch for Polled<F> {
             }
         }
         let Ok(future) = self.future.try_borrow() else { is_polled() };
-        if future.is_none() {
-            self.unwatch(watcher);
+        let is_ready = future.is_none();
+        drop(future);
+        if is_ready {
+            // It is for every other fiber that waits for it, too.
+            self.signal.wake_watchers();
         }
-        future.is_none()
+        is_ready
     }
 
-    fn unwatch(&self, _: &Watcher) {
-        let waiter = self.signal.waiter.lock().take();
-        drop(waiter);
+    fn unwatch(&self, watcher: &Watcher) {
+        self.signal.watchers.lock().remove(watcher);
     }
 }
 
@@ -162,15 +164,23 @@ impl<F: Future> fmt::Debug for Polled<F> {
 
 #[cold]
 fn is_polled() -> ! {
-    panic!("straightline: a `Polled` is waited for within its own poll, or by two fibers");
+    panic!("straightline: a `Polled` is waited for while it is being polled");
 }
 
 /// What the future's waker reaches, from any thread.
 struct Signal {
     /// The waker was called since the last poll began; true before the first poll.
     woken: AtomicBool,
-    /// The `select` in progress.
-    waiter: Mutex<Option<Waiter>>,
+    /// Each `select` in progress.
+    watchers: Mutex<Watchers>,
+}
+
+impl Signal {
+    fn wake_watchers(&self) {
+        let mut wakes = Wakes::default();
+        self.watchers.lock().wake_all(&mut wakes);
+        wakes.wake_all();
+    }
 }
 
 impl Wake for Signal {
@@ -182,8 +192,7 @@ impl Wake for Signal {
         // If the flag is up already, the call that raised it wakes the waiter, or a later `watch`
         // finds the flag.
         if !self.woken.swap(true, Ordering::AcqRel) {
-            let waiter = self.waiter.lock().clone();
-            waiter.iter().for_each(Waiter::wake);
+            self.wake_watchers();
         }
     }
 }

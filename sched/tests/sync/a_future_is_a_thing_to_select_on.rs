@@ -332,3 +332,25 @@ fn a_plain_thread_waits_for_a_future_too() {
         helper.join().unwrap();
     });
 }
+
+#[test]
+fn several_fibers_wait_for_one_future() {
+    on_a_shard(|| {
+        let event = Event::default();
+        let polled = Rc::new(Polled::new(event.wait()));
+        let fibers: Vec<_> = (0..3)
+            .map(|number| {
+                let polled = Rc::clone(&polled);
+                sched::spawn(move || {
+                    // One of them leaves in between.
+                    let time = Duration::from_millis(if number == 1 { 1 } else { 60_000 });
+                    select(&[&*polled, &after(time)]).unwrap()
+                })
+            })
+            .collect();
+        sched::sleep(Duration::from_millis(5));
+        event.set();
+        let ends: Vec<_> = fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect();
+        assert_eq!(ends, [0, 1, 0]);
+    });
+}
