@@ -37,14 +37,16 @@ pub(crate) struct Around {
 /// A response of [`Response::new`], such as `Response::new(StatusCode::NOT_FOUND)`, and a status
 /// with a body, such as `(StatusCode::NOT_FOUND, "no such note\n")`, are sent as they are.
 ///
-/// The status stays. The fields of the response that is replaced (`Retry-After`, those of wrappers)
-/// are added, unless the function has set a field of the same name. The function runs after the
-/// wrappers, which see the line of text as the body.
+/// The status stays, and so does the connection: [`Response::close`] has no effect here. The fields
+/// of the response that is replaced (`Retry-After`, those of wrappers) are added, unless the
+/// function has set a field of the same name. The function runs after the wrappers, which see the
+/// line of text as the body.
 ///
 /// The function is also called once when the server is built, for the 503 of clients that are
 /// rejected because there are too many connections. That response is prepared once for all of them,
-/// so it must hold nothing that belongs to one request, such as an id. Then the
-/// [request](Self::request) is `None` and the [outcome](Self::outcome) is [`Outcome::Overloaded`].
+/// so it must hold nothing that belongs to one request, such as an id; a body of more than 16 KiB
+/// is not taken for it. Then the [request](Self::request) is `None` and the
+/// [outcome](Self::outcome) is [`Outcome::Overloaded`].
 ///
 /// ```
 /// use straightline::{ErrorContext, Request, Response, Server};

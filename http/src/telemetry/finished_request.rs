@@ -32,9 +32,10 @@ pub struct FinishedRequest<'e> {
     pub duration: Duration,
     /// The client.
     pub peer: &'e Peer,
-    /// The method. `None` if the head was refused or did not arrive. A head is refused as a whole,
-    /// also if its request line is fine: for an announced body that is too long, for an unknown
-    /// expectation, for an unknown transfer coding.
+    /// The method; like the target and the fields it is what wrappers have made of it. `None` if
+    /// the head was refused or did not arrive. A head is refused as a whole, also if its request
+    /// line is fine: for an announced body that is too long, for an unknown expectation, for an
+    /// unknown transfer coding.
     pub method: Option<&'e Method>,
     /// The target; `None` as for the method.
     pub target: Option<&'e str>,
