@@ -52,7 +52,8 @@ use super::watch::{Watch, Watcher, Watchers};
 /// owned future; a borrowed one stays with its owner, who can go on with it.
 ///
 /// Several fibers may wait for it; one of them gets the output. A `select` panics if the future is
-/// being polled at that moment, by a poll that waits. A future that panics makes the `select` panic.
+/// being polled at that moment, by a poll that waits. A future that panics makes the `select`
+/// panic.
 pub struct Polled<F: Future> {
     /// `None` when it is ready.
     future: RefCell<Option<F>>,
