@@ -114,7 +114,10 @@ pub(super) fn record_path() -> PathBuf {
 const RECORD_STORY: &str = "\
 # The instructions of a request in user space (callgrind), and the bytes of heap of an idle
 # connection (dhat). `straightline-bench cost` measures and compares; with `--update` it writes this
-# file. A commit that changes it says why.";
+# file. A commit that changes it says why.
+#
+# Hooks at a fiber's switch, wrappers, and reports of requests may cost a request 60 instructions
+# together while they are not used. When they came it was 13 for the hooks, and 17 for the others.";
 
 /// How much a figure may be above the record. Two runs of one binary differ by 0.3 %.
 const PERCENT_MAX: u64 = 3;
