@@ -3,7 +3,7 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -34,6 +34,9 @@ pub(crate) struct Shared {
     pub(crate) renewals: Renewals,
     pub(crate) memory: Arc<Memory>,
     shutdown: Shutdown,
+    /// Not all shards have started: none accepts yet, because clients could take the descriptors
+    /// that another shard starts with.
+    is_starting: AtomicBool,
     /// The files of its Unix sockets, until the port closes.
     socket_files: Mutex<Vec<SocketFile>>,
     /// How many stuck shards were replaced.
@@ -62,10 +65,23 @@ impl Shared {
             peers: PeerCounts::default(),
             renewals: Renewals::default(),
             shutdown: Shutdown::default(),
+            is_starting: AtomicBool::new(false),
             socket_files: Mutex::new(socket_files),
             replacements: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
         })
+    }
+
+    pub(crate) fn is_starting(&self) -> bool {
+        self.is_starting.load(Ordering::SeqCst)
+    }
+
+    /// The shards start, or have started: then all of them begin to accept.
+    pub(crate) fn set_starting(&self, is_starting: bool) {
+        self.is_starting.store(is_starting, Ordering::SeqCst);
+        if !is_starting {
+            self.shards.all().iter().for_each(|slot| slot.wake());
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -192,7 +192,7 @@ impl Server {
         let given: io::Result<()> = given.collect();
         let mut result = given.and_then(|()| guests.give(&slots, guests_shards));
         if result.is_ok() {
-            result = start_all(&launch, &slots, &mut running);
+            result = start_all(&shared, &launch, &slots, &mut running);
         }
         if result.is_err() {
             shared.advance(Phase::ForceClosing);
@@ -242,14 +242,18 @@ impl Server {
 
 /// Starts the shards of these slots, until one cannot be started.
 fn start_all(
+    shared: &Shared,
     launch: &Arc<Launch>,
     slots: &[Arc<Slot>],
     running: &mut Vec<(Arc<Slot>, Shard)>,
 ) -> io::Result<()> {
-    for slot in slots {
+    shared.set_starting(true);
+    let result = slots.iter().try_for_each(|slot| {
         running.push((Arc::clone(slot), launch.start(slot)?));
-    }
-    Ok(())
+        Ok(())
+    });
+    shared.set_starting(false);
+    result
 }
 
 /// The shards of a server have ended, or will not end any more.

@@ -183,7 +183,9 @@ fn accept_until_drain(state: &Rc<ShardState>, slot: &Slot, calls: &Calls) -> Opt
         if slot.take_stuck() {
             (calls.on_recovery)();
         }
-        waiting.extend(slot.take_handed());
+        if !shared.is_starting() {
+            waiting.extend(slot.take_handed());
+        }
         waiting.retain_mut(|handed| !take_up(state, handed, &mut acceptors));
         acceptors.retain(Acceptor::goes_on);
         if slot.is_leaving() {
