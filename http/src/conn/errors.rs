@@ -12,9 +12,7 @@ use super::handler_faults::{client_closed_request, panic_response, record_timeou
 use super::report::{report_request, report_unless_in_flight};
 use super::respond::respond;
 use crate::config::Timeout;
-use crate::message::IntoResponse;
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{IntoResponse, Request, Response};
 use crate::proto::{Head, Refusal};
 use crate::telemetry::{Event, Outcome};
 use crate::wire::{IdleEnd, Unread};

@@ -11,8 +11,7 @@ use http::{Method, StatusCode};
 use straightline_sched::is_cancel;
 
 use crate::config::Timeout;
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::telemetry::{Event, Outcome, message_of, take_place};
 use crate::wire::Link;
 

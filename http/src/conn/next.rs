@@ -10,8 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use straightline_sched::DeadlineExceeded;
 
 use super::handler_faults::{cancelled_response, panic_response};
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{Request, Response};
 
 /// The handler of a shard.
 pub(crate) type ShardHandler = dyn Fn(&mut Request) -> Response;

@@ -9,9 +9,7 @@ use straightline_sched::is_cancel;
 use super::connection::Connection;
 use super::handler_faults::record_failed_response;
 use super::service::{ErrorContext, ErrorResponder};
-use crate::message::ErrorText;
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{ErrorText, Request, Response};
 use crate::proto::{self, BodyFraming, Head, has_no_body};
 use crate::wire::OUTPUT_BYTES_MAX;
 

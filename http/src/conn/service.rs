@@ -7,8 +7,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::next::{Next, ShardHandler, Wrapper};
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::telemetry::Outcome;
 
 /// Makes the response for an error.

@@ -8,8 +8,7 @@ use super::errors::{record_failure, record_unread, refuse_and_settle, refuse_lat
 use super::report::report_request;
 use super::respond::respond;
 use crate::body_error::BodyError;
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::proto::ResponseHead;
 use crate::transport::Transport;
 use crate::wire::{Expectation, Unread};

@@ -27,11 +27,9 @@ use super::settle::{
 };
 use crate::body_error::BodyError;
 use crate::config::Timeout;
-use crate::message::BodyWriter;
-use crate::message::IntoResponse;
-use crate::message::Request;
-use crate::message::Response;
-use crate::message::{ResponseBody, RunProtocol, Streamed, WriteBody};
+use crate::message::{
+    BodyWriter, IntoResponse, Request, Response, ResponseBody, RunProtocol, Streamed, WriteBody,
+};
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::telemetry::{Event, Outcome};
 use crate::wire::{ClientBody, Protocol, Unread, Upgraded};

@@ -19,9 +19,7 @@ use crate::config::{
 };
 use crate::conn::{ErrorContext, Next};
 use crate::control::Port;
-use crate::message::IntoResponse;
-use crate::message::Request;
-use crate::message::Response;
+use crate::message::{IntoResponse, Request, Response};
 use crate::proto::Limits;
 use crate::telemetry::{AccessLogFormat, LogObserver, Observer};
 

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use crate::conn::{Service, ShardHandler};
-use crate::message::IntoResponse;
-use crate::message::Request;
+use crate::message::{IntoResponse, Request};
 
 /// A function from a request to a response: what
 /// [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
