@@ -4,15 +4,14 @@
 use std::any::Any;
 use std::error::Error;
 use std::io;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 
 use http::{Method, StatusCode};
 use straightline_sched::is_cancel;
 
 use crate::config::Timeout;
 use crate::message::{Request, Response};
-use crate::telemetry::{Event, Outcome, message_of, take_place};
+use crate::telemetry::{Event, Outcome, contain, message_of, take_place};
 use crate::wire::Link;
 
 #[cold]
@@ -81,11 +80,5 @@ pub(super) fn record_panic(
     let place = place.as_deref();
     link.host.record_panic(&Event::HandlerPanicked { peer, method, target, message, place });
     // The destructor of what a program panics with is code of the program too.
-    let dropped = catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| drop(payload))));
-    if let Err(payload) = dropped {
-        if is_cancel(&*payload) {
-            resume_unwind(payload);
-        }
-        mem::forget(payload);
-    }
+    contain(|| link.pacing.hold(|| drop(payload)));
 }

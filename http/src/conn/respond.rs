@@ -1,16 +1,15 @@
 //! Encodes a response into the connection's output.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use http::{Method, StatusCode};
-use straightline_sched::is_cancel;
 
 use super::connection::Connection;
 use super::handler_faults::record_failed_response;
 use super::service::{ErrorContext, ErrorResponder};
 use crate::message::{ErrorText, Request, Response};
 use crate::proto::{self, BodyFraming, Head, has_no_body};
+use crate::telemetry::contain;
 use crate::wire::OUTPUT_BYTES_MAX;
 
 /// Encodes a response. A small body stays in the output, so that several responses leave in one
@@ -57,10 +56,13 @@ fn respond_error(
     let added = request.map_or_else(Vec::new, |request| request.link().wrapper_fields.added());
     let made = match made {
         None if added.is_empty() => None,
-        None => Some(Response::error(response.status(), error.text.clone(), None)),
+        None => {
+            let same = Response::error(response.status(), error.text.clone(), None);
+            Some(same.in_place_of(response))
+        }
         made => made,
     };
-    let made = made.map(|made| made.in_place_of(response).with_missing(added));
+    let made = made.map(|made| made.with_missing(added));
     // Whether the connection stays open is decided by now.
     respond_as_it_is(connection, head, made.as_ref().unwrap_or(response), keep_alive)
 }
@@ -71,15 +73,7 @@ pub(crate) fn own_error_response(
     context: &ErrorContext<'_>,
     original: &Response,
 ) -> Option<Response> {
-    let made = catch_unwind(AssertUnwindSafe(|| responder(context)));
-    // The panic hook has printed the panic. A cancel has to go on.
-    let made = made
-        .map_err(|payload| {
-            if is_cancel(&*payload) {
-                resume_unwind(payload)
-            }
-        })
-        .ok()?;
+    let made = contain(|| responder(context))?;
     (!made.body().is_streamed()).then(|| made.in_place_of(original))
 }
 

@@ -33,17 +33,45 @@ pub(super) fn answer(
     request: &mut Request,
     response: &Response,
 ) -> io::Result<Option<End>> {
+    let sent = send(connection, request, response)?;
+    settle_sent(connection, request, sent)
+}
+
+/// What [`send`] has found out: the unread part of the body, and whether the connection stays open.
+type Sent = (Unread, bool);
+
+/// The first half of [`answer`]: sends the response, unless the request's body is refused or late.
+/// Then the handler may have seen only a part of it, and the other half sends another response.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub(super) fn send(
+    connection: &Connection,
+    request: &mut Request,
+    response: &Response,
+) -> io::Result<Sent> {
     let unread = unread_body(connection, request);
-    // The handler may have seen only a part of the body, so its response is not sent.
-    match unread {
-        Unread::Refused(refusal) => return refuse_and_settle(connection, request, refusal),
-        Unread::TimedOut(timeout) => return refuse_late_and_settle(connection, request, timeout),
-        _ => {}
+    if matches!(unread, Unread::Refused(_) | Unread::TimedOut(_)) {
+        return Ok((unread, false));
     }
     let keep_alive =
         may_keep_alive(connection, request, response.head()) && is_skippable(connection, unread);
     respond(connection, request.head(), Some(request), response, keep_alive)?;
-    settle(connection, request, unread, keep_alive)
+    Ok((unread, keep_alive))
+}
+
+/// The second half of [`answer`].
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub(super) fn settle_sent(
+    connection: &Connection,
+    request: &mut Request,
+    (unread, keep_alive): Sent,
+) -> io::Result<Option<End>> {
+    match unread {
+        Unread::Refused(refusal) => refuse_and_settle(connection, request, refusal),
+        Unread::TimedOut(timeout) => refuse_late_and_settle(connection, request, timeout),
+        unread => settle(connection, request, unread, keep_alive),
+    }
 }
 
 /// Whether the client, the handler and the server all allow another request on the connection.

@@ -14,16 +14,16 @@ use straightline_sched::{DeadlineExceeded, before_park};
 
 use super::connection::{Connection, End};
 use super::errors::{
-    client_gone, handler_panic, record_failure, record_refusal, record_unread, refuse_and_settle,
+    client_gone, handler_panic, record_failure, record_unread, refuse_and_settle,
     refuse_late_and_settle,
 };
 use super::handler_faults::{
     cancelled_response, record_failed_response, record_misuse, record_panic, record_timeout,
 };
 use super::report::report_request;
-use super::respond::respond;
 use super::settle::{
-    answer_outlined, is_skippable, may_keep_alive, settle, skip_body, unread_body,
+    answer_outlined, is_skippable, may_keep_alive, send, settle, settle_sent, skip_body,
+    unread_body,
 };
 use crate::body_error::BodyError;
 use crate::config::Timeout;
@@ -56,7 +56,7 @@ pub(super) fn respond_special(
         Ok(streamed) => streamed,
         Err(in_memory) => {
             response.set_body(in_memory);
-            let response = checked_response(request, response);
+            let response = checked_response(connection, request, response);
             return answer_and_drop(connection, request, response);
         }
     };
@@ -72,7 +72,7 @@ pub(super) fn respond_special(
             )));
             let response = match drop_unsent(connection, request, streamed)? {
                 Some(instead) => instead,
-                None => checked_response(request, response),
+                None => checked_response(connection, request, response),
             };
             return answer_outlined(connection, request, &response);
         }
@@ -101,13 +101,19 @@ fn drop_unsent(
 /// Drops a value of the handler, whose destructor may be code of the program, which waits or
 /// panics: it has the handler's timeout, and what is written leaves meanwhile.
 fn drop_in_time<T>(connection: &Connection, request: &Request, value: T) {
+    if let Err(payload) = try_drop_in_time(connection, value) {
+        drop(handler_panic(connection, request, payload));
+    }
+}
+
+/// As [`drop_in_time`]; the error is what the destructor panicked with.
+fn try_drop_in_time<T>(connection: &Connection, value: T) -> Result<(), Box<dyn Any + Send>> {
     let link = connection.link();
     let _flush = before_park(Rc::clone(connection.flush_hook()));
-    match catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| drop(value)))) {
-        Ok(Ok(())) => {}
-        Ok(Err(DeadlineExceeded)) => drop(cancelled_response(link)),
-        Err(payload) => drop(handler_panic(connection, request, payload)),
+    if catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| drop(value))))?.is_err() {
+        drop(cancelled_response(link));
     }
+    Ok(())
 }
 
 /// As [`answer`](super::settle::answer), for a response whose destructor may be code of the
@@ -117,29 +123,19 @@ fn answer_and_drop(
     request: &mut Request,
     response: Response,
 ) -> io::Result<Option<End>> {
-    let unread = unread_body(connection, request);
-    let keep_alive =
-        may_keep_alive(connection, request, response.head()) && is_skippable(connection, unread);
-    let responded = match unread {
-        // The handler may have seen only a part of the body, so its response is not sent.
-        Unread::Refused(_) | Unread::TimedOut(_) => Ok(()),
-        _ => respond(connection, request.head(), Some(request), &response, keep_alive),
-    };
+    let sent = send(connection, request, &response);
     drop_in_time(connection, request, response);
-    responded?;
-    match unread {
-        Unread::Refused(refusal) => refuse_and_settle(connection, request, refusal),
-        Unread::TimedOut(timeout) => refuse_late_and_settle(connection, request, timeout),
-        unread => settle(connection, request, unread, keep_alive),
-    }
+    settle_sent(connection, request, sent?)
 }
 
 /// A handler's response, or an error response if no handler may return it.
-fn checked_response(request: &Request, response: Response) -> Response {
+fn checked_response(connection: &Connection, request: &Request, response: Response) -> Response {
     if !is_unfit(request, response.status()) {
         return response;
     }
-    if response.status().is_informational() {
+    let status = response.status();
+    drop_in_time(connection, request, response);
+    if status.is_informational() {
         record_misuse(request, "a handler returned an interim status");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
@@ -195,23 +191,9 @@ fn end_failed(
         Failure::Cancelled => Err(client_gone(cancelled_response(connection.link()))?),
         Failure::Error(error) => Ok(error),
     };
-    // The request's body is malformed or came too slowly: the client's fault, not the handler's.
-    match unread {
-        Unread::Refused(refusal) if is_rolled_back => {
-            return refuse_and_settle(connection, request, refusal);
-        }
-        Unread::TimedOut(timeout) if is_rolled_back => {
-            return refuse_late_and_settle(connection, request, timeout);
-        }
-        Unread::Refused(refusal) => {
-            record_refusal(connection, refusal);
-            return abort(connection, body);
-        }
-        Unread::TimedOut(timeout) => {
-            record_timeout(connection.link(), timeout);
-            return abort(connection, body);
-        }
-        _ => {}
+    if let Unread::Refused(_) | Unread::TimedOut(_) = unread {
+        failure.into_iter().for_each(|error| drop_in_time(connection, request, error));
+        return end_for_client(connection, request, unread, body, is_rolled_back);
     }
     let response = match failure {
         Err(response) => response,
@@ -228,6 +210,27 @@ fn end_failed(
     };
     if is_rolled_back {
         return answer_outlined(connection, request, &response.close());
+    }
+    abort(connection, body)
+}
+
+/// Ends a response whose body failed because the request's body is malformed or came too slowly:
+/// the client's fault, and not the handler's.
+fn end_for_client(
+    connection: &Connection,
+    request: &Request,
+    unread: Unread,
+    body: &ClientBody,
+    is_rolled_back: bool,
+) -> io::Result<Option<End>> {
+    match unread {
+        Unread::Refused(refusal) if is_rolled_back => {
+            return refuse_and_settle(connection, request, refusal);
+        }
+        Unread::TimedOut(timeout) if is_rolled_back => {
+            return refuse_late_and_settle(connection, request, timeout);
+        }
+        _ => record_unread(connection, unread),
     }
     abort(connection, body)
 }
@@ -294,7 +297,12 @@ fn respond_upgrade(
     match catch_unwind(AssertUnwindSafe(|| pacing.hold_endless(|| run(upgraded)))) {
         Ok(Ok(Ok(()))) => {}
         // The connection lingers all the same, so that what the protocol wrote before arrives.
-        Ok(Ok(Err(error))) => record_failure(connection, &error),
+        Ok(Ok(Err(error))) => {
+            record_failure(connection, &error);
+            if let Err(payload) = try_drop_in_time(connection, error) {
+                record_panic(connection.link(), &method, &target, payload);
+            }
+        }
         Ok(Err(DeadlineExceeded)) => record_protocol_end(connection, &protocol),
         Err(payload) => record_panic(connection.link(), &method, &target, payload),
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
 
-use super::escaped::is_printable;
+use super::escaped::{boundary_below, is_printable};
 use super::finished_request::FinishedRequest;
 
 /// What the lines of an access log look like.
@@ -106,8 +106,7 @@ impl<'e> Texts<'e> {
             if target.len() <= TEXT_BYTES_MAX {
                 return Cow::Borrowed(target);
             }
-            let mut ends = (0..=TEXT_BYTES_MAX).rev();
-            let end = ends.find(|end| target.is_char_boundary(*end)).unwrap_or(0);
+            let end = boundary_below(target, TEXT_BYTES_MAX);
             (target[..end].to_owned() + CUT).into()
         });
         let cut = |field: &'e [u8]| match field.get(..TEXT_BYTES_MAX) {

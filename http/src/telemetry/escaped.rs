@@ -37,6 +37,12 @@ pub(super) fn is_printable(character: char) -> bool {
     }
 }
 
+/// The end of the last whole character within the first `most` bytes.
+pub(super) fn boundary_below(text: &str, most: usize) -> usize {
+    let most = most.min(text.len());
+    (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,12 +9,14 @@
 //! is told with a later event. All of it goes through the bounded queue of standard error, and no
 //! thread waits for the reader, except for events behind which the process may end.
 
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use straightline_sched::{now, sim, stderr};
 
+use super::escaped::boundary_below;
 use super::events::Event;
 use super::plain::Plain;
 use crate::config::Timeout;
@@ -113,7 +115,17 @@ impl FaultPrinter {
     }
 
     fn lines(&self, event: &Event<'_>, telling: &Telling, now: Instant) -> Vec<String> {
-        let mut lines = Vec::new();
+        let (mut lines, has_own) = self.record(telling, now);
+        if has_own {
+            // Behind the lock: the text of an error is code of the program, and may wait.
+            lines.push(line_of(event));
+        }
+        lines
+    }
+
+    /// Returns the lines about what was left out, and whether the event has a line of its own.
+    fn record(&self, telling: &Telling, now: Instant) -> (Vec<String>, bool) {
+        let (mut lines, mut has_own) = (Vec::new(), false);
         let mut state = self.state.lock();
         state.tell_left_out(now, matches!(telling, Telling::Last), &mut lines);
         match telling {
@@ -122,7 +134,7 @@ impl FaultPrinter {
                 limited.since.get_or_insert(now);
                 if limited.printed < LINES_MAX {
                     limited.printed += 1;
-                    lines.push(Plain(event).to_string());
+                    has_own = true;
                 } else {
                     limited.left_out += 1;
                 }
@@ -134,7 +146,27 @@ impl FaultPrinter {
             _ => {}
         }
         self.owes.store(state.owes(), Ordering::Relaxed);
-        lines
+        (lines, has_own)
+    }
+}
+
+/// The event as one line, of bounded length: an error's text may be of any length.
+fn line_of(event: &Event<'_>) -> String {
+    let mut line = Bounded(String::new());
+    if write!(line, "{}", Plain(event)).is_err() {
+        line.0.push_str("...");
+    }
+    line.0
+}
+
+/// A text that takes no more than [`LINE_BYTES_MAX`]; what is longer is an error.
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = boundary_below(text, LINE_BYTES_MAX - self.0.len());
+        self.0.push_str(&text[..end]);
+        if end == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -207,6 +239,9 @@ fn telling(event: &Event<'_>) -> Telling {
 /// How many lines of one kind are printed in an interval. Arbitrary: enough to see a pattern.
 const LINES_MAX: u32 = 5;
 
+/// How long a line may be. Arbitrary: more than an operator reads.
+const LINE_BYTES_MAX: usize = 4 * 1024;
+
 /// The interval of that limit. Arbitrary: an operator who looks sees that it goes on.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -228,6 +263,7 @@ mod tests {
     use crate::config::{Peer, Phase};
 
     /// Tells events at given seconds, and compares the lines.
+    #[derive(Debug)]
     struct Trial {
         printer: FaultPrinter,
         begin: Instant,
@@ -304,6 +340,38 @@ mod tests {
         assert_eq!(trial.tell(0, &panicked(Some("src/main.rs:1:1"))), [""; 0]);
         let line = "unix: the handler of GET /\\n panicked at an unknown place: no\\nnumber";
         assert_eq!(trial.tell(0, &panicked(None)), [line]);
+    }
+
+    /// An error whose text tells of another event, or is endless.
+    #[derive(Debug)]
+    struct Odd<'t>(Option<&'t Trial>);
+
+    impl fmt::Display for Odd<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.0 {
+                Some(trial) => {
+                    assert_eq!(trial.tell(0, &OVERLOADED), [LINE]);
+                    f.write_str("told")
+                }
+                None => loop {
+                    f.write_str("\u{e9}")?;
+                },
+            }
+        }
+    }
+
+    impl std::error::Error for Odd<'_> {}
+
+    #[test]
+    fn the_text_of_an_error_holds_no_lock_and_is_cut() {
+        let trial: &'static Trial = Box::leak(Box::new(Trial::new()));
+        let fails = |error: &(dyn std::error::Error + 'static)| {
+            let (peer, method) = (&Peer::Unix, &Method::GET);
+            trial.tell(0, &Event::ResponseFailed { peer, method, target: "/", error })
+        };
+        assert_eq!(fails(&Odd(Some(trial))), ["unix: GET / failed: told"]);
+        let [line] = &fails(&Odd(None))[..] else { panic!("one line") };
+        assert!(line.len() <= LINE_BYTES_MAX + 3 && line.ends_with("\u{e9}..."), "{line}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) use histogram::Histogram;
 pub use histogram::Latencies;
 pub use log::LogObserver;
 pub(crate) use observers::Observers;
-pub(crate) use panics::{message_of, record_places, take_place};
+pub(crate) use panics::{contain, message_of, record_places, take_place};
 pub(crate) use prometheus::Exposition;
 pub(crate) use route_counters::RouteCounters;
 pub use route_counters::RouteNumbers;

@@ -3,15 +3,12 @@
 //! The panic hook prints a panic of an observer, and the panic goes no further. Only a cancel of
 //! the fiber that emits the event passes through.
 
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-
-use straightline_sched::is_cancel;
 
 use super::events::{Event, Observer};
 use super::fault_printer::FaultPrinter;
 use super::finished_request::FinishedRequest;
+use super::panics::contain;
 
 /// The observers of a server, in the order in which they were added.
 #[derive(Clone)]
@@ -52,7 +49,11 @@ impl Observers {
     #[inline]
     pub(crate) fn emit(&self, event: &Event<'_>) {
         match &self.all[..] {
-            [] => self.printer.iter().for_each(|printer| contain(|| printer.on_event(event))),
+            [] => {
+                if let Some(printer) = &self.printer {
+                    contain(|| printer.on_event(event));
+                }
+            }
             all => all.iter().for_each(|observer| emit_to(&**observer, event)),
         }
     }
@@ -66,18 +67,4 @@ impl Default for Observers {
 
 fn emit_to(observer: &dyn Observer, event: &Event<'_>) {
     contain(|| observer.on_event(event));
-}
-
-/// Runs code of the program: an observer, or the `Display` of an error.
-fn contain(run: impl FnOnce()) {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
-        // The panic hook has printed the panic. The caller goes on.
-        Err(payload) => {
-            // The payload's destructor is the observer's code as well.
-            let dropped = catch_unwind(AssertUnwindSafe(move || drop(payload)));
-            dropped.unwrap_or_else(mem::forget);
-        }
-        Ok(()) => {}
-    }
 }

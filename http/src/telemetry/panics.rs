@@ -4,12 +4,13 @@ use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::panic::{self, PanicHookInfo};
+use std::mem;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::Once;
 use std::thread;
 use std::time::Duration;
 
-use straightline_sched::stderr;
+use straightline_sched::{is_cancel, stderr};
 
 thread_local! {
     /// The place of the thread's last panic. Between the panic and its catch no other fiber runs.
@@ -38,6 +39,20 @@ pub(crate) fn record_places(prints: bool) {
             next(info);
         }));
     });
+}
+
+/// Runs code of the program whose panic goes no further, such as an observer, the `Display` of an
+/// error, or a destructor; `None` if it panicked. The panic hook has printed the panic. A cancel of
+/// the fiber passes through.
+pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let payload = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => return Some(value),
+        Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
+        Err(payload) => payload,
+    };
+    // The destructor of what a program panics with is code of the program as well.
+    catch_unwind(AssertUnwindSafe(move || drop(payload))).unwrap_or_else(mem::forget);
+    None
 }
 
 /// The message of a panic.

@@ -185,3 +185,32 @@ fn the_programs_own_error_response_neither_closes_nor_is_larger_than_a_socket_ta
     let rejected = server.client().receive();
     assert_eq!((rejected.status, rejected.text()), (503, "Service Unavailable\n"));
 }
+
+#[test]
+fn no_destructor_runs_outside_of_the_handlers_time() {
+    let timeouts = Timeouts::default().with_handler(Duration::from_millis(20));
+    let handler = |request: &mut Request| match request.path() {
+        // Replaced, because no handler may return such a status.
+        "/interim" => (StatusCode::PROCESSING, Bytes::from_owner(OnDrop::Wait)).into_response(),
+        // The client's fault, whatever the body's function says.
+        "/client" => Response::stream(|request, _| {
+            let _ = request.body().read_to_vec(10);
+            Err(std::io::Error::other(OnDrop::Wait))
+        }),
+        "/protocol" => Response::upgrade("x", |_| Err(std::io::Error::other(OnDrop::Wait))),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    };
+    let own = |error: &ErrorContext<'_>| match error.request().map(Request::path) {
+        Some("/hook") => std::panic::panic_any(OnDrop::Panic),
+        _ => Response::new(error.status()),
+    };
+    let server = serve_with(|builder| builder.timeouts(timeouts).error_responses(own), handler);
+    assert_eq!(server.client().get("/interim").status, 500);
+    assert_eq!(server.client().get("/hook").text(), "Not Found\n");
+    let chunk = "POST /client HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
+    assert_eq!(server.client().ask(chunk).status, 400);
+    let mut client = server.client();
+    let upgrade = "GET /protocol HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    assert_eq!(client.send(upgrade).receive_with(false).status, 101);
+    client.wait_for_end();
+}

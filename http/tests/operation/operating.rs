@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::common::{own_process::in_a_process, serve_with};
+use crate::common::{Client, own_process::in_a_process, serve_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use straightline::{Event, Request, ServerBuilder};
+use straightline::{Capacity, Event, Request, ServerBuilder};
 
 /// How long a test waits for an event that must happen. Only a failing test waits so long.
 const LONG: Duration = Duration::from_secs(60);
@@ -116,5 +116,31 @@ fn the_descriptor_limit_is_raised_unless_that_is_turned_off() {
         let raised = started(true);
         assert!(raised.ends_with(" descriptors, raised from 300"), "{raised}");
         assert!(getrlimit(Resource::Nofile).current > Some(soft));
+    });
+}
+
+/// The clients are in the queue before the server runs. The descriptors are enough for its shards,
+/// but not for the clients as well.
+#[test]
+fn clients_cannot_take_the_descriptors_that_shards_start_with() {
+    const SHARDS: usize = 6;
+    in_a_process(|| {
+        let server = straightline::Server::builder().bind("127.0.0.1:0").workers(SHARDS);
+        let server = server.raise_descriptor_limit(false).quiet();
+        let server = server.capacity(Capacity::default().with_connections(usize::MAX));
+        let server = server.build(|_: &mut Request| "served").expect("a port");
+        let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
+        let mut clients: Vec<_> = (0..100).map(|_| Client::connect(address)).collect();
+        let open = std::fs::read_dir("/proc/self/fd").expect("a system with /proc").count() as u64;
+        // A driver, its notifier and two copies of the listener for each shard.
+        let limit = Some(open + 4 * SHARDS as u64 + 10);
+        setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).expect("a limit");
+        let handle = server.handle();
+        let running = std::thread::spawn(move || server.run());
+        // Those that are accepted first make room for the others when they leave.
+        clients.iter_mut().for_each(|client| drop(client.send("GET / HTTP/1.0\r\n\r\n")));
+        clients.iter_mut().for_each(|client| assert!(client.rest().ends_with(b"served")));
+        handle.shutdown();
+        running.join().expect("no panic").expect("the server runs to its end");
     });
 }
