@@ -110,11 +110,11 @@ mod proto;
 mod server;
 mod signal;
 mod telemetry;
-mod transport;
 mod wire;
 mod with_fields;
 
 pub use straightline_net as net;
+pub use straightline_net::Transport;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 pub use straightline_net::compat;
 pub use straightline_sched as sched;
@@ -141,5 +141,5 @@ pub use telemetry::{
     AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogObserver, Observer, Outcome,
     RouteNumbers,
 };
-pub use transport::Transport;
+
 pub use wire::Upgraded;

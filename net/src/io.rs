@@ -153,10 +153,13 @@ impl<S: AsFd> Io<S> {
         &self.source
     }
 
-    /// Arranges that the fiber is woken when a read may succeed; false if one may succeed already.
-    pub(crate) fn arm_readable(&self) -> io::Result<bool> {
-        let armed = self.source.arm(Interest::Read)?;
-        self.drained.set(false);
+    /// Arranges that the fiber is woken when a try in that direction may succeed; false if one may
+    /// succeed already.
+    pub(crate) fn arm(&self, interest: Interest) -> io::Result<bool> {
+        let armed = self.source.arm(interest)?;
+        if interest == Interest::Read {
+            self.drained.set(false);
+        }
         Ok(armed)
     }
 

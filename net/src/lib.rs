@@ -73,6 +73,7 @@ mod stream_set;
 #[allow(unsafe_code)]
 mod sys;
 mod tcp;
+mod transport;
 mod udp;
 mod unix;
 
@@ -83,5 +84,6 @@ pub use memory::MemoryStream;
 pub use split::{ReadHalf, WriteHalf, split};
 pub use stream_set::StreamSet;
 pub use tcp::{TcpListener, TcpStream};
+pub use transport::Transport;
 pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

@@ -187,8 +187,8 @@ impl MemoryStream {
         self.wait_until(Interest::Read, None).map(drop)
     }
 
-    /// Arranges that the calling fiber is woken when there is something to read, without waiting
-    /// for it; false if there is something already. For fibers that rest between activations
+    /// Arranges that the calling fiber is woken when a try in that direction would not block,
+    /// without waiting for it; false if it would not now. For fibers that rest between activations
     /// ([`spawn_stackless`](straightline_sched::spawn_stackless)).
     ///
     /// Not a yield point.
@@ -199,18 +199,18 @@ impl MemoryStream {
     ///
     /// # Panics
     ///
-    /// Outside of a fiber, if nothing is there to be read.
+    /// Outside of a fiber, if the try would block.
     ///
     /// ```
     /// use std::ops::ControlFlow;
     /// use straightline_net::MemoryStream;
-    /// use straightline_sched as sched;
+    /// use straightline_sched::{self as sched, Interest};
     ///
     /// sched::run(|| {
     ///     let (near, far) = MemoryStream::pair(16);
     ///     let reader = sched::spawn_stackless(move || {
     ///         while far.try_read(&mut [0; 16]).is_ok_and(|count| count > 0) {}
-    ///         if far.arm_readable().unwrap_or(false) {
+    ///         if far.arm(Interest::Read).unwrap_or(false) {
     ///             return ControlFlow::Continue(()); // it holds no stack until something comes
     ///         }
     ///         ControlFlow::Break(()) // the end of the stream
@@ -222,12 +222,15 @@ impl MemoryStream {
     /// })?;
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn arm_readable(&self) -> io::Result<bool> {
-        if !self.is_drained() {
+    pub fn arm(&self, interest: Interest) -> io::Result<bool> {
+        if self.flag(interest).is_set() {
             return Ok(false);
         }
         let fiber = current();
-        self.incoming.state.borrow_mut().armed.push(fiber);
+        match interest {
+            Interest::Read => self.incoming.state.borrow_mut().armed_readers.push(fiber),
+            Interest::Write => self.outgoing.state.borrow_mut().armed_writers.push(fiber),
+        }
         Ok(true)
     }
 
@@ -451,8 +454,9 @@ struct State {
     /// No more is read.
     is_read_shut: bool,
     is_reset: bool,
-    /// Fibers that are woken when a read would not block.
-    armed: Vec<Fiber>,
+    /// Fibers that are woken when a read, or a write, would not block.
+    armed_readers: Vec<Fiber>,
+    armed_writers: Vec<Fiber>,
     /// The task that polled last for reading, and for writing.
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -466,7 +470,8 @@ impl Pipe {
             is_write_shut: false,
             is_read_shut: false,
             is_reset: false,
-            armed: Vec::new(),
+            armed_readers: Vec::new(),
+            armed_writers: Vec::new(),
             reader: None,
             writer: None,
         };
@@ -517,9 +522,10 @@ impl Pipe {
         let (readable, writable) = (state.is_readable(), state.is_writable());
         let (mut armed, mut reader, mut writer) = (Vec::new(), None, None);
         if readable {
-            (armed, reader) = (mem::take(&mut state.armed), state.reader.take());
+            (armed, reader) = (mem::take(&mut state.armed_readers), state.reader.take());
         }
         if writable {
+            armed.append(&mut state.armed_writers);
             writer = state.writer.take();
         }
         // What is woken may be the user's code, and may use the stream.

@@ -131,17 +131,17 @@ macro_rules! impl_nonblocking {
                 self.io.poll_ready(interest, cx)
             }
 
-            /// Arranges that the calling fiber is woken when there is something to read, without
-            /// waiting for it; false if there may be something already. For fibers that rest
-            /// between activations (`straightline_sched::spawn_stackless`).
+            /// Arranges that the calling fiber is woken when a try in that direction is likely to
+            /// succeed, without waiting for it; false if one may succeed already. For fibers that
+            /// rest between activations (`straightline_sched::spawn_stackless`).
             ///
             /// Not a yield point.
             ///
             /// # Errors
             ///
             /// When the system cannot watch the descriptor, or the caller is not a fiber.
-            pub fn arm_readable(&self) -> std::io::Result<bool> {
-                self.io.arm_readable()
+            pub fn arm(&self, interest: straightline_sched::Interest) -> std::io::Result<bool> {
+                self.io.arm(interest)
             }
 
             /// Writes as many bytes as there is room for, without waiting.

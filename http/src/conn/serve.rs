@@ -169,7 +169,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                     return Ok(Next::End(End::Close));
                 }
                 ErrorKind::WouldBlock => {
-                    if transport.arm_readable()? {
+                    if transport.arm(Interest::Read)? {
                         return Ok(Next::End(End::Idle));
                     }
                     checkpoint();

@@ -10,8 +10,8 @@ use super::respond::respond;
 use crate::body_error::BodyError;
 use crate::message::{Request, Response};
 use crate::proto::ResponseHead;
-use crate::transport::Transport;
 use crate::wire::{Expectation, Unread};
+use straightline_net::Transport;
 
 /// [`answer`], not inlined, for the cold paths.
 #[cold]

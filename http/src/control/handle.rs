@@ -14,7 +14,7 @@ use super::shard_part::ShardPart;
 use super::shared::Shared;
 use crate::config::{Peer, Phase};
 use crate::telemetry::Counters;
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// Shuts a server down and reads its numbers, from any thread.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use super::background::Background;
 use super::connection_end::ConnectionEnd;
 use super::shared::Shared;
 use crate::config::Peer;
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 shard_local! {
     /// The parts of this shard, one for each server.

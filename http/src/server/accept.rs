@@ -18,8 +18,8 @@ use crate::config::{Address, CapacityLimit, OverloadPolicy, Peer, Phase};
 use crate::conn::{Connection, serve_activation};
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
-use crate::transport::Transport;
 use crate::wire::Link;
+use straightline_net::Transport;
 
 /// Accepts until the loan is over, if the listener is lent, or until the server drains. A draining
 /// server still accepts the clients that are in the queue by then.

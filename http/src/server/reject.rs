@@ -15,8 +15,8 @@ use crate::config::Capacity;
 use crate::conn::{ErrorContext, ErrorResponder, own_error_response};
 use crate::message::Response;
 use crate::telemetry::Outcome;
-use crate::transport::Transport;
 use crate::wire::linger;
+use straightline_net::Transport;
 
 /// A shard's answer to rejected clients.
 pub(super) struct Rejections {

@@ -14,7 +14,7 @@ use super::accept::{admit, wait_for_room};
 use super::state::ShardState;
 use crate::config::{OverloadPolicy, Peer};
 use crate::control::ConnectionEnd;
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// Serves a stream until its connection is over.
 pub(super) fn serve_stream(

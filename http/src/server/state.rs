@@ -18,8 +18,8 @@ use crate::config::Peer;
 use crate::conn::Service;
 use crate::control::{Background, ConnectionEnd, ShardPart, Shared, Slot};
 use crate::telemetry::Event;
-use crate::transport::Transport;
 use crate::wire::{Host, Link};
+use straightline_net::Transport;
 
 /// A shard, on its own thread.
 pub(super) struct ShardState {

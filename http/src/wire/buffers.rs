@@ -10,7 +10,7 @@ use straightline_sched::{Label, sim};
 
 use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// The memory that a connection needs while it is active, and gives back when it becomes idle.
 pub(crate) struct Buffers {

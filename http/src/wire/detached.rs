@@ -14,7 +14,7 @@ use super::link::Link;
 use crate::config::{Config, Peer};
 use crate::control::{Shared, Slot};
 use crate::telemetry::Observers;
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 thread_local! {
     /// The host of all detached links of this thread.
@@ -48,7 +48,7 @@ impl Transport for NoClient {
         Ok(bytes.len())
     }
 
-    fn arm_readable(&self) -> io::Result<bool> {
+    fn arm(&self, _: Interest) -> io::Result<bool> {
         Ok(true)
     }
 

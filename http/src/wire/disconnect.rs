@@ -10,8 +10,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::transport::Transport;
-use straightline_sched::{DriverKind, JoinHandle, driver_kind, sleep, spawn_stackless, wake_later};
+use straightline_net::Transport;
+use straightline_sched::{
+    DriverKind, Interest, JoinHandle, driver_kind, sleep, spawn_stackless, wake_later,
+};
 
 /// Watches a client until this is dropped.
 pub(super) struct Watch(JoinHandle<()>);
@@ -36,7 +38,7 @@ impl Watch {
                 sleep(LOOK_AGAIN);
             }
             is_first_look = false;
-            match transport.arm_readable() {
+            match transport.arm(Interest::Read) {
                 Ok(true) => {}
                 Ok(false) => wake_later(),
                 // The connection's own fiber will find the fault.

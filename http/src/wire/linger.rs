@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use straightline_sched::{Interest, checkpoint, park_timeout, turn_start};
 
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// Closes the connection so that the client sees what was written.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn linger(transport: &dyn Transport) {
                 if left.is_zero() {
                     return;
                 }
-                match transport.arm_readable() {
+                match transport.arm(Interest::Read) {
                     Ok(true) => park_timeout(left),
                     Ok(false) => {}
                     Err(_) => return,

@@ -25,7 +25,7 @@ use super::pacing::Pacing;
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {

@@ -20,7 +20,7 @@ use http::{HeaderName, HeaderValue};
 use straightline_sched::sync::Flag;
 
 use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// A connection's output.
 pub(crate) struct Output {

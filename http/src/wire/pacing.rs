@@ -31,7 +31,7 @@ use super::exchange::Exchange;
 use super::host::Host;
 use super::rate_meter::{RateMeter, Slow, look_at};
 use crate::config::{MinRate, Timeout};
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// A connection's timeouts. The rates and the lease belong to the connection; the rest belongs to
 /// the current request, and [`begin_request`](Self::begin_request) replaces it.

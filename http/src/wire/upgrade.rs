@@ -16,7 +16,7 @@ use straightline_sched::{Interest, checkpoint, now};
 use super::link::Link;
 use super::protocol::Protocol;
 use crate::config::Peer;
-use crate::transport::Transport;
+use straightline_net::Transport;
 
 /// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
 /// [`tunnel`](crate::Response::tunnel): bytes both ways, all of them the protocol's own.

@@ -76,8 +76,8 @@ impl Transport for Given {
         self.0.try_write(bytes)
     }
 
-    fn arm_readable(&self) -> io::Result<bool> {
-        self.0.arm_readable()
+    fn arm(&self, interest: Interest) -> io::Result<bool> {
+        self.0.arm(interest)
     }
 
     fn ready(&self, interest: Interest) -> Ready<'_> {
@@ -380,8 +380,8 @@ impl Transport for Hoarding {
         Ok(bytes.len())
     }
 
-    fn arm_readable(&self) -> io::Result<bool> {
-        self.stream.arm_readable()
+    fn arm(&self, interest: Interest) -> io::Result<bool> {
+        self.stream.arm(interest)
     }
 
     fn ready(&self, interest: Interest) -> Ready<'_> {

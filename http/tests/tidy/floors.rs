@@ -27,13 +27,14 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "control/",
             "telemetry/  body_error.rs",
             "config/",
-            "proto/  transport.rs  with_fields.rs",
+            "proto/  with_fields.rs",
         ],
     ),
     (
         "net/src/",
         &[
             "lib.rs  compat.rs  inherit.rs",
+            "transport.rs",
             "tcp.rs  udp.rs  unix.rs  memory.rs",
             "connect.rs  listen.rs  io.rs  nonblocking.rs",
             "bound.rs  lookup.rs  stream_set.rs  split.rs  bind_error.rs",

@@ -22,8 +22,8 @@ fn on_both(body: impl Fn() + Clone + Send + 'static) {
 }
 
 /// Whether it becomes ready within a moment.
-fn is_ready(ready: Ready<'_>) -> bool {
-    select(&[&ready, &after(SHORT)]) == Ok(0)
+fn is_ready(ready: &Ready<'_>) -> bool {
+    select(&[ready, &after(SHORT)]) == Ok(0)
 }
 
 #[test]
@@ -145,23 +145,23 @@ fn a_deadline_or_a_cancel_in_a_read_loses_nothing() {
 fn a_select_sees_its_state() {
     on_both(|| {
         let (mut client, mut server) = MemoryStream::pair(2);
-        assert!(!is_ready(server.readable()));
-        assert!(is_ready(client.writable()));
+        assert!(!is_ready(&server.readable()));
+        assert!(is_ready(&client.writable()));
         client.write_all(b"ab").unwrap();
-        assert!(!is_ready(client.writable()));
+        assert!(!is_ready(&client.writable()));
         for _ in 0..2 {
-            assert!(is_ready(server.readable()));
+            assert!(is_ready(&server.readable()));
             assert_eq!(server.read(&mut [0]).unwrap(), 1);
         }
-        assert!(is_ready(client.writable()));
-        assert!(!is_ready(server.readable()));
+        assert!(is_ready(&client.writable()));
+        assert!(!is_ready(&server.readable()));
         let stop = Rc::new(Flag::new());
         let stopping = Rc::clone(&stop);
         let stopper = sched::spawn(move || stopping.set());
         assert_eq!(select(&[&server.readable(), &*stop]), Ok(1));
         stopper.join().unwrap();
         drop(client);
-        assert!(is_ready(server.readable()));
+        assert!(is_ready(&server.readable()));
     });
 }
 
@@ -199,7 +199,7 @@ fn a_resting_fiber_is_woken_by_bytes_and_by_the_end() {
                     match server.try_read(&mut [0; 64]) {
                         Ok(0) => return ControlFlow::Break(()),
                         Ok(_) => received.set(),
-                        Err(_) if server.arm_readable().unwrap() => {
+                        Err(_) if server.arm(Interest::Read).unwrap() => {
                             return ControlFlow::Continue(());
                         }
                         Err(_) => {}

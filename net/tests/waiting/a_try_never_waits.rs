@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::{SocketPath, tcp_pair};
 use straightline_net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use straightline_sched as sched;
+use straightline_sched::{self as sched, Interest};
 
 #[test]
 fn a_try_where_nothing_is_would_block() {
@@ -126,7 +126,7 @@ fn an_activation_reads_what_it_was_woken_for() {
                         Ok(count) => received.borrow_mut().extend_from_slice(&buffer[..count]),
                         Err(error) => {
                             assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                            if server.arm_readable().unwrap() {
+                            if server.arm(Interest::Read).unwrap() {
                                 return ControlFlow::Continue(());
                             }
                         }

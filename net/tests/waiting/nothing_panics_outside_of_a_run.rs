@@ -62,7 +62,7 @@ macro_rules! try_all {
                 .expect_err("nothing to read");
             without_panic(&name("is_drained"), || stream.is_drained());
             without_panic(&name("wait_readable"), || stream.wait_readable()).expect_err("no fiber");
-            without_panic(&name("arm_readable"), || stream.arm_readable()).expect_err("no fiber");
+            without_panic(&name("arm"), || stream.arm(Interest::Read)).expect_err("no fiber");
             let at = Some(Instant::now() + Duration::from_secs(3_600));
             without_panic(&name("wait_until"), || stream.wait_until(Interest::Write, at))
                 .expect_err("no fiber");

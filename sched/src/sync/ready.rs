@@ -35,16 +35,17 @@ use crate::driver::{self, Interest};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Ready<'s> {
     kind: Kind<'s>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Kind<'s> {
     Now,
     Source(&'s dyn AnySource, Interest),
     With(&'s dyn Selectable),
+    Either(Box<[Ready<'s>; 2]>),
 }
 
 impl<'s> Ready<'s> {
@@ -100,32 +101,60 @@ impl<'s> Ready<'s> {
     pub fn with(thing: &'s dyn Selectable) -> Self {
         Self { kind: Kind::With(thing) }
     }
+
+    /// Ready when this or `other` is: for a stream of your own that has to write before it can read.
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::sync::{Flag, Ready, select};
+    ///
+    /// let (first, second) = (Flag::new(), Flag::new());
+    /// second.set();
+    /// assert_eq!(select(&[&Ready::with(&first).or(Ready::with(&second))]), Ok(0));
+    /// ```
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { kind: Kind::Either(Box::new([self, other])) }
+    }
 }
 
 impl Selectable for Ready<'_> {}
 
 impl Watch for Ready<'_> {
     fn watch(&self, watcher: &Watcher) -> bool {
-        match self.kind {
+        match &self.kind {
             Kind::Now => true,
             // If it cannot be registered, the caller's next operation gets the error.
-            Kind::Source(source, interest) => source.is_ready_or_arm(interest).unwrap_or(true),
+            Kind::Source(source, interest) => source.is_ready_or_arm(*interest).unwrap_or(true),
             Kind::With(thing) => thing.watch(watcher),
+            Kind::Either(both) => {
+                let [first, second] = &**both;
+                if first.watch(watcher) {
+                    return true;
+                }
+                let is_ready = second.watch(watcher);
+                if is_ready {
+                    first.unwatch(watcher);
+                }
+                is_ready
+            }
         }
     }
 
     fn unwatch(&self, watcher: &Watcher) {
-        match self.kind {
+        match &self.kind {
             Kind::Now => {}
-            Kind::Source(source, interest) => source.disarm(interest),
+            Kind::Source(source, interest) => source.disarm(*interest),
             Kind::With(thing) => thing.unwatch(watcher),
+            Kind::Either(both) => both.iter().for_each(|one| one.unwatch(watcher)),
         }
     }
 
     fn due(&self) -> Option<Instant> {
-        match self.kind {
+        match &self.kind {
             Kind::Now | Kind::Source(..) => None,
             Kind::With(thing) => thing.due(),
+            Kind::Either(both) => both.iter().filter_map(Watch::due).min(),
         }
     }
 }
@@ -137,6 +166,7 @@ impl fmt::Debug for Ready<'_> {
             Kind::Source(_, Interest::Read) => "to read",
             Kind::Source(_, Interest::Write) => "to write",
             Kind::With(_) => "with another thing",
+            Kind::Either(_) => "one of two",
         };
         f.debug_tuple("Ready").field(&to).finish()
     }

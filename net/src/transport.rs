@@ -1,8 +1,9 @@
-//! The byte stream under a connection.
+//! The byte stream under a protocol.
 //!
-//! The server never asks which stream it has. It tries, and waits if the try would block; a stream
+//! A protocol never asks which stream it has. It tries, and waits if the try would block; a stream
 //! says when it is ready. So TLS, or a stream in memory, needs only these calls.
 
+use std::any::Any;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -10,12 +11,16 @@ use std::os::unix::fs::FileExt;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use straightline_net::{MemoryStream, StreamSet, TcpStream, UnixStream};
 use straightline_sched::Interest;
 use straightline_sched::sync::{Ready, at, select};
 
-/// A byte stream that a server can [serve](crate::ServerHandle::serve): a socket, a stream in
-/// memory, or a stream of the program's own, such as TLS over a socket.
+use crate::memory::MemoryStream;
+use crate::stream_set::StreamSet;
+use crate::tcp::TcpStream;
+use crate::unix::UnixStream;
+
+/// A byte stream under a protocol such as HTTP or TLS: a socket, a stream in memory, or a stream of
+/// the program's own, such as TLS over a socket.
 ///
 /// A stream belongs to one shard. No call except [`wait_until`](Self::wait_until) waits: a call
 /// that would have to wait returns [`WouldBlock`](io::ErrorKind::WouldBlock), and the server waits
@@ -29,20 +34,18 @@ use straightline_sched::sync::{Ready, at, select};
 /// A stream such as TLS has bytes of its own, beside those of the stream below:
 ///
 /// - Bytes that it has received and decrypted are there to be read, whatever the socket has: then
-///   [`arm_readable`](Self::arm_readable) returns false, and [`ready`](Self::ready) is
-///   [`Ready::now`].
+///   [`arm`](Self::arm) returns false, and [`ready`](Self::ready) is [`Ready::now`].
 /// - Bytes that it has accepted in [`try_write`](Self::try_write) and could not send count as
 ///   written for the server. The stream sends them with its next calls. While it has some, a read
-///   may wait for room to write: `ready` and `arm_readable` wait for that too, and `try_read` sends
-///   first.
+///   may wait for room to write: [`ready`](Self::ready) (by [`Ready::or`]) and `arm` wait for that
+///   too, and `try_read` sends first.
 /// - [`shutdown_write`](Self::shutdown_write) and [`try_close`](Self::try_close) send the rest, and
 ///   the protocol's own goodbye.
 ///
 /// ```
 /// use std::io;
-/// use straightline::net::{MemoryStream, TcpStream};
-/// use straightline::sched::{self, Interest, sync::Ready};
-/// use straightline::{Peer, Request, Server, Transport};
+/// use straightline_net::{MemoryStream, Transport};
+/// use straightline_sched::{self as sched, Interest, sync::Ready};
 ///
 /// /// Exchanges upper and lower case on the wire: not quite TLS.
 /// struct Swapped<T>(T);
@@ -64,8 +67,8 @@ use straightline_sched::sync::{Ready, at, select};
 ///         self.0.try_write(&bytes)
 ///     }
 ///
-///     fn arm_readable(&self) -> io::Result<bool> {
-///         self.0.arm_readable()
+///     fn arm(&self, interest: Interest) -> io::Result<bool> {
+///         self.0.arm(interest)
 ///     }
 ///
 ///     fn ready(&self, interest: Interest) -> Ready<'_> {
@@ -78,14 +81,12 @@ use straightline_sched::sync::{Ready, at, select};
 /// }
 ///
 /// sched::run(|| {
-///     let handler = |request: &mut Request| request.path().to_owned();
-///     let server = Server::builder().build_local(handler)?;
 ///     let (client, stream) = MemoryStream::pair(4096);
-///     client.try_write(b"get /HELLO http/1.0\r\n\r\n")?;
-///     server.handle().serve(Swapped(stream), Peer::named("a test"));
-///     let mut answer = [0; 4096];
-///     let count = client.try_read(&mut answer)?;
-///     assert!(answer[..count].ends_with(b"\r\n\r\n/HELLO"));
+///     let server = Swapped(stream);
+///     client.try_write(b"hello")?;
+///     let mut request = [0; 16];
+///     let count = server.try_read(&mut request)?;
+///     assert_eq!(&request[..count], b"HELLO");
 ///     io::Result::Ok(())
 /// })?;
 /// # io::Result::Ok(())
@@ -105,18 +106,40 @@ pub trait Transport: 'static {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Arranges that the calling fiber is [woken](straightline_sched::Fiber::unpark) when a read is
-    /// likely to succeed; false if a read would now. The fiber of an idle connection has no stack
-    /// meanwhile, so it does not wait in this call. Not a yield point.
+    /// Arranges that the calling fiber is [woken](straightline_sched::Fiber::unpark) when a try in
+    /// that direction is likely to succeed; false if one would now. The fiber of an idle connection
+    /// has no stack meanwhile, so it does not wait in this call. Not a yield point.
     ///
     /// # Errors
     ///
     /// The system's; the connection then ends.
-    fn arm_readable(&self) -> io::Result<bool>;
+    fn arm(&self, interest: Interest) -> io::Result<bool>;
 
     /// That a try in that direction would not block, as a thing to
     /// [`select`](straightline_sched::sync::select()) on. Not a yield point.
     fn ready(&self, interest: Interest) -> Ready<'_>;
+
+    /// Agrees with the peer on what the stream needs before the first byte of the protocol above,
+    /// such as keys. The server calls it once for each connection, when the first bytes have
+    /// arrived. Default: nothing. A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding. The stream must then fail all calls.
+    ///
+    /// # Errors
+    ///
+    /// When there is no agreement; the connection then ends. The time for it is the stream's own to
+    /// bound.
+    fn handshake(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What the handshake agreed on, as a type of the stream's own. Default: `None`. Not a yield
+    /// point.
+    fn info(&self) -> Option<&dyn Any> {
+        None
+    }
 
     /// Tells the peer that nothing more will be written. Not a yield point.
     ///
@@ -208,14 +231,14 @@ pub trait Transport: 'static {
     }
 
     /// How many written bytes the client has not received yet. Default: `None`, not known; then all
-    /// written bytes count as received, so a slow reader has the whole
-    /// [idle time](crate::MinRate::idle) for each wait. Not a yield point.
+    /// written bytes count as received, so the server gives a slow reader the whole idle time
+    /// (`MinRate::idle`) for each wait. Not a yield point.
     fn unacknowledged(&self) -> Option<u64> {
         None
     }
 
-    /// Whether the client has closed its side, or the connection is broken. Default: false; then
-    /// [`OnDisconnect::Cancel`](crate::OnDisconnect::Cancel) has no effect. Not a yield point.
+    /// Whether the peer has closed its side, or the connection is broken. Default: false; then the
+    /// server's `OnDisconnect::Cancel` has no effect. Not a yield point.
     fn is_peer_gone(&self) -> bool {
         false
     }
@@ -249,8 +272,8 @@ macro_rules! own_calls {
             self.try_write(bytes)
         }
 
-        fn arm_readable(&self) -> io::Result<bool> {
-            self.arm_readable()
+        fn arm(&self, interest: Interest) -> io::Result<bool> {
+            self.arm(interest)
         }
 
         fn ready(&self, interest: Interest) -> Ready<'_> {
@@ -337,6 +360,81 @@ impl Transport for MemoryStream {
 
     fn reset(&self) {
         self.reset();
+    }
+}
+
+/// A stream whose type is not known to who has it.
+impl Transport for Box<dyn Transport> {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).try_read(buffer)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).try_write(bytes)
+    }
+
+    fn arm(&self, interest: Interest) -> io::Result<bool> {
+        (**self).arm(interest)
+    }
+
+    fn ready(&self, interest: Interest) -> Ready<'_> {
+        (**self).ready(interest)
+    }
+
+    fn handshake(&self) -> io::Result<()> {
+        (**self).handshake()
+    }
+
+    fn info(&self) -> Option<&dyn Any> {
+        (**self).info()
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        (**self).shutdown_write()
+    }
+
+    fn try_close(&self) -> io::Result<()> {
+        (**self).try_close()
+    }
+
+    fn is_drained(&self) -> bool {
+        (**self).is_drained()
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (**self).try_write_vectored(slices)
+    }
+
+    fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        (**self).try_send_file(file, offset, count)
+    }
+
+    fn wait_until(&self, interest: Interest, until: Option<Instant>) -> io::Result<bool> {
+        (**self).wait_until(interest, until)
+    }
+
+    fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_ready(interest, cx)
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        (**self).unacknowledged()
+    }
+
+    fn is_peer_gone(&self) -> bool {
+        (**self).is_peer_gone()
+    }
+
+    fn reset_on_close(&self) {
+        (**self).reset_on_close();
+    }
+
+    fn reset(&self) {
+        (**self).reset();
+    }
+
+    fn join_set(&self, set: &StreamSet) {
+        (**self).join_set(set);
     }
 }
 
