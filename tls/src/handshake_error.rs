@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 
 /// Why a handshake failed. As an [`io::Error`] it is inside of it:
 /// `error.get_ref().and_then(|inner| inner.downcast_ref::<HandshakeError>())`.
@@ -80,6 +80,25 @@ impl HandshakeFailure {
             Self::Other => "other",
         }
     }
+
+    /// The kind in words.
+    fn describe(self) -> &'static str {
+        match self {
+            Self::PlainHttp => "the client speaks HTTP without TLS",
+            Self::NotTls => "the client does not speak TLS",
+            Self::Closed => "the peer closed the connection during the TLS handshake",
+            Self::TimedOut => "the TLS handshake took too long",
+            Self::Overloaded => "too many TLS handshakes at once",
+            Self::Version => "no shared version of TLS",
+            Self::NoSharedParameters => "no shared cipher suite, group or signature scheme",
+            Self::NoSharedProtocol => "no shared application protocol (ALPN)",
+            Self::NoClientCertificate => "the client has sent no certificate",
+            Self::BadCertificate => "the peer's certificate is not accepted",
+            Self::Alert => "the peer refused the TLS handshake",
+            Self::Protocol => "the peer broke the TLS protocol",
+            Self::Other => "the TLS handshake failed",
+        }
+    }
 }
 
 impl HandshakeError {
@@ -87,18 +106,100 @@ impl HandshakeError {
     pub fn failure(&self) -> HandshakeFailure {
         self.failure
     }
+
+    /// The error inside of an [`io::Error`], if it is one of a handshake. Not a yield point.
+    pub fn from_io(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    pub(crate) fn new(failure: HandshakeFailure) -> Self {
+        Self { failure, cause: None }
+    }
+
+    fn with_cause(
+        failure: HandshakeFailure,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { failure, cause: Some(cause.into()) }
+    }
+
+    /// An error of this side.
+    pub(crate) fn other(cause: Box<dyn Error + Send + Sync>) -> Self {
+        Self::with_cause(HandshakeFailure::Other, cause)
+    }
+
+    /// The stream below failed.
+    pub(crate) fn io(error: io::Error) -> Self {
+        let failure = match error.kind() {
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof => HandshakeFailure::Closed,
+            ErrorKind::InvalidData => HandshakeFailure::Protocol,
+            _ => HandshakeFailure::Other,
+        };
+        Self::with_cause(failure, error)
+    }
+
+    /// The protocol failed.
+    pub(crate) fn of(error: rustls::Error) -> Self {
+        use rustls::PeerIncompatible as Incompatible;
+        let failure = match &error {
+            rustls::Error::PeerIncompatible(
+                Incompatible::SupportedVersionsExtensionRequired
+                | Incompatible::ServerDoesNotSupportTls12Or13
+                | Incompatible::ServerTlsVersionIsDisabledByOurConfig
+                | Incompatible::Tls12NotOffered
+                | Incompatible::Tls12NotOfferedOrEnabled
+                | Incompatible::Tls13RequiredForQuic,
+            ) => HandshakeFailure::Version,
+            rustls::Error::PeerIncompatible(_) => HandshakeFailure::NoSharedParameters,
+            rustls::Error::NoApplicationProtocol => HandshakeFailure::NoSharedProtocol,
+            rustls::Error::NoCertificatesPresented => HandshakeFailure::NoClientCertificate,
+            rustls::Error::InvalidCertificate(_)
+            | rustls::Error::InvalidCertRevocationList(_)
+            | rustls::Error::UnsupportedNameType => HandshakeFailure::BadCertificate,
+            rustls::Error::AlertReceived(_) => HandshakeFailure::Alert,
+            rustls::Error::InappropriateMessage { .. }
+            | rustls::Error::InappropriateHandshakeMessage { .. }
+            | rustls::Error::InvalidMessage(_)
+            | rustls::Error::PeerMisbehaved(_)
+            | rustls::Error::PeerSentOversizedRecord
+            | rustls::Error::DecryptError => HandshakeFailure::Protocol,
+            _ => HandshakeFailure::Other,
+        };
+        Self::with_cause(failure, error)
+    }
+
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match self.failure {
+            HandshakeFailure::Closed => ErrorKind::UnexpectedEof,
+            HandshakeFailure::TimedOut => ErrorKind::TimedOut,
+            HandshakeFailure::Other => ErrorKind::Other,
+            _ => ErrorKind::InvalidData,
+        };
+        io::Error::new(kind, self)
+    }
 }
 
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.failure.as_str())
+        f.write_str(self.failure.describe())?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
     }
 }
 
-impl Error for HandshakeError {}
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
 
 impl From<HandshakeError> for io::Error {
     fn from(error: HandshakeError) -> Self {
-        Self::other(error)
+        error.into_io()
     }
 }

@@ -2,10 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod asked_name;
+mod buffer;
 mod config;
+mod handshake;
 mod handshake_error;
 mod handshake_limits;
+mod handshakes;
 mod info;
+mod session;
 mod stream;
 
 pub use config::{TlsConfig, TlsConfigBuilder, TlsConfigError, TlsProvider, TlsVersion};

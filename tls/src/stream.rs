@@ -1,23 +1,552 @@
 //! A TLS connection over any stream.
 
-use std::marker::PhantomData;
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use straightline_net::Transport;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use straightline_net::{StreamSet, Transport};
+use straightline_sched::sync::{Ready, at, select};
+use straightline_sched::{Interest, checkpoint, now};
 
+use crate::buffer::Buffer;
 use crate::config::TlsConfig;
+use crate::handshake::{self, Begin};
+use crate::handshake_error::HandshakeError;
+use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::session::{End, Session};
 
-/// PLACEHOLDER: `Transport`, `Read`, `Write` (also of `&TlsStream`)
-pub struct TlsStream<S>(PhantomData<S>);
+/// A TLS connection over any stream: a socket, a stream in memory, another transport.
+///
+/// It reads and writes like a socket, also by shared reference, so that two fibers can share it
+/// ([`split`](straightline_net::split)). Each write is encrypted and sent at once, as records of up
+/// to 16 KiB: put a [`BufWriter`](io::BufWriter) around it for many small writes. As a [`Transport`]
+/// it can be [served](Transport) by the HTTP server.
+///
+/// # The end
+///
+/// The end of a TLS connection is a message of its own, the `close_notify` (RFC 8446 section 6.1).
+/// A read that finds it returns 0. A read that finds the end of the stream below without it is
+/// [`UnexpectedEof`](ErrorKind::UnexpectedEof): somebody may have cut the connection. Call
+/// [`close`](Self::close) before you drop the stream; a stream that is dropped without it looks
+/// cut to the peer.
+///
+/// # Memory
+///
+/// A connection at rest holds no buffers.
+pub struct TlsStream<S> {
+    stream: S,
+    state: RefCell<State>,
+    info: OnceCell<TlsInfo>,
+    read_timeout: Cell<Option<Duration>>,
+    write_timeout: Cell<Option<Duration>>,
+}
+
+/// How far a connection is.
+enum State {
+    /// The handshake has not begun.
+    New(Box<Begin>),
+    /// The handshake runs. Its fiber has the session, or it ended by unwinding.
+    Handshaking,
+    /// The session is there. If its handshake failed, it has only an alert to send.
+    Open(Session),
+}
 
 impl<S: Transport> TlsStream<S> {
-    /// PLACEHOLDER: the server's side, before its handshake. `Transport::handshake` runs it.
+    /// The server's side of a connection, before its handshake:
+    /// [`handshake`](Transport::handshake) is to be called first. Not a yield point.
     pub fn server(stream: S, config: &TlsConfig) -> Self {
-        let _ = (stream, config);
-        Self(PhantomData)
+        Self::new(stream, Begin::server(config.clone()))
     }
-    /// PLACEHOLDER: after the handshake; `Transport::info` returns the same
+
+    /// The server's side of a connection, after its handshake.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding.
+    ///
+    /// # Errors
+    ///
+    /// A [`HandshakeError`], inside of the [`io::Error`].
+    pub fn accept(stream: S, config: &TlsConfig) -> io::Result<Self> {
+        let stream = Self::server(stream, config);
+        stream.handshake()?;
+        Ok(stream)
+    }
+
+    /// The client's side of a connection, before its handshake.
+    pub(crate) fn client(
+        stream: S,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        handshakes: Arc<Handshakes>,
+    ) -> Self {
+        Self::new(stream, Begin::client(config, name, handshakes))
+    }
+
+    fn new(stream: S, begin: Begin) -> Self {
+        Self {
+            stream,
+            state: RefCell::new(State::New(Box::new(begin))),
+            info: OnceCell::new(),
+            read_timeout: Cell::new(None),
+            write_timeout: Cell::new(None),
+        }
+    }
+
+    /// What the handshake agreed on; `None` before it. Not a yield point.
     pub fn info(&self) -> Option<&TlsInfo> {
-        None
+        self.info.get()
+    }
+
+    /// The stream below. What is read from it or written to it directly breaks the connection. Not
+    /// a yield point.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// How long a read may wait; `None` is for ever. A read that takes longer is
+    /// [`TimedOut`](ErrorKind::TimedOut). Not a yield point.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) {
+        self.read_timeout.set(timeout);
+    }
+
+    /// How long a write may wait; `None` is for ever. A write that takes longer is
+    /// [`TimedOut`](ErrorKind::TimedOut). Not a yield point.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) {
+        self.write_timeout.set(timeout);
+    }
+
+    /// Sends what was written and the `close_notify`: the peer knows that it has everything. The
+    /// peer's own data can still be read. Then closes the direction to the peer in the stream below.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, at most for the [write timeout](Self::set_write_timeout).
+    ///
+    /// # Cancellation
+    ///
+    /// A cancel or a deadline ends the wait by unwinding.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream below.
+    pub fn close(&self) -> io::Result<()> {
+        self.block(Interest::Write, || self.shutdown_write())
+    }
+
+    /// Repeats `attempt` while it would block.
+    fn block<T>(
+        &self,
+        interest: Interest,
+        mut attempt: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        checkpoint();
+        let mut until = None;
+        loop {
+            match attempt() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    checkpoint();
+                    continue;
+                }
+                result => return result,
+            }
+            let timeout = match interest {
+                Interest::Read => self.read_timeout.get(),
+                Interest::Write => self.write_timeout.get(),
+            };
+            if until.is_none() {
+                until = timeout.and_then(|timeout| now().checked_add(timeout));
+            }
+            if !self.wait_until(interest, until)? {
+                return Err(timed_out(interest, timeout));
+            }
+        }
+    }
+
+    /// The session, once the handshake is over.
+    fn session(&self) -> io::Result<RefMut<'_, Session>> {
+        RefMut::filter_map(self.state.borrow_mut(), State::session)
+            .map_err(|_| io::Error::new(ErrorKind::NotConnected, "the TLS handshake is not over"))
+    }
+
+    /// Sends what was encrypted.
+    fn flush_session(&self, session: &mut Session) -> io::Result<()> {
+        flush(&self.stream, &mut session.outgoing)
+    }
+
+    /// Encrypts up to [`WRITE_BYTES`] and sends as much as there is room for. The rest is kept, and
+    /// sent by the next calls.
+    fn write_session(&self, session: &mut Session, bytes: &[u8]) -> io::Result<usize> {
+        if session.is_close_notify_sent() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        self.flush_session(session)?;
+        let count = bytes.len().min(WRITE_BYTES);
+        if count > 0 {
+            session.encrypt(&bytes[..count]).map_err(broken)?;
+            self.flush_kept(session)?;
+        }
+        Ok(count)
+    }
+
+    /// As [`flush_session`](Self::flush_session); what there is no room for is kept.
+    fn flush_kept(&self, session: &mut Session) -> io::Result<()> {
+        match self.flush_session(session) {
+            Err(error) if is_retried(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn read_session(&self, session: &mut Session, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let mut reads = 0;
+        loop {
+            if !session.plain.is_empty() {
+                return Ok(session.plain.read(buffer));
+            }
+            // A failure has an alert to send, and an answer to a key update may be there.
+            let decrypted = session.decrypt(buffer);
+            self.flush_kept(session)?;
+            match decrypted {
+                Ok(Some(count)) => return Ok(count),
+                Ok(None) => {}
+                Err(error) => return Err(broken(error)),
+            }
+            match session.end() {
+                End::Open => {}
+                End::Closed => return Ok(0),
+                End::Truncated => return Err(truncated()),
+                End::Failed(error) => return Err(broken(error.clone())),
+            }
+            if reads == READS_MAX {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            reads += 1;
+            receive(&self.stream, session)?;
+        }
     }
 }
+
+impl State {
+    fn session(&mut self) -> Option<&mut Session> {
+        match self {
+            Self::Open(session) => Some(session),
+            Self::New(_) | Self::Handshaking => None,
+        }
+    }
+}
+
+/// Receives what is there. At the end of the stream, the session knows it.
+pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
+    if session.incoming.len() > INCOMING_MAX {
+        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
+    }
+    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
+        Ok(0) => session.set_truncated(),
+        Ok(count) => session.receive(count),
+        Err(error) => {
+            session.incoming.settle();
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Sends what was encrypted.
+pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
+    while !outgoing.is_empty() {
+        let count = stream.try_write(outgoing.filled())?;
+        outgoing.consume(count);
+    }
+    Ok(())
+}
+
+fn is_retried(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// An error of the protocol.
+fn broken(error: rustls::Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+fn truncated() -> io::Error {
+    let message = "the peer's stream ended without a close_notify";
+    io::Error::new(ErrorKind::UnexpectedEof, message)
+}
+
+fn timed_out(interest: Interest, timeout: Option<Duration>) -> io::Error {
+    let direction = match interest {
+        Interest::Read => "read",
+        Interest::Write => "write",
+    };
+    let message = format!("a {direction} took longer than {:?}", timeout.unwrap_or_default());
+    io::Error::new(ErrorKind::TimedOut, message)
+}
+
+impl<S: Transport> Transport for TlsStream<S> {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_session(&mut *self.session()?, buffer)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_session(&mut *self.session()?, bytes)
+    }
+
+    fn arm(&self, interest: Interest) -> io::Result<bool> {
+        if interest == Interest::Read
+            && let State::Open(session) = &mut *self.state.borrow_mut()
+        {
+            if session.has_news() {
+                return Ok(false);
+            }
+            self.flush_kept(session)?;
+            if !session.outgoing.is_empty() && !self.stream.arm(Interest::Write)? {
+                return Ok(false);
+            }
+        }
+        self.stream.arm(interest)
+    }
+
+    fn ready(&self, interest: Interest) -> Ready<'_> {
+        let below = self.stream.ready(interest);
+        match &*self.state.borrow() {
+            State::Open(session) if interest == Interest::Read => {
+                if session.has_news() {
+                    Ready::now()
+                } else if session.outgoing.is_empty() {
+                    below
+                } else {
+                    below.or(self.stream.ready(Interest::Write))
+                }
+            }
+            _ => below,
+        }
+    }
+
+    fn handshake(&self) -> io::Result<()> {
+        let begin = match &mut *self.state.borrow_mut() {
+            State::Open(_) => return Ok(()),
+            State::Handshaking => {
+                let message = "another fiber is in the TLS handshake, or was";
+                return Err(io::Error::new(ErrorKind::NotConnected, message));
+            }
+            state @ State::New(_) => match std::mem::replace(state, State::Handshaking) {
+                State::New(begin) => begin,
+                State::Handshaking | State::Open(_) => return Ok(()),
+            },
+        };
+        let (session, result) = handshake::run(&self.stream, *begin);
+        if let Some(session) = session {
+            *self.state.borrow_mut() = State::Open(session);
+        }
+        let info = result.map_err(HandshakeError::into_io)?;
+        let _ = self.info.set(info);
+        Ok(())
+    }
+
+    fn info(&self) -> Option<&dyn Any> {
+        self.info.get().map(|info| info as &dyn Any)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.try_close()?;
+        self.stream.shutdown_write()
+    }
+
+    fn try_close(&self) -> io::Result<()> {
+        if let State::Open(session) = &mut *self.state.borrow_mut() {
+            session.close().map_err(broken)?;
+            self.flush_session(session)?;
+        }
+        self.stream.try_close()
+    }
+
+    fn is_drained(&self) -> bool {
+        let is_drained = match &*self.state.borrow() {
+            State::Open(session) => session.is_drained() && session.outgoing.is_empty(),
+            State::New(_) | State::Handshaking => true,
+        };
+        is_drained && self.stream.is_drained()
+    }
+
+    /// Small slices become one record.
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut slices = slices.iter().skip_while(|slice| slice.is_empty());
+        let Some(first) = slices.next() else { return Ok(0) };
+        if first.len() >= RECORD_BYTES {
+            return self.try_write(first);
+        }
+        let mut record = Buffer::default();
+        record.push(first);
+        for slice in slices {
+            let room = RECORD_BYTES - record.len();
+            record.push(&slice[..slice.len().min(room)]);
+            if slice.len() >= room {
+                break;
+            }
+        }
+        self.try_write(record.filled())
+    }
+
+    /// Reads a bounded piece of the file.
+    fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let mut session = self.session()?;
+        // If there is no room, the file is not read.
+        self.flush_session(&mut session)?;
+        let mut piece = Buffer::default();
+        let count = count.min(RECORD_BYTES);
+        let read = file.read_at(&mut piece.room(count)[..count], offset)?;
+        piece.advance(read);
+        self.write_session(&mut session, piece.filled())
+    }
+
+    fn wait_until(&self, interest: Interest, until: Option<Instant>) -> io::Result<bool> {
+        let has_output = match &*self.state.borrow() {
+            State::Open(session) if interest == Interest::Read && session.has_news() => {
+                return Ok(true);
+            }
+            State::Open(session) => !session.outgoing.is_empty(),
+            State::New(_) | State::Handshaking => false,
+        };
+        if interest == Interest::Write || !has_output {
+            return self.stream.wait_until(interest, until);
+        }
+        let ready = self.stream.ready(Interest::Read).or(self.stream.ready(Interest::Write));
+        let first = match until {
+            None => select(&[&ready])?,
+            Some(until) => select(&[&ready, &at(until)])?,
+        };
+        Ok(first == 0)
+    }
+
+    fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if interest == Interest::Read
+            && let State::Open(session) = &mut *self.state.borrow_mut()
+        {
+            if session.has_news() {
+                return Poll::Ready(Ok(()));
+            }
+            self.flush_kept(session)?;
+            if !session.outgoing.is_empty() {
+                let is_ready = self.stream.poll_ready(Interest::Write, cx)?.is_ready();
+                if is_ready {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+        self.stream.poll_ready(interest, cx)
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        let unsent = match &*self.state.borrow() {
+            State::Open(session) => session.outgoing.len() as u64,
+            State::New(_) | State::Handshaking => 0,
+        };
+        self.stream.unacknowledged().map(|below| below + unsent)
+    }
+
+    fn is_peer_gone(&self) -> bool {
+        let has_ended = match &*self.state.borrow() {
+            State::Open(session) => !matches!(session.end(), End::Open),
+            State::New(_) | State::Handshaking => false,
+        };
+        has_ended || self.stream.is_peer_gone()
+    }
+
+    fn reset_on_close(&self) {
+        self.stream.reset_on_close();
+    }
+
+    fn reset(&self) {
+        self.stream.reset();
+    }
+
+    fn join_set(&self, set: &StreamSet) {
+        self.stream.join_set(set);
+    }
+}
+
+impl<S: Transport> Read for &TlsStream<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.block(Interest::Read, || self.try_read(buffer))
+    }
+}
+
+impl<S: Transport> Write for &TlsStream<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.block(Interest::Write, || self.try_write(bytes))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.block(Interest::Write, || self.try_write_vectored(slices))
+    }
+
+    /// Waits until the stream below has taken everything that was written.
+    fn flush(&mut self) -> io::Result<()> {
+        self.block(Interest::Write, || self.flush_session(&mut *self.session()?))
+    }
+}
+
+impl<S: Transport> Read for TlsStream<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buffer)
+    }
+}
+
+impl<S: Transport> Write for TlsStream<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("stream", &self.stream)
+            .field("info", &self.info.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much plaintext one write encrypts: four full records. More would hold more memory for a
+/// peer that reads slowly, less would take more system calls.
+const WRITE_BYTES: usize = 4 * RECORD_BYTES;
+
+/// The plaintext of the largest record (RFC 8446 section 5.1).
+const RECORD_BYTES: usize = 16 * 1024;
+
+/// The least room for a read. Arbitrary: most requests fit.
+const ROOM_LEAST: usize = 1024;
+
+/// How many bytes of one message, or of a record, wait in the buffer: rustls ends a handshake
+/// message beyond 64 KiB, and each byte of it may come as a record of its own.
+const INCOMING_MAX: usize = 512 * 1024;
+
+/// How often one read reads from the stream below before it lets other fibers run: records without
+/// data must not keep the shard.
+const READS_MAX: usize = 16;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::handshake_limits::HandshakeLimits;
 
 /// PLACEHOLDER
-#[derive(Clone, Debug)]
-pub struct TlsConfig(Arc<rustls::ServerConfig>);
+#[derive(Clone)]
+pub struct TlsConfig(Arc<rustls::ServerConfig>, Arc<crate::handshakes::Handshakes>);
 
 /// PLACEHOLDER
 #[derive(Debug)]
@@ -45,6 +45,9 @@ impl TlsConfig {
     }
     pub(crate) fn current(&self) -> Arc<rustls::ServerConfig> {
         Arc::clone(&self.0)
+    }
+    pub(crate) fn handshakes(&self) -> &Arc<crate::handshakes::Handshakes> {
+        &self.1
     }
     pub(crate) fn limits(&self) -> HandshakeLimits {
         HandshakeLimits::default()

@@ -1,0 +1,233 @@
+//! The handshake of a connection: straight-line code that reads, computes and writes, until both
+//! sides agree or one of them fails.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, HandshakeKind, ProtocolVersion};
+use straightline_net::Transport;
+use straightline_sched::{Interest, checkpoint, deadline, now};
+
+use crate::buffer::Buffer;
+use crate::config::TlsConfig;
+use crate::handshake_error::{HandshakeError, HandshakeFailure};
+use crate::handshakes::Handshakes;
+use crate::info::TlsInfo;
+use crate::session::{End, Session};
+use crate::stream::{flush, receive};
+
+/// What a handshake begins with.
+pub(crate) enum Begin {
+    Server(TlsConfig),
+    Client { config: Arc<ClientConfig>, name: ServerName<'static>, handshakes: Arc<Handshakes> },
+}
+
+impl Begin {
+    pub(crate) fn server(config: TlsConfig) -> Self {
+        Self::Server(config)
+    }
+
+    pub(crate) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        handshakes: Arc<Handshakes>,
+    ) -> Self {
+        Self::Client { config, name, handshakes }
+    }
+
+    fn handshakes(&self) -> &Arc<Handshakes> {
+        match self {
+            Self::Server(config) => config.handshakes(),
+            Self::Client { handshakes, .. } => handshakes,
+        }
+    }
+
+    /// Called as late as possible: a session is some kilobytes, and new certificates count.
+    fn session(&self) -> Result<Session, Error> {
+        match self {
+            Self::Server(config) => Session::server(config.current()),
+            Self::Client { config, name, .. } => Session::client(Arc::clone(config), name.clone()),
+        }
+    }
+}
+
+/// The handshake, within its time. A session is returned also with a failure: its alert may be
+/// unsent.
+///
+/// A yield point.
+pub(crate) fn run(
+    stream: &impl Transport,
+    begin: Begin,
+) -> (Option<Session>, Result<TlsInfo, HandshakeError>) {
+    let began = now();
+    let mut session = None;
+    let timeout = begin.handshakes().timeout();
+    let result = deadline(timeout, || agree(stream, &begin, &mut session));
+    let result = match result {
+        Ok(result) => result,
+        Err(_) => Err(HandshakeError::new(HandshakeFailure::TimedOut)),
+    };
+    let info = result.map(|()| session.as_mut().map(|session| info(session, began)));
+    match info {
+        Ok(Some(info)) => (session, Ok(info)),
+        Ok(None) => (session, Err(HandshakeError::new(HandshakeFailure::Other))),
+        Err(error) => (session, Err(error)),
+    }
+}
+
+fn agree(
+    stream: &impl Transport,
+    begin: &Begin,
+    place: &mut Option<Session>,
+) -> Result<(), HandshakeError> {
+    let mut session = begin.session().map_err(HandshakeError::of)?;
+    if let Begin::Server(_) = begin {
+        wait_for_bytes(stream, &mut session)?;
+        if let Some(failure) = recognise(session.incoming.filled()[0]) {
+            return refuse_foreign(stream, failure);
+        }
+    }
+    let mut is_first = true;
+    loop {
+        let is_client_hello = session.incoming.is_empty(); // a client speaks first
+        if is_client_hello || has_record(&session.incoming) {
+            let result;
+            (session, result) = begin.handshakes().run(is_first, move || {
+                let result = session.advance();
+                (session, result)
+            })?;
+            is_first = false;
+            let sent = send(stream, &mut session);
+            if let Err(error) = result {
+                *place = Some(session);
+                return Err(HandshakeError::of(error));
+            }
+            if let Err(error) = sent {
+                return Err(HandshakeError::io(error));
+            }
+            if !session.is_handshaking() {
+                *place = Some(session);
+                return Ok(());
+            }
+        }
+        wait_for_bytes(stream, &mut session)?;
+    }
+}
+
+/// Receives at least one byte.
+fn wait_for_bytes(stream: &impl Transport, session: &mut Session) -> Result<(), HandshakeError> {
+    block(stream, Interest::Read, || receive(stream, session))?;
+    match session.end() {
+        End::Truncated => Err(HandshakeError::new(HandshakeFailure::Closed)),
+        _ => Ok(()),
+    }
+}
+
+/// Sends everything that was encrypted.
+fn send(stream: &impl Transport, session: &mut Session) -> Result<(), io::Error> {
+    block_io(stream, Interest::Write, || flush(stream, &mut session.outgoing))
+}
+
+fn block(
+    stream: &impl Transport,
+    interest: Interest,
+    attempt: impl FnMut() -> io::Result<()>,
+) -> Result<(), HandshakeError> {
+    block_io(stream, interest, attempt).map_err(HandshakeError::io)
+}
+
+/// Repeats `attempt` while it would block.
+fn block_io(
+    stream: &impl Transport,
+    interest: Interest,
+    mut attempt: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                stream.wait_until(interest, None)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
+            result => return result,
+        }
+    }
+}
+
+/// Whether a whole record is there, so that a step is worth its turn. What is no record at all is
+/// for rustls to refuse.
+fn has_record(incoming: &Buffer) -> bool {
+    let bytes = incoming.filled();
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
+    let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+    !(20..=24).contains(&header[0]) || bytes.len() >= HEADER_BYTES + length
+}
+
+/// What a client speaks whose first byte begins no handshake record (RFC 8446 section 5.1).
+fn recognise(first: u8) -> Option<HandshakeFailure> {
+    match first {
+        22 => None,
+        b'A'..=b'Z' => Some(HandshakeFailure::PlainHttp),
+        _ => Some(HandshakeFailure::NotTls),
+    }
+}
+
+/// Tells a client in its own language that this is TLS.
+#[cold]
+fn refuse_foreign(
+    stream: &impl Transport,
+    failure: HandshakeFailure,
+) -> Result<(), HandshakeError> {
+    let answer: &[u8] = match failure {
+        HandshakeFailure::PlainHttp => PLAIN_HTTP_ANSWER,
+        _ => UNEXPECTED_MESSAGE,
+    };
+    // The send buffer of a new connection has room for this. If it fails, the client is gone.
+    let _ = stream.try_write(answer);
+    Err(HandshakeError::new(failure))
+}
+
+fn info(session: &mut Session, began: Instant) -> TlsInfo {
+    let server_name = session.take_server_name();
+    let common = session.common();
+    TlsInfo {
+        version: match common.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        },
+        cipher_suite: common.negotiated_cipher_suite().map_or("", |suite| iana_name(suite.suite())),
+        server_name,
+        alpn: common.alpn_protocol().map(Into::into),
+        peer_certificates: common
+            .peer_certificates()
+            .map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect())
+            .unwrap_or_default(),
+        is_resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
+        duration: now().saturating_duration_since(began),
+    }
+}
+
+/// rustls has names of its own for the suites of TLS 1.3.
+fn iana_name(suite: rustls::CipherSuite) -> &'static str {
+    match suite.as_str() {
+        Some("TLS13_AES_128_GCM_SHA256") => "TLS_AES_128_GCM_SHA256",
+        Some("TLS13_AES_256_GCM_SHA384") => "TLS_AES_256_GCM_SHA384",
+        Some("TLS13_CHACHA20_POLY1305_SHA256") => "TLS_CHACHA20_POLY1305_SHA256",
+        Some(name) => name,
+        None => "unknown",
+    }
+}
+
+/// The bytes of a record's header.
+const HEADER_BYTES: usize = 5;
+
+/// The answer to a client that speaks HTTP where TLS is spoken.
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 51\r\n\
+    Connection: close\r\n\r\n\
+    This port speaks HTTPS. Use https:// in the address";
+
+/// The fatal alert `unexpected_message`, as a record of its own (RFC 8446 section 6).
+const UNEXPECTED_MESSAGE: &[u8] = &[21, 3, 3, 0, 2, 2, 10];

@@ -1,0 +1,365 @@
+//! The protocol of one connection: bytes in, bytes out. It knows no stream and never waits.
+//!
+//! rustls runs the protocol, by its interface without buffers: what is received stays in our buffer
+//! until rustls has used it, and what is to be sent is encrypted into ours. So an idle connection
+//! has no buffer at all, and the whole session can move to another thread for a step.
+
+use std::sync::Arc;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+};
+use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+
+use crate::asked_name;
+use crate::buffer::Buffer;
+
+/// The protocol of one connection.
+pub(crate) struct Session {
+    engine: Engine,
+    /// What was received and is not used yet.
+    pub(crate) incoming: Buffer,
+    /// Whether `incoming` may contain a whole record.
+    has_unprocessed: bool,
+    /// What was decrypted and is not read yet.
+    pub(crate) plain: Buffer,
+    /// What was encrypted and is not sent yet.
+    pub(crate) outgoing: Buffer,
+    end: End,
+    is_close_notify_sent: bool,
+    server_name: Option<Box<str>>,
+}
+
+enum Engine {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+/// What the peer can still send.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    Open,
+    /// The peer has sent its `close_notify` (RFC 8446 section 6.1).
+    Closed,
+    /// The stream below ended without a `close_notify`.
+    Truncated,
+    /// One of the peers broke the protocol, or ended the connection with an alert.
+    Failed(Error),
+}
+
+/// What one look at the received bytes led to.
+enum Progress {
+    /// There may be more to do with the same bytes.
+    Again,
+    /// Plaintext came; so much of it went to the caller.
+    Plain(usize),
+    /// More bytes are needed. Meanwhile data can be written, unless the handshake is not that far.
+    Blocked,
+}
+
+impl Session {
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        UnbufferedServerConnection::new(config).map(|server| Self::new(Engine::Server(server)))
+    }
+
+    pub(crate) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, Error> {
+        UnbufferedClientConnection::new(config, name)
+            .map(|client| Self::new(Engine::Client(client)))
+    }
+
+    fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            incoming: Buffer::default(),
+            has_unprocessed: false,
+            plain: Buffer::default(),
+            outgoing: Buffer::default(),
+            end: End::Open,
+            is_close_notify_sent: false,
+            server_name: None,
+        }
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.common().is_handshaking()
+    }
+
+    pub(crate) fn common(&self) -> &CommonState {
+        match &self.engine {
+            Engine::Server(server) => server,
+            Engine::Client(client) => client,
+        }
+    }
+
+    /// Takes out the name that the client asked for (SNI), on the server's side.
+    pub(crate) fn take_server_name(&mut self) -> Option<Box<str>> {
+        self.server_name.take()
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// The stream below has ended.
+    pub(crate) fn set_truncated(&mut self) {
+        if matches!(self.end, End::Open) {
+            self.end = End::Truncated;
+        }
+    }
+
+    /// `count` bytes were received into the room of `incoming`.
+    pub(crate) fn receive(&mut self, count: usize) {
+        self.incoming.advance(count);
+        self.has_unprocessed = true;
+    }
+
+    /// Whether a read finds something without another byte from the stream below: data, or the end.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.plain.is_empty() || self.has_unprocessed || !matches!(self.end, End::Open)
+    }
+
+    /// Whether nothing is left of what was received.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.plain.is_empty() && self.incoming.is_empty() && matches!(self.end, End::Open)
+    }
+
+    /// The handshake as far as the received bytes allow. What was encrypted for the peer, an alert
+    /// too, is in `outgoing`.
+    pub(crate) fn advance(&mut self) -> Result<(), Error> {
+        asked_name::take(); // of another session, if there is one
+        let mut result = Ok(());
+        while result.is_ok() && matches!(self.end, End::Open) && self.is_handshaking() {
+            match self.process(&mut []) {
+                Ok(Progress::Blocked) => break,
+                Ok(_) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        self.server_name = asked_name::take().or(self.server_name.take());
+        result
+    }
+
+    /// Plaintext from the received bytes; `None` if there is none, but perhaps the end.
+    pub(crate) fn decrypt(&mut self, target: &mut [u8]) -> Result<Option<usize>, Error> {
+        while self.has_unprocessed {
+            if let Progress::Plain(count) = self.process(target)? {
+                return Ok(Some(count));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Encrypts `bytes` into `outgoing`, as records of the largest size.
+    pub(crate) fn encrypt(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.write(Write::Data(bytes))
+    }
+
+    /// Tells the peer that no more data comes, once (RFC 8446 section 6.1).
+    pub(crate) fn close(&mut self) -> Result<(), Error> {
+        let is_over = matches!(self.end, End::Failed(_)) || self.common().is_handshaking();
+        if is_over || self.is_close_notify_sent {
+            return Ok(());
+        }
+        self.is_close_notify_sent = true;
+        self.write(Write::CloseNotify)
+    }
+
+    pub(crate) fn is_close_notify_sent(&self) -> bool {
+        self.is_close_notify_sent
+    }
+
+    /// One step with the received bytes. A failure is kept, and its alert encrypted.
+    fn process(&mut self, target: &mut [u8]) -> Result<Progress, Error> {
+        let mut step = Step { outgoing: &mut self.outgoing, plain: &mut self.plain, target };
+        let (used, progress) = match &mut self.engine {
+            Engine::Server(server) => {
+                step.take(server.process_tls_records(self.incoming.filled_mut()), None)
+            }
+            Engine::Client(client) => {
+                step.take(client.process_tls_records(self.incoming.filled_mut()), None)
+            }
+        };
+        self.incoming.consume(used);
+        match progress {
+            Ok(Outcome::Progress(progress)) => {
+                let is_blocked = matches!(progress, Progress::Blocked);
+                if is_blocked || self.incoming.is_empty() && matches!(progress, Progress::Plain(_))
+                {
+                    self.has_unprocessed = false;
+                }
+                Ok(progress)
+            }
+            Ok(Outcome::PeerClosed) => {
+                self.end = End::Closed;
+                self.has_unprocessed = false;
+                Ok(Progress::Blocked)
+            }
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&mut self, write: Write<'_>) -> Result<(), Error> {
+        let mut write = Some(write);
+        while write.is_some() {
+            let mut step =
+                Step { outgoing: &mut self.outgoing, plain: &mut self.plain, target: &mut [] };
+            // What was received meanwhile is decrypted first, one buffer of it at the most.
+            let (used, progress) = match &mut self.engine {
+                Engine::Server(server) => {
+                    let status = server.process_tls_records(self.incoming.filled_mut());
+                    step.take(status, Some(&mut write))
+                }
+                Engine::Client(client) => {
+                    let status = client.process_tls_records(self.incoming.filled_mut());
+                    step.take(status, Some(&mut write))
+                }
+            };
+            self.incoming.consume(used);
+            match progress {
+                Ok(Outcome::PeerClosed) => self.end = End::Closed,
+                Ok(Outcome::Progress(Progress::Blocked)) if write.is_some() => {
+                    return Err(Error::HandshakeNotComplete);
+                }
+                Ok(Outcome::Progress(_)) => {}
+                Err(error) => {
+                    self.fail(&error);
+                    return Err(error);
+                }
+            }
+        }
+        // Everything that was received has been looked at on the way.
+        self.has_unprocessed = false;
+        Ok(())
+    }
+
+    /// Keeps the failure, and encrypts the alert that rustls has for it.
+    #[cold]
+    fn fail(&mut self, error: &Error) {
+        self.end = End::Failed(error.clone());
+        self.has_unprocessed = false;
+        let mut rest = Buffer::default();
+        let mut step = Step { outgoing: &mut self.outgoing, plain: &mut rest, target: &mut [] };
+        loop {
+            let (used, progress) = match &mut self.engine {
+                Engine::Server(server) => {
+                    step.take(server.process_tls_records(self.incoming.filled_mut()), None)
+                }
+                Engine::Client(client) => {
+                    step.take(client.process_tls_records(self.incoming.filled_mut()), None)
+                }
+            };
+            self.incoming.consume(used);
+            if !matches!(progress, Ok(Outcome::Progress(Progress::Again))) {
+                break;
+            }
+        }
+        self.incoming.consume(self.incoming.len());
+    }
+}
+
+/// What is to be encrypted.
+#[derive(Clone, Copy)]
+enum Write<'b> {
+    Data(&'b [u8]),
+    CloseNotify,
+}
+
+enum Outcome {
+    Progress(Progress),
+    PeerClosed,
+}
+
+/// Where the parts of one step go.
+struct Step<'s> {
+    outgoing: &'s mut Buffer,
+    plain: &'s mut Buffer,
+    target: &'s mut [u8],
+}
+
+impl Step<'_> {
+    /// Does what rustls asks for. Returns how many of the received bytes it has used.
+    fn take<D>(
+        &mut self,
+        status: UnbufferedStatus<'_, '_, D>,
+        write: Option<&mut Option<Write<'_>>>,
+    ) -> (usize, Result<Outcome, Error>) {
+        let UnbufferedStatus { mut discard, state, .. } = status;
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => return (discard, Err(error)),
+        };
+        let progress = match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                let mut count = 0;
+                while let Some(record) = traffic.next_record() {
+                    let record = match record {
+                        Ok(record) => record,
+                        Err(error) => return (discard, Err(error)),
+                    };
+                    discard += record.discard;
+                    let direct = record.payload.len().min(self.target.len() - count);
+                    let (now, later) = record.payload.split_at(direct);
+                    self.target[count..count + direct].copy_from_slice(now);
+                    count += direct;
+                    self.plain.push(later);
+                }
+                if count > 0 { Progress::Plain(count) } else { Progress::Again }
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                let mut room = 0;
+                loop {
+                    match data.encode(self.outgoing.room(room)) {
+                        Ok(count) => break self.outgoing.advance(count),
+                        Err(EncodeError::InsufficientSize(InsufficientSizeError {
+                            required_size,
+                        })) => room = required_size,
+                        Err(EncodeError::AlreadyEncoded) => break,
+                    }
+                }
+                Progress::Again
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                // It is in `outgoing`, which is sent in order.
+                data.done();
+                Progress::Again
+            }
+            ConnectionState::WriteTraffic(mut traffic) => {
+                if let Some(write) = write.and_then(Option::take) {
+                    let mut room = 0;
+                    loop {
+                        let result = match write {
+                            Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)),
+                            Write::CloseNotify => {
+                                traffic.queue_close_notify(self.outgoing.room(room))
+                            }
+                        };
+                        match result {
+                            Ok(count) => break self.outgoing.advance(count),
+                            Err(EncryptError::InsufficientSize(InsufficientSizeError {
+                                required_size,
+                            })) => room = required_size,
+                            Err(EncryptError::EncryptExhausted) => {
+                                return (discard, Err(Error::EncryptError));
+                            }
+                        }
+                    }
+                }
+                Progress::Blocked
+            }
+            ConnectionState::PeerClosed => return (discard, Ok(Outcome::PeerClosed)),
+            ConnectionState::BlockedHandshake | ConnectionState::Closed => Progress::Blocked,
+            // Early data is off. There are no other states.
+            _ => return (discard, Err(Error::General("early data".into()))),
+        };
+        (discard, Ok(Outcome::Progress(progress)))
+    }
+}
