@@ -6,7 +6,7 @@
 //! The connection does not know which streams have a handshake. One whose stream may have one calls
 //! it, once.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use straightline_sched::Interest;
 #[cfg(feature = "_tls")]
@@ -40,6 +40,7 @@ pub(super) fn shake_hands(connection: &Connection) -> io::Result<Option<End>> {
             record_handshake(connection);
             Ok(None)
         }
+        Err(error) if has_left_at_once(&error) => Ok(Some(End::Close)),
         Err(error) => {
             if record_failed_handshake(connection, &error) {
                 linger(&*link.transport);
@@ -61,6 +62,12 @@ pub(super) fn await_first_request(connection: &Connection) -> io::Result<bool> {
     }
 }
 
+/// Whether the client closed the connection before it sent a byte, as a probe of a load balancer
+/// does: no handshake began, so none failed.
+fn has_left_at_once(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::UnexpectedEof && error.get_ref().is_none()
+}
+
 /// Counts and reports a handshake that has succeeded, if the stream has one.
 fn record_handshake(connection: &Connection) {
     #[cfg(feature = "_tls")]
@@ -74,7 +81,7 @@ fn record_handshake(connection: &Connection) {
 /// client may still read why. Another error is one of the connection.
 fn record_failed_handshake(connection: &Connection, error: &io::Error) -> bool {
     #[cfg(feature = "_tls")]
-    if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<HandshakeError>()) {
+    if let Some(error) = HandshakeError::from_io(error) {
         connection.set_failed();
         connection.host().record_failed_handshake(&connection.link().peer, error);
         return !matches!(error.failure(), HandshakeFailure::Closed | HandshakeFailure::TimedOut);

@@ -277,12 +277,9 @@ impl ServerBuilder {
 
     /// How many bytes the kernel keeps for each TCP connection: of a response until the client has
     /// acknowledged it, and of a request until it is read. These are `SO_SNDBUF` and `SO_RCVBUF`,
-    /// see [`ListenOptions::send_buffer`] and [`ListenOptions::receive_buffer`]. Default: `None`
-    /// for both: the kernel chooses by the speed of each connection (up to 4 MiB and 6 MiB on most
+    /// see [`ListenOptions`](straightline_net::ListenOptions::send_buffer). Default: `None` for
+    /// both: the kernel chooses by the speed of each connection (up to 4 MiB and 6 MiB on most
     /// systems). [`notsent_lowat`](Self::notsent_lowat) bounds the memory of a slow client anyway.
-    ///
-    /// [`ListenOptions::send_buffer`]: straightline_net::ListenOptions::send_buffer
-    /// [`ListenOptions::receive_buffer`]: straightline_net::ListenOptions::receive_buffer
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -298,11 +295,9 @@ impl ServerBuilder {
     }
 
     /// How many bytes of a response may wait in the kernel to be sent, for each TCP connection:
-    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions::notsent_lowat`]. It bounds the memory for a client
-    /// that does not read. Default: 128 KiB, which a fast client reads in a wake-up or two; `None`
-    /// is the system's default, usually without a bound.
-    ///
-    /// [`ListenOptions::notsent_lowat`]: straightline_net::ListenOptions::notsent_lowat
+    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions`](straightline_net::ListenOptions::notsent_lowat).
+    /// It bounds the memory for a client that does not read. Default: 128 KiB, which a fast client
+    /// reads in a wake-up or two; `None` is the system's default, usually without a bound.
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
         self.plan.config.notsent_lowat = bytes;
         self
