@@ -84,7 +84,7 @@ fn agree(
 ) -> Result<(), HandshakeError> {
     let mut session = begin.session().map_err(HandshakeError::of)?;
     if let Begin::Server(_) = begin {
-        wait_for_bytes(stream, &mut session)?;
+        wait_for_bytes(stream, &mut session).map_err(HandshakeError::before_begin)?;
         if let Some(failure) = recognise(session.incoming.filled()[0]) {
             return refuse_foreign(stream, failure);
         }

@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind};
 pub struct HandshakeError {
     failure: HandshakeFailure,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    /// The peer has sent something.
+    has_begun: bool,
 }
 
 /// The kind of a failure of a handshake: a label for counters.
@@ -113,14 +115,14 @@ impl HandshakeError {
     }
 
     pub(crate) fn new(failure: HandshakeFailure) -> Self {
-        Self { failure, cause: None }
+        Self { failure, cause: None, has_begun: true }
     }
 
     fn with_cause(
         failure: HandshakeFailure,
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { failure, cause: Some(cause.into()) }
+        Self { failure, cause: Some(cause.into()), has_begun: true }
     }
 
     /// An error of this side.
@@ -171,7 +173,17 @@ impl HandshakeError {
         Self::with_cause(failure, error)
     }
 
+    /// The same of a peer that has sent nothing.
+    pub(crate) fn before_begin(self) -> Self {
+        Self { has_begun: false, ..self }
+    }
+
+    /// A peer that goes away before it sends anything, as the probe of a load balancer does, has
+    /// failed at nothing: see [`Transport::handshake`](straightline_net::Transport::handshake).
     pub(crate) fn into_io(self) -> io::Error {
+        if self.failure == HandshakeFailure::Closed && !self.has_begun {
+            return ErrorKind::UnexpectedEof.into();
+        }
         let kind = match self.failure {
             HandshakeFailure::Closed => ErrorKind::UnexpectedEof,
             HandshakeFailure::TimedOut => ErrorKind::TimedOut,

@@ -115,7 +115,13 @@ impl Shared {
     }
 
     #[cfg(feature = "_tls")]
-    fn report_tls_warnings(&self) {}
+    fn report_tls_warnings(&self) {
+        if let Some(config) = &self.config.tls {
+            let warnings = config.warnings();
+            let emit = |warning| self.observers.emit(&Event::TlsWarned { warning });
+            warnings.iter().for_each(emit);
+        }
+    }
 
     pub(crate) fn is_starting(&self) -> bool {
         self.is_starting.load(Ordering::SeqCst)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 use straightline_sched::Report;
 #[cfg(feature = "_tls")]
-use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo};
+use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo, TlsWarning};
 
 use super::escaped::Escaped;
 use super::finished_request::FinishedRequest;
@@ -273,6 +273,14 @@ pub enum Event<'e> {
         /// What is wrong, and with which file.
         error: &'e TlsConfigError,
     },
+    /// Something in the files of TLS is odd, such as a certificate that has expired. Reported when
+    /// the server starts, and when the files were read again.
+    #[cfg(feature = "_tls")]
+    #[non_exhaustive]
+    TlsWarned {
+        /// What it is.
+        warning: &'e TlsWarning,
+    },
     /// A shutdown has reached a phase.
     #[non_exhaustive]
     ShutdownAdvanced {
@@ -413,6 +421,8 @@ impl fmt::Display for Event<'_> {
                 let error = Escaped(error);
                 write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
             }
+            #[cfg(feature = "_tls")]
+            Self::TlsWarned { warning } => write!(f, "TLS: {}", Escaped(warning)),
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, force_closed } => {
                 write!(f, "shard {shard} is drained, {force_closed} connections are force-closed")
