@@ -409,20 +409,11 @@ impl fmt::Display for Event<'_> {
             ),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             #[cfg(feature = "_tls")]
-            Self::TlsHandshake { info, .. } => fmt_handshake(f, info),
-            #[cfg(feature = "_tls")]
-            Self::TlsHandshakeFailed { error, .. } => {
-                write!(f, "the TLS handshake failed: {}", Escaped(error))
-            }
-            #[cfg(feature = "_tls")]
-            Self::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
-            #[cfg(feature = "_tls")]
-            Self::TlsReloadFailed { error } => {
-                let error = Escaped(error);
-                write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
-            }
-            #[cfg(feature = "_tls")]
-            Self::TlsWarned { warning } => write!(f, "TLS: {}", Escaped(warning)),
+            Self::TlsHandshake { .. }
+            | Self::TlsHandshakeFailed { .. }
+            | Self::TlsReloaded
+            | Self::TlsReloadFailed { .. }
+            | Self::TlsWarned { .. } => fmt_tls(f, self),
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, force_closed } => {
                 write!(f, "shard {shard} is drained, {force_closed} connections are force-closed")
@@ -464,6 +455,24 @@ fn fmt_reloaded(
         None => f.write_str("SIGHUP: there is nothing to reload"),
         Some(Ok(())) => f.write_str("SIGHUP: reloaded"),
         Some(Err(error)) => write!(f, "SIGHUP: the reload failed: {error}"),
+    }
+}
+
+/// An event of TLS, without its peer.
+#[cfg(feature = "_tls")]
+fn fmt_tls(f: &mut fmt::Formatter<'_>, event: &Event<'_>) -> fmt::Result {
+    match event {
+        Event::TlsHandshake { info, .. } => fmt_handshake(f, info),
+        Event::TlsHandshakeFailed { error, .. } => {
+            write!(f, "the TLS handshake failed: {}", Escaped(error))
+        }
+        Event::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
+        Event::TlsReloadFailed { error } => {
+            let error = Escaped(error);
+            write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
+        }
+        Event::TlsWarned { warning } => write!(f, "TLS: {}", Escaped(warning)),
+        _ => Ok(()),
     }
 }
 

@@ -48,8 +48,8 @@ fn plain_http_gets_a_400_that_can_be_read() {
         for length in [0, 100_000] {
             let (server, heard) = serve(config(provider));
             let mut stream = socket(server.address);
-            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-            stream.write_all(head.as_bytes()).unwrap();
+            let request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
             stream.write_all(&vec![b'x'; length]).unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();

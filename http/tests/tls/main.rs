@@ -3,6 +3,8 @@
 //! The client's cryptography is AWS-LC's. The server's is that of each provider which the build
 //! offers.
 
+#![allow(clippy::unwrap_used)] // also in what the tests share
+
 #[path = "../common/mod.rs"]
 mod common;
 

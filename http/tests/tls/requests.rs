@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use rustls::ProtocolVersion;
 use straightline::net::MemoryStream;
 use straightline::tls::{
-    ClientAuth, TlsConfigBuilder, TlsConnector, TlsProvider, TlsStream, TlsVersion,
+    ClientAuth, TlsConfigBuilder, TlsConnector, TlsInfo, TlsProvider, TlsStream, TlsVersion,
 };
 use straightline::{ConnectionEnd, IntoResponse, Peer, Request, Response, Server, https, sched};
 
@@ -22,7 +22,7 @@ fn handler(request: &mut Request) -> Response {
         }
         "/file" => Response::file(File::open("Cargo.toml").unwrap()).into_response(),
         "/upgrade" => Response::upgrade("echo", |mut client| {
-            assert_eq!(client.tls().map(|tls| tls.version()), Some("TLSv1.3"));
+            assert_eq!(client.tls().map(TlsInfo::version), Some("TLSv1.3"));
             let mut bytes = [0; 100];
             while let count @ 1.. = client.read(&mut bytes)? {
                 client.write_all(&bytes[..count])?;
