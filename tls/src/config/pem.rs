@@ -1,9 +1,9 @@
 //! The sections of PEM text (RFC 7468), with nothing skipped silently.
 //!
-//! rustls's reader finds the sections that it knows and skips all else, so that a broken marker or a
-//! file of another kind looks like an empty file. This reader finds all sections first, says what is
-//! wrong with the text between them, and gives rustls's reader one section at a time. Explanatory
-//! text between sections is allowed (RFC 7468, 2), as `openssl` writes some.
+//! rustls's reader finds the sections that it knows and skips all else, so that a broken marker or
+//! a file of another kind looks like an empty file. This reader finds all sections first, says what
+//! is wrong with the text between them, and gives rustls's reader one section at a time.
+//! Explanatory text between sections is allowed (RFC 7468, 2), as `openssl` writes some.
 
 use rustls::pki_types::pem::PemObject;
 

@@ -1,7 +1,7 @@
 //! Who computes: the cryptography under the protocol.
 //!
-//! A feature of this crate offers a provider, and the configuration chooses one. Both providers have
-//! lists of this crate's own, so that an update of a provider changes nothing silently.
+//! A feature of this crate offers a provider, and the configuration chooses one. Both providers
+//! have lists of this crate's own, so that an update of a provider changes nothing silently.
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
@@ -33,9 +33,9 @@ pub(crate) use random::RANDOM;
 ///
 /// Nonces, the random bytes of a hello and the keys of tickets come from the system, and in a
 /// [simulation](straightline_sched::sim) from its seed. With `MbedTls` the keys of the exchange and
-/// the signatures do too, so a simulated handshake is the same in each run. `AwsLc` draws these from
-/// the system always: there the bytes of a simulated handshake differ from run to run. Their number
-/// may differ too, since an ECDSA signature has 70 to 72 bytes.
+/// the signatures do too, so a simulated handshake is the same in each run. `AwsLc` draws these
+/// from the system always: there the bytes of a simulated handshake differ from run to run. Their
+/// number may differ too, since an ECDSA signature has 70 to 72 bytes.
 ///
 /// ```
 /// use straightline_tls::TlsProvider;
