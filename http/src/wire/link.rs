@@ -253,6 +253,7 @@ impl Link {
             turn.record_written(count);
         }
         drop(turn);
+        self.flush_transport()?;
         self.record_sent();
         Ok(())
     }
@@ -263,7 +264,20 @@ impl Link {
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
         self.output.record_written(count);
+        self.flush_transport()?;
         Ok(count)
+    }
+
+    /// What was written is recorded as that. Waits until a stream with a buffer of its own has sent
+    /// it.
+    #[inline]
+    fn flush_transport(&self) -> io::Result<()> {
+        if self.transport.try_flush().is_ok() { Ok(()) } else { self.wait_for_flush() }
+    }
+
+    #[cold]
+    fn wait_for_flush(&self) -> io::Result<()> {
+        self.write(|transport| transport.try_flush().map(|()| 0)).map(drop)
     }
 
     /// Repeats `write` until it has sent some bytes.
