@@ -24,6 +24,3 @@ pub(crate) use error::Place;
 pub(crate) use identity::IdentitySource;
 pub(crate) use source::Source;
 pub(crate) use trust::{read_revocations, read_roots};
-
-#[cfg(all(test, any(feature = "mbedtls", feature = "aws-lc-rs")))]
-mod tests;

@@ -226,3 +226,61 @@ const TICKET_LIFETIME_MIN: Duration = Duration::from_secs(2);
 
 /// RFC 8446, 4.6.1.
 const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+#[cfg(all(test, any(feature = "mbedtls", feature = "aws-lc-rs")))]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn with_certificate(provider: TlsProvider) -> Settings {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["a.test".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let chain = Source::bytes(certificate.pem().as_bytes(), "the certificate chain");
+        let key = Source::bytes(key.serialize_pem().as_bytes(), "the private key");
+        let identities = vec![IdentitySource::new(chain, key)];
+        Settings { identities, provider, ..Settings::default() }
+    }
+
+    fn load(settings: &Settings) -> Arc<ServerConfig> {
+        settings.load(None, &Arc::default()).unwrap().0.server
+    }
+
+    #[test]
+    fn what_the_settings_leave_open_is_safe() {
+        for &provider in TlsProvider::offered() {
+            let server = load(&with_certificate(provider));
+            assert_eq!(server.max_early_data_size, 0);
+            assert!(!server.send_half_rtt_data && !server.enable_secret_extraction);
+            assert!(server.ignore_client_order && !server.session_storage.can_cache());
+            assert!(server.ticketer.enabled());
+            assert_eq!(server.ticketer.lifetime(), 12 * 60 * 60);
+            assert_eq!(server.send_tls13_tickets, 2);
+            assert!(!server.key_log.will_log("CLIENT_RANDOM"));
+            assert_eq!(server.alpn_protocols, [b"http/1.1"]);
+        }
+    }
+
+    #[test]
+    fn without_tickets_there_are_none_of_either_version() {
+        for &provider in TlsProvider::offered() {
+            let settings = Settings { has_tickets: false, ..with_certificate(provider) };
+            let server = load(&settings);
+            assert!(!server.ticketer.enabled());
+            assert_eq!(server.send_tls13_tickets, 0);
+        }
+    }
+
+    #[test]
+    fn an_ocsp_response_stays_with_its_certificate() {
+        for &provider in TlsProvider::offered() {
+            let mut settings = with_certificate(provider);
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/good.ocsp");
+            settings.identities[0].ocsp = Some(Source::file(path));
+            let (loaded, _) = settings.load(None, &Arc::default()).unwrap();
+            let certified = loaded.certificates.find("a.test").unwrap();
+            assert_eq!(certified.ocsp, Some(std::fs::read(path).unwrap()));
+        }
+    }
+}
