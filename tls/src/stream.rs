@@ -361,7 +361,7 @@ impl<S: Transport> Transport for TlsStream<S> {
                 State::Handshaking | State::Open(_) => return Ok(()),
             },
         };
-        let (session, result) = handshake::run(&self.stream, *begin);
+        let (session, result) = handshake::run(&self.stream, &begin);
         if let Some(session) = session {
             *self.state.borrow_mut() = State::Open(session);
         }
