@@ -11,7 +11,7 @@ use rustls::{CipherSuite, ClientConfig, ClientConnection, KeyLog};
 use straightline_net::TcpStream;
 
 use super::certificate::Certificates;
-use super::record::{ALERT, CHANGE_CIPHER_SPEC, DATA, Protection, Record};
+use super::record::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Protection, Record};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -82,13 +82,14 @@ impl Client {
 
     /// The next records that the engine has to send, after what has to be received before.
     pub(crate) fn flight(&mut self) -> Vec<Record> {
+        let mut bytes = Vec::new();
         loop {
-            let mut bytes = Vec::new();
             while self.engine.wants_write() {
                 self.engine.write_tls(&mut bytes).expect("a vector takes all");
             }
-            if !bytes.is_empty() {
-                return Record::parse_all(&bytes);
+            let records = Record::parse_all(&bytes);
+            if records.iter().any(|record| record.kind != CHANGE_CIPHER_SPEC) {
+                return records;
             }
             match self.receive() {
                 Received::End | Received::Reset => panic!("the server left in the handshake"),
@@ -103,7 +104,9 @@ impl Client {
         while self.engine.is_handshaking() {
             let flight = self.flight();
             self.send_all(&flight);
-            self.receive_last(&flight);
+            if self.version == Version::Tls12 && flight.len() > 1 {
+                self.receive_finished();
+            }
         }
     }
 
@@ -111,10 +114,9 @@ impl Client {
         self.engine.is_handshaking()
     }
 
-    /// In TLS 1.2 the server has the last word, after that flight of the client.
-    pub(crate) fn receive_last(&mut self, flight: &[Record]) {
-        let is_last = self.version == Version::Tls12 && flight.len() > 1;
-        while is_last && self.engine.is_handshaking() {
+    /// In TLS 1.2 the server has the last word.
+    pub(crate) fn receive_finished(&mut self) {
+        while self.engine.is_handshaking() {
             let received = self.receive();
             assert!(matches!(received, Received::Other(..)), "{received:?}");
         }
@@ -228,7 +230,9 @@ impl Client {
             Err(end) => return end,
         };
         if self.engine.is_handshaking() {
-            if self.server_random.is_empty() && record.payload.first() == Some(&2) {
+            if self.server_random.is_empty()
+                && (record.kind, record.payload.first()) == (HANDSHAKE, Some(&2))
+            {
                 self.server_random = record.payload[6..38].to_vec();
             }
             let bytes = record.bytes();
@@ -301,12 +305,10 @@ impl Client {
     /// record; `None` if there was none.
     pub(crate) fn receive_alert(&mut self) -> Option<u8> {
         let all = self.receive_to_end();
-        let [.., last, Received::End] = &all[..] else {
-            assert_eq!(all[..], [Received::End], "not an orderly end");
-            return None;
-        };
-        match last {
-            Received::Alert(_, description) => Some(*description),
+        match &all[..] {
+            // Bytes that came after the alert was sent may reset the connection.
+            [.., Received::Alert(_, description), _] => Some(*description),
+            [.., Received::Reset] => panic!("a reset without an alert: {all:?}"),
             _ => None,
         }
     }
