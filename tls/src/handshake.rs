@@ -156,13 +156,14 @@ fn block_io(
     }
 }
 
-/// Whether a whole record is there, so that a step is worth its turn. What is no record at all is
-/// for rustls to refuse.
+/// Whether a whole record is there, so that a step is worth its turn. What is no record at all, or
+/// too large for one, is for rustls to refuse at once.
 fn has_record(incoming: &Buffer) -> bool {
     let bytes = incoming.filled();
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
     let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
-    !(20..=24).contains(&header[0]) || bytes.len() >= HEADER_BYTES + length
+    let is_refused = !(20..=24).contains(&header[0]) || length > PAYLOAD_BYTES_MAX;
+    is_refused || bytes.len() >= HEADER_BYTES + length
 }
 
 /// What a client speaks whose first byte begins no handshake record (RFC 8446 section 5.1).
@@ -222,6 +223,9 @@ fn iana_name(suite: rustls::CipherSuite) -> &'static str {
 
 /// The bytes of a record's header.
 const HEADER_BYTES: usize = 5;
+
+/// The largest payload of a record (RFC 5246 section 6.2.3).
+const PAYLOAD_BYTES_MAX: usize = (1 << 14) + 2048;
 
 /// The answer to a client that speaks HTTP where TLS is spoken.
 const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
