@@ -109,8 +109,8 @@ pub struct AsyncStream<S> {
 ///         Stream::poll_write(&self.0, cx, bytes)
 ///     }
 ///
-///     fn shutdown_write(&self) -> io::Result<()> {
-///         Stream::shutdown_write(&self.0)
+///     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         Stream::poll_shutdown(&self.0, cx)
 ///     }
 /// }
 /// ```
@@ -145,12 +145,22 @@ pub trait Stream {
         self.poll_write(cx, first.map_or(&[], |buffer| buffer))
     }
 
+    /// Sends what was written and not sent; by default there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_read`](Self::poll_read).
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
     /// Tells the peer that nothing more will be written. Succeeds if the peer was quicker.
     ///
     /// # Errors
     ///
-    /// The stream's error.
-    fn shutdown_write(&self) -> io::Result<()>;
+    /// As [`poll_read`](Self::poll_read).
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 macro_rules! impl_socket {
@@ -176,12 +186,12 @@ macro_rules! impl_socket {
                 self.io.poll_write(cx, |stream| send_vectored(stream, buffers))
             }
 
-            fn shutdown_write(&self) -> io::Result<()> {
-                match self.shutdown(Shutdown::Write) {
+            fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(match self.shutdown(Shutdown::Write) {
                     // The peer was quicker, and has closed both directions.
                     Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
                     result => result,
-                }
+                })
             }
         }
     };
@@ -208,8 +218,12 @@ impl<S: Stream + 'static> Stream for ShardBound<S> {
         self.try_get()?.poll_write_vectored(cx, buffers)
     }
 
-    fn shutdown_write(&self) -> io::Result<()> {
-        self.try_get()?.shutdown_write()
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.try_get()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.try_get()?.poll_shutdown(cx)
     }
 }
 
@@ -230,8 +244,8 @@ impl Stream for MemoryStream {
         self.poll_io(Interest::Write, cx, || self.try_write_vectored(buffers))
     }
 
-    fn shutdown_write(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+    fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown(Shutdown::Write))
     }
 }
 
@@ -258,8 +272,12 @@ macro_rules! impl_pointer {
                 (**self).poll_write_vectored(cx, buffers)
             }
 
-            fn shutdown_write(&self) -> io::Result<()> {
-                (**self).shutdown_write()
+            fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                (**self).poll_flush(cx)
+            }
+
+            fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                (**self).poll_shutdown(cx)
             }
         }
     };
@@ -326,12 +344,12 @@ impl<S: Stream> tokio::io::AsyncWrite for AsyncStream<S> {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown_write())
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_shutdown(cx)
     }
 }
 
@@ -364,11 +382,11 @@ impl<S: Stream> futures_io::AsyncWrite for AsyncStream<S> {
         self.stream.poll_write_vectored(cx, buffers)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown_write())
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_shutdown(cx)
     }
 }

@@ -36,7 +36,8 @@ use crate::unix::UnixStream;
 /// - Bytes that it has received and decrypted are there to be read, whatever the socket has: then
 ///   [`arm`](Self::arm) returns false, and [`ready`](Self::ready) is [`Ready::now`].
 /// - Bytes that it has accepted in [`try_write`](Self::try_write) and could not send count as
-///   written for the server. The stream sends them with its next calls. While it has some, a read
+///   written. The stream sends them with its next calls, such as
+///   [`try_flush`](Self::try_flush). While it has some, a read
 ///   may wait for room to write: [`ready`](Self::ready) (by [`Ready::or`]) and `arm` wait for that
 ///   too, and `try_read` sends first.
 /// - [`shutdown_write`](Self::shutdown_write) and [`try_close`](Self::try_close) send the rest, and
@@ -156,6 +157,17 @@ pub trait Transport: 'static {
     ///
     /// As [`shutdown_write`](Self::shutdown_write).
     fn try_close(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Sends the rest of what [`try_write`](Self::try_write) has accepted, for a stream that accepts
+    /// more than it can send. The server calls it when it has written everything that it has, and
+    /// waits for it as for a write. Default: nothing. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room for all of it.
+    fn try_flush(&self) -> io::Result<()> {
         Ok(())
     }
 
@@ -395,6 +407,10 @@ impl Transport for Box<dyn Transport> {
 
     fn try_close(&self) -> io::Result<()> {
         (**self).try_close()
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        (**self).try_flush()
     }
 
     fn is_drained(&self) -> bool {

@@ -4,18 +4,29 @@
 
 mod asked_name;
 mod buffer;
+mod clock;
 mod config;
+mod connector;
 mod handshake;
 mod handshake_error;
 mod handshake_limits;
 mod handshakes;
 mod info;
+mod provider;
 mod session;
 mod stream;
+mod tickets;
+mod version;
 
-pub use config::{TlsConfig, TlsConfigBuilder, TlsConfigError, TlsProvider, TlsVersion};
+pub use config::{
+    ClientAuth, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsConfigErrorKind, TlsWarning,
+    TlsWarningKind,
+};
+pub use connector::{TlsConnector, TlsConnectorBuilder};
 pub use handshake_error::{HandshakeError, HandshakeFailure};
 pub use handshake_limits::HandshakeLimits;
 pub use info::TlsInfo;
+pub use provider::{TlsProvider, UnknownTlsProvider};
 pub use rustls::pki_types::CertificateDer;
 pub use stream::TlsStream;
+pub use version::TlsVersion;

@@ -177,6 +177,15 @@ impl<S: Transport> TlsStream<S> {
         }
     }
 
+    /// A write has accepted `count` bytes. It returns when they are sent, as the write of a socket
+    /// does. If that takes too long, the next write says so: these bytes are not to be written again.
+    fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
+        match self.block(Interest::Write, || self.try_flush()) {
+            Err(error) if error.kind() != ErrorKind::TimedOut => Err(error),
+            _ => Ok(count),
+        }
+    }
+
     /// The session, once the handshake is over.
     fn session(&self) -> io::Result<RefMut<'_, Session>> {
         RefMut::filter_map(self.state.borrow_mut(), State::session)
@@ -378,6 +387,13 @@ impl<S: Transport> Transport for TlsStream<S> {
         self.stream.try_close()
     }
 
+    fn try_flush(&self) -> io::Result<()> {
+        match &mut *self.state.borrow_mut() {
+            State::Open(session) => self.flush_session(session),
+            State::New(_) | State::Handshaking => Ok(()),
+        }
+    }
+
     fn is_drained(&self) -> bool {
         let is_drained = match &*self.state.borrow() {
             State::Open(session) => session.is_drained() && session.outgoing.is_empty(),
@@ -491,16 +507,18 @@ impl<S: Transport> Read for &TlsStream<S> {
 
 impl<S: Transport> Write for &TlsStream<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.block(Interest::Write, || self.try_write(bytes))
+        let count = self.block(Interest::Write, || self.try_write(bytes))?;
+        self.wait_for_flush(count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.block(Interest::Write, || self.try_write_vectored(slices))
+        let count = self.block(Interest::Write, || self.try_write_vectored(slices))?;
+        self.wait_for_flush(count)
     }
 
     /// Waits until the stream below has taken everything that was written.
     fn flush(&mut self) -> io::Result<()> {
-        self.block(Interest::Write, || self.flush_session(&mut *self.session()?))
+        self.block(Interest::Write, || self.try_flush())
     }
 }
 

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use straightline_sched::{checkpoint, now, turn_start};
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsInfo;
 
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
@@ -78,6 +80,17 @@ impl Link {
     /// Whether there is no client.
     pub(crate) fn is_detached(&self) -> bool {
         self.is_detached
+    }
+
+    /// What the stream's handshake agreed on, if it is of that type.
+    pub(crate) fn info<T: 'static>(&self) -> Option<&T> {
+        self.transport.info()?.downcast_ref()
+    }
+
+    /// What the TLS handshake agreed on, if the stream is TLS.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+        self.info()
     }
 
     /// A request goes to its handler.
@@ -253,6 +266,7 @@ impl Link {
             turn.record_written(count);
         }
         drop(turn);
+        self.flush_transport()?;
         self.record_sent();
         Ok(())
     }
@@ -263,7 +277,20 @@ impl Link {
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let count = self.write(|transport| transport.try_send_file(file, offset, count))?;
         self.output.record_written(count);
+        self.flush_transport()?;
         Ok(count)
+    }
+
+    /// What was written is recorded as that. Waits until a stream with a buffer of its own has sent
+    /// it.
+    #[inline]
+    fn flush_transport(&self) -> io::Result<()> {
+        if self.transport.try_flush().is_ok() { Ok(()) } else { self.wait_for_flush() }
+    }
+
+    #[cold]
+    fn wait_for_flush(&self) -> io::Result<()> {
+        self.write(|transport| transport.try_flush().map(|()| 0)).map(drop)
     }
 
     /// Repeats `write` until it has sent some bytes.

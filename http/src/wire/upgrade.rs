@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{FlagReader, Ready};
 use straightline_sched::{Interest, checkpoint, now};
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsInfo;
 
 use super::link::Link;
 use super::protocol::Protocol;
@@ -105,6 +107,17 @@ impl Upgraded {
     /// The client's address. Not a yield point.
     pub fn peer(&self) -> &Peer {
         &self.link.peer
+    }
+
+    /// As [`Request::tls`](crate::Request::tls). Not a yield point.
+    #[cfg(feature = "_tls")]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.link.tls()
+    }
+
+    /// As [`Request::transport_info`](crate::Request::transport_info). Not a yield point.
+    pub fn transport_info<T: 'static>(&self) -> Option<&T> {
+        self.link.info()
     }
 
     /// Ends each call that reads with [`TimedOut`](ErrorKind::TimedOut) once it has waited for
@@ -330,6 +343,19 @@ impl Upgraded {
         }
     }
 
+    /// A write has accepted `count` bytes, and returns when they are sent. If the stream has a buffer
+    /// of its own and that takes too long, the next write says so: these bytes are not to be
+    /// written again.
+    fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
+        if self.link.transport.try_flush().is_ok() {
+            return Ok(count);
+        }
+        match self.wait(Interest::Write, |transport| transport.try_flush().map(|()| 0)) {
+            Err(error) if error.kind() != ErrorKind::TimedOut => Err(error),
+            _ => Ok(count),
+        }
+    }
+
     /// The poll of a future that reads or writes; the timeouts do not apply.
     #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
     fn poll(
@@ -393,17 +419,20 @@ impl Read for &Upgraded {
 impl Write for &Upgraded {
     /// A yield point, see [`Upgraded`](Upgraded#blocking).
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wait(Interest::Write, |transport| transport.try_write(bytes))
+        let count = self.wait(Interest::Write, |transport| transport.try_write(bytes))?;
+        self.wait_for_flush(count)
     }
 
     /// A yield point, as `write`.
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.wait(Interest::Write, |transport| transport.try_write_vectored(buffers))
+        let count =
+            self.wait(Interest::Write, |transport| transport.try_write_vectored(buffers))?;
+        self.wait_for_flush(count)
     }
 
-    /// Does nothing: there is no buffer here. Not a yield point.
+    /// Sends what a stream with a buffer of its own, such as TLS, could not send yet. A yield point.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.wait(Interest::Write, |transport| transport.try_flush().map(|()| 0)).map(drop)
     }
 }
 
@@ -425,9 +454,9 @@ impl Write for Upgraded {
         (&*self).write_vectored(buffers)
     }
 
-    /// Does nothing: there is no buffer here. Not a yield point.
+    /// A yield point, as for a shared reference.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        (&*self).flush()
     }
 }
 
@@ -454,12 +483,17 @@ impl straightline_net::compat::Stream for Upgraded {
         self.poll(Interest::Write, cx, |transport| transport.try_write_vectored(buffers))
     }
 
-    fn shutdown_write(&self) -> io::Result<()> {
-        match self.link.transport.shutdown_write() {
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(Interest::Write, cx, |transport| transport.try_flush().map(|()| 0)).map_ok(drop)
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shutdown = |transport: &dyn Transport| match transport.shutdown_write() {
             // The peer was quicker, and has closed both directions.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(0),
+            result => result.map(|()| 0),
+        };
+        self.poll(Interest::Write, cx, shutdown).map_ok(drop)
     }
 }
 
