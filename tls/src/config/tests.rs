@@ -11,7 +11,8 @@ use crate::provider::TlsProvider;
 fn smoke() {
     for &provider in TlsProvider::offered() {
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let cert =
+            CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
         let config = TlsConfig::builder()
             .provider(provider)
             .certificate_pem(cert.pem(), key.serialize_pem())
@@ -25,7 +26,8 @@ fn smoke() {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let mut client =
-            ClientConnection::new(Arc::new(client), ServerName::try_from("localhost").unwrap()).unwrap();
+            ClientConnection::new(Arc::new(client), ServerName::try_from("localhost").unwrap())
+                .unwrap();
         let mut server = ServerConnection::new(config.current()).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
             let mut bytes = Vec::new();
