@@ -57,8 +57,8 @@ struct Shared {
     warnings: Vec<TlsWarning>,
 }
 
-/// The settings of a [`TlsConnector`], which [`TlsConnector::builder`] makes, with the defaults that
-/// each method tells.
+/// The settings of a [`TlsConnector`], which [`TlsConnector::builder`] makes, with the defaults
+/// that each method tells.
 #[derive(Clone)]
 #[must_use]
 pub struct TlsConnectorBuilder {
@@ -147,8 +147,8 @@ impl TlsConnectorBuilder {
     }
 
     /// Adds files with revocation lists (CRL, RFC 5280, 5), in PEM. With any list, each certificate
-    /// of the server's chain below the root must have one, of its issuer, which is not older than it
-    /// says itself. Default: none, and revocation is not checked.
+    /// of the server's chain below the root must have one, of its issuer, which is not older than
+    /// it says itself. Default: none, and revocation is not checked.
     pub fn revocation_files<P: Into<PathBuf>>(
         mut self,
         paths: impl IntoIterator<Item = P>,
