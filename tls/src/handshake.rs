@@ -61,7 +61,7 @@ pub(crate) fn run(
     stream: &impl Transport,
     begin: &Begin,
 ) -> (Option<Session>, Result<TlsInfo, HandshakeError>) {
-    let began = now();
+    let start = now();
     let mut session = None;
     let timeout = begin.handshakes().timeout();
     let result = deadline(timeout, || agree(stream, begin, &mut session));
@@ -69,7 +69,7 @@ pub(crate) fn run(
         Ok(result) => result,
         Err(_) => Err(HandshakeError::new(HandshakeFailure::TimedOut)),
     };
-    let agreed = result.map(|()| session.as_mut().map(|session| describe(session, began)));
+    let agreed = result.map(|()| session.as_mut().map(|session| describe(session, start)));
     let agreed =
         agreed.and_then(|info| info.ok_or_else(|| HandshakeError::new(HandshakeFailure::Other)));
     (session, agreed)
