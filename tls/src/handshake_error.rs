@@ -10,8 +10,6 @@ use std::io::{self, ErrorKind};
 pub struct HandshakeError {
     failure: HandshakeFailure,
     cause: Option<Box<dyn Error + Send + Sync>>,
-    /// The peer has sent something.
-    has_begun: bool,
 }
 
 /// The kind of a failure of a handshake: a label for counters.
@@ -115,14 +113,14 @@ impl HandshakeError {
     }
 
     pub(crate) fn new(failure: HandshakeFailure) -> Self {
-        Self { failure, cause: None, has_begun: true }
+        Self { failure, cause: None }
     }
 
     fn with_cause(
         failure: HandshakeFailure,
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { failure, cause: Some(cause.into()), has_begun: true }
+        Self { failure, cause: Some(cause.into()) }
     }
 
     /// An error of this side.
@@ -173,15 +171,13 @@ impl HandshakeError {
         Self::with_cause(failure, error)
     }
 
-    /// The same of a peer that has sent nothing.
-    pub(crate) fn before_begin(self) -> Self {
-        Self { has_begun: false, ..self }
+    /// The peer left before it sent a byte.
+    pub(crate) fn left_at_once() -> Self {
+        Self::with_cause(HandshakeFailure::Closed, LeftAtOnce)
     }
 
-    /// A peer that goes away before it sends anything, as the probe of a load balancer does, has
-    /// failed at nothing: see [`Transport::handshake`](straightline_net::Transport::handshake).
     pub(crate) fn into_io(self) -> io::Error {
-        if self.failure == HandshakeFailure::Closed && !self.has_begun {
+        if self.cause.as_ref().is_some_and(|cause| cause.is::<LeftAtOnce>()) {
             return ErrorKind::UnexpectedEof.into();
         }
         let kind = match self.failure {
@@ -193,6 +189,18 @@ impl HandshakeError {
         io::Error::new(kind, self)
     }
 }
+
+/// No handshake began, so as an [`io::Error`] it is the end of the stream, and no [`HandshakeError`].
+#[derive(Debug)]
+struct LeftAtOnce;
+
+impl fmt::Display for LeftAtOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it sent nothing")
+    }
+}
+
+impl Error for LeftAtOnce {}
 
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
