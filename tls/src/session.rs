@@ -126,7 +126,7 @@ impl Session {
 
     /// Whether nothing is left of what was received.
     pub(crate) fn is_drained(&self) -> bool {
-        self.plain.is_empty() && self.incoming.is_empty() && matches!(self.end, End::Open)
+        !self.has_news() && self.incoming.is_empty()
     }
 
     /// The handshake as far as the received bytes allow. What was encrypted for the peer, an alert
@@ -248,17 +248,20 @@ impl Session {
         self.has_unprocessed = false;
         let mut rest = Buffer::default();
         let mut step = Step { outgoing: &mut self.outgoing, plain: &mut rest, target: &mut [] };
+        // As long as there is something to send, rustls does not look at the received bytes, which
+        // it must not judge a second time.
         loop {
             let (used, progress) = match &mut self.engine {
-                Engine::Server(server) => {
+                Engine::Server(server) if server.wants_write() => {
                     step.take(server.process_tls_records(self.incoming.filled_mut()), None)
                 }
-                Engine::Client(client) => {
+                Engine::Client(client) if client.wants_write() => {
                     step.take(client.process_tls_records(self.incoming.filled_mut()), None)
                 }
+                _ => break,
             };
             self.incoming.consume(used);
-            if !matches!(progress, Ok(Outcome::Progress(Progress::Again))) {
+            if progress.is_err() {
                 break;
             }
         }
