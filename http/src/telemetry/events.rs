@@ -392,11 +392,7 @@ impl fmt::Display for Event<'_> {
             Self::ShardStuck { shard, replacement, disconnected } => {
                 fmt_stuck(f, *shard, *replacement, *disconnected)
             }
-            Self::ShardRenewed { shard, replacement } => write!(
-                f,
-                "a handler of shard {shard} has panicked: shard {replacement} takes over, and \
-                 shard {shard} finishes its requests"
-            ),
+            Self::ShardRenewed { shard, replacement } => fmt_renewed(f, *shard, *replacement),
             Self::ListenersLent { shard, helper } => {
                 write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
             }
@@ -495,6 +491,14 @@ fn fmt_descriptors(
         None => f.write_str("the process may open any number of descriptors")?,
     }
     raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
+}
+
+fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
+    write!(
+        f,
+        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
+         {shard} finishes its requests"
+    )
 }
 
 fn fmt_stuck(
