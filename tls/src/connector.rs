@@ -278,15 +278,13 @@ fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsConfigError> {
     }
     let kind = TlsConfigErrorKind::NoCertificate;
     let hint = "install the roots (often the package `ca-certificates`), or set `roots_file`";
+    let text = format!("has no root that can be used, among {count}");
     Err(match found.errors.into_iter().next() {
         Some(error) => {
-            let text = format!("has no root that can be used: {error}; {hint}");
+            let text = format!("{text}: {error}; {hint}");
             TlsConfigError::new(kind, &Place::Platform, text).caused_by(error)
         }
-        None => {
-            let text = format!("has no root that can be used, among {count}; {hint}");
-            TlsConfigError::new(kind, &Place::Platform, text)
-        }
+        None => TlsConfigError::new(kind, &Place::Platform, format!("{text}; {hint}")),
     })
 }
 

@@ -59,22 +59,20 @@ impl Begin {
 /// A yield point.
 pub(crate) fn run(
     stream: &impl Transport,
-    begin: Begin,
+    begin: &Begin,
 ) -> (Option<Session>, Result<TlsInfo, HandshakeError>) {
-    let began = now();
+    let start = now();
     let mut session = None;
     let timeout = begin.handshakes().timeout();
-    let result = deadline(timeout, || agree(stream, &begin, &mut session));
+    let result = deadline(timeout, || agree(stream, begin, &mut session));
     let result = match result {
         Ok(result) => result,
         Err(_) => Err(HandshakeError::new(HandshakeFailure::TimedOut)),
     };
-    let info = result.map(|()| session.as_mut().map(|session| info(session, began)));
-    match info {
-        Ok(Some(info)) => (session, Ok(info)),
-        Ok(None) => (session, Err(HandshakeError::new(HandshakeFailure::Other))),
-        Err(error) => (session, Err(error)),
-    }
+    let agreed = result.map(|()| session.as_mut().map(|session| describe(session, start)));
+    let agreed =
+        agreed.and_then(|info| info.ok_or_else(|| HandshakeError::new(HandshakeFailure::Other)));
+    (session, agreed)
 }
 
 fn agree(
@@ -84,7 +82,10 @@ fn agree(
 ) -> Result<(), HandshakeError> {
     let mut session = begin.session().map_err(HandshakeError::of)?;
     if let Begin::Server(_) = begin {
-        wait_for_bytes(stream, &mut session)?;
+        if let Err(error) = wait_for_bytes(stream, &mut session) {
+            let has_left = error.failure() == HandshakeFailure::Closed;
+            return Err(if has_left { HandshakeError::left_at_once() } else { error });
+        }
         if let Some(failure) = recognise(session.incoming.filled()[0]) {
             return refuse_foreign(stream, failure);
         }
@@ -155,13 +156,14 @@ fn block_io(
     }
 }
 
-/// Whether a whole record is there, so that a step is worth its turn. What is no record at all is
-/// for rustls to refuse.
+/// Whether a whole record is there, so that a step is worth its turn. What is no record at all, or
+/// too large for one, is for rustls to refuse at once.
 fn has_record(incoming: &Buffer) -> bool {
     let bytes = incoming.filled();
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
     let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
-    !(20..=24).contains(&header[0]) || bytes.len() >= HEADER_BYTES + length
+    let is_refused = !(20..=24).contains(&header[0]) || length > PAYLOAD_BYTES_MAX;
+    is_refused || bytes.len() >= HEADER_BYTES + length
 }
 
 /// What a client speaks whose first byte begins no handshake record (RFC 8446 section 5.1).
@@ -188,7 +190,7 @@ fn refuse_foreign(
     Err(HandshakeError::new(failure))
 }
 
-fn info(session: &mut Session, began: Instant) -> TlsInfo {
+fn describe(session: &mut Session, began: Instant) -> TlsInfo {
     let server_name = session.take_server_name();
     let common = session.common();
     TlsInfo {
@@ -221,6 +223,9 @@ fn iana_name(suite: rustls::CipherSuite) -> &'static str {
 
 /// The bytes of a record's header.
 const HEADER_BYTES: usize = 5;
+
+/// The largest payload of a record (RFC 5246 section 6.2.3).
+const PAYLOAD_BYTES_MAX: usize = (1 << 14) + 2048;
 
 /// The answer to a client that speaks HTTP where TLS is spoken.
 const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\

@@ -248,17 +248,20 @@ impl Session {
         self.has_unprocessed = false;
         let mut rest = Buffer::default();
         let mut step = Step { outgoing: &mut self.outgoing, plain: &mut rest, target: &mut [] };
+        // As long as there is something to send, rustls does not look at the received bytes, which
+        // it must not judge a second time.
         loop {
             let (used, progress) = match &mut self.engine {
-                Engine::Server(server) => {
+                Engine::Server(server) if server.wants_write() => {
                     step.take(server.process_tls_records(self.incoming.filled_mut()), None)
                 }
-                Engine::Client(client) => {
+                Engine::Client(client) if client.wants_write() => {
                     step.take(client.process_tls_records(self.incoming.filled_mut()), None)
                 }
+                _ => break,
             };
             self.incoming.consume(used);
-            if !matches!(progress, Ok(Outcome::Progress(Progress::Again))) {
+            if progress.is_err() {
                 break;
             }
         }

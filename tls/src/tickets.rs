@@ -194,7 +194,8 @@ const STATE_BYTES_MAX: usize = 16 * 1024;
 /// 800-38D, 8.3).
 const TICKETS_PER_KEY_MAX: u32 = 1 << 31;
 
-#[cfg(all(test, any(feature = "mbedtls", feature = "aws-lc-rs")))]
+#[cfg(any(feature = "mbedtls", feature = "aws-lc-rs"))]
+#[cfg(test)]
 mod tests {
     use quickcheck::{TestResult, quickcheck};
 

@@ -227,7 +227,8 @@ const TICKET_LIFETIME_MIN: Duration = Duration::from_secs(2);
 /// RFC 8446, 4.6.1.
 const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-#[cfg(all(test, any(feature = "mbedtls", feature = "aws-lc-rs")))]
+#[cfg(any(feature = "mbedtls", feature = "aws-lc-rs"))]
+#[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, KeyPair};
 

@@ -96,6 +96,10 @@ impl TlsProvider {
     }
 
     /// The provider for rustls. There is one of each in the process.
+    #[cfg_attr(
+        all(feature = "mbedtls", feature = "aws-lc-rs"),
+        expect(clippy::unnecessary_wraps, reason = "a program with one provider has an error")
+    )]
     pub(crate) fn crypto(self) -> Result<Arc<CryptoProvider>, ProviderNotOffered> {
         match self {
             #[cfg(feature = "mbedtls")]

@@ -1,6 +1,7 @@
 //! What servers and clients are configured with: files, certificates, names, trust, tickets.
 
 #![cfg(any(feature = "mbedtls", feature = "aws-lc-rs"))]
+#![allow(clippy::unwrap_used, reason = "clippy does not see that the helpers are of tests")]
 
 mod a_broken_pair_does_not_replace_the_old_one;
 mod a_certificate_is_chosen_by_name;
